@@ -1,0 +1,137 @@
+"""What a collection's columns are: property paths, their lanes, and the physical columns behind them.
+
+A *path* is dotted (``user.id``); property names hold no dots, so it is reversible. One path has one
+*lane* for each kind of value it was ever seen with. One event holds a value in at most one lane of a
+path, and a value's lane follows from the value alone, so comparing lane by lane never needs a cast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+import pyarrow as pa
+
+
+class LaneKind(StrEnum):
+    """The kind of value a lane holds; its Arrow type never changes."""
+
+    NUMBER = "number"
+    """DOUBLE: every JSON number that a double holds exactly, and all fractions."""
+    INTEGER = "integer"
+    """BIGINT: integers of 64 bits that no double holds exactly."""
+    LONG = "long"
+    """VARCHAR: decimal text of longer integers that no double holds exactly."""
+    STRING = "string"
+    BOOLEAN = "boolean"
+    JSON = "json"
+    """VARCHAR: a list, as JSON text."""
+
+
+ARROW_TYPES: Mapping[LaneKind, pa.DataType] = {
+    LaneKind.NUMBER: pa.float64(),
+    LaneKind.INTEGER: pa.int64(),
+    LaneKind.LONG: pa.string(),
+    LaneKind.STRING: pa.string(),
+    LaneKind.BOOLEAN: pa.bool_(),
+    LaneKind.JSON: pa.string(),
+}
+
+TIMESTAMP = "keen.timestamp"
+CREATED_AT = "keen.created_at"
+EVENT_ID = "keen.id"
+NULLS = "keen.nulls"
+"""list<string>: paths that the event holds as an explicit ``null``; the column is absent where none does."""
+EMPTIES = "keen.empties"
+"""list<string>: paths that the event holds as an empty object; the column is absent where none does."""
+
+SYSTEM_TYPES: Mapping[str, pa.DataType] = {
+    TIMESTAMP: pa.timestamp("us"),
+    CREATED_AT: pa.timestamp("us"),
+    EVENT_ID: pa.string(),
+    NULLS: pa.list_(pa.string()),
+    EMPTIES: pa.list_(pa.string()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One kind of value at one path, and the column that stores it."""
+
+    path: str
+    kind: LaneKind
+    column: str
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The lanes of one collection in the order first seen; lanes are only ever appended.
+
+    ``version`` is the number of lanes: a schema of a higher version begins with a lower one's lanes.
+    """
+
+    lanes: tuple[Lane, ...] = ()
+
+    @property
+    def version(self) -> int:
+        return len(self.lanes)
+
+    @cached_property
+    def by_path(self) -> Mapping[str, tuple[Lane, ...]]:
+        """Path → its lanes, first seen first."""
+        paths: dict[str, tuple[Lane, ...]] = {}
+        for lane in self.lanes:
+            paths[lane.path] = (*paths.get(lane.path, ()), lane)
+        return paths
+
+    @cached_property
+    def by_column(self) -> Mapping[str, Lane]:
+        return {lane.column: lane for lane in self.lanes}
+
+    def at(self, path: str) -> tuple[Lane, ...]:
+        """The lanes of exactly this path; empty where it was never seen with a value."""
+        return self.by_path.get(path, ())
+
+    def under(self, path: str) -> tuple[Lane, ...]:
+        """The lanes of every path below this one (``user`` → ``user.id``, ``user.plan``)."""
+        prefix = path + "."
+        return tuple(lane for lane in self.lanes if lane.path.startswith(prefix))
+
+    def missing(self, wanted: Iterable[tuple[str, LaneKind]]) -> list[tuple[str, LaneKind]]:
+        """Those of the wanted (path, kind) pairs that have no lane yet, in order, each once."""
+        have = {(lane.path, lane.kind) for lane in self.lanes}
+        return [pair for pair in dict.fromkeys(wanted) if pair not in have]
+
+    def extended(self, wanted: Iterable[tuple[str, LaneKind]]) -> Schema:
+        """This schema with lanes for the wanted pairs appended, their columns named."""
+        taken = {fold(lane.column) for lane in self.lanes} | {fold(name) for name in SYSTEM_TYPES}
+        seen = set(self.by_path)
+        added: list[Lane] = []
+        for path, kind in self.missing(wanted):
+            column = name_column(path, kind, home=path not in seen, taken=taken)
+            taken.add(fold(column))
+            seen.add(path)
+            added.append(Lane(path, kind, column))
+        return Schema((*self.lanes, *added)) if added else self
+
+
+def fold(name: str) -> str:
+    """The name as DuckDB compares it: ASCII letters without case, all else as it is."""
+    return "".join(c.lower() if c.isascii() else c for c in name)
+
+
+def name_column(path: str, kind: LaneKind, *, home: bool, taken: set[str]) -> str:
+    """A column name that no folded name in ``taken`` equals: the path itself for its first lane."""
+    name = path if home else f"{path}:{kind.value}"
+    candidate, number = name, 2
+    while fold(candidate) in taken:
+        candidate, number = f"{name}~{number}", number + 1
+    return candidate
+
+
+def arrow_type(schema: Schema, column: str) -> pa.DataType:
+    """The Arrow type of a system or lane column. KeyError for a column of neither kind."""
+    system = SYSTEM_TYPES.get(column)
+    return system if system is not None else ARROW_TYPES[schema.by_column[column].kind]
