@@ -1,0 +1,129 @@
+"""Reading single parameters: JSON values of any type in, checked Python values out.
+
+Every function raises ``InvalidQuery`` naming the parameter, and takes whatever JSON can hold. Numbers and
+booleans are taken from text as well, since a query string has nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from query.errors import InvalidQuery
+
+SHOWN_CHARACTERS = 200
+_WHOLE = re.compile(r"[+-]?\d{1,30}", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})", re.ASCII)
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
+
+
+def shown(value: object) -> str:
+    """The value as a message may hold it: JSON, short, and always encodable."""
+    if isinstance(value, str):
+        text = value[: SHOWN_CHARACTERS + 1]
+    else:
+        try:
+            text = json.dumps(value, ensure_ascii=False)
+        except (TypeError, ValueError, RecursionError):
+            text = type(value).__name__
+    if len(text) > SHOWN_CHARACTERS:
+        text = text[:SHOWN_CHARACTERS] + "…"
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def missing(name: str) -> InvalidQuery:
+    return InvalidQuery(
+        f"Your request is missing a required field. Field: '{name}'.", "MissingRequiredRequestFieldError"
+    )
+
+
+def wrong(name: str, needs: str, value: object, code: str = "InvalidParameterError") -> InvalidQuery:
+    return InvalidQuery(f"'{name}' must be {needs}. You specified: {shown(value)}.", code)
+
+
+def decode_json(name: str, text: str) -> Any:
+    """The JSON value in ``text``; code InvalidJSONError where it is none."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        message = f"'{name}' is not valid JSON. You specified: {shown(text)}."
+        raise InvalidQuery(message, "InvalidJSONError") from None
+
+
+def structured(name: str, value: Any) -> Any:
+    """The value, decoded where it is the text of a JSON list, object or string."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", '"'):
+        return decode_json(name, value)
+    return value
+
+
+def text(name: str, value: Any, length_max: int, code: str = "InvalidParameterError") -> str:
+    """A string of 1 to ``length_max`` characters that UTF-8 can hold."""
+    if not isinstance(value, str):
+        raise wrong(name, "a string", value, code)
+    if not value or len(value) > length_max or not encodable(value):
+        raise wrong(name, f"a text of 1 to {length_max} characters", value, code)
+    return value
+
+
+def encodable(value: str) -> bool:
+    """False for lone surrogates, which JSON escapes can spell and UTF-8 cannot."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def required_text(params: Mapping[str, Any], name: str, length_max: int) -> str:
+    value = params.get(name)
+    if value is None or value == "":
+        raise missing(name)
+    return text(name, value, length_max)
+
+
+def flag(params: Mapping[str, Any], name: str, default: bool, where: str = "") -> bool:
+    """A boolean, or the texts true, false, 1 and 0; absent and null are the default."""
+    value = params.get(name)
+    if value is None or value == "":
+        return default
+    if isinstance(value, bool):
+        return value
+    known = _FLAGS.get(value.lower()) if isinstance(value, str) else None
+    if known is None:
+        raise wrong(where + name, "true or false", value)
+    return known
+
+
+def whole(name: str, value: Any, low: int, code: str = "InvalidParameterError") -> int:
+    """An integer of at least ``low``, also as the text of one or as 5.0."""
+    number = value
+    spelled = isinstance(value, str) and _WHOLE.fullmatch(value)
+    if spelled or (isinstance(value, float) and value.is_integer()):
+        number = int(value)
+    if not is_number(number) or not isinstance(number, int) or number < low:
+        raise wrong(name, f"an integer of at least {low}", value, code)
+    return number
+
+
+def real(name: str, value: Any, code: str = "InvalidParameterError") -> float:
+    """A finite number, also as decimal text."""
+    number = value
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        number = float(value)
+    if not is_number(number):
+        raise wrong(name, "a number", value, code)
+    return float(number)
+
+
+def is_number(value: object) -> bool:
+    """True for an int or float, not a bool, that a double can hold."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)

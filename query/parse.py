@@ -1,0 +1,327 @@
+"""The parameters of a question, as JSON or a query string had them, read into ``nodes.Request``.
+
+This is the one place where a question is judged: whatever it accepts can be planned. Parameters that an
+analysis does not take are ignored; of those that it takes, one that is wrong is an ``InvalidQuery`` that
+names it, and nothing else is ever raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from query import timeframe
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.fields import (
+    flag,
+    missing,
+    real,
+    required_text,
+    structured,
+    text,
+    whole,
+    wrong,
+)
+from query.filters import CODE as FILTER_CODE
+from query.filters import CheckRegex, conservative_regex_check, is_geo, parse_filters
+from query.grouping import CODE as GROUP_CODE
+from query.grouping import parse_groups, parse_limit, parse_order
+from query.limits import Limits
+from query.nodes import (
+    Analysis,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Query,
+    Request,
+    Step,
+)
+from query.query_string import from_query_string
+
+__all__ = ["ANALYSES", "from_query_string", "parse"]
+
+EXTRACTION = "extraction"
+FUNNEL = "funnel"
+MULTI_ANALYSIS = "multi_analysis"
+ANALYSES = frozenset({*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS})
+
+MAX_AGE_SECONDS_MAX = 129_600
+RESULT = "result"
+
+_METRICS = {analysis.value: analysis for analysis in Analysis}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What every part of one parse needs."""
+
+    params: Mapping[str, Any]
+    now_us: int
+    limits: Limits
+    check_regex: CheckRegex
+
+    def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
+        return parse_filters(value, self.limits, self.check_regex, name)
+
+    def collection(self) -> str:
+        return required_text(self.params, "event_collection", self.limits.name_length_max)
+
+
+def parse(
+    analysis_text: str,
+    params: Mapping[str, Any],
+    *,
+    now_us: int,
+    limits: Limits,
+    check_regex: CheckRegex = conservative_regex_check,
+) -> Request:
+    """The question that ``params`` ask of the analysis named ``analysis_text``, as of ``now_us``.
+
+    ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as a query string
+    has them. ``check_regex`` says what is wrong with a pattern, or None. Raises InvalidQuery and its
+    subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does not exist.
+    """
+    if not isinstance(params, Mapping):
+        raise InvalidQuery("A query must be a JSON object of parameters.")
+    reading = _Reading(params, now_us, limits, check_regex)
+    query: Query
+    if analysis_text == EXTRACTION:
+        query = _extraction(reading)
+    elif analysis_text == FUNNEL:
+        query = _funnel(reading)
+    elif analysis_text == MULTI_ANALYSIS:
+        query = _multi_analysis(reading)
+    elif analysis_text in _METRICS:
+        query = _metric_query(reading, _METRICS[analysis_text])
+    else:
+        raise InvalidQuery("Resource not found", "ResourceNotFoundError")
+    return Request(query, flag(params, "include_metadata", False), _max_age(params.get("max_age")))
+
+
+def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
+    collection = reading.collection()
+    metric = _metric(analysis, reading.params, reading.limits)
+    groups = parse_groups(reading.params.get("group_by"), reading.limits)
+    if any(group.path == RESULT for group in groups):
+        raise InvalidQuery(
+            "'group_by' cannot name the property 'result': its rows would have that key twice. "
+            "Use a multi_analysis with one analysis.",
+            GROUP_CODE,
+        )
+    return _metrics_query(reading, collection, (metric,), groups, (RESULT,), multi=False)
+
+
+def _multi_analysis(reading: _Reading) -> MetricQuery:
+    collection = reading.collection()
+    groups = parse_groups(reading.params.get("group_by"), reading.limits)
+    metrics = _labelled_metrics(reading, groups)
+    labels = [metric.label for metric in metrics if metric.label is not None]
+    return _metrics_query(reading, collection, metrics, groups, labels, multi=True)
+
+
+def _metrics_query(
+    reading: _Reading,
+    collection: str,
+    metrics: tuple[Metric, ...],
+    groups: tuple[Group, ...],
+    labels: Sequence[str],
+    *,
+    multi: bool,
+) -> MetricQuery:
+    params, limits = reading.params, reading.limits
+    filters = reading.filters(params.get("filters"))
+    if groups and any(map(is_geo, filters)):
+        raise InvalidQuery("The operator 'within' cannot be used together with 'group_by'.", FILTER_CODE)
+    frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
+    span = timeframe.resolve(frame, zone, reading.now_us)
+    buckets = None
+    if interval is not None and interval != "":
+        if frame is None:
+            raise missing("timeframe")
+        buckets = timeframe.buckets(span, interval, timeframe.bucket_zone(frame, zone), limits.intervals_max)
+    order = parse_order(params.get("order_by"), groups, labels)
+    return MetricQuery(
+        collection=collection,
+        metrics=metrics,
+        span=span,
+        filters=filters,
+        groups=groups,
+        buckets=buckets,
+        order=order,
+        limit=parse_limit(params.get("limit"), order),
+        zero_fill=flag(params, "zero_fill", True),
+        multi=multi,
+    )
+
+
+def _labelled_metrics(reading: _Reading, groups: Sequence[Group]) -> tuple[Metric, ...]:
+    analyses = structured("analyses", reading.params.get("analyses"))
+    if analyses is None:
+        raise missing("analyses")
+    if not isinstance(analyses, Mapping) or not analyses:
+        raise wrong("analyses", "an object of at least one label and its analysis", analyses)
+    if len(analyses) > reading.limits.analyses_max:
+        raise QueryLimitExceeded(f"'analyses' may have {reading.limits.analyses_max} entries at most.")
+    paths = {group.path for group in groups}
+    return tuple(_labelled_metric(reading, label, entry, paths) for label, entry in analyses.items())
+
+
+def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str]) -> Metric:
+    label = text("analyses", label, reading.limits.name_length_max)
+    if label == RESULT or label in paths:
+        raise wrong("analyses", "an object whose labels are not 'result' and no property of group_by", label)
+    where = f"analyses.{label}"
+    if not isinstance(entry, Mapping):
+        raise wrong(where, "an object with analysis_type and target_property", entry)
+    name = entry.get("analysis_type")
+    if name is None:
+        raise missing(f"{where}.analysis_type")
+    analysis = _METRICS.get(name) if isinstance(name, str) else None
+    if analysis is None:
+        raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name)
+    # Time and filters belong to the whole; ignoring them here would answer another question.
+    if entry.get("timeframe") is not None and reading.params.get("timeframe") is None:
+        raise missing("timeframe")
+    if entry.get("filters"):
+        raise InvalidQuery(f"'{where}' cannot have filters of its own: they belong to the whole query.")
+    return _metric(analysis, entry, reading.limits, label, f"{where}.")
+
+
+def _metric(
+    analysis: Analysis, params: Mapping[str, Any], limits: Limits, label: str | None = None, where: str = ""
+) -> Metric:
+    if analysis is Analysis.COUNT:
+        return Metric(analysis, label=label)
+    target = params.get("target_property")
+    if target is None or target == "":
+        raise missing(f"{where}target_property")
+    target = text(f"{where}target_property", target, limits.name_length_max)
+    percentile = None
+    if analysis is Analysis.PERCENTILE:
+        percentile = _percentile(params.get("percentile"), f"{where}percentile")
+    return Metric(analysis, target, percentile, label)
+
+
+def _percentile(value: Any, name: str) -> float:
+    if value is None or value == "":
+        raise missing(name)
+    percentile = real(name, value)
+    if not 0 < percentile <= 100 or round(percentile, 2) != percentile:
+        raise wrong(name, "a number above 0 and up to 100 with two decimals at most", value)
+    return percentile
+
+
+def _max_age(value: Any) -> int | None:
+    if value is None or value == "":
+        return None
+    seconds = whole("max_age", value, 0)
+    if seconds > MAX_AGE_SECONDS_MAX:
+        raise wrong("max_age", f"a number of seconds from 0 to {MAX_AGE_SECONDS_MAX}", value)
+    return seconds
+
+
+def _extraction(reading: _Reading) -> ExtractionQuery:
+    params = reading.params
+    collection = reading.collection()
+    for name in ("email", "email_address"):
+        if params.get(name):
+            raise InvalidQuery(
+                f"'{name}' is not supported yet: leave it out to get the events in the answer itself."
+            )
+    return ExtractionQuery(
+        collection=collection,
+        span=timeframe.resolve(params.get("timeframe"), params.get("timezone"), reading.now_us),
+        filters=reading.filters(params.get("filters")),
+        latest=_latest(params.get("latest"), reading.limits),
+        properties=_property_names(params.get("property_names"), reading.limits),
+    )
+
+
+def _latest(value: Any, limits: Limits) -> int | None:
+    if value is None or value == "":
+        return None
+    latest = whole("latest", value, 1)
+    if latest > limits.latest_max:
+        raise QueryLimitExceeded(
+            f"'latest' may be {limits.latest_max} at most. Use a shorter timeframe for each request."
+        )
+    return latest
+
+
+def _property_names(value: Any, limits: Limits) -> tuple[str, ...] | None:
+    names = structured("property_names", value)
+    if names is None or names == []:
+        return None
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, list):
+        raise wrong("property_names", "a property's name or a list of names", value)
+    if len(names) > limits.property_names_max:
+        raise QueryLimitExceeded(f"'property_names' may have {limits.property_names_max} entries at most.")
+    return tuple(dict.fromkeys(text("property_names", name, limits.name_length_max) for name in names))
+
+
+def _funnel(reading: _Reading) -> FunnelQuery:
+    steps = structured("steps", reading.params.get("steps"))
+    if steps is None:
+        raise missing("steps")
+    if not isinstance(steps, list) or not steps:
+        raise wrong("steps", "a list of at least one step", steps)
+    if len(steps) > reading.limits.steps_max:
+        raise QueryLimitExceeded(f"A funnel may have {reading.limits.steps_max} steps at most.")
+    parsed = tuple(_step(reading, step, f"steps[{index}].") for index, step in enumerate(steps))
+    for name in ("inverted", "optional"):
+        if getattr(parsed[0], name):
+            raise InvalidQuery(f"The first step of a funnel cannot be {name}.")
+    return FunnelQuery(parsed)
+
+
+def _step(reading: _Reading, step: Any, where: str) -> Step:
+    if not isinstance(step, Mapping):
+        raise wrong(where[:-1], "an object with event_collection and actor_property", step)
+    collection = required_text(step, "event_collection", reading.limits.name_length_max)
+    actor = _actor(step.get("actor_property"), where, reading.limits)
+    frame = _own_or_root(reading, step, "timeframe")
+    zone = _own_or_root(reading, step, "timezone")
+    span = timeframe.resolve(frame, zone, reading.now_us)
+    filters = structured("filters", _own_or_root(reading, step, "filters"))
+    inverted, optional, with_actors = (
+        flag(step, name, False, where) for name in ("inverted", "optional", "with_actors")
+    )
+    return Step(
+        collection=collection,
+        actor=actor,
+        span=span,
+        filters=reading.filters(filters, f"{where}filters"),
+        inverted=inverted,
+        optional=optional,
+        with_actors=with_actors,
+        echo={
+            "with_actors": with_actors,
+            "actor_property": step["actor_property"],
+            "filters": [] if filters is None else filters,
+            "timeframe": structured("timeframe", frame),
+            "timezone": structured("timezone", zone),
+            "event_collection": collection,
+            "optional": optional,
+            "inverted": inverted,
+        },
+    )
+
+
+def _own_or_root(reading: _Reading, step: Mapping[str, Any], name: str) -> Any:
+    """The step's own value, or the whole funnel's where the step has none or an empty list."""
+    own = step.get(name)
+    return reading.params.get(name) if own is None or own == [] else own
+
+
+def _actor(value: Any, where: str, limits: Limits) -> str:
+    if value is None or value == "" or value == []:
+        raise missing("actor_property")
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return text(f"{where}actor_property", value, limits.name_length_max)

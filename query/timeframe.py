@@ -1,0 +1,245 @@
+"""Timeframes, time zones and intervals: what a question says of time, as instants.
+
+Absolute timeframes are ``{"start": ISO, "end": ISO}``, end excluded, either end may be missing. Relative
+ones name calendar units in the time zone: ``this_7_days`` ends with the current day, ``previous_7_days``
+before it. Pure: the current time is an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from query import calendar
+from query.calendar import FIXED_US, Unit
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.fields import decode_json, shown, structured
+from query.nodes import Buckets, Span
+from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, parse_instant
+
+_UNITS = "minute|hour|day|week|month|year"
+_RELATIVE = re.compile(rf"(this|previous|last)_(?:(\d{{1,9}})_({_UNITS})s?|({_UNITS}))", re.ASCII)
+_ALIASES = {"today": "this_day", "yesterday": "previous_day"}
+_EVERY = re.compile(rf"every_(\d{{1,9}})_({_UNITS})s?", re.ASCII)
+_ALIGNED = {
+    "minutely": Unit.MINUTE,
+    "hourly": Unit.HOUR,
+    "daily": Unit.DAY,
+    "weekly": Unit.WEEK,
+    "monthly": Unit.MONTH,
+    "yearly": Unit.YEAR,
+}
+_TWICE_UTC = re.compile(r"([Zz])[+-]00:?00$")
+_OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?$", re.ASCII)
+_DATE_CHARACTERS = 10
+_SECONDS = re.compile(r"[+-]?\d{1,6}", re.ASCII)
+_DAY_SECONDS = 86_400
+
+
+def parse_timezone(value: Any) -> tzinfo:
+    """The zone of an IANA name, or of seconds east of UTC as number or digits; None and "" are UTC.
+
+    Raises InvalidQuery, code InvalidTimezoneError.
+    """
+    if value is None or value == "":
+        return UTC
+    given = value
+    if isinstance(value, str) and value.startswith('"'):
+        value = decode_json("timezone", value)
+    if isinstance(value, str) and _SECONDS.fullmatch(value):
+        value = int(value)
+    if isinstance(value, str):
+        zone = _named_zone(value) if len(value) <= 64 else None
+        if zone is not None:
+            return zone
+    elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _DAY_SECONDS:
+        return timezone(timedelta(seconds=int(value)))
+    raise InvalidQuery(
+        "'timezone' must be an IANA name, as Europe/Berlin, or seconds east of UTC. "
+        f"You specified: {shown(given)}.",
+        "InvalidTimezoneError",
+    )
+
+
+def resolve(timeframe: Any, timezone: Any, now_us: int) -> Span:
+    """The span a timeframe means at ``now_us``; no timeframe is all time.
+
+    Raises InvalidQuery, code TimeframeDefinitionError, or InvalidTimezoneError for the zone.
+    """
+    zone = parse_timezone(timezone)
+    if timeframe is None:
+        return Span()
+    definition = _decoded(timeframe)
+    if isinstance(definition, Mapping):
+        return _absolute(definition)
+    if isinstance(definition, str):
+        match = _RELATIVE.fullmatch(_ALIASES.get(definition, definition))
+        if match is not None:
+            return _relative(definition, match, zone, now_us)
+    raise _invalid(timeframe)
+
+
+def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
+    """The zone in which an interval's buckets align.
+
+    For a relative timeframe that is ``timezone``. An absolute one carries its own offset, which rules:
+    the start's, or UTC where it has none. Where a named ``timezone`` has that very offset at the start,
+    the name is the better description, since it knows when the clocks change.
+    """
+    zone = parse_timezone(timezone)
+    definition = _decoded(timeframe)
+    if not isinstance(definition, Mapping):
+        return zone
+    start = definition.get("start")
+    start_us = _instant(start) if isinstance(start, str) else None
+    if start_us is None or not isinstance(start, str):
+        return zone
+    written = _written_offset(start)
+    try:
+        agrees = calendar.offset_at(start_us, zone) == written // timedelta(microseconds=1)
+    except OverflowError:
+        agrees = False
+    return zone if agrees else _fixed(written)
+
+
+def buckets(span: Span, interval: Any, timezone: Any, limit: int) -> Buckets:
+    """The interval's buckets over a closed span, clipped at both ends; none for an empty span.
+
+    ``timezone`` is a tzinfo or whatever ``parse_timezone`` takes. Raises InvalidQuery with code
+    InvalidIntervalError or TimeframeDefinitionError, QueryLimitExceeded for more than ``limit`` buckets.
+    """
+    zone = timezone if isinstance(timezone, tzinfo) else parse_timezone(timezone)
+    unit, count = _parse_interval(interval)
+    start, end = span.start_us, span.end_us
+    if start is None or end is None:
+        raise InvalidQuery(
+            "'interval' needs a timeframe with both a start and an end.", "TimeframeDefinitionError"
+        )
+    if start >= end:
+        return Buckets((start,))
+    if count is None:
+        following = calendar.aligned_edges(start, unit, zone)
+    else:
+        following = calendar.stepped_edges(start, unit, count, zone)
+    try:
+        return Buckets(_edges(start, end, following, limit))
+    except OverflowError:
+        raise InvalidQuery(
+            "'interval' cannot be counted out in this timezone beyond the years 1 to 9999.",
+            "TimeframeDefinitionError",
+        ) from None
+
+
+def _edges(start: int, end: int, following: Iterator[int], limit: int) -> tuple[int, ...]:
+    edges = [start]
+    for edge in following:
+        if edge >= end:
+            break
+        edges.append(edge)
+        if len(edges) > limit:
+            raise QueryLimitExceeded(
+                f"The interval divides the timeframe into more than {limit} parts. "
+                "Use a longer interval or a shorter timeframe."
+            )
+    edges.append(end)
+    return tuple(edges)
+
+
+def _parse_interval(interval: Any) -> tuple[Unit, int | None]:
+    """The unit, and the count of ``every_n_units``; None for the aligned names."""
+    name = structured("interval", interval)
+    if isinstance(name, str):
+        if name in _ALIGNED:
+            return _ALIGNED[name], None
+        match = _EVERY.fullmatch(name)
+        if match is not None and int(match[1]) > 0:
+            return Unit(match[2]), int(match[1])
+    raise InvalidQuery(
+        "'interval' must be minutely, hourly, daily, weekly, monthly, yearly or every_n_units, as "
+        f"every_2_hours. You specified: {shown(interval)}.",
+        "InvalidIntervalError",
+    )
+
+
+def _absolute(definition: Mapping[str, Any]) -> Span:
+    ends: list[int | None] = []
+    for name in ("start", "end"):
+        value = definition.get(name)
+        instant_us = _instant(value) if isinstance(value, str) else None
+        if value is not None and instant_us is None:
+            raise _invalid(definition, f"'{name}' must be an ISO 8601 time, as 2024-01-31T12:00:00Z.")
+        ends.append(instant_us)
+    start, end = ends
+    if start is None and end is None:
+        raise _invalid(definition, "It needs a 'start', an 'end' or both.")
+    if start is not None and end is not None and start > end:
+        raise _invalid(definition, "The start is after the end.")
+    return Span(start, end)
+
+
+def _relative(text: str, match: re.Match[str], zone: tzinfo, now_us: int) -> Span:
+    unit = Unit(match[3] or match[4])
+    count = int(match[2] or 1)
+    if count < 1:
+        raise _invalid(text, "The number of units must be at least 1.")
+    # The current unit is the last of "this", and the first beyond "previous".
+    first, last = (1 - count, 1) if match[1] == "this" else (-count, 0)
+    try:
+        if unit in FIXED_US:
+            begin = calendar.fixed_start(now_us, unit, zone)
+            start, end = begin + first * FIXED_US[unit], begin + last * FIXED_US[unit]
+        else:
+            wall = calendar.unit_start(now_us, unit, zone)
+            start = calendar.first_reach(calendar.plus(wall, unit, first), zone)
+            end = calendar.first_reach(calendar.plus(wall, unit, last), zone)
+    except OverflowError:
+        raise _invalid(text, "It reaches beyond the years 1 to 9999.") from None
+    if start < MIN_INSTANT_US or end > MAX_INSTANT_US:
+        raise _invalid(text, "It reaches beyond the years 1 to 9999.")
+    return Span(start, end)
+
+
+def _decoded(timeframe: Any) -> Any:
+    try:
+        return structured("timeframe", timeframe)
+    except InvalidQuery:
+        raise _invalid(timeframe) from None
+
+
+def _instant(text: str) -> int | None:
+    # Clients do write "2012-08-13T19:00Z+00:00", and it can mean only one thing.
+    return parse_instant(_TWICE_UTC.sub(r"\1", text.strip()))
+
+
+def _written_offset(start: str) -> timedelta:
+    """The offset in a text that is known to be an instant; none where it says Z or nothing."""
+    match = _OFFSET.search(start.strip(), _DATE_CHARACTERS)
+    if match is None:
+        return timedelta(0)
+    offset = timedelta(hours=int(match[2]), minutes=int(match[3] or 0))
+    return -offset if match[1] == "-" else offset
+
+
+def _fixed(offset: timedelta) -> tzinfo:
+    return timezone(offset) if offset else UTC
+
+
+def _invalid(timeframe: Any, why: str = "") -> InvalidQuery:
+    message = f"You sent in an invalid definition for the timeframe: '{shown(timeframe)}'."
+    return InvalidQuery(f"{message} {why}".rstrip(), "TimeframeDefinitionError")
+
+
+@lru_cache(maxsize=1024)
+def _named_zone(name: str) -> tzinfo | None:
+    known = _zone_names().get(name.lower())
+    return None if known is None else ZoneInfo(known)
+
+
+@lru_cache(maxsize=1)
+def _zone_names() -> dict[str, str]:
+    """Lower-case name → name. Asking for a listed name only keeps odd text away from the file system."""
+    return {name.lower(): name for name in available_timezones()}
