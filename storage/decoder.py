@@ -1,0 +1,257 @@
+"""The strict check: is an event of a shape that its collection's lanes already cover?
+
+A ``Checker`` is generated from a schema. What it passes may be logged as the client sent it, byte for
+byte, because the shredder reads exactly those lanes; everything else goes to ``storage.events.examine``.
+Passing is decided by msgspec without building Python objects per property.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+from msgspec import UNSET, Meta, Raw, UnsetType
+
+from storage.events import EXACT_INTEGER, EventLimits
+from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, parse_instant
+from storage.log_format import HAS_EMPTY, HAS_NULL, HAS_TOKEN
+from storage.schema import LaneKind, Schema, fold
+
+Number = Annotated[int, Meta(ge=-EXACT_INTEGER, le=EXACT_INTEGER)] | float
+LIST_DEPTH = 4
+"""Levels of lists and objects inside a list that the strict check follows; deeper ones are examined."""
+
+
+@dataclass(slots=True)
+class Checked:
+    """Events that passed. ``lines`` is NDJSON, each line ended by a newline."""
+
+    lines: bytes
+    count: int
+    times: list[int | None]
+    flags: int
+    tokens: list[str | None] | None
+
+
+@dataclass
+class Node:
+    """One property in the tree of a schema's paths."""
+
+    kinds: set[LaneKind] = field(default_factory=set)
+    children: dict[str, Node] = field(default_factory=dict)
+
+
+class Checker:
+    """The strict check of one schema; build one per schema version and keep it."""
+
+    def __init__(self, schema: Schema, limits: EventLimits) -> None:
+        self.schema = schema
+        self._limits = limits
+        self._bulk_paths = bulk_paths(schema)
+        event = self._event_type()
+        self._event = msgspec.json.Decoder(event)
+        self._events = msgspec.json.Decoder(list[event])  # type: ignore[valid-type]
+
+    def check(self, raw: bytes) -> Checked | None:
+        """One event as sent; None where it must be examined."""
+        if b"${keen." in raw:
+            return None
+        try:
+            event = self._event.decode(raw)
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            return None
+        flags = scan(raw)
+        time, token = None, None
+        keen = event.keen
+        if keen is not UNSET:
+            if keen.timestamp is not UNSET:
+                time = parse_instant(keen.timestamp)
+                if time is None:
+                    return None
+            token = keen.uniqueness_token
+        if b"\n" in raw or b"\r" in raw:
+            raw = one_line(raw)
+        if token is None or token is UNSET:
+            return Checked(raw + b"\n", 1, [time], flags, None)
+        return Checked(raw + b"\n", 1, [time], flags | HAS_TOKEN, [token])
+
+    def check_list(self, raw: bytes) -> Checked | None:
+        """A JSON array of events, all of which pass; None where any must be examined."""
+        if b"${keen." in raw:
+            return None
+        try:
+            events = self._events.decode(raw)
+            lines = _split(raw)
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            return None
+        times = _times(events)
+        if times is None:
+            return None
+        payload = b"\n".join(lines) + b"\n" if lines else b""
+        if payload.count(b"\n") != len(lines) or b"\r" in payload:
+            payload = b"\n".join([one_line(bytes(line)) for line in lines]) + b"\n"
+        flags = scan(raw)
+        tokens = _tokens(events) if b"uniqueness_token" in raw else None
+        if tokens is not None:
+            flags |= HAS_TOKEN
+        return Checked(payload, len(lines), times, flags, tokens)
+
+    def covers(self, wanted: Iterable[tuple[str, LaneKind]]) -> bool:
+        """Can the bulk shredder read an event that holds just these (path, kind) pairs?
+
+        False means that its section must be flagged ``ROWWISE``. Ask the checker of the schema that
+        the pairs were added to.
+        """
+        paths = self._bulk_paths
+        return all(
+            path in paths and kind is not LaneKind.INTEGER and kind is not LaneKind.LONG
+            for path, kind in wanted
+        )
+
+    def _event_type(self) -> Any:
+        root = tree(self.schema, self._bulk_paths)
+        keen = root.children.pop("keen", Node())
+        fields = [("keen", self._keen_type(keen) | UnsetType, UNSET)]
+        return self._struct(root, fields)
+
+    def _keen_type(self, keen: Node) -> Any:
+        text = Annotated[str, Meta(min_length=1, max_length=self._limits.token_length_max)]
+        token = text | UnsetType if "uniqueness_token" in keen.children else UnsetType
+        fields: list[tuple[str, Any, Any]] = [
+            ("timestamp", str | UnsetType, UNSET),
+            ("uniqueness_token", token, UNSET),
+        ]
+        if "location" in keen.children:
+            pair = Annotated[list[Number], Meta(min_length=2, max_length=2)]
+            location = msgspec.defstruct(
+                "Location", [("coordinates", pair)], forbid_unknown_fields=True, gc=False
+            )
+            fields.append(("location", location | UnsetType, UNSET))
+        return msgspec.defstruct("Keen", fields, forbid_unknown_fields=True, gc=False)
+
+    def _struct(self, node: Node, fields: Sequence[tuple[str, Any, Any]] = ()) -> Any:
+        named = list(fields)
+        names: dict[str, str] = {}
+        for number, (name, child) in enumerate(node.children.items()):
+            names[f"f{number}"] = name
+            named.append((f"f{number}", self._value_type(child) | UnsetType, UNSET))
+        return msgspec.defstruct("Event", named, rename=names, forbid_unknown_fields=True, gc=False)
+
+    def _value_type(self, node: Node) -> Any:
+        text = Annotated[str, Meta(max_length=self._limits.string_length_max)]
+        options: dict[LaneKind, Any] = {
+            LaneKind.NUMBER: Number,
+            LaneKind.STRING: text,
+            LaneKind.BOOLEAN: bool,
+            LaneKind.JSON: list[_list_item(LIST_DEPTH, self._limits)],  # type: ignore[misc]
+        }
+        union: Any = type(None)
+        for kind, option in options.items():
+            if kind in node.kinds:
+                union = union | option
+        return union | self._struct(node) if node.children else union
+
+
+def tree(schema: Schema, paths: frozenset[str]) -> Node:
+    """The schema's paths among ``paths`` as a tree of properties."""
+    root = Node()
+    for lane in schema.lanes:
+        if lane.path in paths:
+            node = root
+            for name in lane.path.split("."):
+                node = node.children.setdefault(name, Node())
+            node.kinds.add(lane.kind)
+    return root
+
+
+def bulk_paths(schema: Schema) -> frozenset[str]:
+    """The paths that DuckDB's reader can tell apart: of names that differ in ASCII case alone, the one
+    first seen; and none with a name that its type syntax or its reader might take for something else."""
+    first: dict[tuple[str, str], str] = {}
+    good: set[str] = set()
+    for lane in schema.lanes:
+        prefix = ""
+        for name in lane.path.split("."):
+            plain = '"' not in name and "\\" not in name and min(name) >= " "
+            if not plain or first.setdefault((prefix, fold(name)), name) != name:
+                break
+            prefix += name + "."
+        else:
+            good.add(lane.path)
+    return frozenset(good)
+
+
+_EMPTY_OBJECT = re.compile(rb"\{[} \t\r\n]")
+
+
+def scan(raw: bytes) -> int:
+    """Flags that say whether a null or an empty object *may* occur; never misses one."""
+    flags = HAS_NULL if b"null" in raw else 0
+    return flags | HAS_EMPTY if _EMPTY_OBJECT.search(raw) else flags
+
+
+def one_line(raw: bytes) -> bytes:
+    """The same JSON on one line: a raw line end can only be white space between tokens."""
+    return raw.replace(b"\n", b" ").replace(b"\r", b" ")
+
+
+_raw_list = msgspec.json.Decoder(list[Raw])
+
+
+def _split(raw: bytes) -> list[Raw]:
+    return _raw_list.decode(raw)
+
+
+def _times(events: list[Any]) -> list[int | None] | None:
+    """Each event's time in µs, None where it gave none; None altogether where a text is no time."""
+    texts = [None if event.keen is UNSET else event.keen.timestamp for event in events]
+    if UNSET in texts:
+        texts = [None if text is UNSET else text for text in texts]
+    # Arrow reads the common forms with a zone; all that is unusual is left to the one grammar.
+    column = pa.array(texts, pa.string())
+    try:
+        instants = column.cast(_UTC).cast(pa.int64())
+    except pa.ArrowInvalid:
+        return _times_one_by_one(texts)
+    shortest = pc.min(pc.binary_length(column)).as_py()
+    bounds = pc.min_max(instants).as_py()
+    if shortest is not None and (
+        shortest < _MINUTES_LENGTH or bounds["min"] < MIN_INSTANT_US or bounds["max"] > MAX_INSTANT_US
+    ):
+        return _times_one_by_one(texts)
+    times: list[int | None] = instants.to_pylist()
+    return times
+
+
+_MINUTES_LENGTH = len("2026-01-01T00:00Z")
+_UTC = pa.timestamp("us", tz="UTC")
+
+
+def _times_one_by_one(texts: list[str | None]) -> list[int | None] | None:
+    times = [None if text is None else parse_instant(text) for text in texts]
+    return (
+        None if any(t is None and text is not None for t, text in zip(times, texts, strict=True)) else times
+    )
+
+
+def _tokens(events: list[Any]) -> list[str | None] | None:
+    tokens = [
+        None if event.keen is UNSET or event.keen.uniqueness_token is UNSET else event.keen.uniqueness_token
+        for event in events
+    ]
+    return tokens if any(token is not None for token in tokens) else None
+
+
+def _list_item(depth: int, limits: EventLimits) -> Any:
+    text = Annotated[str, Meta(max_length=limits.string_length_max)]
+    scalar = text | Number | bool | None
+    if depth == 1:
+        return scalar
+    inner = _list_item(depth - 1, limits)
+    name = Annotated[str, Meta(max_length=limits.name_length_max)]
+    return scalar | list[inner] | dict[name, inner]  # type: ignore[valid-type]

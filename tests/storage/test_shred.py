@@ -1,0 +1,213 @@
+"""Shredding: whatever was accepted becomes typed columns, in bulk exactly as row by row."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
+
+from storage.decoder import Checker
+from storage.events import Context, EventLimits, examine, kind_of, leaves
+from storage.rows import cell, lane_columns
+from storage.schema import EMPTIES, EVENT_ID, NULLS, LaneKind, Schema
+from storage.shred import Piece, Shredder, absences, split_lines, with_system
+from tests.support.scale import examples
+
+LIMITS = EventLimits()
+
+
+@pytest.fixture(scope="module")
+def shredder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shredder]:
+    shredder = Shredder(tmp_path_factory.mktemp("spool"))
+    yield shredder
+    shredder.close()
+
+
+def log(events: list[bytes], schema: Schema = Schema()) -> tuple[Schema, list[Piece]]:
+    """The events as the write path logs them: strict check first, the rest examined."""
+    pieces = []
+    for number, raw in enumerate(events):
+        checked = Checker(schema, LIMITS).check(raw)
+        if checked is not None:
+            lines, flags = checked.lines, checked.flags
+        else:
+            examined = examine(raw, LIMITS, Context())
+            schema = schema.extended(examined.wanted)
+            lines = examined.payload + b"\n"
+            flags = HAS_NULL * examined.has_null | HAS_EMPTY * examined.has_empty
+            if not Checker(schema, LIMITS).covers(examined.wanted):
+                flags |= ROWWISE
+        pieces.append(Piece(lines, 1, array("q", [number]).tobytes(), 7, 3, number, flags))
+    return schema, pieces
+
+
+def by_hand(schema: Schema, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The reference: every leaf of an event in the lane of its kind."""
+    columns = {(lane.path, lane.kind): lane.column for lane in schema.lanes}
+    rows = []
+    for event in events:
+        row: dict[str, Any] = {}
+        for path, value in leaves(event):
+            if value is not None and value != {}:
+                kind = kind_of(value)
+                row[columns[path, kind]] = value if isinstance(value, list) else cell(value, kind)
+        rows.append(row)
+    return rows
+
+
+def stored(schema: Schema, table: pa.Table) -> list[dict[str, Any]]:
+    lanes = table.select([name for name in table.column_names if name in schema.by_column])
+    return [
+        {name: spelled(schema, name, value) for name, value in row.items() if value is not None}
+        for row in lanes.to_pylist()
+    ]
+
+
+def spelled(schema: Schema, column: str, value: Any) -> Any:
+    """A list as values: how its numbers are spelled is not kept."""
+    return json.loads(value) if schema.by_column[column].kind is LaneKind.JSON else value
+
+
+NAMES = st.sampled_from(
+    ["a", "b", "A", "price", "Price", "x y", 'quo"te', "back\\slash", "ünï", "keen2", "'", "a:string"]
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 5),
+    st.integers(2**53 - 2, 2**53 + 2),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(codec="utf-8"), max_size=6),
+    st.sampled_from(["5", "true", "null", "{}", "2026-01-01", "a\u0000b", "\u2028\x85"]),
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(NAMES, inner, max_size=3)),
+    max_leaves=6,
+)
+EVENTS = st.dictionaries(NAMES, VALUES, max_size=5)
+
+
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(EVENTS, min_size=1, max_size=12))
+def test_every_accepted_event_is_stored_value_by_value(
+    shredder: Shredder, events: list[dict[str, Any]]
+) -> None:
+    raw = [json.dumps(event).encode() for event in events]
+    schema, pieces = log([*raw, *raw])
+
+    table = shredder.shred(schema, pieces)
+
+    order = table.column(EVENT_ID).to_pylist()
+    rows = dict(zip(order, stored(schema, table), strict=True))
+    expected = by_hand(schema, [*events, *events])
+    assert [rows[f"{3:08x}{number:016x}"] for number in range(len(expected))] == expected
+
+
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(EVENTS, min_size=1, max_size=12))
+def test_the_bulk_reader_equals_the_row_reader(shredder: Shredder, events: list[dict[str, Any]]) -> None:
+    raw = [json.dumps(event).encode() for event in events]
+    schema, pieces = log([*raw, *raw])
+    bulk = [piece for piece in pieces if not piece.flags & ROWWISE]
+    lines = [line for piece in bulk for line in split_lines(piece.lines)]
+
+    if bulk:
+        expected = with_system(lane_columns(schema, lines), schema, bulk, [absences(piece) for piece in bulk])
+        table = shredder.shred(schema, bulk).sort_by(EVENT_ID)
+        assert stored(schema, table) == stored(schema, expected)
+        system = [name for name in expected.column_names if name not in schema.by_column]
+        assert table.select(system).equals(expected.select(system))
+
+
+def shred_texts(shredder: Shredder, *texts: str) -> tuple[Schema, pa.Table]:
+    schema, pieces = log([text.encode() for text in texts])
+    return schema, shredder.shred(schema, pieces).sort_by(EVENT_ID)
+
+
+def test_null_and_absent_and_empty_stay_apart(shredder: Shredder) -> None:
+    schema, table = shred_texts(
+        shredder, '{"a":1,"o":{"p":1}}', '{"a":null,"o":{"p":null}}', '{"o": { } }', '{"o":{\n}}', "{}"
+    )
+
+    assert table.column(NULLS).to_pylist() == [None, ["a", "o.p"], None, None, None]
+    assert table.column(EMPTIES).to_pylist() == [None, None, ["o"], ["o"], None]
+
+
+def test_the_last_of_duplicate_keys_wins_and_spoils_nothing_around_it(shredder: Shredder) -> None:
+    texts = ['{"a":1,"b":"x"}'] * 20 + ['{"a":2,"a":3,"b":"y"}'] + ['{"a":4,"b":"z"}'] * 20
+    schema, table = shred_texts(shredder, *texts)
+
+    assert table.column("a").to_pylist() == [1.0] * 20 + [3.0] + [4.0] * 20
+
+
+def test_a_path_may_hold_a_value_here_and_an_object_there(shredder: Shredder) -> None:
+    schema, table = shred_texts(shredder, '{"a":1}', '{"a":{"b":2}}', '{"a":3}', '{"a":{"b":4}}', '{"a":"t"}')
+
+    assert stored(schema, table) == [{"a": 1.0}, {"a.b": 2.0}, {"a": 3.0}, {"a.b": 4.0}, {"a:string": "t"}]
+
+
+def test_names_that_differ_in_case_alone_keep_their_own_columns(shredder: Shredder) -> None:
+    schema, table = shred_texts(shredder, '{"price":1}', '{"Price":2}', '{"price":3,"Price":4,"PRICE":5}')
+
+    columns = {lane.path: lane.column for lane in schema.lanes}
+    assert len({column.lower() for column in columns.values()}) == 3
+    assert [table.column(columns[p]).to_pylist() for p in ("price", "Price", "PRICE")] == [
+        [1.0, None, 3.0], [None, 2.0, 4.0], [None, None, 5.0],
+    ]  # fmt: skip
+
+
+def test_an_integer_that_no_double_holds_is_kept_to_the_last_digit(shredder: Shredder) -> None:
+    big = [2**53, 2**53 + 1, -(2**63), 2**63 - 1, 2**63 + 1, 10**40 + 1]
+    schema, table = shred_texts(shredder, *[f'{{"n":{value}}}' for value in big])
+
+    kept = [next(iter(row.values())) for row in stored(schema, table)]
+    assert [int(value) for value in kept] == big
+
+
+def test_a_line_end_inside_an_event_is_white_space(shredder: Shredder) -> None:
+    schema, table = shred_texts(shredder, '{"a":1}', '{\n"a"\r\n:\t2\n}', '{"a":3}')
+
+    assert table.column("a").to_pylist() == [1.0, 2.0, 3.0]
+
+
+def test_a_list_of_conforming_events_is_checked_as_one() -> None:
+    schema, _ = log([b'{"a":1,"keen":{"timestamp":"2026-01-01T00:00:00Z"}}'])
+    checker = Checker(schema, LIMITS)
+    times = [
+        "2026-01-01T00:00:00Z",
+        "2026-01-01T01:00:00+01:00",
+        "2026-01-01 00:00:00.000001",
+        "2025-12-31T24:00:00Z",
+    ]
+    bodies = [f'{{"a":{i},"keen":{{"timestamp":"{time}"}}}}' for i, time in enumerate(times)]
+
+    checked = checker.check_list(f"[{','.join(bodies[:3])},\n{{}}]".encode())
+
+    assert checked is not None
+    assert checked.times == [1767225600000000, 1767225600000000, 1767225600000001, None]
+    assert checked.count == 4
+    assert split_lines(checked.lines) == [*(body.encode() for body in bodies[:3]), b"{}"]
+    assert checker.check_list(f"[{bodies[3]}]".encode()) is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        '{"a":"1"}', '{"b":1}', '{"a":9007199254740993}', '{"a":{"c":1}}', '{"a":1e400}', '{"a":NaN}', '{"a":1',
+        '{"keen":{"id":"x"}}', '{"keen":{"timestamp":5}}', '{"keen":{"timestamp":"soon"}}', '{"keen":null}', "[]",
+        '{"s":"${keen.ip}"}', '{"s":"' + "x" * 10_000 + '"}', '{"keen":{"addons":[]}}', '{"l":[[[[[1]]]]]}',
+    ],
+)  # fmt: skip
+def test_what_the_lanes_do_not_cover_is_examined(event: str) -> None:
+    schema, _ = log([b'{"a":1,"s":"x","l":[1,{"q":"x"}]}'])
+
+    assert Checker(schema, LIMITS).check(event.encode()) is None
