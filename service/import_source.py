@@ -1,0 +1,244 @@
+"""Reading a file of events: NDJSON or one JSON array, plain or gzip, never the whole of it at once.
+
+What comes out are batches, cut at the same places every time the same content is read, so that a batch
+can be named by where it begins and a second import of it recognised.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Raw
+
+CHUNK_BYTES = 1 << 20
+BATCH_EVENTS_MAX = 1_000
+BATCH_BYTES_MAX = 4_000_000
+"""A batch may be longer by one event."""
+
+_WHITE = b" \t\r\n"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class BadSource(Exception):
+    """A file that cannot be read to its end; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The text of one event, where it begins in the uncompressed content, and its number from 1."""
+
+    number: int
+    offset: int
+    text: bytes
+    problem: str | None = None
+    """Why this is no event at all; ``text`` may then be cut short."""
+
+
+@dataclass(slots=True)
+class ItemBatch:
+    """Items in order. ``offset`` names the batch: equal content is cut equally."""
+
+    index: int
+    offset: int
+    items: list[Item] = field(default_factory=list)
+    size: int = 0
+
+    def good(self) -> list[Item]:
+        return [item for item in self.items if item.problem is None]
+
+
+class EventSource:
+    """One file (or standard input, ``-``) of events. ``position`` of ``size`` bytes were read so far."""
+
+    def __init__(self, name: str, item_bytes_max: int) -> None:
+        self.name = name
+        self._item_bytes_max = item_bytes_max
+        self._raw: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
+        self.size = None if name == "-" else Path(name).stat().st_size
+        self._counted = _Counted(self._raw)
+        plain = io.BufferedReader(self._counted, CHUNK_BYTES)
+        packed = plain.peek(2)[:2] == b"\x1f\x8b"
+        self._stream: io.BufferedIOBase = gzip.GzipFile(fileobj=plain) if packed else plain
+        self._buffer = b""
+        self._text: str | None = None
+        self._base, self._at = 0, 0
+
+    @property
+    def position(self) -> int:
+        return self._counted.position
+
+    def close(self) -> None:
+        if self._raw is not sys.stdin.buffer:
+            self._raw.close()
+
+    def batches(self) -> Iterator[ItemBatch]:
+        """Raises BadSource at the point from which the content cannot be read."""
+        batch: ItemBatch | None = None
+        index = 0
+        for item in self._items():
+            if batch is None:
+                batch = ItemBatch(index, item.offset)
+            batch.items.append(item)
+            batch.size += len(item.text) + 1
+            if len(batch.items) >= BATCH_EVENTS_MAX or batch.size >= BATCH_BYTES_MAX:
+                yield batch
+                batch, index = None, index + 1
+        if batch is not None:
+            yield batch
+
+    def _items(self) -> Iterator[Item]:
+        if self._fill() and self._buffer.startswith(_BYTE_ORDER_MARK):
+            self._at = len(_BYTE_ORDER_MARK)
+        while not self._skip_white():
+            if not self._fill():
+                return
+        array = self._buffer.startswith(b"[", self._at)
+        for number, (offset, text) in enumerate(self._array() if array else self._lines(), start=1):
+            yield self._item(number, offset, text)
+
+    def _item(self, number: int, offset: int, text: bytes) -> Item:
+        if len(text) > self._item_bytes_max:
+            limit = self._item_bytes_max
+            return Item(number, offset, text[:1_000], f"The event is larger than the limit of {limit} bytes.")
+        try:
+            _one.decode(text)
+            text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return Item(number, offset, text, f"Not UTF-8 at byte {error.start}.")
+        except (msgspec.MsgspecError, RecursionError) as error:
+            return Item(number, offset, text, f"Not valid JSON: {error}.")
+        return Item(number, offset, text)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not blank. Of one longer than an event may be, only its first part."""
+        while True:
+            end = self._buffer.find(b"\n", self._at)
+            if end < 0 and self._fill():
+                if len(self._buffer) > self._item_bytes_max + CHUNK_BYTES and b"\n" not in self._buffer:
+                    yield self._long_line()
+                continue
+            stop = end if end >= 0 else len(self._buffer)
+            line, offset = self._buffer[self._at : stop].strip(_WHITE), self._offset
+            self._at = min(stop + 1, len(self._buffer))
+            if line:
+                yield offset, line
+            if end < 0:
+                return
+
+    def _long_line(self) -> tuple[int, bytes]:
+        offset = self._offset
+        line = self._buffer[self._at : self._at + self._item_bytes_max + 1]
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            self._at = len(self._buffer)
+            if not self._fill():
+                return offset, line
+        self._at = end + 1
+        return offset, line
+
+    def _array(self) -> Iterator[tuple[int, bytes]]:
+        """The items of one array, found by a decoder that reads bytes as if each were a character."""
+        self._at += 1
+        first = True
+        while (mark := self._peek()) != b"]":
+            if not first:
+                if mark != b",":
+                    raise self._broken("a comma or the end of the array is missing")
+                self._at += 1
+                self._peek()
+            first = False
+            end = self._value_end()
+            yield self._offset, self._buffer[self._at : end]
+            self._at = end
+        self._at += 1
+        if self._peek(at_end=True):
+            raise self._broken("something follows the end of the array")
+
+    def _value_end(self) -> int:
+        """Where in the buffer the value that begins here ends; fills the buffer as far as that needs."""
+        while True:
+            if self._text is None:
+                self._text = self._buffer.decode("latin-1")
+            try:
+                _, end = _lenient.raw_decode(self._text, self._at)
+            except RecursionError:
+                raise self._broken("an item is nested too deeply") from None
+            except ValueError as error:
+                if len(self._buffer) - self._at > 4 * self._item_bytes_max + CHUNK_BYTES:
+                    raise self._broken(f"an item is far larger than {self._item_bytes_max} bytes") from None
+                if not self._fill():
+                    raise self._broken(str(error)) from None
+                continue
+            # A number may go on in the next chunk: what ends it must be there.
+            if end < len(self._buffer) or not self._fill():
+                return end
+
+    def _peek(self, *, at_end: bool = False) -> bytes:
+        """The next byte that is not white space, without taking it."""
+        while not self._skip_white():
+            if not self._fill():
+                if at_end:
+                    return b""
+                raise self._broken("the array has no end")
+        return self._buffer[self._at : self._at + 1]
+
+    def _skip_white(self) -> bool:
+        at, buffer, end = self._at, self._buffer, len(self._buffer)
+        while at < end and buffer[at] in _WHITE:
+            at += 1
+        self._at = at
+        return at < end
+
+    @property
+    def _offset(self) -> int:
+        return self._base + self._at
+
+    def _fill(self) -> bool:
+        """Read on; what was taken leaves the buffer. False at the end of the content."""
+        try:
+            chunk = self._stream.read(CHUNK_BYTES)
+        except (EOFError, zlib.error, OSError, ValueError) as error:
+            raise self._broken(str(error)) from None
+        self._base += self._at
+        self._buffer = self._buffer[self._at :] + chunk
+        self._at, self._text = 0, None
+        return bool(chunk)
+
+    def _broken(self, why: str) -> BadSource:
+        return BadSource(f"{self.name} cannot be read from byte {self._offset} on: {why}.")
+
+
+class _Counted(io.RawIOBase):
+    """Bytes taken from a file that may be a pipe, counted."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        part = self._file.read(len(buffer))
+        buffer[: len(part)] = part
+        self.position += len(part)
+        return len(part)
+
+
+_one = msgspec.json.Decoder(Raw)
+_lenient = json.JSONDecoder(strict=False)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file as it is on disk, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
