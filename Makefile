@@ -1,0 +1,49 @@
+# Acumen: everything a checkout needs, from any Python 3.11 or newer.
+#
+# No target needs root, a compiler or Node. Dependencies come from the lock files with their hashes, from wherever
+# your pip is configured to look. `make serve` hands every ACUMEN_* variable on to the server:
+#
+#     ACUMEN_PORT=9000 make serve        or        make serve ACUMEN_PORT=9000
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Set PYTHON to insist on one interpreter; otherwise the first that runs and can make an environment is taken.
+PYTHON ?=
+TESTS ?=
+ARGS ?=
+# Two test processes suit two cores, and the suite starts servers of its own.
+TEST_PROCESSES ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test lint bench lock clean
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with the server and the development tools
+	@sh scripts/setup.sh "$(PYTHON)" dev
+
+serve: ## Run the server here (settings: ACUMEN_*; options: make serve ARGS="--port 9000")
+	@sh scripts/setup.sh "$(PYTHON)"
+	@exec $(BIN)/acumen serve $(ARGS)
+
+test: ## Run the tests (some of them: make test TESTS=tests/query)
+	@sh scripts/setup.sh "$(PYTHON)" dev
+	@$(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist loadgroup -q $(TESTS)
+
+lint: ## Check style, formatting of imports and types
+	@sh scripts/setup.sh "$(PYTHON)" dev
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: ## Measure speed and memory as ratios (minutes; BENCH_ARGS="--help" for parts)
+	@sh scripts/setup.sh "$(PYTHON)" dev
+	@$(BIN)/python -P -m bench $(BENCH_ARGS)
+
+lock: ## Renew both lock files from pyproject.toml (needs uv)
+	@sh scripts/lock.sh
+
+clean: ## Remove the environment and caches, never data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Renew the lock files: one resolution for every supported platform and Python, all hashes, no addresses.
+set -eu
+cd "$(dirname "$0")/.."
+
+command -v uv >/dev/null 2>&1 || { echo "make lock needs uv: python3 -m pip install uv" >&2; exit 1; }
+
+compile() {
+    uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+        --no-header --no-annotate --no-emit-index-url "$@"
+}
+compile pyproject.toml --group build --output-file requirements.lock
+compile --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+if grep -nE '://|^-' requirements.lock requirements-dev.lock; then
+    echo "a lock file names an address or an option; it must hold only versions and hashes" >&2
+    exit 1
+fi
