@@ -1,0 +1,235 @@
+"""Every error as the API tells it: the only place that knows status codes and the shape of an error.
+
+ApiError                       raised by ``service`` itself
+├── NotFound                   404 ResourceNotFoundError: route, project, collection, property
+├── MethodNotAllowed           405
+├── InvalidKey                 401 InvalidApiKeyError
+├── AdminOnly                  401 AdminOnlyEndpointError: the master key is needed
+├── Forbidden                  403: a valid key without the right
+├── InvalidParameter           400
+├── InvalidJSON                400 InvalidJSONError
+├── HeadersTooLarge            431
+├── RateLimited                429, with Retry-After
+└── Unavailable                503, with Retry-After
+
+``render`` turns these, and what ``query``, ``storage`` and the write path raise, into an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
+from service import bodies, collect_errors
+
+_log = logging.getLogger("acumen.errors")
+
+JSON = "application/json"
+
+
+class ApiError(Exception):
+    """``message`` is for a person, ``code`` for a program."""
+
+    status = 500
+    code = "InternalServerError"
+    message = "The server failed to answer. The failure was logged."
+
+    def __init__(self, message: str | None = None, *, code: str | None = None) -> None:
+        super().__init__(message or self.message)
+        self.message = message or self.message
+        self.code = code or self.code
+
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class NotFound(ApiError):
+    status = 404
+    code = "ResourceNotFoundError"
+    message = "Resource not found"
+
+
+class MethodNotAllowed(ApiError):
+    status = 405
+    code = "MethodNotAllowedError"
+    message = "This method is not allowed here."
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"This method is not allowed here. Allowed: {allowed}.")
+        self.allowed = allowed
+
+    def headers(self) -> dict[str, str]:
+        return {"allow": self.allowed}
+
+
+class InvalidKey(ApiError):
+    status = 401
+    code = "InvalidApiKeyError"
+    message = (
+        "You must give a valid key of this project, in the 'Authorization' header or the parameter 'api_key'."
+    )
+
+
+class AdminOnly(ApiError):
+    status = 401
+    code = "AdminOnlyEndpointError"
+    message = "This call needs the project's master key."
+
+
+class Forbidden(ApiError):
+    status = 403
+    code = "ForbiddenError"
+    message = "This key may not do that."
+
+
+class InvalidParameter(ApiError):
+    status = 400
+    code = "InvalidParameterError"
+
+
+class InvalidJSON(ApiError):
+    status = 400
+    code = "InvalidJSONError"
+
+
+class HeadersTooLarge(ApiError):
+    status = 431
+    code = "RequestHeadersTooLargeError"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"The request's line and headers are larger than the limit of {limit_bytes} bytes.")
+
+
+class RateLimited(ApiError):
+    status = 429
+    code = "RateLimitExceededError"
+
+    def __init__(self, message: str, retry_after_seconds: int) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.retry_after_seconds)}
+
+
+class Unavailable(ApiError):
+    status = 503
+    code = "ServiceUnavailableError"
+    message = "The server cannot do that now. Try again shortly."
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer that says what went wrong; ``body`` is ``{"message", "error_code"}`` as JSON."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+def rendered(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Rendered:
+    # Text may hold what a client sent, half a surrogate pair included.
+    text = message.encode("utf-8", "replace").decode()
+    body = orjson.dumps({"message": text, "error_code": code})
+    return Rendered(status, body, {"content-type": JSON, **(headers or {})})
+
+
+def render(error: BaseException) -> Rendered:
+    """The answer to a request that ended in ``error``; what is not known here is logged and a 500."""
+    for kind, rule in _RULES:
+        if isinstance(error, kind):
+            return rule(error)
+    _log.error("A request failed.", exc_info=error)
+    return _api(ApiError())
+
+
+def _api(error: ApiError) -> Rendered:
+    return rendered(error.status, error.code, error.message, error.headers())
+
+
+def _later(status: int, code: str, message: str, seconds: int = 1) -> Rendered:
+    return rendered(status, code, message, {"retry-after": str(seconds)})
+
+
+def _query(error: QueryError) -> Rendered:
+    if error.code == NotFound.code:
+        return _api(NotFound(error.message))
+    if isinstance(error, InvalidQuery):
+        return rendered(400, error.code, error.message)
+    if isinstance(error, QueryTimeout):
+        return rendered(504, error.code, error.message)
+    if isinstance(error, QueryOverloaded):
+        return _later(429, error.code, error.message)
+    if isinstance(error, QueryCancelled):
+        return _later(503, error.code, error.message)
+    _log.error("A query failed.", exc_info=error)
+    return _api(ApiError())
+
+
+_BODY_ERRORS: dict[type[bodies.BodyError], tuple[int, str]] = {
+    bodies.BodyTooLarge: (413, "RequestTooLargeError"),
+    bodies.BodyTimeout: (408, "RequestTimeoutError"),
+    bodies.BodiesOverloaded: (503, Unavailable.code),
+    bodies.BodyEncodingUnknown: (415, "UnsupportedEncodingError"),
+    bodies.BodyEncodingBroken: (400, "InvalidEncodingError"),
+    bodies.ClientGone: (400, "ClientGoneError"),
+}
+
+
+def _body(error: bodies.BodyError) -> Rendered:
+    status, code = _BODY_ERRORS[type(error)]
+    message = str(error) or "The client went away."
+    return _later(status, code, message) if status == 503 else rendered(status, code, message)
+
+
+def _collect(error: collect_errors.CollectError) -> Rendered:
+    if isinstance(error, collect_errors.Unavailable):
+        return _later(503, error.code, error.message, error.retry_after_seconds)
+    return rendered(409 if isinstance(error, collect_errors.KeyReused) else 400, error.code, error.message)
+
+
+_HTTP_CODES = {
+    400: "BadRequestError",
+    404: NotFound.code,
+    405: MethodNotAllowed.code,
+    408: "RequestTimeoutError",
+    413: "RequestTooLargeError",
+}
+
+
+def _http(error: HTTPException) -> Rendered:
+    """What the framework itself raises: no route, or none for the method."""
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 404:
+        return _api(NotFound())
+    if error.status_code == 405:
+        return _api(MethodNotAllowed(headers.get("allow", "")))
+    code = _HTTP_CODES.get(error.status_code, "RequestError")
+    return rendered(error.status_code, code, str(error.detail), headers)
+
+
+def _validation(error: RequestValidationError) -> Rendered:
+    found = error.errors()
+    where = ".".join(str(part) for part in found[0]["loc"][1:]) if found else "request"
+    why = str(found[0]["msg"]) if found else "it is not valid"
+    return _api(InvalidParameter(f"The parameter '{where[:200]}' cannot be used: {why}."))
+
+
+_RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
+    (ApiError, _api),
+    (QueryError, _query),
+    (bodies.BodyError, _body),
+    (collect_errors.CollectError, _collect),
+    (HTTPException, _http),
+    (RequestValidationError, _validation),
+)

@@ -1,0 +1,52 @@
+"""What the container or machine gives this process: memory and processors."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+_UNLIMITED_BYTES = 1 << 60
+
+
+def container_memory_bytes() -> int:
+    """Bytes: the control group's limit where one is set, otherwise the machine's memory."""
+    limits = [_machine_memory_bytes()]
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = _read(_CGROUP / name)
+        if text.isdigit() and int(text) < _UNLIMITED_BYTES:
+            limits.append(int(text))
+    return min(limits)
+
+
+def container_cpus() -> int:
+    """Whole processors: those this process may run on, cut by the control group's quota; at least 1."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, period = _cpu_quota()
+    if quota > 0 and period > 0:
+        cpus = min(cpus, -(-quota // period))
+    return max(1, cpus)
+
+
+def _cpu_quota() -> tuple[int, int]:
+    """(quota, period) in µs; (0, 0) without a quota."""
+    parts = _read(_CGROUP / "cpu.max").split()
+    if not parts:
+        parts = [_read(_CGROUP / "cpu/cpu.cfs_quota_us"), _read(_CGROUP / "cpu/cpu.cfs_period_us")]
+    if len(parts) == 2 and parts[0].isdigit() and parts[1].isdigit():
+        return int(parts[0]), int(parts[1])
+    return 0, 0
+
+
+def _machine_memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 4 << 30
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""

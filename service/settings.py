@@ -1,0 +1,278 @@
+"""Every setting of the server: its name, unit, default and effect, and the only reader of the environment.
+
+Each field is the environment variable ``ACUMEN_<NAME>``. ``docs/settings.md`` is generated from this class
+(``python -m service.settings``) and tested against it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+from query.limits import Limits
+from service.resources import container_cpus, container_memory_bytes
+
+PREFIX = "ACUMEN_"
+MIB = 1 << 20
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class BadSettings(Exception):
+    """A setting that cannot be used; the text names it and says why."""
+
+
+class Settings(BaseSettings):
+    """What the server is told from outside; frozen for the life of a process."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen at.")
+    port: int = Field(8000, ge=0, le=65_535, description="TCP port to listen at; 0 takes a free one.")
+    data: Path = Field(Path("data"), description="Folder of everything the server stores.")
+    workers: int = Field(1, ge=1, le=256, description="HTTP worker processes.")
+    public_url: str = Field(
+        "",
+        description="Where clients reach the server, for absolute links; empty: what the request says.",
+    )
+    tls_cert: Path | None = Field(
+        None, description="PEM file of the certificate chain; with it the server speaks TLS."
+    )
+    tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="Addresses or networks, by commas, whose forwarding headers are believed."
+    )
+    shutdown_seconds: float = Field(
+        8.0,
+        ge=0,
+        le=3_600,
+        description="Longest wait, in seconds, for running requests when the server stops.",
+    )
+    unready_seconds: float = Field(
+        0.2,
+        ge=0,
+        le=600,
+        description="How long, in seconds, a stopping server says so at /ready before it takes no more.",
+    )
+    keep_alive_seconds: int = Field(
+        75, ge=1, description="How long, in seconds, an idle connection is kept open."
+    )
+    header_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="Longest time, in seconds, until a new connection has sent a request's headers.",
+    )
+    log_level: str = Field(
+        "info", description="Least severity that is logged: debug, info, warning or error."
+    )
+    access_log: bool = Field(
+        False, description="Whether every answered request is logged, without the values of its parameters."
+    )
+
+    flush_events: int = Field(
+        500_000, ge=1, description="Events waiting in the logs that start a flush to Parquet."
+    )
+    flush_bytes: int = Field(
+        256 * MIB, ge=1, description="Bytes waiting in the logs that start a flush to Parquet."
+    )
+    flush_seconds: float = Field(
+        300.0,
+        gt=0,
+        description="Age, in seconds, of the oldest waiting event that starts a flush to Parquet.",
+    )
+    segment_bytes: int = Field(
+        64 * MIB, ge=4_096, description="Bytes of one log segment before the next is begun."
+    )
+    log_bytes_max: int = Field(
+        8 << 30,
+        ge=1,
+        description="Bytes in all logs not yet flushed beyond which events are refused with 503.",
+    )
+    queue_bytes_max: int = Field(
+        64 * MIB, ge=1, description="Bytes one worker may hold unsynced before it refuses events with 503."
+    )
+    grace_seconds: float = Field(
+        600.0,
+        ge=0,
+        description="How long, in seconds, superseded files outlive the queries that may read them.",
+    )
+    compact_files: int = Field(
+        8, ge=2, description="Files of one collection and span that start a compaction."
+    )
+    min_free_bytes: int = Field(
+        256 * MIB,
+        ge=0,
+        description="Free bytes on the data folder's disk below which events are refused with 503.",
+    )
+
+    event_bytes_max: int = Field(900_000, ge=1, description="Bytes of one event.")
+    bulk_bytes_max: int = Field(10_000_000, ge=1, description="Bytes of one bulk body, as sent.")
+    bulk_events_max: int = Field(50_000, ge=1, description="Events in one bulk body.")
+    inflated_bytes_max: int = Field(
+        50_000_000, ge=1, description="Bytes of one compressed body once inflated."
+    )
+    query_bytes_max: int = Field(10_000_000, ge=1, description="Bytes of one query's body.")
+    body_timeout_seconds: float = Field(
+        30.0, gt=0, description="Longest wait, in seconds, for the next part of a body."
+    )
+    body_bytes_in_flight: int = Field(
+        256 * MIB,
+        ge=1,
+        description="Body bytes of all unanswered requests of one worker before it answers 503.",
+    )
+    header_bytes_max: int = Field(131_072, ge=1_024, description="Bytes of a request's line and headers.")
+    properties_max: int = Field(1_000, ge=1, description="Distinct properties of one collection.")
+    schema_collections_max: int = Field(5_000, ge=1, description="Collections in one schema listing.")
+
+    query_timeout_seconds: float = Field(
+        300.0, gt=0, description="Longest run, in seconds, of one query (504)."
+    )
+    query_intervals_max: int = Field(9_000, ge=1, description="Sub-timeframes of one query with an interval.")
+    query_groups_max: int = Field(1_000_000, ge=1, description="Groups of one query's answer.")
+    query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel step.")
+    extraction_events_max: int = Field(100_000, ge=1, description="Events of one extraction's answer.")
+    extraction_scan_max: int = Field(
+        1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
+    )
+    response_bytes_max: int = Field(150_000_000, ge=1_000, description="Bytes of one query's answer.")
+    query_slots: int = Field(8, ge=1, le=1_024, description="Queries that one worker runs at once.")
+    query_queue_max: int = Field(
+        256, ge=0, description="Queries that may wait for a slot of one worker (429 beyond)."
+    )
+    query_wait_seconds: float = Field(
+        30.0, gt=0, description="Longest wait, in seconds, of a query for a free slot (429 after it)."
+    )
+    rate_queries: int = Field(0, ge=0, description="Queries a minute of one project; 0: without limit.")
+    rate_extractions: int = Field(
+        0, ge=0, description="Extractions a minute of one project; 0: without limit."
+    )
+    rate_writes: int = Field(
+        0, ge=0, description="Requests a minute of one project that record events; 0: without limit."
+    )
+
+    memory_bytes: int = Field(
+        0, ge=0, description="Bytes for the queries of all workers; 0: half of the container's memory."
+    )
+    threads: int = Field(
+        0, ge=0, description="Threads for the queries of all workers; 0: the container's processors."
+    )
+    spill_bytes_max: int = Field(
+        10 << 30, ge=0, description="Bytes on disk that the queries of all workers may use beyond memory."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _split_networks(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(
+            ipaddress.ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()
+        )
+
+    @field_validator("log_level")
+    @classmethod
+    def _known_level(cls, value: str) -> str:
+        if value.lower() not in ("debug", "info", "warning", "error"):
+            raise ValueError("must be debug, info, warning or error")
+        return value.lower()
+
+    @field_validator("public_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _whole_pairs(self) -> Settings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key must be given together")
+        return self
+
+    @property
+    def query_limits(self) -> Limits:
+        """The limits of one question, as the query compiler takes them."""
+        return Limits(
+            intervals_max=self.query_intervals_max,
+            groups_max=self.query_groups_max,
+            funnel_actors_max=self.query_funnel_actors_max,
+            extraction_events_max=self.extraction_events_max,
+            extraction_scan_max=self.extraction_scan_max,
+            latest_max=self.extraction_events_max,
+            response_bytes_max=self.response_bytes_max,
+            timeout_seconds=self.query_timeout_seconds,
+        )
+
+    @property
+    def worker_memory_bytes(self) -> int:
+        """Bytes for the queries of one worker: its share of what is given to all."""
+        return max(64 * MIB, (self.memory_bytes or container_memory_bytes() // 2) // self.workers)
+
+    @property
+    def keeper_memory_bytes(self) -> int:
+        """Bytes for flushing and compacting: an eighth of the container's memory, apart from the queries'."""
+        return max(128 * MIB, container_memory_bytes() // 8)
+
+    @property
+    def worker_threads(self) -> int:
+        """Threads for the queries of one worker."""
+        return max(1, (self.threads or container_cpus()) // self.workers)
+
+    @property
+    def worker_spill_bytes(self) -> int:
+        return self.spill_bytes_max // self.workers
+
+    @property
+    def run_folder(self) -> Path:
+        """Files of the running server only: nothing in it outlives a stop."""
+        return self.data / "run"
+
+
+def load(**given: Any) -> Settings:
+    """Settings from the environment, those ``given`` (and not None) first. Raises BadSettings."""
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else ""
+        what = f"{PREFIX}{name.upper()}" if name else "The settings"
+        raise BadSettings(f"{what}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The settings as environment variables, from which a child process reads equal ones."""
+    found: dict[str, str] = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, tuple):
+            value = ",".join(str(part) for part in value)
+        found[PREFIX + name.upper()] = "" if value is None else str(value)
+    return found
+
+
+def as_table() -> str:
+    """The settings as the Markdown table of ``docs/settings.md``."""
+    rows = ["| Variable | Default | Meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        text = "" if default is None or default in ((), "") else f"`{default}`"
+        rows.append(f"| `{PREFIX}{name.upper()}` | {text} | {field.description} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_table(), end="")  # noqa: T201
