@@ -74,8 +74,14 @@ def unit_start(instant_us: int, unit: Unit, zone: tzinfo) -> datetime:
 
 
 def fixed_start(instant_us: int, unit: Unit, zone: tzinfo) -> int:
-    """The instant at which the clock's current minute or hour begins, under the current offset."""
-    return instant_us - (instant_us + offset_at(instant_us, zone)) % FIXED_US[unit]
+    """The instant at which the minute or hour that holds ``instant_us`` begins."""
+    size = FIXED_US[unit]
+    offset = offset_at(instant_us, zone)
+    start = instant_us - (instant_us + offset) % size
+    earlier_offset = offset_at(start, zone)
+    if (earlier_offset - offset) % size:
+        return _first_change(start, instant_us, earlier_offset, zone)
+    return start
 
 
 def plus(wall: datetime, unit: Unit, count: int) -> datetime:

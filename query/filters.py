@@ -23,7 +23,6 @@ CheckRegex = Callable[[str], str | None]
 """What is wrong with a pattern, or None where it is valid RE2."""
 
 _OPERATORS = {operator.value: operator for operator in Operator}
-_SCALARS = (str, int, float, bool, type(None))
 _NOT_RE2 = re.compile(
     r"""\\[1-9]                                   # a reference back
       | \(\?(?:<?[=!] | > | \( | \# | P[=>])      # looking around, atomic, conditional, comment
@@ -32,6 +31,8 @@ _NOT_RE2 = re.compile(
     re.VERBOSE,
 )
 _REPEAT_MAX = 1000
+_INTEGER_BITS_MAX = 14_000
+"""Python writes integers of up to 4,300 digits."""
 
 
 def parse_filters(
@@ -163,12 +164,14 @@ class _Reader:
 
 
 def _is_scalar(value: Any) -> bool:
-    """A JSON string, finite number, boolean or null; integers may be of any size."""
+    """A JSON string, finite number, boolean or null; integers up to what can be written as text."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, float):
         return is_number(value)
-    return isinstance(value, _SCALARS)
+    if isinstance(value, int):
+        return value.bit_length() <= _INTEGER_BITS_MAX
+    return value is None
 
 
 def _circle(value: Any) -> Circle:

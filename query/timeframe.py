@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from query import calendar
 from query.calendar import FIXED_US, Unit
 from query.errors import InvalidQuery, QueryLimitExceeded
-from query.fields import decode_json, shown, structured
+from query.fields import shown, structured
 from query.nodes import Buckets, Span
 from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, parse_instant
 
@@ -48,8 +48,8 @@ def parse_timezone(value: Any) -> tzinfo:
     if value is None or value == "":
         return UTC
     given = value
-    if isinstance(value, str) and value.startswith('"'):
-        value = decode_json("timezone", value)
+    if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
     if isinstance(value, str) and _SECONDS.fullmatch(value):
         value = int(value)
     if isinstance(value, str):
@@ -190,8 +190,9 @@ def _relative(text: str, match: re.Match[str], zone: tzinfo, now_us: int) -> Spa
     first, last = (1 - count, 1) if match[1] == "this" else (-count, 0)
     try:
         if unit in FIXED_US:
-            begin = calendar.fixed_start(now_us, unit, zone)
-            start, end = begin + first * FIXED_US[unit], begin + last * FIXED_US[unit]
+            end = calendar.fixed_start(now_us, unit, zone)
+            start = calendar.fixed_start(end + first * FIXED_US[unit], unit, zone)
+            end = next(calendar.aligned_edges(end, unit, zone)) if last else end
         else:
             wall = calendar.unit_start(now_us, unit, zone)
             start = calendar.first_reach(calendar.plus(wall, unit, first), zone)
