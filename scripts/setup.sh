@@ -19,7 +19,7 @@ done
 if [ -z "$found" ]; then
     echo "Acumen needs Python 3.11 or newer: install it, or name it with 'make PYTHON=/path/to/python3.11 ...'." >&2
 else
-    echo "Acumen needs pip and $found has none: install it ('apt-get install python3-venv' on Debian and Ubuntu," \
-        "'$found -m ensurepip --user' elsewhere) and run make again." >&2
+    echo "Acumen needs pip and $found has none that works: install it with your system's package manager" \
+        "('apt-get install python3-venv' on Debian and Ubuntu) and run make again." >&2
 fi
 exit 1

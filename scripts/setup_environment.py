@@ -63,7 +63,7 @@ def digest(part: str) -> str:
 def environment_runs() -> bool:
     """Whether `.venv` holds a working Python, new enough, and lies where it was made.
 
-    An upgrade of the system can take its Python away, and scripts in a folder that was moved name the old place.
+    An upgrade of the system can take its Python away, and scripts in a moved folder name the old place.
     """
     if not PYTHON.exists() or (PLACE.exists() and PLACE.read_text() != str(VENV)):
         return False
@@ -107,7 +107,8 @@ def find_installer() -> list[str] | None:
     ways = [[str(PYTHON), "-m", "pip"]]
     ways += [[*pip, "--python", str(PYTHON)] for pip in outside_pips()]
     for way in ways:
-        if subprocess.run([*way, "--version"], capture_output=True).returncode == 0:
+        # Asking for the list shows more than asking for the version: an old pip may not know a new Python.
+        if subprocess.run([*way, "list"], capture_output=True).returncode == 0:
             return way
     return None
 
@@ -118,7 +119,7 @@ def install(installer: list[str], part: str) -> int:
     locked = ["--require-hashes", "--requirement", str(ROOT / LOCKS[part])]
     if part == "dev":
         # One tool is published as source only (pure Python): the lock's own setuptools builds it.
-        locked.insert(0, "--no-build-isolation")
+        locked[:0] = ["--no-build-isolation", "--use-pep517"]
     else:
         # Nothing here may need a compiler: better a clear refusal than a failed build.
         locked[:0] = ["--only-binary", ":all:"]
