@@ -1,0 +1,345 @@
+"""The catalog: what exists, where it is, and how far the logs are settled.
+
+Every change that readers may have cached something of bumps ``version()`` in its own transaction.
+All methods are synchronous, safe to call from several threads and processes, and may raise
+``CatalogBusy`` where they write. A catalog does not survive a fork.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from storage import (
+    catalog_claims,
+    catalog_collections,
+    catalog_files,
+    catalog_logs,
+    catalog_migration,
+    catalog_state,
+    catalog_tenants,
+)
+from storage.catalog_collections import SchemaCache
+from storage.catalog_errors import UnknownCollection
+from storage.catalog_records import (
+    Claim,
+    Collection,
+    Counts,
+    FileRow,
+    FlushCommit,
+    KeyKind,
+    LogRow,
+    Organisation,
+    Project,
+    ReservedFile,
+    Snapshot,
+)
+from storage.catalog_snapshot import Snapshots
+from storage.catalog_sqlite import Database
+from storage.paths import DataFolder
+from storage.schema import LaneKind
+
+
+def system_clock() -> int:
+    """µs since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+class Catalog:
+    def __init__(self, folder: DataFolder, database: Database, clock: Callable[[], int]) -> None:
+        """Use ``prepare`` or ``open``."""
+        self.folder = folder
+        self._database = database
+        self._clock = clock
+        self._schemas = SchemaCache()
+        self._snapshots = Snapshots(database, folder, self._schemas)
+
+    @classmethod
+    def prepare(cls, data: Path, clock: Callable[[], int] = system_clock) -> Catalog:
+        """Makes the data folder where there is none, migrates an older catalog, and opens it.
+
+        Raises NewerFormat, before anything is changed, where a newer server wrote the folder.
+        """
+        folder = DataFolder.at(data)
+        return cls(folder, catalog_migration.prepare(folder), clock)
+
+    @classmethod
+    def open(cls, data: Path, clock: Callable[[], int] = system_clock) -> Catalog:
+        """Opens what ``prepare`` has made. Raises CatalogNotReady, NewerFormat."""
+        folder = DataFolder.at(data)
+        return cls(folder, catalog_migration.open_ready(folder), clock)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def version(self) -> int:
+        """Equal numbers mean that nothing but claims and meta values has changed. Costs some µs."""
+        return self._database.version()
+
+    # Tenants
+
+    def create_organisation(self, name: str) -> Organisation:
+        """Raises InvalidName."""
+        with self._changing() as connection:
+            return catalog_tenants.create_organisation(connection, name, self._clock())
+
+    def organisations(self) -> list[Organisation]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return catalog_tenants.list_organisations(connection)
+
+    def create_project(
+        self,
+        name: str,
+        *,
+        id: str | None = None,
+        organisation_id: str | None = None,
+        master_key: str | None = None,
+        write_key: str | None = None,
+        read_key: str | None = None,
+    ) -> Project:
+        """Ids and keys that are not given are made up; the organisation is then the oldest.
+
+        Raises InvalidName, DuplicateProject, UnknownOrganisation.
+        """
+        keys = {KeyKind.MASTER: master_key, KeyKind.WRITE: write_key, KeyKind.READ: read_key}
+        with self._changing() as connection:
+            return catalog_tenants.create_project(
+                connection,
+                name,
+                project_id=id,
+                organisation_id=organisation_id,
+                keys=keys,
+                now_us=self._clock(),
+            )
+
+    def ensure_first_project(self) -> tuple[Project, bool]:
+        """The oldest project, and whether this call made it."""
+        existing = self.projects()
+        if existing:
+            return existing[0], False
+        with self._changing() as connection:
+            existing = catalog_tenants.list_projects(connection)
+            if existing:
+                return existing[0], False
+            project = catalog_tenants.create_project(
+                connection,
+                catalog_tenants.FIRST_PROJECT,
+                project_id=None,
+                organisation_id=None,
+                keys={},
+                now_us=self._clock(),
+            )
+            return project, True
+
+    def projects(self) -> list[Project]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return catalog_tenants.list_projects(connection)
+
+    def project(self, project_id: str) -> Project:
+        """Raises UnknownProject."""
+        with self._database.reading() as connection:
+            return catalog_tenants.find_project(connection, project_id)
+
+    # Collections
+
+    def collections(self, project_id: str) -> list[Collection]:
+        """By name; none for a project that does not exist."""
+        with self._database.reading() as connection:
+            return catalog_collections.list_collections(connection, self._schemas, project_id)
+
+    def all_collections(self) -> list[Collection]:
+        """Of all projects, by id."""
+        with self._database.reading() as connection:
+            return catalog_collections.all_collections(connection, self._schemas)
+
+    def collection(self, project_id: str, name: str) -> Collection:
+        """Names are case-sensitive. Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            found = catalog_collections.named_collections(connection, self._schemas, project_id, [name])
+        if not found:
+            raise UnknownCollection(f"There is no collection {name!r} in project {project_id}.")
+        return found[0]
+
+    def collection_by_id(self, collection_id: int) -> Collection:
+        """Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            return catalog_collections.find_collection(connection, self._schemas, collection_id)
+
+    def ensure_collection(self, project_id: str, name: str) -> Collection:
+        """The collection, made where there is none. Raises UnknownProject, InvalidName."""
+        try:
+            return self.collection(project_id, name)
+        except UnknownCollection:
+            pass
+        with self._changing() as connection:
+            found = catalog_collections.named_collections(connection, self._schemas, project_id, [name])
+            if found:
+                return found[0]
+            made = catalog_collections.create_collection(connection, project_id, name, self._clock())
+            return catalog_collections.find_collection(connection, self._schemas, made)
+
+    def add_lanes(
+        self, collection_id: int, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
+    ) -> Collection:
+        """The collection with a lane for each wanted pair, committed. Other workers' lanes may be new too.
+
+        ``properties_max`` bounds distinct paths. Raises TooManyProperties (then none is added),
+        UnknownCollection.
+        """
+        current = self.collection_by_id(collection_id)
+        if not current.schema.missing(wanted):
+            return current
+        with self._changing() as connection:
+            current = catalog_collections.find_collection(connection, self._schemas, collection_id)
+            schema = catalog_collections.append_lanes(connection, current, wanted, properties_max)
+        return replace(current, schema=schema)
+
+    # Logs
+
+    def create_log(self) -> int:
+        """The id of a new, open log; committed."""
+        with self._changing() as connection:
+            return catalog_logs.create_log(connection, self._clock())
+
+    def logs(self) -> list[LogRow]:
+        with self._database.reading() as connection:
+            return list(catalog_logs.list_logs(connection))
+
+    def seal_log(self, log_id: int, end_lsn: int, last_claimed_ordinal: int | None) -> None:
+        """Ends a log; claims of its ordinals after the last recovered one (None: of all) are void.
+
+        Raises UnknownLog, LogConflict.
+        """
+        with self._changing() as connection:
+            catalog_logs.seal_log(connection, log_id, end_lsn, last_claimed_ordinal)
+
+    def remove_log(self, log_id: int) -> None:
+        """Forgets a sealed log that is flushed to its end. Raises UnknownLog, LogConflict."""
+        with self._changing() as connection:
+            catalog_logs.remove_log(connection, log_id)
+
+    # Claims: they never change what readers have cached
+
+    def claim(self, claims: Sequence[Claim], now_us: int, ttl_us: int) -> list[Claim]:
+        """For each entry the claim that holds its (scope, token): the entry itself, or an earlier one.
+
+        Claims older than ``ttl_us`` give way. Of entries with one token the first counts.
+        """
+        if not claims:
+            return []
+        with self._database.writing() as connection:
+            return catalog_claims.claim(connection, claims, now_us - ttl_us)
+
+    def claims_of(self, pairs: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Claim]:
+        """The claims that exist for these (scope, token) pairs, expired ones too."""
+        with self._database.reading() as connection:
+            return catalog_claims.claims_of(connection, pairs)
+
+    def void_claims(self, log_id: int, ordinals: Sequence[int]) -> None:
+        """Frees the tokens held by these ordinals of this log."""
+        with self._database.writing() as connection:
+            catalog_claims.void_claims(connection, log_id, ordinals)
+
+    def purge_claims(self, before_us: int, limit: int) -> int:
+        """Removes at most ``limit`` claims made before then, oldest first; returns how many."""
+        with self._database.writing() as connection:
+            return catalog_claims.purge_claims(connection, before_us, limit)
+
+    # Files
+
+    def reserve_files(self, collection_id: int, n: int) -> list[int]:
+        """Ids for files about to be written, committed before any of them exists. UnknownCollection."""
+        with self._database.writing() as connection:
+            return catalog_files.reserve_files(connection, collection_id, n, self._clock())
+
+    def commit_flush(self, flush: FlushCommit) -> None:
+        """The one commit point of a flush: files, log positions, counters and data versions.
+
+        Raises, and changes nothing: FlushConflict (not the next flush; a file id given up; a collection
+        deleted), LogConflict (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
+        """
+        with self._changing() as connection:
+            catalog_files.commit_flush(connection, flush)
+
+    def swap_files(
+        self,
+        collection_id: int,
+        remove_ids: Sequence[int],
+        add: Sequence[FileRow],
+        counts: Counts | None = None,
+    ) -> bool:
+        """Replaces live files by others with as many rows, less what ``counts`` says was erased.
+
+        False, and nothing changed, where any of them is not live any more. Raises CountsDisagree,
+        FlushConflict, UnknownCollection.
+        """
+        with self._changing() as connection:
+            swapped = catalog_files.swap_files(
+                connection, collection_id, remove_ids, add, counts or Counts(), self._clock()
+            )
+            if not swapped:
+                connection.rollback()
+            return swapped
+
+    def live_files(self, collection_id: int | None = None) -> list[FileRow]:
+        """By id; of all collections where none is given."""
+        with self._database.reading() as connection:
+            return catalog_files.list_live(connection, collection_id)
+
+    def dead_files(self, before_us: int) -> list[FileRow]:
+        """Files that were replaced before then."""
+        with self._database.reading() as connection:
+            return catalog_files.dead_files(connection, before_us)
+
+    def writing_files(self, before_us: int) -> list[ReservedFile]:
+        """Files that were reserved before then and never became live."""
+        with self._database.reading() as connection:
+            return catalog_files.writing_files(connection, before_us)
+
+    def forget_files(self, ids: Iterable[int]) -> int:
+        """Removes the rows of dead and reserved files; live ones stay. Returns how many went."""
+        with self._database.writing() as connection:
+            return catalog_files.forget_files(connection, ids)
+
+    def counters(self, collection_id: int) -> Counts:
+        """Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            return catalog_files.find_counters(connection, collection_id)
+
+    def all_counters(self) -> Mapping[int, Counts]:
+        """Collection id → its counts."""
+        with self._database.reading() as connection:
+            return catalog_files.all_counters(connection)
+
+    def flushed_number(self) -> int:
+        """The number of the last flush; 0 before the first."""
+        with self._database.reading() as connection:
+            return catalog_state.read_state(connection)[1]
+
+    # Views
+
+    def snapshot(self, project_id: str, names: Sequence[str]) -> Snapshot:
+        """One moment: the logs, and these collections with their live files."""
+        return self._snapshots.take(project_id, names)
+
+    def get_meta(self, name: str) -> str | None:
+        with self._database.reading() as connection:
+            return catalog_state.get_meta(connection, name)
+
+    def set_meta(self, name: str, value: str) -> None:
+        with self._database.writing() as connection:
+            catalog_state.set_meta(connection, name, value)
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        """A write that readers must notice."""
+        with self._database.writing() as connection:
+            catalog_state.bump(connection)
+            yield connection

@@ -1,0 +1,177 @@
+"""Collections and their lanes. Each function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+
+from storage.catalog_errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
+from storage.catalog_records import Collection
+from storage.catalog_sqlite import slices
+from storage.catalog_tables import collections, counters, lanes, projects
+from storage.catalog_tenants import is_text
+from storage.schema import Lane, LaneKind, Schema
+
+SCHEMAS_MAX = 10_000
+"""Schemas kept decoded in one process."""
+
+_COLUMNS = (
+    collections.c.id,
+    collections.c.project_id,
+    collections.c.name,
+    collections.c.generation,
+    collections.c.lanes_version,
+    collections.c.data_version,
+    collections.c.created_us,
+)
+_OF_PROJECT = (
+    select(*_COLUMNS).where(collections.c.project_id == bindparam("project_id")).order_by(collections.c.name)
+)
+_BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expanding=True)))
+_BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
+_ALL = select(*_COLUMNS).order_by(collections.c.id)
+_LANES = (
+    select(lanes.c.collection_id, lanes.c.path, lanes.c.kind, lanes.c.column)
+    .where(lanes.c.collection_id.in_(bindparam("ids", expanding=True)))
+    .order_by(lanes.c.collection_id, lanes.c.position)
+)
+_SET_LANES_VERSION = (
+    update(collections)
+    .where(collections.c.id == bindparam("collection_id"))
+    .values(lanes_version=bindparam("count"))
+)
+
+
+class SchemaCache:
+    """Decoded schemas by (collection, lanes version): lanes are only appended, so one pair is one schema."""
+
+    def __init__(self) -> None:
+        self._schemas: dict[tuple[int, int], Schema] = {}
+        self._lock = threading.Lock()
+
+    def read(self, connection: Connection, wanted: Iterable[tuple[int, int]]) -> Mapping[int, Schema]:
+        """Collection id → schema, for the pairs that the same transaction read."""
+        found: dict[int, Schema] = {}
+        missing: dict[int, int] = {}
+        for collection_id, version in wanted:
+            schema = self._schemas.get((collection_id, version)) if version else Schema()
+            if schema is None:
+                missing[collection_id] = version
+            else:
+                found[collection_id] = schema
+        if missing:
+            loaded = _load_schemas(connection, missing)
+            self._keep(loaded)
+            found.update(loaded)
+        return found
+
+    def _keep(self, loaded: Mapping[int, Schema]) -> None:
+        with self._lock:
+            if len(self._schemas) + len(loaded) > SCHEMAS_MAX:
+                self._schemas.clear()
+            for collection_id, schema in loaded.items():
+                self._schemas[(collection_id, schema.version)] = schema
+
+
+def _load_schemas(connection: Connection, ids: Iterable[int]) -> dict[int, Schema]:
+    rows: dict[int, list[Lane]] = {collection_id: [] for collection_id in ids}
+    for some in slices(list(rows)):
+        for collection_id, path, kind, column in connection.execute(_LANES, {"ids": some}):
+            rows[collection_id].append(Lane(path, LaneKind(kind), column))
+    return {collection_id: Schema(tuple(own)) for collection_id, own in rows.items()}
+
+
+def list_collections(connection: Connection, schemas: SchemaCache, project_id: str) -> list[Collection]:
+    """By name."""
+    return _decode(connection, schemas, connection.execute(_OF_PROJECT, {"project_id": project_id}).all())
+
+
+def all_collections(connection: Connection, schemas: SchemaCache) -> list[Collection]:
+    """Of all projects, by id."""
+    return _decode(connection, schemas, connection.execute(_ALL).all())
+
+
+def named_collections(
+    connection: Connection, schemas: SchemaCache, project_id: str, names: Sequence[str]
+) -> list[Collection]:
+    """Those of the names that exist."""
+    rows: list[Row[Any]] = []
+    for some in slices([name for name in dict.fromkeys(names) if is_text(name)]):
+        rows += connection.execute(_BY_NAMES, {"project_id": project_id, "names": some}).all()
+    return _decode(connection, schemas, rows)
+
+
+def find_collection(connection: Connection, schemas: SchemaCache, collection_id: int) -> Collection:
+    row = connection.execute(_BY_ID, {"collection_id": collection_id}).first()
+    if row is None:
+        raise UnknownCollection(f"There is no collection with id {collection_id}.")
+    return _decode(connection, schemas, [row])[0]
+
+
+def create_collection(connection: Connection, project_id: str, name: str, now_us: int) -> int:
+    """The id of the new collection. The caller has seen in this transaction that there is none yet."""
+    if not name or not is_text(name):
+        raise InvalidName("A collection's name must be text and not empty.")
+    known = select(projects.c.id).where(projects.c.id == bindparam("project_id"))
+    if connection.execute(known, {"project_id": project_id}).first() is None:
+        raise UnknownProject(f"There is no project {project_id}.")
+    values = {
+        "project_id": project_id,
+        "name": name,
+        "generation": 1,
+        "lanes_version": 0,
+        "data_version": 0,
+        "created_us": now_us,
+    }
+    result = connection.execute(insert(collections), values)
+    collection_id = int(result.inserted_primary_key[0])
+    zero = {"collection_id": collection_id, "logged": 0, "stored": 0, "duplicates": 0, "erased": 0}
+    connection.execute(insert(counters), zero)
+    return collection_id
+
+
+def append_lanes(
+    connection: Connection, current: Collection, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
+) -> Schema:
+    """Appends what is missing. ``current`` is of this transaction. Raises TooManyProperties."""
+    schema = current.schema.extended(wanted)
+    if schema.version == current.schema.version:
+        return schema
+    if len(schema.by_path) > max(properties_max, len(current.schema.by_path)):
+        raise TooManyProperties(
+            f"Collection {current.name!r} would have {len(schema.by_path)} properties; "
+            f"at most {properties_max} are allowed."
+        )
+    rows = [
+        {
+            "collection_id": current.id,
+            "position": position,
+            "path": lane.path,
+            "kind": lane.kind.value,
+            "column": lane.column,
+        }
+        for position, lane in enumerate(schema.lanes)
+        if position >= current.schema.version
+    ]
+    connection.execute(insert(lanes), rows)
+    connection.execute(_SET_LANES_VERSION, {"collection_id": current.id, "count": schema.version})
+    return schema
+
+
+def _decode(connection: Connection, schemas: SchemaCache, rows: Sequence[Row[Any]]) -> list[Collection]:
+    known = schemas.read(connection, [(row.id, row.lanes_version) for row in rows])
+    return [
+        Collection(
+            id=row.id,
+            project_id=row.project_id,
+            name=row.name,
+            generation=row.generation,
+            schema=known[row.id],
+            data_version=row.data_version,
+            created_us=row.created_us,
+        )
+        for row in rows
+    ]

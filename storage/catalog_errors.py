@@ -1,0 +1,74 @@
+"""The errors of the catalog; the text of each is a sentence for a person.
+
+CatalogError
+├── NewerFormat              a newer Acumen wrote the data folder
+├── CatalogNotReady          there is no catalog yet, or an older one that the server must migrate
+├── CatalogBusy              another process keeps the catalog locked for too long: try again
+├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog
+├── DuplicateProject         the project id is taken
+├── InvalidName              a name, id or key that the catalog does not take
+├── TooManyProperties        a collection's limit of distinct properties
+├── LogConflict              a log is not in the state that the change asks for
+├── FlushConflict            a flush that does not follow the last one, or cites what is gone
+└── CountsDisagree           rows and counters would no longer add up: nothing was committed
+"""
+
+from __future__ import annotations
+
+from storage.errors import StorageError
+
+
+class CatalogError(StorageError):
+    """The base; raised itself where a catalog is used in a way that it is not made for."""
+
+
+class NewerFormat(CatalogError):
+    pass
+
+
+class CatalogNotReady(CatalogError):
+    pass
+
+
+class CatalogBusy(CatalogError):
+    pass
+
+
+class UnknownOrganisation(CatalogError):
+    pass
+
+
+class UnknownProject(CatalogError):
+    pass
+
+
+class UnknownCollection(CatalogError):
+    pass
+
+
+class UnknownLog(CatalogError):
+    pass
+
+
+class DuplicateProject(CatalogError):
+    pass
+
+
+class InvalidName(CatalogError):
+    pass
+
+
+class TooManyProperties(CatalogError):
+    pass
+
+
+class LogConflict(CatalogError):
+    pass
+
+
+class FlushConflict(CatalogError):
+    pass
+
+
+class CountsDisagree(CatalogError):
+    pass

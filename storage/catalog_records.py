@@ -1,0 +1,163 @@
+"""What the catalog holds, as frozen values. Times are µs since 1970 UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from storage.schema import Schema
+from storage.source import DataFile
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    id: str
+    name: str
+    key: str
+    created_us: int
+
+
+class KeyKind(StrEnum):
+    MASTER = "master"
+    WRITE = "write"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    id: str
+    name: str
+    organisation_id: str
+    master_key: str
+    write_key: str
+    read_key: str
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """``data_version`` grows with every change of its live files; ``generation`` with every deletion."""
+
+    id: int
+    project_id: str
+    name: str
+    generation: int
+    schema: Schema
+    data_version: int
+    created_us: int
+
+
+class LogState(StrEnum):
+    OPEN = "open"
+    SEALED = "sealed"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """``flushed_lsn``: all before it stands in files. ``end_lsn`` is known once the log is sealed."""
+
+    id: int
+    state: LogState
+    flushed_lsn: int
+    end_lsn: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A right to a token or idempotency key: the first (log, ordinal) that asked for it has it.
+
+    ``scope`` says what the token is unique in; ``digest`` and ``response`` are the claimant's own.
+    """
+
+    scope: str
+    token: str
+    log_id: int
+    ordinal: int
+    digest: bytes
+    response: bytes
+    claimed_us: int
+
+
+class FileState(StrEnum):
+    WRITING = "writing"
+    """Its id is taken; the file may or may not exist."""
+    LIVE = "live"
+    DEAD = "dead"
+    """Replaced; the file goes once no query can hold it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """One Parquet file. ``path`` is relative to the data folder; ``sha256`` is lower-case hex."""
+
+    id: int
+    collection_id: int
+    generation: int
+    span: str
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    min_us: int
+    max_us: int
+    columns: Mapping[str, float | None]
+    """Every column in the file → the greatest magnitude in it (number lanes), else None."""
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReservedFile:
+    """An id whose file is being written, or was left behind by a writer that died."""
+
+    id: int
+    collection_id: int
+    generation: int
+    reserved_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Events of a collection, or a change of them: ``logged = stored + duplicates + erased``.
+
+    What is logged and not flushed yet is counted nowhere here: it is in the logs.
+    """
+
+    logged: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    erased: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        return self.logged == self.stored + self.duplicates + self.erased
+
+
+@dataclass(frozen=True)
+class FlushCommit:
+    """One flush of all collections. ``flush_number`` is the last one plus one."""
+
+    flush_number: int
+    positions: Mapping[int, int]
+    """Log id → its new ``flushed_lsn``."""
+    files: list[FileRow] = field(default_factory=list)
+    counts: Mapping[int, Counts] = field(default_factory=dict)
+    """Collection id → what this flush adds; ``stored`` is the rows of its files."""
+
+
+class CollectionFiles(NamedTuple):
+    """A collection and its live files, oldest first; their paths are absolute."""
+
+    collection: Collection
+    files: tuple[DataFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One moment of the catalog. Collections that do not exist are absent."""
+
+    version: int
+    flushed_number: int
+    logs: tuple[LogRow, ...]
+    collections: Mapping[str, CollectionFiles]

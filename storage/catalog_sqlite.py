@@ -1,0 +1,156 @@
+"""The catalog's database on SQLite: all that knows the dialect.
+
+A catalog on PostgreSQL needs another ``Database`` (REPEATABLE READ for reads) and another ``upsert``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table, create_engine, event, exc
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.catalog_errors import CatalogBusy, CatalogError
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another process's transaction."""
+VALUES_MAX = 500
+"""Values bound to one IN list; SQLite takes some ten thousand."""
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    # macOS only: without these an fsync there does not reach the disk.
+    "PRAGMA fullfsync=ON",
+    "PRAGMA checkpoint_fullfsync=ON",
+)
+_BEGIN = "acumen_begin"
+_VERSION = "SELECT version FROM state"
+
+
+class Database:
+    """Connections to one catalog file, for the threads of one process.
+
+    The driver's own transactions are off: it would begin late, never for reads, and so split what
+    must be one view.
+    """
+
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._process = os.getpid()
+        # Writers of one process queue here: SQLite's own waiting is polling with growing sleeps.
+        self._write_lock = threading.Lock()
+        self._version_lock = threading.Lock()
+        self._version_connection: sqlite3.Connection | None = None
+        # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
+        url = URL.create("sqlite", database=str(path))
+        connect_args = {"timeout": busy_seconds, "check_same_thread": False}
+        self._reader = create_engine(url, pool_size=8, max_overflow=-1, connect_args=connect_args)
+        event.listen(self._reader, "connect", _configure)
+        event.listen(self._reader, "begin", _begin)
+        self._writer = self._reader.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One unchanging view of the catalog."""
+        self._refuse_fork()
+        with self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer can interleave; committed durably on exit, undone on errors.
+
+        Raises CatalogBusy when another process keeps the catalog for longer than the busy time.
+        """
+        self._refuse_fork()
+        with self._write_lock:
+            connection = self._writer.connect()
+            try:
+                transaction = connection.begin()
+            except exc.OperationalError as error:
+                connection.close()
+                raise CatalogBusy(f"Another process keeps the catalog locked: {error.orig}.") from error
+            with connection, transaction:
+                yield connection
+
+    def version(self) -> int:
+        """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
+        self._refuse_fork()
+        with self._version_lock:
+            if self._version_connection is None:
+                self._version_connection = connect(self._path, self._busy_seconds)
+            [(version,)] = self._version_connection.execute(_VERSION).fetchall()
+        return int(version)
+
+    def close(self) -> None:
+        with self._version_lock:
+            if self._version_connection is not None:
+                self._version_connection.close()
+                self._version_connection = None
+        self._reader.dispose()
+
+    def _refuse_fork(self) -> None:
+        if os.getpid() != self._process:
+            raise CatalogError("A catalog opened before a fork cannot be used after it: open it again.")
+
+
+def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A plain connection without the driver's transactions."""
+    connection = sqlite3.connect(path, timeout=busy_seconds, check_same_thread=False, isolation_level=None)
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).fetchall()
+    return connection
+
+
+def back_up(source: Path, target: Path) -> None:
+    """Copies a catalog as one consistent view, write-ahead log included; the target is replaced whole."""
+    unfinished = target.with_name(target.name + ".unfinished")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(unfinished)) as copy:
+        origin.backup(copy)
+        # The copy inherits WAL mode; it must be one file.
+        copy.execute("PRAGMA journal_mode=DELETE").fetchall()
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(target)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether the file holds no table yet."""
+    with closing(sqlite3.connect(path)) as connection:
+        [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    return bool(tables == 0)
+
+
+def upsert(table: Table) -> Insert:
+    """An INSERT that takes ``on_conflict_do_update``."""
+    return insert(table)
+
+
+def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values in runs that one IN list takes."""
+    for start in range(0, len(values), VALUES_MAX):
+        yield values[start : start + VALUES_MAX]
+
+
+def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).fetchall()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))

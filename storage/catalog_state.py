@@ -1,0 +1,46 @@
+"""The catalog's version, and small values by name."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from storage.catalog_sqlite import upsert
+from storage.catalog_tables import meta, state
+
+_BUMP = update(state).values(version=state.c.version + 1)
+_STATE = select(state.c.version, state.c.flushed_number)
+_NEXT_FLUSH = (
+    update(state)
+    .where(state.c.flushed_number == bindparam("before"))
+    .values(flushed_number=state.c.flushed_number + 1)
+)
+_GET = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
+_INSERT_META = upsert(meta)
+_SET = _INSERT_META.on_conflict_do_update(
+    index_elements=[meta.c.name], set_={"value": _INSERT_META.excluded.value}
+)
+
+
+def bump(connection: Connection) -> None:
+    """Tells every reader that what it cached may have changed."""
+    connection.execute(_BUMP)
+
+
+def read_state(connection: Connection) -> tuple[int, int]:
+    """(version, flushed number)."""
+    version, flushed_number = connection.execute(_STATE).one()
+    return version, flushed_number
+
+
+def advance_flushed_number(connection: Connection, number: int) -> bool:
+    """False where ``number`` is not the next one."""
+    return connection.execute(_NEXT_FLUSH, {"before": number - 1}).rowcount == 1
+
+
+def get_meta(connection: Connection, name: str) -> str | None:
+    value: str | None = connection.execute(_GET, {"wanted": name}).scalar_one_or_none()
+    return value
+
+
+def set_meta(connection: Connection, name: str, value: str) -> None:
+    connection.execute(_SET, {"name": name, "value": value})

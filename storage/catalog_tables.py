@@ -1,0 +1,149 @@
+"""The catalog's tables as of the newest migration. A test holds the two equal."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("flushed_number", BigInteger, nullable=False),
+)
+"""One row, id 1."""
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+organisations = Table(
+    "organisations",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("organisation_id", Text, ForeignKey("organisations.id"), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+project_keys = Table(
+    "project_keys",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("lanes_version", Integer, nullable=False),
+    Column("data_version", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("collection_id", Integer, ForeignKey("collections.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("column", Text, nullable=False),
+    UniqueConstraint("collection_id", "path", "kind"),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("collection_id", Integer, ForeignKey("collections.id"), primary_key=True),
+    Column("logged", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("erased", BigInteger, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reserved_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger),
+    Column("span", Text),
+    Column("path", Text),
+    Column("rows", BigInteger),
+    Column("bytes", BigInteger),
+    Column("sha256", Text),
+    Column("min_us", BigInteger),
+    Column("max_us", BigInteger),
+    Column("columns", Text),
+    Column("created_us", BigInteger),
+    Index("files_by_state", "state", "collection_id"),
+    sqlite_autoincrement=True,
+)
+"""What follows ``removed_us`` is known once the file is live."""
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("flushed_lsn", BigInteger, nullable=False),
+    Column("end_lsn", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("token", Text, primary_key=True),
+    Column("log_id", Integer, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("claimed_us", BigInteger, nullable=False),
+    Index("claims_by_ordinal", "log_id", "ordinal"),
+    Index("claims_by_time", "claimed_us"),
+    sqlite_with_rowid=False,
+)
+"""Claims outlive their log: no foreign key."""
