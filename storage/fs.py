@@ -1,0 +1,183 @@
+"""The file operations under the log: the seam at which tests let a disk fail or lose its power.
+
+Every operation raises OSError as the system does. File descriptors are plain integers, never inherited by
+child processes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import sys
+from pathlib import Path
+from typing import Protocol
+
+
+class FileSystem(Protocol):
+    """What the log needs of a disk. Only ``datasync`` and ``sync_directory`` make anything durable."""
+
+    def make_directory(self, path: Path) -> None:
+        """One level; FileExistsError where it exists."""
+
+    def remove_directory(self, path: Path) -> None:
+        """It must be empty."""
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the entries of a directory durable: files and folders made, renamed and removed in it."""
+
+    def names(self, path: Path) -> list[str]:
+        """What a directory holds, in no order; FileNotFoundError where there is no such directory."""
+
+    def create(self, path: Path) -> int:
+        """A new, empty file for ``append``; FileExistsError where it exists."""
+
+    def open_read(self, path: Path) -> int:
+        """For ``read_at`` and ``size``; FileNotFoundError where there is none."""
+
+    def open_write(self, path: Path) -> int:
+        """An existing file, for ``write_at``, ``truncate`` and ``datasync``."""
+
+    def close(self, fd: int) -> None:
+        """Makes nothing durable."""
+
+    def append(self, fd: int, data: bytes) -> None:
+        """All of ``data``, or an OSError after which any part of it may stand at the end."""
+
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        """All of ``data``, or an OSError."""
+
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        """``size`` bytes, fewer only where the file ends."""
+
+    def size(self, fd: int) -> int:
+        """Bytes in the file."""
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut the file to ``size`` bytes."""
+
+    def datasync(self, fd: int) -> None:
+        """Make the content and size durable. After an OSError nothing is known, whatever a retry says."""
+
+    def rename(self, old: Path, new: Path) -> None:
+        """Within one directory; replaces ``new`` where it exists."""
+
+    def remove(self, path: Path) -> None:
+        """FileNotFoundError where there is none."""
+
+    def map(self, path: Path, size: int, *, writable: bool) -> mmap.mmap:
+        """``size`` bytes shared with every process; writable makes the file, or fills it up with zeros."""
+
+    def lock(self, path: Path) -> int:
+        """A descriptor that holds the lock until closed; BlockingIOError where another one does."""
+
+
+class LocalFileSystem:
+    """The operating system's files."""
+
+    def make_directory(self, path: Path) -> None:
+        path.mkdir(0o700)
+
+    def remove_directory(self, path: Path) -> None:
+        path.rmdir()
+
+    def sync_directory(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _full_sync(fd)
+        finally:
+            os.close(fd)
+
+    def names(self, path: Path) -> list[str]:
+        return [entry.name for entry in path.iterdir()]
+
+    def create(self, path: Path) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+
+    def open_read(self, path: Path) -> int:
+        return os.open(path, os.O_RDONLY)
+
+    def open_write(self, path: Path) -> int:
+        return os.open(path, os.O_RDWR)
+
+    def close(self, fd: int) -> None:
+        os.close(fd)
+
+    def append(self, fd: int, data: bytes) -> None:
+        written = os.write(fd, data)
+        if written < len(data):
+            rest = memoryview(data)[written:]
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+
+    def write_at(self, fd: int, data: bytes, offset: int) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(fd, rest, offset)
+            rest, offset = rest[written:], offset + written
+
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        data = os.pread(fd, size, offset)
+        while len(data) < size:
+            more = os.pread(fd, size - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return data
+
+    def size(self, fd: int) -> int:
+        return os.fstat(fd).st_size
+
+    def truncate(self, fd: int, size: int) -> None:
+        os.ftruncate(fd, size)
+
+    def datasync(self, fd: int) -> None:
+        if sys.platform == "darwin":
+            _full_sync(fd)
+        else:
+            os.fdatasync(fd)
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.replace(new)
+
+    def remove(self, path: Path) -> None:
+        path.unlink()
+
+    def map(self, path: Path, size: int, *, writable: bool) -> mmap.mmap:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o600)
+        try:
+            if writable:
+                # Written, not only lengthened: a page without a block behind it can kill the process
+                # (SIGBUS) when the disk is full.
+                present = self.size(fd)
+                self.write_at(fd, bytes(max(0, size - present)), present)
+            return mmap.mmap(fd, size, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)
+        finally:
+            os.close(fd)
+
+    def lock(self, path: Path) -> int:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _full_sync(fd: int) -> None:
+    """On macOS fsync stops at the drive's cache; F_FULLFSYNC goes through, where the volume knows it."""
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in _FULL_SYNC_UNKNOWN:
+                raise
+    os.fsync(fd)
+
+
+if sys.platform == "darwin":
+    import errno
+
+    _FULL_SYNC_UNKNOWN = (errno.ENOTSUP, errno.EINVAL, errno.ENOTTY)

@@ -1,0 +1,96 @@
+"""The position file: how far a log is durable, told to other processes through shared memory."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.fs import FileSystem
+
+POSITION_SIZE = 4096
+VOIDS_MAX = 254
+CHECK = int.from_bytes(b"position", "little")
+
+_SYNCED, _CLAIMED, _CHECK, _VOIDS, _FIRST_VOID = range(5)
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The log is durable up to ``lsn``."""
+
+    lsn: int = 0
+    token_ordinal: int = -1
+    """The greatest claimed ordinal that is durable, -1 where there is none."""
+    voids: Ranges = ()
+    """Claimed ordinals, from (included) to (excluded), up to ``token_ordinal`` that never reached the log."""
+
+    def holds(self, ordinal: int) -> bool:
+        """Whether the event of this claimed ordinal is durable. Where in doubt, no."""
+        return ordinal <= self.token_ordinal and not any(low <= ordinal < high for low, high in self.voids)
+
+
+class Claims:
+    """Follows the claimed ordinals along a log; what they leave out is void."""
+
+    def __init__(self, end: int, voids: Ranges = ()) -> None:
+        """``end`` is 1 + the greatest claimed ordinal so far, or 0."""
+        self.end = end
+        self.voids = list(voids)
+
+    def note(self, base: int, count: int, first: int) -> None:
+        """A frame with the claimed ordinals from ``base`` is durable; ``first`` starts the series."""
+        expected = self.end or first
+        if base > expected:
+            if len(self.voids) < VOIDS_MAX:
+                self.voids.append((expected, base))
+            else:
+                self.voids[-1] = (self.voids[-1][0], base)
+        if count:
+            self.end = base + count
+
+
+class PositionFile:
+    """The mapped file. One process writes, any number read."""
+
+    def __init__(self, fs: FileSystem, path: Path, log_id: int, *, writable: bool) -> None:
+        """Raises OSError; FileNotFoundError and ValueError (too short) only where it is not writable."""
+        self._map: mmap.mmap = fs.map(path, POSITION_SIZE, writable=writable)
+        self._words = memoryview(self._map).cast("Q")
+        self._salt = CHECK ^ log_id
+
+    def publish(self, lsn: int, claims: Claims, *, anew: bool = False) -> None:
+        """The voids go first: who sees a claimed ordinal as durable must see what is void below it.
+
+        ``anew`` where the file may hold anything, such as what a power cut left.
+        """
+        words, voids = self._words, claims.voids
+        if anew or voids:
+            # The last pair may have grown since it was written, and there may be new ones behind it.
+            for i in range(0 if anew else max(0, words[_VOIDS] - 1), len(voids)):
+                words[_FIRST_VOID + 2 * i], words[_FIRST_VOID + 2 * i + 1] = voids[i]
+            words[_VOIDS] = len(voids)
+        words[_CLAIMED] = claims.end
+        words[_SYNCED] = lsn
+        words[_CHECK] = lsn ^ self._salt
+
+    def read(self) -> Position:
+        """What the owner published last. Each word is right for itself at any moment, and they only grow."""
+        words = self._words
+        lsn, end = words[_SYNCED], words[_CLAIMED]
+        count = words[_VOIDS]
+        if not count:
+            return Position(lsn, end - 1)
+        pairs = range(_FIRST_VOID, _FIRST_VOID + 2 * min(count, VOIDS_MAX), 2)
+        return Position(lsn, end - 1, tuple((words[i], words[i + 1]) for i in pairs))
+
+    def confirmed_lsn(self) -> int:
+        """What the file vouches for: 0 where it cannot have been written as it stands."""
+        lsn: int = self._words[_SYNCED]
+        return lsn if lsn ^ self._salt == self._words[_CHECK] else 0
+
+    def close(self) -> None:
+        self._words.release()
+        self._map.close()
