@@ -28,10 +28,10 @@ SPAN_KEY = "keen.span"
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _PLAIN_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
-_SPAN = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+_SPAN = re.compile(r"\d{4}(-\d{2}(-\d{2})?|-\d{4})?")
 _EVENT_FILE = re.compile(
     r"events/(?P<project>[^/.]+)/(?P<name>[^/.]*)\.(?P<collection_id>\d+)\.(?P<generation>\d+)"
-    r"/keen\.span=(?P<span>\d{4}(?:-\d{2}(?:-\d{2})?)?)/(?P<file_id>\d+)\.parquet"
+    r"/keen\.span=(?P<span>\d{4}(?:-\d{2}(?:-\d{2})?|-\d{4})?)/(?P<file_id>\d+)\.parquet"
 )
 _SEGMENT = re.compile(r"(\d{20})\.seg")
 
@@ -138,7 +138,8 @@ def event_file(
 ) -> str:
     """Path of a Parquet file relative to the data folder.
 
-    ``span`` is a UTC day, month or year: ``2026-11-22``, ``2026-11``, ``2026``; ValueError if not.
+    ``span`` is a UTC day, month, year or range of years: ``2026-11-22``, ``2026-11``, ``2026``,
+    ``2020-2029``; ValueError if not.
     """
     if not _SPAN.fullmatch(span):
         raise ValueError(f"a span is a day, month or year, not {span!r}")

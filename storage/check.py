@@ -1,0 +1,134 @@
+"""``acumen check``: is everything that was acknowledged there, once, and unharmed?
+
+It reads the catalog in one snapshot, then every live file and every frame not flushed yet. On a live
+server a file may be replaced while it is being read; it is then no longer live, which is no fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from storage.catalog import Catalog
+from storage.catalog_records import Collection, Counts, FileRow, LogRow, LogState
+from storage.fs import FileSystem, LocalFileSystem
+from storage.log import LogReader
+from storage.log_errors import LogError, SegmentMissing
+from storage.log_format import Frame
+from storage.paths import DataFolder
+from storage.pieces import pieces_of
+
+READ_BYTES = 1 << 20
+
+
+@dataclass
+class Report:
+    """What was found. ``faults`` name the collection, file or log and say what is wrong."""
+
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    frames: int = 0
+    buffered: int = 0
+    duplicates_buffered: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def sound(self) -> bool:
+        return not self.faults
+
+
+def check(
+    folder: DataFolder,
+    catalog: Catalog,
+    *,
+    fs: FileSystem | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Check every live file, every frame that is not flushed, and the conservation of events."""
+    report = Report()
+    collections = {collection.id: collection for collection in catalog.all_collections()}
+    for collection in collections.values():
+        progress(f"{collection.project_id} {collection.name}")
+        _check_collection(folder, catalog, collection, report)
+    _check_logs(folder, catalog, fs or LocalFileSystem(), report)
+    return report
+
+
+def _check_collection(folder: DataFolder, catalog: Catalog, collection: Collection, report: Report) -> None:
+    files, counts = _settled(catalog, collection)
+    name = f"collection {collection.name!r} of project {collection.project_id}"
+    rows = sum(file.rows for file in files)
+    if rows != counts.stored:
+        report.faults.append(f"{name}: the live files hold {rows} events, {counts.stored} were stored")
+    if not counts.balanced:
+        report.faults.append(
+            f"{name}: {counts.logged} logged, but {counts.stored} stored + {counts.duplicates} duplicate "
+            f"+ {counts.erased} erased"
+        )
+    for file in files:
+        fault = _file_fault(folder, file)
+        if fault is not None and any(live.id == file.id for live in catalog.live_files(collection.id)):
+            report.faults.append(f"{name}: {file.path}: {fault}")
+        report.files += 1
+        report.bytes += file.bytes
+        report.rows += file.rows
+
+
+def _settled(catalog: Catalog, collection: Collection) -> tuple[list[FileRow], Counts]:
+    """Files and counters of one moment: read again while a flush or swap came between."""
+    while True:
+        version = catalog.version()
+        files, counts = catalog.live_files(collection.id), catalog.counters(collection.id)
+        if catalog.version() == version:
+            return files, counts
+
+
+def _file_fault(folder: DataFolder, file: FileRow) -> str | None:
+    path = folder.absolute(file.path)
+    try:
+        if _digest(path) != file.sha256:
+            return "its content is not what was written (SHA-256 differs)"
+        rows = pq.ParquetFile(path).metadata.num_rows
+    except OSError as error:
+        return f"can not be read ({error.strerror or error})"
+    return None if rows == file.rows else f"holds {rows} rows, {file.rows} were written"
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Report) -> None:
+    for row in catalog.logs():
+        if not folder.log(row.id).exists():
+            if row.state is LogState.SEALED and row.flushed_lsn != row.end_lsn:
+                report.faults.append(f"log {row.id} is gone, and not all of it was flushed")
+            continue
+        try:
+            for frame in _frames(folder, fs, row):
+                report.frames += 1
+                for piece in pieces_of(frame):
+                    report.buffered += piece.piece.count
+                    report.duplicates_buffered += piece.duplicates
+        except SegmentMissing:
+            if any(now.id == row.id and now.flushed_lsn == row.flushed_lsn for now in catalog.logs()):
+                report.faults.append(f"log {row.id}: a segment past {row.flushed_lsn} is missing")
+        except LogError as error:
+            report.faults.append(f"log {row.id}: {error}")
+
+
+def _frames(folder: DataFolder, fs: FileSystem, row: LogRow) -> Iterator[Frame]:
+    """The frames of a log that are in no file yet, their checksums verified."""
+    reader = LogReader(fs, folder.root, row.id)
+    end = reader.synced().lsn if row.end_lsn is None else row.end_lsn
+    if end > row.flushed_lsn:
+        yield from reader.read(row.flushed_lsn, end)

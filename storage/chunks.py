@@ -1,0 +1,168 @@
+"""What the keeper has shredded but not flushed, as Arrow files that every worker can map.
+
+A *generation* is the time between two flushes: the chunks of one manifest hold exactly the frames from
+the catalog's ``flushed_lsn`` of flush number ``flush_number`` up to ``positions``, log by log. A chunk
+never spans two generations, so a query takes all chunks of its snapshot's flush number, or none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import pyarrow as pa
+
+MERGE_FANOUT = 4
+"""This many chunks of about one size are rewritten as one, so that few are ever open."""
+
+
+class ChunkRef(msgspec.Struct, frozen=True):
+    """One Arrow file of the manifest."""
+
+    name: str
+    rows: int
+    bytes: int
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What the keeper publishes: replaced as a whole by one rename."""
+
+    flush_number: int
+    positions: dict[int, int]
+    """log id → the LSN up to which its frames are in the chunks."""
+    collections: dict[int, list[ChunkRef]]
+
+
+@dataclass
+class ChunkStore:
+    """The keeper's side: writes chunks and publishes manifests. Nothing here need survive a crash."""
+
+    folder: Path
+    _next: int = 0
+    _live: dict[int, list[tuple[ChunkRef, pa.Table]]] = field(default_factory=dict)
+    _dropped: list[tuple[float, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._epoch = f"{os.getpid():x}-{os.urandom(4).hex()}"
+
+    def add(self, collection_id: int, table: pa.Table, now: float) -> None:
+        """Keep a shredded table; merge it with its like when there are many."""
+        chunks = self._live.setdefault(collection_id, [])
+        chunks.append(self._write(table))
+        while len(chunks) >= MERGE_FANOUT and _alike(chunks[-MERGE_FANOUT:]):
+            last = chunks[-MERGE_FANOUT:]
+            merged = pa.concat_tables([table for _, table in last], promote_options="default")
+            chunks[-MERGE_FANOUT:] = [self._write(merged.combine_chunks())]
+            self._dropped.extend((now, ref.name) for ref, _ in last)
+
+    def tables(self, collection_id: int) -> list[pa.Table]:
+        return [table for _, table in self._live.get(collection_id, ())]
+
+    @property
+    def collections(self) -> list[int]:
+        return list(self._live)
+
+    @property
+    def rows(self) -> int:
+        return sum(ref.rows for chunks in self._live.values() for ref, _ in chunks)
+
+    @property
+    def bytes(self) -> int:
+        return sum(ref.bytes for chunks in self._live.values() for ref, _ in chunks)
+
+    def clear(self, now: float) -> None:
+        """Begin a new generation; the files stay until their readers are gone."""
+        self._dropped.extend((now, ref.name) for chunks in self._live.values() for ref, _ in chunks)
+        self._live = {}
+
+    def publish(self, flush_number: int, positions: Mapping[int, int]) -> None:
+        """Make the present chunks and positions what every worker reads from now on."""
+        collections = {cid: [ref for ref, _ in chunks] for cid, chunks in self._live.items()}
+        data = msgspec.json.encode(Manifest(flush_number, dict(positions), collections))
+        temporary = self.folder / f"manifest.{self._epoch}.new"
+        temporary.write_bytes(data)
+        temporary.rename(manifest_path(self.folder))
+
+    def collect(self, now: float, grace_seconds: float) -> None:
+        """Remove files that have been out of the manifest for the grace."""
+        keep = []
+        for when, name in self._dropped:
+            if now - when >= grace_seconds:
+                (self.folder / name).unlink(missing_ok=True)
+            else:
+                keep.append((when, name))
+        self._dropped = keep
+
+    def remove_strangers(self) -> None:
+        """Remove what an earlier keeper left behind."""
+        for path in self.folder.iterdir():
+            if path.name != manifest_path(self.folder).name and not path.name.startswith(self._epoch):
+                path.unlink(missing_ok=True)
+
+    def _write(self, table: pa.Table) -> tuple[ChunkRef, pa.Table]:
+        name = f"{self._epoch}-{self._next}.arrow"
+        self._next += 1
+        path = self.folder / name
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        mapped = read_chunk(path)
+        return ChunkRef(name, table.num_rows, mapped.nbytes), mapped
+
+
+def _alike(chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> bool:
+    sizes = [ref.rows for ref, _ in chunks]
+    return max(sizes) <= MERGE_FANOUT * max(1, min(sizes))
+
+
+def manifest_path(folder: Path) -> Path:
+    return folder / "manifest.json"
+
+
+def read_chunk(path: Path) -> pa.Table:
+    """The table, mapped: its pages are shared by all who read it. FileNotFoundError where it is gone."""
+    with pa.memory_map(str(path), "r") as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+class ManifestReader:
+    """A worker's side: the current manifest and its tables, read again only when they change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = manifest_path(folder)
+        self._stamp: tuple[int, int] | None = None
+        self._manifest: Manifest | None = None
+        self._tables: dict[str, pa.Table] = {}
+
+    def read(self) -> Manifest | None:
+        """The manifest as of now; None where no keeper ever published one."""
+        try:
+            status = os.stat(self._path)
+            stamp = (status.st_ino, status.st_mtime_ns)
+            if stamp != self._stamp:
+                self._manifest = msgspec.json.decode(self._path.read_bytes(), type=Manifest)
+                self._stamp = stamp
+                self._forget()
+        except FileNotFoundError:
+            return None
+        return self._manifest
+
+    def tables(self, refs: Iterable[ChunkRef]) -> list[pa.Table]:
+        """FileNotFoundError where one is gone: the manifest they came from is out of date."""
+        found = []
+        for ref in refs:
+            table = self._tables.get(ref.name)
+            if table is None:
+                table = self._tables[ref.name] = read_chunk(self._folder / ref.name)
+            found.append(table)
+        return found
+
+    def _forget(self) -> None:
+        manifest = self._manifest
+        if manifest is not None:
+            names = {ref.name for refs in manifest.collections.values() for ref in refs}
+            self._tables = {name: table for name, table in self._tables.items() if name in names}

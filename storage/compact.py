@@ -1,0 +1,162 @@
+"""Compaction: few files, whatever the pace of flushing. Files are merged into files, in one swap.
+
+Within a span, four files of about one size become one; a span whose time has passed becomes one file; and
+spans long past become part of their month, then of their year. A file that has grown to full size is left
+alone, so every event is rewritten a few times in all.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.catalog import Catalog
+from storage.catalog_records import Collection, FileRow
+from storage.flush import FileWriter
+from storage.fs import FileSystem
+from storage.parquet import encode, sort_by_time
+from storage.paths import DataFolder
+from storage.spans import last_day, parent_label
+
+ROWS_MAX = 1_000_000
+BYTES_MAX = 64 << 20
+"""Bounds of a merge's output, and so of the memory it takes."""
+FANOUT = 4
+SETTLED = timedelta(days=1)
+"""After this long past its end a span is merged whole."""
+PROMOTED = timedelta(days=7)
+"""After this long past the end of its month (or year) a small span joins it."""
+WRITING_GRACE_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Files to become one of the span ``label``."""
+
+    label: str
+    files: tuple[FileRow, ...]
+
+
+def plan_merge(files: Sequence[FileRow], today: date) -> Merge | None:
+    """The next merge that is worth its while, None where there is none. Pure."""
+    small = [file for file in files if file.rows < ROWS_MAX // 2 and file.bytes < BYTES_MAX // 2]
+    spans: dict[str, list[FileRow]] = {}
+    for file in small:
+        spans.setdefault(file.span, []).append(file)
+    for label, members in sorted(spans.items()):
+        merge = _merge_within(label, members, today)
+        if merge is not None:
+            return merge
+    return _merge_upward(spans, today)
+
+
+def _merge_within(label: str, files: list[FileRow], today: date) -> Merge | None:
+    if len(files) < 2:
+        return None
+    if _calendar(label) and today - last_day(label) > SETTLED:
+        return _bounded(label, files)
+    for tier in _tiers(files):
+        if len(tier) >= FANOUT:
+            return _bounded(label, tier)
+    return None
+
+
+def _merge_upward(spans: dict[str, list[FileRow]], today: date) -> Merge | None:
+    parents: dict[str, list[FileRow]] = {}
+    for label, files in spans.items():
+        parent = parent_label(label) if _calendar(label) else None
+        if parent is not None and today - last_day(parent) > PROMOTED:
+            parents.setdefault(parent, []).extend(files)
+    for parent, files in sorted(parents.items()):
+        merge = _bounded(parent, files + spans.get(parent, []))
+        if merge is not None:
+            return merge
+    return None
+
+
+def _calendar(label: str) -> bool:
+    """Is it a day, month or year?"""
+    return len(label) != len("1990-1999")
+
+
+def _tiers(files: Iterable[FileRow]) -> list[list[FileRow]]:
+    """Files of about one size together: sizes within a power of four."""
+    tiers: dict[int, list[FileRow]] = {}
+    for file in files:
+        tiers.setdefault(file.rows.bit_length() // 2, []).append(file)
+    return list(tiers.values())
+
+
+def _bounded(label: str, files: Sequence[FileRow]) -> Merge | None:
+    """As many files, in time order, as one output may hold; None for fewer than two."""
+    chosen: list[FileRow] = []
+    rows = size = 0
+    for file in sorted(files, key=lambda f: (f.min_us, f.id)):
+        if rows + file.rows > ROWS_MAX or size + file.bytes > BYTES_MAX:
+            continue
+        chosen.append(file)
+        rows, size = rows + file.rows, size + file.bytes
+    return Merge(label, tuple(chosen)) if len(chosen) > 1 else None
+
+
+class Compactor:
+    """Carries merges out, and removes files that nobody can be reading."""
+
+    def __init__(
+        self, folder: DataFolder, catalog: Catalog, fs: FileSystem, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._fs = fs
+        self._clock = clock
+        self._writer = FileWriter(folder, catalog, fs)
+        self._seen: dict[int, tuple[int, date]] = {}
+
+    def step(self) -> bool:
+        """At most one merge. False where nothing is left to merge now."""
+        today = datetime.fromtimestamp(self._clock(), UTC).date()
+        for collection in self._catalog.all_collections():
+            state = (collection.data_version, today)
+            if self._seen.get(collection.id) == state:
+                continue
+            merge = plan_merge(self._catalog.live_files(collection.id), today)
+            if merge is not None:
+                self._merge(collection, merge)
+                return True
+            self._seen[collection.id] = state
+        return False
+
+    def remove_dead(self, now: float, grace_seconds: float) -> None:
+        """Remove files that have been dead, or never finished, for longer than any query may run."""
+        dead = self._catalog.dead_files(int((now - grace_seconds) * 1e6))
+        for file in dead:
+            self._remove(self._folder.absolute(file.path))
+        never = self._catalog.writing_files(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
+        for reserved in never:
+            folders = f"*/*.{reserved.collection_id}.{reserved.generation}"
+            for path in self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet"):
+                self._remove(path)
+        if dead or never:
+            self._catalog.forget_files([file.id for file in dead] + [reserved.id for reserved in never])
+
+    def _remove(self, path: Path) -> None:
+        try:
+            self._fs.remove(path)
+        except FileNotFoundError:
+            return
+
+    def _merge(self, collection: Collection, merge: Merge) -> bool:
+        """False where an input was gone by the time of the swap; the output is then garbage."""
+        tables = [pq.read_table(self._folder.absolute(file.path), partitioning=None) for file in merge.files]
+        table = sort_by_time(pa.concat_tables(tables, promote_options="default"))
+        expected = sum(file.rows for file in merge.files)
+        if table.num_rows != expected:
+            raise RuntimeError(f"the merge of {merge.label} holds {table.num_rows} rows, not {expected}")
+        rows = self._writer.write(collection, [(merge.label, encode(table))])
+        return self._catalog.swap_files(collection.id, [file.id for file in merge.files], rows)

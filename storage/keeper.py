@@ -1,0 +1,357 @@
+"""The keeper: the one process that turns logs into files.
+
+It reads every log up to its published position, shreds each event once into chunks that the workers
+map, flushes the chunks to Parquet in one catalog transaction, adopts logs whose owners died, compacts
+files and removes what nobody can be reading any more. Whoever holds ``keeper.lock`` is the keeper;
+anything it had not committed is simply read again from the logs by the next one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from storage.catalog import Catalog
+from storage.catalog_errors import UnknownCollection
+from storage.catalog_records import Collection, Counts, LogRow, LogState
+from storage.chunks import ChunkStore
+from storage.compact import Compactor
+from storage.flush import Flusher
+from storage.fs import FileSystem, LocalFileSystem
+from storage.lock import FolderLock
+from storage.log import Frame, LogBusy, LogDamaged, LogReader, Position, adopt, delete_log, delete_through
+from storage.paths import DataFolder
+from storage.pieces import CollectionPiece, pieces_of
+from storage.shred import Shredder
+
+logger = logging.getLogger("acumen.keeper")
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperSettings:
+    """When to shred, flush and clean up; sizes are of Arrow data in memory."""
+
+    flush_events: int = 250_000
+    flush_bytes: int = 192 << 20
+    flush_seconds: float = 30.0
+    shred_seconds: float = 0.2
+    shred_bytes: int = 8 << 20
+    poll_seconds: float = 0.05
+    grace_seconds: float = 600.0
+    housekeeping_seconds: float = 1.0
+    claim_days: float = 31.0
+    compaction: bool = True
+
+
+@dataclass
+class _Progress:
+    """How far one log has been read, and what that held since the last flush."""
+
+    reader: LogReader
+    position: int
+
+
+@dataclass
+class _Generation:
+    """What has been shredded since the last flush."""
+
+    counts: dict[int, Counts] = field(default_factory=dict)
+    since: float | None = None
+
+    def count(self, collection_id: int, stored: int, duplicates: int) -> None:
+        before = self.counts.get(collection_id, Counts())
+        self.counts[collection_id] = Counts(
+            before.logged + stored + duplicates, before.stored + stored, before.duplicates + duplicates, 0
+        )
+
+
+class Keeper:
+    """Runs in a process of its own, or, in tests, step by step: ``step`` does what is due and returns."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        catalog: Catalog,
+        settings: KeeperSettings | None = None,
+        *,
+        fs: FileSystem | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._settings = settings or KeeperSettings()
+        self._fs = fs or LocalFileSystem()
+        self._clock = clock
+        self._shredder = Shredder(folder.spool / "keeper")
+        self._chunks = ChunkStore(folder.chunks)
+        self._flusher = Flusher(folder, catalog, self._fs)
+        self._compactor = Compactor(folder, catalog, self._fs, clock)
+        self._logs: dict[int, _Progress] = {}
+        self._collections: dict[int, Collection] = {}
+        self._generation = _Generation()
+        self._flushed_number = -1
+        self._housekept = 0.0
+        self._trims: list[tuple[float, int, int]] = []
+
+    def run(self, stop: threading.Event) -> None:
+        """Keep until ``stop``, then shred and flush all that is synced. Blocks until it holds the lock."""
+        with self._lock(stop) as held:
+            if not held:
+                return
+            self._begin()
+            compacting = threading.Thread(target=self._compact_until, args=(stop,), daemon=True)
+            if self._settings.compaction:
+                compacting.start()
+            while not stop.is_set():
+                try:
+                    busy = self.step()
+                except Exception:
+                    logger.exception("the keeper failed a step and begins anew from the logs")
+                    stop.wait(1.0)
+                    self._begin()
+                    continue
+                if not busy:
+                    stop.wait(self._settings.poll_seconds)
+            self.finish()
+
+    def begin(self) -> None:
+        """For use without ``run``: start from what the catalog says is flushed."""
+        self._begin()
+
+    def step(self) -> bool:
+        """Shred what is due, flush what is due, keep house when due. Was there anything to read?"""
+        now = self._clock()
+        if now - self._housekept >= self._settings.housekeeping_seconds:
+            self._housekept = now
+            self._adopt_orphans()
+            self._clean(now)
+        busy = self._shred(force=False)
+        if self._flush_due(now):
+            self.flush()
+        return busy
+
+    def finish(self) -> None:
+        """Shred and flush everything synced; what fails to be is in the logs still."""
+        try:
+            self._adopt_orphans()
+            while self._shred(force=True):
+                if self._flush_due(self._clock()):
+                    self.flush()
+            self.flush()
+            self._adopt_orphans()
+            self._clean(self._clock())
+        except Exception:
+            logger.exception("the last flush failed; its events are read from the logs at the next start")
+
+    def flush(self) -> bool:
+        """All chunks to files, in one transaction. False where there was nothing to flush."""
+        generation, positions = self._generation, self._positions()
+        if generation.since is None:
+            return False
+        tables = {cid: self._chunks.tables(cid) for cid in self._chunks.collections}
+        started = time.perf_counter()
+        rows = self._chunks.rows
+        self._flusher.flush(self._flushed_number + 1, positions, tables, self._collections, generation.counts)
+        self._flushed_number += 1
+        now = self._clock()
+        self._chunks.clear(now)
+        self._generation = _Generation()
+        self._publish()
+        self._trims.extend((now, log_id, lsn) for log_id, lsn in positions.items())
+        logger.info("flushed %d events in %.2f s", rows, time.perf_counter() - started)
+        return True
+
+    def close(self) -> None:
+        self._shredder.close()
+
+    # Reading logs
+
+    def _begin(self) -> None:
+        self._flushed_number = self._catalog.flushed_number()
+        self._chunks.clear(self._clock())
+        self._generation = _Generation()
+        self._logs = {}
+        self._collections = {}
+        now = self._clock()
+        self._trims = [(now, row.id, row.flushed_lsn) for row in self._refresh_logs()]
+        self._publish()
+        self._chunks.remove_strangers()
+        self._remove_unknown_logs()
+
+    def _refresh_logs(self) -> list[LogRow]:
+        rows = self._catalog.logs()
+        for row in rows:
+            if row.id not in self._logs and self._folder.log(row.id).exists():
+                reader = LogReader(self._fs, self._folder.root, row.id)
+                self._logs[row.id] = _Progress(reader, row.flushed_lsn)
+        for log_id in self._logs.keys() - {row.id for row in rows}:
+            del self._logs[log_id]
+        return rows
+
+    def _positions(self) -> dict[int, int]:
+        return {log_id: progress.position for log_id, progress in self._logs.items()}
+
+    def _shred(self, *, force: bool) -> bool:
+        """Read and shred what was synced since, if it is enough or old enough. Was there anything?"""
+        behind = 0
+        for progress in self._logs.values():
+            behind += max(0, progress.reader.synced().lsn - progress.position)
+        now = self._clock()
+        if not behind:
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = now
+        waited = now - self._waiting_since
+        if not force and behind < self._settings.shred_bytes and waited < self._settings.shred_seconds:
+            return False
+        self._waiting_since = None
+        work: dict[int, list[CollectionPiece]] = {}
+        read = 0
+        for progress in self._logs.values():
+            for frame in self._frames(progress):
+                for piece in pieces_of(frame):
+                    work.setdefault(piece.collection_id, []).append(piece)
+                progress.position = frame.end_lsn
+                read += frame.end_lsn - frame.lsn
+                if read >= 2 * self._settings.shred_bytes:
+                    break
+        for collection_id, pieces in work.items():
+            self._keep(collection_id, pieces, now)
+        if work:
+            self._publish()
+        return bool(work)
+
+    _waiting_since: float | None = None
+
+    def _frames(self, progress: _Progress) -> Iterator[Frame]:
+        """The synced frames of a log; a damaged one ends at the damage and holds up no other log."""
+        synced = progress.reader.synced().lsn
+        try:
+            if synced > progress.position:
+                yield from progress.reader.read(progress.position, synced)
+        except LogDamaged:
+            logger.exception("a log is damaged; what lies behind the damage stays there")
+
+    def _keep(self, collection_id: int, pieces: list[CollectionPiece], now: float) -> None:
+        if self._generation.since is None:
+            self._generation.since = now
+        collection = self._collection(collection_id, max(piece.lanes_version for piece in pieces))
+        stored = 0
+        wanted = []
+        for piece in pieces:
+            live = collection is not None and piece.generation == collection.generation
+            if live and piece.piece.count:
+                wanted.append(piece.piece)
+                stored += piece.piece.count
+            self._generation.count(
+                collection_id, piece.piece.count if live else 0, piece.duplicates if live else 0
+            )
+        if wanted and collection is not None:
+            self._chunks.add(collection_id, self._shredder.shred(collection.schema, wanted), now)
+
+    def _collection(self, collection_id: int, lanes_version: int) -> Collection | None:
+        """The collection with at least these lanes; None where it is deleted."""
+        known = self._collections.get(collection_id)
+        if known is None or known.schema.version < lanes_version:
+            try:
+                known = self._catalog.collection_by_id(collection_id)
+            except UnknownCollection:
+                return None
+            self._collections[collection_id] = known
+        return known
+
+    def _publish(self) -> None:
+        self._chunks.publish(self._flushed_number, self._positions())
+
+    def _flush_due(self, now: float) -> bool:
+        since, settings = self._generation.since, self._settings
+        if since is None:
+            return False
+        return (
+            now - since >= settings.flush_seconds
+            or self._chunks.rows >= settings.flush_events
+            or self._chunks.bytes >= settings.flush_bytes
+        )
+
+    # Keeping house
+
+    def _adopt_orphans(self) -> None:
+        """Take over logs whose owner is gone: repair the tail, publish the end, seal."""
+        for row in self._refresh_logs():
+            if row.state is LogState.OPEN and self._folder.log(row.id).exists():
+                try:
+                    end = adopt(self._fs, self._folder.root, row.id)
+                except LogBusy:
+                    continue
+                except LogDamaged:
+                    logger.exception("log %d is damaged", row.id)
+                    continue
+                self._seal(row.id, end)
+                logger.info("adopted log %d, which ends at %d", row.id, end.lsn)
+
+    def _seal(self, log_id: int, end: Position) -> None:
+        """Claims of events that never reached the log are void: another may have the token."""
+        for low, high in end.voids:
+            for first in range(low, high, 1_000):
+                self._catalog.void_claims(log_id, range(first, min(first + 1_000, high)))
+        self._catalog.seal_log(log_id, end.lsn, end.token_ordinal)
+
+    def _clean(self, now: float) -> None:
+        grace = self._settings.grace_seconds
+        self._chunks.collect(now, min(grace, 60.0))
+        self._trim_segments(now, min(grace, 60.0))
+        self._remove_finished_logs()
+        self._compactor.remove_dead(now, grace)
+        self._catalog.purge_claims(int((now - self._settings.claim_days * 86_400) * 1e6), 10_000)
+
+    def _trim_segments(self, now: float, grace_seconds: float) -> None:
+        keep = []
+        for when, log_id, lsn in self._trims:
+            if now - when < grace_seconds:
+                keep.append((when, log_id, lsn))
+            elif self._folder.log(log_id).exists():
+                delete_through(self._fs, self._folder.root, log_id, lsn)
+        self._trims = keep
+
+    def _remove_finished_logs(self) -> None:
+        for row in self._catalog.logs():
+            if row.state is LogState.SEALED and row.flushed_lsn == row.end_lsn:
+                waiting = any(log_id == row.id for _, log_id, _ in self._trims)
+                if not waiting:
+                    self._logs.pop(row.id, None)
+                    self._catalog.remove_log(row.id)
+                    delete_log(self._fs, self._folder.root, row.id)
+
+    def _remove_unknown_logs(self) -> None:
+        """A log's row is committed before its folder is made, so a folder without one is finished."""
+        folders = [path for path in self._folder.logs.iterdir() if path.name.isdecimal()]
+        known = {row.id for row in self._catalog.logs()}
+        for path in folders:
+            if int(path.name) not in known:
+                delete_log(self._fs, self._folder.root, int(path.name))
+
+    def _compact_until(self, stop: threading.Event) -> None:
+        while not stop.wait(self._settings.housekeeping_seconds):
+            try:
+                while not stop.is_set() and self._compactor.step():
+                    pass
+            except Exception:
+                logger.exception("compaction failed; the files it read are still live")
+
+    @contextmanager
+    def _lock(self, stop: threading.Event) -> Iterator[bool]:
+        """Wait for the lock; yields False where the stop came first."""
+        lock = FolderLock(self._folder.keeper_lock)
+        while not lock.acquire():
+            if stop.wait(0.2):
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            lock.release()

@@ -1,0 +1,102 @@
+"""Arrow tables to Parquet files: the only writer of event files.
+
+A file is sorted by ``keen.timestamp``, zstd level 1, dictionary-coded where a column has few values, in
+row groups of 122,880 rows. Once written it is never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from storage.schema import TIMESTAMP
+from storage.spans import Cut, cut
+
+ROW_GROUP_ROWS = 122_880
+SAMPLE_ROWS = 10_000
+DICTIONARY_SHARE_MAX = 0.1
+"""A column whose sample has at most this share of distinct values is dictionary-coded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The bytes of one file and what the catalog keeps of it."""
+
+    data: pa.Buffer
+    rows: int
+    sha256: str
+    min_us: int
+    max_us: int
+    columns: Mapping[str, float | None]
+
+
+def sort_by_time(table: pa.Table) -> pa.Table:
+    """The rows in order of ``keen.timestamp``."""
+    times = table.column(TIMESTAMP).combine_chunks().cast(pa.int64())
+    if table.num_rows < 2 or pc.all(pc.less_equal(times[:-1], times[1:])).as_py():
+        return table
+    return table.take(pc.array_sort_indices(times))
+
+
+def cut_by_time(table: pa.Table) -> list[tuple[Cut, pa.Table]]:
+    """A sorted table as the slices that go to a file each (no copy)."""
+    days = pc.value_counts(table.column(TIMESTAMP).cast(pa.date32()).combine_chunks())
+    counts: list[tuple[date, int]] = [(row["values"], row["counts"]) for row in days.to_pylist()]
+    slices, start = [], 0
+    for piece in cut(counts):
+        slices.append((piece, table.slice(start, piece.rows)))
+        start += piece.rows
+    return slices
+
+
+def encode(table: pa.Table) -> Encoded:
+    """A sorted table as one Parquet file, in memory; columns without a value are left out."""
+    table = table.select([n for n in table.column_names if table.column(n).null_count < table.num_rows])
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_repetitive(table),
+        row_group_size=ROW_GROUP_ROWS,
+        store_schema=False,
+    )
+    data = sink.getvalue()
+    times = table.column(TIMESTAMP).cast(pa.int64())
+    return Encoded(
+        data,
+        table.num_rows,
+        hashlib.sha256(memoryview(data)).hexdigest(),
+        times[0].as_py(),
+        times[-1].as_py(),
+        magnitudes(table),
+    )
+
+
+def magnitudes(table: pa.Table) -> dict[str, float | None]:
+    """Every column → the greatest magnitude in it where it holds doubles, else None."""
+    found: dict[str, float | None] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        found[name] = None
+        if pa.types.is_floating(column.type):
+            bounds = pc.min_max(column).as_py()
+            found[name] = max(abs(bounds["min"] or 0.0), abs(bounds["max"] or 0.0))
+    return found
+
+
+def _repetitive(table: pa.Table) -> Sequence[str] | bool:
+    sample = table.slice(0, SAMPLE_ROWS)
+    limit = max(1, int(sample.num_rows * DICTIONARY_SHARE_MAX))
+    names = [
+        name
+        for name, column in zip(sample.column_names, sample.columns, strict=True)
+        if pa.types.is_string(column.type) and pc.count_distinct(column).as_py() <= limit
+    ]
+    return names or False

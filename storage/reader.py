@@ -1,0 +1,170 @@
+"""One consistent view of a collection, for a query: files, chunks and the raw rest of every log.
+
+The order of reading is what makes it consistent. First the catalog, in one transaction: live files and
+every log's ``flushed_lsn``. Then the keeper's manifest: chunks count only where they belong to the very
+flush number of the catalog. Last the logs, up to the position their owners had published as synced:
+whatever was acknowledged before the query began is below it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from storage.catalog import Catalog
+from storage.chunks import Manifest, ManifestReader
+from storage.errors import StorageError
+from storage.fs import FileSystem, LocalFileSystem
+from storage.log import LogReader, SegmentMissing
+from storage.log_format import Frame
+from storage.paths import DataFolder
+from storage.pieces import CollectionPiece, pieces_of
+from storage.schema import Schema
+from storage.shred import Shredder
+from storage.source import NOWHERE, Source
+
+ATTEMPTS_MAX = 20
+
+
+class SnapshotUnstable(StorageError):
+    """Files and logs moved under every attempt to read them together. The server's fault; worth a retry."""
+
+
+class _Moved(Exception):
+    """A part of the snapshot is gone: take a new one."""
+
+
+@dataclass
+class _Rest:
+    """The frames of one log that are in no chunk yet, in order, kept between queries."""
+
+    reader: LogReader
+    frames: list[Frame] = field(default_factory=list)
+    end_lsn: int = 0
+
+    def frames_from(self, start_lsn: int) -> list[Frame]:
+        """All synced frames from here on: those kept, and what has been synced since."""
+        kept = [frame for frame in self.frames if frame.lsn >= start_lsn]
+        if not kept or kept[0].lsn != start_lsn:
+            kept = []
+            self.end_lsn = start_lsn
+        synced = self.reader.synced().lsn
+        if synced > self.end_lsn:
+            kept.extend(self.reader.read(self.end_lsn, synced))
+            self.end_lsn = synced
+        self.frames = kept
+        return kept
+
+
+class Reader:
+    """Builds sources for one worker. Thread-safe."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._fs = fs or LocalFileSystem()
+        self._manifests = ManifestReader(folder.chunks)
+        self._shredder = Shredder(folder.spool)
+        self._rests: dict[int, _Rest] = {}
+        self._tails: dict[int, tuple[object, pa.Table | None]] = {}
+        self._lock = threading.Lock()
+
+    def source(self, project_id: str, collection_name: str) -> Source:
+        """A snapshot that holds every event acknowledged before this call, each once.
+
+        Raises SnapshotUnstable where the parts moved faster than they could be read.
+        """
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return self._attempt(project_id, collection_name)
+            except (_Moved, SegmentMissing, FileNotFoundError):
+                self._forget()
+        raise SnapshotUnstable("The data moved while it was being read; please try again.")
+
+    def close(self) -> None:
+        self._shredder.close()
+
+    def _attempt(self, project_id: str, name: str) -> Source:
+        snapshot = self._catalog.snapshot(project_id, [name])
+        if name not in snapshot.collections:
+            return NOWHERE
+        collection, files = snapshot.collections[name]
+        with self._lock:
+            manifest = self._manifest(snapshot.flushed_number)
+            starts = {log.id: log.flushed_lsn for log in snapshot.logs}
+            if manifest is not None:
+                starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
+            pieces = list(self._pieces(starts, collection.id, collection.generation))
+            if any(piece.lanes_version > collection.schema.version for piece in pieces):
+                raise _Moved
+            chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
+            key = (
+                collection.schema.version,
+                tuple(chunk.name for chunk in chunks),
+                tuple((p.piece.log_id, p.piece.first_ordinal) for p in pieces),
+            )
+            tail = self._tail(collection.id, key, manifest, collection.schema, pieces)
+        return Source(
+            collection.schema,
+            files,
+            tail,
+            version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
+        )
+
+    def _manifest(self, flushed_number: int) -> Manifest | None:
+        """The keeper's manifest where it continues this very flush; None where it is behind."""
+        manifest = self._manifests.read()
+        if manifest is None or manifest.flush_number < flushed_number:
+            return None
+        if manifest.flush_number > flushed_number:
+            raise _Moved
+        return manifest
+
+    def _pieces(
+        self, starts: Mapping[int, int], collection_id: int, generation: int
+    ) -> Iterator[CollectionPiece]:
+        for log_id in self._rests.keys() - starts.keys():
+            del self._rests[log_id]
+        for log_id, start in starts.items():
+            rest = self._rests.get(log_id)
+            if rest is None:
+                if not self._folder.log(log_id).exists():
+                    continue
+                rest = self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
+            for frame in rest.frames_from(start):
+                for piece in pieces_of(frame):
+                    if (
+                        piece.collection_id == collection_id
+                        and piece.generation == generation
+                        and piece.piece.count
+                    ):
+                        yield piece
+
+    def _tail(
+        self,
+        collection_id: int,
+        key: object,
+        manifest: Manifest | None,
+        schema: Schema,
+        pieces: Sequence[CollectionPiece],
+    ) -> pa.Table | None:
+        cached = self._tails.get(collection_id)
+        if cached is not None and cached[0] == key:
+            return cached[1]
+        tables = []
+        if manifest is not None:
+            tables = self._manifests.tables(manifest.collections.get(collection_id, []))
+        if pieces:
+            tables = [*tables, self._shredder.shred(schema, [piece.piece for piece in pieces])]
+        tail = pa.concat_tables(tables, promote_options="default") if tables else None
+        if len(self._tails) > 1_000:
+            self._tails.clear()
+        self._tails[collection_id] = (key, tail)
+        return tail
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._rests.clear()

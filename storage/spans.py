@@ -1,0 +1,135 @@
+"""Which file an event goes to: partitioning by time, so that one flush never explodes into files.
+
+A *span* is a stretch of the calendar (UTC) with a label: a day, a month, a year, or, for sparse ages, a
+decade, a century, all time. Everything here is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+FILES_MAX = 64
+"""Most files that one flush writes for one collection."""
+ROWS_MIN = 5_000
+"""A stretch of fewer rows gets no file of its own while it has neighbours in the same flush."""
+
+LEVELS = ("all", "century", "decade", "year", "month", "day")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """``rows`` consecutive rows, in time order, that go to one file of the span ``label``."""
+
+    label: str
+    rows: int
+
+
+@dataclass(slots=True)
+class _Group:
+    level: int
+    days: Sequence[tuple[date, int]]
+
+    @property
+    def rows(self) -> int:
+        return sum(rows for _, rows in self.days)
+
+
+def cut(
+    days: Sequence[tuple[date, int]], *, files_max: int = FILES_MAX, rows_min: int = ROWS_MIN
+) -> list[Cut]:
+    """Rows per day, in time order → files, in time order. Never more than ``files_max``.
+
+    A stretch of the calendar with ``rows_min`` rows or more is cut finer, down to days; its light
+    neighbours share the file of the stretch around them.
+    """
+    if not days:
+        return []
+    while True:
+        cuts = _cut(_Group(0, days), rows_min)
+        if len(cuts) <= files_max:
+            return cuts
+        rows_min *= 2
+
+
+def _cut(group: _Group, rows_min: int) -> list[Cut]:
+    if group.level == len(LEVELS) - 1 or group.rows < rows_min:
+        return [Cut(common_label(group.days[0][0], group.days[-1][0]), group.rows)]
+    cuts: list[Cut] = []
+    light: list[tuple[date, int]] = []
+    for child in _children(group):
+        if child.rows < rows_min:
+            light.extend(child.days)
+            continue
+        cuts.extend(_light_cut(light))
+        light = []
+        cuts.extend(_cut(child, rows_min))
+    return cuts + _light_cut(light)
+
+
+def _light_cut(days: Sequence[tuple[date, int]]) -> list[Cut]:
+    if not days:
+        return []
+    return [Cut(common_label(days[0][0], days[-1][0]), sum(rows for _, rows in days))]
+
+
+def _children(group: _Group) -> list[_Group]:
+    level = group.level + 1
+    children: list[_Group] = []
+    last = None
+    start = 0
+    for position, (day, _) in enumerate(group.days):
+        label = label_of(day, LEVELS[level])
+        if label != last and position:
+            children.append(_Group(level, group.days[start:position]))
+            start = position
+        last = label
+    children.append(_Group(level, group.days[start:]))
+    return children
+
+
+def label_of(day: date, level: str) -> str:
+    """The label of the span of this level that holds the day."""
+    if level == "day":
+        return day.isoformat()
+    if level == "month":
+        return day.isoformat()[:7]
+    if level == "year":
+        return f"{day.year:04d}"
+    if level == "all":
+        return "0001-9999"
+    years = 10 if level == "decade" else 100
+    first = day.year // years * years
+    return f"{max(first, 1):04d}-{first + years - 1:04d}"
+
+
+def common_label(first: date, last: date) -> str:
+    """The label of the narrowest span that holds both days."""
+    for level in reversed(LEVELS):
+        label = label_of(first, level)
+        if label == label_of(last, level):
+            return label
+    raise AssertionError("all time holds every day")
+
+
+def parent_label(label: str) -> str | None:
+    """The month of a day, the year of a month; None above."""
+    if len(label) == len("2026-01-01"):
+        return label[:7]
+    if len(label) == len("2026-01") and not label[5:].startswith("-"):
+        return label[:4]
+    return None
+
+
+def last_day(label: str) -> date:
+    """The last day of a day, month or year."""
+    if len(label) == len("2026-01-01"):
+        return date.fromisoformat(label)
+    if len(label) == len("2026"):
+        return date(int(label), 12, 31)
+    year, month = int(label[:4]), int(label[5:7])
+    if (year, month) == (9999, 12):
+        return date.max
+    following = date(year + month // 12, month % 12 + 1, 1)
+    return date.fromordinal(following.toordinal() - 1)
