@@ -38,7 +38,7 @@ FIXED_US = {Unit.MINUTE: 60_000_000, Unit.HOUR: 3_600_000_000}
 
 def wall_at(instant_us: int, zone: tzinfo) -> datetime:
     """What the clock shows. Raises OverflowError outside the years 1 to 9999."""
-    return (_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone).replace(tzinfo=None, fold=0)
+    return (_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone).replace(tzinfo=None)
 
 
 def offset_at(instant_us: int, zone: tzinfo) -> int:

@@ -124,7 +124,7 @@ class TestMetrics:
         names = (
             "timeframe timezone interval filters group_by order_by limit zero_fill include_metadata max_age"
         )
-        params = dict.fromkeys(names.split())
+        params: dict[str, Any] = dict.fromkeys(names.split())
         assert parse("count", {"event_collection": "c", **params}, now_us=NOW, limits=LIMITS) == ask(
             "count", event_collection="c"
         )
@@ -213,9 +213,9 @@ class TestMetrics:
         assert error.code == code
         assert name.split("_")[0] in error.message
 
-    def test_params_must_be_an_object(self) -> None:
-        for params in ([], "x", None, 5):
-            assert refusal("count", params).code == "InvalidParameterError"  # type: ignore[arg-type]
+    @pytest.mark.parametrize("params", [[], "x", None, 5])
+    def test_params_must_be_an_object(self, params: Any) -> None:
+        assert refusal("count", params).code == "InvalidParameterError"
 
     def test_scalars_from_text(self) -> None:
         request = ask(
