@@ -1,0 +1,61 @@
+// Every asking operation of keen-analysis in Node that a server without saved queries answers.
+'use strict';
+
+const KeenAnalysis = require('keen-analysis');
+const { run } = require('./run.cjs');
+
+run((job) => {
+  const client = new KeenAnalysis(job.client);
+  const stranger = new KeenAnalysis({ ...job.client, readKey: '0'.repeat(64) });
+  const get = (...path) => client.get({ url: client.url(...path), api_key: job.client.readKey });
+  const getAsMaster = (...path) => client.get({ url: client.url(...path), api_key: job.client.masterKey });
+
+  const operations = {
+    queryAsOneObject: () =>
+      client.query({ analysisType: 'count', eventCollection: 'purchases', timeframe: job.timeframe }),
+    queryObject: () => {
+      const query = new KeenAnalysis.Query('count', { eventCollection: 'purchases', timeframe: job.timeframe });
+      query.addFilter('country', 'eq', 'PL');
+      return client.run(query);
+    },
+    runSeveral: () => {
+      const parameters = { event_collection: 'purchases', timeframe: job.timeframe };
+      return client.run([
+        new KeenAnalysis.Query('count', parameters),
+        new KeenAnalysis.Query('sum', { ...parameters, targetProperty: 'price' }),
+      ]);
+    },
+    post: () =>
+      client.post({
+        url: client.url('queries', 'count'),
+        api_key: job.client.readKey,
+        params: { event_collection: 'purchases', timeframe: job.timeframe },
+      }),
+    getQuery: () =>
+      client.get({
+        url: client.url('queries', 'count'),
+        api_key: job.client.readKey,
+        params: { event_collection: 'purchases', timeframe: job.timeframe },
+      }),
+    metadata: () =>
+      new KeenAnalysis({ ...job.client, includeMetadata: true }).query('count', {
+        event_collection: 'purchases',
+        timeframe: job.timeframe,
+      }),
+    schemas: () => get('events'),
+    schema: () => get('events', 'purchases'),
+    property: () => get('events', 'purchases', 'properties', 'user.id'),
+    project: () => getAsMaster('projectId'),
+    projects: () => getAsMaster('projects'),
+    queries: () => get('queries'),
+    version: () => getAsMaster('version'),
+    missingSchema: () => get('events', 'nothing like it'.replaceAll(' ', '%20')),
+    badTimeframe: () => client.query('count', { event_collection: 'purchases', timeframe: 'last_tuesday' }),
+    missingProperty: () => client.query('sum', { event_collection: 'purchases', timeframe: job.timeframe }),
+    wrongKey: () => stranger.query('count', { event_collection: 'purchases', timeframe: job.timeframe }),
+  };
+  job.questions.forEach(([name, analysis, parameters]) => {
+    operations[name] = () => client.query(analysis, parameters);
+  });
+  return operations;
+});

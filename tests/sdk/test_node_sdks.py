@@ -1,0 +1,271 @@
+"""The official JavaScript SDKs (`keen-tracking` 5.0.1, `keen-analysis` 3.7.0) from npm, unmodified, in Node.
+
+keen-analysis in Node speaks TLS to port 443 whatever it is told, so Acumen is served with a certificate made
+for the run, and a preload gives Node another default port. Each script runs all its operations once and prints what
+became of each; the tests read that report.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sdk import scenario
+from tests.sdk.certificate import Certificate, make_certificate
+from tests.sdk.conftest import Acumen, served_acumen
+
+HERE = Path(__file__).resolve().parent / "node"
+Report = dict[str, Any]
+
+pytestmark = pytest.mark.xdist_group("node")
+
+
+@pytest.fixture(scope="module")
+def node() -> str:
+    """The Node program, with the SDKs installed beside the scripts as their lock file says."""
+    program, npm = shutil.which("node"), shutil.which("npm")
+    if program is None or npm is None:
+        pytest.skip("Node (node and npm) is not installed")
+    with (HERE / ".install.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _installed():
+            subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True)
+    return program
+
+
+def _installed() -> bool:
+    """Whether node_modules stands as package-lock.json says; npm writes its own copy of it last."""
+    written = HERE / "node_modules" / ".package-lock.json"
+    return written.exists() and written.stat().st_mtime >= (HERE / "package-lock.json").stat().st_mtime
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(scope="module")
+def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acumen]:
+    """An Acumen of its own that speaks TLS."""
+    settings = {
+        "ACUMEN_TLS_CERT": str(certificate.certificate),
+        "ACUMEN_TLS_KEY": str(certificate.key),
+    }
+    with served_acumen(tmp_path_factory.mktemp("secure"), settings) as acumen:
+        yield acumen
+
+
+@pytest.fixture(scope="module")
+def tracked(node: str, secure: Acumen, certificate: Certificate) -> Report:
+    """What became of every operation of keen-tracking, over TLS."""
+    events = {"purchases": scenario.PURCHASES, "visits": scenario.VISITS}
+    job = {"client": _client(secure), "events": events}
+    return _run(node, "track.cjs", job, secure, certificate)
+
+
+@pytest.fixture(scope="module")
+def asked(node: str, secure: Acumen, certificate: Certificate, tracked: Report) -> Report:
+    """What became of every operation of keen-analysis, over what keen-tracking recorded."""
+    questions = [[name, analysis, parameters] for name, analysis, parameters, _ in QUESTIONS]
+    job = {"client": _client(secure), "timeframe": scenario.TIMEFRAME, "questions": questions}
+    return _run(node, "analyse.cjs", job, secure, certificate)
+
+
+def _client(acumen: Acumen) -> dict[str, Any]:
+    """How an SDK is set up: as in Keen's own documentation, but for the host."""
+    return {
+        "projectId": acumen.project_id,
+        "writeKey": acumen.write_key,
+        "readKey": acumen.read_key,
+        "masterKey": acumen.master_key,
+        "host": "localhost",
+    }
+
+
+def _run(node: str, script: str, job: object, acumen: Acumen, certificate: Certificate | None) -> Report:
+    """Run one script with its job on standard input; its report."""
+    environment = {**os.environ, "ACUMEN_TEST_PORT": str(acumen.port), "TZ": "UTC"}
+    if certificate is not None:
+        environment["NODE_EXTRA_CA_CERTS"] = str(certificate.authority)
+    done = subprocess.run(
+        [node, "--require", str(HERE / "reroute.cjs"), str(HERE / script)],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    report: Report = json.loads(done.stdout)
+    return report
+
+
+def _whole(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"event_collection": "purchases", "timeframe": scenario.TIMEFRAME, **parameters}
+
+
+# name, analysis, parameters, result: asked by the generic `client.query(analysis, parameters)`
+QUESTIONS: list[tuple[str, str, dict[str, Any], Any]] = [
+    *(
+        (f"{analysis} {parameters.get('percentile', '')}".strip(), analysis, _whole(parameters), result)
+        for analysis, parameters, result in scenario.SCALARS
+    ),
+    *(
+        (f"filter {number} {condition['operator']}", "count", _whole({"filters": [condition]}), result)
+        for number, (condition, result) in enumerate(scenario.FILTERS)
+    ),
+    ("group_by", "count", _whole({"group_by": "country"}), scenario.BY_COUNTRY),
+    (
+        "order_by and limit",
+        "sum",
+        _whole(
+            {
+                "target_property": "price",
+                "group_by": ["country"],
+                "order_by": [{"property_name": "result", "direction": "DESC"}],
+                "limit": 2,
+            }
+        ),
+        scenario.BY_COUNTRY_MOST_FIRST,
+    ),
+    ("interval", "count", _whole({"interval": "daily"}), scenario.DAILY_COUNTS),
+    (
+        "interval and group_by",
+        "sum",
+        _whole({"target_property": "price", "interval": "daily", "group_by": "country"}),
+        scenario.DAILY_SUMS_BY_COUNTRY,
+    ),
+    ("multi_analysis", "multi_analysis", _whole({"analyses": scenario.ANALYSES}), scenario.MULTI),
+    ("funnel", "funnel", {"steps": scenario.STEPS, "timeframe": scenario.TIMEFRAME}, scenario.FUNNEL),
+    (
+        "extraction",
+        "extraction",
+        _whole({"latest": 2, "property_names": ["user.id", "price"]}),
+        [{"user": {"id": "cid"}, "price": 40}, {"user": {"id": "dora"}}],
+    ),
+    ("standard_deviation", "standard_deviation", _whole({"target_property": "price"}), 125**0.5),
+]
+
+CREATED = {"answer": {"created": True}}
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        "recordEvent",
+        "recordEventAsObject",
+        "recordEventCallback",
+        "recordEventUnique",
+        "recordEventWithSlash",
+        "recordEventWithIndex",
+        "extendEvents",
+    ],
+)
+def test_tracking_records_one_event(tracked: Report, operation: str) -> None:
+    assert tracked[operation] == CREATED
+
+
+def test_tracking_itself_drops_an_event_it_has_sent(tracked: Report) -> None:
+    assert tracked["recordEventUniqueAgain"]["answer"]["created"] is False
+
+
+def test_tracking_records_batches(tracked: Report) -> None:
+    assert tracked["recordEvents"]["answer"] == {
+        "purchases": [{"success": True}] * len(scenario.PURCHASES),
+        "visits": [{"success": True}] * len(scenario.VISITS),
+    }
+    assert tracked["deferEvents"]["answer"] == {"js deferred": [{"success": True}] * 3}
+
+
+def test_tracking_is_told_which_event_was_refused(tracked: Report) -> None:
+    good, bad = tracked["recordEventsPartlyBad"]["answer"]["js verdicts"]
+    assert good == {"success": True}
+    assert (bad["success"], bad["error"]["name"]) == (False, "InvalidPropertyNameError")
+
+
+def test_tracking_rejects_with_the_error_code(tracked: Report) -> None:
+    assert tracked["recordEventBad"]["error"]["code"] == "InvalidPropertyNameError"
+    assert tracked["recordEventWrongKey"]["error"]["code"] == "InvalidApiKeyError"
+
+
+@pytest.mark.parametrize(("name", "result"), [(name, result) for name, _, _, result in QUESTIONS])
+def test_analysis_answers(asked: Report, name: str, result: Any) -> None:
+    assert "error" not in asked[name], asked[name]
+    answer = asked[name]["answer"]["result"]
+    assert answer == (pytest.approx(result) if isinstance(result, float) else result)
+
+
+def test_analysis_funnel_names_the_actors_that_were_asked_for(asked: Report) -> None:
+    first, second, third = asked["funnel"]["answer"]["actors"]
+    assert (first, sorted(second), third) == (None, scenario.SECOND_STEP_ACTORS, None)
+
+
+@pytest.mark.parametrize("operation", ["queryAsOneObject", "post", "getQuery"])
+def test_analysis_other_ways_to_ask(asked: Report, operation: str) -> None:
+    """Camel case in one object; a POST and a GET by URL."""
+    assert asked[operation]["answer"]["result"] == 5
+
+
+def test_analysis_query_objects(asked: Report) -> None:
+    assert asked["queryObject"]["answer"]["result"] == 3
+    assert [answer["result"] for answer in asked["runSeveral"]["answer"]] == [5, 100]
+
+
+def test_analysis_metadata(asked: Report) -> None:
+    answer = asked["metadata"]["answer"]
+    assert answer["result"] == 5
+    assert set(answer["execution_metadata"]) == {
+        "events_scanned",
+        "properties_per_event",
+        "total_properties_scanned",
+        "total_processing_time",
+    }
+
+
+def test_analysis_reads_schemas(asked: Report) -> None:
+    by_name = {row["name"]: row["properties"] for row in asked["schemas"]["answer"]}
+    assert by_name["purchases"] == scenario.SCHEMA
+    assert "js/slash and space" in by_name
+    assert asked["schema"]["answer"]["properties"] == scenario.SCHEMA
+    assert asked["property"]["answer"]["property_name"] == "user.id"
+    assert asked["property"]["answer"]["type"] == "string"
+
+
+def test_analysis_discovers(asked: Report, secure: Acumen) -> None:
+    project = asked["project"]["answer"]
+    assert project["id"] == secure.project_id
+    assert "purchases" in [row["name"] for row in project["events"]]
+    assert [row["id"] for row in asked["projects"]["answer"]] == [secure.project_id]
+    path = f"/3.0/projects/{secure.project_id}/queries/count"
+    assert asked["queries"]["answer"]["count_url"] == path
+    assert asked["version"]["answer"] == {"projects_resource_url": "/3.0/projects"}
+
+
+@pytest.mark.parametrize(
+    ("operation", "code"),
+    [
+        ("missingSchema", "ResourceNotFoundError"),
+        ("badTimeframe", "TimeframeDefinitionError"),
+        ("missingProperty", "MissingRequiredRequestFieldError"),
+        ("wrongKey", "InvalidApiKeyError"),
+    ],
+)
+def test_analysis_rejects_with_the_error_code(asked: Report, operation: str, code: str) -> None:
+    assert asked[operation]["error"]["code"] == code
+
+
+def test_tracking_over_plain_http_with_a_port(node: str, acumen: Acumen) -> None:
+    """For a server without TLS: `protocol: "http"`, and the port in `nodeRequestConfig`."""
+    client = {**_client(acumen), "host": "127.0.0.1", "protocol": "http"}
+    client["nodeRequestConfig"] = {"port": acumen.port}
+    report = _run(node, "track.cjs", {"client": client, "events": {"plain": [{"n": 1}]}}, acumen, None)
+    assert report["recordEvent"] == CREATED
+    assert report["recordEvents"]["answer"] == {"plain": [{"success": True}]}

@@ -1,0 +1,226 @@
+"""The official Python SDK (`keen` 0.7.0), unmodified, with only its base URL changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import pytest
+import requests
+from keen import direction
+from keen.client import KeenClient
+from keen.exceptions import KeenApiError
+
+from tests.sdk import scenario
+from tests.sdk.conftest import Acumen
+
+
+def client_of(acumen: Acumen, **keys: Any) -> Any:
+    """A client with the project's own keys, or with those given instead."""
+    chosen = {
+        "write_key": acumen.write_key,
+        "read_key": acumen.read_key,
+        "master_key": acumen.master_key,
+        **keys,
+    }
+    return KeenClient(acumen.project_id, base_url=acumen.url, **chosen)
+
+
+@pytest.fixture(scope="module")
+def shop(acumen: Acumen) -> Any:
+    """A client of a project that holds the scenario, recorded by the client itself."""
+    client = client_of(acumen)
+    answer = client.add_events({"purchases": scenario.PURCHASES, "visits": scenario.VISITS})
+    assert answer == {
+        "purchases": [{"success": True}] * len(scenario.PURCHASES),
+        "visits": [{"success": True}] * len(scenario.VISITS),
+    }
+    return client
+
+
+@pytest.mark.parametrize(("analysis", "parameters", "expected"), scenario.SCALARS)
+def test_analyses(shop: Any, analysis: str, parameters: dict[str, Any], expected: Any) -> None:
+    """Every analysis method of the client answers over an absolute timeframe."""
+    ask = getattr(shop, analysis)
+    assert ask("purchases", timeframe=scenario.TIMEFRAME, **parameters) == expected
+
+
+@pytest.mark.parametrize(("condition", "expected"), scenario.FILTERS)
+def test_filters(shop: Any, condition: dict[str, Any], expected: int) -> None:
+    """Filters travel as JSON in the query string."""
+    assert shop.count("purchases", timeframe=scenario.TIMEFRAME, filters=[condition]) == expected
+
+
+def test_several_filters_all_hold(shop: Any) -> None:
+    conditions = [scenario.FILTERS[0][0], scenario.FILTERS[4][0]]
+    assert shop.count("purchases", timeframe=scenario.TIMEFRAME, filters=conditions) == 2
+
+
+def test_without_a_timeframe_all_time_is_asked(shop: Any) -> None:
+    assert shop.count("purchases") == 5
+
+
+def test_relative_timeframe_with_a_timezone_in_seconds(shop: Any) -> None:
+    """The scenario is in the past of any run, and long before this minute."""
+    assert shop.count("purchases", timeframe="this_1_minute", timezone=-28_800) == 0
+
+
+def test_group_by_one_property(shop: Any) -> None:
+    answer = shop.count("purchases", timeframe=scenario.TIMEFRAME, group_by="country")
+    assert answer == scenario.BY_COUNTRY
+
+
+def test_group_by_two_properties(shop: Any) -> None:
+    answer = shop.count("purchases", timeframe=scenario.TIMEFRAME, group_by=["country", "user.id"])
+    assert answer == [
+        {"country": "DE", "user.id": "bob", "result": 1},
+        {"country": "PL", "user.id": "ann", "result": 2},
+        {"country": "PL", "user.id": "cid", "result": 1},
+        {"country": None, "user.id": "dora", "result": 1},
+    ]
+
+
+def test_order_by_and_limit(shop: Any) -> None:
+    answer = shop.sum(
+        "purchases",
+        target_property="price",
+        timeframe=scenario.TIMEFRAME,
+        group_by="country",
+        order_by={"property_name": "result", "direction": direction.DESCENDING},
+        limit=2,
+    )
+    assert answer == scenario.BY_COUNTRY_MOST_FIRST
+
+
+def test_interval(shop: Any) -> None:
+    answer = shop.count("purchases", timeframe=scenario.TIMEFRAME, interval="daily")
+    assert answer == scenario.DAILY_COUNTS
+
+
+def test_interval_with_group_by(shop: Any) -> None:
+    answer = shop.sum(
+        "purchases",
+        target_property="price",
+        timeframe=scenario.TIMEFRAME,
+        interval="daily",
+        group_by="country",
+    )
+    assert answer == scenario.DAILY_SUMS_BY_COUNTRY
+
+
+def test_multi_analysis(shop: Any) -> None:
+    answer = shop.multi_analysis("purchases", scenario.ANALYSES, timeframe=scenario.TIMEFRAME)
+    assert answer == scenario.MULTI
+
+
+def test_multi_analysis_by_group_and_interval(shop: Any) -> None:
+    analyses = {"orders": {"analysis_type": "count"}}
+    answer = shop.multi_analysis(
+        "purchases", analyses, timeframe=scenario.TIMEFRAME, interval="daily", group_by="country"
+    )
+    assert [bucket["timeframe"] for bucket in answer] == scenario.days()
+    assert answer[1]["value"] == [
+        {"country": "DE", "orders": 0},
+        {"country": "PL", "orders": 1},
+        {"country": None, "orders": 0},
+    ]
+
+
+def test_funnel(shop: Any) -> None:
+    """Without `all_keys` the client hands back the counts alone."""
+    assert shop.funnel(scenario.STEPS, timeframe=scenario.TIMEFRAME) == scenario.FUNNEL
+
+
+def test_funnel_with_actors_and_steps(shop: Any) -> None:
+    answer = shop.funnel(scenario.STEPS, timeframe=scenario.TIMEFRAME, all_keys=True)
+    assert answer["result"] == scenario.FUNNEL
+    assert sorted(answer["actors"][1]) == scenario.SECOND_STEP_ACTORS
+    assert (answer["actors"][0], answer["actors"][2]) == (None, None)
+    assert [step["event_collection"] for step in answer["steps"]] == ["visits", "purchases", "purchases"]
+
+
+def test_extraction_gives_the_events_that_were_sent(shop: Any) -> None:
+    rows = shop.extraction("purchases", timeframe=scenario.TIMEFRAME)
+    assert all(set(row["keen"]) == {"timestamp", "created_at", "id"} for row in rows)
+    bare = [{**row, "keen": {"timestamp": row["keen"]["timestamp"]}} for row in rows]
+    assert sorted(bare, key=lambda row: str(row["keen"]["timestamp"])) == scenario.PURCHASES
+
+
+def test_extraction_of_the_latest_few_properties(shop: Any) -> None:
+    rows = shop.extraction("purchases", latest=2, property_names=["user.id", "price"])
+    assert rows == [{"user": {"id": "cid"}, "price": 40}, {"user": {"id": "dora"}}]
+
+
+def test_max_age_is_accepted(shop: Any) -> None:
+    assert shop.count("purchases", timeframe=scenario.TIMEFRAME, max_age=300) == 5
+
+
+def test_schema_of_one_collection(shop: Any) -> None:
+    assert shop.get_collection("purchases")["properties"] == scenario.SCHEMA
+
+
+def test_schema_of_all_collections(shop: Any, acumen: Acumen) -> None:
+    by_name = {row["name"]: row for row in shop.get_all_collections()}
+    assert by_name["purchases"]["properties"] == scenario.SCHEMA
+    assert by_name["purchases"]["url"] == f"/3.0/projects/{acumen.project_id}/events/purchases"
+
+
+def test_add_event_with_a_naive_timestamp_means_utc(shop: Any) -> None:
+    """The client sends `datetime.isoformat()`, which for a naive time has no zone."""
+    shop.add_event("naive times", {"n": 1}, timestamp=dt.datetime(2026, 2, 3, 4, 5, 6, 123456))
+    shop.add_event("naive times", {"n": 2, "keen": {"location": {"coordinates": [21.0, 52.2]}}})
+    first = {"start": "2026-02-03T04:05:06Z", "end": "2026-02-03T04:05:07Z"}
+    rows = shop.extraction("naive times", timeframe=first)
+    assert [row["n"] for row in rows] == [1]
+    assert rows[0]["keen"]["timestamp"].startswith("2026-02-03T04:05:06.123")
+    assert shop.count("naive times") == 2
+
+
+def test_a_slash_in_a_collection_name(shop: Any) -> None:
+    """This client leaves the slash as it is in the path."""
+    shop.add_event("web/signups", {"n": 1})
+    assert shop.count("web/signups") == 1
+
+
+def test_image_beacon(shop: Any, acumen: Acumen) -> None:
+    """The URL that the client makes records its event when a browser loads it as an image."""
+    # On Python 3 this method takes the key as bytes only.
+    beacons = client_of(acumen, write_key=acumen.write_key.encode())
+    url = beacons.generate_image_beacon("beacons", {"name": "Zoë ≥ ?~", "n": 7})
+    picture = requests.get(url, timeout=30)
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/gif")
+    assert [row["name"] for row in shop.extraction("beacons")] == ["Zoë ≥ ?~"]
+
+
+def test_a_refused_event_of_a_batch_names_its_fault(shop: Any) -> None:
+    answer = shop.add_events({"verdicts": [{"good": 1}, {"$bad": 1}, {"a.b": 1}]})
+    assert [verdict["success"] for verdict in answer["verdicts"]] == [True, False, False]
+    faults = {verdict["error"]["name"] for verdict in answer["verdicts"][1:]}
+    assert faults == {"InvalidPropertyNameError"}
+    assert shop.count("verdicts") == 1
+
+
+def test_a_refused_event_raises(shop: Any) -> None:
+    with pytest.raises(KeenApiError) as refused:
+        shop.add_event("verdicts", {"$bad": 1})
+    assert refused.value.api_error["error_code"] == "InvalidPropertyNameError"
+
+
+@pytest.mark.parametrize("method", ["count", "add_event"])
+def test_a_wrong_key_raises(acumen: Acumen, method: str) -> None:
+    stranger = client_of(acumen, write_key="0" * 64, read_key="0" * 64)
+    arguments = ("purchases",) if method == "count" else ("purchases", {"n": 1})
+    with pytest.raises(KeenApiError) as refused:
+        getattr(stranger, method)(*arguments)
+    assert refused.value.api_error["error_code"] == "InvalidApiKeyError"
+
+
+def test_the_write_key_may_not_ask(acumen: Acumen) -> None:
+    with pytest.raises(KeenApiError):
+        client_of(acumen, read_key=acumen.write_key).count("purchases")
+
+
+def test_a_bad_timeframe_raises_its_code(shop: Any) -> None:
+    with pytest.raises(KeenApiError) as refused:
+        shop.count("purchases", timeframe="last_tuesday")
+    assert refused.value.api_error["error_code"] == "TimeframeDefinitionError"
