@@ -11,14 +11,18 @@ import io
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import zstandard
 from isal import isal_zlib
 
 _ZSTD_WINDOW_BYTES_MAX = 1 << 27
 
-_INFLATE_ERRORS: tuple[type[Exception], ...] = (isal_zlib.error, zlib.error, EOFError)
+_INFLATE_ERRORS: tuple[type[Exception], ...] = (
+    cast("type[Exception]", isal_zlib.error),
+    zlib.error,
+    EOFError,
+)
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

@@ -1,0 +1,286 @@
+"""Which events of a request are taken, and in what form: pure rules, no catalog, no log.
+
+Events arrive as JSON text. A whole list that fits its collection's strict check stays one piece, logged
+as it was sent; otherwise each event is checked by itself, and what does not fit is examined in full.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Raw
+
+from service.collect_errors import InvalidBatch
+from storage.decoder import Checked, Checker
+from storage.events import Context, EventLimits, Examined, InvalidEvent, InvalidJSON, Wanted, examine
+from storage.log_format import HAS_EMPTY, HAS_NULL, HAS_TOKEN, ROWWISE, Section
+from storage.schema import Schema
+
+COLLECTION_NAME_LENGTH_MAX = 64
+
+PERMANENT = frozenset({"InvalidCollectionNameError", "InvalidPropertyNameError", "InvalidPropertyValueError"})
+"""The only names in a bulk verdict: on any other, some clients keep the event and send it for ever."""
+
+_BULK_NAMES = {"InvalidKeenNamespaceProperty": "InvalidPropertyNameError"}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one event was not taken: Keen's error name, and a sentence for a person."""
+
+    name: str
+    description: str
+
+    def for_bulk(self) -> Refusal:
+        """The same under one of the three names that bulk clients know."""
+        if self.name in PERMANENT:
+            return self
+        return Refusal(_BULK_NAMES.get(self.name, "InvalidPropertyValueError"), self.description)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionLimits:
+    event: EventLimits = field(default_factory=EventLimits)
+    event_bytes_max: int = 900_000
+    batch_events_max: int = 50_000
+    properties_max: int = 1_000
+    """Distinct property paths of one collection."""
+
+
+@dataclass(slots=True)
+class Ready:
+    """One event that is taken. ``line`` is a line of JSON without its end; ``wanted`` its lanes where it
+    was examined, empty where it passed the strict check."""
+
+    index: int
+    line: bytes
+    time_us: int | None
+    token: str | None
+    flags: int
+    wanted: Wanted
+
+
+@dataclass(slots=True)
+class Sorted:
+    """One collection's events of one request: either ``whole``, or ``ready`` and ``refused`` apart."""
+
+    count: int
+    whole: Checked | None = None
+    ready: list[Ready] = field(default_factory=list)
+    refused: dict[int, Refusal] = field(default_factory=dict)
+
+    @property
+    def taken(self) -> int:
+        return self.whole.count if self.whole is not None else len(self.ready)
+
+    @property
+    def holds_tokens(self) -> bool:
+        if self.whole is not None:
+            return self.whole.tokens is not None
+        return any(event.token is not None for event in self.ready)
+
+    def wanted(self) -> Wanted:
+        return list(dict.fromkeys(pair for event in self.ready for pair in event.wanted))
+
+    def events(self) -> list[Ready]:
+        """The events one by one, also where the strict check took them as a whole."""
+        whole = self.whole
+        if whole is None:
+            return self.ready
+        lines = whole.lines.split(b"\n")
+        tokens: Sequence[str | None] = whole.tokens or [None] * whole.count
+        flags = whole.flags & ~HAS_TOKEN
+        return [
+            Ready(number, lines[number], whole.times[number], token, flags, [])
+            for number, token in enumerate(tokens)
+        ]
+
+
+def check_collection_name(name: str) -> Refusal | None:
+    """None for a name that a collection may have."""
+    good = (
+        0 < len(name) <= COLLECTION_NAME_LENGTH_MAX
+        and name.isascii()
+        and name.isprintable()
+        and name[0] not in "$_"
+        and bool(name.strip())
+    )
+    if good:
+        return None
+    return Refusal(
+        "InvalidCollectionNameError",
+        f"Event collection name is invalid. Must be between 1 and {COLLECTION_NAME_LENGTH_MAX} printable "
+        "ASCII characters, not blank, and cannot start with the '$' or '_' symbol. "
+        f"You specified: '{name[:200]}'.",
+    )
+
+
+_batch = msgspec.json.Decoder(dict[str, Raw])
+_items = msgspec.json.Decoder(list[Raw])
+
+
+def split_batch(body: bytes) -> dict[str, bytes]:
+    """A bulk body as collection name → the JSON text of its list. Raises InvalidBatch."""
+    try:
+        parts = _batch.decode(body)
+    except msgspec.ValidationError:
+        raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
+    batch: dict[str, bytes] = {}
+    for name, part in parts.items():
+        text = bytes(part)
+        if not text.startswith(b"["):
+            raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE)
+        batch[name] = text
+    return batch
+
+
+_BATCH_SHAPE = 'The request body must be an object of lists of events: {"collection name": [{…}, {…}]}.'
+
+
+def split_list(text: bytes) -> list[Raw]:
+    """The JSON text of each item. Raises InvalidBatch."""
+    try:
+        return _items.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
+
+
+def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits) -> Sorted | None:
+    """The list as one piece, where the strict check passes all of it."""
+    checked = checker.check_list(text)
+    if checked is None:
+        return None
+    if len(text) > limits.event_bytes_max and checked.count:
+        longest = max(map(len, checked.lines.split(b"\n")))
+        if longest > limits.event_bytes_max:
+            return None
+    return Sorted(checked.count, whole=checked)
+
+
+def sort_one(
+    index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context
+) -> Ready | Refusal:
+    """One event of a list. Raises InvalidBatch where its text makes the whole body no JSON."""
+    if len(raw) > limits.event_bytes_max:
+        text = f"The event is larger than the limit of {limits.event_bytes_max} bytes."
+        return Refusal("InvalidPropertyValueError", text)
+    checked = checker.check(raw)
+    if checked is not None:
+        token = checked.tokens[0] if checked.tokens else None
+        return Ready(index, checked.lines[:-1], checked.times[0], token, checked.flags & ~HAS_TOKEN, [])
+    try:
+        return ready_from(index, examine(raw, limits.event, context))
+    except InvalidJSON as error:
+        if _is_json(raw):
+            return Refusal("InvalidPropertyValueError", error.description)
+        raise InvalidBatch("InvalidJSONError", error.description) from None
+    except InvalidEvent as error:
+        return Refusal(error.name, error.description)
+
+
+def ready_from(index: int, event: Examined) -> Ready:
+    flags = (HAS_NULL if event.has_null else 0) | (HAS_EMPTY if event.has_empty else 0)
+    return Ready(index, event.payload, event.timestamp_us, event.token, flags, event.wanted)
+
+
+def _is_json(raw: bytes) -> bool:
+    """Is this JSON by its grammar, whatever it holds? Numbers beyond a double are."""
+    try:
+        json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(name)
+
+
+def refuse_beyond_properties(ready: list[Ready], schema: Schema, limit: int) -> dict[int, Refusal]:
+    """The events, in order, whose new properties no longer fit in the collection: index → refusal."""
+    paths = set(schema.by_path)
+    refused: dict[int, Refusal] = {}
+    for event in ready:
+        new = {path for path, _ in event.wanted} - paths
+        if not new:
+            continue
+        if len(paths) + len(new) > limit:
+            refused[event.index] = Refusal(
+                "InvalidPropertyNameError",
+                f"The collection would have more than {limit} distinct properties. "
+                f"The first new one: '{min(new)[:300]}'.",
+            )
+        else:
+            paths |= new
+    return refused
+
+
+@dataclass(slots=True)
+class Home:
+    """What a section says of its collection."""
+
+    collection_id: int
+    generation: int
+    checker: Checker
+
+
+def sections(home: Home, events: list[Ready], duplicates: int, received_us: int) -> Iterator[Section]:
+    """The events as sections of a frame: those that the bulk shredder reads, and those it does not."""
+    plain: list[Ready] = []
+    rowwise: list[Ready] = []
+    for event in events:
+        covered = not event.wanted or home.checker.covers(event.wanted)
+        (plain if covered else rowwise).append(event)
+    if plain or (duplicates and not rowwise):
+        yield _section(home, plain, duplicates, 0, received_us)
+        duplicates = 0
+    if rowwise:
+        yield _section(home, rowwise, duplicates, ROWWISE, received_us)
+
+
+def _section(home: Home, events: list[Ready], duplicates: int, flags: int, received_us: int) -> Section:
+    for event in events:
+        flags |= event.flags
+        if event.token is not None:
+            flags |= HAS_TOKEN
+    return Section(
+        collection_id=home.collection_id,
+        generation=home.generation,
+        lanes_version=home.checker.schema.version,
+        count=len(events),
+        duplicates=duplicates,
+        flags=flags,
+        times=pack_times([event.time_us for event in events], received_us),
+        payload=b"".join([event.line + b"\n" for event in events]),
+    )
+
+
+def whole_section(home: Home, checked: Checked, received_us: int) -> Section:
+    """Events that passed the strict check together, none of them with a token."""
+    return Section(
+        collection_id=home.collection_id,
+        generation=home.generation,
+        lanes_version=home.checker.schema.version,
+        count=checked.count,
+        duplicates=0,
+        flags=checked.flags,
+        times=pack_times(checked.times, received_us),
+        payload=checked.lines,
+    )
+
+
+def pack_times(times: Sequence[int | None], received_us: int) -> bytes:
+    """int64 little-endian µs; an event that gives no time has the time it was received."""
+    packed = array("q", [received_us if time is None else time for time in times])
+    if _BIG_ENDIAN:
+        packed.byteswap()
+    return packed.tobytes()
+
+
+_BIG_ENDIAN = array("H", [1]).tobytes() == b"\x00\x01"

@@ -1,0 +1,371 @@
+"""The write routes as a bare ASGI application in front of everything else.
+
+    POST /3.0/projects/P/events/C            one event
+    POST /3.0/projects/P/events              lists of events, a verdict on each
+    GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP
+
+All other requests go to ``next_app``, the ``Edge`` with everything behind it; this stands before it, not
+behind, and gives its own answers their id, headers and counts. What one request costs here decides how
+many events a second the server takes: whatever can be known before is kept in dictionaries, by the bytes
+as they come in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes
+
+import orjson
+
+from service import errors
+from service.admission import split_batch
+from service.auth import POLL_SECONDS, Permission, Tenants, key_of
+from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data
+from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
+from service.collect_errors import EventRefused
+from service.collector import Collector, Origin, Verdicts, synced
+from service.edge import ALLOW_ORIGIN, EXPOSE
+from service.logs import SECRETS, parameter_names, secrets_of
+from service.metrics import STATUSES, Metrics
+from storage.events import Context
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_log = logging.getLogger("acumen.access")
+
+KNOWN_MAX = 20_000
+"""Paths, and pairs of project and key, that are remembered."""
+KEY_LENGTH_MAX = 255
+CREATED = b'{"created":true}'
+SUCCESS = b'{"success":true}'
+
+CORS: Headers = [ALLOW_ORIGIN, EXPOSE]
+_JSON = (b"content-type", b"application/json")
+_NO_STORE = (b"cache-control", b"no-store")
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+_DATA = re.compile(rb"(?:^|&)data=")
+_PATH = re.compile(rb"/3\.0/projects/([^/]+)/events(?:/(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectLimits:
+    """Bytes of bodies: of one event, of a bulk body as sent, and of one compressed body once inflated."""
+
+    event_bytes_max: int = 900_000
+    bulk_bytes_max: int = 10_000_000
+    inflated_bytes_max: int = 50_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path of the write routes names; ``collection`` is None for the bulk route."""
+
+    project_id: str
+    collection: str | None
+
+
+class CollectApp:
+    """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second.
+
+    ``client_ip`` finds a request's client; ``admit`` raises where a project has used up its rate.
+    """
+
+    def __init__(
+        self,
+        next_app: AsgiApp,
+        collector: Collector,
+        tenants: Tenants,
+        *,
+        bodies: BodyReader,
+        limits: CollectLimits,
+        executor: Executor,
+        client_ip: Callable[[Scope], str],
+        admit: Callable[[str], None] | None = None,
+        metrics: Metrics | None = None,
+        access_log: bool = False,
+    ) -> None:
+        self._next = next_app
+        self._collector = collector
+        self._tenants = tenants
+        self._bodies = bodies
+        self._limits = limits
+        self._executor = executor
+        self._client_ip = client_ip
+        self._admit = admit
+        self._access_log = access_log
+        metrics = metrics or Metrics()
+        self._seconds = metrics.histogram("acumen_request_seconds", "record")
+        self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
+        self._accepted = metrics.counter("acumen_events_total", "accepted")
+        self._refused = metrics.counter("acumen_events_total", "refused")
+        self._targets: dict[bytes, Target | None] = {}
+        self._allowed: dict[tuple[str, bytes], int] = {}
+        self._id_prefix = secrets.token_hex(6).encode()
+        self._ids = itertools.count(1)
+        self._created_headers: Headers = [_JSON, (b"content-length", b"%d" % len(CREATED)), *CORS]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: bytes = scope.get("raw_path") or scope["path"].encode()
+            try:
+                target = self._targets[path]
+            except KeyError:
+                target = self._remember_target(path)
+            if target is not None:
+                if scope["method"] == "POST":
+                    return await self._answer(self._post, target, scope, receive, send)
+                if (
+                    scope["method"] == "GET"
+                    and target.collection is not None
+                    and _DATA.search(scope["query_string"])
+                ):
+                    return await self._answer(self._beacon, target, scope, receive, send)
+        return await self._next(scope, receive, send)
+
+    async def _answer(
+        self,
+        handle: Callable[[Target, Scope, Receive, Send, int], Awaitable[int]],
+        target: Target,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        received_us = time.time_ns() // 1000
+        started = time.perf_counter()
+        try:
+            status = await handle(target, scope, receive, send, received_us)
+        except ClientGone:
+            return
+        except Exception as error:
+            status = await self._fail(scope, send, error)
+        seconds = time.perf_counter() - started
+        self._seconds.observe(seconds)
+        self._answers[status // 100 - 1].add()
+        if self._access_log:
+            log_request(scope, status, seconds)
+
+    async def _fail(self, scope: Scope, send: Send, error: Exception) -> int:
+        SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
+        found = errors.render(error)
+        extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in found.headers.items()]
+        if found.status in (408, 413):
+            # What the client still sends is not read.
+            extra.append((b"connection", b"close"))
+        if isinstance(error, (EventRefused, BadBeacon)):
+            self._refused.add()
+        await self._send(send, found.status, extra, found.body)
+        return found.status
+
+    async def _post(
+        self, target: Target, scope: Scope, receive: Receive, send: Send, received_us: int
+    ) -> int:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        key = headers.get(b"authorization")
+        if not key:
+            key = _query_key(scope)
+        if self._allowed.get((target.project_id, key), 0) < received_us:
+            await self._authorize(target.project_id, key)
+        if self._admit is not None:
+            self._admit(target.project_id)
+        name = target.collection
+        limit = self._limits.bulk_bytes_max if name is None else self._limits.event_bytes_max
+        body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
+        held = len(body)
+        try:
+            if b"content-encoding" in headers:
+                inflated_max = self._limits.inflated_bytes_max if name is None else limit
+                body = decode(body, headers[b"content-encoding"], inflated_max)
+            if name is None:
+                return await self._bulk(target, scope, headers, body, send, received_us)
+            if b"idempotency-key" in headers:
+                done = None
+            else:
+                done = self._collector.take_fast(target.project_id, name, body, received_us)
+            if done is not None:
+                await synced(done)
+            else:
+                origin = self._origin(scope, headers, body, received_us)
+                await self._collector.submit_one(target.project_id, name, body, origin)
+        finally:
+            self._bodies.release(held)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 201,
+                "headers": [*self._created_headers, (b"x-request-id", self._request_id())],
+            }
+        )
+        await send({"type": "http.response.body", "body": CREATED})
+        self._accepted.add()
+        return 201
+
+    async def _bulk(
+        self,
+        target: Target,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        send: Send,
+        received_us: int,
+    ) -> int:
+        origin = self._origin(scope, headers, body, received_us)
+        verdicts = await self._collector.submit(target.project_id, split_batch(body), origin)
+        refused = sum(map(len, verdicts.refused.values()))
+        self._refused.add(refused)
+        self._accepted.add(sum(verdicts.counts.values()) - refused)
+        await self._send(send, 200, [_JSON], render_verdicts(verdicts))
+        return 200
+
+    async def _beacon(
+        self, target: Target, scope: Scope, receive: Receive, send: Send, received_us: int
+    ) -> int:
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        callback: str | None = None
+        try:
+            if "jsonp" in query:
+                callback = check_callback(query["jsonp"][0])
+            location = check_redirect(query["redirect"][0]) if "redirect" in query else None
+            await self._record_beacon(target, scope, query["data"][0], received_us)
+        except Exception as error:
+            if isinstance(error, BadBeacon):
+                error = errors.InvalidParameter(str(error))
+            if callback is None:
+                raise error from None
+            found = errors.render(error)
+            return await self._call_back(send, found.status, callback, found.body)
+        if callback is not None:
+            return await self._call_back(send, 200, callback, CREATED)
+        if location is not None:
+            await self._send(send, 302, [(b"location", location.encode()), _NO_STORE], b"")
+            return 302
+        await self._send(send, 200, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
+        return 200
+
+    async def _record_beacon(self, target: Target, scope: Scope, data: str, received_us: int) -> None:
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        key = headers.get(b"authorization") or _query_key(scope)
+        if self._allowed.get((target.project_id, key), 0) < received_us:
+            await self._authorize(target.project_id, key)
+        if self._admit is not None:
+            self._admit(target.project_id)
+        event = decode_data(data)
+        assert target.collection is not None
+        if len(event) > self._limits.event_bytes_max:
+            raise BodyTooLarge(self._limits.event_bytes_max)
+        origin = Origin(received_us, self._context(scope, headers))
+        await self._collector.submit_one(target.project_id, target.collection, event, origin)
+        self._accepted.add()
+
+    async def _call_back(self, send: Send, status: int, callback: str, argument: bytes) -> int:
+        headers = [(b"content-type", b"text/javascript; charset=utf-8"), _NO_STORE, _NOSNIFF]
+        await self._send(send, status, headers, callback.encode() + b"(" + argument + b");")
+        return status
+
+    async def _authorize(self, project_id: str, key: bytes) -> None:
+        """Raises ApiError: an unknown project, then a wrong key, then one without the right to write."""
+        given = key_of(key.decode("latin-1"), None)
+        loop = asyncio.get_running_loop()
+        caller = await loop.run_in_executor(self._executor, self._tenants.authenticate, project_id, given)
+        caller.require(Permission.WRITES)
+        if len(self._allowed) >= KNOWN_MAX:
+            self._allowed.clear()
+        self._allowed[(project_id, key)] = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+
+    def _origin(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int) -> Origin:
+        context = self._context(scope, headers)
+        if b"idempotency-key" not in headers:
+            return Origin(received_us, context)
+        key = headers[b"idempotency-key"].decode("latin-1").strip()
+        if not 0 < len(key) <= KEY_LENGTH_MAX:
+            raise errors.InvalidParameter(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} characters.")
+        # The same body sent to another route is another request.
+        digest = hashlib.blake2b(body, digest_size=16, key=scope["path"].encode()[-64:]).digest()
+        return Origin(received_us, context, key, digest)
+
+    def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> Context:
+        agent = headers.get(b"user-agent", b"").decode("utf-8", "replace")
+        return Context(self._client_ip(scope), agent)
+
+    def _remember_target(self, path: bytes) -> Target | None:
+        if len(self._targets) >= KNOWN_MAX:
+            self._targets.clear()
+        target = self._targets[path] = find_target(path)
+        return target
+
+    def _request_id(self) -> bytes:
+        return b"%s-%x" % (self._id_prefix, next(self._ids))
+
+    async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
+        size = (b"content-length", b"%d" % len(body))
+        every = [*headers, size, *CORS, (b"x-request-id", self._request_id())]
+        await send({"type": "http.response.start", "status": status, "headers": every})
+        await send({"type": "http.response.body", "body": body})
+
+
+def log_request(scope: Scope, status: int, seconds: float) -> None:
+    """One line of the access log, without the values of parameters."""
+    SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
+    fields = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "parameters": parameter_names(scope["query_string"]),
+        "status": status,
+        "seconds": round(seconds, 6),
+    }
+    _log.info("request", extra={"fields": fields})
+
+
+def find_target(path: bytes) -> Target | None:
+    """What a raw path names; None for all that is not a write route.
+
+    A collection is all that follows ``/events/``, raw slashes included, unless it names a property.
+    """
+    match = _PATH.fullmatch(path)
+    if match is None:
+        return None
+    project_id = _unquote(match[1])
+    rest: bytes | None = match[2]
+    if not rest:
+        return Target(project_id, None)
+    return None if b"/properties/" in rest else Target(project_id, _unquote(rest))
+
+
+def render_verdicts(verdicts: Verdicts) -> bytes:
+    """The body of a bulk answer: per collection and in order, what became of each event."""
+    lists = []
+    for name, count in verdicts.counts.items():
+        items = [SUCCESS] * count
+        for index, refusal in verdicts.refused.get(name, {}).items():
+            error = {"name": refusal.name, "description": refusal.description}
+            items[index] = orjson.dumps({"success": False, "error": error})
+        lists.append(orjson.dumps(name) + b":[" + b",".join(items) + b"]")
+    return b"{" + b",".join(lists) + b"}"
+
+
+def _query_key(scope: Scope) -> bytes:
+    """The parameter ``api_key``, or nothing."""
+    query: bytes = scope["query_string"]
+    if b"api_key" not in query:
+        return b""
+    found = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("api_key", [""])[0]
+    return found.encode("utf-8", "replace")
+
+
+def _unquote(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")

@@ -1,0 +1,40 @@
+"""Why a submit as a whole is not answered with verdicts.
+
+CollectError
+├── InvalidBatch      the body holds no events that could be told apart: the client's fault, for ever
+├── EventRefused      a single event that can never be stored
+├── KeyReused         an idempotency key that came before, with another body
+└── Unavailable       not now: nothing of it was stored, or it is not certain to be; send it again
+"""
+
+from __future__ import annotations
+
+
+class CollectError(Exception):
+    """``code`` is the ``error_code`` of the answer, the text is for a person."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class InvalidBatch(CollectError):
+    pass
+
+
+class EventRefused(CollectError):
+    pass
+
+
+class KeyReused(CollectError):
+    def __init__(self) -> None:
+        super().__init__(
+            "IdempotencyKeyReusedError", "This Idempotency-Key came before with another body: use a new one."
+        )
+
+
+class Unavailable(CollectError):
+    def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
+        super().__init__("ServiceUnavailableError", message)
+        self.retry_after_seconds = retry_after_seconds

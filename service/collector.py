@@ -1,0 +1,389 @@
+"""Taking events in: from JSON text to durable frames, and the verdict on each event.
+
+Nothing here knows HTTP; requests and files of an import come in the same way. One ``Collector`` serves
+one log and one event loop. It answers a submit only once everything that the answer says is synced: its
+own frame, and the frame of every earlier event that one of its tokens stands for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Raw
+
+from service.admission import (
+    AdmissionLimits,
+    Home,
+    Ready,
+    Refusal,
+    Sorted,
+    check_collection_name,
+    check_whole,
+    refuse_beyond_properties,
+    sections,
+    sort_one,
+    split_list,
+    whole_section,
+)
+from service.claims import Claims, Key, Token, Wish, event_token
+from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavailable
+from service.homes import Homes
+from storage.catalog import Catalog
+from storage.catalog_errors import TooManyProperties
+from storage.catalog_records import Claim
+from storage.decoder import Checker
+from storage.errors import StorageError
+from storage.events import Context
+from storage.log import LogWriter
+from storage.log_errors import Backpressure, LogUnavailable
+from storage.log_format import Batch, Section
+from storage.schema import Schema
+
+CLOSED_RETRY_SECONDS = 5
+EXAMINED_PER_TURN = 100
+"""Events examined in full before the event loop gets a turn: some 2 ms."""
+
+
+NO_CONTEXT = Context()
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """What became of each event: per collection, how many came and which were refused (by index)."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, dict[int, Refusal]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Share:
+    """One collection's events of one submit; ``home`` is set before any of them is logged."""
+
+    name: str
+    sorted: Sorted
+    home: Home | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a submit came from and when."""
+
+    received_us: int
+    context: Context = NO_CONTEXT
+    idempotency_key: str = ""
+    digest: bytes = b""
+    """16 bytes that stand for the body; needed with an idempotency key."""
+
+
+def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception | None], None]:
+    """The ``on_synced`` of a log whose waiters are futures of ``loop``: one wake-up for a whole group."""
+
+    def resolve(waiters: list[object], error: Exception | None) -> None:
+        for waiter in waiters:
+            assert isinstance(waiter, asyncio.Future)
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
+
+    def on_synced(waiters: list[object], error: Exception | None) -> None:
+        try:
+            loop.call_soon_threadsafe(resolve, waiters, error)
+        except RuntimeError:
+            # The loop is closed: nobody waits any more, and what is synced stays so.
+            pass
+
+    return on_synced
+
+
+class Collector:
+    """The way into one log. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        log: LogWriter,
+        limits: AdmissionLimits,
+        *,
+        claims: Claims,
+        executor: Executor,
+    ) -> None:
+        self._log = log
+        self._limits = limits
+        self._claims = claims
+        self.homes = Homes(catalog, limits.event, limits.properties_max, executor)
+        self._blank = Checker(Schema(), limits.event)
+        self.closed_because: str | None = None
+        """Why nothing is taken at present (a full disk, a keeper far behind); None while open."""
+
+    def take_fast(
+        self, project_id: str, name: str, raw: bytes, received_us: int
+    ) -> asyncio.Future[None] | None:
+        """Log one event that passes its collection's strict check and holds no token.
+
+        The future is done once the event is durable, or fails with LogUnavailable. None where the event
+        needs ``submit_one``. Raises Unavailable.
+        """
+        home = self.homes.known(project_id, name)
+        if home is None:
+            return None
+        checked = home.checker.check(raw)
+        if checked is None or checked.tokens is not None or len(raw) > self._limits.event_bytes_max:
+            return None
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._append(Batch(received_us, [whole_section(home, checked, received_us)]), future)
+        return future
+
+    async def submit_one(self, project_id: str, name: str, raw: bytes, origin: Origin) -> None:
+        """Take one event; returns once it is durable. Raises CollectError."""
+        refusal = check_collection_name(name)
+        if refusal is not None:
+            raise EventRefused(refusal.name, refusal.description)
+        home = await self._find(project_id, name)
+        checker = home.checker if home else self._blank
+        found = sort_one(0, raw, checker, self._limits, origin.context)
+        if isinstance(found, Refusal):
+            raise EventRefused(found.name, found.description)
+        share = Share(name, Sorted(1, ready=[found]), home)
+        await self._settle(project_id, share)
+        if (late := share.sorted.refused.get(0)) is not None:
+            raise EventRefused(late.name, late.description)
+        await self._log_shares(project_id, [share], origin)
+
+    async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> Verdicts:
+        """Take lists of events (collection name → JSON array) as one frame; the verdicts once durable.
+
+        Raises CollectError; then nothing of the submit is stored, except that after Unavailable its events
+        may be there, once, like those of any request whose answer was lost.
+        """
+        shares = await self._sort_all(project_id, batches, origin.context)
+        for share in shares:
+            if share.sorted.taken:
+                await self._settle(project_id, share)
+        verdicts = Verdicts()
+        for share in shares:
+            verdicts.counts[share.name] = share.sorted.count
+            if share.sorted.refused:
+                verdicts.refused[share.name] = {
+                    index: refusal.for_bulk() for index, refusal in share.sorted.refused.items()
+                }
+        taken = [share for share in shares if share.sorted.taken]
+        if not taken:
+            return verdicts
+        earlier = await self._log_shares(project_id, taken, origin, _encode(verdicts))
+        return verdicts if earlier is None else _decode(earlier)
+
+    async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], context: Context) -> list[Share]:
+        shares: list[Share] = []
+        room = self._limits.batch_events_max
+        for name, text in batches.items():
+            share = await self._sort(project_id, name, text, context, room)
+            room -= share.sorted.count
+            shares.append(share)
+        return shares
+
+    async def _sort(self, project_id: str, name: str, text: bytes, context: Context, room: int) -> Share:
+        refusal = check_collection_name(name)
+        if refusal is not None:
+            count = len(self._items(text, room))
+            return Share(name, Sorted(count, refused=dict.fromkeys(range(count), refusal)), None)
+        home = await self._find(project_id, name)
+        checker = home.checker if home else self._blank
+        whole = check_whole(text, checker, self._limits)
+        if whole is not None:
+            self._check_room(whole.count, room)
+            return Share(name, whole, home)
+        items = self._items(text, room)
+        result = Sorted(len(items))
+        for index, item in enumerate(items):
+            if index % EXAMINED_PER_TURN == EXAMINED_PER_TURN - 1:
+                await asyncio.sleep(0)
+            found = sort_one(index, bytes(item), checker, self._limits, context)
+            if isinstance(found, Refusal):
+                result.refused[index] = found
+            else:
+                result.ready.append(found)
+        return Share(name, result, home)
+
+    async def _find(self, project_id: str, name: str) -> Home | None:
+        try:
+            return await self.homes.find(project_id, name)
+        except StorageError as error:
+            raise Unavailable("The catalog does not answer. Send again.") from error
+
+    def _items(self, text: bytes, room: int) -> list[Raw]:
+        items = split_list(text)
+        self._check_room(len(items), room)
+        return items
+
+    def _check_room(self, count: int, room: int) -> None:
+        if count > room:
+            limit = self._limits.batch_events_max
+            raise InvalidBatch("InvalidBatchError", f"One request may hold {limit} events at most.")
+
+    async def _settle(self, project_id: str, share: Share) -> None:
+        """Make sure that the collection and every lane of the share's events are in the catalog."""
+        result = share.sorted
+        try:
+            while True:
+                home = await self.homes.find(project_id, share.name)
+                schema = home.checker.schema if home else self._blank.schema
+                refused = refuse_beyond_properties(result.ready, schema, self._limits.properties_max)
+                if refused:
+                    result.refused.update(refused)
+                    result.ready = [event for event in result.ready if event.index not in refused]
+                if not result.taken:
+                    return
+                try:
+                    share.home = await self.homes.with_lanes(project_id, share.name, result.wanted())
+                    return
+                except TooManyProperties:
+                    # Others added properties meanwhile: judge again by what there is now.
+                    continue
+        except StorageError as error:
+            raise Unavailable("The catalog does not answer. Send again.") from error
+
+    async def _log_shares(
+        self, project_id: str, shares: list[Share], origin: Origin, response: bytes = b""
+    ) -> bytes | None:
+        """Log what was taken as one frame; returns once it is durable.
+
+        With an idempotency key that came before: the response of then, and nothing of it is logged again.
+        """
+        tokens = any(share.sorted.holds_tokens for share in shares)
+        if tokens or origin.idempotency_key:
+            return await self._log_claimed(project_id, shares, origin, response)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._append(Batch(origin.received_us, _sections(shares, origin.received_us)), future)
+        await synced(future)
+        return None
+
+    async def _log_claimed(
+        self, project_id: str, shares: list[Share], origin: Origin, response: bytes
+    ) -> bytes | None:
+        self._check_open()
+        cited = [_Cited.of(share) for share in shares]
+        key = None
+        if origin.idempotency_key:
+            key = Key(project_id, origin.idempotency_key, origin.digest, response)
+        earlier: Claim | None = None
+        while True:
+            outcome = await self._claims.settle(_wish(cited, origin.received_us, key))
+            waited = [*outcome.lost, outcome.earlier] if outcome.earlier else outcome.lost
+            vanished = await self._claims.await_winners(waited)
+            if outcome.earlier is not None:
+                assert key is not None
+                if outcome.earlier in vanished:
+                    continue
+                if outcome.earlier.digest != key.digest:
+                    raise KeyReused
+                # The first request may have died between logging its frame and taking over a token whose
+                # winner died too: its tokens are settled again, everything else of it is stored.
+                earlier, key = outcome.earlier, None
+                left = {token for share in cited for token in share.tokens}
+            else:
+                left = {Token(claim.scope, claim.token) for claim in vanished}
+            cited = [share.only(left) for share in cited]
+            if not left:
+                return None if earlier is None else earlier.response
+
+    def _append(self, batch: Batch, future: asyncio.Future[None]) -> None:
+        self._check_open()
+        try:
+            self._log.append(batch, future)
+        except Backpressure as error:
+            raise Unavailable("The server takes in more than it can store. Send again.") from error
+        except LogUnavailable as error:
+            raise Unavailable("The events could not be stored. Send again.") from error
+
+    def _check_open(self) -> None:
+        if self.closed_because is not None:
+            raise Unavailable(self.closed_because, CLOSED_RETRY_SECONDS)
+
+
+@dataclass(slots=True)
+class _Cited:
+    """A share event by event, so that those whose token is lost can be left out."""
+
+    home: Home
+    events: list[Ready]
+    tokens: list[Token]
+    """Of each event; the first event of a token comes first."""
+    repeated: int
+    """Events whose token an earlier event of the same share has."""
+
+    @classmethod
+    def of(cls, share: Share) -> _Cited:
+        assert share.home is not None
+        home, seen, kept = share.home, set[str](), list[Ready]()
+        events = share.sorted.events()
+        for event in events:
+            if event.token is None or event.token not in seen:
+                kept.append(event)
+                if event.token is not None:
+                    seen.add(event.token)
+        found = cls(home, kept, [], len(events) - len(kept))
+        found.tokens = [token for event in kept if (token := found.token_of(event)) is not None]
+        return found
+
+    def token_of(self, event: Ready) -> Token | None:
+        if event.token is None:
+            return None
+        return event_token(self.home.collection_id, self.home.generation, event.token)
+
+    def only(self, tokens: set[Token]) -> _Cited:
+        """The events of these tokens."""
+        events = [event for event in self.events if self.token_of(event) in tokens]
+        return _Cited(self.home, events, [token for token in self.tokens if token in tokens], 0)
+
+    def sections(self, lost: frozenset[Token], received_us: int) -> Iterator[Section]:
+        """All but the events of lost tokens, which are counted as duplicates."""
+        events = [event for event in self.events if self.token_of(event) not in lost] if lost else self.events
+        duplicates = self.repeated + len(self.events) - len(events)
+        return sections(self.home, events, duplicates, received_us)
+
+
+def _wish(cited: list[_Cited], received_us: int, key: Key | None) -> Wish:
+    return Wish(
+        tokens=[token for share in cited for token in share.tokens],
+        events=sum(len(share.events) for share in cited),
+        size=sum(len(event.line) for share in cited for event in share.events),
+        received_us=received_us,
+        build=lambda lost: [section for share in cited for section in share.sections(lost, received_us)],
+        key=key,
+    )
+
+
+def _sections(shares: list[Share], received_us: int) -> list[Section]:
+    """The sections of shares without tokens."""
+    found: list[Section] = []
+    for share in shares:
+        assert share.home is not None
+        whole = share.sorted.whole
+        if whole is not None:
+            found.append(whole_section(share.home, whole, received_us))
+        else:
+            found += sections(share.home, share.sorted.ready, 0, received_us)
+    return found
+
+
+async def synced(future: asyncio.Future[None]) -> None:
+    """Wait for the log. Raises Unavailable where it failed."""
+    try:
+        await future
+    except LogUnavailable as error:
+        raise Unavailable("The events could not be stored. Send again.") from error
+
+
+def _encode(verdicts: Verdicts) -> bytes:
+    return msgspec.json.encode(verdicts)
+
+
+def _decode(response: bytes) -> Verdicts:
+    return msgspec.json.decode(response, type=Verdicts)
