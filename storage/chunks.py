@@ -141,7 +141,7 @@ class ManifestReader:
     def read(self) -> Manifest | None:
         """The manifest as of now; None where no keeper ever published one."""
         try:
-            status = os.stat(self._path)
+            status = self._path.stat()
             stamp = (status.st_ino, status.st_mtime_ns)
             if stamp != self._stamp:
                 self._manifest = msgspec.json.decode(self._path.read_bytes(), type=Manifest)

@@ -257,7 +257,8 @@ def _lane_expression(names: Sequence[str], root: Node, kind: LaneKind) -> str:
     if node is None or not _is_json(node):
         return value
     if kind is LaneKind.NUMBER:
-        return f"CASE WHEN json_type({value}) IN ('UBIGINT', 'BIGINT', 'DOUBLE') THEN CAST({value} AS DOUBLE) END"
+        numbers = "('UBIGINT', 'BIGINT', 'DOUBLE')"
+        return f"CASE WHEN json_type({value}) IN {numbers} THEN CAST({value} AS DOUBLE) END"
     if kind is LaneKind.STRING:
         return f"CASE WHEN json_type({value}) = 'VARCHAR' THEN json_extract_string({value}, '$') END"
     if kind is LaneKind.BOOLEAN:

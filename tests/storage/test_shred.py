@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
 
 from storage.decoder import Checker
 from storage.events import Context, EventLimits, examine, kind_of, leaves
+from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
 from storage.rows import cell, lane_columns
 from storage.schema import EMPTIES, EVENT_ID, NULLS, LaneKind, Schema
 from storage.shred import Piece, Shredder, absences, split_lines, with_system
@@ -134,7 +134,7 @@ def shred_texts(shredder: Shredder, *texts: str) -> tuple[Schema, pa.Table]:
 
 
 def test_null_and_absent_and_empty_stay_apart(shredder: Shredder) -> None:
-    schema, table = shred_texts(
+    _, table = shred_texts(
         shredder, '{"a":1,"o":{"p":1}}', '{"a":null,"o":{"p":null}}', '{"o": { } }', '{"o":{\n}}', "{}"
     )
 
@@ -144,7 +144,7 @@ def test_null_and_absent_and_empty_stay_apart(shredder: Shredder) -> None:
 
 def test_the_last_of_duplicate_keys_wins_and_spoils_nothing_around_it(shredder: Shredder) -> None:
     texts = ['{"a":1,"b":"x"}'] * 20 + ['{"a":2,"a":3,"b":"y"}'] + ['{"a":4,"b":"z"}'] * 20
-    schema, table = shred_texts(shredder, *texts)
+    _, table = shred_texts(shredder, *texts)
 
     assert table.column("a").to_pylist() == [1.0] * 20 + [3.0] + [4.0] * 20
 
@@ -174,7 +174,7 @@ def test_an_integer_that_no_double_holds_is_kept_to_the_last_digit(shredder: Shr
 
 
 def test_a_line_end_inside_an_event_is_white_space(shredder: Shredder) -> None:
-    schema, table = shred_texts(shredder, '{"a":1}', '{\n"a"\r\n:\t2\n}', '{"a":3}')
+    _, table = shred_texts(shredder, '{"a":1}', '{\n"a"\r\n:\t2\n}', '{"a":3}')
 
     assert table.column("a").to_pylist() == [1.0, 2.0, 3.0]
 
@@ -202,8 +202,9 @@ def test_a_list_of_conforming_events_is_checked_as_one() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        '{"a":"1"}', '{"b":1}', '{"a":9007199254740993}', '{"a":{"c":1}}', '{"a":1e400}', '{"a":NaN}', '{"a":1',
-        '{"keen":{"id":"x"}}', '{"keen":{"timestamp":5}}', '{"keen":{"timestamp":"soon"}}', '{"keen":null}', "[]",
+        '{"a":"1"}', '{"b":1}', '{"a":9007199254740993}', '{"a":{"c":1}}', '{"a":1e400}', '{"a":NaN}',
+        '{"a":1', '{"keen":{"id":"x"}}', '{"keen":{"timestamp":5}}', '{"keen":{"timestamp":"soon"}}',
+        '{"keen":null}', "[]",
         '{"s":"${keen.ip}"}', '{"s":"' + "x" * 10_000 + '"}', '{"keen":{"addons":[]}}', '{"l":[[[[[1]]]]]}',
     ],
 )  # fmt: skip
