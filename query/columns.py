@@ -1,0 +1,86 @@
+"""The columns that a question can use: those that a file it reads, or the tail, really holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from storage.schema import CREATED_AT, EMPTIES, EVENT_ID, NULLS, TIMESTAMP, Schema
+
+
+class ColumnKind(StrEnum):
+    """What a column's cells are: a lane's kind, or that of a system column."""
+
+    NUMBER = "number"
+    INTEGER = "integer"
+    LONG = "long"
+    STRING = "string"
+    BOOLEAN = "boolean"
+    JSON = "json"
+    INSTANT = "instant"
+    """TIMESTAMP, µs, UTC."""
+    PATHS = "paths"
+    """VARCHAR[]"""
+
+
+NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.LONG)
+"""The kinds that together form a path's numeric value; a row holds at most one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A physical column by its name, which is unique as DuckDB compares names."""
+
+    name: str
+    kind: ColumnKind
+
+
+NULLS_COLUMN = Column(NULLS, ColumnKind.PATHS)
+EMPTIES_COLUMN = Column(EMPTIES, ColumnKind.PATHS)
+TIMESTAMP_COLUMN = Column(TIMESTAMP, ColumnKind.INSTANT)
+CREATED_AT_COLUMN = Column(CREATED_AT, ColumnKind.INSTANT)
+ID_COLUMN = Column(EVENT_ID, ColumnKind.STRING)
+_SYSTEM = {column.name: column for column in (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)}
+
+
+@dataclass(frozen=True)
+class Available:
+    """Paths → columns, as far as ``names`` (the columns of what is read) goes.
+
+    A path that has no column here has no value in any row read.
+    """
+
+    schema: Schema
+    names: Collection[str]
+
+    def at(self, path: str) -> tuple[Column, ...]:
+        """The columns of exactly this path: at most one of them is non-null in a row."""
+        if path in _SYSTEM:
+            return (_SYSTEM[path],)
+        return tuple(
+            Column(lane.column, ColumnKind(lane.kind.value))
+            for lane in self.schema.at(path)
+            if lane.column in self.names
+        )
+
+    def under(self, path: str) -> tuple[Column, ...]:
+        """The columns of every path below this one."""
+        prefix = path + "."
+        system = tuple(column for name, column in _SYSTEM.items() if name.startswith(prefix))
+        lanes = tuple(
+            Column(lane.column, ColumnKind(lane.kind.value))
+            for lane in self.schema.under(path)
+            if lane.column in self.names
+        )
+        return system + lanes
+
+    def paths_columns(self) -> tuple[Column | None, Column | None]:
+        """Where explicit nulls and empty objects are listed; None where no row has any."""
+        nulls = NULLS_COLUMN if NULLS in self.names else None
+        empties = EMPTIES_COLUMN if EMPTIES in self.names else None
+        return nulls, empties
+
+    def numeric(self, path: str) -> tuple[Column, ...]:
+        """The columns that hold the path's numbers."""
+        return tuple(column for column in self.at(path) if column.kind in NUMERIC)

@@ -1,0 +1,278 @@
+"""Running statements: the only importer of DuckDB in ``query``.
+
+One connection lives as long as the engine; every run gets a cursor of its own, on which its Arrow tables
+are registered. Settings are locked, and the file system is shut but for the data folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
+from query.sql import Statement, regex_check
+
+Row = tuple[Any, ...]
+
+CHUNK_ROWS = 10_000
+_REPEAT_SECONDS = 0.02
+_log = logging.getLogger(__name__)
+
+
+class SourceGone(Exception):
+    """A file of the snapshot is no longer there: take a new snapshot and run once more."""
+
+
+class CancelToken:
+    """Cancels whatever runs under it, now or later, from any thread; the first reason given stays."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: QueryError | None = None
+        self._watchers: list[_Watch] = []
+
+    @property
+    def reason(self) -> QueryError | None:
+        return self._reason
+
+    def cancel(self, reason: QueryError | None = None) -> None:
+        """Makes the run raise ``reason``; without one, QueryCancelled."""
+        for watcher in self._mark(reason or QueryCancelled("The query was cancelled.")):
+            watcher.wake()
+
+    def raise_if_cancelled(self) -> None:
+        if self._reason is not None:
+            raise self._reason
+
+    def _mark(self, reason: QueryError) -> tuple[_Watch, ...]:
+        with self._lock:
+            self._reason = self._reason or reason
+            return tuple(self._watchers)
+
+    def _attach(self, watcher: _Watch) -> None:
+        with self._lock:
+            self._watchers.append(watcher)
+
+    def _detach(self, watcher: _Watch) -> None:
+        with self._lock:
+            self._watchers.remove(watcher)
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    cursor: duckdb.DuckDBPyConnection
+    cancel: CancelToken
+    deadline: float
+    timeout: float
+
+
+class _Watch:
+    """One thread that interrupts what is cancelled or late, again and again until it has stopped.
+
+    An interrupt that comes just before a statement starts is lost, hence the repetition.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._running: set[_Running] = set()
+        self._wakes_at = float("inf")
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="query-watch", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def watching(
+        self, cursor: duckdb.DuckDBPyConnection, cancel: CancelToken, timeout: float
+    ) -> Iterator[None]:
+        running = _Running(cursor, cancel, time.monotonic() + timeout, timeout)
+        cancel._attach(self)
+        try:
+            with self._condition:
+                self._running.add(running)
+                if running.deadline < self._wakes_at:
+                    self._condition.notify()
+            cancel.raise_if_cancelled()
+            yield
+        finally:
+            with self._condition:
+                self._running.discard(running)
+            cancel._detach(self)
+
+    def wake(self) -> None:
+        with self._condition:
+            self._condition.notify()
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._condition:
+            while not self._closed:
+                now = time.monotonic()
+                pending = [running for running in self._running if _must_stop(running, now)]
+                for running in pending:
+                    running.cursor.interrupt()
+                deadlines = [running.deadline for running in self._running]
+                self._wakes_at = now + _REPEAT_SECONDS if pending else min(deadlines, default=float("inf"))
+                idle = self._wakes_at == float("inf")
+                self._condition.wait(None if idle else max(0.0, self._wakes_at - now))
+
+
+def _must_stop(running: _Running, now: float) -> bool:
+    if running.cancel.reason is None and now >= running.deadline:
+        running.cancel._mark(
+            QueryTimeout(
+                f"The query ran longer than the {running.timeout:g} seconds that it may. "
+                "Ask for a shorter timeframe, or for fewer groups or intervals."
+            )
+        )
+    return running.cancel.reason is not None
+
+
+class Engine:
+    """DuckDB in this process. Threads may share it; each run has its own cursor."""
+
+    def __init__(
+        self,
+        data_folder: Path,
+        *,
+        memory_limit_bytes: int,
+        threads: int,
+        temp_folder: Path,
+        temp_bytes_max: int,
+    ) -> None:
+        """Reads only below ``data_folder``; spills into ``temp_folder``, which is made when needed."""
+        self._memory_limit_bytes = memory_limit_bytes
+        self._temp_bytes_max = temp_bytes_max
+        self._connection = duckdb.connect(":memory:")
+        self._configure(data_folder, threads, temp_folder)
+        self._watch = _Watch()
+        self._checked = lru_cache(maxsize=1024)(self._check_regex)
+
+    def close(self) -> None:
+        self._watch.close()
+        self._connection.close()
+
+    def run(
+        self,
+        statement: Statement,
+        tables: Mapping[str, pa.Table] | None = None,
+        cancel: CancelToken | None = None,
+        timeout: float = 300.0,
+    ) -> list[Row]:
+        """All rows. Raises as ``chunks`` does."""
+        return [row for chunk in self.chunks(statement, tables, cancel, timeout) for row in chunk]
+
+    def chunks(
+        self,
+        statement: Statement,
+        tables: Mapping[str, pa.Table] | None = None,
+        cancel: CancelToken | None = None,
+        timeout: float = 300.0,
+    ) -> Iterator[list[Row]]:
+        """Rows as they come, ``CHUNK_ROWS`` at a time; ``timeout`` in seconds bounds them all.
+
+        Raises QueryTimeout, QueryCancelled, QueryLimitExceeded (memory, spill), SourceGone, QueryError.
+        """
+        token = cancel or CancelToken()
+        cursor = self._connection.cursor()
+        try:
+            with self._watch.watching(cursor, token, timeout), self._translated(token):
+                for table, rows in (tables or {}).items():
+                    cursor.register(table, rows)
+                result = cursor.execute(statement.text, list(statement.values))
+                while chunk := result.fetchmany(CHUNK_ROWS):
+                    yield chunk
+                    if len(chunk) < CHUNK_ROWS:
+                        break
+        finally:
+            cursor.close()
+
+    def check_regex(self, pattern: str) -> str | None:
+        """What is wrong with an RE2 pattern, or None."""
+        return self._checked(pattern)
+
+    def _check_regex(self, pattern: str) -> str | None:
+        statement = regex_check(pattern)
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(statement.text, list(statement.values)).fetchall()
+        except duckdb.Error as error:
+            return str(error).partition("Error: ")[2].partition("\n")[0] or "it is not valid"
+        finally:
+            cursor.close()
+        return None
+
+    def _configure(self, data_folder: Path, threads: int, temp_folder: Path) -> None:
+        folder = str(data_folder.resolve()).rstrip("/") + "/"
+        settings: dict[str, object] = {
+            "memory_limit": f"{self._memory_limit_bytes}B",
+            "threads": threads,
+            "temp_directory": str(temp_folder),
+            "max_temp_directory_size": f"{self._temp_bytes_max}B",
+            "parquet_metadata_cache": True,
+            "preserve_insertion_order": False,
+            "autoload_known_extensions": False,
+            "autoinstall_known_extensions": False,
+            "python_enable_replacements": False,
+            "TimeZone": "UTC",
+            "allowed_directories": [folder],
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }
+        for setting, value in settings.items():
+            self._connection.execute(f"SET {setting} = {_literal(value)}")
+
+    @contextmanager
+    def _translated(self, cancel: CancelToken) -> Iterator[None]:
+        """DuckDB's errors as ours; its messages may quote SQL and go to the log alone."""
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise cancel.reason or QueryCancelled("The query was interrupted.") from None
+        except duckdb.OutOfMemoryException as error:
+            raise self._limit_exceeded(str(error)) from None
+        except duckdb.IOException as error:
+            if cancel.reason is not None:
+                raise cancel.reason from None
+            _log.warning("a file could not be read: %s", error)
+            raise SourceGone("A file of the snapshot could not be read.") from error
+        except duckdb.Error as error:
+            if cancel.reason is not None:
+                raise cancel.reason from None
+            _log.exception("a statement failed")
+            raise QueryError("The query could not be run.") from error
+
+    def _limit_exceeded(self, message: str) -> QueryLimitExceeded:
+        if "max_temp_directory_size" in message:
+            what = f"the {self._temp_bytes_max:,} bytes of disk that queries may spill to"
+        else:
+            what = f"the {self._memory_limit_bytes:,} bytes of memory that queries may use"
+        return QueryLimitExceeded(
+            f"The query needs more than {what}. "
+            "Ask for a shorter timeframe, for fewer groups, or for fewer distinct values."
+        )
+
+
+def _literal(value: object) -> str:
+    """A setting's value. Settings take no parameters; these values are the operator's own."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    return "'" + str(value).replace("'", "''") + "'"

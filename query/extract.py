@@ -1,0 +1,245 @@
+"""Extractions: rows back into the events that were sent, newest first.
+
+A row's lanes are disjoint and paths are reversible, so an event is its non-null cells, put where their paths
+say, with the explicit nulls and empty objects that the row lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from query import sql as writer
+from query.columns import (
+    CREATED_AT_COLUMN,
+    EMPTIES_COLUMN,
+    ID_COLUMN,
+    NULLS_COLUMN,
+    TIMESTAMP_COLUMN,
+    Column,
+    ColumnKind,
+)
+from query.engine import Row
+from query.errors import QueryLimitExceeded
+from query.limits import Limits
+from query.nodes import ExtractionQuery, Span
+from query.plan import Scan, View, Views
+from query.shape import loads
+from query.sql import Statement
+
+Event = dict[str, Any]
+Run = Callable[[Statement, Scan], Iterable[Sequence[Row]]]
+"""Runs a statement over a scan's tables; rows come in chunks."""
+
+_SLICE_SHARE = 2
+"""The newest slice is cut to hold this many times the wanted events, if they are spread evenly."""
+_SYSTEM_COLUMNS = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    query: ExtractionQuery
+    view: View
+    scan: Scan
+    columns: tuple[Column, ...]
+    """In the order selected, after the size."""
+    paths: tuple[str, ...]
+    """The path of each column; empty for the lists of nulls and of empty objects."""
+    limit: int
+
+    def statement(self, scan: Scan) -> Statement:
+        return writer.extraction(scan, self.columns, self.limit)
+
+
+def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> ExtractionPlan:
+    """Raises QueryLimitExceeded where the extraction would look at too many events."""
+    view = views.view(query.collection, (query.span,))
+    if query.latest is None and view.rows > limits.extraction_scan_max:
+        raise QueryLimitExceeded(
+            f"The extraction would scan more than {limits.extraction_scan_max:,} events. "
+            "Ask for a shorter timeframe, or for the newest ones by 'latest'."
+        )
+    columns, paths = _wanted(query.properties, view)
+    scan = view.scan((*columns, TIMESTAMP_COLUMN), view.condition(query.filters), query.span)
+    limit = query.latest if query.latest is not None else limits.extraction_events_max + 1
+    return ExtractionPlan(query, view, scan, columns, paths, limit)
+
+
+def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event]:
+    """The events. Raises QueryLimitExceeded where they are too many or too large."""
+    if plan.scan.empty:
+        return []
+    rows = _newest(plan, run, limits) if plan.query.latest is not None else None
+    if rows is None:
+        rows = _fetch(plan, plan.scan, run, limits)
+    if plan.query.latest is None and len(rows) >= plan.limit:
+        raise QueryLimitExceeded(
+            f"The extraction has more than {limits.extraction_events_max:,} events. "
+            "Ask for a shorter timeframe, filter, or use 'latest'."
+        )
+    return events(rows, plan.columns, plan.paths, plan.query.properties)
+
+
+def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Row] | None:
+    """The newest events from as short a span as holds them; None where all has to be read.
+
+    First a guess by the catalog; where that is too short, the exact times, which are cheap to read alone.
+    """
+    start = _likely_start(plan)
+    if start is None:
+        return None
+    rows = _fetch(plan, _since(plan.scan, start), run, limits)
+    if len(rows) >= plan.limit:
+        return rows
+    narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
+    times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
+    if len(times) <= len(rows):
+        return rows
+    return _fetch(plan, _since(plan.scan, times[-1]), run, limits)
+
+
+def _likely_start(plan: ExtractionPlan) -> int | None:
+    """The latest time after which the files hold enough rows, were each file's spread evenly."""
+    files = sorted(plan.view.files, key=lambda file: file.max_us, reverse=True)
+    end = plan.query.span.end_us
+    wanted = plan.limit * _SLICE_SHARE
+    if plan.view.rows <= wanted * 2:
+        return None
+    for position, file in enumerate(files):
+        last = file.max_us if end is None else min(file.max_us, end)
+        share = wanted / file.rows
+        if share < 1 or position == len(files) - 1:
+            length = max(last - file.min_us, 0) + 1
+            return int(last - length * min(1.0, share * 1.1)) if share < 0.5 else file.min_us
+        wanted -= file.rows
+        if wanted <= 0:
+            return file.min_us
+    return None
+
+
+def _since(scan: Scan, start_us: int) -> Scan:
+    start = start_us if scan.span.start_us is None else max(start_us, scan.span.start_us)
+    pieces = tuple(replace(piece, timed=True) for piece in scan.pieces)
+    return replace(scan, span=Span(start, scan.span.end_us), pieces=pieces)
+
+
+def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[Row]:
+    rows: list[Row] = []
+    size = 0
+    for chunk in run(plan.statement(scan), scan):
+        size += sum(row[0] for row in chunk)
+        if size > limits.response_bytes_max:
+            raise QueryLimitExceeded(
+                f"The extraction is larger than {limits.response_bytes_max:,} bytes. "
+                "Ask for fewer events, or for some properties by 'property_names'."
+            )
+        rows.extend(chunk)
+    return rows
+
+
+def _wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """The columns to select and their paths; those of explicit nulls and empty objects have none."""
+    pairs: dict[Column, str] = {}
+    system = {column.name: column for column in _SYSTEM_COLUMNS}
+    wanted = None if properties is None else tuple(properties)
+    for path, column in system.items():
+        if wanted is None or _is_wanted(path, wanted):
+            pairs[column] = path
+    for lane in view.source.schema.lanes:
+        if (wanted is None or _is_wanted(lane.path, wanted)) and lane.column in view.available.names:
+            pairs[Column(lane.column, ColumnKind(lane.kind.value))] = lane.path
+    for paths_column in view.available.paths_columns():
+        if paths_column is not None:
+            pairs[paths_column] = ""
+    return tuple(pairs), tuple(pairs.values())
+
+
+def _is_wanted(path: str, wanted: Iterable[str]) -> bool:
+    return any(path == one or path.startswith(one + ".") for one in wanted)
+
+
+# --- rows into events -----------------------------------------------------------------------------------
+
+
+def events(
+    rows: Sequence[Row], columns: Sequence[Column], paths: Sequence[str], properties: Sequence[str] | None
+) -> list[Event]:
+    """The events of rows (size, cells of ``columns`` …), column by column: most cells are null."""
+    built: list[Event] = [{} for _ in rows]
+    if not rows:
+        return built
+    objects = _Objects(built)
+    cells = list(zip(*rows, strict=True))[1:]
+    for column, path, values in zip(columns, paths, cells, strict=True):
+        if column in (NULLS_COLUMN, EMPTIES_COLUMN):
+            _place_listed(objects, values, properties, empty=column == EMPTIES_COLUMN)
+        else:
+            _place(objects, path, _decoded(column.kind, values))
+    return built
+
+
+class _Objects:
+    """The nested objects of many events: one list per path, made where first needed."""
+
+    def __init__(self, roots: list[Event]) -> None:
+        self._lists: dict[str, list[Event | None]] = {"": list(roots)}
+
+    def lists_of(self, path: str) -> list[Event | None]:
+        """For every event the object at ``path``, None where it has none yet."""
+        found = self._lists.get(path)
+        if found is None:
+            found = self._lists[path] = [None] * len(self._lists[""])
+        return found
+
+    def make(self, path: str, position: int) -> Event:
+        """The object at ``path`` of one event, and those around it."""
+        there = self.lists_of(path)
+        found = there[position]
+        if found is None:
+            outer, _, name = path.rpartition(".")
+            found = there[position] = {}
+            self.make(outer, position)[name] = found
+        return found
+
+
+def _place(objects: _Objects, path: str, values: Iterable[Any]) -> None:
+    outer, _, name = path.rpartition(".")
+    homes = objects.lists_of(outer)
+    for position, value in enumerate(values):
+        if value is not None:
+            home = homes[position]
+            if home is None:
+                home = objects.make(outer, position)
+            home[name] = value
+
+
+def _place_listed(
+    objects: _Objects, lists: Iterable[Sequence[str] | None], properties: Sequence[str] | None, empty: bool
+) -> None:
+    for position, paths in enumerate(lists):
+        for path in paths or ():
+            if properties is None or _is_wanted(path, properties):
+                if empty:
+                    objects.make(path, position)
+                else:
+                    outer, _, name = path.rpartition(".")
+                    objects.make(outer, position)[name] = None
+
+
+def _decoded(kind: ColumnKind, values: Sequence[Any]) -> Iterable[Any]:
+    """Cells as JSON values; integral doubles of 64 bits as integers."""
+    if kind is ColumnKind.NUMBER:
+        return [
+            int(value) if value is not None and value.is_integer() and -1e18 < value < 1e18 else value
+            for value in values
+        ]
+    if kind is ColumnKind.LONG:
+        return [None if value is None else int(value) for value in values]
+    if kind is ColumnKind.JSON:
+        read: dict[str | None, Any] = {None: None}
+        for text in values:
+            if text not in read:
+                read[text] = loads(text)
+        return [read[text] for text in values]
+    return values

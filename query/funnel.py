@@ -1,0 +1,163 @@
+"""Funnels: every step is a set of actors, intersected with the survivors; order in time plays no part.
+
+Each (collection, actor property) is scanned once: a row gives its actor and a mask of the steps that it
+satisfies, and an actor's masks are joined. What inverted and optional steps mean is then a matter of masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from query import predicates as p
+from query import shape
+from query import sql as writer
+from query.columns import TIMESTAMP_COLUMN
+from query.errors import QueryLimitExceeded
+from query.nodes import FunnelQuery, Span, Step
+from query.plan import Key, Part, Scan, View, Views, key_of
+from query.predicates import Predicate
+from query.sql import Statement
+
+Survivors = tuple[int, int]
+"""A mask and how many actors have it."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The steps that one scan answers."""
+
+    view: View
+    scan: Scan
+    key: Key
+    steps: tuple[tuple[int, Predicate, Span], ...]
+    """Position, condition, and span where the scan's is wider."""
+
+
+@dataclass(frozen=True)
+class FunnelPlan:
+    query: FunnelQuery
+    branches: tuple[Branch, ...]
+    actors_max: int
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts that any branch's actors have."""
+        return tuple(part for part in Part if any(part in branch.key.parts for branch in self.branches))
+
+    @property
+    def lists_actors(self) -> bool:
+        return any(step.with_actors for step in self.query.steps)
+
+    @property
+    def statement(self) -> Statement | None:
+        """None where no row can be an actor of the first step."""
+        live = [branch for branch in self.branches if branch.key.parts and not branch.scan.empty]
+        if not any(position == 0 for branch in live for position, _, _ in branch.steps):
+            return None
+        branches = [
+            writer.funnel_branch(branch.scan, branch.key, self.parts, branch.steps) for branch in live
+        ]
+        return writer.funnel(branches, self.parts, self.actors_max if self.lists_actors else None)
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        return {
+            name: table for branch in self.branches for name, table in branch.view.tables(branch.scan).items()
+        }
+
+
+def plan_funnel(query: FunnelQuery, views: Views, actors_max: int) -> FunnelPlan:
+    alike: dict[tuple[str, str], list[int]] = {}
+    for position, step in enumerate(query.steps):
+        alike.setdefault((step.collection, step.actor), []).append(position)
+    branches = (
+        _branch(collection, actor, positions, query.steps, views)
+        for (collection, actor), positions in alike.items()
+    )
+    return FunnelPlan(query, tuple(branches), actors_max)
+
+
+def funnel_body(plan: FunnelPlan, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """``result``, ``steps``, and ``actors`` where a step asked. Raises QueryLimitExceeded."""
+    steps = plan.query.steps
+    counted: list[Survivors] = [(row[-1], 1) if plan.lists_actors else (row[0], row[1]) for row in rows]
+    if sum(count for _, count in counted) > plan.actors_max:
+        raise QueryLimitExceeded(
+            f"The funnel has more than {plan.actors_max:,} actors. Ask for a shorter timeframe, or filter."
+        )
+    body: dict[str, Any] = {
+        "result": [_count(position, steps, counted) for position in range(len(steps))],
+        "steps": [step.echo for step in steps],
+    }
+    if plan.lists_actors:
+        actors = _Actors(plan.parts, rows)
+        body["actors"] = [
+            actors.of(position, steps) if step.with_actors else None for position, step in enumerate(steps)
+        ]
+    return body
+
+
+def _branch(
+    collection: str, actor: str, positions: Sequence[int], steps: Sequence[Step], views: Views
+) -> Branch:
+    spans = [steps[position].span for position in positions]
+    whole = _hull(spans)
+    view = views.view(collection, spans)
+    tests = [
+        (position, view.condition(steps[position].filters), Span() if span == whole else span)
+        for position, span in zip(positions, spans, strict=True)
+    ]
+    key = key_of(actor, view)
+    columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
+    if any(span != Span() for _, _, span in tests):
+        columns.append(TIMESTAMP_COLUMN)
+    scan = view.scan(columns, p.some_of(test for _, test, _ in tests), whole)
+    return Branch(view, scan, key, tuple(tests))
+
+
+def _hull(spans: Iterable[Span]) -> Span:
+    """The shortest span that holds them all."""
+    listed = list(spans)
+    starts = [span.start_us for span in listed if span.start_us is not None]
+    ends = [span.end_us for span in listed if span.end_us is not None]
+    return Span(
+        min(starts) if len(starts) == len(listed) else None,
+        max(ends) if len(ends) == len(listed) else None,
+    )
+
+
+def _survives(mask: int, position: int, steps: Sequence[Step]) -> bool:
+    """True where an actor of this mask is counted by the step: in it, and in all that narrow before it."""
+    for index, step in enumerate(steps[: position + 1]):
+        if step.optional and index < position:
+            continue
+        if bool(mask >> index & 1) == step.inverted:
+            return False
+    return True
+
+
+def _count(position: int, steps: Sequence[Step], counted: Iterable[Survivors]) -> int:
+    return sum(count for mask, count in counted if _survives(mask, position, steps))
+
+
+class _Actors:
+    """The actors as JSON values in order, and the mask of each."""
+
+    def __init__(self, parts: Sequence[Part], rows: Sequence[Sequence[Any]]) -> None:
+        decoded = []
+        for row in rows:
+            value, order = next(
+                shape.part_value(part, cell)
+                for part, cell in zip(parts, row, strict=False)
+                if cell is not None
+            )
+            decoded.append((order, value, row[-1]))
+        decoded.sort(key=lambda actor: actor[0])
+        self._decoded = decoded
+
+    def of(self, position: int, steps: Sequence[Step]) -> list[Any]:
+        return [value for _, value, mask in self._decoded if _survives(mask, position, steps)]

@@ -1,0 +1,31 @@
+"""Answers as JSON bytes, with integers of any size."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+
+def dumps(value: Any) -> bytes:
+    """UTF-8 JSON without spaces; dicts keep their order. Non-finite floats become ``null``.
+
+    Raises TypeError for what JSON cannot hold.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # orjson stops at 64 bits; integers beyond are rare, and the library writes them as they are.
+        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    """The value with non-finite floats replaced, as orjson does."""
+    if isinstance(value, float):
+        return value if value - value == 0 else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,175 @@
+"""From a parsed question to the answer's body: plan, run, shape; and ``explain``, which stops at the plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from query import extract, funnel, shape
+from query import sql as writer
+from query.engine import CancelToken, Engine, Row, SourceGone
+from query.errors import QueryError
+from query.limits import Limits
+from query.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, Request
+from query.operators import filter_paths
+from query.plan import MetricsPlan, Scan, SourceOf, Views, plan_metrics
+from query.sql import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``body`` is JSON but for integers of any size (``jsonout.dumps``); warnings are for a header."""
+
+    body: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """An engine with what every run of one question shares."""
+
+    engine: Engine
+    cancel: CancelToken
+    deadline: float
+
+    def chunks(self, statement: Statement, tables: dict[str, Any]) -> Iterator[list[Row]]:
+        left = max(0.001, self.deadline - time.monotonic())
+        return self.engine.chunks(statement, tables, self.cancel, left)
+
+    def rows(self, statement: Statement, tables: dict[str, Any]) -> list[Row]:
+        return [row for chunk in self.chunks(statement, tables) for row in chunk]
+
+
+def answer(
+    request: Request,
+    sources: SourceOf,
+    engine: Engine,
+    *,
+    limits: Limits,
+    cancel: CancelToken | None = None,
+    forced_filters: Sequence[Filter] = (),
+) -> Answer:
+    """The answer's body. ``sources`` gives a fresh snapshot of a collection by its name.
+
+    ``forced_filters`` are a key's own: they narrow every collection read. Raises InvalidQuery,
+    QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
+    """
+    token = cancel or CancelToken()
+    runner = _Runner(engine, token, time.monotonic() + limits.timeout_seconds)
+    try:
+        return _answer(request, Views(sources, tuple(forced_filters)), runner, limits)
+    except SourceGone:
+        # Files were replaced between snapshot and read; the next snapshot names those that replaced them.
+        try:
+            return _answer(request, Views(sources, tuple(forced_filters)), runner, limits)
+        except SourceGone as error:
+            raise QueryError("The stored events could not be read.") from error
+
+
+def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> Answer:
+    started = time.perf_counter()
+    runner.cancel.raise_if_cancelled()
+    query = request.query
+    match query:
+        case MetricQuery():
+            body, scanned = _metrics(query, views, runner, limits)
+        case FunnelQuery():
+            body, scanned = _funnel(query, views, runner, limits)
+        case ExtractionQuery():
+            body, scanned = _extraction(query, views, runner, limits)
+    if request.include_metadata:
+        properties = len(named_properties(query))
+        body["execution_metadata"] = {
+            "events_scanned": scanned,
+            "properties_per_event": properties,
+            "total_properties_scanned": scanned * properties,
+            "total_processing_time": round(time.perf_counter() - started, 6),
+        }
+    return Answer(body, [f"The collection '{name}' does not exist." for name in views.unknown])
+
+
+def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[str]:
+    """The distinct properties that a question names."""
+    match query:
+        case MetricQuery():
+            targets = {metric.target for metric in query.metrics if metric.target is not None}
+            return targets | {group.path for group in query.groups} | filter_paths(query.filters)
+        case FunnelQuery():
+            actors = {step.actor for step in query.steps}
+            return actors.union(*(filter_paths(step.filters) for step in query.steps))
+        case ExtractionQuery():
+            return set(query.properties or ()) | filter_paths(query.filters)
+
+
+def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
+    plan = plan_metrics(query, views, limits.groups_max)
+    rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan)) if _must_run(plan) else []
+    return {"result": shape.metrics_result(plan, rows, limits)}, plan.counted + plan.view.rows
+
+
+def _must_run(plan: MetricsPlan) -> bool:
+    """False where no row is read, or nothing is asked of the rows."""
+    arranged = bool(plan.keys) or plan.buckets is not None
+    return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
+
+
+def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
+    plan = funnel.plan_funnel(query, views, limits.funnel_actors_max)
+    statement = plan.statement
+    rows = runner.rows(statement, plan.tables) if statement is not None else []
+    return funnel.funnel_body(plan, rows), sum(branch.view.rows for branch in plan.branches)
+
+
+def _extraction(
+    query: ExtractionQuery, views: Views, runner: _Runner, limits: Limits
+) -> tuple[dict[str, Any], int]:
+    plan = extract.plan_extraction(query, views, limits)
+
+    def run(statement: Statement, scan: Scan) -> Iterator[list[Row]]:
+        return runner.chunks(statement, plan.view.tables(scan))
+
+    return {"result": extract.run_extraction(plan, run, limits)}, plan.view.rows
+
+
+def explain(
+    request: Request, sources: SourceOf, *, limits: Limits, forced_filters: Sequence[Filter] = ()
+) -> str:
+    """The plan as text: what is read, and the statement with its bound values. Runs nothing."""
+    views = Views(sources, tuple(forced_filters))
+    query = request.query
+    match query:
+        case MetricQuery():
+            plan = plan_metrics(query, views, limits.groups_max)
+            head = f"rows counted by the catalog: {plan.counted}\n" if plan.counted else ""
+            return head + _explained(plan.scan, writer.metrics(plan) if _must_run(plan) else None)
+        case FunnelQuery():
+            steps = funnel.plan_funnel(query, views, limits.funnel_actors_max)
+            scans = "".join(_explained_scan(branch.scan) for branch in steps.branches)
+            return scans + _explained_statement(steps.statement)
+        case ExtractionQuery():
+            rows = extract.plan_extraction(query, views, limits)
+            return _explained(rows.scan, None if rows.scan.empty else rows.statement(rows.scan))
+
+
+def _explained(scan: Scan, statement: Statement | None) -> str:
+    return _explained_scan(scan) + _explained_statement(statement)
+
+
+def _explained_scan(scan: Scan) -> str:
+    lines = [f"span: {scan.span.start_us} .. {scan.span.end_us} µs"]
+    lines += [
+        f"read: {len(piece.paths)} file(s), {'timeframe tested' if piece.timed else 'whole'}, "
+        f"columns {sorted(piece.held)}"
+        for piece in scan.pieces
+    ]
+    if scan.tail is not None:
+        lines.append(f"read: tail, columns {sorted(column.name for column in scan.columns)}")
+    return "\n".join(lines) + "\n"
+
+
+def _explained_statement(statement: Statement | None) -> str:
+    if statement is None:
+        return "run: nothing\n"
+    return f"run: {statement.text}\nvalues: {list(statement.values)!r}\n"

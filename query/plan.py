@@ -1,0 +1,441 @@
+"""Planning: which files and columns a question reads, and which aggregates answer it.
+
+Pure: needs the catalog's facts about files, never the files. Three levels:
+
+    View      a source cut to a timeframe: files that may hold a row of it, the tail, the columns they hold
+    Scan      a view read: pieces of files with equal columns, a predicate, the columns wanted
+    MetricsPlan   a scan, grouped and aggregated
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from query import operators
+from query import predicates as p
+from query.columns import NUMERIC, TIMESTAMP_COLUMN, Available, Column, ColumnKind
+from query.nodes import Analysis, Buckets, Filter, Group, Metric, MetricQuery, Order, Range, Span
+from query.predicates import Predicate
+from storage.source import DataFile, Source
+
+EXACT_DOUBLES = 2.0**53
+"""Sums of integers as doubles are exact while every partial sum stays below this."""
+VAST = 2.0**80
+"""Integral doubles below this are summed in 128 bits: 2^47 of them fit."""
+PIECES_MAX = 4
+"""With more sets of files than this, one reader that unifies their columns by name is faster."""
+
+SourceOf = Callable[[str], Source]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Files that hold the same of the wanted columns."""
+
+    paths: tuple[str, ...]
+    held: frozenset[str]
+    timed: bool
+    """False where every row of every file lies in the span, which then needs no test."""
+    by_name: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """The rows of a view that lie in the span and satisfy the predicate, with the wanted columns."""
+
+    pieces: tuple[Piece, ...]
+    tail: str | None
+    """Name of the registered table."""
+    tail_held: frozenset[str]
+    columns: tuple[Column, ...]
+    span: Span
+    predicate: Predicate
+
+    @property
+    def empty(self) -> bool:
+        return self.predicate == p.FALSE or not (self.pieces or self.tail)
+
+
+class _Held(Collection[str]):
+    """The columns of some files and a tail, asked one by one: most questions need few of many."""
+
+    def __init__(self, files: tuple[DataFile, ...], tail: pa.Table | None) -> None:
+        self._files = files
+        self._tail = frozenset(tail.column_names) if tail is not None else frozenset()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tail or any(name in file.columns for file in self._files)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self._tail, *(name for file in self._files for name in file.columns)})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class View:
+    """One collection as a question sees it: cut to the files of its timeframes, under the key's filters."""
+
+    source: Source
+    files: tuple[DataFile, ...]
+    name: str
+    """What the tail is registered as."""
+    forced: tuple[Filter, ...] = ()
+
+    @cached_property
+    def available(self) -> Available:
+        return Available(self.source.schema, _Held(self.files, self.source.tail))
+
+    @property
+    def rows(self) -> int:
+        """Rows of everything that a scan reads, before any test."""
+        tail = self.source.tail
+        return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
+
+    def condition(self, filters: Iterable[Filter]) -> Predicate:
+        return operators.predicate(filters, self.available)
+
+    def scan(self, columns: Iterable[Column], condition: Predicate, span: Span) -> Scan:
+        """The only way from a view to rows: here, and nowhere else, the forced filters join."""
+        predicate = p.all_of((self.condition(self.forced), condition))
+        wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
+        tail = self.source.tail
+        has_tail = tail is not None and tail.num_rows > 0
+        return Scan(
+            pieces=_pieces(self.files, wanted, span),
+            tail=self.name if has_tail else None,
+            tail_held=frozenset(tail.column_names) if tail is not None else frozenset(),
+            columns=wanted,
+            span=span,
+            predicate=predicate,
+        )
+
+    def tables(self, scan: Scan) -> dict[str, pa.Table]:
+        """What must be registered to run the scan: the tail, cut to its columns."""
+        if scan.tail is None or self.source.tail is None:
+            return {}
+        names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}
+        held = [name for name in self.source.tail.column_names if name in names]
+        return {scan.tail: self.source.tail.select(held)}
+
+    def magnitude(self, column: Column) -> float:
+        """Bound of the sum of absolute values in a number column; infinite where it is not known."""
+        total = sum((_file_magnitude(file, column.name) for file in self.files), 0.0)
+        return total + self._tail_magnitude(column.name)
+
+    def _tail_magnitude(self, name: str) -> float:
+        tail = self.source.tail
+        if tail is None or name not in tail.column_names:
+            return 0.0
+        known = (self.source.tail_magnitudes or {}).get(name)
+        if known is None:
+            ends = pc.min_max(tail.column(name)).as_py()
+            known = max((abs(end) for end in ends.values() if end is not None), default=0.0)
+        return float(known) * float(tail.num_rows)
+
+
+@dataclass
+class Views:
+    """The sources of one question, each asked for once, so that every step sees the same snapshot."""
+
+    source_of: SourceOf
+    forced: tuple[Filter, ...] = ()
+    _sources: dict[str, Source] = field(default_factory=dict)
+    _count: int = 0
+
+    def view(self, collection: str, spans: Iterable[Span]) -> View:
+        source = self._sources.get(collection)
+        if source is None:
+            source = self._sources[collection] = self.source_of(collection)
+        wanted = tuple(spans)
+        files = tuple(file for file in source.files if any(_overlaps(file, span) for span in wanted))
+        name = f"$tail{self._count}"
+        self._count += 1
+        return View(source, files, name, self.forced)
+
+    @property
+    def unknown(self) -> list[str]:
+        """The collections asked for that do not exist."""
+        return [name for name, source in self._sources.items() if not source.known]
+
+
+class Part(StrEnum):
+    """One of the columns that together hold a group's value; at most one is non-null."""
+
+    NUMBER = "number"
+    BIG = "big"
+    """Decimal text of an integer that no double holds."""
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    RANGE = "range"
+    """The position of a range in the group's ``ranges``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A value to group by: a path's columns, lists taken apart, or numeric buckets, or ranges."""
+
+    path: str
+    columns: tuple[Column, ...]
+    size: float | None = None
+    ranges: tuple[Range, ...] | None = None
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """In the order of values: numbers, strings, booleans, instants."""
+        if self.ranges is not None:
+            return (Part.RANGE,) if self.columns else ()
+        if self.size is not None:
+            return (Part.NUMBER,) if self.columns else ()
+        kinds = {column.kind for column in self.columns}
+        lists = ColumnKind.JSON in kinds
+        present = {
+            Part.NUMBER: lists or ColumnKind.NUMBER in kinds,
+            Part.BIG: lists or bool(kinds & {ColumnKind.INTEGER, ColumnKind.LONG}),
+            Part.STRING: lists or ColumnKind.STRING in kinds,
+            Part.BOOLEAN: lists or ColumnKind.BOOLEAN in kinds,
+            Part.INSTANT: ColumnKind.INSTANT in kinds,
+        }
+        return tuple(part for part, there in present.items() if there)
+
+    @property
+    def list_column(self) -> Column | None:
+        plain = self.size is None and self.ranges is None
+        lists = (column for column in self.columns if column.kind is ColumnKind.JSON)
+        return next(lists, None) if plain else None
+
+
+class Fold(StrEnum):
+    """What one aggregate column of the answer is; how they make a result is in ``query.shape``."""
+
+    ROWS = "rows"
+    DISTINCT = "distinct values"
+    VALUES = "list of distinct values"
+    ELEMENTS = "list of distinct list elements, as JSON"
+    ABSENT = "whether any row has no value"
+    EMPTY = "whether any row has an empty list"
+    SUM = "sum"
+    SUM_WHOLE = "sum of integral values, exact"
+    SUM_VAST = "sum of integral values beyond 128 bits, exact"
+    SUM_REST = "sum of fractional values"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    AVERAGE = "average"
+    QUANTILE = "quantile"
+    DEVIATION = "standard deviation"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    fold: Fold
+    columns: tuple[Column, ...] = ()
+    fraction: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPlan:
+    """One analysis as the aggregates that its result is made of."""
+
+    metric: Metric
+    aggregates: tuple[Aggregate, ...]
+
+    @property
+    def sortable(self) -> bool:
+        """True where the one aggregate is the result, so that the engine can order by it."""
+        return len(self.aggregates) == 1 and self.aggregates[0].fold not in (
+            Fold.VALUES,
+            Fold.ELEMENTS,
+            Fold.ABSENT,
+        )
+
+
+@dataclass(frozen=True)
+class MetricsPlan:
+    """A whole metric question. Rows come ordered by ``order`` where that is not None."""
+
+    query: MetricQuery
+    view: View
+    scan: Scan
+    keys: tuple[Key, ...]
+    metrics: tuple[MetricPlan, ...]
+    counted: int
+    """Rows that the catalog counted, beside those of the scan."""
+    order: tuple[Order, ...] | None
+    row_limit: int
+    cut: bool
+    """True where ``row_limit`` is the question's own limit, rather than one that may not be met."""
+
+    @property
+    def buckets(self) -> Buckets | None:
+        return self.query.buckets
+
+
+def plan_metrics(query: MetricQuery, views: Views, groups_max: int) -> MetricsPlan:
+    """The plan of a metric question over the sources at hand."""
+    view = views.view(query.collection, (query.span,))
+    keys = tuple(_key(group, view) for group in query.groups)
+    metrics = tuple(_metric(metric, view) for metric in query.metrics)
+    counted = 0
+    if not (query.filters or view.forced or keys or query.buckets) and _only_counts(metrics):
+        view, counted = _count_by_catalog(view, query.span)
+    columns = [column for key in keys for column in key.columns]
+    columns += [
+        column for metric in metrics for aggregate in metric.aggregates for column in aggregate.columns
+    ]
+    if query.buckets is not None:
+        columns.append(TIMESTAMP_COLUMN)
+    scan = view.scan(columns, view.condition(query.filters), query.span)
+    order, cut = _engine_order(query, keys, metrics)
+    return MetricsPlan(
+        query=query,
+        view=view,
+        scan=scan,
+        keys=keys,
+        metrics=metrics,
+        counted=counted,
+        order=order,
+        row_limit=query.limit if cut and query.limit is not None else groups_max + 1,
+        cut=cut,
+    )
+
+
+def _overlaps(file: DataFile, span: Span) -> bool:
+    after = span.start_us is None or file.max_us >= span.start_us
+    return after and (span.end_us is None or file.min_us < span.end_us)
+
+
+def _inside(file: DataFile, span: Span) -> bool:
+    after = span.start_us is None or file.min_us >= span.start_us
+    return after and (span.end_us is None or file.max_us < span.end_us)
+
+
+def _pieces(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Span) -> tuple[Piece, ...]:
+    alike: dict[tuple[frozenset[str], bool], list[str]] = {}
+    for file in files:
+        held = frozenset(column.name for column in wanted if column.name in file.columns)
+        alike.setdefault((held, not _inside(file, span)), []).append(file.path)
+    if len(alike) > PIECES_MAX:
+        all_held = frozenset[str]().union(*(held for held, _ in alike))
+        timed = any(timed for _, timed in alike)
+        return (Piece(tuple(file.path for file in files), all_held, timed, by_name=True),)
+    return tuple(Piece(tuple(paths), held, timed) for (held, timed), paths in alike.items())
+
+
+def _file_magnitude(file: DataFile, name: str) -> float:
+    if name not in file.columns:
+        return 0.0
+    magnitude = file.columns[name]
+    return math.inf if magnitude is None else magnitude * file.rows
+
+
+def _only_counts(metrics: tuple[MetricPlan, ...]) -> bool:
+    return all(metric.metric.analysis is Analysis.COUNT for metric in metrics)
+
+
+def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
+    """The view without what the catalog alone can count, and how many rows that is."""
+    inside = tuple(file for file in view.files if _inside(file, span))
+    outside = tuple(file for file in view.files if not _inside(file, span))
+    counted = sum(file.rows for file in inside)
+    source = view.source
+    if source.tail is not None and span == Span():
+        counted += source.tail.num_rows
+        source = Source(source.schema, source.files, None, None, source.known, source.version)
+    return View(source, outside, view.name, view.forced), counted
+
+
+def key_of(path: str, view: View) -> Key:
+    """The plain value of a path, lists taken apart."""
+    return Key(path, view.available.at(path))
+
+
+def _key(group: Group, view: View) -> Key:
+    if group.size is None and group.ranges is None:
+        return key_of(group.path, view)
+    return Key(group.path, view.available.numeric(group.path), group.size, group.ranges)
+
+
+def _metric(metric: Metric, view: View) -> MetricPlan:
+    if metric.analysis is Analysis.COUNT or metric.target is None:
+        return MetricPlan(metric, (Aggregate(Fold.ROWS),))
+    columns = view.available.at(metric.target)
+    if metric.analysis is Analysis.COUNT_UNIQUE:
+        return MetricPlan(metric, _distinct(columns))
+    if metric.analysis is Analysis.SELECT_UNIQUE:
+        return MetricPlan(metric, (*_values(columns), Aggregate(Fold.ABSENT, columns)))
+    numbers = tuple(column for column in columns if column.kind in NUMERIC)
+    return MetricPlan(metric, _numeric(metric, numbers, view) if numbers else ())
+
+
+def _distinct(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
+    """Columns hold disjoint values, so counts add up; elements of lists may equal other values."""
+    if any(column.kind is ColumnKind.JSON for column in columns):
+        return _values(columns)
+    return tuple(Aggregate(Fold.DISTINCT, (column,)) for column in columns)
+
+
+def _values(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
+    folds: list[Aggregate] = []
+    for column in columns:
+        if column.kind is ColumnKind.JSON:
+            folds += [Aggregate(Fold.ELEMENTS, (column,)), Aggregate(Fold.EMPTY, (column,))]
+        else:
+            folds.append(Aggregate(Fold.VALUES, (column,)))
+    return tuple(folds)
+
+
+def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[Aggregate, ...]:
+    match metric.analysis:
+        case Analysis.SUM:
+            return tuple(fold for column in columns for fold in _sum(column, view))
+        case Analysis.MINIMUM:
+            return tuple(Aggregate(Fold.MINIMUM, (column,)) for column in columns)
+        case Analysis.MAXIMUM:
+            return tuple(Aggregate(Fold.MAXIMUM, (column,)) for column in columns)
+        case Analysis.AVERAGE:
+            return (Aggregate(Fold.AVERAGE, columns),)
+        case Analysis.STANDARD_DEVIATION:
+            return (Aggregate(Fold.DEVIATION, columns),)
+    percent = Decimal(50) if metric.percentile is None else Decimal(str(metric.percentile))
+    return (Aggregate(Fold.QUANTILE, columns, percent / 100),)
+
+
+def _sum(column: Column, view: View) -> tuple[Aggregate, ...]:
+    if column.kind is not ColumnKind.NUMBER:
+        return (Aggregate(Fold.SUM, (column,)),)
+    bound = view.magnitude(column)
+    if bound < EXACT_DOUBLES:
+        return (Aggregate(Fold.SUM, (column,)),)
+    folds = (
+        [Fold.SUM_WHOLE, Fold.SUM_REST] if bound < VAST else [Fold.SUM_WHOLE, Fold.SUM_VAST, Fold.SUM_REST]
+    )
+    return tuple(Aggregate(fold, (column,)) for fold in folds)
+
+
+def _engine_order(
+    query: MetricQuery, keys: tuple[Key, ...], metrics: tuple[MetricPlan, ...]
+) -> tuple[tuple[Order, ...] | None, bool]:
+    """The order that the engine gives the rows, None where only Python can, and whether it cuts them.
+
+    Big integers are text to the engine, and some results are made of several columns: those sort here.
+    """
+    if not keys or any(Part.BIG in key.parts for key in keys):
+        return None, False
+    by_key = tuple(Order(key.path) for key in keys)
+    if query.buckets is not None or query.limit is None or not query.order:
+        return by_key, False
+    sortable = {metric.metric.label or "result" for metric in metrics if metric.sortable}
+    paths = {key.path for key in keys}
+    if all(order.by in sortable or order.by in paths for order in query.order):
+        return (*query.order, *by_key), True
+    return by_key, False

@@ -1,0 +1,178 @@
+"""What a row must satisfy, column by column, as frozen nodes without a word of SQL.
+
+A node is true, false or null of a row (null where its column is); null counts as false everywhere, and
+``Not`` of it as true.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from query.columns import Column
+from query.nodes import Circle
+
+Scalar = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """µs since 1970 UTC, as the operand of a comparison."""
+
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A constant: what no row's content changes."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    operands: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SomeOf:
+    operands: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    operand: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The column holds a value."""
+
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """``column sign operand``, the operand of the column's own type; sign is one of = < <= > >=."""
+
+    column: Column
+    sign: str
+    operand: Scalar | Instant
+
+
+@dataclass(frozen=True, slots=True)
+class CompareAsInstant:
+    """Text compared with an instant where it parses as one, otherwise with the instant's text."""
+
+    column: Column
+    sign: str
+    instant: Instant
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    column: Column
+    operands: tuple[Scalar | Instant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainsText:
+    column: Column
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """RE2, unanchored."""
+
+    column: Column
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasElement:
+    """The list holds at least one of the elements; None is a null element."""
+
+    column: Column
+    elements: tuple[Scalar | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SameList:
+    """The list has these elements, in this order, and no others."""
+
+    column: Column
+    elements: tuple[Scalar | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The list of paths names ``path`` (where ``at``) or a path below it (where ``below``)."""
+
+    column: Column
+    path: str
+    at: bool
+    below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The list's first two numbers, longitude and latitude, lie within the circle."""
+
+    column: Column
+    circle: Circle
+
+
+Predicate = (
+    Always
+    | AllOf
+    | SomeOf
+    | Not
+    | Present
+    | Compare
+    | CompareAsInstant
+    | OneOf
+    | ContainsText
+    | Matches
+    | HasElement
+    | SameList
+    | Lists
+    | Near
+)
+
+TRUE = Always(True)
+FALSE = Always(False)
+
+
+def all_of(operands: Iterable[Predicate]) -> Predicate:
+    """True where every operand is; constants are folded."""
+    kept = tuple(operand for operand in operands if operand != TRUE)
+    if FALSE in kept:
+        return FALSE
+    return kept[0] if len(kept) == 1 else AllOf(kept) if kept else TRUE
+
+
+def some_of(operands: Iterable[Predicate]) -> Predicate:
+    """True where one operand is; constants are folded."""
+    kept = tuple(operand for operand in operands if operand != FALSE)
+    if TRUE in kept:
+        return TRUE
+    return kept[0] if len(kept) == 1 else SomeOf(kept) if kept else FALSE
+
+
+def negated(operand: Predicate) -> Predicate:
+    if isinstance(operand, Always):
+        return Always(not operand.value)
+    return operand.operand if isinstance(operand, Not) else Not(operand)
+
+
+def columns_of(predicate: Predicate) -> Iterator[Column]:
+    """Every column that the predicate reads, some more than once."""
+    if isinstance(predicate, AllOf | SomeOf):
+        for operand in predicate.operands:
+            yield from columns_of(operand)
+    elif isinstance(predicate, Not):
+        yield from columns_of(predicate.operand)
+    elif not isinstance(predicate, Always):
+        yield predicate.column

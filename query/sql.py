@@ -1,0 +1,732 @@
+"""The only module that writes SQL. Text and its bound values travel as one frozen ``Statement``.
+
+What a client sent is bound; names come from the catalog and are quoted; numbers written into the text
+(bucket edges, positions) were made by this server. Names of our own begin with ``$``, which no property
+name may.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from query import predicates as p
+from query.columns import TIMESTAMP_COLUMN, Column, ColumnKind
+from query.nodes import Buckets, Circle, Order, Range, Span
+from query.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part, Piece, Scan
+from query.predicates import Predicate
+from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US
+
+_TYPES = {
+    ColumnKind.NUMBER: "DOUBLE",
+    ColumnKind.INTEGER: "BIGINT",
+    ColumnKind.LONG: "VARCHAR",
+    ColumnKind.STRING: "VARCHAR",
+    ColumnKind.BOOLEAN: "BOOLEAN",
+    ColumnKind.JSON: "VARCHAR",
+    ColumnKind.INSTANT: "TIMESTAMP",
+    ColumnKind.PATHS: "VARCHAR[]",
+}
+_VALUES_INLINE_MAX = 50
+"""More values than this are looked up in a hash table."""
+_RUNS_MAX = 64
+"""More runs of equal buckets than this are looked up in a list over a fine grid."""
+_GRID_MAX = 1_000_000
+_EARTH_RADIUS_MILES = 3958.7613
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL text and the values of its ``?`` in order. Also a part of one."""
+
+    text: str
+    values: tuple[Any, ...] = ()
+
+
+def sql(template: str, *parts: Statement) -> Statement:
+    """The template with each ``{}`` replaced by the next part, values kept in step."""
+    values = tuple(value for part in parts for value in part.values)
+    return Statement(template.format(*(part.text for part in parts)), values)
+
+
+def joined(separator: str, parts: Iterable[Statement]) -> Statement:
+    listed = list(parts)
+    text = separator.join(part.text for part in listed)
+    return Statement(text, tuple(value for part in listed for value in part.values))
+
+
+def bound(value: Any) -> Statement:
+    """A value that is never part of the text."""
+    return Statement("?", (value,))
+
+
+def name(identifier: str) -> Statement:
+    """A quoted identifier."""
+    return Statement('"' + identifier.replace('"', '""') + '"')
+
+
+def whole(number: int) -> Statement:
+    """An integer of the server's own."""
+    return Statement(str(int(number)))
+
+
+def col(column: Column) -> Statement:
+    return name(column.name)
+
+
+# --- predicates -----------------------------------------------------------------------------------------
+
+
+def condition(predicate: Predicate) -> Statement:
+    """The predicate as a boolean expression; null counts as false."""
+    match predicate:
+        case p.Always(value=value):
+            return Statement("TRUE" if value else "FALSE")
+        case p.AllOf(operands=operands):
+            return sql("({})", joined(" AND ", map(condition, operands)))
+        case p.SomeOf(operands=operands):
+            return sql("({})", joined(" OR ", map(condition, operands)))
+        case p.Not(operand=operand):
+            return sql("(({}) IS NOT TRUE)", condition(operand))
+        case p.Present(column=column):
+            return sql("{} IS NOT NULL", col(column))
+        case p.Compare():
+            return _compare(predicate)
+        case p.CompareAsInstant():
+            return _compare_as_instant(predicate)
+        case p.OneOf():
+            return _one_of(predicate)
+        case p.ContainsText(column=column, text=text):
+            return sql("contains({}, {})", col(column), bound(text))
+        case p.Matches(column=column, pattern=pattern):
+            return sql("regexp_matches({}, {})", col(column), bound(pattern))
+        case p.HasElement():
+            return _has_element(predicate)
+        case p.SameList():
+            return _same_list(predicate)
+        case p.Lists():
+            return _lists(predicate)
+        case p.Near(column=column, circle=circle):
+            return _near(column, circle)
+
+
+def _operand(value: p.Scalar | p.Instant) -> Statement:
+    return _instant(value.us) if isinstance(value, p.Instant) else bound(value)
+
+
+def _instant(us: int) -> Statement:
+    return sql("make_timestamp({})", whole(us))
+
+
+def _compare(node: p.Compare) -> Statement:
+    sign = Statement(node.sign)
+    if node.column.kind is ColumnKind.LONG and node.sign != "=":
+        return sql("CAST({} AS BIGNUM) {} CAST({} AS BIGNUM)", col(node.column), sign, _operand(node.operand))
+    return sql("{} {} {}", col(node.column), sign, _operand(node.operand))
+
+
+def _compare_as_instant(node: p.CompareAsInstant) -> Statement:
+    sign, column = Statement(node.sign), col(node.column)
+    return sql(
+        "coalesce({} {} {}, {} {} {})",
+        _parsed_instant(column),
+        sign,
+        whole(node.instant.us),
+        column,
+        sign,
+        bound(node.text),
+    )
+
+
+def _parsed_instant(column: Statement) -> Statement:
+    """The µs of text that ``storage.instants`` reads as an instant, otherwise null; never an error."""
+    clock = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
+    zone = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
+    grammar = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([Tt ]{clock}{zone}?)?"
+    text = column.text
+    tail = f"regexp_extract(substr({text}, 12), '{zone}$')"
+    digits = f"replace(substr({tail}, 2), ':', '')"
+    wall = (
+        f"left({text}, 10) || ' ' || "
+        f"left(replace(regexp_replace(substr({text}, 12), '{zone}$', ''), ',', '.'), 15)"
+    )
+    offset = (
+        f"(CASE left({tail}, 1) WHEN '-' THEN -1 WHEN '+' THEN 1 ELSE 0 END) * 60000000"
+        f" * (60 * coalesce(TRY_CAST(left({digits}, 2) AS BIGINT), 0)"
+        f" + coalesce(TRY_CAST(substr({digits}, 3, 2) AS BIGINT), 0))"
+    )
+    us = f"epoch_us(TRY_CAST(trim({wall}) AS TIMESTAMP)) - ({offset})"
+    return Statement(
+        f"(CASE WHEN length({text}) BETWEEN 10 AND 64 AND regexp_full_match({text}, '{grammar}')"
+        f" THEN (CASE WHEN {us} BETWEEN {MIN_INSTANT_US} AND {MAX_INSTANT_US} THEN {us} END) END)"
+    )
+
+
+def _one_of(node: p.OneOf) -> Statement:
+    column = col(node.column)
+    if any(isinstance(operand, p.Instant) for operand in node.operands):
+        return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
+    if len(node.operands) <= _VALUES_INLINE_MAX:
+        return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
+    return sql("{} IN (SELECT unnest({}))", column, bound(list(node.operands)))
+
+
+def _lists(node: p.Lists) -> Statement:
+    tests = []
+    if node.at:
+        tests.append(sql("p = {}", bound(node.path)))
+    if node.below:
+        tests.append(sql("starts_with(p, {})", bound(node.path + ".")))
+    return sql("(len(list_filter({}, lambda p: {})) > 0)", col(node.column), joined(" OR ", tests))
+
+
+def _near(column: Column, circle: Circle) -> Statement:
+    """Great-circle distance by the haversine formula. ``least`` ignores nulls, hence the tests for them."""
+    return sql(
+        "({} IS NOT NULL AND {} IS NOT NULL AND {} * 2 * asin(sqrt(least(1.0,"
+        " pow(sin(radians({} - {}) / 2), 2)"
+        " + cos(radians({})) * cos(radians({})) * pow(sin(radians({} - {}) / 2), 2)))) <= {})",
+        _coordinate(column, 0),
+        _coordinate(column, 1),
+        Statement(repr(_EARTH_RADIUS_MILES)),
+        _coordinate(column, 1),
+        bound(circle.latitude),
+        bound(circle.latitude),
+        _coordinate(column, 1),
+        _coordinate(column, 0),
+        bound(circle.longitude),
+        bound(circle.miles),
+    )
+
+
+def _coordinate(column: Column, position: int) -> Statement:
+    element = sql("json_extract({}, {})", col(column), Statement(f"'$[{position}]'"))
+    return sql(
+        "(CASE WHEN json_type({}) IN ('UBIGINT', 'BIGINT', 'DOUBLE')"
+        " AND isfinite(TRY_CAST({} AS DOUBLE)) THEN TRY_CAST({} AS DOUBLE) END)",
+        element,
+        element,
+        element,
+    )
+
+
+# --- lists ----------------------------------------------------------------------------------------------
+
+_ELEMENT_TEXT = Statement("CAST(e AS VARCHAR)")
+_ELEMENT_IS_NUMBER = Statement("json_type(e) IN ('UBIGINT', 'BIGINT', 'DOUBLE')")
+_ELEMENT_IS_BIG = Statement(
+    "(regexp_full_match(CAST(e AS VARCHAR), '-?[0-9]{16,}') AND"
+    " format('{:.0f}', TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE)) <> CAST(e AS VARCHAR))"
+)
+"""An integer that no double holds: its exact decimal text is not that of the nearest double."""
+_ELEMENT_NUMBER = sql(
+    "(CASE WHEN {} AND NOT {} THEN TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE) END)",
+    _ELEMENT_IS_NUMBER,
+    _ELEMENT_IS_BIG,
+)
+_ELEMENT_VALUE = sql(
+    "struct_pack(number := {}, big := (CASE WHEN {} AND {} THEN {} END),"
+    " string := (CASE json_type(e) WHEN 'VARCHAR' THEN e->>'$' END),"
+    " boolean := (CASE CAST(e AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END))",
+    _ELEMENT_NUMBER,
+    _ELEMENT_IS_NUMBER,
+    _ELEMENT_IS_BIG,
+    _ELEMENT_TEXT,
+)
+"""One list element as the parts of a key, all null for null, objects and lists."""
+
+
+def _has_element(node: p.HasElement) -> Statement:
+    column = col(node.column)
+    if len(node.elements) == 1 and isinstance(node.elements[0], str):
+        return _has_string(column, node.elements[0])
+    test = _element_is(node.elements)
+    return sql("(len(list_filter(json_extract({}, '$[*]'), lambda e: {})) > 0)", column, test)
+
+
+def _has_string(column: Statement, text: str) -> Statement:
+    """Most rows are told by a search for the quoted text, which only escapes in the JSON could hide."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    hidden = sql("contains({}, '\\')", column)
+    plain = quoted == f'"{text}"'
+    first = sql("({} OR contains({}, {}))", hidden, column, bound(quoted)) if plain else hidden
+    if _is_json(text):
+        test = sql(
+            "len(list_filter(json_extract({}, '$[*]'), lambda e: {})) > 0", column, _element_is((text,))
+        )
+    else:
+        # No number, boolean, list or object is spelled like this text, so elements may be read as text.
+        test = sql("list_contains(from_json({}, '[\"VARCHAR\"]'), {})", column, bound(text))
+    return sql("(CASE WHEN {} THEN {} ELSE FALSE END)", first, test)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        # What only looks like a number to us may be read as one by the engine.
+        return text[:1] in "-+.0123456789[{NnIi"
+    return True
+
+
+def _element_is(elements: Sequence[p.Scalar | None]) -> Statement:
+    """A test of the lambda's ``e`` against any of the elements."""
+    strings = [element for element in elements if isinstance(element, str)]
+    numbers = [
+        element for element in elements if isinstance(element, int | float) and not isinstance(element, bool)
+    ]
+    doubles = [float(number) for number in numbers if _is_double(number)]
+    texts = [str(number) for number in numbers if not _is_double(number)]
+    texts += [json.dumps(element) for element in elements if element is None or isinstance(element, bool)]
+    tests = []
+    if strings:
+        tests.append(sql("(json_type(e) = 'VARCHAR' AND {})", _among(Statement("(e->>'$')"), strings)))
+    if doubles:
+        tests.append(_among(_ELEMENT_NUMBER, doubles))
+    if texts:
+        tests.append(_among(_ELEMENT_TEXT, texts))
+    return sql("({})", joined(" OR ", tests))
+
+
+def _among(expression: Statement, options: list[Any]) -> Statement:
+    if len(options) == 1:
+        return sql("{} = {}", expression, bound(options[0]))
+    return sql("list_contains({}, {})", bound(options), expression)
+
+
+def _is_double(number: int | float) -> bool:
+    try:
+        return float(number) == number
+    except OverflowError:
+        return False
+
+
+def _same_list(node: p.SameList) -> Statement:
+    column = col(node.column)
+    tests = [sql("json_array_length({}) = {}", column, whole(len(node.elements)))]
+    for position, element in enumerate(node.elements):
+        one = sql("json_extract({}, {})", column, Statement(f"'$[{position}]'"))
+        tests.append(sql("len(list_filter([{}], lambda e: {})) > 0", one, _element_is((element,))))
+    return sql("({})", joined(" AND ", tests))
+
+
+def _elements(column: Column) -> Statement:
+    """A list's distinct elements as structs of key parts; one null where there is no list or it is empty."""
+    text = col(column)
+    return sql(
+        "(CASE WHEN {} IS NULL OR json_array_length({}) = 0 THEN [NULL]"
+        " ELSE list_distinct(list_transform(json_extract({}, '$[*]'), lambda e: {})) END)",
+        text,
+        text,
+        text,
+        _ELEMENT_VALUE,
+    )
+
+
+# --- reading --------------------------------------------------------------------------------------------
+
+
+def rows_of(scan: Scan) -> Statement:
+    """``(SELECT columns …)``: the scan's rows in its span, before the predicate."""
+    selects = [_read_files(piece, scan) for piece in scan.pieces]
+    if scan.tail is not None:
+        source = name(scan.tail)
+        selects.append(_select(scan, scan.tail_held, source, timed=True))
+    if not selects:
+        selects = [_select(scan, frozenset(), Statement("(SELECT 1 WHERE FALSE)"), timed=False)]
+    return sql("({})", joined(" UNION ALL ", selects))
+
+
+def filtered(scan: Scan) -> Statement:
+    """``FROM … WHERE …`` of the scan."""
+    if scan.predicate == p.TRUE:
+        return sql("FROM {}", rows_of(scan))
+    return sql("FROM {} WHERE {}", rows_of(scan), condition(scan.predicate))
+
+
+def _read_files(piece: Piece, scan: Scan) -> Statement:
+    by_name = Statement(", union_by_name=true" if piece.by_name else "")
+    source = sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
+    return _select(scan, piece.held, source, piece.timed)
+
+
+def _select(scan: Scan, held: frozenset[str], source: Statement, timed: bool) -> Statement:
+    columns = [
+        col(column)
+        if column.name in held
+        else sql("CAST(NULL AS {}) AS {}", Statement(_TYPES[column.kind]), col(column))
+        for column in scan.columns
+    ]
+    listed = joined(", ", columns or [Statement('1 AS "$row"')])
+    tests = list(_in_span(scan.span)) if timed else []
+    where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
+    return sql("SELECT {} FROM {}{}", listed, source, where)
+
+
+def _in_span(span: Span) -> Iterator[Statement]:
+    time = col(TIMESTAMP_COLUMN)
+    if span.start_us is not None:
+        yield sql("{} >= {}", time, _instant(span.start_us))
+    if span.end_us is not None:
+        yield sql("{} < {}", time, _instant(span.end_us))
+
+
+def in_span(span: Span) -> Statement:
+    """A test of one row's time, for a step whose span is narrower than its scan's."""
+    return joined(" AND ", list(_in_span(span)) or [Statement("TRUE")])
+
+
+# --- buckets --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """``count`` buckets of equal length: bucket ``first`` begins at ``start_us``."""
+
+    first: int
+    start_us: int
+    step_us: int
+    count: int
+
+
+def bucket_index(buckets: Buckets) -> Statement:
+    """The position of the bucket that a row's time is in, by integer arithmetic alone."""
+    runs = _runs(buckets.edges)
+    if len(runs) > _RUNS_MAX:
+        looked_up = _grid_index(buckets.edges)
+        if looked_up is not None:
+            return looked_up
+    return _run_tree(runs)
+
+
+def _runs(edges: tuple[int, ...]) -> list[_Run]:
+    runs: list[_Run] = []
+    for index, (start, end) in enumerate(pairwise(edges)):
+        last = runs[-1] if runs else None
+        if last is not None and last.step_us == end - start:
+            runs[-1] = _Run(last.first, last.start_us, last.step_us, last.count + 1)
+        else:
+            runs.append(_Run(index, start, end - start, 1))
+    return runs
+
+
+def _run_tree(runs: list[_Run]) -> Statement:
+    """A binary search over the runs, then one division."""
+    if len(runs) > 1:
+        middle = len(runs) // 2
+        return sql(
+            "(CASE WHEN {} < {} THEN {} ELSE {} END)",
+            col(TIMESTAMP_COLUMN),
+            _instant(runs[middle].start_us),
+            _run_tree(runs[:middle]),
+            _run_tree(runs[middle:]),
+        )
+    run = runs[0]
+    if run.count == 1:
+        return whole(run.first)
+    since = sql("(epoch_us({}) - ({}))", col(TIMESTAMP_COLUMN), whole(run.start_us))
+    return sql("({} + {} // {})", whole(run.first), since, whole(run.step_us))
+
+
+def _grid_index(edges: tuple[int, ...]) -> Statement | None:
+    """Buckets of many lengths (months over centuries), looked up in a list with a cell for each step of
+    their common divisor; the first and last may be cut, and stand aside. None where the list is too long."""
+    inner = edges[1:-1]
+    step = math.gcd(*(end - start for start, end in pairwise(inner)))
+    if not step or (inner[-1] - inner[0]) // step > _GRID_MAX:
+        return None
+    cells = [
+        index for index, (start, end) in enumerate(pairwise(inner), 1) for _ in range((end - start) // step)
+    ]
+    time = col(TIMESTAMP_COLUMN)
+    return sql(
+        "(CASE WHEN {} < {} THEN 0 WHEN {} >= {} THEN {} ELSE ({})[1 + (epoch_us({}) - ({})) // {}] END)",
+        time,
+        _instant(inner[0]),
+        time,
+        _instant(inner[-1]),
+        whole(len(edges) - 2),
+        bound(cells),
+        time,
+        whole(inner[0]),
+        whole(step),
+    )
+
+
+# --- keys and aggregates --------------------------------------------------------------------------------
+
+
+def key_parts(key: Key, position: int) -> list[Statement]:
+    """One expression for each of the key's parts; ``position`` tells its unnested list from others'."""
+    if key.ranges is not None:
+        return [_range_index(_numeric(key.columns), key.ranges)] if key.columns else []
+    if key.size is not None:
+        return [_lower_bound(_numeric(key.columns), key.size)] if key.columns else []
+    return [_key_part(key, part, position) for part in key.parts]
+
+
+_PART_KINDS = {
+    Part.NUMBER: (ColumnKind.NUMBER,),
+    Part.BIG: (ColumnKind.LONG, ColumnKind.INTEGER),
+    Part.STRING: (ColumnKind.STRING,),
+    Part.BOOLEAN: (ColumnKind.BOOLEAN,),
+    Part.INSTANT: (ColumnKind.INSTANT,),
+}
+
+
+def _key_part(key: Key, part: Part, position: int) -> Statement:
+    sources = [
+        sql("CAST({} AS VARCHAR)", col(column)) if column.kind is ColumnKind.INTEGER else col(column)
+        for kind in _PART_KINDS[part]
+        for column in key.columns
+        if column.kind is kind
+    ]
+    if key.list_column is not None:
+        sources.append(sql("{}.{}", _element_name(position), Statement(part.value)))
+    return sources[0] if len(sources) == 1 else sql("coalesce({})", joined(", ", sources))
+
+
+def _element_name(position: int) -> Statement:
+    return name(f"$e{position}")
+
+
+def unnested(source: Statement, keys: Sequence[Key]) -> Statement:
+    """``source`` (a FROM clause) with a row for each element of every list that is grouped by."""
+    for position, key in enumerate(keys):
+        if key.list_column is not None:
+            elements = sql("unnest({}) AS {}", _elements(key.list_column), _element_name(position))
+            source = sql("FROM (SELECT *, {} {})", elements, source)
+    return source
+
+
+def _numeric(columns: Sequence[Column]) -> Statement:
+    """The path's number as a double."""
+    terms = [
+        col(column) if column.kind is ColumnKind.NUMBER else sql("TRY_CAST({} AS DOUBLE)", col(column))
+        for column in columns
+    ]
+    return terms[0] if len(terms) == 1 else sql("coalesce({})", joined(", ", terms))
+
+
+def _finite(expression: Statement) -> Statement:
+    return sql("(CASE WHEN isfinite({}) THEN {} END)", expression, expression)
+
+
+def _lower_bound(number: Statement, size: float) -> Statement:
+    return _finite(sql("(floor({} / {}) * {})", number, bound(size), bound(size)))
+
+
+def _range_index(number: Statement, ranges: Sequence[Range]) -> Statement:
+    cases = []
+    for index, one in enumerate(ranges):
+        tests = [sql("{} IS NOT NULL", number)]
+        if one.low is not None:
+            tests.append(sql("{} >= {}", number, bound(one.low)))
+        if one.high is not None:
+            tests.append(sql("{} < {}", number, bound(one.high)))
+        cases.append(sql("WHEN {} THEN {}", joined(" AND ", tests), whole(index)))
+    return sql("(CASE {} END)", joined(" ", cases))
+
+
+def aggregate(one: Aggregate) -> Statement:
+    """The expression of one aggregate column."""
+    match one.fold:
+        case Fold.ROWS:
+            return Statement("count(*)")
+        case Fold.DISTINCT:
+            return sql("count(DISTINCT {})", col(one.columns[0]))
+        case Fold.VALUES:
+            column = col(one.columns[0])
+            value = sql("epoch_us({})", column) if one.columns[0].kind is ColumnKind.INSTANT else column
+            return sql("list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL)", value, column)
+        case Fold.ELEMENTS:
+            column = col(one.columns[0])
+            return sql(
+                "list_distinct(flatten(list_transform(list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL),"
+                " lambda x: CAST(json_extract(x, '$[*]') AS VARCHAR[]))))",
+                column,
+                column,
+            )
+        case Fold.ABSENT:
+            if not one.columns:
+                return Statement("count(*) > 0")
+            missing = joined(" AND ", (sql("{} IS NULL", col(column)) for column in one.columns))
+            return sql("bool_or({})", missing)
+        case Fold.EMPTY:
+            return sql("bool_or(json_array_length({}) = 0)", col(one.columns[0]))
+        case Fold.MINIMUM | Fold.MAXIMUM:
+            return _extreme("min" if one.fold is Fold.MINIMUM else "max", one.columns[0])
+        case Fold.AVERAGE:
+            return _finite(sql("avg({})", _numeric(one.columns)))
+        case Fold.QUANTILE:
+            number = _numeric(one.columns)
+            return _finite(sql("quantile_disc({}, {})", number, bound(one.fraction)))
+        case Fold.DEVIATION:
+            return _finite(sql("stddev_pop({})", _finite(_numeric(one.columns))))
+    return _sum(one.fold, one.columns[0])
+
+
+def _extreme(function: str, column: Column) -> Statement:
+    if column.kind is ColumnKind.LONG:
+        return sql("CAST({}(CAST({} AS BIGNUM)) AS VARCHAR)", Statement(function), col(column))
+    return sql("{}({})", Statement(function), col(column))
+
+
+def _sum(fold: Fold, column: Column) -> Statement:
+    text = col(column)
+    if fold is Fold.SUM:
+        if column.kind is ColumnKind.LONG:
+            return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", text)
+        total = sql("sum({})", text)
+        return sql("coalesce({}, 0)", total)
+    integral, small = sql("{} = trunc({})", text, text), sql("abs({}) < {}", text, Statement(repr(2.0**80)))
+    if fold is Fold.SUM_WHOLE:
+        return sql("sum(CASE WHEN {} AND {} THEN CAST({} AS HUGEINT) END)", integral, small, text)
+    if fold is Fold.SUM_VAST:
+        return sql(
+            "CAST(sum(CASE WHEN NOT {} THEN CAST({} AS BIGNUM) END) AS VARCHAR)",
+            small,
+            sql("format({}, {})", Statement("'{:.0f}'"), text),
+        )
+    return sql("sum(CASE WHEN NOT {} THEN {} END)", integral, text)
+
+
+# --- statements -----------------------------------------------------------------------------------------
+
+
+def metrics(plan: MetricsPlan) -> Statement:
+    """Columns: the bucket's index where there are buckets, the parts of each key, the aggregates."""
+    heads: list[Statement] = [bucket_index(plan.buckets)] if plan.buckets is not None else []
+    parts = [key_parts(key, position) for position, key in enumerate(plan.keys)]
+    heads += [part for key in parts for part in key]
+    folds = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
+    source = unnested(filtered(plan.scan), plan.keys)
+    listed = joined(", ", [*heads, *folds] or [Statement("1")])
+    if not (plan.buckets or plan.keys):
+        return sql("SELECT {} {}", listed, source)
+    grouped = Statement(", ".join(str(position) for position in range(1, len(heads) + 1)))
+    group = sql(" GROUP BY {}", grouped) if heads else Statement(" HAVING count(*) > 0")
+    order = _order(plan)
+    return sql("SELECT {} {}{}{} LIMIT {}", listed, source, group, order, whole(plan.row_limit))
+
+
+def _order(plan: MetricsPlan) -> Statement:
+    if plan.order is None:
+        return Statement("")
+    position = 2 if plan.buckets is not None else 1
+    positions: dict[str, list[int]] = {}
+    for key in plan.keys:
+        positions[key.path] = list(range(position, position + len(key.parts)))
+        position += len(key.parts)
+    for metric in plan.metrics:
+        positions[_label(metric)] = [position]
+        position += len(metric.aggregates)
+    terms = [term for order in plan.order for term in _order_terms(order, positions[order.by])]
+    return Statement(" ORDER BY " + ", ".join(terms)) if terms else Statement("")
+
+
+def _label(metric: MetricPlan) -> str:
+    return metric.metric.label or "result"
+
+
+def _order_terms(order: Order, positions: list[int]) -> Iterator[str]:
+    """Values of the later parts come first when descending; null is last either way."""
+    direction = "DESC" if order.descending else "ASC"
+    for position in reversed(positions) if order.descending else positions:
+        yield f"{position} {direction} NULLS LAST"
+
+
+def funnel(branches: Sequence[Statement], parts: Sequence[str], actors_max: int | None) -> Statement:
+    """Rows (actor parts, mask) where ``actors_max`` is given, at most one more than it; otherwise
+    (mask, actors); only of actors in the first step, bit 0. A branch selects the same parts, in order,
+    and the mask of one row."""
+    names = joined(", ", (name(f"${part}") for part in parts))
+    known = joined(" OR ", (sql("{} IS NOT NULL", name(f"${part}")) for part in parts))
+    per_actor = sql(
+        'SELECT {}, bit_or("$mask") AS "$mask" FROM ({}) WHERE {} GROUP BY {} HAVING bit_or("$mask") & 1 = 1',
+        names,
+        joined(" UNION ALL ", branches),
+        known,
+        names,
+    )
+    if actors_max is not None:
+        return sql("{} LIMIT {}", per_actor, whole(actors_max + 1))
+    return sql('SELECT "$mask", count(*) FROM ({}) GROUP BY 1', per_actor)
+
+
+def funnel_branch(
+    scan: Scan, key: Key, parts: Sequence[Part], steps: Sequence[tuple[int, Predicate, Span]]
+) -> Statement:
+    """The rows of one scan with the actor's parts and the mask of the steps that each row satisfies.
+
+    ``steps``: the step's bit, its condition, and its span where that is narrower than the scan's.
+    """
+    expressions = dict(zip(key.parts, key_parts(key, 0), strict=True))
+    actor = [
+        sql(
+            "{} AS {}",
+            expressions.get(part, Statement(f"CAST(NULL AS {_PART_TYPES[part]})")),
+            name(f"${part}"),
+        )
+        for part in parts
+    ]
+    bits = [
+        sql("(CASE WHEN {} AND {} THEN {} ELSE 0 END)", condition(test), in_span(span), whole(1 << bit))
+        for bit, test, span in steps
+    ]
+    mask = sql('CAST(({}) AS BIGINT) AS "$mask"', joined(" | ", bits))
+    return sql("SELECT {} {}", joined(", ", [*actor, mask]), unnested(filtered(scan), (key,)))
+
+
+_PART_TYPES = {
+    Part.NUMBER: "DOUBLE",
+    Part.BIG: "VARCHAR",
+    Part.STRING: "VARCHAR",
+    Part.BOOLEAN: "BOOLEAN",
+    Part.INSTANT: "TIMESTAMP",
+}
+
+
+def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
+    """Events newest first: their bytes of text, then the columns, instants as text."""
+    texts = [
+        sql("coalesce(strlen({}), 0)", col(column)) for column in columns if _TYPES[column.kind] == "VARCHAR"
+    ]
+    size = joined(" + ", texts or [whole(0)])
+    listed = [
+        size,
+        *(_as_text(column) if column.kind is ColumnKind.INSTANT else col(column) for column in columns),
+    ]
+    return sql(
+        "SELECT {} {} ORDER BY {} DESC LIMIT {}",
+        joined(", ", listed),
+        filtered(scan),
+        col(TIMESTAMP_COLUMN),
+        whole(limit),
+    )
+
+
+def _as_text(column: Column) -> Statement:
+    """As ``storage.instants.format_instant``."""
+    text = col(column)
+    return sql(
+        "(CASE WHEN epoch_us({}) % 1000 = 0 THEN strftime({}, '%Y-%m-%dT%H:%M:%S.%gZ')"
+        " ELSE strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ') END)",
+        text,
+        text,
+        text,
+    )
+
+
+def newest_times(scan: Scan, limit: int) -> Statement:
+    """The ``limit`` newest times, newest first, in µs."""
+    time = col(TIMESTAMP_COLUMN)
+    return sql("SELECT epoch_us({}) {} ORDER BY {} DESC LIMIT {}", time, filtered(scan), time, whole(limit))
+
+
+def regex_check(pattern: str) -> Statement:
+    return sql("SELECT regexp_matches('', {})", bound(pattern))
