@@ -117,6 +117,10 @@ class Tenants:
             return []
         return [project for project in self.all() if _equal(project.master_key, key)]
 
+    def knows(self, key: str | None) -> bool:
+        """Is this a key of any project?"""
+        return any(_permissions(project, key) is not None for project in self.all())
+
     def _refresh(self, older_than_seconds: float) -> bool:
         """Look at the catalog where the last look is older; True where it was looked at."""
         if self._clock() - self._looked_at <= older_than_seconds:

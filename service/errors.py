@@ -28,6 +28,9 @@ from starlette.exceptions import HTTPException
 
 from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
 from service import bodies, collect_errors
+from storage.catalog_errors import CatalogBusy, UnknownCollection, UnknownProject
+from storage.log_errors import Backpressure, LogUnavailable
+from storage.reader import SnapshotUnstable
 
 _log = logging.getLogger("acumen.errors")
 
@@ -198,6 +201,14 @@ def _collect(error: collect_errors.CollectError) -> Rendered:
     return rendered(409 if isinstance(error, collect_errors.KeyReused) else 400, error.code, error.message)
 
 
+def _storage(error: Exception) -> Rendered:
+    return _later(503, Unavailable.code, f"{Unavailable.message} ({type(error).__name__})")
+
+
+def _unknown(_: Exception) -> Rendered:
+    return _api(NotFound())
+
+
 _HTTP_CODES = {
     400: "BadRequestError",
     404: NotFound.code,
@@ -213,7 +224,8 @@ def _http(error: HTTPException) -> Rendered:
     if error.status_code == 404:
         return _api(NotFound())
     if error.status_code == 405:
-        return _api(MethodNotAllowed(headers.get("allow", "")))
+        methods = {part.strip() for part in headers.get("allow", "").split(",") if part.strip()}
+        return _api(MethodNotAllowed(", ".join(sorted(methods | {"OPTIONS"}))))
     code = _HTTP_CODES.get(error.status_code, "RequestError")
     return rendered(error.status_code, code, str(error.detail), headers)
 
@@ -230,6 +242,12 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (QueryError, _query),
     (bodies.BodyError, _body),
     (collect_errors.CollectError, _collect),
+    (Backpressure, _storage),
+    (LogUnavailable, _storage),
+    (CatalogBusy, _storage),
+    (SnapshotUnstable, _storage),
+    (UnknownProject, _unknown),
+    (UnknownCollection, _unknown),
     (HTTPException, _http),
     (RequestValidationError, _validation),
 )

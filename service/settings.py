@@ -7,6 +7,7 @@ Each field is the environment variable ``ACUMEN_<NAME>``. ``docs/settings.md`` i
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -73,16 +74,23 @@ class Settings(BaseSettings):
     )
 
     flush_events: int = Field(
-        500_000, ge=1, description="Events waiting in the logs that start a flush to Parquet."
+        250_000, ge=1, description="Events not yet in Parquet files that start a flush."
     )
     flush_bytes: int = Field(
-        256 * MIB, ge=1, description="Bytes waiting in the logs that start a flush to Parquet."
+        192 * MIB, ge=1, description="Bytes in memory of events not yet in Parquet files that start a flush."
     )
     flush_seconds: float = Field(
-        300.0,
+        30.0,
         gt=0,
-        description="Age, in seconds, of the oldest waiting event that starts a flush to Parquet.",
+        description="Age, in seconds, of the oldest event not yet in Parquet files that starts a flush.",
     )
+    shred_seconds: float = Field(
+        0.2, gt=0, description="Age, in seconds, at which logged events are turned into columns."
+    )
+    shred_bytes: int = Field(
+        8 * MIB, ge=1, description="Bytes of logged events that are turned into columns without waiting."
+    )
+    compaction: bool = Field(True, description="Whether small Parquet files are merged into larger ones.")
     segment_bytes: int = Field(
         64 * MIB, ge=4_096, description="Bytes of one log segment before the next is begun."
     )
@@ -98,9 +106,6 @@ class Settings(BaseSettings):
         600.0,
         ge=0,
         description="How long, in seconds, superseded files outlive the queries that may read them.",
-    )
-    compact_files: int = Field(
-        8, ge=2, description="Files of one collection and span that start a compaction."
     )
     min_free_bytes: int = Field(
         256 * MIB,
@@ -254,8 +259,8 @@ def load(**given: Any) -> Settings:
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """The settings as environment variables, from which a child process reads equal ones."""
-    found: dict[str, str] = {}
+    """This process's environment with the settings in it, from which a child process reads equal ones."""
+    found = dict(os.environ)
     for name in Settings.model_fields:
         value = getattr(settings, name)
         if isinstance(value, tuple):

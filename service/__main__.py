@@ -1,0 +1,309 @@
+"""The ``acumen`` command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # Imported where it is used: nothing of the server can be imported on native Windows.
+    from service.settings import Settings
+    from storage.catalog import Catalog
+    from storage.catalog_records import Project
+
+WINDOWS = (
+    "Acumen does not run on native Windows: its durability rests on calls that only Linux and macOS have. "
+    "Run it in WSL2 or in Docker."
+)
+
+_DESCRIPTION = """\
+Acumen stores events and answers questions about them, over HTTP.
+
+Start a server, which makes all that it needs and prints how to send a first event:
+
+    acumen serve
+"""
+_EPILOG = """\
+Every option of 'serve' is also an environment variable (ACUMEN_HOST, ACUMEN_PORT, ACUMEN_DATA,
+ACUMEN_WORKERS, …); docs/settings.md lists them all. An option wins over its variable.
+"""
+
+
+class _Failed(Exception):
+    """The command cannot be carried out; the text says why."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; the exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser(given[:1]).parse_args(given)
+    if sys.platform == "win32":
+        return _complain(WINDOWS)
+    run: Callable[[argparse.Namespace], int] = args.run
+    try:
+        return run(args)
+    except _Failed as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
+    kind = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("acumen", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=kind)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_serve(commands)
+    _add_projects(commands)
+    _add_import(commands, wanted=list(command) == ["import"])
+    _add_files(commands)
+    _add_check(commands)
+    return parser
+
+
+def _add_serve(commands: Any) -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="run the server",
+        description="Run the server until it gets SIGTERM or SIGINT (Ctrl-C), which stop it cleanly.",
+        epilog=_EPILOG,
+    )
+    serve.add_argument("--host", help="address to listen at (default 127.0.0.1: this machine only)")
+    serve.add_argument("--port", help="TCP port to listen at (default 8000)")
+    serve.add_argument("--workers", help="HTTP worker processes (default 1)")
+    serve.add_argument("--public-url", metavar="URL", help="where clients reach the server, for links")
+    serve.add_argument("--tls-cert", metavar="FILE", help="PEM certificate chain: speak TLS")
+    serve.add_argument("--tls-key", metavar="FILE", help="PEM private key of the certificate")
+    serve.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default info)")
+    _add_data(serve)
+    serve.set_defaults(run=_serve)
+
+
+def _add_projects(commands: Any) -> None:
+    projects = commands.add_parser("projects", help="create and list projects")
+    actions = projects.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    create = actions.add_parser(
+        "create",
+        help="create a project and print it as JSON, keys included",
+        description="Create a project. A running server picks it up within a second.",
+    )
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--id", help="letters and digits; made up where it is not given")
+    create.add_argument("--master-key", metavar="KEY", help="may do everything in the project")
+    create.add_argument("--write-key", metavar="KEY", help="may record events")
+    create.add_argument("--read-key", metavar="KEY", help="may ask questions")
+    _add_data(create)
+    create.set_defaults(run=_create_project)
+    listing = actions.add_parser("list", help="print all projects as JSON, keys included")
+    _add_data(listing)
+    listing.set_defaults(run=_list_projects)
+
+
+def _add_import(commands: Any, *, wanted: bool) -> None:
+    command = commands.add_parser(
+        "import",
+        help="record a file of events",
+        description="Record a file of events in one collection. Run again after a break, it goes on from "
+        "there and stores nothing twice. Refused events go to a file beside the first one.",
+    )
+    if wanted:
+        # It needs much of the server, which other commands should not wait for.
+        from service import importer
+
+        importer.add_arguments(command)
+        command.set_defaults(run=importer.run)
+
+
+def _add_files(commands: Any) -> None:
+    files = commands.add_parser(
+        "files",
+        help="print a collection's Parquet files",
+        description="Print the paths of a collection's live Parquet files, one a line, for DuckDB, Polars, "
+        "pandas or Spark. Events of the last moments may still be in the log only.",
+    )
+    files.add_argument("--project", required=True, metavar="ID")
+    files.add_argument("--collection", required=True, metavar="NAME")
+    _add_data(files)
+    files.set_defaults(run=_files)
+
+
+def _add_check(commands: Any) -> None:
+    check = commands.add_parser(
+        "check",
+        help="verify that every stored event is there, once, and unharmed",
+        description="Verify every checksum, and that per collection the events that came are those that "
+        "are stored. Works beside a running server. Exit status 0: all is well; 1: it is not.",
+    )
+    _add_data(check)
+    check.set_defaults(run=_check)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data", metavar="DIR", help="the data folder (default: $ACUMEN_DATA, or ./data)")
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    from service.settings import BadSettings, Settings, load
+
+    given = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
+    try:
+        return load(**given)
+    except BadSettings as error:
+        raise _Failed(str(error)) from None
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from service import logs
+    from service.supervisor import CannotServe, Supervisor
+
+    settings = _settings(args)
+    for path in (settings.tls_cert, settings.tls_key):
+        if path is not None and not path.is_file():
+            raise _Failed(f"There is no file {path}, which the TLS settings name.")
+    logs.set_up(settings.log_level, "supervisor")
+    supervisor = Supervisor(settings, _announce)
+    try:
+        return supervisor.run()
+    except CannotServe as error:
+        raise _Failed(str(error)) from None
+
+
+def _announce(url: str, project: Project, new: bool) -> None:
+    """Say where the server is; keys only where they are new, or a person is looking."""
+    _say(f"Acumen answers at {url}")
+    if not new and not sys.stdout.isatty():
+        return
+    base = f"{url}/3.0/projects/{project.id}"
+    event = shlex.quote(json.dumps({"item": "tea", "price": 4.5, "user": {"id": "u1"}}))
+    _say(
+        f"""
+Project     {project.id}  ({project.name})
+Master key  {project.master_key}
+Write key   {project.write_key}
+Read key    {project.read_key}
+
+Send a first event:
+
+  curl -X POST {base}/events/purchases \\
+    -H 'Authorization: {project.write_key}' \\
+    -H 'Content-Type: application/json' \\
+    -d {event}
+
+Ask a first question:
+
+  curl '{base}/queries/count?event_collection=purchases&timeframe=this_14_days&api_key={project.read_key}'
+"""
+    )
+
+
+def _create_project(args: argparse.Namespace) -> int:
+    from storage.catalog_errors import CatalogError
+
+    with _prepared(args) as catalog:
+        try:
+            project = catalog.create_project(
+                args.name,
+                id=args.id,
+                master_key=args.master_key,
+                write_key=args.write_key,
+                read_key=args.read_key,
+            )
+        except CatalogError as error:
+            raise _Failed(str(error)) from None
+        _say(json.dumps(_shown(catalog, [project])[0], indent=2, ensure_ascii=False))
+    return 0
+
+
+def _list_projects(args: argparse.Namespace) -> int:
+    with _opened(args) as catalog:
+        _say(json.dumps(_shown(catalog, catalog.projects()), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _shown(catalog: Catalog, projects: Sequence[Project]) -> list[dict[str, str]]:
+    organisations = {organisation.id: organisation for organisation in catalog.organisations()}
+    return [
+        {
+            "id": project.id,
+            "name": project.name,
+            "master_key": project.master_key,
+            "write_key": project.write_key,
+            "read_key": project.read_key,
+            "organization_id": project.organisation_id,
+            "organization_key": organisations[project.organisation_id].key,
+        }
+        for project in projects
+    ]
+
+
+def _files(args: argparse.Namespace) -> int:
+    from storage.catalog_errors import UnknownCollection
+
+    with _opened(args) as catalog:
+        try:
+            collection = catalog.collection(args.project, args.collection)
+        except UnknownCollection as error:
+            raise _Failed(str(error)) from None
+        for file in catalog.live_files(collection.id):
+            _say(str(catalog.folder.absolute(file.path)))
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from storage.check import check
+
+    with _opened(args) as catalog:
+        report = check(catalog.folder, catalog)
+    _say(
+        f"{report.files} files with {report.rows} events and {report.bytes} bytes; "
+        f"{report.buffered} events in {report.frames} frames of the logs."
+    )
+    for fault in report.faults:
+        _say(f"FAULT  {fault}")
+    _say("All is well." if report.sound else f"{len(report.faults)} faults.")
+    return 0 if report.sound else 1
+
+
+class _opened:
+    """The catalog of a data folder for one command."""
+
+    def __init__(self, args: argparse.Namespace, *, make: bool = False) -> None:
+        self._data = _settings(args).data
+        self._make = make
+
+    def __enter__(self) -> Catalog:
+        from storage.catalog import Catalog
+        from storage.catalog_errors import CatalogError
+
+        try:
+            self._catalog = Catalog.prepare(self._data) if self._make else Catalog.open(self._data)
+        except (CatalogError, OSError) as error:
+            raise _Failed(str(error)) from None
+        return self._catalog
+
+    def __exit__(self, *_: object) -> None:
+        self._catalog.close()
+
+
+def _prepared(args: argparse.Namespace) -> _opened:
+    """As ``_opened``, made where there is none: a project may be created before the first start."""
+    return _opened(args, make=True)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _complain(text: str) -> int:
+    sys.stderr.write(f"acumen: {text}\n")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""A question on its way: read, given a slot, answered in a thread, stopped when nobody waits for it.
+
+The one place where ``query`` and ``storage.reader`` meet, and where a key's forced filters narrow what a
+question can see, so that no route can forget them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from query.engine import CancelToken, Engine
+from query.errors import (
+    InvalidQuery,
+    QueryCancelled,
+    QueryError,
+    QueryLimitExceeded,
+    QueryOverloaded,
+    QueryTimeout,
+)
+from query.jsonout import dumps
+from query.limits import Limits
+from query.parse import EXTRACTION, parse
+from query.pipeline import answer
+from service.auth import Caller
+from service.metrics import ANALYSES, Metrics
+from service.rates import Rate, RateLimits
+from service.slots import Slots
+from storage.source import Source
+
+
+class SourceReader(Protocol):
+    """What gives a consistent view of one collection; blocking and thread-safe."""
+
+    def source(self, project_id: str, collection_name: str) -> Source: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An answer as the client gets it: JSON, and what should be said beside it."""
+
+    body: bytes
+    warnings: tuple[str, ...] = ()
+
+
+class Asking:
+    """Answers the questions of one worker. Methods belong to its event loop."""
+
+    def __init__(
+        self,
+        reader: SourceReader,
+        engine: Engine,
+        limits: Limits,
+        slots: Slots,
+        rates: RateLimits,
+        metrics: Metrics,
+        executor: Executor,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._reader = reader
+        self._engine = engine
+        self._limits = limits
+        self._slots = slots
+        self._rates = rates
+        self._executor = executor
+        self._clock = clock
+        self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
+        self._ends = {
+            end: metrics.counter("acumen_queries_total", end)
+            for end in ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")
+        }
+        self._running = metrics.counter("acumen_queries_running")
+        self._waiting = metrics.counter("acumen_queries_waiting")
+
+    def check_rate(self, caller: Caller, analysis: str) -> None:
+        """Raises RateLimited; comes after the right and before anything of the question is read."""
+        self._rates.check(caller.project.id, Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES)
+
+    async def ask(
+        self,
+        caller: Caller,
+        analysis: str,
+        read: Callable[[], Mapping[str, Any]],
+        gone: Callable[[], Awaitable[None]],
+    ) -> Told:
+        """The answer to one question; ``gone`` returns once the client has left.
+
+        ``read`` makes the parameters, in the worker's thread since they may be long. Raises QueryError.
+        """
+        started = time.perf_counter()
+        try:
+            async with self._slots.one(caller.project.id):
+                self._measure()
+                told = await self._in_thread(caller, analysis, read, gone)
+        except Exception as error:
+            self._ends[_ending(error)].add()
+            raise
+        finally:
+            self._measure()
+            self._seconds[analysis].observe(time.perf_counter() - started)
+        self._ends["answered"].add()
+        return told
+
+    def _measure(self) -> None:
+        self._running.set(self._slots.held)
+        self._waiting.set(self._slots.waiting)
+
+    async def _in_thread(
+        self,
+        caller: Caller,
+        analysis: str,
+        read: Callable[[], Mapping[str, Any]],
+        gone: Callable[[], Awaitable[None]],
+    ) -> Told:
+        token = CancelToken()
+        loop = asyncio.get_running_loop()
+        context = contextvars.copy_context()
+        work = loop.run_in_executor(
+            self._executor, lambda: context.run(self._answer, caller, analysis, read, token)
+        )
+        watch = asyncio.ensure_future(gone())
+        try:
+            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                token.cancel(QueryCancelled("The client went away."))
+            # The slot is held until the thread is free again, whatever becomes of the client.
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            token.cancel(QueryCancelled("The server stops."))
+            await asyncio.wait((work,))
+            raise
+        finally:
+            watch.cancel()
+
+    def _answer(
+        self, caller: Caller, analysis: str, read: Callable[[], Mapping[str, Any]], token: CancelToken
+    ) -> Told:
+        now_us = int(self._clock() * 1_000_000)
+        check_regex = self._engine.check_regex
+        question = parse(analysis, read(), now_us=now_us, limits=self._limits, check_regex=check_regex)
+        project_id = caller.project.id
+        found = answer(
+            question,
+            lambda name: self._reader.source(project_id, name),
+            self._engine,
+            limits=self._limits,
+            cancel=token,
+            forced_filters=caller.forced_filters,
+        )
+        body = dumps(found.body)
+        limit = self._limits.response_bytes_max
+        if len(body) > limit:
+            raise QueryLimitExceeded(
+                f"The answer has {len(body)} bytes, more than the limit of {limit}. "
+                "Ask for fewer properties, groups or intervals, or a shorter timeframe."
+            )
+        return Told(body, tuple(found.warnings))
+
+
+def _ending(error: Exception) -> str:
+    if isinstance(error, InvalidQuery):
+        return "refused"
+    kinds: tuple[tuple[type[QueryError], str], ...] = (
+        (QueryTimeout, "timeout"),
+        (QueryCancelled, "cancelled"),
+        (QueryOverloaded, "overloaded"),
+    )
+    return next((name for kind, name in kinds if isinstance(error, kind)), "failed")

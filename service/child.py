@@ -1,0 +1,59 @@
+"""A child process of the supervisor: how it is told to stop, and notices that its parent is gone.
+
+Commands come over standard input, a pipe: the line ``stop``, or its end where the supervisor died. The
+supervisor gives each child a process group of its own, so a signal to the group of ``acumen serve`` never
+reaches it; a SIGTERM or SIGINT sent to the child itself is one more way to say stop, however often.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from enum import Enum
+
+READY = b"ready\n"
+STOP = b"stop\n"
+
+
+class Why(Enum):
+    """Why a child is to stop."""
+
+    TOLD = "told"
+    ORPHANED = "orphaned"
+
+
+def on_stop(call: Callable[[Why], None]) -> None:
+    """Call ``call`` once, on a thread of its own, when this process is to stop. For the main thread."""
+    lock = threading.Lock()
+    called: list[Why] = []
+
+    def stop(why: Why) -> None:
+        with lock:
+            if called:
+                return
+            called.append(why)
+        call(why)
+
+    def from_signal(*_: object) -> None:
+        # The handler runs on the main thread between any two instructions, locks held or not.
+        threading.Thread(target=stop, args=(Why.TOLD,), daemon=True).start()
+
+    def watch() -> None:
+        line = sys.stdin.buffer.readline()
+        stop(Why.TOLD if line == STOP else Why.ORPHANED)
+        if line == STOP:
+            # Told to stop and busy with it: should the supervisor die meanwhile, it goes on all the same.
+            sys.stdin.buffer.read()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, from_signal)
+    threading.Thread(target=watch, name="supervisor-pipe", daemon=True).start()
+
+
+def say_ready(descriptor: int) -> None:
+    """Tell the supervisor that this child does its work now."""
+    os.write(descriptor, READY)
+    os.close(descriptor)

@@ -1,0 +1,140 @@
+"""The outermost layer, around every answer of a worker, the write path's included.
+
+It gives each request an id, adds the CORS headers (to errors too, or a browser cannot read them), answers
+preflights on every path, counts and logs requests, and turns whatever escapes into an error of the API.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from service.errors import render
+from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
+from service.metrics import ROUTES, STATUSES, Metrics
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
+EXPOSE = (b"access-control-expose-headers", b"Retry-After, Warning, X-Request-Id")
+PREFLIGHT: Headers = [
+    ALLOW_ORIGIN,
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, HEAD"),
+    (
+        b"access-control-allow-headers",
+        b"origin, content-type, accept, authorization, user-agent, keen-sdk, x-keen-blob-metadata, "
+        b"content-encoding, idempotency-key",
+    ),
+    (b"access-control-max-age", b"86400"),
+    (b"content-length", b"0"),
+]
+
+_log = logging.getLogger("acumen.edge")
+
+
+class Edge:
+    """An ASGI application around another one."""
+
+    def __init__(self, app: App, metrics: Metrics, *, access_log: bool = False) -> None:
+        self._app = app
+        self._access_log = access_log
+        self._prefix = secrets.token_hex(6)
+        self._number = 0
+        self._seconds = {route: metrics.histogram("acumen_request_seconds", route) for route in ROUTES}
+        self._answers = {
+            route: [metrics.counter("acumen_requests_total", route, status) for status in STATUSES]
+            for route in ROUTES
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._number += 1
+        exchange = _Exchange(scope, send, f"{self._prefix}{self._number:08x}")
+        started = time.perf_counter()
+        REQUEST_ID.set(exchange.request_id)
+        try:
+            if scope["method"] == "OPTIONS":
+                await _empty(exchange.send, 204, PREFLIGHT)
+            else:
+                await self._app(scope, receive, exchange.send)
+        except Exception as error:
+            await self._fail(exchange, error)
+        finally:
+            self._count(exchange, time.perf_counter() - started)
+
+    async def _fail(self, exchange: _Exchange, error: Exception) -> None:
+        _remember_secrets(exchange.scope)
+        if exchange.status:
+            # Too late for another answer: the connection is cut so that the client sees it is not whole.
+            _log.error("An answer broke off.", exc_info=error)
+            raise error
+        answer = render(error)
+        headers = [
+            (name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()
+        ]
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+        await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await exchange.send({"type": "http.response.body", "body": answer.body})
+
+    def _count(self, exchange: _Exchange, seconds: float) -> None:
+        route = route_of(exchange.scope)
+        self._seconds[route].observe(seconds)
+        if exchange.status:
+            self._answers[route][exchange.status // 100 - 1].add()
+        if self._access_log:
+            log_request(exchange.scope, exchange.status, seconds)
+
+
+class _Exchange:
+    """One request on its way out."""
+
+    __slots__ = ("_send", "request_id", "scope", "status")
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self._send = send
+        self.request_id = request_id
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers: Headers = list(message.get("headers", ()))
+            if not any(name == ALLOW_ORIGIN[0] for name, _ in headers):
+                headers.append(ALLOW_ORIGIN)
+            headers.append(EXPOSE)
+            headers.append((b"x-request-id", self.request_id.encode()))
+            message["headers"] = headers
+        await self._send(message)
+
+
+def route_of(scope: Scope) -> str:
+    """The kind of request, as the metrics tell them apart."""
+    parts = scope["path"].split("/", 5)
+    if len(parts) > 4 and parts[2] == "projects":
+        if parts[4] == "events":
+            writes = scope["method"] == "POST" or b"data=" in scope["query_string"]
+            return "record" if writes else "schema"
+        return "queries" if parts[4] == "queries" else "other"
+    if len(parts) == 2 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs"):
+        return "system"
+    return "discovery" if parts[1] in ("", "3.0", "timezones") else "other"
+
+
+async def _empty(send: Send, status: int, headers: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _remember_secrets(scope: Scope) -> None:
+    SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))

@@ -1,0 +1,53 @@
+"""The keeper's process, run by the supervisor as ``python -m service.keeper_main``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+
+from service import child, logs
+from service.metrics import Metrics
+from service.settings import Settings, load
+from storage.catalog import Catalog
+from storage.keeper import Keeper, KeeperSettings
+
+_log = logging.getLogger("acumen.keeper")
+
+
+def keeper_settings(settings: Settings) -> KeeperSettings:
+    return KeeperSettings(
+        flush_events=settings.flush_events,
+        flush_bytes=settings.flush_bytes,
+        flush_seconds=settings.flush_seconds,
+        shred_seconds=settings.shred_seconds,
+        shred_bytes=settings.shred_bytes,
+        grace_seconds=settings.grace_seconds,
+        compaction=settings.compaction,
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The keeper, started by 'acumen serve'.")
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    args = parser.parse_args()
+    settings = load()
+    logs.set_up(settings.log_level, "keeper")
+    stop = threading.Event()
+    child.on_stop(lambda _: stop.set())
+    metrics = Metrics(settings.run_folder / "metrics", args.number, settings.workers + 1)
+    metrics.counter("acumen_starts_total", "keeper").add()
+    catalog = Catalog.open(settings.data)
+    try:
+        keeper = Keeper(catalog.folder, catalog, keeper_settings(settings))
+        child.say_ready(args.ready)
+        keeper.run(stop)
+    finally:
+        catalog.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""Logs: one JSON object a line on standard error, without what clients sent.
+
+Keys and events travel in ``Authorization``, ``api_key`` and ``data``. Of a request's parameters only the
+names are logged, and of those only known ones; and whatever of a request's secrets still finds its way
+into a message (an exception's text, say) is blotted out as the line is written.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import sys
+from collections.abc import Iterable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus
+
+_access = logging.getLogger("acumen.access")
+
+REQUEST_ID: contextvars.ContextVar[str] = contextvars.ContextVar("acumen_request_id", default="")
+SECRETS: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("acumen_secrets", default=())
+"""What of the request in hand must not be written."""
+
+BLOT = "[redacted]"
+SECRET_PARAMETERS = frozenset({"api_key", "data"})
+_SECRET_LENGTH_MIN = 4
+"""Shorter texts are no secrets, and blotting them out would make lines unreadable."""
+
+_NAMES_SHOWN = frozenset(
+    {
+        "analyses",
+        "analysis_type",
+        "api_key",
+        "content_type",
+        "data",
+        "event_collection",
+        "filters",
+        "group_by",
+        "include_metadata",
+        "include_schema",
+        "interval",
+        "jsonp",
+        "latest",
+        "limit",
+        "max_age",
+        "modified",
+        "order_by",
+        "percentile",
+        "property_names",
+        "redirect",
+        "steps",
+        "target_property",
+        "timeframe",
+        "timezone",
+        "zero_fill",
+    }
+)
+
+
+def secrets_of(headers: Iterable[tuple[bytes, bytes]], query_string: bytes) -> tuple[str, ...]:
+    """The texts of a request that no log may hold: keys and event data, as sent and as decoded."""
+    found = {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
+    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
+        if name.strip().lower() in SECRET_PARAMETERS:
+            found |= {value, value.replace(" ", "+"), quote(value, safe=""), quote_plus(value)}
+    for part in query_string.decode("latin-1").split("&"):
+        name, _, value = part.partition("=")
+        if name.strip().lower() in SECRET_PARAMETERS:
+            found.add(value)
+    return tuple(sorted((text for text in found if len(text) >= _SECRET_LENGTH_MIN), key=len, reverse=True))
+
+
+def parameter_names(query_string: bytes) -> list[str]:
+    """The known names among the parameters; of all others only that there are some."""
+    names = dict.fromkeys(
+        name for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
+    )
+    shown = [name for name in names if name in _NAMES_SHOWN]
+    return shown if len(shown) == len(names) else [*shown, "…"]
+
+
+def log_request(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
+    """One line of the access log."""
+    SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
+    fields = {
+        "method": scope["method"],
+        "path": scope["path"],
+        "parameters": parameter_names(scope["query_string"]),
+        "status": status,
+        "seconds": round(seconds, 6),
+    }
+    _access.info("request", extra={"fields": fields})
+
+
+class JsonLines(logging.Formatter):
+    """A record as one line of JSON; a mapping given as ``extra={"fields": …}`` joins it."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": self._process,
+            "message": record.getMessage(),
+        }
+        request_id = REQUEST_ID.get()
+        if request_id:
+            line["request_id"] = request_id
+        fields = getattr(record, "fields", None)
+        if isinstance(fields, dict):
+            line.update(fields)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        text = json.dumps(line, ensure_ascii=False, default=str)
+        for secret in SECRETS.get():
+            text = text.replace(secret, BLOT)
+            text = text.replace(json.dumps(secret, ensure_ascii=False)[1:-1], BLOT)
+        return text
+
+
+def set_up(level: str, process: str) -> None:
+    """Send every logger of this process to standard error as JSON lines."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("uvicorn", "uvicorn.error", "asyncio", "alembic", "sqlalchemy", "httpx", "httpcore"):
+        logger = logging.getLogger(noisy)
+        logger.handlers.clear()
+        logger.propagate = True
+        logger.setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("uvicorn.access").disabled = True

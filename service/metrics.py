@@ -1,0 +1,188 @@
+"""Counters for Prometheus, added up over all processes of the server.
+
+Every process writes its own row of one mapped file in the run folder, and whoever is asked adds the rows
+up. All series are known beforehand, so that a count is one addition in memory. A process that is started
+again goes on in the row of the one it replaces: counters never go back while the server runs.
+"""
+
+from __future__ import annotations
+
+import bisect
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+ROUTES = ("record", "queries", "schema", "discovery", "system", "other")
+STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+ANALYSES = (
+    "count",
+    "count_unique",
+    "minimum",
+    "maximum",
+    "sum",
+    "average",
+    "median",
+    "percentile",
+    "standard_deviation",
+    "select_unique",
+    "extraction",
+    "funnel",
+    "multi_analysis",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its series are all combinations of its labels' values."""
+
+    name: str
+    kind: str
+    help: str
+    labels: Mapping[str, tuple[str, ...]]
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Cells of one series: one, or for a histogram its buckets, those above them, and the sum."""
+        return len(self.buckets) + 2 if self.buckets else 1
+
+    def series(self) -> Iterator[tuple[str, ...]]:
+        yield from product(*self.labels.values())
+
+
+FAMILIES = (
+    Family("acumen_requests_total", "counter", "Requests answered.", {"route": ROUTES, "status": STATUSES}),
+    Family("acumen_request_seconds", "histogram", "Time to answer a request.", {"route": ROUTES}, SECONDS),
+    Family(
+        "acumen_events_total",
+        "counter",
+        "Events by what became of them.",
+        {"outcome": ("accepted", "refused", "duplicate")},
+    ),
+    Family("acumen_query_seconds", "histogram", "Time to run a query.", {"analysis": ANALYSES}, SECONDS),
+    Family(
+        "acumen_queries_total",
+        "counter",
+        "Queries by how they ended.",
+        {"outcome": ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")},
+    ),
+    Family("acumen_queries_running", "gauge", "Queries that run now.", {}),
+    Family("acumen_queries_waiting", "gauge", "Queries that wait for a slot.", {}),
+    Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),
+    Family("acumen_body_bytes", "gauge", "Body bytes held by unanswered requests.", {}),
+    Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper")}),
+)
+
+
+def _place() -> tuple[dict[tuple[str, ...], int], int]:
+    """(family name, label values…) → its first cell, and how many cells there are in all."""
+    places: dict[tuple[str, ...], int] = {}
+    size = 0
+    for family in FAMILIES:
+        for values in family.series():
+            places[(family.name, *values)] = size
+            size += family.width
+    return places, size
+
+
+_PLACES, CELLS = _place()
+_BUCKETS = {family.name: family.buckets for family in FAMILIES}
+
+
+class Counter:
+    """One series of a counter or gauge of this process."""
+
+    __slots__ = ("_at", "_cells")
+
+    def __init__(self, cells: memoryview[float], at: int) -> None:
+        self._cells = cells
+        self._at = at
+
+    def add(self, amount: float = 1.0) -> None:
+        self._cells[self._at] += amount
+
+    def set(self, value: float) -> None:
+        self._cells[self._at] = value
+
+
+class Histogram:
+    """One series of a histogram of this process."""
+
+    __slots__ = ("_at", "_buckets", "_cells")
+
+    def __init__(self, cells: memoryview[float], at: int, buckets: tuple[float, ...]) -> None:
+        self._cells = cells
+        self._at = at
+        self._buckets = buckets
+
+    def observe(self, value: float) -> None:
+        self._cells[self._at + bisect.bisect_left(self._buckets, value)] += 1.0
+        self._cells[self._at + len(self._buckets) + 1] += value
+
+
+class Metrics:
+    """The numbers of one process, in its ``row`` of the file at ``path``; None keeps them to itself."""
+
+    def __init__(self, path: Path | None = None, row: int = 0, rows: int = 1) -> None:
+        self._rows = max(rows, row + 1)
+        size = self._rows * CELLS * 8
+        if path is None:
+            self._map = mmap.mmap(-1, size)
+        else:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                if os.fstat(file).st_size < size:
+                    os.ftruncate(file, size)
+                self._map = mmap.mmap(file, size)
+            finally:
+                os.close(file)
+        self._all = memoryview(self._map).cast("d")
+        self._own = self._all[row * CELLS : (row + 1) * CELLS]
+
+    def counter(self, name: str, *labels: str) -> Counter:
+        """The series of these label values, in the order of the family's labels. KeyError if unknown."""
+        return Counter(self._own, _PLACES[(name, *labels)])
+
+    def histogram(self, name: str, *labels: str) -> Histogram:
+        return Histogram(self._own, _PLACES[(name, *labels)], _BUCKETS[name])
+
+    def clear_gauges(self) -> None:
+        """A process that begins has nothing running, whatever the one before it left."""
+        for family in FAMILIES:
+            if family.kind == "gauge":
+                for values in family.series():
+                    self._own[_PLACES[(family.name, *values)]] = 0.0
+
+    def text(self) -> str:
+        """All families in Prometheus' text format, version 0.0.4."""
+        totals = [sum(self._all[at::CELLS]) for at in range(CELLS)]
+        lines: list[str] = []
+        for family in FAMILIES:
+            lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
+            for values in family.series():
+                at = _PLACES[(family.name, *values)]
+                lines += _lines(family, values, totals[at : at + family.width])
+        return "\n".join(lines) + "\n"
+
+
+def _lines(family: Family, values: tuple[str, ...], cells: list[float]) -> Iterator[str]:
+    labels = [f'{name}="{value}"' for name, value in zip(family.labels, values, strict=True)]
+    if not family.buckets:
+        yield f"{family.name}{_braced(labels)} {cells[0]!r}"
+        return
+    count = 0.0
+    for edge, cell in zip((*map(str, family.buckets), "+Inf"), cells, strict=False):
+        count += cell
+        bucket = _braced([*labels, f'le="{edge}"'])
+        yield f"{family.name}_bucket{bucket} {count!r}"
+    yield f"{family.name}_sum{_braced(labels)} {cells[-1]!r}"
+    yield f"{family.name}_count{_braced(labels)} {count!r}"
+
+
+def _braced(labels: list[str]) -> str:
+    return "{" + ",".join(labels) + "}" if labels else ""

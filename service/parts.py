@@ -1,0 +1,33 @@
+"""What a worker is made of, as the routes see it."""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from service.asking import Asking
+from service.auth import Tenants
+from service.bodies import BodyReader
+from service.metrics import Metrics
+from service.settings import Settings
+from storage.catalog import Catalog
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Whether this worker should be sent requests."""
+
+    stopping: bool = False
+
+
+@dataclass(frozen=True)
+class Parts:
+    settings: Settings
+    catalog: Catalog
+    tenants: Tenants
+    asking: Asking
+    bodies: BodyReader
+    metrics: Metrics
+    catalog_executor: Executor
+    """Threads for looks at the catalog, which may wait for a disk."""
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -1,0 +1,115 @@
+"""HTTP/1.1 on a connection: uvicorn's protocol, with bounded headers and errors in the API's shape."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from service.edge import ALLOW_ORIGIN, EXPOSE
+from service.errors import HeadersTooLarge, Rendered, render, rendered
+
+
+def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[asyncio.Protocol]:
+    """The protocol class for these limits: bytes of a request line and its headers, and their time."""
+
+    class BoundedProtocol(HttpToolsProtocol):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._header_bytes = 0
+            self._in_headers = True
+            self._refused = False
+            self._header_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._start_timer()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._stop_timer()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            if self._refused or self.transport.is_closing():
+                return
+            if self._in_headers:
+                self._header_bytes += len(data)
+                if self._header_timer is None:
+                    self._start_timer()
+            super().data_received(data)
+            # Only what the parser still holds as unfinished headers counts: a body may come with them.
+            if self._in_headers and self._header_bytes > header_bytes_max:
+                self._refuse(render(HeadersTooLarge(header_bytes_max)))
+
+        def on_message_begin(self) -> None:
+            self._in_headers = True
+            super().on_message_begin()
+
+        def on_headers_complete(self) -> None:
+            self._in_headers = False
+            self._stop_timer()
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            self._header_bytes = 0
+            if size > header_bytes_max:
+                self._refuse(render(HeadersTooLarge(header_bytes_max)))
+                return
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            if not self._refused:
+                super().on_body(body)
+
+        def on_message_complete(self) -> None:
+            self._in_headers = True
+            if not self._refused:
+                super().on_message_complete()
+
+        def send_400_response(self, msg: str) -> None:
+            self._refuse(rendered(400, "BadRequestError", msg))
+
+        def _refuse(self, error: Rendered) -> None:
+            """Answer, and close: what follows on this connection cannot be told apart any more."""
+            if self._refused:
+                return
+            self._refused = True
+            self._stop_timer()
+            if self.transport.is_closing():
+                return
+            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+                self.transport.write(_bytes_of(error, self.server_state.default_headers))
+            if self.cycle is not None:
+                self.cycle.disconnected = True
+                self.cycle.message_event.set()
+            self.transport.close()
+
+        def _start_timer(self) -> None:
+            self._header_timer = self.loop.call_later(header_seconds, self._headers_overdue)
+
+        def _stop_timer(self) -> None:
+            if self._header_timer is not None:
+                self._header_timer.cancel()
+                self._header_timer = None
+
+        def _headers_overdue(self) -> None:
+            self._header_timer = None
+            if not self._header_bytes:
+                self.transport.close()
+                return
+            message = f"The request's headers did not come within {header_seconds:g} seconds."
+            self._refuse(rendered(408, "RequestTimeoutError", message))
+
+    return BoundedProtocol
+
+
+def _bytes_of(error: Rendered, default_headers: list[tuple[bytes, bytes]]) -> bytes:
+    headers = [
+        *default_headers,
+        *((name.encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()),
+        (b"content-length", str(len(error.body)).encode()),
+        (b"connection", b"close"),
+        ALLOW_ORIGIN,
+        EXPOSE,
+    ]
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return STATUS_LINE[error.status] + lines + b"\r\n" + error.body

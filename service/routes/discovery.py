@@ -1,0 +1,98 @@
+"""What there is: versions, projects, time zones, usage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zoneinfo
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.auth import Permission
+from service.errors import AdminOnly, InvalidKey
+from service.parts import Parts
+from service.wire import PROJECTS, ApiRoute, authenticated, json_answer, project_of, request_key, url_of
+from storage.catalog_records import Project
+
+VERSIONS = [
+    {"is_public": False, "url": "/1.0", "version": "1.0"},
+    {"is_public": False, "url": "/2.0", "version": "2.0"},
+    {"is_public": True, "url": "/3.0", "version": "3.0"},
+]
+_ZONES_LEFT_OUT = frozenset({"localtime", "Factory", "posixrules"})
+_ZONES_SECONDS = 600
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = APIRouter(route_class=ApiRoute)
+
+    def get(path: str, handler: Any) -> None:
+        routes.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
+
+    async def versions() -> Response:
+        return json_answer(VERSIONS)
+
+    async def resources() -> Response:
+        return json_answer({"projects_resource_url": PROJECTS})
+
+    async def timezones() -> Response:
+        return json_answer(_zones(int(time.time()) // _ZONES_SECONDS))
+
+    async def projects(request: Request) -> Response:
+        key = request_key(request)
+        found = parts.tenants.master_of(key)
+        if not found:
+            raise AdminOnly if parts.tenants.knows(key) else InvalidKey
+        return json_answer([await _project(parts, project, project.master_key) for project in found])
+
+    async def project(request: Request) -> Response:
+        caller = authenticated(parts.tenants, request, project_of(request.scope), Permission.SCHEMA)
+        return json_answer(await _project(parts, caller.project, request_key(request) or ""))
+
+    async def usage(request: Request) -> Response:
+        authenticated(parts.tenants, request, project_of(request.scope), Permission.MASTER)
+        return json_answer({"cached_queries": {"limited": False}})
+
+    get("/", versions)
+    get("/3.0", resources)
+    get("/timezones", timezones)
+    get(PROJECTS, projects)
+    get(f"{PROJECTS}/{{project_id}}", project)
+    get(f"{PROJECTS}/{{project_id}}/organization-usage", usage)
+    return routes
+
+
+async def _project(parts: Parts, project: Project, key: str) -> dict[str, Any]:
+    """As Keen lists it; ``api_key`` is the key that was sent, so that a reader learns no other."""
+    loop = asyncio.get_running_loop()
+    found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.collections, project.id)
+    events = [{"name": one.name, "url": url_of(project.id, "events", one.name)} for one in found]
+    return {
+        "id": project.id,
+        "name": project.name,
+        "api_key": key,
+        "url": url_of(project.id),
+        "events_url": url_of(project.id, "events"),
+        "queries_url": url_of(project.id, "queries"),
+        "events": events,
+        "saved_queries": [],
+    }
+
+
+@lru_cache(maxsize=2)
+def _zones(_moment: int) -> list[dict[str, Any]]:
+    """Every zone with its offset now; kept for some minutes, since making it reads all zone files."""
+    now = datetime.now(UTC)
+    zones = []
+    for name in sorted(zoneinfo.available_timezones() - _ZONES_LEFT_OUT):
+        offset = now.astimezone(zoneinfo.ZoneInfo(name)).utcoffset()
+        seconds = int(offset.total_seconds()) if offset is not None else 0
+        sign, minutes = "-" if seconds < 0 else "+", abs(seconds) // 60
+        text = f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"
+        zones.append({"name": name, "number_of_seconds_to_offset_time": seconds, "utc_offset": text})
+    return zones

@@ -1,0 +1,125 @@
+"""Questions: ``GET``, ``POST`` and ``HEAD`` ``/3.0/projects/P/queries/<analysis>``, and the map of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from query.parse import ANALYSES, from_query_string
+from service.asking import Told
+from service.auth import Caller, Permission
+from service.bodies import decode
+from service.errors import InvalidJSON, NotFound, render
+from service.parts import Parts
+from service.wire import (
+    PROJECTS,
+    ApiRoute,
+    Pairs,
+    authenticated,
+    callback_of,
+    error_answer,
+    json_answer,
+    pairs_of,
+    project_of,
+    script_answer,
+    url_of,
+)
+
+_BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum", "sum"})
+"""Keen's map of queries names these without ``_url``."""
+_WARNING_LENGTH_MAX = 500
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = APIRouter(route_class=ApiRoute)
+
+    async def ask(request: Request, analysis: str) -> Response:
+        if analysis not in ANALYSES:
+            raise NotFound
+        if request.method == "POST":
+            caller = _admit(parts, request, analysis)
+            return await _answer_post(parts, request, caller, analysis)
+        pairs = pairs_of(request.scope)
+        callback = None
+        try:
+            # First, so that every error of a script reaches its page, that of the key too.
+            callback = callback_of(pairs)
+            caller = _admit(parts, request, analysis)
+            told = await parts.asking.ask(caller, analysis, _reader_of(pairs), _gone(request))
+        except Exception as error:
+            return error_answer(render(error), callback)
+        return _answer(told, callback)
+
+    async def list_queries(request: Request) -> Response:
+        project_id = project_of(request.scope)
+        authenticated(parts.tenants, request, project_id, Permission.QUERIES)
+        names = ((name, name if name in _BARE_NAMES else f"{name}_url") for name in sorted(ANALYSES))
+        return json_answer({key: url_of(project_id, "queries", name) for name, key in names})
+
+    path = f"{PROJECTS}/{{project_id}}/queries"
+    routes.add_api_route(path, list_queries, methods=["GET", "HEAD"], include_in_schema=False)
+    routes.add_api_route(
+        f"{path}/{{analysis}}", ask, methods=["GET", "HEAD", "POST"], include_in_schema=False
+    )
+    return routes
+
+
+def _admit(parts: Parts, request: Request, analysis: str) -> Caller:
+    """The caller, where the key may ask and the project has not used up its rate. Raises ApiError."""
+    caller = authenticated(parts.tenants, request, project_of(request.scope), Permission.QUERIES)
+    parts.asking.check_rate(caller, analysis)
+    return caller
+
+
+async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis: str) -> Response:
+    limit = parts.settings.query_bytes_max
+    length = request.headers.get("content-length")
+    sent = await parts.bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
+    try:
+        body = decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+        told = await parts.asking.ask(caller, analysis, lambda: _decode(body), _gone(request))
+    finally:
+        parts.bodies.release(len(sent))
+    return _answer(told, None)
+
+
+def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
+    return lambda: from_query_string(pairs)
+
+
+def _decode(body: bytes) -> Any:
+    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON."""
+    try:
+        return json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise InvalidJSON("The request body is not valid JSON.") from None
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(name)
+
+
+def _gone(request: Request) -> Callable[[], Any]:
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return gone
+
+
+def _answer(told: Told, callback: str | None) -> Response:
+    headers = {"warning": ", ".join(_warning(text) for text in told.warnings)} if told.warnings else None
+    if callback is not None:
+        return script_answer(callback, told.body, headers=headers)
+    return json_answer(told.body, headers=headers)
+
+
+def _warning(text: str) -> str:
+    """As RFC 7234 has it; the text may name what a client sent, so only plain characters pass."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
+    return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'

@@ -1,0 +1,107 @@
+"""What is recorded: collections, their properties and the type of each."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.auth import Permission
+from service.errors import MethodNotAllowed, NotFound
+from service.parts import Parts
+from service.wire import (
+    PROJECTS,
+    ApiRoute,
+    EventAddress,
+    authenticated,
+    event_address,
+    json_answer,
+    pairs_of,
+    parameter,
+    url_of,
+)
+from storage.catalog_errors import UnknownCollection
+from storage.catalog_records import Collection
+from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, LaneKind, Schema
+
+LOCATION = "keen.location.coordinates"
+
+_TYPES = {
+    LaneKind.NUMBER: "num",
+    LaneKind.INTEGER: "num",
+    LaneKind.LONG: "num",
+    LaneKind.STRING: "string",
+    LaneKind.BOOLEAN: "bool",
+    LaneKind.JSON: "list",
+}
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = APIRouter(route_class=ApiRoute)
+
+    async def inspect(request: Request) -> Response:
+        address = event_address(request.scope)
+        if request.method == "POST":
+            raise MethodNotAllowed("GET, HEAD, OPTIONS")
+        authenticated(parts.tenants, request, address.project_id, Permission.SCHEMA)
+        loop = asyncio.get_running_loop()
+        if address.collection is None:
+            wanted = parameter(pairs_of(request.scope), "include_schema")
+            include = (wanted or "true").strip().lower() not in ("false", "0")
+            limit = parts.settings.schema_collections_max
+            found = await loop.run_in_executor(
+                parts.catalog_executor, parts.catalog.collections, address.project_id
+            )
+            if len(found) > limit:
+                return _cut_listing(found, limit, include=include)
+            return json_answer([_listed(collection, include=include) for collection in found])
+        try:
+            collection = await loop.run_in_executor(
+                parts.catalog_executor, parts.catalog.collection, address.project_id, address.collection
+            )
+        except UnknownCollection:
+            raise NotFound from None
+        return json_answer(_described(address, collection))
+
+    path = f"{PROJECTS}/{{project_id}}/events"
+    # POST stands here only for paths that the write path leaves: its own routes never get this far.
+    for one in (path, f"{path}/{{rest:path}}"):
+        routes.add_api_route(one, inspect, methods=["GET", "HEAD", "POST"], include_in_schema=False)
+    return routes
+
+
+def properties_of(schema: Schema) -> dict[str, str]:
+    """Property path → the name of its type; of a path with several kinds the first seen."""
+    types = {TIMESTAMP: "datetime", CREATED_AT: "datetime", EVENT_ID: "string"}
+    for path, lanes in schema.by_path.items():
+        types[path] = "geo" if path == LOCATION else _TYPES[lanes[0].kind]
+    return types
+
+
+def _listed(collection: Collection, *, include: bool) -> dict[str, Any]:
+    name = collection.name
+    listed: dict[str, Any] = {"name": name, "url": url_of(collection.project_id, "events", name)}
+    if include:
+        listed["properties"] = properties_of(collection.schema)
+    return listed
+
+
+def _cut_listing(found: list[Collection], limit: int, *, include: bool) -> Response:
+    """The first collections by name, and a word that there are more."""
+    warning = f'199 acumen "Only the first {limit} of {len(found)} collections are listed."'
+    listed = [_listed(collection, include=include) for collection in found[:limit]]
+    return json_answer(listed, headers={"warning": warning})
+
+
+def _described(address: EventAddress, collection: Collection) -> dict[str, Any]:
+    name = address.property_name
+    if name is None:
+        return _listed(collection, include=True)
+    type_name = properties_of(collection.schema).get(name)
+    if type_name is None:
+        raise NotFound
+    url = url_of(address.project_id, "events", collection.name, "properties", name)
+    return {"property_name": name, "url": url, "type": type_name}

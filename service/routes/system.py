@@ -1,0 +1,33 @@
+"""For operators: is it alive, should it be sent requests, what has it done."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from service.errors import Unavailable
+from service.parts import Parts
+from service.wire import ApiRoute, json_answer
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = APIRouter(route_class=ApiRoute)
+
+    async def health() -> Response:
+        return json_answer({"status": "ok"})
+
+    async def ready() -> Response:
+        if parts.lifecycle.stopping:
+            raise Unavailable("The server is stopping.")
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(parts.catalog_executor, parts.catalog.version)
+        return json_answer({"status": "ready"})
+
+    async def metrics() -> Response:
+        return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    for path, handler in (("/health", health), ("/ready", ready), ("/metrics", metrics)):
+        routes.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
+    return routes

@@ -1,0 +1,134 @@
+"""Requests and answers as the routes handle them: addresses, parameters, keys, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+import orjson
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.auth import Caller, Permission, Tenants, key_of
+from service.beacon import BadBeacon, check_callback
+from service.edge import Scope
+from service.errors import JSON, InvalidParameter, Rendered, render
+
+Pairs = list[tuple[str, str]]
+PROJECTS = "/3.0/projects"
+
+
+class ApiRoute(APIRoute):
+    """A route whose every failure is told in the API's one shape."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as error:
+                return error_answer(render(error))
+
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class EventAddress:
+    """What a path below ``/events`` names; both parts are None for the list of collections."""
+
+    project_id: str
+    collection: str | None = None
+    property_name: str | None = None
+
+
+def event_address(scope: Scope) -> EventAddress:
+    """Read from the path as sent: a collection is all between ``/events/`` and the end or ``/properties/``.
+
+    Slashes may be raw or ``%2F``; only raw ones can set ``/properties/`` apart.
+    """
+    parts = raw_path(scope).split(b"/", 5)
+    project_id = _decoded(parts[3])
+    rest = parts[5] if len(parts) > 5 else b""
+    if not rest:
+        return EventAddress(project_id)
+    collection, found, name = rest.rpartition(b"/properties/")
+    if found and collection and name:
+        return EventAddress(project_id, _decoded(collection), _decoded(name))
+    return EventAddress(project_id, _decoded(rest))
+
+
+def project_of(scope: Scope) -> str:
+    """The project id in a path below ``/3.0/projects/``."""
+    return _decoded(raw_path(scope).split(b"/", 4)[3])
+
+
+def raw_path(scope: Scope) -> bytes:
+    path: bytes = scope.get("raw_path") or quote(scope["path"], safe="/").encode()
+    return path.partition(b"?")[0]
+
+
+def _decoded(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")
+
+
+def url_of(project_id: str, *segments: str) -> str:
+    """``/3.0/projects/P/…``, each segment percent-encoded."""
+    return "/".join([PROJECTS, *(quote(segment, safe="") for segment in (project_id, *segments))])
+
+
+def pairs_of(scope: Scope) -> Pairs:
+    """The query string's parameters; stray ``?`` and ``&`` around them are ignored."""
+    text = scope["query_string"].decode("latin-1").lstrip("?&")
+    return [(name, value) for name, value in parse_qsl(text, keep_blank_values=True) if name]
+
+
+def parameter(pairs: Pairs, name: str) -> str | None:
+    """The last non-empty value of a parameter."""
+    return next((value for found, value in reversed(pairs) if found == name and value), None)
+
+
+def authenticated(tenants: Tenants, request: Request, project_id: str, permission: Permission) -> Caller:
+    """The caller, who may do this. Raises NotFound, InvalidKey, AdminOnly, Forbidden, in this order."""
+    caller = tenants.authenticate(project_id, request_key(request))
+    caller.require(permission)
+    return caller
+
+
+def request_key(request: Request) -> str | None:
+    return key_of(request.headers.get("authorization"), parameter(pairs_of(request.scope), "api_key"))
+
+
+def callback_of(pairs: Pairs) -> str | None:
+    """The JSONP callback, None where none is wanted. Raises InvalidParameter."""
+    name = parameter(pairs, "jsonp")
+    try:
+        return check_callback(name) if name is not None else None
+    except BadBeacon as error:
+        raise InvalidParameter(str(error)) from None
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The value (or, as bytes, its JSON) as the body."""
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
+    return Response(body, status, headers, JSON)
+
+
+def error_answer(error: Rendered, callback: str | None = None) -> Response:
+    if callback is not None:
+        return script_answer(callback, error.body, error.status, error.headers)
+    return Response(error.body, error.status, error.headers)
+
+
+def script_answer(
+    callback: str, body: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """``callback(body);`` as JavaScript that no browser will take for anything else."""
+    # Both are line ends in older JavaScript, and ordinary characters in JSON.
+    body = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    kept = {name: value for name, value in (headers or {}).items() if name != "content-type"}
+    kept |= {"content-type": "text/javascript; charset=utf-8", "x-content-type-options": "nosniff"}
+    return Response(callback.encode() + b"(" + body + b");", status, kept)

@@ -1,0 +1,281 @@
+"""One HTTP worker: the composition root of everything that answers requests.
+
+Run by the supervisor as ``python -m service.worker``, with the listening socket and its number in the
+arguments, and its settings in the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from query.engine import Engine
+from service import child, logs
+from service.admission import AdmissionLimits
+from service.app import create_app
+from service.asking import Asking
+from service.auth import Tenants
+from service.bodies import BodyLimits, BodyReader
+from service.claims import Claims, OtherLogs
+from service.collect import CollectApp, CollectLimits
+from service.collector import Collector, waker
+from service.edge import App, Edge
+from service.metrics import Metrics
+from service.parts import Lifecycle, Parts
+from service.protocol import bounded_protocol
+from service.proxies import client_ip_finder
+from service.rates import Rate, RateLimits
+from service.settings import Settings, load
+from service.slots import Slots
+from storage.catalog import Catalog
+from storage.fs import LocalFileSystem
+from storage.log import LogReader, LogWriter
+from storage.reader import Reader
+
+CATALOG_THREADS = 4
+WATCH_SECONDS = 0.5
+ORPHAN_SECONDS = 2.0
+"""How long a worker whose supervisor died goes on answering what it had begun."""
+
+_log = logging.getLogger("acumen.worker")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, stopped by ``stop`` alone."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, unready_seconds: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._unready_seconds = unready_seconds
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def stop(self, why: child.Why) -> None:
+        """Be unready for a while, then finish what runs; an orphan hurries, since a successor waits."""
+        self._lifecycle.stopping = True
+        if why is child.Why.ORPHANED:
+            self.config.timeout_graceful_shutdown = int(ORPHAN_SECONDS)
+        else:
+            await asyncio.sleep(self._unready_seconds)
+        self.should_exit = True
+
+
+@asynccontextmanager
+async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[App, Parts]]:
+    """The whole application of worker ``number``, for the running event loop."""
+    loop = asyncio.get_running_loop()
+    fs = LocalFileSystem()
+    with contextlib.ExitStack() as stack:
+        catalog = Catalog.open(settings.data)
+        stack.callback(catalog.close)
+        folder = catalog.folder
+        metrics = Metrics(settings.run_folder / "metrics", number, settings.workers + 1)
+        metrics.clear_gauges()
+        metrics.counter("acumen_starts_total", "worker").add()
+        rates = _rates(settings)
+        stack.callback(rates.close)
+        catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
+        query_threads = ThreadPoolExecutor(settings.query_slots, "query")
+        spill = folder.tmp / f"spill-{number}"
+        shutil.rmtree(spill, ignore_errors=True)
+        engine = Engine(
+            folder.root,
+            memory_limit_bytes=settings.worker_memory_bytes,
+            threads=settings.worker_threads,
+            temp_folder=spill,
+            temp_bytes_max=settings.worker_spill_bytes,
+        )
+        stack.callback(engine.close)
+        reader = Reader(folder, catalog, fs)
+        stack.callback(reader.close)
+        stack.callback(query_threads.shutdown)
+        log = LogWriter.create(
+            fs,
+            folder.root,
+            catalog.create_log(),
+            on_synced=waker(loop),
+            segment_bytes_max=settings.segment_bytes,
+            queue_bytes_max=settings.queue_bytes_max,
+        )
+        stack.callback(log.close)
+        stack.callback(catalog_threads.shutdown)
+        tenants = Tenants(catalog)
+        slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
+        asking = Asking(reader, engine, settings.query_limits, slots, rates, metrics, query_threads)
+        bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
+        parts = Parts(settings, catalog, tenants, asking, bodies, metrics, catalog_threads)
+        other_logs = OtherLogs(catalog, fs, folder.root)
+        collector = Collector(
+            catalog,
+            log,
+            AdmissionLimits(
+                event_bytes_max=settings.event_bytes_max,
+                batch_events_max=settings.bulk_events_max,
+                properties_max=settings.properties_max,
+            ),
+            claims=Claims(catalog, log, holds=other_logs.holds, executor=catalog_threads),
+            executor=catalog_threads,
+        )
+        watch = asyncio.ensure_future(_watch(parts, collector, log))
+        try:
+            yield _compose(parts, collector, rates), parts
+        finally:
+            watch.cancel()
+
+
+def _compose(parts: Parts, collector: Collector, rates: RateLimits) -> App:
+    """The write path in front, and around all else the edge."""
+    settings = parts.settings
+    inner = Edge(create_app(parts), parts.metrics, access_log=settings.access_log)
+    return CollectApp(
+        inner,
+        collector,
+        parts.tenants,
+        bodies=parts.bodies,
+        limits=CollectLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
+        executor=parts.catalog_executor,
+        client_ip=client_ip_finder(settings.trusted_proxies),
+        admit=(lambda project_id: rates.check(project_id, Rate.WRITES)) if settings.rate_writes else None,
+        metrics=parts.metrics,
+        access_log=settings.access_log,
+    )
+
+
+def _rates(settings: Settings) -> RateLimits:
+    limits = {
+        Rate.QUERIES: settings.rate_queries,
+        Rate.EXTRACTIONS: settings.rate_extractions,
+        Rate.WRITES: settings.rate_writes,
+    }
+    return RateLimits(settings.run_folder / "rates", limits)
+
+
+async def _watch(parts: Parts, collector: Collector, log: LogWriter) -> None:
+    """Twice a second: what others changed in the catalog, and whether there is room for events."""
+    queued = parts.metrics.counter("acumen_log_queued_bytes")
+    held = parts.metrics.counter("acumen_body_bytes")
+    backlog = _Backlog(parts)
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            await collector.homes.refresh()
+            collector.closed_because = await loop.run_in_executor(parts.catalog_executor, backlog.problem)
+            queued.set(log.queued_bytes)
+            held.set(parts.bodies.held_bytes)
+        except Exception:
+            _log.exception("looking after the worker failed; it is tried again")
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+class _Backlog:
+    """Whether there is room for more events: on the disk, and in the logs before the keeper's next flush."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._readers: dict[int, LogReader] = {}
+
+    def problem(self) -> str | None:
+        """Why events must wait, or None. Reads a few small files."""
+        settings = self._parts.settings
+        free = shutil.disk_usage(settings.data).free
+        if free < settings.min_free_bytes:
+            return "The server's disk is full. Nothing of this request was stored; send it again later."
+        waiting = self._waiting_bytes()
+        if waiting > settings.log_bytes_max:
+            return (
+                "The server is behind in storing events. Nothing of this request was stored; send it later."
+            )
+        return None
+
+    def _waiting_bytes(self) -> int:
+        folder = self._parts.catalog.folder
+        rows = self._parts.catalog.logs()
+        for log_id in self._readers.keys() - {row.id for row in rows}:
+            self._readers.pop(log_id).close()
+        waiting = 0
+        for row in rows:
+            if row.end_lsn is not None:
+                waiting += row.end_lsn - row.flushed_lsn
+                continue
+            reader = self._readers.get(row.id)
+            if reader is None:
+                reader = self._readers[row.id] = LogReader(LocalFileSystem(), folder.root, row.id)
+            waiting += max(0, reader.synced().lsn - row.flushed_lsn)
+        return waiting
+
+
+def _config(settings: Settings, app: App, tls: bool) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=bounded_protocol(settings.header_bytes_max, settings.header_seconds),
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=4_096,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        ssl_certfile=settings.tls_cert if tls else None,
+        ssl_keyfile=settings.tls_key if tls else None,
+    )
+
+
+async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
+    async with composed(settings, number) as (app, parts):
+        config = _config(settings, app, tls=settings.tls_cert is not None)
+        server = Server(config, parts.lifecycle, settings.unready_seconds)
+        loop = asyncio.get_running_loop()
+
+        def stop(why: child.Why) -> None:
+            asyncio.run_coroutine_threadsafe(server.stop(why), loop)
+
+        child.on_stop(stop)
+        serving = asyncio.ensure_future(server.serve([listener]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        child.say_ready(ready)
+        await serving
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="One HTTP worker, started by 'acumen serve'.")
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    args = parser.parse_args()
+    settings = load()
+    logs.set_up(settings.log_level, f"worker-{args.number}")
+    listener = socket.socket(fileno=args.listener)
+    # What was imported lives as long as the process: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(_serve(settings, args.number, listener, args.ready))
+    return 0
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+if __name__ == "__main__":
+    sys.exit(main())
