@@ -128,9 +128,11 @@ class FaultyFileSystem(LocalFileSystem):
     def map(self, path: Path, size: int, *, writable: bool) -> mmap.mmap:
         if writable:
             self._step(f"map {path.name}")
-        mapped = super().map(path, size, writable=writable)
-        self._file(path)
-        return mapped
+        try:
+            return super().map(path, size, writable=writable)
+        finally:
+            if path.exists():
+                self._file(path)
 
     def lock(self, path: Path) -> int:
         self._step(f"lock {path.name}")
