@@ -192,7 +192,13 @@ _EMPTY_OBJECT = re.compile(rb"\{[} \t\r\n]")
 def scan(raw: bytes) -> int:
     """Flags that say whether a null or an empty object *may* occur; never misses one."""
     flags = HAS_NULL if b"null" in raw else 0
-    return flags | HAS_EMPTY if _EMPTY_OBJECT.search(raw) else flags
+    return flags if find_empty_object(raw, 0) < 0 else flags | HAS_EMPTY
+
+
+def find_empty_object(raw: bytes, start: int) -> int:
+    """Where, from ``start`` on, there may be an empty object; -1 where there is none."""
+    match = _EMPTY_OBJECT.search(raw, start)
+    return -1 if match is None else match.start()
 
 
 def one_line(raw: bytes) -> bytes:

@@ -19,7 +19,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.decoder import Node, bulk_paths, scan, tree
+from storage.decoder import Node, bulk_paths, find_empty_object, tree
 from storage.events import InvalidEvent, leaves, parse_event
 from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
 from storage.rows import lane_columns
@@ -341,7 +341,27 @@ def absences(piece: Piece) -> Absences | None:
     """None where the piece's flags say that there are none."""
     if not piece.flags & (HAS_NULL | HAS_EMPTY):
         return None
-    return [absent_paths(line) for line in split_lines(piece.lines)]
+    lines = bytes(piece.lines)
+    found: Absences = [_NONE] * piece.count
+    row = start = 0
+    null = lines.find(b"null") if piece.flags & HAS_NULL else -1
+    empty = find_empty_object(lines, 0) if piece.flags & HAS_EMPTY else -1
+    # Searched for over all lines at once, so that only those that hold such a text are taken apart.
+    while null >= 0 or empty >= 0:
+        here = null if empty < 0 else empty if null < 0 else min(null, empty)
+        first = max(start, lines.rfind(b"\n", start, here) + 1)
+        end = lines.index(b"\n", here) + 1
+        row += lines.count(b"\n", start, first)
+        found[row] = absent_paths(lines[first:end])
+        row, start = row + 1, end
+        if 0 <= null < end:
+            null = lines.find(b"null", end)
+        if 0 <= empty < end:
+            empty = find_empty_object(lines, end)
+    return found
+
+
+_NONE: tuple[list[str], list[str]] = ([], [])
 
 
 def _hides_value(absent: Absences | None, valued: set[str]) -> bool:
@@ -367,8 +387,6 @@ def _absence_columns(pieces: Sequence[Piece], absent: Sequence[Absences | None])
 
 def absent_paths(line: bytes) -> tuple[list[str], list[str]]:
     """The paths that one event holds as null, and as an empty object."""
-    if not scan(line):
-        return [], []
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError:

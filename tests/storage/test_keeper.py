@@ -161,7 +161,7 @@ def test_files_are_sorted_plain_parquet_with_true_catalog_entries(store: Store) 
     random.Random(3).shuffle(numbers)
     stamps = [f"2026-05-01T00:{n // 60:02d}:{n % 60:02d}Z" for n in numbers]
     store.send(
-        "c", [json.dumps({"n": n, "keen": {"timestamp": s}}).encode() for n, s in zip(numbers, stamps)]
+        "c", [json.dumps({"n": n, "keen": {"timestamp": s}}).encode() for n, s in zip(numbers, stamps, strict=True)]
     )
     store.keeper.step()
     store.keeper.flush()
