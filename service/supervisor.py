@@ -212,6 +212,7 @@ class Supervisor:
         # uvicorn needs some tenths of a second beyond what it waits for requests.
         self._end(workers, settings.unready_seconds + settings.shutdown_seconds + 2.0)
         self._end([one for one in self.children if one not in workers], KEEPER_SECONDS)
+        (settings.run_folder / "server.json").unlink(missing_ok=True)
 
     def _end(self, children: list[Child], seconds: float) -> None:
         for one in children:

@@ -13,7 +13,6 @@ import gc
 import logging
 import shutil
 import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -278,4 +277,4 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    child.leave(main())

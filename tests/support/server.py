@@ -1,0 +1,286 @@
+"""A real server in processes of its own, for tests: started, asked, killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+START_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServedProject:
+    """A project and its keys, as ``acumen projects`` prints them."""
+
+    id: str
+    name: str
+    master_key: str
+    write_key: str
+    read_key: str
+    organization_id: str = ""
+    organization_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer; header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Served:
+    """``acumen serve`` on a free port, with a data folder of its own unless one is given.
+
+    As a context manager it is started, and stopped and its folder removed at the end.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int = 1,
+        env: Mapping[str, str] | None = None,
+        data: Path | None = None,
+        arguments: Sequence[str] = (),
+        scheme: str = "http",
+    ) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="acumen-test-")
+        self.data = data or Path(self._folder.name) / "data"
+        self.port = free_port()
+        self.url = f"{scheme}://127.0.0.1:{self.port}"
+        self.workers = workers
+        self._env = {**os.environ, **_quiet(env or {})}
+        self._arguments = list(arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.log = Path(self._folder.name) / "log"
+        """What the server wrote, standard output and error together, over all its starts."""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self.stop()
+        finally:
+            self._folder.cleanup()
+
+    # The process
+
+    def start(self, *, wait: bool = True) -> None:
+        """Start it and, unless told otherwise, wait until every child of it works."""
+        command = [*acumen_command(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--data", str(self.data), "--workers", str(self.workers), *self._arguments]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env, process_group=0
+            )
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, seconds: float = START_SECONDS) -> None:
+        """Return once all children work; fail with what the server said where that takes too long."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                raise AssertionError(f"the server ended at its start:\n{self.output()}")
+            if self._is_ready():
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"the server was not ready after {seconds:g} seconds:\n{self.output()}")
+
+    def _is_ready(self) -> bool:
+        state = self.state()
+        if state.get("pid") != self.pid:
+            return False
+        children = state["children"]
+        return len(children) == self.workers + 1 and all(child["ready"] for child in children.values())
+
+    def stop(self, number: int = signal.SIGTERM, *, group: bool = False, seconds: float = 60.0) -> int:
+        """Send a signal (to the whole process group where told), and the exit status that followed."""
+        if self._process is None:
+            return 0
+        if self._process.poll() is None:
+            if group:
+                os.killpg(self._process.pid, number)
+            else:
+                self._process.send_signal(number)
+        status = self._process.wait(seconds)
+        self._process = None
+        return status
+
+    def kill(self, name: str | None = None) -> None:
+        """SIGKILL the supervisor, or the child of this name (``worker-0``, ``keeper``)."""
+        if name is not None:
+            os.kill(self.child_pid(name), signal.SIGKILL)
+            return
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def kill_all(self) -> None:
+        """SIGKILL every process of the server at once, as a power cut would end them."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        for child in self.state()["children"].values():
+            try:
+                os.kill(child["pid"], signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.kill()
+
+    def restart(self) -> None:
+        """Stop it cleanly and start it again, on the same port and data."""
+        status = self.stop()
+        assert status == 0, self.output()
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def child_pid(self, name: str) -> int:
+        pid: int = self.state()["children"][name]["pid"]
+        return pid
+
+    def state(self) -> dict[str, Any]:
+        """``run/server.json``; empty where there is none."""
+        try:
+            state: dict[str, Any] = json.loads((self.data / "run" / "server.json").read_bytes())
+        except (FileNotFoundError, ValueError):
+            return {}
+        return state
+
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+
+    # Projects
+
+    @property
+    def project(self) -> ServedProject:
+        """The project of the first start."""
+        return self.projects()[0]
+
+    def projects(self) -> list[ServedProject]:
+        return [ServedProject(**one) for one in json.loads(self.run("projects", "list").stdout)]
+
+    def new_project(self, name: str = "Test", **options: str) -> ServedProject:
+        """A project made by the command line while the server runs, known to it on return."""
+        flags = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+        made = ServedProject(**json.loads(self.run("projects", "create", name, *flags).stdout))
+        if self._process is not None:
+            self.await_project(made)
+        return made
+
+    def await_project(self, project: ServedProject, seconds: float = 5.0) -> None:
+        path = f"/3.0/projects/{project.id}?api_key={project.master_key}"
+        deadline = time.monotonic() + seconds
+        while self.request("GET", path).status != 200:
+            assert time.monotonic() < deadline, "the server does not know the new project"
+            time.sleep(0.05)
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """An ``acumen`` command on this data folder."""
+        done = subprocess.run(
+            [*acumen_command(), *arguments, "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            env=self._env,
+            stdin=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    # Requests
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        seconds: float = 60.0,
+    ) -> Reply:
+        """One request on a connection of its own; a body that is no bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        sent = dict(headers or {})
+        if key is not None:
+            sent["Authorization"] = key
+        request = urllib.request.Request(self.url + path, data=data, headers=sent, method=method)
+        try:
+            with _OPENER.open(request, timeout=seconds) as answer:
+                return Reply(answer.status, _lower(answer.headers.items()), answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Reply(error.code, _lower(error.headers.items()), error.read())
+
+    def record(self, project: ServedProject, collection: str, *events: Mapping[str, Any]) -> None:
+        """Send events in one batch; all must be taken."""
+        reply = self.request(
+            "POST", f"/3.0/projects/{project.id}/events", {collection: events}, key=project.write_key
+        )
+        assert reply.status == 200, reply.body
+        assert all(verdict["success"] for verdict in reply.json[collection]), reply.body
+
+    def ask(self, project: ServedProject, analysis: str, **params: Any) -> Any:
+        """The ``result`` of a query, sent by POST with the read key."""
+        path = f"/3.0/projects/{project.id}/queries/{analysis}"
+        reply = self.request("POST", path, params, key=project.read_key)
+        assert reply.status == 200, reply.body
+        return reply.json["result"]
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+
+
+def acumen_command() -> list[str]:
+    """How the tests run the command: the installed package's module, on this interpreter."""
+    return [sys.executable, "-P", "-m", "service"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _quiet(env: Mapping[str, str]) -> dict[str, str]:
+    """Small limits that suit many servers on one machine; a test's own come first."""
+    return {"ACUMEN_MEMORY_BYTES": str(512 << 20), "ACUMEN_UNREADY_SECONDS": "0", **env}
+
+
+def _lower(headers: Any) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers}
+
+
+__all__ = ["Reply", "Served", "ServedProject", "acumen_command", "free_port"]
