@@ -24,6 +24,9 @@ _INFLATE_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
 )
 
+TICKS_MAX = 10
+"""Parts into which the longest wait is divided: it is kept to a tenth."""
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -85,7 +88,9 @@ class BodyReader:
     def __init__(self, limits: BodyLimits) -> None:
         self._limits = limits
         self.held_bytes = 0
-        self._waiting: dict[asyncio.Task[Any], float] = {}
+        self._tick_seconds = limits.chunk_seconds / TICKS_MAX
+        self._tick = 0
+        self._waiting: dict[asyncio.Task[Any], int] = {}
         self._overdue: set[asyncio.Task[Any]] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -132,38 +137,38 @@ class BodyReader:
         self.held_bytes += size
 
     async def _next(self, receive: Receive) -> MutableMapping[str, Any]:
-        # A timer for each chunk would cost more than all else here: tasks note since when they wait, and
-        # one sweep a second cancels those that waited too long.
-        loop = asyncio.get_running_loop()
+        # A timer for each chunk would cost more than all else here: tasks note at which tick they began to
+        # wait, and one sweep a tick cancels those that waited too long.
         task = asyncio.current_task()
         assert task is not None
-        self._waiting[task] = loop.time()
+        self._waiting[task] = self._tick
         if self._sweep is None:
-            self._sweep = loop.call_later(min(1.0, self._limits.chunk_seconds), self._cancel_overdue, loop)
+            self._sweep = task.get_loop().call_later(self._tick_seconds, self._cancel_overdue)
         try:
             message = await receive()
         except asyncio.CancelledError:
             if task in self._overdue:
+                self._overdue.discard(task)
                 task.uncancel()
                 raise BodyTimeout(self._limits.chunk_seconds) from None
             raise
         finally:
             self._waiting.pop(task, None)
-            self._overdue.discard(task)
         if message["type"] == "http.disconnect":
             raise ClientGone
         return message
 
-    def _cancel_overdue(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _cancel_overdue(self) -> None:
         self._sweep = None
-        oldest = loop.time() - self._limits.chunk_seconds
+        self._tick += 1
         for task, since in list(self._waiting.items()):
-            if since <= oldest:
+            if self._tick - since > TICKS_MAX:
                 del self._waiting[task]
                 self._overdue.add(task)
                 task.cancel()
-        if self._waiting:
-            self._sweep = loop.call_later(min(1.0, self._limits.chunk_seconds), self._cancel_overdue, loop)
+        for task in self._waiting:
+            self._sweep = task.get_loop().call_later(self._tick_seconds, self._cancel_overdue)
+            break
 
 
 def decode(body: bytes, encoding: bytes, limit_bytes: int) -> bytes:

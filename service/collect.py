@@ -33,7 +33,7 @@ from service.auth import POLL_SECONDS, Permission, Tenants, key_of
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
-from service.collector import Collector, Origin, Verdicts, synced
+from service.collector import Collector, Origin, Verdicts
 from service.edge import ALLOW_ORIGIN, EXPOSE
 from service.logs import SECRETS, parameter_names, secrets_of
 from service.metrics import STATUSES, Metrics
@@ -56,6 +56,7 @@ SUCCESS = b'{"success":true}'
 
 CORS: Headers = [ALLOW_ORIGIN, EXPOSE]
 _JSON = (b"content-type", b"application/json")
+_KEY = b"idempotency-key"
 _NO_STORE = (b"cache-control", b"no-store")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
@@ -105,6 +106,7 @@ class CollectApp:
         self._tenants = tenants
         self._bodies = bodies
         self._limits = limits
+        self._event_bytes_max = limits.event_bytes_max
         self._executor = executor
         self._client_ip = client_ip
         self._admit = admit
@@ -129,112 +131,94 @@ class CollectApp:
                 target = self._remember_target(path)
             if target is not None:
                 if scope["method"] == "POST":
-                    return await self._answer(self._post, target, scope, receive, send)
+                    return await self._post(target, scope, receive, send)
                 if (
                     scope["method"] == "GET"
                     and target.collection is not None
                     and _DATA.search(scope["query_string"])
                 ):
-                    return await self._answer(self._beacon, target, scope, receive, send)
+                    return await self._beacon(target, scope, send)
         return await self._next(scope, receive, send)
 
-    async def _answer(
-        self,
-        handle: Callable[[Target, Scope, Receive, Send, int], Awaitable[int]],
-        target: Target,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-    ) -> None:
+    async def _post(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         received_us = time.time_ns() // 1000
-        started = time.perf_counter()
+        project_id, name = target.project_id, target.collection
+        limit = self._event_bytes_max if name is not None else self._limits.bulk_bytes_max
         try:
-            status = await handle(target, scope, receive, send, received_us)
+            headers: dict[bytes, bytes] = dict(scope["headers"])
+            key = headers.get(b"authorization") or _query_key(scope)
+            if self._allowed.get((project_id, key), 0) < received_us:
+                await self._authorize(project_id, key)
+            if self._admit is not None:
+                self._admit(project_id)
+            body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
+            held = len(body)
+            try:
+                done = None
+                if name is not None and b"content-encoding" not in headers and _KEY not in headers:
+                    done = self._collector.take_fast(project_id, name, body, received_us)
+                if done is not None:
+                    await done
+                    status, payload = 201, CREATED
+                else:
+                    status, payload = await self._take(target, scope, headers, body, received_us)
+            finally:
+                self._bodies.release(held)
+            if payload is CREATED:
+                start = [*self._created_headers, (b"x-request-id", self._request_id())]
+                await send({"type": "http.response.start", "status": 201, "headers": start})
+                await send({"type": "http.response.body", "body": CREATED})
+                self._accepted.add()
+            else:
+                await self._send(send, status, [_JSON], payload)
         except ClientGone:
             return
         except Exception as error:
             status = await self._fail(scope, send, error)
-        seconds = time.perf_counter() - started
+        self._count(scope, status, received_us)
+
+    async def _take(
+        self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
+    ) -> tuple[int, bytes]:
+        """Every way but the fastest: the status and body of the answer. Raises what ``errors`` renders."""
+        single = target.collection is not None
+        if b"content-encoding" in headers:
+            inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
+            body = decode(body, headers[b"content-encoding"], inflated_max)
+        origin = self._origin(scope, headers, body, received_us)
+        if target.collection is not None:
+            await self._collector.submit_one(target.project_id, target.collection, body, origin)
+            return 201, CREATED
+        verdicts = await self._collector.submit(target.project_id, split_batch(body), origin)
+        refused = sum(map(len, verdicts.refused.values()))
+        self._refused.add(refused)
+        self._accepted.add(sum(verdicts.counts.values()) - refused)
+        return 200, render_verdicts(verdicts)
+
+    def _count(self, scope: Scope, status: int, received_us: int) -> None:
+        seconds = (time.time_ns() // 1000 - received_us) / 1e6
         self._seconds.observe(seconds)
         self._answers[status // 100 - 1].add()
         if self._access_log:
             log_request(scope, status, seconds)
 
-    async def _fail(self, scope: Scope, send: Send, error: Exception) -> int:
+    async def _fail(self, scope: Scope, send: Send, error: Exception, callback: str | None = None) -> int:
         SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
         found = errors.render(error)
+        if isinstance(error, EventRefused):
+            self._refused.add()
+        if callback is not None:
+            return await self._call_back(send, found.status, callback, found.body)
         extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in found.headers.items()]
+        extra.append(_NO_STORE)
         if found.status in (408, 413):
             # What the client still sends is not read.
             extra.append((b"connection", b"close"))
-        if isinstance(error, (EventRefused, BadBeacon)):
-            self._refused.add()
         await self._send(send, found.status, extra, found.body)
         return found.status
 
-    async def _post(
-        self, target: Target, scope: Scope, receive: Receive, send: Send, received_us: int
-    ) -> int:
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        key = headers.get(b"authorization")
-        if not key:
-            key = _query_key(scope)
-        if self._allowed.get((target.project_id, key), 0) < received_us:
-            await self._authorize(target.project_id, key)
-        if self._admit is not None:
-            self._admit(target.project_id)
-        name = target.collection
-        limit = self._limits.bulk_bytes_max if name is None else self._limits.event_bytes_max
-        body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
-        held = len(body)
-        try:
-            if b"content-encoding" in headers:
-                inflated_max = self._limits.inflated_bytes_max if name is None else limit
-                body = decode(body, headers[b"content-encoding"], inflated_max)
-            if name is None:
-                return await self._bulk(target, scope, headers, body, send, received_us)
-            if b"idempotency-key" in headers:
-                done = None
-            else:
-                done = self._collector.take_fast(target.project_id, name, body, received_us)
-            if done is not None:
-                await synced(done)
-            else:
-                origin = self._origin(scope, headers, body, received_us)
-                await self._collector.submit_one(target.project_id, name, body, origin)
-        finally:
-            self._bodies.release(held)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 201,
-                "headers": [*self._created_headers, (b"x-request-id", self._request_id())],
-            }
-        )
-        await send({"type": "http.response.body", "body": CREATED})
-        self._accepted.add()
-        return 201
-
-    async def _bulk(
-        self,
-        target: Target,
-        scope: Scope,
-        headers: dict[bytes, bytes],
-        body: bytes,
-        send: Send,
-        received_us: int,
-    ) -> int:
-        origin = self._origin(scope, headers, body, received_us)
-        verdicts = await self._collector.submit(target.project_id, split_batch(body), origin)
-        refused = sum(map(len, verdicts.refused.values()))
-        self._refused.add(refused)
-        self._accepted.add(sum(verdicts.counts.values()) - refused)
-        await self._send(send, 200, [_JSON], render_verdicts(verdicts))
-        return 200
-
-    async def _beacon(
-        self, target: Target, scope: Scope, receive: Receive, send: Send, received_us: int
-    ) -> int:
+    async def _beacon(self, target: Target, scope: Scope, send: Send) -> None:
+        received_us = time.time_ns() // 1000
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         callback: str | None = None
         try:
@@ -242,20 +226,19 @@ class CollectApp:
                 callback = check_callback(query["jsonp"][0])
             location = check_redirect(query["redirect"][0]) if "redirect" in query else None
             await self._record_beacon(target, scope, query["data"][0], received_us)
+            if callback is not None:
+                status = await self._call_back(send, 200, callback, CREATED)
+            elif location is not None:
+                status = 302
+                await self._send(send, status, [(b"location", location.encode()), _NO_STORE], b"")
+            else:
+                status = 200
+                await self._send(send, status, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
         except Exception as error:
             if isinstance(error, BadBeacon):
                 error = errors.InvalidParameter(str(error))
-            if callback is None:
-                raise error from None
-            found = errors.render(error)
-            return await self._call_back(send, found.status, callback, found.body)
-        if callback is not None:
-            return await self._call_back(send, 200, callback, CREATED)
-        if location is not None:
-            await self._send(send, 302, [(b"location", location.encode()), _NO_STORE], b"")
-            return 302
-        await self._send(send, 200, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
-        return 200
+            status = await self._fail(scope, send, error, callback)
+        self._count(scope, status, received_us)
 
     async def _record_beacon(self, target: Target, scope: Scope, data: str, received_us: int) -> None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
@@ -289,9 +272,9 @@ class CollectApp:
 
     def _origin(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int) -> Origin:
         context = self._context(scope, headers)
-        if b"idempotency-key" not in headers:
+        if _KEY not in headers:
             return Origin(received_us, context)
-        key = headers[b"idempotency-key"].decode("latin-1").strip()
+        key = headers[_KEY].decode("latin-1").strip()
         if not 0 < len(key) <= KEY_LENGTH_MAX:
             raise errors.InvalidParameter(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} characters.")
         # The same body sent to another route is another request.

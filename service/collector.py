@@ -114,6 +114,7 @@ class Collector:
         claims: Claims,
         executor: Executor,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._log = log
         self._limits = limits
         self._claims = claims
@@ -136,7 +137,7 @@ class Collector:
         checked = home.checker.check(raw)
         if checked is None or checked.tokens is not None or len(raw) > self._limits.event_bytes_max:
             return None
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = self._loop.create_future()
         self._append(Batch(received_us, [whole_section(home, checked, received_us)]), future)
         return future
 
@@ -259,7 +260,7 @@ class Collector:
         tokens = any(share.sorted.holds_tokens for share in shares)
         if tokens or origin.idempotency_key:
             return await self._log_claimed(project_id, shares, origin, response)
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[None] = self._loop.create_future()
         self._append(Batch(origin.received_us, _sections(shares, origin.received_us)), future)
         await synced(future)
         return None
@@ -294,7 +295,8 @@ class Collector:
                 return None if earlier is None else earlier.response
 
     def _append(self, batch: Batch, future: asyncio.Future[None]) -> None:
-        self._check_open()
+        if self.closed_because is not None:
+            self._check_open()
         try:
             self._log.append(batch, future)
         except Backpressure as error:
