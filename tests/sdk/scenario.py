@@ -5,6 +5,7 @@ Prices are 10, 20, 30 and 40; one purchase has no price and no country.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 Event = dict[str, Any]
@@ -77,12 +78,10 @@ BY_COUNTRY_MOST_FIRST = [{"country": "PL", "result": 80}, {"country": "DE", "res
 def days() -> list[dict[str, str]]:
     """The three days of TIMEFRAME, as answers name them."""
     edges = [f"2026-01-0{day}T00:00:00.000Z" for day in (1, 2, 3, 4)]
-    return [{"start": start, "end": end} for start, end in zip(edges, edges[1:], strict=False)]
+    return [{"start": start, "end": end} for start, end in pairwise(edges)]
 
 
-DAILY_COUNTS = [
-    {"value": value, "timeframe": day} for value, day in zip((2, 1, 2), days(), strict=True)
-]
+DAILY_COUNTS = [{"value": value, "timeframe": day} for value, day in zip((2, 1, 2), days(), strict=True)]
 DAILY_SUMS_BY_COUNTRY = [
     {
         "value": [

@@ -1,8 +1,8 @@
 """The official JavaScript SDKs (`keen-tracking` 5.0.1, `keen-analysis` 3.7.0) from npm, unmodified, in Node.
 
 keen-analysis in Node speaks TLS to port 443 whatever it is told, so Acumen is served with a certificate made
-for the run, and a preload gives Node another default port. Each script runs all its operations once and prints what
-became of each; the tests read that report.
+for the run, and a preload gives Node another default port. Each script runs all its operations once and
+prints what became of each; the tests read that report.
 """
 
 from __future__ import annotations
