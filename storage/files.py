@@ -7,25 +7,32 @@ from pathlib import Path
 from storage.fs import FileSystem
 
 
-def write_synced(fs: FileSystem, path: Path, data: bytes | memoryview) -> None:
-    """A new file with its folders; content and names are durable on return. Raises OSError."""
-    make_folders(fs, path.parent)
-    handle = fs.create(path)
-    try:
-        fs.append(handle, bytes(data))
-        fs.datasync(handle)
-    finally:
-        fs.close(handle)
-    fs.sync_directory(path.parent)
+class SyncedFiles:
+    """Writes files below ``root``, which exists and is durable."""
 
+    def __init__(self, fs: FileSystem, root: Path) -> None:
+        self._fs = fs
+        self._durable = {root}
 
-def make_folders(fs: FileSystem, folder: Path) -> None:
-    """The folder and those above it, durable."""
-    if folder.exists():
-        return
-    make_folders(fs, folder.parent)
-    try:
-        fs.make_directory(folder)
-    except FileExistsError:
-        return
-    fs.sync_directory(folder.parent)
+    def write(self, path: Path, data: bytes) -> None:
+        """A new file with its folders; content and names are durable on return. Raises OSError."""
+        self._make_folder(path.parent)
+        handle = self._fs.create(path)
+        try:
+            self._fs.append(handle, data)
+            self._fs.datasync(handle)
+        finally:
+            self._fs.close(handle)
+        self._fs.sync_directory(path.parent)
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder in self._durable:
+            return
+        self._make_folder(folder.parent)
+        try:
+            self._fs.make_directory(folder)
+        except FileExistsError:
+            pass
+        # Synced even where it existed: whoever made it may have failed before coming so far.
+        self._fs.sync_directory(folder.parent)
+        self._durable.add(folder)

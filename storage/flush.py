@@ -9,35 +9,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from storage.catalog import Catalog
 from storage.catalog_records import Collection, Counts, FileRow, FlushCommit
-from storage.files import write_synced
+from storage.files import SyncedFiles
 from storage.fs import FileSystem
 from storage.parquet import Encoded, cut_by_time, encode, sort_by_time
 from storage.paths import DataFolder, event_file
 
 
-@dataclass(frozen=True, slots=True)
 class FileWriter:
     """Writes Parquet files of known collections, synced; they are not live before a commit."""
 
-    folder: DataFolder
-    catalog: Catalog
-    fs: FileSystem
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._files = SyncedFiles(fs, folder.events)
 
     def write(self, collection: Collection, files: Sequence[tuple[str, Encoded]]) -> list[FileRow]:
         """(span label, content) of each file → its row for the catalog. All are synced on return."""
-        ids = self.catalog.reserve_files(collection.id, len(files))
+        ids = self._catalog.reserve_files(collection.id, len(files))
         rows = []
         for file_id, (label, content) in zip(ids, files, strict=True):
             path = event_file(
                 collection.project_id, collection.name, collection.id, collection.generation, label, file_id
             )
-            write_synced(self.fs, self.folder.absolute(path), memoryview(content.data))
+            self._files.write(self._folder.absolute(path), content.data.to_pybytes())
             rows.append(_row(file_id, collection, label, path, content))
         return rows
 
