@@ -245,6 +245,7 @@ class LogWriter:
         except Exception as error:
             _logger.error("log %d: a group of %d failed: %s", self.log_id, len(group.frames), error)
             self._abandon_segment()
+            self._position.publish_failure()
             failure = LogUnavailable(f"log {self.log_id} cannot be written: {error}")
             failure.__cause__ = error
         with self._lock:
@@ -294,6 +295,9 @@ def _make_log_directory(fs: FileSystem, root: Path, directory: Path) -> int:
     except (FileExistsError, BlockingIOError) as error:
         raise LogBusy(f"{directory} exists") from error
     try:
+        # Whoever adopts can come between the folder and its lock, and then takes the log for finished.
+        if fs.names(directory) != [LOCK_NAME]:
+            raise LogBusy(f"{directory} was adopted before it was made")
         fs.sync_directory(directory.parent)
     except BaseException:
         close_quietly(fs, lock_fd)

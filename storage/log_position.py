@@ -9,10 +9,10 @@ from pathlib import Path
 from storage.fs import FileSystem
 
 POSITION_SIZE = 4096
-VOIDS_MAX = 254
+VOIDS_MAX = 253
 CHECK = int.from_bytes(b"position", "little")
 
-_SYNCED, _CLAIMED, _CHECK, _VOIDS, _FIRST_VOID = range(5)
+_SYNCED, _CLAIMED, _CHECK, _FAILED, _VOIDS, _FIRST_VOID = range(6)
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -67,6 +67,8 @@ class PositionFile:
         ``anew`` where the file may hold anything, such as what a power cut left.
         """
         words, voids = self._words, claims.voids
+        if anew:
+            words[_FAILED] = 0
         if anew or voids:
             # The last pair may have grown since it was written, and there may be new ones behind it.
             for i in range(0 if anew else max(0, words[_VOIDS] - 1), len(voids)):
@@ -86,10 +88,19 @@ class PositionFile:
         pairs = range(_FIRST_VOID, _FIRST_VOID + 2 * min(count, VOIDS_MAX), 2)
         return Position(lsn, end - 1, tuple((words[i], words[i + 1]) for i in pairs))
 
-    def confirmed_lsn(self) -> int:
-        """What the file vouches for: 0 where it cannot have been written as it stands."""
-        lsn: int = self._words[_SYNCED]
-        return lsn if lsn ^ self._salt == self._words[_CHECK] else 0
+    def publish_failure(self) -> None:
+        """What was written past the synced LSN failed, and its senders are about to be told so."""
+        self._words[_FAILED] = self._words[_SYNCED] + 1
+
+    def failed(self) -> bool:
+        """Whether all that stands past the synced LSN failed or was never acknowledged."""
+        words = self._words
+        return words[_FAILED] == words[_SYNCED] + 1 and words[_SYNCED] ^ self._salt == words[_CHECK]
+
+    def confirmed(self) -> Position:
+        """What the file vouches for: ``Position()`` where it cannot have been written as it stands."""
+        words = self._words
+        return self.read() if words[_SYNCED] ^ self._salt == words[_CHECK] else Position()
 
     def close(self) -> None:
         self._words.release()

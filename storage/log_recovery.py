@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.fs import FileSystem
 from storage.log_errors import LogBusy, LogDamaged
-from storage.log_format import CLAIMED_BIT, SEGMENT_HEADER_SIZE, Frame, frames_beyond
+from storage.log_format import CLAIMED_BIT, SEGMENT_HEADER_SIZE, Frame, SegmentHeader, frames_beyond
 from storage.log_position import Claims, Position, PositionFile
 from storage.log_segments import (
     DRAFT_SUFFIX,
@@ -86,38 +86,47 @@ def _lock(fs: FileSystem, directory: Path) -> int:
 def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> Position:
     position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
     try:
-        lsn, claims = _recover(fs, directory, log_id, position.confirmed_lsn())
+        lsn, claims = _recover(fs, directory, log_id, position)
         position.publish(lsn, claims, anew=True)
         return position.read()
     finally:
         position.close()
 
 
-def _recover(fs: FileSystem, directory: Path, log_id: int, confirmed_lsn: int) -> tuple[int, Claims]:
+def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFile) -> tuple[int, Claims]:
     """Where the log ends, after making it end there for good; the claims along it."""
+    confirmed = position.confirmed()
     segments = list_segments(fs, directory)
     if not segments:
-        if confirmed_lsn:
+        if confirmed.lsn:
             raise LogDamaged(
-                directory / POSITION_NAME, 0, f"it says LSN {confirmed_lsn}, but no segment is left"
+                directory / POSITION_NAME, 0, f"it says LSN {confirmed.lsn}, but no segment is left"
             )
         return 0, Claims(0)
     claims: Claims | None = None
     for segment, following in pairwise(segments):
         header, data = read_segment(fs, segment, log_id, segment.base, following.base)
-        claims = claims or Claims(header.claimed)
+        claims = claims or _claims_before(header, confirmed)
         for frame in frames(segment, data, log_id, segment.base, following.base):
             _note(claims, frame)
     last = segments[-1]
     header, data = read_segment(fs, last, log_id, last.base, None)
-    claims = claims or Claims(header.claimed)
-    end = _end_of_last(last, data, log_id, claims, confirmed_lsn)
-    _settle(fs, last, data[: end - last.base], confirmed_lsn)
+    claims = claims or _claims_before(header, confirmed)
+    if position.failed():
+        # Its senders were told, and may have sent it again.
+        data = data[: max(0, confirmed.lsn - last.base)]
+    end = _end_of_last(last, data, log_id, claims, confirmed.lsn)
+    _settle(fs, last, data[: end - last.base], confirmed.lsn)
     for name in fs.names(directory):
         if name.endswith(DRAFT_SUFFIX):
             fs.remove(directory / name)
     fs.sync_directory(directory)
     return end, claims
+
+
+def _claims_before(first: SegmentHeader, confirmed: Position) -> Claims:
+    """The claims in segments that are removed: only the position file may still know their voids."""
+    return Claims(first.claimed, tuple(void for void in confirmed.voids if void[1] <= first.claimed))
 
 
 def _end_of_last(

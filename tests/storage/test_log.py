@@ -239,6 +239,18 @@ def test_a_log_with_a_living_owner_is_neither_adopted_nor_deleted(log: Log) -> N
         delete_log(log.fs, log.root, LOG_ID)
 
 
+def test_a_log_that_was_adopted_while_it_was_being_made_is_not_used(tmp_path: Path) -> None:
+    """Who adopted it has noted that it ends at 0."""
+
+    class AdoptedTooEarly(UnsyncedFileSystem):
+        def lock(self, path: Path) -> int:
+            assert adopt(UnsyncedFileSystem(), tmp_path, LOG_ID) == Position()
+            return super().lock(path)
+
+    with pytest.raises(LogBusy):
+        Log(AdoptedTooEarly(), tmp_path)
+
+
 # Claimed ordinals
 
 
@@ -293,6 +305,15 @@ def test_recovery_knows_the_last_claim_though_its_segment_is_gone(rolling: Log) 
     assert rolling.adopt() == Position(3 * FRAME_SIZE, claimed)
 
 
+def test_recovery_knows_a_void_though_its_segment_is_gone(rolling: Log) -> None:
+    lost = rolling.writer.reserve(1)
+    kept = rolling.claim("a")
+    rolling.write("b")
+    rolling.crash()
+    delete_through(rolling.fs, rolling.root, LOG_ID, FRAME_SIZE)
+    assert rolling.adopt() == rolling.adopt() == Position(2 * FRAME_SIZE, kept, ((lost, kept),))
+
+
 def test_a_full_table_of_voids_errs_on_the_side_of_void(tmp_path: Path) -> None:
     claims = Claims(0)
     for i in range(VOIDS_MAX + 5):
@@ -325,6 +346,20 @@ def test_a_failed_group_is_told_and_never_read(which: int, faulty: tuple[Log, Fa
     log.crash()
     assert log.adopt().lsn == 2 * FRAME_SIZE
     assert log.read() == ["a", "b"]
+
+
+def test_a_failed_group_is_not_recovered_when_its_owner_dies_before_it_can_go_on(
+    faulty: tuple[Log, FaultyFileSystem],
+) -> None:
+    """Its sender has been told, and may have sent it again elsewhere."""
+    log, fs = faulty
+    log.write("a")
+    fs.fail(fs.operations + 2, errno.EIO)
+    with pytest.raises(LogUnavailable):
+        log.write("whole in the file, but void")
+    log.crash()
+    assert log.adopt().lsn == log.adopt().lsn == FRAME_SIZE
+    assert log.segments()[0].stat().st_size == SEGMENT_HEADER_SIZE + FRAME_SIZE
 
 
 def test_the_ordinals_of_a_failed_group_are_not_used_again(faulty: tuple[Log, FaultyFileSystem]) -> None:

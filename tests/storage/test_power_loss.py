@@ -88,7 +88,8 @@ def check_claims(outcome: Outcome, present: set[str], position: Position) -> Non
         assert position.holds(ordinal) == (text in present), text
 
 
-def recover_and_check(fs: FaultyFileSystem, outcome: Outcome) -> None:
+def recover_and_check(fs: FaultyFileSystem, outcome: Outcome) -> list[str]:
+    """What is in the log after adoption: all that was acknowledged, and perhaps some that failed."""
     position = adopt(fs, fs.root, LOG_ID)
     assert adopt(fs, fs.root, LOG_ID) == position
     reader = LogReader(fs, fs.root, LOG_ID)
@@ -98,6 +99,7 @@ def recover_and_check(fs: FaultyFileSystem, outcome: Outcome) -> None:
     assert len(set(present)) == len(present), "an event is there twice"
     assert [text for text in present if text not in outcome.failed] == outcome.stored
     check_claims(outcome, set(present), position)
+    return present
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,8 @@ def try_every_operation(
         fs.fail(0, 0, 0)
         if fault.power_loss:
             fs.power_loss(Random(f"{seed} {n}") if fault.lenient else None)
-        recover_and_check(fs, outcome)
+        present = recover_and_check(fs, outcome)
+        assert fault.power_loss or present == outcome.stored
         if not reached:
             assert not outcome.failed
             return n - 1
