@@ -1,0 +1,175 @@
+"""Where ``acumen import`` puts events: a server over HTTP, or a data folder in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from service.admission import Refusal
+from service.collect_errors import CollectError, Unavailable
+from service.collecting import Collecting
+from service.collector import Origin
+from storage.catalog import Catalog, system_clock
+from storage.catalog_errors import UnknownProject
+from storage.errors import StorageError
+from storage.keeper import Keeper
+
+ATTEMPTS_MAX = 10
+"""Times that a batch is sent before the import gives up: some two minutes."""
+WAIT_SECONDS_MAX = 30.0
+ANSWER_SECONDS = 120.0
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class ImportFailed(Exception):
+    """The target takes no more, and trying again now would not help."""
+
+
+class ImportTarget(Protocol):
+    """Takes batches: the JSON text of a list of events, and the key that names the batch for ever."""
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
+        """Returns once the batch is durable: which of its events were refused, by index."""
+        ...
+
+
+class UrlTarget:
+    """A running server. Sends again what got no answer: the key keeps it from being stored twice."""
+
+    def __init__(self, client: httpx.AsyncClient, project_id: str, collection: str) -> None:
+        self._client = client
+        self._path = f"/3.0/projects/{quote(project_id, safe='')}/events"
+        self._collection = collection
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
+        body = b"{" + orjson.dumps(self._collection) + b":" + events + b"}"
+        headers = {"idempotency-key": key, "content-type": "application/json"}
+        trouble = ""
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt:
+                await asyncio.sleep(self._wait_seconds(attempt))
+            self._retry_after = 0.0
+            try:
+                answer = await self._client.post(self._path, content=body, headers=headers)
+            except httpx.HTTPError as error:
+                trouble = str(error) or type(error).__name__
+                continue
+            if answer.status_code == 200:
+                return _refusals(answer.json()[self._collection])
+            trouble = f"{answer.status_code} {_message(answer)}"
+            if answer.status_code not in RETRIED:
+                break
+            self._retry_after = _seconds(answer.headers.get("retry-after", ""))
+        raise ImportFailed(f"the server at {self._client.base_url} does not take it: {trouble}")
+
+    def _wait_seconds(self, attempt: int) -> float:
+        backoff = min(WAIT_SECONDS_MAX, 0.25 * 2**attempt)
+        return max(self._retry_after, backoff * random.uniform(0.5, 1.0))
+
+
+class DataTarget:
+    """A data folder, through a log of its own; works beside a running server."""
+
+    def __init__(self, collecting: Collecting, project_id: str, collection: str) -> None:
+        self._collector = collecting.collector
+        self._project_id = project_id
+        self._collection = collection
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            origin = Origin(system_clock(), idempotency_key=key, digest=digest)
+            try:
+                verdicts = await self._collector.submit(self._project_id, {self._collection: events}, origin)
+                return verdicts.refused.get(self._collection, {})
+            except Unavailable as error:
+                if attempt == ATTEMPTS_MAX:
+                    raise ImportFailed(error.message) from error
+                await asyncio.sleep(min(WAIT_SECONDS_MAX, 0.25 * 2**attempt))
+            except CollectError as error:
+                raise ImportFailed(error.message) from error
+        raise AssertionError("unreachable")
+
+
+@asynccontextmanager
+async def open_url(url: str, project_id: str, write_key: str, collection: str) -> AsyncIterator[ImportTarget]:
+    """Raises ImportFailed where the URL cannot be one."""
+    try:
+        client = httpx.AsyncClient(
+            base_url=url, headers={"authorization": write_key}, timeout=ANSWER_SECONDS, trust_env=False
+        )
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ImportFailed(f"{url} is no URL: {error}") from None
+    async with client:
+        yield UrlTarget(client, project_id, collection)
+
+
+@asynccontextmanager
+async def open_data(data: Path, project_id: str, collection: str) -> AsyncIterator[ImportTarget]:
+    """Raises ImportFailed where there is no such data folder or project.
+
+    Beside a server, its keeper turns what is logged into files; without one, a keeper in this process
+    does, which ends with everything in files.
+    """
+    try:
+        catalog = Catalog.open(data)
+    except (StorageError, OSError) as error:
+        raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
+    try:
+        catalog.project(project_id)
+        collecting = await Collecting.open(catalog, catalog.folder.root)
+        with _Keeping(catalog):
+            try:
+                yield DataTarget(collecting, project_id, collection)
+            finally:
+                await collecting.close()
+    except UnknownProject:
+        raise ImportFailed(f"there is no project {project_id} in {data}") from None
+    except StorageError as error:
+        raise ImportFailed(str(error)) from error
+    finally:
+        catalog.close()
+
+
+class _Keeping:
+    """A keeper in a thread, which does nothing while another process is the keeper."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._stop = threading.Event()
+        self._keeper = Keeper(catalog.folder, catalog)
+        self._thread = threading.Thread(target=self._keeper.run, args=(self._stop,), name="keeper")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._keeper.close()
+
+
+def _refusals(verdicts: list[dict[str, Any]]) -> dict[int, Refusal]:
+    return {
+        index: Refusal(verdict["error"]["name"], verdict["error"]["description"])
+        for index, verdict in enumerate(verdicts)
+        if not verdict["success"]
+    }
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase
+
+
+def _seconds(text: str) -> float:
+    return min(float(text), WAIT_SECONDS_MAX) if text.isdigit() else 0.0
