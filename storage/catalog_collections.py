@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from storage.catalog_errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
 from storage.catalog_records import Collection
@@ -33,6 +33,7 @@ _OF_PROJECT = (
 _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expanding=True)))
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
 _ALL = select(*_COLUMNS).order_by(collections.c.id)
+_INSERT = insert(collections).returning(collections.c.id)
 _LANES = (
     select(lanes.c.collection_id, lanes.c.path, lanes.c.kind, lanes.c.column)
     .where(lanes.c.collection_id.in_(bindparam("ids", expanding=True)))
@@ -98,7 +99,7 @@ def named_collections(
     connection: Connection, schemas: SchemaCache, project_id: str, names: Sequence[str]
 ) -> list[Collection]:
     """Those of the names that exist."""
-    rows: list[Row[Any]] = []
+    rows: list[Any] = []
     for some in slices([name for name in dict.fromkeys(names) if is_text(name)]):
         rows += connection.execute(_BY_NAMES, {"project_id": project_id, "names": some}).all()
     return _decode(connection, schemas, rows)
@@ -126,8 +127,7 @@ def create_collection(connection: Connection, project_id: str, name: str, now_us
         "data_version": 0,
         "created_us": now_us,
     }
-    result = connection.execute(insert(collections), values)
-    collection_id = int(result.inserted_primary_key[0])
+    collection_id = int(connection.execute(_INSERT, values).scalar_one())
     zero = {"collection_id": collection_id, "logged": 0, "stored": 0, "duplicates": 0, "erased": 0}
     connection.execute(insert(counters), zero)
     return collection_id
@@ -161,7 +161,8 @@ def append_lanes(
     return schema
 
 
-def _decode(connection: Connection, schemas: SchemaCache, rows: Sequence[Row[Any]]) -> list[Collection]:
+def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -> list[Collection]:
+    rows = list(rows)
     known = schemas.read(connection, [(row.id, row.lanes_version) for row in rows])
     return [
         Collection(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.catalog_errors import CountsDisagree, FlushConflict, UnknownCollection
 from storage.catalog_logs import advance
@@ -33,6 +33,7 @@ _ROW = (
     files.c.columns,
     files.c.created_us,
 )
+_COLUMNS_AT = [column.name for column in _ROW].index("columns")
 _LIVE = select(*_ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
 _LIVE_OF = _LIVE.where(files.c.collection_id == bindparam("of"))
 _LIVE_IDS = (
@@ -205,11 +206,13 @@ def all_counters(connection: Connection) -> Mapping[int, Counts]:
     return {row[0]: Counts(*row[1:]) for row in connection.execute(_COUNTERS)}
 
 
-def decode_file(row: Row[Any]) -> FileRow:
-    *plain, columns, created_us = row
+def decode_file(row: Sequence[Any]) -> FileRow:
+    facts = list(row)
     # Thousands of files repeat the same few names: keep each once.
-    interned = {sys.intern(name): greatest for name, greatest in json.loads(columns).items()}
-    return FileRow(*plain, columns=interned, created_us=created_us)
+    facts[_COLUMNS_AT] = {
+        sys.intern(name): greatest for name, greatest in json.loads(facts[_COLUMNS_AT]).items()
+    }
+    return FileRow(*facts)
 
 
 def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:

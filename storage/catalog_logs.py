@@ -12,6 +12,7 @@ from storage.catalog_tables import claims, logs
 
 _LOGS = select(logs.c.id, logs.c.state, logs.c.flushed_lsn, logs.c.end_lsn).order_by(logs.c.id)
 _LOG = _LOGS.where(logs.c.id == bindparam("log_id"))
+_INSERT = insert(logs).returning(logs.c.id)
 _SEAL = (
     update(logs)
     .where(logs.c.id == bindparam("log_id"))
@@ -34,7 +35,7 @@ _VOID_AFTER = delete(claims).where(
 
 def create_log(connection: Connection, now_us: int) -> int:
     values = {"state": LogState.OPEN.value, "flushed_lsn": 0, "created_us": now_us}
-    return int(connection.execute(insert(logs), values).inserted_primary_key[0])
+    return int(connection.execute(_INSERT, values).scalar_one())
 
 
 def list_logs(connection: Connection) -> tuple[LogRow, ...]:

@@ -28,6 +28,7 @@ def prepare(folder: DataFolder) -> Database:
 
     Raises NewerFormat where a newer server wrote the folder; nothing is changed then.
     """
+    _refuse_newer(read_format(folder))
     make_folder(folder)
     with _locked(folder.migrate_lock):
         stamped = read_format(folder)
@@ -105,9 +106,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _make_file(path: Path) -> None:
-    """SQLite gives the files beside the catalog the catalog's own mode."""
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    if path.stat().st_mode & 0o077:
+    """SQLite gives the files beside the catalog the catalog's own mode.
+
+    One that exists is not opened here: closing it would drop the locks of this process's connections.
+    """
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    elif path.stat().st_mode & 0o077:
         path.chmod(0o600)
 
 

@@ -1,0 +1,30 @@
+"""A fresh catalog, its clock, and one collection in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.catalog import Catalog
+from storage.catalog_records import Collection
+from tests.support.catalogs import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def catalog(tmp_path: Path, clock: Clock) -> Iterator[Catalog]:
+    catalog = Catalog.prepare(tmp_path / "data", clock)
+    yield catalog
+    catalog.close()
+
+
+@pytest.fixture
+def collection(catalog: Catalog) -> Collection:
+    project, _ = catalog.ensure_first_project()
+    return catalog.ensure_collection(project.id, "purchases")

@@ -1,0 +1,135 @@
+"""Paths of the data folder: every name gets a folder of its own, and none leaves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from storage.paths import (
+    CUT,
+    DataFolder,
+    collection_folder,
+    decode,
+    encode,
+    encode_project,
+    event_file,
+    parse_event_file,
+    parse_segment,
+    segment_name,
+)
+
+NAMES = st.one_of(
+    st.text(max_size=80),
+    st.text("./%\\\0~ aA", max_size=12),
+    st.sampled_from([".", "..", "", "%2F", "a/b", "Price", "price", "nul", "~", "-", "é", "𝔘" * 64]),
+)
+PROJECT_IDS = st.text("abcABC019", min_size=1, max_size=64)
+SPANS = st.sampled_from(["2026", "2026-11", "2026-11-22", "0001-01-01"])
+
+
+@given(NAMES)
+def test_a_name_comes_back_from_its_encoding(name: str) -> None:
+    encoded = encode(name)
+    if encoded.endswith(CUT):
+        assert len("".join(f"%{byte:02X}" for byte in name.encode())) > 190
+    else:
+        assert decode(encoded) == name
+
+
+@given(PROJECT_IDS, NAMES, st.integers(1, 2**31), st.integers(1, 9), SPANS, st.integers(1, 2**53))
+def test_the_path_of_a_file_says_what_the_file_is(
+    project_id: str, name: str, collection_id: int, generation: int, span: str, file_id: int
+) -> None:
+    parsed = parse_event_file(event_file(project_id, name, collection_id, generation, span, file_id))
+    assert parsed is not None
+    assert parsed.name in (name, None)
+    assert (parsed.project_id, parsed.collection_id, parsed.generation, parsed.span, parsed.file_id) == (
+        project_id,
+        collection_id,
+        generation,
+        span,
+        file_id,
+    )
+
+
+@given(PROJECT_IDS, NAMES, st.integers(1, 2**31))
+def test_a_collection_stays_two_levels_below_the_events_folder(
+    project_id: str, name: str, collection_id: int
+) -> None:
+    root = Path("/data")
+    folder = DataFolder(root).collection(project_id, name, collection_id, 1)
+    assert folder.resolve() == folder
+    assert folder.parent.parent == root / "events"
+    assert all(part.isascii() and len(part) <= 255 for part in folder.parts)
+
+
+@given(st.lists(NAMES, unique=True, min_size=2, max_size=20))
+def test_folders_of_two_collections_differ_even_without_case(names: list[str]) -> None:
+    folders = {collection_folder("p", name, number, 1).casefold() for number, name in enumerate(names, 1)}
+    assert len(folders) == len(names)
+
+
+@given(st.lists(PROJECT_IDS, unique=True, min_size=2, max_size=20))
+def test_folders_of_two_projects_differ_even_without_case(ids: list[str]) -> None:
+    assert len({encode_project(project_id).casefold() for project_id in ids}) == len(ids)
+
+
+def test_a_generation_has_a_folder_of_its_own() -> None:
+    assert collection_folder("p", "n", 1, 1) != collection_folder("p", "n", 1, 2)
+
+
+def test_a_plain_name_stays_readable() -> None:
+    path = event_file("5f1a", "Purchases", 7, 1, "2026-11-22", 42)
+    assert path == "events/5f1a/Purchases.7.1/keen.span=2026-11-22/42.parquet"
+
+
+def test_a_long_name_is_cut_between_characters() -> None:
+    encoded = encode("é" * 64)
+    assert encoded.endswith("%C3%A9" + CUT)
+    assert len(encoded) <= 190
+    assert decode(encoded) is None
+
+
+@pytest.mark.parametrize("span", ["", "..", "2026-1", "2026-11-22T00", "2026/11", "latest", "2026\n"])
+def test_a_span_is_a_day_a_month_or_a_year(span: str) -> None:
+    with pytest.raises(ValueError, match="span"):
+        event_file("p", "n", 1, 1, span, 1)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/events/p/n.1.1/keen.span=2026/1.parquet",
+        "events/p/n/keen.span=2026/1.parquet",
+        "events/p/n.1.1/span=2026/1.parquet",
+        "events/p/n.1.1/keen.span=2026/1.parquet.tmp",
+        "events/p/n.1.1/keen.span=2026/x.parquet",
+        "events/p/%FF.1.1/keen.span=2026/1.parquet",
+        "events/../n.1.1/keen.span=2026/1.parquet",
+    ],
+)
+def test_other_paths_are_not_taken_for_event_files(path: str) -> None:
+    assert parse_event_file(path) is None
+
+
+@given(st.integers(0, 2**63 - 1))
+def test_a_segment_is_named_after_its_first_position(base_lsn: int) -> None:
+    assert parse_segment(segment_name(base_lsn)) == base_lsn
+
+
+@pytest.mark.parametrize("name", ["position", "lock", "1.seg", "00000000000000000000.seg.tmp"])
+def test_other_files_of_a_log_are_no_segments(name: str) -> None:
+    assert parse_segment(name) is None
+
+
+def test_files_of_an_id_are_found_whatever_their_span(tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    file = folder.absolute(event_file("p", "a b", 1, 1, "2026-11", 9))
+    file.parent.mkdir(parents=True)
+    file.touch()
+    assert list(folder.find_event_files("p", "a b", 1, 1, 9)) == [file]
+    assert list(folder.find_event_files("p", "a b", 1, 1, 8)) == []
