@@ -26,7 +26,8 @@ from storage.spans import last_day, parent_label
 
 ROWS_MAX = 1_000_000
 BYTES_MAX = 64 << 20
-"""Bounds of a merge's output, and so of the memory it takes."""
+MEMORY_MAX = 512 << 20
+"""Bounds of a merge's output: rows, bytes in the file, and bytes of its rows in memory."""
 FANOUT = 4
 SETTLED = timedelta(days=1)
 """After this long past its end a span is merged whole."""
@@ -117,6 +118,7 @@ class Compactor:
         self._clock = clock
         self._writer = FileWriter(folder, catalog, fs)
         self._seen: dict[int, tuple[int, date]] = {}
+        self._heavy: set[int] = set()
 
     def step(self) -> bool:
         """At most one merge. False where nothing is left to merge now."""
@@ -125,7 +127,8 @@ class Compactor:
             state = (collection.data_version, today)
             if self._seen.get(collection.id) == state:
                 continue
-            merge = plan_merge(self._catalog.live_files(collection.id), today)
+            files = [file for file in self._catalog.live_files(collection.id) if file.id not in self._heavy]
+            merge = self._fitting(plan_merge(files, today))
             if merge is not None:
                 self._merge(collection, merge)
                 return True
@@ -150,6 +153,29 @@ class Compactor:
             self._fs.remove(path)
         except FileNotFoundError:
             return
+
+    def _fitting(self, merge: Merge | None) -> Merge | None:
+        """As much of a merge as fits in memory: repetitive text may be tiny on disk and huge when read."""
+        if merge is None:
+            return None
+        chosen: list[FileRow] = []
+        size = 0.0
+        for file in merge.files:
+            need = self._memory(file)
+            if size + need > MEMORY_MAX:
+                if not chosen or need > MEMORY_MAX // 2:
+                    self._heavy.add(file.id)
+                continue
+            chosen.append(file)
+            size += need
+        if len(chosen) == 1:
+            self._heavy.add(chosen[0].id)
+        return Merge(merge.label, tuple(chosen)) if len(chosen) > 1 else None
+
+    def _memory(self, file: FileRow) -> float:
+        """About the bytes of the file's rows in memory, from its first row group."""
+        first = pq.ParquetFile(self._folder.absolute(file.path)).read_row_group(0)
+        return float(first.nbytes) * file.rows / max(1, first.num_rows)
 
     def _merge(self, collection: Collection, merge: Merge) -> bool:
         """False where an input was gone by the time of the swap; the output is then garbage."""

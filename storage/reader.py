@@ -70,6 +70,7 @@ class Reader:
         self._shredder = Shredder(folder.spool)
         self._rests: dict[int, _Rest] = {}
         self._tails: dict[int, tuple[object, pa.Table | None]] = {}
+        self._flushed_number = -1
         self._lock = threading.Lock()
 
     def source(self, project_id: str, collection_name: str) -> Source:
@@ -93,6 +94,7 @@ class Reader:
             return NOWHERE
         collection, files = snapshot.collections[name]
         with self._lock:
+            self._drop_flushed(snapshot.flushed_number)
             manifest = self._manifest(snapshot.flushed_number)
             starts = {log.id: log.flushed_lsn for log in snapshot.logs}
             if manifest is not None:
@@ -113,6 +115,12 @@ class Reader:
             tail,
             version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
         )
+
+    def _drop_flushed(self, flushed_number: int) -> None:
+        """Let go of what a flush has put into files: its chunks are deleted, and held by us alone."""
+        if flushed_number != self._flushed_number:
+            self._flushed_number = flushed_number
+            self._tails.clear()
 
     def _manifest(self, flushed_number: int) -> Manifest | None:
         """The keeper's manifest where it continues this very flush; None where it is behind."""
