@@ -162,20 +162,18 @@ class Compactor:
         size = 0.0
         for file in merge.files:
             need = self._memory(file)
-            if size + need > MEMORY_MAX:
-                if not chosen or need > MEMORY_MAX // 2:
-                    self._heavy.add(file.id)
-                continue
-            chosen.append(file)
-            size += need
-        if len(chosen) == 1:
-            self._heavy.add(chosen[0].id)
+            if need > MEMORY_MAX / 2:
+                self._heavy.add(file.id)
+            elif size + need <= MEMORY_MAX:
+                chosen.append(file)
+                size += need
         return Merge(merge.label, tuple(chosen)) if len(chosen) > 1 else None
 
     def _memory(self, file: FileRow) -> float:
         """About the bytes of the file's rows in memory, from its first row group."""
         first = pq.ParquetFile(self._folder.absolute(file.path)).read_row_group(0)
-        return float(first.nbytes) * file.rows / max(1, first.num_rows)
+        size: float = first.nbytes * file.rows / max(1, first.num_rows)
+        return size
 
     def _merge(self, collection: Collection, merge: Merge) -> bool:
         """False where an input was gone by the time of the swap; the output is then garbage."""
