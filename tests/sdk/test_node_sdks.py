@@ -20,7 +20,8 @@ import pytest
 
 from tests.sdk import scenario
 from tests.sdk.certificate import Certificate, make_certificate
-from tests.sdk.conftest import Acumen, served_acumen
+from tests.sdk.conftest import Acumen
+from tests.support.server import Served
 
 HERE = Path(__file__).resolve().parent / "node"
 Report = dict[str, Any]
@@ -53,14 +54,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture(scope="module")
-def secure(certificate: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acumen]:
+def secure(certificate: Certificate) -> Iterator[Acumen]:
     """An Acumen of its own that speaks TLS."""
     settings = {
         "ACUMEN_TLS_CERT": str(certificate.certificate),
         "ACUMEN_TLS_KEY": str(certificate.key),
     }
-    with served_acumen(tmp_path_factory.mktemp("secure"), settings) as acumen:
-        yield acumen
+    with Served(scheme="https", env=settings) as server:
+        yield Acumen.of(server, server.project)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,108 @@
+"""The README's lines, as printed, against a served Acumen; only address and place of the command differ."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.server import Served, acumen_command
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+ADDRESS = "http://127.0.0.1:8000"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Served]:
+    """A first start: an empty folder, one project."""
+    with Served() as served:
+        yield served
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in one language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def adapted(text: str, server: Served) -> str:
+    """The text for this server and this environment instead of the ones a reader has just made."""
+    instead = {
+        ADDRESS: server.url,
+        ".venv/bin/acumen": shlex.join(acumen_command()),
+        ".venv/bin/python": shlex.quote(sys.executable),
+    }
+    return re.sub("|".join(map(re.escape, instead)), lambda found: instead[found[0]], text)
+
+
+def run_shell(lines: str, server: Served) -> str:
+    """Run the lines in one shell that stops at the first failure; what they print."""
+    environment = {**os.environ, "ACUMEN_DATA": str(server.data)}
+    quiet = lines.replace("curl ", "curl --silent --show-error --fail ")
+    done = subprocess.run(
+        ["sh", "-eu", "-c", adapted(quiet, server)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def values_in(text: str) -> list[Any]:
+    """JSON values that stand one after another."""
+    decoder, values, at = json.JSONDecoder(), [], 0
+    while at < len(text.rstrip()):
+        value, at = decoder.raw_decode(text, at)
+        values.append(value)
+        at += len(text[at:]) - len(text[at:].lstrip())
+    return values
+
+
+def test_the_first_event_and_the_first_answer(server: Served) -> None:
+    """Every shell block in order, and exactly the answers that the README shows."""
+    printed = run_shell("\n".join(blocks("sh")), server)
+    (shown,) = blocks("json")
+    assert values_in(printed) == values_in(shown)
+
+
+def test_the_python_lines(server: Served) -> None:
+    """The block for the Python SDK, with the names a reader fills in."""
+    (code,) = blocks("python")
+    project = server.project
+    names: dict[str, Any] = {
+        "PROJECT": project.id,
+        "WRITE_KEY": project.write_key,
+        "READ_KEY": project.read_key,
+    }
+    exec(compile(adapted(code, server), str(README), "exec"), names)
+    assert server.ask(project, "count", event_collection="signups") == 1
+
+
+def test_the_commands_it_names_are_there(server: Served) -> None:
+    """Each command of the table, and each make target in the text."""
+    text = README.read_text()
+    commands = set(re.findall(r"`acumen ([a-z]+)", text))
+    assert commands == {"serve", "projects", "import", "files", "check"}
+    for command in commands:
+        done = subprocess.run([*acumen_command(), command, "--help"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    makefile = (README.parent / "Makefile").read_text()
+    for target in re.findall(r"make ([a-z]+)`?", text):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_the_settings_it_names_are_there() -> None:
+    """In the README and in the documents about running it."""
+    known = (README.parent / "docs/settings.md").read_text()
+    for name in ("README.md", "SECURITY.md", "docs/operating.md", "compose.yaml", "Dockerfile"):
+        for setting in re.findall(r"\bACUMEN_[A-Z_]+\b", (README.parent / name).read_text()):
+            assert setting in known, f"{name}: {setting}"
