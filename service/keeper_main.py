@@ -35,7 +35,14 @@ def main() -> int:
     settings = load()
     logs.set_up(settings.log_level, "keeper")
     stop = threading.Event()
-    child.on_stop(lambda _: stop.set())
+
+    def end(why: child.Why) -> None:
+        if why is child.Why.ORPHANED:
+            # A successor waits for the folder; what is not committed is read from the logs again.
+            child.leave(1)
+        stop.set()
+
+    child.on_stop(end)
     metrics = Metrics(settings.run_folder / "metrics", args.number, settings.workers + 1)
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data)
