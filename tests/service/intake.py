@@ -1,0 +1,110 @@
+"""The write path without a server: the real application, log and catalog, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from service.admission import AdmissionLimits
+from service.auth import Tenants
+from service.bodies import BodyLimits, BodyReader
+from service.collect import CollectApp, CollectLimits, Message, Receive, Scope, Send
+from service.collecting import Collecting, LogLimits
+from storage.catalog import Catalog
+from storage.catalog_records import Project
+from storage.fs import FileSystem, LocalFileSystem
+from storage.log import Frame, LogReader
+
+
+@dataclass
+class Intake:
+    """One worker's write path."""
+
+    app: CollectApp
+    http: httpx.AsyncClient
+    project: Project
+    collecting: Collecting
+    catalog: Catalog
+    bodies: BodyReader
+
+    @property
+    def events(self) -> str:
+        return f"/3.0/projects/{self.project.id}/events"
+
+    def frames(self) -> list[Frame]:
+        """Every durable frame of this worker's log."""
+        reader = LogReader(LocalFileSystem(), self.catalog.folder.root, self.collecting.log.log_id)
+        try:
+            return list(reader.read(0, reader.synced().lsn))
+        finally:
+            reader.close()
+
+    def lines(self) -> list[bytes]:
+        """Every durable event of this worker's log, as it was logged."""
+        return [line for f in self.frames() for s in f.sections for line in bytes(s.payload).splitlines()]
+
+    def duplicates(self) -> int:
+        return sum(section.duplicates for frame in self.frames() for section in frame.sections)
+
+
+@asynccontextmanager
+async def intake(
+    data: Path,
+    *,
+    fs: FileSystem | None = None,
+    admission: AdmissionLimits | None = None,
+    limits: CollectLimits | None = None,
+    log_limits: LogLimits | None = None,
+    body_limits: BodyLimits | None = None,
+) -> AsyncIterator[Intake]:
+    catalog = Catalog.prepare(data)
+    project, _ = catalog.ensure_first_project()
+    collecting = await Collecting.open(
+        catalog, catalog.folder.root, fs=fs, admission=admission, limits=log_limits
+    )
+    bodies = BodyReader(body_limits or BodyLimits())
+    app = CollectApp(
+        nothing_else,
+        collecting.collector,
+        Tenants(catalog),
+        bodies=bodies,
+        limits=limits or CollectLimits(),
+        executor=collecting.executor,
+        client_ip=lambda scope: "203.0.113.9",
+    )
+    headers = {"authorization": project.write_key}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://test", headers=headers
+    ) as http:
+        try:
+            yield Intake(app, http, project, collecting, catalog, bodies)
+        finally:
+            await collecting.close()
+            catalog.close()
+
+
+async def nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
+    """Stands for the rest of the server: answers 418."""
+    await send({"type": "http.response.start", "status": 418, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def converse(app: CollectApp, scope: Scope, receive: Receive) -> list[Message]:
+    """What the application sends for a request whose messages ``receive`` gives."""
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+def run(coroutine: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(coroutine, 60))
