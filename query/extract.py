@@ -180,37 +180,55 @@ def events(
 
 
 class _Objects:
-    """The nested objects of many events: one list per path, made where first needed."""
+    """The nested objects of many events: one list per path, its objects made where first needed."""
 
     def __init__(self, roots: list[Event]) -> None:
+        self._size = len(roots)
         self._lists: dict[str, list[Event | None]] = {"": list(roots)}
+        self._makers: dict[str, Callable[[int], Event]] = {}
 
-    def lists_of(self, path: str) -> list[Event | None]:
-        """For every event the object at ``path``, None where it has none yet."""
-        found = self._lists.get(path)
-        if found is None:
-            found = self._lists[path] = [None] * len(self._lists[""])
-        return found
+    def at(self, path: str) -> tuple[list[Event | None], Callable[[int], Event]]:
+        """For every event the object at ``path``, None where it has none yet; and what makes that one."""
+        if path not in self._lists:
+            self._lists[path] = [None] * self._size
+        there = self._lists[path]
+        if path and path not in self._makers:
+            self._makers[path] = self._maker(path, there)
+        return there, self._makers.get(path, self._root)
 
     def make(self, path: str, position: int) -> Event:
         """The object at ``path`` of one event, and those around it."""
-        there = self.lists_of(path)
-        found = there[position]
-        if found is None:
-            outer, _, name = path.rpartition(".")
-            found = there[position] = {}
-            self.make(outer, position)[name] = found
-        return found
+        return self.at(path)[1](position)
+
+    def _root(self, position: int) -> Event:
+        root = self._lists[""][position]
+        assert root is not None
+        return root
+
+    def _maker(self, path: str, there: list[Event | None]) -> Callable[[int], Event]:
+        outer, _, name = path.rpartition(".")
+        homes, make_home = self.at(outer)
+
+        def make(position: int) -> Event:
+            found = there[position]
+            if found is None:
+                found = there[position] = {}
+                home = homes[position]
+                if home is None:
+                    home = make_home(position)
+                home[name] = found
+            return found
+
+        return make
 
 
 def _place(objects: _Objects, path: str, values: Iterable[Any]) -> None:
     outer, _, name = path.rpartition(".")
-    homes = objects.lists_of(outer)
-    for position, value in enumerate(values):
+    homes, make = objects.at(outer)
+    for position, (home, value) in enumerate(zip(homes, values, strict=True)):
         if value is not None:
-            home = homes[position]
             if home is None:
-                home = objects.make(outer, position)
+                home = make(position)
             home[name] = value
 
 
@@ -236,6 +254,8 @@ def _decoded(kind: ColumnKind, values: Sequence[Any]) -> Iterable[Any]:
         ]
     if kind is ColumnKind.LONG:
         return [None if value is None else int(value) for value in values]
+    if kind is ColumnKind.INSTANT:
+        return [text[:-3] + "Z" if text.endswith("000") else text + "Z" for text in values]
     if kind is ColumnKind.JSON:
         read: dict[str | None, Any] = {None: None}
         for text in values:

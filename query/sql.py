@@ -693,10 +693,8 @@ _PART_TYPES = {
 
 def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
     """Events newest first: their bytes of text, then the columns, instants as text."""
-    texts = [
-        sql("coalesce(strlen({}), 0)", col(column)) for column in columns if _TYPES[column.kind] == "VARCHAR"
-    ]
-    size = joined(" + ", texts or [whole(0)])
+    texts = [col(column) for column in columns if _TYPES[column.kind] == "VARCHAR"]
+    size = sql("strlen(concat({}))", joined(", ", texts)) if texts else whole(0)
     listed = [
         size,
         *(_as_text(column) if column.kind is ColumnKind.INSTANT else col(column) for column in columns),
@@ -711,15 +709,8 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
 
 
 def _as_text(column: Column) -> Statement:
-    """As ``storage.instants.format_instant``."""
-    text = col(column)
-    return sql(
-        "(CASE WHEN epoch_us({}) % 1000 = 0 THEN strftime({}, '%Y-%m-%dT%H:%M:%S.%gZ')"
-        " ELSE strftime({}, '%Y-%m-%dT%H:%M:%S.%fZ') END)",
-        text,
-        text,
-        text,
-    )
+    """Six digits of fraction and no zone: ``2026-01-01T00:00:00.000000``."""
+    return sql("strftime({}, '%Y-%m-%dT%H:%M:%S.%f')", col(column))
 
 
 def newest_times(scan: Scan, limit: int) -> Statement:

@@ -1,0 +1,341 @@
+"""A slow evaluator of questions over Python events: what every answer must equal."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise, product
+from typing import Any
+
+from query.nodes import (
+    Analysis,
+    AnyOf,
+    Circle,
+    Condition,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Operator,
+    Span,
+)
+from storage.instants import format_instant, parse_instant
+from tests.query.support_source import Event
+
+MISSING = object()
+TIMES = ("keen.timestamp", "keen.created_at")
+
+
+def lookup(event: Event, path: str) -> Any:
+    value: Any = event
+    for name in path.split("."):
+        if not isinstance(value, dict) or name not in value:
+            return MISSING
+        value = value[name]
+    return value
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Type-strict: 1 is 1.0, and is neither "1" nor true."""
+    if is_number(left) and is_number(right):
+        return bool(left == right)
+    return type(left) is type(right) and left == right and not isinstance(left, dict | list)
+
+
+def equal(path: str, value: Any, operand: Any) -> bool:
+    if operand is None:
+        return value is MISSING or value is None or (isinstance(value, list) and None in value)
+    if isinstance(value, list):
+        if isinstance(operand, list):
+            return len(value) == len(operand) and all(map(same, value, operand))
+        return any(same(element, operand) for element in value)
+    if path in TIMES:
+        us = parse_instant(operand) if isinstance(operand, str) else None
+        return us is not None and us == parse_instant(value)
+    return value is not MISSING and same(value, operand)
+
+
+def ordered(path: str, value: Any, operator: Operator, operand: Any) -> bool:
+    if is_number(value) and is_number(operand):
+        left, right = Fraction(value), Fraction(operand)
+    elif isinstance(value, str) and isinstance(operand, str):
+        left_us, right_us = parse_instant(value), parse_instant(operand)
+        if left_us is not None and right_us is not None:
+            left, right = Fraction(left_us), Fraction(right_us)
+        elif path in TIMES:
+            return False
+        else:
+            left, right = value, operand  # type: ignore[assignment]
+    else:
+        return False
+    return {
+        Operator.LT: left < right,
+        Operator.LTE: left <= right,
+        Operator.GT: left > right,
+        Operator.GTE: left >= right,
+    }[operator]
+
+
+def miles(circle: Circle, value: Any) -> float | None:
+    if not isinstance(value, list) or len(value) < 2 or not all(map(is_number, value[:2])):
+        return None
+    longitude, latitude = (math.radians(part) for part in value[:2])
+    other_longitude, other_latitude = math.radians(circle.longitude), math.radians(circle.latitude)
+    half = (
+        math.sin((latitude - other_latitude) / 2) ** 2
+        + math.cos(latitude) * math.cos(other_latitude) * math.sin((longitude - other_longitude) / 2) ** 2
+    )
+    return 3958.7613 * 2 * math.asin(math.sqrt(min(1.0, half)))
+
+
+def matches(event: Event, item: Filter) -> bool:
+    if isinstance(item, AnyOf):
+        return any(matches(event, operand) for operand in item.operands)
+    value = lookup(event, item.path)
+    operator, operand = item.operator, item.operand
+    if operator is Operator.EXISTS:
+        return (value is not MISSING) == operand
+    if operator in (Operator.EQ, Operator.NE):
+        return equal(item.path, value, operand) == (operator is Operator.EQ)
+    if operator is Operator.IN:
+        return any(equal(item.path, value, one) for one in operand)
+    if operator in (Operator.CONTAINS, Operator.NOT_CONTAINS):
+        if isinstance(value, list):
+            found = any(same(element, operand) for element in value)
+        else:
+            text = isinstance(value, str) and isinstance(operand, str) and item.path not in TIMES
+            found = text and operand in value
+        return found == (operator is Operator.CONTAINS)
+    if operator is Operator.WITHIN:
+        distance = miles(operand, value)
+        return distance is not None and distance <= operand.miles
+    if operator is Operator.REGEX:
+        return isinstance(value, str) and item.path not in TIMES and re.search(operand, value) is not None
+    return ordered(item.path, value, operator, operand)
+
+
+def time_of(event: Event) -> int:
+    us = parse_instant(event["keen"]["timestamp"])
+    assert us is not None
+    return us
+
+
+def in_span(event: Event, span: Span) -> bool:
+    us = time_of(event)
+    return (span.start_us is None or us >= span.start_us) and (span.end_us is None or us < span.end_us)
+
+
+def select(events: Iterable[Event], span: Span, filters: Iterable[Filter]) -> list[Event]:
+    wanted = tuple(filters)
+    return [event for event in events if in_span(event, span) and all(matches(event, f) for f in wanted)]
+
+
+def canonical(value: Any) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def values_of(event: Event, path: str) -> list[Any]:
+    """The distinct values of a path in one event: a list's elements; null where there is none."""
+    value = lookup(event, path)
+    if path in TIMES:
+        us = parse_instant(value)
+        assert us is not None
+        return [format_instant(us)]
+    found = value if isinstance(value, list) and value else [value]
+    kept = [canonical(one) if isinstance(one, str | int | float | bool) else None for one in found]
+    return unique(kept)
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    seen: dict[Any, Any] = {}
+    for value in values:
+        seen.setdefault((type(value) is bool, value), value)
+    return list(seen.values())
+
+
+def order_of(value: Any) -> tuple[int, Any]:
+    if value is None:
+        return 9, 0
+    if isinstance(value, list):
+        return 5, [order_of(one) for one in value]
+    return (2, value) if isinstance(value, bool) else (1, value) if isinstance(value, str) else (0, value)
+
+
+def order_at(path: str, value: Any) -> tuple[int, Any]:
+    """Times sort as instants, which their texts of three and of six digits do not."""
+    return (1, parse_instant(value)) if path in TIMES else order_of(value)
+
+
+def metric_value(metric: Metric, events: list[Event]) -> Any:
+    if metric.analysis is Analysis.COUNT:
+        return len(events)
+    assert metric.target is not None
+    if metric.analysis in (Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE):
+        found = unique(value for event in events for value in values_of(event, metric.target))
+        target = metric.target
+        found.sort(key=lambda value: order_at(target, value))
+        return (
+            found if metric.analysis is Analysis.SELECT_UNIQUE else len([v for v in found if v is not None])
+        )
+    numbers = [value for event in events if is_number(value := lookup(event, metric.target))]
+    if metric.analysis is Analysis.SUM:
+        return float_or_int(sum((Fraction(number) for number in numbers), Fraction(0)))
+    if not numbers:
+        return None
+    if metric.analysis in (Analysis.MINIMUM, Analysis.MAXIMUM):
+        return canonical((min if metric.analysis is Analysis.MINIMUM else max)(numbers))
+    if any(abs(number) > 1e300 for number in numbers):
+        return ...
+    doubles = sorted(float(number) for number in numbers)
+    mean = sum(map(Fraction, doubles)) / len(doubles)
+    if metric.analysis is Analysis.AVERAGE:
+        return float(mean)
+    if metric.analysis is Analysis.STANDARD_DEVIATION:
+        return math.sqrt(sum((Fraction(one) - mean) ** 2 for one in doubles) / len(doubles))
+    percent = Fraction(str(metric.percentile)) if metric.percentile is not None else Fraction(50)
+    rank = max(1, math.ceil(percent * len(doubles) / 100))
+    return doubles[rank - 1]
+
+
+def float_or_int(value: Fraction) -> int | float | None:
+    if value.denominator == 1:
+        try:
+            float(value)
+        except OverflowError:
+            return None
+        return int(value)
+    return float(value)
+
+
+def group_values(event: Event, group: Group) -> list[Any]:
+    """(what sorts it, what the row says) of each of the event's values."""
+    if group.size is None and group.ranges is None:
+        return [(order_at(group.path, value), value) for value in values_of(event, group.path)]
+    value = lookup(event, group.path)
+    if not is_number(value):
+        return [((9, 0), None)]
+    if group.size is not None:
+        low = canonical(math.floor(float(value) / group.size) * group.size)
+        return [((0, low), low)]
+    for index, one in enumerate(group.ranges or ()):
+        if (one.low is None or value >= one.low) and (one.high is None or value < one.high):
+            return [((0, index), one.label)]
+    return [((9, 0), None)]
+
+
+def metrics(query: MetricQuery, events: list[Event]) -> Any:
+    chosen = select(events, query.span, query.filters)
+    if query.buckets is None:
+        return block(query, chosen, None)
+    edges = query.buckets.edges
+    cells: list[list[Event]] = [[] for _ in edges[1:]]
+    for event in chosen:
+        cells[bisect_right(edges, time_of(event)) - 1].append(event)
+    keys = grouped(query, chosen) if query.groups and query.zero_fill else None
+    return [
+        {
+            "value": block(query, cell, keys),
+            "timeframe": {"start": format_instant(start), "end": format_instant(end)},
+        }
+        for cell, (start, end) in zip(cells, pairwise(edges), strict=True)
+    ]
+
+
+def grouped(query: MetricQuery, events: list[Event]) -> dict[Any, list[Event]]:
+    groups: dict[Any, list[Event]] = {}
+    for event in events:
+        for key in product(*(group_values(event, group) for group in query.groups)):
+            groups.setdefault(tuple((repr(order), order, value) for order, value in key), []).append(event)
+    return groups
+
+
+def block(query: MetricQuery, events: list[Event], keys: dict[Any, Any] | None) -> Any:
+    if not query.groups:
+        return results(query, events)
+    groups = grouped(query, events)
+    if keys is not None:
+        groups = {key: groups.get(key, []) for key in keys}
+    listed = sorted(groups, key=lambda key: [order for _, order, _ in key])
+    rows = []
+    for key in listed:
+        row = {group.path: value for group, (_, _, value) in zip(query.groups, key, strict=True)}
+        found = results(query, groups[key])
+        row.update(found if query.multi else {"result": found})
+        rows.append((key, row))
+    for order in reversed(query.order):
+        paths = [group.path for group in query.groups]
+
+        def rank(pair: Any, by: str = order.by, paths: list[str] = paths) -> Any:
+            if by in paths:
+                return pair[0][paths.index(by)][1]
+            return order_of(pair[1][by])
+
+        nulls = [pair for pair in rows if rank(pair)[0] == 9]
+        rest = sorted((p for p in rows if rank(p)[0] != 9), key=rank, reverse=order.descending)
+        rows = rest + nulls
+    return [row for _, row in rows][: query.limit]
+
+
+def results(query: MetricQuery, events: list[Event]) -> Any:
+    found = {metric.label or "result": metric_value(metric, events) for metric in query.metrics}
+    return found if query.multi else found["result"]
+
+
+def funnel(query: FunnelQuery, collections: dict[str, list[Event]]) -> tuple[list[int], list[Any]]:
+    """(result, the sorted actors of each step)"""
+    survivors: dict[Any, Any] | None = None
+    counts, actors = [], []
+    for step in query.steps:
+        found = {
+            order_at(step.actor, value): value
+            for event in select(collections.get(step.collection, []), step.span, step.filters)
+            for value in values_of(event, step.actor)
+            if value is not None
+        }
+        if survivors is None:
+            here = found
+        elif step.inverted:
+            here = {key: value for key, value in survivors.items() if key not in found}
+        else:
+            here = {key: value for key, value in survivors.items() if key in found}
+        counts.append(len(here))
+        actors.append([here[key] for key in sorted(here)])
+        survivors = survivors if step.optional else here
+    return counts, actors
+
+
+def pick(event: Event, properties: tuple[str, ...] | None) -> Event:
+    if properties is None:
+        return event
+    picked: Event = {}
+    for path in properties:
+        value = lookup(event, path)
+        if value is MISSING:
+            continue
+        home = picked
+        *outer, last = path.split(".")
+        for name in outer:
+            home = home.setdefault(name, {})
+        home[last] = value
+    return picked
+
+
+def extraction(query: ExtractionQuery, events: list[Event]) -> list[Event]:
+    chosen = select(events, query.span, query.filters)
+    chosen.sort(key=time_of, reverse=True)
+    return [pick(event, query.properties) for event in chosen[: query.latest]]
+
+
+def condition_paths(items: Iterable[Filter]) -> set[str]:
+    return {item.path for item in items if isinstance(item, Condition)}

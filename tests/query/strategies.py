@@ -1,0 +1,215 @@
+"""Hypothesis strategies: events of mixed types, and questions about them that often find something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from query.nodes import (
+    Analysis,
+    AnyOf,
+    Buckets,
+    Circle,
+    Condition,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Operator,
+    Order,
+    Range,
+    Span,
+    Step,
+)
+from storage.instants import format_instant
+from tests.query.support_source import Event
+
+BASE_US = 1_700_000_000_000_000
+HOUR_US = 3_600_000_000
+
+NUMBERS: list[Any] = [0, 1, 1.0, 2, -3, 2.5, 10, 17.25, 2**53, 2**53 + 1, -(2**53) - 1, 2**62 + 1, 2**64 + 1]
+NUMBERS += [-(2**70) - 1, 10**40 + 1, 10**22, 1e22, -0.5, 1e-9]
+STRINGS = ["", "a", "ab", "b", "1", "true", "é", "A", 'q"uo\\te', "2024-01-01", "2024-01-01T00:00:00Z"]
+STRINGS += [
+    "2024-01-01T01:00:00+01:00",
+    "2024-01-01T00:00:00.1234567-0030",
+    "2024-13-01",
+    "zz\n",
+    "[1]",
+    "x" * 40,
+]
+SCALARS = [*NUMBERS, *STRINGS, True, False]
+NAMES = ["a", "b", "Price", "price", "u", 'we"ird $', "é 1", "t", "e0"]
+PATHS = [
+    *NAMES,
+    "u.id",
+    "u.a",
+    "b.c",
+    "b.c.d",
+    "absent",
+    "a.x",
+    "keen.timestamp",
+    "keen.id",
+    "keen",
+    "keen.created_at",
+]
+
+scalars = st.sampled_from(SCALARS)
+elements = st.one_of(scalars, st.none(), st.just({"k": 1}), st.just([1]))
+lists = st.lists(elements, max_size=4)
+values = st.one_of(scalars, scalars, scalars, st.none(), lists, st.just({}))
+coordinates = st.one_of(
+    st.lists(st.sampled_from([0, 0.01, -74.0, 40.7, 179.9, -179.9, 90]), min_size=2, max_size=2),
+    st.sampled_from([[], ["1", "2"], [1], "here", None, [True, 2]]),
+)
+inner = st.dictionaries(st.sampled_from(["id", "a", "c", "d"]), values, max_size=2)
+middle = st.dictionaries(st.sampled_from(["id", "a", "c", "d"]), st.one_of(values, inner), max_size=2)
+instants = st.integers(0, 40).map(lambda step: BASE_US + step * HOUR_US // 4 + (step % 3) * 1001)
+
+
+@st.composite
+def events_lists(draw: st.DrawFn, max_size: int = 14) -> list[Event]:
+    """Each with its own ``keen.id``."""
+    made = draw(
+        st.lists(
+            st.dictionaries(st.sampled_from(NAMES), st.one_of(values, middle), max_size=5), max_size=max_size
+        )
+    )
+    for number, event in enumerate(made):
+        event["keen"] = {
+            "timestamp": format_instant(draw(instants)),
+            "created_at": format_instant(BASE_US + number),
+            "id": f"{number:024x}",
+        }
+        if draw(st.integers(0, 3)) == 0:
+            event["keen"]["location"] = {"coordinates": draw(coordinates)}
+    return made
+
+
+@st.composite
+def conditions(draw: st.DrawFn) -> Filter:
+    operator = draw(st.sampled_from(list(Operator)))
+    path = draw(st.sampled_from(PATHS))
+    if operator is Operator.EXISTS:
+        return Condition(path, operator, draw(st.booleans()))
+    if operator is Operator.WITHIN:
+        circle = Circle(draw(st.sampled_from([0.0, -74.0, 180.0])), draw(st.sampled_from([0.0, 40.0])), 60.0)
+        return Condition("keen.location.coordinates", operator, circle)
+    if operator is Operator.REGEX:
+        return Condition(path, operator, draw(st.sampled_from(["a", "^b$", "[0-9]", "e|x", "\\\\"])))
+    if operator is Operator.IN:
+        options = draw(st.lists(st.one_of(scalars, st.none()), max_size=4))
+        return Condition(path, operator, options + (["n"] * 60 if draw(st.booleans()) else []))
+    if operator in (Operator.EQ, Operator.NE):
+        return Condition(path, operator, draw(st.one_of(scalars, st.none(), st.lists(scalars, max_size=2))))
+    if operator in (Operator.CONTAINS, Operator.NOT_CONTAINS):
+        return Condition(path, operator, draw(scalars))
+    operand = draw(
+        st.one_of(st.sampled_from(NUMBERS), st.sampled_from([*STRINGS, format_instant(BASE_US + HOUR_US)]))
+    )
+    return Condition(path, operator, operand)
+
+
+filters = st.recursive(
+    conditions(),
+    lambda inner: st.lists(inner, min_size=1, max_size=3).map(lambda o: AnyOf(tuple(o))),
+    max_leaves=4,
+)
+filter_lists = st.lists(filters, max_size=2).map(tuple)
+ends = st.one_of(st.none(), instants)
+
+
+@st.composite
+def spans(draw: st.DrawFn) -> Span:
+    return Span(draw(ends), draw(ends))
+
+
+@st.composite
+def metrics(draw: st.DrawFn, label: str | None = None) -> Metric:
+    analysis = draw(st.sampled_from(list(Analysis)))
+    target = None if analysis is Analysis.COUNT else draw(st.sampled_from(PATHS))
+    percent = draw(st.sampled_from([0.5, 7.0, 29.0, 50.0, 57.0, 99.99, 100.0]))
+    return Metric(analysis, target, percent if analysis is Analysis.PERCENTILE else None, label)
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> tuple[Group, ...]:
+    paths = draw(st.lists(st.sampled_from(PATHS), max_size=2, unique=True))
+    made = []
+    for path in paths:
+        kind = draw(st.integers(0, 4))
+        if kind == 0:
+            made.append(Group(path, size=draw(st.sampled_from([2.0, 10.0, 0.5]))))
+        elif kind == 1:
+            made.append(Group(path, ranges=(Range(None, 1, "z"), Range(1, 2.5, "m"), Range(10, None, "a"))))
+        else:
+            made.append(Group(path))
+    return tuple(made)
+
+
+@st.composite
+def bucketed(draw: st.DrawFn) -> tuple[Span, Buckets | None]:
+    if draw(st.booleans()):
+        return draw(spans()), None
+    cuts = draw(st.lists(st.integers(0, 42), min_size=2, max_size=8, unique=True).map(sorted))
+    edges = tuple(BASE_US + cut * HOUR_US // 4 for cut in cuts)
+    return Span(edges[0], edges[-1]), Buckets(edges)
+
+
+@st.composite
+def metric_queries(draw: st.DrawFn) -> MetricQuery:
+    multi = draw(st.booleans())
+    labels = ["total", "other"][: draw(st.integers(1, 2))] if multi else [None]
+    chosen = tuple(draw(metrics(label)) for label in labels)
+    by = draw(groups())
+    span, buckets = draw(bucketed())
+    orders: tuple[Order, ...] = ()
+    if by and draw(st.booleans()):
+        names = [*(label or "result" for label in labels), *(group.path for group in by)]
+        picked = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+        orders = tuple(Order(name, draw(st.booleans())) for name in picked)
+    return MetricQuery(
+        "c",
+        chosen,
+        span,
+        draw(filter_lists),
+        by,
+        buckets,
+        orders,
+        draw(st.one_of(st.none(), st.integers(1, 3))) if orders else None,
+        draw(st.booleans()),
+        multi,
+    )
+
+
+@st.composite
+def funnels(draw: st.DrawFn) -> FunnelQuery:
+    steps = []
+    for position in range(draw(st.integers(1, 5))):
+        steps.append(
+            Step(
+                draw(st.sampled_from(["c", "c", "d"])),
+                draw(st.sampled_from(["u.id", "u.id", "a", "keen.timestamp", "absent"])),
+                draw(spans()),
+                draw(filter_lists) if draw(st.booleans()) else (),
+                inverted=position > 0 and draw(st.booleans()),
+                optional=position > 0 and draw(st.booleans()),
+                with_actors=draw(st.integers(0, 4)) == 0,
+                echo={"event_collection": "c", "position": position},
+            )
+        )
+    return FunnelQuery(tuple(steps))
+
+
+@st.composite
+def extractions(draw: st.DrawFn) -> ExtractionQuery:
+    properties = draw(
+        st.one_of(st.none(), st.lists(st.sampled_from(PATHS), min_size=1, max_size=3, unique=True))
+    )
+    latest = draw(st.one_of(st.none(), st.integers(1, 5)))
+    return ExtractionQuery(
+        "c", draw(spans()), draw(filter_lists), latest, None if properties is None else tuple(properties)
+    )

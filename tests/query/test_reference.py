@@ -1,0 +1,169 @@
+"""Answers equal those of a slow evaluator in plain Python, over files, tails and mixtures of both."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from query import jsonout
+from query.engine import Engine
+from query.limits import Limits
+from query.nodes import (
+    Analysis,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Metric,
+    MetricQuery,
+    Request,
+)
+from query.pipeline import answer
+from storage.source import NOWHERE
+from tests.query import reference, strategies
+from tests.query.support_source import Event, source_of
+from tests.support.scale import examples
+
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
+COUNT = (Metric(Analysis.COUNT),)
+
+
+def checked(number: int) -> Any:
+    return settings(
+        max_examples=examples(number), deadline=None, suppress_health_check=QUIET, derandomize=False
+    )
+
+
+def ask(
+    query: Any, collections: dict[str, list[Event]], engine: Engine, folder: Path, seed: int, **more: Any
+) -> Any:
+    rng = random.Random(seed)
+    sources = {
+        name: source_of(events, folder, rng, 7 if seed % 10 == 0 else 3)
+        for name, events in collections.items()
+    }
+    return answer(
+        Request(query), lambda name: sources.get(name, NOWHERE), engine, limits=Limits(), **more
+    ).body
+
+
+def close(left: Any, right: Any) -> bool:
+    """Equal, floats up to rounding, types of JSON told apart; ``...`` is anything."""
+    if right is ...:
+        return True
+    if isinstance(left, dict) and isinstance(right, dict):
+        return list(left) == list(right) and all(close(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(close, left, right))
+    if isinstance(left, bool) or isinstance(right, bool) or left is None or right is None:
+        return left is right
+    if isinstance(left, float) or isinstance(right, float):
+        return math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-12)
+    return bool(left == right)
+
+
+@checked(400)
+@given(events=strategies.events_lists(), condition=strategies.conditions(), seed=st.integers(0, 2**32))
+def test_every_filter_operator_keeps_the_events_that_the_reference_keeps(
+    engine: Engine, data_folder: Path, events: list[Event], condition: Filter, seed: int
+) -> None:
+    query = ExtractionQuery("c", filters=(condition,), properties=("keen.id",))
+
+    found = ask(query, {"c": events}, engine, data_folder, seed)["result"]
+
+    expected = reference.extraction(query, events)
+    assert sorted(event["keen"]["id"] for event in found) == sorted(event["keen"]["id"] for event in expected)
+
+
+@checked(500)
+@given(events=strategies.events_lists(), query=strategies.metric_queries(), seed=st.integers(0, 2**32))
+def test_every_analysis_grouped_ordered_and_in_intervals_gives_the_answer_of_the_reference(
+    engine: Engine, data_folder: Path, events: list[Event], query: MetricQuery, seed: int
+) -> None:
+    found = ask(query, {"c": events}, engine, data_folder, seed)["result"]
+
+    expected = reference.metrics(query, events)
+    ties = len(query.order) > 0 and any(
+        "average" in m.analysis or "deviation" in m.analysis for m in query.metrics
+    )
+    assert ties or close(found, expected), (found, expected)
+
+
+@checked(200)
+@given(
+    events=strategies.events_lists(),
+    others=strategies.events_lists(5),
+    query=strategies.funnels(),
+    seed=st.integers(0, 2**32),
+)
+def test_funnels_intersect_sets_of_actors_whatever_the_order_of_events(
+    engine: Engine, data_folder: Path, events: list[Event], others: list[Event], query: FunnelQuery, seed: int
+) -> None:
+    collections = {"c": events, "d": others}
+
+    body = ask(query, collections, engine, data_folder, seed)
+
+    counts, actors = reference.funnel(query, collections)
+    assert body["result"] == counts
+    assert body["steps"] == [step.echo for step in query.steps]
+    if any(step.with_actors for step in query.steps):
+        wanted = [
+            listed if step.with_actors else None for step, listed in zip(query.steps, actors, strict=True)
+        ]
+        assert close(body["actors"], wanted)
+    else:
+        assert "actors" not in body
+
+
+@checked(300)
+@given(events=strategies.events_lists(), query=strategies.extractions(), seed=st.integers(0, 2**32))
+def test_an_extraction_gives_the_events_back_as_they_were_sent(
+    engine: Engine, data_folder: Path, events: list[Event], query: ExtractionQuery, seed: int
+) -> None:
+    found = ask(query, {"c": events}, engine, data_folder, seed)["result"]
+
+    whole = reference.extraction(ExtractionQuery("c", query.span, query.filters), events)
+    times = [event["keen"]["timestamp"] for event in whole]
+    assert len(found) == len(whole[: query.latest])
+    left = [
+        reference.pick(event, query.properties)
+        for event in whole
+        if event["keen"]["timestamp"] >= (times[len(found) - 1] if found else "")
+    ]
+    for event in json.loads(jsonout.dumps(found)):
+        index = next(i for i, one in enumerate(left) if close(sorted_keys(event), sorted_keys(one)))
+        del left[index]
+    if query.properties is None:
+        assert [event["keen"]["timestamp"] for event in found] == times[: len(found)]
+
+
+@checked(100)
+@given(
+    events=strategies.events_lists(),
+    query=st.one_of(strategies.metric_queries(), strategies.funnels(), strategies.extractions()),
+    forced=strategies.filter_lists,
+    seed=st.integers(0, 2**32),
+)
+def test_a_keys_filters_give_the_answer_over_events_already_filtered(
+    engine: Engine, data_folder: Path, events: list[Event], query: Any, forced: tuple[Filter, ...], seed: int
+) -> None:
+    kept = [event for event in events if all(reference.matches(event, item) for item in forced)]
+    narrowed = ask(query, {"c": events}, engine, data_folder, seed, forced_filters=forced)
+
+    whole = ask(query, {"c": kept}, engine, data_folder, seed)
+
+    if isinstance(query, ExtractionQuery):
+        assert len(narrowed["result"]) == len(whole["result"])
+    else:
+        assert close(narrowed, whole)
+
+
+def sorted_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: sorted_keys(value[key]) for key in sorted(value)}
+    return [sorted_keys(item) for item in value] if isinstance(value, list) else value

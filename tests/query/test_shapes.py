@@ -1,0 +1,314 @@
+"""The literal shapes of answers: what a client finds where."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from query import jsonout
+from query.engine import Engine
+from query.errors import QueryLimitExceeded
+from query.limits import Limits
+from query.nodes import (
+    Analysis,
+    Buckets,
+    Condition,
+    ExtractionQuery,
+    FunnelQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Operator,
+    Order,
+    Range,
+    Request,
+    Span,
+    Step,
+)
+from query.pipeline import answer, explain
+from storage.schema import Schema
+from storage.source import NOWHERE, DataFile, Source
+from tests.query.support_source import Event, source_of
+
+DAY_US = 86_400_000_000
+START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+TWO_DAYS = Buckets((START_US, START_US + DAY_US, START_US + 2 * DAY_US))
+BOTH = Span(START_US, START_US + 2 * DAY_US)
+FIRST = {"start": "2026-01-01T00:00:00.000Z", "end": "2026-01-02T00:00:00.000Z"}
+SECOND = {"start": "2026-01-02T00:00:00.000Z", "end": "2026-01-03T00:00:00.000Z"}
+COUNT = (Metric(Analysis.COUNT),)
+TWO = (Metric(Analysis.COUNT, label="total"), Metric(Analysis.COUNT_UNIQUE, "user.id", label="buyers"))
+
+
+def event(number: int, day: int, **properties: Any) -> Event:
+    stamp = f"2026-01-0{day}T10:00:0{number}.000Z"
+    return {**properties, "keen": {"timestamp": stamp, "created_at": stamp, "id": f"{number:024x}"}}
+
+
+EVENTS = [
+    event(1, 1, g="a", h=1, user={"id": "x"}, price=2),
+    event(2, 1, g="a", h=1, user={"id": "y"}, price=2.5),
+    event(3, 1, g="b", h=2, user={"id": "x"}, price=10),
+    event(4, 2, g="a", h=2, user={"id": "z"}, price=None),
+    event(5, 2, user={"id": "z"}),
+]
+
+
+@pytest.fixture
+def source(data_folder: Path) -> Source:
+    return source_of(EVENTS, data_folder, random.Random(5))
+
+
+def ask(engine: Engine, source: Source, query: Any, limits: Limits | None = None, **wrapping: Any) -> Any:
+    request = Request(query, **wrapping)
+    return answer(request, lambda _: source, engine, limits=limits or Limits()).body
+
+
+def result(engine: Engine, source: Source, metrics: tuple[Metric, ...] = COUNT, **more: Any) -> Any:
+    more.setdefault("multi", metrics[0].label is not None)
+    return ask(engine, source, MetricQuery("c", metrics, **more))["result"]
+
+
+def test_a_single_value_stands_alone(engine: Engine, source: Source) -> None:
+    assert ask(engine, source, MetricQuery("c", COUNT)) == {"result": 5}
+
+
+def test_grouped_rows_have_groups_first_then_result_with_null_last(engine: Engine, source: Source) -> None:
+    rows = result(engine, source, groups=(Group("g"),))
+
+    assert rows == [{"g": "a", "result": 3}, {"g": "b", "result": 1}, {"g": None, "result": 1}]
+    assert [list(row) for row in rows] == [["g", "result"]] * 3
+
+
+def test_two_groups_keep_the_order_asked_for(engine: Engine, source: Source) -> None:
+    rows = result(engine, source, groups=(Group("h"), Group("g")))
+
+    assert rows[0] == {"h": 1, "g": "a", "result": 2}
+    assert list(rows[0]) == ["h", "g", "result"]
+    assert json.dumps(rows[0]) == '{"h": 1, "g": "a", "result": 2}'
+
+
+def test_nested_names_stay_dotted(engine: Engine, source: Source) -> None:
+    assert result(engine, source, groups=(Group("user.id"),))[0] == {"user.id": "x", "result": 2}
+
+
+def test_an_interval_has_value_and_timeframe_for_every_bucket(engine: Engine, source: Source) -> None:
+    filters = (Condition("g", Operator.EQ, "b"),)
+
+    rows = result(engine, source, span=BOTH, buckets=TWO_DAYS, filters=filters)
+
+    assert rows == [{"value": 1, "timeframe": FIRST}, {"value": 0, "timeframe": SECOND}]
+
+
+def test_intervals_of_groups_repeat_every_group(engine: Engine, source: Source) -> None:
+    rows = result(engine, source, span=BOTH, buckets=TWO_DAYS, groups=(Group("g"),))
+
+    first = [{"g": "a", "result": 2}, {"g": "b", "result": 1}, {"g": None, "result": 0}]
+    second = [{"g": "a", "result": 1}, {"g": "b", "result": 0}, {"g": None, "result": 1}]
+    assert rows == [{"value": first, "timeframe": FIRST}, {"value": second, "timeframe": SECOND}]
+
+
+def test_what_cannot_be_counted_is_filled_with_null(engine: Engine, source: Source) -> None:
+    metrics = (Metric(Analysis.AVERAGE, "price"),)
+
+    rows = result(engine, source, metrics, span=BOTH, buckets=TWO_DAYS, groups=(Group("g"),))
+
+    assert rows[0]["value"][0] == {"g": "a", "result": 2.25}
+    assert {row["result"] for row in rows[1]["value"]} == {None}
+
+
+def test_without_zero_fill_only_groups_that_occur_are_listed(engine: Engine, source: Source) -> None:
+    third = Buckets((*TWO_DAYS.edges, START_US + 3 * DAY_US))
+    span = Span(START_US, START_US + 3 * DAY_US)
+
+    rows = result(engine, source, span=span, buckets=third, groups=(Group("g"),), zero_fill=False)
+
+    assert rows[1]["value"] == [{"g": "a", "result": 1}, {"g": None, "result": 1}]
+    assert rows[2]["value"] == []
+
+
+def test_order_and_limit_apply_within_each_interval(engine: Engine, source: Source) -> None:
+    order = (Order("result", descending=True),)
+
+    rows = result(
+        engine, source, span=BOTH, buckets=TWO_DAYS, groups=(Group("user.id"),), order=order, limit=1
+    )
+
+    assert [row["value"] for row in rows] == [
+        [{"user.id": "x", "result": 2}],
+        [{"user.id": "z", "result": 2}],
+    ]
+
+
+def test_unique_values_are_a_sorted_list_with_null_last(engine: Engine, source: Source) -> None:
+    unique = (Metric(Analysis.SELECT_UNIQUE, "g"),)
+
+    assert result(engine, source, unique) == ["a", "b", None]
+    assert result(engine, source, unique, groups=(Group("h"),))[1] == {"h": 2, "result": ["a", "b"]}
+    values = result(engine, source, unique, span=BOTH, buckets=TWO_DAYS)
+    assert [row["value"] for row in values] == [["a", "b"], ["a", None]]
+
+
+def test_several_analyses_are_named_by_their_labels(engine: Engine, source: Source) -> None:
+    assert result(engine, source, TWO) == {"total": 5, "buyers": 3}
+    assert result(engine, source, TWO, groups=(Group("g"),))[0] == {"g": "a", "total": 3, "buyers": 3}
+    values = result(engine, source, TWO, span=BOTH, buckets=TWO_DAYS)
+    assert values[1] == {"value": {"total": 2, "buyers": 1}, "timeframe": SECOND}
+    both = result(engine, source, TWO, span=BOTH, buckets=TWO_DAYS, groups=(Group("g"),))
+    assert both[1]["value"][1] == {"g": "b", "total": 0, "buyers": 0}
+
+
+def test_buckets_answer_with_their_lower_bound_and_ranges_with_their_label(
+    engine: Engine, source: Source
+) -> None:
+    tens = (Group("price", size=2.0),)
+    ranges = (Group("price", ranges=(Range(None, 3, "small"), Range(3, None, "3.."))),)
+
+    assert result(engine, source, groups=tens) == [
+        {"price": 2, "result": 2},
+        {"price": 10, "result": 1},
+        {"price": None, "result": 2},
+    ]
+    assert result(engine, source, groups=ranges) == [
+        {"price": "small", "result": 2},
+        {"price": "3..", "result": 1},
+        {"price": None, "result": 2},
+    ]
+
+
+def test_numbers_without_a_fraction_are_integers_in_the_text(engine: Engine, source: Source) -> None:
+    body = ask(engine, source, MetricQuery("c", (Metric(Analysis.MAXIMUM, "price"),)))
+
+    assert jsonout.dumps(body) == b'{"result":10}'
+
+
+def test_a_sum_of_integers_beyond_64_bits_is_exact_in_the_text(engine: Engine, data_folder: Path) -> None:
+    events = [event(number, 1, n=2**62 + number) for number in range(1, 6)]
+    source = source_of(events, data_folder, random.Random(1))
+
+    body = ask(engine, source, MetricQuery("c", (Metric(Analysis.SUM, "n"),)))
+
+    assert jsonout.dumps(body) == b'{"result":%d}' % (5 * 2**62 + 15)
+
+
+def test_metadata_counts_events_and_the_properties_named(engine: Engine, source: Source) -> None:
+    query = MetricQuery(
+        "c",
+        (Metric(Analysis.SUM, "price"),),
+        filters=(Condition("g", Operator.EQ, "a"),),
+        groups=(Group("g"),),
+    )
+
+    metadata = ask(engine, source, query, include_metadata=True)["execution_metadata"]
+
+    seconds = metadata.pop("total_processing_time")
+    assert 0 <= seconds < 60
+    assert metadata == {"events_scanned": 5, "properties_per_event": 2, "total_properties_scanned": 10}
+
+
+def test_a_funnel_has_result_steps_and_actors_where_asked(engine: Engine, source: Source) -> None:
+    echo = {"event_collection": "c", "with_actors": True}
+    steps = (
+        Step("c", "user.id", BOTH, with_actors=True, echo=echo),
+        Step("c", "user.id", BOTH, (Condition("g", Operator.EQ, "b"),), echo={"event_collection": "c"}),
+    )
+
+    body = ask(engine, source, FunnelQuery(steps))
+
+    assert list(body) == ["result", "steps", "actors"]
+    assert body["result"] == [3, 1]
+    assert body["steps"] == [echo, {"event_collection": "c"}]
+    assert body["actors"] == [["x", "y", "z"], None]
+    assert "actors" not in ask(engine, source, FunnelQuery((Step("c", "user.id", BOTH),)))
+
+
+def test_chained_inverted_steps_take_away_one_after_the_other(engine: Engine, data_folder: Path) -> None:
+    events = [event(n % 10, 1, kind="signup", who=n) for n in range(100)]
+    events += [event(n % 10, 1, kind="left", who=n) for n in range(20)]
+    events += [event(n % 10, 1, kind="paid", who=n) for n in range(15, 30)]
+    source = source_of(events, data_folder, random.Random(2))
+
+    def step(kind: str, inverted: bool) -> Step:
+        return Step("c", "who", Span(), (Condition("kind", Operator.EQ, kind),), inverted=inverted)
+
+    query = FunnelQuery((step("signup", False), step("left", True), step("paid", True)))
+    assert ask(engine, source, query)["result"] == [100, 80, 70]
+
+
+def test_an_extraction_lists_whole_events_newest_first(engine: Engine, source: Source) -> None:
+    rows = ask(engine, source, ExtractionQuery("c", latest=2))["result"]
+
+    assert rows == [EVENTS[4], EVENTS[3]]
+
+
+def test_named_properties_come_nested_and_without_keen(engine: Engine, source: Source) -> None:
+    query = ExtractionQuery("c", latest=2, properties=("user", "g", "price", "absent"))
+
+    rows = ask(engine, source, query)["result"]
+
+    assert rows == [{"user": {"id": "z"}}, {"user": {"id": "z"}, "g": "a", "price": None}]
+
+
+@pytest.mark.parametrize(
+    ("query", "empty"),
+    [
+        (MetricQuery("c", COUNT), 0),
+        (MetricQuery("c", (Metric(Analysis.SUM, "x"),)), 0),
+        (MetricQuery("c", (Metric(Analysis.MEDIAN, "x"),)), None),
+        (MetricQuery("c", (Metric(Analysis.SELECT_UNIQUE, "x"),)), []),
+        (MetricQuery("c", COUNT, groups=(Group("g"),)), []),
+        (
+            MetricQuery("c", COUNT, span=BOTH, buckets=Buckets(TWO_DAYS.edges[:2])),
+            [{"value": 0, "timeframe": FIRST}],
+        ),
+        (ExtractionQuery("c", latest=3), []),
+        (FunnelQuery((Step("c", "a", Span()),)), [0]),
+    ],
+    ids=["count", "sum", "median", "select_unique", "groups", "interval", "extraction", "funnel"],
+)
+def test_a_collection_that_does_not_exist_gives_the_empty_answer_and_a_warning(
+    engine: Engine, query: Any, empty: Any
+) -> None:
+    given = answer(Request(query), lambda _: NOWHERE, engine, limits=Limits())
+
+    assert given.body["result"] == empty
+    assert given.warnings == ["The collection 'c' does not exist."]
+
+
+def test_rows_of_whole_files_are_counted_without_reading_them(engine: Engine) -> None:
+    nowhere = DataFile("/nowhere/at/all.parquet", 70, 1, START_US, START_US + 5, {})
+
+    assert result(engine, Source(Schema(), (nowhere,)), span=BOTH) == 70
+
+
+def test_limits_are_errors_and_never_cut_an_answer(engine: Engine, source: Source) -> None:
+    def refused(query: Any, **limits: int) -> str:
+        with pytest.raises(QueryLimitExceeded) as raised:
+            ask(engine, source, query, Limits(**limits))
+        return raised.value.message
+
+    assert "2 groups" in refused(MetricQuery("c", COUNT, groups=(Group("g"),)), groups_max=2)
+    assert "2 events" in refused(ExtractionQuery("c"), extraction_events_max=2)
+    assert "4 events" in refused(ExtractionQuery("c"), extraction_scan_max=4)
+    assert "bytes" in refused(ExtractionQuery("c", latest=5), response_bytes_max=100)
+    assert "2 actors" in refused(FunnelQuery((Step("c", "user.id", BOTH),)), funnel_actors_max=2)
+    with_actors = Step("c", "user.id", BOTH, with_actors=True)
+    assert "2 actors" in refused(FunnelQuery((with_actors,)), funnel_actors_max=2)
+    filled = MetricQuery("c", COUNT, BOTH, groups=(Group("g"),), buckets=TWO_DAYS)
+    assert "6 cells" in refused(filled, response_bytes_max=100)
+    assert len(result(engine, source, groups=(Group("g"),), order=(Order("g"),), limit=2)) == 2
+
+
+def test_a_plan_explains_itself_with_values_apart_from_text(source: Source) -> None:
+    query = MetricQuery("c", COUNT, filters=(Condition("g", Operator.EQ, 'it\'s "me"'),))
+
+    text = explain(Request(query), lambda _: source, limits=Limits())
+
+    statement = text[text.index("run: ") : text.index("values: ")]
+    assert "count(*)" in statement
+    assert "hidden" not in statement
+    assert "hidden" in text
