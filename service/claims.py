@@ -34,6 +34,8 @@ from storage.log_format import Batch, Section
 _log = logging.getLogger("acumen.collect")
 _T = TypeVar("_T")
 
+CLAIM_WAIT_SECONDS = 10.0
+"""The longest wait for claims, and for a winner's frame."""
 POLL_SECONDS = 0.003
 LOOKS_PER_CATALOG_READ = 10
 RETRY_SECONDS = 0.5
@@ -52,6 +54,10 @@ class Token(NamedTuple):
 
 def event_token(collection_id: int, generation: int, text: str) -> Token:
     return Token(f"event:{collection_id}:{generation}", text)
+
+
+def idempotency_token(project_id: str, key: str) -> Token:
+    return Token(f"request:{project_id}", key)
 
 
 @dataclass(slots=True)
@@ -77,7 +83,7 @@ class Key:
 
     @property
     def token(self) -> Token:
-        return Token(f"request:{self.project_id}", self.text)
+        return idempotency_token(self.project_id, self.text)
 
 
 @dataclass(slots=True)
@@ -110,7 +116,7 @@ class Claims:
         *,
         holds: Callable[[int, int], bool | None],
         executor: Executor,
-        wait_seconds: float = 10.0,
+        wait_seconds: float = CLAIM_WAIT_SECONDS,
     ) -> None:
         self._catalog = catalog
         self._log = log

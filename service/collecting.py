@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.admission import AdmissionLimits
-from service.claims import Claims, OtherLogs
+from service.claims import CLAIM_WAIT_SECONDS, Claims, OtherLogs
 from service.collector import Collector, waker
 from storage.catalog import Catalog
 from storage.fs import FileSystem, LocalFileSystem
@@ -46,6 +46,7 @@ class Collecting:
         admission: AdmissionLimits,
         limits: LogLimits,
         executor: ThreadPoolExecutor,
+        wait_seconds: float,
     ) -> None:
         """Use ``open``."""
         self._catalog = catalog
@@ -55,7 +56,7 @@ class Collecting:
         self.log = log
         self.executor = executor
         others = OtherLogs(catalog, fs, data)
-        claims = Claims(catalog, log, holds=others.holds, executor=executor)
+        claims = Claims(catalog, log, holds=others.holds, executor=executor, wait_seconds=wait_seconds)
         self.collector = Collector(catalog, log, admission, claims=claims, executor=executor)
         self._watch = asyncio.ensure_future(self._keep_watch())
 
@@ -68,6 +69,7 @@ class Collecting:
         admission: AdmissionLimits | None = None,
         limits: LogLimits | None = None,
         fs: FileSystem | None = None,
+        wait_seconds: float = CLAIM_WAIT_SECONDS,
     ) -> Collecting:
         """A new log of the data folder, in the catalog before its first event. Raises StorageError."""
         fs, limits = fs or LocalFileSystem(), limits or LogLimits()
@@ -85,7 +87,7 @@ class Collecting:
             )
 
         log = await loop.run_in_executor(executor, create)
-        return cls(catalog, data, fs, log, admission or AdmissionLimits(), limits, executor)
+        return cls(catalog, data, fs, log, admission or AdmissionLimits(), limits, executor, wait_seconds)
 
     async def close(self) -> None:
         """Sync what is queued and let the log go; nothing may be submitted any more."""

@@ -62,11 +62,12 @@ async def intake(
     limits: CollectLimits | None = None,
     log_limits: LogLimits | None = None,
     body_limits: BodyLimits | None = None,
+    wait_seconds: float = 10.0,
 ) -> AsyncIterator[Intake]:
     catalog = Catalog.prepare(data)
     project, _ = catalog.ensure_first_project()
     collecting = await Collecting.open(
-        catalog, catalog.folder.root, fs=fs, admission=admission, limits=log_limits
+        catalog, catalog.folder.root, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds
     )
     bodies = BodyReader(body_limits or BodyLimits())
     app = CollectApp(
