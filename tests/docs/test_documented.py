@@ -1,0 +1,89 @@
+"""What exists is documented: a name in the code is a line in docs/."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from query.limits import Limits
+from query.nodes import Operator
+from query.parse import ANALYSES
+
+ROOT = Path(__file__).resolve().parents[2]
+API = (ROOT / "docs/api.md").read_text()
+QUERIES = (ROOT / "docs/queries.md").read_text()
+
+# Told to nobody: the client has gone, or was refused by the HTTP parser before any route.
+UNTOLD = {"ClientGoneError", "QueryCancelledError", "BadRequestError", "RequestError"}
+
+
+def section(text: str, heading: str) -> str:
+    """The text under a heading, up to the next of its level or above."""
+    level = heading.split(" ")[0]
+    found = re.search(
+        rf"^{re.escape(heading)}$(.*?)(?=^#{{1,{len(level)}}} |\Z)", text, re.MULTILINE | re.DOTALL
+    )
+    assert found is not None, heading
+    return found[1]
+
+
+def error_codes() -> Iterator[str]:
+    """Every text constant that is an error's code, where errors for clients are made."""
+    sources = [*(ROOT / "service").rglob("*.py"), *(ROOT / "query").rglob("*.py")]
+    for path in [*sources, ROOT / "storage/events.py", ROOT / "storage/decoder.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if (
+                isinstance(node, ast.Constant)
+                and isinstance(node.value, str)
+                and re.fullmatch(r"[A-Z]\w+Error|InvalidPropertyNameForGeoFilter", node.value)
+            ):
+                yield node.value
+
+
+@pytest.mark.parametrize("analysis", sorted(ANALYSES))
+def test_every_analysis_has_a_section(analysis: str) -> None:
+    assert section(QUERIES, f"### {analysis}").strip()
+
+
+def test_no_section_describes_an_analysis_that_is_not_there() -> None:
+    described = set(re.findall(r"^### (\w+)$", section(QUERIES, "## Analyses"), re.MULTILINE))
+    assert described == set(ANALYSES)
+
+
+@pytest.mark.parametrize("operator", [*(operator.value for operator in Operator), "or"])
+def test_every_operator_has_a_row(operator: str) -> None:
+    rows = re.findall(r"^\| (`.*?) \|", section(QUERIES, "### filters"), re.MULTILINE)
+    assert any(f"`{operator}`" in row for row in rows)
+
+
+@pytest.mark.parametrize("code", sorted(set(error_codes()) - UNTOLD))
+def test_every_error_code_is_documented(code: str) -> None:
+    assert f"`{code}`" in API + QUERIES
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        "intervals_max",
+        "groups_max",
+        "funnel_actors_max",
+        "steps_max",
+        "extraction_events_max",
+        "extraction_scan_max",
+        "response_bytes_max",
+        "timeout_seconds",
+        "filters_max",
+        "filter_depth_max",
+        "filter_values_max",
+        "regex_length_max",
+        "analyses_max",
+        "group_by_max",
+        "ranges_max",
+    ],
+)
+def test_every_limit_is_documented_with_its_default(limit: str) -> None:
+    assert f"{int(getattr(Limits(), limit)):,}" in section(QUERIES, "## Limits")
