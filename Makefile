@@ -13,7 +13,8 @@ BIN := $(VENV)/bin
 PYTHON ?=
 TESTS ?=
 ARGS ?=
-# Two test processes suit two cores, and the suite starts servers of its own.
+# Two test processes suit two cores, and the suite starts servers of its own. Each takes a stretch of the tests, so
+# that those which share a server mostly stay together, and then what the other has left.
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
@@ -31,12 +32,14 @@ serve: ## Run the server here (settings: ACUMEN_*; options: make serve ARGS="--p
 
 test: ## Run the tests (some of them: make test TESTS=tests/query)
 	@sh scripts/setup.sh "$(PYTHON)" dev
-	@$(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist loadgroup -q $(TESTS)
+	@$(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist worksteal -q $(TESTS)
 
-lint: ## Check style, formatting of imports and types
+lint: ## Check style, formatting and types
 	@sh scripts/setup.sh "$(PYTHON)" dev
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy scripts/setup_environment.py
 
 bench: ## Measure speed and memory as ratios (minutes; BENCH_ARGS="--help" for parts)
 	@sh scripts/setup.sh "$(PYTHON)" dev

@@ -26,8 +26,6 @@ from tests.support.server import Served
 HERE = Path(__file__).resolve().parent / "node"
 Report = dict[str, Any]
 
-pytestmark = pytest.mark.xdist_group("node")
-
 
 @pytest.fixture(scope="module")
 def node() -> str:
