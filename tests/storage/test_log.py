@@ -200,6 +200,17 @@ def test_closing_syncs_what_is_queued(gated: tuple[Log, GatedFileSystem]) -> Non
     assert log.read() == ["a", "b", "c"]
 
 
+def test_closing_lets_go_of_every_file(faulty: tuple[Log, FaultyFileSystem]) -> None:
+    log, fs = faulty
+    log.write("a")
+    fs.fail(fs.operations + 1, errno.EIO)
+    with pytest.raises(LogUnavailable):
+        log.write("lost")
+    log.write("b")
+    log.writer.close()
+    assert fs.open_descriptors == 0
+
+
 def test_a_closed_log_takes_nothing(log: Log) -> None:
     log.writer.close()
     log.writer.close()
@@ -613,6 +624,52 @@ def test_a_position_without_any_segment_is_damage(log: Log) -> None:
         log.adopt()
 
 
+@pytest.mark.parametrize("pages_taken_for_clean", [False, True])
+def test_what_was_adopted_is_durable(
+    pages_taken_for_clean: bool, faulty: tuple[Log, FaultyFileSystem]
+) -> None:
+    """The owner died between write and sync, or after a failed sync whose pages a retry would not write."""
+    log, fs = faulty
+    log.write("a")
+    log.crash()
+    fd = fs.open_write(log.segments()[0])
+    fs.write_at(fd, encode_frame(batch_of("b"), LOG_ID, 1), SEGMENT_HEADER_SIZE + FRAME_SIZE)
+    if pages_taken_for_clean:
+        fs.fail(fs.operations + 1, errno.EIO)
+        with pytest.raises(OSError):
+            fs.datasync(fd)
+    fs.close(fd)
+    assert log.adopt().lsn == 2 * FRAME_SIZE
+    fs.power_loss()
+    assert log.adopt().lsn == 2 * FRAME_SIZE
+    assert log.read() == ["a", "b"]
+
+
+def test_an_empty_last_segment_that_was_adopted_still_hides_what_is_void(
+    faulty: tuple[Log, FaultyFileSystem],
+) -> None:
+    """Its entry in the directory was not synced when its owner died."""
+    log, fs = faulty
+    log.write("a")
+    fs.fail(fs.operations + 2, errno.EIO)
+    with pytest.raises(LogUnavailable):
+        log.write("whole in the file, but void")
+    # The disk gets the void bytes after all.
+    path = log.segments()[0]
+    fd = fs.open_write(path)
+    fs.write_at(fd, path.read_bytes(), 0)
+    fs.datasync(fd)
+    fs.close(fd)
+    fs.fail(fs.operations + 5, errno.EIO, failures=99)
+    with pytest.raises(LogUnavailable):
+        log.write("lost too")
+    log.crash()
+    fs.fail(0, 0, 0)
+    assert log.adopt().lsn == FRAME_SIZE
+    fs.power_loss()
+    assert log.adopt().lsn == FRAME_SIZE
+
+
 def test_a_half_made_segment_is_cleared_away(log: Log) -> None:
     log.write("a")
     log.crash()
@@ -682,6 +739,17 @@ def test_a_deletion_that_fails_leaves_a_log_that_reads_on(tmp_path: Path) -> Non
     delete_through(fs, tmp_path, LOG_ID, 3 * FRAME_SIZE)
     assert log.read(3 * FRAME_SIZE) == ["d"]
     log.crash()
+
+
+def test_deleted_segments_do_not_come_back_with_a_power_cut(tmp_path: Path) -> None:
+    """They may hold events that somebody asked to have erased."""
+    fs = FaultyFileSystem(tmp_path)
+    log = Log(fs, tmp_path, segment_bytes_max=1)
+    log.write("a", "b", "c")
+    log.crash()
+    delete_through(fs, tmp_path, LOG_ID, 2 * FRAME_SIZE)
+    fs.power_loss()
+    assert len(log.segments()) == 1
 
 
 def test_a_deleted_log_is_gone_and_deleting_it_again_is_nothing(rolling: Log) -> None:

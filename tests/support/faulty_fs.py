@@ -53,6 +53,11 @@ class FaultyFileSystem(LocalFileSystem):
         """Let ``failures`` operations fail, starting with number ``at``."""
         self.fail_from, self.error, self.failures = at, error, failures
 
+    @property
+    def open_descriptors(self) -> int:
+        """How many were opened and not closed."""
+        return len(self._open)
+
     def power_loss(self, random: Random | None = None) -> None:
         """Leave on the disk only what was synced; with ``random``, also some of what was not.
 
