@@ -94,11 +94,13 @@ async def _import(args: argparse.Namespace) -> None:
         else:
             keys = BatchKeys(identity, await asyncio.to_thread(digest_of, Path(args.file)))
         async with _target(args) as target:
-            await send_all(source, keys, target, refused, progress)
+            try:
+                await send_all(source, keys, target, refused, progress)
+            finally:
+                progress.finish(refused)
     finally:
         source.close()
         refused.close()
-        progress.finish(refused)
 
 
 def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarget]:

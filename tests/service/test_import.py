@@ -1,0 +1,257 @@
+"""``acumen import``: what it reads, where it puts it, and that running it again stores nothing twice."""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service import import_source, import_targets, importer
+from service.import_source import BadSource, EventSource
+from storage.catalog import Catalog
+from storage.catalog_records import Project
+from tests.support.server import Served, acumen_command
+
+EVENTS = [
+    {"n": n, "text": 'quote " bracket ] } é \\', "deep": {"list": [1, {"a": []}]}} for n in range(2_500)
+]
+
+
+def run_import(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    importer.add_arguments(parser)
+    return importer.run(parser.parse_args(arguments))
+
+
+def counted(data: Path, project: Project, collection: str) -> int:
+    """Events in files: after an import with no server running, that is all of them."""
+    catalog = Catalog.open(data)
+    try:
+        found = catalog.collection(project.id, collection)
+        assert all(row.flushed_lsn == row.end_lsn for row in catalog.logs())
+        return sum(file.rows for file in catalog.live_files(found.id))
+    finally:
+        catalog.close()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def project(data: Path) -> Project:
+    catalog = Catalog.prepare(data)
+    try:
+        return catalog.ensure_first_project()[0]
+    finally:
+        catalog.close()
+
+
+def as_ndjson(events: list[Any]) -> bytes:
+    return b"".join(json.dumps(event, ensure_ascii=False).encode() + b"\n" for event in events)
+
+
+def as_array(events: list[Any]) -> bytes:
+    return json.dumps(events, indent=1, ensure_ascii=False).encode()
+
+
+@pytest.mark.parametrize("write", [as_ndjson, as_array])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_every_form_of_file_is_imported_once_however_often_it_is_run(
+    tmp_path: Path, data: Path, project: Project, write: Any, pack: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events"
+    file.write_bytes(pack(write(EVENTS)))
+    arguments = (str(file), "--project", project.id, "--collection", "c", "--data", str(data))
+    for _ in range(2):
+        assert run_import(*arguments) == 0
+        assert counted(data, project, "c") == len(EVENTS)
+        assert "accepted: 2,500, refused: 0" in capsys.readouterr().err
+    assert not (tmp_path / "events.refused.ndjson").exists()
+
+
+def test_refused_events_go_to_a_file_with_their_reason(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.ndjson"
+    lines = [b'{"n":1}', b"", b'{"n":', b'{"$bad":1}', b'"\xff"', b"1,2", b'{"n":2}', b"7"]
+    file.write_bytes(b"\n".join(lines))
+    assert run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data)) == 0
+    assert "accepted: 2, refused: 5" in capsys.readouterr().err
+    refused = [json.loads(line) for line in (tmp_path / "events.ndjson.refused.ndjson").open("rb")]
+    assert [(entry["number"], entry["event"]) for entry in refused] == [
+        (2, '{"n":'),
+        (3, '{"$bad":1}'),
+        (4, '"\ufffd"'),
+        (5, "1,2"),
+        (7, "7"),
+    ]
+    assert refused[1]["error"]["name"] == "InvalidPropertyNameError"
+    assert file.read_bytes()[refused[1]["offset"] :].startswith(b'{"$bad":1}')
+    assert counted(data, project, "c") == 2
+
+
+def test_an_import_that_was_killed_goes_on_where_it_stopped(
+    tmp_path: Path, data: Path, project: Project
+) -> None:
+    file = tmp_path / "events.ndjson"
+    count = 60_000
+    file.write_bytes(b"".join(b'{"n":%d,"pad":"%064d"}\n' % (n, n) for n in range(count)))
+    arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
+    killed = subprocess.Popen([*acumen_command(), "import", *arguments], stderr=subprocess.PIPE)
+    try:
+        while killed.poll() is None and not logged_bytes(data) > 500_000:
+            time.sleep(0.002)
+    finally:
+        killed.kill()
+        killed.communicate()
+    assert 0 < logged_bytes(data) < 60_000 * 80, "it was killed in the middle"
+    assert run_import(*arguments) == 0
+    assert counted(data, project, "c") == count
+
+
+def logged_bytes(data: Path) -> int:
+    return sum(segment.stat().st_size for segment in (data / "log").glob("*/*.seg"))
+
+
+def test_a_file_that_ends_too_soon_is_imported_as_far_as_it_goes(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "events.json"
+    file.write_bytes(as_array(EVENTS)[:-100])
+    arguments = (str(file), "--project", project.id, "--collection", "c", "--data", str(data))
+    for _ in range(2):
+        assert run_import(*arguments) == 1
+        said = capsys.readouterr().err
+        assert "cannot be read from byte" in said
+        assert counted(data, project, "c") == 2_000, "batches that were whole"
+
+
+def test_standard_input_is_imported(
+    tmp_path: Path,
+    data: Path,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(as_ndjson(EVENTS))))
+        assert run_import("-", "--project", project.id, "--collection", "c", "--data", str(data)) == 0
+        assert counted(data, project, "c") == len(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (["nowhere.ndjson", "--project", "P", "--collection", "c"], 2),
+        (["FILE", "--project", "P", "--collection", "$c"], 2),
+        (["FILE", "--project", "P", "--collection", "c", "--url", "http://127.0.0.1:1"], 2),
+        (["FILE", "--project", "nobody", "--collection", "c"], 1),
+    ],
+)
+def test_what_cannot_be_imported_is_said(
+    tmp_path: Path,
+    data: Path,
+    project: Project,
+    arguments: list[str],
+    status: int,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = tmp_path / "events"
+    file.write_bytes(b"{}")
+    given_data = [] if "--url" in arguments else ["--data", str(data)]
+    assert run_import(*[str(file) if a == "FILE" else a for a in arguments], *given_data) == status
+    assert capsys.readouterr().err.startswith("acumen: ")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with Served() as server:
+        yield server
+
+
+def test_a_file_goes_to_a_server_over_http_once(
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = served.project
+    file = tmp_path / "events"
+    file.write_bytes(gzip.compress(as_ndjson([*EVENTS, {"$bad": 1}])))
+    arguments = [str(file), "--project", project.id, "--collection", "by url"]
+    for _ in range(2):
+        assert run_import(*arguments, "--url", served.url, "--write-key", project.write_key) == 0
+        assert served.ask(project, "count", event_collection="by url") == len(EVENTS)
+        assert "accepted: 2,500, refused: 1" in capsys.readouterr().err
+    assert run_import(*arguments, "--url", served.url, "--write-key", "wrong") == 1
+    assert "401" in capsys.readouterr().err
+
+
+def test_a_file_goes_into_the_folder_of_a_running_server(tmp_path: Path, served: Served) -> None:
+    project = served.project
+    file = tmp_path / "events"
+    file.write_bytes(as_ndjson(EVENTS))
+    for _ in range(2):
+        served.run("import", str(file), "--project", project.id, "--collection", "by folder")
+        assert served.ask(project, "count", event_collection="by folder") == len(EVENTS)
+        assert served.ask(project, "sum", event_collection="by folder", target_property="n") == 3_123_750
+
+
+def test_a_server_that_is_away_for_a_while_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(import_targets, "ATTEMPTS_MAX", 2)
+    file = tmp_path / "events"
+    file.write_bytes(b"{}\n")
+    arguments = [str(file), "--project", "P", "--collection", "c", "--write-key", "k"]
+    assert run_import(*arguments, "--url", "http://127.0.0.1:1") == 1
+    assert "does not take it" in capsys.readouterr().err
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(JSON_VALUES, max_size=12), st.booleans(), st.integers(1, 40))
+def test_items_come_out_as_they_went_in_wherever_the_reads_end(
+    tmp_path_factory: pytest.TempPathFactory, items: list[Any], array: bool, chunk_bytes: int
+) -> None:
+    items = items if array else [item for item in items if not isinstance(item, list)]
+    file = tmp_path_factory.mktemp("source") / "file"
+    file.write_bytes(as_array(items) if array else as_ndjson(items))
+    before = import_source.CHUNK_BYTES
+    import_source.CHUNK_BYTES = chunk_bytes
+    try:
+        source = EventSource(str(file), 900_000)
+        found = [item for batch in source.batches() for item in batch.items]
+        source.close()
+    finally:
+        import_source.CHUNK_BYTES = before
+    assert [json.loads(item.text) for item in found] == items
+    assert [item.problem for item in found] == [None] * len(items)
+    content = file.read_bytes()
+    assert all(content[item.offset :].startswith(item.text) for item in found)
+
+
+@pytest.mark.parametrize("text", [b"[1", b"[1,", b"[1 2]", b"[1]]", b"[1,]", b"[,]", b'["a]', b"[" * 5_000])
+def test_a_broken_array_is_said_to_be_broken(tmp_path: Path, text: bytes) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(text)
+    source = EventSource(str(file), 900_000)
+    with pytest.raises(BadSource, match="cannot be read from byte"):
+        list(source.batches())
+    source.close()
