@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from storage.catalog import Catalog
+
 START_SECONDS = 60.0
 
 
@@ -185,12 +187,19 @@ class Served:
         return [ServedProject(**one) for one in json.loads(self.run("projects", "list").stdout)]
 
     def new_project(self, name: str = "Test", **options: str) -> ServedProject:
-        """A project made by the command line while the server runs, known to it on return."""
-        flags = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
-        made = ServedProject(**json.loads(self.run("projects", "create", name, *flags).stdout))
+        """A project made beside the running server, as the command line makes it; known to it on return.
+
+        ``options``: ``id``, ``master_key``, ``write_key``, ``read_key``.
+        """
+        catalog = Catalog.prepare(self.data)
+        try:
+            made = catalog.create_project(name, **options)
+        finally:
+            catalog.close()
+        project = ServedProject(made.id, made.name, made.master_key, made.write_key, made.read_key)
         if self._process is not None:
-            self.await_project(made)
-        return made
+            self.await_project(project)
+        return project
 
     def await_project(self, project: ServedProject, seconds: float = 5.0) -> None:
         path = f"/3.0/projects/{project.id}?api_key={project.master_key}"

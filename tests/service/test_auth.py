@@ -1,0 +1,155 @@
+"""Keys: where they are looked for, what each may do, in which order the errors come."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.auth import Caller, Permission, Tenants, key_of
+from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
+from storage.catalog_records import Project
+from tests.support.server import Served, ServedProject
+
+
+class Projects:
+    """A catalog of projects that counts how often it is looked at."""
+
+    def __init__(self, *projects: Project) -> None:
+        self.known = list(projects)
+        self.changes = 0
+        self.looks = 0
+
+    def version(self) -> int:
+        self.looks += 1
+        return self.changes
+
+    def projects(self) -> list[Project]:
+        return list(self.known)
+
+    def add(self, project: Project) -> None:
+        self.known.append(project)
+        self.changes += 1
+
+
+def project_of(name: str) -> Project:
+    return Project(name, name, "org", f"{name}master", f"{name}write", f"{name}read", 0)
+
+
+def tenants_of(catalog: Projects) -> tuple[Tenants, list[float]]:
+    now = [100.0]
+    return Tenants(catalog, clock=lambda: now[0]), now
+
+
+def test_a_new_project_is_known_at_its_first_request() -> None:
+    catalog = Projects(project_of("a"))
+    tenants, now = tenants_of(catalog)
+    tenants.authenticate("a", "aread")
+    catalog.add(project_of("b"))
+    now[0] += 0.11
+    assert tenants.authenticate("b", "bread").project.id == "b"
+
+
+def test_requests_for_unknown_projects_do_not_flood_the_catalog() -> None:
+    catalog = Projects()
+    tenants, now = tenants_of(catalog)
+    for _ in range(1_000):
+        now[0] += 0.001
+        with pytest.raises(NotFound):
+            tenants.authenticate("nope", "key")
+    assert catalog.looks <= 12
+
+
+def test_known_keys_are_looked_up_at_most_twice_a_second() -> None:
+    catalog = Projects(project_of("a"))
+    tenants, now = tenants_of(catalog)
+    for _ in range(1_000):
+        now[0] += 0.002
+        tenants.authenticate("a", "aread")
+    assert catalog.looks <= 5
+
+
+def test_the_key_of_another_project_is_no_key() -> None:
+    tenants, _ = tenants_of(Projects(project_of("a"), project_of("b")))
+    with pytest.raises(InvalidKey):
+        tenants.authenticate("a", "bmaster")
+
+
+@pytest.mark.parametrize("key", [None, "", "amaste", "amaster ", "AMASTER", "amasterx", "\ud800", "ä"])
+def test_only_the_very_key_is_a_key(key: str | None) -> None:
+    tenants, _ = tenants_of(Projects(project_of("a")))
+    with pytest.raises(InvalidKey):
+        tenants.authenticate("a", key)
+
+
+def test_an_insufficient_right_is_admin_only_where_nothing_but_the_master_key_would_do() -> None:
+    caller = Caller(project_of("a"), frozenset({Permission.WRITES}))
+    with pytest.raises(AdminOnly):
+        caller.require(Permission.MASTER)
+    with pytest.raises(Forbidden):
+        caller.require(Permission.QUERIES)
+    caller.require(Permission.WRITES)
+
+
+def test_the_header_wins_and_an_empty_one_does_not_count() -> None:
+    assert key_of("header", "parameter") == "header"
+    assert key_of(" header ", None) == "header"
+    assert key_of("", "parameter") == "parameter"
+    assert key_of(None, "parameter") == "parameter"
+    assert key_of(None, None) is None
+
+
+BASE = "/3.0/projects/{id}"
+MATRIX = [
+    # method, path, body, statuses for: master, write, read key
+    ("GET", BASE, None, (200, 403, 200)),
+    ("GET", f"{BASE}/events", None, (200, 403, 200)),
+    ("GET", f"{BASE}/events/c", None, (200, 403, 200)),
+    ("GET", f"{BASE}/events/c/properties/a", None, (200, 403, 200)),
+    ("GET", f"{BASE}/queries", None, (200, 403, 200)),
+    ("GET", f"{BASE}/queries/count?event_collection=c", None, (200, 403, 200)),
+    ("HEAD", f"{BASE}/queries/count?event_collection=c", None, (200, 403, 200)),
+    ("POST", f"{BASE}/queries/count", {"event_collection": "c"}, (200, 403, 200)),
+    ("GET", f"{BASE}/organization-usage", None, (200, 401, 401)),
+    ("POST", f"{BASE}/events/c", {"a": 1}, (201, 201, 403)),
+    ("POST", f"{BASE}/events", {"c": [{"a": 1}]}, (200, 200, 403)),
+    ("GET", f"{BASE}/events/c?data=e30=", None, (200, 200, 403)),
+    ("GET", "/3.0/projects", None, (200, 401, 401)),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "statuses"), MATRIX)
+def test_who_may_call_what(
+    served: Served,
+    project: ServedProject,
+    method: str,
+    path: str,
+    body: object,
+    statuses: tuple[int, int, int],
+) -> None:
+    """By header and by parameter; a wrong key and none are 401, an unknown project 404 before either."""
+    served.record(project, "c", {"a": 1})
+    keys = (project.master_key, project.write_key, project.read_key)
+    mine = path.format(id=project.id)
+    join = "&" if "?" in mine else "?"
+    for key, status in zip(keys, statuses, strict=True):
+        for reply in (
+            served.request(method, mine, body, key=key),
+            served.request(method, f"{mine}{join}api_key={key}", body),
+        ):
+            assert reply.status == status, (key == project.read_key, reply.body)
+    for wrong in (
+        served.request(method, mine, body, key="wrong"),
+        served.request(method, mine, body),
+        served.request(method, f"{mine}{join}api_key={keys[0]}", body, key="wrong"),
+    ):
+        assert wrong.status == 401
+        if method != "HEAD":
+            assert wrong.json["error_code"] == "InvalidApiKeyError"
+    if "{id}" in path:
+        assert served.request(method, path.format(id="0" * 24), body, key="wrong").status == 404
+
+
+def test_a_reader_learns_no_other_key(served: Served, project: ServedProject) -> None:
+    reply = served.request("GET", f"/3.0/projects/{project.id}", key=project.read_key)
+    assert reply.json["api_key"] == project.read_key
+    assert project.master_key.encode() not in reply.body
+    assert project.write_key.encode() not in reply.body

@@ -1,0 +1,75 @@
+"""Settings: from the environment, checked, documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from query.limits import Limits
+from service.settings import MIB, PREFIX, BadSettings, Settings, as_environment, as_table, load
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_the_document_holds_the_table_of_the_class() -> None:
+    assert as_table() in DOCUMENT.read_text(encoding="utf-8"), "run: python -m service.settings"
+
+
+def test_every_setting_says_what_it_does_in_one_line() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+        assert "\n" not in field.description, name
+
+
+def test_the_environment_is_read_and_an_option_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACUMEN_PORT", "9000")
+    monkeypatch.setenv("ACUMEN_WORKERS", "3")
+    settings = load(port="9001", workers=None)
+    assert (settings.port, settings.workers) == (9001, 3)
+
+
+def test_an_empty_variable_counts_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACUMEN_PORT", "")
+    assert load().port == 8000
+
+
+def test_a_child_process_reads_equal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    settings = load(trusted_proxies="10.0.0.0/8, ::1", data=tmp_path, workers=2, flush_seconds=0.5)
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load() == settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("port", "http"),
+        ("port", "70000"),
+        ("workers", "0"),
+        ("trusted_proxies", "example.com"),
+        ("log_level", "loud"),
+        ("public_url", "example.com"),
+        ("flush_seconds", "0"),
+    ],
+)
+def test_a_bad_setting_is_named(name: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=f"{PREFIX}{name.upper()}: .+"):
+        load(**{name: value})
+
+
+def test_half_of_a_tls_pair_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match="tls_cert and tls_key"):
+        load(tls_cert=tmp_path / "cert.pem")
+
+
+def test_memory_and_threads_are_divided_by_the_workers() -> None:
+    settings = load(memory_bytes=1024 * MIB, threads=8, workers=4, spill_bytes_max=400)
+    assert settings.worker_memory_bytes == 256 * MIB
+    assert settings.worker_threads == 2
+    assert settings.worker_spill_bytes == 100
+
+
+def test_the_defaults_are_the_limits_of_the_query_compiler() -> None:
+    assert load().query_limits == Limits()
