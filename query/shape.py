@@ -65,8 +65,9 @@ def metrics_result(plan: MetricsPlan, rows: Sequence[Row], limits: Limits) -> An
     if plan.query.buckets is None and not plan.keys:
         return _cell(plan, rows[0] if rows else None)
     if not plan.cut and len(rows) >= plan.row_limit:
+        what = "groups" if plan.query.buckets is None else "groups, counted in every interval"
         raise QueryLimitExceeded(
-            f"The answer has more than {limits.groups_max:,} groups. Group by fewer properties, filter, "
+            f"The answer has more than {limits.groups_max:,} {what}. Group by fewer properties, filter, "
             "or ask for the first of them by 'order_by' and 'limit'."
         )
     if not plan.keys:

@@ -8,7 +8,6 @@ name may.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,8 +33,7 @@ _TYPES = {
 _VALUES_INLINE_MAX = 50
 """More values than this are looked up in a hash table."""
 _RUNS_MAX = 64
-"""More runs of equal buckets than this are looked up in a list over a fine grid."""
-_GRID_MAX = 1_000_000
+"""With more runs of equal buckets than this, a join with the edges is faster."""
 _EARTH_RADIUS_MILES = 3958.7613
 
 
@@ -314,9 +312,8 @@ def _same_list(node: p.SameList) -> Statement:
     return sql("({})", joined(" AND ", tests))
 
 
-def _elements(column: Column) -> Statement:
+def _elements(text: Statement) -> Statement:
     """A list's distinct elements as structs of key parts; one null where there is no list or it is empty."""
-    text = col(column)
     return sql(
         "(CASE WHEN {} IS NULL OR json_array_length({}) = 0 THEN [NULL]"
         " ELSE list_distinct(list_transform(json_extract({}, '$[*]'), lambda e: {})) END)",
@@ -394,13 +391,24 @@ class _Run:
 
 
 def bucket_index(buckets: Buckets) -> Statement:
-    """The position of the bucket that a row's time is in, by integer arithmetic alone."""
+    """The position of the bucket that a row's time is in, by integer arithmetic where that is short."""
     runs = _runs(buckets.edges)
-    if len(runs) > _RUNS_MAX:
-        looked_up = _grid_index(buckets.edges)
-        if looked_up is not None:
-            return looked_up
-    return _run_tree(runs)
+    return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
+
+
+def bucketed(source: Statement, buckets: Buckets) -> Statement:
+    """``source`` (a FROM clause), joined to the edges where these are too irregular for arithmetic."""
+    if len(_runs(buckets.edges)) <= _RUNS_MAX:
+        return source
+    starts = list(buckets.edges[:-1])
+    return sql(
+        "FROM (SELECT * {}) ASOF JOIN"
+        ' (SELECT unnest({}) AS "$bucket", make_timestamp(unnest({})) AS "$start") ON {} >= "$start"',
+        source,
+        bound(list(range(len(starts)))),
+        bound(starts),
+        col(TIMESTAMP_COLUMN),
+    )
 
 
 def _runs(edges: tuple[int, ...]) -> list[_Run]:
@@ -432,31 +440,6 @@ def _run_tree(runs: list[_Run]) -> Statement:
     return sql("({} + {} // {})", whole(run.first), since, whole(run.step_us))
 
 
-def _grid_index(edges: tuple[int, ...]) -> Statement | None:
-    """Buckets of many lengths (months over centuries), looked up in a list with a cell for each step of
-    their common divisor; the first and last may be cut, and stand aside. None where the list is too long."""
-    inner = edges[1:-1]
-    step = math.gcd(*(end - start for start, end in pairwise(inner)))
-    if not step or (inner[-1] - inner[0]) // step > _GRID_MAX:
-        return None
-    cells = [
-        index for index, (start, end) in enumerate(pairwise(inner), 1) for _ in range((end - start) // step)
-    ]
-    time = col(TIMESTAMP_COLUMN)
-    return sql(
-        "(CASE WHEN {} < {} THEN 0 WHEN {} >= {} THEN {} ELSE ({})[1 + (epoch_us({}) - ({})) // {}] END)",
-        time,
-        _instant(inner[0]),
-        time,
-        _instant(inner[-1]),
-        whole(len(edges) - 2),
-        bound(cells),
-        time,
-        whole(inner[0]),
-        whole(step),
-    )
-
-
 # --- keys and aggregates --------------------------------------------------------------------------------
 
 
@@ -486,21 +469,52 @@ def _key_part(key: Key, part: Part, position: int) -> Statement:
         if column.kind is kind
     ]
     if key.list_column is not None:
-        sources.append(sql("{}.{}", _element_name(position), Statement(part.value)))
+        sources.append(_element_part(part.value, position))
     return sources[0] if len(sources) == 1 else sql("coalesce({})", joined(", ", sources))
 
 
-def _element_name(position: int) -> Statement:
-    return name(f"$e{position}")
+def _element_part(part: str, position: int) -> Statement:
+    return name(f"${part}{position}")
 
 
-def unnested(source: Statement, keys: Sequence[Key]) -> Statement:
-    """``source`` (a FROM clause) with a row for each element of every list that is grouped by."""
+def unnested(scan: Scan, keys: Sequence[Key]) -> Statement:
+    """``FROM …`` of the scan, with a row for each element of every list that is grouped by.
+
+    Lists repeat a great deal more than they differ, so each distinct one is taken apart once, and joined.
+    """
+    source = filtered(scan)
     for position, key in enumerate(keys):
         if key.list_column is not None:
-            elements = sql("unnest({}) AS {}", _elements(key.list_column), _element_name(position))
-            source = sql("FROM (SELECT *, {} {})", elements, source)
+            text = name(f"$list{position}")
+            source = sql(
+                "FROM (SELECT * {}) LEFT JOIN ({}) ON {} = {}",
+                source,
+                _taken_apart(scan, key.list_column, text, position),
+                col(key.list_column),
+                text,
+            )
     return source
+
+
+def _taken_apart(scan: Scan, column: Column, text: Statement, position: int) -> Statement:
+    """(list's text, parts of one of its elements …), for each distinct list."""
+    parts = joined(
+        ", ",
+        (
+            sql('"$element".{} AS {}', Statement(part), _element_part(part, position))
+            for part in ("number", "big", "string", "boolean")
+        ),
+    )
+    return sql(
+        'SELECT {}, {} FROM (SELECT {}, unnest({}) AS "$element" FROM (SELECT DISTINCT {} AS {} {}))',
+        text,
+        parts,
+        text,
+        _elements(text),
+        col(column),
+        text,
+        filtered(scan),
+    )
 
 
 def _numeric(columns: Sequence[Column]) -> Statement:
@@ -604,7 +618,9 @@ def metrics(plan: MetricsPlan) -> Statement:
     parts = [key_parts(key, position) for position, key in enumerate(plan.keys)]
     heads += [part for key in parts for part in key]
     folds = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
-    source = unnested(filtered(plan.scan), plan.keys)
+    source = unnested(plan.scan, plan.keys)
+    if plan.buckets is not None:
+        source = bucketed(source, plan.buckets)
     listed = joined(", ", [*heads, *folds] or [Statement("1")])
     if not (plan.buckets or plan.keys):
         return sql("SELECT {} {}", listed, source)
@@ -679,7 +695,7 @@ def funnel_branch(
         for bit, test, span in steps
     ]
     mask = sql('CAST(({}) AS BIGINT) AS "$mask"', joined(" | ", bits))
-    return sql("SELECT {} {}", joined(", ", [*actor, mask]), unnested(filtered(scan), (key,)))
+    return sql("SELECT {} {}", joined(", ", [*actor, mask]), unnested(scan, (key,)))
 
 
 _PART_TYPES = {

@@ -30,6 +30,7 @@ from query.nodes import (
     Step,
 )
 from query.pipeline import answer, explain
+from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source
 from tests.query.support_source import Event, source_of
@@ -304,7 +305,7 @@ def test_limits_are_errors_and_never_cut_an_answer(engine: Engine, source: Sourc
 
 
 def test_a_plan_explains_itself_with_values_apart_from_text(source: Source) -> None:
-    query = MetricQuery("c", COUNT, filters=(Condition("g", Operator.EQ, 'it\'s "me"'),))
+    query = MetricQuery("c", COUNT, filters=(Condition("g", Operator.EQ, "hidden"),))
 
     text = explain(Request(query), lambda _: source, limits=Limits())
 
@@ -312,3 +313,26 @@ def test_a_plan_explains_itself_with_values_apart_from_text(source: Source) -> N
     assert "count(*)" in statement
     assert "hidden" not in statement
     assert "hidden" in text
+
+
+def test_irregular_intervals_of_any_number_find_their_events(engine: Engine, data_folder: Path) -> None:
+    """Months of centuries have no common length, and are more than arithmetic is used for."""
+    edges = [START_US + position * DAY_US + position * position * 1_000_003 for position in range(500)]
+    events = []
+    for number, position in enumerate((0, 7, 7, 250, 498)):
+        stamp = format_instant(edges[position] + number)
+        events.append({"keen": {"timestamp": stamp, "created_at": stamp, "id": f"{number:024x}"}})
+    source = source_of(events, data_folder, random.Random(8))
+
+    rows = result(engine, source, span=Span(edges[0], edges[-1]), buckets=Buckets(tuple(edges)))
+
+    found = {position: row["value"] for position, row in enumerate(rows) if row["value"]}
+    assert found == {0: 1, 7: 2, 250: 1, 498: 1}
+    grouped = result(
+        engine,
+        source,
+        span=Span(edges[0], edges[-1]),
+        buckets=Buckets(tuple(edges)),
+        groups=(Group("absent"),),
+    )
+    assert grouped[7]["value"] == [{"absent": None, "result": 2}]
