@@ -26,7 +26,9 @@ from service.settings import Settings, as_environment
 from storage.catalog import Catalog
 from storage.catalog_errors import CatalogError
 from storage.catalog_records import Project
+from storage.fs import LocalFileSystem
 from storage.paths import DataFolder
+from storage.recover import recover
 
 LOCK_WAIT_SECONDS = 10.0
 RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -99,6 +101,7 @@ class Supervisor:
         """Catalog and first project; and the run folder anew: it holds only what the running server does."""
         catalog = prepare_catalog(self.settings.data)
         try:
+            recover_logs(catalog)
             first, new = catalog.ensure_first_project()
         finally:
             catalog.close()
@@ -292,6 +295,14 @@ def url_of(settings: Settings, listener: socket.socket) -> str:
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}"
+
+
+def recover_logs(catalog: Catalog) -> None:
+    """Take over what an earlier server left in its logs, before any worker answers. Raises CannotServe."""
+    try:
+        recover(catalog.folder, catalog, LocalFileSystem())
+    except OSError as error:
+        raise CannotServe(f"The logs in {catalog.folder.logs} can not be read: {error}.") from error
 
 
 def prepare_catalog(data: Path) -> Catalog:

@@ -23,9 +23,10 @@ from storage.compact import Compactor
 from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
 from storage.lock import FolderLock
-from storage.log import Frame, LogBusy, LogDamaged, LogReader, Position, adopt, delete_log, delete_through
+from storage.log import Frame, LogDamaged, LogReader, delete_log, delete_through
 from storage.paths import DataFolder
 from storage.pieces import CollectionPiece, pieces_of
+from storage.recover import adopt_orphans
 from storage.shred import Shredder
 
 logger = logging.getLogger("acumen.keeper")
@@ -281,25 +282,8 @@ class Keeper:
     # Keeping house
 
     def _adopt_orphans(self) -> None:
-        """Take over logs whose owner is gone: repair the tail, publish the end, seal."""
-        for row in self._refresh_logs():
-            if row.state is LogState.OPEN and self._folder.log(row.id).exists():
-                try:
-                    end = adopt(self._fs, self._folder.root, row.id)
-                except LogBusy:
-                    continue
-                except LogDamaged:
-                    logger.exception("log %d is damaged", row.id)
-                    continue
-                self._seal(row.id, end)
-                logger.info("adopted log %d, which ends at %d", row.id, end.lsn)
-
-    def _seal(self, log_id: int, end: Position) -> None:
-        """Claims of events that never reached the log are void: another may have the token."""
-        for low, high in end.voids:
-            for first in range(low, high, 1_000):
-                self._catalog.void_claims(log_id, range(first, min(first + 1_000, high)))
-        self._catalog.seal_log(log_id, end.lsn, end.token_ordinal)
+        adopt_orphans(self._folder, self._catalog, self._fs)
+        self._refresh_logs()
 
     def _clean(self, now: float) -> None:
         grace = self._settings.grace_seconds

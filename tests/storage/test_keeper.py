@@ -14,6 +14,7 @@ import pytest
 from storage.check import check
 from storage.compact import Compactor
 from storage.reader import Reader
+from storage.recover import recover
 from tests.storage.store import Store
 
 DAY_US = 86_400_000_000
@@ -205,3 +206,21 @@ def test_two_keepers_never_flush_one_event_twice(store: Store) -> None:
     other.close()
 
     assert store.values("c", "n") == [1.0, 2.0]
+
+
+def test_a_start_takes_over_logs_and_trusts_no_chunk_of_an_earlier_keeper(store: Store) -> None:
+    store.send("c", numbered(1, 2))
+    store.keeper.step()
+    store.writers.pop().close()
+    for path in store.folder.chunks.glob("*.arrow"):
+        path.write_bytes(bytes(path.stat().st_size))
+    (log,) = store.catalog.logs()
+    (store.folder.log(log.id) / "position").write_bytes(bytes(4096))
+
+    recover(store.folder, store.catalog, store.fs)
+
+    reader = Reader(store.folder, store.catalog)
+    source = reader.source(store.project, "c")
+    reader.close()
+    assert source.tail is not None and source.tail.num_rows == 2
+    assert [row.state for row in store.catalog.logs()] == ["sealed"]

@@ -1,0 +1,59 @@
+"""Logs whose owners died: taken over before anybody asks, so that what they hold is counted.
+
+After a power cut a log's position file may say anything; only adoption knows where the log ends.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from storage.catalog import Catalog
+from storage.catalog_records import LogRow, LogState
+from storage.fs import FileSystem
+from storage.log import LogBusy, LogDamaged, Position, adopt
+from storage.paths import DataFolder
+
+VOIDS_AT_ONCE = 1_000
+
+logger = logging.getLogger("acumen.recover")
+
+
+def adopt_orphans(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> int:
+    """Adopt every open log without a living owner; how many there were.
+
+    A damaged log is reported and left as it is: it holds up no other. Raises OSError.
+    """
+    adopted = 0
+    for row in catalog.logs():
+        if row.state is LogState.OPEN and folder.log(row.id).exists():
+            adopted += _adopt(folder, catalog, fs, row)
+    return adopted
+
+
+def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) -> bool:
+    try:
+        end = adopt(fs, folder.root, row.id)
+    except LogBusy:
+        return False
+    except LogDamaged as damage:
+        logger.error("log %d can not be adopted: %s", row.id, damage)
+        return False
+    _seal(catalog, row.id, end)
+    logger.info("adopted log %d, which ends at %d", row.id, end.lsn)
+    return True
+
+
+def _seal(catalog: Catalog, log_id: int, end: Position) -> None:
+    """Claims of events that never reached the log are void: another may have the token."""
+    for low, high in end.voids:
+        for first in range(low, high, VOIDS_AT_ONCE):
+            catalog.void_claims(log_id, range(first, min(first + VOIDS_AT_ONCE, high)))
+    catalog.seal_log(log_id, end.lsn, end.token_ordinal)
+
+
+def recover(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
+    """Make ready for workers, with nobody else on the folder: no chunks of an earlier keeper, which were
+    never synced and may say anything after a power cut, and no log without an owner. Raises OSError."""
+    for path in folder.chunks.iterdir():
+        path.unlink()
+    adopt_orphans(folder, catalog, fs)
