@@ -1,0 +1,258 @@
+"""Questions over HTTP: methods, wrappings, junk around them, limits, and what ends them early."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import quote
+
+import pytest
+
+from query.parse import ANALYSES
+from tests.support.server import Served, ServedProject
+
+
+@pytest.fixture
+def base(served: Served, project: ServedProject) -> str:
+    """The queries of a project with three purchases."""
+    served.record(project, "purchases", *({"price": price, "item": "tea"} for price in (1, 2, 4.5)))
+    return f"/3.0/projects/{project.id}/queries"
+
+
+def test_get_and_post_answer_alike(served: Served, project: ServedProject, base: str) -> None:
+    filters = [{"property_name": "price", "operator": "gt", "property_value": 1}]
+    params = {
+        "event_collection": "purchases",
+        "target_property": "price",
+        "filters": filters,
+        "group_by": "item",
+    }
+    posted = served.request("POST", f"{base}/sum", params, key=project.read_key)
+    query = (
+        f"event_collection=purchases&target_property=price&group_by=item&filters={quote(json.dumps(filters))}"
+    )
+    got = served.request("GET", f"{base}/sum?{query}", key=project.read_key)
+    assert posted.json == got.json == {"result": [{"item": "tea", "result": 6.5}]}
+    assert "error_code" not in got.json
+
+
+def test_head_answers_as_get_without_a_body(served: Served, project: ServedProject, base: str) -> None:
+    reply = served.request("HEAD", f"{base}/count?event_collection=purchases", key=project.read_key)
+    assert (reply.status, reply.body) == (200, b"")
+    assert served.request("HEAD", f"{base}/count", key=project.read_key).status == 400
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "?&api_key={key}&event_collection=purchases",
+        "?event_collection=purchases&api_key={key}&",
+        "?event_collection=purchases&&api_key={key}&&",
+        "??event_collection=purchases&api_key={key}",
+        "?event_collection=purchases&api_key={key}&analysis_type=sum&unknown=1&_=17",
+        "?event_collection=purchases&api_key={key}&timezone=0&timeframe=this_1_days",
+    ],
+)
+def test_junk_around_the_parameters_is_ignored(
+    served: Served, project: ServedProject, base: str, query: str
+) -> None:
+    reply = served.request("GET", f"{base}/count{query.format(key=project.read_key)}")
+    assert reply.json == {"result": 3}, reply.body
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "image/png", ""])
+def test_a_body_is_json_whatever_it_says_it_is(
+    served: Served, project: ServedProject, base: str, content_type: str
+) -> None:
+    headers = {"Content-Type": content_type}
+    body = {"event_collection": "purchases", "analysis_type": "sum"}
+    reply = served.request("POST", f"{base}/count", body, key=project.read_key, headers=headers)
+    assert reply.json == {"result": 3}
+
+
+def test_a_body_may_be_compressed(served: Served, project: ServedProject, base: str) -> None:
+    body = gzip.compress(b'{"event_collection":"purchases"}')
+    headers = {"Content-Encoding": "gzip"}
+    reply = served.request("POST", f"{base}/count", body, key=project.read_key, headers=headers)
+    assert reply.json == {"result": 3}
+
+
+def test_of_duplicate_keys_the_last_counts(served: Served, project: ServedProject, base: str) -> None:
+    body = b'{"event_collection":"nope","event_collection":"purchases"}'
+    assert served.request("POST", f"{base}/count", body, key=project.read_key).json == {"result": 3}
+
+
+def test_jsonp_calls_the_function(served: Served, project: ServedProject, base: str) -> None:
+    path = f"{base}/count?event_collection=purchases&api_key={project.read_key}&jsonp=keen.cb1[0]"
+    reply = served.request("GET", path)
+    assert reply.body == b'keen.cb1[0]({"result":3});'
+    assert reply.headers["content-type"].startswith("text/javascript")
+    assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_script_is_told_errors_too(served: Served, project: ServedProject, base: str) -> None:
+    for query, status in ((f"api_key={project.read_key}", 400), ("api_key=wrong", 401)):
+        reply = served.request("GET", f"{base}/count?{query}&jsonp=cb")
+        assert reply.status == status
+        assert set(json.loads(reply.body.removeprefix(b"cb(").removesuffix(b");"))) == {
+            "message",
+            "error_code",
+        }
+        assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "name", ["alert(1)", "a;b", "1a", "a b", "<script>", "a.", ".a", "a[b]", "é", "a" * 200]
+)
+def test_a_callback_that_is_no_name_is_refused(
+    served: Served, project: ServedProject, base: str, name: str
+) -> None:
+    query = f"event_collection=purchases&api_key={project.read_key}&jsonp={quote(name)}"
+    reply = served.request("GET", f"{base}/count?{query}")
+    assert reply.status == 400
+    assert reply.json["error_code"] == "InvalidParameterError"
+    assert reply.headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize("analysis", sorted(ANALYSES - {"funnel"}))
+def test_a_missing_collection_is_an_empty_answer_with_a_warning(
+    served: Served, project: ServedProject, analysis: str
+) -> None:
+    params = {
+        "event_collection": 'no"where\r\nSet-Cookie: a=b',
+        "target_property": "p",
+        "percentile": 50,
+        "analyses": {"n": {"analysis_type": "count"}},
+    }
+    path = f"/3.0/projects/{project.id}/queries/{analysis}"
+    reply = served.request("POST", path, params, key=project.read_key)
+    assert reply.status == 200, reply.body
+    assert reply.headers["warning"].startswith('199 acumen "')
+    assert "set-cookie" not in reply.headers
+
+
+@pytest.mark.parametrize("path", ["nope", "count/", "saved", "saved/n", "Count", ""])
+def test_an_unknown_query_is_no_route(served: Served, project: ServedProject, base: str, path: str) -> None:
+    reply = served.request("GET", f"{base}/{path}", key=project.read_key)
+    assert reply.status == 404
+    assert reply.json["error_code"] == "ResourceNotFoundError"
+
+
+def test_rate_limits_are_counted_over_all_workers_and_say_when_to_come_back() -> None:
+    with Served(workers=2, env={"ACUMEN_RATE_QUERIES": "10", "ACUMEN_RATE_EXTRACTIONS": "1"}) as server:
+        project = server.project
+        path = f"/3.0/projects/{project.id}/queries"
+        if time.time() % 60 > 50:
+            time.sleep(61 - time.time() % 60)
+        asked = [
+            server.request("GET", f"{path}/count?event_collection=c", key=project.read_key) for _ in range(20)
+        ]
+        assert [reply.status for reply in asked] == [200] * 10 + [429] * 10
+        assert asked[-1].json["error_code"] == "RateLimitExceededError"
+        assert 1 <= int(asked[-1].headers["retry-after"]) <= 60
+        extraction = server.request("GET", f"{path}/extraction?event_collection=c", key=project.read_key)
+        assert extraction.status == 200
+
+
+SLOW = {
+    "event_collection": "numbers",
+    "target_property": "n",
+    "filters": [
+        {
+            "operator": "or",
+            "operands": [
+                {"property_name": "text", "operator": "regex", "property_value": f"[ab]+c[ab]+{number}"}
+                for number in range(150)
+            ],
+        }
+    ],
+}
+"""Many seconds of looking for what is not there."""
+
+
+@pytest.fixture(scope="module")
+def limited() -> Served:
+    """One slot, a short queue and a short run."""
+    env = {
+        "ACUMEN_QUERY_SLOTS": "1",
+        "ACUMEN_QUERY_QUEUE_MAX": "1",
+        "ACUMEN_QUERY_TIMEOUT_SECONDS": "0.3",
+        "ACUMEN_THREADS": "1",
+    }
+    with Served(env=env) as server:
+        project = server.project
+        for _ in range(8):
+            events = [{"n": n, "text": "ab" * 400} for n in range(4_000)]
+            server.record(project, "numbers", *events)
+        yield server
+
+
+def test_a_query_that_runs_too_long_is_a_504(limited: Served) -> None:
+    project = limited.project
+    path = f"/3.0/projects/{project.id}/queries/count_unique"
+    reply = limited.request("POST", path, SLOW, key=project.read_key)
+    assert reply.status == 504, reply.body[:200]
+    assert reply.json["error_code"] == "QueryTimeoutError"
+
+
+def test_more_queries_than_may_wait_are_refused(limited: Served) -> None:
+    project = limited.project
+    path = f"/3.0/projects/{project.id}/queries/count_unique"
+
+    def ask(_: int) -> int:
+        reply = limited.request("POST", path, SLOW, key=project.read_key)
+        if reply.status == 429:
+            assert reply.headers["retry-after"]
+            assert reply.json["error_code"] == "RateLimitExceededError"
+        return reply.status
+
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(ask, range(6)))
+    assert 429 in statuses
+    assert 504 in statuses
+
+
+def test_a_client_that_leaves_ends_its_query() -> None:
+    with Served(env={"ACUMEN_QUERY_SLOTS": "1", "ACUMEN_THREADS": "1"}) as server:
+        project = server.project
+        for _ in range(8):
+            server.record(project, "numbers", *({"n": n, "text": "ab" * 400} for n in range(4_000)))
+        body = json.dumps(SLOW).encode()
+        head = (
+            f"POST /3.0/projects/{project.id}/queries/count_unique HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: {project.read_key}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(head.encode() + body)
+            _await_metric(server, "acumen_queries_running 1.0")
+        _await_metric(server, "acumen_queries_running 0.0")
+        _await_metric(server, 'acumen_queries_total{outcome="cancelled"} 1.0')
+
+
+def _await_metric(server: Served, line: str, seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while line not in server.request("GET", "/metrics").body.decode().splitlines():
+        assert time.monotonic() < deadline, f"{line!r} never came"
+        time.sleep(0.01)
+
+
+def test_answers_larger_than_the_limit_are_refused() -> None:
+    with Served(env={"ACUMEN_RESPONSE_BYTES_MAX": "2000"}) as server:
+        project = server.project
+        server.record(project, "c", *({"text": "x" * 100} for _ in range(100)))
+        path = f"/3.0/projects/{project.id}/queries/extraction"
+        reply = server.request("POST", path, {"event_collection": "c"}, key=project.read_key)
+        assert reply.status == 400
+        assert reply.json["error_code"] == "QueryLimitError"
+
+
+def test_many_questions_at_once_are_all_answered(served: Served, project: ServedProject, base: str) -> None:
+    def ask(_: int) -> int:
+        result: int = served.ask(project, "count", event_collection="purchases")
+        return result
+
+    with ThreadPoolExecutor(24) as pool:
+        assert set(pool.map(ask, range(100))) == {3}
