@@ -37,6 +37,7 @@ from service.collector import Collector, Origin, Verdicts
 from service.edge import ALLOW_ORIGIN, EXPOSE
 from service.logs import SECRETS, parameter_names, secrets_of
 from service.metrics import STATUSES, Metrics
+from service.quick import QuickAnswer
 from storage.events import Context
 
 Scope = MutableMapping[str, Any]
@@ -50,6 +51,7 @@ _log = logging.getLogger("acumen.access")
 
 KNOWN_MAX = 20_000
 """Paths, and pairs of project and key, that are remembered."""
+LOOK_US = 100_000
 KEY_LENGTH_MAX = 255
 CREATED = b'{"created":true}'
 SUCCESS = b'{"success":true}'
@@ -121,6 +123,7 @@ class CollectApp:
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
         self._created_headers: Headers = [_JSON, (b"content-length", b"%d" % len(CREATED)), *CORS]
+        self._created = QuickAnswer(201, self._created_headers, CREATED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -165,9 +168,11 @@ class CollectApp:
             finally:
                 self._bodies.release(held)
             if payload is CREATED:
-                start = [*self._created_headers, (b"x-request-id", self._request_id())]
-                await send({"type": "http.response.start", "status": 201, "headers": start})
-                await send({"type": "http.response.body", "body": CREATED})
+                request_id = self._request_id()
+                if not self._created.write(send, request_id):
+                    start = [*self._created_headers, (b"x-request-id", request_id)]
+                    await send({"type": "http.response.start", "status": 201, "headers": start})
+                    await send({"type": "http.response.body", "body": CREATED})
                 self._accepted.add()
             else:
                 await self._send(send, status, [_JSON], payload)
@@ -262,13 +267,21 @@ class CollectApp:
 
     async def _authorize(self, project_id: str, key: bytes) -> None:
         """Raises ApiError: an unknown project, then a wrong key, then one without the right to write."""
+        pair = (project_id, key)
+        if pair in self._allowed:
+            # One request looks again; those beside it need not wait for that.
+            self._allowed[pair] = time.time_ns() // 1000 + LOOK_US
         given = key_of(key.decode("latin-1"), None)
         loop = asyncio.get_running_loop()
-        caller = await loop.run_in_executor(self._executor, self._tenants.authenticate, project_id, given)
-        caller.require(Permission.WRITES)
+        try:
+            caller = await loop.run_in_executor(self._executor, self._tenants.authenticate, project_id, given)
+            caller.require(Permission.WRITES)
+        except errors.ApiError:
+            self._allowed.pop(pair, None)
+            raise
         if len(self._allowed) >= KNOWN_MAX:
             self._allowed.clear()
-        self._allowed[(project_id, key)] = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+        self._allowed[pair] = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
 
     def _origin(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int) -> Origin:
         context = self._context(scope, headers)
