@@ -1,0 +1,1 @@
+"""Speed and memory, as ratios that one run on one machine can show. ``make bench`` runs it."""

@@ -1,0 +1,77 @@
+"""The command: ``python -m bench [posts] [bulk] [shred] [queries] [memory] [--events N]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Sequence
+
+from bench import bulk, memory, posts, queries, shredding
+from bench.report import Report, Wrong
+from bench.store import loaded
+
+SECTIONS = ("posts", "bulk", "shred", "queries", "memory")
+EVENTS = 1_000_000
+
+_ABOUT = """\
+Measures speed and memory, each as a ratio to something simple that is measured in the same run, and says
+whether it is what it should be. Answers are compared first: where one differs there is no figure."""
+
+
+def run(report: Report, sections: Sequence[str], events: int) -> None:
+    """Raises Wrong where answers differ, or a server refused."""
+    if "posts" in sections:
+        posts.run(report, events)
+    if "bulk" in sections:
+        bulk.run(report, events)
+    if "shred" in sections:
+        shredding.run(report, events)
+    if "queries" in sections or "memory" in sections:
+        with loaded(report, events) as store:
+            if "queries" in sections:
+                queries.run(report, store)
+            if "memory" in sections:
+                memory.run(report, store)
+        if "queries" in sections:
+            queries.run_tiny(report)
+
+
+def main() -> int:
+    """0 where all is as it should be, 1 where a figure is not, 2 where there is none."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=_ABOUT)
+    parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"of {', '.join(SECTIONS)}; none: all")
+    parser.add_argument(
+        "--events",
+        type=int,
+        default=EVENTS,
+        metavar="N",
+        help=f"events to load, and the most that any part measures with ({EVENTS:,}; in full: 10000000)",
+    )
+    args = parser.parse_args()
+    sections = args.sections or SECTIONS
+    if unknown := set(sections) - set(SECTIONS):
+        parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")
+    if args.events < 1_000:
+        parser.error("--events must be 1000 at least")
+    started = time.monotonic()
+    report = Report()
+    machine = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    print(f"{os.cpu_count()} processors, {machine}")
+    try:
+        run(report, sections, args.events)
+    except Wrong as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 2
+    if args.events < EVENTS:
+        print(f"\nThese are too few events to judge by: fixed costs weigh more than with {EVENTS:,}.")
+    print(f"\n{report.checks} answers compared, all equal; {time.monotonic() - started:.0f} s in all.")
+    if report.missed:
+        print(f"Not as they should be: {', '.join(report.missed)}.")
+    return 1 if report.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

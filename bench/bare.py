@@ -1,0 +1,79 @@
+"""What the server is compared with: applications on the same uvicorn settings that do next to nothing.
+
+python -m bench.bare --port P              reads the body of each request, and answers as Acumen does
+python -m bench.bare --port P --select-one  FastAPI: each request runs SELECT 1 in a thread
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import duckdb
+import uvicorn
+from fastapi import FastAPI, Response
+
+Message = MutableMapping[str, Any]
+
+
+async def read_body(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    """The bare application."""
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    b"".join(parts)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"16")]
+    await send({"type": "http.response.start", "status": 201, "headers": headers})
+    await send({"type": "http.response.body", "body": b'{"created":true}'})
+
+
+def select_one() -> FastAPI:
+    """The least that a query can cost in this HTTP stack."""
+    app = FastAPI()
+    connection = duckdb.connect(":memory:")
+    threads = ThreadPoolExecutor(1)
+
+    def run() -> bytes:
+        rows = connection.cursor().execute("SELECT 1").fetchall()
+        return b'{"result":%d}' % rows[0][0]
+
+    async def answer() -> Response:
+        body = await asyncio.get_running_loop().run_in_executor(threads, run)
+        return Response(body, media_type="application/json")
+
+    app.add_api_route("/one", answer)
+    return app
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--select-one", action="store_true")
+    args = parser.parse_args()
+    uvicorn.run(
+        select_one() if args.select_one else read_body,
+        host="127.0.0.1",
+        port=args.port,
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=4_096,
+        timeout_keep_alive=75,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Bulk posts, from the request to compacted Parquet, against parsing and writing the same bytes once.
+
+Ours is the processor time of all of the server's processes, until each event stands in a Parquet file
+and nothing is left to merge. Theirs is ``orjson.loads`` of each body and a write without a sync, in one
+process. Both are summed over rounds that alternate: a merge of files is owed by all rounds together.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import orjson
+
+from bench.events import Generator, Shape
+from bench.load import send, write_requests
+from bench.report import Report
+from bench.serving import Acumen, bulk_body
+
+CONNECTIONS = 4
+ROUNDS = 3
+PER_ROUND_MAX = 250_000
+FLOOR = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    name: str
+    size: int
+    """Events in a post."""
+    shape: Shape
+    floor: float | None = None
+
+
+CASES = (
+    Case("bulk of 100", 100, Shape(), FLOOR),
+    Case("bulk of 1,000", 1_000, Shape(), FLOOR),
+    Case("bulk of 1,000 with nulls", 1_000, Shape(nulls=True)),
+    Case("bulk of 1,000 with drift", 1_000, Shape(drift=True)),
+    Case("bulk of 1,000 with tokens", 1_000, Shape(tokens="t")),
+)
+
+
+def run(report: Report, events: int) -> None:
+    per_round = max(1_000, min(PER_ROUND_MAX, events // ROUNDS) // 1_000 * 1_000)
+    report.title(f"Bulk, durable, until all is in Parquet ({ROUNDS} × {per_round:,} events each)")
+    for case in CASES:
+        _run_case(report, case, per_round)
+
+
+def _run_case(report: Report, case: Case, per_round: int) -> None:
+    generator = Generator()
+    # A round is a flush: the server flushes by size alone.
+    settings = {"ACUMEN_FLUSH_EVENTS": str(per_round), "ACUMEN_FLUSH_SECONDS": "3600"}
+    settings["ACUMEN_FLUSH_BYTES"] = str(4 << 30)
+    ours = theirs = 0.0
+    with TemporaryDirectory(prefix="acumen-bench-") as name, Acumen(settings) as server:
+        path = Path(name) / "requests"
+        for turn in range(ROUNDS + 1):
+            report.progress(f"{case.name}, round {turn} of {ROUNDS}")
+            lines = list(generator.lines(case.shape, turn * per_round, per_round))
+            bodies = [bulk_body(lines[at : at + case.size]) for at in range(0, per_round, case.size)]
+            write_requests(path, (server.post_request(body, bulk=True) for body in bodies))
+            del lines
+            if turn:
+                theirs += parse_and_write(bodies, Path(name) / "written")
+            del bodies
+            before = server.cpu_seconds()
+            send(server.port, CONNECTIONS, path)
+            server.await_rows((turn + 1) * per_round)
+            # The first round makes the collection and its lanes, and is not counted.
+            if turn:
+                ours += server.cpu_seconds() - before
+        _check(report, server, case, per_round)
+    total = ROUNDS * per_round
+    detail = f"{total / ours:,.0f} of {total / theirs:,.0f} events a processor-second"
+    report.figure(case.name, theirs / ours, detail, floor=case.floor)
+
+
+def _check(report: Report, server: Acumen, case: Case, per_round: int) -> None:
+    """Every event stands there once, and the sum over one of its properties is that of what was sent."""
+    total = (ROUNDS + 1) * per_round
+    expected = 0
+    for line in Generator().lines(case.shape, 0, total):
+        expected += orjson.loads(line)["page"]["load_ms"]
+    connection = server.connect()
+    report.equal(f"{case.name}, events", server.ask("count", connection), total)
+    report.equal(
+        f"{case.name}, distinct orders",
+        server.ask("count_unique", connection, target_property="order.id"),
+        total,
+    )
+    report.equal(f"{case.name}, sum", server.ask("sum", connection, target_property="page.load_ms"), expected)
+    connection.close()
+
+
+def parse_and_write(bodies: list[bytes], path: Path) -> float:
+    """Processor seconds of parsing and of writing these bodies."""
+    # What else this process holds is not the parser's to look through.
+    gc.collect()
+    gc.freeze()
+    started = time.process_time()
+    with path.open("wb", buffering=0) as file:
+        for body in bodies:
+            orjson.loads(body)
+            file.write(body)
+    spent = time.process_time() - started
+    gc.unfreeze()
+    path.unlink()
+    return spent
