@@ -154,11 +154,27 @@ def all_of(operands: Iterable[Predicate]) -> Predicate:
 
 
 def some_of(operands: Iterable[Predicate]) -> Predicate:
-    """True where one operand is; constants are folded."""
+    """True where one operand is; constants are folded, and equalities of one column made one."""
     kept = tuple(operand for operand in operands if operand != FALSE)
     if TRUE in kept:
         return TRUE
+    kept = _merged(kept)
     return kept[0] if len(kept) == 1 else SomeOf(kept) if kept else FALSE
+
+
+def _merged(operands: tuple[Predicate, ...]) -> tuple[Predicate, ...]:
+    equal: dict[Column, list[Scalar | Instant]] = {}
+    others: list[Predicate] = []
+    for operand in operands:
+        if isinstance(operand, Compare) and operand.sign == "=":
+            equal.setdefault(operand.column, []).append(operand.operand)
+        else:
+            others.append(operand)
+    merged: list[Predicate] = [
+        Compare(column, "=", values[0]) if len(values) == 1 else OneOf(column, tuple(values))
+        for column, values in equal.items()
+    ]
+    return (*merged, *others)
 
 
 def negated(operand: Predicate) -> Predicate:
