@@ -49,6 +49,7 @@ class UrlTarget:
         self._client = client
         self._path = f"/3.0/projects/{quote(project_id, safe='')}/events"
         self._collection = collection
+        self._retry_after = 0.0
 
     async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
         body = b"{" + orjson.dumps(self._collection) + b":" + events + b"}"
@@ -72,7 +73,7 @@ class UrlTarget:
         raise ImportFailed(f"the server at {self._client.base_url} does not take it: {trouble}")
 
     def _wait_seconds(self, attempt: int) -> float:
-        backoff = min(WAIT_SECONDS_MAX, 0.25 * 2**attempt)
+        backoff = min(WAIT_SECONDS_MAX, 0.25 * float(2**attempt))
         return max(self._retry_after, backoff * random.uniform(0.5, 1.0))
 
 
