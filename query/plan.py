@@ -222,8 +222,7 @@ class Fold(StrEnum):
     DISTINCT = "distinct values"
     VALUES = "list of distinct values"
     ELEMENTS = "list of distinct list elements, as JSON"
-    ABSENT = "whether any row has no value"
-    EMPTY = "whether any row has an empty list"
+    EXPLICIT_NULL = "whether any row holds an explicit null"
     SUM = "sum"
     SUM_WHOLE = "sum of integral values, exact"
     SUM_VAST = "sum of integral values beyond 128 bits, exact"
@@ -240,6 +239,8 @@ class Aggregate:
     fold: Fold
     columns: tuple[Column, ...] = ()
     fraction: Decimal | None = None
+    path: str = ""
+    """Of EXPLICIT_NULL, whose column lists the paths of nulls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,7 @@ class MetricPlan:
         return len(self.aggregates) == 1 and self.aggregates[0].fold not in (
             Fold.VALUES,
             Fold.ELEMENTS,
-            Fold.ABSENT,
+            Fold.EXPLICIT_NULL,
         )
 
 
@@ -372,7 +373,7 @@ def _metric(metric: Metric, view: View) -> MetricPlan:
     if metric.analysis is Analysis.COUNT_UNIQUE:
         return MetricPlan(metric, _distinct(columns))
     if metric.analysis is Analysis.SELECT_UNIQUE:
-        return MetricPlan(metric, (*_values(columns), Aggregate(Fold.ABSENT, columns)))
+        return MetricPlan(metric, (*_values(columns), *_explicit_null(metric.target, view)))
     numbers = tuple(column for column in columns if column.kind in NUMERIC)
     return MetricPlan(metric, _numeric(metric, numbers, view) if numbers else ())
 
@@ -385,13 +386,16 @@ def _distinct(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
 
 
 def _values(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
-    folds: list[Aggregate] = []
-    for column in columns:
-        if column.kind is ColumnKind.JSON:
-            folds += [Aggregate(Fold.ELEMENTS, (column,)), Aggregate(Fold.EMPTY, (column,))]
-        else:
-            folds.append(Aggregate(Fold.VALUES, (column,)))
-    return tuple(folds)
+    return tuple(
+        Aggregate(Fold.ELEMENTS if column.kind is ColumnKind.JSON else Fold.VALUES, (column,))
+        for column in columns
+    )
+
+
+def _explicit_null(path: str, view: View) -> tuple[Aggregate, ...]:
+    """A null that was sent is a value, a property that was not sent is none."""
+    nulls, _ = view.available.paths_columns()
+    return () if nulls is None else (Aggregate(Fold.EXPLICIT_NULL, (nulls,), path=path),)
 
 
 def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[Aggregate, ...]:

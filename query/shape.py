@@ -301,17 +301,20 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
 
 
 def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
-    """Distinct values, sorted, null last."""
+    """Distinct values, elements for lists, sorted; null last. Objects in lists are no values."""
     values: dict[Any, Any] = {}
     has_null = False
     for aggregate, cell in zip(metric.aggregates, cells, strict=True):
-        if aggregate.fold in (Fold.ABSENT, Fold.EMPTY):
+        if aggregate.fold is Fold.EXPLICIT_NULL:
             has_null = has_null or bool(cell)
             continue
         if aggregate.columns[0].kind is ColumnKind.INSTANT:
             return [format_instant(us) for us in sorted(cell or ())]
-        decode = _element if aggregate.fold is Fold.ELEMENTS else _decoder_of(aggregate.columns[0].kind)
-        for decoded in map(decode, cell or ()):
+        if aggregate.fold is Fold.ELEMENTS:
+            found = [value for value in map(_element, cell or ()) if not isinstance(value, dict | list)]
+        else:
+            found = list(map(_decoder_of(aggregate.columns[0].kind), cell or ()))
+        for decoded in found:
             has_null = has_null or decoded is None
             values.setdefault((isinstance(decoded, bool), decoded), decoded)
     values.pop((False, None), None)
@@ -326,10 +329,7 @@ def _decoder_of(kind: ColumnKind) -> Callable[[Any], Any]:
 
 
 def _element(text: str) -> Any:
-    """A list element; objects, lists and null are null."""
     value = loads(text)
-    if isinstance(value, dict | list):
-        return None
     return number(value) if isinstance(value, float) else value
 
 

@@ -565,13 +565,8 @@ def aggregate(one: Aggregate) -> Statement:
                 column,
                 column,
             )
-        case Fold.ABSENT:
-            if not one.columns:
-                return Statement("count(*) > 0")
-            missing = joined(" AND ", (sql("{} IS NULL", col(column)) for column in one.columns))
-            return sql("bool_or({})", missing)
-        case Fold.EMPTY:
-            return sql("bool_or(json_array_length({}) = 0)", col(one.columns[0]))
+        case Fold.EXPLICIT_NULL:
+            return sql("bool_or(list_contains({}, {}))", col(one.columns[0]), bound(one.path))
         case Fold.MINIMUM | Fold.MAXIMUM:
             return _extreme("min" if one.fold is Fold.MINIMUM else "max", one.columns[0])
         case Fold.AVERAGE:

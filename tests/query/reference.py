@@ -157,6 +157,14 @@ def values_of(event: Event, path: str) -> list[Any]:
     return unique(kept)
 
 
+def stated_values(event: Event, path: str) -> list[Any]:
+    """As ``values_of``, but only what the event says: nothing for a property that it lacks."""
+    value = lookup(event, path)
+    found = value if isinstance(value, list) else [value]
+    said = [one for one in found if one is not MISSING and not isinstance(one, dict | list)]
+    return values_of(event, path) if path in TIMES else [canonical(one) for one in said]
+
+
 def unique(values: Iterable[Any]) -> list[Any]:
     seen: dict[Any, Any] = {}
     for value in values:
@@ -182,7 +190,7 @@ def metric_value(metric: Metric, events: list[Event]) -> Any:
         return len(events)
     assert metric.target is not None
     if metric.analysis in (Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE):
-        found = unique(value for event in events for value in values_of(event, metric.target))
+        found = unique(value for event in events for value in stated_values(event, metric.target))
         target = metric.target
         found.sort(key=lambda value: order_at(target, value))
         return (

@@ -145,13 +145,20 @@ def test_order_and_limit_apply_within_each_interval(engine: Engine, source: Sour
     ]
 
 
-def test_unique_values_are_a_sorted_list_with_null_last(engine: Engine, source: Source) -> None:
+def test_unique_values_are_a_sorted_list(engine: Engine, source: Source) -> None:
     unique = (Metric(Analysis.SELECT_UNIQUE, "g"),)
 
-    assert result(engine, source, unique) == ["a", "b", None]
+    assert result(engine, source, unique) == ["a", "b"]
     assert result(engine, source, unique, groups=(Group("h"),))[1] == {"h": 2, "result": ["a", "b"]}
     values = result(engine, source, unique, span=BOTH, buckets=TWO_DAYS)
-    assert [row["value"] for row in values] == [["a", "b"], ["a", None]]
+    assert [row["value"] for row in values] == [["a", "b"], ["a"]]
+    both = result(engine, source, unique, span=BOTH, buckets=TWO_DAYS, groups=(Group("h"),))
+    assert both[1]["value"][0] == {"h": 1, "result": []}
+
+
+def test_a_null_that_was_sent_is_a_unique_value_and_comes_last(engine: Engine, source: Source) -> None:
+    assert result(engine, source, (Metric(Analysis.SELECT_UNIQUE, "price"),)) == [2, 2.5, 10, None]
+    assert result(engine, source, (Metric(Analysis.COUNT_UNIQUE, "price"),)) == 3
 
 
 def test_several_analyses_are_named_by_their_labels(engine: Engine, source: Source) -> None:
