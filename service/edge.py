@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from service.errors import render
+from service.errors import Rendered, render
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import ROUTES, STATUSES, Metrics
 
@@ -78,13 +78,7 @@ class Edge:
             # Too late for another answer: the connection is cut so that the client sees it is not whole.
             _log.error("An answer broke off.", exc_info=error)
             raise error
-        answer = render(error)
-        headers = [
-            (name.encode(), value.encode("latin-1", "replace")) for name, value in answer.headers.items()
-        ]
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-        await exchange.send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await exchange.send({"type": "http.response.body", "body": answer.body})
+        await send_error(exchange.send, render(error))
 
     def _count(self, exchange: _Exchange, seconds: float) -> None:
         route = route_of(exchange.scope)
@@ -129,6 +123,14 @@ def route_of(scope: Scope) -> str:
     if len(parts) == 2 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs"):
         return "system"
     return "discovery" if parts[1] in ("", "3.0", "timezones") else "other"
+
+
+async def send_error(send: Send, error: Rendered) -> None:
+    """The whole answer, with the CORS headers where nobody adds them."""
+    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()]
+    headers += [(b"content-length", str(len(error.body)).encode()), ALLOW_ORIGIN]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": error.body})
 
 
 async def _empty(send: Send, status: int, headers: Headers) -> None:

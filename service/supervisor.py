@@ -211,6 +211,8 @@ class Supervisor:
     def _stop(self) -> None:
         """Workers first, so that the keeper flushes all that they took."""
         settings = self.settings
+        # Else connections would still be queued here once the workers take no more, and hang.
+        self._listener.close()
         workers = [one for one in self.children if one.module == "service.worker"]
         # uvicorn needs some tenths of a second beyond what it waits for requests.
         self._end(workers, settings.unready_seconds + settings.shutdown_seconds + 2.0)

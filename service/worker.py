@@ -29,7 +29,8 @@ from service.bodies import BodyLimits, BodyReader
 from service.claims import Claims, OtherLogs
 from service.collect import CollectApp, CollectLimits
 from service.collector import Collector, waker
-from service.edge import App, Edge
+from service.edge import App, Edge, Receive, Scope, Send, send_error
+from service.errors import Unavailable, render
 from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
@@ -235,8 +236,26 @@ def _config(settings: Settings, app: App, tls: bool) -> uvicorn.Config:
     )
 
 
+def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
+    """The application, telling those whose time is up when the server stops to ask again."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not lifecycle.stopping:
+                raise
+            error = Unavailable("The server stops. It is not certain what became of this request.")
+            # A RuntimeError: an answer had begun. It stays cut short, and the connection is closed.
+            with contextlib.suppress(RuntimeError):
+                await send_error(send, render(error))
+
+    return answer
+
+
 async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
     async with composed(settings, number) as (app, parts):
+        app = _answering_at_the_end(app, parts.lifecycle)
         config = _config(settings, app, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
