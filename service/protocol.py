@@ -3,12 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.edge import ALLOW_ORIGIN, EXPOSE
 from service.errors import HeadersTooLarge, Rendered, render, rendered
+
+LINGER_SECONDS = 2.0
+"""How long a client may go on sending a body that was answered before its end."""
+
+
+class _Transport:
+    """A transport that closes the way ``close`` says. What is called for every request goes straight on."""
+
+    __slots__ = (
+        "_closing",
+        "_transport",
+        "abort",
+        "close",
+        "get_extra_info",
+        "pause_reading",
+        "resume_reading",
+        "set_protocol",
+        "write",
+    )
+
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
+        self._transport = transport
+        self._closing = False
+        self.close = close
+        self.abort = transport.abort
+        self.get_extra_info = transport.get_extra_info
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self.set_protocol = transport.set_protocol
+        self.write = transport.write
+
+    def is_closing(self) -> bool:
+        return self._closing or self._transport.is_closing()
+
+    def close_now(self) -> None:
+        self._closing = True
+        self._transport.close()
+
+    def close_slowly(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Send what is written, and go on reading: closing on unread bytes would reset the connection, and
+        the client could lose the answer."""
+        self._closing = True
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self._transport.resume_reading()
+        loop.call_later(LINGER_SECONDS, self._transport.close)
 
 
 def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[asyncio.Protocol]:
@@ -23,7 +70,8 @@ def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[async
             self._header_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
+            self._closable = _Transport(transport, self._close)
+            super().connection_made(self._closable)  # type: ignore[arg-type]
             self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -35,12 +83,13 @@ def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[async
                 return
             if self._in_headers:
                 self._header_bytes += len(data)
-                if self._header_timer is None:
-                    self._start_timer()
             super().data_received(data)
-            # Only what the parser still holds as unfinished headers counts: a body may come with them.
-            if self._in_headers and self._header_bytes > header_bytes_max:
-                self._refuse(render(HeadersTooLarge(header_bytes_max)))
+            # Only headers that are still incomplete count: most come whole, and cost no timer.
+            if self._in_headers and self._header_bytes and not self._refused:
+                if self._header_bytes > header_bytes_max:
+                    self._refuse(render(HeadersTooLarge(header_bytes_max)))
+                elif self._header_timer is None:
+                    self._start_timer()
 
         def on_message_begin(self) -> None:
             self._in_headers = True
@@ -81,7 +130,17 @@ def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[async
             if self.cycle is not None:
                 self.cycle.disconnected = True
                 self.cycle.message_event.set()
-            self.transport.close()
+            self._closable.close_slowly(self.loop)
+
+        def _close(self) -> None:
+            """Close, but with patience for a body that is still on its way."""
+            if self._closable.is_closing():
+                return
+            unread = self.cycle is not None and self.cycle.more_body and self.cycle.response_complete
+            if unread:
+                self._closable.close_slowly(self.loop)
+            else:
+                self._closable.close_now()
 
         def _start_timer(self) -> None:
             self._header_timer = self.loop.call_later(header_seconds, self._headers_overdue)

@@ -312,3 +312,20 @@ def test_requests_on_one_connection_are_each_answered(awake: Served) -> None:
     one = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
     last = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     assert exchange(awake, one * 5 + last).count(b'{"status":"ok"}') == 6
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+def test_a_body_that_is_answered_before_its_end_does_not_cost_the_client_the_answer(
+    served: Served, connection: str
+) -> None:
+    """Closing on what is still unread would reset the connection under the answer."""
+    project = served.project
+    size = 30_000_000
+    head = (
+        f"POST /3.0/projects/{project.id}/queries/count HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n"
+        f"Authorization: {project.read_key}\r\nContent-Length: {size}\r\n\r\n"
+    )
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
+            client.sendall(head.encode() + b" " * size)
+            assert error_of(client.recv(65_536)) == (413, "RequestTooLargeError")

@@ -71,7 +71,7 @@ def test_every_described_operation_is_there(
     """With no more than a key it is not a 404 or 405 of the route, whatever else it wants."""
     served.record(project, "c", {"p": 1})
     filled = path.format(project_id=project.id, event_collection="c", property_name="p")
-    body = {} if method == "post" else None
+    body: dict[str, Any] | None = {} if method == "post" else None
     reply = served.request(method.upper(), filled, body, key=project.master_key)
     assert reply.status in (200, 201, 400), reply.body
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
@@ -174,7 +175,7 @@ SLOW = {
 
 
 @pytest.fixture(scope="module")
-def limited() -> Served:
+def limited() -> Iterator[Served]:
     """One slot, a short queue and a short run."""
     env = {
         "ACUMEN_QUERY_SLOTS": "1",
