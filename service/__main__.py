@@ -162,15 +162,29 @@ def _serve(args: argparse.Namespace) -> int:
     from service.supervisor import CannotServe, Supervisor
 
     settings = _settings(args)
-    for path in (settings.tls_cert, settings.tls_key):
-        if path is not None and not path.is_file():
-            raise _Failed(f"There is no file {path}, which the TLS settings name.")
+    _check_tls(settings)
     logs.set_up(settings.log_level, "supervisor")
     supervisor = Supervisor(settings, _announce)
     try:
         return supervisor.run()
     except CannotServe as error:
         raise _Failed(str(error)) from None
+
+
+def _check_tls(settings: Settings) -> None:
+    """A bad certificate is told here, in a sentence, and not by each worker."""
+    import ssl
+
+    if settings.tls_cert is None:
+        return
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            settings.tls_cert, settings.tls_key
+        )
+    except (OSError, ssl.SSLError) as error:
+        raise _Failed(
+            f"The TLS certificate {settings.tls_cert} and key {settings.tls_key} cannot be used: {error}."
+        ) from None
 
 
 def _announce(url: str, project: Project, new: bool) -> None:

@@ -37,6 +37,8 @@ STEADY_SECONDS = 10.0
 """A child that lived this long was no failed start."""
 KEEPER_SECONDS = 60.0
 """The keeper's last flush may take this long; what it does not get done is in the logs."""
+FIRST_STARTS_MAX = 4
+"""Failed starts of one child after which a server that never worked gives up."""
 POLL_SECONDS = 0.2
 
 _log = logging.getLogger("acumen.supervisor")
@@ -56,6 +58,8 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
     ready_fd: int = -1
     ready: bool = False
+    worked: bool = False
+    """Was it ever ready?"""
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
@@ -76,7 +80,7 @@ class Supervisor:
     stopping: bool = False
 
     def run(self) -> int:
-        """The exit status. Raises CannotServe before anything was started."""
+        """The exit status. Raises CannotServe where it does not come to work."""
         listener = None
         lock = lock_folder(self.settings.data)
         try:
@@ -161,6 +165,8 @@ class Supervisor:
         one.process, one.ready = None, False
         one.due = now + pause
         one.failures += 1
+        if not one.worked and one.failures >= FIRST_STARTS_MAX:
+            raise CannotServe(f"The process {one.name} does not start: it said why above.")
 
     def _start(self, one: Child, now: float, selector: selectors.BaseSelector) -> None:
         ready_read, ready_write = os.pipe()
@@ -184,6 +190,7 @@ class Supervisor:
 
     def _note_ready(self, one: Child, selector: selectors.BaseSelector) -> None:
         one.ready = os.read(one.ready_fd, 64) == child.READY or one.ready
+        one.worked = one.worked or one.ready
         self._close_ready(one, selector)
 
     def _close_ready(self, one: Child, selector: selectors.BaseSelector) -> None:

@@ -166,6 +166,28 @@ def test_a_port_that_is_taken_at_the_first_start_leaves_the_first_start_to_come(
         assert "Write key" in server.output()
 
 
+def test_a_certificate_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "pem").write_text("no certificate")
+    server = Served(data=tmp_path / "data")
+    for name in ("pem", "missing"):
+        pem = str(tmp_path / name)
+        done = server.run("serve", "--tls-cert", pem, "--tls-key", pem, check=False)
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert "TLS" in line
+
+
+def test_a_server_whose_children_never_start_gives_up(tmp_path: Path) -> None:
+    """In a container, restarting for ever would look like a server."""
+    server = Served(data=tmp_path / "data")
+    server.run("projects", "create", "p")
+    (tmp_path / "data" / "run").mkdir()
+    (tmp_path / "data" / "run" / "metrics").mkdir()
+    done = server.run("serve", "--port", "0", check=False)
+    assert done.returncode == 1
+    assert "does not start" in done.stderr.splitlines()[-1]
+
+
 def test_a_second_server_on_the_folder_says_so(served: Served) -> None:
     done = served.run("serve", "--port", str(free_port()), check=False)
     assert done.returncode == 1
