@@ -58,107 +58,113 @@ class _Transport:
         loop.call_later(LINGER_SECONDS, self._transport.close)
 
 
-def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[asyncio.Protocol]:
-    """The protocol class for these limits: bytes of a request line and its headers, and their time."""
+class BoundedProtocol(HttpToolsProtocol):
+    """Bytes of a request line and its headers, and the time they may take, are bounded."""
 
-    class BoundedProtocol(HttpToolsProtocol):
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            super().__init__(*args, **kwargs)
-            self._header_bytes = 0
-            self._in_headers = True
-            self._refused = False
-            self._header_timer: asyncio.TimerHandle | None = None
+    header_bytes_max = 131_072
+    header_seconds = 30.0
 
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            self._closable = _Transport(transport, self._close)
-            super().connection_made(self._closable)  # type: ignore[arg-type]
-            self._start_timer()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_bytes = 0
+        self._in_headers = True
+        self._refused = False
+        self._header_timer: asyncio.TimerHandle | None = None
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._stop_timer()
-            super().connection_lost(exc)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._closable = _Transport(transport, self._close)
+        super().connection_made(self._closable)  # type: ignore[arg-type]
+        self._start_timer()
 
-        def data_received(self, data: bytes) -> None:
-            if self._refused or self.transport.is_closing():
-                return
-            if self._in_headers:
-                self._header_bytes += len(data)
-            super().data_received(data)
-            # Only headers that are still incomplete count: most come whole, and cost no timer.
-            if self._in_headers and self._header_bytes and not self._refused:
-                if self._header_bytes > header_bytes_max:
-                    self._refuse(render(HeadersTooLarge(header_bytes_max)))
-                elif self._header_timer is None:
-                    self._start_timer()
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
 
-        def on_message_begin(self) -> None:
-            self._in_headers = True
-            super().on_message_begin()
+    def data_received(self, data: bytes) -> None:
+        if self._refused or self.transport.is_closing():
+            return
+        if self._in_headers:
+            self._header_bytes += len(data)
+        super().data_received(data)
+        # Only headers that are still incomplete count: most come whole, and cost no timer.
+        if self._in_headers and self._header_bytes and not self._refused:
+            if self._header_bytes > self.header_bytes_max:
+                self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
+            elif self._header_timer is None:
+                self._start_timer()
 
-        def on_headers_complete(self) -> None:
-            self._in_headers = False
-            self._stop_timer()
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            self._header_bytes = 0
-            if size > header_bytes_max:
-                self._refuse(render(HeadersTooLarge(header_bytes_max)))
-                return
-            super().on_headers_complete()
+    def on_message_begin(self) -> None:
+        self._in_headers = True
+        super().on_message_begin()
 
-        def on_body(self, body: bytes) -> None:
-            if not self._refused:
-                super().on_body(body)
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        self._stop_timer()
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        self._header_bytes = 0
+        if size > self.header_bytes_max:
+            self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
+            return
+        super().on_headers_complete()
 
-        def on_message_complete(self) -> None:
-            self._in_headers = True
-            if not self._refused:
-                super().on_message_complete()
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
 
-        def send_400_response(self, msg: str) -> None:
-            self._refuse(rendered(400, "BadRequestError", msg))
+    def on_message_complete(self) -> None:
+        self._in_headers = True
+        if not self._refused:
+            super().on_message_complete()
 
-        def _refuse(self, error: Rendered) -> None:
-            """Answer, and close: what follows on this connection cannot be told apart any more."""
-            if self._refused:
-                return
-            self._refused = True
-            self._stop_timer()
-            if self.transport.is_closing():
-                return
-            if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-                self.transport.write(_bytes_of(error, self.server_state.default_headers))
-            if self.cycle is not None:
-                self.cycle.disconnected = True
-                self.cycle.message_event.set()
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(rendered(400, "BadRequestError", msg))
+
+    def _refuse(self, error: Rendered) -> None:
+        """Answer, and close: what follows on this connection cannot be told apart any more."""
+        if self._refused:
+            return
+        self._refused = True
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(_bytes_of(error, self.server_state.default_headers))
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._closable.close_slowly(self.loop)
+
+    def _close(self) -> None:
+        """Close, but with patience for a body that is still on its way."""
+        if self._closable.is_closing():
+            return
+        unread = self.cycle is not None and self.cycle.more_body and self.cycle.response_complete
+        if unread:
             self._closable.close_slowly(self.loop)
+        else:
+            self._closable.close_now()
 
-        def _close(self) -> None:
-            """Close, but with patience for a body that is still on its way."""
-            if self._closable.is_closing():
-                return
-            unread = self.cycle is not None and self.cycle.more_body and self.cycle.response_complete
-            if unread:
-                self._closable.close_slowly(self.loop)
-            else:
-                self._closable.close_now()
+    def _start_timer(self) -> None:
+        self._header_timer = self.loop.call_later(self.header_seconds, self._headers_overdue)
 
-        def _start_timer(self) -> None:
-            self._header_timer = self.loop.call_later(header_seconds, self._headers_overdue)
-
-        def _stop_timer(self) -> None:
-            if self._header_timer is not None:
-                self._header_timer.cancel()
-                self._header_timer = None
-
-        def _headers_overdue(self) -> None:
+    def _stop_timer(self) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
             self._header_timer = None
-            if not self._header_bytes:
-                self.transport.close()
-                return
-            message = f"The request's headers did not come within {header_seconds:g} seconds."
-            self._refuse(rendered(408, "RequestTimeoutError", message))
 
-    return BoundedProtocol
+    def _headers_overdue(self) -> None:
+        self._header_timer = None
+        if not self._header_bytes:
+            self.transport.close()
+            return
+        message = f"The request's headers did not come within {self.header_seconds:g} seconds."
+        self._refuse(rendered(408, "RequestTimeoutError", message))
+
+
+def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[asyncio.Protocol]:
+    """The protocol class with these limits, as uvicorn takes it."""
+    limits = {"header_bytes_max": header_bytes_max, "header_seconds": header_seconds}
+    return type("LimitedProtocol", (BoundedProtocol,), limits)
 
 
 def _bytes_of(error: Rendered, default_headers: list[tuple[bytes, bytes]]) -> bytes:
