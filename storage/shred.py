@@ -187,7 +187,8 @@ class _Statement:
         select = ", ".join(f"{text} AS {_quote(column)}" for column, text in outputs)
         text = (
             f"SELECT {select} FROM read_json(?, columns = {{{declared}}}, "
-            "format = 'newline_delimited', auto_detect = false, maximum_object_size = 16777216)"
+            "format = 'newline_delimited', records = 'true', auto_detect = false, "
+            "maximum_object_size = 16777216)"
         )
         return cls(schema, tuple(column for column, _ in outputs), text, conflict)
 

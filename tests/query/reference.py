@@ -103,7 +103,7 @@ def matches(event: Event, item: Filter) -> bool:
     value = lookup(event, item.path)
     operator, operand = item.operator, item.operand
     if operator is Operator.EXISTS:
-        return (value is not MISSING) == operand
+        return (value is not MISSING) is bool(operand)
     if operator in (Operator.EQ, Operator.NE):
         return equal(item.path, value, operand) == (operator is Operator.EQ)
     if operator is Operator.IN:

@@ -167,7 +167,8 @@ def metric_queries(draw: st.DrawFn) -> MetricQuery:
     by = draw(groups())
     span, buckets = draw(bucketed())
     orders: tuple[Order, ...] = ()
-    if by and draw(st.booleans()):
+    ordered: bool = draw(st.booleans())
+    if by and ordered:
         names = [*(label or "result" for label in labels), *(group.path for group in by)]
         picked = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
         orders = tuple(Order(name, draw(st.booleans())) for name in picked)

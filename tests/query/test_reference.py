@@ -33,7 +33,7 @@ QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.
 COUNT = (Metric(Analysis.COUNT),)
 
 
-def checked(number: int) -> Any:
+def checked(number: int) -> settings:
     return settings(
         max_examples=examples(number), deadline=None, suppress_health_check=QUIET, derandomize=False
     )

@@ -79,7 +79,8 @@ class Store:
             times.tobytes(),
             b"".join(e.payload + b"\n" for e in found),
         )
-        done, failure = threading.Event(), []
+        done = threading.Event()
+        failure: list[Exception | None] = []
         writer.append(Batch(time_us, [section]), (done, failure))
         assert done.wait(10)
         if failure[0] is not None:

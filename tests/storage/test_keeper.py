@@ -160,10 +160,8 @@ def test_compaction_leaves_the_same_events_in_fewer_files(store: Store) -> None:
 def test_files_are_sorted_plain_parquet_with_true_catalog_entries(store: Store) -> None:
     numbers = list(range(500))
     random.Random(3).shuffle(numbers)
-    stamps = [f"2026-05-01T00:{n // 60:02d}:{n % 60:02d}Z" for n in numbers]
-    store.send(
-        "c", [json.dumps({"n": n, "keen": {"timestamp": s}}).encode() for n, s in zip(numbers, stamps, strict=True)]
-    )
+    stamped = [{"n": n, "keen": {"timestamp": f"2026-05-01T00:{n // 60:02d}:{n % 60:02d}Z"}} for n in numbers]
+    store.send("c", [json.dumps(event).encode() for event in stamped])
     store.keeper.step()
     store.keeper.flush()
 

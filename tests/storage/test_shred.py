@@ -155,6 +155,13 @@ def test_a_path_may_hold_a_value_here_and_an_object_there(shredder: Shredder) ->
     assert stored(schema, table) == [{"a": 1.0}, {"a.b": 2.0}, {"a": 3.0}, {"a.b": 4.0}, {"a:string": "t"}]
 
 
+@pytest.mark.parametrize("value", ["1", '"x"', "true", "[1]"])
+def test_empty_events_of_a_collection_with_one_property_hold_no_value(shredder: Shredder, value: str) -> None:
+    schema, pieces = log([f'{{"a":{value}}}'.encode(), b"{}", b"{}"])
+
+    assert stored(schema, shredder.shred(schema, pieces[1:])) == [{}, {}]
+
+
 def test_names_that_differ_in_case_alone_keep_their_own_columns(shredder: Shredder) -> None:
     schema, table = shred_texts(shredder, '{"price":1}', '{"Price":2}', '{"price":3,"Price":4,"PRICE":5}')
 
