@@ -19,7 +19,9 @@ from service.wire import error_answer
 
 def create_app(parts: Parts) -> FastAPI:
     """The application; ``service.edge.Edge`` goes around it, and the write path in front."""
-    app = FastAPI(title=openapi.TITLE, version=openapi.VERSION, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title=openapi.TITLE, version=openapi.VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     for module in (system, discovery, schema, queries):
         app.include_router(module.router(parts))
     app.add_exception_handler(HTTPException, _render)

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -179,7 +180,7 @@ class EventSource:
                     raise self._broken(str(error)) from None
                 continue
             # A number may go on in the next chunk: what ends it must be there.
-            if end < len(self._buffer) or not self._fill():
+            if not _CUT_NUMBER.fullmatch(self._buffer, end) or not self._fill():
                 return end
 
     def _peek(self, *, at_end: bool = False) -> bytes:
@@ -236,6 +237,8 @@ class _Counted(io.RawIOBase):
 
 _one = msgspec.json.Decoder(Raw)
 _lenient = json.JSONDecoder(strict=False)
+_CUT_NUMBER = re.compile(rb"(\.|[eE][+-]?)?")
+"""What may follow a number in the buffer where the rest of it has not been read yet."""
 
 
 def digest_of(path: Path) -> str:

@@ -255,3 +255,17 @@ def test_a_broken_array_is_said_to_be_broken(tmp_path: Path, text: bytes) -> Non
     with pytest.raises(BadSource, match="cannot be read from byte"):
         list(source.batches())
     source.close()
+
+
+@pytest.mark.parametrize("chunk_bytes", range(1, 12))
+def test_a_number_that_a_read_cuts_is_one_item(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
+) -> None:
+    monkeypatch.setattr(import_source, "CHUNK_BYTES", chunk_bytes)
+    file = tmp_path / "file"
+    file.write_bytes(b'[1.5,2.25e+3,{"a":1},-7E-1]')
+    source = EventSource(str(file), 900_000)
+    found = [item.text for batch in source.batches() for item in batch.items]
+    source.close()
+
+    assert found == [b"1.5", b"2.25e+3", b'{"a":1}', b"-7E-1"]
