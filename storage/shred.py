@@ -36,6 +36,10 @@ from storage.schema import (
 )
 
 
+MEMORY_LIMIT = "1GiB"
+"""Of DuckDB, while it reads some megabytes of lines at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
     """Some logged events of one collection: one section of one frame."""
@@ -59,7 +63,13 @@ class Shredder:
         self._spool = spool
         self._connection = duckdb.connect(
             ":memory:",
-            config={"threads": 1, "autoload_known_extensions": False, "autoinstall_known_extensions": False},
+            config={
+                "threads": 1,
+                "memory_limit": MEMORY_LIMIT,
+                "temp_directory": str(spool),
+                "autoload_known_extensions": False,
+                "autoinstall_known_extensions": False,
+            },
         )
         self._connection.execute("SET preserve_insertion_order = true")
         self._statements: dict[Schema, _Statement] = {}
