@@ -35,7 +35,6 @@ from storage.schema import (
     Schema,
 )
 
-
 MEMORY_LIMIT = "1GiB"
 """Of DuckDB, while it reads some megabytes of lines at a time."""
 
