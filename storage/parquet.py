@@ -41,7 +41,10 @@ def sort_by_time(table: pa.Table) -> pa.Table:
     times = table.column(TIMESTAMP).combine_chunks().cast(pa.int64())
     if table.num_rows < 2 or pc.all(pc.less_equal(times[:-1], times[1:])).as_py():
         return table
-    return table.take(pc.array_sort_indices(times))
+    order = pc.array_sort_indices(times)
+    # Taking from one piece is several times faster than from many; a column at a time, to hold little twice.
+    columns = [table.select([n]).combine_chunks().column(0).take(order) for n in table.column_names]
+    return pa.table(columns, names=table.column_names)
 
 
 def cut_by_time(table: pa.Table) -> list[tuple[Cut, pa.Table]]:
