@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import duckdb
 
 START_US = 1_767_225_600_000_000
-"""2026-01-01T00:00:00Z, when the first event happens."""
+"""2026-01-01T00:00:00Z"""
 USERS_SHARE = 20
 """Events for each user."""
 CHUNK = 50_000
@@ -27,12 +27,13 @@ class Shape:
     """Does every second event hold an explicit null?"""
     tokens: str = ""
     """Not empty: each event has a ``keen.uniqueness_token`` that begins with this."""
+    start_us: int = START_US
     step_us: int = 250_000
     users: int = 10_000
 
 
 def _keen(shape: Shape) -> str:
-    happened = f"make_timestamp({START_US} + n * {shape.step_us} + h(n, 1) % {4 * shape.step_us})"
+    happened = f"make_timestamp({shape.start_us} + n * {shape.step_us} + h(n, 1) % {4 * shape.step_us})"
     fields = [f"timestamp: strftime({happened}, '%Y-%m-%dT%H:%M:%S.%fZ')"]
     if shape.tokens:
         fields.append(f"uniqueness_token: '{shape.tokens}-' || n")

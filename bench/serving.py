@@ -144,14 +144,19 @@ class Acumen(Process):
     def paths(self) -> list[str]:
         return [str(self.data.resolve() / file.path) for file in self.files()]
 
-    def await_rows(self, rows: int, seconds: float = 600.0) -> None:
-        """Until Parquet files hold this many events and nothing is left to be merged. Raises Wrong."""
-        deadline = time.monotonic() + seconds
+    def await_rows(self, rows: int, *, merged: bool = True, seconds: float = 120.0) -> None:
+        """Until Parquet files hold this many events and, where wanted, nothing is left to be merged.
+
+        Raises Wrong where more are stored, or none came for so many seconds.
+        """
+        before, deadline = -1, 0.0
         while True:
             files = self.files()
             stored = sum(file.rows for file in files)
-            if stored == rows and plan_merge(files, today()) is None:
+            if stored == rows and not (merged and plan_merge(files, today())):
                 return
+            if stored != before:
+                before, deadline = stored, time.monotonic() + seconds
             if stored > rows or time.monotonic() > deadline:
                 raise Wrong(f"{rows} events were sent, and {stored} are stored:\n{self.output()[-2000:]}")
             time.sleep(0.05)
