@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.compute as pc
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from storage.events import EXACT_INTEGER, EventLimits
@@ -220,31 +219,45 @@ def _split(raw: bytes) -> list[Raw]:
 def _times(keens: list[Any]) -> list[int | None] | None:
     """Each event's time in µs, None where it gave none; None altogether where a text is no time."""
     texts = [None if keen is UNSET or keen.timestamp is UNSET else keen.timestamp for keen in keens]
-    # Arrow reads the common forms with a zone; all that is unusual is left to the one grammar.
-    column = pa.array(texts, pa.string())
-    try:
-        instants = column.cast(_UTC).cast(pa.int64())
-    except pa.ArrowInvalid:
-        return _times_one_by_one(texts)
-    shortest = pc.min(pc.binary_length(column)).as_py()
-    bounds = pc.min_max(instants).as_py()
-    if shortest is not None and (
-        shortest < _MINUTES_LENGTH or bounds["min"] < MIN_INSTANT_US or bounds["max"] > MAX_INSTANT_US
-    ):
-        return _times_one_by_one(texts)
-    times: list[int | None] = instants.to_pylist()
-    return times
+    found = _instants([text for text in texts if text is not None])
+    if found is None:
+        return None
+    given = iter(found)
+    return [None if text is None else next(given) for text in texts]
 
 
 _MINUTES_LENGTH = len("2026-01-01T00:00Z")
 _UTC = pa.timestamp("us", tz="UTC")
 
 
-def _times_one_by_one(texts: list[str | None]) -> list[int | None] | None:
-    times = [None if text is None else parse_instant(text) for text in texts]
-    return (
-        None if any(t is None and text is not None for t, text in zip(times, texts, strict=True)) else times
-    )
+def _instants(texts: list[str]) -> list[int] | None:
+    """The times in µs; None where one of them is no time.
+
+    Arrow reads the common forms with a zone; all that is unusual is left to the one grammar. Every call of
+    Arrow lets other threads have the interpreter, so there are as few as can be.
+    """
+    if not texts:
+        return []
+    if min(map(len, texts)) < _MINUTES_LENGTH:
+        return _one_by_one(texts)
+    try:
+        column = pa.array(texts, pa.string()).cast(_UTC)
+    except pa.ArrowInvalid:
+        return _one_by_one(texts)
+    times: list[int] = memoryview(column.buffers()[1]).cast("b").cast("q")[: len(texts)].tolist()
+    if min(times) < MIN_INSTANT_US or max(times) > MAX_INSTANT_US:
+        return _one_by_one(texts)
+    return times
+
+
+def _one_by_one(texts: list[str]) -> list[int] | None:
+    times: list[int] = []
+    for text in texts:
+        time = parse_instant(text)
+        if time is None:
+            return None
+        times.append(time)
+    return times
 
 
 def _tokens(keens: list[Any]) -> list[str | None] | None:
