@@ -1,0 +1,67 @@
+"""The benchmarks run, and compare answers before they print a figure. Nothing here looks at a speed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from bench.report import Report, Wrong
+
+FEW = "3000"
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "bench", *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "figures", "answers_min"),
+    [
+        ("posts", ["posts a second", "processor time of a post"], 1),
+        ("bulk", ["bulk of 100", "bulk of 1,000", "with nulls", "with drift", "with tokens"], 15),
+        ("shred", ["shredding and writing"], 7),
+        ("queries", ["daily sum", "median", "funnel of 3 steps", "newest 100", "a tiny collection"], 12),
+        ("memory", ["supervisor", "worker-0", "keeper"], 0),
+    ],
+)
+def test_a_section_finishes_with_its_figures(section: str, figures: list[str], answers_min: int) -> None:
+    """Exit status 2 would mean that an answer was wrong; 1 that a figure is not reached, as with so few."""
+    done = bench(section, "--events", FEW)
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    for figure in figures:
+        assert figure in done.stdout
+    compared = re.search(r"(\d+) answers compared, all equal", done.stdout)
+    assert compared is not None
+    assert int(compared[1]) >= answers_min
+
+
+def test_a_wrong_answer_leaves_no_figure() -> None:
+    report = Report()
+    report.equal("count", 3, 3)
+    with pytest.raises(Wrong, match="the answers differ"):
+        report.equal("count", 3, 4)
+    assert report.checks == 1
+
+
+def test_a_missed_floor_and_an_exceeded_limit_are_told() -> None:
+    report = Report()
+    report.figure("slow", 0.5, "", floor=0.7)
+    report.figure("large", 1.5, "", limit=1.25)
+    report.figure("good", 1.0, "", floor=0.7, limit=1.25)
+    assert report.missed == ["slow", "large"]
+
+
+def test_an_unknown_section_is_refused() -> None:
+    done = bench("speed")
+    assert done.returncode == 2
+    assert "there is no section speed" in done.stderr
