@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownCollection
 from storage.catalog_records import Collection, Counts, LogRow, LogState
@@ -163,6 +165,8 @@ class Keeper:
         self._generation = _Generation()
         self._publish()
         self._trims.extend((now, log_id, lsn) for log_id, lsn in positions.items())
+        # What Arrow keeps for reuse would otherwise stay with this process while nothing comes in.
+        pa.default_memory_pool().release_unused()
         logger.info("flushed %d events in %.2f s", rows, time.perf_counter() - started)
         return True
 
@@ -323,7 +327,7 @@ class Keeper:
         while not stop.wait(self._settings.housekeeping_seconds):
             try:
                 while not stop.is_set() and self._compactor.step():
-                    pass
+                    pa.default_memory_pool().release_unused()
             except Exception:
                 logger.exception("compaction failed; the files it read are still live")
 
