@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from struct import Struct
 
 import duckdb
 import orjson
@@ -301,10 +302,9 @@ def with_system(
 ) -> pa.Table:
     """The lane columns with the system columns of the same events in front."""
     columns: dict[str, pa.Array] = {
-        TIMESTAMP: pa.concat_arrays([_instants(piece.times, piece.count) for piece in pieces]),
-        CREATED_AT: pa.concat_arrays(
-            [pa.repeat(pa.scalar(piece.received_us, pa.int64()), piece.count) for piece in pieces]
-        ).cast(pa.timestamp("us")),
+        # Pieces of one event each are many: an Arrow array for each would cost more than all else.
+        TIMESTAMP: _instants(b"".join([piece.times for piece in pieces])),
+        CREATED_AT: _instants(b"".join([_INSTANT.pack(piece.received_us) * piece.count for piece in pieces])),
         EVENT_ID: event_ids(pieces),
     }
     columns |= _absence_columns(pieces, absent)
@@ -325,6 +325,8 @@ def event_ids(pieces: Sequence[Piece]) -> pa.Array:
 
 
 def _hex_ids(piece: Piece) -> bytes:
+    if piece.count == 1:
+        return b"%08x%016x" % (piece.log_id, piece.first_ordinal)
     last = piece.first_ordinal + piece.count - 1
     if piece.first_ordinal >> 32 != last >> 32:
         ids = (f"{piece.log_id:08x}{piece.first_ordinal + i:016x}" for i in range(piece.count))
@@ -339,8 +341,12 @@ def _hex_ids(piece: Piece) -> bytes:
     return words.tobytes().hex().encode()
 
 
-def _instants(times: bytes | memoryview, count: int) -> pa.Array:
-    return pa.Array.from_buffers(pa.timestamp("us"), count, [None, pa.py_buffer(bytes(times))])
+_INSTANT = Struct("<q")
+
+
+def _instants(times: bytes) -> pa.Array:
+    """From int64 µs, little-endian."""
+    return pa.Array.from_buffers(pa.timestamp("us"), len(times) // _INSTANT.size, [None, pa.py_buffer(times)])
 
 
 Absences = list[tuple[list[str], list[str]]]
