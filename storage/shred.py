@@ -381,8 +381,19 @@ _NONE: tuple[list[str], list[str]] = ([], [])
 
 
 def _hides_value(absent: Absences | None, valued: set[str]) -> bool:
-    """Is there an empty object where the bulk reader expects a value? It would store its text."""
-    return absent is not None and any(path in valued for _, empties in absent for path in empties)
+    """Is there an object of nulls or empty objects alone where the bulk reader expects a value? It would
+    store its text."""
+    if absent is None:
+        return False
+    for nulls, empties in absent:
+        if any(path in valued for path in empties):
+            return True
+        for path in (*nulls, *empties):
+            while "." in path:
+                path = path.rpartition(".")[0]
+                if path in valued:
+                    return True
+    return False
 
 
 def _absence_columns(pieces: Sequence[Piece], absent: Sequence[Absences | None]) -> dict[str, pa.Array]:

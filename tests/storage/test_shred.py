@@ -219,3 +219,25 @@ def test_what_the_lanes_do_not_cover_is_examined(event: str) -> None:
     schema, _ = log([b'{"a":1,"s":"x","l":[1,{"q":"x"}]}'])
 
     assert Checker(schema, LIMITS).check(event.encode()) is None
+
+
+@pytest.mark.parametrize("value", [b'{"id":null}', b'{"id":{}}', b'{"id":{"x":null}}', b"{}"])
+def test_an_object_without_a_value_never_becomes_the_text_of_its_path(
+    shredder: Shredder, value: bytes
+) -> None:
+    """``user`` is a text in one event, and an object that holds no value in the next."""
+    schema, pieces = log([b'{"user":"x"}', b'{"user":' + value + b"}"])
+    table = shredder.shred(schema, pieces)
+    assert sorted(table.column("user").to_pylist(), key=str) == [None, "x"]
+
+
+@pytest.mark.parametrize("spelling", [r"\u0024{keen.ip}", r"$\u007bkeen.ip}", r"${k\u0065en.ip}"])
+def test_a_placeholder_may_be_spelled_with_escapes(spelling: str) -> None:
+    """The strict check leaves it to the full examination, alone and in a list."""
+    schema, _ = log([b'{"ip":"x"}'])
+    checker = Checker(schema, LIMITS)
+    event = f'{{"ip":"{spelling}"}}'.encode()
+    assert checker.check(event) is None
+    assert checker.check_list(b"[" + event + b"]") is None
+    assert examine(event, LIMITS, Context(ip="192.0.2.1")).payload == b'{"ip":"192.0.2.1"}'
+    assert checker.check(b'{"ip":"\\u00e9"}') is not None
