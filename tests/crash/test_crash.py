@@ -1,0 +1,119 @@
+"""Killed at any moment, a server holds exactly what it acknowledged, each event once.
+
+Posts go on from several threads while processes are killed: all of them at once, the supervisor alone, the
+keeper, or one worker; with settings that make it flush and merge files all the time, so that kills hit
+those too. ``ACUMEN_TEST_SCALE=5`` kills some fifty times.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import urllib.parse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.sender import COLLECTION, Record, Senders, TokenSender
+from tests.support.scale import examples
+from tests.support.server import Served, ServedProject
+
+RESTLESS = {
+    "ACUMEN_FLUSH_SECONDS": "0.1",
+    "ACUMEN_SHRED_SECONDS": "0.02",
+    "ACUMEN_GRACE_SECONDS": "2",
+    "ACUMEN_QUERY_TIMEOUT_SECONDS": "1",
+    "ACUMEN_SEGMENT_BYTES": "65536",
+}
+SENDERS = 4
+
+
+def extract(served: Served, project: ServedProject, collection: str, name: str) -> list[Any]:
+    """The value of one property in every event of a collection."""
+    query = urllib.parse.urlencode({"event_collection": collection, "property_names": name})
+    path = f"/3.0/projects/{project.id}/queries/extraction?{query}"
+    reply = served.request("GET", path, headers={"Authorization": project.read_key})
+    assert reply.status == 200, reply.body
+    return [event[name] for event in reply.json["result"]]
+
+
+def verify(served: Served, project: ServedProject, record: Record) -> None:
+    """Exactly the acknowledged events, each once; what had no answer at most once; and all is sound."""
+    stored = Counter(extract(served, project, COLLECTION, "n"))
+    doubled = {number for number, times in stored.items() if times > 1}
+    lost = record.acknowledged - stored.keys()
+    invented = stored.keys() - record.acknowledged - record.unknown
+    assert (sorted(lost), sorted(doubled), sorted(invented)) == ([], [], [])
+
+    tokens = Counter(extract(served, project, f"{COLLECTION}_tokens", "token"))
+    assert record.tokens - tokens.keys() == set()
+    assert {token for token, times in tokens.items() if times > 1} == set()
+
+
+def kill_once(served: Served, rng: random.Random, victim: str) -> None:
+    """Kill after a random while, and bring the server back where it needs that."""
+    time.sleep(rng.uniform(0.05, 0.6))
+    if victim == "all":
+        served.kill_all()
+        served.start()
+    elif victim == "supervisor":
+        served.kill()
+        served.start()
+    else:
+        served.kill(f"worker-{rng.randrange(served.workers)}" if victim == "worker" else victim)
+
+
+@pytest.mark.parametrize(
+    ("workers", "victims"),
+    [(1, ["all", "keeper", "all", "supervisor"]), (3, ["worker", "keeper", "worker", "all", "keeper"])],
+    ids=["one worker", "three workers"],
+)
+def test_what_was_acknowledged_is_there_once_after_every_kill(
+    tmp_path: Path, workers: int, victims: list[str]
+) -> None:
+    rng = random.Random(workers)
+    record = Record()
+    with Served(workers=workers, data=tmp_path / "data", env=RESTLESS) as served:
+        project = served.project
+        for round_number in range(examples(1)):
+            senders = Senders(served, project, record, SENDERS, seed=round_number)
+            senders.start()
+            try:
+                for victim in victims:
+                    kill_once(served, rng, victim)
+                time.sleep(0.3)
+            finally:
+                senders.stop()
+            served.wait_ready()
+            verify(served, project, record)
+        assert len(record.acknowledged) > 50
+        assert served.stop() == 0, served.output()
+        served.start()
+        verify(served, project, record)
+        report = served.run("check")
+        assert "All is well" in report.stdout, report.stdout
+
+
+def test_posts_of_one_token_to_all_workers_one_of_them_killed_leave_one_row(tmp_path: Path) -> None:
+    with Served(workers=3, data=tmp_path / "data", env=RESTLESS) as served:
+        project = served.project
+        for round_number in range(examples(2)):
+            record = Record()
+            event: dict[str, object] = {
+                "token": f"only-{round_number}",
+                "keen": {"uniqueness_token": f"only-{round_number}"},
+            }
+            senders = [TokenSender(served, project, record, event) for _ in range(6)]
+            for sender in senders:
+                sender.start()
+            time.sleep(0.02 * (1 + round_number % 5))
+            served.kill(f"worker-{round_number % 3}")
+            for sender in senders:
+                sender.join()
+            served.wait_ready()
+            tokens = Counter(extract(served, project, f"{COLLECTION}_tokens", "token"))
+            assert record.tokens == {event["token"]}
+            assert tokens[event["token"]] == 1
+            assert all(times == 1 for times in tokens.values())
