@@ -13,6 +13,8 @@ BIN := $(VENV)/bin
 PYTHON ?=
 TESTS ?=
 ARGS ?=
+# How long the property, crash and soak tests go on: a part of their full length, to fit in five minutes.
+SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.4)
 # Two test processes suit two cores, and the suite starts servers of its own. Each takes a stretch of the tests, so
 # that those which share a server mostly stay together, and then what the other has left.
 TEST_PROCESSES ?= 2
@@ -32,7 +34,7 @@ serve: ## Run the server here (settings: ACUMEN_*; options: make serve ARGS="--p
 
 test: ## Run the tests (some of them: make test TESTS=tests/query)
 	@sh scripts/setup.sh "$(PYTHON)" dev
-	@$(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist worksteal -q $(TESTS)
+	@ACUMEN_TEST_SCALE=$(SCALE) $(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist worksteal -q $(TESTS)
 
 lint: ## Check style, formatting and types
 	@sh scripts/setup.sh "$(PYTHON)" dev
