@@ -25,7 +25,7 @@ from storage.compact import Compactor
 from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
 from storage.lock import FolderLock
-from storage.log import Frame, LogDamaged, LogReader, delete_log, delete_through
+from storage.log import Frame, LogDamaged, LogReader, SegmentMissing, delete_log, delete_through
 from storage.paths import DataFolder
 from storage.pieces import CollectionPiece, pieces_of
 from storage.recover import adopt_orphans
@@ -56,6 +56,8 @@ class _Progress:
 
     reader: LogReader
     position: int
+    resume: float = 0.0
+    """Where it could not be read: when to try again."""
 
 
 @dataclass
@@ -70,6 +72,13 @@ class _Generation:
         self.counts[collection_id] = Counts(
             before.logged + stored + duplicates, before.stored + stored, before.duplicates + duplicates, 0
         )
+
+
+CELL_BYTES = 8
+"""At least what a row takes in memory in each lane of its collection, filled or not."""
+DAMAGED_SECONDS = 60.0
+UNREADABLE_SECONDS = 1.0
+"""Pauses before a log is looked at again of which bytes are lost, or that the disk refused to read."""
 
 
 class Keeper:
@@ -98,6 +107,8 @@ class Keeper:
         self._generation = _Generation()
         self._flushed_number = -1
         self._housekept = 0.0
+        self._stepped = 0.0
+        self._waiting_since: float | None = None
         self._trims: list[tuple[float, int, int]] = []
 
     def run(self, stop: threading.Event) -> None:
@@ -128,10 +139,12 @@ class Keeper:
     def step(self) -> bool:
         """Shred what is due, flush what is due, keep house when due. Was there anything to read?"""
         now = self._clock()
+        if now < self._stepped:
+            self._turn_back(self._stepped - now)
+        self._stepped = now
         if now - self._housekept >= self._settings.housekeeping_seconds:
             self._housekept = now
-            self._adopt_orphans()
-            self._clean(now)
+            self._keep_house(now)
         busy = self._shred(force=False)
         if self._flush_due(now):
             self.flush()
@@ -140,13 +153,12 @@ class Keeper:
     def finish(self) -> None:
         """Shred and flush everything synced; what fails to be is in the logs still."""
         try:
-            self._adopt_orphans()
+            self._keep_house(self._clock())
             while self._shred(force=True):
                 if self._flush_due(self._clock()):
                     self.flush()
             self.flush()
-            self._adopt_orphans()
-            self._clean(self._clock())
+            self._keep_house(self._clock())
         except Exception:
             logger.exception("the last flush failed; its events are read from the logs at the next start")
 
@@ -202,10 +214,11 @@ class Keeper:
 
     def _shred(self, *, force: bool) -> bool:
         """Read and shred what was synced since, if it is enough or old enough. Was there anything?"""
+        now = self._clock()
         behind = 0
         for progress in self._logs.values():
-            behind += max(0, progress.reader.synced().lsn - progress.position)
-        now = self._clock()
+            if progress.resume <= now:
+                behind += max(0, progress.reader.synced().lsn - progress.position)
         if not behind:
             self._waiting_since = None
             return False
@@ -215,48 +228,65 @@ class Keeper:
         if not force and behind < self._settings.shred_bytes and waited < self._settings.shred_seconds:
             return False
         self._waiting_since = None
-        work: dict[int, list[CollectionPiece]] = {}
-        read = 0
-        for progress in self._logs.values():
-            for frame in self._frames(progress):
-                for piece in pieces_of(frame):
-                    work.setdefault(piece.collection_id, []).append(piece)
-                progress.position = frame.end_lsn
-                read += frame.end_lsn - frame.lsn
-                if read >= 2 * self._settings.shred_bytes:
-                    break
+        work = self._read(now)
         for collection_id, pieces in work.items():
             self._keep(collection_id, pieces, now)
         if work:
             self._publish()
         return bool(work)
 
-    _waiting_since: float | None = None
+    def _read(self, now: float) -> dict[int, list[CollectionPiece]]:
+        """Frames of all logs, as many as one shredding may take: collection id → its pieces."""
+        work: dict[int, list[CollectionPiece]] = {}
+        read = memory = 0
+        for progress in self._logs.values():
+            for frame in self._frames(progress, now):
+                for piece in pieces_of(frame):
+                    work.setdefault(piece.collection_id, []).append(piece)
+                    memory += self._memory(piece)
+                progress.position = frame.end_lsn
+                read += frame.end_lsn - frame.lsn
+                if read >= 2 * self._settings.shred_bytes or memory >= self._settings.flush_bytes:
+                    break
+        return work
 
-    def _frames(self, progress: _Progress) -> Iterator[Frame]:
+    def _memory(self, piece: CollectionPiece) -> int:
+        """Bytes that its rows take at least: many empty events of many properties are small in the log."""
+        collection = self._collection(piece.collection_id, piece.lanes_version)
+        return 0 if collection is None else piece.piece.count * collection.schema.version * CELL_BYTES
+
+    def _frames(self, progress: _Progress, now: float) -> Iterator[Frame]:
         """The synced frames of a log; a damaged one ends at the damage and holds up no other log."""
         synced = progress.reader.synced().lsn
+        if synced <= progress.position or now < progress.resume:
+            return
         try:
-            if synced > progress.position:
-                yield from progress.reader.read(progress.position, synced)
-        except LogDamaged:
-            logger.exception("a log is damaged; what lies behind the damage stays there")
+            yield from progress.reader.read(progress.position, synced)
+        except (LogDamaged, SegmentMissing) as damage:
+            progress.resume = now + DAMAGED_SECONDS
+            logger.error("a log is damaged; what lies behind the damage stays there: %s", damage)
+        except OSError:
+            progress.resume = now + UNREADABLE_SECONDS
+            logger.exception("log %d can not be read now", progress.reader.log_id)
 
     def _keep(self, collection_id: int, pieces: list[CollectionPiece], now: float) -> None:
         if self._generation.since is None:
             self._generation.since = now
         collection = self._collection(collection_id, max(piece.lanes_version for piece in pieces))
-        stored = 0
+        if collection is None:
+            # Not even its counters exist: a catalog older than the logs, put back from a copy.
+            lost = sum(piece.piece.count for piece in pieces)
+            logger.error("%d events are of collection %d, which does not exist", lost, collection_id)
+            return
         wanted = []
         for piece in pieces:
-            live = collection is not None and piece.generation == collection.generation
+            live = piece.generation == collection.generation
             if live and piece.piece.count:
                 wanted.append(piece.piece)
-                stored += piece.piece.count
             self._generation.count(
                 collection_id, piece.piece.count if live else 0, piece.duplicates if live else 0
             )
-        if wanted and collection is not None:
+        if wanted:
             self._chunks.add(collection_id, self._shredder.shred(collection.schema, wanted), now)
 
     def _collection(self, collection_id: int, lanes_version: int) -> Collection | None:
@@ -284,6 +314,26 @@ class Keeper:
         )
 
     # Keeping house
+
+    def _keep_house(self, now: float) -> None:
+        """What fails here is tried again, and keeps no event from its file."""
+        try:
+            self._adopt_orphans()
+            self._clean(now)
+        except Exception:
+            logger.exception("keeping house failed; it is tried again")
+
+    def _turn_back(self, seconds: float) -> None:
+        """The clock was set back: what waits for a time to pass waits no longer for that."""
+        self._housekept -= seconds
+        if self._waiting_since is not None:
+            self._waiting_since -= seconds
+        if self._generation.since is not None:
+            self._generation.since -= seconds
+        for progress in self._logs.values():
+            progress.resume -= seconds
+        self._trims = [(when - seconds, log_id, lsn) for when, log_id, lsn in self._trims]
+        self._chunks.turn_back(seconds)
 
     def _adopt_orphans(self) -> None:
         adopt_orphans(self._folder, self._catalog, self._fs)
