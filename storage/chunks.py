@@ -18,6 +18,10 @@ import pyarrow as pa
 MERGE_FANOUT = 4
 """This many chunks of about one size are rewritten as one, so that few are ever open."""
 
+MAPPED_BYTES_MIN = 64 << 10
+"""The keeper keeps smaller chunks in its memory: a process may have some ten thousand mappings, and there
+may be more collections than that."""
+
 
 class ChunkRef(msgspec.Struct, frozen=True):
     """One Arrow file of the manifest."""
@@ -97,6 +101,10 @@ class ChunkStore:
                 keep.append((when, name))
         self._dropped = keep
 
+    def turn_back(self, seconds: float) -> None:
+        """The clock was set back by so much: graces that have begun end as they would have."""
+        self._dropped = [(when - seconds, name) for when, name in self._dropped]
+
     def remove_strangers(self) -> None:
         """Remove what an earlier keeper left behind."""
         for path in self.folder.iterdir():
@@ -107,10 +115,15 @@ class ChunkStore:
         name = f"{self._epoch}-{self._next}.arrow"
         self._next += 1
         path = self.folder / name
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        mapped = read_chunk(path)
-        return ChunkRef(name, table.num_rows, mapped.nbytes), mapped
+        try:
+            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+        except BaseException:
+            # Half a file on a disk that is full, which nobody knows of.
+            path.unlink(missing_ok=True)
+            raise
+        kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(path)
+        return ChunkRef(name, table.num_rows, kept.nbytes), kept
 
 
 def _alike(chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> bool:
