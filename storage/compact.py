@@ -7,6 +7,8 @@ alone, so every event is rewritten a few times in all.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -34,6 +36,8 @@ SETTLED = timedelta(days=1)
 PROMOTED = timedelta(days=7)
 """After this long past the end of its month (or year) a small span joins it."""
 WRITING_GRACE_SECONDS = 3600.0
+
+logger = logging.getLogger("acumen.keeper")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +131,48 @@ class Compactor:
             state = (collection.data_version, today)
             if self._seen.get(collection.id) == state:
                 continue
-            files = [file for file in self._catalog.live_files(collection.id) if file.id not in self._heavy]
-            merge = self._fitting(plan_merge(files, today))
-            if merge is not None:
-                self._merge(collection, merge)
-                return True
+            try:
+                if self._merge_next(collection, today):
+                    return True
+            except Exception:
+                # Tried again when something of the collection has changed; the others go on.
+                logger.exception("a merge in collection %d failed; its files are still live", collection.id)
             self._seen[collection.id] = state
         return False
 
+    def _merge_next(self, collection: Collection, today: date) -> bool:
+        files = [file for file in self._catalog.live_files(collection.id) if file.id not in self._heavy]
+        merge = self._fitting(plan_merge(files, today))
+        if merge is None:
+            return False
+        self._merge(collection, merge)
+        return True
+
     def remove_dead(self, now: float, grace_seconds: float) -> None:
         """Remove files that have been dead, or never finished, for longer than any query may run."""
-        dead = self._catalog.dead_files(int((now - grace_seconds) * 1e6))
-        for file in dead:
-            self._remove(self._folder.absolute(file.path))
+        gone: list[int] = []
+        for file in self._catalog.dead_files(int((now - grace_seconds) * 1e6)):
+            if self._remove(self._folder.absolute(file.path)):
+                gone.append(file.id)
         never = self._catalog.writing_files(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
         for reserved in never:
             folders = f"*/*.{reserved.collection_id}.{reserved.generation}"
-            for path in self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet"):
-                self._remove(path)
-        if dead or never:
-            self._catalog.forget_files([file.id for file in dead] + [reserved.id for reserved in never])
+            paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
+            if all(map(self._remove, paths)):
+                gone.append(reserved.id)
+        if gone:
+            self._catalog.forget_files(gone)
 
-    def _remove(self, path: Path) -> None:
+    def _remove(self, path: Path) -> bool:
+        """Is it gone? What can not be removed is tried again, and keeps no other file."""
         try:
             self._fs.remove(path)
         except FileNotFoundError:
-            return
+            return True
+        except OSError as error:
+            logger.warning("%s can not be removed: %s", path, error)
+            return False
+        return True
 
     def _fitting(self, merge: Merge | None) -> Merge | None:
         """As much of a merge as fits in memory: repetitive text may be tiny on disk and huge when read."""
@@ -176,11 +196,38 @@ class Compactor:
         return size
 
     def _merge(self, collection: Collection, merge: Merge) -> bool:
-        """False where an input was gone by the time of the swap; the output is then garbage."""
-        tables = [pq.read_table(self._folder.absolute(file.path), partitioning=None) for file in merge.files]
+        """False where an input is larger than it seemed, or was gone by the time of the swap."""
+        tables: list[pa.Table] = []
+        room = 2 * MEMORY_MAX
+        for file in merge.files:
+            tables += self._read(file, room)
+            room = 2 * MEMORY_MAX - sum(table.nbytes for table in tables)
+            if room < 0:
+                self._heavy.add(file.id)
+                return False
         table = sort_by_time(pa.concat_tables(tables, promote_options="default"))
         expected = sum(file.rows for file in merge.files)
         if table.num_rows != expected:
             raise RuntimeError(f"the merge of {merge.label} holds {table.num_rows} rows, not {expected}")
         rows = self._writer.write(collection, [(merge.label, encode(table))])
-        return self._catalog.swap_files(collection.id, [file.id for file in merge.files], rows)
+        swapped = self._catalog.swap_files(collection.id, [file.id for file in merge.files], rows)
+        if not swapped:
+            self._writer.discard(rows)
+        return swapped
+
+    def _read(self, file: FileRow, room: int) -> list[pa.Table]:
+        """The row groups of a file, those that go beyond ``room`` bytes left out but for the first of them.
+
+        Raises RuntimeError where it is not as it was written: a merge must not pass damage on as sound.
+        """
+        content = self._folder.absolute(file.path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise RuntimeError(f"{file.path} is not what was written (SHA-256 differs)")
+        parquet = pq.ParquetFile(pa.BufferReader(content))
+        groups: list[pa.Table] = []
+        for number in range(parquet.num_row_groups):
+            groups.append(parquet.read_row_group(number))
+            room -= groups[-1].nbytes
+            if room < 0:
+                break
+        return groups
