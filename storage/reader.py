@@ -22,15 +22,26 @@ from storage.log import LogReader, SegmentMissing
 from storage.log_format import Frame
 from storage.paths import DataFolder
 from storage.pieces import CollectionPiece, pieces_of
-from storage.schema import Schema
+from storage.schema import SYSTEM_TYPES, Schema
 from storage.shred import Shredder
 from storage.source import NOWHERE, Source
 
 ATTEMPTS_MAX = 20
+REST_BYTES_MAX = 1 << 30
+"""Of what stands in logs alone: bytes of frames, and bytes of the table made of one collection's events."""
+CELL_BYTES = 8
+"""At least what a row of that table takes in each lane."""
 
 
 class SnapshotUnstable(StorageError):
     """Files and logs moved under every attempt to read them together. The server's fault; worth a retry."""
+
+
+class TooMuchUnsettled(SnapshotUnstable):
+    """More stands in the logs alone than a worker may take into its memory: the keeper is behind."""
+
+    def __init__(self) -> None:
+        super().__init__("More events wait to be settled than can be read together; please try again later.")
 
 
 class _Moved(Exception):
@@ -50,7 +61,8 @@ class _Rest:
         kept = [frame for frame in self.frames if frame.lsn >= start_lsn]
         if not kept or kept[0].lsn != start_lsn:
             kept = []
-            self.end_lsn = start_lsn
+            # Both at once: what follows may fail, and the next call goes on from here.
+            self.frames, self.end_lsn = kept, start_lsn
         synced = self.reader.synced().lsn
         if synced > self.end_lsn:
             kept.extend(self.reader.read(self.end_lsn, synced))
@@ -99,6 +111,7 @@ class Reader:
             starts = {log.id: log.flushed_lsn for log in snapshot.logs}
             if manifest is not None:
                 starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
+            self._check_rest(starts)
             pieces = list(self._pieces(starts, collection.id, collection.generation))
             if any(piece.lanes_version > collection.schema.version for piece in pieces):
                 raise _Moved
@@ -131,18 +144,25 @@ class Reader:
             raise _Moved
         return manifest
 
+    def _check_rest(self, starts: Mapping[int, int]) -> None:
+        """Know of every log, and raise TooMuchUnsettled before too much of them is read."""
+        for log_id in self._rests.keys() - starts.keys():
+            del self._rests[log_id]
+        waiting = 0
+        for log_id, start in starts.items():
+            if log_id not in self._rests:
+                if not self._folder.log(log_id).exists():
+                    continue
+                self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
+            waiting += max(0, self._rests[log_id].reader.synced().lsn - start)
+        if waiting > REST_BYTES_MAX:
+            raise TooMuchUnsettled
+
     def _pieces(
         self, starts: Mapping[int, int], collection_id: int, generation: int
     ) -> Iterator[CollectionPiece]:
-        for log_id in self._rests.keys() - starts.keys():
-            del self._rests[log_id]
-        for log_id, start in starts.items():
-            rest = self._rests.get(log_id)
-            if rest is None:
-                if not self._folder.log(log_id).exists():
-                    continue
-                rest = self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
-            for frame in rest.frames_from(start):
+        for log_id, rest in self._rests.items():
+            for frame in rest.frames_from(starts[log_id]):
                 for piece in pieces_of(frame):
                     if (
                         piece.collection_id == collection_id
@@ -166,8 +186,16 @@ class Reader:
         if manifest is not None:
             tables = self._manifests.tables(manifest.collections.get(collection_id, []))
         if pieces:
+            rows = sum(piece.piece.count for piece in pieces)
+            if rows * schema.version * CELL_BYTES > REST_BYTES_MAX:
+                raise TooMuchUnsettled
             tables = [*tables, self._shredder.shred(schema, [piece.piece for piece in pieces])]
         tail = pa.concat_tables(tables, promote_options="default") if tables else None
+        if tail is not None and any(
+            name not in schema.by_column and name not in SYSTEM_TYPES for name in tail.column_names
+        ):
+            # The keeper was quicker than this query: its chunks hold lanes that the snapshot has not.
+            raise _Moved
         if len(self._tails) > 1_000:
             self._tails.clear()
         self._tails[collection_id] = (key, tail)
