@@ -6,10 +6,12 @@ After a power cut a log's position file may say anything; only adoption knows wh
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from storage.catalog import Catalog
 from storage.catalog_records import LogRow, LogState
 from storage.fs import FileSystem
+from storage.lock import FolderLock
 from storage.log import LogBusy, LogDamaged, Position, adopt
 from storage.paths import DataFolder
 
@@ -38,6 +40,10 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
     except LogDamaged as damage:
         logger.error("log %d can not be adopted: %s", row.id, damage)
         return False
+    if end.lsn < row.flushed_lsn:
+        # A disk that lied, or a copy put back without its logs: what is missing stands in files already.
+        logger.error("log %d ends at %d, and was flushed through %d", row.id, end.lsn, row.flushed_lsn)
+        end = replace(end, lsn=row.flushed_lsn)
     _seal(catalog, row.id, end)
     logger.info("adopted log %d, which ends at %d", row.id, end.lsn)
     return True
@@ -52,8 +58,18 @@ def _seal(catalog: Catalog, log_id: int, end: Position) -> None:
 
 
 def recover(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
-    """Make ready for workers, with nobody else on the folder: no chunks of an earlier keeper, which were
-    never synced and may say anything after a power cut, and no log without an owner. Raises OSError."""
-    for path in folder.chunks.iterdir():
-        path.unlink()
+    """Make ready for workers, with no other server on the folder: no chunks of an earlier keeper, which were
+    never synced and may say anything after a power cut, nothing that killed processes left in the spool, and
+    no log without an owner. Raises OSError."""
+    lock = FolderLock(folder.keeper_lock)
+    # Else the keeper of an import is at work, and these are its own.
+    if lock.acquire():
+        try:
+            for path in folder.chunks.iterdir():
+                path.unlink()
+            for path in folder.spool.rglob("*"):
+                if path.is_file():
+                    path.unlink()
+        finally:
+            lock.release()
     adopt_orphans(folder, catalog, fs)
