@@ -125,17 +125,19 @@ class Shredder:
     def _read(
         self, statement: _Statement, chunks: Sequence[bytes | memoryview], count: int
     ) -> pa.Table | None:
-        """The lanes of these lines, or None where the bulk reader can not be trusted with them."""
-        handle, name = tempfile.mkstemp(dir=self._spool, suffix=".ndjson")
+        """The lanes of these lines, or None where the bulk reader can not be trusted with them, or has no
+        disk to read them from: row by row needs none."""
+        name: str | None = None
         try:
+            handle, name = tempfile.mkstemp(dir=self._spool, suffix=".ndjson")
             with os.fdopen(handle, "wb", 1 << 20) as file:
                 file.writelines(chunks)
-            try:
-                table = self._connection.sql(statement.text, params=[name]).to_arrow_table()
-            except duckdb.Error:
-                return None
+            table = self._connection.sql(statement.text, params=[name]).to_arrow_table()
+        except (duckdb.Error, OSError):
+            return None
         finally:
-            Path(name).unlink()
+            if name is not None:
+                Path(name).unlink(missing_ok=True)
         if table.num_rows != count:
             return None
         return self._mend(statement, table, chunks)
