@@ -79,9 +79,14 @@ class Store:
             times.tobytes(),
             b"".join(e.payload + b"\n" for e in found),
         )
+        self.append(Batch(time_us, [section]), writer)
+
+    def append(self, batch: Batch, writer: LogWriter | None = None) -> None:
+        """Log a batch as it is and wait for its acknowledgement."""
+        writer = writer or (self.writers[0] if self.writers else self.writer())
         done = threading.Event()
         failure: list[Exception | None] = []
-        writer.append(Batch(time_us, [section]), (done, failure))
+        writer.append(batch, (done, failure))
         assert done.wait(10)
         if failure[0] is not None:
             raise failure[0]
