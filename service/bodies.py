@@ -106,7 +106,7 @@ class BodyReader:
         if not message.get("more_body", False):
             if len(body) > limit_bytes:
                 raise BodyTooLarge(limit_bytes)
-            self._hold(len(body))
+            self.hold(len(body))
             return body
         return await self._read_parts(receive, body, limit_bytes)
 
@@ -115,12 +115,12 @@ class BodyReader:
 
     async def _read_parts(self, receive: Receive, first: bytes, limit_bytes: int) -> bytes:
         parts, size, more = [first], len(first), True
-        self._hold(size)
+        self.hold(size)
         try:
             while more:
                 message = await self._next(receive)
                 part = message.get("body", b"")
-                self._hold(len(part))
+                self.hold(len(part))
                 size += len(part)
                 if size > limit_bytes:
                     raise BodyTooLarge(limit_bytes)
@@ -131,7 +131,8 @@ class BodyReader:
             raise
         return b"".join(parts)
 
-    def _hold(self, size: int) -> None:
+    def hold(self, size: int) -> None:
+        """Count bytes that are held until ``release``. Raises BodiesOverloaded."""
         if self.held_bytes + size > self._limits.in_flight_bytes_max:
             raise BodiesOverloaded
         self.held_bytes += size

@@ -186,10 +186,23 @@ class CollectApp:
         self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
     ) -> tuple[int, bytes]:
         """Every way but the fastest: the status and body of the answer. Raises what ``errors`` renders."""
+        if b"content-encoding" not in headers:
+            return await self._submit(target, scope, headers, body, received_us)
         single = target.collection is not None
-        if b"content-encoding" in headers:
-            inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
-            body = decode(body, headers[b"content-encoding"], inflated_max)
+        inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
+        body = decode(body, headers[b"content-encoding"], inflated_max)
+        held = len(body)
+        # A body of some kilobytes may have become one of many megabytes.
+        self._bodies.hold(held)
+        try:
+            return await self._submit(target, scope, headers, body, received_us)
+        finally:
+            self._bodies.release(held)
+
+    async def _submit(
+        self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
+    ) -> tuple[int, bytes]:
+        """Take the body as it is. Raises what ``errors`` renders."""
         origin = self._origin(scope, headers, body, received_us)
         if target.collection is not None:
             await self._collector.submit_one(target.project_id, target.collection, body, origin)

@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 
 from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
 from service import bodies, collect_errors
-from storage.catalog_errors import CatalogBusy, UnknownCollection, UnknownProject
+from storage.catalog_errors import CatalogUnavailable, UnknownCollection, UnknownProject
 from storage.log_errors import Backpressure, LogUnavailable
 from storage.reader import SnapshotUnstable
 
@@ -244,7 +244,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (collect_errors.CollectError, _collect),
     (Backpressure, _storage),
     (LogUnavailable, _storage),
-    (CatalogBusy, _storage),
+    (CatalogUnavailable, _storage),
     (SnapshotUnstable, _storage),
     (UnknownProject, _unknown),
     (UnknownCollection, _unknown),

@@ -2,7 +2,7 @@
 
 Every change that readers may have cached something of bumps ``version()`` in its own transaction.
 All methods are synchronous, safe to call from several threads and processes, and may raise
-``CatalogBusy`` where they write. A catalog does not survive a fork.
+``CatalogUnavailable``, or ``CatalogBusy`` where they write. A catalog does not survive a fork.
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 CatalogError
 ├── NewerFormat              a newer Acumen wrote the data folder
 ├── CatalogNotReady          there is no catalog yet, or an older one that the server must migrate
-├── CatalogBusy              another process keeps the catalog locked for too long: try again
+├── CatalogUnavailable       the disk refuses, being full perhaps: try again later
+│   └── CatalogBusy          another process keeps the catalog locked for too long: try again
 ├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog
 ├── DuplicateProject         the project id is taken
 ├── InvalidName              a name, id or key that the catalog does not take
@@ -30,7 +31,11 @@ class CatalogNotReady(CatalogError):
     pass
 
 
-class CatalogBusy(CatalogError):
+class CatalogUnavailable(CatalogError):
+    pass
+
+
+class CatalogBusy(CatalogUnavailable):
     pass
 
 

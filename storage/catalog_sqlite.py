@@ -18,7 +18,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.catalog_errors import CatalogBusy, CatalogError
+from storage.catalog_errors import CatalogBusy, CatalogError, CatalogUnavailable
 
 T = TypeVar("T")
 
@@ -34,6 +34,8 @@ _PRAGMAS = (
     "PRAGMA fullfsync=ON",
     "PRAGMA checkpoint_fullfsync=ON",
 )
+_PRIMARY_CODE = 0xFF
+"""The part of SQLite's error codes that is not detail."""
 _BEGIN = "acumen_begin"
 _VERSION = "SELECT version FROM state"
 
@@ -63,27 +65,21 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One unchanging view of the catalog."""
+        """One unchanging view of the catalog. Raises CatalogUnavailable."""
         self._refuse_fork()
-        with self._reader.begin() as connection:
+        with _refusals(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """A transaction that no other writer can interleave; committed durably on exit, undone on errors.
 
-        Raises CatalogBusy when another process keeps the catalog for longer than the busy time.
+        Raises CatalogBusy when another process keeps the catalog for longer than the busy time, and
+        CatalogUnavailable when the disk refuses.
         """
         self._refuse_fork()
-        with self._write_lock:
-            connection = self._writer.connect()
-            try:
-                transaction = connection.begin()
-            except exc.OperationalError as error:
-                connection.close()
-                raise CatalogBusy(f"Another process keeps the catalog locked: {error.orig}.") from error
-            with connection, transaction:
-                yield connection
+        with self._write_lock, _refusals(), self._writer.begin() as connection:
+            yield connection
 
     def version(self) -> int:
         """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
@@ -144,6 +140,18 @@ def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
     """The values in runs that one IN list takes."""
     for start in range(0, len(values), VALUES_MAX):
         yield values[start : start + VALUES_MAX]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database itself could not do, as errors of the catalog."""
+    try:
+        yield
+    except exc.OperationalError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+            raise CatalogBusy(f"Another process keeps the catalog locked: {error.orig}.") from error
+        raise CatalogUnavailable(f"The catalog can not be used now: {error.orig}.") from error
 
 
 def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

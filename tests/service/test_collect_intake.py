@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import resource
+import signal
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -444,6 +447,43 @@ def test_events_are_refused_while_the_disk_is_nearly_full(tmp_path: Path) -> Non
     run(story())
 
 
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """The system refuses to write files further than so many bytes, as a full disk would."""
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def test_a_catalog_that_can_not_be_written_is_a_503_and_leaves_nothing(tmp_path: Path) -> None:
+    token = {"n": 1, "keen": {"uniqueness_token": "t"}}
+
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+            await it.http.post(it.events + "/a", json={"n": 0})
+            bodies: list[tuple[str, dict[str, Any]]] = [
+                ("/new", {"n": 1}),
+                ("/a", {"new": 1}),
+                ("/a", token),
+                ("", {"new": [{"n": 1}]}),
+            ]
+            with files_of_at_most(4_096):
+                for path, body in bodies:
+                    reply = await it.http.post(it.events + path, json=body)
+                    assert reply.status_code == 503
+                    assert reply.headers["retry-after"].isdigit()
+            for path, body in bodies:
+                assert (await it.http.post(it.events + path, json=body)).is_success
+            assert len(it.lines()) == 1 + len(bodies)
+
+    run(story())
+
+
 def post_scope(it: Intake, *headers: tuple[bytes, bytes]) -> dict[str, Any]:
     path = it.events + "/a"
     return {
@@ -507,6 +547,23 @@ def test_bodies_of_all_requests_together_are_bounded(tmp_path: Path) -> None:
             hold.set()
             assert (await task)[0]["status"] == 201
             assert (await it.http.post(it.events + "/a", json={"x": "z" * 200})).status_code == 201
+            assert it.bodies.held_bytes == 0
+
+    run(story())
+
+
+def test_what_bodies_inflate_to_counts_as_held(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with intake(tmp_path, body_limits=BodyLimits(in_flight_bytes_max=100_000)) as it:
+            batch = {"a": [{"x": "y" * 5_000} for _ in range(30)]}
+            body = gzip.compress(orjson.dumps(batch))
+            assert len(body) < 10_000
+            packed = {"content-encoding": "gzip"}
+            reply = await it.http.post(it.events, content=body, headers=packed)
+            assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
+            assert (it.bodies.held_bytes, it.lines()) == (0, [])
+            small = gzip.compress(orjson.dumps({"a": batch["a"][:10]}))
+            assert (await it.http.post(it.events, content=small, headers=packed)).status_code == 200
             assert it.bodies.held_bytes == 0
 
     run(story())
