@@ -26,6 +26,7 @@ from service.settings import Settings, as_environment
 from storage.catalog import Catalog
 from storage.catalog_errors import CatalogError
 from storage.catalog_records import Project
+from storage.errors import StorageError
 from storage.fs import LocalFileSystem
 from storage.paths import DataFolder
 from storage.recover import recover
@@ -212,8 +213,12 @@ class Supervisor:
         }
         path = self.settings.run_folder / "server.json"
         unfinished = path.with_suffix(".tmp")
-        unfinished.write_text(json.dumps(state), encoding="utf-8")
-        unfinished.replace(path)
+        try:
+            unfinished.write_text(json.dumps(state), encoding="utf-8")
+            unfinished.replace(path)
+        except OSError:
+            # A full disk must not end a server that still answers questions.
+            _log.exception("The state of the server could not be written.")
 
     def _stop(self) -> None:
         """Workers first, so that the keeper flushes all that they took."""
@@ -310,7 +315,7 @@ def recover_logs(catalog: Catalog) -> None:
     """Take over what an earlier server left in its logs, before any worker answers. Raises CannotServe."""
     try:
         recover(catalog.folder, catalog, LocalFileSystem())
-    except OSError as error:
+    except (OSError, StorageError) as error:
         raise CannotServe(f"The logs in {catalog.folder.logs} can not be read: {error}.") from error
 
 

@@ -205,6 +205,22 @@ def test_a_folder_of_a_newer_format_is_refused(tmp_path: Path) -> None:
         assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_disk_that_takes_no_state_file_does_not_end_the_server() -> None:
+    """Workers that die are started again all the same."""
+    with Served() as server:
+        state = server.state()
+        run = Path(server.data) / "run"
+        (run / "server.tmp").mkdir()
+        os.kill(state["children"]["keeper"]["pid"], signal.SIGKILL)
+        deadline = time.monotonic() + 20
+        while "could not be written" not in server.output() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.3)
+        server.record(server.project, "c", {"a": 1})
+        assert count(server) == 1
+        assert server.stop() == 0
+
+
 def test_the_folder_and_the_catalog_are_their_owners_alone(served: Served) -> None:
     assert stat.S_IMODE(served.data.stat().st_mode) == 0o700
     assert stat.S_IMODE((served.data / "catalog.sqlite").stat().st_mode) == 0o600
