@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import threading
 
 from service import child, logs
@@ -27,6 +28,11 @@ def keeper_settings(settings: Settings) -> KeeperSettings:
     )
 
 
+NICENESS = 5
+"""Where processors are short, acknowledgements and answers come first; what the keeper has not shredded yet
+is read from the logs all the same."""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="The keeper, started by 'acumen serve'.")
     parser.add_argument("--number", type=int, required=True)
@@ -43,6 +49,7 @@ def main() -> int:
         stop.set()
 
     child.on_stop(end)
+    os.nice(NICENESS)
     metrics = Metrics(settings.run_folder / "metrics", args.number, settings.workers + 1)
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data)
