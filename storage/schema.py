@@ -123,8 +123,11 @@ def fold(name: str) -> str:
 
 
 def name_column(path: str, kind: LaneKind, *, home: bool, taken: set[str]) -> str:
-    """A column name that no folded name in ``taken`` equals: the path itself for its first lane."""
-    name = path if home else f"{path}:{kind.value}"
+    """A column name that no folded name in ``taken`` equals: the path itself for its first lane.
+
+    A NUL becomes its picture: Arrow hands names to others as texts that end at the first NUL.
+    """
+    name = (path if home else f"{path}:{kind.value}").replace("\0", "\N{SYMBOL FOR NULL}")
     candidate, number = name, 2
     while fold(candidate) in taken:
         candidate, number = f"{name}~{number}", number + 1

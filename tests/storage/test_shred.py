@@ -241,3 +241,13 @@ def test_a_placeholder_may_be_spelled_with_escapes(spelling: str) -> None:
     assert checker.check_list(b"[" + event + b"]") is None
     assert examine(event, LIMITS, Context(ip="192.0.2.1")).payload == b'{"ip":"192.0.2.1"}'
     assert checker.check(b'{"ip":"\\u00e9"}') is not None
+
+
+def test_no_column_name_holds_a_nul() -> None:
+    """Arrow hands names to others as texts that end at the first NUL, which would make two names one."""
+    paths = ["a", "a\0b", "a\0c", "a\N{SYMBOL FOR NULL}b"]
+    schema = Schema().extended([(path, LaneKind.NUMBER) for path in paths])
+    columns = [lane.column for lane in schema.lanes]
+    assert [lane.path for lane in schema.lanes] == paths
+    assert len(set(columns)) == len(paths)
+    assert not any("\0" in column for column in columns)
