@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from service.resources import allocate
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 ROUTES = ("record", "queries", "schema", "discovery", "system", "other")
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
@@ -136,8 +138,7 @@ class Metrics:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                if os.fstat(file).st_size < size:
-                    os.ftruncate(file, size)
+                allocate(file, size)
                 self._map = mmap.mmap(file, size)
             finally:
                 os.close(file)

@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from service.errors import RateLimited
+from service.resources import allocate
 
 WINDOW_SECONDS = 60
 CELLS = 16_384
@@ -42,7 +43,7 @@ class RateLimits:
         if self._limits:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            os.ftruncate(self._file, CELLS * _CELL.size)
+            allocate(self._file, CELLS * _CELL.size)
             self._table = mmap.mmap(self._file, CELLS * _CELL.size)
 
     def check(self, project_id: str, rate: Rate) -> None:

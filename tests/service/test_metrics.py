@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,11 @@ def test_every_line_is_a_comment_or_a_sample() -> None:
 def test_an_unknown_series_is_an_error() -> None:
     with pytest.raises(KeyError):
         Metrics().counter("acumen_events_total", "vanished")
+
+
+def test_its_file_has_its_blocks_from_the_start(tmp_path: Path) -> None:
+    """Else the first count on a full disk would kill the process."""
+    metrics = Metrics(tmp_path / "run" / "metrics", 0, 8)
+    size = (tmp_path / "run" / "metrics").stat()
+    assert metrics is not None
+    assert size.st_blocks * 512 >= size.st_size or sys.platform == "darwin"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,11 @@ def test_the_next_minute_begins_anew(tmp_path: Path) -> None:
     assert caught.value.retry_after_seconds == 1
     now[0] = 120.0
     rates.check("p", Rate.QUERIES)
+
+
+def test_its_file_has_its_blocks_from_the_start(tmp_path: Path) -> None:
+    """Else the first count on a full disk would kill the process."""
+    rates = RateLimits(tmp_path / "rates", {Rate.WRITES: 1})
+    size = (tmp_path / "rates").stat()
+    rates.close()
+    assert size.st_blocks * 512 >= size.st_size or sys.platform == "darwin"
