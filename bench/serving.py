@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -153,7 +153,7 @@ class Acumen(Process):
         while True:
             files = self.files()
             stored = sum(file.rows for file in files)
-            if stored == rows and not (merged and plan_merge(files, today())):
+            if stored == rows and not (merged and plan_merge(files, datetime.now(UTC))):
                 return
             if stored != before:
                 before, deadline = stored, time.monotonic() + seconds
@@ -200,7 +200,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def today() -> date:
-    return datetime.now(UTC).date()

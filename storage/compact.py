@@ -1,8 +1,8 @@
 """Compaction: few files, whatever the pace of flushing. Files are merged into files, in one swap.
 
-Within a span, four files of about one size become one; a span whose time has passed becomes one file; and
-spans long past become part of their month, then of their year. A file that has grown to full size is left
-alone, so every event is rewritten a few times in all.
+Within a span, four files of about one size become one. Once nothing has come in for a while, a span whose
+time has passed becomes one file, and spans long past become part of their month, then of their year. A file
+that has grown to full size is left alone, so every event is rewritten a few times in all.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ SETTLED = timedelta(days=1)
 """After this long past its end a span is merged whole."""
 PROMOTED = timedelta(days=7)
 """After this long past the end of its month (or year) a small span joins it."""
+QUIET = timedelta(minutes=2)
+"""So long after its last file was written. History that is being loaded is not merged anew at every flush."""
 WRITING_GRACE_SECONDS = 3600.0
 
 logger = logging.getLogger("acumen.keeper")
@@ -48,23 +50,27 @@ class Merge:
     files: tuple[FileRow, ...]
 
 
-def plan_merge(files: Sequence[FileRow], today: date) -> Merge | None:
-    """The next merge that is worth its while, None where there is none. Pure."""
+def plan_merge(files: Sequence[FileRow], now: datetime) -> Merge | None:
+    """The next merge that is worth its while, None where there is none. Pure; ``now`` is in UTC."""
+    today = now.date()
+    quiet_us = int((now - QUIET).timestamp() * 1e6)
     small = [file for file in files if file.rows < ROWS_MAX // 2 and file.bytes < BYTES_MAX // 2]
     spans: dict[str, list[FileRow]] = {}
     for file in small:
         spans.setdefault(file.span, []).append(file)
+    quiet = {label for label, found in spans.items() if max(file.created_us for file in found) < quiet_us}
     for label, members in sorted(spans.items()):
-        merge = _merge_within(label, members, today)
+        over = _calendar(label) and today - last_day(label) > SETTLED
+        merge = _merge_within(label, members, whole=over and label in quiet)
         if merge is not None:
             return merge
-    return _merge_upward(spans, today)
+    return _merge_upward({label: found for label, found in spans.items() if label in quiet}, today)
 
 
-def _merge_within(label: str, files: list[FileRow], today: date) -> Merge | None:
+def _merge_within(label: str, files: list[FileRow], *, whole: bool) -> Merge | None:
     if len(files) < 2:
         return None
-    if _calendar(label) and today - last_day(label) > SETTLED:
+    if whole:
         return _bounded(label, files)
     for tier in _tiers(files):
         if len(tier) >= FANOUT:
@@ -121,18 +127,18 @@ class Compactor:
         self._fs = fs
         self._clock = clock
         self._writer = FileWriter(folder, catalog, fs)
-        self._seen: dict[int, tuple[int, date]] = {}
+        self._seen: dict[int, tuple[int, int]] = {}
         self._heavy: set[int] = set()
 
     def step(self) -> bool:
         """At most one merge. False where nothing is left to merge now."""
-        today = datetime.fromtimestamp(self._clock(), UTC).date()
+        now = datetime.fromtimestamp(self._clock(), UTC)
         for collection in self._catalog.all_collections():
-            state = (collection.data_version, today)
+            state = (collection.data_version, int(now.timestamp() / QUIET.total_seconds()))
             if self._seen.get(collection.id) == state:
                 continue
             try:
-                if self._merge_next(collection, today):
+                if self._merge_next(collection, now):
                     return True
             except Exception:
                 # Tried again when something of the collection has changed; the others go on.
@@ -140,9 +146,9 @@ class Compactor:
             self._seen[collection.id] = state
         return False
 
-    def _merge_next(self, collection: Collection, today: date) -> bool:
+    def _merge_next(self, collection: Collection, now: datetime) -> bool:
         files = [file for file in self._catalog.live_files(collection.id) if file.id not in self._heavy]
-        merge = self._fitting(plan_merge(files, today))
+        merge = self._fitting(plan_merge(files, now))
         if merge is None:
             return False
         self._merge(collection, merge)
