@@ -76,6 +76,10 @@ class _Generation:
 
 CELL_BYTES = 8
 """At least what a row takes in memory in each lane of its collection, filled or not."""
+CHUNK_GRACE_SECONDS = 5.0
+SEGMENT_GRACE_SECONDS = 60.0
+"""The longest that these stay once nobody should need them: whoever finds one gone looks again, and while
+much comes in, chunks alone make some hundred megabytes a second."""
 DAMAGED_SECONDS = 60.0
 UNREADABLE_SECONDS = 1.0
 """Pauses before a log is looked at again of which bytes are lost, or that the disk refused to read."""
@@ -116,20 +120,29 @@ class Keeper:
         with self._lock(stop) as held:
             if not held:
                 return
-            self._begin()
             compacting = threading.Thread(target=self._compact_until, args=(stop,), daemon=True)
             if self._settings.compaction:
                 compacting.start()
+            begun = False
             while not stop.is_set():
                 try:
+                    if not begun:
+                        self._begin()
+                        begun = True
                     busy = self.step()
                 except Exception:
                     logger.exception("the keeper failed a step and begins anew from the logs")
+                    begun = False
                     stop.wait(1.0)
-                    self._begin()
                     continue
                 if not busy:
                     stop.wait(self._settings.poll_seconds)
+            try:
+                if not begun:
+                    self._begin()
+            except Exception:
+                logger.exception("the keeper could not begin; all events are in the logs still")
+                return
             self.finish()
 
     def begin(self) -> None:
@@ -341,8 +354,8 @@ class Keeper:
 
     def _clean(self, now: float) -> None:
         grace = self._settings.grace_seconds
-        self._chunks.collect(now, min(grace, 60.0))
-        self._trim_segments(now, min(grace, 60.0))
+        self._chunks.collect(now, min(grace, CHUNK_GRACE_SECONDS))
+        self._trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._remove_finished_logs()
         self._compactor.remove_dead(now, grace)
         self._catalog.purge_claims(int((now - self._settings.claim_days * 86_400) * 1e6), 10_000)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import resource
 import signal
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -213,6 +215,43 @@ def test_many_small_chunks_need_no_mapping_each(tmp_path: Path) -> None:
     for collection_id in range(200):
         chunks.add(collection_id, pa.table({"n": [collection_id]}), 0.0)
     assert len(maps.read_text().splitlines()) - before < 100
+
+
+def test_a_keeper_that_can_not_begin_tries_again(store: Store) -> None:
+    """It needs some bytes of disk for that."""
+    store.send("c", numbered(1))
+    keeper = Keeper(store.folder, store.catalog, KeeperSettings(shred_seconds=0.0, flush_seconds=0.0))
+    stop = threading.Event()
+    running = threading.Thread(target=keeper.run, args=(stop,))
+    with files_of_at_most(1):
+        running.start()
+        time.sleep(1.5)
+        assert running.is_alive()
+    deadline = time.monotonic() + 20
+    while not store.catalog.live_files() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    stop.set()
+    running.join()
+    keeper.close()
+    assert store.values("c", "n") == [1]
+    assert live(store, "c") == 1
+
+
+def test_chunks_that_nobody_needs_go_within_seconds(tmp_path: Path) -> None:
+    now = [1_800_000_000.0]
+    store = Store(tmp_path / "data")
+    settings = KeeperSettings(shred_seconds=0.0, housekeeping_seconds=0.0, compaction=False)
+    keeper = Keeper(store.folder, store.catalog, settings, clock=lambda: now[0])
+    keeper.begin()
+    for number in range(5):
+        store.send("c", numbered(number))
+        keeper.step()
+        keeper.flush()
+    now[0] += 10.0
+    keeper.step()
+    assert [path.suffix for path in store.folder.chunks.iterdir()] == [".json"]
+    keeper.close()
+    store.close()
 
 
 def test_events_are_shredded_though_the_spool_takes_no_file(store: Store) -> None:
