@@ -242,6 +242,13 @@ class Aggregate:
     path: str = ""
     """Of EXPLICIT_NULL, whose column lists the paths of nulls."""
 
+    @property
+    def orders_as_result(self) -> bool:
+        """False for lists, and for long integers, which leave the engine as text."""
+        if self.fold in (Fold.MINIMUM, Fold.MAXIMUM, Fold.SUM):
+            return all(column.kind is not ColumnKind.LONG for column in self.columns)
+        return self.fold not in (Fold.VALUES, Fold.ELEMENTS, Fold.EXPLICIT_NULL)
+
 
 @dataclass(frozen=True, slots=True)
 class MetricPlan:
@@ -253,11 +260,7 @@ class MetricPlan:
     @property
     def sortable(self) -> bool:
         """True where the one aggregate is the result, so that the engine can order by it."""
-        return len(self.aggregates) == 1 and self.aggregates[0].fold not in (
-            Fold.VALUES,
-            Fold.ELEMENTS,
-            Fold.EXPLICIT_NULL,
-        )
+        return len(self.aggregates) == 1 and self.aggregates[0].orders_as_result
 
 
 @dataclass(frozen=True)

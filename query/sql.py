@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from query import predicates as p
 from query.columns import TIMESTAMP_COLUMN, Column, ColumnKind
@@ -226,14 +226,23 @@ _ELEMENT_NUMBER = sql(
     _ELEMENT_IS_NUMBER,
     _ELEMENT_IS_BIG,
 )
+_ELEMENT_STRING = Statement("(CASE json_type(e) WHEN 'VARCHAR' THEN e->>'$' END)")
+_ELEMENT_REST = sql(
+    "(CASE WHEN json_type(e) = 'VARCHAR' OR ({} AND NOT {}) THEN NULL ELSE {} END)",
+    _ELEMENT_IS_NUMBER,
+    _ELEMENT_IS_BIG,
+    _ELEMENT_TEXT,
+)
+"""The JSON of what is neither text nor a number that a double holds."""
 _ELEMENT_VALUE = sql(
     "struct_pack(number := {}, big := (CASE WHEN {} AND {} THEN {} END),"
-    " string := (CASE json_type(e) WHEN 'VARCHAR' THEN e->>'$' END),"
+    " string := {},"
     " boolean := (CASE CAST(e AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END))",
     _ELEMENT_NUMBER,
     _ELEMENT_IS_NUMBER,
     _ELEMENT_IS_BIG,
     _ELEMENT_TEXT,
+    _ELEMENT_STRING,
 )
 """One list element as the parts of a key, all null for null, objects and lists."""
 
@@ -296,20 +305,40 @@ def _among(expression: Statement, options: list[Any]) -> Statement:
     return sql("list_contains({}, {})", bound(options), expression)
 
 
-def _is_double(number: int | float) -> bool:
+def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
+    """True for a number that a double holds exactly."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
     try:
-        return float(number) == number
+        return float(value) == value
     except OverflowError:
         return False
 
 
 def _same_list(node: p.SameList) -> Statement:
+    """Three comparisons of whole lists, since a test for each element would make SQL without end."""
     column = col(node.column)
-    tests = [sql("json_array_length({}) = {}", column, whole(len(node.elements)))]
-    for position, element in enumerate(node.elements):
-        one = sql("json_extract({}, {})", column, Statement(f"'$[{position}]'"))
-        tests.append(sql("len(list_filter([{}], lambda e: {})) > 0", one, _element_is((element,))))
-    return sql("({})", joined(" AND ", tests))
+    elements = sql("json_extract({}, '$[*]')", column)
+    doubles = [float(e) if _is_double(e) else None for e in node.elements]
+    strings = [e if isinstance(e, str) else None for e in node.elements]
+    texts = [None if isinstance(e, str) or _is_double(e) else json.dumps(e) for e in node.elements]
+    return sql(
+        "(CASE WHEN json_array_length({}) = {} THEN"
+        " list_transform({}, lambda e: {}) = CAST({} AS DOUBLE[])"
+        " AND list_transform({}, lambda e: {}) = CAST({} AS VARCHAR[])"
+        " AND list_transform({}, lambda e: {}) = CAST({} AS VARCHAR[]) ELSE FALSE END)",
+        column,
+        whole(len(node.elements)),
+        elements,
+        _ELEMENT_NUMBER,
+        bound(doubles),
+        elements,
+        _ELEMENT_STRING,
+        bound(strings),
+        elements,
+        _ELEMENT_REST,
+        bound(texts),
+    )
 
 
 def _elements(text: Statement) -> Statement:

@@ -343,3 +343,63 @@ def test_irregular_intervals_of_any_number_find_their_events(engine: Engine, dat
         groups=(Group("absent"),),
     )
     assert grouped[7]["value"] == [{"absent": None, "result": 2}]
+
+
+@pytest.mark.parametrize("analysis", [Analysis.MINIMUM, Analysis.MAXIMUM, Analysis.SUM])
+def test_long_integers_are_ordered_by_size_not_by_spelling_also_where_a_limit_cuts(
+    engine: Engine, data_folder: Path, analysis: Analysis
+) -> None:
+    values = {"a": 10**20 + 1, "b": 9 * 10**19 + 1, "c": 8 * 10**20 + 3}
+    events = [event(n, 1, g=g, v=v) for n, (g, v) in enumerate(values.items())]
+    source = source_of(events, data_folder, random.Random(2))
+    rows = result(
+        engine,
+        source,
+        (Metric(analysis, "v"),),
+        groups=(Group("g"),),
+        order=(Order("result", descending=True),),
+        limit=2,
+    )
+    assert rows == [{"g": "c", "result": values["c"]}, {"g": "a", "result": values["a"]}]
+
+
+LISTS: list[list[Any]] = [
+    [],
+    [1],
+    [1.0, "1"],
+    [1, "1", True, None],
+    [None, True, "1", 1],
+    [2**53 + 1],
+    [2**53],
+    [10**20 + 1, 0.5, "é\"\\ 'x"],
+    [{"a": 1}],
+    [[1]],
+    ["null", "true"],
+    [None, True],
+]
+
+
+@pytest.mark.parametrize("wanted", [one for one in LISTS if one not in ([{"a": 1}], [[1]])])
+def test_a_list_equals_a_list_of_the_same_elements_in_the_same_order(
+    engine: Engine, data_folder: Path, wanted: list[Any]
+) -> None:
+    events = [event(n % 10, 1, l=value) for n, value in enumerate(LISTS)]
+    source = source_of(events, data_folder, random.Random(4))
+    assert result(engine, source, filters=(Condition("l", Operator.EQ, wanted),)) == 1
+
+
+def test_a_long_list_is_compared_by_a_statement_no_longer_than_that_for_a_short_one(
+    engine: Engine, data_folder: Path
+) -> None:
+    """One test for each element took gigabytes to plan, and no timeout ends planning."""
+    long = list(range(20_000))
+    source = source_of([event(1, 1, l=[1]), event(2, 1, l=long)], data_folder, random.Random(4))
+
+    def statement(wanted: list[Any]) -> str:
+        query = MetricQuery("c", COUNT, filters=(Condition("l", Operator.EQ, wanted),))
+        text = explain(Request(query), lambda _: source, limits=Limits())
+        return text.partition("run: ")[2].partition("\nvalues: ")[0]
+
+    assert len(statement(long)) - len(statement([1])) == len("20000") - len("1")
+    assert result(engine, source, filters=(Condition("l", Operator.EQ, long),)) == 1
+    assert result(engine, source, filters=(Condition("l", Operator.EQ, [*long[:-1], -1]),)) == 0
