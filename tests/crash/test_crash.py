@@ -2,7 +2,7 @@
 
 Posts go on from several threads while processes are killed: all of them at once, the supervisor alone, the
 keeper, or one worker; with settings that make it flush and merge files all the time, so that kills hit
-those too. ``ACUMEN_TEST_SCALE=5`` kills some fifty times.
+those too. At full length (``ACUMEN_TEST_SCALE=1``) some fifty times.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
     record = Record()
     with Served(workers=workers, data=tmp_path / "data", env=RESTLESS) as served:
         project = served.project
-        for round_number in range(examples(1)):
+        for round_number in range(examples(5)):
             senders = Senders(served, project, record, SENDERS, seed=round_number)
             senders.start()
             try:
@@ -99,7 +99,7 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
 def test_posts_of_one_token_to_all_workers_one_of_them_killed_leave_one_row(tmp_path: Path) -> None:
     with Served(workers=3, data=tmp_path / "data", env=RESTLESS) as served:
         project = served.project
-        for round_number in range(examples(2)):
+        for round_number in range(examples(10)):
             record = Record()
             event: dict[str, object] = {
                 "token": f"only-{round_number}",

@@ -18,7 +18,7 @@ from tests.crash.test_crash import RESTLESS
 from tests.support.scale import examples
 from tests.support.server import Served, ServedProject
 
-SECONDS = 5
+SECONDS = 10
 
 
 @pytest.fixture(scope="module")
