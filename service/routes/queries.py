@@ -95,7 +95,8 @@ def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
 def _decode(body: bytes) -> Any:
     """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON."""
     try:
-        return json.loads(body, parse_constant=_refuse)
+        # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
+        return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise InvalidJSON("The request body is not valid JSON.") from None
 
