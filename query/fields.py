@@ -69,6 +69,17 @@ def text(name: str, value: Any, length_max: int, code: str = "InvalidParameterEr
     return value
 
 
+def is_deeper(value: Any, levels: int) -> bool:
+    """True for lists and objects that are nested in one another more than ``levels`` deep."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [one for one in layer if isinstance(one, (dict, list))]
+        if not layer:
+            return False
+        layer = [part for one in layer for part in (one.values() if isinstance(one, dict) else one)]
+    return True
+
+
 def encodable(value: str) -> bool:
     """False for lone surrogates, which JSON escapes can spell and UTF-8 cannot."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

@@ -17,7 +17,12 @@ def dumps(value: Any) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
         # orjson stops at 64 bits; integers beyond are rare, and the library writes them as they are.
-        return json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":")).encode()
+        value = _finite(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, echoed: only an escape can spell it.
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _finite(value: Any) -> Any:

@@ -15,6 +15,7 @@ from query import timeframe
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.fields import (
     flag,
+    is_deeper,
     missing,
     real,
     required_text,
@@ -50,6 +51,8 @@ MULTI_ANALYSIS = "multi_analysis"
 ANALYSES = frozenset({*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS})
 
 MAX_AGE_SECONDS_MAX = 129_600
+ECHO_DEPTH_MAX = 300
+"""Levels of a funnel's step, which its answer repeats: more than filters of the greatest depth have."""
 RESULT = "result"
 
 _METRICS = {analysis.value: analysis for analysis in Analysis}
@@ -289,6 +292,8 @@ def _step(reading: _Reading, step: Any, where: str) -> Step:
     zone = _own_or_root(reading, step, "timezone")
     span = timeframe.resolve(frame, zone, reading.now_us)
     filters = structured("filters", _own_or_root(reading, step, "filters"))
+    if is_deeper([filters, frame], ECHO_DEPTH_MAX):
+        raise QueryLimitExceeded(f"'{where[:-1]}' is nested more than {ECHO_DEPTH_MAX} levels deep.")
     inverted, optional, with_actors = (
         flag(step, name, False, where) for name in ("inverted", "optional", "with_actors")
     )
