@@ -67,7 +67,17 @@ def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 def _value(name: str, text: str) -> Any:
     if name in _JSON:
         return decode_json(name, text)
+    if name == "timeframe":
+        return _timeframe(text)
     return structured(name, text) if name in _EITHER else text
+
+
+def _timeframe(text: str) -> Any:
+    """What is no JSON stays text: it is a bad timeframe, and told so as in a body."""
+    try:
+        return structured("timeframe", text)
+    except InvalidQuery:
+        return text
 
 
 def _list(name: str, found: list[str]) -> Any:
