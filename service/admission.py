@@ -15,6 +15,7 @@ from struct import Struct
 import msgspec
 from msgspec import Raw
 
+from service import halves
 from service.collect_errors import InvalidBatch
 from storage.decoder import Checked, Checker
 from storage.events import Context, EventLimits, Examined, InvalidEvent, InvalidJSON, Wanted, examine
@@ -131,7 +132,10 @@ def split_batch(body: bytes) -> dict[str, bytes]:
     except msgspec.ValidationError:
         raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
+        found = halves.members(body)
+        if found is None:
+            raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
+        parts = found
     batch: dict[str, bytes] = {}
     for name, part in parts.items():
         text = bytes(part)
@@ -149,7 +153,10 @@ def split_list(text: bytes) -> list[Raw]:
     try:
         return _items.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
+        items = halves.elements(text)
+        if items is None:
+            raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
+        return items
 
 
 def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits) -> Sorted | None:
