@@ -151,6 +151,35 @@ _SUMMARIES = {
     "multi_analysis": "Several analyses at once",
 }
 
+_EXAMPLES: dict[str, Json] = {
+    "percentile": {
+        "event_collection": "purchases",
+        "target_property": "price",
+        "percentile": 95,
+        "timeframe": "this_14_days",
+    },
+    "funnel": {
+        "timeframe": "this_14_days",
+        "steps": [
+            {"event_collection": "signups", "actor_property": "user.id"},
+            {
+                "event_collection": "purchases",
+                "actor_property": "user.id",
+                "filters": [{"property_name": "price", "operator": "gt", "property_value": 2}],
+            },
+        ],
+    },
+    "multi_analysis": {
+        "event_collection": "purchases",
+        "timeframe": "this_14_days",
+        "analyses": {
+            "orders": {"analysis_type": "count"},
+            "revenue": {"analysis_type": "sum", "target_property": "price"},
+        },
+    },
+}
+"""Of the questions whose bodies are hard to guess."""
+
 
 def document(settings: Settings) -> Json:
     """The document, version 3.1."""
@@ -282,7 +311,7 @@ def _query(analysis: str) -> Json:
         },
         "post": {
             **_about("ask", _SUMMARIES[analysis], f"post_{analysis}"),
-            "requestBody": _body(body),
+            "requestBody": _body(body, _EXAMPLES.get(analysis)),
             "responses": answer,
         },
     }
@@ -321,8 +350,9 @@ def _about(tag: str, summary: str, operation: str | None = None) -> Json:
     return {**about, "operationId": operation} if operation else about
 
 
-def _body(schema: Json) -> Json:
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
+def _body(schema: Json, example: Json | None = None) -> Json:
+    content = {"schema": schema, **({"example": example} if example else {})}
+    return {"required": True, "content": {"application/json": content}}
 
 
 def _list(schema: Json) -> Json:
