@@ -1,0 +1,114 @@
+"""Requests made up from the OpenAPI document: none breaks the server, and every error has the API's shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
+from schemathesis.core.result import Ok
+
+from tests.support.scale import examples
+from tests.support.server import Served, ServedProject
+
+Json = dict[str, Any]
+
+EXAMPLES = 5
+"""Of each operation and mode at scale 1, which takes some 15 s over all of them."""
+
+
+@pytest.fixture(scope="module")
+def asked(served: Served) -> ServedProject:
+    """A project that holds what the document's examples ask about."""
+    project = served.new_project("Schemathesis")
+    served.record(project, "purchases", *({"price": price, "user": {"id": "u1"}} for price in (1, 2.5)))
+    served.record(project, "signups", {"user": {"id": "u1"}})
+    return project
+
+
+@pytest.fixture(scope="module")
+def document(served: Served, asked: ServedProject) -> Json:
+    """``/openapi.json``, its project narrowed to the one that there is."""
+    found: Json = served.request("GET", "/openapi.json").json
+    found["components"]["parameters"]["project_id"]["schema"] = {"type": "string", "enum": [asked.id]}
+    return found
+
+
+@pytest.fixture(scope="module")
+def session() -> Iterator[requests.Session]:
+    with requests.Session() as made:
+        made.trust_env = False
+        yield made
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["good", "bad"])
+def test_nothing_that_the_document_describes_breaks_the_server(
+    served: Served, asked: ServedProject, document: Json, session: requests.Session, mode: GenerationMode
+) -> None:
+    generation = GenerationConfig(modes=[mode], with_security_parameters=False)
+    config = SchemathesisConfig(projects=ProjectsConfig(default=ProjectConfig(generation=generation)))
+    schema = schemathesis.openapi.from_dict(document, config=config)
+    tried = 0
+    for found in schema.get_all_operations():
+        assert isinstance(found, Ok), found
+        operation = found.ok()
+        if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.headers):
+            continue
+        tried += try_out(operation, mode, served.url, asked.master_key, session)
+    assert tried > 20
+
+
+def try_out(operation: Any, mode: GenerationMode, url: str, key: str, session: requests.Session) -> int:
+    """Some requests of one operation; how many were sent."""
+    sent = 0
+
+    @settings(
+        max_examples=examples(EXAMPLES),
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case: schemathesis.Case[Any]) -> None:
+        nonlocal sent
+        answer = case.call(
+            base_url=url, session=session, headers={"Authorization": key}, allow_redirects=False, timeout=60
+        )
+        sent += 1
+        check(operation.label, answer.status_code, answer.content, answer.headers)
+
+    run()
+    return sent
+
+
+def check(label: str, status: int, body: bytes, headers: Any) -> None:
+    """No failure of the server, and ``{"message", "error_code"}`` and nothing else in an error."""
+    assert status < 500, (label, body)
+    assert headers["access-control-allow-origin"] == ["*"], (label, headers)
+    if status < 400:
+        return
+    if headers["content-type"][0].startswith("text/javascript"):
+        body = body[body.index(b"(") + 1 : body.rindex(b")")]
+    error = json.loads(body)
+    assert error.keys() == {"message", "error_code"}, (label, body)
+    assert all(isinstance(text, str) and text for text in error.values()), (label, body)
+
+
+def test_the_documents_examples_are_answered(served: Served, asked: ServedProject, document: Json) -> None:
+    asked_for = []
+    for path, methods in document["paths"].items():
+        for name, one in methods.get("post", {}).get("requestBody", {}).get("content", {}).items():
+            if "example" in one:
+                headers = {"Content-Type": name}
+                where = path.replace("{project_id}", asked.id)
+                reply = served.request("POST", where, one["example"], key=asked.read_key, headers=headers)
+                assert (reply.status, "result" in reply.json) == (200, True), (path, reply.body)
+                asked_for.append(path.rpartition("/")[2])
+    assert {"funnel", "multi_analysis", "percentile"} <= set(asked_for)
