@@ -64,6 +64,11 @@ def iso(moment: datetime) -> str:
 
 
 def questions(loaded: Loaded) -> list[Question]:
+    return [*timed(loaded), *grouped(), funnel()]
+
+
+def timed(loaded: Loaded) -> list[Question]:
+    """The questions whose text depends on the times of the events."""
     start = datetime(1970, 1, 1) + timedelta(microseconds=START_US)
     end = start + timedelta(microseconds=(loaded.events + 10) * loaded.shape.step_us)
     third = start + (end - start) / 3
@@ -88,6 +93,20 @@ def questions(loaded: Loaded) -> list[Question]:
             lambda result: [rounded(one["value"]) for one in result if one["value"] is not None],
             lambda rows: [rounded(total) for _, total in rows],
         ),
+        Question(
+            f"newest {NEWEST}",
+            "extraction",
+            {"latest": NEWEST},
+            f"SELECT * FROM events WHERE \"keen.timestamp\" >= TIMESTAMP '{newest}' "
+            f'ORDER BY "keen.timestamp" DESC LIMIT {NEWEST}',
+            lambda result: sorted(one["order"]["id"] for one in result),
+            lambda rows: sorted(value for row in rows for value in row if str(value).startswith("order-")),
+        ),
+    ]
+
+
+def grouped() -> list[Question]:
+    return [
         Question(
             "count by one property",
             "count",
@@ -127,16 +146,6 @@ def questions(loaded: Loaded) -> list[Question]:
             "SELECT count(*) FROM events WHERE contains(\"page.url\", '/item-77')",
             same,
             scalar,
-        ),
-        funnel(),
-        Question(
-            f"newest {NEWEST}",
-            "extraction",
-            {"latest": NEWEST},
-            f"SELECT * FROM events WHERE \"keen.timestamp\" >= TIMESTAMP '{newest}' "
-            f'ORDER BY "keen.timestamp" DESC LIMIT {NEWEST}',
-            lambda result: sorted(one["order"]["id"] for one in result),
-            lambda rows: sorted(value for row in rows for value in row if str(value).startswith("order-")),
         ),
     ]
 
