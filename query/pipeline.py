@@ -111,6 +111,9 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
 
 def _must_run(plan: MetricsPlan) -> bool:
     """False where no row is read, or nothing is asked of the rows."""
+    if plan.buckets is not None and len(plan.buckets.edges) < 2:
+        # A timeframe that ends where it starts has no interval, and so no row.
+        return False
     arranged = bool(plan.keys) or plan.buckets is not None
     return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
 

@@ -26,7 +26,7 @@ from storage.instants import format_instant
 
 _CELL_BYTES_MIN = 32
 """An answer's cell takes no less: a group's name, its value and ``"result":0``."""
-_INTEGERS_BELOW = 1e38
+INTEGERS_BELOW = 1e38
 """Integral floats from here on stay as they are: their digits mean nothing."""
 _LONG_DIGITS = re.compile(r"\d{19}")
 """Shorter runs of digits fit 64 bits, in which orjson keeps integers exact."""
@@ -44,7 +44,7 @@ def number(value: Any) -> int | float | None:
         value = float(value)
     if not math.isfinite(value):
         return None
-    return int(value) if value.is_integer() and abs(value) < _INTEGERS_BELOW else float(value)
+    return int(value) if value.is_integer() and abs(value) < INTEGERS_BELOW else float(value)
 
 
 def value_order(value: Any) -> tuple[int, Any]:

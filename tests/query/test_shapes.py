@@ -403,3 +403,27 @@ def test_a_long_list_is_compared_by_a_statement_no_longer_than_that_for_a_short_
     assert len(statement(long)) - len(statement([1])) == len("20000") - len("1")
     assert result(engine, source, filters=(Condition("l", Operator.EQ, long),)) == 1
     assert result(engine, source, filters=(Condition("l", Operator.EQ, [*long[:-1], -1]),)) == 0
+
+
+@pytest.mark.parametrize("groups", [(), (Group("g"),)])
+def test_a_timeframe_that_ends_where_it_starts_has_no_intervals(
+    engine: Engine, source: Source, groups: tuple[Group, ...]
+) -> None:
+    empty = Span(START_US, START_US)
+    assert result(engine, source, span=empty, buckets=Buckets((START_US,)), groups=groups) == []
+
+
+def test_an_extraction_spells_out_integers_that_doubles_hold(engine: Engine, data_folder: Path) -> None:
+    """9.223372036854776e+18 is another number to who reads decimals, and other answers spell it out."""
+    sent = [event(n, 1, v=v) for n, v in enumerate((2**63, -(2**63), 10**20, 10**20 + 1, 1.5e300, 0.5))]
+    source = source_of(sent, data_folder, random.Random(1))
+    body = ask(engine, source, ExtractionQuery("c", properties=("v",)))
+    texts = {jsonout.dumps(one["v"]).decode() for one in body["result"]}
+    assert texts == {
+        "9223372036854775808",
+        "-9223372036854775808",
+        "100000000000000000000",
+        "100000000000000000001",
+        "1.5e+300",
+        "0.5",
+    }
