@@ -25,6 +25,10 @@ Number = Annotated[int, Meta(ge=-EXACT_INTEGER, le=EXACT_INTEGER)] | float
 TOKEN = "keen.uniqueness_token"
 LIST_DEPTH = 4
 """Levels of lists and objects inside a list that the strict check follows; deeper ones are examined."""
+BULK_LENGTH_MAX = 512
+BULK_DEPTH_MAX = 6
+"""The longest and deepest property path that is checked strictly and read in bulk: DuckDB prepares a thousand
+lists eight levels deep for half a minute, and every read of their collection would wait for that."""
 
 
 @dataclass(slots=True)
@@ -174,12 +178,16 @@ def tree(schema: Schema, paths: frozenset[str]) -> Node:
 
 def bulk_paths(schema: Schema) -> frozenset[str]:
     """The paths that DuckDB's reader can tell apart: of names that differ in ASCII case alone, the one
-    first seen; and none with a name that its type syntax or its reader might take for something else."""
+    first seen; and none with a name that its type syntax or its reader might take for something else, or
+    so long or deep that a thousand of its kind would make a statement of many megabytes."""
     first: dict[tuple[str, str], str] = {}
     good: set[str] = set()
     for lane in schema.lanes:
         prefix = ""
-        for name in lane.path.split("."):
+        names = lane.path.split(".")
+        if len(lane.path) > BULK_LENGTH_MAX or len(names) > BULK_DEPTH_MAX:
+            continue
+        for name in names:
             plain = '"' not in name and "\\" not in name and min(name) >= " "
             if not plain or first.setdefault((prefix, fold(name)), name) != name:
                 break

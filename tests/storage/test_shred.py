@@ -251,3 +251,27 @@ def test_no_column_name_holds_a_nul() -> None:
     assert [lane.path for lane in schema.lanes] == paths
     assert len(set(columns)) == len(paths)
     assert not any("\0" in column for column in columns)
+
+
+def nested(names: list[str], value: int) -> bytes:
+    event: object = value
+    for name in reversed(names):
+        event = {name: event}
+    return json.dumps(event).encode()
+
+
+@pytest.mark.parametrize("names", [["x" * 250] * 3, list("abcdefghij")], ids=["long", "deep"])
+def test_paths_that_would_make_a_huge_statement_are_read_row_by_row(
+    shredder: Shredder, names: list[str]
+) -> None:
+    events = [nested([*names[:-1], f"{number}{names[-1]}"], number) for number in range(20)]
+    schema, pieces = log([b'{"plain":1}', *events, b'{"plain":2}'])
+    table = shredder.shred(schema, pieces)
+    assert sorted(v for v in table.column("plain").to_pylist() if v is not None) == [1.0, 2.0]
+    for number in range(20):
+        column = ".".join([*names[:-1], f"{number}{names[-1]}"])
+        assert [v for v in table.column(column).to_pylist() if v is not None] == [float(number)]
+    checker = Checker(schema, LIMITS)
+    assert checker.check(events[0]) is None
+    assert not checker.covers([(schema.lanes[-1].path, LaneKind.NUMBER)])
+    assert checker.covers([("plain", LaneKind.NUMBER)])
