@@ -92,9 +92,9 @@ class _Watch:
 
     @contextmanager
     def watching(
-        self, cursor: duckdb.DuckDBPyConnection, cancel: CancelToken, timeout: float
+        self, cursor: duckdb.DuckDBPyConnection, cancel: CancelToken, timeout: float, deadline: float
     ) -> Iterator[None]:
-        running = _Running(cursor, cancel, time.monotonic() + timeout, timeout)
+        running = _Running(cursor, cancel, deadline, timeout)
         cancel._attach(self)
         try:
             with self._condition:
@@ -133,13 +133,16 @@ class _Watch:
 
 def _must_stop(running: _Running, now: float) -> bool:
     if running.cancel.reason is None and now >= running.deadline:
-        running.cancel._mark(
-            QueryTimeout(
-                f"The query ran longer than the {running.timeout:g} seconds that it may. "
-                "Ask for a shorter timeframe, or for fewer groups or intervals."
-            )
-        )
+        running.cancel._mark(timed_out(running.timeout))
     return running.cancel.reason is not None
+
+
+def timed_out(seconds: float) -> QueryTimeout:
+    """What is said of a question that took longer than these seconds."""
+    return QueryTimeout(
+        f"The query ran longer than the {seconds:g} seconds that it may. "
+        "Ask for a shorter timeframe, or for fewer groups or intervals."
+    )
 
 
 class Engine:
@@ -182,15 +185,19 @@ class Engine:
         tables: Mapping[str, pa.Table] | None = None,
         cancel: CancelToken | None = None,
         timeout: float = 300.0,
+        deadline: float | None = None,
     ) -> Iterator[list[Row]]:
         """Rows as they come, ``CHUNK_ROWS`` at a time; ``timeout`` in seconds bounds them all.
+
+        ``deadline``, by the monotonic clock, is when that time is up if it began earlier than now.
 
         Raises QueryTimeout, QueryCancelled, QueryLimitExceeded (memory, spill), SourceGone, QueryError.
         """
         token = cancel or CancelToken()
+        ends_at = time.monotonic() + timeout if deadline is None else deadline
         cursor = self._connection.cursor()
         try:
-            with self._watch.watching(cursor, token, timeout), self._translated(token):
+            with self._watch.watching(cursor, token, timeout, ends_at), self._translated(token):
                 for table, rows in (tables or {}).items():
                     cursor.register(table, rows)
                 result = cursor.execute(statement.text, list(statement.values))

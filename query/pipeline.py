@@ -9,7 +9,7 @@ from typing import Any
 
 from query import extract, funnel, shape
 from query import sql as writer
-from query.engine import CancelToken, Engine, Row, SourceGone
+from query.engine import CancelToken, Engine, Row, SourceGone, timed_out
 from query.errors import QueryError
 from query.limits import Limits
 from query.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, Request
@@ -32,11 +32,19 @@ class _Runner:
 
     engine: Engine
     cancel: CancelToken
+    timeout: float
+    """Seconds that the whole question may take."""
     deadline: float
 
+    def check(self) -> None:
+        """Raises the reason of a cancellation, or QueryTimeout where the time is up."""
+        self.cancel.raise_if_cancelled()
+        if time.monotonic() >= self.deadline:
+            raise timed_out(self.timeout)
+
     def chunks(self, statement: Statement, tables: dict[str, Any]) -> Iterator[list[Row]]:
-        left = max(0.001, self.deadline - time.monotonic())
-        return self.engine.chunks(statement, tables, self.cancel, left)
+        self.check()
+        return self.engine.chunks(statement, tables, self.cancel, self.timeout, self.deadline)
 
     def rows(self, statement: Statement, tables: dict[str, Any]) -> list[Row]:
         return [row for chunk in self.chunks(statement, tables) for row in chunk]
@@ -57,7 +65,8 @@ def answer(
     QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
     """
     token = cancel or CancelToken()
-    runner = _Runner(engine, token, time.monotonic() + limits.timeout_seconds)
+    timeout = limits.timeout_seconds
+    runner = _Runner(engine, token, timeout, time.monotonic() + timeout)
     try:
         return _answer(request, Views(sources, tuple(forced_filters)), runner, limits)
     except SourceGone:
@@ -106,7 +115,8 @@ def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[
 def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
     plan = plan_metrics(query, views, limits.groups_max)
     rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan)) if _must_run(plan) else []
-    return {"result": shape.metrics_result(plan, rows, limits)}, plan.counted + plan.view.rows
+    result = shape.metrics_result(plan, rows, limits, runner.check)
+    return {"result": result}, plan.counted + plan.view.rows
 
 
 def _must_run(plan: MetricsPlan) -> bool:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -33,7 +33,14 @@ _LONG_DIGITS = re.compile(r"\d{19}")
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
+_CHECK_EVERY = 4_096
+
+_T = TypeVar("_T")
 Row = Sequence[Any]
+_GroupKey = tuple[Any, ...]
+"""For each key its value and what orders it."""
+_Entry = tuple[_GroupKey, list[Any]]
+"""A group and the results of its metrics."""
 
 
 def number(value: Any) -> int | float | None:
@@ -60,8 +67,13 @@ def value_order(value: Any) -> tuple[int, Any]:
     return 4, 0
 
 
-def metrics_result(plan: MetricsPlan, rows: Sequence[Row], limits: Limits) -> Any:
-    """The answer's ``result``. Raises QueryLimitExceeded where groups or cells are too many."""
+def metrics_result(
+    plan: MetricsPlan, rows: Sequence[Row], limits: Limits, check: Callable[[], None] = lambda: None
+) -> Any:
+    """The answer's ``result``. Raises QueryLimitExceeded where groups or cells are too many.
+
+    ``check`` is called now and then where there is much to arrange, and may raise to put an end to it.
+    """
     if plan.query.buckets is None and not plan.keys:
         return _cell(plan, rows[0] if rows else None)
     if not plan.cut and len(rows) >= plan.row_limit:
@@ -72,7 +84,7 @@ def metrics_result(plan: MetricsPlan, rows: Sequence[Row], limits: Limits) -> An
         )
     if not plan.keys:
         return _intervals(plan, rows)
-    grouped = _Groups(plan, limits)
+    grouped = _Groups(plan, limits, check)
     if plan.query.buckets is None:
         return grouped.rows(rows)
     return grouped.intervals(rows)
@@ -81,9 +93,10 @@ def metrics_result(plan: MetricsPlan, rows: Sequence[Row], limits: Limits) -> An
 class _Groups:
     """Arranges the rows of a question with ``group_by``."""
 
-    def __init__(self, plan: MetricsPlan, limits: Limits) -> None:
+    def __init__(self, plan: MetricsPlan, limits: Limits, check: Callable[[], None]) -> None:
         self._plan = plan
         self._limits = limits
+        self._check = check
         self._first = 1 if plan.query.buckets is not None else 0
         self._decoders = [_decoder(key) for key in plan.keys]
         self._width = sum(len(key.parts) for key in plan.keys)
@@ -91,18 +104,19 @@ class _Groups:
         self._labels = [_label(metric) for metric in plan.metrics]
 
     def rows(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
-        keyed = [(self._key(row), self._fold(row)) for row in rows]
+        entries: list[_Entry] = [(self._key(row), self._fold(row)) for row in self._checked(rows)]
         if self._plan.order is None:
-            keyed.sort(key=lambda pair: _key_order(pair[0]))
+            entries.sort(key=lambda entry: _key_order(entry[0]))
         if not self._plan.cut:
-            keyed = self._ordered(keyed)
-        return [self._row(key, results) for key, results in keyed]
+            entries = self._ordered(entries)
+        return [self._row(key, results) for key, results in self._checked(entries)]
 
     def intervals(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
         assert self._plan.query.buckets is not None
-        cells: dict[tuple[Any, ...], dict[int, list[Any]]] = {}
-        for row in rows:
-            cells.setdefault(self._key(row), {})[row[0]] = self._fold(row)
+        cells: dict[_GroupKey, dict[int, _Entry]] = {}
+        for row in self._checked(rows):
+            key = self._key(row)
+            cells.setdefault(key, {})[row[0]] = key, self._fold(row)
         keys = list(cells)
         if self._plan.order is None:
             keys.sort(key=_key_order)
@@ -111,21 +125,38 @@ class _Groups:
         if fill:
             self._check_cells(len(keys) * len(spans))
         empty = [_fold_metric(metric, None) for metric in self._plan.metrics]
-        found: list[list[tuple[tuple[Any, ...], list[Any]]]] = [[] for _ in spans]
+        found: list[list[_Entry]] = [[] for _ in spans]
         for key in keys:
-            of_key = cells[key]
+            self._check()
+            of_key, filled = cells[key], (key, empty)
             if fill:
                 for index, bucket in enumerate(found):
-                    bucket.append((key, of_key.get(index, empty)))
+                    bucket.append(of_key.get(index, filled))
             else:
-                for index, results in of_key.items():
-                    found[index].append((key, results))
-        return [
-            {"value": [self._row(*pair) for pair in self._ordered(bucket)], "timeframe": span}
-            for bucket, span in zip(found, spans, strict=True)
-        ]
+                for index, entry in of_key.items():
+                    found[index].append(entry)
+        # Most cells of many groups and intervals are filled: a group's filled rows are one object.
+        filled_rows = {id(key): self._row(key, empty) for key in keys} if fill else {}
+        listed: list[dict[str, Any]] = []
+        for index, span in enumerate(spans):
+            self._check()
+            entries = self._ordered(found[index])
+            found[index] = []
+            value = [
+                filled_rows[id(key)] if results is empty else self._row(key, results)
+                for key, results in entries
+            ]
+            listed.append({"value": value, "timeframe": span})
+        return listed
 
-    def _key(self, row: Row) -> tuple[Any, ...]:
+    def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
+        """The items, with a look now and then at whether they are still wanted."""
+        for number, item in enumerate(items):
+            if number % _CHECK_EVERY == 0:
+                self._check()
+            yield item
+
+    def _key(self, row: Row) -> _GroupKey:
         values = []
         position = self._first
         for decode, key in zip(self._decoders, self._plan.keys, strict=True):
@@ -133,31 +164,31 @@ class _Groups:
             position += len(key.parts)
         return tuple(values)
 
-    def _row(self, key: tuple[Any, ...], results: list[Any]) -> dict[str, Any]:
+    def _row(self, key: _GroupKey, results: list[Any]) -> dict[str, Any]:
         row: dict[str, Any] = {}
         for one, (value, _) in zip(self._plan.keys, key, strict=True):
             row[one.path] = value
         row.update(zip(self._labels, results, strict=True))
         return row
 
-    def _ordered(self, keyed: list[tuple[tuple[Any, ...], list[Any]]]) -> list[Any]:
-        """The pairs, which come in the groups' order, in the question's own, cut to its limit."""
+    def _ordered(self, entries: list[_Entry]) -> list[_Entry]:
+        """The entries, which come in the groups' order, in the question's own, cut to its limit."""
         for order in reversed(self._plan.query.order):
-            keyed = self._sorted_by(keyed, order)
-        return keyed if self._plan.query.limit is None else keyed[: self._plan.query.limit]
+            entries = self._sorted_by(entries, order)
+        return entries if self._plan.query.limit is None else entries[: self._plan.query.limit]
 
-    def _sorted_by(self, keyed: list[tuple[tuple[Any, ...], list[Any]]], order: Order) -> list[Any]:
+    def _sorted_by(self, entries: list[_Entry], order: Order) -> list[_Entry]:
         paths = [key.path for key in self._plan.keys]
         if order.by in paths and order.by not in self._labels:
             position = paths.index(order.by)
-            decorated = [(pair[0][position][1], pair) for pair in keyed]
+            decorated = [(entry[0][position][1], entry) for entry in entries]
         else:
             position = self._labels.index(order.by)
-            decorated = [(value_order(pair[1][position]), pair) for pair in keyed]
-        nulls = [pair for order_key, pair in decorated if order_key[0] == 4]
+            decorated = [(value_order(entry[1][position]), entry) for entry in entries]
+        nulls = [entry for order_key, entry in decorated if order_key[0] == 4]
         rest = [item for item in decorated if item[0][0] != 4]
         rest.sort(key=lambda item: item[0], reverse=order.descending)
-        return [pair for _, pair in rest] + nulls
+        return [entry for _, entry in rest] + nulls
 
     def _check_cells(self, cells: int) -> None:
         if cells * _CELL_BYTES_MIN > self._limits.response_bytes_max:
@@ -167,7 +198,7 @@ class _Groups:
             )
 
 
-def _key_order(key: tuple[Any, ...]) -> list[tuple[int, Any]]:
+def _key_order(key: _GroupKey) -> list[tuple[int, Any]]:
     return [order for _, order in key]
 
 

@@ -62,7 +62,9 @@ def close(left: Any, right: Any) -> bool:
         return len(left) == len(right) and all(map(close, left, right))
     if isinstance(left, bool) or isinstance(right, bool) or left is None or right is None:
         return left is right
-    if isinstance(left, float) or isinstance(right, float):
+    if isinstance(left, int | float) and isinstance(right, int | float):
+        if isinstance(left, int) and isinstance(right, int):
+            return left == right
         return math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-12)
     return bool(left == right)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from query import jsonout
+from query import jsonout, shape
 from query.engine import Engine
-from query.errors import QueryLimitExceeded
+from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.limits import Limits
 from query.nodes import (
     Analysis,
@@ -30,6 +30,7 @@ from query.nodes import (
     Step,
 )
 from query.pipeline import answer, explain
+from query.plan import Views, plan_metrics
 from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source
@@ -427,3 +428,24 @@ def test_an_extraction_spells_out_integers_that_doubles_hold(engine: Engine, dat
         "1.5e+300",
         "0.5",
     }
+
+
+@pytest.mark.parametrize("buckets", [None, TWO_DAYS])
+def test_arranging_an_answer_stops_where_nobody_waits_for_it_any_more(
+    source: Source, buckets: Buckets | None
+) -> None:
+    """Millions of cells take longer to arrange than to count; the engine's interrupt does not reach them."""
+    query = MetricQuery("c", COUNT, BOTH, groups=(Group("g"),), buckets=buckets)
+    plan = plan_metrics(query, Views(lambda _: source), 10)
+    rows = [(0, "a", 1), (1, "b", 2)] if buckets is not None else [("a", 1), ("b", 2)]
+
+    def gone() -> None:
+        raise QueryCancelled("gone")
+
+    with pytest.raises(QueryCancelled):
+        shape.metrics_result(plan, rows, Limits(), gone)
+
+
+def test_a_question_whose_time_is_up_names_the_time_it_had(engine: Engine, source: Source) -> None:
+    with pytest.raises(QueryTimeout, match=r"longer than the 0\.0001 seconds"):
+        ask(engine, source, MetricQuery("c", COUNT, groups=(Group("g"),)), Limits(timeout_seconds=0.0001))
