@@ -30,7 +30,8 @@ def restless() -> Iterator[Served]:
 class Client:
     """One connection; which worker answers is chance."""
 
-    def __init__(self, served: Served, project: ServedProject) -> None:
+    def __init__(self, served: Served, project: ServedProject, collection: str) -> None:
+        self.collection = collection
         self._path = f"/3.0/projects/{project.id}"
         self._key = project.master_key
         self._port = served.port
@@ -41,21 +42,24 @@ class Client:
         reply = self._connection.getresponse()
         return reply.status, json.loads(reply.read())
 
+    def send(self, events: list[dict[str, Any]]) -> tuple[int, Any]:
+        return self.call("/events", {self.collection: events})
+
     def count(self, **more: Any) -> Any:
-        status, body = self.call("/queries/count", {"event_collection": "c", **more})
+        status, body = self.call("/queries/count", {"event_collection": self.collection, **more})
         assert status == 200, body
         return body["result"]
 
 
 def test_a_count_on_any_worker_is_the_number_acknowledged(restless: Served) -> None:
-    project = restless.new_project()
-    writers = [Client(restless, project) for _ in range(3)]
-    readers = [Client(restless, project) for _ in range(6)]
+    project = restless.project
+    writers = [Client(restless, project, "one") for _ in range(3)]
+    readers = [Client(restless, project, "one") for _ in range(6)]
     sent = 0
     deadline = time.monotonic() + examples(SECONDS)
     while time.monotonic() < deadline:
         size = 1 + sent % 7
-        status, body = writers[sent % 3].call("/events", {"c": [{"n": sent + i} for i in range(size)]})
+        status, body = writers[sent % 3].send([{"n": sent + i} for i in range(size)])
         assert status == 200, body
         sent += size
         assert readers[sent % 6].count() == sent
@@ -67,22 +71,22 @@ def test_a_count_on_any_worker_is_the_number_acknowledged(restless: Served) -> N
 
 
 def test_a_count_while_others_post_never_goes_back_and_never_exceeds_what_was_sent(restless: Served) -> None:
-    project = restless.new_project()
+    project = restless.project
     sent, acknowledged = [0] * 4, [0] * 4
     stop = threading.Event()
 
     def post(number: int) -> None:
-        client = Client(restless, project)
+        client = Client(restless, project, "many")
         while not stop.is_set():
             sent[number] += 10
-            status, body = client.call("/events", {"c": [{"n": i} for i in range(10)]})
+            status, body = client.send([{"n": i} for i in range(10)])
             assert status == 200, body
             acknowledged[number] += 10
 
     threads = [threading.Thread(target=post, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
-    readers = [Client(restless, project) for _ in range(4)]
+    readers = [Client(restless, project, "many") for _ in range(4)]
     last = 0
     deadline = time.monotonic() + examples(SECONDS)
     turn = 0
@@ -101,15 +105,14 @@ def test_a_count_while_others_post_never_goes_back_and_never_exceeds_what_was_se
 def test_what_a_full_buffer_refuses_is_not_stored_and_all_else_is() -> None:
     tight = {**RESTLESS, "ACUMEN_QUEUE_BYTES_MAX": "65536", "ACUMEN_LOG_BYTES_MAX": "1000000"}
     with Served(workers=2, env=tight) as served:
-        project = served.new_project()
+        project = served.project
         acknowledged, refused = [0] * 6, [0] * 6
 
         def post(number: int) -> None:
-            client = Client(served, project)
+            client = Client(served, project, "full")
             deadline = time.monotonic() + examples(SECONDS)
             while time.monotonic() < deadline:
-                body = {"c": [{"n": i, "pad": "x" * 500} for i in range(100)]}
-                status, answer = client.call("/events", body)
+                status, answer = client.send([{"n": i, "pad": "x" * 500} for i in range(100)])
                 assert status in (200, 503), answer
                 if status == 200:
                     acknowledged[number] += 100
@@ -124,4 +127,4 @@ def test_what_a_full_buffer_refuses_is_not_stored_and_all_else_is() -> None:
             thread.join()
 
         assert sum(refused) > 0, "the buffer was never full"
-        assert Client(served, project).count() == sum(acknowledged) > 0
+        assert Client(served, project, "full").count() == sum(acknowledged) > 0
