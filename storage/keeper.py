@@ -9,11 +9,12 @@ anything it had not committed is simply read again from the logs by the next one
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -26,10 +27,12 @@ from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
 from storage.lock import FolderLock
 from storage.log import Frame, LogDamaged, LogReader, SegmentMissing, delete_log, delete_through
+from storage.log_format import ROWWISE
 from storage.paths import DataFolder
 from storage.pieces import CollectionPiece, pieces_of
 from storage.recover import adopt_orphans
-from storage.shred import Shredder
+from storage.rows import lanes_of
+from storage.shred import Piece, Shredder, split_lines
 
 logger = logging.getLogger("acumen.keeper")
 
@@ -285,7 +288,8 @@ class Keeper:
     def _keep(self, collection_id: int, pieces: list[CollectionPiece], now: float) -> None:
         if self._generation.since is None:
             self._generation.since = now
-        collection = self._collection(collection_id, max(piece.lanes_version for piece in pieces))
+        lanes_version = max(piece.lanes_version for piece in pieces)
+        collection = self._collection(collection_id, lanes_version)
         if collection is None:
             # Not even its counters exist: a catalog older than the logs, put back from a copy.
             lost = sum(piece.piece.count for piece in pieces)
@@ -299,8 +303,19 @@ class Keeper:
             self._generation.count(
                 collection_id, piece.piece.count if live else 0, piece.duplicates if live else 0
             )
+        if wanted and collection.schema.version < lanes_version:
+            collection, wanted = self._learn(collection, wanted)
         if wanted:
             self._chunks.add(collection_id, self._shredder.shred(collection.schema, wanted), now)
+
+    def _learn(self, collection: Collection, pieces: list[Piece]) -> tuple[Collection, list[Piece]]:
+        """Lanes that frames cite are in the catalog, unless it was put back from a copy older than the logs:
+        find them in the events, which are then best read one by one."""
+        wanted = [pair for piece in pieces for line in split_lines(piece.lines) for pair in lanes_of(line)]
+        logger.warning("collection %d lacks lanes that its events have", collection.id)
+        known = self._catalog.add_lanes(collection.id, list(dict.fromkeys(wanted)), sys.maxsize)
+        self._collections[collection.id] = known
+        return known, [replace(piece, flags=piece.flags | ROWWISE) for piece in pieces]
 
     def _collection(self, collection_id: int, lanes_version: int) -> Collection | None:
         """The collection with at least these lanes; None where it is deleted."""

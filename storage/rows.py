@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +17,7 @@ def lane_columns(schema: Schema, lines: Sequence[bytes]) -> pa.Table:
     columns = {(lane.path, lane.kind): lane.column for lane in schema.lanes}
     cells: dict[str, list[Any]] = {}
     for row, line in enumerate(lines):
-        for path, value in leaves(parse_event(line)):
-            if value is None or value == {} or path == "keen.timestamp":
-                continue
-            kind = kind_of(value)
+        for path, kind, value in _values(line):
             column = columns[(path, kind)]
             if column not in cells:
                 cells[column] = [None] * len(lines)
@@ -31,6 +28,17 @@ def lane_columns(schema: Schema, lines: Sequence[bytes]) -> pa.Table:
         if lane.column in cells
     }
     return pa.table(arrays) if arrays else pa.table({"": pa.nulls(len(lines))}).select([])
+
+
+def lanes_of(line: bytes) -> list[tuple[str, LaneKind]]:
+    """The (path, kind) pairs that one event has values for."""
+    return [(path, kind) for path, kind, _ in _values(line)]
+
+
+def _values(line: bytes) -> Iterator[tuple[str, LaneKind, Any]]:
+    for path, value in leaves(parse_event(line)):
+        if value is not None and value != {} and path != "keen.timestamp":
+            yield path, kind_of(value), value
 
 
 def cell(value: Any, kind: LaneKind) -> Any:

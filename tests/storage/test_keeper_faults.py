@@ -23,6 +23,7 @@ from storage.fs import LocalFileSystem
 from storage.keeper import Keeper, KeeperSettings
 from storage.lock import FolderLock
 from storage.log import Batch, Section
+from storage.log_format import ROWWISE
 from storage.reader import Reader, TooMuchUnsettled
 from storage.recover import recover
 from storage.schema import Schema
@@ -139,6 +140,19 @@ def test_events_of_a_collection_that_does_not_exist_hold_up_no_other(store: Stor
     flush(store)
     assert live(store, "c") == 1
     assert sorted(store.values("c", "n")) == [1, 3]
+
+
+@pytest.mark.parametrize("flags", [0, ROWWISE])
+def test_lanes_that_a_restored_catalog_lacks_are_found_in_the_events(store: Store, flags: int) -> None:
+    """Of a running server's copy the catalog is older than the logs."""
+    store.send("c", numbered(1))
+    id = store.catalog.collection(store.project, "c").id
+    store.append(Batch(0, [Section(id, 1, 2, 1, 0, flags, bytes(8), b'{"n":2,"new":true}\n')]))
+    store.append(Batch(0, [Section(id, 1, 3, 1, 0, flags, bytes(8), b'{"n":3,"newer":{"x":"y"}}\n')]))
+    flush(store)
+    assert store.values("c", "n") == [1, 2, 3]
+    assert store.values("c", "new") == [None, True, None]
+    assert store.values("c", "newer.x") == [None, None, "y"]
 
 
 def test_a_log_that_can_not_be_read_holds_up_no_other(store: Store, fs: Refusing) -> None:
