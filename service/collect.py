@@ -35,7 +35,7 @@ from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
 from service.collector import Collector, Origin, Verdicts
 from service.edge import ALLOW_ORIGIN, EXPOSE
-from service.logs import SECRETS, parameter_names, secrets_of
+from service.logs import REQUEST_ID, SECRETS, parameter_names, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
 from storage.events import Context
@@ -120,7 +120,7 @@ class CollectApp:
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
         self._allowed: dict[tuple[str, bytes], int] = {}
-        self._id_prefix = secrets.token_hex(6).encode()
+        self._id_prefix = secrets.token_hex(6)
         self._ids = itertools.count(1)
         self._created_headers: Headers = [_JSON, (b"content-length", b"%d" % len(CREATED)), *CORS]
         self._created = QuickAnswer(201, self._created_headers, CREATED)
@@ -145,6 +145,7 @@ class CollectApp:
 
     async def _post(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         received_us = time.time_ns() // 1000
+        request_id = self._begin()
         project_id, name = target.project_id, target.collection
         limit = self._event_bytes_max if name is not None else self._limits.bulk_bytes_max
         try:
@@ -168,7 +169,6 @@ class CollectApp:
             finally:
                 self._bodies.release(held)
             if payload is CREATED:
-                request_id = self._request_id()
                 if not self._created.write(send, request_id):
                     start = [*self._created_headers, (b"x-request-id", request_id)]
                     await send({"type": "http.response.start", "status": 201, "headers": start})
@@ -237,6 +237,7 @@ class CollectApp:
 
     async def _beacon(self, target: Target, scope: Scope, send: Send) -> None:
         received_us = time.time_ns() // 1000
+        self._begin()
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         callback: str | None = None
         try:
@@ -317,12 +318,15 @@ class CollectApp:
         target = self._targets[path] = find_target(path)
         return target
 
-    def _request_id(self) -> bytes:
-        return b"%s-%x" % (self._id_prefix, next(self._ids))
+    def _begin(self) -> bytes:
+        """A new request's id, which its answer and every line of the log about it bear."""
+        request_id = f"{self._id_prefix}-{next(self._ids):x}"
+        REQUEST_ID.set(request_id)
+        return request_id.encode()
 
     async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
         size = (b"content-length", b"%d" % len(body))
-        every = [*headers, size, *CORS, (b"x-request-id", self._request_id())]
+        every = [*headers, size, *CORS, (b"x-request-id", REQUEST_ID.get().encode())]
         await send({"type": "http.response.start", "status": status, "headers": every})
         await send({"type": "http.response.body", "body": body})
 

@@ -79,3 +79,25 @@ def test_a_server_that_logs_every_request_writes_no_key_and_no_event() -> None:
     assert {one["status"] for one in access} >= {200, 201, 400, 401, 404}
     for secret in ("M" * 40, "W" * 40, "R" * 40, "B" * 40, data, "Lovelace", "Hopper"):
         assert secret not in written
+
+
+def test_every_line_about_a_request_bears_the_id_that_its_answer_bears() -> None:
+    with Served(env={"ACUMEN_ACCESS_LOG": "true"}) as served:
+        project = served.project
+        path = f"/3.0/projects/{project.id}/events"
+        beacon = f"{path}/c?api_key={project.write_key}&data=e30="
+        replies = [
+            served.request("POST", f"{path}/c", {"a": 1}, key=project.write_key),
+            served.request("POST", path, {"c": [{"a": 1}]}, key=project.write_key),
+            served.request("POST", f"{path}/c", b"{", key=project.write_key),
+            served.request("GET", beacon),
+            served.request("GET", path, key=project.read_key),
+        ]
+        served.stop()
+        lines = [json.loads(line) for line in served.output().splitlines() if line.startswith("{")]
+
+    logged = [
+        one["request_id"] for one in lines if one["logger"] == "acumen.access" and "events" in one["path"]
+    ]
+    assert [reply.status for reply in replies] == [201, 200, 400, 200, 200]
+    assert logged == [reply.headers["x-request-id"] for reply in replies]
