@@ -36,9 +36,14 @@ def decode_data(text: str) -> bytes:
         raise BadBeacon("The parameter 'data' is not valid base64.") from None
 
 
+def is_callback(name: str) -> bool:
+    """Whether a JSONP callback can be nothing but the name of a function."""
+    return len(name) <= CALLBACK_LENGTH_MAX and _CALLBACK.fullmatch(name) is not None
+
+
 def check_callback(name: str) -> str:
-    """A JSONP callback that can be nothing but the name of a function. Raises BadBeacon."""
-    if len(name) > CALLBACK_LENGTH_MAX or not _CALLBACK.fullmatch(name):
+    """The callback, where it can be nothing but the name of a function. Raises BadBeacon."""
+    if not is_callback(name):
         raise BadBeacon("The parameter 'jsonp' must be the name of a JavaScript function.")
     return name
 

@@ -30,7 +30,7 @@ import orjson
 from service import errors
 from service.admission import split_batch
 from service.auth import POLL_SECONDS, Permission, Tenants, key_of
-from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data
+from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
 from service.collector import Collector, Origin, Verdicts
@@ -241,8 +241,12 @@ class CollectApp:
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         callback: str | None = None
         try:
+            if "jsonp" in query and is_callback(query["jsonp"][0]):
+                # Known first, so that every error reaches the page; a bad name is told in its turn.
+                callback = query["jsonp"][0]
+            await self._admit_beacon(target, scope)
             if "jsonp" in query:
-                callback = check_callback(query["jsonp"][0])
+                check_callback(query["jsonp"][0])
             location = check_redirect(query["redirect"][0]) if "redirect" in query else None
             await self._record_beacon(target, scope, query["data"][0], received_us)
             if callback is not None:
@@ -259,18 +263,21 @@ class CollectApp:
             status = await self._fail(scope, send, error, callback)
         self._count(scope, status, received_us)
 
-    async def _record_beacon(self, target: Target, scope: Scope, data: str, received_us: int) -> None:
+    async def _admit_beacon(self, target: Target, scope: Scope) -> None:
+        """Raises ApiError: for the project, its key, the key's right and the rate, in this order."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         key = headers.get(b"authorization") or _query_key(scope)
-        if self._allowed.get((target.project_id, key), 0) < received_us:
+        if self._allowed.get((target.project_id, key), 0) < time.time_ns() // 1000:
             await self._authorize(target.project_id, key)
         if self._admit is not None:
             self._admit(target.project_id)
+
+    async def _record_beacon(self, target: Target, scope: Scope, data: str, received_us: int) -> None:
         event = decode_data(data)
         assert target.collection is not None
         if len(event) > self._limits.event_bytes_max:
             raise BodyTooLarge(self._limits.event_bytes_max)
-        origin = Origin(received_us, self._context(scope, headers))
+        origin = Origin(received_us, self._context(scope, dict(scope["headers"])))
         await self._collector.submit_one(target.project_id, target.collection, event, origin)
         self._accepted.add()
 

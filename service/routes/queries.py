@@ -14,7 +14,7 @@ from query.parse import ANALYSES, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.bodies import decode
-from service.errors import InvalidJSON, NotFound, render
+from service.errors import InvalidJSON, InvalidParameter, NotFound, render
 from service.parts import Parts
 from service.wire import (
     PROJECTS,
@@ -39,17 +39,16 @@ def router(parts: Parts) -> APIRouter:
     routes = APIRouter(route_class=ApiRoute)
 
     async def ask(request: Request, analysis: str) -> Response:
-        if analysis not in ANALYSES:
-            raise NotFound
         if request.method == "POST":
             caller = _admit(parts, request, analysis)
             return await _answer_post(parts, request, caller, analysis)
         pairs = pairs_of(request.scope)
-        callback = None
+        # First, so that every error of a script reaches its page; a bad name is told in its turn.
+        callback, problem = _callback(pairs)
         try:
-            # First, so that every error of a script reaches its page, that of the key too.
-            callback = callback_of(pairs)
             caller = _admit(parts, request, analysis)
+            if problem is not None:
+                raise problem
             told = await parts.asking.ask(caller, analysis, _reader_of(pairs), _gone(request))
         except Exception as error:
             return error_answer(render(error), callback)
@@ -71,6 +70,8 @@ def router(parts: Parts) -> APIRouter:
 
 def _admit(parts: Parts, request: Request, analysis: str) -> Caller:
     """The caller, where the key may ask and the project has not used up its rate. Raises ApiError."""
+    if analysis not in ANALYSES:
+        raise NotFound
     caller = authenticated(parts.tenants, request, project_of(request.scope), Permission.QUERIES)
     parts.asking.check_rate(caller, analysis)
     return caller
@@ -86,6 +87,14 @@ async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis:
     finally:
         parts.bodies.release(len(sent))
     return _answer(told, None)
+
+
+def _callback(pairs: Pairs) -> tuple[str | None, InvalidParameter | None]:
+    """The JSONP callback where a good one is named, and what is wrong with a bad one."""
+    try:
+        return callback_of(pairs), None
+    except InvalidParameter as error:
+        return None, error
 
 
 def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:

@@ -185,3 +185,22 @@ def test_a_small_body_that_inflates_beyond_the_limit(served: Served, project: Se
     headers = {"Content-Encoding": "gzip"}
     reply = served.request("POST", path, bomb, key=project.read_key, headers=headers)
     assert_error(reply, 413, "RequestTooLargeError")
+
+
+@pytest.mark.parametrize("query", ["jsonp=a(b", "jsonp=a(b&data=e30=", "redirect=javascript:1&data=e30="])
+def test_a_bad_callback_or_redirect_is_told_after_the_project_and_the_key(
+    served: Served, project: ServedProject, query: str
+) -> None:
+    route = "events/c" if "data" in query else "queries/count"
+    unknown = served.request("GET", f"/3.0/projects/nowhere/{route}?{query}")
+    bad_key = served.request("GET", f"/3.0/projects/{project.id}/{route}?{query}", key="bad")
+    allowed = served.request("GET", f"/3.0/projects/{project.id}/{route}?{query}", key=project.master_key)
+    assert [reply.status for reply in (unknown, bad_key, allowed)] == [404, 401, 400]
+    assert allowed.json["error_code"] == "InvalidParameterError"
+
+
+def test_a_script_is_told_that_there_is_no_such_analysis(served: Served, project: ServedProject) -> None:
+    path = f"/3.0/projects/{project.id}/queries/counting?jsonp=told&api_key={project.read_key}"
+    reply = served.request("GET", path)
+    assert reply.status == 404
+    assert reply.body.startswith(b"told({") and b"ResourceNotFoundError" in reply.body
