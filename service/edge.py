@@ -34,7 +34,6 @@ PREFLIGHT: Headers = [
         b"content-encoding, idempotency-key",
     ),
     (b"access-control-max-age", b"86400"),
-    (b"content-length", b"0"),
 ]
 
 _log = logging.getLogger("acumen.edge")
@@ -122,7 +121,8 @@ def route_of(scope: Scope) -> str:
         return "queries" if parts[4] == "queries" else "other"
     if len(parts) == 2 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs"):
         return "system"
-    return "discovery" if parts[1] in ("", "3.0", "timezones") else "other"
+    # "OPTIONS *" has a path without a slash.
+    return "discovery" if len(parts) > 1 and parts[1] in ("", "3.0", "timezones") else "other"
 
 
 async def send_error(send: Send, error: Rendered) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tests.support.server import Reply, Served, ServedProject
@@ -59,3 +61,17 @@ def test_every_answer_can_be_read_by_a_browser(served: Served, project: ServedPr
 def test_request_ids_differ(served: Served) -> None:
     ids = {served.request("GET", "/health").headers["x-request-id"] for _ in range(10)}
     assert len(ids) == 10
+
+
+def test_options_of_the_whole_server_is_answered_without_a_failure(served: Served) -> None:
+    """The one path without a slash; a 204 has no content-length."""
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.sendall(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: connection.recv(65_536), b"")).lower()
+
+    assert answer.startswith(b"http/1.1 204 ")
+    assert b"access-control-allow-origin: *" in answer
+    assert b"content-length" not in answer and b"transfer-encoding" not in answer
+    request_id = answer.partition(b"x-request-id: ")[2].partition(b"\r\n")[0].decode()
+    served.request("GET", "/health")
+    assert request_id not in served.output()
