@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import itertools
-import logging
 import re
 import secrets
 import time
@@ -35,7 +34,7 @@ from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
 from service.collector import Collector, Origin, Verdicts
 from service.edge import ALLOW_ORIGIN, EXPOSE
-from service.logs import REQUEST_ID, SECRETS, parameter_names, secrets_of
+from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
 from storage.events import Context
@@ -46,8 +45,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-
-_log = logging.getLogger("acumen.access")
 
 KNOWN_MAX = 20_000
 """Paths, and pairs of project and key, that are remembered."""
@@ -336,19 +333,6 @@ class CollectApp:
         every = [*headers, size, *CORS, (b"x-request-id", REQUEST_ID.get().encode())]
         await send({"type": "http.response.start", "status": status, "headers": every})
         await send({"type": "http.response.body", "body": body})
-
-
-def log_request(scope: Scope, status: int, seconds: float) -> None:
-    """One line of the access log, without the values of parameters."""
-    SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
-    fields = {
-        "method": scope["method"],
-        "path": scope["path"],
-        "parameters": parameter_names(scope["query_string"]),
-        "status": status,
-        "seconds": round(seconds, 6),
-    }
-    _log.info("request", extra={"fields": fields})
 
 
 def find_target(path: bytes) -> Target | None:

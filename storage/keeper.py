@@ -130,7 +130,7 @@ class Keeper:
             while not stop.is_set():
                 try:
                     if not begun:
-                        self._begin()
+                        self.begin()
                         begun = True
                     busy = self.step()
                 except Exception:
@@ -142,15 +142,11 @@ class Keeper:
                     stop.wait(self._settings.poll_seconds)
             try:
                 if not begun:
-                    self._begin()
+                    self.begin()
             except Exception:
                 logger.exception("the keeper could not begin; all events are in the logs still")
                 return
             self.finish()
-
-    def begin(self) -> None:
-        """For use without ``run``: start from what the catalog says is flushed."""
-        self._begin()
 
     def step(self) -> bool:
         """Shred what is due, flush what is due, keep house when due. Was there anything to read?"""
@@ -203,7 +199,8 @@ class Keeper:
 
     # Reading logs
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Start from what the catalog says is flushed; ``run`` does so itself."""
         self._flushed_number = self._catalog.flushed_number()
         self._chunks.clear(self._clock())
         self._generation = _Generation()
