@@ -115,7 +115,8 @@ def _branch(
     columns = [*key.columns, *(column for _, test, _ in tests for column in p.columns_of(test))]
     if any(span != Span() for _, _, span in tests):
         columns.append(TIMESTAMP_COLUMN)
-    scan = view.scan(columns, p.some_of(test for _, test, _ in tests), whole)
+    conditions = [test for _, test, _ in tests]
+    scan = view.scan(columns, p.some_of(conditions), whole, conditions)
     return Branch(view, scan, key, tuple(tests))
 
 

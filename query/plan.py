@@ -58,6 +58,8 @@ class Scan:
     columns: tuple[Column, ...]
     span: Span
     predicate: Predicate
+    readings: tuple[tuple[p.Reading, Column], ...] = ()
+    """What conditions read in texts."""
 
     @property
     def empty(self) -> bool:
@@ -104,8 +106,17 @@ class View:
     def condition(self, filters: Iterable[Filter]) -> Predicate:
         return operators.predicate(filters, self.available)
 
-    def scan(self, columns: Iterable[Column], condition: Predicate, span: Span) -> Scan:
-        """The only way from a view to rows: here, and nowhere else, the forced filters join."""
+    def scan(
+        self,
+        columns: Iterable[Column],
+        condition: Predicate,
+        span: Span,
+        tests: Iterable[Predicate] = (),
+    ) -> Scan:
+        """The only way from a view to rows: here, and nowhere else, the forced filters join.
+
+        ``tests``: what else is asked of a row once it is read, of ``columns`` alone.
+        """
         predicate = p.all_of((self.condition(self.forced), condition))
         wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
         tail = self.source.tail
@@ -117,6 +128,7 @@ class View:
             columns=wanted,
             span=span,
             predicate=predicate,
+            readings=tuple(dict.fromkeys(read for one in (predicate, *tests) for read in p.readings_of(one))),
         )
 
     def tables(self, scan: Scan) -> dict[str, pa.Table]:

@@ -6,13 +6,31 @@ A node is true, false or null of a row (null where its column is); null counts a
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
 from query.columns import Column
 from query.nodes import Circle
 
 Scalar = str | int | float | bool
+
+
+class Reading(StrEnum):
+    """What is read in a text before it is compared."""
+
+    INSTANT = "instant"
+    LONGITUDE = "longitude"
+    LATITUDE = "latitude"
+    NUMBERS = "numbers"
+    """A list's elements that a double holds, null in the place of others; so with those that follow."""
+    STRINGS = "strings"
+    REST = "rest"
+    """The JSON of all other elements."""
+
+
+ELEMENTS = (Reading.NUMBERS, Reading.STRINGS, Reading.REST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,13 @@ class HasElement:
 
     column: Column
     elements: tuple[Scalar | None, ...]
+
+    @property
+    def text(self) -> str | None:
+        """The one element, where it is text that nothing else in JSON is spelled like."""
+        if len(self.elements) == 1 and isinstance(self.elements[0], str) and not _is_json(self.elements[0]):
+            return self.elements[0]
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +208,15 @@ def negated(operand: Predicate) -> Predicate:
     return operand.operand if isinstance(operand, Not) else Not(operand)
 
 
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        # What only looks like a number to us may be read as one by the engine.
+        return text[:1] in "-+.0123456789[{NnIi"
+    return True
+
+
 def columns_of(predicate: Predicate) -> Iterator[Column]:
     """Every column that the predicate reads, some more than once."""
     if isinstance(predicate, AllOf | SomeOf):
@@ -192,3 +226,22 @@ def columns_of(predicate: Predicate) -> Iterator[Column]:
         yield from columns_of(predicate.operand)
     elif not isinstance(predicate, Always):
         yield predicate.column
+
+
+def readings_of(predicate: Predicate) -> Iterator[tuple[Reading, Column]]:
+    """Everything that the predicate reads in texts, some more than once."""
+    match predicate:
+        case AllOf(operands=operands) | SomeOf(operands=operands):
+            for operand in operands:
+                yield from readings_of(operand)
+        case Not(operand=operand):
+            yield from readings_of(operand)
+        case CompareAsInstant(column=column):
+            yield Reading.INSTANT, column
+        case Near(column=column):
+            yield Reading.LONGITUDE, column
+            yield Reading.LATITUDE, column
+        case SameList(column=column):
+            yield from ((reading, column) for reading in ELEMENTS)
+        case HasElement(column=column, text=None):
+            yield from ((reading, column) for reading in ELEMENTS)

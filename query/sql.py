@@ -32,6 +32,8 @@ _TYPES = {
 }
 _VALUES_INLINE_MAX = 50
 """More values than this are looked up in a hash table."""
+_RANGES_INLINE_MAX = 16
+"""More ranges than this are searched in a list."""
 _RUNS_MAX = 64
 """With more runs of equal buckets than this, a join with the edges is faster."""
 _EARTH_RADIUS_MILES = 3958.7613
@@ -128,16 +130,21 @@ def _compare(node: p.Compare) -> Statement:
 
 
 def _compare_as_instant(node: p.CompareAsInstant) -> Statement:
-    sign, column = Statement(node.sign), col(node.column)
+    sign = Statement(node.sign)
     return sql(
         "coalesce({} {} {}, {} {} {})",
-        _parsed_instant(column),
+        _read(p.Reading.INSTANT, node.column),
         sign,
         whole(node.instant.us),
-        column,
+        col(node.column),
         sign,
         bound(node.text),
     )
+
+
+def _read(what: p.Reading, column: Column) -> Statement:
+    """A column of ``_with_readings``."""
+    return name(f"${what.value}.{column.name}")
 
 
 def _parsed_instant(column: Statement) -> Statement:
@@ -146,18 +153,7 @@ def _parsed_instant(column: Statement) -> Statement:
     zone = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
     grammar = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([Tt ]{clock}{zone}?)?"
     text = column.text
-    tail = f"regexp_extract(substr({text}, 12), '{zone}$')"
-    digits = f"replace(substr({tail}, 2), ':', '')"
-    wall = (
-        f"left({text}, 10) || ' ' || "
-        f"left(replace(regexp_replace(substr({text}, 12), '{zone}$', ''), ',', '.'), 15)"
-    )
-    offset = (
-        f"(CASE left({tail}, 1) WHEN '-' THEN -1 WHEN '+' THEN 1 ELSE 0 END) * 60000000"
-        f" * (60 * coalesce(TRY_CAST(left({digits}, 2) AS BIGINT), 0)"
-        f" + coalesce(TRY_CAST(substr({digits}, 3, 2) AS BIGINT), 0))"
-    )
-    us = f"epoch_us(TRY_CAST(trim({wall}) AS TIMESTAMP)) - ({offset})"
+    us = f"epoch_us(TRY_CAST(translate({text}, 't,z', 'T.Z') AS TIMESTAMPTZ))"
     return Statement(
         f"(CASE WHEN length({text}) BETWEEN 10 AND 64 AND regexp_full_match({text}, '{grammar}')"
         f" THEN (CASE WHEN {us} BETWEEN {MIN_INSTANT_US} AND {MAX_INSTANT_US} THEN {us} END) END)"
@@ -184,25 +180,26 @@ def _lists(node: p.Lists) -> Statement:
 
 def _near(column: Column, circle: Circle) -> Statement:
     """Great-circle distance by the haversine formula. ``least`` ignores nulls, hence the tests for them."""
+    longitude, latitude = _read(p.Reading.LONGITUDE, column), _read(p.Reading.LATITUDE, column)
     return sql(
         "({} IS NOT NULL AND {} IS NOT NULL AND {} * 2 * asin(sqrt(least(1.0,"
         " pow(sin(radians({} - {}) / 2), 2)"
         " + cos(radians({})) * cos(radians({})) * pow(sin(radians({} - {}) / 2), 2)))) <= {})",
-        _coordinate(column, 0),
-        _coordinate(column, 1),
+        longitude,
+        latitude,
         Statement(repr(_EARTH_RADIUS_MILES)),
-        _coordinate(column, 1),
+        latitude,
         bound(circle.latitude),
         bound(circle.latitude),
-        _coordinate(column, 1),
-        _coordinate(column, 0),
+        latitude,
+        longitude,
         bound(circle.longitude),
         bound(circle.miles),
     )
 
 
-def _coordinate(column: Column, position: int) -> Statement:
-    element = sql("json_extract({}, {})", col(column), Statement(f"'$[{position}]'"))
+def _coordinate(column: Statement, position: int) -> Statement:
+    element = sql("json_extract({}, {})", column, Statement(f"'$[{position}]'"))
     return sql(
         "(CASE WHEN json_type({}) IN ('UBIGINT', 'BIGINT', 'DOUBLE')"
         " AND isfinite(TRY_CAST({} AS DOUBLE)) THEN TRY_CAST({} AS DOUBLE) END)",
@@ -234,6 +231,8 @@ _ELEMENT_REST = sql(
     _ELEMENT_TEXT,
 )
 """The JSON of what is neither text nor a number that a double holds."""
+_ELEMENT_TYPES = ("DOUBLE", "VARCHAR", "VARCHAR")
+"""Of ``p.ELEMENTS``."""
 _ELEMENT_VALUE = sql(
     "struct_pack(number := {}, big := (CASE WHEN {} AND {} THEN {} END),"
     " string := {},"
@@ -248,61 +247,44 @@ _ELEMENT_VALUE = sql(
 
 
 def _has_element(node: p.HasElement) -> Statement:
-    column = col(node.column)
-    if len(node.elements) == 1 and isinstance(node.elements[0], str):
-        return _has_string(column, node.elements[0])
-    test = _element_is(node.elements)
-    return sql("(len(list_filter(json_extract({}, '$[*]'), lambda e: {})) > 0)", column, test)
+    if node.text is not None:
+        return _has_string(node.column, node.text)
+    return _among_elements(node.column, node.elements)
 
 
-def _has_string(column: Statement, text: str) -> Statement:
+def _has_string(column: Column, text: str) -> Statement:
     """Most rows are told by a search for the quoted text, which only escapes in the JSON could hide."""
+    cells = col(column)
     quoted = json.dumps(text, ensure_ascii=False)
-    hidden = sql("contains({}, '\\')", column)
+    hidden = sql("contains({}, '\\')", cells)
     plain = quoted == f'"{text}"'
-    first = sql("({} OR contains({}, {}))", hidden, column, bound(quoted)) if plain else hidden
-    if _is_json(text):
-        test = sql(
-            "len(list_filter(json_extract({}, '$[*]'), lambda e: {})) > 0", column, _element_is((text,))
-        )
-    else:
-        # No number, boolean, list or object is spelled like this text, so elements may be read as text.
-        test = sql("list_contains(from_json({}, '[\"VARCHAR\"]'), {})", column, bound(text))
+    first = sql("({} OR contains({}, {}))", hidden, cells, bound(quoted)) if plain else hidden
+    # No number, boolean, list or object is spelled like this text, so elements may be read as text.
+    test = sql("list_contains(from_json({}, '[\"VARCHAR\"]'), {})", cells, bound(text))
     return sql("(CASE WHEN {} THEN {} ELSE FALSE END)", first, test)
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        # What only looks like a number to us may be read as one by the engine.
-        return text[:1] in "-+.0123456789[{NnIi"
-    return True
-
-
-def _element_is(elements: Sequence[p.Scalar | None]) -> Statement:
-    """A test of the lambda's ``e`` against any of the elements."""
-    strings = [element for element in elements if isinstance(element, str)]
-    numbers = [
-        element for element in elements if isinstance(element, int | float) and not isinstance(element, bool)
+def _among_elements(column: Column, elements: Sequence[p.Scalar | None]) -> Statement:
+    """Whether the list holds any of the elements."""
+    doubles, strings, texts = (
+        [cell for cell in cells if cell is not None]
+        for cells in zip(*map(_element_parts, elements), strict=True)
+    )
+    tests = [
+        sql("list_has_any({}, {})", _read(reading, column), _own_list(wanted, kind))
+        for reading, wanted, kind in zip(p.ELEMENTS, (doubles, strings, texts), _ELEMENT_TYPES, strict=True)
+        if wanted
     ]
-    doubles = [float(number) for number in numbers if _is_double(number)]
-    texts = [str(number) for number in numbers if not _is_double(number)]
-    texts += [json.dumps(element) for element in elements if element is None or isinstance(element, bool)]
-    tests = []
-    if strings:
-        tests.append(sql("(json_type(e) = 'VARCHAR' AND {})", _among(Statement("(e->>'$')"), strings)))
-    if doubles:
-        tests.append(_among(_ELEMENT_NUMBER, doubles))
-    if texts:
-        tests.append(_among(_ELEMENT_TEXT, texts))
     return sql("({})", joined(" OR ", tests))
 
 
-def _among(expression: Statement, options: list[Any]) -> Statement:
-    if len(options) == 1:
-        return sql("{} = {}", expression, bound(options[0]))
-    return sql("list_contains({}, {})", bound(options), expression)
+def _element_parts(element: p.Scalar | None) -> tuple[float | None, str | None, str | None]:
+    """An element as it stands among the numbers, the strings, or the rest of a list; once."""
+    if isinstance(element, str):
+        return None, element, None
+    if _is_double(element):
+        return float(element), None, None
+    return None, None, json.dumps(element)
 
 
 def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
@@ -317,28 +299,12 @@ def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
 
 def _same_list(node: p.SameList) -> Statement:
     """Three comparisons of whole lists, since a test for each element would make SQL without end."""
-    column = col(node.column)
-    elements = sql("json_extract({}, '$[*]')", column)
-    doubles = [float(e) if _is_double(e) else None for e in node.elements]
-    strings = [e if isinstance(e, str) else None for e in node.elements]
-    texts = [None if isinstance(e, str) or _is_double(e) else json.dumps(e) for e in node.elements]
-    return sql(
-        "(CASE WHEN json_array_length({}) = {} THEN"
-        " list_transform({}, lambda e: {}) = CAST({} AS DOUBLE[])"
-        " AND list_transform({}, lambda e: {}) = CAST({} AS VARCHAR[])"
-        " AND list_transform({}, lambda e: {}) = CAST({} AS VARCHAR[]) ELSE FALSE END)",
-        column,
-        whole(len(node.elements)),
-        elements,
-        _ELEMENT_NUMBER,
-        bound(doubles),
-        elements,
-        _ELEMENT_STRING,
-        bound(strings),
-        elements,
-        _ELEMENT_REST,
-        bound(texts),
-    )
+    parts = zip(*map(_element_parts, node.elements), strict=True) if node.elements else ((), (), ())
+    tests = [
+        sql("{} = {}", _read(reading, node.column), _own_list(wanted, kind))
+        for reading, wanted, kind in zip(p.ELEMENTS, parts, _ELEMENT_TYPES, strict=True)
+    ]
+    return sql("({})", joined(" AND ", tests))
 
 
 def _elements(text: Statement) -> Statement:
@@ -369,9 +335,41 @@ def rows_of(scan: Scan) -> Statement:
 
 def filtered(scan: Scan) -> Statement:
     """``FROM … WHERE …`` of the scan."""
+    rows = _with_readings(rows_of(scan), scan.readings)
     if scan.predicate == p.TRUE:
-        return sql("FROM {}", rows_of(scan))
-    return sql("FROM {} WHERE {}", rows_of(scan), condition(scan.predicate))
+        return sql("FROM {}", rows)
+    return sql("FROM {} WHERE {}", rows, condition(scan.predicate))
+
+
+def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]) -> Statement:
+    """The rows, with what the conditions read in their texts, read once however often it is compared.
+
+    What depends on chance is not moved into the conditions, where it would stand, and run, once for each.
+    """
+    if not readings:
+        return rows
+    read = (
+        sql("(CASE WHEN random() < 2 THEN {} END) AS {}", _reading(what, col(column)), _read(what, column))
+        for what, column in readings
+    )
+    return sql("(SELECT *, {} FROM {})", joined(", ", read), rows)
+
+
+def _reading(what: p.Reading, text: Statement) -> Statement:
+    match what:
+        case p.Reading.INSTANT:
+            return _parsed_instant(text)
+        case p.Reading.LONGITUDE:
+            return _coordinate(text, 0)
+        case p.Reading.LATITUDE:
+            return _coordinate(text, 1)
+        case p.Reading.NUMBERS:
+            element = _ELEMENT_NUMBER
+        case p.Reading.STRINGS:
+            element = _ELEMENT_STRING
+        case p.Reading.REST:
+            element = _ELEMENT_REST
+    return sql("list_transform(json_extract({}, '$[*]'), lambda e: {})", text, element)
 
 
 def _read_files(piece: Piece, scan: Scan) -> Statement:
@@ -564,6 +562,9 @@ def _lower_bound(number: Statement, size: float) -> Statement:
 
 
 def _range_index(number: Statement, ranges: Sequence[Range]) -> Statement:
+    """The position of the range that holds the number. Ranges do not overlap."""
+    if len(ranges) > _RANGES_INLINE_MAX:
+        return _searched_range(number, ranges)
     cases = []
     for index, one in enumerate(ranges):
         tests = [sql("{} IS NOT NULL", number)]
@@ -573,6 +574,44 @@ def _range_index(number: Statement, ranges: Sequence[Range]) -> Statement:
             tests.append(sql("{} < {}", number, bound(one.high)))
         cases.append(sql("WHEN {} THEN {}", joined(" AND ", tests), whole(index)))
     return sql("(CASE {} END)", joined(" ", cases))
+
+
+def _searched_range(number: Statement, ranges: Sequence[Range]) -> Statement:
+    """A binary search by lists, for the text of a case for each range would take longer than the reading.
+
+    Every edge begins a stretch that one range or none holds; the last edge up to the number is searched
+    for, in steps that halve.
+    """
+    edges, holders = _stretches(ranges)
+    steps = [1 << bit for bit in reversed(range(len(edges).bit_length()))]
+    place = sql(
+        "list_reduce({}, lambda place, step: CASE WHEN place + step <= {}"
+        " AND {}[place + step] <= {} THEN place + step ELSE place END, 0)",
+        _own_list(steps, "INTEGER"),
+        whole(len(edges)),
+        _own_list(edges, "DOUBLE"),
+        number,
+    )
+    return sql("(CASE WHEN {} IS NOT NULL THEN {}[{} + 1] END)", number, _own_list(holders, "INTEGER"), place)
+
+
+def _stretches(ranges: Sequence[Range]) -> tuple[list[float], list[int | None]]:
+    """Edges in order, and the range before the first edge and from each edge on, None where there is none."""
+    found: dict[float, int | None] = {}
+    first = None
+    for index, one in enumerate(ranges):
+        if one.low is None:
+            first = index
+        else:
+            found[one.low] = index
+        if one.high is not None:
+            found.setdefault(one.high, None)
+    edges = sorted(found)
+    return edges, [first, *(found[edge] for edge in edges)]
+
+
+def _own_list(values: Sequence[Any], kind: str) -> Statement:
+    return sql("CAST({} AS {})", bound(list(values)), Statement(kind + "[]"))
 
 
 def aggregate(one: Aggregate) -> Statement:

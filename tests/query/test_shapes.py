@@ -401,7 +401,7 @@ def test_a_long_list_is_compared_by_a_statement_no_longer_than_that_for_a_short_
         text = explain(Request(query), lambda _: source, limits=Limits())
         return text.partition("run: ")[2].partition("\nvalues: ")[0]
 
-    assert len(statement(long)) - len(statement([1])) == len("20000") - len("1")
+    assert len(statement(long)) == len(statement([1]))
     assert result(engine, source, filters=(Condition("l", Operator.EQ, long),)) == 1
     assert result(engine, source, filters=(Condition("l", Operator.EQ, [*long[:-1], -1]),)) == 0
 

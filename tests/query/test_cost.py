@@ -1,0 +1,131 @@
+"""Legal questions that are much work: they are answered, or refused by name, or stopped in time.
+
+Deadlines here are many times what is needed; what they hold off took longer still, or never came back.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from query.engine import Engine
+from query.limits import Limits
+from query.parse import parse
+from query.pipeline import answer
+from storage.source import Source
+from tests.query.support_source import Event, source_of
+
+NOW_US = 1_780_000_000_000_000
+PATIENT = Limits(timeout_seconds=6)
+PLACE = "keen.location.coordinates"
+
+
+def event(number: int, /, **properties: Any) -> Event:
+    stamp = f"2026-01-01T10:{number // 60 % 60:02d}:{number % 60:02d}.000Z"
+    keen = {"timestamp": stamp, "created_at": stamp, "id": f"{number:024x}", **properties.pop("keen", {})}
+    return {**properties, "keen": keen}
+
+
+def ask(engine: Engine, source: Source, analysis: str, limits: Limits = PATIENT, **params: Any) -> Any:
+    """The result of a question as a client words it."""
+    body = {"event_collection": "c", **params}
+    request = parse(analysis, body, now_us=NOW_US, limits=limits, check_regex=engine.check_regex)
+    return answer(request, lambda _: source, engine, limits=limits).body["result"]
+
+
+def where(path: str, operator: str, value: Any) -> dict[str, Any]:
+    return {"property_name": path, "operator": operator, "property_value": value}
+
+
+def either(filters: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{"operator": "or", "operands": filters}]
+
+
+@pytest.fixture(scope="module")
+def source(data_folder: Path) -> Source:
+    """120 events of every kind of value."""
+    sent = [
+        event(
+            number,
+            when=f"2026-02-01T10:{number % 60:02d}:00+02:00",
+            text=f"text {number}",
+            number=number / 2,
+            list=[number, f"e{number}", None],
+            keen={"location": {"coordinates": [number / 2, 10]}},
+        )
+        for number in range(120)
+    ]
+    return source_of(sent, data_folder, random.Random(1))
+
+
+@pytest.mark.parametrize(
+    ("path", "operator", "operands"),
+    [
+        ("when", "gt", [f"2027-01-01T{n % 24:02d}:{n // 24:02d}:00Z" for n in range(999)]),
+        (PLACE, "within", [{"coordinates": [-9, n / 20], "max_distance_miles": 1} for n in range(999)]),
+        ("list", "contains", [n + 0.25 for n in range(999)]),
+        ("list", "contains", [str(n) for n in range(999)]),
+        ("list", "eq", [[n, "x"] for n in range(999)]),
+    ],
+)
+@pytest.mark.parametrize("together", [False, True])
+def test_as_many_filters_as_may_be_are_planned_in_no_time(
+    engine: Engine, source: Source, path: str, operator: str, operands: list[Any], together: bool
+) -> None:
+    """What each reads in a text stood in the statement once for each: seconds, and gigabytes, of planning."""
+    filters = [where(path, operator, operand) for operand in operands]
+    assert ask(engine, source, "count", filters=filters if together else either(filters)) == 0
+
+
+def test_texts_compare_as_instants_in_every_step_of_a_funnel(engine: Engine, source: Source) -> None:
+    step = {"event_collection": "c", "actor_property": "text"}
+    late = [where("when", "gte", "2026-02-01T08:30:00Z")]
+    steps = [step, {**step, "filters": late}, {**step, "filters": late, "inverted": True}]
+    assert ask(engine, source, "funnel", steps=steps) == [120, 60, 0]
+
+
+def test_many_ranges_of_many_properties_are_planned_in_no_time(engine: Engine, data_folder: Path) -> None:
+    sent = [event(number, **{f"p{n}": number + n for n in range(100)}) for number in range(20)]
+    source = source_of(sent, data_folder, random.Random(2))
+    ranges = [{"from": n, "to": n + 1} for n in range(1000)]
+    groups = [{"property_name": f"p{n}", "ranges": ranges} for n in range(100)]
+    rows = ask(engine, source, "count", group_by=groups)
+    assert len(rows) == 20
+    assert rows[0] == {**{f"p{n}": f"{n}..{n + 1}" for n in range(100)}, "result": 1}
+
+
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 31, 32, 33, 64])
+def test_a_number_is_in_the_range_that_holds_it_however_many_there_are(
+    engine: Engine, data_folder: Path, count: int
+) -> None:
+    """Ranges with gaps between some, in no order, open at either end."""
+    rng = random.Random(count)
+    edges = sorted(rng.sample(range(-300, 300), 2 * count))
+    ranges: list[dict[str, Any]] = [
+        {"from": low, "to": edges[2 * n + 2] if n % 3 == 0 and n + 1 < count else high}
+        for n, (low, high) in enumerate(zip(edges[::2], edges[1::2], strict=True))
+    ]
+    del ranges[0]["from"], ranges[-1]["to"]
+    rng.shuffle(ranges)
+    labelled: list[dict[str, Any]] = [{**one, "label": str(n)} for n, one in enumerate(ranges)]
+    values = [*range(-310, 310), *(edge + 0.5 for edge in edges), 2**60 + 1, 10**30, None, "text"]
+    source = source_of([event(n, v=value) for n, value in enumerate(values)], data_folder, rng)
+
+    def label(value: Any) -> str | None:
+        fits = (
+            one["label"]
+            for one in labelled
+            if isinstance(value, int | float)
+            and value >= one.get("from", -(10**40))
+            and value < one.get("to", 10**40)
+        )
+        return next(iter(fits), None)
+
+    expected: dict[str | None, int] = {}
+    for value in values:
+        expected[label(value)] = expected.get(label(value), 0) + 1
+    rows = ask(engine, source, "count", group_by={"property_name": "v", "ranges": labelled})
+    assert {row["v"]: row["result"] for row in rows} == expected
