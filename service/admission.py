@@ -7,6 +7,7 @@ as it was sent; otherwise each event is checked by itself, and what does not fit
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +144,18 @@ def split_batch(body: bytes) -> dict[str, bytes]:
             raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE)
         batch[name] = text
     return batch
+
+
+_LONE_LIST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"([ !#-\[\]-~]+)"[ \t\r\n]*:[ \t\r\n]*(?=\[)')
+
+
+def lone_list(body: bytes) -> tuple[str, bytes] | None:
+    """The name and the text of the list, *if* the body holds one list and is JSON: the list alone must
+    prove to be JSON, then so is the body. None where it is of another shape."""
+    start = _LONE_LIST.match(body)
+    if start is None or not body.endswith(b"}"):
+        return None
+    return start[1].decode("ascii"), body[start.end() : -1]
 
 
 _BATCH_SHAPE = 'The request body must be an object of lists of events: {"collection name": [{…}, {…}]}.'

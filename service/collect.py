@@ -27,7 +27,6 @@ from urllib.parse import parse_qs, unquote_to_bytes
 import orjson
 
 from service import errors
-from service.admission import split_batch
 from service.auth import POLL_SECONDS, Permission, Tenants, key_of
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
@@ -204,7 +203,7 @@ class CollectApp:
         if target.collection is not None:
             await self._collector.submit_one(target.project_id, target.collection, body, origin)
             return 201, CREATED
-        verdicts = await self._collector.submit(target.project_id, split_batch(body), origin)
+        verdicts = await self._collector.submit_body(target.project_id, body, origin)
         refused = sum(map(len, verdicts.refused.values()))
         self._refused.add(refused)
         self._accepted.add(sum(verdicts.counts.values()) - refused)

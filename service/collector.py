@@ -23,9 +23,11 @@ from service.admission import (
     Sorted,
     check_collection_name,
     check_whole,
+    lone_list,
     refuse_beyond_properties,
     sections,
     sort_one,
+    split_batch,
     split_list,
     whole_section,
 )
@@ -157,6 +159,18 @@ class Collector:
             raise EventRefused(late.name, late.description)
         await self._log_shares(project_id, [share], origin)
 
+    async def submit_body(self, project_id: str, body: bytes, origin: Origin) -> Verdicts:
+        """Take a bulk body: an object of lists of events. Otherwise as ``submit``."""
+        lone = lone_list(body)
+        if lone is not None:
+            name, text = lone
+            home = self.homes.known(project_id, name)
+            whole = None if home is None else check_whole(text, home.checker, self._limits)
+            if whole is not None and whole.taken:
+                self._check_room(whole.count, self._limits.batch_events_max)
+                return await self._log_verdicts(project_id, [Share(name, whole, home)], origin)
+        return await self.submit(project_id, split_batch(body), origin)
+
     async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> Verdicts:
         """Take lists of events (collection name → JSON array) as one frame; the verdicts once durable.
 
@@ -167,6 +181,10 @@ class Collector:
         for share in shares:
             if share.sorted.taken:
                 await self._settle(project_id, share)
+        return await self._log_verdicts(project_id, shares, origin)
+
+    async def _log_verdicts(self, project_id: str, shares: list[Share], origin: Origin) -> Verdicts:
+        """Log what was taken; the verdict on each event once that is durable."""
         verdicts = Verdicts()
         for share in shares:
             verdicts.counts[share.name] = share.sorted.count

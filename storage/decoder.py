@@ -7,8 +7,10 @@ Passing is decided by msgspec without building Python objects per property.
 
 from __future__ import annotations
 
+import functools
+import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -25,6 +27,8 @@ Number = Annotated[int, Meta(ge=-EXACT_INTEGER, le=EXACT_INTEGER)] | float
 TOKEN = "keen.uniqueness_token"
 LIST_DEPTH = 4
 """Levels of lists and objects inside a list that the strict check follows; deeper ones are examined."""
+NULLS_REMEMBERED = 20
+"""Checks for which nulls are expected once one was seen."""
 BULK_LENGTH_MAX = 512
 BULK_DEPTH_MAX = 6
 """The longest and deepest property path that is checked strictly and read in bulk: DuckDB prepares a thousand
@@ -57,19 +61,19 @@ class Checker:
         self.schema = schema
         self._limits = limits
         self._bulk_paths = bulk_paths(schema)
-        event = self._event_type()
-        self._event = msgspec.json.Decoder(event)
+        self._valued = msgspec.json.Decoder(self._event_type(nullable=False))
+        self._nullable = msgspec.json.Decoder(self._event_type(nullable=True))
+        self._nulls_expected = 0
         self._takes_tokens = TOKEN in schema.by_path
 
     def check(self, raw: bytes) -> Checked | None:
         """One event as sent; None where it must be examined."""
         if may_hold_placeholder(raw):
             return None
-        try:
-            event = self._event.decode(raw)
-        except (ValueError, RecursionError, msgspec.MsgspecError):
+        found = self._decode(raw, _Decoder.decode)
+        if found is None:
             return None
-        flags = scan(raw)
+        event, flags = found
         time, token = None, None
         keen = event.keen
         if keen is not UNSET:
@@ -85,28 +89,46 @@ class Checker:
         return Checked(raw + b"\n", 1, [time], flags | HAS_TOKEN, [token])
 
     def check_list(self, raw: bytes) -> Checked | None:
-        """A JSON array of events, all of which pass; None where any must be examined."""
-        try:
-            lines: Sequence[Raw | bytes] = _split(raw)
-            # One by one: an event is freed before the next is made, so that its memory is still at hand.
-            decode = self._event.decode
-            keens = [decode(line).keen for line in lines]
-        except (ValueError, RecursionError, msgspec.MsgspecError):
+        """A JSON list of events, all of which pass; None where any must be examined."""
+        if may_hold_placeholder(raw):
             return None
+        found = self._decode(raw, _each_of_list)
+        if found is None:
+            return None
+        (lines, keens), flags = found
         times = _times(keens)
         if times is None:
             return None
+        tokens = _tokens(keens) if self._takes_tokens else None
+        if tokens is not None:
+            flags |= HAS_TOKEN
         # A single byte is found many times faster than a text, and is mostly not there.
         if b"\n" in raw or b"\r" in raw:
             lines = [one_line(bytes(line)) for line in lines]
         payload = b"\n".join(lines) + b"\n" if lines else b""
-        if may_hold_placeholder(payload):
+        return Checked(payload, len(keens), times, flags, tokens)
+
+    def _decode(self, raw: bytes, decode: Callable[[_Decoder, bytes], Any]) -> tuple[Any, int] | None:
+        """What the strict types make of this JSON, and its flags; None where they do not take it."""
+        flags = 0 if find_empty_object(raw, 0) < 0 else HAS_EMPTY
+        # Types without null say more cheaply than any search that there is none; only where nulls were seen
+        # of late would trying them first be for nothing.
+        if self._nulls_expected:
+            self._nulls_expected -= 1
+        else:
+            try:
+                return decode(self._valued, raw), flags
+            except _NOT_TAKEN:
+                pass
+        try:
+            found = decode(self._nullable, raw)
+        except _NOT_TAKEN:
             return None
-        flags = scan(payload)
-        tokens = _tokens(keens) if self._takes_tokens else None
-        if tokens is not None:
-            flags |= HAS_TOKEN
-        return Checked(payload, len(lines), times, flags, tokens)
+        if b"null" in raw:
+            flags |= HAS_NULL
+            if not self._nulls_expected:
+                self._nulls_expected = NULLS_REMEMBERED
+        return found, flags
 
     def covers(self, wanted: Iterable[tuple[str, LaneKind]]) -> bool:
         """Can the bulk shredder read an event that holds just these (path, kind) pairs?
@@ -120,11 +142,11 @@ class Checker:
             for path, kind in wanted
         )
 
-    def _event_type(self) -> Any:
+    def _event_type(self, *, nullable: bool) -> Any:
         root = tree(self.schema, self._bulk_paths)
         keen = root.children.pop("keen", Node())
         fields = [("keen", self._keen_type(keen) | UnsetType, UNSET)]
-        return self._struct(root, fields)
+        return self._struct(root, nullable, fields)
 
     def _keen_type(self, keen: Node) -> Any:
         text = Annotated[str, Meta(min_length=1, max_length=self._limits.token_length_max)]
@@ -141,15 +163,18 @@ class Checker:
             fields.append(("location", location | UnsetType, UNSET))
         return msgspec.defstruct("Keen", fields, forbid_unknown_fields=True, gc=False)
 
-    def _struct(self, node: Node, fields: Sequence[tuple[str, Any, Any]] = ()) -> Any:
+    def _struct(self, node: Node, nullable: bool, fields: Sequence[tuple[str, Any, Any]] = ()) -> Any:
         named = list(fields)
         names: dict[str, str] = {}
         for number, (name, child) in enumerate(node.children.items()):
-            names[f"f{number}"] = name
-            named.append((f"f{number}", self._value_type(child) | UnsetType, UNSET))
+            kinds = self._value_type(child, nullable)
+            if kinds is not None:
+                names[f"f{number}"] = name
+                named.append((f"f{number}", kinds | UnsetType, UNSET))
         return msgspec.defstruct("Event", named, rename=names, forbid_unknown_fields=True, gc=False)
 
-    def _value_type(self, node: Node) -> Any:
+    def _value_type(self, node: Node, nullable: bool) -> Any:
+        """None where nothing is taken at this node."""
         text = Annotated[str, Meta(max_length=self._limits.string_length_max)]
         options: dict[LaneKind, Any] = {
             LaneKind.NUMBER: Number,
@@ -157,11 +182,29 @@ class Checker:
             LaneKind.BOOLEAN: bool,
             LaneKind.JSON: list[_list_item(LIST_DEPTH, self._limits)],  # type: ignore[misc]
         }
-        union: Any = type(None)
-        for kind, option in options.items():
-            if kind in node.kinds:
-                union = union | option
-        return union | self._struct(node) if node.children else union
+        taken: list[Any] = [type(None)] if nullable else []
+        taken += [option for kind, option in options.items() if kind in node.kinds]
+        if node.children:
+            taken.append(self._struct(node, nullable))
+        return functools.reduce(operator.or_, taken) if taken else None
+
+
+_Decoder = msgspec.json.Decoder[Any]
+_raw_list = msgspec.json.Decoder(list[Raw])
+
+
+def _each_of_list(decoder: _Decoder, raw: bytes) -> tuple[Sequence[Raw | bytes], list[Any]]:
+    """The text of each event, and its ``keen``.
+
+    One by one: an event is freed before the next is made, so that its memory is still at hand; a thousand at
+    once would push all else out of the processor's cache.
+    """
+    decode = decoder.decode
+    lines = _raw_list.decode(raw)
+    return lines, [decode(line).keen for line in lines]
+
+
+_NOT_TAKEN = (ValueError, RecursionError, msgspec.MsgspecError)
 
 
 def tree(schema: Schema, paths: frozenset[str]) -> Node:
@@ -211,12 +254,6 @@ def may_hold_placeholder(raw: bytes) -> bool:
 _EMPTY_OBJECT = re.compile(rb"\{[} \t\r\n]")
 
 
-def scan(raw: bytes) -> int:
-    """Flags that say whether a null or an empty object *may* occur; never misses one."""
-    flags = HAS_NULL if b"null" in raw else 0
-    return flags if find_empty_object(raw, 0) < 0 else flags | HAS_EMPTY
-
-
 def find_empty_object(raw: bytes, start: int) -> int:
     """Where, from ``start`` on, there may be an empty object; -1 where there is none."""
     match = _EMPTY_OBJECT.search(raw, start)
@@ -226,13 +263,6 @@ def find_empty_object(raw: bytes, start: int) -> int:
 def one_line(raw: bytes) -> bytes:
     """The same JSON on one line: a raw line end can only be white space between tokens."""
     return raw.replace(b"\n", b" ").replace(b"\r", b" ")
-
-
-_raw_list = msgspec.json.Decoder(list[Raw])
-
-
-def _split(raw: bytes) -> list[Raw]:
-    return _raw_list.decode(raw)
 
 
 def _times(keens: list[Any]) -> list[int | None] | None:

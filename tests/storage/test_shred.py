@@ -48,6 +48,18 @@ def log(events: list[bytes], schema: Schema = Schema()) -> tuple[Schema, list[Pi
     return schema, pieces
 
 
+def log_lists(lists: list[bytes], schema: Schema, first: int) -> list[Piece]:
+    """Lists of events that a schema covers, as the write path logs them where the strict check passes all."""
+    pieces = []
+    for text in lists:
+        checked = Checker(schema, LIMITS).check_list(text)
+        if checked is not None:
+            times = array("q", range(first, first + checked.count)).tobytes()
+            pieces.append(Piece(checked.lines, checked.count, times, 7, 3, first, checked.flags))
+            first += checked.count
+    return pieces
+
+
 def by_hand(schema: Schema, events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The reference: every leaf of an event in the lane of its kind."""
     columns = {(lane.path, lane.kind): lane.column for lane in schema.lanes}
@@ -126,6 +138,43 @@ def test_the_bulk_reader_equals_the_row_reader(shredder: Shredder, events: list[
         assert stored(schema, table) == stored(schema, expected)
         system = [name for name in expected.column_names if name not in schema.by_column]
         assert table.select(system).equals(expected.select(system))
+
+
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(EVENTS, min_size=1, max_size=8), st.sampled_from([None, 1]))
+def test_a_list_is_stored_as_its_events_are_one_by_one(
+    shredder: Shredder, events: list[dict[str, Any]], indent: int | None
+) -> None:
+    raw = [json.dumps(event).encode() for event in events]
+    schema, pieces = log(raw)
+    texts = [json.dumps(some, indent=indent).encode() for some in (events, events[:1], [], events[::-1])]
+    lists = log_lists(texts, schema, first=len(events))
+    bulk = [*(piece for piece in pieces if not piece.flags & ROWWISE), *lists]
+
+    lines = [line for piece in bulk for line in split_lines(piece.lines)]
+    assert len(lines) == sum(piece.count for piece in bulk)
+    if lines:
+        expected = with_system(lane_columns(schema, lines), schema, bulk, [absences(piece) for piece in bulk])
+        table = shredder.shred(schema, bulk).sort_by(EVENT_ID)
+        expected = expected.sort_by(EVENT_ID)
+        assert stored(schema, table) == stored(schema, expected)
+        system = [name for name in expected.column_names if name not in schema.by_column]
+        assert table.select(system).equals(expected.select(system))
+
+
+@pytest.mark.parametrize("seen", [b'{"a":1,"o":{"p":"x"},"l":[null]}'])
+def test_a_list_is_flagged_for_nulls_of_properties_and_for_empty_objects_alone(seen: bytes) -> None:
+    schema, _ = log([seen])
+    checker = Checker(schema, LIMITS)
+
+    def flags(text: bytes) -> int:
+        checked = checker.check_list(text)
+        assert checked is not None
+        return checked.flags
+
+    assert flags(b'[{"a":1,"l":[null,"null"],"o":{"p":"null"}},{}]') == HAS_EMPTY
+    assert flags(b'[{"a":1},{"a":null}]') == HAS_NULL
+    assert flags(b' [{"o":{ }}]\n') & HAS_EMPTY
 
 
 def shred_texts(shredder: Shredder, *texts: str) -> tuple[Schema, pa.Table]:
