@@ -68,6 +68,28 @@ class CancelToken:
             self._watchers.remove(watcher)
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the time of a question is up, and what may end it before."""
+
+    cancel: CancelToken
+    seconds: float
+    """That the question has in all."""
+    at: float
+    """By the monotonic clock."""
+
+    @classmethod
+    def after(cls, seconds: float, cancel: CancelToken | None = None) -> Deadline:
+        """Time that begins now."""
+        return cls(cancel or CancelToken(), seconds, time.monotonic() + seconds)
+
+    def check(self) -> None:
+        """Raises the reason of a cancellation, or QueryTimeout where the time is up."""
+        self.cancel.raise_if_cancelled()
+        if time.monotonic() >= self.at:
+            raise timed_out(self.seconds)
+
+
 @dataclass(eq=False, slots=True)
 class _Running:
     cursor: duckdb.DuckDBPyConnection

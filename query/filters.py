@@ -15,12 +15,34 @@ from query.errors import InvalidQuery, QueryLimitExceeded
 from query.fields import encodable, is_number, shown, structured, text, wrong
 from query.limits import Limits
 from query.nodes import AnyOf, Circle, Condition, Filter, Operator
+from query.patterns import OPTIONAL, UNICODE_CLASS, written_out
 
 CODE = "InvalidFilterError"
 GEO_PROPERTY = "keen.location.coordinates"
 
 CheckRegex = Callable[[str], str | None]
 """What is wrong with a pattern, or None where it is valid RE2."""
+Check = Callable[[], None]
+"""Called now and then; may raise to put an end to it."""
+
+
+class RegexSizes:
+    """Sums up the regular expressions of one question."""
+
+    def __init__(self, size_max: int) -> None:
+        self._size_max = size_max
+        self._size = 0
+
+    def add(self, pattern: str) -> None:
+        """Raises QueryLimitExceeded."""
+        self._size += written_out(pattern)
+        if self._size > self._size_max:
+            raise QueryLimitExceeded(
+                f"The regular expressions of one query may have {self._size_max:,} characters at most with "
+                r"their repetitions written out, where a class such as \p{L} counts as "
+                f"{UNICODE_CLASS} and a repetition of no fixed number as {OPTIONAL} more."
+            )
+
 
 _OPERATORS = {operator.value: operator for operator in Operator}
 _NOT_RE2 = re.compile(
@@ -36,9 +58,15 @@ _INTEGER_BITS_MAX = 14_000
 
 
 def parse_filters(
-    value: Any, limits: Limits, check_regex: CheckRegex, name: str = "filters"
+    value: Any,
+    limits: Limits,
+    check_regex: CheckRegex,
+    name: str = "filters",
+    *,
+    check: Check = lambda: None,
+    sizes: RegexSizes | None = None,
 ) -> tuple[Filter, ...]:
-    """The filters of a JSON list or its text; None is no filter.
+    """The filters of a JSON list or its text; None is no filter. ``sizes``: of what was read before.
 
     Raises InvalidQuery (InvalidFilterError, InvalidPropertyNameForGeoFilter), QueryLimitExceeded.
     """
@@ -46,7 +74,8 @@ def parse_filters(
         value = structured(name, value)
     if value is None:
         return ()
-    return _Reader(limits, check_regex).read_list(value, name, 0)
+    sizes = sizes or RegexSizes(limits.regexes_size_max)
+    return _Reader(limits, check_regex, check, sizes).read_list(value, name, 0)
 
 
 def is_geo(item: Filter) -> bool:
@@ -77,9 +106,11 @@ def conservative_regex_check(pattern: str) -> str | None:
 class _Reader:
     """Reads one list; counts its filters over all levels."""
 
-    def __init__(self, limits: Limits, check_regex: CheckRegex) -> None:
+    def __init__(self, limits: Limits, check_regex: CheckRegex, check: Check, sizes: RegexSizes) -> None:
         self._limits = limits
         self._check_regex = check_regex
+        self._check = check
+        self._sizes = sizes
         self._count = 0
 
     def read_list(self, value: Any, name: str, depth: int) -> tuple[Filter, ...]:
@@ -98,6 +129,7 @@ class _Reader:
         return tuple(self._read(item, f"{name}[{index}]", depth) for index, item in enumerate(value))
 
     def _read(self, item: Any, name: str, depth: int) -> Filter:
+        self._check()
         if not isinstance(item, dict):
             raise wrong(name, "an object with property_name, operator and property_value", item, CODE)
         operator = item.get("operator")
@@ -147,6 +179,7 @@ class _Reader:
             raise QueryLimitExceeded(
                 f"A regular expression may have {self._limits.regex_length_max} characters at most."
             )
+        self._sizes.add(pattern)
         problem = self._check_regex(pattern)
         if problem is not None:
             raise InvalidQuery(

@@ -32,6 +32,8 @@ class Limits:
     ranges_max: int = 1_000
     """Ranges of one ``group_by`` entry."""
     property_names_max: int = 1_000
+    conditions_max: int = 10_000
+    """Comparisons that a question's filters come to: for each filter one with each column that it reads."""
     filters_max: int = 1_000
     """Filters of one list, ``or`` and its operands counted."""
     filter_depth_max: int = 100
@@ -40,5 +42,7 @@ class Limits:
     """Values in the list of one filter."""
     regex_length_max: int = 1_000
     """Characters."""
+    regexes_size_max: int = 100_000
+    """Characters of a question's regular expressions, written out as by ``query.patterns``."""
     name_length_max: int = 10_000
     """Characters of a property path, a label or a collection's name."""

@@ -20,9 +20,13 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _SIGNS = {Operator.LT: "<", Operator.LTE: "<=", Operator.GT: ">", Operator.GTE: ">="}
 
 
-def predicate(filters: Iterable[Filter], available: Available) -> Predicate:
+Spend = Callable[[int], None]
+"""Told of every filter how many conditions it comes to; may raise."""
+
+
+def predicate(filters: Iterable[Filter], available: Available, spend: Spend = lambda _: None) -> Predicate:
     """The conjunction of the filters over the columns at hand."""
-    return p.all_of(_predicate(item, available) for item in filters)
+    return p.all_of(_predicate(item, available, spend) for item in filters)
 
 
 def filter_paths(filters: Iterable[Filter]) -> set[str]:
@@ -33,10 +37,12 @@ def filter_paths(filters: Iterable[Filter]) -> set[str]:
     return paths
 
 
-def _predicate(item: Filter, available: Available) -> Predicate:
+def _predicate(item: Filter, available: Available, spend: Spend) -> Predicate:
     if isinstance(item, AnyOf):
-        return p.some_of(_predicate(operand, available) for operand in item.operands)
-    return _READERS[item.operator](item, available)
+        return p.some_of(_predicate(operand, available, spend) for operand in item.operands)
+    found = _READERS[item.operator](item, available)
+    spend(p.size_of(found))
+    return found
 
 
 def _equal(item: Condition, available: Available) -> Predicate:

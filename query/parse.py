@@ -25,7 +25,14 @@ from query.fields import (
     wrong,
 )
 from query.filters import CODE as FILTER_CODE
-from query.filters import CheckRegex, conservative_regex_check, is_geo, parse_filters
+from query.filters import (
+    Check,
+    CheckRegex,
+    RegexSizes,
+    conservative_regex_check,
+    is_geo,
+    parse_filters,
+)
 from query.grouping import CODE as GROUP_CODE
 from query.grouping import parse_groups, parse_limit, parse_order
 from query.limits import Limits
@@ -66,9 +73,13 @@ class _Reading:
     now_us: int
     limits: Limits
     check_regex: CheckRegex
+    check: Check
+    regex_sizes: RegexSizes
 
     def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
-        return parse_filters(value, self.limits, self.check_regex, name)
+        return parse_filters(
+            value, self.limits, self.check_regex, name, check=self.check, sizes=self.regex_sizes
+        )
 
     def collection(self) -> str:
         return required_text(self.params, "event_collection", self.limits.name_length_max)
@@ -81,16 +92,18 @@ def parse(
     now_us: int,
     limits: Limits,
     check_regex: CheckRegex = conservative_regex_check,
+    check: Check = lambda: None,
 ) -> Request:
     """The question that ``params`` ask of the analysis named ``analysis_text``, as of ``now_us``.
 
     ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as a query string
-    has them. ``check_regex`` says what is wrong with a pattern, or None. Raises InvalidQuery and its
-    subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does not exist.
+    has them. ``check_regex`` says what is wrong with a pattern, or None; ``check`` is called between the
+    parts of a long question, and may raise. Raises InvalidQuery and its subclass QueryLimitExceeded; code
+    ResourceNotFoundError for an analysis that does not exist.
     """
     if not isinstance(params, Mapping):
         raise InvalidQuery("A query must be a JSON object of parameters.")
-    reading = _Reading(params, now_us, limits, check_regex)
+    reading = _Reading(params, now_us, limits, check_regex, check, RegexSizes(limits.regexes_size_max))
     query: Query
     if analysis_text == EXTRACTION:
         query = _extraction(reading)

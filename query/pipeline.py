@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from query import extract, funnel, shape
 from query import sql as writer
-from query.engine import CancelToken, Engine, Row, SourceGone, timed_out
-from query.errors import QueryError
+from query.engine import CancelToken, Deadline, Engine, Row, SourceGone
+from query.errors import QueryError, QueryLimitExceeded
 from query.limits import Limits
 from query.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, Request
 from query.operators import filter_paths
 from query.plan import MetricsPlan, Scan, SourceOf, Views, plan_metrics
+from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from query.sql import Statement
 
 
@@ -31,23 +32,39 @@ class _Runner:
     """An engine with what every run of one question shares."""
 
     engine: Engine
-    cancel: CancelToken
-    timeout: float
-    """Seconds that the whole question may take."""
-    deadline: float
+    deadline: Deadline
 
     def check(self) -> None:
-        """Raises the reason of a cancellation, or QueryTimeout where the time is up."""
-        self.cancel.raise_if_cancelled()
-        if time.monotonic() >= self.deadline:
-            raise timed_out(self.timeout)
+        self.deadline.check()
 
     def chunks(self, statement: Statement, tables: dict[str, Any]) -> Iterator[list[Row]]:
         self.check()
-        return self.engine.chunks(statement, tables, self.cancel, self.timeout, self.deadline)
+        deadline = self.deadline
+        return self.engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
 
     def rows(self, statement: Statement, tables: dict[str, Any]) -> list[Row]:
         return [row for chunk in self.chunks(statement, tables) for row in chunk]
+
+
+class _Conditions:
+    """Counts what the filters of one question come to, as it is planned."""
+
+    def __init__(self, limits: Limits, check: Callable[[], None]) -> None:
+        self._left = limits.conditions_max
+        self._limit = limits.conditions_max
+        self._check = check
+
+    def spend(self, conditions: int) -> None:
+        """Raises QueryLimitExceeded, and what ``check`` does."""
+        self._check()
+        self._left -= conditions
+        if self._left < 0:
+            raise QueryLimitExceeded(
+                f"The filters of the query come to more than {self._limit:,} conditions: one for each filter "
+                "and column that it reads, where 'exists' and null read all that is nested in the property, "
+                f"and {LONG_LIST_SIZE} for a list of more than {VALUES_INLINE_MAX} values. "
+                "Use fewer filters, or name properties without others in them."
+            )
 
 
 def answer(
@@ -58,28 +75,32 @@ def answer(
     limits: Limits,
     cancel: CancelToken | None = None,
     forced_filters: Sequence[Filter] = (),
+    deadline: Deadline | None = None,
 ) -> Answer:
     """The answer's body. ``sources`` gives a fresh snapshot of a collection by its name.
 
-    ``forced_filters`` are a key's own: they narrow every collection read. Raises InvalidQuery,
+    ``forced_filters`` are a key's own: they narrow every collection read. ``deadline`` is when the time is up
+    if it began before now; then ``cancel`` is the deadline's. Raises InvalidQuery,
     QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
     """
-    token = cancel or CancelToken()
-    timeout = limits.timeout_seconds
-    runner = _Runner(engine, token, timeout, time.monotonic() + timeout)
+    runner = _Runner(engine, deadline or Deadline.after(limits.timeout_seconds, cancel))
+
+    def views() -> Views:
+        return Views(sources, tuple(forced_filters), _Conditions(limits, runner.check).spend)
+
     try:
-        return _answer(request, Views(sources, tuple(forced_filters)), runner, limits)
+        return _answer(request, views(), runner, limits)
     except SourceGone:
         # Files were replaced between snapshot and read; the next snapshot names those that replaced them.
         try:
-            return _answer(request, Views(sources, tuple(forced_filters)), runner, limits)
+            return _answer(request, views(), runner, limits)
         except SourceGone as error:
             raise QueryError("The stored events could not be read.") from error
 
 
 def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> Answer:
     started = time.perf_counter()
-    runner.cancel.raise_if_cancelled()
+    runner.check()
     query = request.query
     match query:
         case MetricQuery():

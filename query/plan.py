@@ -23,6 +23,7 @@ from query import operators
 from query import predicates as p
 from query.columns import NUMERIC, TIMESTAMP_COLUMN, Available, Column, ColumnKind
 from query.nodes import Analysis, Buckets, Filter, Group, Metric, MetricQuery, Order, Range, Span
+from query.operators import Spend
 from query.predicates import Predicate
 from storage.source import DataFile, Source
 
@@ -92,6 +93,7 @@ class View:
     name: str
     """What the tail is registered as."""
     forced: tuple[Filter, ...] = ()
+    spend: Spend = lambda _: None
 
     @cached_property
     def available(self) -> Available:
@@ -104,7 +106,7 @@ class View:
         return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
 
     def condition(self, filters: Iterable[Filter]) -> Predicate:
-        return operators.predicate(filters, self.available)
+        return operators.predicate(filters, self.available, self.spend)
 
     def scan(
         self,
@@ -117,7 +119,7 @@ class View:
 
         ``tests``: what else is asked of a row once it is read, of ``columns`` alone.
         """
-        predicate = p.all_of((self.condition(self.forced), condition))
+        predicate = p.all_of((operators.predicate(self.forced, self.available), condition))
         wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
@@ -161,6 +163,8 @@ class Views:
 
     source_of: SourceOf
     forced: tuple[Filter, ...] = ()
+    spend: Spend = lambda _: None
+    """Told of the conditions that each filter comes to."""
     _sources: dict[str, Source] = field(default_factory=dict)
     _count: int = 0
 
@@ -172,7 +176,7 @@ class Views:
         files = tuple(file for file in source.files if any(_overlaps(file, span) for span in wanted))
         name = f"$tail{self._count}"
         self._count += 1
-        return View(source, files, name, self.forced)
+        return View(source, files, name, self.forced, self.spend)
 
     @property
     def unknown(self) -> list[str]:
@@ -367,7 +371,7 @@ def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
     if source.tail is not None and span == Span():
         counted += source.tail.num_rows
         source = Source(source.schema, source.files, None, None, source.known, source.version)
-    return View(source, outside, view.name, view.forced), counted
+    return View(source, outside, view.name, view.forced, view.spend), counted
 
 
 def key_of(path: str, view: View) -> Key:

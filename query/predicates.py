@@ -16,6 +16,11 @@ from query.nodes import Circle
 
 Scalar = str | int | float | bool
 
+VALUES_INLINE_MAX = 50
+"""More values than this are looked up in a hash table."""
+LONG_LIST_SIZE = 100
+"""Conditions that such a list counts as."""
+
 
 class Reading(StrEnum):
     """What is read in a text before it is compared."""
@@ -226,6 +231,18 @@ def columns_of(predicate: Predicate) -> Iterator[Column]:
         yield from columns_of(predicate.operand)
     elif not isinstance(predicate, Always):
         yield predicate.column
+
+
+def size_of(predicate: Predicate) -> int:
+    """How many conditions the predicate comes to. A long list is a table of its own to the engine."""
+    match predicate:
+        case AllOf(operands=operands) | SomeOf(operands=operands):
+            return sum(map(size_of, operands))
+        case Not(operand=operand):
+            return size_of(operand)
+        case OneOf(operands=operands) if len(operands) > VALUES_INLINE_MAX:
+            return LONG_LIST_SIZE
+    return 1
 
 
 def readings_of(predicate: Predicate) -> Iterator[tuple[Reading, Column]]:

@@ -30,8 +30,6 @@ _TYPES = {
     ColumnKind.INSTANT: "TIMESTAMP",
     ColumnKind.PATHS: "VARCHAR[]",
 }
-_VALUES_INLINE_MAX = 50
-"""More values than this are looked up in a hash table."""
 _RANGES_INLINE_MAX = 16
 """More ranges than this are searched in a list."""
 _RUNS_MAX = 64
@@ -164,7 +162,7 @@ def _one_of(node: p.OneOf) -> Statement:
     column = col(node.column)
     if any(isinstance(operand, p.Instant) for operand in node.operands):
         return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
-    if len(node.operands) <= _VALUES_INLINE_MAX:
+    if len(node.operands) <= p.VALUES_INLINE_MAX:
         return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
     return sql("{} IN (SELECT unnest({}))", column, bound(list(node.operands)))
 

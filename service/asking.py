@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from query.engine import CancelToken, Engine
+from query.engine import CancelToken, Deadline, Engine
 from query.errors import (
     InvalidQuery,
     QueryCancelled,
@@ -140,16 +140,22 @@ class Asking:
     def _answer(
         self, caller: Caller, analysis: str, read: Callable[[], Mapping[str, Any]], token: CancelToken
     ) -> Told:
-        now_us = int(self._clock() * 1_000_000)
-        check_regex = self._engine.check_regex
-        question = parse(analysis, read(), now_us=now_us, limits=self._limits, check_regex=check_regex)
+        deadline = Deadline.after(self._limits.timeout_seconds, token)
+        question = parse(
+            analysis,
+            read(),
+            now_us=int(self._clock() * 1_000_000),
+            limits=self._limits,
+            check_regex=self._engine.check_regex,
+            check=deadline.check,
+        )
         project_id = caller.project.id
         found = answer(
             question,
             lambda name: self._reader.source(project_id, name),
             self._engine,
             limits=self._limits,
-            cancel=token,
+            deadline=deadline,
             forced_filters=caller.forced_filters,
         )
         body = dumps(found.body)

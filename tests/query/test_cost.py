@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from query.engine import Engine
+from query.engine import Deadline, Engine
+from query.errors import QueryLimitExceeded, QueryTimeout
 from query.limits import Limits
 from query.parse import parse
+from query.patterns import written_out
 from query.pipeline import answer
 from storage.source import Source
 from tests.query.support_source import Event, source_of
+from tests.support.server import Served
 
 NOW_US = 1_780_000_000_000_000
 PATIENT = Limits(timeout_seconds=6)
@@ -129,3 +132,96 @@ def test_a_number_is_in_the_range_that_holds_it_however_many_there_are(
         expected[label(value)] = expected.get(label(value), 0) + 1
     rows = ask(engine, source, "count", group_by={"property_name": "v", "ranges": labelled})
     assert {row["v"]: row["result"] for row in rows} == expected
+
+
+def test_conditions_are_counted_by_the_columns_that_they_read(engine: Engine, data_folder: Path) -> None:
+    """'exists' reads all that is nested in an object: many of them were gigabytes of planning."""
+    source = source_of([event(1, o={f"p{n}": n for n in range(500)})], data_folder, random.Random(3))
+    filters = [where("o", "exists", True) for _ in range(20)]
+    assert ask(engine, source, "count", filters=filters[:19]) == 1
+    with pytest.raises(QueryLimitExceeded, match=r"10,000 conditions"):
+        ask(engine, source, "count", filters=[*filters, where("o", "exists", False)])
+    steps = [{"event_collection": "c", "actor_property": "o.p1", "filters": filters}] * 2
+    with pytest.raises(QueryLimitExceeded, match=r"10,000 conditions"):
+        ask(engine, source, "funnel", steps=steps)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_long_lists_of_values_are_answered_or_refused_by_name(
+    engine: Engine, source: Source, together: bool
+) -> None:
+    """Each is a table of its own, and a thousand of them were too deep for the engine: a 500."""
+    lists = [where("text", "in", [f"text {n + m}" for m in range(60)]) for n in range(999)]
+    some, every = ((f if together else either(f)) for f in (lists[:95], lists))
+    assert ask(engine, source, "count", filters=some) == (0 if together else 120)
+    with pytest.raises(QueryLimitExceeded, match=r"10,000 conditions.* a list of more than 50 values"):
+        ask(engine, source, "count", filters=every)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "size"),
+    [
+        ("", 0),
+        ("abc", 3),
+        (r"a\.b", 3),
+        ("[a-z]{4}", 4),
+        ("(ab){3}c", 10),
+        ("a{2,3}", 33),
+        ("a{2,}", 22),
+        ("x?", 11),
+        (r"\pL{300}", 90_000),
+        (r"[\p{Greek}\PN]{2}", 1_200),
+        ("a{99999}", 1_001),
+        ("(((", 0),
+        ("))", 2),
+        ("a{5", 3),
+    ],
+)
+def test_a_regular_expression_is_as_long_as_its_repetitions_make_it(pattern: str, size: int) -> None:
+    assert written_out(pattern) == size
+
+
+def test_regular_expressions_that_take_long_to_prepare_are_refused_together(
+    engine: Engine, source: Source
+) -> None:
+    """One of these takes a third of a second to prepare, and several times that to run."""
+    filters = [where("text", "regex", rf"\pL{{300}}{n}") for n in range(2)]
+    assert ask(engine, source, "count", filters=filters[:1]) == 0
+    with pytest.raises(QueryLimitExceeded, match=r"100,000 characters"):
+        ask(engine, source, "count", filters=filters)
+    steps = [{"event_collection": "c", "actor_property": "text", "filters": [one]} for one in filters]
+    with pytest.raises(QueryLimitExceeded, match=r"100,000 characters"):
+        ask(engine, source, "funnel", steps=steps)
+
+
+def test_the_time_of_a_question_begins_before_it_is_read(engine: Engine) -> None:
+    """Regular expressions are prepared as they are read, which may take long."""
+    filters = [where("text", "regex", f"{n} never seen before") for n in range(900)]
+    deadline = Deadline.after(0.002)
+    with pytest.raises(QueryTimeout, match=r"0\.002 seconds"):
+        parse(
+            "count",
+            {"event_collection": "c", "filters": filters},
+            now_us=NOW_US,
+            limits=Limits(),
+            check_regex=engine.check_regex,
+            check=deadline.check,
+        )
+
+
+def test_time_that_was_spent_on_reading_is_no_longer_there_to_answer(engine: Engine) -> None:
+    def never(_: str) -> Source:
+        raise AssertionError
+
+    request = parse("count", {"event_collection": "c"}, now_us=NOW_US, limits=Limits())
+    with pytest.raises(QueryTimeout):
+        answer(request, never, engine, limits=Limits(), deadline=Deadline.after(0))
+
+
+def test_reading_a_question_is_part_of_its_time() -> None:
+    with Served(env={"ACUMEN_QUERY_TIMEOUT_SECONDS": "0.02"}) as server:
+        filters = [where("text", "regex", f"^{n}[a-z]+(.{{1,9}}){{2}}$") for n in range(300)]
+        path = f"/3.0/projects/{server.project.id}/queries/count"
+        body = {"event_collection": "c", "filters": filters}
+        reply = server.request("POST", path, body, key=server.project.read_key)
+        assert (reply.status, reply.json["error_code"]) == (504, "QueryTimeoutError")

@@ -1,0 +1,46 @@
+"""How large a regular expression becomes once its repetitions are written out, as RE2 does to run it."""
+
+from __future__ import annotations
+
+import re
+
+UNICODE_CLASS = 300
+r"""Characters that a class such as ``\p{L}`` counts as: it is hundreds of ranges of bytes."""
+OPTIONAL = 10
+"""Characters that a repetition of no fixed number adds each time."""
+_REPEAT_MAX = 1_001
+"""RE2 refuses more."""
+_PIECE = re.compile(
+    r"""(?P<open> \( )
+      | (?P<close> \) )
+      | \{ (?P<low> \d{1,9} ) (?P<comma> ,? ) (?P<high> \d{0,9} ) \}
+      | (?P<optional> [?*+] )
+      | (?P<atom> \\[pP] (?: \{[^}]*\} | . ) | \\. | \[ \^? \]? (?: \\. | [^\]\\] )* \] | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_IS_UNICODE = re.compile(r"\\[pP]")
+
+
+def written_out(pattern: str) -> int:
+    """Characters of the pattern with its repetitions written out, about; also of one that is not valid."""
+    outer: list[int] = []
+    size = last = 0
+    for piece in _PIECE.finditer(pattern):
+        if piece["open"]:
+            outer.append(size)
+            size = last = 0
+        elif piece["close"]:
+            last = size + 1
+            size = last + (outer.pop() if outer else 0)
+        elif piece["low"]:
+            times = min(max(int(piece["low"]), int(piece["high"] or 0), 1), _REPEAT_MAX)
+            varies = bool(piece["comma"]) and piece["low"] != piece["high"]
+            repeated = times * (last + (OPTIONAL if varies else 0))
+            size, last = size - last + repeated, repeated
+        elif piece["optional"]:
+            size, last = size + OPTIONAL, last + OPTIONAL
+        else:
+            last = UNICODE_CLASS * len(_IS_UNICODE.findall(piece["atom"])) or 1
+            size += last
+    return size + sum(outer)
