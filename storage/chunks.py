@@ -18,6 +18,9 @@ import pyarrow as pa
 MERGE_FANOUT = 4
 """This many chunks of about one size are rewritten as one, so that few are ever open."""
 
+MERGED_BYTES_MAX = 4 << 20
+"""Larger ones are few before they are flushed, and writing them twice costs more than opening them."""
+
 MAPPED_BYTES_MIN = 64 << 10
 """The keeper keeps smaller chunks in its memory: a process may have some ten thousand mappings, and there
 may be more collections than that."""
@@ -59,6 +62,8 @@ class ChunkStore:
         chunks.append(self._write(table))
         while len(chunks) >= MERGE_FANOUT and _alike(chunks[-MERGE_FANOUT:]):
             last = chunks[-MERGE_FANOUT:]
+            if sum(ref.bytes for ref, _ in last) > MERGED_BYTES_MAX:
+                break
             merged = pa.concat_tables([table for _, table in last], promote_options="default")
             chunks[-MERGE_FANOUT:] = [self._write(merged.combine_chunks())]
             self._dropped.extend((now, ref.name) for ref, _ in last)
