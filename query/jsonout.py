@@ -7,9 +7,14 @@ from typing import Any
 
 import orjson
 
+Written = orjson.Fragment
+"""A value that is JSON already."""
+
 
 def dumps(value: Any) -> bytes:
     """UTF-8 JSON without spaces; dicts keep their order. Non-finite floats become ``null``.
+
+    What is ``Written`` may stand beside integers of up to 64 bits only.
 
     Raises TypeError for what JSON cannot hold.
     """

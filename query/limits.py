@@ -13,6 +13,8 @@ class Limits:
     """Buckets of one ``interval``."""
     groups_max: int = 1_000_000
     """Distinct groups of one answer."""
+    cells_max: int = 2_000_000
+    """Groups that occur in the intervals of one answer, counted in each interval."""
     funnel_actors_max: int = 1_000_000
     """Distinct actors of one funnel step."""
     extraction_events_max: int = 100_000

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,10 @@ from query.sql import Statement
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``body`` is JSON but for integers of any size (``jsonout.dumps``); warnings are for a header."""
+    """``body`` is for ``jsonout.dumps``: integers of any size, and much that is written already.
+
+    Warnings are for a header.
+    """
 
     body: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
@@ -134,10 +137,17 @@ def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[
 
 
 def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
-    plan = plan_metrics(query, views, limits.groups_max)
-    rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan)) if _must_run(plan) else []
+    plan = plan_metrics(query, views, _rows_max(query, limits))
+    rows: Iterable[Row] = ()
+    if _must_run(plan):
+        chunks = runner.chunks(writer.metrics(plan), plan.view.tables(plan.scan))
+        rows = (row for chunk in chunks for row in chunk)
     result = shape.metrics_result(plan, rows, limits, runner.check)
     return {"result": result}, plan.counted + plan.view.rows
+
+
+def _rows_max(query: MetricQuery, limits: Limits) -> int:
+    return limits.groups_max if query.buckets is None else limits.cells_max
 
 
 def _must_run(plan: MetricsPlan) -> bool:
@@ -175,7 +185,7 @@ def explain(
     query = request.query
     match query:
         case MetricQuery():
-            plan = plan_metrics(query, views, limits.groups_max)
+            plan = plan_metrics(query, views, _rows_max(query, limits))
             head = f"rows counted by the catalog: {plan.counted}\n" if plan.counted else ""
             return head + _explained(plan.scan, writer.metrics(plan) if _must_run(plan) else None)
         case FunnelQuery():

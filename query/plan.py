@@ -300,8 +300,8 @@ class MetricsPlan:
         return self.query.buckets
 
 
-def plan_metrics(query: MetricQuery, views: Views, groups_max: int) -> MetricsPlan:
-    """The plan of a metric question over the sources at hand."""
+def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan:
+    """The plan of a metric question over the sources at hand, which gets one row more than ``rows_max``."""
     view = views.view(query.collection, (query.span,))
     keys = tuple(_key(group, view) for group in query.groups)
     metrics = tuple(_metric(metric, view) for metric in query.metrics)
@@ -324,7 +324,7 @@ def plan_metrics(query: MetricQuery, views: Views, groups_max: int) -> MetricsPl
         metrics=metrics,
         counted=counted,
         order=order,
-        row_limit=query.limit if cut and query.limit is not None else groups_max + 1,
+        row_limit=query.limit if cut and query.limit is not None else rows_max + 1,
         cut=cut,
     )
 

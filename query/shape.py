@@ -19,8 +19,9 @@ import orjson
 
 from query.columns import ColumnKind
 from query.errors import QueryLimitExceeded
+from query.jsonout import Written, dumps
 from query.limits import Limits
-from query.nodes import Analysis, Order
+from query.nodes import Analysis
 from query.plan import Fold, Key, MetricPlan, MetricsPlan, Part
 from storage.instants import format_instant
 
@@ -34,12 +35,13 @@ _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 _CHECK_EVERY = 4_096
+_NULL_ORDER = 4
 
 _T = TypeVar("_T")
 Row = Sequence[Any]
-_GroupKey = tuple[Any, ...]
-"""For each key its value and what orders it."""
-_Entry = tuple[_GroupKey, list[Any]]
+_Part = tuple[bytes, tuple[tuple[int, Any], ...]]
+"""Members of a JSON object, and what orders them, as by ``value_order``."""
+_Entry = tuple[_Part, _Part]
 """A group and the results of its metrics."""
 
 
@@ -64,24 +66,19 @@ def value_order(value: Any) -> tuple[int, Any]:
         return 1, value
     if isinstance(value, list):
         return 3, [value_order(item) for item in value]
-    return 4, 0
+    return _NULL_ORDER, 0
 
 
 def metrics_result(
-    plan: MetricsPlan, rows: Sequence[Row], limits: Limits, check: Callable[[], None] = lambda: None
+    plan: MetricsPlan, rows: Iterable[Row], limits: Limits, check: Callable[[], None] = lambda: None
 ) -> Any:
-    """The answer's ``result``. Raises QueryLimitExceeded where groups or cells are too many.
+    """The answer's ``result``, what is grouped written as JSON already.
 
-    ``check`` is called now and then where there is much to arrange, and may raise to put an end to it.
+    ``check`` is called now and then where there is much to arrange, and may raise to put an end to it. Raises
+    QueryLimitExceeded where groups, cells or bytes are too many.
     """
     if plan.query.buckets is None and not plan.keys:
-        return _cell(plan, rows[0] if rows else None)
-    if not plan.cut and len(rows) >= plan.row_limit:
-        what = "groups" if plan.query.buckets is None else "groups, counted in every interval"
-        raise QueryLimitExceeded(
-            f"The answer has more than {limits.groups_max:,} {what}. Group by fewer properties, filter, "
-            "or ask for the first of them by 'order_by' and 'limit'."
-        )
+        return _cell(plan, next(iter(rows), None))
     if not plan.keys:
         return _intervals(plan, rows)
     grouped = _Groups(plan, limits, check)
@@ -91,7 +88,11 @@ def metrics_result(
 
 
 class _Groups:
-    """Arranges the rows of a question with ``group_by``."""
+    """Arranges the rows of a question with ``group_by``.
+
+    Groups and results are written as they come: as JSON they take a small part of the memory that they take
+    as objects, and that part is what the limit on an answer's bytes bounds.
+    """
 
     def __init__(self, plan: MetricsPlan, limits: Limits, check: Callable[[], None]) -> None:
         self._plan = plan
@@ -101,53 +102,89 @@ class _Groups:
         self._decoders = [_decoder(key) for key in plan.keys]
         self._width = sum(len(key.parts) for key in plan.keys)
         self._fold = _folder(plan, self._first + self._width)
+        self._paths = [key.path for key in plan.keys]
         self._labels = [_label(metric) for metric in plan.metrics]
+        orders = () if plan.cut else plan.query.order
+        self._ordering = [self._labels.index(order.by) for order in orders if order.by in self._labels]
+        self._held = 0
 
-    def rows(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
-        entries: list[_Entry] = [(self._key(row), self._fold(row)) for row in self._checked(rows)]
+    def rows(self, rows: Iterable[Row]) -> Written:
+        sorts = self._plan.order is None or (bool(self._plan.query.order) and not self._plan.cut)
+        texts = self._sorted_texts(rows) if sorts else self._texts(rows)
+        return Written(b"[" + b",".join(texts) + b"]")
+
+    def _texts(self, rows: Iterable[Row]) -> list[bytes]:
+        texts = []
+        for entry in self._entries(rows):
+            texts.append(_entry_text(entry))
+        return texts
+
+    def _sorted_texts(self, rows: Iterable[Row]) -> list[bytes]:
+        limit = None if self._plan.cut else self._plan.query.limit
+        entries: list[_Entry] = []
+        for entry in self._entries(rows):
+            entries.append(entry)
+            if limit is not None and len(entries) >= 2 * limit + _CHECK_EVERY:
+                entries = self._sorted(entries)
+                self._held = sum(map(_entry_bytes, entries))
+        return [_entry_text(entry) for entry in self._checked(self._sorted(entries))]
+
+    def _entries(self, rows: Iterable[Row]) -> Iterator[_Entry]:
+        for number, row in enumerate(self._checked(rows)):
+            if not self._plan.cut and number >= self._limits.groups_max:
+                raise self._too_many_groups()
+            entry = self._group(row), self._results(row)
+            self._hold(_entry_bytes(entry))
+            yield entry
+
+    def _sorted(self, entries: list[_Entry]) -> list[_Entry]:
         if self._plan.order is None:
-            entries.sort(key=lambda entry: _key_order(entry[0]))
-        if not self._plan.cut:
-            entries = self._ordered(entries)
-        return [self._row(key, results) for key, results in self._checked(entries)]
+            entries.sort(key=lambda entry: entry[0][1])
+        return entries if self._plan.cut else self._ordered(entries)
 
-    def intervals(self, rows: Iterable[Row]) -> list[dict[str, Any]]:
+    def intervals(self, rows: Iterable[Row]) -> Written:
         assert self._plan.query.buckets is not None
-        cells: dict[_GroupKey, dict[int, _Entry]] = {}
-        for row in self._checked(rows):
-            key = self._key(row)
-            cells.setdefault(key, {})[row[0]] = key, self._fold(row)
-        keys = list(cells)
-        if self._plan.order is None:
-            keys.sort(key=_key_order)
         spans = _timeframes(self._plan.query.buckets.edges)
+        groups, found = self._cells(rows, len(spans))
+        places = list(range(len(groups)))
+        if self._plan.order is None:
+            places.sort(key=lambda place: groups[place][1])
         fill = self._plan.query.zero_fill
         if fill:
-            self._check_cells(len(keys) * len(spans))
-        empty = [_fold_metric(metric, None) for metric in self._plan.metrics]
-        found: list[list[_Entry]] = [[] for _ in spans]
-        for key in keys:
+            self._check_cells(min(len(groups), self._plan.query.limit or len(groups)) * len(spans))
+        empty = self._written([_fold_metric(metric, None) for metric in self._plan.metrics])
+        self._held = 0
+        texts = []
+        for span, cells in zip(spans, found, strict=True):
             self._check()
-            of_key, filled = cells[key], (key, empty)
             if fill:
-                for index, bucket in enumerate(found):
-                    bucket.append(of_key.get(index, filled))
+                entries = [(groups[place], cells.get(place, empty)) for place in places]
             else:
-                for index, entry in of_key.items():
-                    found[index].append(entry)
-        # Most cells of many groups and intervals are filled: a group's filled rows are one object.
-        filled_rows = {id(key): self._row(key, empty) for key in keys} if fill else {}
-        listed: list[dict[str, Any]] = []
-        for index, span in enumerate(spans):
-            self._check()
-            entries = self._ordered(found[index])
-            found[index] = []
-            value = [
-                filled_rows[id(key)] if results is empty else self._row(key, results)
-                for key, results in entries
-            ]
-            listed.append({"value": value, "timeframe": span})
-        return listed
+                entries = [(groups[place], cells[place]) for place in places if place in cells]
+            value = b",".join(map(_entry_text, self._ordered(entries)))
+            cells.clear()
+            self._hold(len(value))
+            texts.append(b'{"value":[' + value + b'],"timeframe":' + dumps(span) + b"}")
+        return Written(b"[" + b",".join(texts) + b"]")
+
+    def _cells(self, rows: Iterable[Row], buckets: int) -> tuple[list[_Part], list[dict[int, _Part]]]:
+        """The groups as they come, and for each bucket the results of those that it has, by their places."""
+        groups: list[_Part] = []
+        places: dict[Row, int] = {}
+        found: list[dict[int, _Part]] = [{} for _ in range(buckets)]
+        for number, row in enumerate(self._checked(rows)):
+            if number >= self._limits.cells_max:
+                raise self._too_many_cells()
+            key = row[1 : 1 + self._width]
+            place = places.setdefault(key, len(groups))
+            if place == len(groups):
+                if place >= self._limits.groups_max:
+                    raise self._too_many_groups()
+                groups.append(self._group(row))
+                self._hold(len(groups[-1][0]))
+            results = found[row[0]][place] = self._results(row)
+            self._hold(len(results[0]))
+        return groups, found
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
         """The items, with a look now and then at whether they are still wanted."""
@@ -156,39 +193,42 @@ class _Groups:
                 self._check()
             yield item
 
-    def _key(self, row: Row) -> _GroupKey:
-        values = []
+    def _group(self, row: Row) -> _Part:
+        values, orders = [], []
         position = self._first
         for decode, key in zip(self._decoders, self._plan.keys, strict=True):
-            values.append(decode(row, position))
+            value, order = decode(row, position)
+            values.append(value)
+            orders.append(order)
             position += len(key.parts)
-        return tuple(values)
+        return _members(self._paths, values), tuple(orders)
 
-    def _row(self, key: _GroupKey, results: list[Any]) -> dict[str, Any]:
-        row: dict[str, Any] = {}
-        for one, (value, _) in zip(self._plan.keys, key, strict=True):
-            row[one.path] = value
-        row.update(zip(self._labels, results, strict=True))
-        return row
+    def _results(self, row: Row) -> _Part:
+        return self._written(self._fold(row))
+
+    def _written(self, results: Sequence[Any]) -> _Part:
+        orders = tuple(value_order(results[position]) for position in self._ordering)
+        return _members(self._labels, results), orders
 
     def _ordered(self, entries: list[_Entry]) -> list[_Entry]:
         """The entries, which come in the groups' order, in the question's own, cut to its limit."""
+        of_results = len(self._ordering)
         for order in reversed(self._plan.query.order):
-            entries = self._sorted_by(entries, order)
+            if order.by in self._labels:
+                of_results -= 1
+                entries = _sorted_by(entries, 1, of_results, order.descending)
+            else:
+                entries = _sorted_by(entries, 0, self._paths.index(order.by), order.descending)
         return entries if self._plan.query.limit is None else entries[: self._plan.query.limit]
 
-    def _sorted_by(self, entries: list[_Entry], order: Order) -> list[_Entry]:
-        paths = [key.path for key in self._plan.keys]
-        if order.by in paths and order.by not in self._labels:
-            position = paths.index(order.by)
-            decorated = [(entry[0][position][1], entry) for entry in entries]
-        else:
-            position = self._labels.index(order.by)
-            decorated = [(value_order(entry[1][position]), entry) for entry in entries]
-        nulls = [entry for order_key, entry in decorated if order_key[0] == 4]
-        rest = [item for item in decorated if item[0][0] != 4]
-        rest.sort(key=lambda item: item[0], reverse=order.descending)
-        return [entry for _, entry in rest] + nulls
+    def _hold(self, size: int) -> None:
+        """Raises QueryLimitExceeded where what is written, and held, is more than an answer may be."""
+        self._held += size
+        if self._held > self._limits.response_bytes_max:
+            raise QueryLimitExceeded(
+                f"The groups and results take more than {self._limits.response_bytes_max:,} bytes. "
+                "Ask for fewer analyses, groups or intervals, or a shorter timeframe."
+            )
 
     def _check_cells(self, cells: int) -> None:
         if cells * _CELL_BYTES_MIN > self._limits.response_bytes_max:
@@ -197,9 +237,39 @@ class _Groups:
                 "hold. Use 'zero_fill=false', fewer intervals or groups, or 'order_by' with 'limit'."
             )
 
+    def _too_many_groups(self) -> QueryLimitExceeded:
+        more = "" if self._first else ", or ask for the first of them by 'order_by' and 'limit'"
+        return QueryLimitExceeded(
+            f"The answer has more than {self._limits.groups_max:,} groups. "
+            f"Group by fewer properties, filter{more}."
+        )
 
-def _key_order(key: _GroupKey) -> list[tuple[int, Any]]:
-    return [order for _, order in key]
+    def _too_many_cells(self) -> QueryLimitExceeded:
+        return QueryLimitExceeded(
+            f"More than {self._limits.cells_max:,} groups are found in all intervals together. "
+            "Ask for longer intervals or a shorter timeframe, group by fewer properties, or filter."
+        )
+
+
+def _members(names: Sequence[str], values: Sequence[Any]) -> bytes:
+    """The members of a JSON object, without its braces; of names that are given twice the last value."""
+    return dumps(dict(zip(names, values, strict=True)))[1:-1]
+
+
+def _entry_text(entry: _Entry) -> bytes:
+    return b"{%b,%b}" % (entry[0][0], entry[1][0])
+
+
+def _entry_bytes(entry: _Entry) -> int:
+    return len(entry[0][0]) + len(entry[1][0])
+
+
+def _sorted_by(entries: list[_Entry], part: int, position: int, descending: bool) -> list[_Entry]:
+    """By what orders the group (part 0) or its results (part 1); null is last either way."""
+    nulls = [entry for entry in entries if entry[part][1][position][0] == _NULL_ORDER]
+    rest = [entry for entry in entries if entry[part][1][position][0] != _NULL_ORDER]
+    rest.sort(key=lambda entry: entry[part][1][position], reverse=descending)
+    return rest + nulls
 
 
 def _cell(plan: MetricsPlan, row: Row | None) -> Any:
@@ -251,7 +321,7 @@ def _decoder(key: Key) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
             if part is Part.RANGE and ranges is not None:
                 return ranges[cell].label, (0, cell)
             return part_value(part, cell)
-        return None, (4, 0)
+        return None, (_NULL_ORDER, 0)
 
     return decode
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from query import jsonout
+from query.pipeline import Answer
 from storage.instants import parse_instant
 from storage.schema import (
     ARROW_TYPES,
@@ -29,6 +31,11 @@ from storage.schema import (
 from storage.source import DataFile, Source
 
 Event = dict[str, Any]
+
+
+def read(given: Answer) -> Any:
+    """The body of an answer as a client reads it."""
+    return json.loads(jsonout.dumps(given.body))
 
 
 def kind_of(value: Any) -> LaneKind:

@@ -6,19 +6,23 @@ Deadlines here are many times what is needed; what they hold off took longer sti
 from __future__ import annotations
 
 import random
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from query import jsonout, shape
 from query.engine import Deadline, Engine
 from query.errors import QueryLimitExceeded, QueryTimeout
 from query.limits import Limits
+from query.nodes import Analysis, Group, Metric, MetricQuery
 from query.parse import parse
 from query.patterns import written_out
 from query.pipeline import answer
+from query.plan import Views, plan_metrics
 from storage.source import Source
-from tests.query.support_source import Event, source_of
+from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served
 
 NOW_US = 1_780_000_000_000_000
@@ -36,7 +40,7 @@ def ask(engine: Engine, source: Source, analysis: str, limits: Limits = PATIENT,
     """The result of a question as a client words it."""
     body = {"event_collection": "c", **params}
     request = parse(analysis, body, now_us=NOW_US, limits=limits, check_regex=engine.check_regex)
-    return answer(request, lambda _: source, engine, limits=limits).body["result"]
+    return read(answer(request, lambda _: source, engine, limits=limits))["result"]
 
 
 def where(path: str, operator: str, value: Any) -> dict[str, Any]:
@@ -225,3 +229,98 @@ def test_reading_a_question_is_part_of_its_time() -> None:
         body = {"event_collection": "c", "filters": filters}
         reply = server.request("POST", path, body, key=server.project.read_key)
         assert (reply.status, reply.json["error_code"]) == (504, "QueryTimeoutError")
+
+
+# --- many groups ----------------------------------------------------------------------------------------
+
+DAYS = {"start": "2026-01-01T00:00:00Z", "end": "2026-01-04T00:00:00Z"}
+
+
+@pytest.fixture(scope="module")
+def grouped(data_folder: Path) -> Source:
+    """Groups 0, 1, 2 on the first day, and 1, 2, 3 on the second."""
+    sent = [event(day * 10 + g, g=g) for day in (1, 2) for g in (day - 1, day, day + 1)]
+    for one in sent:
+        day = int(one["keen"]["id"], 16) // 10
+        one["keen"]["timestamp"] = f"2026-01-0{day}T12:00:00.000Z"
+    return source_of(sent, data_folder, random.Random(6))
+
+
+@pytest.mark.parametrize("fill", [True, False])
+def test_groups_of_intervals_are_counted_once(engine: Engine, grouped: Source, fill: bool) -> None:
+    params = {"group_by": "g", "interval": "daily", "timeframe": DAYS, "zero_fill": fill}
+    days = ask(engine, grouped, "count", Limits(groups_max=4, cells_max=6), **params)
+    assert [len(day["value"]) for day in days] == ([4, 4, 4] if fill else [3, 3, 0])
+    with pytest.raises(QueryLimitExceeded, match="more than 3 groups"):
+        ask(engine, grouped, "count", Limits(groups_max=3), **params)
+    with pytest.raises(QueryLimitExceeded, match="More than 5 groups are found in all intervals"):
+        ask(engine, grouped, "count", Limits(cells_max=5), **params)
+
+
+def test_intervals_without_groups_are_no_groups(engine: Engine, grouped: Source) -> None:
+    days = ask(engine, grouped, "count", Limits(groups_max=1), interval="daily", timeframe=DAYS)
+    assert [day["value"] for day in days] == [3, 3, 0]
+
+
+def test_a_limit_on_the_groups_of_each_interval_bounds_the_cells_that_are_filled(
+    engine: Engine, grouped: Source
+) -> None:
+    limits = Limits(response_bytes_max=300)
+    params: dict[str, Any] = {"group_by": "g", "interval": "daily", "timeframe": DAYS}
+    with pytest.raises(QueryLimitExceeded, match=r"12 cells.*'order_by' with 'limit'"):
+        ask(engine, grouped, "count", limits, **params)
+    order = [{"property_name": "result", "direction": "DESC"}, {"property_name": "g", "direction": "DESC"}]
+    days = ask(engine, grouped, "count", limits, order_by=order, limit=1, **params)
+    assert [day["value"] for day in days] == [
+        [{"g": 2, "result": 1}],
+        [{"g": 3, "result": 1}],
+        [{"g": 3, "result": 0}],
+    ]
+
+
+@pytest.mark.parametrize("big", [0, 2**60 + 1])
+@pytest.mark.parametrize("descending", [False, True])
+def test_the_first_of_many_groups_are_the_first_of_all(
+    engine: Engine, data_folder: Path, big: int, descending: bool
+) -> None:
+    """The minimum of doubles and of big integers together is a result that the engine cannot order by."""
+    rng = random.Random(8)
+    values = {n + big: rng.choice((n % 97, 2**61 + 1 + n % 5, n % 97 + 0.5, None)) for n in range(6_000)}
+    sent = [event(n, g=g, v=value) for n, (g, value) in enumerate(values.items())]
+    source = source_of(sent, data_folder, rng)
+    direction = "DESC" if descending else "ASC"
+    order = {"property_name": "result", "direction": direction}
+    rows = ask(engine, source, "minimum", target_property="v", group_by="g", order_by=order, limit=50)
+    sign = -1 if descending else 1
+    expected = sorted((sign * value, g) for g, value in values.items() if value is not None)[:50]
+    assert [(sign * row["result"], row["g"]) for row in rows] == expected
+
+
+def test_an_answer_too_large_is_refused_while_it_is_written(engine: Engine, source: Source) -> None:
+    analyses = {f"a{n}": {"analysis_type": "select_unique", "target_property": "text"} for n in range(40)}
+    for interval in ({}, {"interval": "minutely", "timeframe": {**DAYS, "end": "2026-01-01T12:00:00Z"}}):
+        with pytest.raises(QueryLimitExceeded, match=r"more than 50,000 bytes.*fewer analyses"):
+            ask(
+                engine,
+                source,
+                "multi_analysis",
+                Limits(response_bytes_max=50_000),
+                analyses=analyses,
+                group_by="number",
+                zero_fill=False,
+                **interval,
+            )
+
+
+def test_groups_take_little_more_memory_than_their_text(grouped: Source) -> None:
+    """As objects 300,000 groups with two lists each took more than a gigabyte."""
+    query = MetricQuery("c", (Metric(Analysis.SELECT_UNIQUE, "g"),), groups=(Group("g"),))
+    plan = plan_metrics(query, Views(lambda _: grouped), 100_000)
+    rows = ((float(n), [float(n), n + 0.5]) for n in range(20_000))
+    tracemalloc.start()
+    try:
+        written = shape.metrics_result(plan, rows, Limits())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 6 * len(jsonout.dumps(written))

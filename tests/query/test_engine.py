@@ -19,7 +19,7 @@ from query.nodes import Analysis, Condition, Metric, MetricQuery, Operator, Requ
 from query.pipeline import answer
 from query.sql import Statement, name, sql
 from storage.source import Source
-from tests.query.support_source import source_of
+from tests.query.support_source import read, source_of
 
 ENDLESS = Statement(
     "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range < 0"
@@ -176,7 +176,7 @@ def test_a_question_whose_files_vanish_is_asked_again_of_a_new_snapshot(
     def latest(_: str) -> Source:
         return snapshots.pop()
 
-    assert answer(Request(query), latest, engine, limits=Limits()).body == {"result": 40}
+    assert read(answer(Request(query), latest, engine, limits=Limits())) == {"result": 40}
     with pytest.raises(QueryError):
         answer(Request(query), lambda _: old, engine, limits=Limits())
 

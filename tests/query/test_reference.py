@@ -26,7 +26,7 @@ from query.nodes import (
 from query.pipeline import answer
 from storage.source import NOWHERE
 from tests.query import reference, strategies
-from tests.query.support_source import Event, source_of
+from tests.query.support_source import Event, read, source_of
 from tests.support.scale import examples
 
 QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -47,9 +47,9 @@ def ask(
         name: source_of(events, folder, rng, 7 if seed % 10 == 0 else 3)
         for name, events in collections.items()
     }
-    return answer(
-        Request(query), lambda name: sources.get(name, NOWHERE), engine, limits=Limits(), **more
-    ).body
+    return read(
+        answer(Request(query), lambda name: sources.get(name, NOWHERE), engine, limits=Limits(), **more)
+    )
 
 
 def close(left: Any, right: Any) -> bool:

@@ -34,7 +34,7 @@ from query.plan import Views, plan_metrics
 from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source
-from tests.query.support_source import Event, source_of
+from tests.query.support_source import Event, read, source_of
 
 DAY_US = 86_400_000_000
 START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -67,7 +67,7 @@ def source(data_folder: Path) -> Source:
 
 def ask(engine: Engine, source: Source, query: Any, limits: Limits | None = None, **wrapping: Any) -> Any:
     request = Request(query, **wrapping)
-    return answer(request, lambda _: source, engine, limits=limits or Limits()).body
+    return read(answer(request, lambda _: source, engine, limits=limits or Limits()))
 
 
 def result(engine: Engine, source: Source, metrics: tuple[Metric, ...] = COUNT, **more: Any) -> Any:
@@ -284,7 +284,7 @@ def test_a_collection_that_does_not_exist_gives_the_empty_answer_and_a_warning(
 ) -> None:
     given = answer(Request(query), lambda _: NOWHERE, engine, limits=Limits())
 
-    assert given.body["result"] == empty
+    assert read(given)["result"] == empty
     assert given.warnings == ["The collection 'c' does not exist."]
 
 
