@@ -6,7 +6,7 @@ say, with the explicit nulls and empty objects that the row lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,18 +70,18 @@ def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event
     """The events. Raises QueryLimitExceeded where they are too many or too large."""
     if plan.scan.empty:
         return []
-    rows = _newest(plan, run, limits) if plan.query.latest is not None else None
-    if rows is None:
-        rows = _fetch(plan, plan.scan, run, limits)
-    if plan.query.latest is None and len(rows) >= plan.limit:
+    found = _newest(plan, run, limits) if plan.query.latest is not None else None
+    if found is None:
+        found = _fetch(plan, plan.scan, run, limits)
+    if plan.query.latest is None and len(found) >= plan.limit:
         raise QueryLimitExceeded(
             f"The extraction has more than {limits.extraction_events_max:,} events. "
             "Ask for a shorter timeframe, filter, or use 'latest'."
         )
-    return events(rows, plan.columns, plan.paths, plan.query.properties)
+    return found
 
 
-def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Row] | None:
+def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event] | None:
     """The newest events from as short a span as holds them; None where all has to be read.
 
     First a guess by the catalog; where that is too short, the exact times, which are cheap to read alone.
@@ -89,13 +89,13 @@ def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Row] | None:
     start = _likely_start(plan)
     if start is None:
         return None
-    rows = _fetch(plan, _since(plan.scan, start), run, limits)
-    if len(rows) >= plan.limit:
-        return rows
+    found = _fetch(plan, _since(plan.scan, start), run, limits)
+    if len(found) >= plan.limit:
+        return found
     narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
     times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
-    if len(times) <= len(rows):
-        return rows
+    if len(times) <= len(found):
+        return found
     return _fetch(plan, _since(plan.scan, times[-1]), run, limits)
 
 
@@ -124,8 +124,10 @@ def _since(scan: Scan, start_us: int) -> Scan:
     return replace(scan, span=Span(start, scan.span.end_us), pieces=pieces)
 
 
-def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[Row]:
-    rows: list[Row] = []
+def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[Event]:
+    """The scan's events, made of each chunk as it comes: rows of many columns are mostly nulls."""
+    found: list[Event] = []
+    properties = None if plan.query.properties is None else frozenset(plan.query.properties)
     size = 0
     for chunk in run(plan.statement(scan), scan):
         size += sum(row[0] for row in chunk)
@@ -134,15 +136,15 @@ def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[R
                 f"The extraction is larger than {limits.response_bytes_max:,} bytes. "
                 "Ask for fewer events, or for some properties by 'property_names'."
             )
-        rows.extend(chunk)
-    return rows
+        found.extend(events(chunk, plan.columns, plan.paths, properties))
+    return found
 
 
 def _wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """The columns to select and their paths; those of explicit nulls and empty objects have none."""
     pairs: dict[Column, str] = {}
     system = {column.name: column for column in _SYSTEM_COLUMNS}
-    wanted = None if properties is None else tuple(properties)
+    wanted = None if properties is None else frozenset(properties)
     for path, column in system.items():
         if wanted is None or _is_wanted(path, wanted):
             pairs[column] = path
@@ -155,15 +157,20 @@ def _wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column,
     return tuple(pairs), tuple(pairs.values())
 
 
-def _is_wanted(path: str, wanted: Iterable[str]) -> bool:
-    return any(path == one or path.startswith(one + ".") for one in wanted)
+def _is_wanted(path: str, wanted: Collection[str]) -> bool:
+    """True for the wanted paths, best a set, and for what is nested in them."""
+    while path:
+        if path in wanted:
+            return True
+        path = path.rpartition(".")[0]
+    return False
 
 
 # --- rows into events -----------------------------------------------------------------------------------
 
 
 def events(
-    rows: Sequence[Row], columns: Sequence[Column], paths: Sequence[str], properties: Sequence[str] | None
+    rows: Sequence[Row], columns: Sequence[Column], paths: Sequence[str], properties: Collection[str] | None
 ) -> list[Event]:
     """The events of rows (size, cells of ``columns`` …), column by column: most cells are null."""
     built: list[Event] = [{} for _ in rows]
@@ -233,7 +240,7 @@ def _place(objects: _Objects, path: str, values: Iterable[Any]) -> None:
 
 
 def _place_listed(
-    objects: _Objects, lists: Iterable[Sequence[str] | None], properties: Sequence[str] | None, empty: bool
+    objects: _Objects, lists: Iterable[Sequence[str] | None], properties: Collection[str] | None, empty: bool
 ) -> None:
     for position, paths in enumerate(lists):
         for path in paths or ():

@@ -6,7 +6,8 @@ satisfies, and an actor's masks are joined. What inverted and optional steps mea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,15 @@ from query import shape
 from query import sql as writer
 from query.columns import TIMESTAMP_COLUMN
 from query.errors import QueryLimitExceeded
+from query.jsonout import Written, dumps
 from query.nodes import FunnelQuery, Span, Step
 from query.plan import Key, Part, Scan, View, Views, key_of
 from query.predicates import Predicate
 from query.sql import Statement
 
-Survivors = tuple[int, int]
-"""A mask and how many actors have it."""
+_Actor = tuple[tuple[int, Any], bytes, int]
+"""What orders it, its JSON, and its mask."""
+_CHECK_EVERY = 4_096
 
 
 @dataclass(frozen=True)
@@ -81,24 +84,76 @@ def plan_funnel(query: FunnelQuery, views: Views, actors_max: int) -> FunnelPlan
     return FunnelPlan(query, tuple(branches), actors_max)
 
 
-def funnel_body(plan: FunnelPlan, rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """``result``, ``steps``, and ``actors`` where a step asked. Raises QueryLimitExceeded."""
+def funnel_body(
+    plan: FunnelPlan,
+    rows: Iterable[Sequence[Any]],
+    bytes_max: int,
+    check: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """``result``, ``steps``, and ``actors`` where a step asked.
+
+    ``check`` is called now and then, and may raise. Raises QueryLimitExceeded where the actors are too many
+    or take more than ``bytes_max`` bytes.
+    """
     steps = plan.query.steps
-    counted: list[Survivors] = [(row[-1], 1) if plan.lists_actors else (row[0], row[1]) for row in rows]
-    if sum(count for _, count in counted) > plan.actors_max:
+    counted: Counter[int] = Counter()
+    actors: list[_Actor] = []
+    for number, row in enumerate(rows):
+        if number % _CHECK_EVERY == 0:
+            check()
+        counted[row[-1] if plan.lists_actors else row[0]] += 1 if plan.lists_actors else row[1]
+        if plan.lists_actors:
+            actors.append(_actor(plan.parts, row))
+    if counted.total() > plan.actors_max:
         raise QueryLimitExceeded(
             f"The funnel has more than {plan.actors_max:,} actors. Ask for a shorter timeframe, or filter."
         )
     body: dict[str, Any] = {
-        "result": [_count(position, steps, counted) for position in range(len(steps))],
-        "steps": [step.echo for step in steps],
+        "result": [
+            sum(count for mask, count in counted.items() if _survives(mask, position, steps))
+            for position in range(len(steps))
+        ],
+        "steps": Written(dumps([step.echo for step in steps])),
     }
     if plan.lists_actors:
-        actors = _Actors(plan.parts, rows)
-        body["actors"] = [
-            actors.of(position, steps) if step.with_actors else None for position, step in enumerate(steps)
-        ]
+        check()
+        actors.sort(key=lambda actor: actor[0])
+        body["actors"] = _listed(actors, frozenset(counted), steps, bytes_max, check)
     return body
+
+
+def _actor(parts: Sequence[Part], row: Sequence[Any]) -> _Actor:
+    value, order = next(
+        shape.part_value(part, cell) for part, cell in zip(parts, row, strict=False) if cell is not None
+    )
+    return order, dumps(value), row[-1]
+
+
+def _listed(
+    actors: Sequence[_Actor],
+    masks: frozenset[int],
+    steps: Sequence[Step],
+    bytes_max: int,
+    check: Callable[[], None],
+) -> list[Written | None]:
+    """For each step that asks the actors that it counts."""
+    listed: list[Written | None] = []
+    held = 0
+    for position, step in enumerate(steps):
+        if not step.with_actors:
+            listed.append(None)
+            continue
+        check()
+        counted = {mask for mask in masks if _survives(mask, position, steps)}
+        text = b",".join(text for _, text, mask in actors if mask in counted)
+        held += len(text)
+        if held > bytes_max:
+            raise QueryLimitExceeded(
+                f"The funnel's actors take more than {bytes_max:,} bytes. "
+                "Ask for them at fewer steps, for a shorter timeframe, or filter."
+            )
+        listed.append(Written(b"[" + text + b"]"))
+    return listed
 
 
 def _branch(
@@ -139,26 +194,3 @@ def _survives(mask: int, position: int, steps: Sequence[Step]) -> bool:
         if bool(mask >> index & 1) == step.inverted:
             return False
     return True
-
-
-def _count(position: int, steps: Sequence[Step], counted: Iterable[Survivors]) -> int:
-    return sum(count for mask, count in counted if _survives(mask, position, steps))
-
-
-class _Actors:
-    """The actors as JSON values in order, and the mask of each."""
-
-    def __init__(self, parts: Sequence[Part], rows: Sequence[Sequence[Any]]) -> None:
-        decoded = []
-        for row in rows:
-            value, order = next(
-                shape.part_value(part, cell)
-                for part, cell in zip(parts, row, strict=False)
-                if cell is not None
-            )
-            decoded.append((order, value, row[-1]))
-        decoded.sort(key=lambda actor: actor[0])
-        self._decoded = decoded
-
-    def of(self, position: int, steps: Sequence[Step]) -> list[Any]:
-        return [value for _, value, mask in self._decoded if _survives(mask, position, steps)]

@@ -43,10 +43,13 @@ class _Runner:
     def chunks(self, statement: Statement, tables: dict[str, Any]) -> Iterator[list[Row]]:
         self.check()
         deadline = self.deadline
-        return self.engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+        for chunk in self.engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at):
+            yield chunk
+            # What is done with a chunk takes time of its own, which no interrupt of the engine ends.
+            self.check()
 
-    def rows(self, statement: Statement, tables: dict[str, Any]) -> list[Row]:
-        return [row for chunk in self.chunks(statement, tables) for row in chunk]
+    def rows(self, statement: Statement, tables: dict[str, Any]) -> Iterator[Row]:
+        return (row for chunk in self.chunks(statement, tables) for row in chunk)
 
 
 class _Conditions:
@@ -140,8 +143,7 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
     plan = plan_metrics(query, views, _rows_max(query, limits))
     rows: Iterable[Row] = ()
     if _must_run(plan):
-        chunks = runner.chunks(writer.metrics(plan), plan.view.tables(plan.scan))
-        rows = (row for chunk in chunks for row in chunk)
+        rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan))
     result = shape.metrics_result(plan, rows, limits, runner.check)
     return {"result": result}, plan.counted + plan.view.rows
 
@@ -162,8 +164,9 @@ def _must_run(plan: MetricsPlan) -> bool:
 def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
     plan = funnel.plan_funnel(query, views, limits.funnel_actors_max)
     statement = plan.statement
-    rows = runner.rows(statement, plan.tables) if statement is not None else []
-    return funnel.funnel_body(plan, rows), sum(branch.view.rows for branch in plan.branches)
+    rows = runner.rows(statement, plan.tables) if statement is not None else ()
+    body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check)
+    return body, sum(branch.view.rows for branch in plan.branches)
 
 
 def _extraction(

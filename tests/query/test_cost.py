@@ -14,9 +14,10 @@ import pytest
 
 from query import jsonout, shape
 from query.engine import Deadline, Engine
-from query.errors import QueryLimitExceeded, QueryTimeout
+from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
+from query.funnel import funnel_body, plan_funnel
 from query.limits import Limits
-from query.nodes import Analysis, Group, Metric, MetricQuery
+from query.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
 from query.parse import parse
 from query.patterns import written_out
 from query.pipeline import answer
@@ -324,3 +325,49 @@ def test_groups_take_little_more_memory_than_their_text(grouped: Source) -> None
     finally:
         tracemalloc.stop()
     assert peak < 6 * len(jsonout.dumps(written))
+
+
+# --- actors and events ----------------------------------------------------------------------------------
+
+
+def test_a_funnel_stops_and_is_bounded_while_it_lists_its_actors(engine: Engine, source: Source) -> None:
+    """A million actors of twenty steps each took a minute to list, beside whatever time there was."""
+    step = {"event_collection": "c", "actor_property": "text", "with_actors": True}
+    limits = Limits(response_bytes_max=3_000)
+    assert ask(engine, source, "funnel", limits, steps=[step]) == [120]
+    with pytest.raises(QueryLimitExceeded, match=r"actors take more than 3,000 bytes"):
+        ask(engine, source, "funnel", limits, steps=[step] * 3)
+    asked = parse("funnel", {"steps": [step] * 3}, now_us=NOW_US, limits=limits).query
+    assert isinstance(asked, FunnelQuery)
+    plan = plan_funnel(asked, Views(lambda _: source), 1_000)
+    checks: list[int] = []
+
+    def patient_thrice() -> None:
+        checks.append(1)
+        if len(checks) > 3:
+            raise QueryCancelled("gone")
+
+    rows = [(f"actor {n}", 0b111) for n in range(10)]
+    with pytest.raises(QueryCancelled):
+        funnel_body(plan, rows, 3_000, patient_thrice)
+
+
+def test_actors_stand_beside_steps_that_echo_anything(engine: Engine, source: Source) -> None:
+    """Integers beyond 64 bits are written by another library than actors are."""
+    filters = [where("number", "lt", 2**70), where("text", "ne", "é")]
+    step = {"event_collection": "c", "actor_property": "number", "with_actors": True, "filters": filters}
+    request = parse("funnel", {"steps": [step]}, now_us=NOW_US, limits=PATIENT)
+    body = read(answer(request, lambda _: source, engine, limits=PATIENT))
+    assert body["steps"][0]["filters"] == filters
+    assert body["actors"] == [[n // 2 if n % 2 == 0 else n / 2 for n in range(120)]]
+
+
+def test_property_names_are_found_at_once_however_many_they_are(engine: Engine, data_folder: Path) -> None:
+    """Every null of every event was compared with every name: minutes that no timeout ended."""
+    nulls = {f"p{n}": None for n in range(300)}
+    sent = [event(n, **nulls, o={"a": {"b": n}}, ox=1) for n in range(2_000)]
+    source = source_of(sent, data_folder, random.Random(9))
+    names = [*(f"other{n}" for n in range(990)), "o.a", "p1.q", "p7"]
+    found = ask(engine, source, "extraction", property_names=names)
+    assert sorted(one["o"]["a"]["b"] for one in found) == list(range(2_000))
+    assert all(one == {"o": one["o"], "p7": None} for one in found)
