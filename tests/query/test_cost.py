@@ -6,7 +6,9 @@ Deadlines here are many times what is needed; what they hold off took longer sti
 from __future__ import annotations
 
 import random
+import re
 import tracemalloc
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,11 @@ from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.funnel import funnel_body, plan_funnel
 from query.limits import Limits
 from query.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
-from query.parse import parse
-from query.patterns import written_out
+from query.parse import ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, parse
+from query.patterns import UNICODE_CLASS, written_out
 from query.pipeline import answer
 from query.plan import Views, plan_metrics
+from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from storage.source import Source
 from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served
@@ -371,3 +374,12 @@ def test_property_names_are_found_at_once_however_many_they_are(engine: Engine, 
     found = ask(engine, source, "extraction", property_names=names)
     assert sorted(one["o"]["a"]["b"] for one in found) == list(range(2_000))
     assert all(one == {"o": one["o"], "p7": None} for one in found)
+
+
+def test_every_limit_stands_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
+    limits = text.partition("## Limits")[2]
+    values = [getattr(Limits(), one.name) for one in fields(Limits)]
+    values += [ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, VALUES_INLINE_MAX, LONG_LIST_SIZE, UNICODE_CLASS]
+    shown = {f"{value:,.0f}" for value in values}
+    assert {one for one in shown if not re.search(rf"(?<![\d,]){one}(?![\d,])", limits)} == set()
