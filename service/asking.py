@@ -76,6 +76,7 @@ class Asking:
         }
         self._running = metrics.counter("acumen_queries_running")
         self._waiting = metrics.counter("acumen_queries_waiting")
+        slots.changed = self._measure
 
     def check_rate(self, caller: Caller, analysis: str) -> None:
         """Raises RateLimited; comes after the right and before anything of the question is read."""
@@ -95,13 +96,11 @@ class Asking:
         started = time.perf_counter()
         try:
             async with self._slots.one(caller.project.id):
-                self._measure()
                 told = await self._in_thread(caller, analysis, read, gone)
         except Exception as error:
             self._ends[_ending(error)].add()
             raise
         finally:
-            self._measure()
             self._seconds[analysis].observe(time.perf_counter() - started)
         self._ends["answered"].add()
         return told

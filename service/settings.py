@@ -143,9 +143,16 @@ class Settings(BaseSettings):
         1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
     )
     response_bytes_max: int = Field(150_000_000, ge=1_000, description="Bytes of one query's answer.")
-    query_slots: int = Field(8, ge=1, le=1_024, description="Queries that one worker runs at once.")
+    query_slots: int = Field(
+        16,
+        ge=1,
+        le=1_024,
+        description="Queries that one worker runs at once; those of one project take at most half of them.",
+    )
     query_queue_max: int = Field(
-        256, ge=0, description="Queries that may wait for a slot of one worker (429 beyond)."
+        256,
+        ge=0,
+        description="Queries that may wait for a slot of one worker (429 beyond); half of them of a project.",
     )
     query_wait_seconds: float = Field(
         30.0, gt=0, description="Longest wait, in seconds, of a query for a free slot (429 after it)."

@@ -1,14 +1,15 @@
 """Who may run next: a bounded number of queries at once, shared fairly between projects.
 
-A project alone may hold every slot; a slot that falls free goes to the waiting project that holds the
-fewest, so none holds more than half while others wait.
+No project ever holds more than half of the slots, since a question that runs can not be told to wait: a
+newcomer finds a slot free however many questions another project asks. A slot that falls free goes to the
+waiting project that holds the fewest, and of equal ones to that whose turn is longest ago.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -26,10 +27,18 @@ class Slots:
 
     def __init__(self, slots: int, queue_max: int, wait_seconds: float) -> None:
         self._free = slots
+        self._share = half_of(slots)
         self._queue_max = queue_max
+        self._queue_share = half_of(queue_max)
         self._wait_seconds = wait_seconds
         self._held: Counter[str] = Counter()
         self._waiting: list[_Waiter] = []
+        self._turns = 0
+        self._last_turn: dict[str, int] = {}
+        """Of the projects that hold a slot or wait for one. A newcomer comes before the very last turn, and
+        behind all others: else ever new ones could keep an older one waiting for ever."""
+        self.changed: Callable[[], None] = lambda: None
+        """Called whenever ``held`` or ``waiting`` has changed."""
 
     @property
     def held(self) -> int:
@@ -49,13 +58,15 @@ class Slots:
             self._give_back(project_id)
 
     async def _take(self, project_id: str) -> None:
-        if self._free and not self._waiting:
+        # Whoever waits while a slot is free has its share, so nobody is passed by.
+        if self._free and self._held[project_id] < self._share:
             self._grant(project_id)
             return
-        if len(self._waiting) >= self._queue_max:
-            raise QueryOverloaded("Too many queries are waiting. Try again shortly.")
+        self._check_queue(project_id)
         waiter = _Waiter(project_id, asyncio.get_running_loop().create_future())
         self._waiting.append(waiter)
+        self._last_turn.setdefault(project_id, self._turns - 1)
+        self.changed()
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await waiter.granted
@@ -66,26 +77,59 @@ class Slots:
                 raise QueryOverloaded(message) from None
             raise
 
+    def _check_queue(self, project_id: str) -> None:
+        """Raises QueryOverloaded where no more may wait, of all projects or of this one."""
+        own = sum(waiter.project_id == project_id for waiter in self._waiting)
+        if len(self._waiting) >= self._queue_max or own >= self._queue_share:
+            raise QueryOverloaded("Too many queries are waiting. Try again shortly.")
+
     def _withdraw(self, waiter: _Waiter) -> None:
         if waiter in self._waiting:
             self._waiting.remove(waiter)
         elif waiter.granted.done() and not waiter.granted.cancelled():
             # The slot was granted in the same turn of the loop in which the waiter gave up.
             self._give_back(waiter.project_id)
+        self._forget_idle(waiter.project_id)
+        self.changed()
 
     def _grant(self, project_id: str) -> None:
         self._free -= 1
         self._held[project_id] += 1
+        self._turns += 2
+        self._last_turn[project_id] = self._turns
+        self.changed()
 
     def _give_back(self, project_id: str) -> None:
         self._free += 1
         self._held[project_id] -= 1
-        if not self._held[project_id]:
-            del self._held[project_id]
-        while self._free and self._waiting:
+        self._hand_out()
+        self._forget_idle(project_id)
+        self.changed()
+
+    def _hand_out(self) -> None:
+        """Give what is free to those who wait and have not their share."""
+        while self._free:
+            entitled = [waiter for waiter in self._waiting if self._held[waiter.project_id] < self._share]
+            if not entitled:
+                return
             # min keeps the first of equals: within a project, and between equal ones, who came first.
-            waiter = min(self._waiting, key=lambda one: self._held[one.project_id])
+            waiter = min(entitled, key=self._rank)
             self._waiting.remove(waiter)
             if not waiter.granted.done():
                 self._grant(waiter.project_id)
                 waiter.granted.set_result(None)
+
+    def _rank(self, waiter: _Waiter) -> tuple[int, int]:
+        project_id = waiter.project_id
+        return self._held[project_id], self._last_turn[project_id]
+
+    def _forget_idle(self, project_id: str) -> None:
+        if not self._held[project_id]:
+            del self._held[project_id]
+            if all(waiter.project_id != project_id for waiter in self._waiting):
+                self._last_turn.pop(project_id, None)
+
+
+def half_of(number: int) -> int:
+    """One project's share, rounded up: of a single slot all of it."""
+    return (number + 1) // 2

@@ -257,3 +257,27 @@ def test_many_questions_at_once_are_all_answered(served: Served, project: Served
 
     with ThreadPoolExecutor(24) as pool:
         assert set(pool.map(ask, range(100))) == {3}
+
+
+def test_a_project_that_asks_without_end_leaves_others_a_free_slot() -> None:
+    env = {"ACUMEN_QUERY_SLOTS": "2", "ACUMEN_QUERY_QUEUE_MAX": "64", "ACUMEN_THREADS": "1"}
+    with Served(env=env) as server:
+        greedy, modest = server.project, server.new_project("Modest")
+        for _ in range(8):
+            server.record(greedy, "numbers", *({"n": n, "text": "ab" * 400} for n in range(4_000)))
+        server.record(modest, "few", {"n": 1})
+        body = json.dumps(SLOW).encode()
+        head = (
+            f"POST /3.0/projects/{greedy.id}/queries/count_unique HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: {greedy.read_key}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
+        try:
+            for client in clients:
+                client.sendall(head.encode() + body)
+            _await_metric(server, "acumen_queries_waiting 5.0")
+            assert server.ask(modest, "count", event_collection="few") == 1
+            _await_metric(server, "acumen_queries_running 1.0")
+        finally:
+            for client in clients:
+                client.close()

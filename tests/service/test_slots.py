@@ -24,34 +24,79 @@ async def release(slot: Held) -> None:
     await asyncio.sleep(0)
 
 
-def test_a_project_alone_may_hold_every_slot() -> None:
+@pytest.mark.parametrize(("slots", "share"), [(1, 1), (2, 1), (3, 2), (4, 2), (16, 8)])
+def test_a_project_takes_half_of_the_slots_and_a_newcomer_finds_one_free(slots: int, share: int) -> None:
     async def scenario() -> None:
-        slots = Slots(4, 0, 1.0)
-        for _ in range(4):
-            await hold(slots, "a")
-        assert slots.held == 4
+        held = Slots(slots, 1_000, 10.0)
+        waiting = [asyncio.ensure_future(hold(held, "greedy")) for _ in range(slots + 5)]
+        await asyncio.sleep(0.01)
+        assert (held.held, held.waiting) == (share, slots + 5 - share)
+        newcomers = [await hold(held, f"newcomer {number}") for number in range(slots - share)]
+        assert held.held == share + len(newcomers) == slots
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)
+
+    asyncio.run(scenario())
+
+
+async def take_turns(slots: Slots, order: list[str], project: str) -> None:
+    async with slots.one(project):
+        order.append(project)
+        await asyncio.sleep(0.005)
+
+
+def test_a_single_slot_goes_around_between_the_projects_that_wait() -> None:
+    async def scenario() -> None:
+        slots = Slots(1, 1_000, 10.0)
+        order: list[str] = []
+        names = ["a", "a", "a", "b", "b", "c"]
+        await asyncio.gather(*(take_turns(slots, order, name) for name in names))
+        assert order == ["a", "b", "c", "a", "b", "a"]
+        assert (slots.held, slots.waiting, slots._last_turn) == (0, 0, {})
+
+    asyncio.run(scenario())
+
+
+def test_ever_new_projects_do_not_keep_an_older_one_waiting() -> None:
+    async def scenario() -> None:
+        slots = Slots(1, 1_000, 10.0)
+        order: list[str] = []
+        asking: list[asyncio.Future[None]] = []
+
+        async def new(number: int) -> None:
+            """Another one comes while this one runs."""
+            async with slots.one(f"new {number}"):
+                order.append("new")
+                if number < 9:
+                    asking.append(asyncio.ensure_future(new(number + 1)))
+                await asyncio.sleep(0.005)
+
+        asking.append(asyncio.ensure_future(new(0)))
+        await asyncio.sleep(0)
+        asking += [asyncio.ensure_future(take_turns(slots, order, "old")) for _ in range(3)]
+        while len(order) < 13:
+            await asyncio.sleep(0.005)
+        await asyncio.wait(asking)
+        assert order[:7].count("old") == 3
 
     asyncio.run(scenario())
 
 
 def test_a_slot_that_falls_free_goes_to_the_waiting_project_that_holds_fewest() -> None:
     async def scenario() -> None:
-        slots = Slots(2, 10, 1.0)
-        running = [await hold(slots, "greedy"), await hold(slots, "greedy")]
+        slots = Slots(4, 10, 1.0)
+        running = [await hold(slots, name) for name in ("greedy", "greedy", "other", "other")]
         order: list[str] = []
-
-        async def wait(project: str) -> None:
-            async with slots.one(project):
-                order.append(project)
-                await asyncio.sleep(0.02)
-
-        waiting = [asyncio.ensure_future(wait(name)) for name in ("greedy", "greedy", "modest", "other")]
-        await asyncio.sleep(0.01)
-        await release(running[0])
-        await release(running[1])
-        await asyncio.gather(*waiting)
-        # With the second slot back the greedy one holds none either, and came before the other one.
-        assert order == ["modest", "greedy", "other", "greedy"]
+        asking = [
+            asyncio.ensure_future(take_turns(slots, order, name)) for name in ("greedy", "other", "modest")
+        ]
+        await asyncio.sleep(0)
+        for slot in running[:3]:
+            await release(slot)
+        await asyncio.gather(*asking)
+        assert order == ["modest", "greedy", "other"]
+        await release(running[3])
         assert slots.held == 0
 
     asyncio.run(scenario())
@@ -61,22 +106,36 @@ def test_no_project_takes_more_than_half_of_the_slots_while_others_wait() -> Non
     async def scenario() -> None:
         slots = Slots(6, 1_000, 10.0)
         running = {"a": 0, "b": 0}
-        waiting = {"a": 200, "b": 100}
         shares: list[int] = []
 
         async def ask(project: str) -> None:
             async with slots.one(project):
                 running[project] += 1
-                waiting[project] -= 1
-                if all(waiting.values()):
-                    shares.append(running[project])
+                shares.append(running[project])
                 await asyncio.sleep(0.001)
                 running[project] -= 1
 
         await asyncio.gather(*(ask("a") for _ in range(200)), *(ask("b") for _ in range(100)))
-        # The first six slots were free and went to who came first; each that fell free evened it out.
-        assert max(shares[:6]) == 6
-        assert max(shares[12:]) == 3
+        assert max(shares) == 3
+
+    asyncio.run(scenario())
+
+
+def test_one_project_fills_half_of_the_queue_and_others_may_still_wait() -> None:
+    async def scenario() -> None:
+        slots = Slots(1, 4, 10.0)
+        running = await hold(slots, "greedy")
+        waiting = [asyncio.ensure_future(hold(slots, "greedy")) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(QueryOverloaded):
+            await hold(slots, "greedy")
+        waiting += [asyncio.ensure_future(hold(slots, "modest")) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert slots.waiting == 4
+        for one in waiting:
+            one.cancel()
+        await asyncio.wait(waiting)
+        await release(running)
 
     asyncio.run(scenario())
 
