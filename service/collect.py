@@ -31,8 +31,9 @@ from service.auth import POLL_SECONDS, Permission, Tenants, key_of
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
-from service.collector import Collector, Origin, Verdicts
+from service.collector import Collector, Origin, Verdicts, synced
 from service.edge import ALLOW_ORIGIN, EXPOSE
+from service.express import Express
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
@@ -116,10 +117,21 @@ class CollectApp:
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
         self._allowed: dict[tuple[str, bytes], int] = {}
-        self._id_prefix = secrets.token_hex(6)
+        self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
-        self._created_headers: Headers = [_JSON, (b"content-length", b"%d" % len(CREATED)), *CORS]
-        self._created = QuickAnswer(201, self._created_headers, CREATED)
+        self.express: Express | None = None
+        """The way past this application, where nothing is to be done but to take an event."""
+        if admit is None and not access_log:
+            size = (b"content-length", b"%d" % len(CREATED))
+            self.express = Express(
+                collector,
+                bodies,
+                metrics,
+                answer=QuickAnswer(201, [_JSON, size, *CORS], CREATED),
+                allowed=self._allowed,
+                target=self._known_target,
+                request_id=self._new_id,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -141,7 +153,7 @@ class CollectApp:
 
     async def _post(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
         received_us = time.time_ns() // 1000
-        request_id = self._begin()
+        self._begin()
         project_id, name = target.project_id, target.collection
         limit = self._event_bytes_max if name is not None else self._limits.bulk_bytes_max
         try:
@@ -154,24 +166,10 @@ class CollectApp:
             body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
             held = len(body)
             try:
-                done = None
-                if name is not None and b"content-encoding" not in headers and _KEY not in headers:
-                    done = self._collector.take_fast(project_id, name, body, received_us)
-                if done is not None:
-                    await done
-                    status, payload = 201, CREATED
-                else:
-                    status, payload = await self._take(target, scope, headers, body, received_us)
+                status, payload = await self._take(target, scope, headers, body, received_us)
             finally:
                 self._bodies.release(held)
-            if payload is CREATED:
-                if not self._created.write(send, request_id):
-                    start = [*self._created_headers, (b"x-request-id", request_id)]
-                    await send({"type": "http.response.start", "status": 201, "headers": start})
-                    await send({"type": "http.response.body", "body": CREATED})
-                self._accepted.add()
-            else:
-                await self._send(send, status, [_JSON], payload)
+            await self._send(send, status, [_JSON], payload)
         except ClientGone:
             return
         except Exception as error:
@@ -181,7 +179,7 @@ class CollectApp:
     async def _take(
         self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
     ) -> tuple[int, bytes]:
-        """Every way but the fastest: the status and body of the answer. Raises what ``errors`` renders."""
+        """The status and body of the answer. Raises what ``errors`` renders."""
         if b"content-encoding" not in headers:
             return await self._submit(target, scope, headers, body, received_us)
         single = target.collection is not None
@@ -199,9 +197,16 @@ class CollectApp:
         self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
     ) -> tuple[int, bytes]:
         """Take the body as it is. Raises what ``errors`` renders."""
+        if target.collection is not None and _KEY not in headers:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
+                await synced(future)
+                self._accepted.add()
+                return 201, CREATED
         origin = self._origin(scope, headers, body, received_us)
         if target.collection is not None:
             await self._collector.submit_one(target.project_id, target.collection, body, origin)
+            self._accepted.add()
             return 201, CREATED
         verdicts = await self._collector.submit_body(target.project_id, body, origin)
         refused = sum(map(len, verdicts.refused.values()))
@@ -321,11 +326,17 @@ class CollectApp:
         target = self._targets[path] = find_target(path)
         return target
 
-    def _begin(self) -> bytes:
+    def _known_target(self, url: bytes) -> tuple[str, str] | None:
+        """The project and collection of a path that came before, if events are posted to it one by one."""
+        target = self._targets.get(url)
+        return None if target is None or target.collection is None else (target.project_id, target.collection)
+
+    def _begin(self) -> None:
         """A new request's id, which its answer and every line of the log about it bear."""
-        request_id = f"{self._id_prefix}-{next(self._ids):x}"
-        REQUEST_ID.set(request_id)
-        return request_id.encode()
+        REQUEST_ID.set(self._new_id().decode())
+
+    def _new_id(self) -> bytes:
+        return b"%b-%x" % (self._id_prefix, next(self._ids))
 
     async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
         size = (b"content-length", b"%d" % len(body))

@@ -8,9 +8,11 @@ own frame, and the frame of every earlier event that one of its tokens stands fo
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Protocol, cast
 
 import msgspec
 from msgspec import Raw
@@ -44,6 +46,8 @@ from storage.log import LogWriter
 from storage.log_errors import Backpressure, LogUnavailable
 from storage.log_format import Batch, Section
 from storage.schema import Schema
+
+_log = logging.getLogger("acumen.collect")
 
 CLOSED_RETRY_SECONDS = 5
 EXAMINED_PER_TURN = 100
@@ -81,15 +85,28 @@ class Origin:
     """16 bytes that stand for the body; needed with an idempotency key."""
 
 
+class Waits(Protocol):
+    """Who is told what became of a frame, on the event loop."""
+
+    def settle(self, error: Exception | None) -> None: ...
+
+
+Waiter = asyncio.Future[None] | Waits
+
+
 def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception | None], None]:
-    """The ``on_synced`` of a log whose waiters are futures of ``loop``: one wake-up for a whole group."""
+    """The ``on_synced`` of a log whose waiters are ``Waiter`` of ``loop``: one wake-up for a whole group."""
 
     def resolve(waiters: list[object], error: Exception | None) -> None:
         for waiter in waiters:
-            assert isinstance(waiter, asyncio.Future)
-            if waiter.done():
+            if not isinstance(waiter, asyncio.Future):
+                try:
+                    cast("Waits", waiter).settle(error)
+                except Exception:
+                    _log.exception("one of a group could not be answered")
+            elif waiter.done():
                 continue
-            if error is None:
+            elif error is None:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(error)
@@ -125,23 +142,20 @@ class Collector:
         self.closed_because: str | None = None
         """Why nothing is taken at present (a full disk, a keeper far behind); None while open."""
 
-    def take_fast(
-        self, project_id: str, name: str, raw: bytes, received_us: int
-    ) -> asyncio.Future[None] | None:
+    def log_fast(self, project_id: str, name: str, raw: bytes, received_us: int, waiter: Waiter) -> bool:
         """Log one event that passes its collection's strict check and holds no token.
 
-        The future is done once the event is durable, or fails with LogUnavailable. None where the event
-        needs ``submit_one``. Raises Unavailable.
+        The waiter is told once the event is durable, or that it failed (LogUnavailable). False where the
+        event needs ``submit_one``, and then nothing is logged. Raises Unavailable.
         """
         home = self.homes.known(project_id, name)
         if home is None:
-            return None
+            return False
         checked = home.checker.check(raw)
         if checked is None or checked.tokens is not None or len(raw) > self._limits.event_bytes_max:
-            return None
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._append(Batch(received_us, [whole_section(home, checked, received_us)]), future)
-        return future
+            return False
+        self._append(Batch(received_us, [whole_section(home, checked, received_us)]), waiter)
+        return True
 
     async def submit_one(self, project_id: str, name: str, raw: bytes, origin: Origin) -> None:
         """Take one event; returns once it is durable. Raises CollectError."""
@@ -312,11 +326,11 @@ class Collector:
             if not left:
                 return None if earlier is None else earlier.response
 
-    def _append(self, batch: Batch, future: asyncio.Future[None]) -> None:
+    def _append(self, batch: Batch, waiter: Waiter) -> None:
         if self.closed_because is not None:
             self._check_open()
         try:
-            self._log.append(batch, future)
+            self._log.append(batch, waiter)
         except Backpressure as error:
             raise Unavailable("The server takes in more than it can store. Send again.") from error
         except LogUnavailable as error:

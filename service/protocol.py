@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.edge import ALLOW_ORIGIN, EXPOSE
 from service.errors import HeadersTooLarge, Rendered, render, rendered
+from service.express import Express, Request
 
 LINGER_SECONDS = 2.0
 """How long a client may go on sending a body that was answered before its end."""
@@ -63,6 +64,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     header_bytes_max = 131_072
     header_seconds = 30.0
+    express: Express | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -70,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = True
         self._refused = False
         self._header_timer: asyncio.TimerHandle | None = None
+        self._express_for: tuple[str, str] | None = None
+        self._express_parts: list[bytes] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._closable = _Transport(transport, self._close)
@@ -86,6 +90,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._in_headers:
             self._header_bytes += len(data)
         super().data_received(data)
+        if self._express_for is not None:
+            # Its end is not here yet; waiting for it is the ordinary way's business.
+            self._take_ordinary_way()
         # Only headers that are still incomplete count: most come whole, and cost no timer.
         if self._in_headers and self._header_bytes and not self._refused:
             if self._header_bytes > self.header_bytes_max:
@@ -105,16 +112,67 @@ class BoundedProtocol(HttpToolsProtocol):
         if size > self.header_bytes_max:
             self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
             return
+        if self.express is not None and self._may_be_express():
+            self._express_for = self.express.admits(self.url, self.headers)
+            if self._express_for is not None:
+                return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        if not self._refused:
+        if self._express_for is not None:
+            self._express_parts.append(body)
+        elif not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._in_headers = True
-        if not self._refused:
-            super().on_message_complete()
+        if self._refused or (self._express_for is not None and self._take_express()):
+            return
+        super().on_message_complete()
+
+    def _may_be_express(self) -> bool:
+        """A POST on a connection that waits for nothing else and stays open."""
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and not self.flow.write_paused
+        )
+
+    def _take_express(self) -> bool:
+        """Hand the request over to the lane, or let it go the ordinary way."""
+        assert self.express is not None and self._express_for is not None
+        parts = self._express_parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        request = self.express.take(self, self._express_for, body)
+        if request is None:
+            self._take_ordinary_way()
+            return False
+        self._express_for, self._express_parts = None, []
+        # In the cycle's place: so what comes behind it waits, and the server's stop lets it end.
+        self.cycle = request  # type: ignore[assignment]
+        return True
+
+    def _take_ordinary_way(self) -> None:
+        """What has come of the request goes to the application."""
+        parts, self._express_for, self._express_parts = self._express_parts, None, []
+        super().on_headers_complete()
+        for part in parts:
+            super().on_body(part)
+
+    def finish(self, request: Request, error: Rendered | None) -> None:
+        """Answer a request of the express lane."""
+        if not request.disconnected and not self.transport.is_closing():
+            headers = self.server_state.default_headers
+            if error is None:
+                assert self.express is not None
+                self.transport.write(self.express.text(headers, keep_alive=request.keep_alive))
+            else:
+                self.transport.write(_bytes_of(error, headers))
+            if error is not None or not request.keep_alive:
+                self.transport.close()
+        self.on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(rendered(400, "BadRequestError", msg))
@@ -124,6 +182,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._refused = True
+        self._express_for = None
         self._stop_timer()
         if self.transport.is_closing():
             return
@@ -161,9 +220,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(rendered(408, "RequestTimeoutError", message))
 
 
-def bounded_protocol(header_bytes_max: int, header_seconds: float) -> type[asyncio.Protocol]:
+def bounded_protocol(
+    header_bytes_max: int, header_seconds: float, express: Express | None = None
+) -> type[asyncio.Protocol]:
     """The protocol class with these limits, as uvicorn takes it."""
-    limits = {"header_bytes_max": header_bytes_max, "header_seconds": header_seconds}
+    limits = {"header_bytes_max": header_bytes_max, "header_seconds": header_seconds, "express": express}
     return type("LimitedProtocol", (BoundedProtocol,), limits)
 
 

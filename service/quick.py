@@ -1,19 +1,9 @@
-"""An answer that is always the same, written to the connection at once.
-
-uvicorn checks and joins the headers of every answer anew and writes head and body apart; for the answer to
-a single event that is more work than all else about it. Where ``send`` is uvicorn's own and the connection
-is in its usual state, the answer is written in one piece, and the cycle is left as ``send`` would leave it;
-in any other case nothing is done here.
-"""
+"""An answer that is always the same but for the date and its request's id, ready to be written."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -22,31 +12,20 @@ class QuickAnswer:
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:
         self._status_line = STATUS_LINE[status]
-        self._lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self._lines = _lines(headers)
         self._end = b"\r\n\r\n" + body
+        self._closing_end = b"\r\nconnection: close" + self._end
         self._seen: Headers | None = None
         self._head = b""
 
-    def write(self, send: Send, request_id: bytes) -> bool:
-        """Whether the answer is written; where not, it must be sent the usual way."""
-        cycle = getattr(send, "__self__", None)
-        if (
-            type(cycle) is not RequestResponseCycle
-            or cycle.response_started
-            or cycle.disconnected
-            or cycle.access_log
-            or not cycle.keep_alive
-            or cycle.flow.write_paused
-        ):
-            return False
-        if cycle.default_headers is not self._seen:
+    def text(self, default_headers: Headers, request_id: bytes, *, keep_alive: bool) -> bytes:
+        """The whole answer, with these headers of every answer."""
+        if default_headers is not self._seen:
             # A new list once a second, with the date.
-            self._seen = cycle.default_headers
-            lines = b"".join(name + b": " + value + b"\r\n" for name, value in self._seen)
-            self._head = self._status_line + lines + self._lines + b"x-request-id: "
-        cycle.waiting_for_100_continue = False
-        cycle.response_started = cycle.response_complete = True
-        cycle.transport.write(self._head + request_id + self._end)
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
+            self._seen = default_headers
+            self._head = self._status_line + _lines(default_headers) + self._lines + b"x-request-id: "
+        return self._head + request_id + (self._end if keep_alive else self._closing_end)
+
+
+def _lines(headers: Headers) -> bytes:
+    return b"".join(name + b": " + value + b"\r\n" for name, value in headers)

@@ -31,6 +31,7 @@ from service.collect import CollectApp, CollectLimits
 from service.collector import Collector, waker
 from service.edge import App, Edge, Receive, Scope, Send, send_error
 from service.errors import Unavailable, render
+from service.express import Express
 from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
@@ -74,7 +75,7 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[App, Parts]]:
+async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[CollectApp, Parts]]:
     """The whole application of worker ``number``, for the running event loop."""
     loop = asyncio.get_running_loop()
     fs = LocalFileSystem()
@@ -136,7 +137,7 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[App, 
             watch.cancel()
 
 
-def _compose(parts: Parts, collector: Collector, rates: RateLimits) -> App:
+def _compose(parts: Parts, collector: Collector, rates: RateLimits) -> CollectApp:
     """The write path in front, and around all else the edge."""
     settings = parts.settings
     inner = Edge(create_app(parts), parts.metrics, access_log=settings.access_log)
@@ -217,10 +218,10 @@ class _Backlog:
         return waiting
 
 
-def _config(settings: Settings, app: App, tls: bool) -> uvicorn.Config:
+def _config(settings: Settings, app: App, express: Express | None, *, tls: bool) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded_protocol(settings.header_bytes_max, settings.header_seconds),
+        http=bounded_protocol(settings.header_bytes_max, settings.header_seconds, express),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -255,8 +256,8 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
 
 async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
     async with composed(settings, number) as (app, parts):
-        app = _answering_at_the_end(app, parts.lifecycle)
-        config = _config(settings, app, tls=settings.tls_cert is not None)
+        answering = _answering_at_the_end(app, parts.lifecycle)
+        config = _config(settings, answering, app.express, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
 

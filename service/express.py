@@ -1,0 +1,161 @@
+"""The express lane: a single event that came whole, from known hands, answered without an ASGI cycle.
+
+Most of what such a request costs is the way through the layers: a scope, a task, messages. Here the
+connection hands it over as soon as its last byte is there, and is called back once the event is durable.
+Nothing is decided here that the ordinary way decides otherwise: a request takes the lane only where its
+path and key were let through a moment ago and its event passes its collection's strict check; all else,
+every error included, goes the ordinary way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from service.bodies import BodiesOverloaded, BodyReader
+from service.collect_errors import Unavailable
+from service.collector import Collector
+from service.errors import Rendered, render
+from service.metrics import STATUSES, Metrics
+from service.quick import QuickAnswer
+
+Headers = list[tuple[bytes, bytes]]
+
+BODY_BYTES_MAX = 65_536
+"""A longer body mostly comes in parts, and weighs more than the way it takes."""
+
+
+class Connection(Protocol):
+    """The connection of a request in the lane."""
+
+    def finish(self, request: Request, error: Rendered | None) -> None:
+        """Send the answer, and go on with what comes next."""
+
+
+class _Nobody:
+    """Stands for the event that wakes an ASGI application; here none waits."""
+
+    def set(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
+class Request:
+    """A request in the lane, from its last byte to its answer.
+
+    The connection keeps it where it keeps an ASGI cycle, and looks at it as at one.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_lane",
+        "_size",
+        "disconnected",
+        "keep_alive",
+        "received_us",
+        "response_complete",
+        "response_started",
+    )
+
+    more_body = False
+    message_event = _NOBODY
+
+    def __init__(self, lane: Express, connection: Connection, received_us: int, size: int) -> None:
+        self._lane = lane
+        self._connection = connection
+        self._size = size
+        self.received_us = received_us
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_started = False
+        self.response_complete = False
+
+    def settle(self, error: Exception | None) -> None:
+        """The event is durable, or could not be made so."""
+        self.response_started = self.response_complete = True
+        found = self._lane.settle(self.received_us, self._size, error)
+        self._connection.finish(self, found)
+
+
+class Express:
+    """One per worker. ``allowed`` tells until when (µs) a project and key need no new look at the catalog;
+    ``target`` what a path without a query names: a project and a collection."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        bodies: BodyReader,
+        metrics: Metrics,
+        *,
+        answer: QuickAnswer,
+        allowed: Mapping[tuple[str, bytes], int],
+        target: Callable[[bytes], tuple[str, str] | None],
+        request_id: Callable[[], bytes],
+    ) -> None:
+        self._collector = collector
+        self._bodies = bodies
+        self._allowed = allowed
+        self._target = target
+        self._request_id = request_id
+        self._answer = answer
+        self._seconds = metrics.histogram("acumen_request_seconds", "record")
+        self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
+        self._accepted = metrics.counter("acumen_events_total", "accepted")
+
+    def admits(self, url: bytes, headers: Headers) -> tuple[str, str] | None:
+        """The project and collection of a POST that may take the lane, by all that stands before its body."""
+        named = self._target(url)
+        if named is None:
+            return None
+        key = size = b""
+        for name, value in headers:
+            if name == b"content-length":
+                size = value
+            elif name == b"authorization":
+                key = value
+            elif name in _ORDINARY:
+                return None
+        if not size.isdigit() or int(size) > BODY_BYTES_MAX:
+            return None
+        if self._allowed.get((named[0], key), 0) < time.time_ns() // 1000:
+            return None
+        return named
+
+    def take(self, connection: Connection, named: tuple[str, str], body: bytes) -> Request | None:
+        """The request, once its event is queued for the log; None where it must go the ordinary way."""
+        received_us = time.time_ns() // 1000
+        size = len(body)
+        try:
+            self._bodies.hold(size)
+        except BodiesOverloaded:
+            return None
+        request = Request(self, connection, received_us, size)
+        try:
+            taken = self._collector.log_fast(named[0], named[1], body, received_us, request)
+        except Unavailable:
+            taken = False
+        if not taken:
+            self._bodies.release(size)
+            return None
+        return request
+
+    def settle(self, received_us: int, size: int, error: Exception | None) -> Rendered | None:
+        """Count the answer; None where it is good news."""
+        self._bodies.release(size)
+        self._seconds.observe((time.time_ns() // 1000 - received_us) / 1e6)
+        self._answers[1 if error is None else 4].add()
+        if error is None:
+            self._accepted.add()
+            return None
+        return render(Unavailable("The events could not be stored. Send again."))
+
+    def text(self, default_headers: Headers, *, keep_alive: bool) -> bytes:
+        """The whole answer to an event that is durable."""
+        return self._answer.text(default_headers, self._request_id(), keep_alive=keep_alive)
+
+
+_ORDINARY = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect", b"upgrade"})
+"""Headers that say that more is to be done than to take an event."""
