@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import threading
@@ -50,6 +51,9 @@ def main() -> int:
 
     child.on_stop(end)
     os.nice(NICENESS)
+    gc.freeze()
+    # Reading a log makes many objects that stay for a while and no cycles.
+    gc.set_threshold(50_000, 20, 20)
     metrics = Metrics(settings.run_folder / "metrics", args.number, settings.workers + 1)
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data)

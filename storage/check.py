@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_records import Collection, Counts, FileRow, LogRow, LogState
 from storage.fs import FileSystem, LocalFileSystem
@@ -36,10 +37,16 @@ class Report:
     buffered: int = 0
     duplicates_buffered: int = 0
     faults: list[str] = field(default_factory=list)
+    damaged_logs: set[int] = field(default_factory=set)
+    """Of which not all can be read: ``acumen repair`` mends them."""
 
     @property
     def sound(self) -> bool:
         return not self.faults
+
+    def log_fault(self, log_id: int, what: str) -> None:
+        self.faults.append(f"log {log_id}: {what}")
+        self.damaged_logs.add(log_id)
 
 
 def check(
@@ -111,7 +118,7 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
     for row in catalog.logs():
         if not folder.log(row.id).exists():
             if row.state is LogState.SEALED and row.flushed_lsn != row.end_lsn:
-                report.faults.append(f"log {row.id} is gone, and not all of it was flushed")
+                report.log_fault(row.id, "it is gone, and not all of it was flushed")
             continue
         try:
             for frame in _frames(folder, fs, row):
@@ -121,9 +128,12 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
                     report.duplicates_buffered += piece.duplicates
         except SegmentMissing:
             if any(now.id == row.id and now.flushed_lsn == row.flushed_lsn for now in catalog.logs()):
-                report.faults.append(f"log {row.id}: a segment past {row.flushed_lsn} is missing")
+                report.log_fault(row.id, f"a segment past {row.flushed_lsn} is missing")
         except LogError as error:
-            report.faults.append(f"log {row.id}: {error}")
+            report.log_fault(row.id, str(error))
+        why = damage.noted(folder, row.id)
+        if why is not None and row.id not in report.damaged_logs:
+            report.log_fault(row.id, f"it could not be taken over: {why}")
 
 
 def _frames(folder: DataFolder, fs: FileSystem, row: LogRow) -> Iterator[Frame]:

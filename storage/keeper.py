@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
+from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownCollection
 from storage.catalog_records import Collection, Counts, LogRow, LogState
@@ -61,6 +62,7 @@ class _Progress:
     position: int
     resume: float = 0.0
     """Where it could not be read: when to try again."""
+    damaged: bool = False
 
 
 @dataclass
@@ -251,36 +253,47 @@ class Keeper:
     def _read(self, now: float) -> dict[int, list[CollectionPiece]]:
         """Frames of all logs, as many as one shredding may take: collection id → its pieces."""
         work: dict[int, list[CollectionPiece]] = {}
+        row_bytes: dict[tuple[int, int], int] = {}
         read = memory = 0
         for progress in self._logs.values():
             for frame in self._frames(progress, now):
                 for piece in pieces_of(frame):
-                    work.setdefault(piece.collection_id, []).append(piece)
-                    memory += self._memory(piece)
+                    cited = piece.collection_id, piece.lanes_version
+                    if cited not in row_bytes:
+                        row_bytes[cited] = self._row_bytes(*cited)
+                        work.setdefault(piece.collection_id, [])
+                    work[piece.collection_id].append(piece)
+                    memory += piece.piece.count * row_bytes[cited]
                 progress.position = frame.end_lsn
                 read += frame.end_lsn - frame.lsn
                 if read >= 2 * self._settings.shred_bytes or memory >= self._settings.flush_bytes:
                     break
         return work
 
-    def _memory(self, piece: CollectionPiece) -> int:
-        """Bytes that its rows take at least: many empty events of many properties are small in the log."""
-        collection = self._collection(piece.collection_id, piece.lanes_version)
-        return 0 if collection is None else piece.piece.count * collection.schema.version * CELL_BYTES
+    def _row_bytes(self, collection_id: int, lanes_version: int) -> int:
+        """What a row takes at least: many empty events of many properties are small in the log."""
+        collection = self._collection(collection_id, lanes_version)
+        return 0 if collection is None else collection.schema.version * CELL_BYTES
 
     def _frames(self, progress: _Progress, now: float) -> Iterator[Frame]:
         """The synced frames of a log; a damaged one ends at the damage and holds up no other log."""
         synced = progress.reader.synced().lsn
         if synced <= progress.position or now < progress.resume:
             return
+        log_id = progress.reader.log_id
         try:
             yield from progress.reader.read(progress.position, synced)
-        except (LogDamaged, SegmentMissing) as damage:
+            if progress.damaged:
+                progress.damaged = False
+                damage.clear(self._folder, log_id)
+        except (LogDamaged, SegmentMissing) as found:
             progress.resume = now + DAMAGED_SECONDS
-            logger.error("a log is damaged; what lies behind the damage stays there: %s", damage)
+            progress.damaged = True
+            damage.note(self._folder, log_id, str(found))
+            logger.error("a log is damaged; what lies behind the damage stays there: %s", found)
         except OSError:
             progress.resume = now + UNREADABLE_SECONDS
-            logger.exception("log %d can not be read now", progress.reader.log_id)
+            logger.exception("log %d can not be read now", log_id)
 
     def _keep(self, collection_id: int, pieces: list[CollectionPiece], now: float) -> None:
         if self._generation.since is None:
@@ -292,14 +305,10 @@ class Keeper:
             lost = sum(piece.piece.count for piece in pieces)
             logger.error("%d events are of collection %d, which does not exist", lost, collection_id)
             return
-        wanted = []
-        for piece in pieces:
-            live = piece.generation == collection.generation
-            if live and piece.piece.count:
-                wanted.append(piece.piece)
-            self._generation.count(
-                collection_id, piece.piece.count if live else 0, piece.duplicates if live else 0
-            )
+        live = [piece for piece in pieces if piece.generation == collection.generation]
+        wanted = [piece.piece for piece in live if piece.piece.count]
+        stored = sum(piece.count for piece in wanted)
+        self._generation.count(collection_id, stored, sum(piece.duplicates for piece in live))
         if wanted and collection.schema.version < lanes_version:
             collection, wanted = self._learn(collection, wanted)
         if wanted:
@@ -361,7 +370,7 @@ class Keeper:
         self._chunks.turn_back(seconds)
 
     def _adopt_orphans(self) -> None:
-        adopt_orphans(self._folder, self._catalog, self._fs)
+        adopt_orphans(self._folder, self._catalog, self._fs, pause_seconds=DAMAGED_SECONDS)
         self._refresh_logs()
 
     def _clean(self, now: float) -> None:

@@ -5,6 +5,7 @@ LogError                the base
 ├── Backpressure        the queue is full: ours, try again soon
 ├── LogBusy             another process owns the log
 ├── SegmentMissing      the bytes asked for were removed since: take a new snapshot
+├── LogUnreadable       it was found damaged: nothing that may need it can be answered
 ├── LogDamaged          bytes that had been durable cannot be read: names file and offset
 └── BadFrame            inside ``storage.log_*`` only: no whole frame stands here
 """
@@ -49,6 +50,14 @@ class LogDamaged(LogError):
         self.path = path
         self.offset = offset
         self.why = why
+
+
+class LogUnreadable(LogError):
+    """Nobody knows whose events lie in the damaged stretch, so it may be of any collection."""
+
+    def __init__(self, log_id: int, why: str) -> None:
+        super().__init__(f"log {log_id} can not be read to its end: {why}")
+        self.log_id = log_id
 
 
 class BadFrame(LogError):

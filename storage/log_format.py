@@ -39,6 +39,8 @@ SECTION_SIZE = 8 + 4 + 4 + 4 + 4 + 4 + 4
 BODY_BYTES_MAX = 2**32 - 1
 KEY_BYTES_MAX = 2**16 - 1
 
+_HEAD = Struct("<IIBBHIQqQHHI")
+"""A prefix and the header behind it, in one."""
 _MARK = Struct("<BBHI")
 """The first fields of a header: equal in all frames of one log."""
 
@@ -150,13 +152,19 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
 
     Raises BadFrame where no whole frame of this log stands there.
     """
-    start, end = _bounds(data, offset)
-    length, checksum = PREFIX.unpack_from(data, offset)
+    start = offset + PREFIX_SIZE
+    if start + HEADER_SIZE > len(data):
+        raise BadFrame("a frame is cut short")
+    length, checksum, kind, version, _, owner, base, received_us, synced_lsn, key_size, digest_size, count = (
+        _HEAD.unpack_from(data, offset)
+    )
+    if length < HEADER_SIZE:
+        raise BadFrame(f"a frame of {length} bytes")
+    end = start + length
+    if end > len(data):
+        raise BadFrame("a frame is cut short")
     if crc32(data[start:end], length) != checksum:
         raise BadFrame("the checksum does not match")
-    kind, version, _, owner, base, received_us, synced_lsn, key_size, digest_size, count = HEADER.unpack_from(
-        data, start
-    )
     if kind != KIND_BATCH or version != VERSION:
         raise BadFrame(f"unknown kind {kind} or version {version}")
     if owner != log_id:
@@ -165,8 +173,9 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
     at = key_end + digest_size
     if at > end:
         raise BadFrame("its parts are longer than the frame")
-    key = str(data[start + HEADER_SIZE : key_end], "utf-8")
-    digest = bytes(data[key_end:at])
+    # Most frames have neither.
+    key = str(data[start + HEADER_SIZE : key_end], "utf-8") if key_size else ""
+    digest = bytes(data[key_end:at]) if digest_size else b""
     sections, at = _sections(data, at, end, count)
     if at != end:
         raise BadFrame("its parts are shorter than the frame")
@@ -218,18 +227,6 @@ def decode_segment_header(data: bytes) -> SegmentHeader:
     if crc32(data[: SEGMENT_FIELDS.size]) != checksum:
         raise BadFrame("the checksum of the segment header does not match")
     return SegmentHeader(log_id, base_lsn, claimed)
-
-
-def _bounds(data: memoryview, offset: int) -> tuple[int, int]:
-    start = offset + PREFIX_SIZE
-    if start > len(data):
-        raise BadFrame("a frame is cut short")
-    (length,) = CHECKSUM.unpack_from(data, offset)
-    if length < HEADER_SIZE:
-        raise BadFrame(f"a frame of {length} bytes")
-    if start + length > len(data):
-        raise BadFrame("a frame is cut short")
-    return start, start + length
 
 
 def _sections(data: memoryview, at: int, end: int, count: int) -> tuple[list[Section], int]:

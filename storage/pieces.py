@@ -9,7 +9,8 @@ from storage.log_format import Frame
 from storage.shred import Piece
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: a frozen one takes four times as long to make, and there is one for every post.
+@dataclass(slots=True)
 class CollectionPiece:
     """One section of one frame: whose it is, and what the shredder needs of it."""
 

@@ -8,17 +8,21 @@ whatever was acknowledged before the query began is below it.
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from storage import damage
 from storage.catalog import Catalog
 from storage.chunks import Manifest, ManifestReader
 from storage.errors import StorageError
 from storage.fs import FileSystem, LocalFileSystem
-from storage.log import LogReader, SegmentMissing
+from storage.log import LogDamaged, LogReader, SegmentMissing
+from storage.log_errors import LogUnreadable
 from storage.log_format import Frame
 from storage.paths import DataFolder
 from storage.pieces import CollectionPiece, pieces_of
@@ -31,6 +35,12 @@ REST_BYTES_MAX = 1 << 30
 """Of what stands in logs alone: bytes of frames, and bytes of the table made of one collection's events."""
 CELL_BYTES = 8
 """At least what a row of that table takes in each lane."""
+
+
+COMPLAINT_SECONDS = 60.0
+"""Pause between two lines of the server's log about a damaged log, however many questions need it."""
+
+logger = logging.getLogger("acumen.reader")
 
 
 class SnapshotUnstable(StorageError):
@@ -84,17 +94,21 @@ class Reader:
         self._tails: dict[int, tuple[object, pa.Table | None]] = {}
         self._flushed_number = -1
         self._lock = threading.Lock()
+        self._complain_at = 0.0
 
     def source(self, project_id: str, collection_name: str) -> Source:
         """A snapshot that holds every event acknowledged before this call, each once.
 
-        Raises SnapshotUnstable where the parts moved faster than they could be read.
+        Raises SnapshotUnstable where the parts moved faster than they could be read, LogUnreadable where
+        a log is damaged: its events may be of this collection.
         """
         for _ in range(ATTEMPTS_MAX):
             try:
                 return self._attempt(project_id, collection_name)
             except (_Moved, SegmentMissing, FileNotFoundError):
                 self._forget()
+            except LogDamaged as found:
+                raise self._unreadable(found) from None
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
 
     def close(self) -> None:
@@ -145,7 +159,7 @@ class Reader:
         return manifest
 
     def _check_rest(self, starts: Mapping[int, int]) -> None:
-        """Know of every log, and raise TooMuchUnsettled before too much of them is read."""
+        """Know of every log. Raises LogUnreadable, and TooMuchUnsettled before too much of them is read."""
         for log_id in self._rests.keys() - starts.keys():
             del self._rests[log_id]
         waiting = 0
@@ -154,6 +168,9 @@ class Reader:
                 if not self._folder.log(log_id).exists():
                     continue
                 self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
+            why = damage.noted(self._folder, log_id)
+            if why is not None:
+                raise LogUnreadable(log_id, why)
             waiting += max(0, self._rests[log_id].reader.synced().lsn - start)
         if waiting > REST_BYTES_MAX:
             raise TooMuchUnsettled
@@ -200,6 +217,14 @@ class Reader:
             self._tails.clear()
         self._tails[collection_id] = (key, tail)
         return tail
+
+    def _unreadable(self, found: LogDamaged) -> LogUnreadable:
+        """Before the keeper comes to it. Says so once a minute."""
+        now = time.monotonic()
+        if now >= self._complain_at:
+            self._complain_at = now + COMPLAINT_SECONDS
+            logger.error("questions can not be answered, since a log is damaged: %s", found)
+        return LogUnreadable(int(found.path.parent.name), str(found))
 
     def _forget(self) -> None:
         with self._lock:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_records import LogRow, LogState
 from storage.fs import FileSystem
@@ -20,14 +21,17 @@ VOIDS_AT_ONCE = 1_000
 logger = logging.getLogger("acumen.recover")
 
 
-def adopt_orphans(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> int:
+def adopt_orphans(folder: DataFolder, catalog: Catalog, fs: FileSystem, *, pause_seconds: float = 0.0) -> int:
     """Adopt every open log without a living owner; how many there were.
 
-    A damaged log is reported and left as it is: it holds up no other. Raises OSError.
+    A damaged log is reported and left as it is: it holds up no other, and is not read again for a while.
+    Raises OSError.
     """
     adopted = 0
     for row in catalog.logs():
-        if row.state is LogState.OPEN and folder.log(row.id).exists():
+        if row.state is not LogState.OPEN or not folder.log(row.id).exists():
+            continue
+        if not damage.noted_within(folder, row.id, pause_seconds):
             adopted += _adopt(folder, catalog, fs, row)
     return adopted
 
@@ -37,9 +41,11 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
         end = adopt(fs, folder.root, row.id)
     except LogBusy:
         return False
-    except LogDamaged as damage:
-        logger.error("log %d can not be adopted: %s", row.id, damage)
+    except LogDamaged as found:
+        logger.error("log %d can not be adopted: %s", row.id, found)
+        damage.note(folder, row.id, str(found))
         return False
+    damage.clear(folder, row.id)
     if end.lsn < row.flushed_lsn:
         # A disk that lied, or a copy put back without its logs: what is missing stands in files already.
         logger.error("log %d ends at %d, and was flushed through %d", row.id, end.lsn, row.flushed_lsn)
