@@ -69,6 +69,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
+        self._read_bytes = 0
         self._in_headers = True
         self._refused = False
         self._header_timer: asyncio.TimerHandle | None = None
@@ -87,8 +88,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refused or self.transport.is_closing():
             return
+        self._read_bytes = len(data)
         if self._in_headers:
-            self._header_bytes += len(data)
+            self._header_bytes += self._read_bytes
         super().data_received(data)
         if self._express_for is not None:
             # Its end is not here yet; waiting for it is the ordinary way's business.
@@ -107,9 +109,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_timer()
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        self._header_bytes = 0
-        if size > self.header_bytes_max:
+        # They can not be longer than what was read, which says nearly always that they are short enough.
+        read, self._header_bytes = self._header_bytes + self._read_bytes, 0
+        if read > self.header_bytes_max and self._header_size() > self.header_bytes_max:
             self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
             return
         if self.express is not None and self._may_be_express():
@@ -117,6 +119,9 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._express_for is not None:
                 return
         super().on_headers_complete()
+
+    def _header_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def on_body(self, body: bytes) -> None:
         if self._express_for is not None:

@@ -41,6 +41,8 @@ KEY_BYTES_MAX = 2**16 - 1
 
 _HEAD = Struct("<IIBBHIQqQHHI")
 """A prefix and the header behind it, in one."""
+_SINGLE = Struct("<BBHIQqQHHIQIIIIII")
+"""A header and the header of the one section behind it."""
 _MARK = Struct("<BBHI")
 """The first fields of a header: equal in all frames of one log."""
 
@@ -101,9 +103,11 @@ class SegmentHeader:
 
 def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int = 0) -> bytes:
     """Raises ValueError where the batch breaks the format: a bug of the caller, not of a client."""
+    sections = batch.sections
+    if len(sections) == 1 and not batch.idempotency_key and not batch.digest:
+        return _encode_single(batch, sections[0], log_id, base_ordinal, synced_lsn)
     key = batch.idempotency_key.encode()
     digest = batch.digest
-    sections = batch.sections
     if len(key) > KEY_BYTES_MAX or len(digest) not in (0, DIGEST_SIZE):
         raise ValueError(f"key of {len(key)} bytes, digest of {len(digest)}")
     parts: list[Bytes] = [
@@ -145,6 +149,37 @@ def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int =
         parts.append(payload)
     body = b"".join(parts)
     return PREFIX.pack(size, crc32(body, size)) + body
+
+
+def _encode_single(batch: Batch, section: Section, log_id: int, base_ordinal: int, synced_lsn: int) -> bytes:
+    """As ``encode_frame`` does, in one go: most frames are of one section, and have no key."""
+    times, payload, count = section.times, section.payload, section.count
+    size = HEADER_SIZE + SECTION_SIZE + len(times) + len(payload)
+    if len(times) != 8 * count:
+        raise ValueError(f"{count} events with {len(times)} bytes of times")
+    if size > BODY_BYTES_MAX:
+        raise ValueError(f"frame of more than {BODY_BYTES_MAX} bytes")
+    head = _SINGLE.pack(
+        KIND_BATCH,
+        VERSION,
+        0,
+        log_id,
+        base_ordinal,
+        batch.received_us,
+        synced_lsn,
+        0,
+        0,
+        1,
+        section.collection_id,
+        section.generation,
+        section.lanes_version,
+        count,
+        section.duplicates,
+        section.flags,
+        len(payload),
+    )
+    checksum = crc32(payload, crc32(times, crc32(head, size)))
+    return b"".join((PREFIX.pack(size, checksum), head, times, payload))
 
 
 def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
