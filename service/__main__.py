@@ -279,6 +279,8 @@ def _check(args: argparse.Namespace) -> int:
     )
     for fault in report.faults:
         _say(f"FAULT  {fault}")
+    if report.damaged_logs:
+        _say("Stop the server and run 'acumen repair', which saves all of a damaged log that can be read.")
     _say("All is well." if report.sound else f"{len(report.faults)} faults.")
     return 0 if report.sound else 1
 

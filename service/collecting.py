@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.admission import AdmissionLimits
+from service.backlog import Backlog
 from service.claims import CLAIM_WAIT_SECONDS, Claims, OtherLogs
 from service.collector import Collector, waker
 from storage.catalog import Catalog
 from storage.fs import FileSystem, LocalFileSystem
-from storage.log import LogReader, LogWriter
+from storage.log import LogWriter
 
 _log = logging.getLogger("acumen.collect")
 
@@ -49,10 +49,7 @@ class Collecting:
         wait_seconds: float,
     ) -> None:
         """Use ``open``."""
-        self._catalog = catalog
-        self._data = data
-        self._fs = fs
-        self._limits = limits
+        self._backlog = Backlog(catalog, fs, limits.free_bytes_min, limits.unflushed_bytes_max)
         self.log = log
         self.executor = executor
         others = OtherLogs(catalog, fs, data)
@@ -95,6 +92,7 @@ class Collecting:
         await asyncio.wait([self._watch])
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self.executor, self.log.close)
+        self._backlog.close()
         # What the last group's waiters were told reaches them in the next turn of the loop.
         await asyncio.sleep(0)
         self.executor.shutdown(wait=True, cancel_futures=True)
@@ -104,25 +102,10 @@ class Collecting:
         while True:
             try:
                 await self.collector.homes.refresh()
-                closed_because = await loop.run_in_executor(self.executor, self._why_closed)
+                closed_because = await loop.run_in_executor(self.executor, self._backlog.problem)
                 if closed_because and not self.collector.closed_because:
                     _log.warning("Events are refused: %s", closed_because)
                 self.collector.closed_because = closed_because
             except Exception:
                 _log.exception("The watch over the log failed; it goes on.")
             await asyncio.sleep(WATCH_SECONDS)
-
-    def _why_closed(self) -> str | None:
-        """Why no events can be taken now, for the client; None where they can."""
-        if shutil.disk_usage(self._data).free < self._limits.free_bytes_min:
-            return "The server's disk is nearly full. Send again later."
-        unflushed = 0
-        for row in self._catalog.logs():
-            reader = LogReader(self._fs, self._data, row.id)
-            try:
-                unflushed += max(0, reader.synced().lsn - row.flushed_lsn)
-            finally:
-                reader.close()
-        if unflushed > self._limits.unflushed_bytes_max:
-            return "The server has more events to store than it may hold back. Send again later."
-        return None

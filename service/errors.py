@@ -29,12 +29,17 @@ from starlette.exceptions import HTTPException
 from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
 from service import bodies, collect_errors
 from storage.catalog_errors import CatalogUnavailable, UnknownCollection, UnknownProject
-from storage.log_errors import Backpressure, LogUnavailable
+from storage.log_errors import Backpressure, LogUnavailable, LogUnreadable
 from storage.reader import SnapshotUnstable
 
 _log = logging.getLogger("acumen.errors")
 
 JSON = "application/json"
+DAMAGED = (
+    "A part of the server's log is damaged, so questions can not be answered in full; events are still "
+    "taken. The operator finds what is wrong with 'acumen check'."
+)
+DAMAGED_RETRY_SECONDS = 60
 
 
 class ApiError(Exception):
@@ -205,6 +210,10 @@ def _storage(error: Exception) -> Rendered:
     return _later(503, Unavailable.code, f"{Unavailable.message} ({type(error).__name__})")
 
 
+def _damaged(_: Exception) -> Rendered:
+    return _later(503, "LogDamagedError", DAMAGED, DAMAGED_RETRY_SECONDS)
+
+
 def _unknown(_: Exception) -> Rendered:
     return _api(NotFound())
 
@@ -244,6 +253,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (collect_errors.CollectError, _collect),
     (Backpressure, _storage),
     (LogUnavailable, _storage),
+    (LogUnreadable, _damaged),
     (CatalogUnavailable, _storage),
     (SnapshotUnstable, _storage),
     (UnknownProject, _unknown),

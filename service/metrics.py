@@ -46,6 +46,8 @@ class Family:
     help: str
     labels: Mapping[str, tuple[str, ...]]
     buckets: tuple[float, ...] = ()
+    same: bool = False
+    """Each process looks at the same thing: their numbers are not added up."""
 
     @property
     def width(self) -> int:
@@ -76,6 +78,7 @@ FAMILIES = (
     Family("acumen_queries_waiting", "gauge", "Queries that wait for a slot.", {}),
     Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),
     Family("acumen_body_bytes", "gauge", "Body bytes held by unanswered requests.", {}),
+    Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
     Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper")}),
 )
 
@@ -161,13 +164,14 @@ class Metrics:
 
     def text(self) -> str:
         """All families in Prometheus' text format, version 0.0.4."""
-        totals = [sum(self._all[at::CELLS]) for at in range(CELLS)]
         lines: list[str] = []
         for family in FAMILIES:
+            merge = max if family.same else sum
             lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
             for values in family.series():
                 at = _PLACES[(family.name, *values)]
-                lines += _lines(family, values, totals[at : at + family.width])
+                cells = [merge(self._all[cell::CELLS]) for cell in range(at, at + family.width)]
+                lines += _lines(family, values, cells)
         return "\n".join(lines) + "\n"
 
 

@@ -18,6 +18,8 @@ class Lifecycle:
     """Whether this worker should be sent requests."""
 
     stopping: bool = False
+    damaged_logs: tuple[int, ...] = ()
+    """Logs of which bytes can not be read: events are taken, and no question can be answered in full."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from service.admission import AdmissionLimits
 from service.app import create_app
 from service.asking import Asking
 from service.auth import Tenants
+from service.backlog import Backlog
 from service.bodies import BodyLimits, BodyReader
 from service.claims import Claims, OtherLogs
 from service.collect import CollectApp, CollectLimits
@@ -41,7 +42,7 @@ from service.settings import Settings, load
 from service.slots import Slots
 from storage.catalog import Catalog
 from storage.fs import LocalFileSystem
-from storage.log import LogReader, LogWriter
+from storage.log import LogWriter
 from storage.reader import Reader
 
 CATALOG_THREADS = 4
@@ -168,54 +169,21 @@ async def _watch(parts: Parts, collector: Collector, log: LogWriter) -> None:
     """Twice a second: what others changed in the catalog, and whether there is room for events."""
     queued = parts.metrics.counter("acumen_log_queued_bytes")
     held = parts.metrics.counter("acumen_body_bytes")
-    backlog = _Backlog(parts)
+    damaged = parts.metrics.counter("acumen_logs_damaged")
+    settings = parts.settings
+    backlog = Backlog(parts.catalog, LocalFileSystem(), settings.min_free_bytes, settings.log_bytes_max)
     loop = asyncio.get_running_loop()
     while True:
         try:
             await collector.homes.refresh()
             collector.closed_because = await loop.run_in_executor(parts.catalog_executor, backlog.problem)
+            parts.lifecycle.damaged_logs = backlog.damaged_logs
+            damaged.set(len(backlog.damaged_logs))
             queued.set(log.queued_bytes)
             held.set(parts.bodies.held_bytes)
         except Exception:
             _log.exception("looking after the worker failed; it is tried again")
         await asyncio.sleep(WATCH_SECONDS)
-
-
-class _Backlog:
-    """Whether there is room for more events: on the disk, and in the logs before the keeper's next flush."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._readers: dict[int, LogReader] = {}
-
-    def problem(self) -> str | None:
-        """Why events must wait, or None. Reads a few small files."""
-        settings = self._parts.settings
-        free = shutil.disk_usage(settings.data).free
-        if free < settings.min_free_bytes:
-            return "The server's disk is full. Nothing of this request was stored; send it again later."
-        waiting = self._waiting_bytes()
-        if waiting > settings.log_bytes_max:
-            return (
-                "The server is behind in storing events. Nothing of this request was stored; send it later."
-            )
-        return None
-
-    def _waiting_bytes(self) -> int:
-        folder = self._parts.catalog.folder
-        rows = self._parts.catalog.logs()
-        for log_id in self._readers.keys() - {row.id for row in rows}:
-            self._readers.pop(log_id).close()
-        waiting = 0
-        for row in rows:
-            if row.end_lsn is not None:
-                waiting += row.end_lsn - row.flushed_lsn
-                continue
-            reader = self._readers.get(row.id)
-            if reader is None:
-                reader = self._readers[row.id] = LogReader(LocalFileSystem(), folder.root, row.id)
-            waiting += max(0, reader.synced().lsn - row.flushed_lsn)
-        return waiting
 
 
 def _config(settings: Settings, app: App, express: Express | None, *, tls: bool) -> uvicorn.Config:

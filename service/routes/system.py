@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from service.errors import Unavailable
+from service.errors import DAMAGED, Unavailable
 from service.parts import Parts
 from service.wire import ApiRoute, json_answer
 
@@ -23,7 +24,11 @@ def router(parts: Parts) -> APIRouter:
             raise Unavailable("The server is stopping.")
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(parts.catalog_executor, parts.catalog.version)
-        return json_answer({"status": "ready"})
+        state: dict[str, Any] = {"status": "ready"}
+        if parts.lifecycle.damaged_logs:
+            # Still ready: events are taken, and sending them nowhere would help nobody.
+            state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
+        return json_answer(state)
 
     async def metrics() -> Response:
         return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -23,9 +23,10 @@ from storage.fs import LocalFileSystem
 from storage.keeper import Keeper, KeeperSettings
 from storage.lock import FolderLock
 from storage.log import Batch, Section
+from storage.log_errors import LogUnreadable
 from storage.log_format import ROWWISE
 from storage.reader import Reader, TooMuchUnsettled
-from storage.recover import recover
+from storage.recover import adopt_orphans, recover
 from storage.schema import Schema
 from tests.storage.store import Store
 
@@ -408,3 +409,25 @@ def test_a_log_that_is_shorter_than_what_was_flushed_of_it_does_not_stop_the_sta
     flush(store)
     assert store.values("c", "n") == [1]
     assert store.catalog.logs() == []
+
+
+def test_damage_found_by_adoption_alone_is_known_to_every_question(store: Store) -> None:
+    """After a power cut a position may say nothing of the stretch that is damaged."""
+    store.send("c", numbered(1))
+    writer = store.writer()
+    for number in range(2, 7):
+        store.send("c", numbered(number), writer=writer)
+    store.writers.remove(writer)
+    writer.close()
+    folder = store.folder.log(writer.log_id)
+    (folder / "position").unlink()
+    segment = next(folder.glob("*.seg"))
+    content = segment.read_bytes()
+    segment.write_bytes(content[:100] + bytes([content[100] ^ 1]) + content[101:])
+    assert adopt_orphans(store.folder, store.catalog, store.fs) == 0
+    with pytest.raises(LogUnreadable):
+        store.rows("c")
+    segment.write_bytes(content)
+    assert adopt_orphans(store.folder, store.catalog, store.fs, pause_seconds=60.0) == 0
+    assert adopt_orphans(store.folder, store.catalog, store.fs) == 1
+    assert sorted(store.values("c", "n")) == [1, 2, 3, 4, 5, 6]

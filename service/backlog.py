@@ -1,0 +1,58 @@
+"""Whether there is room for more events: on the disk, and in the logs before the keeper's next flush."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+
+from storage import damage
+from storage.catalog import Catalog
+from storage.fs import FileSystem
+from storage.log import LogReader
+
+
+@dataclass
+class Backlog:
+    """Looked at by one thread at a time. Sizes are bytes."""
+
+    catalog: Catalog
+    fs: FileSystem
+    free_bytes_min: int
+    unflushed_bytes_max: int
+    damaged_logs: tuple[int, ...] = ()
+    """Of which bytes can not be read, as of the last look."""
+    _readers: dict[int, LogReader] = field(default_factory=dict)
+
+    def problem(self) -> str | None:
+        """Why events must wait, for the client; None where they need not. Reads a few small files."""
+        waiting = self._waiting_bytes()
+        if shutil.disk_usage(self.catalog.folder.root).free < self.free_bytes_min:
+            return "The server's disk is full. Nothing of this request was stored; send it again later."
+        if waiting > self.unflushed_bytes_max:
+            return (
+                "The server is behind in storing events. Nothing of this request was stored; send it later."
+            )
+        return None
+
+    def close(self) -> None:
+        for reader in self._readers.values():
+            reader.close()
+        self._readers.clear()
+
+    def _waiting_bytes(self) -> int:
+        """Of all logs; notes on the way which are damaged."""
+        folder = self.catalog.folder
+        rows = self.catalog.logs()
+        for log_id in self._readers.keys() - {row.id for row in rows}:
+            self._readers.pop(log_id).close()
+        self.damaged_logs = damage.noted_logs(folder, [row.id for row in rows])
+        waiting = 0
+        for row in rows:
+            if row.end_lsn is not None:
+                waiting += row.end_lsn - row.flushed_lsn
+                continue
+            reader = self._readers.get(row.id)
+            if reader is None:
+                reader = self._readers[row.id] = LogReader(self.fs, folder.root, row.id)
+            waiting += max(0, reader.synced().lsn - row.flushed_lsn)
+        return waiting

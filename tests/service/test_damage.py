@@ -1,0 +1,75 @@
+"""A byte of the log that no longer reads: what goes on, what is told, and how the server is mended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from storage.log_format import SEGMENT_HEADER_SIZE
+from tests.support.server import Reply, Served, ServedProject
+
+NEVER_FLUSHED = {"ACUMEN_FLUSH_SECONDS": "3600"}
+
+
+def segment_of_most(data: Path) -> Path:
+    """The log segment that holds the most bytes."""
+    return max((data / "log").rglob("*.seg"), key=lambda path: path.stat().st_size)
+
+
+def flip_byte(path: Path, offset: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[offset] ^= 1
+    path.write_bytes(content)
+
+
+def flip_middle(data: Path) -> None:
+    path = segment_of_most(data)
+    flip_byte(path, (SEGMENT_HEADER_SIZE + path.stat().st_size) // 2)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Iterator[Served]:
+    """Two projects; three posts of a hundred events each, of which a byte of the second is flipped."""
+    with Served(env=NEVER_FLUSHED, data=tmp_path / "data") as server:
+        other = server.new_project("Other")
+        server.record(other, "c", {"n": 0})
+        for first in (0, 100, 200):
+            server.record(server.project, "c", *({"n": first + n} for n in range(100)))
+        server.kill_all()
+        flip_middle(server.data)
+        server.start()
+        yield server
+
+
+def count(server: Served, project: ServedProject) -> Reply:
+    path = f"/3.0/projects/{project.id}/queries/count?event_collection=c"
+    return server.request("GET", path, key=project.read_key)
+
+
+def test_questions_of_all_projects_are_a_503_that_says_what_to_do_and_writes_go_on(damaged: Served) -> None:
+    for project in damaged.projects():
+        for _ in range(20):
+            reply = count(damaged, project)
+            assert (reply.status, reply.json["error_code"]) == (503, "LogDamagedError")
+            assert "acumen check" in reply.json["message"]
+            assert reply.headers["retry-after"]
+        damaged.record(project, "c", {"n": 1})
+    lines = [line for line in damaged.output().splitlines() if "damaged" in line]
+    # The start, the keeper and the worker each say it, and not again for every question.
+    assert 1 <= len(lines) <= 3
+
+
+def test_metrics_readiness_and_check_show_it(damaged: Served) -> None:
+    deadline = time.monotonic() + 20
+    while "acumen_logs_damaged 1.0" not in damaged.request("GET", "/metrics").body.decode().splitlines():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    ready = damaged.request("GET", "/ready")
+    assert (ready.status, len(ready.json["damaged_logs"])) == (200, 1)
+    done = damaged.run("check", check=False)
+    assert done.returncode == 1
+    assert "damaged at offset" in done.stdout
+    assert "acumen repair" in done.stdout
