@@ -139,6 +139,7 @@ class Collector:
         self._claims = claims
         self.homes = Homes(catalog, limits.event, limits.properties_max, executor)
         self._blank = Checker(Schema(), limits.event)
+        self._release_due = False
         self.closed_because: str | None = None
         """Why nothing is taken at present (a full disk, a keeper far behind); None while open."""
 
@@ -330,11 +331,19 @@ class Collector:
         if self.closed_because is not None:
             self._check_open()
         try:
-            self._log.append(batch, waiter)
+            self._log.append(batch, waiter, hold=True)
         except Backpressure as error:
             raise Unavailable("The server takes in more than it can store. Send again.") from error
         except LogUnavailable as error:
             raise Unavailable("The events could not be stored. Send again.") from error
+        if not self._release_due:
+            # After all requests that have come: one sync for them together.
+            self._release_due = True
+            self._loop.call_soon(self._release)
+
+    def _release(self) -> None:
+        self._release_due = False
+        self._log.release()
 
     def _check_open(self) -> None:
         if self.closed_because is not None:

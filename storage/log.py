@@ -92,6 +92,7 @@ class LogWriter:
         self._claims_queued_to = CLAIMED_BIT
         self._closed = False
         self._idle = False
+        self._due = False
         self._wake = threading.Lock()
         self._wake.acquire()
 
@@ -152,17 +153,24 @@ class LogWriter:
         """Bytes appended and neither durable nor failed yet."""
         return self._queued_bytes
 
-    def append(self, batch: Batch, waiter: object) -> int:
+    def append(self, batch: Batch, waiter: object, *, hold: bool = False) -> int:
         """Queue a batch and return the ordinal of its first event: nothing is durable before ``on_synced``.
 
-        Raises Backpressure, LogUnavailable (closed) and ValueError (the batch breaks the format); then
+        With ``hold`` it may wait for others until ``release``, which the caller must then call. Raises Backpressure, LogUnavailable (closed) and ValueError (the batch breaks the format); then
         nothing is queued and the waiter not called.
         """
         with self._lock:
             base = self._next_ordinal
             self._enqueue(encode_frame(batch, self.log_id, base, self._synced_lsn), waiter)
             self._next_ordinal = base + batch.count
+            if not hold:
+                self._rouse()
         return base
+
+    def release(self) -> None:
+        """Let what is queued be written and synced."""
+        with self._lock:
+            self._rouse()
 
     def reserve(self, count: int) -> int:
         """The first of ``count`` claimed ordinals in a row. They are never given out again."""
@@ -184,6 +192,7 @@ class LogWriter:
             self._enqueue(encode_frame(batch, self.log_id, base_ordinal, self._synced_lsn), waiter)
             self._claims_queued_to = base_ordinal + count
             self._group.claims.append((base_ordinal, count))
+            self._rouse()
 
     def close(self) -> None:
         """Write and sync what is queued, tell its waiters, and let the log go. May be called twice."""
@@ -209,10 +218,10 @@ class LogWriter:
         group.waiters.append(waiter)
         group.bytes += len(frame)
         self._queued_bytes = queued + len(frame)
-        self._rouse()
 
     def _rouse(self) -> None:
-        """Under the lock: wake the sync thread where it sleeps."""
+        """Under the lock: what is queued is due; wake the sync thread where it sleeps."""
+        self._due = True
         if self._idle:
             self._idle = False
             self._wake.release()
@@ -221,10 +230,11 @@ class LogWriter:
         """What is queued; None, after which the thread must sleep, where nothing is."""
         with self._lock:
             group = self._group
-            if not group.frames:
+            if not group.frames or not self._due:
                 self._idle = not self._closed
                 return None
             self._group = _Group()
+            self._due = False
             return group
 
     def _run(self) -> None:

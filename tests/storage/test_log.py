@@ -169,6 +169,26 @@ def test_what_comes_during_a_sync_is_the_next_group_and_is_told_at_once(
     assert log.told.groups == [(["a"], None), (["b", "c"], None)]
 
 
+def test_what_is_held_waits_for_its_release_and_is_one_group(log: Log) -> None:
+    for text in "abc":
+        log.writer.append(batch_of(text), text, hold=True)
+    assert not log.told.groups
+    log.writer.release()
+    log.told.wait("c")
+    assert log.told.groups == [(["a", "b", "c"], None)]
+
+
+def test_what_is_held_goes_with_what_is_not_and_with_the_end(log: Log) -> None:
+    log.writer.append(batch_of("a"), "a", hold=True)
+    log.writer.append(batch_of("b"), "b")
+    log.told.wait("b")
+    assert log.told.groups == [(["a", "b"], None)]
+    log.writer.append(batch_of("c"), "c", hold=True)
+    log.writer.close()
+    assert log.told.outcome == {"a": None, "b": None, "c": None}
+    assert log.read() == ["a", "b", "c"]
+
+
 def test_a_full_queue_refuses_and_uses_no_ordinal(gated: tuple[Log, GatedFileSystem]) -> None:
     log, fs = gated
     for text in "abc":
