@@ -19,7 +19,7 @@ import pyarrow as pa
 from msgspec import UNSET, Meta, Raw, UnsetType
 
 from storage.events import EXACT_INTEGER, EventLimits
-from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, parse_instant
+from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, parse_instant, parse_instants
 from storage.log_format import HAS_EMPTY, HAS_NULL, HAS_TOKEN
 from storage.schema import LaneKind, Schema, fold
 
@@ -41,7 +41,7 @@ class Checked:
 
     lines: bytes
     count: int
-    times: list[int | None]
+    times: Sequence[int | None]
     flags: int
     tokens: list[str | None] | None
 
@@ -265,9 +265,15 @@ def one_line(raw: bytes) -> bytes:
     return raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
-def _times(keens: list[Any]) -> list[int | None] | None:
+def _times(keens: list[Any]) -> Sequence[int | None] | None:
     """Each event's time in µs, None where it gave none; None altogether where a text is no time."""
-    texts = [None if keen is UNSET or keen.timestamp is UNSET else keen.timestamp for keen in keens]
+    try:
+        texts = [keen.timestamp for keen in keens]
+    except AttributeError:
+        texts = [UNSET if keen is UNSET else keen.timestamp for keen in keens]
+    if UNSET not in texts:
+        return _instants(texts)
+    texts = [None if text is UNSET else text for text in texts]
     found = _instants([text for text in texts if text is not None])
     if found is None:
         return None
@@ -275,6 +281,8 @@ def _times(keens: list[Any]) -> list[int | None] | None:
     return [None if text is None else next(given) for text in texts]
 
 
+ARROW_TEXTS_MIN = 512
+"""Of fewer texts, what a call of Arrow costs besides is more than what it saves."""
 _MINUTES_LENGTH = len("2026-01-01T00:00Z")
 _UTC = pa.timestamp("us", tz="UTC")
 
@@ -285,27 +293,15 @@ def _instants(texts: list[str]) -> list[int] | None:
     Arrow reads the common forms with a zone; all that is unusual is left to the one grammar. Every call of
     Arrow lets other threads have the interpreter, so there are as few as can be.
     """
-    if not texts:
-        return []
-    if min(map(len, texts)) < _MINUTES_LENGTH:
-        return _one_by_one(texts)
+    if len(texts) < ARROW_TEXTS_MIN or min(map(len, texts)) < _MINUTES_LENGTH:
+        return parse_instants(texts)
     try:
         column = pa.array(texts, pa.string()).cast(_UTC)
     except pa.ArrowInvalid:
-        return _one_by_one(texts)
+        return parse_instants(texts)
     times: list[int] = memoryview(column.buffers()[1]).cast("b").cast("q")[: len(texts)].tolist()
     if min(times) < MIN_INSTANT_US or max(times) > MAX_INSTANT_US:
-        return _one_by_one(texts)
-    return times
-
-
-def _one_by_one(texts: list[str]) -> list[int] | None:
-    times: list[int] = []
-    for text in texts:
-        time = parse_instant(text)
-        if time is None:
-            return None
-        times.append(time)
+        return parse_instants(texts)
     return times
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, format_instant, parse_instant
+from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, format_instant, parse_instant, parse_instants
 from tests.support.scale import examples
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,3 +139,26 @@ def test_what_is_written_reads_back(instant_us: int) -> None:
 def test_no_text_fails(text: str) -> None:
     instant_us = parse_instant(text)
     assert instant_us is None or MIN_INSTANT_US <= instant_us <= MAX_INSTANT_US
+
+
+SPELLED = st.one_of(
+    st.integers(MIN_INSTANT_US, MAX_INSTANT_US).map(format_instant),
+    st.from_regex(
+        r"20[0-9]{2}-(W?[01][0-9])-[0-3][0-9][Tt ]2[0-9]:?[0-6][0-9]:?[0-6][0-9]([.,][0-9]*)?[Zz]?",
+        fullmatch=True,
+    ),
+    st.from_regex(r"20[0-9]{6}T?[0-9]{0,6}(\.[0-9]{0,11})?Z?", fullmatch=True),
+    st.text("0123456789-:.TZW +", max_size=30),
+)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(
+    st.lists(SPELLED, min_size=1, max_size=3), st.integers(0, 30), st.sampled_from(list("0Z-:T. 9+\u0661"))
+)
+def test_many_are_read_as_each_by_itself(texts: list[str], at: int, other: str) -> None:
+    texts = [*texts, texts[0][:at] + other + texts[0][at + 1 :]]
+    each = [parse_instant(text) for text in texts]
+    assert parse_instants(texts) == (None if None in each else each)
+    for text, instant in zip(texts, each, strict=True):
+        assert parse_instants([text]) == (None if instant is None else [instant])
