@@ -63,6 +63,7 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     _add_import(commands, wanted=list(command) == ["import"])
     _add_files(commands)
     _add_check(commands)
+    _add_repair(commands)
     return parser
 
 
@@ -139,8 +140,25 @@ def _add_check(commands: Any) -> None:
         description="Verify every checksum, and that per collection the events that came are those that "
         "are stored. Works beside a running server. Exit status 0: all is well; 1: it is not.",
     )
+    check.add_argument(
+        "--accept-losses",
+        action="store_true",
+        help="do not count as a fault what 'acumen repair' could not save; it is still listed",
+    )
     _add_data(check)
     check.set_defaults(run=_check)
+
+
+def _add_repair(commands: Any) -> None:
+    repair = commands.add_parser(
+        "repair",
+        help="save what can be read of damaged logs (the server must be stopped)",
+        description="Set every damaged log aside, in the folder 'quarantine' of the data folder, and put in "
+        "its place all whole frames of it that are in no Parquet file yet. Prints what was saved and which "
+        "bytes are lost; 'acumen check' lists these from then on. Logs that are whole are left alone.",
+    )
+    _add_data(repair)
+    repair.set_defaults(run=_repair)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -281,8 +299,40 @@ def _check(args: argparse.Namespace) -> int:
         _say(f"FAULT  {fault}")
     if report.damaged_logs:
         _say("Stop the server and run 'acumen repair', which saves all of a damaged log that can be read.")
-    _say("All is well." if report.sound else f"{len(report.faults)} faults.")
-    return 0 if report.sound else 1
+    for loss in report.losses:
+        _say(f"LOST   {loss}")
+    if not report.sound:
+        _say(f"{len(report.faults)} faults.")
+    elif report.losses:
+        _say("All that is there is well.")
+    else:
+        _say("All is well.")
+    return 0 if report.sound and (args.accept_losses or not report.losses) else 1
+
+
+def _repair(args: argparse.Namespace) -> int:
+    from service.supervisor import CannotServe, lock_folder
+    from storage.errors import StorageError
+    from storage.repair import repair
+
+    with _opened(args) as catalog:
+        try:
+            # Held until the command ends, so that no server starts meanwhile.
+            lock_folder(catalog.folder.root)
+            mended = repair(catalog.folder, catalog)
+        except (CannotServe, StorageError, OSError) as error:
+            raise _Failed(str(error)) from None
+    for log in mended:
+        _say(f"log {log.log_id}: saved {log.events} events in {log.frames} frames that were in no file yet.")
+        if log.quarantine is not None:
+            _say(f"log {log.log_id}: what was found there is now in {log.quarantine}.")
+        for loss in log.losses:
+            _say(f"LOST   {loss.told()}")
+        if not log.losses:
+            _say(f"log {log.log_id}: nothing is lost.")
+    if not mended:
+        _say("No log is damaged.")
+    return 0
 
 
 class _opened:

@@ -34,6 +34,7 @@ from storage.catalog_records import (
     FlushCommit,
     KeyKind,
     LogRow,
+    Loss,
     Organisation,
     Project,
     ReservedFile,
@@ -224,6 +225,27 @@ class Catalog:
         """Forgets a sealed log that is flushed to its end. Raises UnknownLog, LogConflict."""
         with self._changing() as connection:
             catalog_logs.remove_log(connection, log_id)
+
+    def mend_log(
+        self,
+        log_id: int,
+        end_lsn: int,
+        last_claimed_ordinal: int | None,
+        voids: Iterable[tuple[int, int]],
+    ) -> None:
+        """Ends a log where its repair ended it; see ``catalog_logs``. Raises UnknownLog, LogConflict."""
+        with self._changing() as connection:
+            catalog_logs.mend_log(connection, log_id, end_lsn, last_claimed_ordinal, voids)
+
+    def losses(self) -> list[Loss]:
+        """What repairs could not read."""
+        with self._database.reading() as connection:
+            return catalog_state.losses(connection)
+
+    def add_losses(self, losses: Sequence[Loss]) -> None:
+        """They are kept for ever; those known already are known once."""
+        with self._database.writing() as connection:
+            catalog_state.add_losses(connection, losses)
 
     # Claims: they never change what readers have cached
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -30,6 +30,11 @@ _ADVANCE = (
 _REMOVE = delete(logs).where(logs.c.id == bindparam("log_id"))
 _VOID_AFTER = delete(claims).where(
     claims.c.log_id == bindparam("log_id"), claims.c.ordinal > bindparam("last")
+)
+_VOID_BETWEEN = delete(claims).where(
+    claims.c.log_id == bindparam("log_id"),
+    claims.c.ordinal >= bindparam("low"),
+    claims.c.ordinal < bindparam("high"),
 )
 
 
@@ -74,6 +79,25 @@ def remove_log(connection: Connection, log_id: int) -> None:
     if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn:
         raise LogConflict(f"Log {log_id} is not flushed to its end: it cannot be removed.")
     connection.execute(_REMOVE, {"log_id": log_id})
+
+
+def mend_log(
+    connection: Connection,
+    log_id: int,
+    end_lsn: int,
+    last_claimed_ordinal: int | None,
+    voids: Iterable[tuple[int, int]],
+) -> None:
+    """Ends a log, sealed or not, where it ends since it was repaired. ``voids``: claimed ordinals, from
+    (included) and to (excluded), without an event; None: which ones after the last are is not known."""
+    log = _find(connection, log_id)
+    if end_lsn < log.flushed_lsn:
+        raise LogConflict(f"Log {log_id} is flushed through {log.flushed_lsn}; it cannot end at {end_lsn}.")
+    connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
+    for low, high in voids:
+        connection.execute(_VOID_BETWEEN, {"log_id": log_id, "low": low, "high": high})
+    if last_claimed_ordinal is not None:
+        connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last_claimed_ordinal})
 
 
 def _find(connection: Connection, log_id: int) -> LogRow:

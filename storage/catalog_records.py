@@ -55,6 +55,22 @@ class LogState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Loss:
+    """Bytes of a log that no repair could read, with the events in them, however many they were."""
+
+    log_id: int
+    lsn: int
+    bytes: int
+    segment: str
+    """The file in quarantine, relative to the data folder; empty where there was none."""
+    offset: int
+
+    def told(self) -> str:
+        where = f", from offset {self.offset} of {self.segment}" if self.segment else ""
+        return f"log {self.log_id}: {self.bytes} bytes of acknowledged events{where}"
+
+
+@dataclass(frozen=True, slots=True)
 class LogRow:
     """``flushed_lsn``: all before it stands in files. ``end_lsn`` is known once the log is sealed."""
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
 from sqlalchemy import Connection, bindparam, select, update
 
+from storage.catalog_records import Loss
 from storage.catalog_sqlite import upsert
 from storage.catalog_tables import meta, state
 
+_LOSSES = "losses"
 _BUMP = update(state).values(version=state.c.version + 1)
 _STATE = select(state.c.version, state.c.flushed_number)
 _NEXT_FLUSH = (
@@ -44,3 +50,12 @@ def get_meta(connection: Connection, name: str) -> str | None:
 
 def set_meta(connection: Connection, name: str, value: str) -> None:
     connection.execute(_SET, {"name": name, "value": value})
+
+
+def losses(connection: Connection) -> list[Loss]:
+    return [Loss(**row) for row in json.loads(get_meta(connection, _LOSSES) or "[]")]
+
+
+def add_losses(connection: Connection, new: Sequence[Loss]) -> None:
+    known = {(loss.log_id, loss.lsn): loss for loss in [*losses(connection), *new]}
+    set_meta(connection, _LOSSES, json.dumps([asdict(loss) for loss in known.values()]))

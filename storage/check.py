@@ -40,6 +40,9 @@ class Report:
     damaged_logs: set[int] = field(default_factory=set)
     """Of which not all can be read: ``acumen repair`` mends them."""
 
+    losses: list[str] = field(default_factory=list)
+    """What repairs of logs could not save: no fault of what is there, and never forgotten."""
+
     @property
     def sound(self) -> bool:
         return not self.faults
@@ -63,6 +66,7 @@ def check(
         progress(f"{collection.project_id} {collection.name}")
         _check_collection(folder, catalog, collection, report)
     _check_logs(folder, catalog, fs or LocalFileSystem(), report)
+    report.losses += [loss.told() for loss in catalog.losses()]
     return report
 
 

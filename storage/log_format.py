@@ -227,8 +227,8 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
     )
 
 
-def frames_beyond(data: memoryview, offset: int, log_id: int) -> Iterator[Frame]:
-    """Whole frames that stand anywhere past an unreadable one at ``offset``; their LSNs are not known (0).
+def frames_beyond(data: memoryview, offset: int, log_id: int, lsn: int = 0) -> Iterator[Frame]:
+    """Whole frames that stand anywhere past an unreadable one at ``offset``, which is LSN ``lsn``.
 
     The length of an unreadable frame cannot be trusted, so this looks for what all headers have in common.
     """
@@ -237,8 +237,9 @@ def frames_beyond(data: memoryview, offset: int, log_id: int) -> Iterator[Frame]
     found = haystack.find(mark, PREFIX_SIZE + 1)
     while found >= 0:
         try:
-            yield decode_frame(data, offset + found - PREFIX_SIZE, 0, log_id)
-        except BadFrame:
+            at = found - PREFIX_SIZE
+            yield decode_frame(data, offset + at, lsn + at, log_id)
+        except (BadFrame, UnicodeDecodeError):
             pass
         found = haystack.find(mark, found + 1)
 

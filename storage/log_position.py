@@ -58,6 +58,7 @@ class PositionFile:
     def __init__(self, fs: FileSystem, path: Path, log_id: int, *, writable: bool) -> None:
         """Raises OSError; FileNotFoundError and ValueError (too short) only where it is not writable."""
         self._map: mmap.mmap = fs.map(path, POSITION_SIZE, writable=writable)
+        self._fs, self._path = fs, path
         self._words = memoryview(self._map).cast("Q")
         self._salt = CHECK ^ log_id
 
@@ -101,6 +102,15 @@ class PositionFile:
         """What the file vouches for: ``Position()`` where it cannot have been written as it stands."""
         words = self._words
         return self.read() if words[_SYNCED] ^ self._salt == words[_CHECK] else Position()
+
+    def make_durable(self) -> None:
+        """Sync what was published. The owner need not: adopting finds the end of its log. Raises OSError."""
+        self._map.flush()
+        fd = self._fs.open_write(self._path)
+        try:
+            self._fs.datasync(fd)
+        finally:
+            self._fs.close(fd)
 
     def close(self) -> None:
         self._words.release()

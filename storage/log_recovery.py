@@ -88,6 +88,8 @@ def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> Position:
     try:
         lsn, claims = _recover(fs, directory, log_id, position)
         position.publish(lsn, claims, anew=True)
+        # Nobody adopts it again, and every reader goes by this.
+        position.make_durable()
         return position.read()
     finally:
         position.close()

@@ -4,6 +4,7 @@
     catalog.sqlite          the catalog (and its -wal and -shm)
     migrate.lock, serve.lock, keeper.lock
     log/<log id>/           <base lsn>.seg, position, lock
+    quarantine/log-<id>/    a damaged log as it was found; no part of the store
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     events/<project>/<collection>.<collection id>.<generation>/keen.span=<span>/<file id>.parquet
 
@@ -85,6 +86,10 @@ class DataFolder:
     @property
     def logs(self) -> Path:
         return self.root / "log"
+
+    @property
+    def quarantine(self) -> Path:
+        return self.root / "quarantine"
 
     @property
     def chunks(self) -> Path:

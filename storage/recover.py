@@ -6,6 +6,7 @@ After a power cut a log's position file may say anything; only adoption knows wh
 from __future__ import annotations
 
 import logging
+import shutil
 from dataclasses import replace
 
 from storage import damage
@@ -17,6 +18,8 @@ from storage.log import LogBusy, LogDamaged, Position, adopt
 from storage.paths import DataFolder
 
 VOIDS_AT_ONCE = 1_000
+SAVED_SUFFIX = ".saved"
+"""Ends the name of a log's folder that a repair has not put in place yet."""
 
 logger = logging.getLogger("acumen.recover")
 
@@ -63,6 +66,17 @@ def _seal(catalog: Catalog, log_id: int, end: Position) -> None:
     catalog.seal_log(log_id, end.lsn, end.token_ordinal)
 
 
+def finish_repairs(folder: DataFolder) -> None:
+    """Put in place, or away, what a repair that was broken off had saved. Raises OSError."""
+    for saved in folder.logs.glob(f"*{SAVED_SUFFIX}"):
+        place = saved.with_suffix("")
+        if place.exists():
+            # Not all of it may be there; the damaged log is still where it was.
+            shutil.rmtree(saved)
+        else:
+            saved.rename(place)
+
+
 def recover(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
     """Make ready for workers, with no other server on the folder: no chunks of an earlier keeper, which were
     never synced and may say anything after a power cut, nothing that killed processes left in the spool, and
@@ -78,4 +92,5 @@ def recover(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
                     path.unlink()
         finally:
             lock.release()
+    finish_repairs(folder)
     adopt_orphans(folder, catalog, fs)

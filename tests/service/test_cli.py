@@ -22,14 +22,15 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), ("serve", "projects", "import", "files", "check")),
+        ((), ("serve", "projects", "import", "files", "check", "repair")),
         (("serve",), ("--host", "--port", "--data", "--workers", "8000", "ACUMEN_PORT")),
         (("projects",), ("create", "list")),
         (("projects", "create"), ("NAME", "--id", "--master-key", "--write-key", "--read-key", "--data")),
         (("projects", "list"), ("--data",)),
         (("import",), ("file", "--project", "--collection", "--url", "--write-key", "--data")),
         (("files",), ("--project", "--collection", "--data")),
-        (("check",), ("--data", "Exit status")),
+        (("check",), ("--data", "Exit status", "--accept-losses")),
+        (("repair",), ("--data", "quarantine")),
     ],
 )
 def test_every_command_explains_itself(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
@@ -133,7 +134,8 @@ def test_check_passes_on_a_live_server_and_fails_on_a_damaged_file() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("projects", "list"), ("check",), ("files", "--project", "p", "--collection", "c")]
+    "command",
+    [("projects", "list"), ("check",), ("repair",), ("files", "--project", "p", "--collection", "c")],
 )
 def test_a_folder_without_data_is_one_sentence(tmp_path: Path, command: tuple[str, ...]) -> None:
     done = Served(data=tmp_path / "nothing").run(*command, check=False)

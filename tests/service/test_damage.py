@@ -73,3 +73,41 @@ def test_metrics_readiness_and_check_show_it(damaged: Served) -> None:
     assert done.returncode == 1
     assert "damaged at offset" in done.stdout
     assert "acumen repair" in done.stdout
+
+
+def test_repair_saves_every_whole_frame_and_the_loss_is_never_hidden(damaged: Served) -> None:
+    project, other = damaged.project, damaged.projects()[1]
+    damaged.record(project, "c", {"n": 1_000})
+    refused = damaged.run("repair", check=False)
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1
+    assert damaged.stop() == 0
+    before = {path.name: path.read_bytes() for path in (damaged.data / "log").rglob("*.seg")}
+
+    done = damaged.run("repair")
+    assert "LOST" in done.stdout
+    (lost,) = (line for line in done.stdout.splitlines() if line.startswith("LOST"))
+    path = damaged.data / lost.rsplit(" ", 1)[1]
+    assert path.read_bytes() == before[path.name]
+    assert "No log is damaged" in damaged.run("repair").stdout
+
+    for _ in range(2):
+        checked = damaged.run("check", check=False)
+        assert (checked.returncode, lost in checked.stdout) == (1, True)
+        assert damaged.run("check", "--accept-losses").returncode == 0
+        damaged.start()
+        numbers = damaged.ask(project, "extraction", event_collection="c", property_names=["n"])
+        assert sorted(event["n"] for event in numbers) == [*range(100), *range(200, 300), 1_000]
+        assert count(damaged, other).json["result"] == 1
+        assert "damaged_logs" not in damaged.request("GET", "/ready").json
+        damaged.stop()
+
+
+def test_repair_of_a_sound_folder_changes_nothing(tmp_path: Path) -> None:
+    with Served(data=tmp_path / "data") as server:
+        server.record(server.project, "c", {"n": 1})
+        server.kill_all()
+        assert "No log is damaged" in server.run("repair").stdout
+        server.start()
+        assert count(server, server.project).json["result"] == 1
+    assert not (tmp_path / "data" / "quarantine").exists()

@@ -81,12 +81,16 @@ class Store:
         )
         self.append(Batch(time_us, [section]), writer)
 
-    def append(self, batch: Batch, writer: LogWriter | None = None) -> None:
-        """Log a batch as it is and wait for its acknowledgement."""
+    def append(self, batch: Batch, writer: LogWriter | None = None, claimed: int | None = None) -> None:
+        """Log a batch as it is, with reserved ordinals from ``claimed`` where told, and wait for its
+        acknowledgement."""
         writer = writer or (self.writers[0] if self.writers else self.writer())
         done = threading.Event()
         failure: list[Exception | None] = []
-        writer.append(batch, (done, failure))
+        if claimed is None:
+            writer.append(batch, (done, failure))
+        else:
+            writer.append_claimed(batch, (done, failure), claimed)
         assert done.wait(10)
         if failure[0] is not None:
             raise failure[0]

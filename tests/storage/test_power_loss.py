@@ -212,6 +212,15 @@ def test_what_was_adopted_stays_though_a_sync_had_failed_before(tmp_path: Path) 
         assert after == before
 
 
+def test_what_adoption_published_survives_a_power_cut(tmp_path: Path) -> None:
+    """The log is sealed then and never adopted again: its readers go by the position alone."""
+    fs = FaultyFileSystem(tmp_path)
+    run_workload(fs)
+    adopted = adopt(fs, tmp_path, LOG_ID)
+    fs.power_loss()
+    assert LogReader(fs, tmp_path, LOG_ID).synced() == adopted
+
+
 # The harness itself: it must catch a log that breaks its promise.
 
 
