@@ -61,8 +61,9 @@ class Checker:
         self.schema = schema
         self._limits = limits
         self._bulk_paths = bulk_paths(schema)
-        self._valued = msgspec.json.Decoder(self._event_type(nullable=False))
-        self._nullable = msgspec.json.Decoder(self._event_type(nullable=True))
+        self._decoders: dict[tuple[bool, bool], _Decoder] = {}
+        for nullable in (False, True):
+            self._decoder(nullable=nullable, short=True)
         self._nulls_expected = 0
         self._takes_tokens = TOKEN in schema.by_path
 
@@ -70,7 +71,7 @@ class Checker:
         """One event as sent; None where it must be examined."""
         if may_hold_placeholder(raw):
             return None
-        found = self._decode(raw, _Decoder.decode)
+        found = self._decode(raw, len(raw), lambda decoder: decoder.decode(raw))
         if found is None:
             return None
         event, flags = found
@@ -92,10 +93,14 @@ class Checker:
         """A JSON list of events, all of which pass; None where any must be examined."""
         if may_hold_placeholder(raw):
             return None
-        found = self._decode(raw, _each_of_list)
+        try:
+            lines: Sequence[Raw | bytes] = _raw_list.decode(raw)
+        except _NOT_TAKEN:
+            return None
+        found = self._decode(raw, max(map(len, lines), default=0), lambda decoder: _keens(decoder, lines))
         if found is None:
             return None
-        (lines, keens), flags = found
+        keens, flags = found
         times = _times(keens)
         if times is None:
             return None
@@ -108,8 +113,10 @@ class Checker:
         payload = b"\n".join(lines) + b"\n" if lines else b""
         return Checked(payload, len(keens), times, flags, tokens)
 
-    def _decode(self, raw: bytes, decode: Callable[[_Decoder, bytes], Any]) -> tuple[Any, int] | None:
-        """What the strict types make of this JSON, and its flags; None where they do not take it."""
+    def _decode(self, raw: bytes, longest: int, decode: Callable[[_Decoder], Any]) -> tuple[Any, int] | None:
+        """What the strict types make of this JSON, whose ``longest`` event has so many bytes, and its flags;
+        None where they do not take it."""
+        short = longest <= self._limits.string_length_max
         flags = 0 if find_empty_object(raw, 0) < 0 else HAS_EMPTY
         # Types without null say more cheaply than any search that there is none; only where nulls were seen
         # of late would trying them first be for nothing.
@@ -117,11 +124,11 @@ class Checker:
             self._nulls_expected -= 1
         else:
             try:
-                return decode(self._valued, raw), flags
+                return decode(self._decoder(nullable=False, short=short)), flags
             except _NOT_TAKEN:
                 pass
         try:
-            found = decode(self._nullable, raw)
+            found = decode(self._decoder(nullable=True, short=short))
         except _NOT_TAKEN:
             return None
         if b"null" in raw:
@@ -142,14 +149,31 @@ class Checker:
             for path, kind in wanted
         )
 
-    def _event_type(self, *, nullable: bool) -> Any:
-        root = tree(self.schema, self._bulk_paths)
-        keen = root.children.pop("keen", Node())
-        fields = [("keen", self._keen_type(keen) | UnsetType, UNSET)]
-        return self._struct(root, nullable, fields)
+    def _decoder(self, *, nullable: bool, short: bool) -> _Decoder:
+        """For events that may hold nulls or not, and are too short or not for a text beyond its limit."""
+        decoder = self._decoders.get((nullable, short))
+        if decoder is None:
+            root = tree(self.schema, self._bulk_paths)
+            decoder = msgspec.json.Decoder(_Types(self._limits, nullable, short).event(root))
+            self._decoders[nullable, short] = decoder
+        return decoder
 
-    def _keen_type(self, keen: Node) -> Any:
-        text = Annotated[str, Meta(min_length=1, max_length=self._limits.token_length_max)]
+
+@dataclass(frozen=True, slots=True)
+class _Types:
+    """msgspec's types for a tree of properties."""
+
+    limits: EventLimits
+    nullable: bool
+    short: bool
+    """No text in the JSON can be longer than its limit: that need not be checked."""
+
+    def event(self, root: Node) -> Any:
+        keen = root.children.pop("keen", Node())
+        return self._struct(root, [("keen", self._keen(keen) | UnsetType, UNSET)])
+
+    def _keen(self, keen: Node) -> Any:
+        text = Annotated[str, Meta(min_length=1, max_length=self.limits.token_length_max)]
         token = text | UnsetType if "uniqueness_token" in keen.children else UnsetType
         fields: list[tuple[str, Any, Any]] = [
             ("timestamp", str | UnsetType, UNSET),
@@ -163,45 +187,55 @@ class Checker:
             fields.append(("location", location | UnsetType, UNSET))
         return msgspec.defstruct("Keen", fields, forbid_unknown_fields=True, gc=False)
 
-    def _struct(self, node: Node, nullable: bool, fields: Sequence[tuple[str, Any, Any]] = ()) -> Any:
+    def _struct(self, node: Node, fields: Sequence[tuple[str, Any, Any]] = ()) -> Any:
         named = list(fields)
         names: dict[str, str] = {}
         for number, (name, child) in enumerate(node.children.items()):
-            kinds = self._value_type(child, nullable)
+            kinds = self._value(child)
             if kinds is not None:
                 names[f"f{number}"] = name
                 named.append((f"f{number}", kinds | UnsetType, UNSET))
         return msgspec.defstruct("Event", named, rename=names, forbid_unknown_fields=True, gc=False)
 
-    def _value_type(self, node: Node, nullable: bool) -> Any:
+    def _value(self, node: Node) -> Any:
         """None where nothing is taken at this node."""
-        text = Annotated[str, Meta(max_length=self._limits.string_length_max)]
         options: dict[LaneKind, Any] = {
             LaneKind.NUMBER: Number,
-            LaneKind.STRING: text,
+            LaneKind.STRING: self._text(),
             LaneKind.BOOLEAN: bool,
-            LaneKind.JSON: list[_list_item(LIST_DEPTH, self._limits)],  # type: ignore[misc]
+            LaneKind.JSON: list[self._item(LIST_DEPTH)],  # type: ignore[misc]
         }
-        taken: list[Any] = [type(None)] if nullable else []
+        taken: list[Any] = [type(None)] if self.nullable else []
         taken += [option for kind, option in options.items() if kind in node.kinds]
         if node.children:
-            taken.append(self._struct(node, nullable))
+            taken.append(self._struct(node))
         return functools.reduce(operator.or_, taken) if taken else None
+
+    def _text(self) -> Any:
+        return str if self.short else Annotated[str, Meta(max_length=self.limits.string_length_max)]
+
+    def _item(self, depth: int) -> Any:
+        """An item of a list, in which so many levels are still to come."""
+        scalar = self._text() | Number | bool | None
+        if depth == 1:
+            return scalar
+        inner = self._item(depth - 1)
+        name = Annotated[str, Meta(max_length=self.limits.name_length_max)]
+        return scalar | list[inner] | dict[name, inner]  # type: ignore[valid-type]
 
 
 _Decoder = msgspec.json.Decoder[Any]
 _raw_list = msgspec.json.Decoder(list[Raw])
 
 
-def _each_of_list(decoder: _Decoder, raw: bytes) -> tuple[Sequence[Raw | bytes], list[Any]]:
-    """The text of each event, and its ``keen``.
+def _keens(decoder: _Decoder, lines: Sequence[Raw | bytes]) -> list[Any]:
+    """The ``keen`` of each event.
 
     One by one: an event is freed before the next is made, so that its memory is still at hand; a thousand at
     once would push all else out of the processor's cache.
     """
     decode = decoder.decode
-    lines = _raw_list.decode(raw)
-    return lines, [decode(line).keen for line in lines]
+    return [decode(line).keen for line in lines]
 
 
 _NOT_TAKEN = (ValueError, RecursionError, msgspec.MsgspecError)
@@ -310,13 +344,3 @@ def _tokens(keens: list[Any]) -> list[str | None] | None:
         None if keen is UNSET or keen.uniqueness_token is UNSET else keen.uniqueness_token for keen in keens
     ]
     return tokens if any(token is not None for token in tokens) else None
-
-
-def _list_item(depth: int, limits: EventLimits) -> Any:
-    text = Annotated[str, Meta(max_length=limits.string_length_max)]
-    scalar = text | Number | bool | None
-    if depth == 1:
-        return scalar
-    inner = _list_item(depth - 1, limits)
-    name = Annotated[str, Meta(max_length=limits.name_length_max)]
-    return scalar | list[inner] | dict[name, inner]  # type: ignore[valid-type]
