@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -41,7 +41,7 @@ from storage.catalog_errors import TooManyProperties
 from storage.catalog_records import Claim
 from storage.decoder import Checker
 from storage.errors import StorageError
-from storage.events import Context
+from storage.events import Context, Wanted
 from storage.log import LogWriter
 from storage.log_errors import Backpressure, LogUnavailable
 from storage.log_format import Batch, Section
@@ -52,7 +52,8 @@ _log = logging.getLogger("acumen.collect")
 CLOSED_RETRY_SECONDS = 5
 EXAMINED_PER_TURN = 100
 """Events examined in full before the event loop gets a turn: some 2 ms."""
-
+SORTED_PER_TURN = 100
+"""Collections of one request sorted before the event loop gets a turn."""
 
 NO_CONTEXT = Context()
 
@@ -193,8 +194,9 @@ class Collector:
         may be there, once, like those of any request whose answer was lost.
         """
         shares = await self._sort_all(project_id, batches, origin.context)
+        await self._settle_new(project_id, shares)
         for share in shares:
-            if share.sorted.taken:
+            if share.sorted.taken and not self._is_settled(share):
                 await self._settle(project_id, share)
         return await self._log_verdicts(project_id, shares, origin)
 
@@ -216,18 +218,20 @@ class Collector:
     async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], context: Context) -> list[Share]:
         shares: list[Share] = []
         room = self._limits.batch_events_max
-        for name, text in batches.items():
-            share = await self._sort(project_id, name, text, context, room)
+        homes = await self._find_all(project_id, batches)
+        for number, (name, text) in enumerate(batches.items(), 1):
+            if number % SORTED_PER_TURN == 0:
+                await asyncio.sleep(0)
+            share = await self._sort(name, text, homes.get(name), context, room)
             room -= share.sorted.count
             shares.append(share)
         return shares
 
-    async def _sort(self, project_id: str, name: str, text: bytes, context: Context, room: int) -> Share:
+    async def _sort(self, name: str, text: bytes, home: Home | None, context: Context, room: int) -> Share:
         refusal = check_collection_name(name)
         if refusal is not None:
             count = len(self._items(text, room))
             return Share(name, Sorted(count, refused=dict.fromkeys(range(count), refusal)), None)
-        home = await self._find(project_id, name)
         checker = home.checker if home else self._blank
         whole = check_whole(text, checker, self._limits)
         if whole is not None:
@@ -251,6 +255,13 @@ class Collector:
         except StorageError as error:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
+    async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, Home]:
+        try:
+            good = [name for name in names if check_collection_name(name) is None]
+            return await self.homes.find_all(project_id, good)
+        except StorageError as error:
+            raise Unavailable("The catalog does not answer. Send again.") from error
+
     def _items(self, text: bytes, room: int) -> list[Raw]:
         items = split_list(text)
         self._check_room(len(items), room)
@@ -261,6 +272,25 @@ class Collector:
             limit = self._limits.batch_events_max
             raise InvalidBatch("InvalidBatchError", f"One request may hold {limit} events at most.")
 
+    async def _settle_new(self, project_id: str, shares: list[Share]) -> None:
+        """Where a request names several new collections, make them and their lanes all at once."""
+        wanted: dict[str, Wanted] = {}
+        for share in shares:
+            if share.home is None and share.sorted.taken:
+                self._refuse_beyond_properties(share.sorted, self._blank.schema)
+                if share.sorted.taken:
+                    wanted[share.name] = share.sorted.wanted()
+        if len(wanted) < 2:
+            return
+        try:
+            homes = await self.homes.ensure_all(project_id, wanted)
+        except StorageError as error:
+            raise Unavailable("The catalog does not answer. Send again.") from error
+        for share in shares:
+            home = homes.get(share.name)
+            if home is not None and not home.checker.schema.missing(wanted[share.name]):
+                share.home = home
+
     async def _settle(self, project_id: str, share: Share) -> None:
         """Make sure that the collection and every lane of the share's events are in the catalog."""
         result = share.sorted
@@ -268,10 +298,7 @@ class Collector:
             while True:
                 home = await self.homes.find(project_id, share.name)
                 schema = home.checker.schema if home else self._blank.schema
-                refused = refuse_beyond_properties(result.ready, schema, self._limits.properties_max)
-                if refused:
-                    result.refused.update(refused)
-                    result.ready = [event for event in result.ready if event.index not in refused]
+                self._refuse_beyond_properties(result, schema)
                 if not result.taken:
                     return
                 try:
@@ -282,6 +309,16 @@ class Collector:
                     continue
         except StorageError as error:
             raise Unavailable("The catalog does not answer. Send again.") from error
+
+    def _is_settled(self, share: Share) -> bool:
+        """Whether all that its section will cite is in the catalog."""
+        return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
+
+    def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
+        refused = refuse_beyond_properties(result.ready, schema, self._limits.properties_max)
+        if refused:
+            result.refused.update(refused)
+            result.ready = [event for event in result.ready if event.index not in refused]
 
     async def _log_shares(
         self, project_id: str, shares: list[Share], origin: Origin, response: bytes = b""

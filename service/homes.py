@@ -7,8 +7,9 @@ What a frame cites (a collection, a version of its lanes) was committed before `
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from functools import partial
 from typing import TypeVar
 
 from service.admission import Home
@@ -21,18 +22,76 @@ from storage.schema import LaneKind
 
 _T = TypeVar("_T")
 
+KNOWN_MAX = 4_000
+"""Collections that a worker knows at most: the check of two dozen properties takes 35 kilobytes."""
+TOGETHER = 250
+"""Collections that one transaction makes, and whose checks one thread builds: some tenths of a second."""
+
+
+class _Known:
+    """Homes by project and name, of which the ones longest unused are let go.
+
+    Two generations instead of an order: what is used is found at once in the young one or brought there, and
+    where that is full the old one goes. So looking up costs what a dictionary costs.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._young_max = max(1, most // 2)
+        self._young: dict[str, dict[str, Home]] = {}
+        self._old: dict[str, dict[str, Home]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return sum(len(homes) for kept in (self._young, self._old) for homes in kept.values())
+
+    def get(self, project_id: str, name: str) -> Home | None:
+        homes = self._young.get(project_id)
+        home = None if homes is None else homes.get(name)
+        if home is None and self._old:
+            homes = self._old.get(project_id)
+            home = None if homes is None else homes.pop(name, None)
+            if home is not None:
+                self.put(project_id, name, home)
+        return home
+
+    def put(self, project_id: str, name: str, home: Home) -> None:
+        self.drop(project_id, name)
+        if self._count >= self._young_max:
+            self._young, self._old, self._count = {}, self._young, 0
+        self._young.setdefault(project_id, {})[name] = home
+        self._count += 1
+
+    def drop(self, project_id: str, name: str) -> None:
+        if self._young.get(project_id, {}).pop(name, None) is not None:
+            self._count -= 1
+        self._old.get(project_id, {}).pop(name, None)
+
+    def all(self) -> list[tuple[str, str, Home]]:
+        """(project, name, home) of each."""
+        return [
+            (project_id, name, home)
+            for kept in (self._young, self._old)
+            for project_id, homes in kept.items()
+            for name, home in homes.items()
+        ]
+
 
 class Homes:
     """Collections by project and name. All methods belong to one event loop."""
 
     def __init__(
-        self, catalog: Catalog, limits: EventLimits, properties_max: int, executor: Executor
+        self,
+        catalog: Catalog,
+        limits: EventLimits,
+        properties_max: int,
+        executor: Executor,
+        known_max: int = KNOWN_MAX,
     ) -> None:
         self._catalog = catalog
         self._limits = limits
         self._properties_max = properties_max
         self._executor = executor
-        self._homes: dict[str, dict[str, Home]] = {}
+        self._homes = _Known(known_max)
         self._asking: dict[tuple[str, str, bool], asyncio.Task[Home | None]] = {}
         self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
         self._adding: dict[int, asyncio.Task[None]] = {}
@@ -40,12 +99,37 @@ class Homes:
 
     def known(self, project_id: str, name: str) -> Home | None:
         """The collection as last seen, without asking the catalog."""
-        homes = self._homes.get(project_id)
-        return None if homes is None else homes.get(name)
+        return self._homes.get(project_id, name)
 
     async def find(self, project_id: str, name: str) -> Home | None:
         """The collection, or None where it does not exist."""
         return self.known(project_id, name) or await self._ask(project_id, name, create=False)
+
+    async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, Home]:
+        """Those of the collections that exist, by name."""
+        found = {name: self.known(project_id, name) for name in names}
+        unknown = [name for name, home in found.items() if home is None]
+        if len(unknown) == 1:
+            found[unknown[0]] = await self.find(project_id, unknown[0])
+            unknown = []
+        for some in _some(unknown):
+            there = await self._in_thread(partial(self._catalog.named_collections, project_id, some))
+            found |= await self._keep_all(there)
+        return {name: home for name, home in found.items() if home is not None}
+
+    async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, Home]:
+        """The collections by name, with their lanes, created where they do not exist: many at once.
+
+        One that would have too many properties lacks those that are new.
+        """
+        limit = self._properties_max
+        found: dict[str, Home] = {}
+        for some in _some(list(wanted)):
+            part = {name: wanted[name] for name in some}
+            make = partial(self._catalog.ensure_collections, project_id, part, limit)
+            made = await self._in_thread(make)
+            found |= await self._keep_all(made)
+        return found
 
     async def ensure(self, project_id: str, name: str) -> Home:
         """The collection, created where it does not exist yet."""
@@ -79,14 +163,15 @@ class Homes:
         version = await self._in_thread(self._catalog.version)
         if version == self._version:
             return
-        collections = {c.id: c for c in await self._in_thread(self._catalog.all_collections)}
-        for homes in self._homes.values():
-            for name, home in list(homes.items()):
-                now = collections.get(home.collection_id)
-                if now is None or now.generation != home.generation:
-                    del homes[name]
-                elif now.schema.version > home.checker.schema.version:
-                    await self._keep(now)
+        known = self._homes.all()
+        ids = [home.collection_id for _, _, home in known]
+        collections = {c.id: c for c in await self._in_thread(lambda: self._catalog.collections_by_ids(ids))}
+        for project_id, name, home in known:
+            now = collections.get(home.collection_id)
+            if now is None or now.generation != home.generation:
+                self._homes.drop(project_id, name)
+            elif now.schema.version > home.checker.schema.version:
+                await self._keep(now)
         self._version = version
 
     async def _ask(self, project_id: str, name: str, *, create: bool) -> Home | None:
@@ -104,7 +189,7 @@ class Homes:
         try:
             return await self._keep(await self._in_thread(lambda: look(project_id, name)))
         except UnknownCollection:
-            self._homes.get(project_id, {}).pop(name, None)
+            self._homes.drop(project_id, name)
             return None
 
     async def _add_all(self, collection_id: int) -> None:
@@ -120,20 +205,37 @@ class Homes:
         await self._keep(await self._in_thread(lambda: self._catalog.add_lanes(collection_id, wanted, limit)))
 
     async def _keep(self, collection: Collection) -> Home:
-        homes = self._homes.setdefault(collection.project_id, {})
-        old = homes.get(collection.name)
-        if (
-            old is not None
-            and (old.collection_id, old.generation) == (collection.id, collection.generation)
-            and old.checker.schema.version >= collection.schema.version
-        ):
-            return old
+        return (await self._keep_all([collection]))[collection.name]
+
+    async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, Home]:
+        """By name: as known already, or with a check that is built now."""
+        found = {one.name: home for one in collections if (home := self._current(one)) is not None}
+        new = [one for one in collections if one.name not in found]
+        if not new:
+            return found
         # Building a check of many lanes takes milliseconds.
-        checker = await self._in_thread(lambda: Checker(collection.schema, self._limits))
-        home = Home(collection.id, collection.generation, checker)
-        homes[collection.name] = home
-        return home
+        checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
+        for one, checker in zip(new, checkers, strict=True):
+            found[one.name] = home = self._current(one) or Home(one.id, one.generation, checker)
+            self._homes.put(one.project_id, one.name, home)
+        return found
+
+    def _current(self, collection: Collection) -> Home | None:
+        """What is known of the collection, if that is no older."""
+        known = self._homes.get(collection.project_id, collection.name)
+        if (
+            known is not None
+            and (known.collection_id, known.generation) == (collection.id, collection.generation)
+            and known.checker.schema.version >= collection.schema.version
+        ):
+            return known
+        return None
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, call)
+
+
+def _some(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), TOGETHER):
+        yield names[start : start + TOGETHER]

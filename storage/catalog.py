@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from storage import (
     catalog_tenants,
 )
 from storage.catalog_collections import SchemaCache
-from storage.catalog_errors import UnknownCollection
+from storage.catalog_errors import TooManyProperties, UnknownCollection
 from storage.catalog_records import (
     Claim,
     Collection,
@@ -168,6 +168,16 @@ class Catalog:
             raise UnknownCollection(f"There is no collection {name!r} in project {project_id}.")
         return found[0]
 
+    def named_collections(self, project_id: str, names: Sequence[str]) -> list[Collection]:
+        """Those of the names that exist."""
+        with self._database.reading() as connection:
+            return catalog_collections.named_collections(connection, self._schemas, project_id, names)
+
+    def collections_by_ids(self, ids: Sequence[int]) -> list[Collection]:
+        """Those of the ids that exist."""
+        with self._database.reading() as connection:
+            return catalog_collections.find_collections(connection, self._schemas, ids)
+
     def collection_by_id(self, collection_id: int) -> Collection:
         """Raises UnknownCollection."""
         with self._database.reading() as connection:
@@ -185,6 +195,30 @@ class Catalog:
                 return found[0]
             made = catalog_collections.create_collection(connection, project_id, name, self._clock())
             return catalog_collections.find_collection(connection, self._schemas, made)
+
+    def ensure_collections(
+        self,
+        project_id: str,
+        wanted: Mapping[str, Sequence[tuple[str, LaneKind]]],
+        properties_max: int,
+    ) -> list[Collection]:
+        """Collections with their lanes, by name, in one transaction. One that would have too many properties
+        is there afterwards without the lanes that are new. Raises UnknownProject, InvalidName."""
+        found: list[Collection] = []
+        with self._changing() as connection:
+            schemas = self._schemas
+            there = catalog_collections.named_collections(connection, schemas, project_id, list(wanted))
+            by_name = {collection.name: collection for collection in there}
+            for name, lanes in wanted.items():
+                current = by_name.get(name)
+                if current is None:
+                    made = catalog_collections.create_collection(connection, project_id, name, self._clock())
+                    current = catalog_collections.find_collection(connection, schemas, made)
+                with suppress(TooManyProperties):
+                    schema = catalog_collections.append_lanes(connection, current, lanes, properties_max)
+                    current = replace(current, schema=schema)
+                found.append(current)
+        return found
 
     def add_lanes(
         self, collection_id: int, wanted: Sequence[tuple[str, LaneKind]], properties_max: int

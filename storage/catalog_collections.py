@@ -32,6 +32,7 @@ _OF_PROJECT = (
 )
 _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expanding=True)))
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
+_BY_IDS = select(*_COLUMNS).where(collections.c.id.in_(bindparam("ids", expanding=True)))
 _ALL = select(*_COLUMNS).order_by(collections.c.id)
 _INSERT = insert(collections).returning(collections.c.id)
 _LANES = (
@@ -110,6 +111,14 @@ def find_collection(connection: Connection, schemas: SchemaCache, collection_id:
     if row is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
     return _decode(connection, schemas, [row])[0]
+
+
+def find_collections(connection: Connection, schemas: SchemaCache, ids: Sequence[int]) -> list[Collection]:
+    """Those of the ids that exist."""
+    rows: list[Any] = []
+    for some in slices(ids):
+        rows += connection.execute(_BY_IDS, {"ids": some}).all()
+    return _decode(connection, schemas, rows)
 
 
 def create_collection(connection: Connection, project_id: str, name: str, now_us: int) -> int:

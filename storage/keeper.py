@@ -81,6 +81,8 @@ class _Generation:
 
 CELL_BYTES = 8
 """At least what a row takes in memory in each lane of its collection, filled or not."""
+COLLECTIONS_MAX = 10_000
+"""Collections remembered from one flush to the next."""
 CHUNK_GRACE_SECONDS = 5.0
 SEGMENT_GRACE_SECONDS = 60.0
 """The longest that these stay once nobody should need them: whoever finds one gone looks again, and while
@@ -189,6 +191,8 @@ class Keeper:
         now = self._clock()
         self._chunks.clear(now)
         self._generation = _Generation()
+        if len(self._collections) > COLLECTIONS_MAX:
+            self._collections.clear()
         self._publish()
         self._trims.extend((now, log_id, lsn) for log_id, lsn in positions.items())
         # What Arrow keeps for reuse would otherwise stay with this process while nothing comes in.
