@@ -222,8 +222,8 @@ def _quote(name: str) -> str:
 
 
 def _is_json(node: Node) -> bool:
-    """Must this property be read as JSON and split by type? (Lists are, and whatever drifts.)"""
-    return len(node.kinds) + bool(node.children) > 1 or LaneKind.JSON in node.kinds
+    """Must this property be read as JSON and split by type?"""
+    return len(node.kinds) + bool(node.children) > 1
 
 
 def _type(node: Node) -> str:
@@ -232,7 +232,13 @@ def _type(node: Node) -> str:
     if node.children:
         return "STRUCT(" + ", ".join(f"{_quote(n)} {_type(c)}" for n, c in node.children.items()) + ")"
     (kind,) = node.kinds
-    plain = {LaneKind.NUMBER: "DOUBLE", LaneKind.STRING: "VARCHAR", LaneKind.BOOLEAN: "BOOLEAN"}
+    plain = {
+        LaneKind.NUMBER: "DOUBLE",
+        LaneKind.STRING: "VARCHAR",
+        LaneKind.BOOLEAN: "BOOLEAN",
+        # Read as text, a list is its JSON; nothing else passed the strict check.
+        LaneKind.JSON: "VARCHAR",
+    }
     return plain.get(kind, "JSON")
 
 
