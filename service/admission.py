@@ -16,7 +16,7 @@ from struct import Struct
 import msgspec
 from msgspec import Raw
 
-from service import halves
+from service import depths, halves
 from service.collect_errors import InvalidBatch
 from storage.decoder import Checked, Checker
 from storage.events import Context, EventLimits, Examined, InvalidEvent, InvalidJSON, Wanted, examine
@@ -126,13 +126,18 @@ _batch = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 
 
-def split_batch(body: bytes) -> dict[str, bytes]:
-    """A bulk body as collection name → the JSON text of its list. Raises InvalidBatch."""
+def split_batch(body: bytes, *, deeply: bool = False) -> dict[str, bytes]:
+    """A bulk body as collection name → the JSON text of its list. Raises InvalidBatch, and RecursionError
+    where it is nested deeper than the parser follows; ``deeply``: what was too deep has been cut."""
     try:
         parts = _batch.decode(body)
     except msgspec.ValidationError:
         raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        if deeply:
+            raise InvalidBatch("InvalidJSONError", "The request body is nested too deep.") from None
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         found = halves.members(body)
         if found is None:
             raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
@@ -164,7 +169,10 @@ _BATCH_SHAPE = 'The request body must be an object of lists of events: {"collect
 def split_list(text: bytes) -> list[Raw]:
     """The JSON text of each item. Raises InvalidBatch."""
     try:
-        return _items.decode(text)
+        try:
+            return _items.decode(text)
+        except RecursionError:
+            return _items.decode(depths.cut(text))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         items = halves.elements(text)
         if items is None:

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 import msgspec
 from msgspec import Raw
 
+from service import depths
 from service.admission import (
     AdmissionLimits,
     Home,
@@ -137,6 +138,7 @@ class Collector:
         self._loop = asyncio.get_running_loop()
         self._log = log
         self._limits = limits
+        self._executor = executor
         self._claims = claims
         self.homes = Homes(catalog, limits.event, limits.properties_max, executor)
         self._blank = Checker(Schema(), limits.event)
@@ -185,7 +187,12 @@ class Collector:
             if whole is not None and whole.taken:
                 self._check_room(whole.count, self._limits.batch_events_max)
                 return await self._log_verdicts(project_id, [Share(name, whole, home)], origin)
-        return await self.submit(project_id, split_batch(body), origin)
+        try:
+            batches = split_batch(body)
+        except RecursionError:
+            shallow = await self._loop.run_in_executor(self._executor, depths.cut, body)
+            batches = split_batch(shallow, deeply=True)
+        return await self.submit(project_id, batches, origin)
 
     async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> Verdicts:
         """Take lists of events (collection name → JSON array) as one frame; the verdicts once durable.
