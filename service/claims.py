@@ -93,6 +93,8 @@ class Outcome:
 
     lost: list[Claim] = field(default_factory=list)
     earlier: Claim | None = None
+    logged: int = 0
+    """Events of the request in its frame."""
 
 
 @dataclass(slots=True)
@@ -250,7 +252,9 @@ class Claims:
         for waiting in group:
             wish = waiting.wish
             waiting.outcome.lost = [others[token] for token in wish.tokens if token in others]
-            sections += wish.build(frozenset(had.intersection(wish.tokens)))
+            own = wish.build(frozenset(had.intersection(wish.tokens)))
+            waiting.outcome.logged = sum(section.count for section in own)
+            sections += own
             had.update(wish.tokens)
         return sections
 

@@ -114,6 +114,7 @@ class CollectApp:
         self._seconds = metrics.histogram("acumen_request_seconds", "record")
         self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
         self._accepted = metrics.counter("acumen_events_total", "accepted")
+        self._doubled = metrics.counter("acumen_events_total", "duplicate")
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
         self._allowed: dict[tuple[str, bytes], int] = {}
@@ -205,13 +206,14 @@ class CollectApp:
                 return 201, CREATED
         origin = self._origin(scope, headers, body, received_us)
         if target.collection is not None:
-            await self._collector.submit_one(target.project_id, target.collection, body, origin)
-            self._accepted.add()
+            doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
+            (self._doubled if doubled else self._accepted).add()
             return 201, CREATED
         verdicts = await self._collector.submit_body(target.project_id, body, origin)
         refused = sum(map(len, verdicts.refused.values()))
         self._refused.add(refused)
-        self._accepted.add(sum(verdicts.counts.values()) - refused)
+        self._doubled.add(verdicts.duplicates)
+        self._accepted.add(sum(verdicts.counts.values()) - refused - verdicts.duplicates)
         return 200, render_verdicts(verdicts)
 
     def _count(self, scope: Scope, status: int, received_us: int) -> None:
@@ -279,8 +281,8 @@ class CollectApp:
         if len(event) > self._limits.event_bytes_max:
             raise BodyTooLarge(self._limits.event_bytes_max)
         origin = Origin(received_us, self._context(scope, dict(scope["headers"])))
-        await self._collector.submit_one(target.project_id, target.collection, event, origin)
-        self._accepted.add()
+        doubled = await self._collector.submit_one(target.project_id, target.collection, event, origin)
+        (self._doubled if doubled else self._accepted).add()
 
     async def _call_back(self, send: Send, status: int, callback: str, argument: bytes) -> int:
         headers = [(b"content-type", b"text/javascript; charset=utf-8"), _NO_STORE, _NOSNIFF]

@@ -65,6 +65,8 @@ class Verdicts:
 
     counts: dict[str, int] = field(default_factory=dict)
     refused: dict[str, dict[int, Refusal]] = field(default_factory=dict)
+    duplicates: int = 0
+    """Of the events that were not refused: those that an earlier one of the same token or key stands for."""
 
 
 @dataclass(slots=True)
@@ -161,8 +163,8 @@ class Collector:
         self._append(Batch(received_us, [whole_section(home, checked, received_us)]), waiter)
         return True
 
-    async def submit_one(self, project_id: str, name: str, raw: bytes, origin: Origin) -> None:
-        """Take one event; returns once it is durable. Raises CollectError."""
+    async def submit_one(self, project_id: str, name: str, raw: bytes, origin: Origin) -> int:
+        """Take one event; returns once it is durable. Raises CollectError. How many duplicates: 0 or 1."""
         refusal = check_collection_name(name)
         if refusal is not None:
             raise EventRefused(refusal.name, refusal.description)
@@ -175,7 +177,7 @@ class Collector:
         await self._settle(project_id, share)
         if (late := share.sorted.refused.get(0)) is not None:
             raise EventRefused(late.name, late.description)
-        await self._log_shares(project_id, [share], origin)
+        return (await self._log_shares(project_id, [share], origin)).duplicates
 
     async def submit_body(self, project_id: str, body: bytes, origin: Origin) -> Verdicts:
         """Take a bulk body: an object of lists of events. Otherwise as ``submit``."""
@@ -219,8 +221,11 @@ class Collector:
         taken = [share for share in shares if share.sorted.taken]
         if not taken:
             return verdicts
-        earlier = await self._log_shares(project_id, taken, origin, _encode(verdicts))
-        return verdicts if earlier is None else _decode(earlier)
+        logged = await self._log_shares(project_id, taken, origin, _encode(verdicts))
+        if logged.response is not None:
+            verdicts = _decode(logged.response)
+        verdicts.duplicates = logged.duplicates
+        return verdicts
 
     async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], context: Context) -> list[Share]:
         shares: list[Share] = []
@@ -329,23 +334,21 @@ class Collector:
 
     async def _log_shares(
         self, project_id: str, shares: list[Share], origin: Origin, response: bytes = b""
-    ) -> bytes | None:
-        """Log what was taken as one frame; returns once it is durable.
-
-        With an idempotency key that came before: the response of then, and nothing of it is logged again.
-        """
+    ) -> _Logged:
+        """Log what was taken as one frame; returns once it is durable."""
         tokens = any(share.sorted.holds_tokens for share in shares)
         if tokens or origin.idempotency_key:
             return await self._log_claimed(project_id, shares, origin, response)
         future: asyncio.Future[None] = self._loop.create_future()
         self._append(Batch(origin.received_us, _sections(shares, origin.received_us)), future)
         await synced(future)
-        return None
+        return _Logged()
 
     async def _log_claimed(
         self, project_id: str, shares: list[Share], origin: Origin, response: bytes
-    ) -> bytes | None:
+    ) -> _Logged:
         self._check_open()
+        unlogged = sum(share.sorted.taken for share in shares)
         cited = [_Cited.of(share) for share in shares]
         key = None
         if origin.idempotency_key:
@@ -353,6 +356,7 @@ class Collector:
         earlier: Claim | None = None
         while True:
             outcome = await self._claims.settle(_wish(cited, origin.received_us, key))
+            unlogged -= outcome.logged
             waited = [*outcome.lost, outcome.earlier] if outcome.earlier else outcome.lost
             vanished = await self._claims.await_winners(waited)
             if outcome.earlier is not None:
@@ -369,7 +373,7 @@ class Collector:
                 left = {Token(claim.scope, claim.token) for claim in vanished}
             cited = [share.only(left) for share in cited]
             if not left:
-                return None if earlier is None else earlier.response
+                return _Logged(None if earlier is None else earlier.response, unlogged)
 
     def _append(self, batch: Batch, waiter: Waiter) -> None:
         if self.closed_because is not None:
@@ -392,6 +396,14 @@ class Collector:
     def _check_open(self) -> None:
         if self.closed_because is not None:
             raise Unavailable(self.closed_because, CLOSED_RETRY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    response: bytes | None = None
+    """What was answered then, where the idempotency key came before: nothing of it is logged again."""
+    duplicates: int = 0
+    """Events that were taken and not logged."""
 
 
 @dataclass(slots=True)

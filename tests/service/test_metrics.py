@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.metrics import FAMILIES, Metrics
+from tests.support.server import Served
 
 
 def test_the_rows_of_all_processes_are_added_up(tmp_path: Path) -> None:
@@ -59,3 +60,32 @@ def test_its_file_has_its_blocks_from_the_start(tmp_path: Path) -> None:
     size = (tmp_path / "run" / "metrics").stat()
     assert metrics is not None
     assert size.st_blocks * 512 >= size.st_size or sys.platform == "darwin"
+
+
+def test_every_event_is_counted_once_by_what_became_of_it() -> None:
+    """Of one token or one idempotency key, the first is accepted and all others are duplicates."""
+    with Served() as server:
+        project = server.project
+        events = f"/3.0/projects/{project.id}/events"
+
+        def send(path: str, body: object, *, idempotency_key: str | None = None) -> None:
+            headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+            reply = server.request("POST", path, body, key=project.write_key, headers=headers)
+            assert reply.status in (200, 201), reply.body
+
+        def token(text: str) -> dict[str, object]:
+            return {"keen": {"uniqueness_token": text}}
+
+        send(f"{events}/c", {"n": 1})
+        for _ in range(3):
+            send(f"{events}/c", token("a"))
+        send(events, {"c": [token("a"), token("b"), token("b"), {"n": 2}, {"$bad": 1}]})
+        for _ in range(2):
+            send(events, {"c": [{"n": 3}, token("a"), {"$bad": 1}], "d": [{}]}, idempotency_key="k")
+            send(f"{events}/c", {"n": 4}, idempotency_key="l")
+        text = server.request("GET", "/metrics").body.decode()
+        stored = sum(server.ask(project, "count", event_collection=name) for name in ("c", "d"))
+    assert stored == 2 + 2 + 2 + 1
+    # The answer that is repeated says again what was refused.
+    for outcome, count in (("accepted", stored), ("duplicate", 2 + 2 + 1 + 3 + 1), ("refused", 3)):
+        assert f'acumen_events_total{{outcome="{outcome}"}} {count}.0' in text
