@@ -18,8 +18,11 @@ from storage.catalog import Catalog
 from storage.catalog_records import Collection, Counts, FileRow, LogRow, LogState
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log import LogReader
-from storage.log_errors import LogError, SegmentMissing
+from storage.log_errors import LogDamaged, LogError, SegmentMissing
 from storage.log_format import Frame
+from storage.log_position import Position
+from storage.log_salvage import Hole, Salvage
+from storage.log_segments import POSITION_NAME
 from storage.paths import DataFolder
 from storage.pieces import pieces_of
 
@@ -142,7 +145,21 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
 
 def _frames(folder: DataFolder, fs: FileSystem, row: LogRow) -> Iterator[Frame]:
     """The frames of a log that are in no file yet, their checksums verified."""
+    directory = folder.log(row.id)
+    if not (directory / POSITION_NAME).exists():
+        # A copy: nothing says how far it goes but what stands there.
+        yield from _frames_of_copy(Salvage(fs, directory, row.id, row.flushed_lsn, Position(), False, None))
+        return
     reader = LogReader(fs, folder.root, row.id)
     end = reader.synced().lsn if row.end_lsn is None else row.end_lsn
     if end > row.flushed_lsn:
         yield from reader.read(row.flushed_lsn, end)
+
+
+def _frames_of_copy(copy: Salvage) -> Iterator[Frame]:
+    for piece in copy.pieces():
+        if isinstance(piece, Hole):
+            if piece.end > copy.flushed_lsn:
+                raise LogDamaged(piece.path or copy.directory, piece.offset, "not all of it can be read")
+        elif piece.frame.end_lsn > copy.flushed_lsn:
+            yield piece.frame

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-from dataclasses import replace
 
 from storage import damage
 from storage.catalog import Catalog
@@ -15,9 +14,11 @@ from storage.catalog_records import LogRow, LogState
 from storage.fs import FileSystem
 from storage.lock import FolderLock
 from storage.log import LogBusy, LogDamaged, Position, adopt
+from storage.log_segments import POSITION_NAME
 from storage.paths import DataFolder
 
 VOIDS_AT_ONCE = 1_000
+LAST_ORDINAL = 2**63 - 1
 SAVED_SUFFIX = ".saved"
 """Ends the name of a log's folder that a repair has not put in place yet."""
 
@@ -49,13 +50,37 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
         damage.note(folder, row.id, str(found))
         return False
     damage.clear(folder, row.id)
-    if end.lsn < row.flushed_lsn:
-        # A disk that lied, or a copy put back without its logs: what is missing stands in files already.
-        logger.error("log %d ends at %d, and was flushed through %d", row.id, end.lsn, row.flushed_lsn)
-        end = replace(end, lsn=row.flushed_lsn)
-    _seal(catalog, row.id, end)
+    _seal(catalog, row.id, _not_before_flushed(end, row))
     logger.info("adopted log %d, which ends at %d", row.id, end.lsn)
     return True
+
+
+def _not_before_flushed(end: Position, row: LogRow) -> Position:
+    """A log that is older than the catalog, put back from a copy, or a disk that lied: what is missing stands
+    in files already, and so do the events of all claims."""
+    if end.lsn >= row.flushed_lsn:
+        return end
+    logger.warning("log %d ends at %d, and was flushed through %d", row.id, end.lsn, row.flushed_lsn)
+    return Position(row.flushed_lsn, LAST_ORDINAL)
+
+
+def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
+    """A copy of a data folder has no positions, by which readers go: find them anew."""
+    for row in catalog.logs():
+        path = folder.log(row.id)
+        if row.end_lsn is None or row.end_lsn <= row.flushed_lsn or not path.exists():
+            continue
+        if (path / POSITION_NAME).exists():
+            continue
+        try:
+            end = _not_before_flushed(adopt(fs, folder.root, row.id), row)
+        except LogDamaged as found:
+            logger.error("log %d can not be read to its end: %s", row.id, found)
+            damage.note(folder, row.id, str(found))
+            continue
+        if end.lsn < row.end_lsn:
+            logger.warning("log %d was copied before it ended: at %d of %d", row.id, end.lsn, row.end_lsn)
+            catalog.mend_log(row.id, end.lsn, end.token_ordinal, end.voids)
 
 
 def _seal(catalog: Catalog, log_id: int, end: Position) -> None:
@@ -93,4 +118,5 @@ def recover(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
         finally:
             lock.release()
     finish_repairs(folder)
+    _find_ends(folder, catalog, fs)
     adopt_orphans(folder, catalog, fs)
