@@ -249,17 +249,21 @@ def tree(schema: Schema, paths: frozenset[str]) -> Node:
             node = root
             for name in lane.path.split("."):
                 node = node.children.setdefault(name, Node())
-            node.kinds.add(lane.kind)
+            if lane.kind is not LaneKind.NULL:
+                node.kinds.add(lane.kind)
     return root
 
 
 def bulk_paths(schema: Schema) -> frozenset[str]:
-    """The paths that DuckDB's reader can tell apart: of names that differ in ASCII case alone, the one
-    first seen; and none with a name that its type syntax or its reader might take for something else, or
-    so long or deep that a thousand of its kind would make a statement of many megabytes."""
+    """The paths that DuckDB's reader can tell apart.
+
+    Of names that differ in ASCII case alone, the one first seen, if it can be with a value; and none with a
+    name that its type syntax or its reader might take for something else, or so long or deep that a thousand
+    of its kind would make a statement of many megabytes.
+    """
     first: dict[tuple[str, str], str] = {}
     good: set[str] = set()
-    for lane in schema.lanes:
+    for lane in sorted(schema.lanes, key=lambda lane: lane.kind is LaneKind.NULL):
         prefix = ""
         names = lane.path.split(".")
         if len(lane.path) > BULK_LENGTH_MAX or len(names) > BULK_DEPTH_MAX:

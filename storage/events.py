@@ -174,6 +174,7 @@ def _walk_object(value: dict[str, Any], prefix: str, depth: int, limits: EventLi
         path = prefix + name
         if child is None:
             out.nulls.append(path)
+            out.wanted[(path, LaneKind.NULL)] = None
         elif isinstance(child, dict):
             if not child:
                 out.empties.append(path)

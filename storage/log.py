@@ -156,7 +156,9 @@ class LogWriter:
     def append(self, batch: Batch, waiter: object, *, hold: bool = False) -> int:
         """Queue a batch and return the ordinal of its first event: nothing is durable before ``on_synced``.
 
-        With ``hold`` it may wait for others until ``release``, which the caller must then call. Raises Backpressure, LogUnavailable (closed) and ValueError (the batch breaks the format); then
+        With ``hold`` it may wait for others until ``release``, which the caller must then call.
+
+        Raises Backpressure, LogUnavailable (closed) and ValueError (the batch breaks the format); then
         nothing is queued and the waiter not called.
         """
         with self._lock:

@@ -28,6 +28,8 @@ class LaneKind(StrEnum):
     BOOLEAN = "boolean"
     JSON = "json"
     """VARCHAR: a list, as JSON text."""
+    NULL = "null"
+    """No column is ever written: the path was seen with an explicit null before it had any value."""
 
 
 ARROW_TYPES: Mapping[LaneKind, pa.DataType] = {
@@ -37,6 +39,7 @@ ARROW_TYPES: Mapping[LaneKind, pa.DataType] = {
     LaneKind.STRING: pa.string(),
     LaneKind.BOOLEAN: pa.bool_(),
     LaneKind.JSON: pa.string(),
+    LaneKind.NULL: pa.null(),
 }
 
 TIMESTAMP = "keen.timestamp"
@@ -90,6 +93,11 @@ class Schema:
     def by_column(self) -> Mapping[str, Lane]:
         return {lane.column: lane for lane in self.lanes}
 
+    @cached_property
+    def valued(self) -> frozenset[str]:
+        """The paths that were ever seen with a value."""
+        return frozenset(lane.path for lane in self.lanes if lane.kind is not LaneKind.NULL)
+
     def at(self, path: str) -> tuple[Lane, ...]:
         """The lanes of exactly this path; empty where it was never seen with a value."""
         return self.by_path.get(path, ())
@@ -100,21 +108,41 @@ class Schema:
         return tuple(lane for lane in self.lanes if lane.path.startswith(prefix))
 
     def missing(self, wanted: Iterable[tuple[str, LaneKind]]) -> list[tuple[str, LaneKind]]:
-        """Those of the wanted (path, kind) pairs that have no lane yet, in order, each once."""
+        """Those of the wanted (path, kind) pairs that have no lane yet, in order, each once.
+
+        A null wants a lane only where no other tells of its path: one at it, or one below.
+        """
         have = {(lane.path, lane.kind) for lane in self.lanes}
-        return [pair for pair in dict.fromkeys(wanted) if pair not in have]
+        missing = [pair for pair in dict.fromkeys(wanted) if pair not in have]
+        if not any(kind is LaneKind.NULL for _, kind in missing):
+            return missing
+        wanted_values = [path for path, kind in missing if kind is not LaneKind.NULL]
+        known = _with_prefixes([*self.by_path, *wanted_values])
+        return [(path, kind) for path, kind in missing if kind is not LaneKind.NULL or path not in known]
 
     def extended(self, wanted: Iterable[tuple[str, LaneKind]]) -> Schema:
         """This schema with lanes for the wanted pairs appended, their columns named."""
         taken = {fold(lane.column) for lane in self.lanes} | {fold(name) for name in SYSTEM_TYPES}
-        seen = set(self.by_path)
+        seen = set(self.valued)
         added: list[Lane] = []
         for path, kind in self.missing(wanted):
-            column = name_column(path, kind, home=path not in seen, taken=taken)
+            home = kind is not LaneKind.NULL and path not in seen
+            column = name_column(path, kind, home=home, taken=taken)
             taken.add(fold(column))
-            seen.add(path)
+            if kind is not LaneKind.NULL:
+                seen.add(path)
             added.append(Lane(path, kind, column))
         return Schema((*self.lanes, *added)) if added else self
+
+
+def _with_prefixes(paths: Iterable[str]) -> set[str]:
+    """The paths and all above them."""
+    found: set[str] = set()
+    for path in paths:
+        while path and path not in found:
+            found.add(path)
+            path = path.rpartition(".")[0]
+    return found
 
 
 def fold(name: str) -> str:

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from array import array
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -79,7 +79,7 @@ class Shredder:
         """One row per event, in no set order: the system columns and every lane column that holds a
         value. Takes every event that was ever acknowledged; nothing in it can fail a batch."""
         absent = [absences(piece) for piece in pieces]
-        valued = set(schema.by_path)
+        valued = schema.valued
         odd = [
             bool(piece.flags & ROWWISE) or _hides_value(paths, valued)
             for piece, paths in zip(pieces, absent, strict=True)
@@ -181,13 +181,13 @@ class _Statement:
     @classmethod
     def of(cls, schema: Schema) -> _Statement:
         paths = bulk_paths(schema)
-        root = tree(schema, paths)
+        root = tree(schema, paths & schema.valued)
         if "keen" in root.children:
             root.children["keen"].children.pop("timestamp", None)
         declared = ", ".join(f"{_literal(n)}: {_literal(_type(c))}" for n, c in root.children.items())
         outputs, conflicts = [], []
         for lane in schema.lanes:
-            if lane.path in paths and lane.kind not in (LaneKind.INTEGER, LaneKind.LONG):
+            if lane.path in paths and lane.kind not in (LaneKind.INTEGER, LaneKind.LONG, LaneKind.NULL):
                 names = lane.path.split(".")
                 node = _find(root, names)
                 if node is not None:
@@ -389,7 +389,7 @@ def absences(piece: Piece) -> Absences | None:
 _NONE: tuple[list[str], list[str]] = ([], [])
 
 
-def _hides_value(absent: Absences | None, valued: set[str]) -> bool:
+def _hides_value(absent: Absences | None, valued: Collection[str]) -> bool:
     """Is there an object of nulls or empty objects alone where the bulk reader expects a value? It would
     store its text."""
     if absent is None:

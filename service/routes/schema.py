@@ -36,6 +36,7 @@ _TYPES = {
     LaneKind.STRING: "string",
     LaneKind.BOOLEAN: "bool",
     LaneKind.JSON: "list",
+    LaneKind.NULL: "null",
 }
 
 
@@ -74,10 +75,11 @@ def router(parts: Parts) -> APIRouter:
 
 
 def properties_of(schema: Schema) -> dict[str, str]:
-    """Property path → the name of its type; of a path with several kinds the first seen."""
+    """Property path → the name of its type; of a path with several kinds of values the first seen."""
     types = {TIMESTAMP: "datetime", CREATED_AT: "datetime", EVENT_ID: "string"}
     for path, lanes in schema.by_path.items():
-        types[path] = "geo" if path == LOCATION else _TYPES[lanes[0].kind]
+        kind = next((lane.kind for lane in lanes if lane.kind is not LaneKind.NULL), LaneKind.NULL)
+        types[path] = "geo" if path == LOCATION else _TYPES[kind]
     return types
 
 

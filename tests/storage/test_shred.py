@@ -177,6 +177,28 @@ def test_a_list_is_flagged_for_nulls_of_properties_and_for_empty_objects_alone(s
     assert flags(b' [{"o":{ }}]\n') & HAS_EMPTY
 
 
+def test_a_property_that_is_only_ever_null_is_known_and_checked_strictly() -> None:
+    schema, _ = log([b'{"a":1,"gone":null,"o":{"p":null,"q":null}}'])
+    checker = Checker(schema, LIMITS)
+
+    assert {lane.path for lane in schema.lanes if lane.kind is LaneKind.NULL} == {"gone", "o.p", "o.q"}
+    checked = checker.check(b'{"gone":null,"o":{"q":null}}')
+    assert checked is not None and checked.flags == HAS_NULL
+    assert checker.check(b'{"o":null,"a":null}') is not None
+    assert checker.check(b'{"gone":1}') is None
+    assert schema.missing([("o", LaneKind.NULL), ("a", LaneKind.NULL), ("gone", LaneKind.NULL)]) == []
+
+
+def test_a_property_that_was_null_first_has_its_own_name_as_column(shredder: Shredder) -> None:
+    schema, table = shred_texts(
+        shredder, '{"a":null,"A":null}', '{"a":null}', '{"A":5}', '{"a":{"b":2}}', '{"a":null}', '{"A":"x"}'
+    )
+
+    assert [lane.column for lane in schema.at("A") if lane.kind is not LaneKind.NULL] == ["A", "A:string"]
+    assert stored(schema, table) == [{}, {}, {"A": 5.0}, {"a.b": 2.0}, {}, {"A:string": "x"}]
+    assert table.column(NULLS).to_pylist() == [["a", "A"], ["a"], None, None, ["a"], None]
+
+
 def shred_texts(shredder: Shredder, *texts: str) -> tuple[Schema, pa.Table]:
     schema, pieces = log([text.encode() for text in texts])
     return schema, shredder.shred(schema, pieces).sort_by(EVENT_ID)
