@@ -1,8 +1,9 @@
 """Killed at any moment, a server holds exactly what it acknowledged, each event once.
 
 Posts go on from several threads while processes are killed: all of them at once, the supervisor alone, the
-keeper, or one worker; with settings that make it flush and merge files all the time, so that kills hit
-those too. At full length (``ACUMEN_TEST_SCALE=1``) some fifty times.
+keeper, or one worker; with settings that make it flush and merge files all the time. At full length
+(``ACUMEN_TEST_SCALE=1``) some fifty times, at random moments but for those kills that wait until they are
+known to fall within a flush or a merge; what they hit is counted.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from typing import Any
 
 import pytest
 
+from tests.crash.aim import MISSED, Aim
 from tests.crash.sender import COLLECTION, Record, Senders, TokenSender
-from tests.support.scale import examples
+from tests.support.scale import SCALE, examples
 from tests.support.server import Served, ServedProject
 
 RESTLESS = {
@@ -52,9 +54,11 @@ def verify(served: Served, project: ServedProject, record: Record) -> None:
     assert {token for token, times in tokens.items() if times > 1} == set()
 
 
-def kill_once(served: Served, rng: random.Random, victim: str) -> None:
-    """Kill after a random while, and bring the server back where it needs that."""
+def kill_once(served: Served, rng: random.Random, victim: str, aim: Aim | None = None) -> str:
+    """Kill after a random while, with ``aim`` within a flush or merge, and bring the server back where it
+    needs that. Says what was hit."""
     time.sleep(rng.uniform(0.05, 0.6))
+    moment = MISSED if aim is None else aim.halt_keeper()
     if victim == "all":
         served.kill_all()
         served.start()
@@ -63,26 +67,42 @@ def kill_once(served: Served, rng: random.Random, victim: str) -> None:
         served.start()
     else:
         served.kill(f"worker-{rng.randrange(served.workers)}" if victim == "worker" else victim)
+    return f"{victim}, {moment}"
+
+
+WITHIN_MIN = 10
+"""Kills of one test that fall within a flush or merge, of fifteen that are aimed so."""
+
+
+def check_tally(tally: Counter[str]) -> None:
+    """Print what was hit, and hold that it is enough."""
+    print("kills:", *(f"{count} × {what}" for what, count in sorted(tally.items())), sep="\n  ")  # noqa: T201
+    within = sum(count for what, count in tally.items() if not what.endswith(MISSED))
+    assert SCALE < 1 or within >= WITHIN_MIN, tally
 
 
 @pytest.mark.parametrize(
     ("workers", "victims"),
-    [(1, ["all", "keeper", "all", "supervisor"]), (3, ["worker", "keeper", "worker", "all", "keeper"])],
+    [
+        (1, ["all, aimed", "keeper, aimed", "all, aimed", "supervisor"]),
+        (3, ["worker", "keeper, aimed", "worker", "all, aimed", "keeper, aimed"]),
+    ],
     ids=["one worker", "three workers"],
 )
 def test_what_was_acknowledged_is_there_once_after_every_kill(
     tmp_path: Path, workers: int, victims: list[str]
 ) -> None:
     rng = random.Random(workers)
-    record = Record()
+    record, tally = Record(), Counter[str]()
     with Served(workers=workers, data=tmp_path / "data", env=RESTLESS) as served:
-        project = served.project
+        project, aim = served.project, Aim(served)
         for round_number in range(examples(5)):
             senders = Senders(served, project, record, SENDERS, seed=round_number)
             senders.start()
             try:
-                for victim in victims:
-                    kill_once(served, rng, victim)
+                for entry in victims:
+                    victim, _, aimed = entry.partition(", ")
+                    tally[kill_once(served, rng, victim, aim if aimed else None)] += 1
                 time.sleep(0.3)
             finally:
                 senders.stop()
@@ -94,6 +114,7 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
         verify(served, project, record)
         report = served.run("check")
         assert "All is well" in report.stdout, report.stdout
+    check_tally(tally)
 
 
 def test_posts_of_one_token_to_all_workers_one_of_them_killed_leave_one_row(tmp_path: Path) -> None:
