@@ -16,7 +16,7 @@ class Limits:
     cells_max: int = 2_000_000
     """Groups that occur in the intervals of one answer, counted in each interval."""
     funnel_actors_max: int = 1_000_000
-    """Distinct actors of one funnel step."""
+    """Distinct actors of one funnel."""
     extraction_events_max: int = 100_000
     """Events of one extraction's answer."""
     extraction_scan_max: int = 1_000_000

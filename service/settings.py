@@ -137,7 +137,12 @@ class Settings(BaseSettings):
     )
     query_intervals_max: int = Field(9_000, ge=1, description="Sub-timeframes of one query with an interval.")
     query_groups_max: int = Field(1_000_000, ge=1, description="Groups of one query's answer.")
-    query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel step.")
+    query_cells_max: int = Field(
+        2_000_000,
+        ge=1,
+        description="Groups that occur in an interval, summed over the intervals of one answer.",
+    )
+    query_funnel_actors_max: int = Field(1_000_000, ge=1, description="Distinct actors of one funnel.")
     extraction_events_max: int = Field(100_000, ge=1, description="Events of one extraction's answer.")
     extraction_scan_max: int = Field(
         1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
@@ -221,6 +226,7 @@ class Settings(BaseSettings):
         return Limits(
             intervals_max=self.query_intervals_max,
             groups_max=self.query_groups_max,
+            cells_max=self.query_cells_max,
             funnel_actors_max=self.query_funnel_actors_max,
             extraction_events_max=self.extraction_events_max,
             extraction_scan_max=self.extraction_scan_max,
