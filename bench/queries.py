@@ -191,10 +191,15 @@ class Duck:
         ):
             self._connection.execute(f"SET {name} = {value}")
         paths = ", ".join(f"'{path}'" for path in server.paths())
-        self._scan = f"read_parquet([{paths}], hive_partitioning = false)"
+        # A file of few events may lack a column that others have; DuckDB then refuses to read them all alike.
+        alike = len({frozenset(file.columns) for file in server.files()}) == 1
+        self._every_column = "" if alike else ", union_by_name = true"
+        self._files = f"[{paths}], hive_partitioning = false"
 
     def run(self, sql: str) -> Rows:
-        return self._connection.execute(sql.replace("FROM events", f"FROM {self._scan}")).fetchall()
+        by_name = self._every_column if sql.startswith("SELECT *") else ""
+        scan = f"FROM read_parquet({self._files}{by_name})"
+        return self._connection.execute(sql.replace("FROM events", scan)).fetchall()
 
 
 def run(report: Report, loaded: Loaded) -> None:

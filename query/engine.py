@@ -263,7 +263,8 @@ class Engine:
             "lock_configuration": True,
         }
         for setting, value in settings.items():
-            self._connection.execute(f"SET {setting} = {_literal(value)}")
+            # What is set without this word does not hold for cursors.
+            self._connection.execute(f"SET GLOBAL {setting} = {_literal(value)}")
 
     @contextmanager
     def _translated(self, cancel: CancelToken) -> Iterator[None]:

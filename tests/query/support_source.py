@@ -9,6 +9,7 @@ import json
 import random
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -137,7 +138,8 @@ def source_of(events: list[Event], folder: Path, rng: random.Random, files_max: 
     files = []
     for number, held in enumerate(places[1:]):
         if held:
-            path = folder / f"{rng.getrandbits(64):016x}-{number}.parquet"
+            # As in the store, no name is ever used again: the engine remembers what it has read of a file.
+            path = folder / f"{uuid4().hex}-{number}.parquet"
             files.append(write_file(table_of(held, schema), path))
     tail = table_of(places[0], schema) if places[0] else None
     return Source(schema, tuple(files), tail, None)

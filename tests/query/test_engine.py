@@ -138,6 +138,22 @@ def test_nothing_outside_the_data_folder_can_be_reached_or_reconfigured(engine: 
     assert not Path("/tmp/never.csv").exists()
 
 
+def test_what_is_set_holds_for_every_run_wherever_the_server_stands(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts without a zone are read as UTC, and what is known of a file's columns is read once."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    made = Engine(data_folder, memory_limit_bytes=64 << 20, threads=1, temp_folder=tmp_path, temp_bytes_max=0)
+    monkeypatch.undo()
+    time.tzset()
+    names = ("TimeZone", "parquet_metadata_cache", "preserve_insertion_order", "python_enable_replacements")
+    found = made.run(Statement("SELECT " + ", ".join(f"current_setting('{name}')" for name in names)))
+    made.close()
+
+    assert found == [("UTC", True, False, False)]
+
+
 def test_errors_never_quote_the_statement(engine: Engine) -> None:
     with pytest.raises(QueryError) as raised:
         engine.run(Statement("SELECT secret_column FROM secret_table"))
