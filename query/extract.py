@@ -89,14 +89,14 @@ def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event] | Non
     start = _likely_start(plan)
     if start is None:
         return None
-    found = _fetch(plan, _since(plan.scan, start), run, limits)
+    found = _fetch(plan, _since(plan, start), run, limits)
     if len(found) >= plan.limit:
         return found
     narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
     times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
     if len(times) <= len(found):
         return found
-    return _fetch(plan, _since(plan.scan, times[-1]), run, limits)
+    return _fetch(plan, _since(plan, times[-1]), run, limits)
 
 
 def _likely_start(plan: ExtractionPlan) -> int | None:
@@ -118,10 +118,16 @@ def _likely_start(plan: ExtractionPlan) -> int | None:
     return None
 
 
-def _since(scan: Scan, start_us: int) -> Scan:
+def _since(plan: ExtractionPlan, start_us: int) -> Scan:
+    """The plan's scan from this time on, without the files that end before it."""
+    scan = plan.scan
     start = start_us if scan.span.start_us is None else max(start_us, scan.span.start_us)
-    pieces = tuple(replace(piece, timed=True) for piece in scan.pieces)
-    return replace(scan, span=Span(start, scan.span.end_us), pieces=pieces)
+    kept = {file.path for file in plan.view.files if file.max_us >= start}
+    cut = (tuple(path for path in piece.paths if path in kept) for piece in scan.pieces)
+    pieces = (replace(piece, paths=paths, timed=True) for piece, paths in zip(scan.pieces, cut, strict=True))
+    return replace(
+        scan, span=Span(start, scan.span.end_us), pieces=tuple(piece for piece in pieces if piece.paths)
+    )
 
 
 def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[Event]:
@@ -229,7 +235,9 @@ class _Objects:
         return make
 
 
-def _place(objects: _Objects, path: str, values: Iterable[Any]) -> None:
+def _place(objects: _Objects, path: str, values: Sequence[Any]) -> None:
+    if values.count(None) == len(values):
+        return
     outer, _, name = path.rpartition(".")
     homes, make = objects.at(outer)
     for position, (home, value) in enumerate(zip(homes, values, strict=True)):
@@ -252,7 +260,7 @@ def _place_listed(
                     objects.make(outer, position)[name] = None
 
 
-def _decoded(kind: ColumnKind, values: Sequence[Any]) -> Iterable[Any]:
+def _decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
     """Cells as JSON values; integral doubles as integers, as in every other answer."""
     if kind is ColumnKind.NUMBER:
         below = INTEGERS_BELOW

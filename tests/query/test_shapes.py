@@ -34,7 +34,7 @@ from query.plan import Views, plan_metrics
 from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source
-from tests.query.support_source import Event, read, source_of
+from tests.query.support_source import Event, read, schema_of, source_of, table_of, write_file
 
 DAY_US = 86_400_000_000
 START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -344,6 +344,51 @@ def test_irregular_intervals_of_any_number_find_their_events(engine: Engine, dat
         groups=(Group("absent"),),
     )
     assert grouped[7]["value"] == [{"absent": None, "result": 2}]
+
+
+@pytest.mark.parametrize("days", [1, 7])
+@pytest.mark.parametrize("first_us", [START_US, -3 * DAY_US, -400_000 * DAY_US])
+@pytest.mark.parametrize("cut_us", [0, DAY_US // 3])
+def test_days_of_utc_hold_what_lies_from_midnight_to_midnight(
+    engine: Engine, data_folder: Path, days: int, first_us: int, cut_us: int
+) -> None:
+    midnights = [first_us + number * days * DAY_US for number in range(9)]
+    edges = [midnights[0] + cut_us, *midnights[1:]]
+    events = []
+    for number, edge in enumerate(edges[:-1]):
+        for us in [edge] + [edges[number + 1] - 1_000] * number:
+            stamp = format_instant(us)
+            events.append({"keen": {"timestamp": stamp, "created_at": stamp, "id": f"{len(events):024x}"}})
+    source = source_of(events, data_folder, random.Random(3))
+
+    rows = result(engine, source, span=Span(edges[0], edges[-1]), buckets=Buckets(tuple(edges)))
+
+    assert [row["value"] for row in rows] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("sizes", [(8, 8, 8, 8), (30, 1, 1, 1), (1, 30, 2, 1), (1, 1, 30), (40,)])
+@pytest.mark.parametrize("keep", [1, 2, 9])
+def test_the_newest_events_are_found_however_files_share_them(
+    engine: Engine, data_folder: Path, sizes: tuple[int, ...], keep: int
+) -> None:
+    """``keep``: the filter takes one event in so many, so that the first guess is often too short."""
+    files, number = [], 0
+    events: list[Event] = []
+    for day, size in enumerate(sizes, 1):
+        events = []
+        for position in range(size):
+            stamp = f"2026-01-0{day}T10:{position:02}:00.000Z"
+            keen = {"timestamp": stamp, "created_at": stamp, "id": f"{number:024x}"}
+            events.append({"n": number, "taken": number % keep == 0, "keen": keen})
+            number += 1
+        path = data_folder / f"newest-{keep}-{'-'.join(map(str, sizes))}-{day}.parquet"
+        files.append(write_file(table_of(events, schema_of(events)), path))
+    source = Source(schema_of(events), tuple(files))
+
+    query = ExtractionQuery("c", filters=(Condition("taken", Operator.EQ, True),), latest=3)
+    found = ask(engine, source, query)["result"]
+
+    assert [one["n"] for one in found] == [n for n in range(number - 1, -1, -1) if n % keep == 0][:3]
 
 
 @pytest.mark.parametrize("analysis", [Analysis.MINIMUM, Analysis.MAXIMUM, Analysis.SUM])
