@@ -354,7 +354,7 @@ def test_days_of_utc_hold_what_lies_from_midnight_to_midnight(
 ) -> None:
     midnights = [first_us + number * days * DAY_US for number in range(9)]
     edges = [midnights[0] + cut_us, *midnights[1:]]
-    events = []
+    events: list[Event] = []
     for number, edge in enumerate(edges[:-1]):
         for us in [edge] + [edges[number + 1] - 1_000] * number:
             stamp = format_instant(us)
