@@ -27,7 +27,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 SECTIONS: list[tuple[str, list[str], int]] = [
     ("shred", ["shredding and writing"], 7),
-    ("queries", ["daily sum", "median", "funnel of 3 steps", "newest 100", "a tiny collection"], 12),
+    ("queries", ["daily sum", "median", "funnel of 3 steps", "newest 100", "a tiny collection"], 11),
     ("posts", ["posts a second", "processor time of a post"], 1),
     ("bulk", ["bulk of 100", "bulk of 1,000", "with nulls", "with drift", "with tokens"], 15),
     ("memory", ["supervisor", "worker-0", "keeper"], 0),
