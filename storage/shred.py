@@ -134,7 +134,8 @@ class Shredder:
             with os.fdopen(handle, "wb", 1 << 20) as file:
                 file.writelines(chunks)
             table = self._connection.sql(statement.text, params=[name]).to_arrow_table()
-        except (duckdb.Error, OSError):
+        except (duckdb.Error, OSError, UnicodeDecodeError):
+            # An error quotes the event, cut off after some bytes: within a character it is no text at all.
             return None
         finally:
             if name is not None:

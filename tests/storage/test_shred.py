@@ -220,6 +220,18 @@ def test_the_last_of_duplicate_keys_wins_and_spoils_nothing_around_it(shredder: 
     assert table.column("a").to_pylist() == [1.0] * 20 + [3.0] + [4.0] * 20
 
 
+@pytest.mark.parametrize("before", range(4))
+def test_duplicate_keys_beside_long_texts_of_any_script_spoil_nothing(
+    shredder: Shredder, before: int
+) -> None:
+    """What the bulk reader says of such an event quotes it, and may be cut off within a character."""
+    text = "x" * before + "\U0001f600" * 30
+    twice = f'{{"o":{{"a":"{text}","a":"last"}}}}'
+    _, table = shred_texts(shredder, *['{"o":{"a":"x","b":1}}'] * 9, twice)
+
+    assert table.column("o.a").to_pylist() == ["x"] * 9 + ["last"]
+
+
 def test_a_path_may_hold_a_value_here_and_an_object_there(shredder: Shredder) -> None:
     schema, table = shred_texts(shredder, '{"a":1}', '{"a":{"b":2}}', '{"a":3}', '{"a":{"b":4}}', '{"a":"t"}')
 
