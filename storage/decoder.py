@@ -321,7 +321,8 @@ def _times(keens: list[Any]) -> Sequence[int | None] | None:
 
 ARROW_TEXTS_MIN = 512
 """Of fewer texts, what a call of Arrow costs besides is more than what it saves."""
-_MINUTES_LENGTH = len("2026-01-01T00:00Z")
+_SECONDS_LENGTH = len("2026-01-01T00:00:00Z")
+"""Of shorter texts Arrow takes some that are no times, such as an hour without minutes before a zone."""
 _UTC = pa.timestamp("us", tz="UTC")
 
 
@@ -331,7 +332,7 @@ def _instants(texts: list[str]) -> list[int] | None:
     Arrow reads the common forms with a zone; all that is unusual is left to the one grammar. Every call of
     Arrow lets other threads have the interpreter, so there are as few as can be.
     """
-    if len(texts) < ARROW_TEXTS_MIN or min(map(len, texts)) < _MINUTES_LENGTH:
+    if len(texts) < ARROW_TEXTS_MIN or min(map(len, texts)) < _SECONDS_LENGTH:
         return parse_instants(texts)
     try:
         column = pa.array(texts, pa.string()).cast(_UTC)

@@ -56,17 +56,20 @@ def parse_instants(texts: Sequence[str]) -> list[int] | None:
     """Each as ``parse_instant`` reads it; None where one of them is no instant."""
     times = []
     for text in texts:
-        # The form that nearly all clients send, told by its shape as above.
+        # The form that nearly all clients send, told by its shape as above, and read without its "Z": before
+        # one the library lets much pass that is no time.
         if (
-            text[4:11:3] == "--T"
+            text[-1:] == "Z"
+            and text[4:11:3] == "--T"
             and text[13:17:3] == "::"
             and text[11:13] != "24"
-            and text[-1] == "Z"
-            and len(text) <= LENGTH_MAX
+            and (len(text) == 20 or (20 < len(text) <= LENGTH_MAX and text[19] in ".,"))
         ):
             try:
-                times.append((_read(text) - _EPOCH) // _MICROSECOND)
-                continue
+                value = _read(text[:-1])
+                if value.tzinfo is None:
+                    times.append((value - _NAIVE_EPOCH) // _MICROSECOND)
+                    continue
             except ValueError:
                 pass
         time = parse_instant(text)

@@ -83,6 +83,11 @@ def test_values(text: str, instant_us: int) -> None:
         "2024-01-01T23:60:00Z",
         "2024-01-01T23:59:60Z",
         "2024-01-01T12:00:00.Z",
+        "2024-01-01T12:00:Z",
+        "2024-01-01T12:00:00 Z",
+        "2024-01-01T12:00:00.1234567 Z",
+        "2024-01-01T12+01:00",
+        "2024-01-01 12+0100",
         "2024-01-01T12:00:00:00Z",
         "2024-01-01T12:00.5Z",
         "2024-01-01T12:00:00+24:00",
@@ -104,6 +109,7 @@ def test_values(text: str, instant_us: int) -> None:
 )
 def test_what_is_no_instant(text: str) -> None:
     assert parse_instant(text) is None
+    assert parse_instants([text]) is None
 
 
 def as_us(value: datetime) -> int:

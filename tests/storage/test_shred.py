@@ -289,6 +289,17 @@ def test_a_list_of_conforming_events_is_checked_as_one() -> None:
     assert checker.check_list(f"[{bodies[3]}]".encode()) is None
 
 
+@pytest.mark.parametrize("count", [1, 1_000])
+@pytest.mark.parametrize("odd", ["2026-01-01 12+0100", "2026-01-01T12+01:00", "2026-01-01T12:00:00 Z"])
+def test_a_text_that_is_no_time_is_none_in_a_list_of_any_length(count: int, odd: str) -> None:
+    checker = Checker(Schema(), LIMITS)
+    good = '{"keen":{"timestamp":"2026-01-01T12:00:00Z"}}'
+    bad = good.replace("2026-01-01T12:00:00Z", odd)
+
+    assert checker.check_list(f"[{','.join([good] * count)}]".encode()) is not None
+    assert checker.check_list(f"[{','.join([good] * (count - 1) + [bad])}]".encode()) is None
+
+
 @pytest.mark.parametrize(
     "event",
     [
