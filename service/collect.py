@@ -48,6 +48,8 @@ Headers = list[tuple[bytes, bytes]]
 
 KNOWN_MAX = 20_000
 """Paths, and pairs of project and key, that are remembered."""
+KNOWN_LENGTH_MAX = 512
+"""Longer paths and keys are not: whoever sent many of them would fill the memory."""
 LOOK_US = 100_000
 KEY_LENGTH_MAX = 255
 CREATED = b'{"created":true}'
@@ -303,6 +305,8 @@ class CollectApp:
         except errors.ApiError:
             self._allowed.pop(pair, None)
             raise
+        if len(key) > KNOWN_LENGTH_MAX:
+            return
         if len(self._allowed) >= KNOWN_MAX:
             self._allowed.clear()
         self._allowed[pair] = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
@@ -323,6 +327,8 @@ class CollectApp:
         return Context(self._client_ip(scope), agent)
 
     def _remember_target(self, path: bytes) -> Target | None:
+        if len(path) > KNOWN_LENGTH_MAX:
+            return find_target(path)
         if len(self._targets) >= KNOWN_MAX:
             self._targets.clear()
         target = self._targets[path] = find_target(path)

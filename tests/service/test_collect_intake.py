@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import resource
 import signal
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -600,6 +601,38 @@ def test_sizes_are_bounded_by_what_comes_whatever_the_header_says(tmp_path: Path
             batch = b'{"a":[{"x":1},%s]}' % big
             reply = await it.http.post(it.events, content=batch)
             assert [verdict["success"] for verdict in reply.json()["a"]] == [True, False]
+
+    run(story())
+
+
+@pytest.mark.parametrize(("length", "padding", "status"), [(60_000, 0, 400), (1, 60_000, 201)])
+def test_long_paths_and_keys_are_answered_as_ever_and_not_remembered(
+    tmp_path: Path, length: int, padding: int, status: int
+) -> None:
+    """Blanks around a key are no part of it, and some of them are none to HTTP."""
+
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+
+            async def body() -> Message:
+                return chunk(b"{}", False)
+
+            async def post(number: int) -> int:
+                path = f"{it.events}/{number:c<{length}}".encode()
+                key = it.project.write_key.encode() + b"\xa0" * padding + b"\x85" * (number if padding else 0)
+                scope = {**post_scope(it), "path": path.decode(), "raw_path": path}
+                scope["headers"] = [(b"authorization", key)]
+                sent = await converse(it.app, scope, body)
+                return int(sent[0]["status"])
+
+            assert await post(0) == status
+            tracemalloc.start()
+            try:
+                assert {await post(number) for number in range(1, 201)} == {status}
+                kept = tracemalloc.get_traced_memory()[0]
+            finally:
+                tracemalloc.stop()
+            assert kept < 200 * 60_000 / 4
 
     run(story())
 
