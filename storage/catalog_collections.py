@@ -48,10 +48,11 @@ _SET_LANES_VERSION = (
 
 
 class SchemaCache:
-    """Decoded schemas by (collection, lanes version): lanes are only appended, so one pair is one schema."""
+    """The newest decoded schema of each collection: lanes are only appended, so its version tells it from all
+    others. Older ones are not kept: a thousand properties that came one by one were a thousand schemas."""
 
     def __init__(self) -> None:
-        self._schemas: dict[tuple[int, int], Schema] = {}
+        self._schemas: dict[int, Schema] = {}
         self._lock = threading.Lock()
 
     def read(self, connection: Connection, wanted: Iterable[tuple[int, int]]) -> Mapping[int, Schema]:
@@ -59,8 +60,8 @@ class SchemaCache:
         found: dict[int, Schema] = {}
         missing: dict[int, int] = {}
         for collection_id, version in wanted:
-            schema = self._schemas.get((collection_id, version)) if version else Schema()
-            if schema is None:
+            schema = self._schemas.get(collection_id) if version else Schema()
+            if schema is None or schema.version != version:
                 missing[collection_id] = version
             else:
                 found[collection_id] = schema
@@ -75,7 +76,9 @@ class SchemaCache:
             if len(self._schemas) + len(loaded) > SCHEMAS_MAX:
                 self._schemas.clear()
             for collection_id, schema in loaded.items():
-                self._schemas[(collection_id, schema.version)] = schema
+                known = self._schemas.get(collection_id)
+                if known is None or known.version < schema.version:
+                    self._schemas[collection_id] = schema
 
 
 def _load_schemas(connection: Connection, ids: Iterable[int]) -> dict[int, Schema]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import re
 
@@ -19,7 +20,7 @@ from storage.catalog_errors import (
     UnknownProject,
 )
 from storage.catalog_records import Collection, Counts, FlushCommit, LogRow, LogState
-from storage.schema import LaneKind
+from storage.schema import LaneKind, Schema
 from tests.support.catalogs import flush
 
 
@@ -148,6 +149,15 @@ class TestCollections:
         catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER), ("b", LaneKind.NUMBER)], 2)
         assert catalog.add_lanes(collection.id, [("a", LaneKind.JSON)], 1).schema.version == 3
 
+    def test_schemas_of_the_past_are_not_kept(self, catalog: Catalog) -> None:
+        project, _ = catalog.ensure_first_project()
+        collection = catalog.ensure_collection(project.id, "c")
+        before = schemas()
+        for number in range(50):
+            added = catalog.add_lanes(collection.id, [(f"p{number}", LaneKind.NUMBER)], 100)
+            assert catalog.collection_by_id(collection.id) == added
+        assert schemas() - before < 5
+
     def test_known_lanes_cost_no_write(self, catalog: Catalog, collection: Collection) -> None:
         made = catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2)
         version = catalog.version()
@@ -235,3 +245,9 @@ class TestVersion:
         catalog.set_meta("import.offset", "2")
         assert catalog.get_meta("import.offset") == "2"
         assert catalog.version() == version
+
+
+def schemas() -> int:
+    """How many there are in this process."""
+    gc.collect()
+    return sum(isinstance(found, Schema) for found in gc.get_objects())
