@@ -229,25 +229,22 @@ class LogWriter:
             self._wake.release()
 
     def _take(self) -> _Group | None:
-        """What is queued; None, after which the thread must sleep, where nothing is."""
-        with self._lock:
-            group = self._group
-            if not group.frames or not self._due:
-                self._idle = not self._closed
-                return None
-            self._group = _Group()
-            self._due = False
-            return group
+        """What is queued, as soon as it is due; None where the log is closed and all of it was taken."""
+        while True:
+            with self._lock:
+                group = self._group
+                if group.frames and self._due:
+                    self._group = _Group()
+                    self._due = False
+                    return group
+                if self._closed:
+                    return None
+                self._idle = True
+            self._wake.acquire()
 
     def _run(self) -> None:
-        while True:
-            group = self._take()
-            if group is not None:
-                self._commit(group)
-            elif self._closed:
-                return
-            else:
-                self._wake.acquire()
+        while (group := self._take()) is not None:
+            self._commit(group)
 
     def _commit(self, group: _Group) -> None:
         """Make a group durable, or fail it as a whole, and tell its waiters."""

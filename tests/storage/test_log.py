@@ -6,6 +6,8 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -34,7 +36,14 @@ from storage.log import (
 from storage.log_format import SEGMENT_HEADER_SIZE, encode_frame
 from storage.log_position import VOIDS_MAX, Claims, PositionFile
 from tests.support.faulty_fs import FaultyFileSystem
-from tests.support.log_verbs import LOG_ID, GatedFileSystem, Log, UnsyncedFileSystem, batch_of
+from tests.support.log_verbs import (
+    LOG_ID,
+    PATIENCE_SECONDS,
+    GatedFileSystem,
+    Log,
+    UnsyncedFileSystem,
+    batch_of,
+)
 from tests.support.scale import examples
 
 FRAME_SIZE = len(encode_frame(batch_of("a"), LOG_ID, 0))
@@ -176,6 +185,43 @@ def test_what_is_held_waits_for_its_release_and_is_one_group(log: Log) -> None:
     log.writer.release()
     log.told.wait("c")
     assert log.told.groups == [(["a", "b", "c"], None)]
+
+
+class _Halting:
+    """The writer's lock, behind which its sync thread halts until told to go on."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._lock, self._thread = writer._lock, writer._thread
+        self.halted, self.go_on = threading.Event(), threading.Event()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        if threading.current_thread() is self._thread:
+            self.halted.set()
+            assert self.go_on.wait(PATIENCE_SECONDS)
+
+
+def test_what_comes_as_the_sync_thread_goes_to_sleep_is_not_forgotten_at_the_close(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write("a")
+    lock = _Halting(log.writer)
+    monkeypatch.setattr(log.writer, "_lock", lock)
+    log.writer.release()
+    assert lock.halted.wait(PATIENCE_SECONDS)
+    log.writer.append(batch_of("b"), "b", hold=True)
+    closing = threading.Thread(target=log.writer.close)
+    closing.start()
+    while not log.writer._closed:
+        time.sleep(0.001)
+    lock.go_on.set()
+    closing.join(PATIENCE_SECONDS)
+
+    assert log.told.outcome == {"a": None, "b": None}
+    assert log.read() == ["a", "b"]
 
 
 def test_what_is_held_goes_with_what_is_not_and_with_the_end(log: Log) -> None:
