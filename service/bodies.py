@@ -16,6 +16,7 @@ from typing import Any, cast
 import zstandard
 from isal import isal_zlib
 
+_DIGITS_MAX = 20
 _ZSTD_WINDOW_BYTES_MAX = 1 << 27
 
 _INFLATE_ERRORS: tuple[type[Exception], ...] = (
@@ -99,7 +100,7 @@ class BodyReader:
 
         The caller calls ``release(len(body))`` once the request is answered.
         """
-        if length is not None and (not length.isdigit() or int(length) > limit_bytes):
+        if length is not None and not _is_at_most(length, limit_bytes):
             raise BodyTooLarge(limit_bytes)
         message = await self._next(receive)
         body: bytes = message.get("body", b"")
@@ -170,6 +171,12 @@ class BodyReader:
         for task in self._waiting:
             self._sweep = task.get_loop().call_later(self._tick_seconds, self._cancel_overdue)
             break
+
+
+def _is_at_most(length: bytes, limit_bytes: int) -> bool:
+    """Whether a header's length is one within the limit. It may begin with any number of zeros."""
+    digits = length.lstrip(b"0")
+    return length.isdigit() and len(digits) <= _DIGITS_MAX and int(digits or b"0") <= limit_bytes
 
 
 def decode(body: bytes, encoding: bytes, limit_bytes: int) -> bytes:

@@ -25,6 +25,9 @@ Headers = list[tuple[bytes, bytes]]
 BODY_BYTES_MAX = 65_536
 """A longer body mostly comes in parts, and weighs more than the way it takes."""
 
+LENGTH_DIGITS_MAX = 20
+"""Of a body's length, as a header gives it; it may begin with any number of zeros."""
+
 
 class Connection(Protocol):
     """The connection of a request in the lane."""
@@ -118,7 +121,7 @@ class Express:
                 key = value
             elif name in _ORDINARY:
                 return None
-        if not size.isdigit() or int(size) > BODY_BYTES_MAX:
+        if not size.isdigit() or len(size) > LENGTH_DIGITS_MAX or int(size) > BODY_BYTES_MAX:
             return None
         if self._allowed.get((named[0], key), 0) < time.time_ns() // 1000:
             return None

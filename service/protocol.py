@@ -70,8 +70,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._header_bytes = 0
         self._read_bytes = 0
+        self._begun_bytes = 0
+        """Read together with a request's first byte, and not counted where one before it ended there."""
         self._in_headers = True
         self._refused = False
+        self._refusal: Rendered | None = None
+        """What is still to be answered, behind those that are not answered yet."""
         self._header_timer: asyncio.TimerHandle | None = None
         self._express_for: tuple[str, str] | None = None
         self._express_parts: list[bytes] = []
@@ -104,13 +108,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_headers = True
+        self._begun_bytes = self._read_bytes
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._in_headers = False
         self._stop_timer()
         # They can not be longer than what was read, which says nearly always that they are short enough.
-        read, self._header_bytes = self._header_bytes + self._read_bytes, 0
+        read, self._header_bytes = self._begun_bytes + self._header_bytes + self._read_bytes, 0
         if read > self.header_bytes_max and self._header_size() > self.header_bytes_max:
             self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
             return
@@ -182,8 +187,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         self._refuse(rendered(400, "BadRequestError", msg))
 
+    def on_response_complete(self) -> None:
+        is_last = not self.pipeline
+        super().on_response_complete()
+        if is_last and self._refusal is not None and not self.transport.is_closing():
+            self._send_refusal(self._refusal)
+
     def _refuse(self, error: Rendered) -> None:
-        """Answer, and close: what follows on this connection cannot be told apart any more."""
+        """Answer, and close: what follows on this connection cannot be told apart any more.
+
+        The answer waits for those to the requests that came whole before.
+        """
         if self._refused:
             return
         self._refused = True
@@ -191,11 +205,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            self._send_refusal(error)
+        elif cycle.more_body and not self.pipeline:
+            # The one that is being answered is the one that went wrong.
+            cycle.disconnected = True
+            cycle.message_event.set()
+            self._send_refusal(None if cycle.response_started else error)
+        else:
+            if cycle.more_body:
+                self.pipeline.popleft()
+            self._refusal = error
+
+    def _send_refusal(self, error: Rendered | None) -> None:
+        if error is not None:
             self.transport.write(_bytes_of(error, self.server_state.default_headers))
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
         self._closable.close_slowly(self.loop)
 
     def _close(self) -> None:

@@ -195,6 +195,52 @@ def test_a_connection_that_is_to_close_is_closed_behind_the_answer(tmp_path: Pat
     run(go())
 
 
+@pytest.mark.parametrize("header", ["", "idempotency-key: a"])
+def test_what_comes_behind_a_request_and_is_none_takes_no_answer_from_it(tmp_path: Path, header: str) -> None:
+    """Neither on the lane nor on the ordinary way, and not from the one that goes wrong within its body."""
+
+    async def go() -> None:
+        async with wire(tmp_path) as w:
+            events = [w.request(b'{"n":%d}' % n, f"{header}{n}" if header else "x: y") for n in (1, 2)]
+            broken = (
+                w.request(b"").replace(b"content-length: 0", b"transfer-encoding: chunked") + b"no size\r\n"
+            )
+            w.send(*events, broken)
+            assert [(await w.answer())[0] for _ in range(3)] == [201, 201, 400]
+            assert await w.closed()
+            assert numbers(w.it) == [0, 1, 2]
+
+    run(go())
+
+
+@pytest.mark.parametrize(
+    "behind", [b"\x00rubbish\r\n\r\n", b"GET / HTTP/1.1\r\nx: " + b"y" * 70_000 + b"\r\n\r\n"]
+)
+def test_rubbish_behind_requests_is_answered_behind_them(tmp_path: Path, behind: bytes) -> None:
+    async def go() -> None:
+        async with wire(tmp_path) as w:
+            w.send(w.request(b'{"n":1}'), w.request(b'{"n":2}'), behind)
+            statuses = [(await w.answer())[0] for _ in range(3)]
+            assert statuses[:2] == [201, 201]
+            assert statuses[2] in (400, 431)
+            assert await w.closed()
+            assert numbers(w.it) == [0, 1, 2]
+
+    run(go())
+
+
+@pytest.mark.parametrize("path", ["", "/3.0/projects/{project}/events/c?x=1"])
+def test_a_length_may_begin_with_many_zeros(tmp_path: Path, path: str) -> None:
+    async def go() -> None:
+        async with wire(tmp_path) as w:
+            text = w.request(b'{"n":1}', path=path.format(project=w.it.project.id))
+            w.send(text.replace(b"content-length: ", b"content-length: " + b"0" * 5_000))
+            assert (await w.answer())[0] == 201
+            assert numbers(w.it) == [0, 1]
+
+    run(go())
+
+
 def test_an_event_is_kept_whose_sender_left_without_waiting(tmp_path: Path) -> None:
     async def go() -> None:
         async with wire(tmp_path) as w:
