@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.edge import ALLOW_ORIGIN, EXPOSE
@@ -77,6 +78,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal: Rendered | None = None
         """What is still to be answered, behind those that are not answered yet."""
         self._header_timer: asyncio.TimerHandle | None = None
+        self._again: bytes | None = None
+        """The head of a request that asked for another protocol, without that."""
         self._express_for: tuple[str, str] | None = None
         self._express_parts: list[bytes] = []
 
@@ -95,7 +98,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._read_bytes = len(data)
         if self._in_headers:
             self._header_bytes += self._read_bytes
-        super().data_received(data)
+        self._parse(data)
         if self._express_for is not None:
             # Its end is not here yet; waiting for it is the ordinary way's business.
             self._take_ordinary_way()
@@ -106,12 +109,38 @@ class BoundedProtocol(HttpToolsProtocol):
             elif self._header_timer is None:
                 self._start_timer()
 
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn does. But what asks for another protocol as well (Java's client for HTTP/2) is answered
+        in this one, and has its body: the parser would leave that out."""
+        self._unset_keepalive_if_required()
+        rest = memoryview(data)
+        while True:
+            try:
+                self.parser.feed_data(rest)
+                return
+            except httptools.HttpParserUpgrade as stop:
+                head, self._again = self._again, None
+                if head is None:
+                    return
+                rest = rest[stop.args[0] :]
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.parser.feed_data(head)
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+
     def on_message_begin(self) -> None:
         self._in_headers = True
         self._begun_bytes = self._read_bytes
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            lines = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+            first = self.parser.get_method() + b" " + self.url + b" HTTP/1.1"
+            self._again = b"\r\n".join([first, *lines, b"", b""])
+            return
         self._in_headers = False
         self._stop_timer()
         # They can not be longer than what was read, which says nearly always that they are short enough.
@@ -135,6 +164,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._again is not None:
+            return
         self._in_headers = True
         if self._refused or (self._express_for is not None and self._take_express()):
             return

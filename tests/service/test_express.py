@@ -241,6 +241,41 @@ def test_a_length_may_begin_with_many_zeros(tmp_path: Path, path: str) -> None:
     run(go())
 
 
+UPGRADES = ["connection: Upgrade, HTTP2-Settings", "upgrade: h2c", "http2-settings: AAMAAABkAAQAAP__"]
+
+
+@pytest.mark.parametrize("pause_at", [None, 0, 5])
+def test_who_asks_for_another_protocol_as_well_is_answered_in_this_one(
+    tmp_path: Path, pause_at: int | None
+) -> None:
+    """Java's client asks for HTTP/2 with its first request on a connection, whatever that is."""
+
+    async def go() -> None:
+        async with wire(tmp_path) as w:
+            body = b'{"n":1}'
+            text = w.request(body, *UPGRADES)
+            cut = len(text) if pause_at is None else len(text) - len(body) + pause_at
+            w.send(text[:cut])
+            await w.writer.drain()
+            await asyncio.sleep(0.05)
+            w.send(text[cut:], w.request(b'{"n":2}', *UPGRADES), w.request(b'{"n":3}'))
+            assert [(await w.answer())[0] for _ in range(3)] == [201] * 3
+            assert numbers(w.it) == [0, 1, 2, 3]
+
+    run(go())
+
+
+def test_who_asks_for_another_protocol_may_send_its_body_in_chunks(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with wire(tmp_path) as w:
+            head = w.request(b"", *UPGRADES).replace(b"content-length: 0", b"transfer-encoding: chunked")
+            w.send(head + b'3\r\n{"n\r\n4\r\n":1}\r\n0\r\n\r\n', w.request(b'{"n":2}'))
+            assert [(await w.answer())[0] for _ in range(2)] == [201] * 2
+            assert numbers(w.it) == [0, 1, 2]
+
+    run(go())
+
+
 def test_an_event_is_kept_whose_sender_left_without_waiting(tmp_path: Path) -> None:
     async def go() -> None:
         async with wire(tmp_path) as w:
