@@ -207,13 +207,15 @@ def _check_tls(settings: Settings) -> None:
 
 def _announce(url: str, project: Project, new: bool) -> None:
     """Say where the server is; keys only where they are new, or a person is looking."""
-    _say(f"Acumen answers at {url}")
+    answers = f"Acumen answers at {url}"
     if not new and not sys.stdout.isatty():
+        _say(answers)
         return
     base = f"{url}/3.0/projects/{project.id}"
     event = shlex.quote(json.dumps({"item": "tea", "price": 4.5, "user": {"id": "u1"}}))
     _say(
-        f"""
+        f"""{answers}
+
 Project     {project.id}  ({project.name})
 Master key  {project.master_key}
 Write key   {project.write_key}

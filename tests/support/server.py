@@ -73,6 +73,7 @@ class Served:
         self._process: subprocess.Popen[bytes] | None = None
         self.log = Path(self._folder.name) / "log"
         """What the server wrote, standard output and error together, over all its starts."""
+        self._said_before = 0
 
     def __enter__(self) -> Self:
         self.start()
@@ -87,10 +88,11 @@ class Served:
     # The process
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it and, unless told otherwise, wait until every child of it works."""
+        """Start it and, unless told otherwise, wait until every child of it works and it has said so."""
         command = [*acumen_command(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--data", str(self.data), "--workers", str(self.workers), *self._arguments]
         with self.log.open("ab") as log:
+            self._said_before = log.tell()
             self._process = subprocess.Popen(
                 command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env, process_group=0
             )
@@ -114,7 +116,10 @@ class Served:
         if state.get("pid") != self.pid:
             return False
         children = state["children"]
-        return len(children) == self.workers + 1 and all(child["ready"] for child in children.values())
+        if len(children) != self.workers + 1 or not all(child["ready"] for child in children.values()):
+            return False
+        # Its children work a little before it says so.
+        return b"Acumen answers at" in self.log.read_bytes()[self._said_before :]
 
     def stop(self, number: int = signal.SIGTERM, *, group: bool = False, seconds: float = 60.0) -> int:
         """Send a signal (to the whole process group where told), and the exit status that followed."""
