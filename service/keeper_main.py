@@ -54,7 +54,7 @@ def main() -> int:
     gc.freeze()
     # Reading a log makes many objects that stay for a while and no cycles.
     gc.set_threshold(50_000, 20, 20)
-    metrics = Metrics(settings.run_folder / "metrics", args.number, settings.workers + 1)
+    metrics = Metrics(settings.run_folder / "metrics", args.number, settings.children)
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data)
     try:

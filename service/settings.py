@@ -171,13 +171,15 @@ class Settings(BaseSettings):
     )
 
     memory_bytes: int = Field(
-        0, ge=0, description="Bytes for the queries of all workers; 0: half of the container's memory."
+        0,
+        ge=0,
+        description="Bytes for all queries, shared by workers and runner; 0: half of the container's memory.",
     )
     threads: int = Field(
         0, ge=0, description="Threads for the queries of all workers; 0: the container's processors."
     )
     spill_bytes_max: int = Field(
-        10 << 30, ge=0, description="Bytes on disk that the queries of all workers may use beyond memory."
+        10 << 30, ge=0, description="Bytes on disk that all queries may use beyond memory, shared likewise."
     )
 
     @classmethod
@@ -237,8 +239,8 @@ class Settings(BaseSettings):
 
     @property
     def worker_memory_bytes(self) -> int:
-        """Bytes for the queries of one worker: its share of what is given to all."""
-        return max(64 * MIB, (self.memory_bytes or container_memory_bytes() // 2) // self.workers)
+        """Bytes for the queries of one worker, or of the runner: its share of what is given to all."""
+        return max(64 * MIB, (self.memory_bytes or container_memory_bytes() // 2) // self.queriers)
 
     @property
     def keeper_memory_bytes(self) -> int:
@@ -252,7 +254,17 @@ class Settings(BaseSettings):
 
     @property
     def worker_spill_bytes(self) -> int:
-        return self.spill_bytes_max // self.workers
+        return self.spill_bytes_max // self.queriers
+
+    @property
+    def queriers(self) -> int:
+        """Processes that run queries: the workers, and the runner of background tasks."""
+        return self.workers + 1
+
+    @property
+    def children(self) -> int:
+        """Processes of a running server beside its supervisor: workers, keeper, runner, numbered so."""
+        return self.workers + 2
 
     @property
     def run_folder(self) -> Path:

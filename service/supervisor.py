@@ -1,4 +1,4 @@
-"""``acumen serve``: the process that owns the data folder and keeps the workers and the keeper running.
+"""``acumen serve``: the process that owns the data folder and keeps its workers, keeper and runner going.
 
 It locks the folder, binds the port, prepares the catalog, and starts its children: spawned, never forked,
 each with the listening socket, the folder's lock and a pipe. While any child of a killed supervisor lives
@@ -94,6 +94,7 @@ class Supervisor:
             self._listener, self._lock = listener, lock
             self.children = [Child(f"worker-{n}", "service.worker", n) for n in range(self.settings.workers)]
             self.children.append(Child("keeper", "service.keeper_main", self.settings.workers))
+            self.children.append(Child("runner", "service.runner", self.settings.workers + 1))
             url = url_of(self.settings, listener)
             self._keep_running(url, lambda: self.announce(url, first, new))
             return 0

@@ -84,7 +84,7 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         catalog = Catalog.open(settings.data)
         stack.callback(catalog.close)
         folder = catalog.folder
-        metrics = Metrics(settings.run_folder / "metrics", number, settings.workers + 1)
+        metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
         metrics.clear_gauges()
         metrics.counter("acumen_starts_total", "worker").add()
         rates = _rates(settings)

@@ -101,7 +101,7 @@ def test_who_does_not_finish_in_time_is_told_so() -> None:
         connection.close()
 
 
-@pytest.mark.parametrize("name", ["worker-1", "keeper"])
+@pytest.mark.parametrize("name", ["worker-1", "keeper", "runner"])
 def test_a_child_that_dies_is_replaced_and_nothing_acknowledged_is_lost(name: str) -> None:
     with Served(workers=2) as server:
         for number in range(10):

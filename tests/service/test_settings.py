@@ -64,8 +64,8 @@ def test_half_of_a_tls_pair_is_refused(tmp_path: Path) -> None:
         load(tls_cert=tmp_path / "cert.pem")
 
 
-def test_memory_and_threads_are_divided_by_the_workers() -> None:
-    settings = load(memory_bytes=1024 * MIB, threads=8, workers=4, spill_bytes_max=400)
+def test_memory_and_threads_are_divided_by_the_workers_and_the_runner() -> None:
+    settings = load(memory_bytes=1024 * MIB, threads=8, workers=3, spill_bytes_max=400)
     assert settings.worker_memory_bytes == 256 * MIB
     assert settings.worker_threads == 2
     assert settings.worker_spill_bytes == 100

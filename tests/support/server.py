@@ -116,7 +116,7 @@ class Served:
         if state.get("pid") != self.pid:
             return False
         children = state["children"]
-        if len(children) != self.workers + 1 or not all(child["ready"] for child in children.values()):
+        if len(children) != self.workers + 2 or not all(child["ready"] for child in children.values()):
             return False
         # Its children work a little before it says so.
         return b"Acumen answers at" in self.log.read_bytes()[self._said_before :]
@@ -135,7 +135,7 @@ class Served:
         return status
 
     def kill(self, name: str | None = None) -> None:
-        """SIGKILL the supervisor, or the child of this name (``worker-0``, ``keeper``)."""
+        """SIGKILL the supervisor, or the child of this name (``worker-0``, ``keeper``, ``runner``)."""
         if name is not None:
             os.kill(self.child_pid(name), signal.SIGKILL)
             return

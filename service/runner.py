@@ -1,0 +1,45 @@
+"""The runner's process, run by the supervisor as ``python -m service.runner``: see ``service.background``."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import threading
+
+from service import child, logs
+from service.settings import load
+
+NICENESS = 10
+"""Nobody waits for what is done here: acknowledgements and answers come first, then the keeper."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="The runner of tasks, started by 'acumen serve'.")
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    args = parser.parse_args()
+    settings = load()
+    logs.set_up(settings.log_level, "runner")
+    stop = threading.Event()
+
+    def end(why: child.Why) -> None:
+        if why is child.Why.ORPHANED:
+            # A successor waits for the folder; what was begun is begun again.
+            child.leave(1)
+        stop.set()
+
+    child.on_stop(end)
+    os.nice(NICENESS)
+    # Before the rest is imported: a server that starts need not wait for work that can.
+    child.say_ready(args.ready)
+    from query.engine import CancelToken
+    from service import tasks
+
+    gc.freeze()
+    tasks.run(settings, args.number, stop, CancelToken())
+    return 0
+
+
+if __name__ == "__main__":
+    child.leave(main())

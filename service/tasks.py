@@ -1,0 +1,53 @@
+"""The tasks of the runner, and what they work with: imported by nothing that must start quickly."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import threading
+
+from query.engine import CancelToken, Engine
+from query.errors import QueryCancelled
+from service.background import Background, Task, Tools
+from service.metrics import Metrics
+from service.settings import Settings
+from storage.catalog import Catalog
+from storage.fs import LocalFileSystem
+from storage.reader import Reader
+
+STOP_SECONDS = 10.0
+"""How long a piece of work may go on once the server stops; whatever is left is begun again later."""
+
+
+def tasks_of(tools: Tools) -> list[Task]:
+    """Everything that runs beside the workers. Register new tasks here."""
+    return []
+
+
+def run(settings: Settings, number: int, stop: threading.Event, cancel: CancelToken) -> None:
+    """Work until ``stop``; ``cancel`` is given its reason here."""
+    with contextlib.ExitStack() as stack:
+        metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
+        metrics.counter("acumen_starts_total", "runner").add()
+        catalog = Catalog.open(settings.data)
+        stack.callback(catalog.close)
+        spill = catalog.folder.tmp / f"spill-{number}"
+        shutil.rmtree(spill, ignore_errors=True)
+        engine = Engine(
+            catalog.folder.root,
+            memory_limit_bytes=settings.worker_memory_bytes,
+            threads=settings.worker_threads,
+            temp_folder=spill,
+            temp_bytes_max=settings.worker_spill_bytes,
+        )
+        stack.callback(engine.close)
+        reader = Reader(catalog.folder, catalog, LocalFileSystem())
+        stack.callback(reader.close)
+        tools = Tools(settings, catalog, reader, engine, metrics, stop, cancel)
+        threading.Thread(target=_cancel_at, args=(stop, cancel), daemon=True).start()
+        Background(tasks_of(tools), catalog, metrics, stop).run(STOP_SECONDS)
+
+
+def _cancel_at(stop: threading.Event, cancel: CancelToken) -> None:
+    stop.wait()
+    cancel.cancel(QueryCancelled("The server stops."))
