@@ -1,23 +1,73 @@
-"""The OpenAPI document describes the routes there are, all of them."""
+"""The OpenAPI document describes the routes there are, all of them, and nothing else."""
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.routing import BaseRoute, Match, Route
 
 from query.parse import ANALYSES
-from service.openapi import document
+from service import openapi
+from service.app import create_app
+from service.openapi.describe import ALWAYS, parameters_of
 from service.settings import load
+from service.worker import composed
+from storage.catalog import Catalog
 from tests.support.server import Served, ServedProject
 
-DOCUMENT = document(load())
-OPERATIONS = [
-    (path, method)
-    for path, item in DOCUMENT["paths"].items()
-    for method in item
-    if method in ("get", "post", "put", "delete")
-]
+DOCUMENT = openapi.document(load())
+METHODS = ("get", "post", "put", "patch", "delete")
+OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item]
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
+    """Of the application behind the write path, in the order in which they are tried."""
+    data = tmp_path_factory.mktemp("openapi")
+    Catalog.prepare(data).close()
+    return asyncio.run(_routes(data))
+
+
+async def _routes(data: Path) -> list[Route]:
+    async with composed(load(data=data), 0) as (_, parts):
+        return list(flattened(create_app(parts).routes))
+
+
+def flattened(routes: Iterable[BaseRoute]) -> Iterator[Route]:
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is not None:
+            yield from flattened(included.routes)
+        elif isinstance(route, Route):
+            yield route
+
+
+def route_for(routes: list[Route], path: str, method: str) -> int | None:
+    """The number of the route that answers a described operation."""
+    scope = {"type": "http", "path": re.sub(r"\{\w+\}", "x", path), "method": method.upper()}
+    matches = (number for number, route in enumerate(routes) if route.matches(scope)[0] is Match.FULL)
+    return next(matches, None)
+
+
+def test_every_described_operation_has_a_route_and_every_route_is_described(routes: list[Route]) -> None:
+    described = {(route_for(routes, path, method), method) for path, method in OPERATIONS}
+    missing = [(path, method) for path, method in OPERATIONS if route_for(routes, path, method) is None]
+    assert not missing, "described, and no route"
+    there = {
+        (number, method.lower())
+        for number, route in enumerate(routes)
+        for method in route.methods or ()
+        if method not in ("HEAD", "OPTIONS")
+    }
+    undescribed = [
+        (routes[number].path, method) for number, method in there - described if number is not None
+    ]
+    assert not undescribed, "routes that service/openapi/ does not describe: see its README.md"
 
 
 def test_it_is_served(served: Served) -> None:
@@ -39,13 +89,37 @@ def test_every_analysis_and_both_write_routes_are_described() -> None:
 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_every_operation_is_told_with_its_errors(path: str, method: str) -> None:
+def test_every_operation_is_told_with_its_errors_and_examples(path: str, method: str) -> None:
+    assert method in METHODS
     operation = DOCUMENT["paths"][path][method]
     assert operation["summary"]
+    assert operation["x-examples"], "an example that a test can send"
     for response in operation["responses"].values():
         assert response["description"]
     if operation.get("security") != []:
-        assert {"400", "401", "403", "404", "429", "500", "503"} <= set(operation["responses"])
+        assert {str(status) for status in ALWAYS} <= set(operation["responses"])
+
+
+def test_no_two_areas_describe_the_same() -> None:
+    every = openapi.areas(load())
+    lists: tuple[list[Any], ...] = (
+        [area.tag for area in every],
+        [(operation.path, operation.method) for area in every for operation in area.operations],
+        [item["operationId"] for path in DOCUMENT["paths"].values() for item in path.values()],
+        [name for area in every for name in area.schemas],
+        [name for area in every for name in area.parameters],
+    )
+    for named in lists:
+        assert len(named) == len(set(named)), sorted(one for one in named if named.count(one) > 1)
+
+
+def test_paths_name_their_parameters() -> None:
+    for path, item in DOCUMENT["paths"].items():
+        for operation in item.values():
+            referred = {
+                one["$ref"].rpartition("/")[2] for one in operation.get("parameters", ()) if "$ref" in one
+            }
+            assert set(parameters_of(path)) <= referred
 
 
 def test_every_reference_leads_somewhere() -> None:
@@ -63,19 +137,17 @@ def test_every_reference_leads_somewhere() -> None:
     walk(DOCUMENT)
 
 
-@pytest.mark.parametrize(("path", "method"), OPERATIONS)
-def test_every_described_operation_is_there(
-    served: Served, project: ServedProject, path: str, method: str
-) -> None:
-    """With no more than a key it is not a 404 or 405 of the route, whatever else it wants."""
-    served.record(project, "c", {"p": 1})
-    filled = path.format(project_id=project.id, event_collection="c", property_name="p")
-    body: dict[str, Any] | None = {} if method == "post" else None
-    reply = served.request(method.upper(), filled, body, key=project.master_key)
-    assert reply.status in (200, 201, 400), reply.body
+def test_a_method_that_no_route_has_is_told_so(served: Served, project: ServedProject) -> None:
+    """With the methods that there are, for each path that is described."""
+    for path, item in DOCUMENT["paths"].items():
+        filled = re.sub(r"\{\w+\}", "x", path.replace("{project_id}", project.id))
+        reply = served.request("PATCH", filled, key=project.master_key)
+        assert reply.status == 405, (path, reply.body)
+        allowed = {one.strip().lower() for one in reply.headers["allow"].split(",")}
+        assert set(item) <= allowed, (path, allowed)
 
 
 def test_the_public_url_is_the_server() -> None:
-    assert document(load(public_url="https://acumen.example/"))["servers"] == [
+    assert openapi.document(load(public_url="https://acumen.example/"))["servers"] == [
         {"url": "https://acumen.example"}
     ]

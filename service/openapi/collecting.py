@@ -1,0 +1,83 @@
+"""Recording events: one, many, in a URL."""
+
+from __future__ import annotations
+
+from service.openapi.describe import (
+    BOOLEAN,
+    PROJECT,
+    STRING,
+    Answer,
+    Area,
+    Example,
+    Operation,
+    listing,
+    mapping,
+    ok,
+    record,
+    ref,
+)
+from service.settings import Settings
+
+EVENTS = f"{PROJECT}/events"
+_PURCHASE = {"price": 12.5, "user": {"id": "ann"}, "keen": {"timestamp": "2026-03-01T12:00:00Z"}}
+_BATCH = {
+    "purchases": [{"price": 7, "user": {"id": "bob"}}, {"price": 30, "user": {"id": "ann"}}],
+    "signups": [{"plan": "free", "user": {"id": "ann"}}],
+}
+_SCHEMAS = {
+    "Event": {
+        "type": "object",
+        "description": "Any JSON object. `keen.timestamp` may say when it happened.",
+        "properties": {
+            "keen": record({"timestamp": {**STRING, "format": "date-time"}, "uniqueness_token": STRING})
+        },
+        "additionalProperties": True,
+    },
+    "Created": record({"created": {"const": True}}, ("created",)),
+    "Verdict": record(
+        {"success": BOOLEAN, "error": record({"name": STRING, "description": STRING})}, ("success",)
+    ),
+}
+
+
+def area(settings: Settings) -> Area:
+    return Area("record", "Send events.", (_one(settings), _many(settings)), _SCHEMAS)
+
+
+def _one(settings: Settings) -> Operation:
+    purchases = {"event_collection": "purchases"}
+    return Operation(
+        "post",
+        f"{EVENTS}/{{event_collection}}",
+        "Record one event",
+        {201: Answer("The event is stored.", ref("Created"))},
+        description="201 says that the event is durable. An unknown collection is created. "
+        f"At most {settings.event_bytes_max} bytes; the body may be compressed.",
+        parameters=("content_encoding", "idempotency_key"),
+        body=ref("Event"),
+        errors=(409, 413, 415),
+        examples=(
+            Example(purchases, body=_PURCHASE, key="write", status=201),
+            Example(purchases, body={"$price": 1}, key="write", status=400, summary="A name that is refused"),
+            Example(purchases, body={"price": 1}, key="read", status=403, summary="A key that may not write"),
+        ),
+    )
+
+
+def _many(settings: Settings) -> Operation:
+    return Operation(
+        "post",
+        EVENTS,
+        "Record many events",
+        ok(mapping(listing(ref("Verdict"))), "A verdict for each event."),
+        description="Collection → events. The answer has a verdict for each event, in the same order; "
+        f"200 also where some were refused. At most {settings.bulk_bytes_max} bytes and "
+        f"{settings.bulk_events_max} events.",
+        parameters=("content_encoding", "idempotency_key"),
+        body=mapping(listing(ref("Event"))),
+        errors=(409, 413, 415),
+        examples=(
+            Example(body=_BATCH, key="write"),
+            Example(body={"purchases": [{"price": 5}, {"a.b": 1}]}, key="write", summary="One is refused"),
+        ),
+    )

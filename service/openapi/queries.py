@@ -1,0 +1,311 @@
+"""Questions: the analyses, their parameters, and the map of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.metrics import ANALYSES
+from service.openapi.describe import (
+    BOOLEAN,
+    PROJECT,
+    SCRIPT,
+    STRING,
+    Answer,
+    Area,
+    Example,
+    Json,
+    Operation,
+    listing,
+    mapping,
+    ok,
+    record,
+    ref,
+)
+from service.settings import Settings
+
+QUERIES = f"{PROJECT}/queries"
+METRICS = tuple(name for name in ANALYSES if name not in ("extraction", "funnel"))
+TARGETED = tuple(name for name in METRICS if name not in ("count", "multi_analysis"))
+_COLLECTED = tuple(name for name in ANALYSES if name != "funnel")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a question: how JSON holds it, what it means, which analyses take it."""
+
+    name: str
+    schema: Json
+    description: str
+    analyses: tuple[str, ...] = ANALYSES
+    required: bool = False
+    plain: bool = True
+    """Whether a query string holds it as it is; otherwise as JSON."""
+
+
+_ORDER: Json = {
+    "type": "object",
+    "properties": {
+        "property_name": STRING,
+        "direction": {"type": "string", "enum": ["ASC", "DESC"], "default": "ASC"},
+    },
+    "required": ["property_name"],
+}
+_ORDERED_BY: Json = {"anyOf": [STRING, _ORDER, {"type": "array", "items": {"anyOf": [STRING, _ORDER]}}]}
+_GROUPED_BY: Json = {
+    "anyOf": [STRING, ref("Group"), {"type": "array", "items": {"anyOf": [STRING, ref("Group")]}}]
+}
+_TIMEZONE: Json = {"anyOf": [STRING, {"type": "integer"}]}
+_NAMES: Json = {"anyOf": [STRING, {"type": "array", "items": STRING}]}
+
+PARAMETERS = (
+    Parameter("event_collection", STRING, "The collection that is asked about.", _COLLECTED, required=True),
+    Parameter(
+        "target_property",
+        STRING,
+        "The property to analyse, as a dotted path: `user.id`.",
+        TARGETED,
+        required=True,
+    ),
+    Parameter(
+        "percentile",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        "Which percentile, by nearest rank.",
+        ("percentile",),
+        required=True,
+    ),
+    Parameter(
+        "analyses",
+        {"type": "object", "additionalProperties": ref("Analysis")},
+        "Label → analysis; the labels are keys of the answer.",
+        ("multi_analysis",),
+        required=True,
+        plain=False,
+    ),
+    Parameter(
+        "steps",
+        {"type": "array", "items": ref("Step")},
+        "The steps. Each counts the actors of the steps before it that did this too, in any order.",
+        ("funnel",),
+        required=True,
+        plain=False,
+    ),
+    Parameter(
+        "timeframe",
+        ref("Timeframe"),
+        "Relative (`this_14_days`, `previous_month`, `today`) or `{start, end}`; none is all time.",
+    ),
+    Parameter(
+        "timezone",
+        _TIMEZONE,
+        "Of a relative timeframe and of intervals: an IANA name, or seconds east of UTC.",
+    ),
+    Parameter(
+        "filters",
+        {"type": "array", "items": ref("Filter")},
+        "Only events that pass all of these.",
+        plain=False,
+    ),
+    Parameter(
+        "interval",
+        STRING,
+        "One answer for each `minutely`, `hourly`, `daily`, `weekly`, `monthly`, `yearly` or "
+        "`every_<n>_<units>` part of the timeframe.",
+        METRICS,
+    ),
+    Parameter("group_by", _GROUPED_BY, "One answer for each value of these properties.", METRICS),
+    Parameter("order_by", _ORDERED_BY, "Order of the groups: by `result` or a grouped property.", METRICS),
+    Parameter(
+        "limit", {"type": "integer", "minimum": 1}, "The first groups only; needs `order_by`.", METRICS
+    ),
+    Parameter("zero_fill", BOOLEAN, "Whether every group appears in every interval (default true).", METRICS),
+    Parameter(
+        "latest", {"type": "integer", "minimum": 1}, "The newest events only, newest first.", ("extraction",)
+    ),
+    Parameter("property_names", _NAMES, "Only these properties of each event.", ("extraction",)),
+    Parameter("include_metadata", BOOLEAN, "Whether to add `execution_metadata`."),
+    Parameter("max_age", {"type": "integer", "minimum": 0}, "How old, in seconds, the answer may be."),
+)
+
+_SUMMARIES = {
+    "count": "Number of events",
+    "count_unique": "Number of distinct values",
+    "minimum": "Least number",
+    "maximum": "Greatest number",
+    "sum": "Sum of the numbers",
+    "average": "Mean of the numbers",
+    "median": "Median of the numbers, by nearest rank",
+    "percentile": "Percentile of the numbers, by nearest rank",
+    "standard_deviation": "Population standard deviation of the numbers",
+    "select_unique": "The distinct values",
+    "extraction": "The events themselves",
+    "funnel": "How many actors took each step",
+    "multi_analysis": "Several analyses at once",
+}
+
+_OPERATORS = (
+    "eq",
+    "ne",
+    "lt",
+    "lte",
+    "gt",
+    "gte",
+    "exists",
+    "in",
+    "contains",
+    "not_contains",
+    "within",
+    "regex",
+)
+_SCHEMAS: Json = {
+    "Timeframe": {"anyOf": [STRING, record({"start": STRING, "end": STRING})]},
+    "Filter": {
+        "anyOf": [
+            record(
+                {
+                    "property_name": STRING,
+                    "operator": {"type": "string", "enum": list(_OPERATORS)},
+                    "property_value": {},
+                },
+                ("property_name", "operator"),
+            ),
+            record(
+                {"operator": {"const": "or"}, "operands": listing(ref("Filter"))}, ("operator", "operands")
+            ),
+        ]
+    },
+    "Group": record(
+        {
+            "property_name": STRING,
+            "buckets": record({"size": {"type": "number", "exclusiveMinimum": 0}}, ("size",)),
+            "ranges": listing(
+                record({"from": {"type": "number"}, "to": {"type": "number"}, "label": STRING})
+            ),
+        },
+        ("property_name",),
+    ),
+    "Analysis": record(
+        {
+            "analysis_type": {"type": "string", "enum": [*TARGETED, "count"]},
+            "target_property": STRING,
+            "percentile": {"type": "number"},
+        },
+        ("analysis_type",),
+    ),
+    "Step": record(
+        {
+            "event_collection": STRING,
+            "actor_property": STRING,
+            "timeframe": ref("Timeframe"),
+            "timezone": _TIMEZONE,
+            "filters": listing(ref("Filter")),
+            "inverted": BOOLEAN,
+            "optional": BOOLEAN,
+            "with_actors": BOOLEAN,
+        },
+        ("event_collection", "actor_property"),
+    ),
+    "Answer": record({"result": {}}, ("result",)),
+}
+
+_WHERE: Json = {"event_collection": "purchases", "timeframe": "this_14_days"}
+_EXAMPLES: dict[str, Json] = {
+    **{name: _WHERE | {"target_property": "price"} for name in TARGETED},
+    "count": _WHERE | {"interval": "daily", "group_by": "user.id"},
+    "percentile": _WHERE | {"target_property": "price", "percentile": 95},
+    "extraction": _WHERE | {"latest": 10, "property_names": ["price", "keen.timestamp"]},
+    "funnel": {
+        "timeframe": "this_14_days",
+        "steps": [
+            {"event_collection": "signups", "actor_property": "user.id"},
+            {
+                "event_collection": "purchases",
+                "actor_property": "user.id",
+                "filters": [{"property_name": "price", "operator": "gt", "property_value": 2}],
+            },
+        ],
+    },
+    "multi_analysis": _WHERE
+    | {
+        "analyses": {
+            "orders": {"analysis_type": "count"},
+            "revenue": {"analysis_type": "sum", "target_property": "price"},
+        },
+    },
+}
+_LACKING: Json = {"timeframe": "this_14_days"}
+
+
+def area(_: Settings) -> Area:
+    events = {
+        "purchases": [{"price": 7, "user": {"id": "bob"}}, {"price": 30, "user": {"id": "ann"}}],
+        "signups": [{"user": {"id": "ann"}}],
+    }
+    listed = Operation(
+        "get",
+        QUERIES,
+        "The queries and where they are",
+        ok(mapping(STRING), "Their addresses."),
+        examples=(Example(key="read"),),
+    )
+    operations = [listed]
+    for name in ANALYSES:
+        operations += [_get(name), _post(name)]
+    given = (("POST", f"{PROJECT}/events", events),)
+    return Area("ask", "Ask questions.", tuple(operations), _SCHEMAS, given=given)
+
+
+def body_of(analysis: str) -> Json:
+    """The schema of a question as JSON."""
+    taken = [one for one in PARAMETERS if analysis in one.analyses]
+    return {
+        "type": "object",
+        "properties": {one.name: {**one.schema, "description": one.description} for one in taken},
+        "required": [one.name for one in taken if one.required],
+    }
+
+
+def _get(analysis: str) -> Operation:
+    taken = [_query_parameter(one) for one in PARAMETERS if analysis in one.analyses]
+    return Operation(
+        "get",
+        f"{QUERIES}/{analysis}",
+        _SUMMARIES[analysis],
+        {200: Answer("The answer.", ref("Answer"), {SCRIPT: {}})},
+        parameters=(*taken, "jsonp"),
+        errors=(504,),
+        examples=(Example(query=_as_query(_EXAMPLES[analysis]), key="read"),),
+        name=f"get_{analysis}",
+    )
+
+
+def _post(analysis: str) -> Operation:
+    return Operation(
+        "post",
+        f"{QUERIES}/{analysis}",
+        _SUMMARIES[analysis],
+        ok(ref("Answer"), "The answer."),
+        body=body_of(analysis),
+        errors=(413, 415, 504),
+        examples=(
+            Example(body=_EXAMPLES[analysis], key="read"),
+            Example(body=_LACKING, key="read", status=400, summary="Something is missing"),
+        ),
+        name=f"post_{analysis}",
+    )
+
+
+def _query_parameter(one: Parameter) -> Json:
+    found: Json = {"name": one.name, "in": "query", "required": one.required, "description": one.description}
+    if one.plain and one.schema.get("type") in ("string", "integer", "number", "boolean"):
+        return {**found, "schema": one.schema}
+    if one.plain:
+        return {**found, "schema": STRING, "description": one.description + " Lists and objects as JSON."}
+    return {**found, "content": {"application/json": {"schema": one.schema}}}
+
+
+def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
+    """A question as a query string has it: texts and numbers as they are, all else as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}

@@ -1,0 +1,33 @@
+"""What several areas refer to: the shape of an error, parameters of paths, how a body is packed."""
+
+from __future__ import annotations
+
+from service.openapi.describe import STRING, Area, in_header, in_path, in_query, record
+from service.settings import Settings
+
+
+def area(_: Settings) -> Area:
+    return Area(
+        "shared",
+        "",
+        (),
+        schemas={"Error": record({"message": STRING, "error_code": STRING}, ("message", "error_code"))},
+        parameters={
+            "project_id": in_path("project_id", "The project's id.", "^[A-Za-z0-9]+$"),
+            "event_collection": in_path(
+                "event_collection", "The collection's name; slashes may be raw or `%2F`."
+            ),
+            "property_name": in_path("property_name", "A dotted path: `user.id`."),
+            "jsonp": in_query("jsonp", STRING, "Answer a script that calls this function."),
+            "content_encoding": in_header(
+                "Content-Encoding",
+                {"type": "string", "enum": ["gzip", "deflate", "zstd"]},
+                "How the body is packed.",
+            ),
+            "idempotency_key": in_header(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": 255},
+                "Names this request: sent again with the same body, it is stored once.",
+            ),
+        },
+    )
