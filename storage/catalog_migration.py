@@ -6,12 +6,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+import sqlalchemy
 
 from storage.catalog_errors import CatalogNotReady, NewerFormat
 from storage.catalog_sqlite import Database, back_up, is_empty
@@ -21,6 +19,8 @@ FORMAT_VERSION = 1
 """Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSIONS = _MIGRATIONS / "versions"
+_CURRENT = sqlalchemy.text("SELECT version_num FROM alembic_version")
 
 
 def prepare(folder: DataFolder) -> Database:
@@ -36,7 +36,7 @@ def prepare(folder: DataFolder) -> Database:
         _make_file(folder.catalog)
         database = Database(folder.catalog)
         try:
-            if _revision(database) != _head():
+            if _revision(database) != revisions()[-1]:
                 if not is_empty(folder.catalog):
                     back_up(folder.catalog, folder.catalog_backup(stamped))
                 _migrate(database)
@@ -57,7 +57,7 @@ def open_ready(folder: DataFolder) -> Database:
     _refuse_newer(stamped)
     database = Database(folder.catalog)
     try:
-        if stamped != FORMAT_VERSION or _revision(database) != _head():
+        if stamped != FORMAT_VERSION or _revision(database) != revisions()[-1]:
             raise CatalogNotReady(
                 f"The data in {folder.root} is of an older format ({stamped}, this is {FORMAT_VERSION}): "
                 "start the server on it once, which migrates it."
@@ -124,23 +124,19 @@ def _refuse_newer(stamped: int) -> None:
         )
 
 
-def _config() -> Config:
-    config = Config()
-    # The value is a template of configparser: a percent sign in the path must be doubled.
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    return config
-
-
-def _head() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+@lru_cache(maxsize=1)
+def revisions() -> tuple[str, ...]:
+    """Of the migrations, first to last: each file's name begins with its number."""
+    return tuple(sorted(path.stem.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py")))
 
 
 def _revision(database: Database) -> str | None:
     """The catalog's revision, None before the first. Raises NewerFormat for one that is unknown here."""
     with database.reading() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if revision is not None and revision not in known:
+        if not sqlalchemy.inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.execute(_CURRENT).scalar()
+    if revision is not None and revision not in revisions():
         raise NewerFormat(
             f"The catalog has revision {revision}, which this Acumen does not know: a newer Acumen wrote it. "
             "Start that one, or one after it."
@@ -149,7 +145,13 @@ def _revision(database: Database) -> str | None:
 
 
 def _migrate(database: Database) -> None:
-    config = _config()
+    # Imported where it is needed: every process opens a catalog, and hardly one migrates it.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # The value is a template of configparser: a percent sign in the path must be doubled.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with database.writing() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
+from storage import migrations
 from storage.catalog import Catalog
 from storage.catalog_errors import CatalogNotReady, NewerFormat
-from storage.catalog_migration import FORMAT_VERSION
+from storage.catalog_migration import FORMAT_VERSION, revisions
 from storage.catalog_sqlite import Database
 from storage.catalog_tables import metadata
 from storage.paths import DataFolder
@@ -127,6 +130,14 @@ def test_a_newer_format_is_refused_untouched(folder: DataFolder) -> None:
         with pytest.raises(NewerFormat, match=f"format {FORMAT_VERSION + 1}"):
             make(folder.root)
     assert folder.catalog.read_bytes() == before
+
+
+def test_the_names_of_the_migrations_tell_their_order() -> None:
+    """So that only a migration has to import alembic."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config).walk_revisions()
+    assert list(revisions()) == [script.revision for script in scripts][::-1]
 
 
 def test_an_unknown_revision_is_refused(folder: DataFolder) -> None:
