@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,12 +10,14 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match, Route
 
 from service import openapi
-from service.errors import render
+from service.collect import find_target
+from service.errors import MethodNotAllowed, render
 from service.parts import Parts
 from service.routes import discovery, queries, schema, system
-from service.wire import error_answer
+from service.wire import error_answer, raw_path
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -22,10 +25,19 @@ def create_app(parts: Parts) -> FastAPI:
     app = FastAPI(
         title=openapi.TITLE, version=openapi.VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
     )
+    routes = list(app.routes)
     for module in (system, discovery, schema, queries):
-        app.include_router(module.router(parts))
-    app.add_exception_handler(HTTPException, _render)
-    app.add_exception_handler(RequestValidationError, _render)
+        router = module.router(parts)
+        routes += router.routes
+        app.include_router(router)
+
+    async def tell(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code == MethodNotAllowed.status:
+            error = MethodNotAllowed(_methods(routes, request))
+        return error_answer(render(error))
+
+    app.add_exception_handler(HTTPException, tell)
+    app.add_exception_handler(RequestValidationError, tell)
 
     def document() -> dict[str, Any]:
         return openapi.document(parts.settings)
@@ -34,5 +46,11 @@ def create_app(parts: Parts) -> FastAPI:
     return app
 
 
-async def _render(_: Request, error: Exception) -> Response:
-    return error_answer(render(error))
+def _methods(routes: Iterable[BaseRoute], request: Request) -> str:
+    """Those of all routes of this path: each route alone knows only its own."""
+    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
+    found = {method for route in matching if isinstance(route, Route) for method in route.methods or ()}
+    if find_target(raw_path(request.scope)) is not None:
+        # The write path's, which came before.
+        found.add("POST")
+    return ", ".join(sorted(found | {"OPTIONS"}))

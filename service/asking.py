@@ -27,7 +27,7 @@ from query.jsonout import dumps
 from query.limits import Limits
 from query.parse import EXTRACTION, parse
 from query.pipeline import answer
-from service.auth import Caller
+from service.auth import Caller, Permission
 from service.metrics import ANALYSES, Metrics
 from service.rates import Rate, RateLimits
 from service.slots import Slots
@@ -155,7 +155,7 @@ class Asking:
             self._engine,
             limits=self._limits,
             deadline=deadline,
-            forced_filters=caller.forced_filters,
+            forced_filters=caller.filters_for(Permission.QUERIES),
         )
         body = dumps(found.body)
         limit = self._limits.response_bytes_max

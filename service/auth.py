@@ -58,13 +58,18 @@ class Caller:
     permissions: frozenset[Permission]
     forced_filters: tuple[Filter, ...] = ()
 
-    def require(self, permission: Permission) -> None:
+    def require(self, *any_of: Permission) -> None:
         """Raises AdminOnly where only the master key would do, and Forbidden where another key would."""
-        if permission in self.permissions:
+        if not self.permissions.isdisjoint(any_of):
             return
-        if permission is Permission.MASTER:
+        if any_of == (Permission.MASTER,):
             raise AdminOnly
-        raise Forbidden(f"This key may not do that: it lacks the permission '{permission}'.")
+        lacking = " or ".join(f"'{permission}'" for permission in sorted(any_of))
+        raise Forbidden(f"This key may not do that: it lacks the permission {lacking}.")
+
+    def filters_for(self, kind: Permission) -> tuple[Filter, ...]:
+        """What narrows all that this caller sees by this way of asking."""
+        return self.forced_filters
 
 
 class ProjectCatalog(Protocol):

@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 import orjson
 
 from service import errors
-from service.auth import POLL_SECONDS, Permission, Tenants, key_of
+from service.auth import POLL_SECONDS, Tenants, key_of
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
@@ -37,6 +37,7 @@ from service.express import Express
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
+from service.rules import WRITES
 from storage.events import Context
 
 Scope = MutableMapping[str, Any]
@@ -301,7 +302,7 @@ class CollectApp:
         loop = asyncio.get_running_loop()
         try:
             caller = await loop.run_in_executor(self._executor, self._tenants.authenticate, project_id, given)
-            caller.require(Permission.WRITES)
+            caller.require(*WRITES.permissions)
         except errors.ApiError:
             self._allowed.pop(pair, None)
             raise

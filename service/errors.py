@@ -232,9 +232,6 @@ def _http(error: HTTPException) -> Rendered:
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 404:
         return _api(NotFound())
-    if error.status_code == 405:
-        methods = {part.strip() for part in headers.get("allow", "").split(",") if part.strip()}
-        return _api(MethodNotAllowed(", ".join(sorted(methods | {"OPTIONS"}))))
     code = _HTTP_CODES.get(error.status_code, "RequestError")
     return rendered(error.status_code, code, str(error.detail), headers)
 

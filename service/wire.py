@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
 
 import orjson
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.auth import Caller, Permission, Tenants, key_of
+from service.auth import key_of
 from service.beacon import BadBeacon, check_callback
 from service.edge import Scope
-from service.errors import JSON, InvalidParameter, Rendered, render
+from service.errors import JSON, InvalidParameter, Rendered
 
 Pairs = list[tuple[str, str]]
 PROJECTS = "/3.0/projects"
-
-
-class ApiRoute(APIRoute):
-    """A route whose every failure is told in the API's one shape."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except Exception as error:
-                return error_answer(render(error))
-
-        return answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +72,6 @@ def pairs_of(scope: Scope) -> Pairs:
 def parameter(pairs: Pairs, name: str) -> str | None:
     """The last non-empty value of a parameter."""
     return next((value for found, value in reversed(pairs) if found == name and value), None)
-
-
-def authenticated(tenants: Tenants, request: Request, project_id: str, permission: Permission) -> Caller:
-    """The caller, who may do this. Raises NotFound, InvalidKey, AdminOnly, Forbidden, in this order."""
-    caller = tenants.authenticate(project_id, request_key(request))
-    caller.require(permission)
-    return caller
 
 
 def request_key(request: Request) -> str | None:

@@ -13,10 +13,11 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.auth import Permission
+from service.auth import Caller, Permission
 from service.errors import AdminOnly, InvalidKey
 from service.parts import Parts
-from service.wire import PROJECTS, ApiRoute, authenticated, json_answer, project_of, request_key, url_of
+from service.rules import OWN, Routes, needs
+from service.wire import PROJECTS, json_answer, request_key, url_of
 from storage.catalog_records import Project
 
 VERSIONS = [
@@ -29,18 +30,15 @@ _ZONES_SECONDS = 600
 
 
 def router(parts: Parts) -> APIRouter:
-    routes = APIRouter(route_class=ApiRoute)
+    routes = Routes(parts.tenants)
 
-    def get(path: str, handler: Any) -> None:
-        routes.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
-
-    async def versions() -> Response:
+    async def versions(_: Request) -> Response:
         return json_answer(VERSIONS)
 
-    async def resources() -> Response:
+    async def resources(_: Request) -> Response:
         return json_answer({"projects_resource_url": PROJECTS})
 
-    async def timezones() -> Response:
+    async def timezones(_: Request) -> Response:
         return json_answer(_zones(int(time.time()) // _ZONES_SECONDS))
 
     async def projects(request: Request) -> Response:
@@ -50,21 +48,19 @@ def router(parts: Parts) -> APIRouter:
             raise AdminOnly if parts.tenants.knows(key) else InvalidKey
         return json_answer([await _project(parts, project, project.master_key) for project in found])
 
-    async def project(request: Request) -> Response:
-        caller = authenticated(parts.tenants, request, project_of(request.scope), Permission.SCHEMA)
+    async def project(request: Request, caller: Caller) -> Response:
         return json_answer(await _project(parts, caller.project, request_key(request) or ""))
 
-    async def usage(request: Request) -> Response:
-        authenticated(parts.tenants, request, project_of(request.scope), Permission.MASTER)
+    async def usage(_request: Request, _caller: Caller) -> Response:
         return json_answer({"cached_queries": {"limited": False}})
 
-    get("/", versions)
-    get("/3.0", resources)
-    get("/timezones", timezones)
-    get(PROJECTS, projects)
-    get(f"{PROJECTS}/{{project_id}}", project)
-    get(f"{PROJECTS}/{{project_id}}/organization-usage", usage)
-    return routes
+    routes.public("/", versions)
+    routes.public("/3.0", resources)
+    routes.public("/timezones", timezones)
+    routes.public(PROJECTS, projects, rule=OWN)
+    routes.project(f"{PROJECTS}/{{project_id}}", project, needs(Permission.SCHEMA))
+    routes.project(f"{PROJECTS}/{{project_id}}/organization-usage", usage, needs(Permission.MASTER))
+    return routes.router
 
 
 async def _project(parts: Parts, project: Project, key: str) -> dict[str, Any]:

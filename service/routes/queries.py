@@ -14,18 +14,15 @@ from query.parse import ANALYSES, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.bodies import decode
-from service.errors import InvalidJSON, InvalidParameter, NotFound, render
+from service.errors import InvalidJSON
 from service.parts import Parts
+from service.rules import Handler, Routes, needs
 from service.wire import (
     PROJECTS,
-    ApiRoute,
     Pairs,
-    authenticated,
     callback_of,
-    error_answer,
     json_answer,
     pairs_of,
-    project_of,
     script_answer,
     url_of,
 )
@@ -36,45 +33,33 @@ _WARNING_LENGTH_MAX = 500
 
 
 def router(parts: Parts) -> APIRouter:
-    routes = APIRouter(route_class=ApiRoute)
+    routes = Routes(parts.tenants)
+    path = f"{PROJECTS}/{{project_id}}/queries"
+    rule = needs(Permission.QUERIES)
+    routes.project(path, _list_queries, rule)
+    for analysis in ANALYSES:
+        routes.project(
+            f"{path}/{analysis}", _asking(parts, analysis), rule, ("GET", "HEAD", "POST"), scripted=True
+        )
+    return routes.router
 
-    async def ask(request: Request, analysis: str) -> Response:
+
+async def _list_queries(request: Request, caller: Caller) -> Response:
+    names = ((name, name if name in _BARE_NAMES else f"{name}_url") for name in sorted(ANALYSES))
+    return json_answer({key: url_of(caller.project.id, "queries", name) for name, key in names})
+
+
+def _asking(parts: Parts, analysis: str) -> Handler:
+    async def ask(request: Request, caller: Caller) -> Response:
+        parts.asking.check_rate(caller, analysis)
         if request.method == "POST":
-            caller = _admit(parts, request, analysis)
             return await _answer_post(parts, request, caller, analysis)
         pairs = pairs_of(request.scope)
-        # First, so that every error of a script reaches its page; a bad name is told in its turn.
-        callback, problem = _callback(pairs)
-        try:
-            caller = _admit(parts, request, analysis)
-            if problem is not None:
-                raise problem
-            told = await parts.asking.ask(caller, analysis, _reader_of(pairs), _gone(request))
-        except Exception as error:
-            return error_answer(render(error), callback)
+        callback = callback_of(pairs)
+        told = await parts.asking.ask(caller, analysis, _reader_of(pairs), _gone(request))
         return _answer(told, callback)
 
-    async def list_queries(request: Request) -> Response:
-        project_id = project_of(request.scope)
-        authenticated(parts.tenants, request, project_id, Permission.QUERIES)
-        names = ((name, name if name in _BARE_NAMES else f"{name}_url") for name in sorted(ANALYSES))
-        return json_answer({key: url_of(project_id, "queries", name) for name, key in names})
-
-    path = f"{PROJECTS}/{{project_id}}/queries"
-    routes.add_api_route(path, list_queries, methods=["GET", "HEAD"], include_in_schema=False)
-    routes.add_api_route(
-        f"{path}/{{analysis}}", ask, methods=["GET", "HEAD", "POST"], include_in_schema=False
-    )
-    return routes
-
-
-def _admit(parts: Parts, request: Request, analysis: str) -> Caller:
-    """The caller, where the key may ask and the project has not used up its rate. Raises ApiError."""
-    if analysis not in ANALYSES:
-        raise NotFound
-    caller = authenticated(parts.tenants, request, project_of(request.scope), Permission.QUERIES)
-    parts.asking.check_rate(caller, analysis)
-    return caller
+    return ask
 
 
 async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis: str) -> Response:
@@ -87,14 +72,6 @@ async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis:
     finally:
         parts.bodies.release(len(sent))
     return _answer(told, None)
-
-
-def _callback(pairs: Pairs) -> tuple[str | None, InvalidParameter | None]:
-    """The JSONP callback where a good one is named, and what is wrong with a bad one."""
-    try:
-        return callback_of(pairs), None
-    except InvalidParameter as error:
-        return None, error
 
 
 def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:

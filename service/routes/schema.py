@@ -9,14 +9,13 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.auth import Permission
-from service.errors import MethodNotAllowed, NotFound
+from service.auth import Caller, Permission
+from service.errors import NotFound
 from service.parts import Parts
+from service.rules import Routes, needs
 from service.wire import (
     PROJECTS,
-    ApiRoute,
     EventAddress,
-    authenticated,
     event_address,
     json_answer,
     pairs_of,
@@ -41,13 +40,10 @@ _TYPES = {
 
 
 def router(parts: Parts) -> APIRouter:
-    routes = APIRouter(route_class=ApiRoute)
+    routes = Routes(parts.tenants)
 
-    async def inspect(request: Request) -> Response:
+    async def inspect(request: Request, caller: Caller) -> Response:
         address = event_address(request.scope)
-        if request.method == "POST":
-            raise MethodNotAllowed("GET, HEAD, OPTIONS")
-        authenticated(parts.tenants, request, address.project_id, Permission.SCHEMA)
         loop = asyncio.get_running_loop()
         if address.collection is None:
             wanted = parameter(pairs_of(request.scope), "include_schema")
@@ -68,10 +64,9 @@ def router(parts: Parts) -> APIRouter:
         return json_answer(_described(address, collection))
 
     path = f"{PROJECTS}/{{project_id}}/events"
-    # POST stands here only for paths that the write path leaves: its own routes never get this far.
     for one in (path, f"{path}/{{rest:path}}"):
-        routes.add_api_route(one, inspect, methods=["GET", "HEAD", "POST"], include_in_schema=False)
-    return routes
+        routes.project(one, inspect, needs(Permission.SCHEMA))
+    return routes.router
 
 
 def properties_of(schema: Schema) -> dict[str, str]:

@@ -6,20 +6,22 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from service.errors import DAMAGED, Unavailable
 from service.parts import Parts
-from service.wire import ApiRoute, json_answer
+from service.rules import Routes
+from service.wire import json_answer
 
 
 def router(parts: Parts) -> APIRouter:
-    routes = APIRouter(route_class=ApiRoute)
+    routes = Routes(parts.tenants)
 
-    async def health() -> Response:
+    async def health(_: Request) -> Response:
         return json_answer({"status": "ok"})
 
-    async def ready() -> Response:
+    async def ready(_: Request) -> Response:
         if parts.lifecycle.stopping:
             raise Unavailable("The server is stopping.")
         loop = asyncio.get_running_loop()
@@ -30,9 +32,9 @@ def router(parts: Parts) -> APIRouter:
             state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
         return json_answer(state)
 
-    async def metrics() -> Response:
+    async def metrics(_: Request) -> Response:
         return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     for path, handler in (("/health", health), ("/ready", ready), ("/metrics", metrics)):
-        routes.add_api_route(path, handler, methods=["GET", "HEAD"], include_in_schema=False)
-    return routes
+        routes.public(path, handler)
+    return routes.router

@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Match, Route
 from query.parse import ANALYSES
 from service import openapi
 from service.app import create_app
+from service.collect import find_target
 from service.openapi.describe import ALWAYS, parameters_of
 from service.settings import load
 from service.worker import composed
@@ -48,8 +49,11 @@ def flattened(routes: Iterable[BaseRoute]) -> Iterator[Route]:
 
 
 def route_for(routes: list[Route], path: str, method: str) -> int | None:
-    """The number of the route that answers a described operation."""
-    scope = {"type": "http", "path": re.sub(r"\{\w+\}", "x", path), "method": method.upper()}
+    """The number of the route that answers a described operation; -1: the write path does."""
+    filled = re.sub(r"\{\w+\}", "x", path)
+    if method == "post" and find_target(filled.encode()) is not None:
+        return -1
+    scope = {"type": "http", "path": filled, "method": method.upper()}
     matches = (number for number, route in enumerate(routes) if route.matches(scope)[0] is Match.FULL)
     return next(matches, None)
 

@@ -1,0 +1,112 @@
+"""Who may call a route. Each is registered with its rule, and nothing but the rule lets a caller in.
+
+The tests read the rules from the application's routes: one that has none does not pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.auth import Caller, Permission, Tenants
+from service.errors import InvalidParameter, render
+from service.wire import callback_of, error_answer, pairs_of, project_of, request_key
+
+READING = ("GET", "HEAD")
+PublicHandler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request, Caller], Awaitable[Response]]
+
+
+class Realm(StrEnum):
+    """Whose keys open a route."""
+
+    PUBLIC = "public"
+    """Nobody's are asked for."""
+    PROJECT = "project"
+    """Those of the project that the path names."""
+    OWN = "own"
+    """The route looks itself for what belongs to the key: the path names nothing that has keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``permissions``: a project's key needs one of these."""
+
+    realm: Realm
+    permissions: frozenset[Permission] = frozenset()
+
+    def admit(self, tenants: Tenants, request: Request) -> Caller:
+        """The caller, who may call the route. Raises NotFound, InvalidKey, AdminOnly, Forbidden."""
+        caller = tenants.authenticate(project_of(request.scope), request_key(request))
+        caller.require(*self.permissions)
+        return caller
+
+
+PUBLIC = Rule(Realm.PUBLIC)
+OWN = Rule(Realm.OWN)
+WRITES = Rule(Realm.PROJECT, frozenset({Permission.WRITES}))
+"""The write routes', which ``service.collect`` answers."""
+
+
+def needs(*permissions: Permission) -> Rule:
+    """A route of a project, for keys with any of these permissions."""
+    return Rule(Realm.PROJECT, frozenset(permissions))
+
+
+class Routes:
+    """Routes of one module; every failure is told in the API's one shape."""
+
+    def __init__(self, tenants: Tenants) -> None:
+        self.router = APIRouter()
+        self._tenants = tenants
+
+    def public(
+        self, path: str, handler: PublicHandler, methods: Iterable[str] = READING, rule: Rule = PUBLIC
+    ) -> None:
+        """A route that is answered whoever asks, or that looks at the key itself."""
+        self._add(path, handler, rule, methods)
+
+    def project(
+        self,
+        path: str,
+        handler: Handler,
+        rule: Rule,
+        methods: Iterable[str] = READING,
+        *,
+        scripted: bool = False,
+    ) -> None:
+        """A route below a project. ``scripted``: a GET that names a callback gets its errors through it."""
+
+        async def answer(request: Request) -> Response:
+            callback = _callback(request) if scripted else None
+            try:
+                return await handler(request, rule.admit(self._tenants, request))
+            except Exception as error:
+                return error_answer(render(error), callback)
+
+        self._add(path, answer, rule, methods)
+
+    def _add(self, path: str, handler: PublicHandler, rule: Rule, methods: Iterable[str]) -> None:
+        async def endpoint(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Exception as error:
+                return error_answer(render(error))
+
+        endpoint.rule = rule  # type: ignore[attr-defined]
+        self.router.add_api_route(path, endpoint, methods=list(methods), include_in_schema=False)
+
+
+def _callback(request: Request) -> str | None:
+    """The callback where a good one is named; a bad one is told by the handler, in its turn."""
+    if request.method == "POST":
+        return None
+    try:
+        return callback_of(pairs_of(request.scope))
+    except InvalidParameter:
+        return None
