@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
 
@@ -24,6 +24,9 @@ from storage.log_format import HAS_EMPTY, HAS_NULL, HAS_TOKEN, ROWWISE, Section
 from storage.schema import Schema
 
 COLLECTION_NAME_LENGTH_MAX = 64
+
+ENRICHMENT_BYTES_MAX = 32_768
+"""What add-ons may add to one event."""
 
 PERMANENT = frozenset({"InvalidCollectionNameError", "InvalidPropertyNameError", "InvalidPropertyValueError"})
 """The only names in a bulk verdict: on any other, some clients keep the event and send it for ever."""
@@ -57,7 +60,7 @@ class AdmissionLimits:
 @dataclass(slots=True)
 class Ready:
     """One event that is taken. ``line`` is a line of JSON without its end; ``wanted`` its lanes where it
-    was examined, empty where it passed the strict check."""
+    was examined, empty where it passed the strict check. ``plain`` is the same without what add-ons found."""
 
     index: int
     line: bytes
@@ -65,6 +68,7 @@ class Ready:
     token: str | None
     flags: int
     wanted: Wanted
+    plain: Callable[[], Ready] | None = None
 
 
 @dataclass(slots=True)
@@ -204,13 +208,28 @@ def sort_one(
         token = checked.tokens[0] if checked.tokens else None
         return Ready(index, checked.lines[:-1], checked.times[0], token, checked.flags & ~HAS_TOKEN, [])
     try:
-        return ready_from(index, examine(raw, limits.event, context))
+        return _ready(index, raw, limits, context)
     except InvalidJSON as error:
         if _is_json(raw):
             return Refusal("InvalidPropertyValueError", error.description)
         raise InvalidBatch("InvalidJSONError", error.description) from None
     except InvalidEvent as error:
         return Refusal(error.name, error.description)
+
+
+def _ready(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> Ready:
+    examined = examine(raw, limits.event, context)
+    if not examined.enriched:
+        return ready_from(index, examined)
+
+    def plain() -> Ready:
+        return ready_from(index, examine(raw, limits.event, context, outputs=False))
+
+    if len(examined.payload) > len(raw) + ENRICHMENT_BYTES_MAX:
+        return plain()
+    ready = ready_from(index, examined)
+    ready.plain = plain
+    return ready
 
 
 def ready_from(index: int, event: Examined) -> Ready:
@@ -231,15 +250,20 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
-def refuse_beyond_properties(ready: list[Ready], schema: Schema, limit: int) -> dict[int, Refusal]:
-    """The events, in order, whose new properties no longer fit in the collection: index → refusal."""
+def refuse_beyond_properties(
+    ready: list[Ready], schema: Schema, limit: int
+) -> tuple[list[Ready], dict[int, Refusal]]:
+    """The events, in order, that fit in the collection with all their properties, and of the others index →
+    refusal. An event that fits only without what add-ons found goes without it."""
     paths = set(schema.by_path)
+    taken: list[Ready] = []
     refused: dict[int, Refusal] = {}
     for event in ready:
-        new = {path for path, _ in event.wanted} - paths
-        if not new:
-            continue
-        if len(paths) + len(new) > limit:
+        new = _new_paths(event, paths)
+        if len(paths) + len(new) > limit and new and event.plain is not None:
+            event = event.plain()
+            new = _new_paths(event, paths)
+        if new and len(paths) + len(new) > limit:
             refused[event.index] = Refusal(
                 "InvalidPropertyNameError",
                 f"The collection would have more than {limit} distinct properties. "
@@ -247,7 +271,12 @@ def refuse_beyond_properties(ready: list[Ready], schema: Schema, limit: int) -> 
             )
         else:
             paths |= new
-    return refused
+            taken.append(event)
+    return taken, refused
+
+
+def _new_paths(event: Ready, paths: set[str]) -> set[str]:
+    return {path for path, _ in event.wanted} - paths
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from service.admission import AdmissionLimits
 from service.backlog import Backlog
 from service.claims import CLAIM_WAIT_SECONDS, Claims, OtherLogs
 from service.collector import Collector, waker
+from service.enrich.enricher import Enricher
 from storage.catalog import Catalog
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log import LogWriter
@@ -47,6 +48,7 @@ class Collecting:
         limits: LogLimits,
         executor: ThreadPoolExecutor,
         wait_seconds: float,
+        enricher: Enricher | None,
     ) -> None:
         """Use ``open``."""
         self._backlog = Backlog(catalog, fs, limits.free_bytes_min, limits.unflushed_bytes_max)
@@ -54,7 +56,9 @@ class Collecting:
         self.executor = executor
         others = OtherLogs(catalog, fs, data)
         claims = Claims(catalog, log, holds=others.holds, executor=executor, wait_seconds=wait_seconds)
-        self.collector = Collector(catalog, log, admission, claims=claims, executor=executor)
+        self.collector = Collector(
+            catalog, log, admission, claims=claims, executor=executor, enricher=enricher
+        )
         self._watch = asyncio.ensure_future(self._keep_watch())
 
     @classmethod
@@ -67,6 +71,7 @@ class Collecting:
         limits: LogLimits | None = None,
         fs: FileSystem | None = None,
         wait_seconds: float = CLAIM_WAIT_SECONDS,
+        enricher: Enricher | None = None,
     ) -> Collecting:
         """A new log of the data folder, in the catalog before its first event. Raises StorageError."""
         fs, limits = fs or LocalFileSystem(), limits or LogLimits()
@@ -84,7 +89,8 @@ class Collecting:
             )
 
         log = await loop.run_in_executor(executor, create)
-        return cls(catalog, data, fs, log, admission or AdmissionLimits(), limits, executor, wait_seconds)
+        taken = admission or AdmissionLimits()
+        return cls(catalog, data, fs, log, taken, limits, executor, wait_seconds, enricher)
 
     async def close(self) -> None:
         """Sync what is queued and let the log go; nothing may be submitted any more."""

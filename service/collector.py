@@ -36,6 +36,7 @@ from service.admission import (
 )
 from service.claims import Claims, Key, Token, Wish, event_token
 from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavailable
+from service.enrich.enricher import Enricher
 from service.homes import Homes
 from storage.catalog import Catalog
 from storage.catalog_errors import TooManyProperties
@@ -136,12 +137,14 @@ class Collector:
         *,
         claims: Claims,
         executor: Executor,
+        enricher: Enricher | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._log = log
         self._limits = limits
         self._executor = executor
         self._claims = claims
+        self._enricher = enricher or Enricher()
         self.homes = Homes(catalog, limits.event, limits.properties_max, executor)
         self._blank = Checker(Schema(), limits.event)
         self._release_due = False
@@ -170,7 +173,8 @@ class Collector:
             raise EventRefused(refusal.name, refusal.description)
         home = await self._find(project_id, name)
         checker = home.checker if home else self._blank
-        found = sort_one(0, raw, checker, self._limits, origin.context)
+        context = await self._context(origin, raw)
+        found = sort_one(0, raw, checker, self._limits, context)
         if isinstance(found, Refusal):
             raise EventRefused(found.name, found.description)
         share = Share(name, Sorted(1, ready=[found]), home)
@@ -202,7 +206,7 @@ class Collector:
         Raises CollectError; then nothing of the submit is stored, except that after Unavailable its events
         may be there, once, like those of any request whose answer was lost.
         """
-        shares = await self._sort_all(project_id, batches, origin.context)
+        shares = await self._sort_all(project_id, batches, origin)
         await self._settle_new(project_id, shares)
         for share in shares:
             if share.sorted.taken and not self._is_settled(share):
@@ -227,19 +231,19 @@ class Collector:
         verdicts.duplicates = logged.duplicates
         return verdicts
 
-    async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], context: Context) -> list[Share]:
+    async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> list[Share]:
         shares: list[Share] = []
         room = self._limits.batch_events_max
         homes = await self._find_all(project_id, batches)
         for number, (name, text) in enumerate(batches.items(), 1):
             if number % SORTED_PER_TURN == 0:
                 await asyncio.sleep(0)
-            share = await self._sort(name, text, homes.get(name), context, room)
+            share = await self._sort(name, text, homes.get(name), origin, room)
             room -= share.sorted.count
             shares.append(share)
         return shares
 
-    async def _sort(self, name: str, text: bytes, home: Home | None, context: Context, room: int) -> Share:
+    async def _sort(self, name: str, text: bytes, home: Home | None, origin: Origin, room: int) -> Share:
         refusal = check_collection_name(name)
         if refusal is not None:
             count = len(self._items(text, room))
@@ -250,6 +254,7 @@ class Collector:
             self._check_room(whole.count, room)
             return Share(name, whole, home)
         items = self._items(text, room)
+        context = await self._context(origin, text)
         result = Sorted(len(items))
         for index, item in enumerate(items):
             if index % EXAMINED_PER_TURN == EXAMINED_PER_TURN - 1:
@@ -260,6 +265,13 @@ class Collector:
             else:
                 result.ready.append(found)
         return Share(name, result, home)
+
+    async def _context(self, origin: Origin, text: bytes) -> Context:
+        """What an examined event needs; what its add-ons need is made ready where it seems to have some."""
+        if b'"addons"' in text and not self._enricher.ready:
+            await self._loop.run_in_executor(self._executor, self._enricher.prepare)
+        known = origin.context
+        return Context(known.ip, known.user_agent, origin.received_us, self._enricher)
 
     async def _find(self, project_id: str, name: str) -> Home | None:
         try:
@@ -327,10 +339,8 @@ class Collector:
         return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
 
     def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
-        refused = refuse_beyond_properties(result.ready, schema, self._limits.properties_max)
-        if refused:
-            result.refused.update(refused)
-            result.ready = [event for event in result.ready if event.index not in refused]
+        result.ready, refused = refuse_beyond_properties(result.ready, schema, self._limits.properties_max)
+        result.refused.update(refused)
 
     async def _log_shares(
         self, project_id: str, shares: list[Share], origin: Origin, response: bytes = b""

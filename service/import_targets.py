@@ -18,6 +18,7 @@ from service.admission import Refusal
 from service.collect_errors import CollectError, Unavailable
 from service.collecting import Collecting
 from service.collector import Origin
+from service.enrich.enricher import Enricher
 from storage.catalog import Catalog, system_clock
 from storage.catalog_errors import UnknownProject
 from storage.errors import StorageError
@@ -114,7 +115,9 @@ async def open_url(url: str, project_id: str, write_key: str, collection: str) -
 
 
 @asynccontextmanager
-async def open_data(data: Path, project_id: str, collection: str) -> AsyncIterator[ImportTarget]:
+async def open_data(
+    data: Path, project_id: str, collection: str, geoip_database: Path | None = None
+) -> AsyncIterator[ImportTarget]:
     """Raises ImportFailed where there is no such data folder or project.
 
     Beside a server, its keeper turns what is logged into files; without one, a keeper in this process
@@ -126,7 +129,8 @@ async def open_data(data: Path, project_id: str, collection: str) -> AsyncIterat
         raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
     try:
         catalog.project(project_id)
-        collecting = await Collecting.open(catalog, catalog.folder.root)
+        enricher = Enricher(geoip_database)
+        collecting = await Collecting.open(catalog, catalog.folder.root, enricher=enricher)
         with _Keeping(catalog):
             try:
                 yield DataTarget(collecting, project_id, collection)

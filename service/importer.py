@@ -106,7 +106,8 @@ async def _import(args: argparse.Namespace) -> None:
 def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarget]:
     if args.url:
         return open_url(args.url, args.project, args.write_key, args.collection)
-    return open_data(load(data=args.data).data, args.project, args.collection)
+    settings = load(data=args.data)
+    return open_data(settings.data, args.project, args.collection, settings.geoip_database)
 
 
 async def send_all(

@@ -39,6 +39,11 @@ ANALYSES = (
 TASKS = ("saved", "datasets", "exports", "streaming", "purge")
 """Everything that the runner does, by name."""
 
+ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")
+ADDON_OUTCOMES = ("enriched", "missing", "unusable", "unknown", "dropped")
+"""Of an add-on of an event: it found something; its input was missing, no such thing as it reads, or nothing
+it knows; what it found had no room in the collection or the event."""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -69,6 +74,12 @@ FAMILIES = (
         "counter",
         "Events by what became of them.",
         {"outcome": ("accepted", "refused", "duplicate")},
+    ),
+    Family(
+        "acumen_addons_total",
+        "counter",
+        "Add-ons of events by what became of them.",
+        {"addon": ADDONS, "outcome": ADDON_OUTCOMES},
     ),
     Family("acumen_query_seconds", "histogram", "Time to run a query.", {"analysis": ANALYSES}, SECONDS),
     Family(

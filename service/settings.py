@@ -129,6 +129,11 @@ class Settings(BaseSettings):
         description="Body bytes of all unanswered requests of one worker before it answers 503.",
     )
     header_bytes_max: int = Field(131_072, ge=1_024, description="Bytes of a request's line and headers.")
+    geoip_database: Path | None = Field(
+        None,
+        description="Database in MaxMind's format for `keen:ip_to_geo`, read again when it changes; "
+        "empty: the country by the address registries.",
+    )
     properties_max: int = Field(1_000, ge=1, description="Distinct properties of one collection.")
     schema_collections_max: int = Field(5_000, ge=1, description="Collections in one schema listing.")
 

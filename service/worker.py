@@ -31,6 +31,7 @@ from service.claims import Claims, OtherLogs
 from service.collect import CollectApp, CollectLimits
 from service.collector import Collector, waker
 from service.edge import App, Edge, Receive, Scope, Send, send_error
+from service.enrich.enricher import Enricher
 from service.errors import Unavailable, render
 from service.express import Express
 from service.metrics import Metrics
@@ -130,6 +131,7 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
             ),
             claims=Claims(catalog, log, holds=other_logs.holds, executor=catalog_threads),
             executor=catalog_threads,
+            enricher=Enricher(settings.geoip_database, metrics),
         )
         watch = asyncio.ensure_future(_watch(parts, collector, log))
         try:

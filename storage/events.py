@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from storage.instants import parse_instant
 from storage.schema import LaneKind
@@ -49,16 +49,37 @@ class EventLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """When an event came (µs), and the text of its ``keen.timestamp`` where it has one."""
+
+    received_us: int
+    timestamp: str | None
+
+
+class Enrich(Protocol):
+    """Runs the add-ons of an event, which is its to change; whether it did. Raises InvalidEvent for a
+    definition that cannot be meant. Without ``outputs`` it only takes away what add-ons are to remove."""
+
+    def __call__(
+        self, event: dict[str, Any], addons: list[Any], received: Received, *, outputs: bool = True
+    ) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """What ``${keen.ip}`` and ``${keen.user_agent}`` stand for in one request."""
+    """What ``${keen.ip}`` and ``${keen.user_agent}`` stand for in one request, when it came, and who runs
+    the add-ons of its events; without anybody they are only checked."""
 
     ip: str = ""
     user_agent: str = ""
+    received_us: int = 0
+    enrich: Enrich | None = None
 
 
 @dataclass(slots=True)
 class Examined:
-    """An event that may be stored. ``payload`` is one line of JSON, without a line end."""
+    """An event that may be stored. ``payload`` is one line of JSON, without a line end; ``enriched`` tells
+    that add-ons changed it."""
 
     payload: bytes
     timestamp_us: int | None
@@ -66,6 +87,17 @@ class Examined:
     wanted: Wanted
     has_null: bool
     has_empty: bool
+    enriched: bool = False
+
+
+@dataclass(slots=True)
+class _Keen:
+    """What the ``keen`` object of an event holds that is not stored with its properties."""
+
+    timestamp_us: int | None = None
+    timestamp: str | None = None
+    token: str | None = None
+    addons: list[Any] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -77,26 +109,54 @@ class _Findings:
     empties: list[str] = field(default_factory=list)
 
 
-def examine(raw: bytes | memoryview, limits: EventLimits, context: Context) -> Examined:
-    """Parse, check and complete one event. Raises InvalidEvent (InvalidJSON for what is no JSON)."""
+def examine(
+    raw: bytes | memoryview, limits: EventLimits, context: Context, *, outputs: bool = True
+) -> Examined:
+    """Parse, check and complete one event. Raises InvalidEvent (InvalidJSON for what is no JSON).
+
+    Without ``outputs`` its add-ons write nothing: for an event that with them has no room.
+    """
     try:
-        return _examine(parse_event(raw), limits, context)
+        return _examine(parse_event(raw), limits, context, outputs)
     except RecursionError:
         raise _too_deep(limits) from None
     except UnicodeEncodeError:
         raise InvalidEvent("InvalidPropertyValueError", "Text holds an unpaired surrogate.") from None
 
 
-def _examine(event: dict[str, Any], limits: EventLimits, context: Context) -> Examined:
-    timestamp_us, token = _take_keen(event, limits)
+def _examine(event: dict[str, Any], limits: EventLimits, context: Context, outputs: bool) -> Examined:
+    keen = _take_keen(event, limits)
+    findings = _walk(event, limits)
+    text = _dump(event)
+    if "${keen." in text:
+        event = _replace_placeholders(event, context, limits)
+        text = _dump(event)
+    enriched = False
+    if keen.addons and context.enrich is not None:
+        received = Received(context.received_us, keen.timestamp)
+        enriched = context.enrich(event, keen.addons, received, outputs=outputs)
+        if enriched:
+            findings = _walk(event, limits)
+            text = _dump(event)
+    return Examined(
+        text.encode(),
+        keen.timestamp_us,
+        keen.token,
+        list(findings.wanted),
+        bool(findings.nulls),
+        bool(findings.empties),
+        enriched,
+    )
+
+
+def _walk(event: dict[str, Any], limits: EventLimits) -> _Findings:
     findings = _Findings()
     _walk_object(event, "", 1, limits, findings)
-    text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    if "${keen." in text:
-        event = _replace_placeholders(event, context)
-        text = json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    wanted = list(findings.wanted)
-    return Examined(text.encode(), timestamp_us, token, wanted, bool(findings.nulls), bool(findings.empties))
+    return findings
+
+
+def _dump(event: dict[str, Any]) -> str:
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def parse_event(raw: bytes | memoryview) -> dict[str, Any]:
@@ -217,20 +277,23 @@ def _too_deep(limits: EventLimits) -> InvalidEvent:
     )
 
 
-def _replace_placeholders(value: Any, context: Context) -> Any:
+def _replace_placeholders(value: Any, context: Context, limits: EventLimits) -> Any:
     if isinstance(value, str):
         if value == "${keen.ip}":
             return context.ip
-        return context.user_agent if value == "${keen.user_agent}" else value
+        # A header may be longer than a property.
+        return context.user_agent[: limits.string_length_max] if value == "${keen.user_agent}" else value
     if isinstance(value, dict):
-        return {name: _replace_placeholders(child, context) for name, child in value.items()}
-    return [_replace_placeholders(child, context) for child in value] if isinstance(value, list) else value
+        return {name: _replace_placeholders(child, context, limits) for name, child in value.items()}
+    if isinstance(value, list):
+        return [_replace_placeholders(child, context, limits) for child in value]
+    return value
 
 
-def _take_keen(event: dict[str, Any], limits: EventLimits) -> tuple[int | None, str | None]:
-    """Check the ``keen`` object; drop from the event what its frame holds. (timestamp µs, token)."""
+def _take_keen(event: dict[str, Any], limits: EventLimits) -> _Keen:
+    """Check the ``keen`` object; drop from the event what its frame holds."""
     if "keen" not in event:
-        return None, None
+        return _Keen()
     keen = event["keen"]
     if not isinstance(keen, dict):
         raise InvalidEvent("InvalidKeenNamespaceProperty", "The property 'keen' must be an object.")
@@ -240,13 +303,16 @@ def _take_keen(event: dict[str, Any], limits: EventLimits) -> tuple[int | None, 
                 "InvalidKeenNamespaceProperty",
                 f"The 'keen' namespace is reserved: 'keen.{name[:300]}' can not be set by a client.",
             )
-    timestamp_us = _check_timestamp(keen.pop("timestamp")) if "timestamp" in keen else None
+    found = _Keen()
+    if "timestamp" in keen:
+        found.timestamp = keen.pop("timestamp")
+        found.timestamp_us = _check_timestamp(found.timestamp)
     _check_location(keen)
-    _check_addons(keen.pop("addons", []))
-    token = _check_token(keen, limits)
+    found.addons = _check_addons(keen.pop("addons", []))
+    found.token = _check_token(keen, limits)
     if not keen:
         del event["keen"]
-    return timestamp_us, token
+    return found
 
 
 def _check_timestamp(value: Any) -> int:
@@ -276,19 +342,14 @@ def _check_location(keen: dict[str, Any]) -> None:
         )
 
 
-def _check_addons(addons: Any) -> None:
-    ok = isinstance(addons, list) and all(
-        isinstance(a, dict)
-        and isinstance(a.get("name"), str)
-        and isinstance(a.get("input", {}), dict)
-        and isinstance(a.get("output", ""), str)
-        for a in addons
+def _check_addons(addons: Any) -> list[Any]:
+    """The list; what its add-ons may hold is known to whoever runs them."""
+    if isinstance(addons, list) and all(isinstance(addon, dict) for addon in addons):
+        return addons
+    raise InvalidEvent(
+        "InvalidPropertyValueError",
+        "keen.addons must be a list of objects that hold 'name', 'input' and 'output'.",
     )
-    if not ok:
-        raise InvalidEvent(
-            "InvalidPropertyValueError",
-            "keen.addons must be a list of objects that hold 'name', 'input' and 'output'.",
-        )
 
 
 def _check_token(keen: dict[str, Any], limits: EventLimits) -> str | None:

@@ -79,6 +79,15 @@ def parse_instants(texts: Sequence[str]) -> list[int] | None:
     return times
 
 
+def offset_of(text: str) -> int:
+    """Seconds east of UTC that a text which is an instant names; 0 where it names no zone."""
+    match = _GRAMMAR.fullmatch(text)
+    if match is None or match[9] is None:
+        return 0
+    seconds = int(match[10]) * 3_600 + int(match[11] or 0) * 60
+    return -seconds if match[9] == "-" else seconds
+
+
 def format_instant(instant_us: int) -> str:
     """``2026-01-01T00:00:00.000Z``, with six digits of fraction where three would lose some.
 

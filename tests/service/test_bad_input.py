@@ -143,6 +143,18 @@ def keen(**properties: Any) -> Json:
     return {"keen": properties}
 
 
+def addon(**changes: Any) -> Json:
+    """An event with one add-on, which is good but for these."""
+    return keen(addons=[{**URL_PARSER, **changes}])
+
+
+def addons(number: int) -> Json:
+    return {"u": "http://x.y", **keen(addons=[URL_PARSER] * number)}
+
+
+URL_PARSER = {"name": "keen:url_parser", "input": {"url": "u"}, "output": "o"}
+
+
 JSON_ROWS = [
     post("an event is JSON: nothing is not", b"", "InvalidJSONError"),
     post("an event is JSON: blanks are not", b" \n", "InvalidJSONError"),
@@ -245,6 +257,24 @@ EVENT_ROWS = [
     post("a token has no 65 characters", keen(uniqueness_token="t" * 65), "InvalidPropertyValueError"),
     post("add-ons are a list", keen(addons={}), "InvalidPropertyValueError"),
     post("an add-on has a name", keen(addons=[{"input": {}}]), "InvalidPropertyValueError"),
+    post("an add-on is an object", keen(addons=["keen:url_parser"]), "InvalidPropertyValueError"),
+    post("an add-on is one of five", addon(name="keen:tea_reader"), "InvalidPropertyValueError"),
+    post("an add-on has its input", addon(input={"ip": "u"}), "InvalidPropertyValueError"),
+    post("an add-on's input is an object", addon(input="u"), "InvalidPropertyValueError"),
+    post("an add-on's input names a property", addon(input={"url": ["u"]}), "InvalidPropertyValueError"),
+    post("an add-on's input is a path", addon(input={"url": "u..v"}), "InvalidPropertyValueError"),
+    post("an add-on has an output", addon(output=None), "InvalidPropertyValueError"),
+    post("an add-on's output is a path", addon(output="$o"), "InvalidPropertyValueError"),
+    post("an add-on's output is not in keen", addon(output="keen.id"), "InvalidPropertyValueError"),
+    post("a location comes of an address", addon(output="keen.location"), "InvalidPropertyValueError"),
+    post(
+        "remove_ip_property is true or false",
+        addon(name="keen:ip_to_geo", input={"ip": "u", "remove_ip_property": 1}),
+        "InvalidPropertyValueError",
+    ),
+    post("an event has 20 add-ons at most", addons(21), "InvalidPropertyValueError"),
+    post("an event may have 20 add-ons", addons(20), None, 201),
+    post("an add-on's input may be missing", addon(input={"url": "missing"}), None, 201),
     bulk("a batch is an object: a list is not", [{"a": 1}], "InvalidBatchError"),
     bulk("a batch is an object: null is not", "null", "InvalidBatchError"),
     bulk("a batch holds lists: an event is none", {"purchases": {"a": 1}}, "InvalidBatchError"),

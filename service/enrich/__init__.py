@@ -1,0 +1,1 @@
+"""Enrichment: the add-ons of ``keen.addons``, which fill in what an event's own properties tell."""
