@@ -72,6 +72,7 @@ def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event
         return []
     found = _newest(plan, run, limits) if plan.query.latest is not None else None
     if found is None:
+        limits.check_rows(plan.view.rows)
         found = _fetch(plan, plan.scan, run, limits)
     if plan.query.latest is None and len(found) >= plan.limit:
         raise QueryLimitExceeded(
@@ -92,6 +93,7 @@ def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event] | Non
     found = _fetch(plan, _since(plan, start), run, limits)
     if len(found) >= plan.limit:
         return found
+    limits.check_rows(plan.view.rows)
     narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
     times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
     if len(times) <= len(found):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from query.errors import QueryLimitExceeded
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Counts unless the name ends in a unit. Going over one is a ``QueryLimitExceeded``."""
 
+    rows_max: int = 0
+    """Events in what a question reads: in files that its timeframe touches and in none yet; 0 is no limit."""
     intervals_max: int = 9_000
     """Buckets of one ``interval``."""
     groups_max: int = 1_000_000
@@ -48,3 +52,12 @@ class Limits:
     """Characters of a question's regular expressions, written out as by ``query.patterns``."""
     name_length_max: int = 10_000
     """Characters of a property path, a label or a collection's name."""
+
+    def check_rows(self, rows: int) -> None:
+        """Raises QueryLimitExceeded, which says the limit and not how many there are: under a key that sees
+        a part of the events, that would tell of the others."""
+        if 0 < self.rows_max < rows:
+            raise QueryLimitExceeded(
+                f"The query would read more than {self.rows_max:,} events. Ask for a shorter timeframe: "
+                "filters and groups do not change how many are read."
+            )

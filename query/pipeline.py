@@ -143,6 +143,7 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
     plan = plan_metrics(query, views, _rows_max(query, limits))
     rows: Iterable[Row] = ()
     if _must_run(plan):
+        limits.check_rows(plan.view.rows)
         rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan))
     result = shape.metrics_result(plan, rows, limits, runner.check)
     return {"result": result}, plan.counted + plan.view.rows
@@ -164,9 +165,12 @@ def _must_run(plan: MetricsPlan) -> bool:
 def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
     plan = funnel.plan_funnel(query, views, limits.funnel_actors_max)
     statement = plan.statement
+    scanned = sum(branch.view.rows for branch in plan.branches)
+    if statement is not None:
+        limits.check_rows(sum(branch.view.rows for branch in plan.branches if not branch.scan.empty))
     rows = runner.rows(statement, plan.tables) if statement is not None else ()
     body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check)
-    return body, sum(branch.view.rows for branch in plan.branches)
+    return body, scanned
 
 
 def _extraction(

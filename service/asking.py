@@ -25,11 +25,12 @@ from query.errors import (
 )
 from query.jsonout import dumps
 from query.limits import Limits
-from query.parse import EXTRACTION, parse
+from query.parse import parse
 from query.pipeline import answer
 from service.auth import Caller, Permission
+from service.concurrency import Concurrency
+from service.errors import RateLimited
 from service.metrics import ANALYSES, Metrics
-from service.rates import Rate, RateLimits
 from service.slots import Slots
 from storage.source import Source
 
@@ -57,7 +58,7 @@ class Asking:
         engine: Engine,
         limits: Limits,
         slots: Slots,
-        rates: RateLimits,
+        concurrency: Concurrency,
         metrics: Metrics,
         executor: Executor,
         clock: Callable[[], float] = time.time,
@@ -66,7 +67,7 @@ class Asking:
         self._engine = engine
         self._limits = limits
         self._slots = slots
-        self._rates = rates
+        self._concurrency = concurrency
         self._executor = executor
         self._clock = clock
         self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
@@ -78,10 +79,6 @@ class Asking:
         self._waiting = metrics.counter("acumen_queries_waiting")
         slots.changed = self._measure
 
-    def check_rate(self, caller: Caller, analysis: str) -> None:
-        """Raises RateLimited; comes after the right and before anything of the question is read."""
-        self._rates.check(caller.project.id, Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES)
-
     async def ask(
         self,
         caller: Caller,
@@ -91,12 +88,14 @@ class Asking:
     ) -> Told:
         """The answer to one question; ``gone`` returns once the client has left.
 
-        ``read`` makes the parameters, in the worker's thread since they may be long. Raises QueryError.
+        ``read`` makes the parameters, in the worker's thread since they may be long. Raises QueryError, and
+        RateLimited where as many run as may.
         """
         started = time.perf_counter()
         try:
-            async with self._slots.one(caller.project.id):
-                told = await self._in_thread(caller, analysis, read, gone)
+            with self._concurrency.one(caller.project.id, caller.key_id):
+                async with self._slots.one(caller.project.id):
+                    told = await self._in_thread(caller, analysis, read, gone)
         except Exception as error:
             self._ends[_ending(error)].add()
             raise
@@ -175,4 +174,6 @@ def _ending(error: Exception) -> str:
         (QueryCancelled, "cancelled"),
         (QueryOverloaded, "overloaded"),
     )
+    if isinstance(error, RateLimited):
+        return "overloaded"
     return next((name for kind, name in kinds if isinstance(error, kind)), "failed")

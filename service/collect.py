@@ -18,7 +18,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +86,8 @@ class Target:
 class CollectApp:
     """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second.
 
-    ``client_ip`` finds a request's client; ``admit`` raises where a project has used up its rate.
+    ``client_ip`` finds a request's client; ``admit`` raises where a project or key has used up its rate, and
+    else gives what the answer is to say of it.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class CollectApp:
         limits: CollectLimits,
         executor: Executor,
         client_ip: Callable[[Scope], str],
-        admit: Callable[[str], None] | None = None,
+        admit: Callable[[str, bytes], Headers] | None = None,
         metrics: Metrics | None = None,
         access_log: bool = False,
     ) -> None:
@@ -160,24 +161,25 @@ class CollectApp:
         self._begin()
         project_id, name = target.project_id, target.collection
         limit = self._event_bytes_max if name is not None else self._limits.bulk_bytes_max
+        rated: Headers = []
         try:
             headers: dict[bytes, bytes] = dict(scope["headers"])
             key = headers.get(b"authorization") or _query_key(scope)
             if self._allowed.get((project_id, key), 0) < received_us:
                 await self._authorize(project_id, key)
             if self._admit is not None:
-                self._admit(project_id)
+                rated = self._admit(project_id, key)
             body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
             held = len(body)
             try:
                 status, payload = await self._take(target, scope, headers, body, received_us)
             finally:
                 self._bodies.release(held)
-            await self._send(send, status, [_JSON], payload)
+            await self._send(send, status, [_JSON, *rated], payload)
         except ClientGone:
             return
         except Exception as error:
-            status = await self._fail(scope, send, error)
+            status = await self._fail(scope, send, error, rated=rated)
         self._count(scope, status, received_us)
 
     async def _take(
@@ -226,7 +228,14 @@ class CollectApp:
         if self._access_log:
             log_request(scope, status, seconds)
 
-    async def _fail(self, scope: Scope, send: Send, error: Exception, callback: str | None = None) -> int:
+    async def _fail(
+        self,
+        scope: Scope,
+        send: Send,
+        error: Exception,
+        callback: str | None = None,
+        rated: Iterable[tuple[bytes, bytes]] = (),
+    ) -> int:
         SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
         found = errors.render(error)
         if isinstance(error, EventRefused):
@@ -234,7 +243,7 @@ class CollectApp:
         if callback is not None:
             return await self._call_back(send, found.status, callback, found.body)
         extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in found.headers.items()]
-        extra.append(_NO_STORE)
+        extra += [_NO_STORE, *rated]
         if found.status in (408, 413):
             # What the client still sends is not read.
             extra.append((b"connection", b"close"))
@@ -246,11 +255,12 @@ class CollectApp:
         self._begin()
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         callback: str | None = None
+        rated: Headers = []
         try:
             if "jsonp" in query and is_callback(query["jsonp"][0]):
                 # Known first, so that every error reaches the page; a bad name is told in its turn.
                 callback = query["jsonp"][0]
-            await self._admit_beacon(target, scope)
+            rated = await self._admit_beacon(target, scope)
             if "jsonp" in query:
                 check_callback(query["jsonp"][0])
             location = check_redirect(query["redirect"][0]) if "redirect" in query else None
@@ -259,24 +269,24 @@ class CollectApp:
                 status = await self._call_back(send, 200, callback, CREATED)
             elif location is not None:
                 status = 302
-                await self._send(send, status, [(b"location", location.encode()), _NO_STORE], b"")
+                await self._send(send, status, [(b"location", location.encode()), _NO_STORE, *rated], b"")
             else:
                 status = 200
-                await self._send(send, status, [(b"content-type", b"image/gif"), _NO_STORE], PIXEL)
+                await self._send(send, status, [(b"content-type", b"image/gif"), _NO_STORE, *rated], PIXEL)
         except Exception as error:
             if isinstance(error, BadBeacon):
                 error = errors.InvalidParameter(str(error))
-            status = await self._fail(scope, send, error, callback)
+            status = await self._fail(scope, send, error, callback, rated)
         self._count(scope, status, received_us)
 
-    async def _admit_beacon(self, target: Target, scope: Scope) -> None:
-        """Raises ApiError: for the project, its key, the key's right and the rate, in this order."""
+    async def _admit_beacon(self, target: Target, scope: Scope) -> Headers:
+        """What is to be said of the rate. Raises ApiError: for the project, its key, the key's right and the
+        rate, in this order."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         key = headers.get(b"authorization") or _query_key(scope)
         if self._allowed.get((target.project_id, key), 0) < time.time_ns() // 1000:
             await self._authorize(target.project_id, key)
-        if self._admit is not None:
-            self._admit(target.project_id)
+        return [] if self._admit is None else self._admit(target.project_id, key)
 
     async def _record_beacon(self, target: Target, scope: Scope, data: str, received_us: int) -> None:
         event = decode_data(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from service.errors import Rendered, render
@@ -23,8 +23,14 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+FIELDS = "acumen.fields"
+"""Key of a scope: header fields that the answer is to have, whatever it will be."""
+
 ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
-EXPOSE = (b"access-control-expose-headers", b"Retry-After, Warning, X-Request-Id")
+EXPOSE = (
+    b"access-control-expose-headers",
+    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id",
+)
 PREFLIGHT: Headers = [
     ALLOW_ORIGIN,
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, HEAD"),
@@ -65,6 +71,7 @@ class Edge:
             if scope["method"] == "OPTIONS":
                 await _empty(exchange.send, 204, PREFLIGHT)
             else:
+                scope[FIELDS] = exchange.fields
                 await self._app(scope, receive, exchange.send)
         except Exception as error:
             await self._fail(exchange, error)
@@ -91,13 +98,14 @@ class Edge:
 class _Exchange:
     """One request on its way out."""
 
-    __slots__ = ("_send", "request_id", "scope", "status")
+    __slots__ = ("_send", "fields", "request_id", "scope", "status")
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self.scope = scope
         self._send = send
         self.request_id = request_id
         self.status = 0
+        self.fields: Headers = []
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -106,9 +114,20 @@ class _Exchange:
             if not any(name == ALLOW_ORIGIN[0] for name, _ in headers):
                 headers.append(ALLOW_ORIGIN)
             headers.append(EXPOSE)
+            for name, value in self.fields:
+                _join(headers, name, value)
             headers.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = headers
         await self._send(message)
+
+
+def _join(headers: Headers, name: bytes, value: bytes) -> None:
+    """Add a field; to one of the same name as one more of its list."""
+    for at, (known, before) in enumerate(headers):
+        if known == name:
+            headers[at] = (name, before + b", " + value)
+            return
+    headers.append((name, value))
 
 
 def route_of(scope: Scope) -> str:
@@ -125,9 +144,13 @@ def route_of(scope: Scope) -> str:
     return "discovery" if len(parts) > 1 and parts[1] in ("", "3.0", "timezones") else "other"
 
 
+def as_headers(fields: Mapping[str, str]) -> Headers:
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in fields.items()]
+
+
 async def send_error(send: Send, error: Rendered) -> None:
     """The whole answer, with the CORS headers where nobody adds them."""
-    headers = [(name.encode(), value.encode("latin-1", "replace")) for name, value in error.headers.items()]
+    headers = as_headers(error.headers)
     headers += [(b"content-length", str(len(error.body)).encode()), ALLOW_ORIGIN]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": error.body})

@@ -18,7 +18,7 @@ ApiError                       raised by ``service`` itself
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,12 +119,16 @@ class RateLimited(ApiError):
     status = 429
     code = "RateLimitExceededError"
 
-    def __init__(self, message: str, retry_after_seconds: int) -> None:
+    def __init__(
+        self, message: str, retry_after_seconds: int, fields: Mapping[str, str] | None = None
+    ) -> None:
+        """``fields``: header fields that tell the limit."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.fields = dict(fields or {})
 
     def headers(self) -> dict[str, str]:
-        return {"retry-after": str(self.retry_after_seconds)}
+        return {"retry-after": str(self.retry_after_seconds), **self.fields}
 
 
 class Unavailable(ApiError):

@@ -9,6 +9,7 @@ from service.asking import Asking
 from service.auth import Tenants
 from service.bodies import BodyReader
 from service.metrics import Metrics
+from service.rates import RateLimits
 from service.settings import Settings
 from storage.catalog import Catalog
 
@@ -30,6 +31,7 @@ class Parts:
     asking: Asking
     bodies: BodyReader
     metrics: Metrics
+    rates: RateLimits
     catalog_executor: Executor
     """Threads for looks at the catalog, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

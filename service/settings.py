@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     query_timeout_seconds: float = Field(
         300.0, gt=0, description="Longest run, in seconds, of one query (504)."
     )
+    query_rows_max: int = Field(
+        0,
+        ge=0,
+        description="Events in the files, and not yet in files, that one query may read; 0: without limit.",
+    )
     query_intervals_max: int = Field(9_000, ge=1, description="Sub-timeframes of one query with an interval.")
     query_groups_max: int = Field(1_000_000, ge=1, description="Groups of one query's answer.")
     query_cells_max: int = Field(
@@ -173,6 +178,52 @@ class Settings(BaseSettings):
     )
     rate_writes: int = Field(
         0, ge=0, description="Requests a minute of one project that record events; 0: without limit."
+    )
+
+    rate_updates: int = Field(
+        0, ge=0, description="Requests a minute of one project that change stored events; 0: without limit."
+    )
+    rate_deletes: int = Field(
+        0,
+        ge=0,
+        description="Requests a minute of one project that delete events or a property; 0: without limit.",
+    )
+    rate_collection_deletes: int = Field(
+        0,
+        ge=0,
+        description="Requests a minute of one project that delete whole collections; 0: without limit.",
+    )
+    rate_queries_per_key: int = Field(0, ge=0, description="Queries a minute with one key; 0: without limit.")
+    rate_extractions_per_key: int = Field(
+        0, ge=0, description="Extractions a minute with one key; 0: without limit."
+    )
+    rate_writes_per_key: int = Field(
+        0, ge=0, description="Requests a minute with one key that record events; 0: without limit."
+    )
+    rate_updates_per_key: int = Field(
+        0, ge=0, description="Requests a minute with one key that change stored events; 0: without limit."
+    )
+    rate_deletes_per_key: int = Field(
+        0,
+        ge=0,
+        description="Requests a minute with one key that delete events or a property; 0: without limit.",
+    )
+    rate_collection_deletes_per_key: int = Field(
+        0,
+        ge=0,
+        description="Requests a minute with one key that delete whole collections; 0: without limit.",
+    )
+    concurrent_queries: int = Field(
+        0,
+        ge=0,
+        description="Queries of one project, on all workers, that may run or wait at once (429 beyond); "
+        "0: without limit.",
+    )
+    concurrent_queries_per_key: int = Field(
+        0,
+        ge=0,
+        description="Queries with one key, on all workers, that may run or wait at once (429 beyond); "
+        "0: without limit.",
     )
 
     memory_bytes: int = Field(
@@ -231,6 +282,7 @@ class Settings(BaseSettings):
     def query_limits(self) -> Limits:
         """The limits of one question, as the query compiler takes them."""
         return Limits(
+            rows_max=self.query_rows_max,
             intervals_max=self.query_intervals_max,
             groups_max=self.query_groups_max,
             cells_max=self.query_cells_max,

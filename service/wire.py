@@ -10,10 +10,11 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.auth import key_of
+from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
-from service.edge import Scope
+from service.edge import FIELDS, Scope, as_headers
 from service.errors import JSON, InvalidParameter, Rendered
+from service.rates import Rate, RateLimits, fields_of
 
 Pairs = list[tuple[str, str]]
 PROJECTS = "/3.0/projects"
@@ -72,6 +73,16 @@ def pairs_of(scope: Scope) -> Pairs:
 def parameter(pairs: Pairs, name: str) -> str | None:
     """The last non-empty value of a parameter."""
     return next((value for found, value in reversed(pairs) if found == name and value), None)
+
+
+def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) -> None:
+    """Count a request of this kind, and say in its answer what is left.
+
+    Comes after the right, and before anything of the request is read. Raises RateLimited.
+    """
+    quotas = rates.check(caller.project.id, rate, caller.key_id)
+    if quotas:
+        request.scope[FIELDS].extend(as_headers(fields_of(quotas)))
 
 
 def request_key(request: Request) -> str | None:

@@ -13,7 +13,7 @@ import gc
 import logging
 import shutil
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 
@@ -24,13 +24,14 @@ from service import child, logs
 from service.admission import AdmissionLimits
 from service.app import create_app
 from service.asking import Asking
-from service.auth import Tenants
+from service.auth import Tenants, key_id
 from service.backlog import Backlog
 from service.bodies import BodyLimits, BodyReader
 from service.claims import Claims, OtherLogs
 from service.collect import CollectApp, CollectLimits
 from service.collector import Collector, waker
-from service.edge import App, Edge, Receive, Scope, Send, send_error
+from service.concurrency import Concurrency
+from service.edge import App, Edge, Headers, Receive, Scope, Send, as_headers, send_error
 from service.enrich.enricher import Enricher
 from service.errors import Unavailable, render
 from service.express import Express
@@ -38,7 +39,7 @@ from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
 from service.proxies import client_ip_finder
-from service.rates import Rate, RateLimits
+from service.rates import Rate, RateLimits, fields_of
 from service.settings import Settings, load
 from service.slots import Slots
 from storage.catalog import Catalog
@@ -90,6 +91,8 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         metrics.counter("acumen_starts_total", "worker").add()
         rates = _rates(settings)
         stack.callback(rates.close)
+        concurrency = _concurrency(settings, number)
+        stack.callback(concurrency.close)
         catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         spill = folder.tmp / f"spill-{number}"
@@ -117,9 +120,9 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         stack.callback(catalog_threads.shutdown)
         tenants = Tenants(catalog)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
-        asking = Asking(reader, engine, settings.query_limits, slots, rates, metrics, query_threads)
+        asking = Asking(reader, engine, settings.query_limits, slots, concurrency, metrics, query_threads)
         bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
-        parts = Parts(settings, catalog, tenants, asking, bodies, metrics, catalog_threads)
+        parts = Parts(settings, catalog, tenants, asking, bodies, metrics, rates, catalog_threads)
         other_logs = OtherLogs(catalog, fs, folder.root)
         collector = Collector(
             catalog,
@@ -135,12 +138,12 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         )
         watch = asyncio.ensure_future(_watch(parts, collector, log))
         try:
-            yield _compose(parts, collector, rates), parts
+            yield _compose(parts, collector), parts
         finally:
             watch.cancel()
 
 
-def _compose(parts: Parts, collector: Collector, rates: RateLimits) -> CollectApp:
+def _compose(parts: Parts, collector: Collector) -> CollectApp:
     """The write path in front, and around all else the edge."""
     settings = parts.settings
     inner = Edge(create_app(parts), parts.metrics, access_log=settings.access_log)
@@ -152,19 +155,52 @@ def _compose(parts: Parts, collector: Collector, rates: RateLimits) -> CollectAp
         limits=CollectLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
         executor=parts.catalog_executor,
         client_ip=client_ip_finder(settings.trusted_proxies),
-        admit=(lambda project_id: rates.check(project_id, Rate.WRITES)) if settings.rate_writes else None,
+        admit=_admission(parts.rates),
         metrics=parts.metrics,
         access_log=settings.access_log,
     )
 
 
 def _rates(settings: Settings) -> RateLimits:
-    limits = {
+    projects = {
         Rate.QUERIES: settings.rate_queries,
         Rate.EXTRACTIONS: settings.rate_extractions,
         Rate.WRITES: settings.rate_writes,
+        Rate.UPDATES: settings.rate_updates,
+        Rate.DELETES: settings.rate_deletes,
+        Rate.COLLECTION_DELETES: settings.rate_collection_deletes,
     }
-    return RateLimits(settings.run_folder / "rates", limits)
+    keys = {
+        Rate.QUERIES: settings.rate_queries_per_key,
+        Rate.EXTRACTIONS: settings.rate_extractions_per_key,
+        Rate.WRITES: settings.rate_writes_per_key,
+        Rate.UPDATES: settings.rate_updates_per_key,
+        Rate.DELETES: settings.rate_deletes_per_key,
+        Rate.COLLECTION_DELETES: settings.rate_collection_deletes_per_key,
+    }
+    return RateLimits(settings.run_folder / "rates", projects, keys)
+
+
+def _admission(rates: RateLimits) -> Callable[[str, bytes], Headers] | None:
+    """Counts requests that record events, by project and key; None where they have no limit."""
+    if not rates.limits(Rate.WRITES):
+        return None
+
+    def admit(project_id: str, key: bytes) -> Headers:
+        quotas = rates.check(project_id, Rate.WRITES, key_id(key.decode("latin-1")))
+        return as_headers(fields_of(quotas))
+
+    return admit
+
+
+def _concurrency(settings: Settings, number: int) -> Concurrency:
+    return Concurrency(
+        settings.run_folder / "running",
+        number,
+        settings.workers,
+        per_project=settings.concurrent_queries,
+        per_key=settings.concurrent_queries_per_key,
+    )
 
 
 async def _watch(parts: Parts, collector: Collector, log: LogWriter) -> None:

@@ -10,17 +10,19 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from query.parse import ANALYSES, from_query_string
+from query.parse import ANALYSES, EXTRACTION, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.bodies import decode
 from service.errors import InvalidJSON
 from service.parts import Parts
+from service.rates import Rate
 from service.rules import Handler, Routes, needs
 from service.wire import (
     PROJECTS,
     Pairs,
     callback_of,
+    count_rate,
     json_answer,
     pairs_of,
     script_answer,
@@ -50,8 +52,10 @@ async def _list_queries(request: Request, caller: Caller) -> Response:
 
 
 def _asking(parts: Parts, analysis: str) -> Handler:
+    rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
+
     async def ask(request: Request, caller: Caller) -> Response:
-        parts.asking.check_rate(caller, analysis)
+        count_rate(parts.rates, request, caller, rate)
         if request.method == "POST":
             return await _answer_post(parts, request, caller, analysis)
         pairs = pairs_of(request.scope)

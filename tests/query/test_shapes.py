@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +304,9 @@ def test_limits_are_errors_and_never_cut_an_answer(engine: Engine, source: Sourc
     assert "2 groups" in refused(MetricQuery("c", COUNT, groups=(Group("g"),)), groups_max=2)
     assert "2 events" in refused(ExtractionQuery("c"), extraction_events_max=2)
     assert "4 events" in refused(ExtractionQuery("c"), extraction_scan_max=4)
+    assert "4 events" in refused(MetricQuery("c", COUNT, groups=(Group("g"),)), rows_max=4)
+    assert "4 events" in refused(FunnelQuery((Step("c", "user.id", BOTH),)), rows_max=4)
+    assert "4 events" in refused(ExtractionQuery("c", latest=5), rows_max=4)
     assert "bytes" in refused(ExtractionQuery("c", latest=5), response_bytes_max=100)
     assert "2 actors" in refused(FunnelQuery((Step("c", "user.id", BOTH),)), funnel_actors_max=2)
     with_actors = Step("c", "user.id", BOTH, with_actors=True)
@@ -310,6 +314,34 @@ def test_limits_are_errors_and_never_cut_an_answer(engine: Engine, source: Sourc
     filled = MetricQuery("c", COUNT, BOTH, groups=(Group("g"),), buckets=TWO_DAYS)
     assert "6 cells" in refused(filled, response_bytes_max=100)
     assert len(result(engine, source, groups=(Group("g"),), order=(Order("g"),), limit=2)) == 2
+
+
+def test_what_is_not_read_is_not_held_against_a_question(engine: Engine, source: Source) -> None:
+    """Neither events that the catalog counts, nor those of files beside the timeframe."""
+    files = DataFile("/nowhere/at/all.parquet", 70, 1, START_US + 90 * DAY_US, START_US + 91 * DAY_US, {})
+    more = Source(source.schema, (*source.files, files), source.tail, source.tail_magnitudes)
+    held = len(ask(engine, source, ExtractionQuery("c"))["result"])
+    few = Limits(rows_max=held)
+    span = Span(START_US, START_US + 30 * DAY_US)
+
+    assert ask(engine, more, MetricQuery("c", COUNT, span), few)["result"] == held
+    assert ask(engine, more, MetricQuery("c", COUNT), few)["result"] == held + 70
+    with pytest.raises(QueryLimitExceeded):
+        ask(engine, more, MetricQuery("c", COUNT, groups=(Group("g"),)), few)
+
+
+def test_a_limit_on_what_is_read_does_not_say_how_much_there_is(engine: Engine, source: Source) -> None:
+    """Under a key's filters that would tell of the events that it may not see."""
+    with pytest.raises(QueryLimitExceeded) as raised:
+        answer(
+            Request(MetricQuery("c", COUNT, groups=(Group("g"),))),
+            lambda _: source,
+            engine,
+            limits=Limits(rows_max=3),
+            forced_filters=(Condition("g", Operator.EQ, "nothing"),),
+        )
+    assert re.findall(r"\d+", raised.value.message) == ["3"]
+    assert "shorter timeframe" in raised.value.message
 
 
 def test_a_plan_explains_itself_with_values_apart_from_text(source: Source) -> None:

@@ -1,0 +1,146 @@
+"""The limits of a served Acumen: who is refused, what is told, and that nothing else changes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.auth import POLL_SECONDS
+from tests.service.test_query_routes import SLOW
+from tests.support.server import Reply, Served, ServedProject
+
+QUERY_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Served]:
+    """Two workers; few requests and few events for each question."""
+    env = {
+        "ACUMEN_RATE_QUERIES": "9",
+        "ACUMEN_RATE_QUERIES_PER_KEY": "6",
+        "ACUMEN_RATE_WRITES": "4",
+        "ACUMEN_RATE_WRITES_PER_KEY": "3",
+        "ACUMEN_CONCURRENT_QUERIES_PER_KEY": "1",
+        "ACUMEN_QUERY_ROWS_MAX": "32000",
+        "ACUMEN_QUERY_TIMEOUT_SECONDS": str(QUERY_SECONDS),
+        "ACUMEN_THREADS": "2",
+    }
+    with Served(workers=2, env=env) as server:
+        yield server
+
+
+@pytest.fixture
+def project(limited: Served) -> ServedProject:
+    """Of its own for each test, so that nothing of it is used up; and no minute ends while it runs."""
+    if time.time() % 60 > 55:
+        time.sleep(60.1 - time.time() % 60)
+    made = limited.new_project()
+    # One worker knows of it now, and the other may have looked a moment before.
+    time.sleep(POLL_SECONDS)
+    return made
+
+
+def count(served: Served, project: ServedProject, key: str, more: str = "") -> Reply:
+    path = f"/3.0/projects/{project.id}/queries/count?event_collection=c{more}"
+    return served.request("GET", path, key=key)
+
+
+def left(reply: Reply) -> dict[str, int]:
+    """Policy → what is left of it."""
+    assert re.fullmatch(r'("[a-z-]+";r=\d+;t=\d+(, )?)+', reply.headers["ratelimit"]), reply.headers
+    return {name: int(rest) for name, rest in re.findall(r'"([a-z-]+)";r=(\d+)', reply.headers["ratelimit"])}
+
+
+def test_a_key_that_has_used_up_its_minute_leaves_the_rest_to_others(
+    limited: Served, project: ServedProject
+) -> None:
+    replies = [count(limited, project, project.read_key) for _ in range(10)]
+    assert [reply.status for reply in replies] == [200] * 6 + [429] * 4
+    assert [left(reply)["queries"] for reply in replies] == [8, 7, 6, 5, 4, 3, 3, 3, 3, 3]
+    assert [left(reply)["queries-of-key"] for reply in replies] == [5, 4, 3, 2, 1, 0, 0, 0, 0, 0]
+    replies = [count(limited, project, project.master_key) for _ in range(4)]
+    assert [reply.status for reply in replies] == [200] * 3 + [429]
+    refused = replies[-1]
+    assert refused.json["error_code"] == "RateLimitExceededError"
+    assert "This project may send 9 queries a minute" in refused.json["message"]
+    assert refused.headers["ratelimit-policy"] == '"queries-of-key";q=6;w=60, "queries";q=9;w=60'
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["retry-after"] in re.findall(r"t=(\d+)", refused.headers["ratelimit"])
+
+
+def test_every_answer_to_a_limited_request_tells_what_is_left(
+    limited: Served, project: ServedProject
+) -> None:
+    """Errors after the count too; and browsers may read it."""
+    failed = count(limited, project, project.read_key, "&timeframe=nonsense")
+    assert (failed.status, left(failed)["queries-of-key"]) == (400, 5)
+    scripted = count(limited, project, project.read_key, "&jsonp=call")
+    assert (scripted.status, left(scripted)["queries-of-key"]) == (200, 4)
+    exposed = scripted.headers["access-control-expose-headers"].lower().split(", ")
+    assert {"ratelimit", "ratelimit-policy", "retry-after"} <= set(exposed)
+    assert "ratelimit" not in count(limited, project, "wrong").headers
+    listed = limited.request("GET", f"/3.0/projects/{project.id}/queries", key=project.read_key)
+    extraction = limited.request(
+        "GET", f"/3.0/projects/{project.id}/queries/extraction?event_collection=c", key=project.read_key
+    )
+    for free in (listed, extraction):
+        assert free.status == 200
+        assert "ratelimit" not in free.headers
+
+
+def test_recording_has_limits_too_in_all_its_forms(limited: Served, project: ServedProject) -> None:
+    events = f"/3.0/projects/{project.id}/events"
+    key = project.write_key
+    beacon = f"{events}/c?api_key={key}&data=e30="
+    replies = [
+        limited.request("POST", f"{events}/c", {"n": 1}, key=key),
+        limited.request("POST", events, b"[", key=key),
+        limited.request("GET", beacon),
+        limited.request("GET", beacon),
+        limited.request("POST", f"{events}/c", {"n": 2}, key=key),
+        limited.request("POST", f"{events}/c", {"n": 3}, key=project.master_key),
+        limited.request("POST", f"{events}/c", {"n": 4}, key=project.master_key),
+    ]
+    assert [reply.status for reply in replies] == [201, 400, 200, 429, 429, 201, 429]
+    assert [left(reply)["writes-of-key"] for reply in replies] == [2, 1, 0, 0, 0, 2, 2]
+    assert [left(reply)["writes"] for reply in replies] == [3, 2, 1, 1, 1, 0, 0]
+    assert replies[-1].json["error_code"] == "RateLimitExceededError"
+    assert limited.ask(project, "count", event_collection="c") == 3
+
+
+def test_a_key_runs_as_many_queries_at_once_as_it_may_on_all_workers(
+    limited: Served, project: ServedProject
+) -> None:
+    for _ in range(2):
+        events = [{"n": n, "text": "ab" * 400} for n in range(4_000)]
+        limited.record(project, "numbers", *events)
+    path = f"/3.0/projects/{project.id}/queries/count_unique"
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(limited.request, "POST", path, SLOW, key=project.read_key)
+        time.sleep(QUERY_SECONDS / 5)
+        beside = [count(limited, project, project.read_key) for _ in range(4)]
+        other = count(limited, project, project.master_key)
+        assert not slow.done()
+        assert slow.result().status == 504
+    assert [reply.status for reply in beside] == [429] * 4
+    assert beside[0].json["error_code"] == "RateLimitExceededError"
+    assert "This key may run 1 queries at once" in beside[0].json["message"]
+    assert '"concurrent-queries-of-key";q=1;qu="concurrent-requests"' in beside[0].headers["ratelimit-policy"]
+    assert other.status == 200
+    assert count(limited, project, project.read_key).status == 200
+
+
+def test_a_question_that_would_read_too_much_is_refused_before_it_runs(
+    limited: Served, project: ServedProject
+) -> None:
+    limited.record(project, "many", *({"g": n % 7} for n in range(32_001)))
+    path = f"/3.0/projects/{project.id}/queries/count"
+    asked = {"event_collection": "many", "group_by": "g"}
+    reply = limited.request("POST", path, asked, key=project.read_key)
+    assert (reply.status, reply.json["error_code"]) == (400, "QueryLimitError")
+    assert "32,000 events" in reply.json["message"]
+    assert "shorter timeframe" in reply.json["message"]
