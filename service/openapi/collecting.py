@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.enrich.definitions import ADDONS_MAX
 from service.openapi.describe import (
     BOOLEAN,
     PROJECT,
@@ -9,6 +10,7 @@ from service.openapi.describe import (
     Answer,
     Area,
     Example,
+    Json,
     Operation,
     listing,
     mapping,
@@ -24,14 +26,60 @@ _BATCH = {
     "purchases": [{"price": 7, "user": {"id": "bob"}}, {"price": 30, "user": {"id": "ann"}}],
     "signups": [{"plan": "free", "user": {"id": "ann"}}],
 }
-_SCHEMAS = {
+_VISIT = {
+    "ip_address": "${keen.ip}",
+    "user_agent": "${keen.user_agent}",
+    "url": "https://shop.example/tea?utm_source=mail",
+    "keen": {
+        "addons": [
+            {
+                "name": "keen:ip_to_geo",
+                "input": {"ip": "ip_address", "remove_ip_property": True},
+                "output": "geo",
+            },
+            {"name": "keen:ua_parser", "input": {"ua_string": "user_agent"}, "output": "tech"},
+            {"name": "keen:url_parser", "input": {"url": "url"}, "output": "page"},
+        ]
+    },
+}
+_PATH = {**STRING, "minLength": 1, "description": "The path of a property: `page.url`."}
+
+
+def _addon(name: str, needed: str, **others: Json) -> Json:
+    return record(
+        {
+            "name": {"const": f"keen:{name}"},
+            "input": record({needed: _PATH, **others}, (needed,)),
+            "output": _PATH,
+        },
+        ("name", "input", "output"),
+    )
+
+
+_SCHEMAS: dict[str, Json] = {
     "Event": {
         "type": "object",
         "description": "Any JSON object. `keen.timestamp` may say when it happened.",
         "properties": {
-            "keen": record({"timestamp": {**STRING, "format": "date-time"}, "uniqueness_token": STRING})
+            "keen": record(
+                {
+                    "timestamp": {**STRING, "format": "date-time"},
+                    "uniqueness_token": {**STRING, "minLength": 1, "maxLength": 64},
+                    "addons": {**listing(ref("Addon")), "maxItems": ADDONS_MAX},
+                }
+            )
         },
         "additionalProperties": True,
+    },
+    "Addon": {
+        "description": "Fills in, when the event comes, what one of its properties tells.",
+        "oneOf": [
+            _addon("ip_to_geo", "ip", remove_ip_property=BOOLEAN),
+            _addon("ua_parser", "ua_string"),
+            _addon("url_parser", "url"),
+            _addon("referrer_parser", "referrer_url", page_url=_PATH),
+            _addon("date_time_parser", "date_time"),
+        ],
     },
     "Created": record({"created": {"const": True}}, ("created",)),
     "Verdict": record(
@@ -58,6 +106,13 @@ def _one(settings: Settings) -> Operation:
         errors=(409, 413, 415),
         examples=(
             Example(purchases, body=_PURCHASE, key="write", status=201),
+            Example(
+                {"event_collection": "visits"},
+                body=_VISIT,
+                key="write",
+                status=201,
+                summary="With add-ons, which the server runs",
+            ),
             Example(purchases, body={"$price": 1}, key="write", status=400, summary="A name that is refused"),
             Example(purchases, body={"price": 1}, key="read", status=403, summary="A key that may not write"),
         ),
