@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from query.engine import CancelToken, Deadline, Engine
 from query.errors import (
@@ -25,6 +25,7 @@ from query.errors import (
 )
 from query.jsonout import dumps
 from query.limits import Limits
+from query.nodes import Request
 from query.parse import parse
 from query.pipeline import answer
 from service.auth import Caller, Permission
@@ -33,6 +34,8 @@ from service.errors import RateLimited
 from service.metrics import ANALYSES, Metrics
 from service.slots import Slots
 from storage.source import Source
+
+T = TypeVar("T")
 
 
 class SourceReader(Protocol):
@@ -79,6 +82,18 @@ class Asking:
         self._waiting = metrics.counter("acumen_queries_waiting")
         slots.changed = self._measure
 
+    def judge(self, analysis: str, params: Mapping[str, Any]) -> Request:
+        """The question of a definition that is to be kept, as of now. Blocks. Raises InvalidQuery."""
+        deadline = Deadline.after(self._limits.timeout_seconds)
+        return parse(
+            analysis,
+            params,
+            now_us=int(self._clock() * 1_000_000),
+            limits=self._limits,
+            check_regex=self._engine.check_regex,
+            check=deadline.check,
+        )
+
     async def ask(
         self,
         caller: Caller,
@@ -91,11 +106,23 @@ class Asking:
         ``read`` makes the parameters, in the worker's thread since they may be long. Raises QueryError, and
         RateLimited where as many run as may.
         """
+        return await self.during(
+            caller, analysis, lambda token: self._answer(caller, analysis, read, token), gone
+        )
+
+    async def during(
+        self,
+        caller: Caller,
+        analysis: str,
+        work: Callable[[CancelToken], T],
+        gone: Callable[[], Awaitable[None]],
+    ) -> T:
+        """What ``work`` gives, done in a thread, with a slot, and as a question in every count."""
         started = time.perf_counter()
         try:
             with self._concurrency.one(caller.project.id, caller.key_id):
                 async with self._slots.one(caller.project.id):
-                    told = await self._in_thread(caller, analysis, read, gone)
+                    told = await self._in_thread(work, gone)
         except Exception as error:
             self._ends[_ending(error)].add()
             raise
@@ -108,29 +135,21 @@ class Asking:
         self._running.set(self._slots.held)
         self._waiting.set(self._slots.waiting)
 
-    async def _in_thread(
-        self,
-        caller: Caller,
-        analysis: str,
-        read: Callable[[], Mapping[str, Any]],
-        gone: Callable[[], Awaitable[None]],
-    ) -> Told:
+    async def _in_thread(self, work: Callable[[CancelToken], T], gone: Callable[[], Awaitable[None]]) -> T:
         token = CancelToken()
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
-        work = loop.run_in_executor(
-            self._executor, lambda: context.run(self._answer, caller, analysis, read, token)
-        )
+        done = loop.run_in_executor(self._executor, lambda: context.run(work, token))
         watch = asyncio.ensure_future(gone())
         try:
-            await asyncio.wait((work, watch), return_when=asyncio.FIRST_COMPLETED)
-            if not work.done():
+            await asyncio.wait((done, watch), return_when=asyncio.FIRST_COMPLETED)
+            if not done.done():
                 token.cancel(QueryCancelled("The client went away."))
             # The slot is held until the thread is free again, whatever becomes of the client.
-            return await asyncio.shield(work)
+            return await asyncio.shield(done)
         except asyncio.CancelledError:
             token.cancel(QueryCancelled("The server stops."))
-            await asyncio.wait((work,))
+            await asyncio.wait((done,))
             raise
         finally:
             watch.cancel()
@@ -156,14 +175,19 @@ class Asking:
             deadline=deadline,
             forced_filters=caller.filters_for(Permission.QUERIES),
         )
-        body = dumps(found.body)
-        limit = self._limits.response_bytes_max
-        if len(body) > limit:
-            raise QueryLimitExceeded(
-                f"The answer has {len(body)} bytes, more than the limit of {limit}. "
-                "Ask for fewer properties, groups or intervals, or a shorter timeframe."
-            )
-        return Told(body, tuple(found.warnings))
+        return Told(written(found.body, self._limits), tuple(found.warnings))
+
+
+def written(body: Any, limits: Limits) -> bytes:
+    """An answer as JSON. Raises QueryLimitExceeded where it is longer than an answer may be."""
+    told = dumps(body)
+    limit = limits.response_bytes_max
+    if len(told) > limit:
+        raise QueryLimitExceeded(
+            f"The answer has {len(told)} bytes, more than the limit of {limit}. "
+            "Ask for fewer properties, groups or intervals, or a shorter timeframe."
+        )
+    return told
 
 
 def _ending(error: Exception) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from query.engine import CancelToken, Engine
-from query.errors import QueryCancelled
+from query.errors import QueryCancelled, QueryError
 from service.metrics import Metrics
 from service.settings import Settings
 from storage.catalog import Catalog, system_clock
@@ -55,8 +56,35 @@ class Tools:
     metrics: Metrics
     stop: threading.Event
     """Set once the process is to end; a long piece of work looks at it."""
-    cancel: CancelToken
-    """Ends, with QueryCancelled, every question asked under it once the process is to end."""
+    cancels: Cancels
+
+
+class Cancels:
+    """Makes the token of each question, which then ends with QueryCancelled once the process is to end.
+
+    One token for all would not do: what ends one question would end all that come after it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: QueryError | None = None
+        self._tokens: weakref.WeakSet[CancelToken] = weakref.WeakSet()
+
+    def token(self) -> CancelToken:
+        token = CancelToken()
+        with self._lock:
+            self._tokens.add(token)
+            reason = self._reason
+        if reason is not None:
+            token.cancel(reason)
+        return token
+
+    def cancel(self, reason: QueryError) -> None:
+        with self._lock:
+            self._reason = reason
+            tokens = list(self._tokens)
+        for token in tokens:
+            token.cancel(reason)
 
 
 class Background:

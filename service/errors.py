@@ -28,7 +28,12 @@ from starlette.exceptions import HTTPException
 
 from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
 from service import bodies, collect_errors
-from storage.catalog_errors import CatalogUnavailable, UnknownCollection, UnknownProject
+from storage.catalog_errors import (
+    CatalogUnavailable,
+    DuplicateSavedQuery,
+    UnknownCollection,
+    UnknownProject,
+)
 from storage.log_errors import Backpressure, LogUnavailable, LogUnreadable
 from storage.reader import SnapshotUnstable
 
@@ -218,6 +223,10 @@ def _damaged(_: Exception) -> Rendered:
     return _later(503, "LogDamagedError", DAMAGED, DAMAGED_RETRY_SECONDS)
 
 
+def _taken(error: Exception) -> Rendered:
+    return rendered(409, "DuplicateNameError", str(error))
+
+
 def _unknown(_: Exception) -> Rendered:
     return _api(NotFound())
 
@@ -257,6 +266,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (LogUnreadable, _damaged),
     (CatalogUnavailable, _storage),
     (SnapshotUnstable, _storage),
+    (DuplicateSavedQuery, _taken),
     (UnknownProject, _unknown),
     (UnknownCollection, _unknown),
     (HTTPException, _http),

@@ -10,6 +10,7 @@ from service.auth import Tenants
 from service.bodies import BodyReader
 from service.metrics import Metrics
 from service.rates import RateLimits
+from service.saved_answers import SavedAnswers
 from service.settings import Settings
 from storage.catalog import Catalog
 
@@ -29,6 +30,7 @@ class Parts:
     catalog: Catalog
     tenants: Tenants
     asking: Asking
+    saved: SavedAnswers
     bodies: BodyReader
     metrics: Metrics
     rates: RateLimits

@@ -33,11 +33,10 @@ def main() -> int:
     os.nice(NICENESS)
     # Before the rest is imported: a server that starts need not wait for work that can.
     child.say_ready(args.ready)
-    from query.engine import CancelToken
     from service import tasks
 
     gc.freeze()
-    tasks.run(settings, args.number, stop, CancelToken())
+    tasks.run(settings, args.number, stop)
     return 0
 
 

@@ -172,6 +172,9 @@ class Settings(BaseSettings):
     query_wait_seconds: float = Field(
         30.0, gt=0, description="Longest wait, in seconds, of a query for a free slot (429 after it)."
     )
+    cached_bytes_max: int = Field(
+        64 * MIB, ge=0, description="Bytes of saved queries' results that one worker holds in memory."
+    )
     rate_queries: int = Field(0, ge=0, description="Queries a minute of one project; 0: without limit.")
     rate_extractions: int = Field(
         0, ge=0, description="Extractions a minute of one project; 0: without limit."

@@ -6,10 +6,11 @@ import contextlib
 import shutil
 import threading
 
-from query.engine import CancelToken, Engine
+from query.engine import Engine
 from query.errors import QueryCancelled
-from service.background import Background, Task, Tools
+from service.background import Background, Cancels, Task, Tools
 from service.metrics import Metrics
+from service.refresher import Refresher
 from service.settings import Settings
 from storage.catalog import Catalog
 from storage.fs import LocalFileSystem
@@ -21,11 +22,11 @@ STOP_SECONDS = 10.0
 
 def tasks_of(tools: Tools) -> list[Task]:
     """Everything that runs beside the workers. Register new tasks here."""
-    return []
+    return [Refresher(tools)]
 
 
-def run(settings: Settings, number: int, stop: threading.Event, cancel: CancelToken) -> None:
-    """Work until ``stop``; ``cancel`` is given its reason here."""
+def run(settings: Settings, number: int, stop: threading.Event) -> None:
+    """Work until ``stop``."""
     with contextlib.ExitStack() as stack:
         metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
         metrics.counter("acumen_starts_total", "runner").add()
@@ -43,11 +44,12 @@ def run(settings: Settings, number: int, stop: threading.Event, cancel: CancelTo
         stack.callback(engine.close)
         reader = Reader(catalog.folder, catalog, LocalFileSystem())
         stack.callback(reader.close)
-        tools = Tools(settings, catalog, reader, engine, metrics, stop, cancel)
-        threading.Thread(target=_cancel_at, args=(stop, cancel), daemon=True).start()
+        cancels = Cancels()
+        tools = Tools(settings, catalog, reader, engine, metrics, stop, cancels)
+        threading.Thread(target=_cancel_at, args=(stop, cancels), daemon=True).start()
         Background(tasks_of(tools), catalog, metrics, stop).run(STOP_SECONDS)
 
 
-def _cancel_at(stop: threading.Event, cancel: CancelToken) -> None:
+def _cancel_at(stop: threading.Event, cancels: Cancels) -> None:
     stop.wait()
-    cancel.cancel(QueryCancelled("The server stops."))
+    cancels.cancel(QueryCancelled("The server stops."))

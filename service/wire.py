@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -13,11 +15,12 @@ from starlette.responses import Response
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
 from service.edge import FIELDS, Scope, as_headers
-from service.errors import JSON, InvalidParameter, Rendered
+from service.errors import JSON, InvalidJSON, InvalidParameter, Rendered
 from service.rates import Rate, RateLimits, fields_of
 
 Pairs = list[tuple[str, str]]
 PROJECTS = "/3.0/projects"
+_WARNING_LENGTH_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ def event_address(scope: Scope) -> EventAddress:
 def project_of(scope: Scope) -> str:
     """The project id in a path below ``/3.0/projects/``."""
     return _decoded(raw_path(scope).split(b"/", 4)[3])
+
+
+def segment_of(scope: Scope, number: int) -> str:
+    """A segment of the path as sent, decoded; the first has the number 1."""
+    return _decoded(raw_path(scope).split(b"/")[number])
 
 
 def raw_path(scope: Scope) -> bytes:
@@ -96,6 +104,39 @@ def callback_of(pairs: Pairs) -> str | None:
         return check_callback(name) if name is not None else None
     except BadBeacon as error:
         raise InvalidParameter(str(error)) from None
+
+
+def json_of(body: bytes) -> Any:
+    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON."""
+    try:
+        # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
+        return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise InvalidJSON("The request body is not valid JSON.") from None
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(name)
+
+
+def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:
+    """What returns once the client has left."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return gone
+
+
+def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
+    return {"warning": ", ".join(_warning(text) for text in warnings)} if warnings else None
+
+
+def _warning(text: str) -> str:
+    """As RFC 7234 has it; the text may name what a client sent, so only plain characters pass."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
+    return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -40,6 +40,8 @@ from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
 from service.proxies import client_ip_finder
 from service.rates import Rate, RateLimits, fields_of
+from service.results import Results
+from service.saved_answers import SavedAnswers
 from service.settings import Settings, load
 from service.slots import Slots
 from storage.catalog import Catalog
@@ -122,7 +124,9 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = Asking(reader, engine, settings.query_limits, slots, concurrency, metrics, query_threads)
         bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
-        parts = Parts(settings, catalog, tenants, asking, bodies, metrics, rates, catalog_threads)
+        results = Results(catalog, reader, engine, settings.query_limits)
+        saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, settings.cached_bytes_max)
+        parts = Parts(settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads)
         other_logs = OtherLogs(catalog, fs, folder.root)
         collector = Collector(
             catalog,

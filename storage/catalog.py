@@ -21,6 +21,7 @@ from storage import (
     catalog_files,
     catalog_logs,
     catalog_migration,
+    catalog_saved,
     catalog_state,
     catalog_tenants,
 )
@@ -38,6 +39,8 @@ from storage.catalog_records import (
     Organisation,
     Project,
     ReservedFile,
+    SavedQuery,
+    SavedRun,
     Snapshot,
 )
 from storage.catalog_snapshot import Snapshots
@@ -378,6 +381,73 @@ class Catalog:
         """The number of the last flush; 0 before the first."""
         with self._database.reading() as connection:
             return catalog_state.read_state(connection)[1]
+
+    # Saved queries
+
+    def saved_queries(self, project_id: str) -> list[SavedQuery]:
+        """By name."""
+        with self._database.reading() as connection:
+            return catalog_saved.list_saved(connection, project_id)
+
+    def saved_query(self, project_id: str, name: str) -> SavedQuery | None:
+        with self._database.reading() as connection:
+            return catalog_saved.find_saved(connection, project_id, name)
+
+    def saved_query_and_run(
+        self, project_id: str, name: str, audience: str
+    ) -> tuple[SavedQuery, SavedRun | None] | None:
+        """A query and its last run for this audience, of one moment."""
+        with self._database.reading() as connection:
+            found = catalog_saved.find_saved(connection, project_id, name)
+            if found is None:
+                return None
+            return found, catalog_saved.find_run(connection, found.id, audience)
+
+    def refreshed_queries(self) -> list[SavedQuery]:
+        """Saved queries of all projects whose results are kept, oldest first."""
+        with self._database.reading() as connection:
+            return catalog_saved.list_refreshed(connection)
+
+    def put_saved_query(
+        self, project_id: str, name: str, new_name: str, *, query: str, metadata: str, refresh_rate: int
+    ) -> tuple[SavedQuery, bool]:
+        """The query as it is now, and whether it was made; one that exists is replaced, and renamed.
+
+        Raises UnknownProject, and DuplicateSavedQuery where the new name is another's.
+        """
+        with self._changing() as connection:
+            return catalog_saved.put_saved(
+                connection,
+                project_id,
+                name,
+                new_name,
+                query=query,
+                metadata=metadata,
+                refresh_rate=refresh_rate,
+                now_us=self._clock(),
+            )
+
+    def remove_saved_query(self, project_id: str, name: str) -> list[str] | None:
+        """The files of its results, which no run refers to any more; None where there is no such query."""
+        with self._changing() as connection:
+            found = catalog_saved.find_saved(connection, project_id, name)
+            return None if found is None else catalog_saved.remove_saved(connection, found)
+
+    def saved_runs(self, query_id: int | None = None) -> list[SavedRun]:
+        """Of all queries where none is given."""
+        with self._database.reading() as connection:
+            return catalog_saved.list_runs(connection, query_id)
+
+    def store_saved_run(self, run: SavedRun) -> str | None:
+        """Enters a run, one that failed beside the last result. Returns the file of a result to which no run
+        refers any more: the one before it, or its own where the query was changed meanwhile."""
+        with self._changing() as connection:
+            return catalog_saved.store_run(connection, run)
+
+    def remove_saved_run(self, run: SavedRun) -> bool:
+        """False where it is not the last run any more; then its file is not the caller's to remove."""
+        with self._changing() as connection:
+            return catalog_saved.remove_run(connection, run)
 
     # Views
 

@@ -7,6 +7,7 @@ CatalogError
 │   └── CatalogBusy          another process keeps the catalog locked for too long: try again
 ├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog
 ├── DuplicateProject         the project id is taken
+├── DuplicateSavedQuery      the name is another saved query's
 ├── InvalidName              a name, id or key that the catalog does not take
 ├── TooManyProperties        a collection's limit of distinct properties
 ├── LogConflict              a log is not in the state that the change asks for
@@ -56,6 +57,10 @@ class UnknownLog(CatalogError):
 
 
 class DuplicateProject(CatalogError):
+    pass
+
+
+class DuplicateSavedQuery(CatalogError):
     pass
 
 

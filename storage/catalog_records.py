@@ -49,6 +49,55 @@ class Collection:
     created_us: int
 
 
+@dataclass(frozen=True, slots=True)
+class SavedQuery:
+    """``query`` and ``metadata`` are JSON texts; ``version`` grows with every change of ``query``."""
+
+    id: int
+    """Never used again."""
+    project_id: str
+    name: str
+    query: str
+    metadata: str
+    refresh_rate: int
+    """Seconds; 0: its result is not kept."""
+    version: int
+    created_us: int
+    modified_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedResult:
+    """A kept result: its bytes are in ``file``, a name in the folder of results."""
+
+    asked_us: int
+    """The moment as of which it is: its timeframe is resolved then; what was acknowledged before is in it."""
+    events: int
+    covers: str
+    """The reader's own account of what it covers, as JSON."""
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRun:
+    """The last run of one version of a saved query for one ``audience``, and the last result of that version.
+
+    ``audience`` tells the filters apart under which a key sees events; it is empty where there are none.
+    """
+
+    query_id: int
+    audience: str
+    version: int
+    run_us: int
+    duration_us: int
+    failure: str | None
+    """Why the last run gave no result."""
+    failures: int
+    """Runs that failed since the last that did not."""
+    result: SavedResult | None
+
+
 class LogState(StrEnum):
     OPEN = "open"
     SEALED = "sealed"

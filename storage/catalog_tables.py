@@ -147,3 +147,37 @@ claims = Table(
     sqlite_with_rowid=False,
 )
 """Claims outlive their log: no foreign key."""
+
+saved_queries = Table(
+    "saved_queries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("refresh_rate", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+saved_runs = Table(
+    "saved_runs",
+    metadata,
+    Column("query_id", Integer, ForeignKey("saved_queries.id"), primary_key=True),
+    Column("audience", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("run_us", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("failure", Text),
+    Column("failures", Integer, nullable=False),
+    Column("asked_us", BigInteger),
+    Column("events", BigInteger),
+    Column("covers", Text),
+    Column("file", Text),
+    Column("sha256", Text),
+)
+"""The last run of a saved query, and the last result; see ``catalog_records.SavedRun``."""

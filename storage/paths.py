@@ -5,6 +5,7 @@
     migrate.lock, serve.lock, keeper.lock
     log/<log id>/           <base lsn>.seg, position, lock
     quarantine/log-<id>/    a damaged log as it was found; no part of the store
+    results/                kept results of saved queries, as JSON
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     events/<project>/<collection>.<collection id>.<generation>/keen.span=<span>/<file id>.parquet
 
@@ -108,9 +109,13 @@ class DataFolder:
         return self.root / "tmp"
 
     @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that stand in every data folder."""
-        return (self.logs, self.chunks, self.events, self.spool, self.tmp)
+        return (self.logs, self.chunks, self.events, self.results, self.spool, self.tmp)
 
     def log(self, log_id: int) -> Path:
         return self.logs / str(log_id)

@@ -81,6 +81,14 @@ class _Rest:
         return kept
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Of the whole store: the catalog's version, and how far each log is synced."""
+
+    version: int
+    synced: tuple[tuple[int, int], ...]
+
+
 class Reader:
     """Builds sources for one worker. Thread-safe."""
 
@@ -95,6 +103,7 @@ class Reader:
         self._flushed_number = -1
         self._lock = threading.Lock()
         self._complain_at = 0.0
+        self._held_logs: tuple[int, tuple[LogReader, ...]] | None = None
 
     def source(self, project_id: str, collection_name: str) -> Source:
         """A snapshot that holds every event acknowledged before this call, each once.
@@ -110,6 +119,17 @@ class Reader:
             except LogDamaged as found:
                 raise self._unreadable(found) from None
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
+
+    def moment(self) -> Moment:
+        """Where this is as it was, so is every source and all else in the catalog. Costs some µs."""
+        version = self._catalog.version()
+        held = self._held_logs
+        if held is None or held[0] != version:
+            known = {log.log_id: log for log in held[1]} if held is not None else {}
+            ids = (log.id for log in self._catalog.logs())
+            found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
+            self._held_logs = held = (version, tuple(found))
+        return Moment(version, tuple((log.log_id, log.synced().lsn) for log in held[1]))
 
     def close(self) -> None:
         self._shredder.close()
@@ -141,6 +161,7 @@ class Reader:
             files,
             tail,
             version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
+            generation=collection.generation,
         )
 
     def _drop_flushed(self, flushed_number: int) -> None:

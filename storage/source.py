@@ -43,7 +43,11 @@ class Source:
     known: bool = True
     """False where the collection does not exist."""
     version: str = ""
-    """Two sources of one collection with equal versions hold equal events."""
+    """Two sources of one collection with equal versions hold equal events, for one process at least."""
+    generation: int = 0
+    """Grows when the collection is deleted."""
+    erase_version: int = 0
+    """Grows when stored events are taken away or changed. With both unchanged, events have only come."""
 
 
 NOWHERE = Source(Schema(), known=False)

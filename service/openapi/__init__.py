@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from service.openapi import collecting, discovery, queries, schema, shared, system
+from service.openapi import collecting, discovery, queries, saved, schema, shared, system
 from service.openapi.describe import Area, Json, item
 from service.settings import Settings
 
@@ -32,6 +32,7 @@ AREAS: tuple[Callable[[Settings], Area], ...] = (
     shared.area,
     collecting.area,
     queries.area,
+    saved.area,
     schema.area,
     discovery.area,
     system.area,

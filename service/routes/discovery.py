@@ -18,7 +18,7 @@ from service.errors import AdminOnly, InvalidKey
 from service.parts import Parts
 from service.rules import OWN, Routes, needs
 from service.wire import PROJECTS, json_answer, request_key, url_of
-from storage.catalog_records import Project
+from storage.catalog_records import Project, SavedQuery
 
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
@@ -46,10 +46,12 @@ def router(parts: Parts) -> APIRouter:
         found = parts.tenants.master_of(key)
         if not found:
             raise AdminOnly if parts.tenants.knows(key) else InvalidKey
-        return json_answer([await _project(parts, project, project.master_key) for project in found])
+        told = [await _project(parts, project, project.master_key, master=True) for project in found]
+        return json_answer(told)
 
     async def project(request: Request, caller: Caller) -> Response:
-        return json_answer(await _project(parts, caller.project, request_key(request) or ""))
+        master = Permission.MASTER in caller.permissions
+        return json_answer(await _project(parts, caller.project, request_key(request) or "", master=master))
 
     async def usage(_request: Request, _caller: Caller) -> Response:
         return json_answer({"cached_queries": {"limited": False}})
@@ -63,10 +65,16 @@ def router(parts: Parts) -> APIRouter:
     return routes.router
 
 
-async def _project(parts: Parts, project: Project, key: str) -> dict[str, Any]:
-    """As Keen lists it; ``api_key`` is the key that was sent, so that a reader learns no other."""
+async def _project(parts: Parts, project: Project, key: str, *, master: bool) -> dict[str, Any]:
+    """As Keen lists it; ``api_key`` is the key that was sent, so that a reader learns no other.
+
+    Saved queries are listed for the master key alone, as at their own address.
+    """
     loop = asyncio.get_running_loop()
     found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.collections, project.id)
+    saved: list[SavedQuery] = []
+    if master:
+        saved = await loop.run_in_executor(parts.catalog_executor, parts.catalog.saved_queries, project.id)
     events = [{"name": one.name, "url": url_of(project.id, "events", one.name)} for one in found]
     return {
         "id": project.id,
@@ -76,7 +84,9 @@ async def _project(parts: Parts, project: Project, key: str) -> dict[str, Any]:
         "events_url": url_of(project.id, "events"),
         "queries_url": url_of(project.id, "queries"),
         "events": events,
-        "saved_queries": [],
+        "saved_queries": [
+            {"name": one.name, "url": url_of(project.id, "queries", "saved", one.name)} for one in saved
+        ],
     }
 
 

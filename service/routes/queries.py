@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +13,6 @@ from query.parse import ANALYSES, EXTRACTION, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.bodies import decode
-from service.errors import InvalidJSON
 from service.parts import Parts
 from service.rates import Rate
 from service.rules import Handler, Routes, needs
@@ -23,15 +21,17 @@ from service.wire import (
     Pairs,
     callback_of,
     count_rate,
+    gone_of,
     json_answer,
+    json_of,
     pairs_of,
     script_answer,
     url_of,
+    warning_headers,
 )
 
 _BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum", "sum"})
 """Keen's map of queries names these without ``_url``."""
-_WARNING_LENGTH_MAX = 500
 
 
 def router(parts: Parts) -> APIRouter:
@@ -60,7 +60,7 @@ def _asking(parts: Parts, analysis: str) -> Handler:
             return await _answer_post(parts, request, caller, analysis)
         pairs = pairs_of(request.scope)
         callback = callback_of(pairs)
-        told = await parts.asking.ask(caller, analysis, _reader_of(pairs), _gone(request))
+        told = await parts.asking.ask(caller, analysis, _reader_of(pairs), gone_of(request))
         return _answer(told, callback)
 
     return ask
@@ -72,7 +72,7 @@ async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis:
     sent = await parts.bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
     try:
         body = decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit)
-        told = await parts.asking.ask(caller, analysis, lambda: _decode(body), _gone(request))
+        told = await parts.asking.ask(caller, analysis, lambda: json_of(body), gone_of(request))
     finally:
         parts.bodies.release(len(sent))
     return _answer(told, None)
@@ -82,35 +82,8 @@ def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
     return lambda: from_query_string(pairs)
 
 
-def _decode(body: bytes) -> Any:
-    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON."""
-    try:
-        # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
-        return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise InvalidJSON("The request body is not valid JSON.") from None
-
-
-def _refuse(name: str) -> float:
-    raise ValueError(name)
-
-
-def _gone(request: Request) -> Callable[[], Any]:
-    async def gone() -> None:
-        while (await request.receive())["type"] != "http.disconnect":
-            pass
-
-    return gone
-
-
 def _answer(told: Told, callback: str | None) -> Response:
-    headers = {"warning": ", ".join(_warning(text) for text in told.warnings)} if told.warnings else None
+    headers = warning_headers(told.warnings)
     if callback is not None:
         return script_answer(callback, told.body, headers=headers)
     return json_answer(told.body, headers=headers)
-
-
-def _warning(text: str) -> str:
-    """As RFC 7234 has it; the text may name what a client sent, so only plain characters pass."""
-    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
-    return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'

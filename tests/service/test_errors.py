@@ -101,7 +101,7 @@ BAD: list[tuple[str, str, Any, str, int, str]] = [
     # method, path below the project, body, key, status, code
     ("GET", "/nope", None, "master", 404, "ResourceNotFoundError"),
     ("GET", "/queries/nope", None, "master", 404, "ResourceNotFoundError"),
-    ("PUT", "/queries/saved/n", {}, "master", 404, "ResourceNotFoundError"),
+    ("PUT", "/queries/saved/n/o", {}, "master", 404, "ResourceNotFoundError"),
     ("DELETE", "/queries/count", None, "master", 405, "MethodNotAllowedError"),
     ("PATCH", "/events/c", {}, "master", 405, "MethodNotAllowedError"),
     ("PUT", "/events/c", {}, "master", 405, "MethodNotAllowedError"),

@@ -135,7 +135,7 @@ def test_a_missing_collection_is_an_empty_answer_with_a_warning(
     assert "set-cookie" not in reply.headers
 
 
-@pytest.mark.parametrize("path", ["nope", "count/", "saved", "saved/n", "Count", ""])
+@pytest.mark.parametrize("path", ["nope", "count/", "saved/n/o", "Count", ""])
 def test_an_unknown_query_is_no_route(served: Served, project: ServedProject, base: str, path: str) -> None:
     reply = served.request("GET", f"{base}/{path}", key=project.read_key)
     assert reply.status == 404

@@ -1,0 +1,144 @@
+"""Saved queries: their definitions, and their results.
+
+/3.0/projects/P/queries/saved[/NAME[/result]]
+/3.0/projects/P/saved_queries[/NAME[/result]]      the same in the shapes of the first version of the API
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from query.parse import EXTRACTION
+from service import saved
+from service.auth import Caller, Permission
+from service.bodies import decode
+from service.errors import NotFound
+from service.parts import Parts
+from service.rates import Rate
+from service.rules import Routes, needs
+from service.saved_answers import Ask
+from service.wire import (
+    PROJECTS,
+    callback_of,
+    count_rate,
+    gone_of,
+    json_answer,
+    json_of,
+    pairs_of,
+    raw_path,
+    script_answer,
+    segment_of,
+    warning_headers,
+)
+from storage.catalog_records import SavedQuery
+
+T = TypeVar("T")
+SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
+LEGACY = f"{PROJECTS}/{{project_id}}/saved_queries"
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = Routes(parts.tenants)
+
+    async def list_all(request: Request, caller: Caller) -> Response:
+        found = await _blocking(parts, lambda: parts.catalog.saved_queries(caller.project.id))
+        return json_answer(saved.dumped([await _told(parts, request, caller, query) for query in found]))
+
+    async def show(request: Request, caller: Caller) -> Response:
+        name = _name(request)
+        query = await _blocking(parts, lambda: parts.catalog.saved_query(caller.project.id, name))
+        if query is None:
+            raise NotFound
+        return json_answer(saved.dumped(await _told(parts, request, caller, query)))
+
+    async def put(request: Request, caller: Caller) -> Response:
+        query, created = await _put(parts, request, caller.project.id)
+        told = await _told(parts, request, caller, query)
+        if _is_legacy(request):
+            told = {"created": created, "updated": not created, "saved_query": told}
+        return json_answer(saved.dumped(told), 201 if created else 200)
+
+    async def delete(request: Request, caller: Caller) -> Response:
+        name = _name(request)
+        files = await _blocking(parts, lambda: parts.catalog.remove_saved_query(caller.project.id, name))
+        if files is None:
+            raise NotFound
+        await _blocking(parts, lambda: parts.saved.results.remove_files(files))
+        return Response(status_code=204)
+
+    async def result(request: Request, caller: Caller) -> Response:
+        callback = callback_of(pairs_of(request.scope))
+        plain = _is_legacy(request)
+        told = await parts.saved.result(caller, _name(request), _ask(parts, request, caller), plain=plain)
+        headers = warning_headers(told.warnings)
+        if callback is not None:
+            return script_answer(callback, told.body, headers=headers)
+        return json_answer(told.body, headers=headers)
+
+    for base in (SAVED, LEGACY):
+        one = f"{base}/{{query_name}}"
+        routes.project(base, list_all, needs(Permission.MASTER))
+        routes.project(one, show, needs(Permission.QUERY_DEFINITION))
+        routes.project(one, put, needs(Permission.MASTER), ["PUT"])
+        routes.project(one, delete, needs(Permission.MASTER), ["DELETE"])
+        either = needs(Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
+        routes.project(f"{one}/result", result, either, scripted=True)
+    return routes.router
+
+
+async def _put(parts: Parts, request: Request, project_id: str) -> tuple[SavedQuery, bool]:
+    """What is kept now, and whether it is new. Raises InvalidJSON, InvalidQuery, DuplicateSavedQuery."""
+    name, limit = _name(request), parts.settings.query_bytes_max
+    length = request.headers.get("content-length")
+    sent = await parts.bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
+    try:
+        body = decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+
+        def keep() -> tuple[SavedQuery, bool]:
+            definition = json_of(body)
+            if _is_legacy(request) and isinstance(definition, dict) and "query" not in definition:
+                definition = {**definition, "query": definition}
+            read = saved.read(name, definition, parts.asking.judge)
+            return parts.catalog.put_saved_query(
+                project_id,
+                name,
+                read.name,
+                query=read.query,
+                metadata=read.metadata,
+                refresh_rate=read.refresh_rate,
+            )
+
+        return await _blocking(parts, keep)
+    finally:
+        parts.bodies.release(len(sent))
+
+
+async def _told(parts: Parts, request: Request, caller: Caller, query: SavedQuery) -> saved.Json:
+    definition = await parts.saved.described(caller, query, _ask(parts, request, caller))
+    return saved.legacy(definition, query.project_id) if _is_legacy(request) else definition
+
+
+async def _blocking(parts: Parts, work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, work)
+
+
+def _ask(parts: Parts, request: Request, caller: Caller) -> Ask:
+    def count(analysis: str) -> None:
+        rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
+        count_rate(parts.rates, request, caller, rate)
+
+    return Ask(gone_of(request), count)
+
+
+def _is_legacy(request: Request) -> bool:
+    return raw_path(request.scope).split(b"/")[4] == b"saved_queries"
+
+
+def _name(request: Request) -> str:
+    return segment_of(request.scope, 5 if _is_legacy(request) else 6)

@@ -1,0 +1,186 @@
+"""Definitions of saved queries: what a client may send, and what it gets back."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from query.definition import analysis_of, normalised, without_filters
+from query.errors import InvalidQuery
+from query.fields import is_deeper, missing, whole, wrong
+from query.parse import EXTRACTION, FUNNEL
+from service.wire import url_of
+from storage.catalog_records import SavedQuery, SavedRun
+
+Json = dict[str, Any]
+Judge = Callable[[str, Mapping[str, Any]], object]
+"""Parses the parameters of an analysis. Raises InvalidQuery."""
+
+NAME_LENGTH_MAX = 256
+REFRESH_SECONDS_MIN = 14_400
+REFRESH_SECONDS_MAX = 172_800
+DEFINITION_BYTES_MAX = 1_000_000
+DEPTH_MAX = 200
+RETRY_SECONDS = 60
+RETRY_SECONDS_MAX = 3_600
+SHOWN_METADATA = ("display_name", "visualization")
+"""What of the metadata a client needs to draw a result."""
+
+_NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A definition as it is kept; ``query`` and ``metadata`` are JSON."""
+
+    name: str
+    query: str
+    metadata: str
+    refresh_rate: int
+
+
+def is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def read(name: str, body: Any, judge: Judge) -> Sent:
+    """The definition in the body of a PUT to ``name``. Raises InvalidQuery, naming the field.
+
+    What only the server writes (dates, ``urls``, ``run_information``) is ignored, as are null parameters.
+    """
+    if not isinstance(body, Mapping):
+        raise InvalidQuery("A saved query must be a JSON object with 'query'.")
+    new_name = body.get("query_name")
+    new_name = name if new_name is None else new_name
+    for field, value in (("the name in the path", name), ("query_name", new_name)):
+        if not isinstance(value, str) or not is_name(value):
+            raise wrong(field, f"1 to {NAME_LENGTH_MAX} of the characters A-Z, a-z, 0-9, _ and -", value)
+    query = body.get("query")
+    if query is None:
+        raise missing("query")
+    if not isinstance(query, Mapping):
+        raise wrong("query", "an object of parameters", query)
+    analysis = analysis_of(query)
+    _check_depth("query", query)
+    judge(analysis, query)
+    rate = _refresh_rate(body.get("refresh_rate"), analysis)
+    metadata = body.get("metadata")
+    _check_depth("metadata", metadata)
+    return Sent(new_name, _kept("query", normalised(query)), _kept("metadata", metadata), rate)
+
+
+def described(
+    query: SavedQuery, run: SavedRun | None = None, stale: bool | None = None, *, narrowed: bool = False
+) -> Json:
+    """The definition as the API tells it.
+
+    ``narrowed`` is for a key that sees part of the events: it is told neither the values that the query's
+    filters name nor free text. ``run`` must be one under that key's filters, or none.
+    """
+    definition, metadata = json.loads(query.query), json.loads(query.metadata)
+    if narrowed:
+        definition = without_filters(definition)
+        shown = metadata if isinstance(metadata, dict) else {}
+        metadata = {name: shown[name] for name in SHOWN_METADATA if name in shown} or None
+    modified = moment_text(query.modified_us)
+    url = url_of(query.project_id, "queries", "saved", query.name)
+    return {
+        "query_name": query.name,
+        "refresh_rate": query.refresh_rate,
+        "query": definition,
+        "metadata": metadata,
+        "run_information": None if run is None else _run_information(query, run, stale),
+        "created_date": moment_text(query.created_us),
+        "last_modified_date": modified,
+        "user_last_modified_date": modified,
+        "urls": {"cached_query_url": url, "cached_query_results_url": f"{url}/result"},
+    }
+
+
+def legacy(definition: Json, project_id: str) -> Json:
+    """The definition with the names of the first version of the API beside today's."""
+    name = definition["query_name"]
+    url = url_of(project_id, "saved_queries", name)
+    urls = {**definition["urls"], "saved_query_url": url, "saved_query_results_url": f"{url}/result"}
+    return {**definition, "saved_query_name": name, "urls": urls}
+
+
+def with_result(definition: Json, result: bytes) -> bytes:
+    """The definition as JSON with ``result``, which is JSON already, at its end."""
+    return b"".join((dumped(definition)[:-1], b',"result":', result, b"}"))
+
+
+def dumped(value: Any) -> bytes:
+    """ASCII JSON of anything that was JSON: integers of any size, halves of surrogate pairs."""
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def next_run_us(query: SavedQuery, run: SavedRun) -> int:
+    """When the next run is due: one that failed is tried again earlier than one that gave a result."""
+    seconds = query.refresh_rate
+    if run.failures:
+        seconds = min(seconds, RETRY_SECONDS_MAX, RETRY_SECONDS << min(run.failures - 1, 10))
+    return run.run_us + seconds * _SECOND_US
+
+
+def analysis_type(query: SavedQuery) -> str:
+    return str(json.loads(query.query)["analysis_type"])
+
+
+def is_funnel(analysis: str) -> bool:
+    """Whose result is nested: what an ad-hoc answer has on top stands within ``result``."""
+    return analysis == FUNNEL
+
+
+def moment_text(us: int) -> str:
+    return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")
+
+
+def _run_information(query: SavedQuery, run: SavedRun, stale: bool | None) -> Json:
+    result = run.result
+    return {
+        "last_run_date": moment_text(run.run_us),
+        "last_run_status": "success" if run.failure is None else "failed",
+        "last_run_message": run.failure,
+        "duration_ms": round(run.duration_us / 1_000, 3),
+        "events_scanned": None if result is None else result.events,
+        "data_through": None if result is None else moment_text(result.asked_us),
+        "stale": None if result is None else stale,
+        "next_run_date": moment_text(next_run_us(query, run)) if query.refresh_rate else None,
+    }
+
+
+def _refresh_rate(value: Any, analysis: str) -> int:
+    if value is None:
+        return 0
+    rate = whole("refresh_rate", value, 0)
+    if rate and not REFRESH_SECONDS_MIN <= rate <= REFRESH_SECONDS_MAX:
+        needs = f"0 or a number of seconds from {REFRESH_SECONDS_MIN} to {REFRESH_SECONDS_MAX}"
+        raise wrong("refresh_rate", needs, value)
+    if rate and analysis == EXTRACTION:
+        raise wrong("refresh_rate", "0 for an extraction, whose result is never kept", value)
+    return rate
+
+
+def _check_depth(name: str, value: Any) -> None:
+    if is_deeper(value, DEPTH_MAX):
+        raise InvalidQuery(f"'{name}' is nested more than {DEPTH_MAX} levels deep.")
+
+
+def _kept(name: str, value: Any) -> str:
+    try:
+        text = dumped(value)
+    except ValueError:
+        raise InvalidQuery(f"'{name}' holds a number that is too large.") from None
+    if len(text) > DEFINITION_BYTES_MAX:
+        raise InvalidQuery(
+            f"'{name}' has {len(text):,} bytes as JSON, more than {DEFINITION_BYTES_MAX:,}.",
+            "QueryLimitError",
+        )
+    return text.decode()

@@ -1,0 +1,374 @@
+"""Saved queries over HTTP: definitions, their faults, renaming, results kept and not kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from typing import Any
+
+import pytest
+
+from tests.support.server import Reply, Served, ServedProject
+
+SUM = {
+    "analysis_type": "sum",
+    "event_collection": "c",
+    "target_property": "price",
+    "timeframe": "this_2_weeks",
+}
+NORMAL_SUM: dict[str, Any] = {
+    **SUM,
+    "filters": [],
+    "timezone": None,
+    "interval": None,
+    "group_by": None,
+    "order_by": None,
+    "limit": None,
+    "zero_fill": None,
+}
+HOURS_4 = 14_400
+RUN_KEYS = {
+    "last_run_date",
+    "last_run_status",
+    "last_run_message",
+    "duration_ms",
+    "events_scanned",
+    "data_through",
+    "stale",
+    "next_run_date",
+}
+
+
+class Saved:
+    """The saved queries of one project."""
+
+    def __init__(self, served: Served, project: ServedProject) -> None:
+        self.served, self.project = served, project
+        self.base = f"/3.0/projects/{project.id}/queries/saved"
+
+    def put(self, name: str, query: Any = SUM, *, status: int | None = None, **rest: Any) -> Reply:
+        body = {"query": query, **rest}
+        reply = self.served.request("PUT", f"{self.base}/{name}", body, key=self.project.master_key)
+        assert status is None or reply.status == status, reply.body
+        return reply
+
+    def get(self, path: str = "", key: str | None = None) -> Reply:
+        return self.served.request("GET", f"{self.base}{path}", key=key or self.project.master_key)
+
+    def result(self, name: str) -> Any:
+        reply = self.get(f"/{name}/result", self.project.read_key)
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    def delete(self, name: str) -> int:
+        return self.served.request("DELETE", f"{self.base}/{name}", key=self.project.master_key).status
+
+
+@pytest.fixture
+def queries(served: Served, project: ServedProject) -> Saved:
+    served.record(project, "c", *({"price": price, "user": {"id": f"u{price % 3}"}} for price in range(5)))
+    return Saved(served, project)
+
+
+def test_a_definition_is_told_as_it_was_recorded(queries: Saved) -> None:
+    metadata = {"display_name": "S", "visualization": {"chart_type": "metric"}, "mine": [None, {"x": 2**70}]}
+    made = queries.put("saved_count", metadata=metadata, status=201).json
+    assert made == queries.get("/saved_count").json
+    assert made["query"] == NORMAL_SUM
+    assert made["metadata"] == metadata
+    assert (made["query_name"], made["refresh_rate"], made["run_information"]) == ("saved_count", 0, None)
+    assert made["urls"] == {
+        "cached_query_url": f"{queries.base}/saved_count",
+        "cached_query_results_url": f"{queries.base}/saved_count/result",
+    }
+    dates = {made[name] for name in ("created_date", "last_modified_date", "user_last_modified_date")}
+    assert len(dates) == 1
+    assert dates.pop().endswith("+00:00")
+    assert "error_code" not in made
+
+
+def test_a_put_replaces_everything_and_takes_what_a_get_gave(queries: Saved) -> None:
+    first = queries.put("n", metadata={"a": 1}, status=201).json
+    again = queries.served.request("PUT", f"{queries.base}/n", first, key=queries.project.master_key)
+    assert again.status == 200
+    assert again.json["metadata"] == {"a": 1}
+    assert again.json["created_date"] == first["created_date"]
+    assert again.json["last_modified_date"] > first["last_modified_date"]
+    bare = queries.put("n", {**SUM, "interval": "daily", "group_by": "user.id"}, status=200).json
+    assert bare["metadata"] is None
+    assert bare["query"]["group_by"] == ["user.id"]
+    assert bare["query"]["interval"] == "daily"
+
+
+def test_what_is_nothing_and_what_nobody_asked_for_is_not_kept(queries: Saved) -> None:
+    sent: dict[str, Any] = {
+        **SUM,
+        "group_by": [],
+        "interval": None,
+        "filters": None,
+        "api_key": "x",
+        "percentile": 5,
+    }
+    assert queries.put("n", sent, status=201).json["query"] == NORMAL_SUM
+    order = {"property_name": "result", "direction": "DESC"}
+    kept = queries.put("n", {**SUM, "group_by": ["user.id"], "order_by": order, "limit": 2}).json["query"]
+    assert (kept["order_by"], kept["limit"], kept["group_by"]) == (order, 2, ["user.id"])
+
+
+def test_the_list_is_an_array_by_name_and_discovery_lists_names(queries: Saved) -> None:
+    assert queries.get().json == []
+    for name in ("b", "a"):
+        queries.put(name, status=201)
+    assert [one["query_name"] for one in queries.get("?analysis_type=saved").json] == ["a", "b"]
+    path = f"/3.0/projects/{queries.project.id}"
+    told = queries.served.request("GET", path, key=queries.project.master_key).json["saved_queries"]
+    assert told == [{"name": name, "url": f"{queries.base}/{name}"} for name in ("a", "b")]
+    assert queries.served.request("GET", path, key=queries.project.read_key).json["saved_queries"] == []
+
+
+def test_a_name_that_differs_renames_and_a_taken_one_is_refused(queries: Saved) -> None:
+    queries.put("old", status=201)
+    queries.put("other", status=201)
+    assert queries.put("old", query_name="new", status=200).json["query_name"] == "new"
+    assert queries.get("/old").status == 404
+    refused = queries.put("new", query_name="other", status=409).json
+    assert refused["error_code"] == "DuplicateNameError"
+    assert queries.put("fresh", query_name="other").status == 409
+    assert {one["query_name"] for one in queries.get().json} == {"new", "other"}
+    assert queries.delete("new") == 204
+    assert queries.delete("new") == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "named"),
+    [
+        ([], "InvalidParameterError", "query"),
+        ({}, "MissingRequiredRequestFieldError", "'query'"),
+        ({"query": [SUM]}, "InvalidParameterError", "'query'"),
+        ({"query": {"event_collection": "c"}}, "MissingRequiredRequestFieldError", "analysis_type"),
+        ({"query": {**SUM, "analysis_type": "total"}}, "InvalidParameterError", "analysis_type"),
+        ({"query": {**SUM, "analysis_type": ["sum"]}}, "InvalidParameterError", "analysis_type"),
+        ({"query": {"analysis_type": "sum"}}, "MissingRequiredRequestFieldError", "event_collection"),
+        ({"query": {**SUM, "timeframe": "soon"}}, "TimeframeDefinitionError", "timeframe"),
+        ({"query": {**SUM, "timezone": "Mars"}}, "InvalidTimezoneError", "timezone"),
+        ({"query": {**SUM, "interval": "often"}}, "InvalidIntervalError", "interval"),
+        ({"query": {**SUM, "group_by": 5}}, "InvalidGroupByError", "group_by"),
+        ({"query": {**SUM, "limit": 5}}, "InvalidLimitError", "limit"),
+        ({"query": {**SUM, "filters": [{"operator": "eq"}]}}, "InvalidFilterError", "property_name"),
+        ({"query": {"analysis_type": "funnel"}}, "MissingRequiredRequestFieldError", "steps"),
+        ({"query": SUM, "refresh_rate": 14_399}, "InvalidParameterError", "refresh_rate"),
+        ({"query": SUM, "refresh_rate": 172_801}, "InvalidParameterError", "refresh_rate"),
+        ({"query": SUM, "refresh_rate": True}, "InvalidParameterError", "refresh_rate"),
+        ({"query": SUM, "query_name": "a b"}, "InvalidParameterError", "query_name"),
+        ({"query": SUM, "query_name": 7}, "InvalidParameterError", "query_name"),
+        (
+            {"query": {"analysis_type": "extraction", "event_collection": "c"}, "refresh_rate": HOURS_4},
+            "InvalidParameterError",
+            "refresh_rate",
+        ),
+    ],
+)
+def test_every_fault_of_a_definition_is_named(queries: Saved, body: Any, code: str, named: str) -> None:
+    reply = queries.served.request("PUT", f"{queries.base}/n", body, key=queries.project.master_key)
+    assert (reply.status, reply.json["error_code"]) == (400, code), reply.body
+    assert named in reply.json["message"]
+    assert queries.get("/n").status == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"query": ', "InvalidJSONError"),
+        (b'{"query": {"analysis_type": "count", "event_collection": "c"}, "metadata": 1e999}', None),
+        (b'{"query": {"analysis_type": "count", "event_collection": "c"}, "metadata": %s}', None),
+        (b'{"query": {"analysis_type": "count", "event_collection": "c"}, "metadata": "%s"}', None),
+    ],
+)
+def test_what_no_answer_could_hold_is_refused(queries: Saved, body: bytes, code: str | None) -> None:
+    if b'"%s"' in body:
+        body %= b"x" * 1_000_001
+    elif b"%s" in body:
+        body %= b"[" * 300 + b"]" * 300
+    reply = queries.served.request("PUT", f"{queries.base}/n", body, key=queries.project.master_key)
+    assert reply.status == 400, reply.body
+    assert code is None or reply.json["error_code"] == code
+
+
+@pytest.mark.parametrize("name", ["a%20b", "a.b", "%C3%A4", "a" * 257])
+def test_a_name_has_few_characters(queries: Saved, name: str) -> None:
+    assert queries.put(name).status == 400
+    assert queries.get(f"/{name}").status == 404
+    assert queries.get(f"/{name}/result").status == 404
+
+
+def test_a_repeated_key_counts_last_and_odd_text_comes_back(queries: Saved) -> None:
+    body = (
+        b'{"refresh_rate": 5, "query": {"analysis_type": "count", "event_collection": "c"},'
+        b' "metadata": "\\ud800 \xc3\xa4", "refresh_rate": 0}'
+    )
+    key = queries.project.master_key
+    assert queries.served.request("PUT", f"{queries.base}/n", body, key=key).status == 201
+    assert queries.get("/n").json["metadata"] == "\ud800 ä"
+
+
+def test_a_result_that_is_not_kept_is_computed_and_has_the_definition_around_it(queries: Saved) -> None:
+    definition = queries.put("n", status=201).json
+    assert queries.result("n") == {**definition, "result": 10}
+    queries.served.record(queries.project, "c", {"price": 5})
+    assert queries.result("n") == {**definition, "result": 15}
+
+
+@pytest.mark.parametrize("rate", [0, HOURS_4])
+def test_a_funnels_result_is_nested(queries: Saved, rate: int) -> None:
+    steps = [{"event_collection": "c", "actor_property": "user.id", "with_actors": True}] * 2
+    query = {"analysis_type": "funnel", "steps": steps, "timeframe": "this_1_days", "timezone": 3600}
+    queries.put("n", query, refresh_rate=rate, status=201)
+    answer = queries.result("n")
+    assert answer["query"]["analysis_type"] == "funnel"
+    assert answer["query"]["steps"][0]["timeframe"] is None, "a step keeps its own parameters only"
+    assert answer["result"]["result"] == [3, 3]
+    assert answer["result"]["steps"][0]["timeframe"] == "this_1_days"
+    assert answer["result"]["actors"] == [["u0", "u1", "u2"]] * 2
+    queries.put("n", {**query, "steps": [{**steps[0], "with_actors": False}]}, refresh_rate=rate)
+    assert queries.result("n")["result"]["actors"] is None
+
+
+def test_every_analysis_can_be_kept(queries: Saved) -> None:
+    more: dict[str, Any] = {
+        "percentile": {"percentile": 50},
+        "multi_analysis": {"analyses": {"n": {"analysis_type": "count"}}},
+    }
+    for analysis in ("count", "percentile", "select_unique", "multi_analysis", "median"):
+        query = {**SUM, "analysis_type": analysis, "interval": "daily", **more.get(analysis, {})}
+        queries.put(analysis, query, refresh_rate=HOURS_4, status=201)
+        plain = {name: value for name, value in query.items() if name != "analysis_type"}
+        told = queries.result(analysis)
+        assert told["result"] == queries.served.ask(queries.project, analysis, **plain)
+        assert told["query"]["interval"] == "daily"
+
+
+def test_an_extraction_is_asked_each_time(queries: Saved) -> None:
+    query = {"analysis_type": "extraction", "event_collection": "c", "property_names": "price", "latest": 1}
+    kept = queries.put("n", query, status=201).json["query"]
+    assert (kept["property_names"], kept["latest"]) == (["price"], 1)
+    assert len(queries.result("n")["result"]) == 1
+
+
+def test_a_kept_result_stays_until_it_is_due_and_says_whether_it_is_stale(queries: Saved) -> None:
+    assert queries.put("n", refresh_rate=HOURS_4, status=201).json["run_information"] is None
+    before = time.time()
+    first = queries.result("n")
+    run = first["run_information"]
+    assert set(run) == RUN_KEYS
+    assert first["result"] == 10
+    assert (run["last_run_status"], run["last_run_message"], run["stale"]) == ("success", None, False)
+    assert run["events_scanned"] == 5
+    assert run["duration_ms"] > 0
+    assert queries.result("n") == first
+    assert queries.get("/n").json["run_information"] == run
+    queries.served.record(queries.project, "other", {"price": 5})
+    queries.served.record(queries.project, "c", {"price": 5, "keen": {"timestamp": "2001-01-01T00:00:00Z"}})
+    assert queries.result("n") == first, "outside of what it covers"
+    queries.served.record(queries.project, "c", {"price": 5})
+    stale = queries.result("n")
+    assert stale == {**first, "run_information": {**run, "stale": True}}
+    assert queries.result("n") == stale
+    assert queries.get("/n").json["run_information"]["stale"] is True
+    assert run["data_through"] == run["last_run_date"]
+    assert abs(_seconds(run["data_through"]) - before) < 30
+    assert _seconds(run["next_run_date"]) == pytest.approx(_seconds(run["last_run_date"]) + HOURS_4)
+
+
+def _seconds(text: str) -> float:
+    return dt.datetime.fromisoformat(text).timestamp()
+
+
+def test_only_events_that_the_filters_keep_make_a_result_stale(queries: Saved) -> None:
+    condition = {"property_name": "user.id", "operator": "eq", "property_value": "u1"}
+    queries.put("n", {**SUM, "filters": [condition]}, refresh_rate=HOURS_4)
+    assert queries.result("n")["result"] == 5
+    queries.served.record(queries.project, "c", {"price": 100, "user": {"id": "u2"}})
+    assert queries.result("n")["run_information"]["stale"] is False
+    queries.served.record(queries.project, "c", {"price": 100, "user": {"id": "u1"}})
+    assert queries.result("n")["run_information"]["stale"] is True
+
+
+def test_another_question_has_another_result_and_all_else_leaves_it(queries: Saved) -> None:
+    queries.put("n", refresh_rate=HOURS_4)
+    first = queries.result("n")
+    queries.served.record(queries.project, "c", {"price": 5})
+    queries.put("n", refresh_rate=2 * HOURS_4, metadata={"a": 1}, query_name="m")
+    kept = queries.result("m")
+    assert kept["result"] == 10
+    assert kept["run_information"]["last_run_date"] == first["run_information"]["last_run_date"]
+    queries.put("m", {**SUM, "analysis_type": "count", "target_property": None}, refresh_rate=HOURS_4)
+    assert queries.result("m")["result"] == 6
+    queries.put("m")
+    assert queries.result("m")["run_information"] is None
+
+
+def test_a_deleted_query_takes_its_result_with_it(queries: Saved) -> None:
+    queries.put("n", refresh_rate=HOURS_4)
+    queries.result("n")
+    folder = queries.served.data / "results"
+    assert list(folder.glob("*.json"))
+    assert queries.delete("n") == 204
+    assert queries.get("/n/result").status == 404
+    queries.put("n", refresh_rate=HOURS_4, status=201)
+    queries.served.record(queries.project, "c", {"price": 5})
+    assert queries.result("n")["result"] == 15
+
+
+def test_a_script_may_have_the_result(queries: Saved) -> None:
+    queries.put("n")
+    reply = queries.get("/n/result?jsonp=f")
+    assert reply.body.startswith(b"f({")
+    assert queries.get("/none/result?jsonp=f").body.startswith(b"f({")
+
+
+def test_the_first_version_of_the_api_is_answered_too(queries: Saved) -> None:
+    base = f"/3.0/projects/{queries.project.id}/saved_queries"
+    key = queries.project.master_key
+    made = queries.served.request("PUT", f"{base}/n", SUM, key=key)
+    assert (made.status, made.json["created"], made.json["updated"]) == (201, True, False)
+    told = queries.served.request("GET", f"{base}/n", key=key).json
+    assert told == made.json["saved_query"]
+    assert (told["saved_query_name"], told["urls"]["saved_query_url"]) == ("n", f"{base}/n")
+    result = queries.served.request("GET", f"{base}/n/result", key=queries.project.read_key)
+    assert result.json == {"result": 10}
+    assert [one["query_name"] for one in queries.served.request("GET", base, key=key).json] == ["n"]
+    assert queries.served.request("DELETE", f"{base}/n", key=key).status == 204
+
+
+def _await_run(queries: Saved, name: str) -> Any:
+    """What the runner has to say of a query that nobody has asked for."""
+    deadline = time.monotonic() + 15
+    while True:
+        run = queries.get(f"/{name}").json["run_information"]
+        if run is not None:
+            return run
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_the_runner_computes_what_nobody_asks_for_and_results_survive_a_restart() -> None:
+    with Served(env={"ACUMEN_QUERY_GROUPS_MAX": "3"}) as server:
+        queries = Saved(server, server.project)
+        server.record(server.project, "c", {"price": 1, "user": {"id": "a"}})
+        server.record(server.project, "d", *({"price": 1, "user": {"id": f"{n}"}} for n in range(9)))
+        queries.put("n", {**SUM, "group_by": "user.id"}, refresh_rate=HOURS_4)
+        queries.put("m", {**SUM, "event_collection": "d", "group_by": "user.id"}, refresh_rate=HOURS_4)
+        run = _await_run(queries, "m")
+        assert (run["last_run_status"], run["stale"], run["events_scanned"]) == ("failed", None, None)
+        assert "groups" in run["last_run_message"]
+        assert _seconds(run["next_run_date"]) < _seconds(run["last_run_date"]) + 100
+        assert queries.get("/m/result").status == 400
+        run = _await_run(queries, "n")
+        first = queries.result("n")
+        assert (first["result"], first["run_information"]) == ([{"user.id": "a", "result": 1}], run)
+        server.restart()
+        assert queries.result("n") == first
+        for file in (server.data / "results").iterdir():
+            file.write_bytes(b"2")
+        server.record(server.project, "c", {"price": 1, "user": {"id": "a"}})
+        assert queries.result("n")["result"] == [{"user.id": "a", "result": 2}], "a damaged one is made again"
