@@ -235,10 +235,32 @@ class _Counted(io.RawIOBase):
         return len(part)
 
 
+_STAMPS = ("created_at", "id")
+_members = msgspec.json.Decoder(dict[str, Raw])
 _one = msgspec.json.Decoder(Raw)
 _lenient = json.JSONDecoder(strict=False)
 _CUT_NUMBER = re.compile(rb"(\.|[eE][+-]?)?")
 """What may follow a number in the buffer where the rest of it has not been read yet."""
+
+
+def as_it_is(text: bytes) -> bytes:
+    return text
+
+
+def without_stamps(text: bytes) -> bytes:
+    """An event as Keen exports it, without what only a server may set; all else keeps its spelling.
+
+    What is no such event stays as it is, for the server to refuse.
+    """
+    try:
+        event = _members.decode(text)
+        keen = _members.decode(event["keen"])
+    except (msgspec.MsgspecError, KeyError, RecursionError):
+        return text
+    if keen.keys().isdisjoint(_STAMPS):
+        return text
+    kept = {name: value for name, value in keen.items() if name not in _STAMPS}
+    return msgspec.json.encode(event | {"keen": kept})
 
 
 def digest_of(path: Path) -> str:

@@ -12,6 +12,7 @@ import hashlib
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,15 @@ from typing import IO
 import orjson
 
 from service.admission import Refusal, check_collection_name
-from service.import_source import BadSource, EventSource, Item, ItemBatch, digest_of
+from service.import_source import (
+    BadSource,
+    EventSource,
+    Item,
+    ItemBatch,
+    as_it_is,
+    digest_of,
+    without_stamps,
+)
 from service.import_targets import ImportFailed, ImportTarget, open_data, open_url
 from service.settings import BadSettings, load
 
@@ -40,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--project", required=True, metavar="ID", help="the project")
     parser.add_argument("--collection", required=True, metavar="NAME", help="the collection of every event")
+    parser.add_argument(
+        "--keen-export",
+        action="store_true",
+        help="the events are Keen's own, from an extraction or its files in S3: leave out keen.created_at "
+        "and keen.id, which only a server sets",
+    )
     parser.add_argument("--url", metavar="URL", help="send to this server, as http://127.0.0.1:8000")
     parser.add_argument("--write-key", metavar="KEY", help="with --url: the project's write key")
     parser.add_argument(
@@ -88,14 +103,16 @@ async def _import(args: argparse.Namespace) -> None:
     refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
     progress = Progress(source)
     try:
-        identity = f"{args.project}/{args.collection}/"
+        # What is sent differs, so it is another import.
+        identity = f"{args.project}/{args.collection}/{'keen/' if args.keen_export else ''}"
+        prepare = without_stamps if args.keen_export else as_it_is
         if args.file == "-":
             keys = BatchKeys(identity, None)
         else:
             keys = BatchKeys(identity, await asyncio.to_thread(digest_of, Path(args.file)))
         async with _target(args) as target:
             try:
-                await send_all(source, keys, target, refused, progress)
+                await send_all(source, keys, target, refused, progress, prepare)
             finally:
                 progress.finish(refused)
     finally:
@@ -111,16 +128,22 @@ def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarge
 
 
 async def send_all(
-    source: EventSource, keys: BatchKeys, target: ImportTarget, refused: RefusedFile, progress: Progress
+    source: EventSource,
+    keys: BatchKeys,
+    target: ImportTarget,
+    refused: RefusedFile,
+    progress: Progress,
+    prepare: Callable[[bytes], bytes] = as_it_is,
 ) -> None:
-    """Send every batch, some at once; their answers are taken in order."""
+    """Send every batch, some at once; their answers are taken in order. ``prepare`` makes of an event what
+    is sent."""
     waiting: deque[tuple[ItemBatch, asyncio.Task[dict[int, Refusal]]]] = deque()
     batches = source.batches()
     try:
         while True:
             batch = await asyncio.to_thread(next, batches, None)
             if batch is not None:
-                waiting.append((batch, asyncio.ensure_future(_send(target, batch, keys.key(batch)))))
+                waiting.append((batch, asyncio.ensure_future(_send(target, batch, keys.key(batch), prepare))))
             while waiting and (batch is None or len(waiting) >= IN_FLIGHT):
                 done, task = waiting.popleft()
                 _note(done, await task, refused, progress)
@@ -138,7 +161,9 @@ async def send_all(
         await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
 
 
-async def _send(target: ImportTarget, batch: ItemBatch, key: str) -> dict[int, Refusal]:
+async def _send(
+    target: ImportTarget, batch: ItemBatch, key: str, prepare: Callable[[bytes], bytes]
+) -> dict[int, Refusal]:
     """The refused items of the batch, by their place in it."""
     good = [index for index, item in enumerate(batch.items) if item.problem is None]
     answers: dict[int, Refusal] = {
@@ -147,7 +172,7 @@ async def _send(target: ImportTarget, batch: ItemBatch, key: str) -> dict[int, R
         if item.problem is not None
     }
     if good:
-        events = b"[" + b",".join([batch.items[index].text for index in good]) + b"]"
+        events = b"[" + b",".join([prepare(batch.items[index].text) for index in good]) + b"]"
         digest = hashlib.blake2b(events, digest_size=16).digest()
         found = await target.send(events, key, digest)
         answers.update({good[index]: refusal for index, refusal in found.items()})

@@ -103,6 +103,38 @@ def test_refused_events_go_to_a_file_with_their_reason(
     assert counted(data, project, "c") == 2
 
 
+def test_keens_own_exports_are_taken_without_what_only_a_server_sets(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stamps = {"created_at": "2015-03-01T12:00:01.000Z", "id": "54f302d1e4b0a1c2d3e4f506"}
+    keen = {"timestamp": "2015-03-01T12:00:00.000Z", **stamps}
+    file = tmp_path / "export.json.gz"
+    file.write_bytes(gzip.compress(as_ndjson([{"keen": keen, "n": 1}, {"keen": stamps, "n": 2}])))
+    arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
+    assert run_import(*arguments) == 0
+    assert "accepted: 0, refused: 2" in capsys.readouterr().err
+    for _ in range(2):
+        assert run_import(*arguments, "--keen-export") == 0
+        assert "accepted: 2, refused: 0" in capsys.readouterr().err
+        assert counted(data, project, "c") == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ('{"n": 1.0, "keen": {"id": "x", "timestamp": "t"}}', '{"n":1.0,"keen":{"timestamp":"t"}}'),
+        (f'{{"big":{10**40},"keen":{{"created_at":"t"}}}}', f'{{"big":{10**40},"keen":{{}}}}'),
+        ('{ "n": 1 }', None),
+        ('{"keen": {"timestamp": "t"} }', None),
+        ('{"keen": null}', None),
+        ('{"keen": [1]}', None),
+        ("[1]", None),
+    ],
+)
+def test_all_else_of_an_export_keeps_its_spelling(sent: str, kept: str | None) -> None:
+    assert import_source.without_stamps(sent.encode()).decode() == (sent if kept is None else kept)
+
+
 def test_an_import_that_was_killed_goes_on_where_it_stopped(
     tmp_path: Path, data: Path, project: Project
 ) -> None:

@@ -1,0 +1,157 @@
+"""docs/moving-from-keen.md: its commands, run as they stand, with one Acumen in the place of Keen."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from service import openapi
+from service.settings import Settings, load
+from tests.support.server import Served, ServedProject, acumen_command
+
+ROOT = Path(__file__).resolve().parents[2]
+GUIDE = (ROOT / "docs/moving-from-keen.md").read_text()
+KEEN_ID, KEEN_MASTER = "5368fa5436bf5a5623000000", "0123456789ABCDEF0123456789ABCDEF"
+SIGNUPS = [
+    {"plan": "free", "n": 2**70, "keen": {"timestamp": f"2015-03-{day:02}T12:00:00.000Z"}} for day in (1, 31)
+]
+PURCHASES = [{"price": n, "keen": {"timestamp": f"2015-0{n}-10T08:00:00.000Z"}} for n in (1, 2, 5)]
+LATER = [{"price": 9, "keen": {"timestamp": "2015-05-11T08:00:00.000Z"}}]
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a run of all commands left."""
+
+    keen: Served
+    acumen: Served
+    project: ServedProject
+    folder: Path
+    printed: list[str]
+    """By each block of commands."""
+
+
+@pytest.fixture(scope="module")
+def move(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Move]:
+    """The session's server is Keen; the guide's is fresh."""
+    project = served.new_project("Shop", id=KEEN_ID, master_key=KEEN_MASTER)
+    folder = tmp_path_factory.mktemp("move")
+    fill(served, project, folder)
+    with Served() as acumen:
+        environment = {
+            "KEEN_URL": served.url,
+            "KEEN_PROJECT": project.id,
+            "KEEN_MASTER": project.master_key,
+            "KEEN_WRITE": project.write_key,
+            "KEEN_READ": project.read_key,
+            "ACUMEN_URL": acumen.url,
+            "ACUMEN_DATA": str(acumen.data),
+        }
+        printed = []
+        for block in re.findall(r"^```sh\n(.*?)^```$", GUIDE, re.MULTILINE | re.DOTALL):
+            printed.append(run_shell(block, folder, environment))
+            if "projects create" in block:
+                acumen.await_project(project)
+        yield Move(served, acumen, project, folder, printed)
+
+
+def fill(keen: Served, project: ServedProject, folder: Path) -> None:
+    """Events and definitions at Keen; of the purchases, also the files that it streamed to S3."""
+    keen.record(project, "signups", *SIGNUPS)
+    keen.record(project, "purchases", *PURCHASES, *LATER)
+    exported = keen.ask(project, "extraction", event_collection="purchases")
+    assert all({"created_at", "id"} <= event["keen"].keys() for event in exported)
+    for number, event in enumerate(exported):
+        place = folder / "keen-s3" / project.id / f"2015-0{number + 1}-10T08:05:00.000Z" / "purchases"
+        place.mkdir(parents=True)
+        (place / "part.json.gz").write_bytes(gzip.compress(json.dumps(event).encode() + b"\n"))
+
+
+def run_shell(block: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """What the lines print, in one shell that stops at the first failure."""
+    instead = {
+        "acumen": shlex.join(acumen_command()),
+        "python3": shlex.quote(sys.executable),
+        "scripts/": shlex.quote(str(ROOT)) + "/scripts/",
+        "curl": "curl --silent --show-error --fail",
+    }
+    lines = re.sub(
+        r"(?<![\w/.$\"])(acumen|python3|curl|scripts/)(?=[ \w])", lambda one: instead[one[1]], block
+    )
+    done = subprocess.run(
+        ["sh", "-eu", "-c", lines],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{lines}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def test_the_project_keeps_its_id_and_its_keys(move: Move) -> None:
+    made = next(one for one in move.acumen.projects() if one.id == KEEN_ID)
+    for key in ("master_key", "write_key", "read_key"):
+        assert getattr(made, key) == getattr(move.project, key)
+
+
+def test_the_history_is_there_as_it_was(move: Move) -> None:
+    for collection in ("signups", "purchases"):
+        before, after = (
+            sorted(
+                (
+                    {**event, "keen": {"timestamp": event["keen"]["timestamp"]}}
+                    for event in server.ask(move.project, "extraction", event_collection=collection)
+                ),
+                key=lambda event: str(event["keen"]["timestamp"]),
+            )
+            for server in (move.keen, move.acumen)
+        )
+        assert before == after
+        assert before
+
+
+def test_both_give_the_same_answer(move: Move) -> None:
+    keen, acumen = (json.loads(line) for line in move.printed[-1].splitlines())
+    assert keen == acumen
+    assert sum(month["value"] for month in keen["result"]) == len(PURCHASES) + len(LATER)
+
+
+def test_the_calls_it_names_are_there() -> None:
+    document = openapi.document(load())
+    known = {(method.upper(), shape(path)) for path, item in document["paths"].items() for method in item}
+    table = GUIDE.partition("## Calls")[2].partition("\n## ")[0]
+    named = re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?…]+)[^`]*`", table)
+    assert len(named) > 10
+    for method, path in named:
+        whole = path if path.startswith(("/3.0", "/timezones")) else f"/3.0/projects/P{path}"
+        for analysis in ("count", "funnel") if whole.endswith("/queries/A") else ("",):
+            place = whole.removesuffix("A") + analysis if analysis else whole
+            assert (method, shape(place)) in known, f"{method} {place}"
+
+
+def shape(path: str) -> str:
+    """A path with all its parameters alike: names in braces, or a single capital in the guide."""
+    return re.sub(r"/(\{\w+\}|[A-Z])(?=/|$)", "/*", path)
+
+
+def test_the_settings_it_names_are_there() -> None:
+    for setting in re.findall(r"\bACUMEN_([A-Z_]+)\b", GUIDE):
+        assert setting.lower() in Settings.model_fields or setting == "URL", setting
+
+
+def test_every_document_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for document in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{document.name}" in readme, document.name
