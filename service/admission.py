@@ -250,33 +250,33 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
-def refuse_beyond_properties(
-    ready: list[Ready], schema: Schema, limit: int
-) -> tuple[list[Ready], dict[int, Refusal]]:
-    """The events, in order, that fit in the collection with all their properties, and of the others index →
-    refusal. An event that fits only without what add-ons found goes without it."""
-    paths = set(schema.by_path)
-    taken: list[Ready] = []
-    refused: dict[int, Refusal] = {}
-    for event in ready:
-        new = _new_paths(event, paths)
-        if len(paths) + len(new) > limit and new and event.plain is not None:
+class Room:
+    """How many further properties a collection may have, as events come that each may bring some."""
+
+    def __init__(self, schema: Schema, limit: int) -> None:
+        self._paths = set(schema.by_path)
+        self._limit = limit
+
+    def take(self, event: Ready) -> Ready | Refusal:
+        """The event, where it fits as it is; otherwise without what add-ons found, or not at all."""
+        new = self._new(event)
+        if new is None and event.plain is not None:
             event = event.plain()
-            new = _new_paths(event, paths)
-        if new and len(paths) + len(new) > limit:
-            refused[event.index] = Refusal(
-                "InvalidPropertyNameError",
-                f"The collection would have more than {limit} distinct properties. "
-                f"The first new one: '{min(new)[:300]}'.",
-            )
-        else:
-            paths |= new
-            taken.append(event)
-    return taken, refused
+            new = self._new(event)
+        if new is not None:
+            self._paths |= new
+            return event
+        first = min({path for path, _ in event.wanted} - self._paths)
+        return Refusal(
+            "InvalidPropertyNameError",
+            f"The collection would have more than {self._limit} distinct properties. "
+            f"The first new one: '{first[:300]}'.",
+        )
 
-
-def _new_paths(event: Ready, paths: set[str]) -> set[str]:
-    return {path for path, _ in event.wanted} - paths
+    def _new(self, event: Ready) -> set[str] | None:
+        """The properties that the event would bring; None where they are too many."""
+        new = {path for path, _ in event.wanted} - self._paths
+        return None if new and len(self._paths) + len(new) > self._limit else new
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -23,11 +24,11 @@ from service.admission import (
     Home,
     Ready,
     Refusal,
+    Room,
     Sorted,
     check_collection_name,
     check_whole,
     lone_list,
-    refuse_beyond_properties,
     sections,
     sort_one,
     split_batch,
@@ -52,8 +53,8 @@ from storage.schema import Schema
 _log = logging.getLogger("acumen.collect")
 
 CLOSED_RETRY_SECONDS = 5
-EXAMINED_PER_TURN = 100
-"""Events examined in full before the event loop gets a turn: some 2 ms."""
+TURN_SECONDS = 0.002
+"""How long events are examined in full before the event loop gets a turn."""
 SORTED_PER_TURN = 100
 """Collections of one request sorted before the event loop gets a turn."""
 
@@ -256,9 +257,9 @@ class Collector:
         items = self._items(text, room)
         context = await self._context(origin, text)
         result = Sorted(len(items))
+        turn = _Turn()
         for index, item in enumerate(items):
-            if index % EXAMINED_PER_TURN == EXAMINED_PER_TURN - 1:
-                await asyncio.sleep(0)
+            await turn.over()
             found = sort_one(index, bytes(item), checker, self._limits, context)
             if isinstance(found, Refusal):
                 result.refused[index] = found
@@ -301,7 +302,7 @@ class Collector:
         wanted: dict[str, Wanted] = {}
         for share in shares:
             if share.home is None and share.sorted.taken:
-                self._refuse_beyond_properties(share.sorted, self._blank.schema)
+                await self._refuse_beyond_properties(share.sorted, self._blank.schema)
                 if share.sorted.taken:
                     wanted[share.name] = share.sorted.wanted()
         if len(wanted) < 2:
@@ -322,7 +323,7 @@ class Collector:
             while True:
                 home = await self.homes.find(project_id, share.name)
                 schema = home.checker.schema if home else self._blank.schema
-                self._refuse_beyond_properties(result, schema)
+                await self._refuse_beyond_properties(result, schema)
                 if not result.taken:
                     return
                 try:
@@ -338,9 +339,16 @@ class Collector:
         """Whether all that its section will cite is in the catalog."""
         return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
 
-    def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
-        result.ready, refused = refuse_beyond_properties(result.ready, schema, self._limits.properties_max)
-        result.refused.update(refused)
+    async def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
+        room, taken, turn = Room(schema, self._limits.properties_max), list[Ready](), _Turn()
+        for event in result.ready:
+            await turn.over()
+            found = room.take(event)
+            if isinstance(found, Refusal):
+                result.refused[event.index] = found
+            else:
+                taken.append(found)
+        result.ready = taken
 
     async def _log_shares(
         self, project_id: str, shares: list[Share], origin: Origin, response: bytes = b""
@@ -406,6 +414,18 @@ class Collector:
     def _check_open(self) -> None:
         if self.closed_because is not None:
             raise Unavailable(self.closed_because, CLOSED_RETRY_SECONDS)
+
+
+class _Turn:
+    """The event loop is others' too: in a long loop this lets them have it now and then."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def over(self) -> None:
+        if time.perf_counter() - self._began > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()
 
 
 @dataclass(frozen=True, slots=True)

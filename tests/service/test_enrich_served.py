@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -375,6 +376,24 @@ def test_a_header_longer_than_a_property_is_cut(tmp_path: Path) -> None:
             (line,) = it.lines()
             assert json.loads(line)["ua"] == headers["user-agent"][:9_999]
             assert json.loads(line)["t"]["os"]["family"] == "iOS"
+
+    run(story())
+
+
+@pytest.mark.parametrize("properties_max", [1_000, 2])
+def test_others_have_their_turn_while_a_large_batch_is_enriched(tmp_path: Path, properties_max: int) -> None:
+    async def story() -> None:
+        async with intake(tmp_path, admission=AdmissionLimits(properties_max=properties_max)) as it:
+            # What is made once takes long once.
+            await it.http.post(it.events + "/a", json=_visit(""))
+            batch = asyncio.ensure_future(it.http.post(it.events, json={"a": [_visit("")] * 2_000}))
+            longest, began = 0.0, time.thread_time()
+            while not batch.done():
+                await asyncio.sleep(0)
+                now = time.thread_time()
+                longest, began = max(longest, now - began), now
+            assert batch.result().json() == {"a": [{"success": True}] * 2_000}
+            assert longest < 0.05
 
     run(story())
 
