@@ -11,6 +11,7 @@ import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from struct import Struct
 
 import msgspec
@@ -219,17 +220,17 @@ def sort_one(
 
 def _ready(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> Ready:
     examined = examine(raw, limits.event, context)
-    if not examined.enriched:
-        return ready_from(index, examined)
-
-    def plain() -> Ready:
-        return ready_from(index, examine(raw, limits.event, context, outputs=False))
-
-    if len(examined.payload) > len(raw) + ENRICHMENT_BYTES_MAX:
-        return plain()
+    if len(examined.payload) > len(raw) + ENRICHMENT_BYTES_MAX and examined.enriched:
+        return _plain(index, raw, limits, context)
     ready = ready_from(index, examined)
-    ready.plain = plain
+    if examined.enriched:
+        ready.plain = partial(_plain, index, raw, limits, context)
     return ready
+
+
+def _plain(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> Ready:
+    """The event without what its add-ons found."""
+    return ready_from(index, examine(raw, limits.event, context, outputs=False))
 
 
 def ready_from(index: int, event: Examined) -> Ready:
