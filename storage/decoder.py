@@ -179,7 +179,8 @@ class _Types:
             ("timestamp", str | UnsetType, UNSET),
             ("uniqueness_token", token, UNSET),
         ]
-        if "location" in keen.children:
+        place = keen.children.get("location", Node())
+        if LaneKind.JSON in place.children.get("coordinates", Node()).kinds:
             pair = Annotated[list[Number], Meta(min_length=2, max_length=2)]
             location = msgspec.defstruct(
                 "Location", [("coordinates", pair)], forbid_unknown_fields=True, gc=False

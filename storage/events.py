@@ -19,6 +19,9 @@ from storage.schema import LaneKind
 EXACT_INTEGER = 2**53
 """Every integer up to this magnitude is a double."""
 
+PLACE_TEXTS = ("city", "province", "country", "continent", "postal_code")
+"""What ``keen.location`` may hold beside its coordinates."""
+
 Wanted = list[tuple[str, LaneKind]]
 
 
@@ -327,16 +330,22 @@ def _check_timestamp(value: Any) -> int:
 
 
 def _check_location(keen: dict[str, Any]) -> None:
-    if "location" not in keen:
-        return
-    location = keen["location"]
-    coordinates = location.get("coordinates") if isinstance(location, dict) else None
-    if not isinstance(location, dict) or set(location) - {"coordinates"}:
-        raise InvalidEvent("InvalidKeenNamespaceProperty", "keen.location may hold 'coordinates' only.")
+    """What a place may hold is what an add-on writes there, so that an event can be sent as it came out."""
+    location = keen.get("location", {})
+    if not isinstance(location, dict) or set(location) - {"coordinates", *PLACE_TEXTS}:
+        raise InvalidEvent(
+            "InvalidKeenNamespaceProperty",
+            f"keen.location may hold 'coordinates' and {', '.join(PLACE_TEXTS)} only.",
+        )
+    if not all(isinstance(location.get(name, ""), str) for name in PLACE_TEXTS):
+        raise InvalidEvent(
+            "InvalidPropertyValueError", f"keen.location: {', '.join(PLACE_TEXTS)} must be texts."
+        )
+    coordinates = location.get("coordinates", [0, 0])
     numbers = isinstance(coordinates, list) and all(
         isinstance(c, (int, float)) and not isinstance(c, bool) for c in coordinates
     )
-    if location and not (isinstance(coordinates, list) and len(coordinates) == 2 and numbers):
+    if not (numbers and len(coordinates) == 2):
         raise InvalidEvent(
             "InvalidPropertyValueError", "keen.location.coordinates must be a list: [longitude, latitude]."
         )

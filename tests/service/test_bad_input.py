@@ -249,6 +249,9 @@ EVENT_ROWS = [
     post(
         "keen.timestamp is after year 0", keen(timestamp="0000-01-01T00:00:00Z"), "InvalidPropertyValueError"
     ),
+    post("a place's city is a text", keen(location={"city": 7}), "InvalidPropertyValueError"),
+    post("a place may have no coordinates", keen(location={"city": "Oxford"}), None, 201),
+    post("coordinates are not null", keen(location={"coordinates": None}), "InvalidPropertyValueError"),
     post("coordinates are a list", keen(location={"coordinates": "1,2"}), "InvalidPropertyValueError"),
     post("coordinates are two", keen(location={"coordinates": [1]}), "InvalidPropertyValueError"),
     post("coordinates are numbers", keen(location={"coordinates": ["1", "2"]}), "InvalidPropertyValueError"),

@@ -245,6 +245,22 @@ def test_a_location_that_was_found_is_one_to_ask_about(served: Served, project: 
     assert sorted(cities) == ["Berlin", "Oxford"]
 
 
+def test_a_place_can_be_sent_as_it_came_out(served: Served, project: ServedProject) -> None:
+    """As when the history of a project is imported from an export."""
+    locations: list[Json] = [
+        {"city": "Oxford", "country": "United Kingdom"},
+        {"coordinates": [-1.25, 51.75]},
+        PLACE,
+        {"coordinates": [13.4, 52.5]},
+    ]
+    for n, location in enumerate(locations):
+        assert post(served, project, "places", {"n": n, "keen": {"location": location}}).status == 201
+    found = stored(served, project, "places")
+    assert found == [{"n": n, "keen": {"location": location}} for n, location in enumerate(locations)]
+    served.record(project, "again", *found)
+    assert stored(served, project, "again") == found
+
+
 def test_an_event_in_a_url_is_enriched(served: Served, project: ServedProject) -> None:
     event = {
         "ip": "${keen.ip}",
