@@ -15,12 +15,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from query.definition import without_filters
 from query.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryError
 from query.fingerprint import (
@@ -35,7 +34,7 @@ from query.fingerprint import (
     parts,
 )
 from query.limits import Limits
-from query.nodes import Filter, Request
+from query.nodes import Filter, FunnelQuery, Request
 from query.parse import parse
 from query.pipeline import Answer, answer
 from service.asking import SourceReader, written
@@ -103,7 +102,7 @@ class Results:
         """The result as JSON, and warnings; nothing is kept. Raises QueryError."""
         request = self._parsed(query, now_us, deadline)
         found = self._answer(request, self._source_of(query), audience, deadline)
-        return self._result(query, found, audience), tuple(found.warnings)
+        return self._result(query, found), tuple(found.warnings)
 
     def compute(self, query: SavedQuery, audience: Audience, now_us: int, deadline: Deadline) -> Computed:
         """The result, stored in place of the last one, which a run that fails leaves where it is.
@@ -117,7 +116,7 @@ class Results:
             found = self._answer(request, watched, audience, deadline)
             wanted = parts(request.query)
             covered = self._count(wanted, watched.given, audience, deadline)
-            result = self._result(query, found, audience)
+            result = self._result(query, found)
         except QueryCancelled:
             raise
         except Exception as error:
@@ -213,7 +212,7 @@ class Results:
         self, request: Request, source_of: Callable[[str], Source], audience: Audience, deadline: Deadline
     ) -> Answer:
         return answer(
-            request,
+            _unechoed(request) if audience.filters else request,
             source_of,
             self._engine,
             limits=self._limits,
@@ -233,12 +232,12 @@ class Results:
             forced_filters=audience.filters,
         )
 
-    def _result(self, query: SavedQuery, found: Answer, audience: Audience) -> bytes:
+    def _result(self, query: SavedQuery, found: Answer) -> bytes:
         body = found.body
         if not is_funnel(json.loads(query.query)["analysis_type"]):
             return written(body["result"], self._limits)
         nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
-        return written(without_filters(nested) if audience.filters else nested, self._limits)
+        return written(nested, self._limits)
 
     def _write(self, query: SavedQuery, audience: Audience, result: bytes) -> str:
         name = f"{query.id}-{audience.digest[:16] or 'all'}-{secrets.token_hex(8)}.json"
@@ -272,6 +271,14 @@ def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
     """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
     covered = _covered(result.covers)
     return any(then is not None and now.get(name) != then for name, then in covered.erasures.items())
+
+
+def _unechoed(request: Request) -> Request:
+    """The question without the values that its filters name in what the answer repeats of it."""
+    if not isinstance(request.query, FunnelQuery):
+        return request
+    steps = (replace(step, echo={**step.echo, "filters": []}) for step in request.query.steps)
+    return replace(request, query=FunnelQuery(tuple(steps)))
 
 
 def _covers_text(covered: Covered) -> str:

@@ -74,7 +74,12 @@ def tracked(node: str, secure: Acumen, certificate: Certificate) -> Report:
 def asked(node: str, secure: Acumen, certificate: Certificate, tracked: Report) -> Report:
     """What became of every operation of keen-analysis, over what keen-tracking recorded."""
     questions = [[name, analysis, parameters] for name, analysis, parameters, _ in QUESTIONS]
-    job = {"client": _client(secure), "timeframe": scenario.TIMEFRAME, "questions": questions}
+    job = {
+        "client": _client(secure),
+        "timeframe": scenario.TIMEFRAME,
+        "questions": questions,
+        "steps": scenario.STEPS,
+    }
     return _run(node, "analyse.cjs", job, secure, certificate)
 
 
@@ -211,6 +216,28 @@ def test_analysis_funnel_names_the_actors_that_were_asked_for(asked: Report) -> 
 def test_analysis_other_ways_to_ask(asked: Report, operation: str) -> None:
     """Camel case in one object; a POST and a GET by URL."""
     assert asked[operation]["answer"]["result"] == 5
+
+
+def test_analysis_saves_queries(asked: Report) -> None:
+    """As its README does, in camel case."""
+    made = asked["savePrices"]["answer"]
+    assert (made["query_name"], made["metadata"]) == ("prices", {"display_name": "prices"})
+    assert (made["query"]["analysis_type"], made["query"]["target_property"]) == ("sum", "price")
+    assert asked["savedDefinition"]["answer"] == made
+    names = [[row["query_name"] for row in asked[name]["answer"]] for name in ("savedList", "savedListAfter")]
+    assert names == [["by-day", "funnel", "prices"], ["by-day", "prices"]]
+    assert asked["saveBad"]["error"]["code"] == "InvalidParameterError"
+
+
+def test_analysis_reads_results_of_saved_and_cached_queries(asked: Report) -> None:
+    for name in ("savedResult", "savedResultByType"):
+        assert asked[name]["answer"]["result"] == 100, asked[name]
+        assert asked[name]["answer"]["query"]["analysis_type"] == "sum"
+    cached = asked["cachedResult"]["answer"]
+    assert cached["result"] == scenario.DAILY_COUNTS
+    assert (cached["query"]["interval"], cached["run_information"]["stale"]) == ("daily", False)
+    assert asked["funnelResult"]["answer"]["result"]["result"] == scenario.FUNNEL
+    assert asked["missingResult"]["error"]["code"] == "ResourceNotFoundError"
 
 
 def test_analysis_query_objects(asked: Report) -> None:

@@ -224,3 +224,54 @@ def test_a_bad_timeframe_raises_its_code(shop: Any) -> None:
     with pytest.raises(KeenApiError) as refused:
         shop.count("purchases", timeframe="last_tuesday")
     assert refused.value.api_error["error_code"] == "TimeframeDefinitionError"
+
+
+def test_saved_queries(shop: Any) -> None:
+    """Every operation of the client's interface; its update sends back what it got, less what is empty."""
+    saved = shop.saved_queries
+    query = {
+        "analysis_type": "sum",
+        "event_collection": "purchases",
+        "target_property": "price",
+        "timeframe": scenario.TIMEFRAME,
+    }
+    attributes = {"query": query, "refresh_rate": 0, "metadata": {"display_name": "Prices"}}
+    made = saved.create("prices", attributes)
+    assert made["query"] == {**made["query"], **query}
+    assert saved.get("prices") == made
+    assert [one["query_name"] for one in saved.all()] == ["prices"]
+    assert saved.results("prices") == {**made, "result": 100}
+
+    updated = saved.update("prices", {"query": {"group_by": ["country"]}, "refresh_rate": 14_400})
+    assert updated["metadata"] == {"display_name": "Prices"}
+    assert (updated["query"]["group_by"], updated["refresh_rate"]) == (["country"], 14_400)
+    cached = saved.results("prices")
+    assert cached["result"][1] == {"country": "PL", "result": 80}
+    assert cached["run_information"]["stale"] is False
+
+    assert saved.update("prices", {"query_name": "by_country"})["query_name"] == "by_country"
+    assert saved.results("by_country")["result"] == cached["result"]
+    bare = saved.update_full("by_country", {"query": query})
+    assert (bare["metadata"], bare["refresh_rate"], bare["query"]["group_by"]) == (None, 0, None)
+
+    saved.create("funnel", {"query": {"analysis_type": "funnel", "steps": scenario.STEPS}})
+    assert saved.results("funnel")["result"]["result"] == scenario.FUNNEL
+    for name in ("by_country", "funnel"):
+        saved.delete(name)
+    assert saved.all() == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (lambda saved: saved.get("none"), "ResourceNotFoundError"),
+        (lambda saved: saved.results("none"), "ResourceNotFoundError"),
+        (lambda saved: saved.delete("none"), "ResourceNotFoundError"),
+        (lambda saved: saved.create("n", {"query": {}}), "MissingRequiredRequestFieldError"),
+        (lambda saved: saved.create("n", "{"), "InvalidJSONError"),
+    ],
+)
+def test_saved_queries_that_are_refused(shop: Any, ask: Any, code: str) -> None:
+    with pytest.raises(KeenApiError) as caught:
+        ask(shop.saved_queries)
+    assert caught.value.api_error["error_code"] == code

@@ -1,4 +1,4 @@
-// Every asking operation of keen-analysis in Node that a server without saved queries answers.
+// Every asking operation of keen-analysis in Node.
 'use strict';
 
 const KeenAnalysis = require('keen-analysis');
@@ -10,7 +10,27 @@ run((job) => {
   const get = (...path) => client.get({ url: client.url(...path), api_key: job.client.readKey });
   const getAsMaster = (...path) => client.get({ url: client.url(...path), api_key: job.client.masterKey });
 
+  const saved = (name, more) => ({ url: client.url('queries', 'saved', ...name), api_key: job.client.masterKey, ...more });
+  const put = (name, refreshRate, query) =>
+    client.put(saved([name], { params: { refreshRate, query, metadata: { displayName: name } } }));
+  const { timeframe } = job;
+
   const operations = {
+    savePrices: () =>
+      put('prices', 0, { analysisType: 'sum', eventCollection: 'purchases', targetProperty: 'price', timeframe }),
+    saveCached: () =>
+      put('by-day', 14400, { analysisType: 'count', eventCollection: 'purchases', timeframe, interval: 'daily' }),
+    saveFunnel: () => put('funnel', 0, { analysisType: 'funnel', steps: job.steps }),
+    saveBad: () => put('bad', 60, { analysisType: 'count', eventCollection: 'purchases', timeframe }),
+    savedResult: () => client.query({ savedQueryName: 'prices' }),
+    savedResultByType: () => client.query('saved', { savedQueryName: 'prices' }),
+    cachedResult: () => client.query({ savedQueryName: 'by-day' }),
+    funnelResult: () => client.query({ savedQueryName: 'funnel' }),
+    missingResult: () => client.query({ savedQueryName: 'none' }),
+    savedList: () => client.get(saved([])),
+    savedDefinition: () => client.get(saved(['prices'])),
+    savedDelete: () => client.del(saved(['funnel'])),
+    savedListAfter: () => client.get(saved([])),
     queryAsOneObject: () =>
       client.query({ analysisType: 'count', eventCollection: 'purchases', timeframe: job.timeframe }),
     queryObject: () => {
