@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,29 +15,58 @@ from schemathesis import GenerationMode
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.core.result import Ok
 
+from service.metrics import ANALYSES
+from tests.service.test_openapi_examples import AREAS, examples_of, filled, found_at, names_of, sent
 from tests.support.scale import examples
 from tests.support.server import Served, ServedProject
 
 Json = dict[str, Any]
 
-EXAMPLES = 5
-"""Of each operation and mode at scale 1, which takes some 15 s over all of them."""
+EXAMPLES = 4
+QUESTION_EXAMPLES = 2
+"""Of each operation and mode at scale 1; fewer of the analyses, which are many and much alike."""
 
 
 @pytest.fixture(scope="module")
 def asked(served: Served) -> ServedProject:
     """A project that holds what the document's examples ask about."""
-    project = served.new_project("Schemathesis")
-    served.record(project, "purchases", *({"price": price, "user": {"id": "u1"}} for price in (1, 2.5)))
-    served.record(project, "signups", {"user": {"id": "u1"}})
-    return project
+    return served.new_project("Schemathesis")
 
 
 @pytest.fixture(scope="module")
-def document(served: Served, asked: ServedProject) -> Json:
-    """``/openapi.json``, its project narrowed to the one that there is."""
+def names(served: Served, asked: ServedProject) -> dict[str, str]:
+    """What the examples make is made, so that requests find it; and what they name."""
+    found = names_of(asked, served.project)
+    for area in AREAS:
+        for method, path, body in area.given:
+            served.request(method, filled(path, found), filled(body, found), key=asked.master_key)
+        for label, _, example in examples_of(area):
+            if label.startswith(("put", "post")) and example["status"] < 300:
+                answer = sent(served, example, found)
+                if answer.status < 300:
+                    kept = example.get("keep", {})
+                    found |= {name: str(found_at(answer.json, where)) for name, where in kept.items()}
+    return found
+
+
+@pytest.fixture(scope="module")
+def document(served: Served, asked: ServedProject, names: dict[str, str]) -> Json:
+    """``/openapi.json``, its project narrowed to the one that there is, and other names in paths mostly to
+    those of the examples."""
     found: Json = served.request("GET", "/openapi.json").json
-    found["components"]["parameters"]["project_id"]["schema"] = {"type": "string", "enum": [asked.id]}
+    parameters = found["components"]["parameters"]
+    for path, item in found["paths"].items():
+        pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+        for operation in item.values():
+            for example in operation["x-examples"]:
+                taken = pattern.fullmatch(filled(example["request"]["path"], names))
+                for name, value in (taken.groupdict() if taken else {}).items():
+                    parameters[name].setdefault("known", set()).add(value)
+    for one in parameters.values():
+        known = sorted(one.pop("known", ()))
+        if known:
+            one["schema"] = {"anyOf": [{"type": "string", "enum": known}, one["schema"]]}
+    parameters["project_id"]["schema"] = {"type": "string", "enum": [asked.id]}
     return found
 
 
@@ -69,7 +99,7 @@ def try_out(operation: Any, mode: GenerationMode, url: str, key: str, session: r
     sent = 0
 
     @settings(
-        max_examples=examples(EXAMPLES),
+        max_examples=examples(QUESTION_EXAMPLES if operation.label.endswith(ANALYSES) else EXAMPLES),
         deadline=None,
         database=None,
         phases=[Phase.generate],

@@ -1,0 +1,184 @@
+"""What is wrong with a request whatever its route: tried at every route that the OpenAPI document describes.
+
+``test_bad_input`` has the rules of single routes; here a new route is held to those that all share.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from service import openapi
+from service.openapi.describe import Example, Operation, parameters_of
+from service.settings import load
+from tests.service.test_openapi_examples import KEYS, filled, names_of
+from tests.support.server import Reply, Served
+
+OPERATIONS = [operation for area in openapi.areas(load()) for operation in area.operations]
+KEYED = [one for one in OPERATIONS if not one.open]
+WITH_BODY = [one for one in KEYED if one.body is not None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A body that no route takes, and what it is told."""
+
+    rule: str
+    status: int
+    code: str | None
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    typed: bool = False
+    """Only where the body is an object."""
+
+
+FAULTS = [
+    Fault("nothing", 400, "InvalidJSONError", b""),
+    Fault("cut off", 400, "InvalidJSONError", b'{"a":'),
+    Fault("no UTF-8", 400, "InvalidJSONError", b'{"a":[{"b":"\xff"}]}'),
+    Fault("UTF-16", 400, "InvalidJSONError", '{"a":1}'.encode("utf-16")),
+    Fault("NaN", 400, "InvalidJSONError", b'{"a":NaN}'),
+    Fault("no end of brackets", 400, None, b"[" * 100_000),
+    Fault("no such packing", 415, "UnsupportedEncodingError", b"{}", {"Content-Encoding": "snappy"}),
+    Fault("badly packed", 400, "InvalidEncodingError", b"{}", {"Content-Encoding": "gzip"}),
+    Fault("badly packed JSON", 400, "InvalidJSONError", gzip.compress(b"{"), {"Content-Encoding": "gzip"}),
+    Fault("far too long", 413, "RequestTooLargeError", b"", {"Content-Length": "999999999999"}),
+    Fault("a list", 400, None, b"[]", typed=True),
+    Fault("null", 400, None, b"null", typed=True),
+    Fault("a text", 400, None, b'"a"', typed=True),
+    Fault("a number", 400, None, b"7", typed=True),
+]
+ODD_NAMES = [
+    "%00",
+    "%FF",
+    "%ED%A0%80",
+    "%2F",
+    "..%2F..%2Fx",
+    "a%0D%0Ab",
+    "%20",
+    "'%20OR%201=1--",
+    "n" * 5_000,
+]
+
+
+def label(operation: Operation) -> str:
+    return f"{operation.method} {operation.path}"
+
+
+@pytest.fixture(scope="module")
+def names(served: Served) -> dict[str, str]:
+    return names_of(served.new_project("Everywhere"), served.project)
+
+
+def best(operation: Operation) -> Example:
+    """An example that succeeds, for its key and its path."""
+    return next(one for one in operation.examples if one.status < 400)
+
+
+def path_of(operation: Operation, names: Mapping[str, str], **odd: str) -> str:
+    path = operation.path
+    for name, value in {**best(operation).path, **odd}.items():
+        path = path.replace("{" + name + "}", value)
+    return filled(path, names)  # type: ignore[no-any-return]
+
+
+def key_of(operation: Operation, names: Mapping[str, str]) -> str:
+    """That of the example; pixels have theirs in the query."""
+    return names[KEYS[best(operation).key or "master"]]
+
+
+def send(served: Served, method: str, path: str, key: str | None, body: bytes | None, headers: Any) -> Reply:
+    """As it is told, with no library to put it right."""
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    try:
+        connection.putrequest(method.upper(), quote(path, safe="/%?&=.'-"), skip_accept_encoding=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        if body is not None and "Content-Length" not in headers:
+            connection.putheader("Content-Length", str(len(body)))
+        if key is not None:
+            connection.putheader("Authorization", key)
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return Reply(
+            answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        )
+    finally:
+        connection.close()
+
+
+def check_error(reply: Reply, what: Any) -> None:
+    assert 400 <= reply.status < 500, (what, reply.status, reply.body[:300])
+    assert reply.headers["access-control-allow-origin"] == "*", what
+    error = json.loads(reply.body)
+    assert error.keys() == {"message", "error_code"}, (what, reply.body[:300])
+    assert all(isinstance(text, str) and text for text in error.values()), (what, reply.body[:300])
+
+
+def faults_of(operation: Operation) -> Iterator[Fault]:
+    """Those that this route must tell."""
+    typed = (operation.body or {}).get("type") == "object" or "$ref" in (operation.body or {})
+    for fault in FAULTS:
+        if fault.typed and not typed:
+            continue
+        if not operation.body_required and fault.body == b"" and fault.status == 400:
+            continue
+        yield fault
+
+
+@pytest.mark.parametrize("operation", WITH_BODY, ids=label)
+def test_a_body_that_cannot_be_read_is_told_why(
+    served: Served, names: dict[str, str], operation: Operation
+) -> None:
+    path, key = path_of(operation, names), key_of(operation, names)
+    # A thing that is not there may be told before its body is read.
+    absent = set(parameters_of(operation.path)) - {"project_id", "organization_id", "event_collection"}
+    for fault in faults_of(operation):
+        reply = send(served, operation.method, path, key, fault.body, fault.headers)
+        check_error(reply, fault.rule)
+        if absent and reply.status == 404:
+            continue
+        told = (reply.status, reply.json["error_code"])
+        assert told[0] == fault.status, (fault.rule, reply.body[:300])
+        assert fault.code in (None, told[1]), (fault.rule, reply.body[:300])
+
+
+@pytest.mark.parametrize("operation", KEYED, ids=label)
+def test_keys_and_projects_are_looked_at_first(
+    served: Served, names: dict[str, str], operation: Operation
+) -> None:
+    """A wrong key is a 401 and an unknown project a 404, whatever the body."""
+    path = path_of(operation, names)
+    body = b"{" if operation.body is not None else None
+    for key in (None, "wrong", "0" * 96, "\xff"):
+        reply = send(served, operation.method, path, key, body, {})
+        check_error(reply, key)
+        assert reply.status == 401, (key, reply.body[:300])
+    if "project_id" in parameters_of(operation.path):
+        path = path_of(operation, {**names, "project_id": "0" * 24})
+        reply = send(served, operation.method, path, key_of(operation, names), body, {})
+        check_error(reply, path)
+        assert reply.status == 404, reply.body[:300]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=label)
+def test_no_name_in_a_path_breaks_the_server(
+    served: Served, names: dict[str, str], operation: Operation
+) -> None:
+    body = b"{}" if operation.body is not None else None
+    for name in parameters_of(operation.path):
+        for odd in ODD_NAMES:
+            path = path_of(
+                operation, {one: text for one, text in names.items() if one != name}, **{name: odd}
+            )
+            reply = send(served, operation.method, path, key_of(operation, names), body, {})
+            assert reply.status < 500, (path[:300], reply.body[:300])
+            if reply.status >= 400:
+                check_error(reply, path[:300])
