@@ -12,7 +12,7 @@ from query import sql as writer
 from query.engine import CancelToken, Deadline, Engine, Row, SourceGone
 from query.errors import QueryError, QueryLimitExceeded
 from query.limits import Limits
-from query.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, Request
+from query.nodes import Analysis, ExtractionQuery, Filter, FunnelQuery, Metric, MetricQuery, Query, Request
 from query.operators import filter_paths
 from query.plan import MetricsPlan, Scan, SourceOf, Views, plan_metrics
 from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
@@ -117,13 +117,29 @@ def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> 
             body, scanned = _extraction(query, views, runner, limits)
     if request.include_metadata:
         properties = len(named_properties(query))
+        if views.forced:
+            # What lies outside a key's filters is not even counted to it.
+            scanned = _visible(query, views, runner, limits)
         body["execution_metadata"] = {
             "events_scanned": scanned,
             "properties_per_event": properties,
             "total_properties_scanned": scanned * properties,
             "total_processing_time": round(time.perf_counter() - started, 6),
         }
-    return Answer(body, [f"The collection '{name}' does not exist." for name in views.unknown])
+    # Nor does a key with filters learn which names there are beyond what it sees.
+    unknown = [] if views.forced else views.unknown
+    return Answer(body, [f"The collection '{name}' does not exist." for name in unknown])
+
+
+def _visible(query: Query, views: Views, runner: _Runner, limits: Limits) -> int:
+    """The events in the question's timeframes that its key can see."""
+    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    found = 0
+    for part in parts:
+        counting = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span)
+        body, _ = _metrics(counting, views, runner, limits)
+        found += body["result"]
+    return found
 
 
 def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[str]:

@@ -780,6 +780,12 @@ _PART_TYPES = {
 }
 
 
+def presence(scan: Scan, columns: Sequence[Column]) -> Statement:
+    """One row: how many rows there are, and in how many of them each column has a value."""
+    counts = [sql("count({})", col(column)) for column in columns]
+    return sql("SELECT {} {}", joined(", ", [Statement("count(*)"), *counts]), filtered(scan))
+
+
 def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
     """Events newest first: their bytes of text, then the columns, instants as text."""
     texts = [col(column) for column in columns if _TYPES[column.kind] == "VARCHAR"]

@@ -23,6 +23,8 @@ from query.errors import (
     QueryOverloaded,
     QueryTimeout,
 )
+from query.filters import CheckRegex
+from query.held import held_lanes
 from query.jsonout import dumps
 from query.limits import Limits
 from query.nodes import Request
@@ -33,6 +35,7 @@ from service.concurrency import Concurrency
 from service.errors import RateLimited
 from service.metrics import ANALYSES, Metrics
 from service.slots import Slots
+from storage.schema import Lane
 from storage.source import Source
 
 T = TypeVar("T")
@@ -82,6 +85,10 @@ class Asking:
         self._waiting = metrics.counter("acumen_queries_waiting")
         slots.changed = self._measure
 
+    @property
+    def check_regex(self) -> CheckRegex:
+        return self._engine.check_regex
+
     def judge(self, analysis: str, params: Mapping[str, Any]) -> Request:
         """The question of a definition that is to be kept, as of now. Blocks. Raises InvalidQuery."""
         deadline = Deadline.after(self._limits.timeout_seconds)
@@ -130,6 +137,23 @@ class Asking:
             self._seconds[analysis].observe(time.perf_counter() - started)
         self._ends["answered"].add()
         return told
+
+    async def held(
+        self, caller: Caller, collection: str, gone: Callable[[], Awaitable[None]]
+    ) -> tuple[Lane, ...] | None:
+        """The lanes of the events that the caller can see; None where it sees none. Raises QueryError."""
+
+        def look(token: CancelToken) -> tuple[Lane, ...] | None:
+            return held_lanes(
+                collection,
+                lambda name: self._reader.source(caller.project.id, name),
+                self._engine,
+                filters=caller.filters_for(Permission.SCHEMA),
+                deadline=Deadline.after(self._limits.timeout_seconds, token),
+            )
+
+        async with self._slots.one(caller.project.id):
+            return await self._in_thread(look, gone)
 
     def _measure(self) -> None:
         self._running.set(self._slots.held)

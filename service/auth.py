@@ -13,16 +13,26 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.filters import conservative_regex_check, parse_filters
+from query.limits import Limits
 from query.nodes import Filter
+from service.access_keys import NO_OPTIONS, Options, read_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
-from storage.catalog_records import Project
+from service.keyring import Keyring
+from service.scoped_keys import Scope, scope_of
+from storage.catalog_records import AccessKey, Project
 
-POLL_SECONDS = 0.5
-"""How old the known projects and keys may be."""
+POLL_SECONDS = 0.4
+"""How old the known projects and keys may be. The write path may be as late once more: together less than
+the second in which a key that was revoked is dead."""
 MISS_SECONDS = 0.1
 """How soon after a look at the catalog an unknown project or key makes for another."""
+GRANTED_MAX = 10_000
+"""Keys beyond the projects' own, good and bad ones, that are remembered until the catalog changes."""
+KEY_LENGTH_MAX = 16_384
 
 
 class Permission(StrEnum):
@@ -51,13 +61,18 @@ _ALL = frozenset(Permission)
 _WRITE = frozenset({Permission.WRITES})
 
 
+_BY_OPERATION = {"read": _READ, "write": _WRITE}
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A project and what the caller may do in it. ``forced_filters`` narrow every query of this caller."""
+    """A project and what the caller may do in it. ``forced_filters`` narrow whatever this caller reads."""
 
     project: Project
     permissions: frozenset[Permission]
     forced_filters: tuple[Filter, ...] = ()
+    options: Options = NO_OPTIONS
+    """Of an access key."""
     key_id: str = ""
     """Names the key, and tells nothing of it: what is counted by key is counted by this."""
 
@@ -72,7 +87,44 @@ class Caller:
 
     def filters_for(self, kind: Permission) -> tuple[Filter, ...]:
         """What narrows all that this caller sees by this way of asking."""
+        if kind in (Permission.SAVED_QUERIES, Permission.CACHED_QUERIES):
+            return self.forced_filters + self.options.saved_filters
+        if kind in (Permission.QUERIES, Permission.SCHEMA):
+            return self.forced_filters + self.options.query_filters
         return self.forced_filters
+
+    def admits_saved(self, name: str, *, cached: bool) -> bool:
+        """Whether the key may have the result of a saved query of this name, if it is (or is not) cached."""
+        kind = Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES
+        names = self.options.cached if cached else self.options.saved
+        return kind in self.permissions and names.admit(name)
+
+    def require_saved(self, name: str, *, cached: bool) -> None:
+        """Raises Forbidden where the key may not have the result of this saved query."""
+        if not self.admits_saved(name, cached=cached):
+            self.require(Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES)
+            raise Forbidden("This key may not do that: its options leave out this saved query.")
+
+    def require_dataset(
+        self, name: str | None, operation: str, index_by: Mapping[str, Any] | None = None
+    ) -> None:
+        """``operation``: read, list or retrieve; ``index_by``: the values whose results are read.
+
+        Raises Forbidden.
+        """
+        scope = self.options.datasets
+        if operation not in scope.operations:
+            raise Forbidden(f"This key may not do that: its options leave out the operation '{operation}'.")
+        if name is not None and not scope.names.admit(name):
+            raise Forbidden("This key may not do that: its options leave out this dataset.")
+        for path, allowed in scope.index_by.get(name or "", {}).items() if index_by is not None else ():
+            if index_by is None or path not in index_by or not _among(index_by[path], allowed):
+                raise Forbidden(f"This key may not do that: its options leave out this value of '{path}'.")
+
+
+def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
+    """JSON's equality: true is not 1."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
 
 
 class ProjectCatalog(Protocol):
@@ -82,12 +134,18 @@ class ProjectCatalog(Protocol):
 
     def projects(self) -> Iterable[Project]: ...
 
+    def access_key(self, project_id: str, digest: str) -> AccessKey | None: ...
+
 
 class Tenants:
     """The projects of the catalog, at most ``POLL_SECONDS`` old. Thread-safe."""
 
-    def __init__(self, catalog: ProjectCatalog, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, catalog: ProjectCatalog, keyring: Keyring, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._catalog = catalog
+        self._keyring = keyring
+        self._granted: dict[tuple[str, str], Caller | None] = {}
         self._clock = clock
         self._lock = threading.Lock()
         self._version: int | None = None
@@ -111,13 +169,35 @@ class Tenants:
         project = self.find(project_id)
         if project is None:
             raise NotFound
-        permissions = _permissions(project, key)
-        if permissions is None and key and self._refresh(MISS_SECONDS):
-            project = self._projects.get(project_id, project)
-            permissions = _permissions(project, key)
-        if permissions is None:
+        caller = self._caller(project, key)
+        if caller is None and key and self._refresh(MISS_SECONDS):
+            caller = self._caller(self._projects.get(project_id, project), key)
+        if caller is None:
             raise InvalidKey
-        return Caller(project, permissions, key_id=key_id(key or ""))
+        return caller
+
+    def _caller(self, project: Project, key: str | None) -> Caller | None:
+        """None where it is no key of the project, or one that is revoked."""
+        if not key or len(key) > KEY_LENGTH_MAX:
+            return None
+        permissions = _permissions(project, key)
+        if permissions is not None:
+            return Caller(project, permissions, key_id=key_id(key))
+        digest = self._keyring.digest(project.id, key)
+        known = self._granted
+        found = (project.id, digest)
+        if found not in known:
+            if len(known) >= GRANTED_MAX:
+                known.clear()
+            known[found] = self._grant(project, key, digest)
+        return known[found]
+
+    def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
+        record = self._catalog.access_key(project.id, digest)
+        if record is not None:
+            return _by_access_key(project, record) if record.is_active else None
+        scope = scope_of(key, project.master_key)
+        return None if scope is None else _by_scope(project, scope, digest)
 
     def master_of(self, key: str | None) -> list[Project]:
         """The projects whose master key this is; none for any other key."""
@@ -126,7 +206,7 @@ class Tenants:
         return [project for project in self.all() if _equal(project.master_key, key)]
 
     def knows(self, key: str | None) -> bool:
-        """Is this a key of any project?"""
+        """Is this one of the own keys of any project?"""
         return any(_permissions(project, key) is not None for project in self.all())
 
     def _refresh(self, older_than_seconds: float) -> bool:
@@ -139,6 +219,8 @@ class Tenants:
             version = self._catalog.version()
             if version != self._version:
                 self._projects = {project.id: project for project in self._catalog.projects()}
+                # A new one, since others may be filling the old one with what they read before.
+                self._granted = {}
                 self._version = version
             self._looked_at = self._clock()
         return True
@@ -153,6 +235,25 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
 def key_id(key: str) -> str:
     """A short name of a key, equal on all workers, from which the key cannot be told."""
     return hashlib.blake2b(key.strip().encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def _by_access_key(project: Project, key: AccessKey) -> Caller:
+    return Caller(
+        project,
+        frozenset(Permission(one) for one in key.permitted),
+        options=read_options(dict(key.options)),
+        key_id=key.digest,
+    )
+
+
+def _by_scope(project: Project, scope: Scope, digest: str) -> Caller | None:
+    """None where the filters can not be understood: without them the key would see more than it may."""
+    try:
+        filters = parse_filters(scope.filters, Limits(), conservative_regex_check)
+    except (InvalidQuery, QueryLimitExceeded):
+        return None
+    permissions = frozenset[Permission]().union(*(_BY_OPERATION[one] for one in scope.operations))
+    return Caller(project, permissions, filters, key_id=digest)
 
 
 def _permissions(project: Project, key: str | None) -> frozenset[Permission] | None:

@@ -21,13 +21,16 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
 
 import orjson
 
 from service import errors
+from service.access_keys import Json
 from service.auth import POLL_SECONDS, Tenants, key_of
+from service.autofill import fill_body
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
@@ -122,6 +125,7 @@ class CollectApp:
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
         self._allowed: dict[tuple[str, bytes], int] = {}
+        self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
         self.express: Express | None = None
@@ -165,14 +169,15 @@ class CollectApp:
         try:
             headers: dict[bytes, bytes] = dict(scope["headers"])
             key = headers.get(b"authorization") or _query_key(scope)
+            autofill = None
             if self._allowed.get((project_id, key), 0) < received_us:
-                await self._authorize(project_id, key)
+                autofill = await self._authorize(project_id, key)
             if self._admit is not None:
                 rated = self._admit(project_id, key)
             body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
             held = len(body)
             try:
-                status, payload = await self._take(target, scope, headers, body, received_us)
+                status, payload = await self._take(target, scope, headers, body, received_us, autofill)
             finally:
                 self._bodies.release(held)
             await self._send(send, status, [_JSON, *rated], payload)
@@ -183,11 +188,17 @@ class CollectApp:
         self._count(scope, status, received_us)
 
     async def _take(
-        self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
+        self,
+        target: Target,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        received_us: int,
+        autofill: Json | None,
     ) -> tuple[int, bytes]:
         """The status and body of the answer. Raises what ``errors`` renders."""
         if b"content-encoding" not in headers:
-            return await self._submit(target, scope, headers, body, received_us)
+            return await self._submit(target, scope, headers, body, received_us, autofill)
         single = target.collection is not None
         inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
         body = decode(body, headers[b"content-encoding"], inflated_max)
@@ -195,21 +206,29 @@ class CollectApp:
         # A body of some kilobytes may have become one of many megabytes.
         self._bodies.hold(held)
         try:
-            return await self._submit(target, scope, headers, body, received_us)
+            return await self._submit(target, scope, headers, body, received_us, autofill)
         finally:
             self._bodies.release(held)
 
     async def _submit(
-        self, target: Target, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int
+        self,
+        target: Target,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        received_us: int,
+        autofill: Json | None,
     ) -> tuple[int, bytes]:
-        """Take the body as it is. Raises what ``errors`` renders."""
-        if target.collection is not None and _KEY not in headers:
+        """Take the body as it is, but for the key's autofill. Raises what ``errors`` renders."""
+        if target.collection is not None and _KEY not in headers and autofill is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
                 await synced(future)
                 self._accepted.add()
                 return 201, CREATED
         origin = self._origin(scope, headers, body, received_us)
+        if autofill is not None:
+            body = await self._fill(body, autofill, single=target.collection is not None)
         if target.collection is not None:
             doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
             (self._doubled if doubled else self._accepted).add()
@@ -220,6 +239,11 @@ class CollectApp:
         self._doubled.add(verdicts.duplicates)
         self._accepted.add(sum(verdicts.counts.values()) - refused - verdicts.duplicates)
         return 200, render_verdicts(verdicts)
+
+    async def _fill(self, body: bytes, autofill: Json, *, single: bool) -> bytes:
+        limit = self._event_bytes_max if single else self._limits.inflated_bytes_max
+        work = partial(fill_body, body, autofill, limit, single=single)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def _count(self, scope: Scope, status: int, received_us: int) -> None:
         seconds = (time.time_ns() // 1000 - received_us) / 1e6
@@ -260,11 +284,11 @@ class CollectApp:
             if "jsonp" in query and is_callback(query["jsonp"][0]):
                 # Known first, so that every error reaches the page; a bad name is told in its turn.
                 callback = query["jsonp"][0]
-            rated = await self._admit_beacon(target, scope)
+            rated, autofill = await self._admit_beacon(target, scope)
             if "jsonp" in query:
                 check_callback(query["jsonp"][0])
             location = check_redirect(query["redirect"][0]) if "redirect" in query else None
-            await self._record_beacon(target, scope, query["data"][0], received_us)
+            await self._record_beacon(target, scope, query["data"][0], received_us, autofill)
             if callback is not None:
                 status = await self._call_back(send, 200, callback, CREATED)
             elif location is not None:
@@ -279,20 +303,25 @@ class CollectApp:
             status = await self._fail(scope, send, error, callback, rated)
         self._count(scope, status, received_us)
 
-    async def _admit_beacon(self, target: Target, scope: Scope) -> Headers:
-        """What is to be said of the rate. Raises ApiError: for the project, its key, the key's right and the
-        rate, in this order."""
+    async def _admit_beacon(self, target: Target, scope: Scope) -> tuple[Headers, Json | None]:
+        """What is to be said of the rate, and the key's autofill. Raises ApiError: for the project, its key,
+        the key's right and the rate, in this order."""
+        autofill = None
         headers: dict[bytes, bytes] = dict(scope["headers"])
         key = headers.get(b"authorization") or _query_key(scope)
         if self._allowed.get((target.project_id, key), 0) < time.time_ns() // 1000:
-            await self._authorize(target.project_id, key)
-        return [] if self._admit is None else self._admit(target.project_id, key)
+            autofill = await self._authorize(target.project_id, key)
+        return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
 
-    async def _record_beacon(self, target: Target, scope: Scope, data: str, received_us: int) -> None:
+    async def _record_beacon(
+        self, target: Target, scope: Scope, data: str, received_us: int, autofill: Json | None
+    ) -> None:
         event = decode_data(data)
         assert target.collection is not None
         if len(event) > self._limits.event_bytes_max:
             raise BodyTooLarge(self._limits.event_bytes_max)
+        if autofill is not None:
+            event = await self._fill(event, autofill, single=True)
         origin = Origin(received_us, self._context(scope, dict(scope["headers"])))
         doubled = await self._collector.submit_one(target.project_id, target.collection, event, origin)
         (self._doubled if doubled else self._accepted).add()
@@ -302,9 +331,15 @@ class CollectApp:
         await self._send(send, status, headers, callback.encode() + b"(" + argument + b");")
         return status
 
-    async def _authorize(self, project_id: str, key: bytes) -> None:
-        """Raises ApiError: an unknown project, then a wrong key, then one without the right to write."""
+    async def _authorize(self, project_id: str, key: bytes) -> Json | None:
+        """What the key writes into each event, if it does.
+
+        Raises ApiError: an unknown project, then a wrong key, then one without the right to write.
+        """
         pair = (project_id, key)
+        filling = self._filling.get(pair)
+        if filling is not None and filling[0] >= time.time_ns() // 1000:
+            return filling[1]
         if pair in self._allowed:
             # One request looks again; those beside it need not wait for that.
             self._allowed[pair] = time.time_ns() // 1000 + LOOK_US
@@ -314,13 +349,28 @@ class CollectApp:
             caller = await loop.run_in_executor(self._executor, self._tenants.authenticate, project_id, given)
             caller.require(*WRITES.permissions)
         except errors.ApiError:
-            self._allowed.pop(pair, None)
+            self._forget(pair)
             raise
-        if len(key) > KNOWN_LENGTH_MAX:
-            return
-        if len(self._allowed) >= KNOWN_MAX:
+        self._forget(pair)
+        autofill = caller.options.autofill or None
+        if len(key) <= KNOWN_LENGTH_MAX:
+            self._remember_key(pair, autofill)
+        return autofill
+
+    def _forget(self, pair: tuple[str, bytes]) -> None:
+        self._allowed.pop(pair, None)
+        self._filling.pop(pair, None)
+
+    def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None) -> None:
+        """A key that writes into events is not among those that the express lane lets through."""
+        if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
             self._allowed.clear()
-        self._allowed[pair] = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+            self._filling.clear()
+        until = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+        if autofill is None:
+            self._allowed[pair] = until
+        else:
+            self._filling[pair] = (until, autofill)
 
     def _origin(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int) -> Origin:
         context = self._context(scope, headers)

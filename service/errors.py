@@ -234,7 +234,6 @@ def _unknown(_: Exception) -> Rendered:
 _HTTP_CODES = {
     400: "BadRequestError",
     404: NotFound.code,
-    405: MethodNotAllowed.code,
     408: "RequestTimeoutError",
     413: "RequestTooLargeError",
 }

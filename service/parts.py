@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from service.asking import Asking
 from service.auth import Tenants
 from service.bodies import BodyReader
+from service.keyring import Keyring
 from service.metrics import Metrics
 from service.rates import RateLimits
 from service.saved_answers import SavedAnswers
@@ -29,6 +30,7 @@ class Parts:
     settings: Settings
     catalog: Catalog
     tenants: Tenants
+    keyring: Keyring
     asking: Asking
     saved: SavedAnswers
     bodies: BodyReader

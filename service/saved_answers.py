@@ -99,7 +99,8 @@ class SavedAnswers:
         """
         cached = Audience(caller.filters_for(Permission.CACHED_QUERIES))
         key = (caller.project.id, name, cached.digest, plain)
-        if Permission.CACHED_QUERIES in caller.permissions:
+        check_name(caller, name)
+        if caller.admits_saved(name, cached=True):
             held = self._current(key, float("inf"))
             if held is not None:
                 return held.told
@@ -255,9 +256,15 @@ class SavedAnswers:
             self._held_bytes -= len(held.told.body)
 
 
+def check_name(caller: Caller, name: str) -> None:
+    """Before it is known whether there is such a query. Raises Forbidden."""
+    if not caller.admits_saved(name, cached=True):
+        caller.require_saved(name, cached=False)
+
+
 def check_right(caller: Caller, query: SavedQuery) -> None:
     """Raises Forbidden."""
-    caller.require(Permission.CACHED_QUERIES if query.refresh_rate else Permission.SAVED_QUERIES)
+    caller.require_saved(query.name, cached=bool(query.refresh_rate))
 
 
 def _told(query: SavedQuery, kept: _Kept, audience: Audience, *, plain: bool) -> Told:

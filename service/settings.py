@@ -22,6 +22,9 @@ MIB = 1 << 20
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+SECRET_LENGTH_MIN = 16
+
+
 class BadSettings(Exception):
     """A setting that cannot be used; the text names it and says why."""
 
@@ -35,6 +38,12 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535, description="TCP port to listen at; 0 takes a free one.")
     data: Path = Field(Path("data"), description="Folder of everything the server stores.")
     workers: int = Field(1, ge=1, le=256, description="HTTP worker processes.")
+    secret_key: str = Field(
+        "",
+        repr=False,
+        description="Seals the access keys in the catalog, 16 characters at least; empty: one of its own, in "
+        "the file `secret.key` of the data folder, which belongs in no backup.",
+    )
     public_url: str = Field(
         "",
         description="Where clients reach the server, for absolute links; empty: what the request says.",
@@ -260,6 +269,13 @@ class Settings(BaseSettings):
         return tuple(
             ipaddress.ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip()
         )
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_secret(cls, value: str) -> str:
+        if value and len(value) < SECRET_LENGTH_MIN:
+            raise ValueError(f"must have {SECRET_LENGTH_MIN} characters at least")
+        return value
 
     @field_validator("log_level")
     @classmethod

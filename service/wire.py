@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
+from service.bodies import BodyReader, decode
 from service.edge import FIELDS, Scope, as_headers
 from service.errors import JSON, InvalidJSON, InvalidParameter, Rendered
 from service.rates import Rate, RateLimits, fields_of
@@ -117,6 +118,16 @@ def json_of(body: bytes) -> Any:
 
 def _refuse(name: str) -> float:
     raise ValueError(name)
+
+
+async def read_json(bodies: BodyReader, request: Request, limit: int) -> Any:
+    """The request's body. Raises BodyError, InvalidJSON."""
+    length = request.headers.get("content-length")
+    sent = await bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
+    try:
+        return json_of(decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit))
+    finally:
+        bodies.release(len(sent))
 
 
 def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:

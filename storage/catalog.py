@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -19,6 +20,7 @@ from storage import (
     catalog_claims,
     catalog_collections,
     catalog_files,
+    catalog_keys,
     catalog_logs,
     catalog_migration,
     catalog_saved,
@@ -28,6 +30,7 @@ from storage import (
 from storage.catalog_collections import SchemaCache
 from storage.catalog_errors import TooManyProperties, UnknownCollection
 from storage.catalog_records import (
+    AccessKey,
     Claim,
     Collection,
     Counts,
@@ -150,6 +153,56 @@ class Catalog:
         """Raises UnknownProject."""
         with self._database.reading() as connection:
             return catalog_tenants.find_project(connection, project_id)
+
+    # Access keys
+
+    def create_access_key(self, key: AccessKey) -> None:
+        """Raises UnknownProject."""
+        with self._changing() as connection:
+            catalog_keys.create_access_key(connection, key)
+
+    def access_key(self, project_id: str, digest: str) -> AccessKey | None:
+        with self._database.reading() as connection:
+            return catalog_keys.find_access_key(connection, project_id, digest)
+
+    def access_keys(
+        self, project_id: str, *, name: str | None = None, offset: int = 0, limit: int = 1_000_000
+    ) -> list[AccessKey]:
+        """Oldest first; those of this very name, where one is given."""
+        with self._database.reading() as connection:
+            return catalog_keys.list_access_keys(connection, project_id, name, offset, limit)
+
+    def update_access_key(
+        self,
+        project_id: str,
+        digest: str,
+        *,
+        name: str,
+        is_active: bool,
+        permitted: tuple[str, ...],
+        options: Mapping[str, Any],
+    ) -> AccessKey:
+        """Replaces all that can be changed. Raises UnknownAccessKey."""
+        with self._changing() as connection:
+            return catalog_keys.update_access_key(
+                connection,
+                project_id,
+                digest,
+                name=name,
+                is_active=is_active,
+                permitted=permitted,
+                options=options,
+            )
+
+    def activate_access_key(self, project_id: str, digest: str, active: bool) -> AccessKey:
+        """Raises UnknownAccessKey."""
+        with self._changing() as connection:
+            return catalog_keys.activate_access_key(connection, project_id, digest, active)
+
+    def delete_access_key(self, project_id: str, digest: str) -> None:
+        """Raises UnknownAccessKey."""
+        with self._changing() as connection:
+            catalog_keys.delete_access_key(connection, project_id, digest)
 
     # Collections
 

@@ -5,7 +5,7 @@ CatalogError
 ├── CatalogNotReady          there is no catalog yet, or an older one that the server must migrate
 ├── CatalogUnavailable       the disk refuses, being full perhaps: try again later
 │   └── CatalogBusy          another process keeps the catalog locked for too long: try again
-├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog
+├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog · UnknownAccessKey
 ├── DuplicateProject         the project id is taken
 ├── DuplicateSavedQuery      the name is another saved query's
 ├── InvalidName              a name, id or key that the catalog does not take
@@ -53,6 +53,10 @@ class UnknownCollection(CatalogError):
 
 
 class UnknownLog(CatalogError):
+    pass
+
+
+class UnknownAccessKey(CatalogError):
     pass
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from storage.schema import Schema
 from storage.source import DataFile
@@ -33,6 +33,20 @@ class Project:
     master_key: str
     write_key: str
     read_key: str
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """``digest``: what it is found by; ``sealed``: the key itself, for whoever has the server's secret."""
+
+    project_id: str
+    digest: str
+    sealed: bytes
+    name: str
+    is_active: bool
+    permitted: tuple[str, ...]
+    options: Mapping[str, Any]
     created_us: int
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -61,6 +62,22 @@ project_keys = Table(
     Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
     Column("key", Text, primary_key=True),
     Column("kind", Text, nullable=False),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("permitted", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Index("access_keys_by_project", "project_id", "number"),
+    sqlite_autoincrement=True,
 )
 
 collections = Table(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from service.openapi import collecting, discovery, queries, saved, schema, shared, system
+from service.openapi import collecting, discovery, keys, queries, saved, schema, shared, system
 from service.openapi.describe import Area, Json, item
 from service.settings import Settings
 
@@ -35,6 +35,7 @@ AREAS: tuple[Callable[[Settings], Area], ...] = (
     saved.area,
     schema.area,
     discovery.area,
+    keys.area,
     system.area,
 )
 """In the order of the document, which is that in which its examples are sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zoneinfo
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -16,9 +17,10 @@ from starlette.responses import Response
 from service.auth import Caller, Permission
 from service.errors import AdminOnly, InvalidKey
 from service.parts import Parts
+from service.routes.schema import seen
 from service.rules import OWN, Routes, needs
 from service.wire import PROJECTS, json_answer, request_key, url_of
-from storage.catalog_records import Project, SavedQuery
+from storage.catalog_records import Collection, Project, SavedQuery
 
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
@@ -46,12 +48,19 @@ def router(parts: Parts) -> APIRouter:
         found = parts.tenants.master_of(key)
         if not found:
             raise AdminOnly if parts.tenants.knows(key) else InvalidKey
-        told = [await _project(parts, project, project.master_key, master=True) for project in found]
+        told = [
+            _listed(one, await _collections(parts, one), await _saved(parts, one), one.master_key)
+            for one in found
+        ]
         return json_answer(told)
 
     async def project(request: Request, caller: Caller) -> Response:
-        master = Permission.MASTER in caller.permissions
-        return json_answer(await _project(parts, caller.project, request_key(request) or "", master=master))
+        found = await _collections(parts, caller.project)
+        if caller.filters_for(Permission.SCHEMA):
+            found = await seen(parts, request, caller, found)
+        # As at their own address, saved queries are listed for the master key alone.
+        saved = await _saved(parts, caller.project) if Permission.MASTER in caller.permissions else []
+        return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))
 
     async def usage(_request: Request, _caller: Caller) -> Response:
         return json_answer({"cached_queries": {"limited": False}})
@@ -65,17 +74,21 @@ def router(parts: Parts) -> APIRouter:
     return routes.router
 
 
-async def _project(parts: Parts, project: Project, key: str, *, master: bool) -> dict[str, Any]:
-    """As Keen lists it; ``api_key`` is the key that was sent, so that a reader learns no other.
-
-    Saved queries are listed for the master key alone, as at their own address.
-    """
+async def _collections(parts: Parts, project: Project) -> list[Collection]:
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.collections, project.id)
-    saved: list[SavedQuery] = []
-    if master:
-        saved = await loop.run_in_executor(parts.catalog_executor, parts.catalog.saved_queries, project.id)
-    events = [{"name": one.name, "url": url_of(project.id, "events", one.name)} for one in found]
+    return await loop.run_in_executor(parts.catalog_executor, parts.catalog.collections, project.id)
+
+
+async def _saved(parts: Parts, project: Project) -> list[SavedQuery]:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(parts.catalog_executor, parts.catalog.saved_queries, project.id)
+
+
+def _listed(
+    project: Project, collections: Iterable[Collection], saved: Iterable[SavedQuery], key: str
+) -> dict[str, Any]:
+    """As Keen lists it; ``api_key`` is the key that was sent, so that a reader learns no other."""
+    events = [{"name": one.name, "url": url_of(project.id, "events", one.name)} for one in collections]
     return {
         "id": project.id,
         "name": project.name,

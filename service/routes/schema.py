@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter
@@ -17,6 +19,7 @@ from service.wire import (
     PROJECTS,
     EventAddress,
     event_address,
+    gone_of,
     json_answer,
     pairs_of,
     parameter,
@@ -52,6 +55,8 @@ def router(parts: Parts) -> APIRouter:
             found = await loop.run_in_executor(
                 parts.catalog_executor, parts.catalog.collections, address.project_id
             )
+            if caller.filters_for(Permission.SCHEMA):
+                found = await seen(parts, request, caller, found[:limit])
             if len(found) > limit:
                 return _cut_listing(found, limit, include=include)
             return json_answer([_listed(collection, include=include) for collection in found])
@@ -61,12 +66,29 @@ def router(parts: Parts) -> APIRouter:
             )
         except UnknownCollection:
             raise NotFound from None
+        if caller.filters_for(Permission.SCHEMA):
+            visible = await seen(parts, request, caller, [collection])
+            if not visible:
+                raise NotFound
+            collection = visible[0]
         return json_answer(_described(address, collection))
 
     path = f"{PROJECTS}/{{project_id}}/events"
     for one in (path, f"{path}/{{rest:path}}"):
         routes.project(one, inspect, needs(Permission.SCHEMA))
     return routes.router
+
+
+async def seen(
+    parts: Parts, request: Request, caller: Caller, collections: Sequence[Collection]
+) -> list[Collection]:
+    """The collections as a caller with filters sees them: what no event in its sight holds is not there."""
+    visible = []
+    for collection in collections:
+        lanes = await parts.asking.held(caller, collection.name, gone_of(request))
+        if lanes is not None:
+            visible.append(replace(collection, schema=Schema(lanes)))
+    return visible
 
 
 def properties_of(schema: Schema) -> dict[str, str]:

@@ -16,6 +16,7 @@ from service.auth import Tenants
 from service.bodies import BodyLimits, BodyReader
 from service.collect import CollectApp, CollectLimits, Message, Receive, Scope, Send
 from service.collecting import Collecting, LogLimits
+from service.keyring import Keyring
 from storage.catalog import Catalog
 from storage.catalog_records import Project
 from storage.fs import FileSystem, LocalFileSystem
@@ -73,7 +74,7 @@ async def intake(
     app = CollectApp(
         nothing_else,
         collecting.collector,
-        Tenants(catalog),
+        Tenants(catalog, Keyring("a secret for tests")),
         bodies=bodies,
         limits=limits or CollectLimits(),
         executor=collecting.executor,

@@ -6,7 +6,8 @@ import pytest
 
 from service.auth import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
-from storage.catalog_records import Project
+from service.keyring import Keyring
+from storage.catalog_records import AccessKey, Project
 from tests.support.server import Served, ServedProject
 
 
@@ -17,6 +18,7 @@ class Projects:
         self.known = list(projects)
         self.changes = 0
         self.looks = 0
+        self.key_looks = 0
 
     def version(self) -> int:
         self.looks += 1
@@ -24,6 +26,10 @@ class Projects:
 
     def projects(self) -> list[Project]:
         return list(self.known)
+
+    def access_key(self, project_id: str, digest: str) -> AccessKey | None:
+        self.key_looks += 1
+        return None
 
     def add(self, project: Project) -> None:
         self.known.append(project)
@@ -36,7 +42,7 @@ def project_of(name: str) -> Project:
 
 def tenants_of(catalog: Projects) -> tuple[Tenants, list[float]]:
     now = [100.0]
-    return Tenants(catalog, clock=lambda: now[0]), now
+    return Tenants(catalog, Keyring("a secret for tests"), clock=lambda: now[0]), now
 
 
 def test_a_new_project_is_known_at_its_first_request() -> None:

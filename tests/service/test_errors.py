@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from query import errors as query_errors
 from service import bodies, collect_errors, errors
-from service.errors import render
+from service.errors import MethodNotAllowed, render
 from storage.catalog_errors import CatalogBusy, CountsDisagree, UnknownCollection, UnknownProject
 from storage.log_errors import Backpressure, LogDamaged, LogUnavailable
 from storage.reader import SnapshotUnstable
@@ -86,7 +86,7 @@ def test_a_message_may_quote_what_is_no_text() -> None:
 
 
 def test_the_allowed_methods_are_named() -> None:
-    answer = render(HTTPException(405, headers={"Allow": "POST, GET"}))
+    answer = render(MethodNotAllowed("GET, OPTIONS, POST"))
     assert answer.headers["allow"] == "GET, OPTIONS, POST"
 
 

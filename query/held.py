@@ -1,0 +1,46 @@
+"""Which properties the events hold that a key may see: of a filtered key, nothing else may be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from query import sql as writer
+from query.columns import Column, ColumnKind
+from query.engine import Deadline, Engine, SourceGone
+from query.errors import QueryError
+from query.nodes import Filter, Span
+from query.plan import SourceOf, View, Views
+from storage.schema import Lane
+
+
+def held_lanes(
+    collection: str, sources: SourceOf, engine: Engine, *, filters: Sequence[Filter], deadline: Deadline
+) -> tuple[Lane, ...] | None:
+    """The lanes that any event under the filters has a value in; None where there is no such event.
+
+    Raises QueryTimeout, QueryCancelled, QueryError.
+    """
+    for _ in range(2):
+        view = Views(sources, tuple(filters)).view(collection, (Span(),))
+        try:
+            return _held(view, engine, deadline)
+        except SourceGone:
+            # Files were replaced between snapshot and read.
+            continue
+    raise QueryError("The stored events could not be read.")
+
+
+def _held(view: View, engine: Engine, deadline: Deadline) -> tuple[Lane, ...] | None:
+    names = view.available.names
+    lanes = [lane for lane in view.source.schema.lanes if lane.column in names]
+    columns = [Column(lane.column, ColumnKind(lane.kind.value)) for lane in lanes]
+    scan = view.scan(columns, view.condition(()), Span())
+    if scan.empty:
+        return None
+    statement = writer.presence(scan, columns)
+    tables = view.tables(scan)
+    chunks = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+    ((rows, *counts),) = [row for chunk in chunks for row in chunk]
+    if not rows:
+        return None
+    return tuple(lane for lane, count in zip(lanes, counts, strict=True) if count)

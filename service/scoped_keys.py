@@ -1,0 +1,74 @@
+"""Scoped keys, made by clients, older than access keys: what one permits, encrypted with the master key.
+
+Hexadecimal: 16 bytes of initialisation vector, then AES-256-CBC of a JSON object. Master keys of 64
+characters are the key in hexadecimal, padded to blocks of 16 bytes; those of 32 are the key itself, padded
+to 32. Some clients leave the padding out where the text fills its last block.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+_BLOCK_SIZE = 16
+_LENGTH_MIN = 4 * _BLOCK_SIZE
+_OPERATIONS = frozenset({"read", "write"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a scoped key permits. ``filters`` is JSON, not looked at yet."""
+
+    operations: frozenset[str]
+    filters: Any
+
+
+def scope_of(key: str, master_key: str) -> Scope | None:
+    """What the key permits; None where it is no scoped key made with this master key."""
+    secret = _secret_of(master_key)
+    if secret is None or len(key) < _LENGTH_MIN or len(key) % (2 * _BLOCK_SIZE):
+        return None
+    try:
+        sealed = bytes.fromhex(key)
+    except ValueError:
+        return None
+    if 2 * len(sealed) != len(key):
+        return None
+    vector, text = sealed[:_BLOCK_SIZE], sealed[_BLOCK_SIZE:]
+    decryptor = Cipher(algorithms.AES(secret), modes.CBC(vector)).decryptor()
+    return _read(decryptor.update(text) + decryptor.finalize())
+
+
+def _secret_of(master_key: str) -> bytes | None:
+    try:
+        secret = bytes.fromhex(master_key) if len(master_key) == 64 else master_key.encode("ascii")
+    except ValueError:
+        return None
+    return secret if len(secret) == 32 else None
+
+
+def _read(plain: bytes) -> Scope | None:
+    pad = plain[-1]
+    texts = [plain]
+    if 1 <= pad <= 32 and plain.endswith(bytes([pad]) * pad):
+        texts.insert(0, plain[:-pad])
+    for text in texts:
+        try:
+            options = json.loads(text)
+        except (ValueError, RecursionError):
+            continue
+        return _scope(options)
+    return None
+
+
+def _scope(options: Any) -> Scope | None:
+    """Whoever can encrypt holds the master key; yet what is not understood permits nothing."""
+    if not isinstance(options, dict):
+        return None
+    operations = options.get("allowed_operations", [])
+    if not isinstance(operations, list) or not all(isinstance(one, str) for one in operations):
+        return None
+    return Scope(_OPERATIONS.intersection(operations), options.get("filters"))

@@ -1,0 +1,322 @@
+"""Access keys: made, changed, revoked, and what each lets its holder do."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from service.access_keys import PERMITTED
+from service.auth import Permission
+from tests.service.rule_table import Ruled, check, ruled_by_project, ruled_routes
+from tests.support.server import Reply, Served, ServedProject
+
+EU = [{"property_name": "customer.id", "operator": "eq", "property_value": "eu"}]
+NOTHING = {"saved_queries": None, "writes": None, "datasets": None, "cached_queries": None, "queries": None}
+
+
+class Keys:
+    """The keys of one project, as its owner sees them."""
+
+    def __init__(self, served: Served, project: ServedProject) -> None:
+        self.served = served
+        self.project = project
+
+    def call(self, method: str, path: str = "", body: Any = None) -> Reply:
+        base = f"/3.0/projects/{self.project.id}/keys"
+        return self.served.request(method, base + path, body, key=self.project.master_key)
+
+    def make(self, *permitted: str, name: str = "k", **options: Any) -> str:
+        reply = self.call("POST", "", {"name": name, "permitted": list(permitted), "options": options})
+        assert reply.status == 201, reply.body
+        made: str = reply.json["key"]
+        return made
+
+    def ask(self, key: str, analysis: str, **parameters: Any) -> Reply:
+        path = f"/3.0/projects/{self.project.id}/queries/{analysis}"
+        return self.served.request("POST", path, parameters, key=key)
+
+    def write(self, key: str, event: Any, collection: str = "c") -> Reply:
+        path = f"/3.0/projects/{self.project.id}/events/{collection}"
+        return self.served.request("POST", path, event, key=key)
+
+    def events(self, collection: str = "c") -> list[dict[str, Any]]:
+        found = self.ask(self.project.master_key, "extraction", event_collection=collection).json["result"]
+        return [{name: value for name, value in event.items() if name != "keen"} for event in found]
+
+
+@pytest.fixture
+def keys(served: Served, project: ServedProject) -> Keys:
+    return Keys(served, project)
+
+
+def refused_within_a_second(call: Callable[[], Reply]) -> Reply:
+    deadline = time.monotonic() + 1.0
+    while True:
+        reply = call()
+        if reply.status == 401 or time.monotonic() > deadline:
+            return reply
+        time.sleep(0.02)
+
+
+def test_a_key_is_made_shown_changed_and_deleted(keys: Keys) -> None:
+    sent = {
+        "name": "Bob",
+        "is_active": True,
+        "permitted": ["queries"],
+        "options": {"queries": {"filters": EU}},
+    }
+    made = keys.call("POST", "", sent)
+    assert made.status == 201
+    key = made.json["key"]
+    assert len(key) == 64
+    assert key == key.upper()
+    options = NOTHING | {"queries": {"filters": EU}}
+    assert made.json == sent | {"key": key, "options": options, "project_id": keys.project.id}
+    assert keys.call("GET", f"/{key}").json == made.json
+    assert keys.call("GET").json == [made.json]
+
+    changed = keys.call("POST", f"/{key}", {"name": "Bo", "is_active": False, "permitted": []})
+    assert changed.status == 200
+    assert changed.json == made.json | {"name": "Bo", "is_active": False, "permitted": [], "options": NOTHING}
+    deleted = keys.call("DELETE", f"/{key}")
+    assert (deleted.status, deleted.body) == (204, b"")
+    for method, path in (
+        ("GET", ""),
+        ("POST", ""),
+        ("DELETE", ""),
+        ("POST", "/revoke"),
+        ("POST", "/unrevoke"),
+    ):
+        body = sent if (method, path) == ("POST", "") else None
+        assert keys.call(method, f"/{key}{path}", body).status == 404
+    assert keys.call("GET").json == []
+
+
+def test_keys_are_listed_by_name_and_by_pages(keys: Keys) -> None:
+    made = [keys.make("writes", name=name) for name in ("a", "b", "a", "a")]
+    assert [one["key"] for one in keys.call("GET").json] == made
+    assert [one["key"] for one in keys.call("GET", "?name=a").json] == [made[0], made[2], made[3]]
+    assert [one["key"] for one in keys.call("GET", "?name=a&page=2&per_page=2").json] == [made[3]]
+    assert keys.call("GET", "?page=9").json == []
+    for query in ("page=0", "per_page=201", "page=x", "per_page=1.5"):
+        assert keys.call("GET", f"?{query}").status == 400
+
+
+@pytest.mark.parametrize("own", ["read_key", "write_key"])
+def test_only_the_master_key_has_to_do_with_keys(served: Served, project: ServedProject, own: str) -> None:
+    reply = served.request("GET", f"/3.0/projects/{project.id}/keys", key=getattr(project, own))
+    assert (reply.status, reply.json["error_code"]) == (401, "AdminOnlyEndpointError")
+
+
+def test_a_revoked_key_is_dead_within_a_second_and_lives_again(keys: Keys) -> None:
+    reader, writer = keys.make("queries"), keys.make("writes")
+    calls: list[tuple[str, Callable[[], Reply]]] = [
+        (reader, lambda: keys.ask(reader, "count", event_collection="c")),
+        (writer, lambda: keys.write(writer, {"a": 1})),
+    ]
+    for key, call in calls:
+        assert call().status in (200, 201)
+        revoked = keys.call("POST", f"/{key}/revoke", "")
+        assert (revoked.status, revoked.json["is_active"]) == (200, False)
+        assert refused_within_a_second(call).status == 401
+        assert keys.call("POST", f"/{key}/unrevoke").json["is_active"] is True
+        deadline = time.monotonic() + 5
+        while call().status == 401:
+            assert time.monotonic() < deadline
+        keys.call("DELETE", f"/{key}")
+        assert refused_within_a_second(call).status == 401
+
+
+def test_a_key_of_another_project_is_no_key(keys: Keys) -> None:
+    key = keys.make(*PERMITTED)
+    other = Keys(keys.served, keys.served.new_project("Other"))
+    assert other.ask(key, "count", event_collection="c").status == 401
+    assert other.call("GET", f"/{key}").status == 404
+
+
+@pytest.fixture(scope="module")
+def routes(tmp_path_factory: pytest.TempPathFactory) -> list[Ruled]:
+    return ruled_routes(tmp_path_factory.mktemp("rules"))
+
+
+@pytest.mark.parametrize("permission", PERMITTED)
+def test_a_key_may_what_is_permitted_and_nothing_else(
+    keys: Keys,
+    routes: list[Ruled],
+    permission: str,
+) -> None:
+    key = keys.make(permission)
+    keys.served.record(keys.project, "x", {"x": 1})
+    wrong = [
+        check(keys.served, keys.project, one, key, {Permission(permission)})
+        for one in ruled_by_project(routes)
+    ]
+    assert [text for text in wrong if text] == []
+
+
+def test_filters_narrow_every_question_and_tell_nothing_of_the_rest(keys: Keys) -> None:
+    keys.served.record(
+        keys.project,
+        "c",
+        {"n": 1, "customer": {"id": "eu"}},
+        {"n": 2, "customer": {"id": "us"}, "secret": "x", "late": {"only": True}},
+        {"n": 3, "customer": {"id": "eu"}, "open": "y"},
+    )
+    keys.served.record(keys.project, "hidden", {"customer": {"id": "us"}})
+    key = keys.make("queries", "schema", queries={"filters": EU})
+    asked = keys.ask(key, "count", event_collection="c", include_metadata=True).json
+    assert asked["result"] == 2
+    assert asked["execution_metadata"]["events_scanned"] == 2
+    assert keys.ask(key, "sum", event_collection="c", target_property="n").json == {"result": 4}
+    extracted = keys.ask(key, "extraction", event_collection="c").json["result"]
+    assert sorted(event["n"] for event in extracted) == [1, 3]
+    steps = [{"event_collection": "c", "actor_property": "n"}]
+    assert keys.ask(key, "funnel", steps=steps).json["result"] == [2]
+    for name in ("hidden", "nowhere"):
+        reply = keys.ask(key, "count", event_collection=name)
+        assert (reply.json, "warning" in reply.headers) == ({"result": 0}, False)
+
+    base = f"/3.0/projects/{keys.project.id}"
+    schema = keys.served.request("GET", f"{base}/events", key=key).json
+    assert [one["name"] for one in schema] == ["c"]
+    assert set(schema[0]["properties"]) == {
+        "n",
+        "customer.id",
+        "open",
+        "keen.id",
+        "keen.created_at",
+        "keen.timestamp",
+    }
+    assert [one["name"] for one in keys.served.request("GET", base, key=key).json["events"]] == ["c"]
+    assert keys.served.request("GET", f"{base}/events/hidden", key=key).status == 404
+    assert keys.served.request("GET", f"{base}/events/c/properties/secret", key=key).status == 404
+
+
+def test_autofill_is_in_every_event_and_wins(keys: Keys) -> None:
+    autofill = {"customer": {"id": "eu", "tags": ["a"]}, "agent": "${keen.user_agent}", "plan": None}
+    key = keys.make("writes", writes={"autofill": autofill})
+    mine = {"n": 1, "customer": {"id": "us", "name": "N", "tags": ["b", "c"]}, "plan": "gold"}
+    wanted = {"n": 1, "customer": {"id": "eu", "name": "N", "tags": ["a"]}, "plan": None}
+    assert keys.write(key, mine).json == {"created": True}
+    base = f"/3.0/projects/{keys.project.id}/events"
+    bulk = keys.served.request("POST", base, {"c": [mine, {"a.b": 1}, {"customer": 5}], "d": [{}]}, key=key)
+    assert [one["success"] for one in bulk.json["c"]] == [True, False, True]
+    data = quote(base64.b64encode(json.dumps(mine).encode()))
+    assert keys.served.request("GET", f"{base}/c?api_key={key}&data={data}").status == 200
+    events = keys.events()
+    assert all(event.pop("agent") for event in events)
+    assert sorted(events, key=json.dumps) == sorted(
+        [wanted] * 3 + [{"customer": {"id": "eu", "tags": ["a"]}, "plan": None}], key=json.dumps
+    )
+    assert keys.events("d")[0]["customer"] == {"id": "eu", "tags": ["a"]}
+
+
+def test_what_can_not_be_filled_is_not_taken(keys: Keys) -> None:
+    """Bytes that only a lenient reader would save part of must not slip past the autofill."""
+    key = keys.make("writes", writes={"autofill": {"customer": "eu"}})
+    base = f"/3.0/projects/{keys.project.id}/events"
+    for body in (b'{"c":[{"a":1},{"a":"\xff"}]}', b'{"c":[{"a":NaN},{}]}', b"{", b'{"c":' + b"[" * 100_000):
+        reply = keys.served.request("POST", base, body, key=key)
+        assert (reply.status, reply.json["error_code"]) == (400, "InvalidJSONError")
+    assert keys.events() == []
+
+
+def test_a_key_has_only_the_saved_queries_that_are_allowed(keys: Keys) -> None:
+    base = f"/3.0/projects/{keys.project.id}/queries/saved"
+    query = {"analysis_type": "count", "event_collection": "c"}
+    keys.served.record(keys.project, "c", {"customer": {"id": "eu"}}, {"customer": {"id": "us"}})
+    for name, rate in (("plain1", 0), ("plain2", 0), ("kept1", 14_400), ("kept2", 14_400)):
+        body = {"query": query, "refresh_rate": rate}
+        assert keys.served.request("PUT", f"{base}/{name}", body, key=keys.project.master_key).status == 201
+
+    def statuses(key: str) -> list[int]:
+        names = ("plain1", "plain2", "kept1", "kept2", "none1")
+        return [keys.served.request("GET", f"{base}/{name}/result", key=key).status for name in names]
+
+    ours = ["plain1", "kept1", "none1"]
+    both = keys.make(
+        "saved_queries", "cached_queries", saved_queries={"allowed": ours}, cached_queries={"allowed": ours}
+    )
+    assert statuses(both) == [200, 403, 200, 403, 404]
+    blocked = keys.make(
+        "saved_queries", "cached_queries", saved_queries={"blocked": ours}, cached_queries={"blocked": ours}
+    )
+    assert statuses(blocked) == [403, 200, 403, 200, 403]
+    assert statuses(keys.make("cached_queries")) == [403, 403, 200, 200, 404]
+    narrowed = keys.make("saved_queries", "cached_queries", saved_queries={"filters": EU})
+    for name in ("plain1", "kept1"):
+        for key, result in ((narrowed, 1), (both, 2), (narrowed, 1)):
+            assert keys.served.request("GET", f"{base}/{name}/result", key=key).json["result"] == result
+
+
+@pytest.fixture
+def sent() -> dict[str, Any]:
+    return {"name": "k", "permitted": ["queries"], "options": {}}
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"name": ""}, "name"),
+    ({"name": "x" * 257}, "name"),
+    ({"name": 5}, "name"),
+    ({"is_active": "yes"}, "is_active"),
+    ({"permitted": "queries"}, "permitted"),
+    ({"permitted": ["master"]}, "permitted"),
+    ({"permitted": [1]}, "permitted"),
+    ({"permitted": None}, "permitted"),
+    ({"options": []}, "options"),
+    ({"options": {"query": {}}}, "options.query"),
+    ({"options": {"queries": []}}, "options.queries"),
+    ({"options": {"queries": {"filter": []}}}, "options.queries.filter"),
+    ({"options": {"queries": {"filters": {}}}}, "options.queries.filters"),
+    ({"options": {"queries": {"filters": [{"property_name": "a"}]}}}, "options.queries.filters"),
+    ({"options": {"saved_queries": {"filters": [5]}}}, "options.saved_queries.filters"),
+    ({"options": {"saved_queries": {"allowed": "a"}}}, "options.saved_queries.allowed"),
+    ({"options": {"cached_queries": {"blocked": [1]}}}, "options.cached_queries.blocked"),
+    ({"options": {"writes": {"autofill": []}}}, "options.writes.autofill"),
+    ({"options": {"datasets": {"operations": ["write"]}}}, "options.datasets.operations"),
+    ({"options": {"datasets": {"allowed": "a"}}}, "options.datasets.allowed"),
+    ({"options": {"datasets": {"allowed": {"d": {"index": {}}}}}}, "options.datasets.allowed.d"),
+    ({"options": {"datasets": {"allowed": {"d": {"index_by": {"p": {"x": 1}}}}}}}, "index_by.p"),
+]
+
+
+@pytest.mark.parametrize(("change", "field"), BAD)
+def test_a_bad_key_is_told_which_field_is_wrong(
+    keys: Keys, sent: dict[str, Any], change: dict[str, Any], field: str
+) -> None:
+    for path in ("", "/" + "0" * 64):
+        reply = keys.call("POST", path, sent | change)
+        assert reply.status == 400, reply.body
+        assert field in reply.json["message"]
+        assert "error_code" in reply.json
+    assert keys.call("GET").json == []
+
+
+def test_the_catalog_holds_no_key_as_it_is(keys: Keys) -> None:
+    key = keys.make("writes", name="secretive")
+    found = [path for path in keys.served.data.glob("catalog.sqlite*") if key.encode() in path.read_bytes()]
+    assert found == []
+    secret = keys.served.data / "secret.key"
+    assert secret.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.fixture(scope="module")
+def three() -> Iterator[Served]:
+    with Served(workers=3) as server:
+        yield server
+
+
+def test_a_key_is_revoked_on_every_worker(three: Served) -> None:
+    keys = Keys(three, three.project)
+    key = keys.make("writes")
+    for _ in range(30):
+        keys.write(key, {"a": 1})
+    keys.call("POST", f"/{key}/revoke")
+    time.sleep(1.0)
+    assert {keys.write(key, {"a": 1}).status for _ in range(30)} == {401}
