@@ -60,6 +60,7 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     _add_projects(commands)
+    _add_keys(commands, wanted=list(command) == ["keys"])
     _add_import(commands, wanted=list(command) == ["import"])
     _add_files(commands)
     _add_check(commands)
@@ -103,6 +104,20 @@ def _add_projects(commands: Any) -> None:
     listing = actions.add_parser("list", help="print all projects as JSON, keys included")
     _add_data(listing)
     listing.set_defaults(run=_list_projects)
+
+
+def _add_keys(commands: Any, *, wanted: bool) -> None:
+    keys = commands.add_parser(
+        "keys",
+        help="make, list, revoke and delete access keys",
+        description="Access keys of a project, each with the rights that its holder needs. What is changed "
+        "here holds on every worker of a running server within a second.",
+    )
+    if wanted:
+        from service import keys_command
+
+        keys_command.add_arguments(keys, _add_data)
+        keys.set_defaults(run=_keys)
 
 
 def _add_import(commands: Any, *, wanted: bool) -> None:
@@ -233,6 +248,20 @@ Ask a first question:
   curl '{base}/queries/count?event_collection=purchases&timeframe=this_14_days&api_key={project.read_key}'
 """
     )
+
+
+def _keys(args: argparse.Namespace) -> int:
+    from service import keys_command
+    from service.keyring import Keyring
+
+    settings = _settings(args)
+    with _prepared(args) as catalog:
+        try:
+            keyring = Keyring.open(catalog.folder.root, settings.secret_key)
+            _say(keys_command.run(catalog, keyring, args))
+        except (keys_command.CannotDo, OSError) as error:
+            raise _Failed(str(error)) from None
+    return 0
 
 
 def _create_project(args: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import requests
-from keen import direction
+from keen import direction, scoped_keys
 from keen.client import KeenClient
 from keen.exceptions import KeenApiError
 
@@ -275,3 +275,34 @@ def test_saved_queries_that_are_refused(shop: Any, ask: Any, code: str) -> None:
     with pytest.raises(KeenApiError) as caught:
         ask(shop.saved_queries)
     assert caught.value.api_error["error_code"] == code
+
+
+def test_access_keys(acumen: Acumen, shop: Any) -> None:
+    """Every operation of the client on keys; what each answers is what the next one builds on."""
+    options = {"queries": {"filters": [scenario.FILTERS[0][0]]}}
+    made = shop.create_access_key("Bob", permitted=["queries"], options=options)
+    key = made["key"]
+    assert made["options"]["queries"] == options["queries"]
+    assert shop.get_access_key(key) == made
+    assert made in shop.list_access_keys()
+    assert shop.update_access_key_name(key, "Bobby")["name"] == "Bobby"
+    assert set(shop.add_access_key_permissions(key, ["schema"])["permitted"]) == {"queries", "schema"}
+    assert shop.remove_access_key_permissions(key, ["schema"])["permitted"] == ["queries"]
+    assert shop.update_access_key_permissions(key, ["queries"])["permitted"] == ["queries"]
+    holder = client_of(acumen, read_key=key)
+    assert holder.count("purchases") == scenario.FILTERS[0][1]
+    assert shop.update_access_key_options(key, {})["options"]["queries"] is None
+    full = shop.update_access_key_full(key, "B", True, ["writes"], {"writes": {"autofill": {"a": 1}}})
+    assert (full["name"], full["permitted"]) == ("B", ["writes"])
+    assert shop.revoke_access_key(key)["is_active"] is False
+    assert shop.unrevoke_access_key(key)["is_active"] is True
+    shop.delete_access_key(key)
+    with pytest.raises(KeenApiError):
+        shop.get_access_key(key)
+
+
+def test_scoped_keys(acumen: Acumen, shop: Any) -> None:
+    options = {"allowed_operations": ["read"], "filters": [scenario.FILTERS[0][0]]}
+    key = scoped_keys.encrypt(acumen.master_key, options)
+    text = key.decode() if isinstance(key, bytes) else key
+    assert client_of(acumen, read_key=text).count("purchases") == scenario.FILTERS[0][1]

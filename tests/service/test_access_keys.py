@@ -320,3 +320,23 @@ def test_a_key_is_revoked_on_every_worker(three: Served) -> None:
     keys.call("POST", f"/{key}/revoke")
     time.sleep(1.0)
     assert {keys.write(key, {"a": 1}).status for _ in range(30)} == {401}
+
+
+def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys) -> None:
+    def acumen(*arguments: str, check: bool = True) -> Any:
+        done = keys.served.run("keys", *arguments, "--project", keys.project.id, check=check)
+        return json.loads(done.stdout) if check else done
+
+    options = json.dumps({"queries": {"filters": EU}})
+    made = acumen("create", "Shell", "--permit", "queries", "--permit", "schema", "--options", options)
+    assert acumen("list") == [made] == keys.call("GET").json
+    key = made["key"]
+    assert keys.ask(key, "count", event_collection="c").status == 200
+    assert acumen("revoke", key)["is_active"] is False
+    assert refused_within_a_second(lambda: keys.ask(key, "count", event_collection="c")).status == 401
+    assert acumen("unrevoke", key)["is_active"] is True
+    acumen("delete", key)
+    assert acumen("list") == []
+    for wrong in (("revoke", key), ("create", "x", "--options", "{"), ("create", "x", "--options", "[]")):
+        done = acumen(*wrong, check=False)
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

@@ -39,7 +39,7 @@ SECOND_US = 1_000_000
 HOUR_US = 3_600 * SECOND_US
 DAY_US = 24 * HOUR_US
 HOURS_4 = 14_400
-# Some hours after the clocks changed: in Europe, New York, on Lord Howe (by half an hour), and on no such day.
+# Hours after the clocks changed: in Europe, New York, on Lord Howe (by half an hour), and on no such day.
 MOMENTS_US = [1_711_849_000, 1_730_005_000, 1_710_060_000, 1_712_417_000, 1_718_000_000]
 ZONES = ["Europe/Warsaw", "America/New_York", "Australia/Lord_Howe", "UTC", 19_800]
 FRAMES = ["this_2_days", "previous_2_days", "this_6_hours", "previous_1_week", "this_1_month", "today"]

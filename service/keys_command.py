@@ -1,0 +1,91 @@
+"""``acumen keys``: access keys from a shell, beside a running server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from query.filters import conservative_regex_check
+from service.access_keys import PERMITTED, read_definition
+from service.errors import InvalidParameter
+from service.keyring import Keyring
+from service.routes.keys import new_access_key, shown
+from storage.catalog import Catalog
+from storage.catalog_errors import UnknownAccessKey, UnknownProject
+
+
+class CannotDo(Exception):
+    """Why not, in a sentence."""
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, add_data: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, help: str, action: Callable[..., Any]) -> argparse.ArgumentParser:
+        one = actions.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
+        one.add_argument("--project", required=True, metavar="ID")
+        add_data(one)
+        one.set_defaults(action=action)
+        return one
+
+    add("list", "print a project's access keys as JSON", _list)
+    create = add("create", "make an access key and print it as JSON", _create)
+    create.add_argument("name", metavar="NAME")
+    create.add_argument(
+        "--permit", action="append", default=[], choices=PERMITTED, help="a right; give it once for each"
+    )
+    create.add_argument("--options", metavar="JSON", help="options as the API takes them; see docs/keys.md")
+    for name, help, action in (
+        ("revoke", "end a key until it is unrevoked, on every worker within a second", _revoke),
+        ("unrevoke", "let a revoked key live again", _unrevoke),
+        ("delete", "end a key for ever", _delete),
+    ):
+        add(name, help, action).add_argument("key", metavar="KEY")
+
+
+def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
+    """What is to be printed. Raises CannotDo."""
+    try:
+        catalog.project(args.project)
+        found = args.action(catalog, keyring, args)
+    except UnknownProject as error:
+        raise CannotDo(str(error)) from None
+    except UnknownAccessKey:
+        raise CannotDo(f"Project {args.project} has no such access key.") from None
+    except InvalidParameter as error:
+        raise CannotDo(str(error)) from None
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _list(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    return [shown(keyring, key) for key in catalog.access_keys(args.project)]
+
+
+def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    try:
+        options = json.loads(args.options) if args.options else {}
+    except ValueError as error:
+        raise CannotDo(f"--options is not JSON: {error}.") from None
+    body = {"name": args.name, "permitted": args.permit, "options": options}
+    _, key = new_access_key(keyring, args.project, read_definition(body, conservative_regex_check))
+    catalog.create_access_key(key)
+    return shown(keyring, key)
+
+
+def _revoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    digest = keyring.digest(args.project, args.key)
+    return shown(keyring, catalog.activate_access_key(args.project, digest, False))
+
+
+def _unrevoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    digest = keyring.digest(args.project, args.key)
+    return shown(keyring, catalog.activate_access_key(args.project, digest, True))
+
+
+def _delete(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    catalog.delete_access_key(args.project, keyring.digest(args.project, args.key))
+    return {"deleted": True}
