@@ -10,8 +10,8 @@ Pure: needs the catalog's facts about files, never the files. Three levels:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -22,7 +22,19 @@ import pyarrow.compute as pc
 from query import operators
 from query import predicates as p
 from query.columns import NUMERIC, TIMESTAMP_COLUMN, Available, Column, ColumnKind
-from query.nodes import Analysis, Buckets, Filter, Group, Metric, MetricQuery, Order, Range, Span
+from query.nodes import (
+    Analysis,
+    Buckets,
+    Condition,
+    Filter,
+    Group,
+    Metric,
+    MetricQuery,
+    Operator,
+    Order,
+    Range,
+    Span,
+)
 from query.operators import Spend
 from query.predicates import Predicate
 from storage.source import DataFile, Source
@@ -195,6 +207,8 @@ class Part(StrEnum):
     INSTANT = "instant"
     RANGE = "range"
     """The position of a range in the group's ``ranges``."""
+    MISSING = "missing"
+    """Of an index, where all other parts are null: whether the value equals null as a filter has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +219,16 @@ class Key:
     columns: tuple[Column, ...]
     size: float | None = None
     ranges: tuple[Range, ...] | None = None
+    missing: Predicate | None = None
+    """Of an index: what holds of the rows that a filter for null would keep."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """In the order of values: numbers, strings, booleans, instants."""
+        return self._values if self.missing is None else (*self._values, Part.MISSING)
+
+    @property
+    def _values(self) -> tuple[Part, ...]:
         if self.ranges is not None:
             return (Part.RANGE,) if self.columns else ()
         if self.size is not None:
@@ -327,6 +347,39 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
         row_limit=query.limit if cut and query.limit is not None else rows_max + 1,
         cut=cut,
     )
+
+
+def plan_indexed(query: MetricQuery, paths: Sequence[str], views: Views, rows_max: int) -> MetricsPlan:
+    """The plan of the question for every value of the properties ``paths`` at once; they are its first keys.
+
+    The rows of one value are those that the filters ``path eq value`` would keep. They come unordered by
+    group.
+    """
+    view = views.view(query.collection, (query.span,))
+    indexes = tuple(_index(path, view) for path in paths)
+    keys = (*indexes, *(_key(group, view) for group in query.groups))
+    metrics = tuple(_metric(metric, view) for metric in query.metrics)
+    tests = [key.missing for key in indexes if key.missing is not None]
+    columns = [column for key in keys for column in key.columns]
+    columns += [column for one in metrics for aggregate in one.aggregates for column in aggregate.columns]
+    columns += [column for test in tests for column in p.columns_of(test)]
+    columns.append(TIMESTAMP_COLUMN)
+    return MetricsPlan(
+        query=query,
+        view=view,
+        scan=view.scan(columns, view.condition(query.filters), query.span, tests),
+        keys=keys,
+        metrics=metrics,
+        counted=0,
+        order=None,
+        row_limit=rows_max + 1,
+        cut=False,
+    )
+
+
+def _index(path: str, view: View) -> Key:
+    null = Condition(path, Operator.EQ, None)
+    return replace(key_of(path, view), missing=operators.predicate((null,), view.available))
 
 
 def _overlaps(file: DataFile, span: Span) -> bool:

@@ -39,9 +39,9 @@ _NULL_ORDER = 4
 
 _T = TypeVar("_T")
 Row = Sequence[Any]
-_Part = tuple[bytes, tuple[tuple[int, Any], ...]]
+Members = tuple[bytes, tuple[tuple[int, Any], ...]]
 """Members of a JSON object, and what orders them, as by ``value_order``."""
-_Entry = tuple[_Part, _Part]
+_Entry = tuple[Members, Members]
 """A group and the results of its metrics."""
 
 
@@ -81,28 +81,33 @@ def metrics_result(
         return _cell(plan, next(iter(rows), None))
     if not plan.keys:
         return _intervals(plan, rows)
-    grouped = _Groups(plan, limits, check)
+    grouped = Groups(plan, limits, check)
     if plan.query.buckets is None:
         return grouped.rows(rows)
     return grouped.intervals(rows)
 
 
-class _Groups:
+class Groups:
     """Arranges the rows of a question with ``group_by``.
 
     Groups and results are written as they come: as JSON they take a small part of the memory that they take
-    as objects, and that part is what the limit on an answer's bytes bounds.
+    as objects, and that part is what the limit on an answer's bytes bounds. The first ``indexes`` keys of the
+    plan are no groups.
     """
 
-    def __init__(self, plan: MetricsPlan, limits: Limits, check: Callable[[], None]) -> None:
+    def __init__(
+        self, plan: MetricsPlan, limits: Limits, check: Callable[[], None], indexes: int = 0
+    ) -> None:
         self._plan = plan
         self._limits = limits
         self._check = check
+        self._keys = plan.keys[indexes:]
         self._first = 1 if plan.query.buckets is not None else 0
-        self._decoders = [_decoder(key) for key in plan.keys]
-        self._width = sum(len(key.parts) for key in plan.keys)
+        self._first += sum(len(key.parts) for key in plan.keys[:indexes])
+        self._decoders = [_decoder(key) for key in self._keys]
+        self._width = sum(len(key.parts) for key in self._keys)
         self._fold = _folder(plan, self._first + self._width)
-        self._paths = [key.path for key in plan.keys]
+        self._paths = [key.path for key in self._keys]
         self._labels = [_label(metric) for metric in plan.metrics]
         orders = () if plan.cut else plan.query.order
         self._ordering = [self._labels.index(order.by) for order in orders if order.by in self._labels]
@@ -133,7 +138,7 @@ class _Groups:
         for number, row in enumerate(self._checked(rows)):
             if not self._plan.cut and number >= self._limits.groups_max:
                 raise self._too_many_groups()
-            entry = self._group(row), self._results(row)
+            entry = self.group(row), self.results(row)
             self._hold(_entry_bytes(entry))
             yield entry
 
@@ -144,15 +149,23 @@ class _Groups:
 
     def intervals(self, rows: Iterable[Row]) -> Written:
         assert self._plan.query.buckets is not None
-        spans = _timeframes(self._plan.query.buckets.edges)
-        groups, found = self._cells(rows, len(spans))
+        groups, found = self._cells(rows, len(self._plan.query.buckets.edges) - 1)
         places = list(range(len(groups)))
         if self._plan.order is None:
             places.sort(key=lambda place: groups[place][1])
+        return self.arranged(groups, found, places)
+
+    def arranged(
+        self, groups: Sequence[Members], found: Sequence[dict[int, Members]], places: Sequence[int]
+    ) -> Written:
+        """The intervals: each has the results of groups by their places in ``groups``; ``places`` are all of
+        these in their order. Takes what is found away."""
+        assert self._plan.query.buckets is not None
+        spans = timeframes(self._plan.query.buckets.edges)
         fill = self._plan.query.zero_fill
         if fill:
             self._check_cells(min(len(groups), self._plan.query.limit or len(groups)) * len(spans))
-        empty = self._written([_fold_metric(metric, None) for metric in self._plan.metrics])
+        empty = self.empty
         self._held = 0
         texts = []
         for span, cells in zip(spans, found, strict=True):
@@ -167,11 +180,11 @@ class _Groups:
             texts.append(b'{"value":[' + value + b'],"timeframe":' + dumps(span) + b"}")
         return Written(b"[" + b",".join(texts) + b"]")
 
-    def _cells(self, rows: Iterable[Row], buckets: int) -> tuple[list[_Part], list[dict[int, _Part]]]:
+    def _cells(self, rows: Iterable[Row], buckets: int) -> tuple[list[Members], list[dict[int, Members]]]:
         """The groups as they come, and for each bucket the results of those that it has, by their places."""
-        groups: list[_Part] = []
+        groups: list[Members] = []
         places: dict[Row, int] = {}
-        found: list[dict[int, _Part]] = [{} for _ in range(buckets)]
+        found: list[dict[int, Members]] = [{} for _ in range(buckets)]
         for number, row in enumerate(self._checked(rows)):
             if number >= self._limits.cells_max:
                 raise self._too_many_cells()
@@ -180,9 +193,9 @@ class _Groups:
             if place == len(groups):
                 if place >= self._limits.groups_max:
                     raise self._too_many_groups()
-                groups.append(self._group(row))
+                groups.append(self.group(row))
                 self._hold(len(groups[-1][0]))
-            results = found[row[0]][place] = self._results(row)
+            results = found[row[0]][place] = self.results(row)
             self._hold(len(results[0]))
         return groups, found
 
@@ -193,22 +206,34 @@ class _Groups:
                 self._check()
             yield item
 
-    def _group(self, row: Row) -> _Part:
+    def group(self, row: Row) -> Members:
         values, orders = [], []
         position = self._first
-        for decode, key in zip(self._decoders, self._plan.keys, strict=True):
+        for decode, key in zip(self._decoders, self._keys, strict=True):
             value, order = decode(row, position)
             values.append(value)
             orders.append(order)
             position += len(key.parts)
         return _members(self._paths, values), tuple(orders)
 
-    def _results(self, row: Row) -> _Part:
-        return self._written(self._fold(row))
+    def results(self, row: Row) -> Members:
+        return self.written(self._fold(row))
 
-    def _written(self, results: Sequence[Any]) -> _Part:
+    def written(self, results: Sequence[Any]) -> Members:
         orders = tuple(value_order(results[position]) for position in self._ordering)
         return _members(self._labels, results), orders
+
+    @property
+    def empty(self) -> Members:
+        """What is said of a group that an interval has no event of."""
+        return self.written([_fold_metric(metric, None) for metric in self._plan.metrics])
+
+    def reread(self, written: bytes) -> Members:
+        """Results that were written before, with what orders them here."""
+        if not self._ordering:
+            return written, ()
+        results = loads(f"{{{written.decode()}}}")
+        return written, tuple(value_order(results[self._labels[position]]) for position in self._ordering)
 
     def _ordered(self, entries: list[_Entry]) -> list[_Entry]:
         """The entries, which come in the groups' order, in the question's own, cut to its limit."""
@@ -292,11 +317,11 @@ def _intervals(plan: MetricsPlan, rows: Iterable[Row]) -> list[dict[str, Any]]:
     empty = [_fold_metric(metric, None) for metric in plan.metrics]
     return [
         {"value": _labelled(plan, found.get(index, empty)), "timeframe": span}
-        for index, span in enumerate(_timeframes(plan.query.buckets.edges))
+        for index, span in enumerate(timeframes(plan.query.buckets.edges))
     ]
 
 
-def _timeframes(edges: tuple[int, ...]) -> list[dict[str, str]]:
+def timeframes(edges: tuple[int, ...]) -> list[dict[str, str]]:
     texts = [format_instant(edge) for edge in edges]
     return [{"start": start, "end": end} for start, end in pairwise(texts)]
 

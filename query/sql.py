@@ -486,7 +486,14 @@ def key_parts(key: Key, position: int) -> list[Statement]:
         return [_range_index(_numeric(key.columns), key.ranges)] if key.columns else []
     if key.size is not None:
         return [_lower_bound(_numeric(key.columns), key.size)] if key.columns else []
-    return [_key_part(key, part, position) for part in key.parts]
+    values = [_key_part(key, part, position) for part in key.parts if part is not Part.MISSING]
+    return values if key.missing is None else [*values, _missing(values, key.missing)]
+
+
+def _missing(values: Sequence[Statement], null: Predicate) -> Statement:
+    """Whether a row without a value is one that a filter for null keeps; null where it has a value."""
+    valueless = joined(" AND ", [sql("{} IS NULL", value) for value in values] or [Statement("TRUE")])
+    return sql("(CASE WHEN {} THEN ({}) IS TRUE END)", valueless, condition(null))
 
 
 _PART_KINDS = {
@@ -687,6 +694,19 @@ def _sum(fold: Fold, column: Column) -> Statement:
 
 def metrics(plan: MetricsPlan) -> Statement:
     """Columns: the bucket's index where there are buckets, the parts of each key, the aggregates."""
+    if not (plan.buckets or plan.keys):
+        return _grouped(plan)
+    return sql("{}{} LIMIT {}", _grouped(plan), _order(plan), whole(plan.row_limit))
+
+
+def indexed(plan: MetricsPlan, indexes: int) -> Statement:
+    """As ``metrics``, the rows of one value of the first ``indexes`` keys together, by bucket."""
+    parts = sum(len(key.parts) for key in plan.keys[:indexes])
+    order = Statement(", ".join(str(position) for position in (*range(2, parts + 2), 1)))
+    return sql("{} ORDER BY {} LIMIT {}", _grouped(plan), order, whole(plan.row_limit))
+
+
+def _grouped(plan: MetricsPlan) -> Statement:
     heads: list[Statement] = [bucket_index(plan.buckets)] if plan.buckets is not None else []
     parts = [key_parts(key, position) for position, key in enumerate(plan.keys)]
     heads += [part for key in parts for part in key]
@@ -699,8 +719,7 @@ def metrics(plan: MetricsPlan) -> Statement:
         return sql("SELECT {} {}", listed, source)
     grouped = Statement(", ".join(str(position) for position in range(1, len(heads) + 1)))
     group = sql(" GROUP BY {}", grouped) if heads else Statement(" HAVING count(*) > 0")
-    order = _order(plan)
-    return sql("SELECT {} {}{}{} LIMIT {}", listed, source, group, order, whole(plan.row_limit))
+    return sql("SELECT {} {}{}", listed, source, group)
 
 
 def _order(plan: MetricsPlan) -> Statement:

@@ -27,7 +27,7 @@ from query.filters import CheckRegex
 from query.held import held_lanes
 from query.jsonout import dumps
 from query.limits import Limits
-from query.nodes import Request
+from query.nodes import Filter, Request
 from query.parse import parse
 from query.pipeline import answer
 from service.auth import Caller, Permission
@@ -86,6 +86,10 @@ class Asking:
         slots.changed = self._measure
 
     @property
+    def limits(self) -> Limits:
+        return self._limits
+
+    @property
     def check_regex(self) -> CheckRegex:
         return self._engine.check_regex
 
@@ -116,6 +120,23 @@ class Asking:
         return await self.during(
             caller, analysis, lambda token: self._answer(caller, analysis, read, token), gone
         )
+
+    async def ask_prepared(
+        self,
+        caller: Caller,
+        analysis: str,
+        question: Request,
+        kind: Permission,
+        gone: Callable[[], Awaitable[None]],
+    ) -> Told:
+        """The answer to a question of the server's own; ``kind`` says as part of what it is asked."""
+        forced = caller.filters_for(kind)
+
+        def work(token: CancelToken) -> Told:
+            deadline = Deadline.after(self._limits.timeout_seconds, token)
+            return self._found(caller, question, deadline, forced)
+
+        return await self.during(caller, analysis, work, gone)
 
     async def during(
         self,
@@ -190,6 +211,11 @@ class Asking:
             check_regex=self._engine.check_regex,
             check=deadline.check,
         )
+        return self._found(caller, question, deadline, caller.filters_for(Permission.QUERIES))
+
+    def _found(
+        self, caller: Caller, question: Request, deadline: Deadline, forced: tuple[Filter, ...]
+    ) -> Told:
         project_id = caller.project.id
         found = answer(
             question,
@@ -197,7 +223,7 @@ class Asking:
             self._engine,
             limits=self._limits,
             deadline=deadline,
-            forced_filters=caller.filters_for(Permission.QUERIES),
+            forced_filters=forced,
         )
         return Told(written(found.body, self._limits), tuple(found.warnings))
 

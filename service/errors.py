@@ -30,8 +30,10 @@ from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverload
 from service import bodies, collect_errors
 from storage.catalog_errors import (
     CatalogUnavailable,
+    DuplicateDataset,
     DuplicateSavedQuery,
     UnknownCollection,
+    UnknownDataset,
     UnknownProject,
 )
 from storage.log_errors import Backpressure, LogUnavailable, LogUnreadable
@@ -231,6 +233,10 @@ def _unknown(_: Exception) -> Rendered:
     return _api(NotFound())
 
 
+def _exists(error: Exception) -> Rendered:
+    return rendered(409, "ResourceExistsError", str(error))
+
+
 _HTTP_CODES = {
     400: "BadRequestError",
     404: NotFound.code,
@@ -268,6 +274,8 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (DuplicateSavedQuery, _taken),
     (UnknownProject, _unknown),
     (UnknownCollection, _unknown),
+    (UnknownDataset, _unknown),
+    (DuplicateDataset, _exists),
     (HTTPException, _http),
     (RequestValidationError, _validation),
 )

@@ -184,6 +184,12 @@ class Settings(BaseSettings):
     cached_bytes_max: int = Field(
         64 * MIB, ge=0, description="Bytes of saved queries' results that one worker holds in memory."
     )
+    dataset_refresh_seconds: float = Field(
+        3_600.0, ge=1, description="How often, in seconds, the results of cached datasets are computed anew."
+    )
+    dataset_values_max: int = Field(
+        100_000, ge=1, description="Combinations of index values that one cached dataset may have."
+    )
     rate_queries: int = Field(0, ge=0, description="Queries a minute of one project; 0: without limit.")
     rate_extractions: int = Field(
         0, ge=0, description="Extractions a minute of one project; 0: without limit."

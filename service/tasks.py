@@ -9,6 +9,7 @@ import threading
 from query.engine import Engine
 from query.errors import QueryCancelled
 from service.background import Background, Cancels, Task, Tools
+from service.dataset_refresh import DatasetRefresher
 from service.metrics import Metrics
 from service.refresher import Refresher
 from service.settings import Settings
@@ -22,7 +23,7 @@ STOP_SECONDS = 10.0
 
 def tasks_of(tools: Tools) -> list[Task]:
     """Everything that runs beside the workers. Register new tasks here."""
-    return [Refresher(tools)]
+    return [Refresher(tools), DatasetRefresher(tools)]
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from storage import (
     catalog_claims,
     catalog_collections,
+    catalog_datasets,
     catalog_files,
     catalog_keys,
     catalog_logs,
@@ -34,6 +35,10 @@ from storage.catalog_records import (
     Claim,
     Collection,
     Counts,
+    Dataset,
+    DatasetRun,
+    DatasetsPage,
+    DatasetStatus,
     FileRow,
     FlushCommit,
     KeyKind,
@@ -501,6 +506,61 @@ class Catalog:
         """False where it is not the last run any more; then its file is not the caller's to remove."""
         with self._changing() as connection:
             return catalog_saved.remove_run(connection, run)
+
+    # Datasets
+
+    def create_dataset(self, project_id: str, name: str, definition: str) -> Dataset:
+        """Raises DuplicateDataset, UnknownProject."""
+        with self._changing() as connection:
+            return catalog_datasets.create(connection, project_id, name, definition, self._clock())
+
+    def dataset(self, project_id: str, name: str) -> Dataset:
+        """Raises UnknownDataset."""
+        with self._database.reading() as connection:
+            return catalog_datasets.find(connection, project_id, name)
+
+    def datasets(self, project_id: str, after: str = "", limit: int | None = None) -> DatasetsPage:
+        """By name, those after that name, without their files."""
+        with self._database.reading() as connection:
+            return catalog_datasets.page(connection, project_id, after, limit)
+
+    def all_datasets(self) -> list[Dataset]:
+        """Of all projects, oldest first."""
+        with self._database.reading() as connection:
+            return catalog_datasets.list_all(connection)
+
+    def delete_dataset(self, project_id: str, name: str) -> int:
+        """Its id, whose folder is nobody's now. Raises UnknownDataset."""
+        with self._changing() as connection:
+            return catalog_datasets.remove(connection, project_id, name)
+
+    def begin_dataset_run(self, dataset_id: int, status: DatasetStatus, now_us: int) -> None:
+        with self._changing() as connection:
+            catalog_datasets.begin_run(connection, dataset_id, status, now_us)
+
+    def fail_dataset_run(self, dataset_id: int, status: DatasetStatus, message: str) -> None:
+        """What was computed before stands."""
+        with self._changing() as connection:
+            catalog_datasets.fail_run(connection, dataset_id, status, message)
+
+    def commit_dataset_run(self, run: DatasetRun) -> None:
+        """Makes the run's files live in one transaction. Raises DatasetChanged."""
+        with self._changing() as connection:
+            catalog_datasets.commit_run(connection, run, self._clock())
+
+    def reserve_dataset_file(self, dataset_id: int) -> int:
+        """The id of a file about to be written, committed before it exists. Raises DatasetChanged."""
+        with self._database.writing() as connection:
+            return catalog_datasets.reserve_file(connection, dataset_id, self._clock())
+
+    def forgettable_dataset_files(self, before_us: int, *, given_up: bool) -> list[tuple[int, int]]:
+        """(file, dataset) of files replaced before then, and of all that were never finished where told."""
+        with self._database.reading() as connection:
+            return catalog_datasets.forgettable(connection, before_us, given_up=given_up)
+
+    def forget_dataset_files(self, ids: Sequence[int]) -> None:
+        with self._database.writing() as connection:
+            catalog_datasets.forget_files(connection, ids)
 
     # Views
 

@@ -8,6 +8,8 @@ CatalogError
 ├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog · UnknownAccessKey
 ├── DuplicateProject         the project id is taken
 ├── DuplicateSavedQuery      the name is another saved query's
+├── UnknownDataset · DuplicateDataset
+├── DatasetChanged           a dataset was deleted, or computed by another, while it was computed
 ├── InvalidName              a name, id or key that the catalog does not take
 ├── TooManyProperties        a collection's limit of distinct properties
 ├── LogConflict              a log is not in the state that the change asks for
@@ -85,4 +87,16 @@ class FlushConflict(CatalogError):
 
 
 class CountsDisagree(CatalogError):
+    pass
+
+
+class UnknownDataset(CatalogError):
+    pass
+
+
+class DuplicateDataset(CatalogError):
+    pass
+
+
+class DatasetChanged(CatalogError):
     pass

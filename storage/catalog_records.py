@@ -240,3 +240,85 @@ class Snapshot:
     flushed_number: int
     logs: tuple[LogRow, ...]
     collections: Mapping[str, CollectionFiles]
+
+
+class DatasetStatus(StrEnum):
+    """As the API spells it."""
+
+    CREATED = "Created"
+    BOOTSTRAPPING = "Bootstrapping"
+    OK = "OK"
+    FAILED = "BootstrappingFailed"
+    """Nothing was ever computed; it is tried again."""
+    WARN = "Warn"
+    """The last run failed; what was computed before it stands."""
+
+
+class Bucket(NamedTuple):
+    """``[start, end)`` in µs, and how many events of the collection it held when it was computed."""
+
+    start_us: int
+    end_us: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFile:
+    """Results in one file, and the buckets that they are of."""
+
+    id: int
+    dataset_id: int
+    buckets: tuple[Bucket, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A cached dataset; ``definition`` is JSON of the service's own."""
+
+    id: int
+    project_id: str
+    name: str
+    definition: str
+    created_us: int
+    status: DatasetStatus
+    message: str | None
+    """What went wrong in the last run."""
+    run: int
+    """How many runs have succeeded."""
+    scheduled_us: int | None
+    """When the last run began."""
+    through_us: int | None
+    """All events that were acknowledged before then are in the results. None before the first run, as what
+    follows."""
+    moment: tuple[int, int] | None
+    """Generation and erase version of the collection; of no collection (0, 0)."""
+    start_us: int | None
+    """Start and end of the timeframe that was computed."""
+    end_us: int | None
+    later: int | None
+    """Events from that end on."""
+    files: tuple[DatasetFile, ...] = ()
+
+
+class DatasetsPage(NamedTuple):
+    """Some datasets of a project, and how many it has in all."""
+
+    datasets: list[Dataset]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetRun:
+    """What a run has computed. ``number`` is the last successful one's plus one."""
+
+    dataset_id: int
+    number: int
+    moment: tuple[int, int]
+    through_us: int
+    start_us: int
+    end_us: int
+    later: int
+    added: tuple[DatasetFile, ...]
+    kept: tuple[DatasetFile, ...]
+    """Files that stay, with the buckets that still count of them."""
+    removed: tuple[int, ...]

@@ -198,3 +198,38 @@ saved_runs = Table(
     Column("sha256", Text),
 )
 """The last run of a saved query, and the last result; see ``catalog_records.SavedRun``."""
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("message", Text),
+    Column("run", Integer, nullable=False),
+    Column("scheduled_us", BigInteger),
+    Column("through_us", BigInteger),
+    Column("generation", Integer),
+    Column("erase_version", BigInteger),
+    Column("start_us", BigInteger),
+    Column("end_us", BigInteger),
+    Column("later", BigInteger),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+dataset_files = Table(
+    "dataset_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", Integer, ForeignKey("datasets.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("buckets", Text),
+    Index("dataset_files_by_dataset", "dataset_id", "state"),
+    sqlite_autoincrement=True,
+)
+"""Files of results: ``buckets`` is JSON, [[start, end, events], ...], once the file is live."""

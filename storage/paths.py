@@ -7,6 +7,7 @@
     quarantine/log-<id>/    a damaged log as it was found; no part of the store
     results/                kept results of saved queries, as JSON
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
+    datasets/<dataset id>/  results computed beforehand: <file id>.results
     events/<project>/<collection>.<collection id>.<generation>/keen.span=<span>/<file id>.parquet
 
 Names are percent-encoded but for ``[A-Za-z0-9_-]``; a dot is therefore always ours, and no name can
@@ -99,6 +100,16 @@ class DataFolder:
     @property
     def events(self) -> Path:
         return self.root / "events"
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    def dataset(self, dataset_id: int) -> Path:
+        return self.datasets / str(dataset_id)
+
+    def dataset_file(self, dataset_id: int, file_id: int) -> Path:
+        return self.dataset(dataset_id) / f"{file_id}.results"
 
     @property
     def spool(self) -> Path:

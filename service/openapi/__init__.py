@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from service.openapi import collecting, discovery, keys, queries, saved, schema, shared, system
+from service.openapi import collecting, datasets, discovery, keys, queries, saved, schema, shared, system
 from service.openapi.describe import Area, Json, item
 from service.settings import Settings
 
@@ -33,6 +33,7 @@ AREAS: tuple[Callable[[Settings], Area], ...] = (
     collecting.area,
     queries.area,
     saved.area,
+    datasets.area,
     schema.area,
     discovery.area,
     keys.area,

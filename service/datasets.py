@@ -1,0 +1,209 @@
+"""Definitions of cached datasets: read from a request, kept in one normal form, shown as Keen shows them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import tzinfo
+from typing import Any
+
+from query import timeframe
+from query.errors import InvalidQuery
+from query.fields import encodable, missing, structured, text, wrong
+from query.filters import CheckRegex
+from query.limits import Limits
+from query.nodes import Buckets, MetricQuery, Span
+from query.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
+from service.errors import InvalidParameter
+from storage.catalog_records import Dataset, DatasetStatus, Project
+from storage.instants import format_instant
+
+INDEX_MAX = 3
+"""Properties that a dataset may be indexed by."""
+NAME_LENGTH_MAX = 256
+_NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_KINDS = ANALYSES - {EXTRACTION, FUNNEL}
+_OPTIONAL = ("order_by", "limit", "zero_fill")
+"""Kept only where they are given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """``query`` is in its normal form, as the API shows it but for the project."""
+
+    display_name: str
+    index_by: tuple[str, ...]
+    query: Mapping[str, Any]
+
+    @property
+    def collection(self) -> str:
+        name: str = self.query["event_collection"]
+        return name
+
+    @property
+    def zone(self) -> tzinfo:
+        """In which the dataset's buckets begin."""
+        return timeframe.bucket_zone(self.query["timeframe"], self.query["timezone"])
+
+    def span(self, now_us: int) -> Span:
+        """The dataset's timeframe as of now."""
+        return timeframe.resolve(self.query["timeframe"], self.query["timezone"], now_us)
+
+    def question(
+        self, now_us: int, limits: Limits, check_regex: CheckRegex, span: Span | None = None
+    ) -> MetricQuery:
+        """The query with its buckets, over the whole timeframe or a part of it. Raises InvalidQuery."""
+        parsed = parse(
+            self.query["analysis_type"], self.query, now_us=now_us, limits=limits, check_regex=check_regex
+        )
+        assert isinstance(parsed.query, MetricQuery)
+        if span is None:
+            return parsed.query
+        return replace(parsed.query, span=span, buckets=self.buckets(span, limits))
+
+    def buckets(self, span: Span, limits: Limits) -> Buckets:
+        """Raises InvalidQuery."""
+        return timeframe.buckets(span, self.query["interval"], self.zone, limits.intervals_max)
+
+    def written(self) -> str:
+        kept = {"display_name": self.display_name, "index_by": self.index_by, "query": self.query}
+        return json.dumps(kept, ensure_ascii=True)
+
+
+def check_name(name: str) -> None:
+    """Raises InvalidParameter."""
+    if not _NAME.fullmatch(name) or len(name) > NAME_LENGTH_MAX:
+        raise InvalidParameter(
+            f"A dataset's name must be 1 to {NAME_LENGTH_MAX} letters, digits, '-' and '_'."
+        )
+
+
+def stored(dataset: Dataset) -> Definition:
+    """The definition as the catalog has it."""
+    kept = json.loads(dataset.definition)
+    return Definition(kept["display_name"], tuple(kept["index_by"]), kept["query"])
+
+
+def read(name: str, body: Any, now_us: int, limits: Limits, check_regex: CheckRegex) -> Definition:
+    """The definition that a request's body gives. Raises InvalidParameter and InvalidQuery, which name the
+    field."""
+    if not isinstance(body, Mapping):
+        raise InvalidParameter("The body must be a JSON object with 'query' and 'index_by'.")
+    query = body.get("query")
+    if query is None:
+        raise missing("query")
+    if not isinstance(query, Mapping):
+        raise wrong("query", "an object of an analysis's parameters", query)
+    index_by = _index_by(body.get("index_by"), limits)
+    given = body.get("display_name")
+    display_name = name if given is None or given == "" else text("display_name", given, 1_000)
+    definition = Definition(display_name, index_by, _normalised(query))
+    definition.question(now_us, limits, check_regex)
+    return definition
+
+
+def described(
+    project: Project, dataset: Dataset, now_us: int, *, with_filters: bool = True
+) -> dict[str, Any]:
+    """As the API shows it. Callers who see only a part of the events are not shown the filters."""
+    definition = stored(dataset)
+    query = dict(definition.query) if with_filters else {**definition.query, "filters": []}
+    since_us = dataset.created_us if dataset.through_us is None else dataset.through_us
+    return {
+        "project_id": project.id,
+        "organization_id": project.organisation_id,
+        "dataset_name": dataset.name,
+        "display_name": definition.display_name,
+        "query": {"project_id": project.id, **query},
+        "index_by": list(definition.index_by),
+        "last_scheduled_date": _shown(dataset.scheduled_us),
+        "latest_subtimeframe_available": _shown(dataset.end_us),
+        "milliseconds_behind": max(0, now_us - since_us) // 1_000,
+        "status": dataset.status.value,
+        **_message(dataset, with_filters),
+    }
+
+
+def _shown(us: int | None) -> str:
+    """In whole milliseconds; 1970 for what has not come to pass."""
+    return format_instant((us or 0) // 1_000 * 1_000)
+
+
+def _message(dataset: Dataset, shown: bool) -> dict[str, str]:
+    failed = dataset.status in (DatasetStatus.FAILED, DatasetStatus.WARN)
+    return {"status_message": dataset.message} if failed and shown and dataset.message else {}
+
+
+def _index_by(value: Any, limits: Limits) -> tuple[str, ...]:
+    value = structured("index_by", value)
+    if value is None or value in ("", []):
+        raise missing("index_by")
+    listed = value if isinstance(value, list) else [value]
+    paths = tuple(text("index_by", path, limits.name_length_max) for path in listed)
+    if len(paths) > INDEX_MAX or len(set(paths)) < len(paths):
+        raise wrong("index_by", f"a property or a list of up to {INDEX_MAX} different ones", value)
+    return paths
+
+
+def _normalised(query: Mapping[str, Any]) -> dict[str, Any]:
+    """What the analysis takes, in one form whatever form it came in. Most faults are left to ``parse``."""
+    kind = query.get("analysis_type")
+    if kind is None or kind == "":
+        raise missing("query.analysis_type")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise wrong("query.analysis_type", f"one of {', '.join(sorted(_KINDS))}", kind)
+    for name in ("timeframe", "interval"):
+        if query.get(name) in (None, ""):
+            raise missing(f"query.{name}")
+    kept: dict[str, Any] = {"analysis_type": kind, "event_collection": query.get("event_collection")}
+    if kind == MULTI_ANALYSIS:
+        kept["analyses"] = _analyses(structured("analyses", query.get("analyses")))
+    elif kind != "count":
+        kept["target_property"] = query.get("target_property")
+    if kind == "percentile":
+        kept["percentile"] = query.get("percentile")
+    group_by = structured("group_by", query.get("group_by"))
+    kept |= {
+        "filters": structured("filters", query.get("filters")) or [],
+        "timeframe": structured("timeframe", query["timeframe"]),
+        "timezone": _given(query, "timezone"),
+        "interval": structured("interval", query["interval"]),
+        "group_by": [] if group_by is None else group_by if isinstance(group_by, list) else [group_by],
+    }
+    optional = {name: structured(name, _given(query, name)) for name in _OPTIONAL}
+    kept |= {name: value for name, value in optional.items() if value is not None}
+    _check_text(kept)
+    return kept
+
+
+def _analyses(given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    return {
+        label: {"analysis_type": None, "target_property": None, "percentile": None, **entry}
+        if isinstance(entry, Mapping)
+        else entry
+        for label, entry in given.items()
+    }
+
+
+def _given(query: Mapping[str, Any], name: str) -> Any:
+    value = query.get(name)
+    return None if value == "" else value
+
+
+def _check_text(value: Any) -> None:
+    """A definition is shown again, so all of it must have a UTF-8 form. Raises InvalidQuery."""
+    layer = [value]
+    while layer:
+        following: list[Any] = []
+        for one in layer:
+            if isinstance(one, str) and not encodable(one):
+                raise InvalidQuery("'query' holds a text that is no valid Unicode.")
+            if isinstance(one, Mapping):
+                following += [*one.keys(), *one.values()]
+            elif isinstance(one, list):
+                following += one
+        layer = following

@@ -1,0 +1,251 @@
+"""Cached datasets: ``/3.0/projects/P/datasets``, one of them, and its results."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from query import dataset as answers
+from query.jsonout import dumps
+from query.nodes import MetricQuery, Span
+from query.nodes import Request as Question
+from service import datasets
+from service.auth import Caller, Permission
+from service.bodies import decode
+from service.dataset_request import IndexValues, index_values, part_of
+from service.dataset_results import Kept, State, States, stored_result
+from service.errors import InvalidParameter
+from service.parts import Parts
+from service.rules import Routes, needs
+from service.wire import (
+    PROJECTS,
+    gone_of,
+    json_answer,
+    json_of,
+    pairs_of,
+    parameter,
+    url_of,
+    warning_headers,
+)
+from storage.catalog_records import Dataset
+
+PAGE_DEFAULT = 10
+PAGE_MAX = 100
+_ATTEMPTS = 3
+_QUESTIONS_MAX = 200
+"""Each may have some thousand buckets."""
+_DIGITS = re.compile(r"\d{1,9}", re.ASCII)
+
+T = TypeVar("T")
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = Routes(parts.tenants)
+    served = _Datasets(parts)
+    path = f"{PROJECTS}/{{project_id}}/datasets"
+    read, change = needs(Permission.DATASETS), needs(Permission.MASTER)
+    routes.project(path, served.listed, read)
+    routes.project(f"{path}/{{name}}", served.shown, read)
+    routes.project(f"{path}/{{name}}", served.create, change, ("PUT",))
+    routes.project(f"{path}/{{name}}", served.delete, change, ("DELETE",))
+    routes.project(f"{path}/{{name}}/results", served.results, read)
+    return routes.router
+
+
+class _Datasets:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._catalog = parts.catalog
+        self._states = States(parts.catalog)
+        self._kept = Kept()
+        self._questions: dict[tuple[int, Span], MetricQuery] = {}
+
+    async def listed(self, request: Request, caller: Caller) -> Response:
+        pairs = pairs_of(request.scope)
+        limit = _limit(parameter(pairs, "limit"))
+        after = parameter(pairs, "after_name") or ""
+        page = await self._in_thread(lambda: self._catalog.datasets(caller.project.id, after, limit + 1))
+        found = page.datasets[:limit]
+        following = None
+        if len(page.datasets) > limit:
+            base = self._parts.settings.public_url or str(request.base_url).rstrip("/")
+            query = f"limit={limit}&after_name={quote(found[-1].name, safe='')}"
+            following = f"{base}{url_of(caller.project.id, 'datasets')}?{query}"
+        now_us = _now_us()
+        described = [_described(caller, dataset, now_us) for dataset in found]
+        return _answer({"datasets": described, "next_page_url": following, "count": page.total})
+
+    async def shown(self, request: Request, caller: Caller) -> Response:
+        name = request.path_params["name"]
+        state = await self._state(caller, name)
+        return _answer(_described(caller, state.dataset, _now_us()))
+
+    async def create(self, request: Request, caller: Caller) -> Response:
+        name = request.path_params["name"]
+        body = await self._body(request)
+        datasets.check_name(name)
+        asking = self._parts.asking
+
+        def make() -> Dataset:
+            definition = datasets.read(name, body, _now_us(), asking.limits, asking.check_regex)
+            return self._catalog.create_dataset(caller.project.id, name, definition.written())
+
+        made = await self._in_thread(make)
+        return _answer(_described(caller, made, _now_us()), 201)
+
+    async def delete(self, request: Request, caller: Caller) -> Response:
+        name = request.path_params["name"]
+
+        def remove() -> None:
+            dataset_id = self._catalog.delete_dataset(caller.project.id, name)
+            # What can not be removed now, or is being written, is removed by the refresher.
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self._catalog.folder.dataset(dataset_id))
+
+        await self._in_thread(remove)
+        return Response(status_code=204)
+
+    async def results(self, request: Request, caller: Caller) -> Response:
+        name = request.path_params["name"]
+        state = await self._state(caller, name)
+        pairs = pairs_of(request.scope)
+        definition = state.definition
+        values = index_values(parameter(pairs, "index_by"), definition.index_by, state.holds_text)
+        now_us = _now_us()
+        span, asked = part_of(definition, parameter(pairs, "timeframe"), now_us)
+        query = await self._question(state, span, now_us)
+        result = None
+        if not caller.filters_for(Permission.DATASETS):
+            result = await self._stored(caller, name, state, query, values)
+        headers = None
+        if result is None:
+            result, headers = await self._computed(request, caller, definition, query, values)
+        told = {
+            "dataset": _described(caller, state.dataset, now_us),
+            "request": {"index_by": values.echo, "timeframe": asked},
+        }
+        return json_answer(b'{"result":' + result + b',"metadata":' + dumps(told) + b"}", headers=headers)
+
+    async def _question(self, state: State, span: Span, now_us: int) -> MetricQuery:
+        """The dataset's query over a part of its timeframe. A definition never changes, so it is kept."""
+        key = (state.dataset.id, span)
+        known = self._questions.get(key)
+        if known is None:
+            asking = self._parts.asking
+            known = await self._in_thread(
+                state.definition.question, now_us, asking.limits, asking.check_regex, span
+            )
+            if len(self._questions) >= _QUESTIONS_MAX:
+                self._questions.clear()
+            self._questions[key] = known
+        return known
+
+    async def _stored(
+        self, caller: Caller, name: str, state: State, query: MetricQuery, values: IndexValues
+    ) -> bytes | None:
+        """What was computed beforehand; None where that does not answer this question."""
+        assert query.buckets is not None
+        key = answers.key_of(state.definition.index_by, values.values)
+        edges = query.buckets.edges
+        for _ in range(_ATTEMPTS):
+            if not state.usable:
+                return None
+            version = (state.dataset.id, state.dataset.run, state.moment, key, edges[0], edges[-1])
+            result = self._kept.get(version)
+            if result is not None:
+                return result
+            try:
+                result = await self._in_thread(lambda known: self._read(known, query, key), state)
+            except FileNotFoundError:
+                # A later run has replaced them.
+                state = await self._in_thread(self._states.load, caller.project.id, name)
+                continue
+            if result is not None:
+                self._kept.put(version, result)
+            return result
+        return None
+
+    def _read(self, state: State, query: MetricQuery, key: bytes) -> bytes | None:
+        folder = self._catalog.folder
+        return stored_result(
+            state,
+            query,
+            key,
+            lambda file: folder.dataset_file(file.dataset_id, file.id),
+            self._parts.asking.limits,
+        )
+
+    async def _computed(
+        self,
+        request: Request,
+        caller: Caller,
+        definition: datasets.Definition,
+        query: MetricQuery,
+        values: IndexValues,
+    ) -> tuple[bytes, dict[str, str] | None]:
+        """Asked of the events themselves, as this caller sees them; and headers to send."""
+
+        filters = (*query.filters, *values.filters(definition.index_by))
+        question = Question(replace(query, filters=filters))
+        kind = definition.query["analysis_type"]
+        told = await self._parts.asking.ask_prepared(
+            caller, kind, question, Permission.DATASETS, gone_of(request)
+        )
+        return told.body[len(b'{"result":') : -1], warning_headers(told.warnings)
+
+    async def _state(self, caller: Caller, name: str) -> State:
+        """Raises UnknownDataset."""
+        known = self._states.find(caller.project.id, name)
+        if known is not None:
+            return known
+        return await self._in_thread(self._states.load, caller.project.id, name)
+
+    async def _body(self, request: Request) -> Any:
+        limit = self._parts.settings.query_bytes_max
+        length = request.headers.get("content-length")
+        bodies = self._parts.bodies
+        sent = await bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
+        try:
+            encoding = request.headers.get("content-encoding", "").encode("latin-1")
+            return json_of(decode(sent, encoding, limit))
+        finally:
+            bodies.release(len(sent))
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._parts.catalog_executor, work, *arguments)
+
+
+def _described(caller: Caller, dataset: Dataset, now_us: int) -> dict[str, Any]:
+    return datasets.described(
+        caller.project, dataset, now_us, with_filters=not caller.filters_for(Permission.DATASETS)
+    )
+
+
+def _answer(value: Any, status: int = 200) -> Response:
+    """Definitions may hold integers of any size."""
+    return json_answer(dumps(value), status)
+
+
+def _limit(given: str | None) -> int:
+    if given is None:
+        return PAGE_DEFAULT
+    limit = int(given) if _DIGITS.fullmatch(given) else 0
+    if not 1 <= limit <= PAGE_MAX:
+        raise InvalidParameter(f"'limit' must be a number from 1 to {PAGE_MAX}.")
+    return limit
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
