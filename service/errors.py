@@ -233,10 +233,6 @@ def _unknown(_: Exception) -> Rendered:
     return _api(NotFound())
 
 
-def _exists(error: Exception) -> Rendered:
-    return rendered(409, "ResourceExistsError", str(error))
-
-
 _HTTP_CODES = {
     400: "BadRequestError",
     404: NotFound.code,
@@ -275,7 +271,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (UnknownProject, _unknown),
     (UnknownCollection, _unknown),
     (UnknownDataset, _unknown),
-    (DuplicateDataset, _exists),
+    (DuplicateDataset, _taken),
     (HTTPException, _http),
     (RequestValidationError, _validation),
 )

@@ -300,7 +300,7 @@ def test_a_name_of_other_characters_is_refused(served: Served, project: ServedPr
 def test_a_dataset_is_made_once_and_gone_after_its_removal(calls: Datasets) -> None:
     calls.ready("once")
     again = calls.put("once")
-    assert (again.status, again.json["error_code"]) == (409, "ResourceExistsError")
+    assert (again.status, again.json["error_code"]) == (409, "DuplicateNameError")
     assert calls.put("once", key=calls.project.read_key).status == 401
     assert calls.send("DELETE", "once", key=calls.project.read_key).status == 401
     removed = calls.send("DELETE", "once")
