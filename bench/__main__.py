@@ -1,4 +1,4 @@
-"""The command: ``python -m bench [posts] [bulk] [shred] [queries] [memory] [--events N]``."""
+"""The command: ``python -m bench [posts] [bulk] [shred] [queries] [memory] [cached] [--events N]``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, memory, posts, queries, shredding
+from bench import bulk, cached, memory, posts, queries, shredding
 from bench.report import Report, Wrong
 from bench.store import loaded
 
-SECTIONS = ("posts", "bulk", "shred", "queries", "memory")
+SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "cached")
 EVENTS = 1_000_000
 
 _ABOUT = """\
@@ -38,6 +38,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
                 memory.run(report, store)
         if "queries" in sections:
             queries.run_tiny(report)
+    if "cached" in sections:
+        cached.run(report)
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 python -m bench.bare --port P              reads the body of each request, and answers as Acumen does
 python -m bench.bare --port P --select-one  FastAPI: each request runs SELECT 1 in a thread
+python -m bench.bare --port P --file PATH   FastAPI: GET /file is the static file
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import duckdb
 import uvicorn
 from fastapi import FastAPI, Response
+from fastapi.responses import FileResponse
 
 Message = MutableMapping[str, Any]
 
@@ -53,13 +55,26 @@ def select_one() -> FastAPI:
     return app
 
 
+def static(path: str) -> FastAPI:
+    """A file as this HTTP stack serves one."""
+    app = FastAPI()
+
+    async def answer() -> Response:
+        return FileResponse(path, media_type="application/json")
+
+    app.add_api_route("/file", answer)
+    return app
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--select-one", action="store_true")
+    parser.add_argument("--file")
     args = parser.parse_args()
+    app: Any = select_one() if args.select_one else read_body
     uvicorn.run(
-        select_one() if args.select_one else read_body,
+        static(args.file) if args.file else app,
         host="127.0.0.1",
         port=args.port,
         http="httptools",

@@ -21,7 +21,7 @@ def bounds() -> dict[str, int]:
     # What is in flight is held as it came, and once more as it is queued for the log.
     worker = BASE_BYTES + 2 * settings.body_bytes_in_flight + settings.queue_bytes_max
     keeper = BASE_BYTES + 3 * settings.flush_bytes + MERGE_BYTES
-    return {"supervisor": BASE_BYTES, "worker-0": worker, "keeper": keeper}
+    return {"supervisor": BASE_BYTES, "worker-0": worker, "keeper": keeper, "runner": BASE_BYTES}
 
 
 def run(report: Report, store: Loaded) -> None:

@@ -104,6 +104,7 @@ class Acumen(Process):
         project = self._catalog.projects()[0]
         self.project_id = project.id
         self.write_key, self.read_key = project.write_key, project.read_key
+        self.master_key = project.master_key
         return self
 
     def __exit__(self, *_: object) -> None:

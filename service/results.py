@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from query.engine import CancelToken, Deadline, Engine
@@ -38,6 +39,7 @@ from query.nodes import Filter, FunnelQuery, Request
 from query.parse import parse
 from query.pipeline import Answer, answer
 from service.asking import SourceReader, written
+from service.errors import Unavailable
 from service.saved import is_funnel
 from storage.catalog import Catalog
 from storage.catalog_records import SavedQuery, SavedResult, SavedRun
@@ -117,6 +119,7 @@ class Results:
             wanted = parts(request.query)
             covered = self._count(wanted, watched.given, audience, deadline)
             result = self._result(query, found)
+            file = self._write(query, audience, result)
         except QueryCancelled:
             raise
         except Exception as error:
@@ -125,7 +128,6 @@ class Results:
             failed = SavedRun(query.id, audience.digest, query.version, now_us, elapsed_us, why, 1, None)
             self.remove_file(self._catalog.store_saved_run(failed))
             raise
-        file = self._write(query, audience, result)
         digest = hashlib.sha256(result).hexdigest()
         kept = SavedResult(now_us, covered.events, _covers_text(covered), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
@@ -187,7 +189,7 @@ class Results:
 
     def remove_strays(self, seconds: float, now: float) -> None:
         """Files that a process which died has left: those older than this to which no run refers."""
-        old = [path for path in self._folder.iterdir() if now - path.stat().st_mtime > seconds]
+        old = [path for path in self._folder.iterdir() if now - _changed(path) > seconds]
         if old:
             named = {run.result.file for run in self._catalog.saved_runs() if run.result is not None}
             for path in old:
@@ -250,9 +252,9 @@ class Results:
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
-        except BaseException:
+        except OSError as error:
             unfinished.unlink(missing_ok=True)
-            raise
+            raise Unavailable("The result can not be kept now. Try again shortly.") from error
         return name
 
     def _note(self, file: str, seen: Mapping[str, Outline] | None) -> None:
@@ -271,6 +273,14 @@ def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
     """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
     covered = _covered(result.covers)
     return any(then is not None and now.get(name) != then for name, then in covered.erasures.items())
+
+
+def _changed(path: Path) -> float:
+    """When; now for a file that has just gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
 
 
 def _unechoed(request: Request) -> Request:

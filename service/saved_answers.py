@@ -116,7 +116,7 @@ class SavedAnswers:
         """The definition; of its last run those are told, and exactly, who may have its result."""
         audience = Audience(caller.filters_for(Permission.CACHED_QUERIES))
         narrowed = any(caller.filters_for(kind) for kind in Permission)
-        if Permission.CACHED_QUERIES not in caller.permissions:
+        if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
             return saved.described(query, narrowed=narrowed)
         runs = await self._in_thread(lambda: self._catalog.saved_runs(query.id))
         run = next((one for one in runs if one.audience == audience.digest), None)
@@ -234,12 +234,15 @@ class SavedAnswers:
         held = self._held.get(key)
         if held is None or (held.until_us is not None and self._clock() >= held.until_us):
             return None
-        if held.looked < came:
-            now = self._reader.moment()
-            if held.moment != now and not (held.stale and held.moment.version == now.version):
-                return None
+        if held.looked < came and not self._stands(held):
+            return None
         self._held.move_to_end(key)
         return held
+
+    def _stands(self, held: _Held) -> bool:
+        if held.stale:
+            return self._catalog.version() == held.moment.version
+        return self._reader.stands(held.moment)
 
     def _hold(self, key: Key, held: _Held) -> None:
         self._drop(key)

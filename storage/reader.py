@@ -131,6 +131,10 @@ class Reader:
             self._held_logs = held = (version, tuple(found))
         return Moment(version, tuple((log.log_id, log.synced().lsn) for log in held[1]))
 
+    def stands(self, moment: Moment) -> bool:
+        """Whether all is as it was at a moment that this reader gave."""
+        return self._catalog.version() == moment.version and self.moment() == moment
+
     def close(self) -> None:
         self._shredder.close()
 

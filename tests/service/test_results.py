@@ -24,6 +24,7 @@ from query.errors import QueryCancelled, QueryLimitExceeded
 from query.limits import Limits
 from query.nodes import Condition, Filter, Operator
 from service.background import Cancels, Tools
+from service.errors import Unavailable
 from service.metrics import Metrics
 from service.refresher import Refresher
 from service.results import Audience, Results, Standing
@@ -368,3 +369,18 @@ def test_a_failure_is_stored_and_raised_and_a_cancelled_run_never_was(kept: Kept
     with pytest.raises(QueryCancelled):
         kept.results.compute(query, Audience(), NOW_US, Deadline.after(60.0, token))
     assert kept.run_of(query) == run
+
+
+def test_a_result_that_the_disk_does_not_take_is_a_failure(kept: Kept) -> None:
+    kept.send("c", *FIVE)
+    query = kept.put("q", COUNT)
+    first = kept.results.compute(query, Audience(), NOW_US, soon())
+    folder = kept.store.folder.results
+    folder.rename(folder.with_name("away"))
+    with pytest.raises(Unavailable):
+        kept.results.compute(query, Audience(), NOW_US + 1, soon())
+    folder.with_name("away").rename(folder)
+    run = kept.run_of(query)
+    assert run is not None
+    assert (run.result, run.failures) == (first.run.result, 1)
+    assert len(kept.files()) == 1

@@ -372,3 +372,52 @@ def test_the_runner_computes_what_nobody_asks_for_and_results_survive_a_restart(
             file.write_bytes(b"2")
         server.record(server.project, "c", {"price": 1, "user": {"id": "a"}})
         assert queries.result("n")["result"] == [{"user.id": "a", "result": 2}], "a damaged one is made again"
+
+
+def _key(queries: Saved, *permitted: str, **options: Any) -> str:
+    """An access key."""
+    path = f"/3.0/projects/{queries.project.id}/keys"
+    body = {"name": "k", "is_active": True, "permitted": list(permitted), "options": options}
+    reply = queries.served.request("POST", path, body, key=queries.project.master_key)
+    assert reply.status == 201, reply.body
+    return str(reply.json["key"])
+
+
+def _equal(path: str, value: str) -> list[dict[str, str]]:
+    return [{"property_name": path, "operator": "eq", "property_value": value}]
+
+
+@pytest.mark.parametrize("rate", [0, HOURS_4])
+def test_a_key_with_filters_is_told_its_own_result_and_nothing_else(queries: Saved, rate: int) -> None:
+    hidden = [{"property_name": "user.id", "operator": "ne", "property_value": "hidden"}]
+    metadata = {"display_name": "S", "visualization": {"chart_type": "metric"}, "note": "hidden"}
+    queries.put("n", {**SUM, "filters": hidden}, refresh_rate=rate, metadata=metadata)
+    whole = queries.result("n")
+    assert whole["result"] == 10
+    rights = ("saved_queries", "cached_queries", "query_definition")
+    keys = [_key(queries, *rights, saved_queries={"filters": _equal("user.id", "u1")}) for _ in range(2)]
+    first = queries.get("/n/result", keys[0])
+    assert (first.status, first.json["result"]) == (200, 5)
+    assert b"hidden" not in first.body
+    assert first.json["query"] == {**whole["query"], "filters": []}
+    assert first.json["metadata"] == {"display_name": "S", "visualization": {"chart_type": "metric"}}
+    assert queries.get("/n/result", keys[1]).json == first.json, "keys with the same filters share it"
+    shown = queries.get("/n", keys[0])
+    assert b"hidden" not in shown.body
+    assert shown.json["run_information"] == first.json["run_information"]
+    if rate:
+        assert first.json["run_information"]["events_scanned"] == 2
+        queries.served.record(queries.project, "c", {"price": 5, "user": {"id": "u2"}})
+        assert queries.get("/n/result", keys[0]).json == first.json, "what it can not see changes nothing"
+        assert queries.result("n")["run_information"]["stale"] is True
+    assert queries.result("n")["result"] == 10
+
+
+def test_a_key_sees_of_runs_what_it_may_have_the_results_of(queries: Saved) -> None:
+    queries.put("n", refresh_rate=HOURS_4)
+    queries.result("n")
+    assert queries.get("/n", _key(queries, "query_definition")).json["run_information"] is None
+    assert queries.get("/n/result", _key(queries, "saved_queries")).status == 403
+    blocked = _key(queries, "cached_queries", cached_queries={"blocked": ["n"]})
+    assert queries.get("/n/result", blocked).status == 403
+    assert queries.get("/n/result", _key(queries, "cached_queries")).status == 200
