@@ -134,6 +134,24 @@ def test_a_key_runs_as_many_queries_at_once_as_it_may_on_all_workers(
     assert count(limited, project, project.read_key).status == 200
 
 
+def test_results_that_are_kept_are_not_counted(limited: Served, project: ServedProject) -> None:
+    """The one that computes it is not either; those that are computed each time are."""
+    limited.record(project, "c", {"n": 1})
+    base = f"/3.0/projects/{project.id}/queries/saved"
+    query = {"analysis_type": "count", "event_collection": "c"}
+    for name, refresh_rate in (("kept", 14_400), ("fresh", 0)):
+        body = {"query": query, "refresh_rate": refresh_rate}
+        made = limited.request("PUT", f"{base}/{name}", body, key=project.master_key)
+        assert made.status == 201, made.body
+    for _ in range(8):
+        kept = limited.request("GET", f"{base}/kept/result", key=project.read_key)
+        assert (kept.status, kept.json["result"]) == (200, 1)
+        assert "ratelimit" not in kept.headers
+    replies = [limited.request("GET", f"{base}/fresh/result", key=project.read_key) for _ in range(7)]
+    assert [reply.status for reply in replies] == [200] * 6 + [429]
+    assert [left(reply)["queries-of-key"] for reply in replies] == [5, 4, 3, 2, 1, 0, 0]
+
+
 def test_a_question_that_would_read_too_much_is_refused_before_it_runs(
     limited: Served, project: ServedProject
 ) -> None:
