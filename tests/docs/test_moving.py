@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,21 @@ SIGNUPS = [
     {"plan": "free", "n": 2**70, "keen": {"timestamp": f"2015-03-{day:02}T12:00:00.000Z"}} for day in (1, 31)
 ]
 PURCHASES = [{"price": n, "keen": {"timestamp": f"2015-0{n}-10T08:00:00.000Z"}} for n in (1, 2, 5)]
+COUNT = {"analysis_type": "count", "event_collection": "purchases", "timeframe": "this_24_months"}
+SAVED: dict[str, Any] = {
+    "revenue": {
+        "query": {**COUNT, "analysis_type": "sum", "target_property": "price", "interval": "monthly"},
+        "refresh_rate": 14_400,
+        "metadata": {"display_name": "Revenue", "tags": ["shop"]},
+    },
+    "newest": {"query": {"analysis_type": "extraction", "event_collection": "signups", "latest": 3}},
+}
+KEY = {
+    "name": "a partner",
+    "is_active": True,
+    "permitted": ["queries"],
+    "options": {"queries": {"filters": [{"property_name": "n", "operator": "gt", "property_value": 1}]}},
+}
 LATER = [{"price": 9, "keen": {"timestamp": "2015-05-11T08:00:00.000Z"}}]
 
 
@@ -69,12 +85,24 @@ def fill(keen: Served, project: ServedProject, folder: Path) -> None:
     """Events and definitions at Keen; of the purchases, also the files that it streamed to S3."""
     keen.record(project, "signups", *SIGNUPS)
     keen.record(project, "purchases", *PURCHASES, *LATER)
+    define(keen, project)
     exported = keen.ask(project, "extraction", event_collection="purchases")
     assert all({"created_at", "id"} <= event["keen"].keys() for event in exported)
     for number, event in enumerate(exported):
         place = folder / "keen-s3" / project.id / f"2015-0{number + 1}-10T08:05:00.000Z" / "purchases"
         place.mkdir(parents=True)
         (place / "part.json.gz").write_bytes(gzip.compress(json.dumps(event).encode() + b"\n"))
+
+
+def define(keen: Served, project: ServedProject) -> None:
+    base = f"/3.0/projects/{project.id}"
+    wanted: list[tuple[str, str, Any]] = [
+        *(("PUT", f"/queries/saved/{name}", body) for name, body in SAVED.items()),
+        ("POST", "/keys", KEY),
+    ]
+    for method, path, body in wanted:
+        reply = keen.request(method, base + path, body, key=project.master_key)
+        assert reply.status == 201, (path, reply.body)
 
 
 def run_shell(block: str, folder: Path, environment: Mapping[str, str]) -> str:
@@ -126,6 +154,42 @@ def test_both_give_the_same_answer(move: Move) -> None:
     keen, acumen = (json.loads(line) for line in move.printed[-1].splitlines())
     assert keen == acumen
     assert sum(month["value"] for month in keen["result"]) == len(PURCHASES) + len(LATER)
+
+
+def definitions(served: Served, project: ServedProject, path: str) -> Any:
+    reply = served.request("GET", f"/3.0/projects/{project.id}{path}", key=project.master_key)
+    assert reply.status == 200, reply.body
+    return reply.json
+
+
+def test_saved_queries_are_defined_as_they_were(move: Move) -> None:
+    kept = ("query_name", "refresh_rate", "query", "metadata")
+    before, after = (
+        [{name: one[name] for name in kept} for one in definitions(server, move.project, "/queries/saved")]
+        for server in (move.keen, move.acumen)
+    )
+    assert before == after
+    assert {one["query_name"] for one in before} == set(SAVED)
+
+
+def test_access_keys_are_made_anew_and_told_beside_the_old_ones(move: Move) -> None:
+    (before,), (after,) = (definitions(server, move.project, "/keys") for server in (move.keen, move.acumen))
+    for name in ("name", "is_active", "permitted", "options"):
+        assert before[name] == after[name]
+    told = (move.folder / "keys.txt").read_text()
+    assert told == f"{before['key']} {after['key']} a partner\n"
+    assert (move.folder / "definitions.json").stat().st_mode & 0o077 == 0
+
+
+def test_definitions_can_be_moved_again(move: Move) -> None:
+    """What is there already is said to be, and stays one."""
+    environment = {"ACUMEN_URL": move.acumen.url, "MASTER_KEY": KEEN_MASTER}
+    again = (
+        f'python3 scripts/move_definitions.py load definitions.json --url "$ACUMEN_URL" --project {KEEN_ID}'
+    )
+    assert run_shell(again + "\n", move.folder, environment) == ""
+    assert len(definitions(move.acumen, move.project, "/keys")) == 1
+    assert len(definitions(move.acumen, move.project, "/queries/saved")) == len(SAVED)
 
 
 def test_the_calls_it_names_are_there() -> None:
