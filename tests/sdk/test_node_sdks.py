@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -295,3 +296,36 @@ def test_tracking_over_plain_http_with_a_port(node: str, acumen: Acumen) -> None
     report = _run(node, "track.cjs", {"client": client, "events": {"plain": [{"n": 1}]}}, acumen, None)
     assert report["recordEvent"] == CREATED
     assert report["recordEvents"]["answer"] == {"plain": [{"success": True}]}
+
+
+def test_automatic_tracking_in_a_page_is_enriched(node: str, served: Served, acumen: Acumen) -> None:
+    """A page view with all of its add-ons, by the SDK's build for browsers."""
+    client = {**_client(acumen), "host": f"127.0.0.1:{acumen.port}", "protocol": "http"}
+    report = _run(node, "page.cjs", {"client": client}, acumen, None)
+    assert report == dict.fromkeys(("autoTracking", "autoTrackingWithoutAddress"), CREATED)
+    path = f"/3.0/projects/{acumen.project_id}/queries/extraction"
+    reply = served.request("POST", path, {"event_collection": "pageviews"}, key=acumen.read_key)
+    events = reply.json["result"]
+    assert sorted("ip_address" in event for event in events) == [False, True]
+    for event in events:
+        assert event["tech"]["browser"]["family"] == "Mobile Safari"
+        assert event["tech"]["os"] == {"family": "iOS", "major": 17, "minor": 1, "patch": 2}
+        assert event["tech"]["device"] == {"family": "iPhone", "type": "mobile phone"}
+        assert event["tech"]["profile"]["screen"]["height"] == 844
+        assert event["url"]["info"] == {
+            "protocol": "https",
+            "domain": "tea.example",
+            "path": "/green",
+            "query_string": {"utm_source": "mail"},
+            "anchor": "price",
+        }
+        assert event["referrer"]["info"] == {"protocol": "https", "domain": "www.google.com", "path": "/"}
+        sent = datetime.fromisoformat(event["keen"]["timestamp"])
+        for clock in (event["time"]["utc"], event["time"]["local"]):
+            assert (clock["year"], clock["month"], clock["day_of_week"]) == (
+                sent.year,
+                sent.month,
+                sent.weekday(),
+            )
+            assert clock["timezone_offset"] == 0
+        assert event.get("geo", {}) == {}, "an address of this machine has no place"
