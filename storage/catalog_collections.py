@@ -26,6 +26,7 @@ _COLUMNS = (
     collections.c.lanes_version,
     collections.c.data_version,
     collections.c.created_us,
+    collections.c.erase_version,
 )
 _OF_PROJECT = (
     select(*_COLUMNS).where(collections.c.project_id == bindparam("project_id")).order_by(collections.c.name)
@@ -185,6 +186,7 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
             schema=known[row.id],
             data_version=row.data_version,
             created_us=row.created_us,
+            erase_version=row.erase_version,
         )
         for row in rows
     ]

@@ -86,6 +86,11 @@ _TOUCH = (
     .where(collections.c.id == bindparam("of"))
     .values(data_version=collections.c.data_version + 1)
 )
+_ERASE = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"))
+    .values(erase_version=collections.c.erase_version + 1)
+)
 _COUNT = (
     update(counters)
     .where(counters.c.collection_id == bindparam("of"))
@@ -157,6 +162,8 @@ def swap_files(
     _make_live(connection, add)
     _add_counts(connection, collection_id, counts)
     connection.execute(_TOUCH, {"of": collection_id})
+    if counts.erased:
+        connection.execute(_ERASE, {"of": collection_id})
     return True
 
 

@@ -52,7 +52,10 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """``data_version`` grows with every change of its live files; ``generation`` with every deletion."""
+    """``data_version`` grows with every change of its live files; ``generation`` with every deletion.
+
+    ``erase_version`` grows with every transaction that takes stored events away or changes them.
+    """
 
     id: int
     project_id: str
@@ -61,6 +64,7 @@ class Collection:
     schema: Schema
     data_version: int
     created_us: int
+    erase_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

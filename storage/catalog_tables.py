@@ -90,6 +90,7 @@ collections = Table(
     Column("lanes_version", Integer, nullable=False),
     Column("data_version", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("erase_version", Integer, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -166,6 +166,7 @@ class Reader:
             tail,
             version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
             generation=collection.generation,
+            erase_version=collection.erase_version,
         )
 
     def _drop_flushed(self, flushed_number: int) -> None:

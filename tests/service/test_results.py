@@ -30,7 +30,7 @@ from service.refresher import Refresher
 from service.results import Audience, Results, Standing
 from service.saved import next_run_us
 from service.settings import load
-from storage.catalog_records import SavedQuery, SavedRun
+from storage.catalog_records import Counts, SavedQuery, SavedRun
 from storage.compact import Compactor
 from storage.instants import format_instant
 from tests.storage.store import Store
@@ -117,7 +117,9 @@ events = st.tuples(
     st.fixed_dictionaries({"n": st.integers(0, 4), "kind": st.sampled_from(["a", "b"])}),
 )
 steps = st.lists(
-    st.one_of(st.lists(events, min_size=1, max_size=3), st.sampled_from(["shred", "flush", "merge"])),
+    st.one_of(
+        st.lists(events, min_size=1, max_size=3), st.sampled_from(["shred", "flush", "merge", "erase"])
+    ),
     max_size=5,
 )
 
@@ -151,7 +153,8 @@ def test_a_result_that_is_not_stale_is_what_asking_anew_would_give(
     after: list[Any],
 ) -> None:
     """Late events come in any order between flushes and merges. A result is stale just where one of them is
-    covered: in the timeframe as of then, and kept by the question's filters and the key's."""
+    covered: in the timeframe as of then, and kept by the question's filters and the key's. Once events were
+    erased it is never told again."""
     now_us, name, audience = moment * SECOND_US, next(_names), Audience(filters)
     params = {**question, "event_collection": name, "timeframe": frame, "timezone": zone, "filters": where}
     query = shared.put(name, params)
@@ -161,22 +164,26 @@ def test_a_result_that_is_not_stale_is_what_asking_anew_would_give(
     assert first.run.result is not None
     assert first.result == told(shared, query, audience, now_us)
     assert first.run.result.events == covered(shared, query, audience, now_us)
+    erased = False
     for step in after:
         if step == "flush":
-            shared.store.keeper.flush()
+            settle(shared)
         elif step == "merge":
             merge(shared)
         elif step == "shred":
             shared.store.keeper.step()
+        elif step == "erase":
+            # Of a collection that was not there it can hold nothing that is gone now.
+            erased |= erase(shared, name) and bool(before)
         else:
             shared.send(name, *((now_us + hours * HOUR_US, event) for hours, event in step))
         same = covered(shared, query, audience, now_us) == first.run.result.events
-        wanted = Standing.FRESH if same else Standing.STALE
+        wanted = Standing.ERASED if erased else Standing.FRESH if same else Standing.STALE
         for results in (shared.results, shared.another()):
             assert results.look(query, first.run.result) in (wanted, Standing.UNSURE)
             assert results.examine(query, audience, first.run.result, soon()) is wanted
             assert results.look(query, first.run.result) is wanted
-        if same:
+        if same and not erased:
             assert told(shared, query, audience, now_us) == first.result
     assert shared.results.load(first.run.result) == first.result
 
@@ -189,12 +196,29 @@ def covered(kept: Kept, query: SavedQuery, audience: Audience, now_us: int) -> i
     return int(told(kept, replace(query, query=text), audience, now_us))
 
 
+def settle(kept: Kept) -> None:
+    """All that was sent into files."""
+    kept.store.keeper.step()
+    kept.store.keeper.flush()
+
+
 def merge(kept: Kept) -> None:
     """Every small file into larger ones, as far as they go."""
-    kept.store.keeper.flush()
+    settle(kept)
     compactor = Compactor(kept.store.folder, kept.store.catalog, kept.store.fs)
     while compactor.step():
         pass
+
+
+def erase(kept: Kept, name: str) -> bool:
+    """Take away all that is in the collection; False where there is nothing."""
+    settle(kept)
+    for collection in kept.store.catalog.named_collections(kept.store.project, [name]):
+        files = kept.store.catalog.live_files(collection.id)
+        rows = sum(file.rows for file in files)
+        gone = Counts(stored=-rows, erased=rows)
+        return bool(files) and kept.store.catalog.swap_files(collection.id, [f.id for f in files], [], gone)
+    return False
 
 
 FIVE = [(1_718_000_000 * SECOND_US + n, {"n": n, "kind": "ab"[n % 2], "who": f"w{n}"}) for n in range(5)]
@@ -384,3 +408,26 @@ def test_a_result_that_the_disk_does_not_take_is_a_failure(kept: Kept) -> None:
     assert run is not None
     assert (run.result, run.failures) == (first.run.result, 1)
     assert len(kept.files()) == 1
+
+
+def test_what_was_computed_before_an_erasure_goes_with_its_bytes_and_is_computed_again(kept: Kept) -> None:
+    kept.send("c", *FIVE)
+    kept.send("other", *FIVE)
+    narrow = Audience((Condition("n", Operator.LT, 2),))
+    query, other = kept.put("q", COUNT), kept.put("other", {**COUNT, "event_collection": "other"})
+    moment = other.modified_us + 5 * SECOND_US
+    before = [kept.results.compute(query, one, moment, soon()).run for one in (Audience(), narrow)]
+    kept.results.compute(other, Audience(), moment, soon())
+    task = refresher_of(kept)
+    assert until_idle(task, moment) == 0
+    assert erase(kept, "c")
+    assert until_idle(task, moment + 1) == 1
+    after = kept.run_of(query)
+    assert after is not None
+    assert after.result is not None
+    assert (after.result.events, kept.results.load(after.result)) == (0, b"0")
+    assert kept.run_of(query, narrow) is None
+    for run in before:
+        assert run.result is not None
+        assert run.result.file not in kept.files()
+    assert len(kept.files()) == 2, "other collections have nothing to do with it"
