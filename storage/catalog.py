@@ -37,7 +37,6 @@ from storage.catalog_records import (
     Counts,
     Dataset,
     DatasetRun,
-    DatasetsPage,
     DatasetStatus,
     FileRow,
     FlushCommit,
@@ -519,10 +518,10 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_datasets.find(connection, project_id, name)
 
-    def datasets(self, project_id: str, after: str = "", limit: int | None = None) -> DatasetsPage:
-        """By name, those after that name, without their files."""
+    def datasets(self, project_id: str) -> list[Dataset]:
+        """By name, without their files."""
         with self._database.reading() as connection:
-            return catalog_datasets.page(connection, project_id, after, limit)
+            return catalog_datasets.list_datasets(connection, project_id)
 
     def all_datasets(self) -> list[Dataset]:
         """Of all projects, oldest first."""

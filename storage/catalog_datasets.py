@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from storage.catalog_errors import DatasetChanged, DuplicateDataset, UnknownDataset, UnknownProject
-from storage.catalog_records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetsPage, DatasetStatus
+from storage.catalog_records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.catalog_sqlite import slices
 from storage.catalog_tables import dataset_files, datasets, projects
 
@@ -23,13 +23,8 @@ _COLUMNS = tuple(datasets.c)
 _NAMED = select(*_COLUMNS).where(
     datasets.c.project_id == bindparam("project"), datasets.c.name == bindparam("named")
 )
-_PAGE = (
-    select(*_COLUMNS)
-    .where(datasets.c.project_id == bindparam("project"), datasets.c.name > bindparam("after"))
-    .order_by(datasets.c.name)
-)
+_OF_PROJECT = select(*_COLUMNS).where(datasets.c.project_id == bindparam("project")).order_by(datasets.c.name)
 _ALL = select(*_COLUMNS).order_by(datasets.c.id)
-_COUNT = select(func.count()).select_from(datasets).where(datasets.c.project_id == bindparam("project"))
 _PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"))
 _THERE = select(datasets.c.id).where(datasets.c.id == bindparam("of"))
 _FILES = (
@@ -93,11 +88,9 @@ def find(connection: Connection, project_id: str, name: str) -> Dataset:
     return _dataset(connection, row)
 
 
-def page(connection: Connection, project_id: str, after: str, limit: int | None) -> DatasetsPage:
-    """Datasets by name, from the first after that name on, without their files."""
-    rows = connection.execute(_PAGE.limit(limit), {"project": project_id, "after": after})
-    found = [_bare(row) for row in rows]
-    return DatasetsPage(found, connection.execute(_COUNT, {"project": project_id}).scalar_one())
+def list_datasets(connection: Connection, project_id: str) -> list[Dataset]:
+    """By name, without their files."""
+    return [_bare(row) for row in connection.execute(_OF_PROJECT, {"project": project_id})]
 
 
 def list_all(connection: Connection) -> list[Dataset]:

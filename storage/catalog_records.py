@@ -304,13 +304,6 @@ class Dataset:
     files: tuple[DatasetFile, ...] = ()
 
 
-class DatasetsPage(NamedTuple):
-    """Some datasets of a project, and how many it has in all."""
-
-    datasets: list[Dataset]
-    total: int
-
-
 @dataclass(frozen=True, slots=True)
 class DatasetRun:
     """What a run has computed. ``number`` is the last successful one's plus one."""

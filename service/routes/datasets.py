@@ -72,22 +72,26 @@ class _Datasets:
         self._questions: dict[tuple[int, Span], MetricQuery] = {}
 
     async def listed(self, request: Request, caller: Caller) -> Response:
+        caller.require_dataset(None, "list")
         pairs = pairs_of(request.scope)
         limit = _limit(parameter(pairs, "limit"))
         after = parameter(pairs, "after_name") or ""
-        page = await self._in_thread(lambda: self._catalog.datasets(caller.project.id, after, limit + 1))
-        found = page.datasets[:limit]
+        every = await self._in_thread(self._catalog.datasets, caller.project.id)
+        mine = [dataset for dataset in every if caller.options.datasets.names.admit(dataset.name)]
+        later = [dataset for dataset in mine if dataset.name > after]
+        found = later[:limit]
         following = None
-        if len(page.datasets) > limit:
+        if len(later) > limit:
             base = self._parts.settings.public_url or str(request.base_url).rstrip("/")
             query = f"limit={limit}&after_name={quote(found[-1].name, safe='')}"
             following = f"{base}{url_of(caller.project.id, 'datasets')}?{query}"
         now_us = _now_us()
         described = [_described(caller, dataset, now_us) for dataset in found]
-        return _answer({"datasets": described, "next_page_url": following, "count": page.total})
+        return _answer({"datasets": described, "next_page_url": following, "count": len(mine)})
 
     async def shown(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]
+        caller.require_dataset(name, "retrieve")
         state = await self._state(caller, name)
         return _answer(_described(caller, state.dataset, _now_us()))
 
@@ -118,10 +122,13 @@ class _Datasets:
 
     async def results(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]
+        caller.require_dataset(name, "read")
         state = await self._state(caller, name)
         pairs = pairs_of(request.scope)
         definition = state.definition
         values = index_values(parameter(pairs, "index_by"), definition.index_by, state.holds_text)
+        by_path = dict(zip(definition.index_by, values.values, strict=True))
+        caller.require_dataset(name, "read", by_path)
         now_us = _now_us()
         span, asked = part_of(definition, parameter(pairs, "timeframe"), now_us)
         query = await self._question(state, span, now_us)

@@ -241,6 +241,19 @@ def test_analysis_reads_results_of_saved_and_cached_queries(asked: Report) -> No
     assert asked["missingResult"]["error"]["code"] == "ResourceNotFoundError"
 
 
+def test_analysis_reads_datasets(asked: Report) -> None:
+    """By a request's own words and by the older name of the analysis."""
+    made = asked["datasetMake"]["answer"]
+    assert (made["index_by"], made["query"]["interval"]) == (["country"], "daily")
+    assert asked["datasetList"]["answer"]["count"] == 1
+    assert asked["datasetDefinition"]["answer"]["display_name"] == "Prices"
+    for name in ("datasetResult", "datasetResultByType"):
+        assert "error" not in asked[name], asked[name]
+        assert [row["value"] for row in asked[name]["answer"]["result"]] == [10, 30, 40]
+    assert "error" not in asked["datasetDelete"]
+    assert asked["datasetGone"]["error"]["code"] == "ResourceNotFoundError"
+
+
 def test_analysis_query_objects(asked: Report) -> None:
     assert asked["queryObject"]["answer"]["result"] == 3
     assert [answer["result"] for answer in asked["runSeveral"]["answer"]] == [5, 100]

@@ -277,6 +277,35 @@ def test_saved_queries_that_are_refused(shop: Any, ask: Any, code: str) -> None:
     assert caught.value.api_error["error_code"] == code
 
 
+def test_cached_datasets(shop: Any) -> None:
+    """Every operation of the client on datasets; its values of an index are text or lists and objects."""
+    datasets = shop.cached_datasets
+    query = {
+        "analysis_type": "count",
+        "event_collection": "purchases",
+        "timeframe": scenario.TIMEFRAME,
+        "interval": "daily",
+        "group_by": "country",
+    }
+    made = datasets.create("by-user", query, "user.id", "Purchases by user")
+    assert (made["dataset_name"], made["index_by"]) == ("by-user", ["user.id"])
+    assert made["query"]["group_by"] == ["country"]
+    assert datasets.get("by-user")["query"] == made["query"]
+    listed = datasets.all()
+    assert [row["dataset_name"] for row in listed["datasets"]] == ["by-user"]
+    assert (listed["count"], listed["next_page_url"]) == (1, None)
+    part = {"start": "2026-01-01", "end": "2026-01-03"}
+    for index_by in ("ann", ["ann"], {"user.id": "ann"}):
+        answer = datasets.results("by-user", index_by, part)
+        assert [row["value"] for row in answer["result"]] == [[{"country": "PL", "result": 1}]] * 2
+        assert answer["metadata"]["request"] == {"index_by": index_by, "timeframe": part}
+        assert answer["metadata"]["dataset"]["dataset_name"] == "by-user"
+    assert datasets.delete("by-user") is True
+    with pytest.raises(KeenApiError) as caught:
+        datasets.get("by-user")
+    assert caught.value.api_error["error_code"] == "ResourceNotFoundError"
+
+
 def test_access_keys(acumen: Acumen, shop: Any) -> None:
     """Every operation of the client on keys; what each answers is what the next one builds on."""
     options = {"queries": {"filters": [scenario.FILTERS[0][0]]}}

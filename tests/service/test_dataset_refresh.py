@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -339,3 +341,23 @@ def test_a_damaged_file_is_not_believed(bench: Bench) -> None:
     held[10] ^= 0xFF
     path.write_bytes(held)
     assert bench.served(["a"]) is None
+
+
+def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Bench) -> None:
+    bench.create(query(), "v")
+    bench.send({"v": "a"})
+    bench.refresh()
+    assert bench.served(["a"]) is not None
+    before = bench.state.dataset
+    with closing(sqlite3.connect(bench.store.folder.catalog)) as connection, connection:
+        # What deleting the collection comes to.
+        connection.execute("UPDATE collections SET generation = generation + 1")
+        connection.execute("UPDATE state SET version = version + 1")
+    assert bench.served(["a"]) is None
+    bench.refresh()
+    assert [row["value"] for row in bench.served(["a"])] == [0] * 10
+    assert not {file.id for file in before.files} & {file.id for file in bench.state.dataset.files}
+    bench.now_us = system_clock() + 60_000_000
+    bench.refresh()
+    held = {path.stem for path in bench.store.folder.dataset(before.id).iterdir()}
+    assert not held & {str(file.id) for file in before.files}

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from keen import scoped_keys
 
 from tests.support.server import Reply, Served, ServedProject
 
@@ -362,3 +363,49 @@ def test_before_it_is_computed_a_dataset_is_asked_of_the_events() -> None:
         server.restart()
         assert calls.send("GET", "new").json["status"] == "OK"
         assert calls.today("new", index_by="x") == 2
+
+
+def key_for(calls: Datasets, **options: Any) -> str:
+    """An access key for datasets alone."""
+    body = {"name": "k", "permitted": ["datasets"], "options": {"datasets": options}}
+    path = f"/3.0/projects/{calls.project.id}/keys"
+    made = calls.server.request("POST", path, body, key=calls.project.master_key)
+    assert made.status == 201, made.body
+    key: str = made.json["key"]
+    return key
+
+
+def test_a_key_gets_the_datasets_and_values_that_its_options_allow(shared: Datasets) -> None:
+    key = key_for(shared, allowed={"by-customer": {"index_by": {"customer.id": ["x"]}}})
+    assert shared.results("by-customer", key, index_by="x").status == 200
+    for given in ("y", '["y"]', "null"):
+        assert shared.results("by-customer", key, index_by=given).status == 403
+    assert shared.results("by-number", key, index_by="7").status == 403
+    assert shared.send("GET", "by-number", key=key).status == 403
+    assert shared.results("nothing", key, index_by="7").status == 403
+    listed = shared.server.request("GET", shared.base, key=key).json
+    assert [one["dataset_name"] for one in listed["datasets"]] == ["by-customer"]
+    assert (listed["count"], listed["next_page_url"]) == (1, None)
+    assert shared.send("DELETE", "by-customer", key=key).status == 401
+
+
+@pytest.mark.parametrize("allowed", ["read", "list", "retrieve"])
+def test_a_key_does_the_operations_that_its_options_allow(shared: Datasets, allowed: str) -> None:
+    key = key_for(shared, operations=[allowed])
+    done = {
+        "read": shared.results("by-customer", key, index_by="x"),
+        "list": shared.server.request("GET", shared.base, key=key),
+        "retrieve": shared.send("GET", "by-customer", key=key),
+    }
+    assert {name for name, reply in done.items() if reply.status == 200} == {allowed}
+    assert {reply.status for name, reply in done.items() if name != allowed} == {403}
+
+
+def test_a_key_with_filters_is_answered_from_what_it_may_see(shared: Datasets) -> None:
+    """Never from what was computed of all events, and it is not shown what the dataset filters by."""
+    seen = [{"property_name": "item", "operator": "eq", "property_value": "cake"}]
+    key = scoped_keys.encrypt(shared.project.master_key, {"allowed_operations": ["read"], "filters": seen})
+    text = key.decode() if isinstance(key, bytes) else key
+    assert shared.today("by-customer", index_by="x") == 2
+    assert shared.today("by-customer", index_by="x", key=text) == 1
+    assert shared.today("by-customer", index_by="y", key=text) == 0

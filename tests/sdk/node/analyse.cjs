@@ -14,6 +14,8 @@ run((job) => {
   const put = (name, refreshRate, query) =>
     client.put(saved([name], { params: { refreshRate, query, metadata: { displayName: name } } }));
   const { timeframe } = job;
+  const dataset = (name, more) => ({ url: client.url('datasets', ...name), api_key: job.client.masterKey, ...more });
+  const prices = { analysisType: 'sum', eventCollection: 'purchases', targetProperty: 'price', timeframe, interval: 'daily' };
 
   const operations = {
     savePrices: () =>
@@ -31,6 +33,14 @@ run((job) => {
     savedDefinition: () => client.get(saved(['prices'])),
     savedDelete: () => client.del(saved(['funnel'])),
     savedListAfter: () => client.get(saved([])),
+    datasetMake: () =>
+      client.put(dataset(['prices'], { params: { query: prices, indexBy: ['country'], displayName: 'Prices' } })),
+    datasetList: () => client.get(dataset([])),
+    datasetDefinition: () => client.get(dataset(['prices'])),
+    datasetResult: () => client.query({ datasetName: 'prices', indexBy: 'PL', timeframe }),
+    datasetResultByType: () => client.query('dataset', { name: 'prices', indexBy: { country: 'PL' }, timeframe }),
+    datasetDelete: () => client.del(dataset(['prices'])),
+    datasetGone: () => client.query({ datasetName: 'prices', indexBy: 'PL', timeframe }),
     queryAsOneObject: () =>
       client.query({ analysisType: 'count', eventCollection: 'purchases', timeframe: job.timeframe }),
     queryObject: () => {
