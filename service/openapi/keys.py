@@ -95,7 +95,9 @@ def area(_: Settings) -> Area:
             ok(listing(ref("AccessKey")), "The keys."),
             parameters=(
                 in_query("name", STRING, "Only keys of this very name."),
-                in_query("page", {**INTEGER, "minimum": 1, "default": 1}, "Which page."),
+                in_query(
+                    "page", {**INTEGER, "minimum": 1, "maximum": 1_000_000, "default": 1}, "Which page."
+                ),
                 in_query("per_page", {**INTEGER, "minimum": 1, "maximum": 200}, "Keys on a page."),
             ),
             examples=(Example(query={"name": "Dashboard of one customer"}),),

@@ -45,10 +45,21 @@ class Parameter:
     """Whether a query string holds it as it is; otherwise as JSON."""
 
 
+_UNITS = "(minute|hour|day|week|month|year)"
+_NAME: Json = {"type": "string", "minLength": 1}
+_RELATIVE: Json = {
+    "type": "string",
+    "pattern": f"^(today|yesterday|(this|previous|last)_([1-9][0-9]{{0,8}}_{_UNITS}s?|{_UNITS}))$",
+}
+_ENDS: Json = {"start": {"type": "string"}, "end": {"type": "string"}}
+_INTERVAL: Json = {
+    "type": "string",
+    "pattern": "^((minute|hour|week|month|year)ly|daily|every_[1-9][0-9]{0,8}_" + _UNITS + "s?)$",
+}
 _ORDER: Json = {
     "type": "object",
     "properties": {
-        "property_name": STRING,
+        "property_name": _NAME,
         "direction": {"type": "string", "enum": ["ASC", "DESC"], "default": "ASC"},
     },
     "required": ["property_name"],
@@ -61,10 +72,10 @@ _TIMEZONE: Json = {"anyOf": [STRING, {"type": "integer"}]}
 _NAMES: Json = {"anyOf": [STRING, {"type": "array", "items": STRING}]}
 
 PARAMETERS = (
-    Parameter("event_collection", STRING, "The collection that is asked about.", _COLLECTED, required=True),
+    Parameter("event_collection", _NAME, "The collection that is asked about.", _COLLECTED, required=True),
     Parameter(
         "target_property",
-        STRING,
+        _NAME,
         "The property to analyse, as a dotted path: `user.id`.",
         TARGETED,
         required=True,
@@ -78,7 +89,7 @@ PARAMETERS = (
     ),
     Parameter(
         "analyses",
-        {"type": "object", "additionalProperties": ref("Analysis")},
+        {"type": "object", "additionalProperties": ref("Analysis"), "minProperties": 1},
         "Label → analysis; the labels are keys of the answer.",
         ("multi_analysis",),
         required=True,
@@ -86,7 +97,7 @@ PARAMETERS = (
     ),
     Parameter(
         "steps",
-        {"type": "array", "items": ref("Step")},
+        {"type": "array", "items": ref("Step"), "minItems": 1, "maxItems": 20},
         "The steps. Each counts the actors of the steps before it that did this too, in any order.",
         ("funnel",),
         required=True,
@@ -110,7 +121,7 @@ PARAMETERS = (
     ),
     Parameter(
         "interval",
-        STRING,
+        _INTERVAL,
         "One answer for each `minutely`, `hourly`, `daily`, `weekly`, `monthly`, `yearly` or "
         "`every_<n>_<units>` part of the timeframe.",
         METRICS,
@@ -160,12 +171,12 @@ _OPERATORS = (
     "regex",
 )
 _SCHEMAS: Json = {
-    "Timeframe": {"anyOf": [STRING, record({"start": STRING, "end": STRING})]},
+    "Timeframe": {"anyOf": [_RELATIVE, record(_ENDS)]},
     "Filter": {
         "anyOf": [
             record(
                 {
-                    "property_name": STRING,
+                    "property_name": _NAME,
                     "operator": {"type": "string", "enum": list(_OPERATORS)},
                     "property_value": {},
                 },
@@ -178,7 +189,7 @@ _SCHEMAS: Json = {
     },
     "Group": record(
         {
-            "property_name": STRING,
+            "property_name": _NAME,
             "buckets": record({"size": {"type": "number", "exclusiveMinimum": 0}}, ("size",)),
             "ranges": listing(
                 record({"from": {"type": "number"}, "to": {"type": "number"}, "label": STRING})
@@ -189,15 +200,15 @@ _SCHEMAS: Json = {
     "Analysis": record(
         {
             "analysis_type": {"type": "string", "enum": [*TARGETED, "count"]},
-            "target_property": STRING,
+            "target_property": _NAME,
             "percentile": {"type": "number"},
         },
         ("analysis_type",),
     ),
     "Step": record(
         {
-            "event_collection": STRING,
-            "actor_property": STRING,
+            "event_collection": _NAME,
+            "actor_property": _NAME,
             "timeframe": ref("Timeframe"),
             "timezone": _TIMEZONE,
             "filters": listing(ref("Filter")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.metrics import ANALYSES
 from service.openapi.describe import (
     BOOLEAN,
     INTEGER,
@@ -68,12 +69,16 @@ _SCHEMAS: Json = {
             "query": {
                 **OBJECT,
                 "description": "The parameters of a question, and `analysis_type`.",
-                "properties": {"analysis_type": STRING},
+                "properties": {"analysis_type": {**STRING, "enum": list(ANALYSES)}},
                 "required": ["analysis_type"],
             },
             "refresh_rate": _RATE,
             "metadata": {"description": "Any JSON; kept as it is."},
-            "query_name": {**STRING, "description": "Another name than the one in the path renames it."},
+            "query_name": {
+                **STRING,
+                "pattern": "^[A-Za-z0-9_-]{1,256}$",
+                "description": "Another name than the one in the path renames it.",
+            },
         },
         ("query",),
     ),

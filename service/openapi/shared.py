@@ -5,6 +5,8 @@ from __future__ import annotations
 from service.openapi.describe import STRING, Area, in_header, in_path, in_query, record
 from service.settings import Settings
 
+_FUNCTION = r"^[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*|\[[0-9]{1,9}\])*$"
+
 
 def area(_: Settings) -> Area:
     return Area(
@@ -18,7 +20,9 @@ def area(_: Settings) -> Area:
                 "event_collection", "The collection's name; slashes may be raw or `%2F`."
             ),
             "property_name": in_path("property_name", "A dotted path: `user.id`."),
-            "jsonp": in_query("jsonp", STRING, "Answer a script that calls this function."),
+            "jsonp": in_query(
+                "jsonp", {**STRING, "pattern": _FUNCTION}, "Answer a script that calls this function."
+            ),
             "content_encoding": in_header(
                 "Content-Encoding",
                 {"type": "string", "enum": ["gzip", "deflate", "zstd"]},
