@@ -20,7 +20,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
@@ -228,6 +228,7 @@ class CollectApp:
                 return 201, CREATED
         origin = self._origin(scope, headers, body, received_us)
         if autofill is not None:
+            origin = replace(origin, autofill=autofill)
             body = await self._fill(body, autofill, single=target.collection is not None)
         if target.collection is not None:
             doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
@@ -322,7 +323,7 @@ class CollectApp:
             raise BodyTooLarge(self._limits.event_bytes_max)
         if autofill is not None:
             event = await self._fill(event, autofill, single=True)
-        origin = Origin(received_us, self._context(scope, dict(scope["headers"])))
+        origin = Origin(received_us, self._context(scope, dict(scope["headers"])), autofill=autofill)
         doubled = await self._collector.submit_one(target.project_id, target.collection, event, origin)
         (self._doubled if doubled else self._accepted).add()
 

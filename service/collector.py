@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import msgspec
 from msgspec import Raw
@@ -37,14 +37,14 @@ from service.admission import (
 )
 from service.claims import Claims, Key, Token, Wish, event_token
 from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavailable
-from service.enrich.enricher import Enricher
+from service.enrich.enricher import Enricher, keeping
 from service.homes import Homes
 from storage.catalog import Catalog
 from storage.catalog_errors import TooManyProperties
 from storage.catalog_records import Claim
 from storage.decoder import Checker
 from storage.errors import StorageError
-from storage.events import Context, Wanted
+from storage.events import Context, Enrich, Wanted
 from storage.log import LogWriter
 from storage.log_errors import Backpressure, LogUnavailable
 from storage.log_format import Batch, Section
@@ -89,6 +89,8 @@ class Origin:
     idempotency_key: str = ""
     digest: bytes = b""
     """16 bytes that stand for the body; needed with an idempotency key."""
+    autofill: Mapping[str, Any] | None = None
+    """What the request's key has written into every event, which is in them already."""
 
 
 class Waits(Protocol):
@@ -271,8 +273,11 @@ class Collector:
         """What an examined event needs; what its add-ons need is made ready where it seems to have some."""
         if b'"addons"' in text and not self._enricher.ready:
             await self._loop.run_in_executor(self._executor, self._enricher.prepare)
+        enrich: Enrich = self._enricher
+        if origin.autofill is not None:
+            enrich = keeping(self._enricher, origin.autofill)
         known = origin.context
-        return Context(known.ip, known.user_agent, origin.received_us, self._enricher)
+        return Context(known.ip, known.user_agent, origin.received_us, enrich)
 
     async def _find(self, project_id: str, name: str) -> Home | None:
         try:

@@ -6,6 +6,7 @@ event goes on without its output.
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from service.enrich.agents import Agents
 from service.enrich.definitions import GEO, KINDS, Addon, read_addons
 from service.enrich.geo import Places, read_address
 from service.metrics import ADDON_OUTCOMES, Metrics
-from storage.events import Received
+from storage.events import Enrich, Received
 from storage.instants import format_instant
 
 Output = Mapping[str, Any]
@@ -106,6 +107,35 @@ class Enricher:
         if address is None:
             raise Unusable
         return self._places.find(address)
+
+
+def keeping(enrich: Enrich, autofill: Output) -> Enrich:
+    """The same for events of a key with an autofill, which add-ons leave as it is: they neither write over it
+    nor take it away. Where the autofill asks for add-ons itself they are its own, and may."""
+    keen = autofill.get("keen", {})
+    if not isinstance(keen, dict) or "addons" in keen:
+        return enrich
+    mask = {name: value for name, value in autofill.items() if name != "keen"}
+    if "location" in keen:
+        mask["keen"] = {"location": keen["location"]}
+
+    def run(event: dict[str, Any], addons: list[Any], received: Received, *, outputs: bool = True) -> bool:
+        kept = picked(event, mask)
+        changed = enrich(event, addons, received, outputs=outputs)
+        if changed:
+            merge(event, kept)
+        return changed
+
+    return run
+
+
+def picked(event: Output, mask: Output) -> dict[str, Any]:
+    """What an event holds where the mask does."""
+    return {
+        name: picked(event[name], value) if isinstance(value, dict) and value else copy.deepcopy(event[name])
+        for name, value in mask.items()
+        if name in event
+    }
 
 
 def usable(value: T | None) -> T:

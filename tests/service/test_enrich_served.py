@@ -8,6 +8,7 @@ import gc
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,6 +271,47 @@ def test_an_event_in_a_url_is_enriched(served: Served, project: ServedProject) -
     path = f"/3.0/projects/{project.id}/events/pixel?api_key={project.write_key}&data={data}"
     assert served.request("GET", path, headers={"X-Forwarded-For": "81.2.69.1"}).status == 200
     assert stored(served, project, "pixel") == [{"geo": PLACE}]
+
+
+def _key_with(served: Served, project: ServedProject, autofill: Json) -> str:
+    body = {"name": "k", "permitted": ["writes"], "options": {"writes": {"autofill": autofill}}}
+    path = f"/3.0/projects/{project.id}/keys"
+    key: str = served.request("POST", path, body, key=project.master_key).json["key"]
+    return key
+
+
+def test_a_key_may_ask_for_addons_of_its_own(served: Served, project: ServedProject) -> None:
+    addons = [wish("ip_to_geo", "geo", ip="ip", remove_ip_property=True)]
+    key = _key_with(served, project, {"ip": "${keen.ip}", "keen": {"addons": addons}})
+    keyed = replace(project, write_key=key)
+    assert post(served, keyed, "filled", {"n": 1}).status == 201
+    assert stored(served, project, "filled") == [{"n": 1, "geo": PLACE}]
+
+
+def test_what_a_key_fills_in_is_out_of_reach_of_addons(served: Served, project: ServedProject) -> None:
+    """Whoever has the key chooses the add-ons, and must not choose whose event it is."""
+    autofill = {"customer": {"id": "eu"}, "source": "shop", "keen": {"location": {"coordinates": [1, 2]}}}
+    keyed = replace(project, write_key=_key_with(served, project, autofill))
+    addons = [
+        wish("url_parser", "customer", url="url"),
+        wish("url_parser", "customer.id", url="url"),
+        wish("url_parser", "source", url="url"),
+        wish("ip_to_geo", "gone", ip="customer.id", remove_ip_property=True),
+        wish("ip_to_geo", "keen.location", ip="ip"),
+    ]
+    event = {"url": "http://x.y/", "ip": "${keen.ip}", "keen": {"addons": addons}}
+    assert post(served, keyed, "guarded", event).status == 201
+    batch = {"guarded": [event]}
+    path = f"/3.0/projects/{project.id}/events"
+    assert served.request("POST", path, batch, key=keyed.write_key).json == {"guarded": [{"success": True}]}
+    data = base64.urlsafe_b64encode(json.dumps(event).encode()).decode()
+    assert served.request("GET", f"{path}/guarded?api_key={keyed.write_key}&data={data}").status == 200
+    found = stored(served, project, "guarded")
+    assert len(found) == 3
+    for one in found:
+        assert (one["customer"]["id"], one["source"]) == ("eu", "shop")
+        assert one["customer"]["domain"] == "x.y"
+        assert one["keen"]["location"]["coordinates"] == [1, 2]
 
 
 def test_a_token_counts_for_enriched_events_too(served: Served, project: ServedProject) -> None:
