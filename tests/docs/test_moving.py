@@ -36,6 +36,11 @@ SAVED: dict[str, Any] = {
     },
     "newest": {"query": {"analysis_type": "extraction", "event_collection": "signups", "latest": 3}},
 }
+DATASET = {
+    "query": {**COUNT, "timeframe": "this_500_days", "interval": "daily"},
+    "index_by": ["plan"],
+    "display_name": "By plan",
+}
 KEY = {
     "name": "a partner",
     "is_active": True,
@@ -98,6 +103,7 @@ def define(keen: Served, project: ServedProject) -> None:
     base = f"/3.0/projects/{project.id}"
     wanted: list[tuple[str, str, Any]] = [
         *(("PUT", f"/queries/saved/{name}", body) for name, body in SAVED.items()),
+        ("PUT", "/datasets/by-plan", DATASET),
         ("POST", "/keys", KEY),
     ]
     for method, path, body in wanted:
@@ -170,6 +176,19 @@ def test_saved_queries_are_defined_as_they_were(move: Move) -> None:
     )
     assert before == after
     assert {one["query_name"] for one in before} == set(SAVED)
+
+
+def test_datasets_are_defined_as_they_were(move: Move) -> None:
+    kept = ("dataset_name", "display_name", "query", "index_by")
+    before, after = (
+        [
+            {name: one[name] for name in kept}
+            for one in definitions(server, move.project, "/datasets")["datasets"]
+        ]
+        for server in (move.keen, move.acumen)
+    )
+    assert before == after
+    assert [one["dataset_name"] for one in before] == ["by-plan"]
 
 
 def test_access_keys_are_made_anew_and_told_beside_the_old_ones(move: Move) -> None:
