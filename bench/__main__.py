@@ -1,4 +1,4 @@
-"""The command: ``python -m bench [posts] [bulk] [shred] [queries] [memory] [cached] [--events N]``."""
+"""The command: ``python -m bench [SECTION ...] [--events N]``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, cached, memory, posts, queries, shredding
+from bench import bulk, cached, datasets, memory, posts, queries, shredding
 from bench.report import Report, Wrong
 from bench.store import loaded
 
-SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "cached")
+SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "cached", "datasets")
 EVENTS = 1_000_000
 
 _ABOUT = """\
@@ -40,6 +40,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
             queries.run_tiny(report)
     if "cached" in sections:
         cached.run(report)
+    if "datasets" in sections:
+        datasets.run(report, events)
 
 
 def main() -> int:

@@ -52,7 +52,8 @@ def run(report: Report) -> None:
             connection.close()
             file = folder / f"{label}.json"
             file.write_bytes(body)
-            _compare(report, label, ours, file, folder)
+            path = f"/3.0/projects/{ours.project_id}/queries/saved/{label}/result"
+            compare(report, f"a cached answer, {label}", ours, path, file)
 
 
 def _kept(ours: Acumen, name: str, query: Mapping[str, Any]) -> bytes:
@@ -60,14 +61,14 @@ def _kept(ours: Acumen, name: str, query: Mapping[str, Any]) -> bytes:
     path = f"/3.0/projects/{ours.project_id}/queries/saved/{name}"
     connection = ours.connect()
     definition = json.dumps({"query": query, "refresh_rate": 172_800}).encode()
-    _asked(connection, "PUT", path, definition, ours.master_key)
+    asked(connection, "PUT", path, definition, ours.master_key)
     for _ in range(3):
-        body = _asked(connection, "GET", f"{path}/result", None, ours.read_key)
+        body = asked(connection, "GET", f"{path}/result", None, ours.read_key)
     connection.close()
     return body
 
 
-def _asked(
+def asked(
     connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, key: str
 ) -> bytes:
     connection.request(method, path, body, {"Authorization": key})
@@ -78,15 +79,16 @@ def _asked(
     return text
 
 
-def _compare(report: Report, name: str, ours: Acumen, file: Path, folder: Path) -> None:
-    address = f"/3.0/projects/{ours.project_id}/queries/saved/{name}/result"
+def compare(report: Report, name: str, ours: Acumen, path: str, file: Path) -> None:
+    """The figure of what ``path`` answers, against a server of ``file``, which holds the same."""
+    folder = file.parent
     with Process(["bench.bare", "--file", str(file)]) as static:
         report.equal(f"{name}, the file", static.get("/file"), file.read_bytes())
-        write_requests(folder / "ours", [_get(address, ours.read_key)] * PER_ROUND)
+        write_requests(folder / "ours", [_get(path, ours.read_key)] * PER_ROUND)
         write_requests(folder / "static", [_get("/file", ours.read_key)] * PER_ROUND)
         ratios, rates = [], []
         for turn in range(ROUNDS + 1):
-            report.progress(f"cached, {name}, round {turn} of {ROUNDS}")
+            report.progress(f"{name}, round {turn} of {ROUNDS}")
             their_seconds = send(static.port, CONNECTIONS, folder / "static")
             our_seconds = send(ours.port, CONNECTIONS, folder / "ours")
             if turn:
@@ -95,7 +97,7 @@ def _compare(report: Report, name: str, ours: Acumen, file: Path, folder: Path) 
     mine, theirs = (median(pair[side] for pair in rates) for side in (0, 1))
     size = file.stat().st_size
     detail = f"{mine:,.0f} against {theirs:,.0f} answers a second of {size:,} bytes"
-    report.figure(f"time of a cached answer, {name}", median(ratios), detail, limit=2.0)
+    report.figure(f"time of {name}", median(ratios), detail, limit=2.0)
 
 
 def _get(path: str, key: str) -> bytes:

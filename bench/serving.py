@@ -192,8 +192,8 @@ def post(path: str, body: bytes, key: str) -> bytes:
     return head.encode() + body
 
 
-def bulk_body(lines: list[bytes]) -> bytes:
-    return b'{"' + COLLECTION.encode() + b'":[' + b",".join(lines) + b"]}"
+def bulk_body(lines: list[bytes], collection: str = COLLECTION) -> bytes:
+    return b'{"' + collection.encode() + b'":[' + b",".join(lines) + b"]}"
 
 
 def free_port() -> int:

@@ -58,7 +58,7 @@ def moment_of(collection: Collection | None) -> Moment:
     """What grows with every erasure; results of different moments are never mixed."""
     if collection is None:
         return 0, 0
-    return collection.generation, getattr(collection, "erase_version", 0)
+    return collection.generation, collection.erase_version
 
 
 class States:

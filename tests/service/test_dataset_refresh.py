@@ -27,7 +27,7 @@ from service.dataset_results import State, States, stored_result
 from service.metrics import Metrics
 from service.settings import load
 from storage.catalog import system_clock
-from storage.catalog_records import DatasetStatus
+from storage.catalog_records import Counts, DatasetStatus
 from tests.query.support_source import read
 from tests.query.test_reference import close
 from tests.storage.store import Store
@@ -90,6 +90,14 @@ class Bench:
     def refresh(self) -> None:
         while self.refresher.run_due(self.now_us):
             pass
+
+    def erase(self) -> bool:
+        """Take the events of one file away; False where there is none."""
+        for file in self.store.catalog.live_files():
+            counts = Counts(stored=-file.rows, erased=file.rows)
+            assert self.store.catalog.swap_files(file.collection_id, [file.id], [], counts)
+            return True
+        return False
 
     @property
     def state(self) -> State:
@@ -177,7 +185,7 @@ events = st.fixed_dictionaries(
 steps = st.lists(
     st.one_of(
         st.lists(events, min_size=1, max_size=8),
-        st.sampled_from(["flush", "refresh", "refresh", "hour", "day"]),
+        st.sampled_from(["flush", "refresh", "refresh", "hour", "day", "erase"]),
     ),
     min_size=3,
     max_size=12,
@@ -209,6 +217,9 @@ def _take(made: Bench, step: Any) -> None:
     elif step == "flush":
         made.store.keeper.step()
         made.store.keeper.flush()
+    elif step == "erase":
+        if made.erase() and made.state.dataset.run:
+            assert made.served(["a", "x"][: len(made.state.definition.index_by)]) is None
     elif step in ("hour", "day"):
         made.now_us += HOUR_US * (1 if step == "hour" else 24)
     else:
