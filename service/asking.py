@@ -24,6 +24,7 @@ from query.errors import (
     QueryTimeout,
 )
 from query.filters import CheckRegex
+from query.fingerprint import Watched, erasures
 from query.held import held_lanes
 from query.jsonout import dumps
 from query.limits import Limits
@@ -34,6 +35,7 @@ from service.auth import Caller, Permission
 from service.concurrency import Concurrency
 from service.errors import RateLimited
 from service.metrics import ANALYSES, Metrics
+from service.recent import Recent, RecentAnswers, key_of
 from service.slots import Slots
 from storage.schema import Lane
 from storage.source import Source
@@ -53,6 +55,8 @@ class Told:
 
     body: bytes
     warnings: tuple[str, ...] = ()
+    age: int | None = None
+    """Seconds since it was computed, where it was kept since."""
 
 
 class Asking:
@@ -75,6 +79,7 @@ class Asking:
         self._slots = slots
         self._concurrency = concurrency
         self._executor = executor
+        self._recent = RecentAnswers()
         self._clock = clock
         self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
         self._ends = {
@@ -134,7 +139,7 @@ class Asking:
 
         def work(token: CancelToken) -> Told:
             deadline = Deadline.after(self._limits.timeout_seconds, token)
-            return self._found(caller, question, deadline, forced)
+            return self._found(question, self._source_of(caller), deadline, forced)
 
         return await self.during(caller, analysis, work, gone)
 
@@ -203,23 +208,54 @@ class Asking:
         self, caller: Caller, analysis: str, read: Callable[[], Mapping[str, Any]], token: CancelToken
     ) -> Told:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
+        params = read()
         question = parse(
             analysis,
-            read(),
+            params,
             now_us=int(self._clock() * 1_000_000),
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check,
         )
-        return self._found(caller, question, deadline, caller.filters_for(Permission.QUERIES))
+        forced = caller.filters_for(Permission.QUERIES)
+        if question.max_age is not None:
+            key = key_of(caller.project.id, analysis, params, forced)
+            if key is not None:
+                return self._recently(caller, question, question.max_age, key, deadline, forced)
+        return self._found(question, self._source_of(caller), deadline, forced)
+
+    def _source_of(self, caller: Caller) -> Callable[[str], Source]:
+        return lambda name: self._reader.source(caller.project.id, name)
+
+    def _recently(
+        self,
+        caller: Caller,
+        question: Request,
+        max_age: int,
+        key: str,
+        deadline: Deadline,
+        forced: tuple[Filter, ...],
+    ) -> Told:
+        """The answer, or one that is old enough to be told still."""
+        kept = self._recent.find(key, max_age, self._source_of(caller))
+        if kept is not None:
+            return Told(kept.body, kept.warnings, int(self._recent.now() - kept.at))
+        at, watched = self._recent.now(), Watched(self._source_of(caller))
+        told = self._found(question, watched, deadline, forced)
+        read = {name: erasures(source) for name, source in watched.given.items()}
+        self._recent.keep(key, Recent(told.body, told.warnings, read, at))
+        return told
 
     def _found(
-        self, caller: Caller, question: Request, deadline: Deadline, forced: tuple[Filter, ...]
+        self,
+        question: Request,
+        source_of: Callable[[str], Source],
+        deadline: Deadline,
+        forced: tuple[Filter, ...],
     ) -> Told:
-        project_id = caller.project.id
         found = answer(
             question,
-            lambda name: self._reader.source(project_id, name),
+            source_of,
             self._engine,
             limits=self._limits,
             deadline=deadline,

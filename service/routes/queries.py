@@ -84,6 +84,8 @@ def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
 
 def _answer(told: Told, callback: str | None) -> Response:
     headers = warning_headers(told.warnings)
+    if told.age is not None:
+        headers = {**(headers or {}), "age": str(told.age)}
     if callback is not None:
         return script_answer(callback, told.body, headers=headers)
     return json_answer(told.body, headers=headers)

@@ -1,0 +1,122 @@
+"""``max_age``: an older answer where the client allows it, the key sees the same, and nothing was erased."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from query.nodes import Condition, Operator
+from service.recent import Recent, RecentAnswers, key_of
+from storage.source import Source
+from tests.support.server import Reply, Served, ServedProject
+
+COUNT = {"event_collection": "c", "timeframe": "this_1_days"}
+
+
+def ask(served: Served, project: ServedProject, key: str = "", **params: Any) -> Reply:
+    path = f"/3.0/projects/{project.id}/queries/count"
+    reply = served.request("POST", path, {**COUNT, **params}, key=key or project.read_key)
+    assert reply.status == 200, reply.body
+    return reply
+
+
+def told(reply: Reply) -> tuple[int, bool]:
+    """The result, and whether it is said to be an older one."""
+    return reply.json["result"], "age" in reply.headers
+
+
+def erase_nothing(served: Served, project: ServedProject) -> None:
+    """As far as anybody can see, events of the collection were erased."""
+    with closing(sqlite3.connect(served.data / "catalog.sqlite", timeout=10)) as catalog, catalog:
+        catalog.execute(
+            "UPDATE collections SET erase_version = erase_version + 1 WHERE project_id = ?", [project.id]
+        )
+        catalog.execute("UPDATE state SET version = version + 1")
+
+
+def test_an_older_answer_is_told_where_it_may_be_that_old(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"n": 1})
+    assert told(ask(served, project, max_age=60)) == (1, False)
+    served.record(project, "c", {"n": 2})
+    assert told(ask(served, project)) == (2, False)
+    assert told(ask(served, project, max_age=60)) == (1, True)
+    assert told(ask(served, project, max_age=60, unknown=None)) == (1, True)
+    assert told(ask(served, project, max_age=0)) == (2, False)
+    assert told(ask(served, project, max_age=60)) == (2, True), "the newest is kept"
+    assert told(ask(served, project, max_age=60, timezone=3600))[1] is False
+    assert 0 <= int(ask(served, project, max_age=60).headers["age"]) < 60
+
+
+def test_after_an_erasure_no_older_answer_is_told(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"n": 1})
+    ask(served, project, max_age=60)
+    assert told(ask(served, project, max_age=60))[1] is True
+    erase_nothing(served, project)
+    assert told(ask(served, project, max_age=60))[1] is False
+
+
+def test_a_key_with_filters_has_older_answers_of_its_own(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"n": 1}, {"n": 2})
+    filters = [{"property_name": "n", "operator": "eq", "property_value": 1}]
+    body = {"name": "k", "permitted": ["queries"], "options": {"queries": {"filters": filters}}}
+    made = served.request("POST", f"/3.0/projects/{project.id}/keys", body, key=project.master_key)
+    assert told(ask(served, project, max_age=60)) == (2, False)
+    assert told(ask(served, project, made.json["key"], max_age=60)) == (1, False)
+    assert told(ask(served, project, made.json["key"], max_age=60)) == (1, True)
+    assert told(ask(served, project, project.master_key, max_age=60)) == (2, True)
+
+
+def test_a_cached_result_is_not_told_after_an_erasure(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"n": 1})
+    path = f"/3.0/projects/{project.id}/queries/saved/n"
+    query = {**COUNT, "analysis_type": "count"}
+    put = served.request("PUT", path, {"query": query, "refresh_rate": 14_400}, key=project.master_key)
+    assert put.status == 201
+    first = served.request("GET", f"{path}/result", key=project.read_key).json
+    served.record(project, "c", {"n": 2})
+    kept = served.request("GET", f"{path}/result", key=project.read_key).json
+    assert (kept["result"], kept["run_information"]["stale"]) == (1, True)
+    erase_nothing(served, project)
+    again = served.request("GET", f"{path}/result", key=project.read_key).json
+    assert (again["result"], again["run_information"]["stale"]) == (2, False)
+    assert again["run_information"]["last_run_date"] > first["run_information"]["last_run_date"]
+
+
+def test_what_is_kept_is_bounded_and_ages() -> None:
+    now = [0.0]
+    kept = RecentAnswers(1_000, lambda: now[0])
+    for number in range(20):
+        kept.keep(f"{number:02d}", Recent(b"x" * 98, (), {}, now[0]))
+    held = [number for number in range(20) if kept.find(f"{number:02d}", 1, _no_source)]
+    assert held == list(range(10, 20))
+    kept.keep("large", Recent(b"x" * 300, (), {}, 0.0))
+    assert kept.find("large", 1, _no_source) is None
+    now[0] = 1.5
+    assert kept.find("19", 1, _no_source) is None
+    assert kept.find("19", 2, _no_source) is not None
+
+
+def _no_source(name: str) -> Source:
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("p", "sum", {"a": 1}, ()),
+        ("q", "count", {"a": 1}, ()),
+        ("p", "count", {"a": True}, ()),
+        ("p", "count", {"a": "1"}, ()),
+        ("p", "count", {"a": 1}, (Condition("n", Operator.EQ, 1),)),
+    ],
+)
+def test_another_question_has_another_key(other: Any) -> None:
+    assert key_of("p", "count", {"a": 1}, ()) != key_of(*other)
+
+
+def test_what_asks_nothing_makes_no_difference() -> None:
+    sent = {"jsonp": "f", "max_age": 5, "api_key": "x", "b": None, "a": 1}
+    assert key_of("p", "count", sent, ()) == key_of("p", "count", {"a": 1}, ())
