@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from tests.service.test_query_routes import SLOW
 from tests.support.server import Reply, Served, ServedProject
 
 QUERY_SECONDS = 2.0
+DAY, NEXT = "2015-03-01T00:00:00Z", "2015-03-02T00:00:00Z"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,13 @@ def limited() -> Iterator[Served]:
         "ACUMEN_RATE_WRITES_PER_KEY": "3",
         "ACUMEN_CONCURRENT_QUERIES_PER_KEY": "1",
         "ACUMEN_QUERY_ROWS_MAX": "32000",
+        "ACUMEN_QUERY_INTERVALS_MAX": "11",
+        "ACUMEN_QUERY_GROUPS_MAX": "12",
+        "ACUMEN_QUERY_CELLS_MAX": "13",
+        "ACUMEN_QUERY_FUNNEL_ACTORS_MAX": "14",
+        "ACUMEN_EXTRACTION_EVENTS_MAX": "15",
+        "ACUMEN_EXTRACTION_SCAN_MAX": "2016",
+        "ACUMEN_RESPONSE_BYTES_MAX": "20017",
         "ACUMEN_QUERY_TIMEOUT_SECONDS": str(QUERY_SECONDS),
         "ACUMEN_THREADS": "2",
     }
@@ -152,6 +162,47 @@ def test_results_that_are_kept_are_not_counted(limited: Served, project: ServedP
     assert [left(reply)["queries-of-key"] for reply in replies] == [5, 4, 3, 2, 1, 0, 0]
 
 
+GUARDS: list[tuple[str, dict[str, Any], str, str]] = [
+    ("count", {"timeframe": "this_12_days", "interval": "daily"}, "11 parts", "longer interval"),
+    ("count", {"group_by": "n"}, "12 groups", "fewer properties"),
+    (
+        "count",
+        {"timeframe": {"start": DAY, "end": NEXT}, "interval": "every_4_hours", "group_by": "few"},
+        "13 groups are found in all intervals",
+        "longer intervals",
+    ),
+    (
+        "funnel",
+        {"steps": [{"event_collection": "c", "actor_property": "n", "timeframe": {"start": DAY}}]},
+        "14 actors",
+        "shorter timeframe",
+    ),
+    ("extraction", {"property_names": "n"}, "15 events", "shorter timeframe"),
+    ("extraction", {"event_collection": "many"}, "2,016 events", "'latest'"),
+    ("extraction", {"latest": 16}, "15 at most", "shorter timeframe"),
+    ("select_unique", {"target_property": "text"}, "20017", "shorter timeframe"),
+]
+
+
+def test_every_guard_names_its_limit_and_what_helps(limited: Served, project: ServedProject) -> None:
+    limited.record(project, "c", *(event(n) for n in range(30)))
+    limited.record(project, "many", *({"n": n} for n in range(2_017)))
+    # More questions than a key may ask in a minute.
+    keys = itertools.cycle([project.read_key, project.master_key])
+    for analysis, params, limit, help_text in GUARDS:
+        path = f"/3.0/projects/{project.id}/queries/{analysis}"
+        reply = limited.request("POST", path, {"event_collection": "c", **params}, key=next(keys))
+        assert (reply.status, reply.json["error_code"]) == (400, "QueryLimitError"), (params, reply.body)
+        assert limit in reply.json["message"], reply.body
+        assert help_text in reply.json["message"], reply.body
+
+
+def event(number: int) -> dict[str, Any]:
+    """Of one day; a few an hour."""
+    when = f"2015-03-01T{number % 24:02}:00:00Z"
+    return {"n": number, "few": number % 5, "text": f"{number:1000}", "keen": {"timestamp": when}}
+
+
 def test_a_question_that_would_read_too_much_is_refused_before_it_runs(
     limited: Served, project: ServedProject
 ) -> None:
@@ -162,3 +213,11 @@ def test_a_question_that_would_read_too_much_is_refused_before_it_runs(
     assert (reply.status, reply.json["error_code"]) == (400, "QueryLimitError")
     assert "32,000 events" in reply.json["message"]
     assert "shorter timeframe" in reply.json["message"]
+    few = [{"property_name": "g", "operator": "eq", "property_value": 99}]
+    key = {"name": "few", "permitted": ["queries"], "options": {"queries": {"filters": few}}}
+    made = limited.request("POST", f"/3.0/projects/{project.id}/keys", key, key=project.master_key)
+    assert made.status == 201, made.body
+    narrow = limited.request("POST", path, asked, key=made.json["key"])
+    # What it may not see has no size: the text has no number but the limit.
+    assert (narrow.status, narrow.json) == (reply.status, reply.json)
+    assert re.findall(r"[\d,]*\d", narrow.json["message"]) == ["32,000"]
