@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -351,8 +352,25 @@ def _await_run(queries: Saved, name: str) -> Any:
         time.sleep(0.05)
 
 
+def _check_that_no_worker_calls_an_old_result_fresh(queries: Saved) -> None:
+    """Whichever worker took the event, and whichever is asked, while others ask all the time."""
+    for number in range(3):
+        name, other = f"e{number}", {**SUM, "event_collection": f"e{number}"}
+        queries.served.record(queries.project, name, {"price": 1})
+        queries.put(name, other, refresh_rate=HOURS_4)
+        with ThreadPoolExecutor(8) as pool:
+            fresh = list(pool.map(queries.result, [name] * 16))
+            assert {one["result"] for one in fresh} == {1}
+            assert not any(one["run_information"]["stale"] for one in fresh)
+            asking = [pool.submit(queries.result, name) for _ in range(8)]
+            queries.served.record(queries.project, name, {"price": 1})
+            stale = list(pool.map(queries.result, [name] * 16))
+        assert all(one["run_information"]["stale"] for one in stale)
+        assert {one.result()["result"] for one in asking} == {1}
+
+
 def test_the_runner_computes_what_nobody_asks_for_and_results_survive_a_restart() -> None:
-    with Served(env={"ACUMEN_QUERY_GROUPS_MAX": "3"}) as server:
+    with Served(workers=2, env={"ACUMEN_QUERY_GROUPS_MAX": "3"}) as server:
         queries = Saved(server, server.project)
         server.record(server.project, "c", {"price": 1, "user": {"id": "a"}})
         server.record(server.project, "d", *({"price": 1, "user": {"id": f"{n}"}} for n in range(9)))
@@ -366,6 +384,7 @@ def test_the_runner_computes_what_nobody_asks_for_and_results_survive_a_restart(
         run = _await_run(queries, "n")
         first = queries.result("n")
         assert (first["result"], first["run_information"]) == ([{"user.id": "a", "result": 1}], run)
+        _check_that_no_worker_calls_an_old_result_fresh(queries)
         server.restart()
         assert queries.result("n") == first
         for file in (server.data / "results").iterdir():
