@@ -799,6 +799,11 @@ _PART_TYPES = {
 }
 
 
+def values(scan: Scan, column: Column) -> Statement:
+    """A column of every row."""
+    return sql("SELECT {} {}", col(column), filtered(scan))
+
+
 def presence(scan: Scan, columns: Sequence[Column]) -> Statement:
     """One row: how many rows there are, and in how many of them each column has a value."""
     counts = [sql("count({})", col(column)) for column in columns]

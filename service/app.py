@@ -16,7 +16,7 @@ from service import openapi
 from service.collect import find_target
 from service.errors import MethodNotAllowed, render
 from service.parts import Parts
-from service.routes import datasets, discovery, keys, queries, saved, schema, system
+from service.routes import datasets, discovery, erasure, keys, queries, saved, schema, system
 from service.wire import error_answer, raw_path
 
 
@@ -26,7 +26,7 @@ def create_app(parts: Parts) -> FastAPI:
         title=openapi.TITLE, version=openapi.VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     routes = list(app.routes)
-    for module in (system, discovery, schema, saved, queries, datasets, keys):
+    for module in (system, discovery, schema, saved, queries, datasets, keys, erasure):
         router = module.router(parts)
         routes += router.routes
         app.include_router(router)

@@ -181,6 +181,20 @@ class Asking:
         async with self._slots.one(caller.project.id):
             return await self._in_thread(look, gone)
 
+    async def standing(self, caller: Caller, collection: str) -> tuple[Lane, ...] | None:
+        """The lanes of all that is stored now; None where no event is. For collections that were erased from:
+        of all others every lane has an event. Raises StorageError."""
+        loop = asyncio.get_running_loop()
+        source = await loop.run_in_executor(
+            self._executor, self._reader.source, caller.project.id, collection
+        )
+        if not source.known:
+            return None
+        columns = {name for file in source.files for name in file.columns}
+        if source.tail is not None:
+            columns.update(source.tail.column_names)
+        return tuple(lane for lane in source.schema.lanes if lane.column in columns)
+
     def _measure(self) -> None:
         self._running.set(self._slots.held)
         self._waiting.set(self._slots.waiting)

@@ -10,6 +10,7 @@ ApiError                       raised by ``service`` itself
 ├── InvalidJSON                400 InvalidJSONError
 ├── HeadersTooLarge            431
 ├── RateLimited                429, with Retry-After
+├── TimedOut                   504: it goes on
 └── Unavailable                503, with Retry-After
 
 ``render`` turns these, and what ``query``, ``storage`` and the write path raise, into an answer.
@@ -136,6 +137,13 @@ class RateLimited(ApiError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": str(self.retry_after_seconds), **self.fields}
+
+
+class TimedOut(ApiError):
+    """What was asked for is not done yet, and goes on."""
+
+    status = 504
+    code = "RequestTimeoutError"
 
 
 class Unavailable(ApiError):

@@ -9,6 +9,7 @@ import os
 import threading
 
 from service import child, logs
+from service.matcher import FilterMatcher
 from service.metrics import Metrics
 from service.settings import Settings, load
 from storage.catalog import Catalog
@@ -58,7 +59,8 @@ def main() -> int:
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data)
     try:
-        keeper = Keeper(catalog.folder, catalog, keeper_settings(settings))
+        matcher = FilterMatcher(settings, catalog.folder)
+        keeper = Keeper(catalog.folder, catalog, keeper_settings(settings), matcher=matcher)
         child.say_ready(args.ready)
         keeper.run(stop)
     finally:

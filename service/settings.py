@@ -116,6 +116,13 @@ class Settings(BaseSettings):
         ge=0,
         description="How long, in seconds, superseded files outlive the queries that may read them.",
     )
+    erase_seconds: float = Field(
+        300.0,
+        gt=0,
+        le=3_600,
+        description="Longest wait for events to be deleted or changed; beyond it the answer is a 504 and the "
+        "work goes on.",
+    )
     min_free_bytes: int = Field(
         256 * MIB,
         ge=0,

@@ -219,9 +219,15 @@ async def _watch(parts: Parts, collector: Collector, log: LogWriter) -> None:
     settings = parts.settings
     backlog = Backlog(parts.catalog, LocalFileSystem(), settings.min_free_bytes, settings.log_bytes_max)
     loop = asyncio.get_running_loop()
+    erased = -1
     while True:
         try:
             await collector.homes.refresh()
+            last = await loop.run_in_executor(parts.catalog_executor, parts.catalog.last_erasure)
+            if last != erased:
+                # The events that were taken away stand in this segment still, and it goes only as a whole.
+                log.turn()
+                erased = last
             collector.closed_because = await loop.run_in_executor(parts.catalog_executor, backlog.problem)
             parts.lifecycle.damaged_logs = backlog.damaged_logs
             damaged.set(len(backlog.damaged_logs))

@@ -20,6 +20,7 @@ from storage import (
     catalog_claims,
     catalog_collections,
     catalog_datasets,
+    catalog_erasures,
     catalog_files,
     catalog_keys,
     catalog_logs,
@@ -38,6 +39,8 @@ from storage.catalog_records import (
     Dataset,
     DatasetRun,
     DatasetStatus,
+    Erasure,
+    ErasureKind,
     FileRow,
     FlushCommit,
     KeyKind,
@@ -367,6 +370,70 @@ class Catalog:
         """Removes at most ``limit`` claims made before then, oldest first; returns how many."""
         with self._database.writing() as connection:
             return catalog_claims.purge_claims(connection, before_us, limit)
+
+    # Erasures
+
+    def request_erasure(self, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
+        """The id of a request that the keeper will do, committed."""
+        with self._changing() as connection:
+            return catalog_erasures.request_erasure(
+                connection, collection_id, kind, parameters, self._clock()
+            )
+
+    def waiting_erasures(self) -> list[Erasure]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return catalog_erasures.waiting_erasures(connection)
+
+    def erasure(self, erasure_id: int) -> Erasure | None:
+        with self._database.reading() as connection:
+            return catalog_erasures.find_erasure(connection, erasure_id)
+
+    def last_erasure(self) -> int:
+        """The id of the last request that was done; 0 before the first."""
+        with self._database.reading() as connection:
+            return catalog_erasures.last_erasure(connection)
+
+    def commit_erasure(
+        self,
+        erasure: Erasure,
+        remove_ids: Sequence[int],
+        add: Sequence[FileRow],
+        *,
+        erased: int,
+        events: int,
+        holders: Iterable[tuple[int, int]] = (),
+    ) -> bool:
+        """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
+        request is told; ``holders``: (log, ordinal) of events whose tokens are free again.
+
+        False, and nothing changed, where a file or the request is not what it was. Raises as ``swap_files``.
+        """
+        with self._changing() as connection:
+            now_us = self._clock()
+            counts = Counts(0, -erased, 0, erased)
+            done = catalog_files.swap_files(
+                connection, erasure.collection_id, remove_ids, add, counts, now_us, changed=True
+            ) and catalog_erasures.end_erasure(connection, erasure, now_us, events=events)
+            if done:
+                catalog_erasures.forget_claims(connection, holders)
+            else:
+                connection.rollback()
+            return done
+
+    def fail_erasure(self, erasure: Erasure, problem: str) -> None:
+        """Ends a request that can not be done."""
+        with self._changing() as connection:
+            catalog_erasures.end_erasure(connection, erasure, self._clock(), problem=problem)
+
+    def forget_erasures(self, before_us: int) -> int:
+        """Removes requests that ended before then; returns how many."""
+        with self._database.writing() as connection:
+            return catalog_erasures.forget_erasures(connection, before_us)
+
+    def scrub(self) -> None:
+        """Write the catalog's own log into it and empty that: what was overwritten stands nowhere then."""
+        self._database.checkpoint()
 
     # Files
 

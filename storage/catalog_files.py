@@ -147,8 +147,13 @@ def swap_files(
     add: Sequence[FileRow],
     counts: Counts,
     now_us: int,
+    *,
+    changed: bool = False,
 ) -> bool:
-    """Replaces live files by others. False, and the caller must roll back, where any is not live."""
+    """Replaces live files by others. False, and the caller must roll back, where any is not live.
+
+    ``changed``: they hold other events, as they do wherever some were erased.
+    """
     ids = sorted(set(remove))
     before = removed = 0
     for some in slices(ids):
@@ -162,7 +167,7 @@ def swap_files(
     _make_live(connection, add)
     _add_counts(connection, collection_id, counts)
     connection.execute(_TOUCH, {"of": collection_id})
-    if counts.erased:
+    if counts.erased or changed:
         connection.execute(_ERASE, {"of": collection_id})
     return True
 

@@ -116,6 +116,34 @@ class SavedRun:
     result: SavedResult | None
 
 
+class ErasureKind(StrEnum):
+    EVENTS = "events"
+    """Those that match are taken away."""
+    PROPERTY = "property"
+    """It is taken out of every event, with all that is nested in it."""
+    UPDATE = "update"
+    """Those that match are changed."""
+
+
+class ErasureState(StrEnum):
+    WAITING = "waiting"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """A request to take stored events away, or to change them. ``events``: how many that were."""
+
+    id: int
+    collection_id: int
+    kind: ErasureKind
+    parameters: Mapping[str, Any]
+    state: ErasureState
+    events: int
+    problem: str | None
+
+
 class LogState(StrEnum):
     OPEN = "open"
     SEALED = "sealed"

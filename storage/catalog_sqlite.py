@@ -30,6 +30,8 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
+    # What was deleted is overwritten: an erased person's token must not stay in a free page.
+    "PRAGMA secure_delete=ON",
     # macOS only: without these an fsync there does not reach the disk.
     "PRAGMA fullfsync=ON",
     "PRAGMA checkpoint_fullfsync=ON",
@@ -96,6 +98,12 @@ class Database:
                 self._version_connection.close()
                 self._version_connection = None
         self._reader.dispose()
+
+    def checkpoint(self) -> None:
+        """Empty the write-ahead log, as far as others let it be."""
+        self._refuse_fork()
+        with closing(connect(self._path, self._busy_seconds)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:

@@ -139,6 +139,22 @@ files = Table(
 )
 """What follows ``removed_us`` is known once the file is live."""
 
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("problem", Text),
+    Column("requested_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Index("erasures_by_state", "state"),
+    sqlite_autoincrement=True,
+)
+
 logs = Table(
     "logs",
     metadata,

@@ -21,9 +21,10 @@ import pyarrow as pa
 from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownCollection
-from storage.catalog_records import Collection, Counts, LogRow, LogState
+from storage.catalog_records import Collection, Counts, Erasure, LogRow, LogState
 from storage.chunks import ChunkStore
 from storage.compact import Compactor
+from storage.erase import CannotErase, Eraser, Matcher, match_nothing
 from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
 from storage.lock import FolderLock
@@ -87,6 +88,10 @@ CHUNK_GRACE_SECONDS = 5.0
 SEGMENT_GRACE_SECONDS = 60.0
 """The longest that these stay once nobody should need them: whoever finds one gone looks again, and while
 much comes in, chunks alone make some hundred megabytes a second."""
+TURN_SECONDS = 5.0
+"""Within this time after events were taken away every worker has begun a new segment."""
+FORGET_SECONDS = 86_400.0
+"""How long a request that ended is remembered."""
 DAMAGED_SECONDS = 60.0
 UNREADABLE_SECONDS = 1.0
 """Pauses before a log is looked at again of which bytes are lost, or that the disk refused to read."""
@@ -103,6 +108,7 @@ class Keeper:
         *,
         fs: FileSystem | None = None,
         clock: Callable[[], float] = time.time,
+        matcher: Matcher | None = None,
     ) -> None:
         self._folder = folder
         self._catalog = catalog
@@ -113,6 +119,12 @@ class Keeper:
         self._chunks = ChunkStore(folder.chunks)
         self._flusher = Flusher(folder, catalog, self._fs)
         self._compactor = Compactor(folder, catalog, self._fs, clock)
+        self._eraser = Eraser(folder, catalog, self._fs, matcher or match_nothing)
+        self._swapping = threading.Lock()
+        """Held by whoever replaces files: a merge, or a request that takes events away."""
+        self._asked_version = -1
+        self._ask_again = 0.0
+        self._scrubs: list[float] = []
         self._logs: dict[int, _Progress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
@@ -164,7 +176,7 @@ class Keeper:
         busy = self._shred(force=False)
         if self._flush_due(now):
             self.flush()
-        return busy
+        return self._erase(now) or busy
 
     def finish(self) -> None:
         """Shred and flush everything synced; what fails to be is in the logs still."""
@@ -214,6 +226,8 @@ class Keeper:
         self._collections = {}
         now = self._clock()
         self._trims = [(now, row.id, row.flushed_lsn) for row in self._refresh_logs()]
+        self._asked_version = -1
+        self._scrubs = [now]
         self._publish()
         self._chunks.remove_strangers()
         self._remove_unknown_logs()
@@ -351,6 +365,53 @@ class Keeper:
             or self._chunks.bytes >= settings.flush_bytes
         )
 
+    # Taking events away
+
+    def _erase(self, now: float) -> bool:
+        """Carry out what was asked for. Was there anything?"""
+        version = self._catalog.version()
+        if version == self._asked_version or now < self._ask_again:
+            return False
+        waiting = self._catalog.waiting_erasures()
+        for erasure in waiting:
+            try:
+                self._settle()
+                self._carry_out(erasure, now)
+            except CannotErase as error:
+                self._catalog.fail_erasure(erasure, str(error))
+        if now >= self._ask_again:
+            self._asked_version = version
+        return bool(waiting)
+
+    def _carry_out(self, erasure: Erasure, now: float) -> None:
+        """Raises CannotErase. What fails for another reason waits on, and nothing else waits for it."""
+        started = time.perf_counter()
+        try:
+            with self._swapping:
+                events = self._eraser.carry_out(erasure)
+        except CannotErase:
+            raise
+        except Exception:
+            logger.exception("request %d could not be carried out; it is tried again", erasure.id)
+            self._ask_again = now + UNREADABLE_SECONDS
+            return
+        logger.info("request %d: %d events in %.2f s", erasure.id, events, time.perf_counter() - started)
+        # Once the workers have turned to new segments, the old ones can go; and all traces with the files.
+        for when in (now, now + TURN_SECONDS):
+            self._trims.extend((when, log_id, lsn) for log_id, lsn in self._positions().items())
+        self._scrubs.append(now)
+
+    def _settle(self) -> None:
+        """All that was synced before this call into files. Raises CannotErase where a log is damaged."""
+        self._refresh_logs()
+        targets = {log_id: progress.reader.synced().lsn for log_id, progress in self._logs.items()}
+        while any(progress.position < targets.get(i, 0) for i, progress in self._logs.items()):
+            if not self._shred(force=True):
+                raise CannotErase("A log can not be read in full, so not every event can be reached now.")
+            if self._flush_due(self._clock()):
+                self.flush()
+        self.flush()
+
     # Keeping house
 
     def _keep_house(self, now: float) -> None:
@@ -370,6 +431,8 @@ class Keeper:
             self._generation.since -= seconds
         for progress in self._logs.values():
             progress.resume -= seconds
+        self._ask_again -= seconds
+        self._scrubs = [when - seconds for when in self._scrubs]
         self._trims = [(when - seconds, log_id, lsn) for when, log_id, lsn in self._trims]
         self._chunks.turn_back(seconds)
 
@@ -383,7 +446,16 @@ class Keeper:
         self._trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._remove_finished_logs()
         self._compactor.remove_dead(now, grace)
+        self._scrub(now, grace)
         self._catalog.purge_claims(int((now - self._settings.claim_days * 86_400) * 1e6), 10_000)
+
+    def _scrub(self, now: float, grace_seconds: float) -> None:
+        """After a request's grace its traces in the catalog go too."""
+        due = [when for when in self._scrubs if now - when >= grace_seconds]
+        if due:
+            self._catalog.scrub()
+            self._catalog.forget_erasures(int((now - FORGET_SECONDS) * 1e6))
+            self._scrubs = [when for when in self._scrubs if now - when < grace_seconds]
 
     def _trim_segments(self, now: float, grace_seconds: float) -> None:
         keep = []
@@ -414,10 +486,14 @@ class Keeper:
     def _compact_until(self, stop: threading.Event) -> None:
         while not stop.wait(self._settings.housekeeping_seconds):
             try:
-                while not stop.is_set() and self._compactor.step():
+                while not stop.is_set() and self._merge():
                     pa.default_memory_pool().release_unused()
             except Exception:
                 logger.exception("compaction failed; the files it read are still live")
+
+    def _merge(self) -> bool:
+        with self._swapping:
+            return self._compactor.step()
 
     @contextmanager
     def _lock(self, stop: threading.Event) -> Iterator[bool]:

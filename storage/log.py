@@ -100,6 +100,7 @@ class LogWriter:
         self._synced_lsn = 0
         self._segment_fd: int | None = None
         self._segment_base = 0
+        self._turn_due = False
         self._position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
         self._position.publish(0, self._claims, anew=True)
         self._open_segment()
@@ -174,6 +175,12 @@ class LogWriter:
         with self._lock:
             self._rouse()
 
+    def turn(self) -> None:
+        """Go on in a new segment, so that the old one can be removed once all in it stands in files."""
+        with self._lock:
+            self._turn_due = True
+            self._rouse()
+
     def reserve(self, count: int) -> int:
         """The first of ``count`` claimed ordinals in a row. They are never given out again."""
         with self._lock:
@@ -233,7 +240,7 @@ class LogWriter:
         while True:
             with self._lock:
                 group = self._group
-                if group.frames and self._due:
+                if (group.frames or self._turn_due) and self._due:
                     self._group = _Group()
                     self._due = False
                     return group
@@ -265,9 +272,13 @@ class LogWriter:
             _logger.exception("log %d: the waiters of a group could not be told", self.log_id)
 
     def _write(self, group: _Group) -> None:
+        with self._lock:
+            turn, self._turn_due = self._turn_due and self._synced_lsn > self._segment_base, False
         fd = self._segment_fd
-        if fd is None or self._synced_lsn - self._segment_base >= self._segment_bytes_max:
+        if fd is None or turn or self._synced_lsn - self._segment_base >= self._segment_bytes_max:
             fd = self._open_segment()
+        if not group.frames:
+            return
         self._fs.append(fd, b"".join(group.frames))
         self._fs.datasync(fd)
         for base, count in group.claims:

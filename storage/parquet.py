@@ -7,7 +7,7 @@ row groups of 122,880 rows. Once written it is never changed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -80,6 +80,61 @@ def encode(table: pa.Table) -> Encoded:
         times[0].as_py(),
         times[-1].as_py(),
         magnitudes(table),
+    )
+
+
+def parts_of(content: bytes) -> Iterator[pa.Table]:
+    """A file's rows, a row group's worth at a time."""
+    for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(ROW_GROUP_ROWS):
+        yield pa.Table.from_batches([batch])
+
+
+def encode_parts(parts: Callable[[], Iterator[pa.Table]]) -> Encoded | None:
+    """One file of tables that follow each other in time and have the same columns, of which one at a time is
+    held; None where none has a row. ``parts`` may be asked for twice, since columns without a value are left
+    out."""
+    encoded, empty = _encode_parts(parts())
+    if encoded is None or not empty:
+        return encoded
+    return _encode_parts(part.drop_columns(empty) for part in parts())[0]
+
+
+def _encode_parts(parts: Iterator[pa.Table]) -> tuple[Encoded | None, list[str]]:
+    """The file, and the columns of it that have no value."""
+    sink = pa.BufferOutputStream()
+    writer: pq.ParquetWriter | None = None
+    rows, first, last = 0, None, None
+    greatest: dict[str, float | None] = {}
+    nulls: dict[str, int] = {}
+    for part in parts:
+        if not part.num_rows:
+            continue
+        writer = writer or _writer(sink, part)
+        writer.write_table(part, row_group_size=ROW_GROUP_ROWS)
+        times = part.column(TIMESTAMP).cast(pa.int64())
+        first = times[0].as_py() if first is None else first
+        last = times[-1].as_py()
+        rows += part.num_rows
+        for name, found in magnitudes(part).items():
+            known = greatest.get(name)
+            greatest[name] = found if known is None else max(known, found or 0.0)
+            nulls[name] = nulls.get(name, 0) + part.column(name).null_count
+    if writer is None or first is None or last is None:
+        return None, []
+    writer.close()
+    data = sink.getvalue()
+    digest = hashlib.sha256(memoryview(data)).hexdigest()
+    return Encoded(data, rows, digest, first, last, greatest), [n for n, c in nulls.items() if c == rows]
+
+
+def _writer(sink: pa.BufferOutputStream, sample: pa.Table) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        sink,
+        sample.schema,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_repetitive(sample),
+        store_schema=False,
     )
 
 

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -160,13 +160,17 @@ class Reader:
                 tuple((p.piece.log_id, p.piece.first_ordinal) for p in pieces),
             )
             tail = self._tail(collection.id, key, manifest, collection.schema, pieces)
+        erased = collection.erase_version
+        if erased and not files and not (tail is not None and tail.num_rows):
+            # All its events were taken away: there is no such collection until one comes again.
+            return replace(NOWHERE, generation=collection.generation, erase_version=erased)
         return Source(
             collection.schema,
             files,
             tail,
             version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
             generation=collection.generation,
-            erase_version=collection.erase_version,
+            erase_version=erased,
         )
 
     def _drop_flushed(self, flushed_number: int) -> None:

@@ -10,7 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from service.openapi import collecting, datasets, discovery, keys, queries, saved, schema, shared, system
+from service.openapi import (
+    collecting,
+    datasets,
+    discovery,
+    erasure,
+    keys,
+    queries,
+    saved,
+    schema,
+    shared,
+    system,
+)
 from service.openapi.describe import Area, Json, item
 from service.settings import Settings
 
@@ -37,6 +48,7 @@ AREAS: tuple[Callable[[Settings], Area], ...] = (
     schema.area,
     discovery.area,
     keys.area,
+    erasure.area,
     system.area,
 )
 """In the order of the document, which is that in which its examples are sent."""

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from service.auth import Caller, Permission
 from service.errors import AdminOnly, InvalidKey
 from service.parts import Parts
-from service.routes.schema import seen
+from service.routes.schema import shown
 from service.rules import OWN, Routes, needs
 from service.wire import PROJECTS, json_answer, request_key, url_of
 from storage.catalog_records import Collection, Project, SavedQuery
@@ -55,9 +55,7 @@ def router(parts: Parts) -> APIRouter:
         return json_answer(told)
 
     async def project(request: Request, caller: Caller) -> Response:
-        found = await _collections(parts, caller.project)
-        if caller.filters_for(Permission.SCHEMA):
-            found = await seen(parts, request, caller, found)
+        found = await shown(parts, request, caller, await _collections(parts, caller.project))
         # As at their own address, saved queries are listed for the master key alone.
         saved = await _saved(parts, caller.project) if Permission.MASTER in caller.permissions else []
         return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))

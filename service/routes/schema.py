@@ -55,8 +55,7 @@ def router(parts: Parts) -> APIRouter:
             found = await loop.run_in_executor(
                 parts.catalog_executor, parts.catalog.collections, address.project_id
             )
-            if caller.filters_for(Permission.SCHEMA):
-                found = await seen(parts, request, caller, found[:limit])
+            found = await shown(parts, request, caller, found)
             if len(found) > limit:
                 return _cut_listing(found, limit, include=include)
             return json_answer([_listed(collection, include=include) for collection in found])
@@ -66,12 +65,10 @@ def router(parts: Parts) -> APIRouter:
             )
         except UnknownCollection:
             raise NotFound from None
-        if caller.filters_for(Permission.SCHEMA):
-            visible = await seen(parts, request, caller, [collection])
-            if not visible:
-                raise NotFound
-            collection = visible[0]
-        return json_answer(_described(address, collection))
+        visible = await shown(parts, request, caller, [collection])
+        if not visible:
+            raise NotFound
+        return json_answer(_described(address, visible[0]))
 
     path = f"{PROJECTS}/{{project_id}}/events"
     for one in (path, f"{path}/{{rest:path}}"):
@@ -79,13 +76,20 @@ def router(parts: Parts) -> APIRouter:
     return routes.router
 
 
-async def seen(
+async def shown(
     parts: Parts, request: Request, caller: Caller, collections: Sequence[Collection]
 ) -> list[Collection]:
-    """The collections as a caller with filters sees them: what no event in its sight holds is not there."""
+    """The collections as the caller sees them: what no event in its sight holds, or none any more, is not
+    there."""
+    narrowed = bool(caller.filters_for(Permission.SCHEMA))
     visible = []
     for collection in collections:
-        lanes = await parts.asking.held(caller, collection.name, gone_of(request))
+        if narrowed:
+            lanes = await parts.asking.held(caller, collection.name, gone_of(request))
+        elif collection.erase_version:
+            lanes = await parts.asking.standing(caller, collection.name)
+        else:
+            lanes = collection.schema.lanes
         if lanes is not None:
             visible.append(replace(collection, schema=Schema(lanes)))
     return visible

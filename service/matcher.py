@@ -1,0 +1,69 @@
+"""What joins the keeper, which changes files, to the filters that say which events are meant."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from service.settings import Settings
+from storage.erase import CannotErase
+from storage.paths import DataFolder
+from storage.source import Source
+
+if TYPE_CHECKING:
+    from query.engine import Engine
+    from query.nodes import Span
+
+MATCH_SECONDS = 3_600.0
+"""The longest that one file may take: nobody's patience, but an end."""
+
+
+class FilterMatcher:
+    """Finds events by filters and timeframe, exactly as questions do. Its engine is made when needed."""
+
+    def __init__(self, settings: Settings, folder: DataFolder) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._engine: Engine | None = None
+
+    def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
+        """Raises CannotErase for filters that are none any more, which the request was not taken with."""
+        from query.engine import Deadline
+        from query.errors import InvalidQuery, QueryLimitExceeded
+        from query.filters import conservative_regex_check, parse_filters
+        from query.matching import matching_ids
+        from query.nodes import Span
+
+        span = Span(parameters.get("start_us"), parameters.get("end_us"))
+        try:
+            filters = parse_filters(
+                parameters.get("filters"), self._settings.query_limits, conservative_regex_check
+            )
+        except (InvalidQuery, QueryLimitExceeded) as error:
+            raise CannotErase(str(error)) from None
+        if not filters and _covers(span, source):
+            return None
+        return matching_ids(source, self._opened(), span, filters, Deadline.after(MATCH_SECONDS))
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            from query.engine import Engine
+
+            spill = self._folder.tmp / "spill-keeper"
+            shutil.rmtree(spill, ignore_errors=True)
+            self._engine = Engine(
+                self._folder.root,
+                memory_limit_bytes=self._settings.keeper_memory_bytes,
+                threads=self._settings.worker_threads,
+                temp_folder=spill,
+                temp_bytes_max=self._settings.worker_spill_bytes,
+            )
+        return self._engine
+
+
+def _covers(span: Span, source: Source) -> bool:
+    """Whether every event of the source lies in the span."""
+    after = span.start_us is None or all(file.min_us >= span.start_us for file in source.files)
+    before = span.end_us is None or all(file.max_us < span.end_us for file in source.files)
+    return after and before

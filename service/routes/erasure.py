@@ -1,0 +1,132 @@
+"""Taking events away: a collection, those that filters and a timeframe name, or one property of all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from query.nodes import MetricQuery
+from query.parse import from_query_string
+from service.auth import Caller, Permission
+from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
+from service.parts import Parts
+from service.rates import Rate
+from service.routes.schema import properties_of, shown
+from service.rules import Routes, needs
+from service.wire import PROJECTS, Pairs, count_rate, event_address, pairs_of
+from storage.catalog_errors import UnknownCollection
+from storage.catalog_records import Collection, Erasure, ErasureKind, ErasureState
+
+POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
+"""Pauses between looks at what became of a request; the last one is kept to."""
+_NARROWING = frozenset({"filters", "timeframe", "timezone"})
+_HARMLESS = frozenset({"api_key", "_"})
+"""Parameters that may stand beside nothing else where a whole collection is meant."""
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = Routes(parts.tenants)
+
+    async def delete(request: Request, caller: Caller) -> Response:
+        address = event_address(request.scope)
+        if address.collection is None:
+            raise NotFound
+        collection = await _collection(parts, request, caller, address.collection)
+        if address.property_name is not None:
+            count_rate(parts.rates, request, caller, Rate.DELETES)
+            await _delete_property(parts, collection, address.property_name)
+        else:
+            await _delete_events(parts, request, caller, collection)
+        return Response(status_code=204)
+
+    rule = needs(Permission.MASTER)
+    routes.project(f"{PROJECTS}/{{project_id}}/events/{{rest:path}}", delete, rule, ["DELETE"])
+    return routes.router
+
+
+async def _collection(parts: Parts, request: Request, caller: Caller, name: str) -> Collection:
+    """As it stands now. Raises NotFound."""
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.run_in_executor(
+            parts.catalog_executor, parts.catalog.collection, caller.project.id, name
+        )
+    except UnknownCollection:
+        raise NotFound from None
+    standing = await shown(parts, request, caller, [found])
+    if not standing:
+        raise NotFound
+    return standing[0]
+
+
+async def _delete_property(parts: Parts, collection: Collection, path: str) -> None:
+    if path == "keen" or path.startswith("keen."):
+        raise Forbidden("A property of 'keen' can not be deleted.")
+    if not any(name == path or name.startswith(path + ".") for name in properties_of(collection.schema)):
+        raise NotFound
+    await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
+
+
+async def _delete_events(parts: Parts, request: Request, caller: Caller, collection: Collection) -> None:
+    pairs = pairs_of(request.scope)
+    for name, value in pairs:
+        if name in _NARROWING and not value.strip():
+            raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
+    if any(name.partition("[")[0] in _NARROWING for name, _ in pairs):
+        count_rate(parts.rates, request, caller, Rate.DELETES)
+        parameters = await narrowed(parts, collection.name, from_query_string(pairs))
+    else:
+        count_rate(parts.rates, request, caller, Rate.COLLECTION_DELETES)
+        _refuse_what_might_narrow(pairs)
+        parameters = {}
+    await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
+
+
+def _refuse_what_might_narrow(pairs: Pairs) -> None:
+    """A name that is spelt wrong must not make all of a collection of what was to be a part."""
+    for name, _ in pairs:
+        if name not in _HARMLESS:
+            raise InvalidParameter(
+                f"The parameter '{name[:100]}' is unknown here, and without 'filters' and 'timeframe' the "
+                "whole collection would be deleted. Leave it out if that is what you want."
+            )
+
+
+async def narrowed(parts: Parts, collection: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Filters and timeframe as a request to the keeper has them. Raises InvalidQuery."""
+    params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
+    loop = asyncio.get_running_loop()
+    question = await loop.run_in_executor(parts.catalog_executor, parts.asking.judge, "count", params)
+    assert isinstance(question.query, MetricQuery)
+    span = question.query.span
+    return {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}
+
+
+async def carried_out(
+    parts: Parts, collection: Collection, kind: ErasureKind, parameters: Mapping[str, Any]
+) -> Erasure:
+    """The request, once the keeper has done it. Raises TimedOut, Unavailable: it may be done later still."""
+    loop = asyncio.get_running_loop()
+    catalog = parts.catalog
+    number = await loop.run_in_executor(
+        parts.catalog_executor, catalog.request_erasure, collection.id, kind, parameters
+    )
+    deadline = time.monotonic() + parts.settings.erase_seconds
+    looks = 0
+    while time.monotonic() < deadline:
+        await asyncio.sleep(POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)])
+        looks += 1
+        found = await loop.run_in_executor(parts.catalog_executor, catalog.erasure, number)
+        if found is None or found.state is ErasureState.DONE:
+            return found or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
+        if found.state is ErasureState.FAILED:
+            raise Unavailable(f"Nothing was changed. {found.problem}")
+    raise TimedOut(
+        f"The request is recorded, and not done after {parts.settings.erase_seconds:g} seconds. It goes on."
+    )

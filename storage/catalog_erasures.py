@@ -1,0 +1,111 @@
+"""Requests to take events away or to change them. Each function runs in its caller's transaction.
+
+A request is durable before anybody begins on it, and done in the transaction that swaps the files: whoever
+dies in between, it is done once. What it asked for may name a person, and is wiped once it is done.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from storage.catalog_records import Erasure, ErasureKind, ErasureState
+from storage.catalog_sqlite import slices
+from storage.catalog_tables import claims, erasures
+
+_COLUMNS = (
+    erasures.c.id,
+    erasures.c.collection_id,
+    erasures.c.kind,
+    erasures.c.parameters,
+    erasures.c.state,
+    erasures.c.events,
+    erasures.c.problem,
+)
+_WAITING = select(*_COLUMNS).where(erasures.c.state == ErasureState.WAITING.value).order_by(erasures.c.id)
+_FIND = select(*_COLUMNS).where(erasures.c.id == bindparam("wanted"))
+_DONE = select(func.max(erasures.c.id)).where(erasures.c.state == ErasureState.DONE.value)
+_END = (
+    update(erasures)
+    .where(erasures.c.id == bindparam("wanted"), erasures.c.state == ErasureState.WAITING.value)
+    .values(
+        state=bindparam("to"),
+        events=bindparam("count"),
+        problem=bindparam("why"),
+        ended_us=bindparam("now"),
+        parameters="{}",
+    )
+)
+_FORGET = delete(erasures).where(
+    erasures.c.state != ErasureState.WAITING.value, erasures.c.ended_us < bindparam("before")
+)
+_UNCLAIM = delete(claims).where(
+    claims.c.log_id == bindparam("of_log"), claims.c.ordinal == bindparam("of_ordinal")
+)
+
+
+def request_erasure(
+    connection: Connection, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any], now_us: int
+) -> int:
+    """The id of the request."""
+    values = {
+        "collection_id": collection_id,
+        "kind": kind.value,
+        "parameters": json.dumps(parameters),
+        "state": ErasureState.WAITING.value,
+        "events": 0,
+        "requested_us": now_us,
+    }
+    return int(connection.execute(insert(erasures).returning(erasures.c.id), values).scalar_one())
+
+
+def waiting_erasures(connection: Connection) -> list[Erasure]:
+    """Oldest first."""
+    return [_read(row) for row in connection.execute(_WAITING)]
+
+
+def find_erasure(connection: Connection, erasure_id: int) -> Erasure | None:
+    row = connection.execute(_FIND, {"wanted": erasure_id}).first()
+    return None if row is None else _read(row)
+
+
+def last_erasure(connection: Connection) -> int:
+    """The id of the last one that was done; 0 before the first."""
+    return int(connection.execute(_DONE).scalar() or 0)
+
+
+def end_erasure(
+    connection: Connection, erasure: Erasure, now_us: int, *, events: int = 0, problem: str | None = None
+) -> bool:
+    """False where it does not wait any more."""
+    state = ErasureState.DONE if problem is None else ErasureState.FAILED
+    values = {"wanted": erasure.id, "to": state.value, "count": events, "why": problem, "now": now_us}
+    return connection.execute(_END, values).rowcount == 1
+
+
+def forget_claims(connection: Connection, holders: Iterable[tuple[int, int]]) -> None:
+    """Tokens of events that are no more: (log, ordinal) of each event."""
+    for some in slices(list(holders)):
+        rows = [{"of_log": log_id, "of_ordinal": ordinal} for log_id, ordinal in some]
+        connection.execute(_UNCLAIM, rows)
+
+
+def forget_erasures(connection: Connection, before_us: int) -> int:
+    """Removes requests that ended before then; returns how many. The newest one that was done stays."""
+    kept = last_erasure(connection)
+    return connection.execute(_FORGET.where(erasures.c.id != kept), {"before": before_us}).rowcount
+
+
+def _read(row: Any) -> Erasure:
+    return Erasure(
+        id=row.id,
+        collection_id=row.collection_id,
+        kind=ErasureKind(row.kind),
+        parameters=json.loads(row.parameters),
+        state=ErasureState(row.state),
+        events=row.events,
+        problem=row.problem,
+    )

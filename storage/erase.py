@@ -1,0 +1,205 @@
+"""Taking stored events away, and properties out of them: files to files, in one swap with the request's end.
+
+The keeper has flushed all that was acknowledged before, and holds compaction back meanwhile; which events
+match is told by the ``Matcher``, which knows filters. Files without a match stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.catalog import Catalog
+from storage.catalog_records import Collection, Erasure, ErasureKind, FileRow
+from storage.decoder import TOKEN
+from storage.flush import FileWriter
+from storage.fs import FileSystem
+from storage.parquet import Encoded, encode_parts, parts_of
+from storage.paths import DataFolder
+from storage.schema import EMPTIES, EVENT_ID, NULLS
+from storage.source import DataFile, Source
+
+
+class CannotErase(Exception):
+    """Why a request can not be done, in a sentence for whoever sent it."""
+
+
+class Matcher(Protocol):
+    """Which events of a source a request is about."""
+
+    def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
+        """Their ``keen.id``; None for all of them. Raises CannotErase."""
+
+
+def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
+    """Of a keeper that was given no matcher. Without conditions it takes all events."""
+    if set(parameters) - {"start_us", "end_us", "filters"} or parameters.get("filters"):
+        raise CannotErase("This keeper knows no filters.")
+    if parameters.get("start_us") is not None or parameters.get("end_us") is not None:
+        raise CannotErase("This keeper knows no timeframes.")
+    return None
+
+
+@dataclass
+class _Change:
+    """What replaces what."""
+
+    removed: list[int] = field(default_factory=list)
+    added: list[tuple[str, Encoded]] = field(default_factory=list)
+    erased: int = 0
+    events: int = 0
+    holders: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Eraser:
+    """Carries requests out. Nobody else may swap files of the collection meanwhile."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem, matcher: Matcher) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._writer = FileWriter(folder, catalog, fs)
+        self._matcher = matcher
+
+    def carry_out(self, erasure: Erasure) -> int:
+        """The number of events it was about. Raises CannotErase, and what disk or catalog raise: then nothing
+        has changed, and the request waits still."""
+        collection = self._catalog.collection_by_id(erasure.collection_id)
+        files = self._catalog.live_files(collection.id)
+        self._check_room(files)
+        if erasure.kind is ErasureKind.EVENTS:
+            change = self._without_events(collection, files, erasure.parameters)
+        else:
+            change = self._without_property(collection, files, str(erasure.parameters["property"]))
+        rows = self._writer.write(collection, change.added) if change.added else []
+        try:
+            done = self._catalog.commit_erasure(
+                erasure,
+                change.removed,
+                rows,
+                erased=change.erased,
+                events=change.events,
+                holders=change.holders,
+            )
+        except BaseException:
+            found = self._catalog.erasure(erasure.id)
+            if found is not None and found.state is erasure.state:
+                self._writer.discard(rows)
+            raise
+        if not done:
+            self._writer.discard(rows)
+            raise RuntimeError("files were replaced while events were taken out of them")
+        return change.events
+
+    def _check_room(self, files: Sequence[FileRow]) -> None:
+        """Old and new files stand beside each other until nobody reads the old ones."""
+        need = sum(file.bytes for file in files)
+        if shutil.disk_usage(self._folder.root).free < need:
+            raise CannotErase(
+                f"The disk has no room for a second copy of the {need} bytes of this collection's files."
+            )
+
+    def _without_events(
+        self, collection: Collection, files: Sequence[FileRow], parameters: Mapping[str, Any]
+    ) -> _Change:
+        change = _Change()
+        for file in files:
+            if not _may_hold(file, parameters):
+                continue
+            found = self._matcher(_source_of(self._folder, collection, file), parameters)
+            if found is not None and not found:
+                continue
+            self._drop_rows(collection, file, found, change)
+        change.events = change.erased
+        return change
+
+    def _drop_rows(
+        self, collection: Collection, file: FileRow, ids: list[str] | None, change: _Change
+    ) -> None:
+        change.removed.append(file.id)
+        gone = file.rows if ids is None else len(ids)
+        change.erased += gone
+        if any(lane.column in file.columns for lane in collection.schema.at(TOKEN)):
+            change.holders += [_holder(one) for one in ids or self._ids(file)]
+        if gone == file.rows:
+            return
+        wanted = pa.array(ids, pa.string())
+
+        def kept() -> Iterator[pa.Table]:
+            for part in self._parts(file):
+                yield part.filter(pc.invert(pc.is_in(part.column(EVENT_ID), wanted)))
+
+        self._add(file, file.rows - gone, encode_parts(kept), change)
+
+    def _without_property(self, collection: Collection, files: Sequence[FileRow], path: str) -> _Change:
+        change = _Change()
+        lanes = [*collection.schema.at(path), *collection.schema.under(path)]
+        columns = {lane.column for lane in lanes}
+        for file in files:
+            listed = [name for name in (NULLS, EMPTIES) if name in file.columns]
+            if not columns & file.columns.keys() and not listed:
+                continue
+            take = partial(self._parts_without, file, columns, listed, path)
+            change.removed.append(file.id)
+            self._add(file, file.rows, encode_parts(take), change)
+            change.events += file.rows
+        return change
+
+    def _ids(self, file: FileRow) -> list[str]:
+        return [one for part in self._parts(file) for one in part.column(EVENT_ID).to_pylist()]
+
+    def _parts_without(
+        self, file: FileRow, columns: set[str], listed: Sequence[str], path: str
+    ) -> Iterator[pa.Table]:
+        return (_without_paths(part, columns, listed, path) for part in self._parts(file))
+
+    def _add(self, file: FileRow, rows: int, content: Encoded | None, change: _Change) -> None:
+        """The label of a file stays: its rows are some of those that were there."""
+        if content is None or content.rows != rows:
+            found = 0 if content is None else content.rows
+            raise RuntimeError(f"{file.path} without what was to go holds {found} rows, not {rows}")
+        change.added.append((file.span, content))
+
+    def _parts(self, file: FileRow) -> Iterator[pa.Table]:
+        """The file's rows, some at a time. Raises CannotErase where it is not as it was written."""
+        content = self._folder.absolute(file.path).read_bytes()
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise CannotErase("A stored file is damaged: 'acumen check' names it. Nothing was changed.")
+        yield from parts_of(content)
+
+
+def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
+    start, end = parameters.get("start_us"), parameters.get("end_us")
+    return (start is None or file.max_us >= start) and (end is None or file.min_us < end)
+
+
+def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:
+    path = str(folder.absolute(file.path))
+    held = DataFile(path, file.rows, file.bytes, file.min_us, file.max_us, file.columns)
+    return Source(collection.schema, (held,))
+
+
+def _holder(event_id: str) -> tuple[int, int]:
+    """The log and the ordinal that an event's id was made of."""
+    return int(event_id[:8], 16), int(event_id[8:], 16)
+
+
+def _without_paths(part: pa.Table, columns: set[str], listed: Sequence[str], path: str) -> pa.Table:
+    """Without the columns; the path, and all below it, go from the lists of nulls and empty objects too."""
+    kept = part.select([name for name in part.column_names if name not in columns])
+    prefix = path + "."
+    for name in listed:
+        lists = [
+            None if paths is None else [one for one in paths if one != path and not one.startswith(prefix)]
+            for paths in part.column(name).to_pylist()
+        ]
+        position = kept.column_names.index(name)
+        field = kept.schema.field(name)
+        kept = kept.set_column(position, field, pa.array([one or None for one in lists], field.type))
+    return kept

@@ -1,0 +1,193 @@
+"""Deleting events: what goes, what stays, and that nothing of it is left anywhere."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.support.server import Reply, Served, ServedProject
+
+OF_BOB = [{"property_name": "user.id", "operator": "eq", "property_value": "bob"}]
+
+
+def delete(served: Served, project: ServedProject, path: str, key: str | None = None, **query: Any) -> Reply:
+    text = urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in query.items()})
+    where = f"/3.0/projects/{project.id}/events/{path}" + (f"?{text}" if text else "")
+    return served.request("DELETE", where, key=key or project.master_key)
+
+
+def events(served: Served, project: ServedProject, collection: str = "c") -> list[dict[str, Any]]:
+    found = served.ask(project, "extraction", event_collection=collection)
+    kept = [{name: value for name, value in event.items() if name != "keen"} for event in found]
+    return sorted(kept, key=json.dumps)
+
+
+def at(day: int, **event: Any) -> dict[str, Any]:
+    return {"keen": {"timestamp": f"2026-03-{day:02d}T12:00:00Z"}, **event}
+
+
+def test_events_that_match_are_gone_when_it_answers_and_others_stay(
+    served: Served, project: ServedProject
+) -> None:
+    served.record(project, "c", {"user": {"id": "bob"}}, {"user": {"id": "ann"}}, {"n": 1}, {"user": {}})
+    reply = delete(served, project, "c", filters=OF_BOB)
+    assert (reply.status, reply.body) == (204, b"")
+    assert events(served, project) == [{"n": 1}, {"user": {"id": "ann"}}, {"user": {}}]
+    served.record(project, "c", {"user": {"id": "bob"}})
+    assert {"user": {"id": "bob"}} in events(served, project)
+
+
+def test_a_timeframe_narrows_in_every_form_that_clients_send(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", *(at(day, n=day) for day in range(1, 9)))
+    for timeframe, left in (
+        ({"start": "2026-03-02T00:00:00Z", "end": "2026-03-03T00:00:00Z"}, [1, 3, 4, 5, 6, 7, 8]),
+        ('{"start":"2026-03-07","end":"2026-03-08"}', [1, 3, 4, 5, 6, 8]),
+        ('"this_7_days"', [1, 3, 4, 5, 6, 8]),
+        ("previous_3_days", [1, 3, 4, 5, 6, 8]),
+    ):
+        assert delete(served, project, "c", timeframe=timeframe, timezone="-3600").status == 204
+        assert sorted(event["n"] for event in events(served, project)) == left
+    half = {"start": "2026-03-04T12:00:00Z"}
+    assert delete(served, project, "c", timeframe=half, timezone='"UTC"').status == 204
+    assert sorted(event["n"] for event in events(served, project)) == [1, 3]
+
+
+def test_a_deleted_collection_is_as_if_it_had_never_been(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"old": 1}, {"old": {"x": None}})
+    assert delete(served, project, "c").status == 204
+    base = f"/3.0/projects/{project.id}"
+    assert served.request("GET", f"{base}/events/c", key=project.read_key).status == 404
+    assert served.request("GET", f"{base}/events", key=project.read_key).json == []
+    assert served.request("GET", base, key=project.read_key).json["events"] == []
+    reply = served.request("GET", f"{base}/queries/count?event_collection=c", key=project.read_key)
+    assert (reply.json, "warning" in reply.headers) == ({"result": 0}, True)
+    assert delete(served, project, "c").status == 404
+    served.record(project, "c", {"new": 1})
+    properties = served.request("GET", f"{base}/events/c", key=project.read_key).json["properties"]
+    assert {name for name in properties if not name.startswith("keen.")} == {"new"}
+    assert events(served, project) == [{"new": 1}]
+
+
+def test_a_property_goes_with_all_that_is_nested_in_it(served: Served, project: ServedProject) -> None:
+    sent: list[dict[str, Any]] = [
+        {"a": {"b": 1, "c": "x"}, "ab": 2},
+        {"a": None, "k": 1},
+        {"a": {"b": {}}},
+        {"a": 5, "z": None},
+    ]
+    served.record(project, "c", *sent)
+    assert delete(served, project, "c/properties/a").status == 204
+    assert events(served, project) == [{"ab": 2}, {"k": 1}, {"z": None}, {}]
+    path = f"/3.0/projects/{project.id}/events/c/properties/a.b"
+    assert served.request("GET", path, key=project.read_key).status == 404
+    assert delete(served, project, "c/properties/a").status == 404
+    served.record(project, "c", {"a": {"b": "again"}})
+    assert served.request("GET", path, key=project.read_key).status == 200
+    assert {"a": {"b": "again"}} in events(served, project)
+
+
+@pytest.mark.parametrize("path", ["c/properties/keen.id", "c/properties/keen", "c/properties/keen.timestamp"])
+def test_what_is_keens_can_not_be_deleted(served: Served, project: ServedProject, path: str) -> None:
+    served.record(project, "c", {"a": 1})
+    assert delete(served, project, path).status == 403
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"filter": OF_BOB}, "filter"),
+        ({"filters": "["}, "filters"),
+        ({"filters": ""}, "filters"),
+        ({"timeframe": ""}, "timeframe"),
+        ({"timeframe": "this_fortnight"}, "this_fortnight"),
+        ({"filters": [{"property_name": "a", "operator": "is", "property_value": 1}]}, "is"),
+        ({"timeframe": "today", "timezone": "Mars"}, "Mars"),
+        ({"limit": "5"}, "limit"),
+    ],
+)
+def test_what_is_wrong_deletes_nothing(
+    served: Served, project: ServedProject, query: dict[str, Any], named: str
+) -> None:
+    served.record(project, "c", {"a": 1})
+    reply = delete(served, project, "c", **query)
+    assert reply.status == 400, reply.body
+    assert named in reply.json["message"]
+    assert events(served, project) == [{"a": 1}]
+
+
+def test_what_is_not_there_is_a_404(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"a": 1})
+    for path in ("d", "c/properties/b", "d/properties/a"):
+        assert delete(served, project, path).status == 404
+    for key, status in ((project.read_key, 401), (project.write_key, 401), ("x", 401)):
+        assert delete(served, project, "c", key=key).status == status
+
+
+# Nothing is left
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Served]:
+    """Three workers, and a grace that a test can wait for."""
+    env = {"ACUMEN_GRACE_SECONDS": "0.5", "ACUMEN_QUERY_TIMEOUT_SECONDS": "0.5", "ACUMEN_FLUSH_SECONDS": "1"}
+    with Served(workers=3, env=env) as server:
+        yield server
+
+
+def holding(data: Path, marker: bytes) -> list[str]:
+    """The files below the folder that hold the text."""
+    found = []
+    for path in data.rglob("*"):
+        try:
+            if path.is_file() and marker in path.read_bytes():
+                found.append(str(path.relative_to(data)))
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def test_no_byte_of_an_erased_actor_is_left_after_the_grace(hasty: Served) -> None:
+    project = hasty.new_project("Erasing")
+    marker = "zq7wfxk2actor"
+    for number in range(60):
+        token = {"uniqueness_token": f"{marker}-{number}"}
+        hasty.record(
+            project, "c", {"user": {"id": marker}, "keen": token, "n": number}, {"user": {"id": "ann"}}
+        )
+        if number == 30:
+            time.sleep(1.5)
+    filters = [{"property_name": "user.id", "operator": "eq", "property_value": marker}]
+    hasty.ask(project, "count", event_collection="c", filters=filters)
+    assert delete(hasty, project, "c", filters=filters).status == 204
+    assert hasty.ask(project, "count", event_collection="c") == 60
+    deadline = time.monotonic() + 30
+    while left := holding(hasty.data, marker.encode()):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+    assert hasty.run("check").returncode == 0
+
+
+def test_questions_beside_it_see_before_or_after(hasty: Served) -> None:
+    project = hasty.new_project("Beside")
+    bulk = f"/3.0/projects/{project.id}/events"
+    for day in range(1, 6):
+        body = {"c": [at(day, kind="bad" if n % 3 else "good") for n in range(300)]}
+        assert hasty.request("POST", bulk, body, key=project.write_key).status == 200
+    filters = [{"property_name": "kind", "operator": "eq", "property_value": "bad"}]
+    with ThreadPoolExecutor(4) as pool:
+        done = pool.submit(delete, hasty, project, "c", filters=filters)
+        seen = []
+        while not done.done():
+            seen.append(hasty.ask(project, "count", event_collection="c"))
+        assert done.result().status == 204
+    assert set(seen) <= {1_500, 500}
+    assert seen == sorted(seen, reverse=True)
+    assert hasty.ask(project, "count", event_collection="c") == 500
+    assert hasty.run("check").returncode == 0
