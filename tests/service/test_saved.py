@@ -294,6 +294,16 @@ def test_only_events_that_the_filters_keep_make_a_result_stale(queries: Saved) -
     assert queries.result("n")["run_information"]["stale"] is True
 
 
+def test_a_duplicate_makes_no_result_stale(queries: Saved) -> None:
+    event = {"price": 7, "keen": {"uniqueness_token": "once"}}
+    queries.served.record(queries.project, "c", event)
+    queries.put("n", refresh_rate=HOURS_4)
+    first = queries.result("n")
+    queries.served.record(queries.project, "c", event)
+    assert queries.result("n") == first
+    assert (first["result"], first["run_information"]["stale"]) == (17, False)
+
+
 def test_another_question_has_another_result_and_all_else_leaves_it(queries: Saved) -> None:
     queries.put("n", refresh_rate=HOURS_4)
     first = queries.result("n")
