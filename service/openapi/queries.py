@@ -221,6 +221,57 @@ _SCHEMAS: Json = {
     "Answer": record({"result": {}}, ("result",)),
 }
 
+_VALUES: dict[str, Json] = {
+    "count": {"type": "integer", "minimum": 0},
+    "count_unique": {"type": "integer", "minimum": 0},
+    "sum": {"type": ["number", "null"]},
+    "select_unique": {"type": "array"},
+    **{
+        name: {"type": ["number", "null"]}
+        for name in ("minimum", "maximum", "average", "median", "percentile", "standard_deviation")
+    },
+    "multi_analysis": {"type": "object", "description": "The values by their labels."},
+}
+"""Of each analysis over all events that are asked about."""
+
+
+def answer_of(analysis: str) -> Json:
+    """The schema of an answer. Of a metric: a value; by groups a list of rows with the grouped properties
+    and ``result``; by intervals one row for each, with one of the two as its ``value``."""
+    if analysis == "extraction":
+        result: Json = {"type": "array", "items": {"type": "object"}, "description": "The events."}
+    elif analysis == "funnel":
+        counts = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+        return _answer(
+            {**counts, "description": "The actors left after each step."},
+            {
+                "steps": {**listing({"type": "object"}), "description": "The steps as they were asked."},
+                "actors": {"description": "Of each step that asked for them the actors, else null."},
+            },
+        )
+    else:
+        result = _metric_result(_VALUES[analysis], labelled=analysis == "multi_analysis")
+    return _answer(result, {})
+
+
+def _answer(result: Json, more: Json) -> Json:
+    metadata = {"type": "object", "description": "With `include_metadata`: what answering took."}
+    return record({"result": result, **more, "execution_metadata": metadata}, ("result", *list(more)[:1]))
+
+
+def _metric_result(value: Json, *, labelled: bool) -> Json:
+    """Rows of a multi-analysis have the labels in place of ``result``."""
+    group: Json = {"type": "object", "title": "A group", "properties": {} if labelled else {"result": value}}
+    if not labelled:
+        group["required"] = ["result"]
+    groups = {"type": "array", "items": group, "title": "By group"}
+    interval = record(
+        {"timeframe": record(_ENDS, _ENDS), "value": {"anyOf": [value, groups]}}, ("timeframe", "value")
+    )
+    intervals = {"type": "array", "items": interval, "title": "By interval"}
+    return {"anyOf": [{**value, "title": "A value"}, groups, intervals]}
+
+
 _WHERE: Json = {"event_collection": "purchases", "timeframe": "this_14_days"}
 _EXAMPLES: dict[str, Json] = {
     **{name: _WHERE | {"target_property": "price"} for name in TARGETED},
@@ -245,6 +296,12 @@ _EXAMPLES: dict[str, Json] = {
             "revenue": {"analysis_type": "sum", "target_property": "price"},
         },
     },
+}
+_FIRST: dict[str, Json] = {
+    name: {}
+    if name == "select_unique"
+    else {"order_by": {"property_name": "result", "direction": "DESC"}, "limit": 3}
+    for name in METRICS
 }
 _LACKING: Json = {"timeframe": "this_14_days"}
 
@@ -284,7 +341,7 @@ def _get(analysis: str) -> Operation:
         "get",
         f"{QUERIES}/{analysis}",
         _SUMMARIES[analysis],
-        {200: Answer("The answer.", ref("Answer"), {SCRIPT: {}})},
+        {200: Answer("The answer.", answer_of(analysis), {SCRIPT: {}})},
         parameters=(*taken, "jsonp"),
         errors=(504,),
         examples=(Example(query=_as_query(_EXAMPLES[analysis]), key="read"),),
@@ -297,14 +354,26 @@ def _post(analysis: str) -> Operation:
         "post",
         f"{QUERIES}/{analysis}",
         _SUMMARIES[analysis],
-        ok(ref("Answer"), "The answer."),
+        ok(answer_of(analysis), "The answer."),
         body=body_of(analysis),
         errors=(413, 415, 504),
         examples=(
             Example(body=_EXAMPLES[analysis], key="read"),
+            *(Example(body=_EXAMPLES[analysis] | more, key="read") for more in _variants(analysis)),
             Example(body=_LACKING, key="read", status=400, summary="Something is missing"),
         ),
         name=f"post_{analysis}",
+    )
+
+
+def _variants(analysis: str) -> tuple[Json, ...]:
+    """What else can be asked of the same."""
+    if analysis not in METRICS:
+        return ({"include_metadata": True},)
+    return (
+        {"interval": "weekly", "timezone": "Europe/Warsaw"},
+        {"group_by": ["user.id"], "interval": "daily", "zero_fill": False},
+        {"group_by": "user.id", **({} if analysis == "multi_analysis" else _FIRST[analysis])},
     )
 
 

@@ -16,7 +16,16 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig,
 from schemathesis.core.result import Ok
 
 from service.metrics import ANALYSES
-from tests.service.test_openapi_examples import AREAS, examples_of, filled, found_at, names_of, sent
+from tests.service.test_openapi_examples import (
+    AREAS,
+    DOCUMENT,
+    complain,
+    examples_of,
+    filled,
+    found_at,
+    names_of,
+    sent,
+)
 from tests.support.scale import examples
 from tests.support.server import Served, ServedProject
 
@@ -148,10 +157,17 @@ def try_out(operation: Any, mode: GenerationMode, url: str, key: str, session: r
 
 
 def check(label: str, status: int, body: bytes, headers: Any) -> None:
-    """No failure of the server, and ``{"message", "error_code"}`` and nothing else in an error."""
+    """No failure of the server; a documented status, an answer of the documented shape, and nothing but
+    ``{"message", "error_code"}`` in an error."""
     assert status < 500, (label, body)
     assert headers["access-control-allow-origin"] == ["*"], (label, headers)
+    method, _, path = label.partition(" ")
+    response = DOCUMENT["paths"][path][method.lower()]["responses"].get(str(status))
+    assert response is not None, f"{label}: {status} is not documented"
     if status < 400:
+        kind = headers.get("content-type", [""])[0].partition(";")[0]
+        if kind == "application/json":
+            complain(label, response["content"][kind]["schema"], json.loads(body))
         return
     if headers["content-type"][0].startswith("text/javascript"):
         body = body[body.index(b"(") + 1 : body.rindex(b")")]
