@@ -51,11 +51,15 @@ class Erasures:
     erase_version: int
 
 
+NEVER = Erasures(1, 0)
+"""Of a collection that has just been made, and so of one that is not there yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outline:
     """Equal outlines of one collection and its spans mean equal events within them."""
 
-    erasures: Erasures | None
+    erasures: Erasures
     files: frozenset[str]
     unsettled: int
 
@@ -64,8 +68,8 @@ class Outline:
 class Covered:
     """What an answer was made of: the number of events of each part, in the order of ``parts``."""
 
-    erasures: Mapping[str, Erasures | None]
-    """Of every collection read; None where there was none of that name."""
+    erasures: Mapping[str, Erasures]
+    """Of every collection read."""
     counts: tuple[int, ...]
 
     @property
@@ -94,8 +98,8 @@ def parts(query: Query) -> tuple[Part, ...]:
             return tuple(Part(step.collection, step.span, step.filters) for step in query.steps)
 
 
-def erasures(source: Source) -> Erasures | None:
-    return Erasures(source.generation, source.erase_version) if source.known else None
+def erasures(source: Source) -> Erasures:
+    return Erasures(source.generation or NEVER.generation, source.erase_version)
 
 
 def outlines(wanted: Iterable[Part], sources: Mapping[str, Source]) -> dict[str, Outline]:
@@ -133,7 +137,7 @@ def count(
 
 def erased(before: Covered, sources: Mapping[str, Source]) -> bool:
     """Whether any of the collections has lost or changed events since, of whatever time."""
-    return any(then is not None and erasures(sources[name]) != then for name, then in before.erasures.items())
+    return any(erasures(sources[name]) != then for name, then in before.erasures.items())
 
 
 def _outline(source: Source, spans: Sequence[Span]) -> Outline:

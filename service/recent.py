@@ -28,7 +28,7 @@ class Recent:
 
     body: bytes
     warnings: tuple[str, ...]
-    erasures: Mapping[str, Erasures | None]
+    erasures: Mapping[str, Erasures]
     """Of every collection read, when it was."""
     at: float
 

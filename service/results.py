@@ -24,6 +24,7 @@ from typing import Any
 from query.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryError
 from query.fingerprint import (
+    NEVER,
     Covered,
     Erasures,
     Outline,
@@ -272,7 +273,7 @@ def collections_of(result: SavedResult) -> Iterable[str]:
 def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
     """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
     covered = _covered(result.covers)
-    return any(then is not None and now.get(name) != then for name, then in covered.erasures.items())
+    return any(now.get(name, NEVER) != then for name, then in covered.erasures.items())
 
 
 def _changed(path: Path) -> float:
@@ -293,8 +294,7 @@ def _unechoed(request: Request) -> Request:
 
 def _covers_text(covered: Covered) -> str:
     found: dict[str, Any] = {
-        name: None if one is None else [one.generation, one.erase_version]
-        for name, one in covered.erasures.items()
+        name: [one.generation, one.erase_version] for name, one in covered.erasures.items()
     }
     return json.dumps({"collections": found, "counts": covered.counts}, separators=(",", ":"))
 
@@ -302,7 +302,7 @@ def _covers_text(covered: Covered) -> str:
 def _covered(text: str) -> Covered:
     held = json.loads(text)
     return Covered(
-        {name: None if one is None else Erasures(*one) for name, one in held["collections"].items()},
+        {name: Erasures(*one) for name, one in held["collections"].items()},
         tuple(held["counts"]),
     )
 

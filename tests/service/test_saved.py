@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from json import dumps
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -450,3 +454,40 @@ def test_a_key_sees_of_runs_what_it_may_have_the_results_of(queries: Saved) -> N
     blocked = _key(queries, "cached_queries", cached_queries={"blocked": ["n"]})
     assert queries.get("/n/result", blocked).status == 403
     assert queries.get("/n/result", _key(queries, "cached_queries")).status == 200
+
+
+def test_deleted_events_are_in_no_result_any_more_nor_are_its_bytes(queries: Saved) -> None:
+    served, project = queries.served, queries.project
+    served.record(project, "c", {"price": 50, "user": {"id": "gone-forever"}})
+    query = {**SUM, "group_by": "user.id"}
+    queries.put("n", query, refresh_rate=HOURS_4)
+    queries.put("m", {**query, "analysis_type": "count"}, refresh_rate=HOURS_4)
+    assert "gone-forever" in str(queries.result("n")), "kept, and held in memory"
+    queries.result("m")
+    path = f"/3.0/projects/{project.id}/events/c?filters={quote(dumps(_equal('user.id', 'gone-forever')))}"
+    assert served.request("DELETE", path, key=project.master_key).status == 204
+    assert "gone-forever" not in str(queries.result("n"))
+    assert queries.result("n")["run_information"]["stale"] is False
+    deadline = time.monotonic() + 10
+    while any(b"gone-forever" in file for file in _bytes_of(served.data / "results")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _bytes_of(folder: Path) -> list[bytes]:
+    found = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):
+            found.append(path.read_bytes())
+    return found
+
+
+def test_a_result_of_what_is_not_there_is_stale_once_it_is_and_erased_once_it_was(queries: Saved) -> None:
+    queries.put("n", {**SUM, "event_collection": "later"}, refresh_rate=HOURS_4)
+    assert queries.result("n")["result"] == 0
+    queries.served.record(queries.project, "later", {"price": 1})
+    assert queries.result("n")["run_information"]["stale"] is True
+    path = f"/3.0/projects/{queries.project.id}/events/later"
+    assert queries.served.request("DELETE", path, key=queries.project.master_key).status == 204
+    again = queries.result("n")
+    assert (again["result"], again["run_information"]["stale"]) == (0, False)
