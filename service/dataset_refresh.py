@@ -60,11 +60,13 @@ class DatasetRefresher:
     def run_due(self, now_us: int) -> bool:
         self._look()
         self._sweep(now_us)
-        for dataset, definition, moment in self._known:
-            if self._is_due(dataset, definition, moment, now_us):
-                self._run(dataset, definition, now_us)
-                return True
-        return False
+        due = [one for one in self._known if self._is_due(*one, now_us)]
+        if not due:
+            return False
+        # The one that has waited longest: none is kept from its turn by others that take long.
+        dataset, definition, _ = min(due, key=lambda one: one[0].scheduled_us or 0)
+        self._run(dataset, definition, now_us)
+        return True
 
     def _look(self) -> None:
         version = self._catalog.version()
