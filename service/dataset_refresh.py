@@ -24,7 +24,7 @@ from service.dataset_results import Moment, moment_of
 from storage.catalog_errors import CatalogUnavailable, DatasetChanged
 from storage.catalog_records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.errors import StorageError
-from storage.results_file import TooManyKeys, write_results
+from storage.results_file import TooManyKeys, is_whole, write_results
 
 RECENT_US = 48 * 3_600 * 1_000_000
 """Younger buckets, which change at every run, stand in files of their own."""
@@ -150,7 +150,10 @@ class _Run:
         edges = query.buckets.edges
         counts = self._counts(edges)
         wanted = _buckets(edges, counts)
-        kept = _kept(self.dataset.files if self.dataset.moment == moment else (), wanted)
+        files = self.dataset.files if self.dataset.moment == moment else ()
+        path_of = self.tools.catalog.folder.dataset_file
+        # A data folder may have been put back without its results.
+        kept = _kept([file for file in files if is_whole(path_of(file.dataset_id, file.id))], wanted)
         held = {bucket.start_us for file in kept for bucket in file.buckets}
         missing = [bucket for bucket in wanted if bucket.start_us not in held]
         added = []

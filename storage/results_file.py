@@ -77,7 +77,7 @@ def write_results(path: Path, payloads: Iterable[tuple[bytes, bytes]], keys_max:
 
 def find_result(path: Path, key: bytes) -> bytes | None:
     """The key's payload, None where it has none. Raises FileNotFoundError, ResultsDamaged."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+    with path.open("rb") as file, _mapped(path, file.fileno()) as held:
         if len(held) < len(MARK) + _END.size:
             raise ResultsDamaged(f"{path} is cut short")
         start, count, _, mark = _END.unpack_from(held, len(held) - _END.size)
@@ -91,6 +91,27 @@ def find_result(path: Path, key: bytes) -> bytes | None:
         if len(packed) != length or zlib.crc32(packed) != crc:
             raise ResultsDamaged(f"{path} is damaged at {offset}")
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_PAYLOAD_BYTES_MAX)
+
+
+def _mapped(path: Path, handle: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(handle, 0, access=mmap.ACCESS_READ)
+    except ValueError:
+        raise ResultsDamaged(f"{path} is empty") from None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file is there and ends as it was written; its payloads are looked at as they are read."""
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+            if len(held) < len(MARK) + _END.size:
+                return False
+            start, count, crc, mark = _END.unpack_from(held, len(held) - _END.size)
+            end = start + count * _ENTRY.size
+            return bool(mark == MARK and end + _END.size == len(held) and zlib.crc32(held[start:end]) == crc)
+    except (OSError, ValueError):
+        # ValueError: an empty file can not be mapped.
+        return False
 
 
 def _search(held: mmap.mmap, start: int, count: int, digest: bytes) -> tuple[int, int, int] | None:

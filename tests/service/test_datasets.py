@@ -352,14 +352,15 @@ def test_a_dataset_of_a_collection_that_is_not_there_yet_is_empty(calls: Dataset
         time.sleep(0.1)
 
 
-def test_before_it_is_computed_a_dataset_is_asked_of_the_events() -> None:
+def test_a_dataset_is_answered_before_it_is_computed_and_computed_whoever_dies() -> None:
     with Served() as server:
         project = server.project
         server.record(project, "purchases", *EVENTS)
         calls = Datasets(server, project)
         assert calls.put("new").status == 201
+        server.kill("runner")
         assert calls.today("new", index_by="x") == 2
-        calls.await_status("new", "OK")
+        calls.await_status("new", "OK", 30)
         server.restart()
         assert calls.send("GET", "new").json["status"] == "OK"
         assert calls.today("new", index_by="x") == 2
@@ -409,3 +410,31 @@ def test_a_key_with_filters_is_answered_from_what_it_may_see(shared: Datasets) -
     assert shared.today("by-customer", index_by="x") == 2
     assert shared.today("by-customer", index_by="x", key=text) == 1
     assert shared.today("by-customer", index_by="y", key=text) == 0
+
+
+SEEN: list[list[dict[str, Any]]] = [
+    [{"property_name": "item", "operator": "eq", "property_value": "tea"}],
+    [{"property_name": "customer.id", "operator": "ne", "property_value": "x"}],
+]
+
+
+def _is_seen(number: int, event: dict[str, Any]) -> bool:
+    return event.get("customer") != {"id": "x"} if number else bool(event["item"] == "tea")
+
+
+@pytest.mark.parametrize("number", range(len(SEEN)))
+def test_what_a_filtered_key_gets_is_what_was_computed_of_events_filtered_beforehand(
+    calls: Datasets, number: int
+) -> None:
+    seen = [event for event in EVENTS if _is_seen(number, event)]
+    calls.server.record(calls.project, "seen", *seen)
+    calls.ready("all", group_by="item")
+    calls.ready("some", event_collection="seen", group_by="item")
+    options = {"allowed_operations": ["read"], "filters": SEEN[number]}
+    key = scoped_keys.encrypt(calls.project.master_key, options)
+    text = key.decode() if isinstance(key, bytes) else key
+    for given in ('["x"]', '["y"]', "[null]"):
+        under_key = calls.results("all", text, index_by=given, timeframe="this_2_days")
+        beforehand = calls.results("some", index_by=given, timeframe="this_2_days")
+        assert under_key.json["result"] == beforehand.json["result"]
+        assert under_key.json["metadata"]["dataset"]["query"]["filters"] == []
