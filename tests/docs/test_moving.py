@@ -93,10 +93,11 @@ def fill(keen: Served, project: ServedProject, folder: Path) -> None:
     define(keen, project)
     exported = keen.ask(project, "extraction", event_collection="purchases")
     assert all({"created_at", "id"} <= event["keen"].keys() for event in exported)
-    for number, event in enumerate(exported):
-        place = folder / "keen-s3" / project.id / f"2015-0{number + 1}-10T08:05:00.000Z" / "purchases"
+    for number, events in enumerate((exported[:2], exported[2:]), 1):
+        place = folder / "keen-s3" / project.id / f"2015-0{number}-10T08:05:00.000Z" / "purchases"
         place.mkdir(parents=True)
-        (place / "part.json.gz").write_bytes(gzip.compress(json.dumps(event).encode() + b"\n"))
+        lines = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+        (place / "part.json.gz").write_bytes(gzip.compress(lines))
 
 
 def define(keen: Served, project: ServedProject) -> None:
