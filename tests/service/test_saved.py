@@ -75,6 +75,12 @@ def queries(served: Served, project: ServedProject) -> Saved:
     return Saved(served, project)
 
 
+@pytest.fixture(scope="module")
+def refusing(served: Served) -> Saved:
+    """A project of which nothing is asked but what is refused."""
+    return Saved(served, served.new_project())
+
+
 def test_a_definition_is_told_as_it_was_recorded(queries: Saved) -> None:
     metadata = {"display_name": "S", "visualization": {"chart_type": "metric"}, "mine": [None, {"x": 2**70}]}
     made = queries.put("saved_count", metadata=metadata, status=201).json
@@ -173,11 +179,11 @@ def test_a_name_that_differs_renames_and_a_taken_one_is_refused(queries: Saved) 
         ),
     ],
 )
-def test_every_fault_of_a_definition_is_named(queries: Saved, body: Any, code: str, named: str) -> None:
-    reply = queries.served.request("PUT", f"{queries.base}/n", body, key=queries.project.master_key)
+def test_every_fault_of_a_definition_is_named(refusing: Saved, body: Any, code: str, named: str) -> None:
+    reply = refusing.served.request("PUT", f"{refusing.base}/n", body, key=refusing.project.master_key)
     assert (reply.status, reply.json["error_code"]) == (400, code), reply.body
     assert named in reply.json["message"]
-    assert queries.get("/n").status == 404
+    assert refusing.get("/n").status == 404
 
 
 @pytest.mark.parametrize(
@@ -189,21 +195,21 @@ def test_every_fault_of_a_definition_is_named(queries: Saved, body: Any, code: s
         (b'{"query": {"analysis_type": "count", "event_collection": "c"}, "metadata": "%s"}', None),
     ],
 )
-def test_what_no_answer_could_hold_is_refused(queries: Saved, body: bytes, code: str | None) -> None:
+def test_what_no_answer_could_hold_is_refused(refusing: Saved, body: bytes, code: str | None) -> None:
     if b'"%s"' in body:
         body %= b"x" * 1_000_001
     elif b"%s" in body:
         body %= b"[" * 300 + b"]" * 300
-    reply = queries.served.request("PUT", f"{queries.base}/n", body, key=queries.project.master_key)
+    reply = refusing.served.request("PUT", f"{refusing.base}/n", body, key=refusing.project.master_key)
     assert reply.status == 400, reply.body
     assert code is None or reply.json["error_code"] == code
 
 
 @pytest.mark.parametrize("name", ["a%20b", "a.b", "%C3%A4", "a" * 257])
-def test_a_name_has_few_characters(queries: Saved, name: str) -> None:
-    assert queries.put(name).status == 400
-    assert queries.get(f"/{name}").status == 404
-    assert queries.get(f"/{name}/result").status == 404
+def test_a_name_has_few_characters(refusing: Saved, name: str) -> None:
+    assert refusing.put(name).status == 400
+    assert refusing.get(f"/{name}").status == 404
+    assert refusing.get(f"/{name}/result").status == 404
 
 
 def test_a_repeated_key_counts_last_and_odd_text_comes_back(queries: Saved) -> None:
@@ -366,6 +372,17 @@ def _await_run(queries: Saved, name: str) -> Any:
         time.sleep(0.05)
 
 
+def _replace_workers(server: Served) -> None:
+    old = {name: server.child_pid(name) for name in ("worker-0", "worker-1")}
+    for name in old:
+        server.kill(name)
+    deadline = time.monotonic() + 30
+    while any(server.state()["children"].get(name, {"pid": pid})["pid"] == pid for name, pid in old.items()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    server.wait_ready()
+
+
 def _check_that_no_worker_calls_an_old_result_fresh(queries: Saved) -> None:
     """Whichever worker took the event, and whichever is asked, while others ask all the time."""
     for number in range(3):
@@ -383,7 +400,7 @@ def _check_that_no_worker_calls_an_old_result_fresh(queries: Saved) -> None:
         assert {one.result()["result"] for one in asking} == {1}
 
 
-def test_the_runner_computes_what_nobody_asks_for_and_results_survive_a_restart() -> None:
+def test_the_runner_computes_what_nobody_asks_for_and_results_outlive_the_workers() -> None:
     with Served(workers=2, env={"ACUMEN_QUERY_GROUPS_MAX": "3"}) as server:
         queries = Saved(server, server.project)
         server.record(server.project, "c", {"price": 1, "user": {"id": "a"}})
@@ -399,7 +416,7 @@ def test_the_runner_computes_what_nobody_asks_for_and_results_survive_a_restart(
         first = queries.result("n")
         assert (first["result"], first["run_information"]) == ([{"user.id": "a", "result": 1}], run)
         _check_that_no_worker_calls_an_old_result_fresh(queries)
-        server.restart()
+        _replace_workers(server)
         assert queries.result("n") == first
         for file in (server.data / "results").iterdir():
             file.write_bytes(b"2")
