@@ -142,13 +142,21 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
             ),
             claims=Claims(catalog, log, holds=other_logs.holds, executor=catalog_threads),
             executor=catalog_threads,
-            enricher=Enricher(settings.geoip_database, metrics),
+            enricher=_enricher(settings, metrics, catalog_threads),
         )
         watch = asyncio.ensure_future(_watch(parts, collector, log))
         try:
             yield _compose(parts, collector), parts
         finally:
             watch.cancel()
+
+
+def _enricher(settings: Settings, metrics: Metrics, threads: ThreadPoolExecutor) -> Enricher:
+    enricher = Enricher(settings.geoip_database, metrics)
+    if settings.geoip_database is not None:
+        # Whoever names a database has add-ons; if it cannot be read, now is when to be told.
+        threads.submit(enricher.prepare)
+    return enricher
 
 
 def _compose(parts: Parts, collector: Collector) -> CollectApp:

@@ -342,6 +342,20 @@ def test_a_database_is_replaced_while_the_server_runs(
         database.write_bytes(before)
 
 
+def test_a_database_that_is_not_there_is_told_of_at_the_start_and_costs_no_event(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.mmdb"
+    with Served(env={"ACUMEN_GEOIP_DATABASE": str(missing)}) as server:
+        deadline = time.monotonic() + 10
+        while str(missing) not in server.output():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        event = {"ip": "8.8.8.8", "keen": {"addons": [wish("ip_to_geo", "geo", ip="ip")]}}
+        for _ in range(3):
+            assert post(server, server.project, "visits", event).status == 201
+        assert stored(server, server.project, "visits") == [{"ip": "8.8.8.8"}] * 3
+        assert server.output().count("GeoIP database") == 1
+
+
 def test_what_became_of_addons_is_in_the_metrics(served: Served, project: ServedProject) -> None:
     def counted() -> dict[str, float]:
         lines = served.request("GET", "/metrics").body.decode().splitlines()
