@@ -1,4 +1,4 @@
-"""Taking stored events away, and properties out of them: files to files, in one swap with the request's end.
+"""Taking stored events away, or changing them: files to files, in one swap with the request's end.
 
 The keeper has flushed all that was acknowledged before, and holds compaction back meanwhile; which events
 match is told by the ``Matcher``, which knows filters. Files without a match stay as they are.
@@ -23,8 +23,9 @@ from storage.flush import FileWriter
 from storage.fs import FileSystem
 from storage.parquet import Encoded, encode_parts, parts_of
 from storage.paths import DataFolder
-from storage.schema import EMPTIES, EVENT_ID, NULLS
+from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
 from storage.source import DataFile, Source
+from storage.update import Update, read_update, updated
 
 
 class CannotErase(Exception):
@@ -75,8 +76,10 @@ class Eraser:
         self._check_room(files)
         if erasure.kind is ErasureKind.EVENTS:
             change = self._without_events(collection, files, erasure.parameters)
-        else:
+        elif erasure.kind is ErasureKind.PROPERTY:
             change = self._without_property(collection, files, str(erasure.parameters["property"]))
+        else:
+            change = self._updated(collection, files, erasure.parameters)
         rows = self._writer.write(collection, change.added) if change.added else []
         try:
             done = self._catalog.commit_erasure(
@@ -158,6 +161,35 @@ class Eraser:
         self, file: FileRow, columns: set[str], listed: Sequence[str], path: str
     ) -> Iterator[pa.Table]:
         return (_without_paths(part, columns, listed, path) for part in self._parts(file))
+
+    def _updated(
+        self, collection: Collection, files: Sequence[FileRow], parameters: Mapping[str, Any]
+    ) -> _Change:
+        change = _Change()
+        schema = collection.schema
+        updates = [
+            read_update(schema, one["path"], one["line"].encode(), upsert=one["upsert"])
+            for one in parameters["updates"]
+        ]
+        for file in files:
+            if not _may_hold(file, parameters):
+                continue
+            found = self._matcher(_source_of(self._folder, collection, file), parameters)
+            if found is not None and not found:
+                continue
+            ids = None if found is None else pa.array(found, pa.string())
+            events = sum(updated(part, ids, updates, schema)[1] for part in self._parts(file))
+            if events:
+                take = partial(self._parts_updated, file, ids, updates, schema)
+                change.removed.append(file.id)
+                change.events += events
+                self._add(file, file.rows, encode_parts(take), change)
+        return change
+
+    def _parts_updated(
+        self, file: FileRow, ids: pa.Array | None, updates: Sequence[Update], schema: Schema
+    ) -> Iterator[pa.Table]:
+        return (updated(part, ids, updates, schema)[0] for part in self._parts(file))
 
     def _add(self, file: FileRow, rows: int, content: Encoded | None, change: _Change) -> None:
         """The label of a file stays: its rows are some of those that were there."""

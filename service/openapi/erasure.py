@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from service.openapi.describe import PROJECT, STRING, Answer, Area, Example, Operation, in_query
+from service.openapi.describe import (
+    BOOLEAN,
+    INTEGER,
+    OBJECT,
+    PROJECT,
+    STRING,
+    Answer,
+    Area,
+    Example,
+    Operation,
+    in_query,
+    listing,
+    ok,
+    record,
+    ref,
+)
 from service.settings import Settings
 
 _EVENTS = f"{PROJECT}/events/{{event_collection}}"
 _BOB = '[{"property_name":"user.id","operator":"eq","property_value":"bob"}]'
+
+_PLAN = {"property_name": "plan", "property_value": "free"}
+_SCHEMAS = {
+    "EventUpdate": record(
+        {
+            "property_updates": listing(
+                record(
+                    {"property_name": STRING, "property_value": {}, "upsert_property": BOOLEAN},
+                    ("property_name", "property_value"),
+                )
+            ),
+            "filters": listing(OBJECT),
+            "timeframe": {},
+            "timezone": {},
+        },
+        ("property_updates",),
+    )
+}
 
 
 def area(_: Settings) -> Area:
@@ -42,8 +75,24 @@ def area(_: Settings) -> Area:
             Example(where | {"property_name": "keen.id"}, status=403),
         ),
     )
+    update = Operation(
+        "put",
+        _EVENTS,
+        "Change properties of events",
+        ok(record({"updated_events": INTEGER}, ("updated_events",)), "How many were changed."),
+        "In all events that were acknowledged before and match. Without `upsert_property` only events that "
+        "have the property are changed.",
+        body=ref("EventUpdate"),
+        errors=(413, 415, 504),
+        examples=(
+            Example(where, body={"property_updates": [{**_PLAN, "upsert_property": True}]}),
+            Example(where, body={"property_updates": [{"property_name": "plan"}]}, status=400),
+        ),
+    )
     given = [
         ("POST", f"{PROJECT}/events/logins", {"user": {"id": name, "mail": f"{name}@example.com"}})
         for name in ("ann", "bob")
     ]
-    return Area("erase", "Take events away.", (events, one), given=tuple(given))
+    return Area(
+        "erase", "Take events away, or change them.", (update, events, one), _SCHEMAS, given=tuple(given)
+    )

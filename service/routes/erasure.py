@@ -1,8 +1,9 @@
-"""Taking events away: a collection, those that filters and a timeframe name, or one property of all."""
+"""Taking events away (a collection, those that filters and a timeframe name, a property), changing them."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +20,14 @@ from service.parts import Parts
 from service.rates import Rate
 from service.routes.schema import properties_of, shown
 from service.rules import Routes, needs
-from service.wire import PROJECTS, Pairs, count_rate, event_address, pairs_of
-from storage.catalog_errors import UnknownCollection
+from service.wire import PROJECTS, Pairs, count_rate, event_address, json_answer, pairs_of, read_json
+from storage.catalog_errors import TooManyProperties, UnknownCollection
 from storage.catalog_records import Collection, Erasure, ErasureKind, ErasureState
+from storage.events import Context, EventLimits, Examined, InvalidEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between looks at what became of a request; the last one is kept to."""
+UPDATES_MAX = 100
 _NARROWING = frozenset({"filters", "timeframe", "timezone"})
 _HARMLESS = frozenset({"api_key", "_"})
 """Parameters that may stand beside nothing else where a whole collection is meant."""
@@ -45,8 +48,19 @@ def router(parts: Parts) -> APIRouter:
             await _delete_events(parts, request, caller, collection)
         return Response(status_code=204)
 
+    async def update(request: Request, caller: Caller) -> Response:
+        address = event_address(request.scope)
+        if address.collection is None or address.property_name is not None:
+            raise NotFound
+        collection = await _collection(parts, request, caller, address.collection)
+        count_rate(parts.rates, request, caller, Rate.UPDATES)
+        body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
+        return json_answer({"updated_events": await _update(parts, collection, body)})
+
     rule = needs(Permission.MASTER)
-    routes.project(f"{PROJECTS}/{{project_id}}/events/{{rest:path}}", delete, rule, ["DELETE"])
+    path = f"{PROJECTS}/{{project_id}}/events/{{rest:path}}"
+    routes.project(path, delete, rule, ["DELETE"])
+    routes.project(path, update, rule, ["PUT"])
     return routes.router
 
 
@@ -96,6 +110,55 @@ def _refuse_what_might_narrow(pairs: Pairs) -> None:
                 f"The parameter '{name[:100]}' is unknown here, and without 'filters' and 'timeframe' the "
                 "whole collection would be deleted. Leave it out if that is what you want."
             )
+
+
+async def _update(parts: Parts, collection: Collection, body: Any) -> int:
+    """How many events were changed. Raises InvalidParameter, InvalidQuery, EventRefused."""
+    if not isinstance(body, dict):
+        raise InvalidParameter("The body must be an object with 'property_updates'.")
+    given = body.get("property_updates")
+    if not isinstance(given, list) or not 0 < len(given) <= UPDATES_MAX:
+        raise InvalidParameter(f"'property_updates' must be a list of 1 to {UPDATES_MAX} updates.")
+    updates = [_read_update(one, number) for number, one in enumerate(given)]
+    parameters = await narrowed(parts, collection.name, body)
+    wanted = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.run_in_executor(
+            parts.catalog_executor,
+            parts.catalog.add_lanes,
+            collection.id,
+            wanted,
+            parts.settings.properties_max,
+        )
+    except TooManyProperties as error:
+        raise InvalidParameter(str(error)) from None
+    parameters["updates"] = [update for update, _ in updates]
+    return (await carried_out(parts, collection, ErasureKind.UPDATE, parameters)).events
+
+
+def _read_update(given: Any, number: int) -> tuple[dict[str, Any], Examined]:
+    """As the keeper takes it, and its value as the event that holds nothing else."""
+    where = f"property_updates[{number}]"
+    if not isinstance(given, dict):
+        raise InvalidParameter(f"'{where}' must be an object.")
+    path, upsert = given.get("property_name"), given.get("upsert_property", False)
+    if not isinstance(path, str) or not path:
+        raise InvalidParameter(f"'{where}.property_name' must be the dotted path of a property.")
+    if path == "keen" or path.startswith("keen."):
+        raise Forbidden("A property of 'keen' can not be changed.")
+    if not isinstance(upsert, bool):
+        raise InvalidParameter(f"'{where}.upsert_property' must be true or false.")
+    if "property_value" not in given:
+        raise InvalidParameter(f"'{where}.property_value' is missing.")
+    event: Any = given["property_value"]
+    for name in reversed(path.split(".")):
+        event = {name: event}
+    try:
+        examined = examine(json.dumps(event).encode(), EventLimits(), Context())
+    except (InvalidEvent, ValueError, RecursionError) as error:
+        raise InvalidParameter(f"'{where}': {error}") from None
+    return {"path": path, "line": examined.payload.decode(), "upsert": upsert}, examined
 
 
 async def narrowed(parts: Parts, collection: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -130,6 +130,122 @@ def test_what_is_not_there_is_a_404(served: Served, project: ServedProject) -> N
         assert delete(served, project, "c", key=key).status == status
 
 
+# Changing
+
+
+def update(served: Served, project: ServedProject, *updates: Any, **query: Any) -> Reply:
+    path = f"/3.0/projects/{project.id}/events/c"
+    return served.request("PUT", path, {"property_updates": list(updates), **query}, key=project.master_key)
+
+
+def to(path: str, value: Any, *, upsert: bool = False) -> dict[str, Any]:
+    return {"property_name": path, "property_value": value, "upsert_property": upsert}
+
+
+SENT: list[dict[str, Any]] = [
+    {"n": 1, "a": {"b": 1, "c": "x"}},
+    {"n": 2, "a": 5},
+    {"n": 3, "a": None},
+    {"n": 4, "a": {}},
+    {"n": 5},
+    {"n": 6, "a": {"b": {"d": [1, {"e": None}]}}},
+]
+CHANGES: list[tuple[str, dict[str, Any], int, list[dict[str, Any]]]] = [
+    (
+        "a value where one is",
+        to("a.b", "new"),
+        2,
+        [{**SENT[0], "a": {"b": "new", "c": "x"}}, *SENT[1:5], {"n": 6, "a": {"b": "new"}}],
+    ),
+    (
+        "a value everywhere",
+        to("a.b", 2**60, upsert=True),
+        6,
+        [
+            {"n": 1, "a": {"b": 2**60, "c": "x"}},
+            *({"n": n, "a": {"b": 2**60}} for n in (2, 3, 4, 5, 6)),
+        ],
+    ),
+    (
+        "a null",
+        to("a", None),
+        5,
+        [*({"n": n, "a": None} for n in (1, 2, 3, 4)), SENT[4], {"n": 6, "a": None}],
+    ),
+    (
+        "an object",
+        to("a", {"x": 1.5, "y": {}, "z": None}),
+        5,
+        [
+            *({"n": n, "a": {"x": 1.5, "y": {}, "z": None}} for n in (1, 2, 3, 4)),
+            SENT[4],
+            {"n": 6, "a": {"x": 1.5, "y": {}, "z": None}},
+        ],
+    ),
+    ("a list", to("t.u", [1, None], upsert=True), 6, [{**one, "t": {"u": [1, None]}} for one in SENT]),
+    ("what no event has", to("nobody", 1), 0, SENT),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "count", "wanted"), [one[1:] for one in CHANGES], ids=[c[0] for c in CHANGES]
+)
+def test_an_update_leaves_events_as_if_they_had_been_sent_so(
+    served: Served, project: ServedProject, change: dict[str, Any], count: int, wanted: list[dict[str, Any]]
+) -> None:
+    served.record(project, "c", *SENT)
+    reply = update(served, project, change)
+    assert (reply.status, reply.json) == (200, {"updated_events": count})
+    assert sorted(events(served, project), key=lambda e: e["n"]) == wanted
+    served.record(project, "c", {"n": 7, "a": {"b": True}})
+    assert len(events(served, project)) == 7
+
+
+def test_filters_and_timeframes_say_which_events_are_changed(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", *(at(day, n=day, kind="x" if day % 2 else "y") for day in range(1, 7)))
+    filters = [{"property_name": "kind", "operator": "eq", "property_value": "x"}]
+    timeframe = {"start": "2026-03-02", "end": "2026-03-06"}
+    changes = (to("kind", "z"), to("seen", True, upsert=True))
+    assert update(served, project, *changes, filters=filters, timeframe=timeframe).json["updated_events"] == 2
+    found = {event["n"]: (event["kind"], event.get("seen")) for event in events(served, project)}
+    assert found == {
+        1: ("x", None),
+        2: ("y", None),
+        3: ("z", True),
+        4: ("y", None),
+        5: ("z", True),
+        6: ("y", None),
+    }
+    assert served.ask(project, "count", event_collection="c", filters=filters) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({}, 400, "property_updates"),
+        ({"property_updates": []}, 400, "property_updates"),
+        ({"property_updates": [5]}, 400, "property_updates[0]"),
+        ({"property_updates": [{"property_name": "a"}]}, 400, "property_value"),
+        ({"property_updates": [{"property_value": 1}]}, 400, "property_name"),
+        ({"property_updates": [to("$a", 1)]}, 400, "property_updates[0]"),
+        ({"property_updates": [to("a..b", 1)]}, 400, "property_updates[0]"),
+        ({"property_updates": [to("a", "x" * 10_000)]}, 400, "property_updates[0]"),
+        ({"property_updates": [to("keen.timestamp", 1)]}, 403, "keen"),
+        ({"property_updates": [{**to("a", 1), "upsert_property": "yes"}]}, 400, "upsert_property"),
+        ({"property_updates": [to("a", 1)], "filters": [{}]}, 400, "filters"),
+        ({"property_updates": [to("a", 1)], "timeframe": "soon"}, 400, "soon"),
+        ([], 400, "property_updates"),
+    ],
+)
+def test_a_bad_update_changes_nothing(
+    served: Served, project: ServedProject, body: Any, status: int, named: str
+) -> None:
+    served.record(project, "c", {"a": 1})
+    reply = served.request("PUT", f"/3.0/projects/{project.id}/events/c", body, key=project.master_key)
+    assert (reply.status, named in reply.json["message"]) == (status, True), reply.body
+    assert events(served, project) == [{"a": 1}]
+
+
 # Nothing is left
 
 
