@@ -70,6 +70,12 @@ class Datasets:
             time.sleep(0.05)
         return found
 
+    def await_run(self, name: str, since: float) -> None:
+        """Until it was computed later than then, by the monotonic clock."""
+        while self.send("GET", name).json["milliseconds_behind"] >= (time.monotonic() - since) * 1_000:
+            assert time.monotonic() < since + 15
+            time.sleep(0.05)
+
     def results(self, name: str, key: str | None = None, **params: str) -> Reply:
         query = "&".join(f"{name}={quote(value)}" for name, value in params.items())
         path = f"{self.base}/{name}/results?{query}"
@@ -438,3 +444,22 @@ def test_what_a_filtered_key_gets_is_what_was_computed_of_events_filtered_before
         beforehand = calls.results("some", index_by=given, timeframe="this_2_days")
         assert under_key.json["result"] == beforehand.json["result"]
         assert under_key.json["metadata"]["dataset"]["query"]["filters"] == []
+
+
+def test_what_is_deleted_is_in_no_result_from_then_on(served: Served, project: ServedProject) -> None:
+    """With an hour between runs: the answers are right at once, and what was computed before them goes."""
+    served.record(project, "purchases", *EVENTS)
+    calls = Datasets(served, project)
+    calls.ready("left", group_by="item")
+    events = f"/3.0/projects/{project.id}/events/purchases"
+    cake = [{"property_name": "item", "operator": "eq", "property_value": "cake"}]
+    path = f"{events}?filters={quote(json.dumps(cake))}"
+    assert served.request("DELETE", path, key=project.master_key).status == 204
+    assert calls.today("left", index_by="x") == [{"item": "tea", "result": 1}]
+    since = time.monotonic()
+    assert served.request("DELETE", f"{events}/properties/item", key=project.master_key).status == 204
+    assert calls.today("left", index_by="x") == [{"item": None, "result": 1}]
+    calls.await_run("left", since)
+    assert calls.today("left", index_by="x") == [{"item": None, "result": 1}]
+    assert served.request("DELETE", events, key=project.master_key).status == 204
+    assert calls.today("left", index_by="x") == []
