@@ -17,6 +17,7 @@ from service.collect import find_target
 from service.errors import MethodNotAllowed, render
 from service.parts import Parts
 from service.routes import datasets, discovery, erasure, keys, queries, saved, schema, system
+from service.rules import script_callback
 from service.wire import error_answer, raw_path
 
 
@@ -34,7 +35,7 @@ def create_app(parts: Parts) -> FastAPI:
     async def tell(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and error.status_code == MethodNotAllowed.status:
             error = MethodNotAllowed(_methods(routes, request))
-        return error_answer(render(error))
+        return error_answer(render(error), script_callback(request))
 
     app.add_exception_handler(HTTPException, tell)
     app.add_exception_handler(RequestValidationError, tell)

@@ -83,7 +83,7 @@ class Routes:
         """A route below a project. ``scripted``: a GET that names a callback gets its errors through it."""
 
         async def answer(request: Request) -> Response:
-            callback = _callback(request) if scripted else None
+            callback = script_callback(request) if scripted else None
             try:
                 return await handler(request, rule.admit(self._tenants, request))
             except Exception as error:
@@ -102,7 +102,7 @@ class Routes:
         self.router.add_api_route(path, endpoint, methods=list(methods), include_in_schema=False)
 
 
-def _callback(request: Request) -> str | None:
+def script_callback(request: Request) -> str | None:
     """The callback where a good one is named; a bad one is told by the handler, in its turn."""
     if request.method == "POST":
         return None
