@@ -20,7 +20,16 @@ from service.parts import Parts
 from service.rates import Rate
 from service.routes.schema import properties_of, shown
 from service.rules import Routes, needs
-from service.wire import PROJECTS, Pairs, count_rate, event_address, json_answer, pairs_of, read_json
+from service.wire import (
+    PROJECTS,
+    EventAddress,
+    Pairs,
+    count_rate,
+    event_address,
+    json_answer,
+    pairs_of,
+    read_json,
+)
 from storage.catalog_errors import TooManyProperties, UnknownCollection
 from storage.catalog_records import Collection, Erasure, ErasureKind, ErasureState
 from storage.events import Context, EventLimits, Examined, InvalidEvent, examine
@@ -40,20 +49,21 @@ def router(parts: Parts) -> APIRouter:
         address = event_address(request.scope)
         if address.collection is None:
             raise NotFound
+        # Before it is said whether there is such a collection, as for every limited request.
+        count_rate(parts.rates, request, caller, _rate_of(request, address))
         collection = await _collection(parts, request, caller, address.collection)
         if address.property_name is not None:
-            count_rate(parts.rates, request, caller, Rate.DELETES)
             await _delete_property(parts, collection, address.property_name)
         else:
-            await _delete_events(parts, request, caller, collection)
+            await _delete_events(parts, request, collection)
         return Response(status_code=204)
 
     async def update(request: Request, caller: Caller) -> Response:
         address = event_address(request.scope)
         if address.collection is None or address.property_name is not None:
             raise NotFound
-        collection = await _collection(parts, request, caller, address.collection)
         count_rate(parts.rates, request, caller, Rate.UPDATES)
+        collection = await _collection(parts, request, caller, address.collection)
         body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
         return json_answer({"updated_events": await _update(parts, collection, body)})
 
@@ -87,19 +97,27 @@ async def _delete_property(parts: Parts, collection: Collection, path: str) -> N
     await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
 
 
-async def _delete_events(parts: Parts, request: Request, caller: Caller, collection: Collection) -> None:
+async def _delete_events(parts: Parts, request: Request, collection: Collection) -> None:
     pairs = pairs_of(request.scope)
     for name, value in pairs:
         if name in _NARROWING and not value.strip():
             raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
-    if any(name.partition("[")[0] in _NARROWING for name, _ in pairs):
-        count_rate(parts.rates, request, caller, Rate.DELETES)
+    if _narrows(pairs):
         parameters = await narrowed(parts, collection.name, from_query_string(pairs))
     else:
-        count_rate(parts.rates, request, caller, Rate.COLLECTION_DELETES)
         _refuse_what_might_narrow(pairs)
         parameters = {}
     await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
+
+
+def _rate_of(request: Request, address: EventAddress) -> Rate:
+    whole = address.property_name is None and not _narrows(pairs_of(request.scope))
+    return Rate.COLLECTION_DELETES if whole else Rate.DELETES
+
+
+def _narrows(pairs: Pairs) -> bool:
+    """Are some events meant, and not all of the collection?"""
+    return any(name.partition("[")[0] in _NARROWING for name, _ in pairs)
 
 
 def _refuse_what_might_narrow(pairs: Pairs) -> None:

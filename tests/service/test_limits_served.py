@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -27,6 +28,8 @@ def limited() -> Iterator[Served]:
         "ACUMEN_RATE_QUERIES_PER_KEY": "6",
         "ACUMEN_RATE_WRITES": "4",
         "ACUMEN_RATE_WRITES_PER_KEY": "3",
+        "ACUMEN_RATE_DELETES": "2",
+        "ACUMEN_RATE_COLLECTION_DELETES": "1",
         "ACUMEN_CONCURRENT_QUERIES_PER_KEY": "1",
         "ACUMEN_QUERY_ROWS_MAX": "32000",
         "ACUMEN_QUERY_INTERVALS_MAX": "11",
@@ -160,6 +163,25 @@ def test_results_that_are_kept_are_not_counted(limited: Served, project: ServedP
     replies = [limited.request("GET", f"{base}/fresh/result", key=project.read_key) for _ in range(7)]
     assert [reply.status for reply in replies] == [200] * 6 + [429]
     assert [left(reply)["queries-of-key"] for reply in replies] == [5, 4, 3, 2, 1, 0, 0]
+
+
+def test_deletes_of_events_and_of_collections_are_counted_apart(
+    limited: Served, project: ServedProject
+) -> None:
+    limited.record(project, "c", *({"n": n} for n in range(4)))
+    path = f"/3.0/projects/{project.id}/events/c"
+    some = f"{path}?" + urlencode({"filters": '[{"property_name":"n","operator":"eq","property_value":1}]'})
+    asked = [some, f"{path}/properties/absent", some, path, path]
+    replies = [limited.request("DELETE", one, key=project.master_key) for one in asked]
+    assert [reply.status for reply in replies] == [204, 404, 429, 204, 429]
+    assert [left(reply) for reply in replies[:4]] == [
+        {"deletes": 1},
+        {"deletes": 0},
+        {"deletes": 0},
+        {"collection-deletes": 0},
+    ]
+    assert "2 deletes a minute" in replies[2].json["message"]
+    assert limited.ask(project, "count", event_collection="c") == 0
 
 
 GUARDS: list[tuple[str, dict[str, Any], str, str]] = [
