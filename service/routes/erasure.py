@@ -63,9 +63,11 @@ def router(parts: Parts) -> APIRouter:
         if address.collection is None or address.property_name is not None:
             raise NotFound
         count_rate(parts.rates, request, caller, Rate.UPDATES)
-        collection = await _collection(parts, request, caller, address.collection)
         body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
-        return json_answer({"updated_events": await _update(parts, collection, body)})
+        updates = _read_updates(body)
+        parameters = await narrowed(parts, address.collection, body)
+        collection = await _collection(parts, request, caller, address.collection)
+        return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
 
     rule = needs(Permission.MASTER)
     path = f"{PROJECTS}/{{project_id}}/events/{{rest:path}}"
@@ -130,15 +132,23 @@ def _refuse_what_might_narrow(pairs: Pairs) -> None:
             )
 
 
-async def _update(parts: Parts, collection: Collection, body: Any) -> int:
-    """How many events were changed. Raises InvalidParameter, InvalidQuery, EventRefused."""
+def _read_updates(body: Any) -> list[tuple[dict[str, Any], Examined]]:
+    """Raises InvalidParameter, EventRefused."""
     if not isinstance(body, dict):
         raise InvalidParameter("The body must be an object with 'property_updates'.")
     given = body.get("property_updates")
     if not isinstance(given, list) or not 0 < len(given) <= UPDATES_MAX:
         raise InvalidParameter(f"'property_updates' must be a list of 1 to {UPDATES_MAX} updates.")
-    updates = [_read_update(one, number) for number, one in enumerate(given)]
-    parameters = await narrowed(parts, collection.name, body)
+    return [_read_update(one, number) for number, one in enumerate(given)]
+
+
+async def _update(
+    parts: Parts,
+    collection: Collection,
+    updates: list[tuple[dict[str, Any], Examined]],
+    parameters: dict[str, Any],
+) -> int:
+    """How many events were changed. Raises InvalidParameter."""
     wanted = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
     loop = asyncio.get_running_loop()
     try:
