@@ -59,6 +59,7 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("acumen", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=kind)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
+    _add_orgs(commands)
     _add_projects(commands)
     _add_keys(commands, wanted=list(command) == ["keys"])
     _add_import(commands, wanted=list(command) == ["import"])
@@ -95,6 +96,7 @@ def _add_projects(commands: Any) -> None:
         description="Create a project. A running server picks it up within a second.",
     )
     create.add_argument("name", metavar="NAME")
+    create.add_argument("--org", metavar="ID", help="the organisation it belongs to (default: the oldest)")
     create.add_argument("--id", help="letters and digits; made up where it is not given")
     create.add_argument("--master-key", metavar="KEY", help="may do everything in the project")
     create.add_argument("--write-key", metavar="KEY", help="may record events")
@@ -104,6 +106,41 @@ def _add_projects(commands: Any) -> None:
     listing = actions.add_parser("list", help="print all projects as JSON, keys included")
     _add_data(listing)
     listing.set_defaults(run=_list_projects)
+    for name, text, run in (
+        ("show", "print one project as JSON, keys included", _show_project),
+        (
+            "delete",
+            "delete a project: its keys die within a second, its data goes later",
+            _delete_project,
+        ),
+        ("restore", "bring a deleted project back, as long as its data is there", _restore_project),
+    ):
+        one = actions.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
+        one.add_argument("id", metavar="ID")
+        _add_data(one)
+        one.set_defaults(run=run)
+    update = actions.add_parser("update", help="rename a project", description="Rename a project.")
+    update.add_argument("id", metavar="ID")
+    update.add_argument("--name", required=True)
+    _add_data(update)
+    update.set_defaults(run=_update_project)
+
+
+def _add_orgs(commands: Any) -> None:
+    orgs = commands.add_parser("orgs", help="create and list organisations")
+    actions = orgs.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    create = actions.add_parser(
+        "create",
+        help="create an organisation and print it as JSON, key included",
+        description="Create an organisation. With its key its projects are made, changed and deleted over "
+        "HTTP; organisations themselves are made only here.",
+    )
+    create.add_argument("name", metavar="NAME")
+    _add_data(create)
+    create.set_defaults(run=_create_org)
+    listing = actions.add_parser("list", help="print all organisations as JSON, keys included")
+    _add_data(listing)
+    listing.set_defaults(run=_list_orgs)
 
 
 def _add_keys(commands: Any, *, wanted: bool) -> None:
@@ -272,6 +309,7 @@ def _create_project(args: argparse.Namespace) -> int:
             project = catalog.create_project(
                 args.name,
                 id=args.id,
+                organisation_id=args.org,
                 master_key=args.master_key,
                 write_key=args.write_key,
                 read_key=args.read_key,
@@ -285,6 +323,63 @@ def _create_project(args: argparse.Namespace) -> int:
 def _list_projects(args: argparse.Namespace) -> int:
     with _opened(args) as catalog:
         _say(json.dumps(_shown(catalog, catalog.projects()), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _show_project(args: argparse.Namespace) -> int:
+    return _with_project(args, lambda catalog: catalog.project(args.id))
+
+
+def _update_project(args: argparse.Namespace) -> int:
+    return _with_project(args, lambda catalog: catalog.update_project(args.id, name=args.name))
+
+
+def _restore_project(args: argparse.Namespace) -> int:
+    return _with_project(args, lambda catalog: catalog.restore_project(args.id))
+
+
+def _delete_project(args: argparse.Namespace) -> int:
+    from storage.catalog_errors import CatalogError
+
+    days = _settings(args).purge_days
+    with _opened(args) as catalog:
+        try:
+            catalog.delete_project(args.id)
+        except CatalogError as error:
+            raise _Failed(str(error)) from None
+    _say(f"Project {args.id} is deleted. Until its data is purged, in {days:g} days, it can be restored.")
+    return 0
+
+
+def _with_project(args: argparse.Namespace, work: Callable[[Catalog], Project]) -> int:
+    """Print the project that the work gives."""
+    from storage.catalog_errors import CatalogError
+
+    with _opened(args) as catalog:
+        try:
+            project = work(catalog)
+        except CatalogError as error:
+            raise _Failed(str(error)) from None
+        _say(json.dumps(_shown(catalog, [project])[0], indent=2, ensure_ascii=False))
+    return 0
+
+
+def _create_org(args: argparse.Namespace) -> int:
+    from storage.catalog_errors import CatalogError
+
+    with _prepared(args) as catalog:
+        try:
+            made = catalog.create_organisation(args.name)
+        except CatalogError as error:
+            raise _Failed(str(error)) from None
+    _say(json.dumps({"id": made.id, "name": made.name, "key": made.key}, indent=2, ensure_ascii=False))
+    return 0
+
+
+def _list_orgs(args: argparse.Namespace) -> int:
+    with _opened(args) as catalog:
+        found = [{"id": one.id, "name": one.name, "key": one.key} for one in catalog.organisations()]
+    _say(json.dumps(found, indent=2, ensure_ascii=False))
     return 0
 
 

@@ -16,7 +16,7 @@ from service import openapi
 from service.collect import find_target
 from service.errors import MethodNotAllowed, render
 from service.parts import Parts
-from service.routes import datasets, discovery, erasure, keys, queries, saved, schema, system
+from service.routes import datasets, discovery, erasure, keys, organisations, queries, saved, schema, system
 from service.rules import script_callback
 from service.wire import error_answer, raw_path
 
@@ -27,7 +27,7 @@ def create_app(parts: Parts) -> FastAPI:
         title=openapi.TITLE, version=openapi.VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     routes = list(app.routes)
-    for module in (system, discovery, schema, saved, queries, datasets, keys, erasure):
+    for module in (system, discovery, schema, saved, queries, datasets, keys, erasure, organisations):
         router = module.router(parts)
         routes += router.routes
         app.include_router(router)

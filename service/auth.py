@@ -23,7 +23,7 @@ from service.access_keys import NO_OPTIONS, Options, read_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from service.keyring import Keyring
 from service.scoped_keys import Scope, scope_of
-from storage.catalog_records import AccessKey, Project
+from storage.catalog_records import AccessKey, Organisation, Project
 
 POLL_SECONDS = 0.4
 """How old the known projects and keys may be. The write path may be as late once more: together less than
@@ -134,6 +134,8 @@ class ProjectCatalog(Protocol):
 
     def projects(self) -> Iterable[Project]: ...
 
+    def organisations(self) -> Iterable[Organisation]: ...
+
     def access_key(self, project_id: str, digest: str) -> AccessKey | None: ...
 
 
@@ -151,6 +153,7 @@ class Tenants:
         self._version: int | None = None
         self._looked_at = float("-inf")
         self._projects: Mapping[str, Project] = {}
+        self._organisations: Mapping[str, Organisation] = {}
 
     def find(self, project_id: str) -> Project | None:
         """The project; looks at the catalog again where it is not known."""
@@ -199,6 +202,18 @@ class Tenants:
         scope = scope_of(key, project.master_key)
         return None if scope is None else _by_scope(project, scope, digest)
 
+    def organisation(self, organisation_id: str, key: str | None) -> Organisation:
+        """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
+        self._refresh(POLL_SECONDS)
+        found = self._organisations.get(organisation_id)
+        if found is None and self._refresh(MISS_SECONDS):
+            found = self._organisations.get(organisation_id)
+        if found is None:
+            raise NotFound
+        if not key or not _equal(found.key, key):
+            raise InvalidKey
+        return found
+
     def master_of(self, key: str | None) -> list[Project]:
         """The projects whose master key this is; none for any other key."""
         if not key:
@@ -219,6 +234,7 @@ class Tenants:
             version = self._catalog.version()
             if version != self._version:
                 self._projects = {project.id: project for project in self._catalog.projects()}
+                self._organisations = {one.id: one for one in self._catalog.organisations()}
                 # A new one, since others may be filling the old one with what they read before.
                 self._granted = {}
                 self._version = version

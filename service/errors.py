@@ -8,6 +8,7 @@ ApiError                       raised by ``service`` itself
 ├── Forbidden                  403: a valid key without the right
 ├── InvalidParameter           400
 ├── InvalidJSON                400 InvalidJSONError
+├── Conflict                   409
 ├── HeadersTooLarge            431
 ├── RateLimited                429, with Retry-After
 ├── TimedOut                   504: it goes on
@@ -121,6 +122,13 @@ class HeadersTooLarge(ApiError):
 
     def __init__(self, limit_bytes: int) -> None:
         super().__init__(f"The request's line and headers are larger than the limit of {limit_bytes} bytes.")
+
+
+class Conflict(ApiError):
+    """What is there already is in the way."""
+
+    status = 409
+    code = "DuplicateNameError"
 
 
 class RateLimited(ApiError):

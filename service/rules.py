@@ -15,11 +15,13 @@ from starlette.responses import Response
 
 from service.auth import Caller, Permission, Tenants
 from service.errors import InvalidParameter, render
-from service.wire import callback_of, error_answer, pairs_of, project_of, request_key
+from service.wire import callback_of, error_answer, pairs_of, project_of, request_key, segment_of
+from storage.catalog_records import Organisation
 
 READING = ("GET", "HEAD")
 PublicHandler = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Request, Caller], Awaitable[Response]]
+OrganisationHandler = Callable[[Request, Organisation], Awaitable[Response]]
 
 
 class Realm(StrEnum):
@@ -29,6 +31,8 @@ class Realm(StrEnum):
     """Nobody's are asked for."""
     PROJECT = "project"
     """Those of the project that the path names."""
+    ORGANISATION = "organisation"
+    """That of the organisation that the path names."""
     OWN = "own"
     """The route looks itself for what belongs to the key: the path names nothing that has keys."""
 
@@ -49,6 +53,7 @@ class Rule:
 
 PUBLIC = Rule(Realm.PUBLIC)
 OWN = Rule(Realm.OWN)
+ORGANISATION = Rule(Realm.ORGANISATION)
 WRITES = Rule(Realm.PROJECT, frozenset({Permission.WRITES}))
 """The write routes', which ``service.collect`` answers."""
 
@@ -90,6 +95,15 @@ class Routes:
                 return error_answer(render(error), callback)
 
         self._add(path, answer, rule, methods)
+
+    def organisation(self, path: str, handler: OrganisationHandler, methods: Iterable[str] = READING) -> None:
+        """A route below an organisation, for that one's key alone."""
+
+        async def answer(request: Request) -> Response:
+            organisation_id = segment_of(request.scope, 3)
+            return await handler(request, self._tenants.organisation(organisation_id, request_key(request)))
+
+        self._add(path, answer, ORGANISATION, methods)
 
     def _add(self, path: str, handler: PublicHandler, rule: Rule, methods: Iterable[str]) -> None:
         async def endpoint(request: Request) -> Response:

@@ -116,6 +116,11 @@ class Settings(BaseSettings):
         ge=0,
         description="How long, in seconds, superseded files outlive the queries that may read them.",
     )
+    purge_days: float = Field(
+        7.0,
+        ge=0,
+        description="Days after which a deleted project's data is purged; until then it can be restored.",
+    )
     erase_seconds: float = Field(
         300.0,
         gt=0,

@@ -11,6 +11,7 @@ from query.errors import QueryCancelled
 from service.background import Background, Cancels, Task, Tools
 from service.dataset_refresh import DatasetRefresher
 from service.metrics import Metrics
+from service.purge import Purge
 from service.refresher import Refresher
 from service.settings import Settings
 from storage.catalog import Catalog
@@ -23,7 +24,7 @@ STOP_SECONDS = 10.0
 
 def tasks_of(tools: Tools) -> list[Task]:
     """Everything that runs beside the workers. Register new tasks here."""
-    return [Refresher(tools), DatasetRefresher(tools)]
+    return [Refresher(tools), DatasetRefresher(tools), Purge(tools)]
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:

@@ -116,6 +116,8 @@ class Catalog:
         master_key: str | None = None,
         write_key: str | None = None,
         read_key: str | None = None,
+        users: Sequence[str] = (),
+        preferences: Mapping[str, Any] | None = None,
     ) -> Project:
         """Ids and keys that are not given are made up; the organisation is then the oldest.
 
@@ -130,6 +132,46 @@ class Catalog:
                 organisation_id=organisation_id,
                 keys=keys,
                 now_us=self._clock(),
+                users=users,
+                preferences=preferences,
+            )
+
+    def update_project(
+        self,
+        project_id: str,
+        *,
+        name: str | None = None,
+        users: Sequence[str] | None = None,
+        preferences: Mapping[str, Any] | None = None,
+    ) -> Project:
+        """What is None stays. Raises UnknownProject, InvalidName."""
+        with self._changing() as connection:
+            return catalog_tenants.update_project(
+                connection, project_id, name=name, users=users, preferences=preferences
+            )
+
+    def delete_project(self, project_id: str) -> None:
+        """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
+        with self._changing() as connection:
+            catalog_tenants.find_project(connection, project_id)
+            catalog_tenants.mark_project(connection, project_id, deleted_us=self._clock())
+
+    def restore_project(self, project_id: str) -> Project:
+        """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
+        with self._changing() as connection:
+            catalog_tenants.mark_project(connection, project_id, deleted_us=None)
+            return catalog_tenants.find_project(connection, project_id)
+
+    def deleted_projects(self) -> list[Project]:
+        """Whose data is still there; oldest first."""
+        with self._database.reading() as connection:
+            return catalog_tenants.list_projects(connection, deleted=True)
+
+    def note_purged(self, project: Project) -> None:
+        """Its data is gone. Raises UnknownProject."""
+        with self._changing() as connection:
+            catalog_tenants.mark_project(
+                connection, project.id, deleted_us=project.deleted_us, purged_us=self._clock()
             )
 
     def ensure_first_project(self) -> tuple[Project, bool]:

@@ -34,6 +34,11 @@ class Project:
     write_key: str
     read_key: str
     created_us: int
+    users: tuple[str, ...] = ()
+    """E-mail addresses."""
+    preferences: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    deleted_us: int | None = None
+    """A deleted project has no keys any more, and its data is purged a while later."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,10 @@ projects = Table(
     Column("name", Text, nullable=False),
     Column("organisation_id", Text, ForeignKey("organisations.id"), nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("users", Text, nullable=False, server_default="[]"),
+    Column("preferences", Text, nullable=False, server_default="{}"),
+    Column("deleted_us", BigInteger),
+    Column("purged_us", BigInteger),
     sqlite_autoincrement=True,
 )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from storage.catalog_errors import DuplicateProject, InvalidName, UnknownOrganisation, UnknownProject
 from storage.catalog_records import KeyKind, Organisation, Project
@@ -23,9 +26,21 @@ _ORGANISATIONS = select(
     organisations.c.id, organisations.c.name, organisations.c.key, organisations.c.created_us
 ).order_by(organisations.c.number)
 _KEYS = select(project_keys.c.project_id, project_keys.c.kind, project_keys.c.key)
-_PROJECT_COLUMNS = (projects.c.id, projects.c.name, projects.c.organisation_id, projects.c.created_us)
-_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
-_PROJECT = select(*_PROJECT_COLUMNS).where(projects.c.id == bindparam("wanted"))
+_PROJECT_COLUMNS = (
+    projects.c.id,
+    projects.c.name,
+    projects.c.organisation_id,
+    projects.c.created_us,
+    projects.c.users,
+    projects.c.preferences,
+    projects.c.deleted_us,
+)
+_ALL_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
+_PROJECTS = _ALL_PROJECTS.where(projects.c.deleted_us.is_(None))
+_DELETED = _ALL_PROJECTS.where(projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None))
+_ANY_PROJECT = select(*_PROJECT_COLUMNS).where(projects.c.id == bindparam("wanted"))
+_PROJECT = _ANY_PROJECT.where(projects.c.deleted_us.is_(None))
+_CHANGE = update(projects).where(projects.c.id == bindparam("wanted"))
 _KEYS_OF_PROJECT = _KEYS.where(project_keys.c.project_id == bindparam("wanted"))
 
 
@@ -50,6 +65,8 @@ def create_project(
     organisation_id: str | None,
     keys: dict[KeyKind, str | None],
     now_us: int,
+    users: Sequence[str] = (),
+    preferences: Mapping[str, Any] | None = None,
 ) -> Project:
     """What is not given is made up; without an organisation it goes to the oldest, made if need be."""
     _check_name(name, "A project")
@@ -64,14 +81,18 @@ def create_project(
         write_key=chosen[KeyKind.WRITE],
         read_key=chosen[KeyKind.READ],
         created_us=now_us,
+        users=tuple(users),
+        preferences=dict(preferences or {}),
     )
-    if connection.execute(_PROJECT, {"wanted": project.id}).first() is not None:
+    if connection.execute(_ANY_PROJECT, {"wanted": project.id}).first() is not None:
         raise DuplicateProject(f"There already is a project {project.id}.")
     values = {
         "id": project.id,
         "name": name,
         "organisation_id": project.organisation_id,
         "created_us": now_us,
+        "users": json.dumps(project.users),
+        "preferences": json.dumps(project.preferences),
     }
     connection.execute(insert(projects), values)
     rows = [{"project_id": project.id, "key": key, "kind": kind.value} for kind, key in chosen.items()]
@@ -79,15 +100,12 @@ def create_project(
     return project
 
 
-def list_projects(connection: Connection) -> list[Project]:
-    """Oldest first."""
+def list_projects(connection: Connection, *, deleted: bool = False) -> list[Project]:
+    """Oldest first. ``deleted``: those that are, and whose data is still there."""
     keys: dict[str, dict[str, str]] = {}
     for project_id, kind, key in connection.execute(_KEYS):
         keys.setdefault(project_id, {})[kind] = key
-    return [
-        _project(project_id, name, organisation_id, created_us, keys[project_id])
-        for project_id, name, organisation_id, created_us in connection.execute(_PROJECTS)
-    ]
+    return [_project(row, keys[row.id]) for row in connection.execute(_DELETED if deleted else _PROJECTS)]
 
 
 def find_project(connection: Connection, project_id: str) -> Project:
@@ -95,7 +113,40 @@ def find_project(connection: Connection, project_id: str) -> Project:
     if row is None:
         raise UnknownProject(f"There is no project {project_id}.")
     keys = {kind: key for _, kind, key in connection.execute(_KEYS_OF_PROJECT, {"wanted": project_id})}
-    return _project(row.id, row.name, row.organisation_id, row.created_us, keys)
+    return _project(row, keys)
+
+
+def update_project(
+    connection: Connection,
+    project_id: str,
+    *,
+    name: str | None,
+    users: Sequence[str] | None,
+    preferences: Mapping[str, Any] | None,
+) -> Project:
+    """What is None stays. Raises UnknownProject, InvalidName."""
+    find_project(connection, project_id)
+    values: dict[str, Any] = {}
+    if name is not None:
+        _check_name(name, "A project")
+        values["name"] = name
+    if users is not None:
+        values["users"] = json.dumps(list(users))
+    if preferences is not None:
+        values["preferences"] = json.dumps(dict(preferences))
+    if values:
+        connection.execute(_CHANGE.values(**values), {"wanted": project_id})
+    return find_project(connection, project_id)
+
+
+def mark_project(
+    connection: Connection, project_id: str, *, deleted_us: int | None, purged_us: int | None = None
+) -> None:
+    """Deletes a project, brings it back (None), or notes that its data is gone. Raises UnknownProject."""
+    values = {"deleted_us": deleted_us, "purged_us": purged_us}
+    standing = projects.c.purged_us.is_(None)
+    if connection.execute(_CHANGE.where(standing).values(**values), {"wanted": project_id}).rowcount != 1:
+        raise UnknownProject(f"There is no project {project_id}.")
 
 
 def new_id() -> str:
@@ -103,17 +154,18 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-def _project(
-    project_id: str, name: str, organisation_id: str, created_us: int, keys: dict[str, str]
-) -> Project:
+def _project(row: Any, keys: Mapping[str, str]) -> Project:
     return Project(
-        id=project_id,
-        name=name,
-        organisation_id=organisation_id,
+        id=row.id,
+        name=row.name,
+        organisation_id=row.organisation_id,
         master_key=keys[KeyKind.MASTER],
         write_key=keys[KeyKind.WRITE],
         read_key=keys[KeyKind.READ],
-        created_us=created_us,
+        created_us=row.created_us,
+        users=tuple(json.loads(row.users)),
+        preferences=json.loads(row.preferences),
+        deleted_us=row.deleted_us,
     )
 
 

@@ -16,6 +16,7 @@ from service.openapi import (
     discovery,
     erasure,
     keys,
+    organisations,
     queries,
     saved,
     schema,
@@ -49,6 +50,7 @@ AREAS: tuple[Callable[[Settings], Area], ...] = (
     discovery.area,
     keys.area,
     erasure.area,
+    organisations.area,
     system.area,
 )
 """In the order of the document, which is that in which its examples are sent."""

@@ -7,7 +7,7 @@ import pytest
 from service.auth import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from service.keyring import Keyring
-from storage.catalog_records import AccessKey, Project
+from storage.catalog_records import AccessKey, Organisation, Project
 from tests.support.server import Served, ServedProject
 
 
@@ -26,6 +26,9 @@ class Projects:
 
     def projects(self) -> list[Project]:
         return list(self.known)
+
+    def organisations(self) -> list[Organisation]:
+        return []
 
     def access_key(self, project_id: str, digest: str) -> AccessKey | None:
         self.key_looks += 1

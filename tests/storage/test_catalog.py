@@ -77,7 +77,7 @@ class TestTenants:
         ],
     )
     def test_ids_and_keys_are_letters_and_digits_of_sane_length(
-        self, catalog: Catalog, given: dict[str, str]
+        self, catalog: Catalog, given: dict[str, Any]
     ) -> None:
         with pytest.raises(InvalidName) as refused:
             catalog.create_project("shop", **given)

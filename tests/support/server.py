@@ -191,7 +191,7 @@ class Served:
     def projects(self) -> list[ServedProject]:
         return [ServedProject(**one) for one in json.loads(self.run("projects", "list").stdout)]
 
-    def new_project(self, name: str = "Test", **options: str) -> ServedProject:
+    def new_project(self, name: str = "Test", **options: Any) -> ServedProject:
         """A project made beside the running server, as the command line makes it; known to it on return.
 
         ``options``: ``id``, ``master_key``, ``write_key``, ``read_key``.

@@ -1,0 +1,87 @@
+"""The organisation API."""
+
+from __future__ import annotations
+
+from service.openapi.describe import (
+    OBJECT,
+    STRING,
+    Answer,
+    Area,
+    Example,
+    Operation,
+    in_path,
+    listing,
+    ok,
+    record,
+    ref,
+)
+from service.settings import Settings
+
+_BASE = "/3.0/organizations/{organization_id}/projects"
+_ONE = f"{_BASE}/{{own_project}}"
+_FIELDS = {"name": STRING, "users": listing(record({"email": STRING}, ("email",))), "preferences": OBJECT}
+_KEYS = record({"writeKey": STRING, "readKey": STRING, "masterKey": STRING}, ("masterKey",))
+_SCHEMAS = {
+    "ProjectDefinition": record(_FIELDS),
+    "OwnedProject": record(
+        {"id": STRING, **_FIELDS, "apiKeys": _KEYS}, ("id", "name", "users", "apiKeys", "preferences")
+    ),
+}
+
+
+def area(_: Settings) -> Area:
+    mine = {"own_project": "{made_id}"}
+    told = ok(ref("OwnedProject"), "The project, keys included.")
+    changes = [
+        Operation(
+            method,
+            _ONE,
+            "Change a project's name, users or preferences",
+            told,
+            "What is not given stays; `users` replaces the whole list.",
+            body=ref("ProjectDefinition"),
+            errors=(409, 413, 415),
+            examples=(Example(mine, body={"users": [{"email": "ann@example.com"}]}, key="organization"),),
+        )
+        for method in ("post", "put")
+    ]
+    operations = (
+        Operation(
+            "post",
+            _BASE,
+            "Make a project",
+            told,
+            body=ref("ProjectDefinition"),
+            errors=(409, 413, 415),
+            examples=(
+                Example(body={"name": "Shop"}, key="organization", keep={"made_id": "id"}),
+                Example(body={"name": "Shop"}, key="organization", status=409),
+                Example(body={"name": "Other"}, key="master", status=401),
+            ),
+        ),
+        Operation(
+            "get",
+            _BASE,
+            "The organisation's projects",
+            ok(listing(ref("OwnedProject")), "The projects, keys included."),
+            examples=(Example(key="organization"),),
+        ),
+        Operation("get", _ONE, "One project", told, examples=(Example(mine, key="organization"),)),
+        *changes,
+        Operation(
+            "delete",
+            _ONE,
+            "Delete a project",
+            {204: Answer("Its keys are dead; its data is purged some days later.")},
+            examples=(
+                Example(mine, key="organization", status=204),
+                Example(mine, key="organization", status=404),
+            ),
+        ),
+    )
+    parameters = {
+        "organization_id": in_path("organization_id", "The organisation's id."),
+        "own_project": in_path("own_project", "The id of one of its projects."),
+    }
+    about = "Projects, for whoever holds the organisation's key. Organisations are made from the shell."
+    return Area("organizations", about, operations, _SCHEMAS, parameters)

@@ -1,0 +1,168 @@
+"""The organisation API: its projects, made, changed and deleted with the organisation's key."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.errors import Conflict, InvalidParameter, NotFound
+from service.parts import Parts
+from service.rules import Routes
+from service.wire import json_answer, read_json, segment_of
+from storage.catalog_errors import InvalidName, UnknownProject
+from storage.catalog_records import Organisation, Project
+
+ORGANISATION = "/3.0/organizations/{organization_id}"
+USERS_MAX = 1_000
+ADDRESS_LENGTH_MAX = 254
+PREFERENCES_BYTES_MAX = 65_536
+T = TypeVar("T")
+
+
+def router(parts: Parts) -> APIRouter:
+    routes = Routes(parts.tenants)
+    api = _Projects(parts)
+    base = f"{ORGANISATION}/projects"
+    one = f"{base}/{{project_id}}"
+    routes.organisation(base, api.show_all)
+    routes.organisation(base, api.create, ["POST"])
+    routes.organisation(one, api.show)
+    routes.organisation(one, api.update, ["POST", "PUT"])
+    routes.organisation(one, api.delete, ["DELETE"])
+    return routes.router
+
+
+def shown(project: Project) -> dict[str, Any]:
+    """As the API shows it: the one object in which names are not written with underscores."""
+    return {
+        "id": project.id,
+        "name": project.name,
+        "users": [{"email": address} for address in project.users],
+        "apiKeys": {
+            "writeKey": project.write_key,
+            "readKey": project.read_key,
+            "masterKey": project.master_key,
+        },
+        "preferences": dict(project.preferences),
+    }
+
+
+class _Projects:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._catalog = parts.catalog
+
+    async def show_all(self, _: Request, organisation: Organisation) -> Response:
+        return json_answer([shown(project) for project in await self._own(organisation)])
+
+    async def create(self, request: Request, organisation: Organisation) -> Response:
+        given = await self._read(request)
+        name = given.get("name")
+        if name is None:
+            raise InvalidParameter("'name' is missing: a project must have one.")
+        await self._refuse_twin(organisation, name, None)
+
+        def make() -> Project:
+            return self._catalog.create_project(
+                name,
+                organisation_id=organisation.id,
+                users=given.get("users") or (),
+                preferences=given.get("preferences"),
+            )
+
+        return json_answer(shown(await self._blocking(make)))
+
+    async def show(self, request: Request, organisation: Organisation) -> Response:
+        return json_answer(shown(await self._one(request, organisation)))
+
+    async def update(self, request: Request, organisation: Organisation) -> Response:
+        project = await self._one(request, organisation)
+        given = await self._read(request)
+        if given.get("name") is not None:
+            await self._refuse_twin(organisation, given["name"], project.id)
+        changed = await self._blocking(lambda: self._catalog.update_project(project.id, **given))
+        return json_answer(shown(changed))
+
+    async def delete(self, request: Request, organisation: Organisation) -> Response:
+        project = await self._one(request, organisation)
+        await self._blocking(lambda: self._catalog.delete_project(project.id))
+        return Response(status_code=204)
+
+    async def _own(self, organisation: Organisation) -> list[Project]:
+        found = await self._blocking(self._catalog.projects)
+        return [project for project in found if project.organisation_id == organisation.id]
+
+    async def _one(self, request: Request, organisation: Organisation) -> Project:
+        """Raises NotFound, for projects of others too."""
+        wanted = segment_of(request.scope, 5)
+        found = next((one for one in await self._own(organisation) if one.id == wanted), None)
+        if found is None:
+            raise NotFound
+        return found
+
+    async def _refuse_twin(self, organisation: Organisation, name: str, own_id: str | None) -> None:
+        """Raises Conflict where another project of the organisation has the name."""
+        if any(one.name == name and one.id != own_id for one in await self._own(organisation)):
+            raise Conflict("Duplicate project name: the organisation has a project of this name.")
+
+    async def _read(self, request: Request) -> dict[str, Any]:
+        """What of name, users and preferences is given, checked. Raises InvalidParameter, InvalidJSON."""
+        body = await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)
+        if not isinstance(body, dict):
+            raise InvalidParameter("The body must be an object: name, users, preferences.")
+        given: dict[str, Any] = {}
+        if body.get("name") is not None:
+            if not isinstance(body["name"], str):
+                raise InvalidParameter("'name' must be a string.")
+            given["name"] = body["name"]
+        if body.get("users") is not None:
+            given["users"] = _addresses(body["users"])
+        if body.get("preferences") is not None:
+            given["preferences"] = _preferences(body["preferences"])
+        return given
+
+    async def _blocking(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._parts.catalog_executor, work)
+        except UnknownProject:
+            raise NotFound from None
+        except InvalidName as error:
+            raise InvalidParameter(f"'name': {error}") from None
+
+
+def _addresses(value: Any) -> list[str]:
+    """Raises InvalidParameter."""
+    if not isinstance(value, list) or len(value) > USERS_MAX:
+        raise InvalidParameter(f"'users' must be a list of at most {USERS_MAX} objects with an 'email'.")
+    found: list[str] = []
+    for number, user in enumerate(value):
+        address = user.get("email") if isinstance(user, Mapping) else None
+        if not isinstance(address, str) or not _is_address(address):
+            raise InvalidParameter(f"'users[{number}].email' must be an e-mail address.")
+        found.append(address)
+    return list(dict.fromkeys(found))
+
+
+def _is_address(text: str) -> bool:
+    local, at, host = text.rpartition("@")
+    plain = all(character.isprintable() and not character.isspace() for character in text)
+    return bool(at and local and host) and plain and len(text) <= ADDRESS_LENGTH_MAX
+
+
+def _preferences(value: Any) -> dict[str, Any]:
+    """Raises InvalidParameter."""
+    if not isinstance(value, dict):
+        raise InvalidParameter("'preferences' must be an object.")
+    try:
+        size = len(json.dumps(value))
+    except (ValueError, RecursionError):
+        raise InvalidParameter("'preferences' is nested too deep.") from None
+    if size > PREFERENCES_BYTES_MAX:
+        raise InvalidParameter(f"'preferences' may have {PREFERENCES_BYTES_MAX} bytes at most.")
+    return value

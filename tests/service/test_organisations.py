@@ -1,0 +1,157 @@
+"""The organisation API and its shell: projects made, changed, deleted, brought back and purged."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.server import Reply, Served, ServedProject
+
+
+class Organisation:
+    def __init__(self, served: Served, name: str = "Org") -> None:
+        self.served = served
+        made = json.loads(served.run("orgs", "create", name).stdout)
+        self.id, self.key = made["id"], made["key"]
+
+    def call(self, method: str, path: str = "", body: Any = None, key: str | None = None) -> Reply:
+        base = f"/3.0/organizations/{self.id}/projects"
+        return self.served.request(method, base + path, body, key=key or self.key)
+
+
+@pytest.fixture(scope="module")
+def hasty() -> Iterator[Served]:
+    """What is deleted is purged at once, and what is purged goes from the disk."""
+    env = {"ACUMEN_PURGE_DAYS": "0", "ACUMEN_GRACE_SECONDS": "0.5", "ACUMEN_QUERY_TIMEOUT_SECONDS": "0.5"}
+    with Served(env=env) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def org(served: Served) -> Organisation:
+    found = Organisation(served)
+    deadline = time.monotonic() + 5
+    while found.call("GET").status == 404 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def count(served: Served, made: dict[str, Any]) -> Reply:
+    path = f"/3.0/projects/{made['id']}/queries/count?event_collection=c"
+    return served.request("GET", path, key=made["apiKeys"]["readKey"])
+
+
+def answered(call: Any, status: int) -> Reply:
+    """The reply, once it has the status; a second is allowed."""
+    deadline = time.monotonic() + 1.2
+    while True:
+        reply: Reply = call()
+        if reply.status == status or time.monotonic() > deadline:
+            return reply
+        time.sleep(0.02)
+
+
+def test_a_project_is_made_changed_and_listed(served: Served, org: Organisation) -> None:
+    sent = {"name": "Shop", "users": [{"email": "ann@example.com"}], "preferences": {"s3_bucket_name": "b"}}
+    made = org.call("POST", body=sent)
+    assert made.status == 200
+    keys = made.json["apiKeys"]
+    assert made.json == sent | {"id": made.json["id"], "apiKeys": keys}
+    assert set(keys) == {"writeKey", "readKey", "masterKey"}
+    path = f"/{made.json['id']}"
+    assert org.call("GET", path).json == made.json
+    assert made.json in org.call("GET").json
+    assert answered(lambda: count(served, made.json), 200).json == {"result": 0}
+
+    twin = org.call("POST", body={"name": "Shop"})
+    assert (twin.status, "Duplicate" in twin.json["message"]) == (409, True)
+    other = org.call("POST", body={"name": "Other"}).json
+    assert (other["users"], other["preferences"]) == ([], {})
+    assert org.call("POST", f"/{other['id']}", {"name": "Shop"}).status == 409
+    changed = org.call("POST", path, {"users": [{"email": "bob@example.com"}]})
+    assert changed.json == made.json | {"users": [{"email": "bob@example.com"}]}
+    assert org.call("POST", path, {"name": "Shop"}).status == 200
+    assert org.call("PUT", path, {"name": "Store"}).json["name"] == "Store"
+
+
+def test_only_the_organisations_own_key_opens_it(
+    served: Served, org: Organisation, project: ServedProject
+) -> None:
+    for key in (project.master_key, project.read_key, "x"):
+        assert org.call("GET", key=key).status == 401
+    assert served.request("GET", f"/3.0/organizations/{org.id}/projects").status == 401
+    unknown = served.request("GET", "/3.0/organizations/nobody/projects", key=org.key)
+    assert (unknown.status, unknown.json["error_code"]) == (404, "ResourceNotFoundError")
+    assert org.call("GET", f"/{project.id}").status == 404
+    assert org.call("DELETE", f"/{project.id}").status == 404
+    path = f"/3.0/projects/{project.id}/queries/count?event_collection=c"
+    assert served.request("GET", path, key=org.key).status == 401
+
+
+def test_a_deleted_project_is_dead_at_once_and_can_be_restored(served: Served, org: Organisation) -> None:
+    made = org.call("POST", body={"name": "Short-lived"}).json
+    write = f"/3.0/projects/{made['id']}/events/c"
+    key = made["apiKeys"]["writeKey"]
+    assert answered(lambda: served.request("POST", write, {"a": 1}, key=key), 201).status == 201
+    assert org.call("DELETE", f"/{made['id']}").status == 204
+    assert answered(lambda: served.request("POST", write, {"a": 1}, key=key), 404).status == 404
+    assert answered(lambda: count(served, made), 404).status == 404
+    assert org.call("GET", f"/{made['id']}").status == 404
+    assert org.call("POST", body={"name": "Short-lived"}).status == 200
+    restored = json.loads(served.run("projects", "restore", made["id"]).stdout)
+    assert restored["master_key"] == made["apiKeys"]["masterKey"]
+    assert answered(lambda: count(served, made), 200).json["result"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ([], "body"),
+        ({}, "name"),
+        ({"name": 5}, "name"),
+        ({"name": " "}, "name"),
+        ({"name": "x" * 257}, "name"),
+        ({"name": "\ud800"}, "name"),
+        ({"name": "n", "users": {}}, "users"),
+        ({"name": "n", "users": ["a@b"]}, "users[0]"),
+        ({"name": "n", "users": [{"email": "nobody"}]}, "users[0]"),
+        ({"name": "n", "users": [{"email": "a b@c"}]}, "users[0]"),
+        ({"name": "n", "preferences": []}, "preferences"),
+        ({"name": "n", "preferences": {"a": "x" * 70_000}}, "preferences"),
+    ],
+)
+def test_what_is_wrong_with_a_project_is_told(org: Organisation, body: Any, named: str) -> None:
+    reply = org.call("POST", body=body)
+    assert reply.status == 400, reply.body
+    assert named in reply.json["message"]
+
+
+def test_the_data_of_a_deleted_project_is_purged(hasty: Served) -> None:
+    project = hasty.new_project("Doomed")
+    marker = "q8wzkpurged"
+    hasty.record(project, "c", *({"who": marker, "n": n} for n in range(20)))
+    base = f"/3.0/projects/{project.id}"
+    saved = {"query": {"analysis_type": "select_unique", "event_collection": "c", "target_property": "who"}}
+    body = saved | {"refresh_rate": 14_400}
+    assert hasty.request("PUT", f"{base}/queries/saved/s", body, key=project.master_key).status == 201
+    reply = hasty.request("GET", f"{base}/queries/saved/s/result", key=project.master_key)
+    assert reply.json["result"] == [marker]
+    hasty.run("projects", "delete", project.id)
+    deadline = time.monotonic() + 40
+    while left := [p for p in hasty.data.rglob("*") if p.is_file() and marker.encode() in _bytes(p)]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+    assert hasty.run("projects", "restore", project.id, check=False).returncode == 1
+    assert hasty.run("check").returncode == 0
+
+
+def _bytes(path: Any) -> bytes:
+    try:
+        content: bytes = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return content
