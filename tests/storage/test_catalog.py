@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import re
+from typing import Any
 
 import pytest
 
