@@ -50,10 +50,11 @@ def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | 
 
 @dataclass
 class _Change:
-    """What replaces what."""
+    """What replaces what. Files that are added stand on the disk already, one written after the other, so
+    that no more than one is ever in memory."""
 
     removed: list[int] = field(default_factory=list)
-    added: list[tuple[str, Encoded]] = field(default_factory=list)
+    added: list[FileRow] = field(default_factory=list)
     erased: int = 0
     events: int = 0
     holders: list[tuple[int, int]] = field(default_factory=list)
@@ -74,18 +75,13 @@ class Eraser:
         collection = self._catalog.collection_by_id(erasure.collection_id)
         files = self._catalog.live_files(collection.id)
         self._check_room(files)
-        if erasure.kind is ErasureKind.EVENTS:
-            change = self._without_events(collection, files, erasure.parameters)
-        elif erasure.kind is ErasureKind.PROPERTY:
-            change = self._without_property(collection, files, str(erasure.parameters["property"]))
-        else:
-            change = self._updated(collection, files, erasure.parameters)
-        rows = self._writer.write(collection, change.added) if change.added else []
+        change = _Change()
         try:
+            self._make(change, erasure, collection, files)
             done = self._catalog.commit_erasure(
                 erasure,
                 change.removed,
-                rows,
+                change.added,
                 erased=change.erased,
                 events=change.events,
                 holders=change.holders,
@@ -93,12 +89,22 @@ class Eraser:
         except BaseException:
             found = self._catalog.erasure(erasure.id)
             if found is not None and found.state is erasure.state:
-                self._writer.discard(rows)
+                self._writer.discard(change.added)
             raise
         if not done:
-            self._writer.discard(rows)
+            self._writer.discard(change.added)
             raise RuntimeError("files were replaced while events were taken out of them")
         return change.events
+
+    def _make(
+        self, change: _Change, erasure: Erasure, collection: Collection, files: Sequence[FileRow]
+    ) -> None:
+        if erasure.kind is ErasureKind.EVENTS:
+            self._without_events(change, collection, files, erasure.parameters)
+        elif erasure.kind is ErasureKind.PROPERTY:
+            self._without_property(change, collection, files, str(erasure.parameters["property"]))
+        else:
+            self._updated(change, collection, files, erasure.parameters)
 
     def _check_room(self, files: Sequence[FileRow]) -> None:
         """Old and new files stand beside each other until nobody reads the old ones."""
@@ -109,9 +115,12 @@ class Eraser:
             )
 
     def _without_events(
-        self, collection: Collection, files: Sequence[FileRow], parameters: Mapping[str, Any]
-    ) -> _Change:
-        change = _Change()
+        self,
+        change: _Change,
+        collection: Collection,
+        files: Sequence[FileRow],
+        parameters: Mapping[str, Any],
+    ) -> None:
         for file in files:
             if not _may_hold(file, parameters):
                 continue
@@ -120,7 +129,6 @@ class Eraser:
                 continue
             self._drop_rows(collection, file, found, change)
         change.events = change.erased
-        return change
 
     def _drop_rows(
         self, collection: Collection, file: FileRow, ids: list[str] | None, change: _Change
@@ -138,10 +146,11 @@ class Eraser:
             for part in self._parts(file):
                 yield part.filter(pc.invert(pc.is_in(part.column(EVENT_ID), wanted)))
 
-        self._add(file, file.rows - gone, encode_parts(kept), change)
+        self._add(change, collection, file, file.rows - gone, encode_parts(kept))
 
-    def _without_property(self, collection: Collection, files: Sequence[FileRow], path: str) -> _Change:
-        change = _Change()
+    def _without_property(
+        self, change: _Change, collection: Collection, files: Sequence[FileRow], path: str
+    ) -> None:
         lanes = [*collection.schema.at(path), *collection.schema.under(path)]
         columns = {lane.column for lane in lanes}
         for file in files:
@@ -150,9 +159,8 @@ class Eraser:
                 continue
             take = partial(self._parts_without, file, columns, listed, path)
             change.removed.append(file.id)
-            self._add(file, file.rows, encode_parts(take), change)
+            self._add(change, collection, file, file.rows, encode_parts(take))
             change.events += file.rows
-        return change
 
     def _ids(self, file: FileRow) -> list[str]:
         return [one for part in self._parts(file) for one in part.column(EVENT_ID).to_pylist()]
@@ -163,9 +171,12 @@ class Eraser:
         return (_without_paths(part, columns, listed, path) for part in self._parts(file))
 
     def _updated(
-        self, collection: Collection, files: Sequence[FileRow], parameters: Mapping[str, Any]
-    ) -> _Change:
-        change = _Change()
+        self,
+        change: _Change,
+        collection: Collection,
+        files: Sequence[FileRow],
+        parameters: Mapping[str, Any],
+    ) -> None:
         schema = collection.schema
         updates = [
             read_update(schema, one["path"], one["line"].encode(), upsert=one["upsert"])
@@ -183,20 +194,21 @@ class Eraser:
                 take = partial(self._parts_updated, file, ids, updates, schema)
                 change.removed.append(file.id)
                 change.events += events
-                self._add(file, file.rows, encode_parts(take), change)
-        return change
+                self._add(change, collection, file, file.rows, encode_parts(take))
 
     def _parts_updated(
         self, file: FileRow, ids: pa.Array | None, updates: Sequence[Update], schema: Schema
     ) -> Iterator[pa.Table]:
         return (updated(part, ids, updates, schema)[0] for part in self._parts(file))
 
-    def _add(self, file: FileRow, rows: int, content: Encoded | None, change: _Change) -> None:
+    def _add(
+        self, change: _Change, collection: Collection, file: FileRow, rows: int, content: Encoded | None
+    ) -> None:
         """The label of a file stays: its rows are some of those that were there."""
         if content is None or content.rows != rows:
             found = 0 if content is None else content.rows
             raise RuntimeError(f"{file.path} without what was to go holds {found} rows, not {rows}")
-        change.added.append((file.span, content))
+        change.added += self._writer.write(collection, [(file.span, content)])
 
     def _parts(self, file: FileRow) -> Iterator[pa.Table]:
         """The file's rows, some at a time. Raises CannotErase where it is not as it was written."""
