@@ -1,0 +1,252 @@
+"""Deleting and changing stored events: as a plain list has it, and before or after, never between."""
+
+from __future__ import annotations
+
+import errno
+import json
+import operator
+import random
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from storage.catalog_records import ErasureKind, ErasureState
+from storage.check import check
+from storage.events import Context, examine
+from storage.keeper import Keeper
+from storage.recover import recover
+from storage.schema import EMPTIES, NULLS
+from storage.source import Source
+from tests.storage.store import ALWAYS, LIMITS, Store
+from tests.storage.test_store_faults import cut_power, faulty_store
+from tests.support.scale import examples
+
+DAY_US = 86_400_000_000
+VALUES: list[Any] = [None, {}, 1, 2.5, "x", True, {"b": 3}, {"b": "y", "c": None}, {"b": {}}]
+
+
+def matching(source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
+    """Events whose ``n`` leaves ``rest`` when divided by ``by``, in the timeframe."""
+    by, rest = parameters.get("by", 1), parameters.get("rest", 0)
+    if parameters.keys() <= {"updates"}:
+        return None
+    (file,) = source.files
+    table = pq.read_table(file.path, columns=["keen.id", "keen.timestamp", "n"], partitioning=None)
+    found = []
+    for row in table.to_pylist():
+        us = int(row["keen.timestamp"].timestamp() * 1e6 + 0.5)
+        if row["n"] % by == rest and within(us, parameters):
+            found.append(row["keen.id"])
+    return found
+
+
+def within(us: int, parameters: Mapping[str, Any]) -> bool:
+    start, end = parameters.get("start_us"), parameters.get("end_us")
+    return (start is None or us >= start) and (end is None or us < end)
+
+
+def knowing(store: Store) -> Store:
+    """With a keeper that knows which events are meant."""
+    store.keeper.close()
+    store.keeper = Keeper(store.folder, store.catalog, ALWAYS, fs=store.fs, matcher=matching)
+    store.keeper.begin()
+    return store
+
+
+def flat(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Path → value, null, or an empty object: what an event is made of."""
+    leaves: dict[str, Any] = {}
+    for name, value in event.items():
+        if isinstance(value, dict) and value:
+            leaves |= {f"{name}.{below}": found for below, found in flat(value).items()}
+        else:
+            leaves[name] = value
+    return leaves
+
+
+def stored(store: Store) -> list[dict[str, Any]]:
+    """The events as the store has them, by ``n``."""
+    events = []
+    for row in store.rows("c"):
+        event = {c.partition(":")[0]: v for c, v in row.items() if not c.startswith("keen.")}
+        assert len(event) == sum(not c.startswith("keen.") for c in row), "two values at one path"
+        event |= dict.fromkeys(row.get(NULLS, ())) | {path: {} for path in row.get(EMPTIES, ())}
+        events.append(event)
+    return sorted(events, key=operator.itemgetter("n"))
+
+
+class Model:
+    """The same in a plain list of (time, event), beside a store that is told all it is told."""
+
+    def __init__(self, data: Path, choices: random.Random) -> None:
+        self.data, self.choices = data, choices
+        self.store = knowing(Store(data))
+        self.events: list[tuple[int, dict[str, Any]]] = []
+        self.sent = 0
+
+    def send(self) -> None:
+        us = self.choices.randrange(4) * 40 * DAY_US + self.choices.randrange(DAY_US)
+        batch = []
+        for _ in range(self.choices.randint(1, 6)):
+            event: dict[str, Any] = {"n": self.sent}
+            if self.choices.random() < 0.8:
+                event["a"] = self.choices.choice(VALUES)
+            self.sent += 1
+            self.events.append((us, flat(event)))
+            batch.append(json.dumps(event).encode())
+        while len(self.store.writers) < 2:
+            self.store.writer()
+        self.store.send("c", batch, writer=self.choices.choice(self.store.writers), time_us=us)
+
+    def settle(self) -> None:
+        self.store.keeper.step()
+        if self.choices.random() < 0.6:
+            self.store.keeper.flush()
+
+    def merge(self) -> None:
+        self.store.keeper._merge()
+
+    def restart(self) -> None:
+        self.store.close()
+        self.store = knowing(Store(self.data))
+
+    def delete(self) -> None:
+        parameters = self._some()
+        kept = [one for one in self.events if not self._meant(one, parameters)]
+        gone = len(self.events) - len(kept)
+        self.events = kept
+        assert self._request(ErasureKind.EVENTS, parameters) == gone
+
+    def drop(self) -> None:
+        path = self.choices.choice(["a", "a.b"])
+        for _, event in self.events:
+            _clear(event, path)
+        self._request(ErasureKind.PROPERTY, {"property": path})
+
+    def update(self) -> None:
+        path, value = self.choices.choice(["a", "a.b", "a.c.d"]), self.choices.choice(VALUES)
+        upsert = self.choices.random() < 0.5
+        new: Any = value
+        for name in reversed(path.split(".")):
+            new = {name: new}
+        parameters = self._some()
+        count = 0
+        for one in self.events:
+            if self._meant(one, parameters) and (upsert or any(_at(leaf, path) for leaf in one[1])):
+                _clear(one[1], path)
+                for above in ("a", "a.c"):
+                    if path.startswith(above + "."):
+                        one[1].pop(above, None)
+                one[1].update(flat(new))
+                count += 1
+        examined = examine(json.dumps(new).encode(), LIMITS, Context())
+        collection = self.store.catalog.ensure_collection(self.store.project, "c")
+        self.store.catalog.add_lanes(collection.id, list(examined.wanted), 1_000)
+        update = {"path": path, "line": examined.payload.decode(), "upsert": upsert}
+        assert self._request(ErasureKind.UPDATE, {**parameters, "updates": [update]}) == count
+
+    def _some(self) -> dict[str, Any]:
+        if self.choices.random() < 0.1:
+            return {}
+        by = self.choices.randint(1, 5)
+        parameters = {"by": by, "rest": self.choices.randrange(by)}
+        if self.choices.random() < 0.4:
+            start = self.choices.randrange(4) * 40 * DAY_US + self.choices.randrange(DAY_US)
+            parameters |= {"start_us": start, "end_us": start + self.choices.randrange(1, 80 * DAY_US)}
+        return parameters
+
+    @staticmethod
+    def _meant(one: tuple[int, dict[str, Any]], parameters: Mapping[str, Any]) -> bool:
+        meant = one[1]["n"] % parameters.get("by", 1) == parameters.get("rest", 0)
+        return meant and within(one[0], parameters)
+
+    def _request(self, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
+        catalog = self.store.catalog
+        collection = catalog.ensure_collection(self.store.project, "c")
+        number = catalog.request_erasure(collection.id, kind, parameters)
+        if self.choices.random() < 0.2:
+            self.restart()
+        self.store.keeper.step()
+        done = self.store.catalog.erasure(number)
+        assert done is not None and (done.state, done.problem) == (ErasureState.DONE, None)
+        return done.events
+
+
+def _at(leaf: str, path: str) -> bool:
+    return leaf == path or leaf.startswith(path + ".")
+
+
+def _clear(event: dict[str, Any], path: str) -> None:
+    for leaf in [leaf for leaf in event if _at(leaf, path)]:
+        del event[leaf]
+
+
+@pytest.mark.parametrize("seed", range(examples(4)))
+def test_a_store_is_as_a_plain_list_would_be(tmp_path: Path, seed: int) -> None:
+    model = Model(tmp_path / "data", random.Random(seed))
+    verbs = [model.send, model.send, model.settle, model.merge, model.restart]
+    verbs += [model.delete, model.drop, model.update]
+    for _ in range(25):
+        verb = model.choices.choice(verbs)
+        verb()
+        assert stored(model.store) == [event for _, event in model.events], verb.__name__
+    report = check(model.store.folder, model.store.catalog)
+    model.store.close()
+    assert report.faults == []
+
+
+def _prepared(data: Path) -> tuple[Store, Any, int]:
+    """Three files, more in a log, and a request to take every third event away."""
+    store, fs = faulty_store(data)
+    knowing(store)
+    for month in range(4):
+        batch = [b'{"n":%d}' % (month * 3 + one) for one in range(3)]
+        store.send("c", batch, time_us=month * 400 * DAY_US)
+        if month < 3:
+            store.keeper.step()
+            store.keeper.flush()
+    collection = store.catalog.collection(store.project, "c")
+    return store, fs, store.catalog.request_erasure(collection.id, ErasureKind.EVENTS, {"by": 3, "rest": 1})
+
+
+BEFORE = [float(n) for n in range(12)]
+AFTER = [n for n in BEFORE if n % 3 != 1]
+
+
+@pytest.mark.parametrize("failures", [1, 10**6], ids=["one failure", "the disk is gone"])
+def test_whatever_fails_meanwhile_all_are_there_or_none_and_it_is_done_at_the_next_start(
+    tmp_path: Path, failures: int
+) -> None:
+    store, fs, _ = _prepared(tmp_path / "measure")
+    started = fs.operations
+    store.keeper.step()
+    assert sorted(store.values("c", "n")) == AFTER
+    operations = fs.operations - started
+    assert operations > 12
+    store.close()
+    for at in random.Random(failures).sample(range(1, operations + 1), min(operations, examples(6))):
+        data = tmp_path / f"fail-{at}"
+        store, fs, number = _prepared(data)
+        fs.fail(fs.operations + at, errno.EIO, failures)
+        try:
+            store.keeper.step()
+        except OSError:
+            pass
+        request = store.catalog.erasure(number)
+        assert request is not None
+        done = request.state is ErasureState.DONE
+        assert sorted(store.values("c", "n")) == (AFTER if done else BEFORE), fs.journal[-1]
+        if failures == 1 and not done:
+            live = store.catalog.live_files(request.collection_id)
+            assert len(list(store.folder.events.rglob("*.parquet"))) == len(live), "rubbish is left"
+        fs.fail(0, errno.EIO, 0)
+        again = knowing(cut_power(store, fs, data))
+        recover(again.folder, again.catalog, again.fs)
+        assert sorted(again.values("c", "n")) == (AFTER if done else BEFORE), fs.journal[-1]
+        again.keeper.step()
+        assert sorted(again.values("c", "n")) == AFTER
+        assert check(again.folder, again.catalog).faults == []
+        again.close()
