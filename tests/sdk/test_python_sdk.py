@@ -165,6 +165,25 @@ def test_schema_of_all_collections(shop: Any, acumen: Acumen) -> None:
     assert by_name["purchases"]["url"] == f"/3.0/projects/{acumen.project_id}/events/purchases"
 
 
+def test_deleting_events(shop: Any) -> None:
+    """By filter, by timeframe, and all there are; then the collection is not known any more."""
+    events = [{"n": n, "keen": {"timestamp": f"2024-05-0{n}T00:00:00Z"}} for n in range(1, 7)]
+    shop.add_events({"passing": events})
+    filters = [{"property_name": "n", "operator": "lt", "property_value": 3}]
+    assert shop.delete_events("passing", filters=filters) is True
+    assert sorted(shop.select_unique("passing", target_property="n")) == [3, 4, 5, 6]
+    timeframe = {"start": "2024-05-04T00:00:00Z", "end": "2024-05-06T00:00:00Z"}
+    assert shop.delete_events("passing", timeframe=timeframe) is True
+    assert sorted(shop.select_unique("passing", target_property="n")) == [3, 6]
+    assert shop.delete_events("passing") is True
+    with pytest.raises(KeenApiError) as caught:
+        shop.get_collection("passing")
+    assert caught.value.api_error["error_code"] == "ResourceNotFoundError"
+    shop.add_event("passing", {"n": 7})
+    assert shop.count("passing") == 1
+    shop.delete_events("passing")
+
+
 def test_add_event_with_a_naive_timestamp_means_utc(shop: Any) -> None:
     """The client sends `datetime.isoformat()`, which for a naive time has no zone."""
     shop.add_event("naive times", {"n": 1}, timestamp=dt.datetime(2026, 2, 3, 4, 5, 6, 123456))
