@@ -16,9 +16,23 @@ from service import openapi
 from service.collect import find_target
 from service.errors import MethodNotAllowed, render
 from service.parts import Parts
-from service.routes import datasets, discovery, erasure, keys, organisations, queries, saved, schema, system
+from service.routes import (
+    datasets,
+    discovery,
+    erasure,
+    keys,
+    organisations,
+    queries,
+    retention,
+    saved,
+    schema,
+    system,
+)
 from service.rules import script_callback
 from service.wire import error_answer, raw_path
+
+MODULES = (system, discovery, schema, saved, queries, datasets, keys, erasure, organisations, retention)
+"""Of routes, in the order in which they are tried."""
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -27,7 +41,18 @@ def create_app(parts: Parts) -> FastAPI:
         title=openapi.TITLE, version=openapi.VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     routes = list(app.routes)
-    for module in (system, discovery, schema, saved, queries, datasets, keys, erasure, organisations):
+    for module in (
+        system,
+        discovery,
+        schema,
+        saved,
+        queries,
+        datasets,
+        keys,
+        erasure,
+        organisations,
+        retention,
+    ):
         router = module.router(parts)
         routes += router.routes
         app.include_router(router)

@@ -473,6 +473,16 @@ class Catalog:
         with self._database.writing() as connection:
             return catalog_erasures.forget_erasures(connection, before_us)
 
+    def retentions(self) -> Mapping[int, int]:
+        """Collection id → days, of those that keep events for so long only."""
+        with self._database.reading() as connection:
+            return catalog_erasures.retentions(connection)
+
+    def set_retention(self, collection_id: int, days: int | None) -> None:
+        """None: events are kept for ever."""
+        with self._changing() as connection:
+            catalog_erasures.set_retention(connection, collection_id, days)
+
     def scrub(self) -> None:
         """Write the catalog's own log into it and empty that: what was overwritten stands nowhere then."""
         self._database.checkpoint()

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from storage.catalog_records import Erasure, ErasureKind, ErasureState
 from storage.catalog_sqlite import slices
-from storage.catalog_tables import claims, erasures
+from storage.catalog_tables import claims, collections, erasures
 
 _COLUMNS = (
     erasures.c.id,
@@ -38,6 +38,12 @@ _END = (
         ended_us=bindparam("now"),
         parameters="{}",
     )
+)
+_RETENTIONS = select(collections.c.id, collections.c.retention_days).where(
+    collections.c.retention_days.is_not(None)
+)
+_RETAIN = (
+    update(collections).where(collections.c.id == bindparam("of")).values(retention_days=bindparam("days"))
 )
 _FORGET = delete(erasures).where(
     erasures.c.state != ErasureState.WAITING.value, erasures.c.ended_us < bindparam("before")
@@ -97,6 +103,15 @@ def forget_erasures(connection: Connection, before_us: int) -> int:
     """Removes requests that ended before then; returns how many. The newest one that was done stays."""
     kept = last_erasure(connection)
     return connection.execute(_FORGET.where(erasures.c.id != kept), {"before": before_us}).rowcount
+
+
+def retentions(connection: Connection) -> dict[int, int]:
+    """Collection id → days, of those that keep events for so long only."""
+    return {row.id: row.retention_days for row in connection.execute(_RETENTIONS)}
+
+
+def set_retention(connection: Connection, collection_id: int, days: int | None) -> None:
+    connection.execute(_RETAIN, {"of": collection_id, "days": days})
 
 
 def _read(row: Any) -> Erasure:

@@ -95,6 +95,7 @@ collections = Table(
     Column("data_version", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("erase_version", Integer, nullable=False, server_default="0"),
+    Column("retention_days", Integer),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -12,7 +12,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ import pyarrow as pa
 from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownCollection
-from storage.catalog_records import Collection, Counts, Erasure, LogRow, LogState
+from storage.catalog_records import Collection, Counts, Erasure, ErasureKind, LogRow, LogState
 from storage.chunks import ChunkStore
 from storage.compact import Compactor
 from storage.erase import CannotErase, Eraser, Matcher, match_nothing
@@ -88,6 +88,7 @@ CHUNK_GRACE_SECONDS = 5.0
 SEGMENT_GRACE_SECONDS = 60.0
 """The longest that these stay once nobody should need them: whoever finds one gone looks again, and while
 much comes in, chunks alone make some hundred megabytes a second."""
+HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
 TURN_SECONDS = 5.0
 """Within this time after events were taken away every worker has begun a new segment."""
 FORGET_SECONDS = 86_400.0
@@ -125,6 +126,7 @@ class Keeper:
         self._asked_version = -1
         self._ask_again = 0.0
         self._scrubs: list[float] = []
+        self._retained: tuple[Mapping[int, int], int] = ({}, -1)
         self._logs: dict[int, _Progress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
@@ -446,8 +448,25 @@ class Keeper:
         self._trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._remove_finished_logs()
         self._compactor.remove_dead(now, grace)
+        self._retain(now)
         self._scrub(now, grace)
         self._catalog.purge_claims(int((now - self._settings.claim_days * 86_400) * 1e6), 10_000)
+
+    def _retain(self, now: float) -> None:
+        """Ask for the events to go that are older than their collection keeps them: whole days, in UTC."""
+        wanted = self._catalog.retentions()
+        before, _ = self._retained
+        if (wanted, int(now // HOUR_SECONDS)) == self._retained:
+            return
+        today = int(now // DAY_SECONDS)
+        waiting = {one.collection_id for one in self._catalog.waiting_erasures()}
+        for collection_id, days in wanted.items():
+            end_us = (today - days) * DAY_SECONDS * 1_000_000
+            old = any(file.min_us < end_us for file in self._catalog.live_files(collection_id))
+            # What is in no file yet may be old as well where this is new.
+            if (old or before.get(collection_id) != days) and collection_id not in waiting:
+                self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+        self._retained = (wanted, int(now // HOUR_SECONDS))
 
     def _scrub(self, now: float, grace_seconds: float) -> None:
         """After a request's grace its traces in the catalog go too."""

@@ -14,6 +14,7 @@ from service.openapi.describe import (
     Operation,
     in_query,
     listing,
+    nullable,
     ok,
     record,
     ref,
@@ -89,10 +90,31 @@ def area(_: Settings) -> Area:
             Example(where, body={"property_updates": [{"property_name": "plan"}]}, status=400),
         ),
     )
+    days = record({"days": nullable(INTEGER)}, ("days",))
+    kept = f"{PROJECT}/retention/{{event_collection}}"
+    retention = (
+        Operation(
+            "put",
+            kept,
+            "Keep a collection's events for some days only",
+            ok(days, "From now on."),
+            "What is older goes day by day, in UTC, by `keen.timestamp`; what is too old already goes now.",
+            body=record({"days": {**INTEGER, "minimum": 1, "maximum": 36_500}}, ("days",)),
+            errors=(413, 415),
+            examples=(Example(where, body={"days": 400}), Example(where, body={"days": 0}, status=400)),
+        ),
+        Operation("get", kept, "For how many days events are kept", ok(days), examples=(Example(where),)),
+        Operation(
+            "delete",
+            kept,
+            "Keep a collection's events for ever",
+            {204: Answer("From now on.")},
+            examples=(Example(where, status=204),),
+        ),
+    )
     given = [
         ("POST", f"{PROJECT}/events/logins", {"user": {"id": name, "mail": f"{name}@example.com"}})
         for name in ("ann", "bob")
     ]
-    return Area(
-        "erase", "Take events away, or change them.", (update, events, one), _SCHEMAS, given=tuple(given)
-    )
+    operations = (update, events, one, *retention)
+    return Area("erase", "Take events away, or change them.", operations, _SCHEMAS, given=tuple(given))

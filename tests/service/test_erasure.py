@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -244,6 +245,30 @@ def test_a_bad_update_changes_nothing(
     reply = served.request("PUT", f"/3.0/projects/{project.id}/events/c", body, key=project.master_key)
     assert (reply.status, named in reply.json["message"]) == (status, True), reply.body
     assert events(served, project) == [{"a": 1}]
+
+
+# Retention
+
+
+def test_what_is_older_than_its_collection_keeps_events_goes(served: Served, project: ServedProject) -> None:
+    now = datetime.now(UTC)
+    for days in (0, 1, 5, 20, 300):
+        stamp = (now - timedelta(days=days)).isoformat()
+        served.record(project, "c/d", {"days": days, "keen": {"timestamp": stamp}})
+    base = f"/3.0/projects/{project.id}/retention/c/d"
+    assert served.request("GET", base, key=project.master_key).json == {"days": None}
+    for days, left in ((30, [0, 1, 5, 20]), (3, [0, 1])):
+        assert served.request("PUT", base, {"days": days}, key=project.master_key).json == {"days": days}
+        deadline = time.monotonic() + 20
+        while sorted(event["days"] for event in events(served, project, "c/d")) != left:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    assert served.request("DELETE", base, key=project.master_key).status == 204
+    assert served.request("GET", base, key=project.master_key).json == {"days": None}
+    bad: list[Any] = [{"days": 0}, {"days": "7"}, {"days": True}, {"days": 1.5}, {}, []]
+    for body in bad:
+        assert served.request("PUT", base, body, key=project.master_key).status == 400
+    assert served.request("PUT", f"{base}e", {"days": 1}, key=project.master_key).status == 404
 
 
 # Nothing is left
