@@ -90,9 +90,18 @@ def area(_: Settings) -> Area:
             Example(where, body={"property_updates": [{"property_name": "plan"}]}, status=400),
         ),
     )
+    given = [
+        ("POST", f"{PROJECT}/events/logins", {"user": {"id": name, "mail": f"{name}@example.com"}})
+        for name in ("ann", "bob")
+    ]
+    operations = (update, events, one, *_retention(where))
+    return Area("erase", "Take events away, or change them.", operations, _SCHEMAS, given=tuple(given))
+
+
+def _retention(where: dict[str, str]) -> tuple[Operation, ...]:
     days = record({"days": nullable(INTEGER)}, ("days",))
     kept = f"{PROJECT}/retention/{{event_collection}}"
-    retention = (
+    return (
         Operation(
             "put",
             kept,
@@ -112,9 +121,3 @@ def area(_: Settings) -> Area:
             examples=(Example(where, status=204),),
         ),
     )
-    given = [
-        ("POST", f"{PROJECT}/events/logins", {"user": {"id": name, "mail": f"{name}@example.com"}})
-        for name in ("ann", "bob")
-    ]
-    operations = (update, events, one, *retention)
-    return Area("erase", "Take events away, or change them.", operations, _SCHEMAS, given=tuple(given))
