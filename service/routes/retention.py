@@ -41,8 +41,8 @@ def router(parts: Parts) -> APIRouter:
         return json_answer({"days": (await blocking(parts.catalog.retentions)).get(found)})
 
     async def keep(request: Request, caller: Caller) -> Response:
-        found = await collection_id(request, caller)
         days = _days(await read_json(parts.bodies, request, parts.settings.query_bytes_max))
+        found = await collection_id(request, caller)
         await blocking(partial(parts.catalog.set_retention, found, days))
         return json_answer({"days": days})
 
