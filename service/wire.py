@@ -156,6 +156,12 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
     return Response(body, status, headers, JSON)
 
 
+def empty_answer() -> Response:
+    """204. The connection is closed: Keen's client for Node never looks at the end of such an answer, and its
+    process would not end before the connection does."""
+    return Response(status_code=204, headers={"connection": "close"})
+
+
 def error_answer(error: Rendered, callback: str | None = None) -> Response:
     if callback is not None:
         return script_answer(callback, error.body, error.status, error.headers)

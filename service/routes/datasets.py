@@ -30,6 +30,7 @@ from service.parts import Parts
 from service.rules import Routes, needs
 from service.wire import (
     PROJECTS,
+    empty_answer,
     gone_of,
     json_answer,
     json_of,
@@ -118,7 +119,7 @@ class _Datasets:
                 shutil.rmtree(self._catalog.folder.dataset(dataset_id))
 
         await self._in_thread(remove)
-        return Response(status_code=204)
+        return empty_answer()
 
     async def results(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]

@@ -25,6 +25,7 @@ from service.wire import (
     EventAddress,
     Pairs,
     count_rate,
+    empty_answer,
     event_address,
     json_answer,
     pairs_of,
@@ -56,7 +57,7 @@ def router(parts: Parts) -> APIRouter:
             await _delete_property(parts, collection, address.property_name)
         else:
             await _delete_events(parts, request, collection)
-        return Response(status_code=204)
+        return empty_answer()
 
     async def update(request: Request, caller: Caller) -> Response:
         address = event_address(request.scope)

@@ -18,7 +18,7 @@ from service.errors import InvalidParameter, NotFound
 from service.keyring import Keyring, WrongSecret
 from service.parts import Parts
 from service.rules import Routes, needs
-from service.wire import PROJECTS, json_answer, pairs_of, parameter, read_json, segment_of
+from service.wire import PROJECTS, empty_answer, json_answer, pairs_of, parameter, read_json, segment_of
 from storage.catalog_errors import UnknownAccessKey
 from storage.catalog_records import AccessKey
 
@@ -125,7 +125,7 @@ class _Keys:
     async def delete(self, request: Request, caller: Caller) -> Response:
         digest = self._digest(request, caller)
         await self._changing(lambda: self._catalog.delete_access_key(caller.project.id, digest))
-        return Response(status_code=204)
+        return empty_answer()
 
     async def _activate(self, request: Request, caller: Caller, *, active: bool) -> Response:
         """What the body holds is of no interest: clients send nothing, or an empty string."""

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes
-from service.wire import json_answer, read_json, segment_of
+from service.wire import empty_answer, json_answer, read_json, segment_of
 from storage.catalog_errors import InvalidName, UnknownProject
 from storage.catalog_records import Organisation, Project
 
@@ -92,7 +92,7 @@ class _Projects:
     async def delete(self, request: Request, organisation: Organisation) -> Response:
         project = await self._one(request, organisation)
         await self._blocking(lambda: self._catalog.delete_project(project.id))
-        return Response(status_code=204)
+        return empty_answer()
 
     async def _own(self, organisation: Organisation) -> list[Project]:
         found = await self._blocking(self._catalog.projects)

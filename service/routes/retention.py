@@ -16,7 +16,7 @@ from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes, needs
-from service.wire import PROJECTS, json_answer, raw_path, read_json
+from service.wire import PROJECTS, empty_answer, json_answer, raw_path, read_json
 from storage.catalog_errors import UnknownCollection
 
 DAYS_MAX = 36_500
@@ -49,7 +49,7 @@ def router(parts: Parts) -> APIRouter:
     async def keep_for_ever(request: Request, caller: Caller) -> Response:
         found = await collection_id(request, caller)
         await blocking(partial(parts.catalog.set_retention, found, None))
-        return Response(status_code=204)
+        return empty_answer()
 
     path = f"{PROJECTS}/{{project_id}}/retention/{{event_collection:path}}"
     rule = needs(Permission.MASTER)

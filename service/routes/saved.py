@@ -27,6 +27,7 @@ from service.wire import (
     PROJECTS,
     callback_of,
     count_rate,
+    empty_answer,
     gone_of,
     json_answer,
     json_of,
@@ -70,7 +71,7 @@ def router(parts: Parts) -> APIRouter:
         if files is None:
             raise NotFound
         await _blocking(parts, lambda: parts.saved.results.remove_files(files))
-        return Response(status_code=204)
+        return empty_answer()
 
     async def result(request: Request, caller: Caller) -> Response:
         callback = callback_of(pairs_of(request.scope))

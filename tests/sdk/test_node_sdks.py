@@ -254,6 +254,14 @@ def test_analysis_reads_datasets(asked: Report) -> None:
     assert asked["datasetGone"]["error"]["code"] == "ResourceNotFoundError"
 
 
+def test_deleting_events(asked: Report) -> None:
+    """Strings arrive in JSON's quotes from this client."""
+    assert "error" not in asked["passingDelete"]
+    assert asked["passingLeft"]["answer"]["result"] == [2]
+    assert "error" not in asked["passingDeleteAll"]
+    assert asked["passingGone"]["error"]["code"] == "ResourceNotFoundError"
+
+
 def test_analysis_query_objects(asked: Report) -> None:
     assert asked["queryObject"]["answer"]["result"] == 3
     assert [answer["result"] for answer in asked["runSeveral"]["answer"]] == [5, 100]

@@ -17,7 +17,16 @@ run((job) => {
   const dataset = (name, more) => ({ url: client.url('datasets', ...name), api_key: job.client.masterKey, ...more });
   const prices = { analysisType: 'sum', eventCollection: 'purchases', targetProperty: 'price', timeframe, interval: 'daily' };
 
+  const passing = (more) => ({ url: client.url('events', 'passing'), api_key: job.client.masterKey, ...more });
+  const ones = [{ property_name: 'n', operator: 'eq', property_value: 1 }];
+
   const operations = {
+    passingFirst: () => client.post(passing({ params: { n: 1 } })),
+    passingSecond: () => client.post(passing({ params: { n: 2 } })),
+    passingDelete: () => client.del(passing({ params: { filters: ones, timeframe: 'this_7_days', timezone: 'UTC' } })),
+    passingLeft: () => client.query('select_unique', { event_collection: 'passing', target_property: 'n', timeframe: 'this_7_days' }),
+    passingDeleteAll: () => client.del(passing()),
+    passingGone: () => client.get(passing()),
     savePrices: () =>
       put('prices', 0, { analysisType: 'sum', eventCollection: 'purchases', targetProperty: 'price', timeframe }),
     saveCached: () =>
