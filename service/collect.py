@@ -41,6 +41,7 @@ from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
 from service.rules import WRITES
+from service.sendgrid import batch_of
 from storage.events import Context
 
 Scope = MutableMapping[str, Any]
@@ -66,6 +67,7 @@ _NO_STORE = (b"cache-control", b"no-store")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 _DATA = re.compile(rb"(?:^|&)data=")
+_SENDGRID = re.compile(rb"/3\.0/projects/([^/]+)/partners/sendgrid/versions/v3")
 _PATH = re.compile(rb"/3\.0/projects/([^/]+)/events(?:/(.*))?", re.DOTALL)
 
 
@@ -84,6 +86,8 @@ class Target:
 
     project_id: str
     collection: str | None
+    sendgrid: bool = False
+    """Its webhook, which sends a list of its own."""
 
 
 class CollectApp:
@@ -227,6 +231,8 @@ class CollectApp:
                 self._accepted.add()
                 return 201, CREATED
         origin = self._origin(scope, headers, body, received_us)
+        if target.sendgrid:
+            body = await asyncio.get_running_loop().run_in_executor(self._executor, batch_of, body)
         if autofill is not None:
             origin = replace(origin, autofill=autofill)
             body = await self._fill(body, autofill, single=target.collection is not None)
@@ -422,7 +428,8 @@ def find_target(path: bytes) -> Target | None:
     """
     match = _PATH.fullmatch(path)
     if match is None:
-        return None
+        webhook = _SENDGRID.fullmatch(path)
+        return None if webhook is None else Target(_unquote(webhook[1]), None, sendgrid=True)
     project_id = _unquote(match[1])
     rest: bytes | None = match[2]
     if not rest:

@@ -37,6 +37,8 @@ class Purge:
     def _purge(self, project: Project) -> None:
         """Derived answers lose their definitions, and their files with them; the keeper takes the events."""
         catalog = self._catalog
+        if not catalog.begin_purge(project):
+            return
         for query in catalog.saved_queries(project.id):
             for name in catalog.remove_saved_query(project.id, query.name) or ():
                 (catalog.folder.results / name).unlink(missing_ok=True)
@@ -49,5 +51,5 @@ class Purge:
             catalog.delete_access_key(project.id, key.digest)
         for collection in catalog.collections(project.id):
             catalog.request_erasure(collection.id, ErasureKind.EVENTS, {})
-        catalog.note_purged(project)
+        catalog.end_purge(project)
         _log.info("A deleted project is purged.", extra={"fields": {"project": project.id}})

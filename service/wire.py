@@ -150,6 +150,18 @@ def _warning(text: str) -> str:
     return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'
 
 
+def check_answerable(value: Any, name: str) -> None:
+    """Raises InvalidParameter for JSON that an answer could not give back: halves of surrogate pairs,
+    integers beyond 64 bits, numbers that are not finite, and what is nested very deep."""
+    try:
+        json.dumps(value, allow_nan=False)
+        orjson.dumps([[[[value]]]])
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidParameter(
+            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deep."
+        ) from None
+
+
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """The value (or, as bytes, its JSON) as the body."""
     body = value if isinstance(value, bytes) else orjson.dumps(value)

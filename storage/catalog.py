@@ -154,12 +154,12 @@ class Catalog:
         """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
         with self._changing() as connection:
             catalog_tenants.find_project(connection, project_id)
-            catalog_tenants.mark_project(connection, project_id, deleted_us=self._clock())
+            catalog_tenants.mark_deleted(connection, project_id, self._clock())
 
     def restore_project(self, project_id: str) -> Project:
         """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
         with self._changing() as connection:
-            catalog_tenants.mark_project(connection, project_id, deleted_us=None)
+            catalog_tenants.mark_deleted(connection, project_id, None)
             return catalog_tenants.find_project(connection, project_id)
 
     def deleted_projects(self) -> list[Project]:
@@ -167,12 +167,15 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_tenants.list_projects(connection, deleted=True)
 
-    def note_purged(self, project: Project) -> None:
-        """Its data is gone. Raises UnknownProject."""
+    def begin_purge(self, project: Project) -> bool:
+        """From now on it can not be brought back. False where it was meanwhile."""
         with self._changing() as connection:
-            catalog_tenants.mark_project(
-                connection, project.id, deleted_us=project.deleted_us, purged_us=self._clock()
-            )
+            return catalog_tenants.begin_purge(connection, project)
+
+    def end_purge(self, project: Project) -> None:
+        """All of it is gone, or asked to go: its keys and names go too."""
+        with self._changing() as connection:
+            catalog_tenants.end_purge(connection, project, self._clock())
 
     def ensure_first_project(self) -> tuple[Project, bool]:
         """The oldest project, and whether this call made it."""

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from storage.catalog_errors import DuplicateProject, InvalidName, UnknownOrganisation, UnknownProject
 from storage.catalog_records import KeyKind, Organisation, Project
@@ -20,6 +20,9 @@ KEY_LENGTH_MIN = 8
 KEY_LENGTH_MAX = 256
 FIRST_ORGANISATION = "First organisation"
 FIRST_PROJECT = "First project"
+
+PURGING = 0
+"""Instead of the time of a purge: it has begun."""
 
 _ALPHANUMERIC = re.compile(r"[A-Za-z0-9]+")
 _ORGANISATIONS = select(
@@ -37,7 +40,9 @@ _PROJECT_COLUMNS = (
 )
 _ALL_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
 _PROJECTS = _ALL_PROJECTS.where(projects.c.deleted_us.is_(None))
-_DELETED = _ALL_PROJECTS.where(projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None))
+_DELETED = _ALL_PROJECTS.where(
+    projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
+)
 _ANY_PROJECT = select(*_PROJECT_COLUMNS).where(projects.c.id == bindparam("wanted"))
 _PROJECT = _ANY_PROJECT.where(projects.c.deleted_us.is_(None))
 _CHANGE = update(projects).where(projects.c.id == bindparam("wanted"))
@@ -139,14 +144,26 @@ def update_project(
     return find_project(connection, project_id)
 
 
-def mark_project(
-    connection: Connection, project_id: str, *, deleted_us: int | None, purged_us: int | None = None
-) -> None:
-    """Deletes a project, brings it back (None), or notes that its data is gone. Raises UnknownProject."""
-    values = {"deleted_us": deleted_us, "purged_us": purged_us}
-    standing = projects.c.purged_us.is_(None)
-    if connection.execute(_CHANGE.where(standing).values(**values), {"wanted": project_id}).rowcount != 1:
-        raise UnknownProject(f"There is no project {project_id}.")
+def mark_deleted(connection: Connection, project_id: str, deleted_us: int | None) -> None:
+    """Deletes a project, or (None) brings it back while its purge has not begun. Raises UnknownProject."""
+    change = _CHANGE.where(projects.c.purged_us.is_(None)).values(deleted_us=deleted_us)
+    if connection.execute(change, {"wanted": project_id}).rowcount != 1:
+        raise UnknownProject(f"There is no project {project_id} to bring back.")
+
+
+def begin_purge(connection: Connection, project: Project) -> bool:
+    """From now on it can not be brought back. False where it was, or is not the one that was deleted."""
+    same = projects.c.deleted_us == project.deleted_us
+    open_still = projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
+    change = _CHANGE.where(same, open_still).values(purged_us=PURGING)
+    return connection.execute(change, {"wanted": project.id}).rowcount == 1
+
+
+def end_purge(connection: Connection, project: Project, now_us: int) -> None:
+    """Its keys go, and what names people."""
+    blank = {"purged_us": now_us, "name": "purged", "users": "[]", "preferences": "{}"}
+    connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
+    connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
 
 
 def new_id() -> str:

@@ -89,7 +89,7 @@ _SCHEMAS: dict[str, Json] = {
 
 
 def area(settings: Settings) -> Area:
-    return Area("record", "Send events.", (_one(settings), _many(settings)), _SCHEMAS)
+    return Area("record", "Send events.", (_one(settings), _many(settings), _sendgrid()), _SCHEMAS)
 
 
 def _one(settings: Settings) -> Operation:
@@ -134,5 +134,25 @@ def _many(settings: Settings) -> Operation:
         examples=(
             Example(body=_BATCH, key="write"),
             Example(body={"purchases": [{"price": 5}, {"a.b": 1}]}, key="write", summary="One is refused"),
+        ),
+    )
+
+
+def _sendgrid() -> Operation:
+    opened = {"event": "open", "email": "ann@example.com", "timestamp": 1_767_225_600, "sg_event_id": "e1"}
+    return Operation(
+        "post",
+        f"{PROJECT}/partners/sendgrid/versions/v3",
+        "Record SendGrid's events",
+        ok(mapping(listing(ref("Verdict"))), "A verdict for each event."),
+        description="For SendGrid's event webhook, with a write key as `api_key`. Events go to the "
+        "collection `sendgrid`; `timestamp` is their time, and `sg_event_id` makes a repeated delivery "
+        "count once.",
+        parameters=("content_encoding", "idempotency_key"),
+        body=listing({"type": "object"}),
+        errors=(409, 413, 415),
+        examples=(
+            Example(body=[opened, {**opened, "event": "click", "sg_event_id": "e2"}], key="write"),
+            Example(body={"event": "open"}, key="write", status=400),
         ),
     )

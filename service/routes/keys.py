@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -18,13 +19,23 @@ from service.errors import InvalidParameter, NotFound
 from service.keyring import Keyring, WrongSecret
 from service.parts import Parts
 from service.rules import Routes, needs
-from service.wire import PROJECTS, empty_answer, json_answer, pairs_of, parameter, read_json, segment_of
+from service.wire import (
+    PROJECTS,
+    check_answerable,
+    empty_answer,
+    json_answer,
+    pairs_of,
+    parameter,
+    read_json,
+    segment_of,
+)
 from storage.catalog_errors import UnknownAccessKey
 from storage.catalog_records import AccessKey
 
 KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200
 PAGE_MAX = 1_000_000
+OPTIONS_BYTES_MAX = 262_144
 T = TypeVar("T")
 
 
@@ -87,10 +98,19 @@ class _Keys:
         return json_answer([shown(self._parts.keyring, key) for key in found])
 
     async def create(self, request: Request, caller: Caller) -> Response:
-        made = read_definition(await read_json(self._parts.bodies, request, self._limit), self._check_regex)
+        made = await self._read(request)
         _, key = new_access_key(self._parts.keyring, caller.project.id, made)
         await self._blocking(lambda: self._catalog.create_access_key(key))
         return self._told(key, 201)
+
+    async def _read(self, request: Request) -> Definition:
+        """Raises InvalidParameter, InvalidJSON."""
+        body = await read_json(self._parts.bodies, request, self._limit)
+        made = read_definition(body, self._check_regex)
+        check_answerable(made.options, "options")
+        if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
+            raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
+        return made
 
     async def show(self, request: Request, caller: Caller) -> Response:
         digest = self._digest(request, caller)
@@ -101,8 +121,7 @@ class _Keys:
 
     async def update(self, request: Request, caller: Caller) -> Response:
         digest = self._digest(request, caller)
-        body = await read_json(self._parts.bodies, request, self._limit)
-        made = read_definition(body, self._check_regex)
+        made = await self._read(request)
         return self._told(
             await self._changing(
                 lambda: self._catalog.update_access_key(

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes
-from service.wire import empty_answer, json_answer, read_json, segment_of
+from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
 from storage.catalog_errors import InvalidName, UnknownProject
 from storage.catalog_records import Organisation, Project
 
@@ -159,10 +159,8 @@ def _preferences(value: Any) -> dict[str, Any]:
     """Raises InvalidParameter."""
     if not isinstance(value, dict):
         raise InvalidParameter("'preferences' must be an object.")
-    try:
-        size = len(json.dumps(value))
-    except (ValueError, RecursionError):
-        raise InvalidParameter("'preferences' is nested too deep.") from None
+    check_answerable(value, "preferences")
+    size = len(json.dumps(value))
     if size > PREFERENCES_BYTES_MAX:
         raise InvalidParameter(f"'preferences' may have {PREFERENCES_BYTES_MAX} bytes at most.")
     return value

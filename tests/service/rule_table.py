@@ -21,6 +21,7 @@ FRAMEWORK_ROUTES = {"/openapi.json"}
 WRITE_ROUTES = [
     ("POST", "/3.0/projects/{project_id}/events"),
     ("POST", "/3.0/projects/{project_id}/events/{collection}"),
+    ("POST", "/3.0/projects/{project_id}/partners/sendgrid/versions/v3"),
 ]
 """Answered before the application."""
 READ_KEY = {

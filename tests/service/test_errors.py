@@ -96,6 +96,7 @@ def assert_error(reply: Reply, status: int, code: str) -> None:
     assert reply.json["error_code"] == code
 
 
+UPDATE = {"property_updates": [{"property_name": "a", "property_value": 1}]}
 BAD: list[tuple[str, str, Any, str, int, str]] = [
     # method, path below the project, body, key, status, code
     ("GET", "/nope", None, "master", 404, "ResourceNotFoundError"),
@@ -103,7 +104,14 @@ BAD: list[tuple[str, str, Any, str, int, str]] = [
     ("PUT", "/queries/saved/n/o", {}, "master", 404, "ResourceNotFoundError"),
     ("DELETE", "/queries/count", None, "master", 405, "MethodNotAllowedError"),
     ("PATCH", "/events/c", {}, "master", 405, "MethodNotAllowedError"),
-    ("PUT", "/events/none", {}, "master", 404, "ResourceNotFoundError"),
+    (
+        "PUT",
+        "/events/none",
+        {"property_updates": [{"property_name": "a", "property_value": 1}]},
+        "master",
+        404,
+        "ResourceNotFoundError",
+    ),
     ("DELETE", "/events/none", None, "master", 404, "ResourceNotFoundError"),
     ("POST", "/events/c/properties/p", {}, "master", 405, "MethodNotAllowedError"),
     ("POST", "/organization-usage", {}, "master", 405, "MethodNotAllowedError"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from storage.catalog import Catalog
+from storage.catalog_errors import UnknownProject
 from tests.support.server import Reply, Served, ServedProject
 
 
@@ -107,6 +110,13 @@ def test_a_deleted_project_is_dead_at_once_and_can_be_restored(served: Served, o
     assert answered(lambda: count(served, made), 200).json["result"] >= 1
 
 
+def nested(depth: int) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -122,12 +132,36 @@ def test_a_deleted_project_is_dead_at_once_and_can_be_restored(served: Served, o
         ({"name": "n", "users": [{"email": "a b@c"}]}, "users[0]"),
         ({"name": "n", "preferences": []}, "preferences"),
         ({"name": "n", "preferences": {"a": "x" * 70_000}}, "preferences"),
+        ({"name": "n", "preferences": {"a": "\ud800"}}, "preferences"),
+        ({"name": "n", "preferences": {"\ud800": 1}}, "preferences"),
+        ({"name": "n", "preferences": {"a": 10**400}}, "preferences"),
+        ({"name": "n", "preferences": {"a": 2**64}}, "preferences"),
+        ({"name": "n", "preferences": nested(400)}, "preferences"),
     ],
 )
 def test_what_is_wrong_with_a_project_is_told(org: Organisation, body: Any, named: str) -> None:
     reply = org.call("POST", body=body)
     assert reply.status == 400, reply.body
     assert named in reply.json["message"]
+
+
+def test_a_project_that_was_brought_back_is_not_purged(tmp_path: Path) -> None:
+    """Also where the purge had seen it deleted."""
+    catalog = Catalog.prepare(tmp_path)
+    project = catalog.create_project("Back")
+    catalog.delete_project(project.id)
+    (seen,) = catalog.deleted_projects()
+    catalog.restore_project(project.id)
+    assert not catalog.begin_purge(seen)
+    catalog.delete_project(project.id)
+    (seen,) = catalog.deleted_projects()
+    assert catalog.begin_purge(seen)
+    assert catalog.begin_purge(seen), "after a crash it goes on"
+    with pytest.raises(UnknownProject):
+        catalog.restore_project(project.id)
+    catalog.end_purge(seen)
+    assert (catalog.projects(), catalog.deleted_projects()) == ([], [])
+    catalog.close()
 
 
 def test_the_data_of_a_deleted_project_is_purged(hasty: Served) -> None:

@@ -1,0 +1,65 @@
+"""SendGrid's event webhook: its list of events as a bulk body of one collection.
+
+What SendGrid sends is kept, but for names that no property may have. Its own id of an event becomes the token
+that makes a repeated delivery count once, and its time the event's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from service.collect_errors import InvalidBatch
+from service.wire import json_of
+
+COLLECTION = "sendgrid"
+TOKEN_LENGTH_MAX = 64
+SECONDS_MAX = 253_402_300_799
+"""The end of the year 9999."""
+
+
+def batch_of(body: bytes) -> bytes:
+    """Raises InvalidJSON; InvalidBatch where it is not a list of objects."""
+    events = json_of(body)
+    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+        raise InvalidBatch("InvalidBatchError", "The request body must be a list of events: [{…}, {…}].")
+    try:
+        return json.dumps({COLLECTION: [_event(event) for event in events]}).encode()
+    except (ValueError, RecursionError):
+        raise InvalidBatch("InvalidJSONError", "The request body is nested too deep.") from None
+
+
+def _event(sent: dict[str, Any]) -> dict[str, Any]:
+    event: dict[str, Any] = _renamed(sent)
+    keen: dict[str, Any] = {}
+    seconds = sent.get("timestamp")
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= SECONDS_MAX:
+        keen["timestamp"] = datetime.fromtimestamp(seconds, UTC).isoformat()
+    own_id = sent.get("sg_event_id")
+    if isinstance(own_id, str) and own_id:
+        keen["uniqueness_token"] = _token(own_id)
+    if keen:
+        event["keen"] = keen
+    return event
+
+
+def _renamed(value: Any, *, root: bool = True) -> Any:
+    """With names that properties may have: ``_`` for a dot, for ``$`` at the beginning, before ``keen``."""
+    if isinstance(value, list):
+        return [_renamed(item, root=False) for item in value]
+    if not isinstance(value, dict):
+        return value
+    renamed: dict[str, Any] = {}
+    for name, item in value.items():
+        legal = name.replace(".", "_")
+        legal = "_" + legal[1:] if legal.startswith("$") else legal
+        renamed["_keen" if root and legal == "keen" else legal or "_"] = _renamed(item, root=False)
+    return renamed
+
+
+def _token(own_id: str) -> str:
+    if len(own_id) <= TOKEN_LENGTH_MAX:
+        return own_id
+    return hashlib.sha256(own_id.encode("utf-8", "replace")).hexdigest()[:TOKEN_LENGTH_MAX]
