@@ -58,7 +58,9 @@ def create_app(parts: Parts) -> FastAPI:
         app.include_router(router)
 
     async def tell(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and error.status_code == MethodNotAllowed.status:
+        if isinstance(error, HTTPException) and (
+            error.status_code == MethodNotAllowed.status or find_target(raw_path(request.scope)) is not None
+        ):
             error = MethodNotAllowed(_methods(routes, request))
         return error_answer(render(error), script_callback(request))
 
