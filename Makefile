@@ -14,7 +14,7 @@ PYTHON ?=
 TESTS ?=
 ARGS ?=
 # How long the property, crash and soak tests go on: a part of their full length, to fit in five minutes.
-SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.2)
+SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.1)
 # Two test processes suit two cores, and the suite starts servers of its own. Each takes a stretch of the tests, so
 # that those which share a server mostly stay together, and then what the other has left.
 TEST_PROCESSES ?= 2

@@ -54,8 +54,8 @@ def area(_: Settings) -> Area:
             body=ref("ProjectDefinition"),
             errors=(409, 413, 415),
             examples=(
-                Example(body={"name": "Shop"}, key="organization", keep={"made_id": "id"}),
-                Example(body={"name": "Shop"}, key="organization", status=409),
+                Example(body={"name": "Shop of {project_id}"}, key="organization", keep={"made_id": "id"}),
+                Example(body={"name": "Shop of {project_id}"}, key="organization", status=409),
                 Example(body={"name": "Other"}, key="master", status=401),
             ),
         ),

@@ -70,7 +70,9 @@ def document(served: Served, asked: ServedProject, names: dict[str, str]) -> Jso
             for example in operation["x-examples"]:
                 taken = pattern.fullmatch(filled(example["request"]["path"], names))
                 for name, value in (taken.groupdict() if taken else {}).items():
-                    parameters[name].setdefault("known", set()).add(value)
+                    # What an answer is to give first has no value here.
+                    if "{" not in value:
+                        parameters[name].setdefault("known", set()).add(value)
     for one in parameters.values():
         known = sorted(one.pop("known", ()))
         if known:
