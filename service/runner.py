@@ -13,6 +13,9 @@ from service.settings import load
 NICENESS = 10
 """Nobody waits for what is done here: acknowledgements and answers come first, then the keeper."""
 
+START_SECONDS = 2.0
+"""What is done here can wait until a server that starts has its processors for itself."""
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The runner of tasks, started by 'acumen serve'.")
@@ -33,6 +36,8 @@ def main() -> int:
     os.nice(NICENESS)
     # Before the rest is imported: a server that starts need not wait for work that can.
     child.say_ready(args.ready)
+    if stop.wait(START_SECONDS):
+        return 0
     from service import tasks
 
     gc.freeze()
