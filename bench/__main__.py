@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, cached, datasets, memory, posts, queries, shredding
+from bench import bulk, cached, datasets, erasure, memory, posts, queries, shredding
 from bench.report import Report, Wrong
 from bench.store import loaded
 
-SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "cached", "datasets")
+SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "erasure", "cached", "datasets")
 EVENTS = 1_000_000
 
 _ABOUT = """\
@@ -30,12 +30,15 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if "queries" in sections or "memory" in sections:
+    if {"queries", "memory", "erasure"} & set(sections):
         with loaded(report, events) as store:
             if "queries" in sections:
                 queries.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
+            if "erasure" in sections:
+                # The last: afterwards it is another store.
+                erasure.run(report, store)
         if "queries" in sections:
             queries.run_tiny(report)
     if "cached" in sections:

@@ -61,7 +61,7 @@ def loaded(report: Report, events: int) -> Iterator[Loaded]:
     step_us = max(1, DAYS * 86_400_000_000 // events)
     shape = Shape(drift=True, step_us=step_us, users=users_of(events))
     # Few events would only wait for their time to be flushed.
-    settings = {"ACUMEN_FLUSH_SECONDS": "2"} if events < FEW else {}
+    settings = {"ACUMEN_ERASE_SECONDS": "600"} | ({"ACUMEN_FLUSH_SECONDS": "2"} if events < FEW else {})
     with Acumen(settings) as server:
         started, ingesting, idle = Peaks({}), Peaks({}), Peaks({})
         started.note(server.processes())
