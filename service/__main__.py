@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from service import tenants_command
+
 if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
     from service.settings import Settings
@@ -46,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
-    except _Failed as error:
+    except (_Failed, tenants_command.CannotDo) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -59,8 +61,8 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("acumen", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=kind)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
-    _add_orgs(commands)
-    _add_projects(commands)
+    tenants_command.add_orgs(commands, _add_data, _on_catalog)
+    tenants_command.add_projects(commands, _add_data, _on_catalog)
     _add_keys(commands, wanted=list(command) == ["keys"])
     _add_import(commands, wanted=list(command) == ["import"])
     _add_files(commands)
@@ -85,62 +87,6 @@ def _add_serve(commands: Any) -> None:
     serve.add_argument("--log-level", metavar="LEVEL", help="debug, info, warning or error (default info)")
     _add_data(serve)
     serve.set_defaults(run=_serve)
-
-
-def _add_projects(commands: Any) -> None:
-    projects = commands.add_parser("projects", help="create and list projects")
-    actions = projects.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = actions.add_parser(
-        "create",
-        help="create a project and print it as JSON, keys included",
-        description="Create a project. A running server picks it up within a second.",
-    )
-    create.add_argument("name", metavar="NAME")
-    create.add_argument("--org", metavar="ID", help="the organisation it belongs to (default: the oldest)")
-    create.add_argument("--id", help="letters and digits; made up where it is not given")
-    create.add_argument("--master-key", metavar="KEY", help="may do everything in the project")
-    create.add_argument("--write-key", metavar="KEY", help="may record events")
-    create.add_argument("--read-key", metavar="KEY", help="may ask questions")
-    _add_data(create)
-    create.set_defaults(run=_create_project)
-    listing = actions.add_parser("list", help="print all projects as JSON, keys included")
-    _add_data(listing)
-    listing.set_defaults(run=_list_projects)
-    for name, text, run in (
-        ("show", "print one project as JSON, keys included", _show_project),
-        (
-            "delete",
-            "delete a project: its keys die within a second, its data goes later",
-            _delete_project,
-        ),
-        ("restore", "bring a deleted project back, as long as its data is there", _restore_project),
-    ):
-        one = actions.add_parser(name, help=text, description=f"{text[:1].upper()}{text[1:]}.")
-        one.add_argument("id", metavar="ID")
-        _add_data(one)
-        one.set_defaults(run=run)
-    update = actions.add_parser("update", help="rename a project", description="Rename a project.")
-    update.add_argument("id", metavar="ID")
-    update.add_argument("--name", required=True)
-    _add_data(update)
-    update.set_defaults(run=_update_project)
-
-
-def _add_orgs(commands: Any) -> None:
-    orgs = commands.add_parser("orgs", help="create and list organisations")
-    actions = orgs.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    create = actions.add_parser(
-        "create",
-        help="create an organisation and print it as JSON, key included",
-        description="Create an organisation. With its key its projects are made, changed and deleted over "
-        "HTTP; organisations themselves are made only here.",
-    )
-    create.add_argument("name", metavar="NAME")
-    _add_data(create)
-    create.set_defaults(run=_create_org)
-    listing = actions.add_parser("list", help="print all organisations as JSON, keys included")
-    _add_data(listing)
-    listing.set_defaults(run=_list_orgs)
 
 
 def _add_keys(commands: Any, *, wanted: bool) -> None:
@@ -289,124 +235,30 @@ Ask a first question:
 
 def _keys(args: argparse.Namespace) -> int:
     from service import keys_command
-    from service.keyring import Keyring
 
-    settings = _settings(args)
-    with _prepared(args) as catalog:
+    with _opened(args, make=True) as catalog:
         try:
-            keyring = Keyring.open(catalog.folder.root, settings.secret_key)
-            _say(keys_command.run(catalog, keyring, args))
-        except (keys_command.CannotDo, OSError) as error:
+            _say(keys_command.run(catalog, catalog.keyring, args))
+        except keys_command.CannotDo as error:
             raise _Failed(str(error)) from None
     return 0
 
 
-def _create_project(args: argparse.Namespace) -> int:
-    from storage.catalog_errors import CatalogError
+def _on_catalog(action: tenants_command.Action, *, make: bool) -> Callable[[argparse.Namespace], int]:
+    """Runs a command on the catalog, made where there is none: a project may come before the first start."""
 
-    with _prepared(args) as catalog:
-        try:
-            project = catalog.create_project(
-                args.name,
-                id=args.id,
-                organisation_id=args.org,
-                master_key=args.master_key,
-                write_key=args.write_key,
-                read_key=args.read_key,
-            )
-        except CatalogError as error:
-            raise _Failed(str(error)) from None
-        _say(json.dumps(_shown(catalog, [project])[0], indent=2, ensure_ascii=False))
-    return 0
+    def run(args: argparse.Namespace) -> int:
+        args.settings = _settings(args)
+        with _opened(args, make=make) as catalog:
+            _say(action(catalog, args))
+        return 0
 
-
-def _list_projects(args: argparse.Namespace) -> int:
-    with _opened(args) as catalog:
-        _say(json.dumps(_shown(catalog, catalog.projects()), indent=2, ensure_ascii=False))
-    return 0
-
-
-def _show_project(args: argparse.Namespace) -> int:
-    return _with_project(args, lambda catalog: catalog.project(args.id))
-
-
-def _update_project(args: argparse.Namespace) -> int:
-    return _with_project(args, lambda catalog: catalog.update_project(args.id, name=args.name))
-
-
-def _restore_project(args: argparse.Namespace) -> int:
-    return _with_project(args, lambda catalog: catalog.restore_project(args.id))
-
-
-def _delete_project(args: argparse.Namespace) -> int:
-    from storage.catalog_errors import CatalogError
-
-    days = _settings(args).purge_days
-    with _opened(args) as catalog:
-        try:
-            catalog.delete_project(args.id)
-        except CatalogError as error:
-            raise _Failed(str(error)) from None
-    _say(f"Project {args.id} is deleted. Until its data is purged, in {days:g} days, it can be restored.")
-    return 0
-
-
-def _with_project(args: argparse.Namespace, work: Callable[[Catalog], Project]) -> int:
-    """Print the project that the work gives."""
-    from storage.catalog_errors import CatalogError
-
-    with _opened(args) as catalog:
-        try:
-            project = work(catalog)
-        except CatalogError as error:
-            raise _Failed(str(error)) from None
-        _say(json.dumps(_shown(catalog, [project])[0], indent=2, ensure_ascii=False))
-    return 0
-
-
-def _create_org(args: argparse.Namespace) -> int:
-    from storage.catalog_errors import CatalogError
-
-    with _prepared(args) as catalog:
-        try:
-            made = catalog.create_organisation(args.name)
-        except CatalogError as error:
-            raise _Failed(str(error)) from None
-    _say(json.dumps({"id": made.id, "name": made.name, "key": made.key}, indent=2, ensure_ascii=False))
-    return 0
-
-
-def _list_orgs(args: argparse.Namespace) -> int:
-    with _opened(args) as catalog:
-        found = [{"id": one.id, "name": one.name, "key": one.key} for one in catalog.organisations()]
-    _say(json.dumps(found, indent=2, ensure_ascii=False))
-    return 0
-
-
-def _shown(catalog: Catalog, projects: Sequence[Project]) -> list[dict[str, str]]:
-    organisations = {organisation.id: organisation for organisation in catalog.organisations()}
-    return [
-        {
-            "id": project.id,
-            "name": project.name,
-            "master_key": project.master_key,
-            "write_key": project.write_key,
-            "read_key": project.read_key,
-            "organization_id": project.organisation_id,
-            "organization_key": organisations[project.organisation_id].key,
-        }
-        for project in projects
-    ]
+    return run
 
 
 def _files(args: argparse.Namespace) -> int:
-    from storage.catalog_errors import UnknownCollection
-
     with _opened(args) as catalog:
-        try:
-            collection = catalog.collection(args.project, args.collection)
-        except UnknownCollection as error:
-            raise _Failed(str(error)) from None
+        collection = catalog.collection(args.project, args.collection)
         for file in catalog.live_files(collection.id):
             _say(str(catalog.folder.absolute(file.path)))
     return 0
@@ -462,29 +314,32 @@ def _repair(args: argparse.Namespace) -> int:
 
 
 class _opened:
-    """The catalog of a data folder for one command."""
+    """The catalog of a data folder for one command. What it refuses is told in a sentence."""
 
     def __init__(self, args: argparse.Namespace, *, make: bool = False) -> None:
-        self._data = _settings(args).data
+        self._settings = _settings(args)
         self._make = make
 
     def __enter__(self) -> Catalog:
         from storage.catalog import Catalog
         from storage.catalog_errors import CatalogError
 
+        data, secret = self._settings.data, self._settings.secret_key
         try:
-            self._catalog = Catalog.prepare(self._data) if self._make else Catalog.open(self._data)
+            if self._make:
+                self._catalog = Catalog.prepare(data, secret=secret)
+            else:
+                self._catalog = Catalog.open(data, secret=secret)
         except (CatalogError, OSError) as error:
             raise _Failed(str(error)) from None
         return self._catalog
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _: object, error: object, __: object) -> None:
+        from storage.catalog_errors import CatalogError
+
         self._catalog.close()
-
-
-def _prepared(args: argparse.Namespace) -> _opened:
-    """As ``_opened``, made where there is none: a project may be created before the first start."""
-    return _opened(args, make=True)
+        if isinstance(error, CatalogError):
+            raise _Failed(str(error)) from None
 
 
 def _say(text: str) -> None:

@@ -21,9 +21,9 @@ from query.limits import Limits
 from query.nodes import Filter
 from service.access_keys import NO_OPTIONS, Options, read_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
-from service.keyring import Keyring
 from service.scoped_keys import Scope, scope_of
 from storage.catalog_records import AccessKey, Organisation, Project
+from storage.keyring import Keyring
 
 POLL_SECONDS = 0.4
 """How old the known projects and keys may be. The write path may be as late once more: together less than

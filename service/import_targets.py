@@ -116,7 +116,12 @@ async def open_url(url: str, project_id: str, write_key: str, collection: str) -
 
 @asynccontextmanager
 async def open_data(
-    data: Path, project_id: str, collection: str, geoip_database: Path | None = None
+    data: Path,
+    project_id: str,
+    collection: str,
+    geoip_database: Path | None = None,
+    *,
+    secret: str | None = None,
 ) -> AsyncIterator[ImportTarget]:
     """Raises ImportFailed where there is no such data folder or project.
 
@@ -124,7 +129,7 @@ async def open_data(
     does, which ends with everything in files.
     """
     try:
-        catalog = Catalog.open(data)
+        catalog = Catalog.open(data, secret=secret)
     except (StorageError, OSError) as error:
         raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
     try:

@@ -57,7 +57,7 @@ def main() -> int:
     gc.set_threshold(50_000, 20, 20)
     metrics = Metrics(settings.run_folder / "metrics", args.number, settings.children)
     metrics.counter("acumen_starts_total", "keeper").add()
-    catalog = Catalog.open(settings.data)
+    catalog = Catalog.open(settings.data, secret=settings.secret_key)
     try:
         matcher = FilterMatcher(settings, catalog.folder)
         keeper = Keeper(catalog.folder, catalog, keeper_settings(settings), matcher=matcher)

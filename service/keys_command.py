@@ -10,10 +10,10 @@ from typing import Any
 from query.filters import conservative_regex_check
 from service.access_keys import PERMITTED, read_definition
 from service.errors import InvalidParameter
-from service.keyring import Keyring
 from service.routes.keys import new_access_key, shown
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownAccessKey, UnknownProject
+from storage.keyring import Keyring
 
 
 class CannotDo(Exception):

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from service.asking import Asking
 from service.auth import Tenants
 from service.bodies import BodyReader
-from service.keyring import Keyring
 from service.metrics import Metrics
 from service.rates import RateLimits
 from service.saved_answers import SavedAnswers
 from service.settings import Settings
 from storage.catalog import Catalog
+from storage.keyring import Keyring
 
 
 @dataclass(slots=True)
@@ -30,7 +30,6 @@ class Parts:
     settings: Settings
     catalog: Catalog
     tenants: Tenants
-    keyring: Keyring
     asking: Asking
     saved: SavedAnswers
     bodies: BodyReader
@@ -39,3 +38,7 @@ class Parts:
     catalog_executor: Executor
     """Threads for looks at the catalog, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+
+    @property
+    def keyring(self) -> Keyring:
+        return self.catalog.keyring

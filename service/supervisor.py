@@ -105,10 +105,12 @@ class Supervisor:
 
     def _prepare(self) -> tuple[Project, bool]:
         """Catalog and first project; and the run folder anew: it holds only what the running server does."""
-        catalog = prepare_catalog(self.settings.data)
+        catalog = prepare_catalog(self.settings)
         try:
             recover_logs(catalog)
             first, new = catalog.ensure_first_project()
+        except CatalogError as error:
+            raise CannotServe(str(error)) from None
         finally:
             catalog.close()
         run = self.settings.run_folder
@@ -320,9 +322,9 @@ def recover_logs(catalog: Catalog) -> None:
         raise CannotServe(f"The logs in {catalog.folder.logs} can not be read: {error}.") from error
 
 
-def prepare_catalog(data: Path) -> Catalog:
+def prepare_catalog(settings: Settings) -> Catalog:
     """The catalog, made or migrated. Raises CannotServe."""
     try:
-        return Catalog.prepare(data)
+        return Catalog.prepare(settings.data, secret=settings.secret_key)
     except (CatalogError, OSError) as error:
         raise CannotServe(str(error)) from None

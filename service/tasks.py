@@ -32,7 +32,7 @@ def run(settings: Settings, number: int, stop: threading.Event) -> None:
     with contextlib.ExitStack() as stack:
         metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
         metrics.counter("acumen_starts_total", "runner").add()
-        catalog = Catalog.open(settings.data)
+        catalog = Catalog.open(settings.data, secret=settings.secret_key)
         stack.callback(catalog.close)
         spill = catalog.folder.tmp / f"spill-{number}"
         shutil.rmtree(spill, ignore_errors=True)

@@ -35,7 +35,6 @@ from service.edge import App, Edge, Headers, Receive, Scope, Send, as_headers, s
 from service.enrich.enricher import Enricher
 from service.errors import Unavailable, render
 from service.express import Express
-from service.keyring import Keyring
 from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
@@ -86,7 +85,7 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
     loop = asyncio.get_running_loop()
     fs = LocalFileSystem()
     with contextlib.ExitStack() as stack:
-        catalog = Catalog.open(settings.data)
+        catalog = Catalog.open(settings.data, secret=settings.secret_key)
         stack.callback(catalog.close)
         folder = catalog.folder
         metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
@@ -121,16 +120,13 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         )
         stack.callback(log.close)
         stack.callback(catalog_threads.shutdown)
-        keyring = Keyring.open(folder.root, settings.secret_key)
-        tenants = Tenants(catalog, keyring)
+        tenants = Tenants(catalog, catalog.keyring)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = Asking(reader, engine, settings.query_limits, slots, concurrency, metrics, query_threads)
         bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
         results = Results(catalog, reader, engine, settings.query_limits)
         saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, settings.cached_bytes_max)
-        parts = Parts(
-            settings, catalog, tenants, keyring, asking, saved, bodies, metrics, rates, catalog_threads
-        )
+        parts = Parts(settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads)
         other_logs = OtherLogs(catalog, fs, folder.root)
         collector = Collector(
             catalog,

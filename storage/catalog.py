@@ -28,6 +28,7 @@ from storage import (
     catalog_saved,
     catalog_state,
     catalog_tenants,
+    catalog_usage,
 )
 from storage.catalog_collections import SchemaCache
 from storage.catalog_errors import TooManyProperties, UnknownCollection
@@ -52,9 +53,11 @@ from storage.catalog_records import (
     SavedQuery,
     SavedRun,
     Snapshot,
+    Usage,
 )
 from storage.catalog_snapshot import Snapshots
 from storage.catalog_sqlite import Database
+from storage.keyring import Keyring
 from storage.paths import DataFolder
 from storage.schema import LaneKind
 
@@ -65,28 +68,40 @@ def system_clock() -> int:
 
 
 class Catalog:
-    def __init__(self, folder: DataFolder, database: Database, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, folder: DataFolder, database: Database, keyring: Keyring, clock: Callable[[], int]
+    ) -> None:
         """Use ``prepare`` or ``open``."""
         self.folder = folder
+        self.keyring = keyring
         self._database = database
         self._clock = clock
         self._schemas = SchemaCache()
         self._snapshots = Snapshots(database, folder, self._schemas)
 
     @classmethod
-    def prepare(cls, data: Path, clock: Callable[[], int] = system_clock) -> Catalog:
+    def prepare(
+        cls, data: Path, clock: Callable[[], int] = system_clock, *, secret: str | None = None
+    ) -> Catalog:
         """Makes the data folder where there is none, migrates an older catalog, and opens it.
 
-        Raises NewerFormat, before anything is changed, where a newer server wrote the folder.
+        ``secret`` is what keys are sealed with; without one, it is in a file of the folder. Raises
+        NewerFormat, before anything is changed, where a newer server wrote the folder; OSError.
         """
         folder = DataFolder.at(data)
-        return cls(folder, catalog_migration.prepare(folder), clock)
+        database = catalog_migration.prepare(folder)
+        catalog = cls(folder, database, Keyring.open(folder.root, secret), clock)
+        catalog._seal_keys()
+        return catalog
 
     @classmethod
-    def open(cls, data: Path, clock: Callable[[], int] = system_clock) -> Catalog:
-        """Opens what ``prepare`` has made. Raises CatalogNotReady, NewerFormat."""
+    def open(
+        cls, data: Path, clock: Callable[[], int] = system_clock, *, secret: str | None = None
+    ) -> Catalog:
+        """Opens what ``prepare`` has made. Raises CatalogNotReady, NewerFormat, OSError."""
         folder = DataFolder.at(data)
-        return cls(folder, catalog_migration.open_ready(folder), clock)
+        database = catalog_migration.open_ready(folder)
+        return cls(folder, database, Keyring.open(folder.root, secret), clock)
 
     def close(self) -> None:
         self._database.close()
@@ -95,17 +110,44 @@ class Catalog:
         """Equal numbers mean that nothing but claims and meta values has changed. Costs some µs."""
         return self._database.version()
 
+    def _seal_keys(self) -> None:
+        with self._database.writing() as connection:
+            sealed = catalog_tenants.seal_keys(connection, self.keyring)
+        if sealed:
+            # What they stood in as they were is overwritten.
+            self._database.checkpoint()
+
     # Tenants
 
     def create_organisation(self, name: str) -> Organisation:
         """Raises InvalidName."""
         with self._changing() as connection:
-            return catalog_tenants.create_organisation(connection, name, self._clock())
+            return catalog_tenants.create_organisation(connection, self.keyring, name, self._clock())
 
     def organisations(self) -> list[Organisation]:
         """Oldest first."""
         with self._database.reading() as connection:
-            return catalog_tenants.list_organisations(connection)
+            return catalog_tenants.list_organisations(connection, self.keyring)
+
+    def rename_organisation(self, organisation_id: str, name: str) -> None:
+        """Raises UnknownOrganisation, InvalidName."""
+        with self._changing() as connection:
+            catalog_tenants.rename_organisation(connection, organisation_id, name)
+
+    def renew_organisation_key(self, organisation_id: str) -> str:
+        """The new key; the old one is dead. Raises UnknownOrganisation."""
+        with self._changing() as connection:
+            return catalog_tenants.renew_organisation_key(connection, self.keyring, organisation_id)
+
+    def delete_organisation(self, organisation_id: str, *, with_projects: bool) -> None:
+        """For good; its projects are deleted as by ``delete_project``, but can not be brought back.
+
+        Raises UnknownOrganisation, OrganisationInUse.
+        """
+        with self._changing() as connection:
+            catalog_tenants.delete_organisation(
+                connection, organisation_id, self._clock(), with_projects=with_projects
+            )
 
     def create_project(
         self,
@@ -127,6 +169,7 @@ class Catalog:
         with self._changing() as connection:
             return catalog_tenants.create_project(
                 connection,
+                self.keyring,
                 name,
                 project_id=id,
                 organisation_id=organisation_id,
@@ -147,25 +190,33 @@ class Catalog:
         """What is None stays. Raises UnknownProject, InvalidName."""
         with self._changing() as connection:
             return catalog_tenants.update_project(
-                connection, project_id, name=name, users=users, preferences=preferences
+                connection, self.keyring, project_id, name=name, users=users, preferences=preferences
             )
+
+    def renew_project_keys(self, project_id: str, keys: Mapping[KeyKind, str | None]) -> None:
+        """Other keys of these kinds, made up where None is given; the old ones are dead.
+
+        Raises UnknownProject, InvalidName.
+        """
+        with self._changing() as connection:
+            catalog_tenants.renew_project_keys(connection, self.keyring, project_id, keys)
 
     def delete_project(self, project_id: str) -> None:
         """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
         with self._changing() as connection:
-            catalog_tenants.find_project(connection, project_id)
+            catalog_tenants.find_project(connection, self.keyring, project_id)
             catalog_tenants.mark_deleted(connection, project_id, self._clock())
 
     def restore_project(self, project_id: str) -> Project:
         """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
         with self._changing() as connection:
             catalog_tenants.mark_deleted(connection, project_id, None)
-            return catalog_tenants.find_project(connection, project_id)
+            return catalog_tenants.find_project(connection, self.keyring, project_id)
 
     def deleted_projects(self) -> list[Project]:
         """Whose data is still there; oldest first."""
         with self._database.reading() as connection:
-            return catalog_tenants.list_projects(connection, deleted=True)
+            return catalog_tenants.list_projects(connection, self.keyring, deleted=True)
 
     def begin_purge(self, project: Project) -> bool:
         """From now on it can not be brought back. False where it was meanwhile."""
@@ -183,11 +234,12 @@ class Catalog:
         if existing:
             return existing[0], False
         with self._changing() as connection:
-            existing = catalog_tenants.list_projects(connection)
+            existing = catalog_tenants.list_projects(connection, self.keyring)
             if existing:
                 return existing[0], False
             project = catalog_tenants.create_project(
                 connection,
+                self.keyring,
                 catalog_tenants.FIRST_PROJECT,
                 project_id=None,
                 organisation_id=None,
@@ -196,15 +248,20 @@ class Catalog:
             )
             return project, True
 
+    def usage(self) -> Mapping[str, Usage]:
+        """Project id → what it holds, for projects that hold anything."""
+        with self._database.reading() as connection:
+            return catalog_usage.usage_by_project(connection)
+
     def projects(self) -> list[Project]:
         """Oldest first."""
         with self._database.reading() as connection:
-            return catalog_tenants.list_projects(connection)
+            return catalog_tenants.list_projects(connection, self.keyring)
 
     def project(self, project_id: str) -> Project:
         """Raises UnknownProject."""
         with self._database.reading() as connection:
-            return catalog_tenants.find_project(connection, project_id)
+            return catalog_tenants.find_project(connection, self.keyring, project_id)
 
     # Access keys
 

@@ -5,7 +5,9 @@ CatalogError
 ├── CatalogNotReady          there is no catalog yet, or an older one that the server must migrate
 ├── CatalogUnavailable       the disk refuses, being full perhaps: try again later
 │   └── CatalogBusy          another process keeps the catalog locked for too long: try again
+├── WrongSecret              keys were sealed with another secret than the server has now
 ├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog · UnknownAccessKey
+├── OrganisationInUse        it has projects
 ├── DuplicateProject         the project id is taken
 ├── DuplicateSavedQuery      the name is another saved query's
 ├── UnknownDataset · DuplicateDataset
@@ -42,7 +44,15 @@ class CatalogBusy(CatalogUnavailable):
     pass
 
 
+class WrongSecret(CatalogError):
+    pass
+
+
 class UnknownOrganisation(CatalogError):
+    pass
+
+
+class OrganisationInUse(CatalogError):
     pass
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from storage.catalog_errors import UnknownAccessKey
 from storage.catalog_records import AccessKey
 from storage.catalog_tables import access_keys
-from storage.catalog_tenants import find_project
+from storage.catalog_tenants import project_row
 
 _COLUMNS = (
     access_keys.c.project_id,
@@ -37,7 +37,7 @@ _DELETE = delete(access_keys).where(_THIS)
 
 def create_access_key(connection: Connection, key: AccessKey) -> None:
     """Raises UnknownProject."""
-    find_project(connection, key.project_id)
+    project_row(connection, key.project_id)
     values = {
         "project_id": key.project_id,
         "digest": key.digest,

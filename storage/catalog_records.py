@@ -42,6 +42,19 @@ class Project:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a project holds. ``collections`` are those with events in files, ``events`` and ``bytes`` what is
+    in those files: what came in the last moments stands in the log alone."""
+
+    collections: int = 0
+    events: int = 0
+    bytes: int = 0
+    saved_queries: int = 0
+    cached_queries: int = 0
+    cached_datasets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AccessKey:
     """``digest``: what it is found by; ``sealed``: the key itself, for whoever has the server's secret."""
 

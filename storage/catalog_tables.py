@@ -42,8 +42,10 @@ organisations = Table(
     Column("name", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("deleted_us", BigInteger),
     sqlite_autoincrement=True,
 )
+"""``key`` is sealed, and so are those of projects."""
 
 projects = Table(
     "projects",

@@ -18,6 +18,7 @@ from service.openapi.describe import (
 )
 from service.settings import Settings
 
+_HELD = ("collections", "events", "bytes", "saved_queries", "cached_datasets")
 _SCHEMAS = {
     "Project": record(
         {
@@ -32,6 +33,15 @@ _SCHEMAS = {
         },
         ("id", "name", "url", "events"),
     ),
+    "OwnUsage": record(
+        {
+            "cached_queries": record(
+                {"limited": {"type": "boolean"}, "current_usage": INTEGER}, ("limited", "current_usage")
+            ),
+            **dict.fromkeys(_HELD, INTEGER),
+        },
+        ("cached_queries", *_HELD),
+    ),
     "Timezone": record(
         {"name": STRING, "number_of_seconds_to_offset_time": INTEGER, "utc_offset": STRING}, ("name",)
     ),
@@ -43,7 +53,11 @@ def area(_: Settings) -> Area:
     operations = (
         _get("/3.0/projects", "The projects of a master key", listing(ref("Project"))),
         _get(PROJECT, "One project and its collections", ref("Project")),
-        _get(f"{PROJECT}/organization-usage", "Limits of cached queries: there are none", OBJECT),
+        _get(
+            f"{PROJECT}/organization-usage",
+            "What the project holds",
+            ref("OwnUsage"),
+        ),
         _open("/", "The versions of the API", listing(versions)),
         _open("/3.0", "Where the projects are", record({"projects_resource_url": STRING})),
         _open("/timezones", "Time zones and their offsets now", listing(ref("Timezone"))),

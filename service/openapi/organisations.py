@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.openapi.describe import (
+    INTEGER,
     OBJECT,
     STRING,
     Answer,
@@ -20,8 +21,17 @@ from service.settings import Settings
 _BASE = "/3.0/organizations/{organization_id}/projects"
 _ONE = f"{_BASE}/{{own_project}}"
 _FIELDS = {"name": STRING, "users": listing(record({"email": STRING}, ("email",))), "preferences": OBJECT}
+_HELD = ("collections", "events", "bytes", "saved_queries", "cached_queries", "cached_datasets")
+_COUNTS = dict.fromkeys(_HELD, INTEGER)
 _KEYS = record({"writeKey": STRING, "readKey": STRING, "masterKey": STRING}, ("masterKey",))
 _SCHEMAS = {
+    "Usage": record(
+        {
+            **_COUNTS,
+            "projects": listing(record({"id": STRING, "name": STRING, **_COUNTS}, ("id", "name", *_HELD))),
+        },
+        (*_HELD, "projects"),
+    ),
     "ProjectDefinition": record(_FIELDS),
     "OwnedProject": record(
         {"id": STRING, **_FIELDS, "apiKeys": _KEYS}, ("id", "name", "users", "apiKeys", "preferences")
@@ -65,6 +75,16 @@ def area(_: Settings) -> Area:
             "The organisation's projects",
             ok(listing(ref("OwnedProject")), "The projects, keys included."),
             examples=(Example(key="organization"),),
+        ),
+        Operation(
+            "get",
+            "/3.0/organizations/{organization_id}/usage",
+            "What the organisation's projects hold",
+            ok(
+                ref("Usage"),
+                "In all, and by project; events that stand in files, and their bytes.",
+            ),
+            examples=(Example(key="organization"), Example(key="read", status=401)),
         ),
         Operation("get", _ONE, "One project", told, examples=(Example(mine, key="organization"),)),
         *changes,

@@ -6,6 +6,7 @@ import asyncio
 import time
 import zoneinfo
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -20,7 +21,7 @@ from service.parts import Parts
 from service.routes.schema import shown
 from service.rules import OWN, Routes, needs
 from service.wire import PROJECTS, json_answer, request_key, url_of
-from storage.catalog_records import Collection, Project, SavedQuery
+from storage.catalog_records import Collection, Project, SavedQuery, Usage
 
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
@@ -60,8 +61,10 @@ def router(parts: Parts) -> APIRouter:
         saved = await _saved(parts, caller.project) if Permission.MASTER in caller.permissions else []
         return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))
 
-    async def usage(_request: Request, _caller: Caller) -> Response:
-        return json_answer({"cached_queries": {"limited": False}})
+    async def usage(_: Request, caller: Caller) -> Response:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.usage)
+        return json_answer(_used(found.get(caller.project.id, Usage())))
 
     routes.public("/", versions)
     routes.public("/3.0", resources)
@@ -70,6 +73,12 @@ def router(parts: Parts) -> APIRouter:
     routes.project(f"{PROJECTS}/{{project_id}}", project, needs(Permission.SCHEMA))
     routes.project(f"{PROJECTS}/{{project_id}}/organization-usage", usage, needs(Permission.MASTER))
     return routes.router
+
+
+def _used(usage: Usage) -> dict[str, Any]:
+    """As Keen says it, with what else there is."""
+    told = asdict(usage)
+    return {"cached_queries": {"limited": False, "current_usage": told.pop("cached_queries")}, **told}
 
 
 async def _collections(parts: Parts, project: Project) -> list[Collection]:

@@ -16,7 +16,6 @@ from starlette.responses import Response
 from service.access_keys import Definition, read_definition
 from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound
-from service.keyring import Keyring, WrongSecret
 from service.parts import Parts
 from service.rules import Routes, needs
 from service.wire import (
@@ -29,8 +28,9 @@ from service.wire import (
     read_json,
     segment_of,
 )
-from storage.catalog_errors import UnknownAccessKey
+from storage.catalog_errors import UnknownAccessKey, WrongSecret
 from storage.catalog_records import AccessKey
+from storage.keyring import Keyring
 
 KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200

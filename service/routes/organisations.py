@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
 from fastapi import APIRouter
@@ -16,7 +17,7 @@ from service.parts import Parts
 from service.rules import Routes
 from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
 from storage.catalog_errors import InvalidName, UnknownProject
-from storage.catalog_records import Organisation, Project
+from storage.catalog_records import Organisation, Project, Usage
 
 ORGANISATION = "/3.0/organizations/{organization_id}"
 USERS_MAX = 1_000
@@ -30,6 +31,7 @@ def router(parts: Parts) -> APIRouter:
     api = _Projects(parts)
     base = f"{ORGANISATION}/projects"
     one = f"{base}/{{project_id}}"
+    routes.organisation(f"{ORGANISATION}/usage", api.usage)
     routes.organisation(base, api.show_all)
     routes.organisation(base, api.create, ["POST"])
     routes.organisation(one, api.show)
@@ -60,6 +62,17 @@ class _Projects:
 
     async def show_all(self, _: Request, organisation: Organisation) -> Response:
         return json_answer([shown(project) for project in await self._own(organisation)])
+
+    async def usage(self, _: Request, organisation: Organisation) -> Response:
+        own = await self._own(organisation)
+        found = await self._blocking(self._catalog.usage)
+        held = [asdict(found.get(project.id, Usage())) for project in own]
+        total = {one.name: sum(usage[one.name] for usage in held) for one in fields(Usage)}
+        listed = [
+            {"id": project.id, "name": project.name, **usage}
+            for project, usage in zip(own, held, strict=True)
+        ]
+        return json_answer({**total, "projects": listed})
 
     async def create(self, request: Request, organisation: Organisation) -> Response:
         given = await self._read(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -25,6 +26,12 @@ def record_until(stop: threading.Event, server: Served, project: ServedProject) 
         number += 20
 
 
+def bring_secret(folder: Path) -> None:
+    """From where it is kept."""
+    assert not (folder / "backup" / "secret.key").exists()
+    shutil.copy(folder / "data" / "secret.key", folder / "backup")
+
+
 def test_a_copy_of_a_running_server_holds_all_that_was_acknowledged_before(tmp_path: Path) -> None:
     often = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200", "ACUMEN_COMPACT_FILES": "2"}
     with Served(env=often, data=tmp_path / "data") as server:
@@ -44,6 +51,7 @@ def test_a_copy_of_a_running_server_holds_all_that_was_acknowledged_before(tmp_p
         [*acumen_command(), "check", "--data", str(copy)], capture_output=True, text=True, timeout=60
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    bring_secret(tmp_path)
     with Served(data=copy) as restored:
         numbers = restored.ask(project, "select_unique", event_collection="c", target_property="n")
         counted = restored.ask(project, "count", event_collection="c")
@@ -63,6 +71,7 @@ def test_collections_that_are_made_during_the_copy_are_no_trouble(tmp_path: Path
         [*acumen_command(), "check", "--data", str(copy)], capture_output=True, text=True, timeout=60
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    bring_secret(tmp_path)
     with Served(data=copy) as restored:
         for number in range(2):
             assert restored.ask(project, "count", event_collection=f"before{number}") == 1
@@ -86,6 +95,7 @@ def test_a_log_that_was_sealed_after_it_was_copied_is_read_as_far_as_the_copy_go
                 server.kill_all()
                 server.start()
             subprocess.run(["sh", "-eu", "-c", line], cwd=tmp_path, check=True, timeout=60)
+    bring_secret(tmp_path)
     with Served(data=tmp_path / "backup") as restored:
         found = restored.ask(project, "select_unique", event_collection="c", target_property="n")
         assert found == [1, 2]

@@ -16,10 +16,10 @@ from service.auth import Tenants
 from service.bodies import BodyLimits, BodyReader
 from service.collect import CollectApp, CollectLimits, Message, Receive, Scope, Send
 from service.collecting import Collecting, LogLimits
-from service.keyring import Keyring
 from storage.catalog import Catalog
 from storage.catalog_records import Project
 from storage.fs import FileSystem, LocalFileSystem
+from storage.keyring import Keyring
 from storage.log import Frame, LogReader
 
 

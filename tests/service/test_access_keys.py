@@ -327,7 +327,8 @@ def test_a_key_is_revoked_on_every_worker(three: Served) -> None:
 
 def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys) -> None:
     def acumen(*arguments: str, check: bool = True) -> Any:
-        done = keys.served.run("keys", *arguments, "--project", keys.project.id, check=check)
+        done = keys.served.told("keys", *arguments, "--project", keys.project.id)
+        assert (done.returncode == 0) is check, done.stderr
         return json.loads(done.stdout) if check else done
 
     options = json.dumps({"queries": {"filters": EU}})

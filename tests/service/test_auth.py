@@ -6,8 +6,8 @@ import pytest
 
 from service.auth import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
-from service.keyring import Keyring
 from storage.catalog_records import AccessKey, Organisation, Project
+from storage.keyring import Keyring
 from tests.support.server import Served, ServedProject
 
 

@@ -18,7 +18,7 @@ from tests.support.server import Reply, Served, ServedProject
 class Organisation:
     def __init__(self, served: Served, name: str = "Org") -> None:
         self.served = served
-        made = json.loads(served.run("orgs", "create", name).stdout)
+        made = json.loads(served.told("orgs", "create", name).stdout)
         self.id, self.key = made["id"], made["key"]
 
     def call(self, method: str, path: str = "", body: Any = None, key: str | None = None) -> Reply:
@@ -28,9 +28,10 @@ class Organisation:
 
 @pytest.fixture(scope="module")
 def hasty() -> Iterator[Served]:
-    """What is deleted is purged at once, and what is purged goes from the disk."""
-    env = {"ACUMEN_PURGE_DAYS": "0", "ACUMEN_GRACE_SECONDS": "0.5", "ACUMEN_QUERY_TIMEOUT_SECONDS": "0.5"}
-    with Served(env=env) as server:
+    """Events come to files soon, what is deleted is purged at once, and what is purged goes from the disk."""
+    seconds = {"GRACE": "0.5", "QUERY_TIMEOUT": "0.5", "FLUSH": "0.3"}
+    env = {f"ACUMEN_{name}_SECONDS": value for name, value in seconds.items()}
+    with Served(env=env | {"ACUMEN_PURGE_DAYS": "0"}) as server:
         yield server
 
 
@@ -105,9 +106,65 @@ def test_a_deleted_project_is_dead_at_once_and_can_be_restored(served: Served, o
     assert answered(lambda: count(served, made), 404).status == 404
     assert org.call("GET", f"/{made['id']}").status == 404
     assert org.call("POST", body={"name": "Short-lived"}).status == 200
-    restored = json.loads(served.run("projects", "restore", made["id"]).stdout)
+    restored = json.loads(served.told("projects", "restore", made["id"]).stdout)
     assert restored["master_key"] == made["apiKeys"]["masterKey"]
     assert answered(lambda: count(served, made), 200).json["result"] >= 1
+
+
+def test_usage_is_told_by_project_and_in_all(hasty: Served) -> None:
+    """Of the organisation alone whose key asks; events count once they stand in files."""
+    org = Organisation(hasty, "Users")
+    other = json.loads(hasty.told("projects", "create", "Other", "--org", org.id).stdout)
+    made = json.loads(hasty.told("projects", "create", "Used", "--org", org.id).stdout)
+    write = f"/3.0/projects/{made['id']}/events/c"
+    assert answered(lambda: hasty.request("POST", write, {"a": 1}, key=made["write_key"]), 201).status == 201
+    path = f"/3.0/organizations/{org.id}/usage"
+    deadline = time.monotonic() + 20
+    while (told := hasty.request("GET", path, key=org.key).json)["events"] == 0:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert {(one["id"], one["events"], one["collections"]) for one in told["projects"]} == {
+        (made["id"], 1, 1),
+        (other["id"], 0, 0),
+    }
+    assert told["bytes"] == sum(one["bytes"] for one in told["projects"]) > 0
+    assert (told["collections"], told["cached_queries"], told["cached_datasets"]) == (1, 0, 0)
+    shell = json.loads(hasty.told("orgs", "usage", org.id).stdout)
+    assert shell == [{"id": org.id, "name": "Users", "projects": told["projects"]}]
+
+
+def test_organisations_are_changed_and_ended_from_a_shell(served: Served) -> None:
+    org = Organisation(served, "Changing")
+    made = json.loads(served.told("projects", "create", "Its own", "--org", org.id).stdout)
+    shown = json.loads(served.told("orgs", "update", org.id, "--name", "Changed").stdout)
+    assert shown == {
+        "id": org.id,
+        "name": "Changed",
+        "key": org.key,
+        "projects": [{"id": made["id"], "name": "Its own"}],
+    }
+    old, org.key = org.key, json.loads(served.told("orgs", "rekey", org.id).stdout)["key"]
+    assert answered(lambda: org.call("GET"), 200).status == 200
+    assert org.call("GET", key=old).status == 401
+    refused = served.told("orgs", "delete", org.id)
+    assert (refused.returncode, "--with-projects" in refused.stderr) == (1, True)
+    assert org.call("GET").status == 200
+    served.told("orgs", "delete", org.id, "--with-projects")
+    assert answered(lambda: org.call("GET"), 404).status == 404
+    path = f"/3.0/projects/{made['id']}/queries/count?event_collection=c"
+    assert served.request("GET", path, key=made["read_key"]).status == 404
+    refused = served.told("projects", "restore", made["id"])
+    assert (refused.returncode, "is deleted" in refused.stderr) == (1, True)
+
+
+def test_new_keys_end_the_old_ones(served: Served, org: Organisation) -> None:
+    made = json.loads(served.told("projects", "create", "Leaked", "--org", org.id).stdout)
+    renewed = json.loads(served.told("projects", "rekey", made["id"], "--read-key").stdout)
+    assert renewed["read_key"] != made["read_key"]
+    assert (renewed["master_key"], renewed["write_key"]) == (made["master_key"], made["write_key"])
+    path = f"/3.0/projects/{made['id']}/queries/count?event_collection=c"
+    assert answered(lambda: served.request("GET", path, key=renewed["read_key"]), 200).status == 200
+    assert answered(lambda: served.request("GET", path, key=made["read_key"]), 401).status == 401
 
 
 def nested(depth: int) -> dict[str, Any]:
@@ -174,13 +231,13 @@ def test_the_data_of_a_deleted_project_is_purged(hasty: Served) -> None:
     assert hasty.request("PUT", f"{base}/queries/saved/s", body, key=project.master_key).status == 201
     reply = hasty.request("GET", f"{base}/queries/saved/s/result", key=project.master_key)
     assert reply.json["result"] == [marker]
-    hasty.run("projects", "delete", project.id)
+    hasty.told("projects", "delete", project.id)
     deadline = time.monotonic() + 40
     while left := [p for p in hasty.data.rglob("*") if p.is_file() and marker.encode() in _bytes(p)]:
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
-    assert hasty.run("projects", "restore", project.id, check=False).returncode == 1
-    assert hasty.run("check").returncode == 0
+    assert hasty.told("projects", "restore", project.id).returncode == 1
+    assert hasty.told("check").returncode == 0
 
 
 def _bytes(path: Any) -> bytes:

@@ -156,6 +156,16 @@ def test_time_zones_need_no_key(served: Served) -> None:
     assert "US/Pacific" in zones
 
 
-def test_organization_usage_names_no_limit(served: Served, project: ServedProject) -> None:
+def test_usage_names_no_limit_and_counts_what_the_project_holds(
+    served: Served, project: ServedProject
+) -> None:
     path = f"/3.0/projects/{project.id}/organization-usage?api_key={project.master_key}"
-    assert served.request("GET", path).json == {"cached_queries": {"limited": False}}
+    held = {"collections": 0, "events": 0, "bytes": 0, "saved_queries": 0, "cached_datasets": 0}
+    cached = {"limited": False, "current_usage": 0}
+    assert served.request("GET", path).json == {"cached_queries": cached, **held}
+    for name, rate in (("kept", 0), ("refreshed", 14_400)):
+        body = {"query": {"analysis_type": "count", "event_collection": "c"}, "refresh_rate": rate}
+        saved = f"/3.0/projects/{project.id}/queries/saved/{name}"
+        assert served.request("PUT", saved, body, key=project.master_key).status == 201
+    cached["current_usage"] = 1
+    assert served.request("GET", path).json == {"cached_queries": cached, **held, "saved_queries": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -13,10 +14,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from unittest import mock
 
+from service.__main__ import main
 from storage.catalog import Catalog
 
 START_SECONDS = 60.0
@@ -81,9 +85,17 @@ class Served:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self.stop()
+            self._end()
         finally:
             self._folder.cleanup()
+
+    def _end(self) -> None:
+        """Where the folder goes as well there is nothing to be drained and flushed for."""
+        own = Path(self._folder.name) in self.data.parents
+        if own and self._process is not None and self._process.poll() is None and self._is_ready():
+            self.kill_all()
+        else:
+            self.stop()
 
     # The process
 
@@ -189,7 +201,8 @@ class Served:
         return self.projects()[0]
 
     def projects(self) -> list[ServedProject]:
-        return [ServedProject(**one) for one in json.loads(self.run("projects", "list").stdout)]
+        """As ``acumen projects list`` prints them."""
+        return [ServedProject(**one) for one in json.loads(self.told("projects", "list").stdout)]
 
     def new_project(self, name: str = "Test", **options: Any) -> ServedProject:
         """A project made beside the running server, as the command line makes it; known to it on return.
@@ -226,6 +239,18 @@ class Served:
         )
         assert not check or done.returncode == 0, done.stderr
         return done
+
+    def told(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """An ``acumen`` command that ends at once, as ``run`` but in this process: no other is started."""
+        out, problems = io.StringIO(), io.StringIO()
+        command = [*arguments, "--data", str(self.data)]
+        with (
+            redirect_stdout(out),
+            redirect_stderr(problems),
+            mock.patch.dict(os.environ, self._env, clear=True),
+        ):
+            status = main(command)
+        return subprocess.CompletedProcess(command, status, out.getvalue(), problems.getvalue())
 
     # Requests
 

@@ -1,0 +1,256 @@
+"""``acumen orgs`` and ``acumen projects``: tenants from a shell, beside a running server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    # Imported where it is used: a shell that asks for help should not wait for it.
+    from service.settings import Settings
+    from storage.catalog import Catalog
+    from storage.catalog_records import Organisation, Project
+
+Action = Callable[["Catalog", argparse.Namespace], str]
+"""What a command does with the catalog; the text to be printed."""
+Bind = Callable[..., Callable[[argparse.Namespace], int]]
+"""``bind(action, make=False)``: how a command is run; ``make`` where it may be the first for the folder."""
+AddData = Callable[[argparse.ArgumentParser], None]
+
+
+class CannotDo(Exception):
+    """Why not, in a sentence."""
+
+
+def add_orgs(commands: Any, add_data: AddData, bind: Bind) -> None:
+    orgs = commands.add_parser("orgs", help="create, list, change and delete organisations")
+    actions = _Actions(orgs, add_data, bind)
+    create = actions.add(
+        "create",
+        "create an organisation and print it as JSON, key included",
+        _create_org,
+        about="Create an organisation. With its key its projects are made, changed and deleted over "
+        "HTTP; organisations themselves are made only here.",
+        make=True,
+    )
+    create.add_argument("name", metavar="NAME")
+    actions.add("list", "print all organisations as JSON, keys included", _list_orgs)
+    actions.add_one("show", "print one organisation as JSON, key and projects included", _show_org)
+    update = actions.add_one("update", "rename an organisation", _update_org)
+    update.add_argument("--name", required=True)
+    actions.add_one("rekey", "give an organisation a new key; the old one dies within a second", _rekey_org)
+    delete = actions.add_one("delete", "delete an organisation for good", _delete_org)
+    delete.add_argument(
+        "--with-projects", action="store_true", help="its projects too: their keys die, their data goes later"
+    )
+    usage = actions.add("usage", "print as JSON what the projects hold", _usage)
+    usage.add_argument("id", metavar="ID", nargs="?", help="of one organisation (default: of each)")
+
+
+def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
+    projects = commands.add_parser("projects", help="create, list, change and delete projects")
+    actions = _Actions(projects, add_data, bind)
+    create = actions.add(
+        "create",
+        "create a project and print it as JSON, keys included",
+        _create_project,
+        about="Create a project. A running server picks it up within a second.",
+        make=True,
+    )
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--org", metavar="ID", help="the organisation it belongs to (default: the oldest)")
+    create.add_argument("--id", help="letters and digits; made up where it is not given")
+    create.add_argument("--master-key", metavar="KEY", help="may do everything in the project")
+    create.add_argument("--write-key", metavar="KEY", help="may record events")
+    create.add_argument("--read-key", metavar="KEY", help="may ask questions")
+    actions.add("list", "print all projects as JSON, keys included", _list_projects)
+    actions.add_one("show", "print one project as JSON, keys included", _show_project)
+    actions.add_one("update", "rename a project", _update_project).add_argument("--name", required=True)
+    rekey = actions.add_one("rekey", "give a project new keys; the old ones die in a second", _rekey_project)
+    for kind in ("master", "write", "read"):
+        text = f"the {kind} key only: this one, or one that is made up (default: all three)"
+        rekey.add_argument(f"--{kind}-key", metavar="KEY", nargs="?", const="", help=text)
+    text = "delete a project: its keys die within a second, its data goes later"
+    actions.add_one("delete", text, _delete_project)
+    text = "bring a deleted project back, as long as its data is there"
+    actions.add_one("restore", text, _restore_project)
+
+
+class _Actions:
+    """The commands below one command."""
+
+    def __init__(self, parser: argparse.ArgumentParser, add_data: AddData, bind: Bind) -> None:
+        self._commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        self._add_data = add_data
+        self._bind = bind
+
+    def add(
+        self, name: str, help: str, action: Action, *, about: str = "", make: bool = False
+    ) -> argparse.ArgumentParser:
+        told = about or f"{help[:1].upper()}{help[1:]}."
+        one: argparse.ArgumentParser = self._commands.add_parser(name, help=help, description=told)
+        self._add_data(one)
+        one.set_defaults(run=self._bind(action, make=make))
+        return one
+
+    def add_one(self, name: str, help: str, action: Action) -> argparse.ArgumentParser:
+        """A command about the organisation or project that is named."""
+        one = self.add(name, help, action)
+        one.add_argument("id", metavar="ID")
+        return one
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+# Organisations
+
+
+def _create_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _json(_told(catalog.create_organisation(args.name)))
+
+
+def _list_orgs(catalog: Catalog, _: argparse.Namespace) -> str:
+    return _json([_told(one) for one in catalog.organisations()])
+
+
+def _show_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    found = _organisation(catalog, args.id)
+    own = [{"id": one.id, "name": one.name} for one in _projects_of(catalog, found)]
+    return _json(_told(found) | {"projects": own})
+
+
+def _update_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    catalog.rename_organisation(args.id, args.name)
+    return _show_org(catalog, args)
+
+
+def _rekey_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    # The others' keys are not looked at: they may be sealed with a secret that is lost.
+    return _json({"id": args.id, "key": catalog.renew_organisation_key(args.id)})
+
+
+def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    from storage.catalog_errors import OrganisationInUse
+
+    try:
+        catalog.delete_organisation(args.id, with_projects=args.with_projects)
+    except OrganisationInUse as error:
+        raise CannotDo(f"{error} Delete them first, or give --with-projects.") from None
+    return f"Organisation {args.id} is deleted."
+
+
+def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
+    from storage.catalog_records import Usage
+
+    chosen = catalog.organisations() if args.id is None else [_organisation(catalog, args.id)]
+    held = catalog.usage()
+    return _json(
+        [
+            {
+                "id": one.id,
+                "name": one.name,
+                "projects": [
+                    {"id": project.id, "name": project.name, **asdict(held.get(project.id, Usage()))}
+                    for project in _projects_of(catalog, one)
+                ],
+            }
+            for one in chosen
+        ]
+    )
+
+
+def _told(organisation: Organisation) -> dict[str, Any]:
+    return {"id": organisation.id, "name": organisation.name, "key": organisation.key}
+
+
+def _organisation(catalog: Catalog, organisation_id: str) -> Organisation:
+    found = next((one for one in catalog.organisations() if one.id == organisation_id), None)
+    if found is None:
+        raise CannotDo(f"There is no organisation {organisation_id}.")
+    return found
+
+
+def _projects_of(catalog: Catalog, organisation: Organisation) -> list[Project]:
+    return [one for one in catalog.projects() if one.organisation_id == organisation.id]
+
+
+# Projects
+
+
+def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    project = catalog.create_project(
+        args.name,
+        id=args.id,
+        organisation_id=args.org,
+        master_key=args.master_key,
+        write_key=args.write_key,
+        read_key=args.read_key,
+    )
+    return _one(catalog, project)
+
+
+def _list_projects(catalog: Catalog, _: argparse.Namespace) -> str:
+    return _json(_shown(catalog, catalog.projects()))
+
+
+def _show_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _one(catalog, catalog.project(args.id))
+
+
+def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _one(catalog, catalog.update_project(args.id, name=args.name))
+
+
+def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    from storage.catalog_records import KeyKind
+
+    given = {kind: getattr(args, f"{kind.value}_key") for kind in KeyKind}
+    wanted = {kind: key or None for kind, key in given.items() if key is not None}
+    catalog.renew_project_keys(args.id, wanted or dict.fromkeys(KeyKind))
+    project = catalog.project(args.id)
+    # Without the organisation's key, which may be sealed with a secret that is lost.
+    return _json({"id": project.id, "name": project.name, **_keys(project)})
+
+
+def _restore_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _one(catalog, catalog.restore_project(args.id))
+
+
+def _delete_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    catalog.delete_project(args.id)
+    settings: Settings = args.settings
+    return (
+        f"Project {args.id} is deleted. Until its data is purged, in {settings.purge_days:g} days, it can be "
+        "restored."
+    )
+
+
+def _one(catalog: Catalog, project: Project) -> str:
+    return _json(_shown(catalog, [project])[0])
+
+
+def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, str]]:
+    keys = {organisation.id: organisation.key for organisation in catalog.organisations()}
+    return [
+        {
+            "id": project.id,
+            "name": project.name,
+            **_keys(project),
+            "organization_id": project.organisation_id,
+            "organization_key": keys[project.organisation_id],
+        }
+        for project in projects
+    ]
+
+
+def _keys(project: Project) -> dict[str, str]:
+    return {
+        "master_key": project.master_key,
+        "write_key": project.write_key,
+        "read_key": project.read_key,
+    }
