@@ -34,7 +34,7 @@ Run = Callable[[Statement, Scan], Iterable[Sequence[Row]]]
 
 _SLICE_SHARE = 2
 """The newest slice is cut to hold this many times the wanted events, if they are spread evenly."""
-_SYSTEM_COLUMNS = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
+SYSTEM_COLUMNS = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> Ext
             f"The extraction would scan more than {limits.extraction_scan_max:,} events. "
             "Ask for a shorter timeframe, or for the newest ones by 'latest'."
         )
-    columns, paths = _wanted(query.properties, view)
+    columns, paths = wanted(query.properties, view)
     scan = view.scan((*columns, TIMESTAMP_COLUMN), view.condition(query.filters), query.span)
     limit = query.latest if query.latest is not None else limits.extraction_events_max + 1
     return ExtractionPlan(query, view, scan, columns, paths, limit)
@@ -148,16 +148,16 @@ def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[E
     return found
 
 
-def _wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+def wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, ...], tuple[str, ...]]:
     """The columns to select and their paths; those of explicit nulls and empty objects have none."""
     pairs: dict[Column, str] = {}
-    system = {column.name: column for column in _SYSTEM_COLUMNS}
+    system = {column.name: column for column in SYSTEM_COLUMNS}
     wanted = None if properties is None else frozenset(properties)
     for path, column in system.items():
-        if wanted is None or _is_wanted(path, wanted):
+        if wanted is None or is_wanted(path, wanted):
             pairs[column] = path
     for lane in view.source.schema.lanes:
-        if (wanted is None or _is_wanted(lane.path, wanted)) and lane.column in view.available.names:
+        if (wanted is None or is_wanted(lane.path, wanted)) and lane.column in view.available.names:
             pairs[Column(lane.column, ColumnKind(lane.kind.value))] = lane.path
     for paths_column in view.available.paths_columns():
         if paths_column is not None:
@@ -165,7 +165,7 @@ def _wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column,
     return tuple(pairs), tuple(pairs.values())
 
 
-def _is_wanted(path: str, wanted: Collection[str]) -> bool:
+def is_wanted(path: str, wanted: Collection[str]) -> bool:
     """True for the wanted paths, best a set, and for what is nested in them."""
     while path:
         if path in wanted:
@@ -190,7 +190,7 @@ def events(
         if column in (NULLS_COLUMN, EMPTIES_COLUMN):
             _place_listed(objects, values, properties, empty=column == EMPTIES_COLUMN)
         else:
-            _place(objects, path, _decoded(column.kind, values))
+            _place(objects, path, decoded(column.kind, values))
     return built
 
 
@@ -254,7 +254,7 @@ def _place_listed(
 ) -> None:
     for position, paths in enumerate(lists):
         for path in paths or ():
-            if properties is None or _is_wanted(path, properties):
+            if properties is None or is_wanted(path, properties):
                 if empty:
                     objects.make(path, position)
                 else:
@@ -262,7 +262,7 @@ def _place_listed(
                     objects.make(outer, position)[name] = None
 
 
-def _decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
+def decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
     """Cells as JSON values; integral doubles as integers, as in every other answer."""
     if kind is ColumnKind.NUMBER:
         below = INTEGERS_BELOW

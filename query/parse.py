@@ -246,7 +246,7 @@ def _extraction(reading: _Reading) -> ExtractionQuery:
     for name in ("email", "email_address"):
         if params.get(name):
             raise InvalidQuery(
-                f"'{name}' is not supported yet: leave it out to get the events in the answer itself."
+                f"'{name}' has no place here: only an extraction that is asked for by itself can be mailed."
             )
     return ExtractionQuery(
         collection=collection,

@@ -52,7 +52,7 @@ class _Runner:
         return (row for chunk in self.chunks(statement, tables) for row in chunk)
 
 
-class _Conditions:
+class Conditions:
     """Counts what the filters of one question come to, as it is planned."""
 
     def __init__(self, limits: Limits, check: Callable[[], None]) -> None:
@@ -92,7 +92,7 @@ def answer(
     runner = _Runner(engine, deadline or Deadline.after(limits.timeout_seconds, cancel))
 
     def views() -> Views:
-        return Views(sources, tuple(forced_filters), _Conditions(limits, runner.check).spend)
+        return Views(sources, tuple(forced_filters), Conditions(limits, runner.check).spend)
 
     try:
         return _answer(request, views(), runner, limits)

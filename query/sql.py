@@ -838,5 +838,22 @@ def newest_times(scan: Scan, limit: int) -> Statement:
     return sql("SELECT epoch_us({}) {} ORDER BY {} DESC LIMIT {}", time, filtered(scan), time, whole(limit))
 
 
+def cuts(scan: Scan, size: int, limit: int) -> Statement:
+    """(earliest time in µs, rows) of each ``size`` rows, the newest first, of the ``limit`` newest rows."""
+    time = col(TIMESTAMP_COLUMN)
+    numbered = sql(
+        'SELECT epoch_us({}) AS "$us", row_number() OVER (ORDER BY {} DESC) AS "$n" {}',
+        time,
+        time,
+        filtered(scan),
+    )
+    return sql(
+        'SELECT min("$us"), count(*) FROM ({}) WHERE "$n" <= {} GROUP BY ("$n" - 1) // {} ORDER BY 1 DESC',
+        numbered,
+        whole(limit),
+        whole(size),
+    )
+
+
 def regex_check(pattern: str) -> Statement:
     return sql("SELECT regexp_matches('', {})", bound(pattern))

@@ -20,6 +20,7 @@ from service.routes import (
     datasets,
     discovery,
     erasure,
+    extractions,
     keys,
     organisations,
     queries,
@@ -31,7 +32,19 @@ from service.routes import (
 from service.rules import script_callback
 from service.wire import error_answer, raw_path
 
-MODULES = (system, discovery, schema, saved, queries, datasets, keys, erasure, organisations, retention)
+MODULES = (
+    system,
+    discovery,
+    schema,
+    saved,
+    queries,
+    datasets,
+    keys,
+    erasure,
+    extractions,
+    organisations,
+    retention,
+)
 """Of routes, in the order in which they are tried."""
 
 
@@ -50,6 +63,7 @@ def create_app(parts: Parts) -> FastAPI:
         datasets,
         keys,
         erasure,
+        extractions,
         organisations,
         retention,
     ):

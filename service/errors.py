@@ -8,6 +8,8 @@ ApiError                       raised by ``service`` itself
 ├── Forbidden                  403: a valid key without the right
 ├── InvalidParameter           400
 ├── InvalidJSON                400 InvalidJSONError
+├── Gone                       410: it was there
+├── RangeNotSatisfiable        416
 ├── Conflict                   409
 ├── HeadersTooLarge            431
 ├── RateLimited                429, with Retry-After
@@ -114,6 +116,27 @@ class InvalidParameter(ApiError):
 class InvalidJSON(ApiError):
     status = 400
     code = "InvalidJSONError"
+
+
+class Gone(ApiError):
+    """It was there, and is not any more."""
+
+    status = 410
+    code = "ResourceGoneError"
+
+
+class RangeNotSatisfiable(ApiError):
+    """A part of a file is asked for that it has not."""
+
+    status = 416
+    code = "RangeNotSatisfiableError"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"The file has {size} bytes, and none of those that 'Range' asks for.")
+        self.size = size
+
+    def headers(self) -> dict[str, str]:
+        return {"content-range": f"bytes */{self.size}"}
 
 
 class HeadersTooLarge(ApiError):

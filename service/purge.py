@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from service.background import Tools
+from service.exports import end_file
 from storage.catalog_errors import UnknownDataset
 from storage.catalog_records import ErasureKind, Project
 
@@ -47,6 +48,10 @@ class Purge:
                 catalog.delete_dataset(project.id, dataset.name)
             except UnknownDataset:
                 pass
+        for export in catalog.exports(project.id):
+            catalog.remove_export(export)
+            if export.file is not None:
+                end_file(catalog, export.file)
         for key in catalog.access_keys(project.id):
             catalog.delete_access_key(project.id, key.digest)
         for collection in catalog.collections(project.id):

@@ -31,6 +31,8 @@ class Realm(StrEnum):
     """Nobody's are asked for."""
     PROJECT = "project"
     """Those of the project that the path names."""
+    LINK = "link"
+    """None: the address is signed, and was given to one who may."""
     ORGANISATION = "organisation"
     """That of the organisation that the path names."""
     OWN = "own"
@@ -53,6 +55,7 @@ class Rule:
 
 PUBLIC = Rule(Realm.PUBLIC)
 OWN = Rule(Realm.OWN)
+LINKED = Rule(Realm.LINK)
 ORGANISATION = Rule(Realm.ORGANISATION)
 WRITES = Rule(Realm.PROJECT, frozenset({Permission.WRITES}))
 """The write routes', which ``service.collect`` answers."""

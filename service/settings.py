@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -202,6 +203,44 @@ class Settings(BaseSettings):
     dataset_values_max: int = Field(
         100_000, ge=1, description="Combinations of index values that one cached dataset may have."
     )
+    export_events_max: int = Field(
+        10_000_000, ge=1, description="Events of one extraction that becomes a file."
+    )
+    export_bytes_max: int = Field(
+        2_000_000_000, ge=1_000, description="Bytes of one extraction's file, as it is written."
+    )
+    export_queue_max: int = Field(
+        10, ge=1, description="Extractions to files of one project that may wait or run (429 beyond)."
+    )
+    export_store_bytes_max: int = Field(
+        20_000_000_000,
+        ge=0,
+        description="Bytes of one project's extraction files beyond which no more are begun (429).",
+    )
+    export_days: float = Field(
+        30.0,
+        gt=0,
+        le=3_650,
+        description="Days after which an extraction's file is removed, and its link ends.",
+    )
+    smtp_host: str = Field(
+        "",
+        description="Mail server for extractions by e-mail, for which `ACUMEN_PUBLIC_URL` and "
+        "`ACUMEN_SMTP_FROM` are needed; empty: no mail is sent.",
+    )
+    smtp_port: int = Field(587, ge=1, le=65_535, description="TCP port of the mail server.")
+    smtp_security: str = Field(
+        "starttls", description="How mail is sent: `starttls`, `tls` from the first byte, or `none`."
+    )
+    smtp_user: str = Field("", description="User at the mail server; empty: without authentication.")
+    smtp_password: str = Field("", repr=False, description="Password at the mail server.")
+    smtp_from: str = Field("", description="Sender of mails, as an address.")
+    mail_domains: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Domains, by commas, to which extractions may be mailed; empty: to none, since whoever "
+        "has a read key may name the recipient.",
+    )
+
     rate_queries: int = Field(0, ge=0, description="Queries a minute of one project; 0: without limit.")
     rate_extractions: int = Field(
         0, ge=0, description="Extractions a minute of one project; 0: without limit."
@@ -302,6 +341,27 @@ class Settings(BaseSettings):
             raise ValueError("must be debug, info, warning or error")
         return value.lower()
 
+    @field_validator("mail_domains", mode="before")
+    @classmethod
+    def _split_domains(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip().lower().lstrip("@") for part in value.split(",") if part.strip())
+
+    @field_validator("smtp_security")
+    @classmethod
+    def _known_security(cls, value: str) -> str:
+        if value.lower() not in ("starttls", "tls", "none"):
+            raise ValueError("must be starttls, tls or none")
+        return value.lower()
+
+    @field_validator("smtp_from")
+    @classmethod
+    def _one_line(cls, value: str) -> str:
+        if value and ("@" not in value or not value.isprintable()):
+            raise ValueError("must be one address")
+        return value
+
     @field_validator("public_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
@@ -313,6 +373,8 @@ class Settings(BaseSettings):
     def _whole_pairs(self) -> Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key must be given together")
+        if self.smtp_host and not (self.smtp_from and self.public_url):
+            raise ValueError("smtp_host needs smtp_from, and public_url for the links in mails")
         return self
 
     @property
@@ -330,6 +392,12 @@ class Settings(BaseSettings):
             response_bytes_max=self.response_bytes_max,
             timeout_seconds=self.query_timeout_seconds,
         )
+
+    @property
+    def export_limits(self) -> Limits:
+        """The limits of an extraction that becomes a file, where it is asked for; its parts keep to
+        ``query_limits`` otherwise."""
+        return replace(self.query_limits, rows_max=0, latest_max=self.export_events_max)
 
     @property
     def worker_memory_bytes(self) -> int:

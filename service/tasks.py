@@ -10,6 +10,7 @@ from query.engine import Engine
 from query.errors import QueryCancelled
 from service.background import Background, Cancels, Task, Tools
 from service.dataset_refresh import DatasetRefresher
+from service.exporter import Exporter
 from service.metrics import Metrics
 from service.purge import Purge
 from service.refresher import Refresher
@@ -24,7 +25,7 @@ STOP_SECONDS = 10.0
 
 def tasks_of(tools: Tools) -> list[Task]:
     """Everything that runs beside the workers. Register new tasks here."""
-    return [Refresher(tools), DatasetRefresher(tools), Purge(tools)]
+    return [Refresher(tools), DatasetRefresher(tools), Exporter(tools), Purge(tools)]
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:

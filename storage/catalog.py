@@ -21,6 +21,7 @@ from storage import (
     catalog_collections,
     catalog_datasets,
     catalog_erasures,
+    catalog_exports,
     catalog_files,
     catalog_keys,
     catalog_logs,
@@ -42,11 +43,15 @@ from storage.catalog_records import (
     DatasetStatus,
     Erasure,
     ErasureKind,
+    Export,
+    ExportFile,
     FileRow,
     FlushCommit,
     KeyKind,
     LogRow,
     Loss,
+    MailState,
+    NewExport,
     Organisation,
     Project,
     ReservedFile,
@@ -739,6 +744,115 @@ class Catalog:
     def forget_dataset_files(self, ids: Sequence[int]) -> None:
         with self._database.writing() as connection:
             catalog_datasets.forget_files(connection, ids)
+
+    # Extractions that become files
+
+    def create_export(self, new: NewExport) -> Export:
+        """Raises UnknownProject."""
+        with self._changing() as connection:
+            return catalog_exports.create(connection, new, self._clock())
+
+    def export(self, project_id: str, export_id: str) -> tuple[Export, tuple[int, int]] | None:
+        """A job, and the generation and erase version of its collection, of one moment."""
+        with self._database.reading() as connection:
+            found = catalog_exports.find(connection, project_id, export_id)
+            if found is None:
+                return None
+            return found, catalog_exports.moment(connection, project_id, found.collection)
+
+    def exports(
+        self,
+        project_id: str,
+        *,
+        of: tuple[str, str] | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[Export]:
+        """Newest first. ``of``: of this key and audience; ``before``: with lesser numbers than this."""
+        with self._database.reading() as connection:
+            return catalog_exports.list_exports(connection, project_id, of=of, before=before, limit=limit)
+
+    def exports_held(self, project_id: str) -> tuple[int, int, int]:
+        """Of a project: jobs that wait or run, jobs in all, bytes of files."""
+        with self._database.reading() as connection:
+            return catalog_exports.held(connection, project_id)
+
+    def moment(self, project_id: str, collection: str) -> tuple[int, int]:
+        """The generation and erase version of a collection, be it there or not."""
+        with self._database.reading() as connection:
+            return catalog_exports.moment(connection, project_id, collection)
+
+    def claim_export(self, claim: str, now_us: int, lease_us: int) -> Export | None:
+        """The next job that nobody works at, now the claimant's until the lease ends."""
+        with self._database.reading() as connection:
+            if not catalog_exports.any_waits(connection, now_us):
+                return None
+        with self._database.writing() as connection:
+            return catalog_exports.claim(connection, claim, now_us, lease_us)
+
+    def progress_export(self, export: Export, events: int, total: int | None, lease_us: int) -> bool:
+        """The claimant goes on. False where the job is not its own any more."""
+        with self._database.writing() as connection:
+            return catalog_exports.progress(connection, export, events, total, lease_us)
+
+    def release_export(self, export: Export, *, forgiven: bool = False) -> bool:
+        """The job waits again; ``forgiven``: the attempt is not counted."""
+        with self._database.writing() as connection:
+            return catalog_exports.release(connection, export, forgiven=forgiven)
+
+    def finish_export(self, export: Export, file: ExportFile, now_us: int, expires_us: int) -> bool:
+        """False, and nothing changed, where the job is not the claimant's any more, or events of its
+        collection were taken away or changed since they were read."""
+        with self._changing() as connection:
+            return catalog_exports.finish(connection, export, file, now_us, expires_us)
+
+    def fail_export(self, export: Export, message: str, now_us: int) -> bool:
+        """False where the job is not the claimant's any more."""
+        with self._changing() as connection:
+            return catalog_exports.fail(connection, export, message, now_us)
+
+    def outdated_exports(self) -> list[Export]:
+        """With files of events of which some were taken away or changed since."""
+        with self._database.reading() as connection:
+            return catalog_exports.outdated(connection)
+
+    def overdue_exports(self, now_us: int) -> list[Export]:
+        """With files whose time is up."""
+        with self._database.reading() as connection:
+            return catalog_exports.overdue(connection, now_us)
+
+    def expire_export(self, export: Export, message: str) -> bool:
+        """The job has no file any more. False where it had none."""
+        with self._changing() as connection:
+            return catalog_exports.expire(connection, export, message)
+
+    def export_files(self) -> set[str]:
+        """The files that jobs refer to."""
+        with self._database.reading() as connection:
+            return catalog_exports.files(connection)
+
+    def remove_export(self, export: Export) -> None:
+        """Its file is the caller's to remove."""
+        with self._changing() as connection:
+            catalog_exports.remove(connection, export)
+
+    def forget_exports(self, before_us: int) -> int:
+        """Jobs that failed, or whose file went, before then; how many there were."""
+        with self._database.writing() as connection:
+            return catalog_exports.forget(connection, before_us)
+
+    def mail_due(self, now_us: int, next_us: int) -> Export | None:
+        """The next job to write a mail about, with the attempt counted; the next one is at ``next_us``."""
+        with self._database.reading() as connection:
+            if not catalog_exports.any_mail_waits(connection, now_us):
+                return None
+        with self._database.writing() as connection:
+            return catalog_exports.mail_due(connection, now_us, next_us)
+
+    def export_mailed(self, export: Export, state: MailState, at_us: int, message: str | None = None) -> None:
+        """What became of the attempt; ``at_us``: when it was sent, or is tried next."""
+        with self._database.writing() as connection:
+            catalog_exports.mailed(connection, export, state, at_us, message)
 
     # Views
 

@@ -365,3 +365,85 @@ class DatasetRun:
     kept: tuple[DatasetFile, ...]
     """Files that stay, with the buckets that still count of them."""
     removed: tuple[int, ...]
+
+
+class ExportState(StrEnum):
+    """As the API spells it."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    """It was done, and its file is gone: its time was up, or events of its collection were taken away."""
+
+
+class MailState(StrEnum):
+    """As the API spells it."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class NewExport:
+    """An extraction asked for. ``question`` is the service's own, and goes once the job has ended."""
+
+    id: str
+    project_id: str
+    key_id: str
+    audience: str
+    """Digest of the filters that the key saw events through; empty where it saw all."""
+    collection: str
+    question: str
+    format: str
+    gzip: bool
+    email: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Export(NewExport):
+    """A job that makes a file of events, and how far it is."""
+
+    number: int
+    """Later jobs have greater ones."""
+    state: ExportState
+    message: str | None
+    """Why it failed, or why its file is gone."""
+    created_us: int
+    started_us: int | None
+    ended_us: int | None
+    expires_us: int | None
+    attempts: int
+    """How often it was begun."""
+    claim: str | None
+    """Of whoever works at it, until ``lease_us``."""
+    lease_us: int | None
+    events: int
+    """Written so far."""
+    total: int | None
+    """To be written, once that is known."""
+    bytes: int | None
+    file: str | None
+    """A name in the folder of exports."""
+    generation: int | None
+    """Of the collection as it was read, and its erase version."""
+    erase_version: int | None
+    mail_state: MailState | None
+    """None where nobody is to get a mail, or nothing can be said yet."""
+    mail_attempts: int
+    mail_us: int | None
+    """When it was sent, or is tried next."""
+    mail_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFile:
+    """What a job has made, and of which state of the collection."""
+
+    name: str
+    bytes: int
+    events: int
+    generation: int
+    erase_version: int

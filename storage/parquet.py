@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -136,6 +137,34 @@ def _writer(sink: pa.BufferOutputStream, sample: pa.Table) -> pq.ParquetWriter:
         use_dictionary=_repetitive(sample),
         store_schema=False,
     )
+
+
+class PlainWriter:
+    """A Parquet file for others, written a table at a time; rows come as they are given."""
+
+    def __init__(self, sink: Any, schema: pa.Schema) -> None:
+        """``sink``: a binary file, which is left open."""
+        self._writer = pq.ParquetWriter(
+            sink, schema, compression="zstd", compression_level=1, store_schema=False
+        )
+        self._held: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, table: pa.Table) -> None:
+        self._held.append(table)
+        self._rows += table.num_rows
+        if self._rows >= ROW_GROUP_ROWS:
+            self._flush()
+
+    def end(self) -> None:
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            table = pa.concat_tables(self._held)
+            self._writer.write_table(table, row_group_size=table.num_rows or None)
+            self._held, self._rows = [], 0
 
 
 def magnitudes(table: pa.Table) -> dict[str, float | None]:

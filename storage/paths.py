@@ -6,6 +6,7 @@
     log/<log id>/           <base lsn>.seg, position, lock
     quarantine/log-<id>/    a damaged log as it was found; no part of the store
     results/                kept results of saved queries, as JSON
+    exports/                files of extractions; those that are being written end in .tmp
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     datasets/<dataset id>/  results computed beforehand: <file id>.results
     events/<project>/<collection>.<collection id>.<generation>/keen.span=<span>/<file id>.parquet
@@ -124,9 +125,13 @@ class DataFolder:
         return self.root / "results"
 
     @property
+    def exports(self) -> Path:
+        return self.root / "exports"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """The folders that stand in every data folder."""
-        return (self.logs, self.chunks, self.events, self.results, self.spool, self.tmp)
+        return (self.logs, self.chunks, self.events, self.results, self.exports, self.spool, self.tmp)
 
     def log(self, log_id: int) -> Path:
         return self.logs / str(log_id)

@@ -30,8 +30,10 @@ MEANINGS = {
     405: "The route does not take this method.",
     408: "The body did not come in time.",
     409: "What is there already is in the way.",
+    410: "It was there, and is not any more.",
     413: "The body is too large.",
     415: "The content encoding is unknown.",
+    416: "The file has none of the bytes that are asked for.",
     429: "Too many requests or running queries; see `Retry-After`.",
     500: "The server failed; it has logged why.",
     503: "Not now; see `Retry-After`.",
@@ -58,9 +60,11 @@ class Example:
     key: Key = "master"
     status: int = 200
     keep: Mapping[str, str] = field(default_factory=dict)
-    """Name → dotted path in the answer: what later examples of the area call ``{name}``."""
+    """Name → dotted path in the answer: what later examples of the area call ``{name}``. After a ``?``, a
+    parameter of the address that stands there."""
     patient: bool = False
-    """Whether to ask again, for some seconds, until the status is the one above (what is done meanwhile)."""
+    """Whether to ask again, for some seconds, until the status is the one above and what is to be kept is
+    there (what is done meanwhile)."""
     summary: str = ""
 
 

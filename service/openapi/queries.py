@@ -136,6 +136,31 @@ PARAMETERS = (
         "latest", {"type": "integer", "minimum": 1}, "The newest events only, newest first.", ("extraction",)
     ),
     Parameter("property_names", _NAMES, "Only these properties of each event.", ("extraction",)),
+    Parameter(
+        "delivery",
+        {"type": "string", "enum": ["link"]},
+        "Make a file, to be fetched by a link: the answer names the job.",
+        ("extraction",),
+    ),
+    Parameter(
+        "email",
+        STRING,
+        "Make a file, and mail the link to it to this address, of a domain that the server's operator "
+        "allows. A server that sends no mail says so, and names the job.",
+        ("extraction",),
+    ),
+    Parameter(
+        "content_type",
+        {"type": "string", "enum": ["text/csv", "application/json", "application/vnd.apache.parquet"]},
+        "Of a file: CSV (the default), an event in each line, or Parquet.",
+        ("extraction",),
+    ),
+    Parameter(
+        "content_encoding",
+        {"type": "string", "enum": ["gzip"]},
+        "How a file of lines is packed; absent: not at all.",
+        ("extraction",),
+    ),
     Parameter("include_metadata", BOOLEAN, "Whether to add `execution_metadata`."),
     Parameter("max_age", {"type": "integer", "minimum": 0}, "How old, in seconds, the answer may be."),
 )
@@ -239,8 +264,16 @@ def answer_of(analysis: str) -> Json:
     """The schema of an answer. Of a metric: a value; by groups a list of rows with the grouped properties
     and ``result``; by intervals one row for each, with one of the two as its ``value``."""
     if analysis == "extraction":
-        result: Json = {"type": "array", "items": {"type": "object"}, "description": "The events."}
-    elif analysis == "funnel":
+        found = _answer({"type": "array", "items": {"type": "object"}, "description": "The events."}, {})
+        begun = record(
+            {
+                "result": {**STRING, "description": "What becomes of it."},
+                "job": {"$ref": "#/components/schemas/ExtractionJob"},
+            },
+            ("result", "job"),
+        )
+        return {"anyOf": [{**found, "title": "Events"}, {**begun, "title": "A file that is being made"}]}
+    if analysis == "funnel":
         counts = {"type": "array", "items": {"type": "integer", "minimum": 0}}
         return _answer(
             {**counts, "description": "The actors left after each step."},
@@ -249,9 +282,7 @@ def answer_of(analysis: str) -> Json:
                 "actors": {"description": "Of each step that asked for them the actors, else null."},
             },
         )
-    else:
-        result = _metric_result(_VALUES[analysis], labelled=analysis == "multi_analysis")
-    return _answer(result, {})
+    return _answer(_metric_result(_VALUES[analysis], labelled=analysis == "multi_analysis"), {})
 
 
 def _answer(result: Json, more: Json) -> Json:
@@ -369,6 +400,8 @@ def _post(analysis: str) -> Operation:
 def _variants(analysis: str) -> tuple[Json, ...]:
     """What else can be asked of the same."""
     if analysis not in METRICS:
+        if analysis == "extraction":
+            return ({"include_metadata": True}, {"delivery": "link", "content_encoding": "gzip"})
         return ({"include_metadata": True},)
     return (
         {"interval": "weekly", "timezone": "Europe/Warsaw"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,12 +10,16 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from query.jsonout import dumps
 from query.parse import ANALYSES, EXTRACTION, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.bodies import decode
+from service.export_request import wants_file
+from service.exports import Exports
 from service.parts import Parts
 from service.rates import Rate
+from service.routes.extractions import base_url
 from service.rules import Handler, Routes, needs
 from service.wire import (
     PROJECTS,
@@ -60,10 +65,25 @@ def _asking(parts: Parts, analysis: str) -> Handler:
             return await _answer_post(parts, request, caller, analysis)
         pairs = pairs_of(request.scope)
         callback = callback_of(pairs)
-        told = await parts.asking.ask(caller, analysis, _reader_of(pairs), gone_of(request))
+        told = await _tell(parts, request, caller, analysis, _reader_of(pairs))
         return _answer(told, callback)
 
     return ask
+
+
+async def _tell(
+    parts: Parts, request: Request, caller: Caller, analysis: str, read: Callable[[], Any]
+) -> Told:
+    if analysis != EXTRACTION:
+        return await parts.asking.ask(caller, analysis, read, gone_of(request))
+    loop = asyncio.get_running_loop()
+    params = await loop.run_in_executor(parts.catalog_executor, read)
+    if not wants_file(params):
+        return await parts.asking.ask(caller, analysis, lambda: params, gone_of(request))
+    exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking)
+    base = base_url(parts, request)
+    made = await loop.run_in_executor(parts.catalog_executor, exports.request, caller, params, base)
+    return Told(dumps(made))
 
 
 async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis: str) -> Response:
@@ -72,7 +92,7 @@ async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis:
     sent = await parts.bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
     try:
         body = decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit)
-        told = await parts.asking.ask(caller, analysis, lambda: json_of(body), gone_of(request))
+        told = await _tell(parts, request, caller, analysis, lambda: json_of(body))
     finally:
         parts.bodies.release(len(sent))
     return _answer(told, None)

@@ -743,6 +743,33 @@ ANALYSIS_ROWS = [
     ask("property_names are a list", "InvalidParameterError", "extraction", property_names={"a": 1}),
     ask("property_names are not empty", "InvalidParameterError", "extraction", property_names=[""]),
     ask("property_names as text are JSON", "InvalidJSONError", "extraction", property_names="["),
+    ask("a file is delivered by link", "InvalidParameterError", "extraction", delivery="pigeon"),
+    ask(
+        "a file has a known type", "InvalidParameterError", "extraction", delivery="link", content_type="a/b"
+    ),
+    ask(
+        "a file is packed by gzip",
+        "InvalidParameterError",
+        "extraction",
+        delivery="link",
+        content_encoding="z",
+    ),
+    ask("a mail has one address", "InvalidParameterError", "extraction", email="a@b.c,d@e.f"),
+    ask("an address has one line", "InvalidParameterError", "extraction", email_address="a@b.c\nBcc: d@e.f"),
+    Row(
+        "a list of jobs has 100 at most", "GET", "@/extractions?limit=101", 400, "InvalidParameterError", "R"
+    ),
+    Row("a job is there", "GET", "@/extractions/nobody", 404, "ResourceNotFoundError", "R"),
+    Row("a job before is there", "GET", "@/extractions?before=nobody", 404, "ResourceNotFoundError", "R"),
+    Row("a link is whole", "GET", "@/extractions/nobody/file", 403, "ForbiddenError", None),
+    Row(
+        "a link is signed",
+        "GET",
+        f"@/extractions/nobody/file?expires=9999999999&signature={'0' * 64}",
+        403,
+        "ForbiddenError",
+        None,
+    ),
     ask("property_names are 1,000", "QueryLimitError", "extraction", property_names=["a"] * 1001),
     ask(
         "an extraction has a collection",

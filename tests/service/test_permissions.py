@@ -49,3 +49,14 @@ def test_no_key_and_a_wrong_key_are_refused_and_an_unknown_project_comes_first(
             assert served.request(one.method, path, key=key).status == 401, str(one)
         elsewhere = path.replace(project.id, "0" * 24)
         assert served.request(one.method, elsewhere, key=project.master_key).status == 404, str(one)
+
+
+def test_a_signed_address_opens_nothing_without_its_signature(
+    served: Served, project: ServedProject, routes: list[Ruled]
+) -> None:
+    linked = [one for one in routes if one.rule.realm is Realm.LINK]
+    assert linked
+    for one in linked:
+        path = re.sub(r"\{[^}]+\}", "x", one.path.replace("{project_id}", project.id))
+        for key in (None, project.read_key, project.master_key):
+            assert served.request(one.method, path, key=key).status == 403, str(one)

@@ -1,0 +1,108 @@
+"""What an extraction that becomes a file is asked for with: format, packing, and who is told of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from query.fields import shown, wrong
+from service.errors import Forbidden, InvalidParameter
+
+EMAILS = ("email", "email_address")
+"""Names of the same parameter, the later one first."""
+DELIVERY = "delivery"
+LINK = "link"
+_ADDRESS_LENGTH_MAX = 254
+# No quoted local parts and no literal addresses: what passes can stand in a header as it is.
+_ADDRESS = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)",
+    re.ASCII,
+)
+
+
+class Format(StrEnum):
+    """What a file holds; as the catalog has it."""
+
+    CSV = "csv"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+CONTENT_TYPES = {
+    "text/csv": Format.CSV,
+    "application/json": Format.NDJSON,
+    "application/x-ndjson": Format.NDJSON,
+    "application/vnd.apache.parquet": Format.PARQUET,
+}
+"""What may be asked for. Keen called lines of JSON ``application/json``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A file that is wanted. ``query``: the parameters of the extraction itself."""
+
+    format: Format
+    gzip: bool
+    email: str | None
+    query: Mapping[str, Any]
+
+
+def wants_file(params: object) -> bool:
+    """Whether these parameters of an extraction ask for a file, and not for the events themselves."""
+    return isinstance(params, Mapping) and any(params.get(name) for name in (*EMAILS, DELIVERY))
+
+
+def read(params: Mapping[str, Any]) -> Asked:
+    """Raises InvalidParameter, InvalidQuery."""
+    email = next((params[name] for name in EMAILS if params.get(name)), None)
+    delivery = params.get(DELIVERY)
+    if delivery and delivery != LINK:
+        raise wrong(DELIVERY, f"'{LINK}', or absent beside 'email'", delivery)
+    if delivery and email is not None:
+        raise InvalidParameter(f"'{DELIVERY}' and 'email' exclude each other: name one of them.")
+    if email is not None:
+        check_address(email)
+    form = _format(params.get("content_type"))
+    gzip = _gzip(params.get("content_encoding"))
+    if gzip and form is Format.PARQUET:
+        raise InvalidParameter("'content_encoding' has no place beside Parquet, which is compressed already.")
+    query = {name: value for name, value in params.items() if name not in (*EMAILS, DELIVERY)}
+    return Asked(form, gzip, email, query)
+
+
+def check_address(email: object) -> None:
+    """Raises InvalidQuery for what is no plain address."""
+    if isinstance(email, str) and len(email) <= _ADDRESS_LENGTH_MAX and _ADDRESS.fullmatch(email):
+        return
+    raise wrong("email", "one plain e-mail address", email)
+
+
+def check_recipient(email: str, domains: tuple[str, ...]) -> None:
+    """Raises Forbidden for an address of a domain that is not among those allowed."""
+    domain = email.rpartition("@")[2].lower()
+    if domain not in domains:
+        raise Forbidden(
+            f"Extractions are not mailed to '{shown(domain)}': this server mails to the domains that its "
+            "operator allows. Leave 'email' out and send 'delivery' with 'link' to get a link instead."
+        )
+
+
+def _format(value: object) -> Format:
+    if value is None or value == "":
+        return Format.CSV
+    name = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
+    if name not in CONTENT_TYPES:
+        raise wrong("content_type", f"one of {', '.join(CONTENT_TYPES)}", value)
+    return CONTENT_TYPES[name]
+
+
+def _gzip(value: object) -> bool:
+    if value is None or value in ("", "identity"):
+        return False
+    if isinstance(value, str) and value.strip().lower() == "gzip":
+        return True
+    raise wrong("content_encoding", "'gzip', or absent", value)
