@@ -36,7 +36,7 @@ ANALYSES = (
     "multi_analysis",
 )
 
-TASKS = ("saved", "datasets", "exports", "streaming", "purge")
+TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge")
 """Everything that the runner does, by name."""
 
 ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")

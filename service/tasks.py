@@ -11,6 +11,7 @@ from query.errors import QueryCancelled
 from service.background import Background, Cancels, Task, Tools
 from service.dataset_refresh import DatasetRefresher
 from service.exporter import Exporter
+from service.mailer import Mailer
 from service.metrics import Metrics
 from service.purge import Purge
 from service.refresher import Refresher
@@ -25,7 +26,7 @@ STOP_SECONDS = 10.0
 
 def tasks_of(tools: Tools) -> list[Task]:
     """Everything that runs beside the workers. Register new tasks here."""
-    return [Refresher(tools), DatasetRefresher(tools), Exporter(tools), Purge(tools)]
+    return [Refresher(tools), DatasetRefresher(tools), Exporter(tools), Mailer(tools), Purge(tools)]
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from service.exports import PROCESSING_NO_MAIL
 from tests.sdk import scenario
 from tests.sdk.certificate import Certificate, make_certificate
 from tests.sdk.conftest import Acumen
@@ -155,6 +156,12 @@ QUESTIONS: list[tuple[str, str, dict[str, Any], Any]] = [
         "extraction",
         _whole({"latest": 2, "property_names": ["user.id", "price"]}),
         [{"user": {"id": "cid"}, "price": 40}, {"user": {"id": "dora"}}],
+    ),
+    (
+        "extraction by e-mail",
+        "extraction",
+        _whole({"email": "ann@example.com", "contentType": "application/json", "contentEncoding": "gzip"}),
+        PROCESSING_NO_MAIL,
     ),
     ("standard_deviation", "standard_deviation", _whole({"target_property": "price"}), 125**0.5),
 ]

@@ -11,6 +11,7 @@ from keen import direction, scoped_keys
 from keen.client import KeenClient
 from keen.exceptions import KeenApiError
 
+from service.exports import PROCESSING_NO_MAIL
 from tests.sdk import scenario
 from tests.sdk.conftest import Acumen
 
@@ -144,6 +145,12 @@ def test_extraction_gives_the_events_that_were_sent(shop: Any) -> None:
     assert all(set(row["keen"]) == {"timestamp", "created_at", "id"} for row in rows)
     bare = [{**row, "keen": {"timestamp": row["keen"]["timestamp"]}} for row in rows]
     assert sorted(bare, key=lambda row: str(row["keen"]["timestamp"])) == scenario.PURCHASES
+
+
+def test_an_extraction_by_email_is_begun(shop: Any) -> None:
+    """What the client gives back is the text of the answer; the shared server sends no mail."""
+    told = shop.extraction("purchases", timeframe=scenario.TIMEFRAME, email="ann@example.com")
+    assert told == PROCESSING_NO_MAIL
 
 
 def test_extraction_of_the_latest_few_properties(shop: Any) -> None:
