@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -21,11 +23,14 @@ from storage.catalog_records import Collection, Erasure, ErasureKind, FileRow
 from storage.decoder import TOKEN
 from storage.flush import FileWriter
 from storage.fs import FileSystem
-from storage.parquet import Encoded, encode_parts, parts_of
+from storage.parquet import Encoded, encode_parts, parts_of, repetitive_in
 from storage.paths import DataFolder
 from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
 from storage.source import DataFile, Source
 from storage.update import Update, read_update, updated
+
+FILES_AT_ONCE = 2
+"""So many files and their replacements are in memory at most."""
 
 
 class CannotErase(Exception):
@@ -51,13 +56,22 @@ def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | 
 @dataclass
 class _Change:
     """What replaces what. Files that are added stand on the disk already, one written after the other, so
-    that no more than one is ever in memory."""
+    that few are in memory at a time."""
 
     removed: list[int] = field(default_factory=list)
     added: list[FileRow] = field(default_factory=list)
     erased: int = 0
     events: int = 0
     holders: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A file that is to be replaced by one of so many rows; ``make`` may run on another thread."""
+
+    file: FileRow
+    rows: int
+    make: Callable[[], Encoded | None]
 
 
 class Eraser:
@@ -121,46 +135,60 @@ class Eraser:
         files: Sequence[FileRow],
         parameters: Mapping[str, Any],
     ) -> None:
-        for file in files:
-            if not _may_hold(file, parameters):
-                continue
-            found = self._matcher(_source_of(self._folder, collection, file), parameters)
-            if found is not None and not found:
-                continue
-            self._drop_rows(collection, file, found, change)
+        def jobs() -> Iterator[_Job]:
+            for file in files:
+                if not _may_hold(file, parameters):
+                    continue
+                found = self._matcher(_source_of(self._folder, collection, file), parameters)
+                if found is not None and not found:
+                    continue
+                job = self._drop_rows(collection, file, found, change)
+                if job is not None:
+                    yield job
+
+        self._carry(change, collection, jobs())
         change.events = change.erased
 
     def _drop_rows(
         self, collection: Collection, file: FileRow, ids: list[str] | None, change: _Change
-    ) -> None:
+    ) -> _Job | None:
+        """None where nothing of the file is left."""
         change.removed.append(file.id)
         gone = file.rows if ids is None else len(ids)
         change.erased += gone
         if any(lane.column in file.columns for lane in collection.schema.at(TOKEN)):
             change.holders += [_holder(one) for one in ids or self._ids(file)]
         if gone == file.rows:
-            return
+            return None
         wanted = pa.array(ids, pa.string())
 
-        def kept() -> Iterator[pa.Table]:
-            for part in self._parts(file):
+        def kept(content: bytes) -> Iterator[pa.Table]:
+            for part in parts_of(content):
                 yield part.filter(pc.invert(pc.is_in(part.column(EVENT_ID), wanted)))
 
-        self._add(change, collection, file, file.rows - gone, encode_parts(kept))
+        def make() -> Encoded | None:
+            content = self._content(file)
+            return encode_parts(lambda: kept(content), repetitive_in(content))
+
+        return _Job(file, file.rows - gone, make)
 
     def _without_property(
         self, change: _Change, collection: Collection, files: Sequence[FileRow], path: str
     ) -> None:
         lanes = [*collection.schema.at(path), *collection.schema.under(path)]
         columns = {lane.column for lane in lanes}
-        for file in files:
-            listed = [name for name in (NULLS, EMPTIES) if name in file.columns]
-            if not columns & file.columns.keys() and not listed:
-                continue
-            take = partial(self._parts_without, file, columns, listed, path)
-            change.removed.append(file.id)
-            self._add(change, collection, file, file.rows, encode_parts(take))
-            change.events += file.rows
+
+        def jobs() -> Iterator[_Job]:
+            for file in files:
+                listed = [name for name in (NULLS, EMPTIES) if name in file.columns]
+                if not columns & file.columns.keys() and not listed:
+                    continue
+                take = partial(self._parts_without, file, columns, listed, path)
+                change.removed.append(file.id)
+                change.events += file.rows
+                yield _Job(file, file.rows, partial(encode_parts, take))
+
+        self._carry(change, collection, jobs())
 
     def _ids(self, file: FileRow) -> list[str]:
         return [one for part in self._parts(file) for one in part.column(EVENT_ID).to_pylist()]
@@ -182,24 +210,48 @@ class Eraser:
             read_update(schema, one["path"], one["line"].encode(), upsert=one["upsert"])
             for one in parameters["updates"]
         ]
-        for file in files:
-            if not _may_hold(file, parameters):
-                continue
-            found = self._matcher(_source_of(self._folder, collection, file), parameters)
-            if found is not None and not found:
-                continue
-            ids = None if found is None else pa.array(found, pa.string())
-            events = sum(updated(part, ids, updates, schema)[1] for part in self._parts(file))
-            if events:
-                take = partial(self._parts_updated, file, ids, updates, schema)
-                change.removed.append(file.id)
-                change.events += events
-                self._add(change, collection, file, file.rows, encode_parts(take))
+
+        def jobs() -> Iterator[_Job]:
+            for file in files:
+                if not _may_hold(file, parameters):
+                    continue
+                found = self._matcher(_source_of(self._folder, collection, file), parameters)
+                if found is not None and not found:
+                    continue
+                ids = None if found is None else pa.array(found, pa.string())
+                events = sum(updated(part, ids, updates, schema)[1] for part in self._parts(file))
+                if events:
+                    take = partial(self._parts_updated, file, ids, updates, schema)
+                    change.removed.append(file.id)
+                    change.events += events
+                    yield _Job(file, file.rows, partial(encode_parts, take))
+
+        self._carry(change, collection, jobs())
 
     def _parts_updated(
         self, file: FileRow, ids: pa.Array | None, updates: Sequence[Update], schema: Schema
     ) -> Iterator[pa.Table]:
         return (updated(part, ids, updates, schema)[0] for part in self._parts(file))
+
+    def _carry(self, change: _Change, collection: Collection, jobs: Iterator[_Job]) -> None:
+        """One file is made while the one before it is written: not more, since each is in memory whole."""
+        with ThreadPoolExecutor(FILES_AT_ONCE, "eraser") as pool:
+            made: deque[tuple[_Job, Future[Encoded | None]]] = deque()
+            try:
+                for job in jobs:
+                    made.append((job, pool.submit(job.make)))
+                    if len(made) == FILES_AT_ONCE:
+                        self._take(change, collection, made)
+                while made:
+                    self._take(change, collection, made)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _take(
+        self, change: _Change, collection: Collection, made: deque[tuple[_Job, Future[Encoded | None]]]
+    ) -> None:
+        job, future = made.popleft()
+        self._add(change, collection, job.file, job.rows, future.result())
 
     def _add(
         self, change: _Change, collection: Collection, file: FileRow, rows: int, content: Encoded | None
@@ -212,10 +264,13 @@ class Eraser:
 
     def _parts(self, file: FileRow) -> Iterator[pa.Table]:
         """The file's rows, some at a time. Raises CannotErase where it is not as it was written."""
+        yield from parts_of(self._content(file))
+
+    def _content(self, file: FileRow) -> bytes:
         content = self._folder.absolute(file.path).read_bytes()
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise CannotErase("A stored file is damaged: 'acumen check' names it. Nothing was changed.")
-        yield from parts_of(content)
+        return content
 
 
 def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:

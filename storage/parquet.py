@@ -90,17 +90,28 @@ def parts_of(content: bytes) -> Iterator[pa.Table]:
         yield pa.Table.from_batches([batch])
 
 
-def encode_parts(parts: Callable[[], Iterator[pa.Table]]) -> Encoded | None:
+def repetitive_in(content: bytes) -> list[str]:
+    """The columns of a file that are dictionary-coded."""
+    group = pq.ParquetFile(pa.BufferReader(content)).metadata.row_group(0)
+    columns = (group.column(number) for number in range(group.num_columns))
+    return [column.path_in_schema for column in columns if column.has_dictionary_page]
+
+
+def encode_parts(
+    parts: Callable[[], Iterator[pa.Table]], repetitive: Sequence[str] | None = None
+) -> Encoded | None:
     """One file of tables that follow each other in time and have the same columns, of which one at a time is
     held; None where none has a row. ``parts`` may be asked for twice, since columns without a value are left
-    out."""
-    encoded, empty = _encode_parts(parts())
+    out. ``repetitive``: the columns to be dictionary-coded, where it is known."""
+    encoded, empty = _encode_parts(parts(), repetitive)
     if encoded is None or not empty:
         return encoded
-    return _encode_parts(part.drop_columns(empty) for part in parts())[0]
+    return _encode_parts((part.drop_columns(empty) for part in parts()), repetitive)[0]
 
 
-def _encode_parts(parts: Iterator[pa.Table]) -> tuple[Encoded | None, list[str]]:
+def _encode_parts(
+    parts: Iterator[pa.Table], repetitive: Sequence[str] | None
+) -> tuple[Encoded | None, list[str]]:
     """The file, and the columns of it that have no value."""
     sink = pa.BufferOutputStream()
     writer: pq.ParquetWriter | None = None
@@ -110,7 +121,7 @@ def _encode_parts(parts: Iterator[pa.Table]) -> tuple[Encoded | None, list[str]]
     for part in parts:
         if not part.num_rows:
             continue
-        writer = writer or _writer(sink, part)
+        writer = writer or _writer(sink, part, _repetitive(part) if repetitive is None else repetitive)
         writer.write_table(part, row_group_size=ROW_GROUP_ROWS)
         times = part.column(TIMESTAMP).cast(pa.int64())
         first = times[0].as_py() if first is None else first
@@ -128,13 +139,15 @@ def _encode_parts(parts: Iterator[pa.Table]) -> tuple[Encoded | None, list[str]]
     return Encoded(data, rows, digest, first, last, greatest), [n for n, c in nulls.items() if c == rows]
 
 
-def _writer(sink: pa.BufferOutputStream, sample: pa.Table) -> pq.ParquetWriter:
+def _writer(
+    sink: pa.BufferOutputStream, sample: pa.Table, repetitive: Sequence[str] | bool
+) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         sink,
         sample.schema,
         compression="zstd",
         compression_level=1,
-        use_dictionary=_repetitive(sample),
+        use_dictionary=repetitive or False,
         store_schema=False,
     )
 
