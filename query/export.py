@@ -20,6 +20,10 @@ from query.plan import View, Views
 from storage.source import Source
 
 SLICE_ROWS = 50_000
+SLICE_BYTES = 8 << 20
+"""As Parquet has them, which is some ten times less than in memory."""
+_PACKING = 8
+"""How many times fewer bytes events take in a file than not yet in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Export:
         forced: Sequence[Filter],
         limits: Limits,
         deadline: Callable[[], Deadline],
-        slice_rows: int = SLICE_ROWS,
+        slice_rows: int | None = None,
     ) -> None:
         """``deadline`` gives the time of each question that is asked of the engine."""
         self._query = query
@@ -67,7 +71,7 @@ class Export:
         self._forced = tuple(forced)
         self._limits = limits
         self._deadline = deadline
-        self._slice_rows = slice_rows
+        self._slice_rows = slice_rows or rows_of_slice(source)
 
     def cut(self, rows_max: int) -> Cut:
         """Of at most one row more than ``rows_max``."""
@@ -138,3 +142,13 @@ def named_paths(properties: Collection[str] | None, held: Collection[str]) -> li
         if not any(path == name or path.startswith(f"{name}.") for path in held):
             paths.add(name)
     return sorted(paths)
+
+
+def rows_of_slice(source: Source) -> int:
+    """As many as have some megabytes, of the longest events that any file has on average."""
+    sizes = [file.bytes / file.rows for file in source.files if file.rows]
+    tail = source.tail
+    if tail is not None and tail.num_rows:
+        sizes.append(tail.nbytes / tail.num_rows / _PACKING)
+    longest = max(sizes, default=0.0)
+    return max(1, min(SLICE_ROWS, int(SLICE_BYTES / longest))) if longest else SLICE_ROWS

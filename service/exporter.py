@@ -21,13 +21,13 @@ from query.export import Export as Extraction
 from query.fingerprint import erasures
 from query.frozen import thaw
 from service.background import Tools
-from service.export_file import Output, rows_into
+from service.export_file import UNFINISHED, Output, rows_into
 from service.export_request import Format
 from service.exports import ERASED, OVERDUE, end_file, suffix_of
 from service.results import SERVER_FAULT
 from storage.catalog_records import Export, ExportFile
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 15.0
 RENEW_SECONDS = 2.0
 """How often it is said how far a job is; and looked whether it is wanted still."""
 ATTEMPTS_MAX = 5
@@ -112,9 +112,10 @@ class Exporter:
             self._catalog.expire_export(export, why)
 
     def _remove_strays(self) -> None:
-        """Files that a process which died has left: old ones to which no job refers."""
+        """Files that a process which died has left: unfinished ones, and old ones to which no job refers."""
         before = time.time() - STRAY_SECONDS
-        old = [path for path in self._folder.iterdir() if _changed(path) < before]
+        found = self._folder.iterdir()
+        old = [path for path in found if path.suffix == UNFINISHED or _changed(path) < before]
         named = self._catalog.export_files() if old else set()
         for path in old:
             if path.name not in named:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from query.engine import Deadline, Engine
 from query.errors import QueryLimitExceeded
-from query.export import Cut, Export
+from query.export import SLICE_BYTES, SLICE_ROWS, Cut, Export, rows_of_slice
 from query.export_rows import GUARD, GUARDED
 from query.frozen import freeze, thaw
 from query.limits import Limits
@@ -30,9 +30,9 @@ from service.export_file import Output, rows_into
 from service.export_request import Format
 from storage.instants import format_instant, parse_instant
 from storage.schema import Schema
-from storage.source import Source
+from storage.source import DataFile, Source
 from tests.query import strategies
-from tests.query.support_source import Event, leaves, read, source_of
+from tests.query.support_source import Event, leaves, read, schema_of, source_of, table_of
 from tests.query.test_reference import checked
 
 BASE_US = 1_700_000_000_000_000
@@ -302,6 +302,17 @@ def test_more_rows_than_the_limit_are_seen_as_such(engine: Engine, data_folder: 
         return export.cut(5).rows
 
     assert (cut(None), cut(5), cut(8), cut(2)) == (6, 5, 6, 2)
+
+
+def test_slices_of_long_events_have_fewer_rows() -> None:
+    def of(*averages: int) -> int:
+        files = tuple(DataFile("", 1_000, 1_000 * size, 0, 0, {}) for size in averages)
+        return rows_of_slice(Source(Schema(), files))
+
+    assert (of(), of(50), of(900_000)) == (SLICE_ROWS, SLICE_ROWS, SLICE_BYTES // 900_000)
+    assert of(50, SLICE_BYTES * 2, 60) == 1
+    tail = table_of([at(0, t="x" * 100_000)], schema_of([at(0, t="x")]))
+    assert rows_of_slice(Source(Schema(), (), tail)) < 1_000
 
 
 @pytest.mark.parametrize("form", list(Format))
