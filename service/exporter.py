@@ -21,11 +21,14 @@ from query.export import Export as Extraction
 from query.fingerprint import erasures
 from query.frozen import thaw
 from service.background import Tools
+from service.errors import DAMAGED
 from service.export_file import UNFINISHED, Output, rows_into
 from service.export_request import Format
 from service.exports import ERASED, OVERDUE, end_file, suffix_of
 from service.results import SERVER_FAULT
 from storage.catalog_records import Export, ExportFile
+from storage.log_errors import LogUnreadable
+from storage.reader import SnapshotUnstable
 
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 2.0
@@ -133,9 +136,11 @@ class Exporter:
             pass
         except (_Outdated, SourceGone):
             self._catalog.release_export(export)
-        except QueryCancelled:
+        except (QueryCancelled, SnapshotUnstable):
             self._catalog.release_export(export, forgiven=True)
             raise
+        except LogUnreadable:
+            self._fail(export, DAMAGED)
         except QueryError as error:
             self._fail(export, error.message)
         except Exception as error:

@@ -23,7 +23,7 @@ SECRETS: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("acume
 """What of the request in hand must not be written."""
 
 BLOT = "[redacted]"
-SECRET_PARAMETERS = frozenset({"api_key", "data"})
+SECRET_PARAMETERS = frozenset({"api_key", "data", "email", "email_address", "signature"})
 _SECRET_LENGTH_MIN = 4
 """Shorter texts are no secrets, and blotting them out would make lines unreadable."""
 
@@ -32,9 +32,15 @@ _NAMES_SHOWN = frozenset(
         "analyses",
         "analysis_type",
         "api_key",
+        "before",
+        "content_encoding",
         "content_type",
         "data",
+        "delivery",
+        "email",
+        "email_address",
         "event_collection",
+        "expires",
         "filters",
         "group_by",
         "include_metadata",
@@ -49,6 +55,7 @@ _NAMES_SHOWN = frozenset(
         "percentile",
         "property_names",
         "redirect",
+        "signature",
         "steps",
         "target_property",
         "timeframe",
@@ -59,7 +66,7 @@ _NAMES_SHOWN = frozenset(
 
 
 def secrets_of(headers: Iterable[tuple[bytes, bytes]], query_string: bytes) -> tuple[str, ...]:
-    """The texts of a request that no log may hold: keys and event data, as sent and as decoded."""
+    """What of a request no log may hold, as sent and as decoded: keys, links, addresses, event data."""
     found = {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
         if name.strip().lower() in SECRET_PARAMETERS:

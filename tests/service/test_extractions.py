@@ -7,6 +7,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -17,11 +18,14 @@ import pytest
 from query.engine import SourceGone
 from query.errors import QueryCancelled
 from service import export_file, exporter
+from service.errors import DAMAGED
 from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
 from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, Links
 from service.purge import Purge
 from storage.catalog import system_clock
 from storage.catalog_records import ErasureKind, ExportState
+from storage.log_errors import LogUnreadable
+from storage.reader import SnapshotUnstable
 from tests.service.export_bench import BASE, Bench
 from tests.support.server import Served, ServedProject
 
@@ -494,6 +498,30 @@ def test_a_stop_costs_no_attempt_and_leaves_no_file(bench: Bench) -> None:
     assert bench.files() == []
     bench.work()
     assert bench.shown(job)["state"] == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "state", "attempts"),
+    [
+        (SnapshotUnstable("later"), "queued", 0),
+        (LogUnreadable(1, "bytes"), "failed", 1),
+        (OSError(), "queued", 1),
+    ],
+)
+def test_what_keeps_a_job_from_its_events_is_told_or_passes(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception, state: str, attempts: int
+) -> None:
+    def source(*_: Any) -> Any:
+        raise error
+
+    job = bench.ask()
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.reader, "source", source)
+        with suppress(type(error)):
+            bench.exporter.run_due(system_clock())
+    told = bench.shown(job)
+    assert (told["state"], bench.kept(job).attempts) == (state, attempts)
+    assert told["message"] == (DAMAGED if state == "failed" else None)
 
 
 def test_files_that_a_death_left_are_removed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
