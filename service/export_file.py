@@ -33,16 +33,16 @@ class Output:
     """A new file, as a binary stream that counts what it is given."""
 
     def __init__(self, path: Path, bytes_max: int, free_min: int) -> None:
-        """``free_min``: bytes of its disk that are to stay free. Raises OSError."""
+        """``free_min``: bytes of its disk that are to stay free. Raises TooLarge, OSError."""
         self.path = path
         self.bytes = 0
         self.closed = False
         self._max = bytes_max
         self._free_min = free_min
+        self._look()
         self._unfinished = path.with_name(path.name + UNFINISHED)
         handle = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._file: IO[bytes] = open(handle, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115
-        self._looked = 0
 
     def write(self, data: bytes) -> int:
         """Raises TooLarge, OSError."""

@@ -37,6 +37,8 @@ ATTEMPTS_MAX = 5
 SWEEP_SECONDS = 30.0
 STRAY_SECONDS = 120.0
 """Far longer than a finished file waits for its job to name it."""
+FREE_TIMES = 4
+"""How many times ``min_free_bytes`` of the disk are left free: files are no reason to refuse events."""
 FORGET_DAYS = 30
 """How long after its end a job without a file is told of."""
 NEVER_DONE = (
@@ -170,7 +172,8 @@ class Exporter:
         form = Format(export.format)
         held = {} if form is Format.NDJSON else extraction.held(cut)
         name = f"{export.id}-{export.claim}.{suffix_of(export)}"
-        output = Output(self._folder / name, self._settings.export_bytes_max, self._settings.min_free_bytes)
+        free_min = FREE_TIMES * self._settings.min_free_bytes
+        output = Output(self._folder / name, self._settings.export_bytes_max, free_min)
         try:
             rows = rows_into(output, form, held, query.properties, gzip=export.gzip)
             for chunk in extraction.chunks(cut):

@@ -128,6 +128,8 @@ class Exports:
 
     def request(self, caller: Caller, params: Mapping[str, Any], base_url: str) -> Json:
         """The answer to an extraction that is to become a file. Raises InvalidQuery, ApiError."""
+        if not self._settings.export_queue_max:
+            raise Forbidden("This server makes no files of extractions: leave out 'delivery' and 'email'.")
         asked = export_request.read(params)
         mails = bool(self._settings.smtp_host)
         query = self._judge(asked.query)

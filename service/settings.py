@@ -210,7 +210,9 @@ class Settings(BaseSettings):
         2_000_000_000, ge=1_000, description="Bytes of one extraction's file, as it is written."
     )
     export_queue_max: int = Field(
-        10, ge=1, description="Extractions to files of one project that may wait or run (429 beyond)."
+        10,
+        ge=0,
+        description="Extractions to files of one project that may wait or run (429 beyond); 0: none is.",
     )
     export_store_bytes_max: int = Field(
         20_000_000_000,

@@ -306,6 +306,13 @@ def test_no_byte_of_an_erased_actor_is_left_after_the_grace(hasty: Served) -> No
             time.sleep(1.5)
     filters = [{"property_name": "user.id", "operator": "eq", "property_value": marker}]
     hasty.ask(project, "count", event_collection="c", filters=filters)
+    path = f"/3.0/projects/{project.id}/queries/extraction"
+    asked = {"event_collection": "c", "filters": filters, "delivery": "link"}
+    jobs = [hasty.request("POST", path, asked, key=project.read_key).json["job"] for _ in range(2)]
+    deadline = time.monotonic() + 30
+    while hasty.request("GET", jobs[0]["url"], key=project.read_key).json["state"] in ("queued", "running"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert delete(hasty, project, "c", filters=filters).status == 204
     assert hasty.ask(project, "count", event_collection="c") == 60
     deadline = time.monotonic() + 30

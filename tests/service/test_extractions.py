@@ -17,7 +17,7 @@ import pytest
 
 from query.engine import SourceGone
 from query.errors import QueryCancelled
-from service import export_file, exporter
+from service import exporter
 from service.errors import DAMAGED
 from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
 from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, Links
@@ -437,14 +437,17 @@ def test_too_many_jobs_or_bytes_of_a_project_wait_for_room(tight: Bench) -> None
     assert tight.shown(first)["state"] == "done"
 
 
+def test_a_server_may_make_no_files(tight: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = tight.settings.model_copy(update={"export_queue_max": 0})
+    monkeypatch.setitem(vars(tight.parts), "settings", settings)
+    reply = tight.call("POST", "queries/extraction", {"event_collection": "c", "delivery": "link"})
+    assert (reply.status_code, reply.json()["error_code"]) == (403, "ForbiddenError")
+
+
 def test_a_disk_without_room_is_a_failure_that_says_so(tight: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_file, "_BUFFER_BYTES", 10)
-    monkeypatch.setattr(export_file.Output, "_look", full_disk)
+    settings = tight.settings.model_copy(update={"min_free_bytes": 1 << 60})
+    monkeypatch.setattr(tight.exporter, "_settings", settings)
     assert "no room" in failure(tight, latest=1)
-
-
-def full_disk(output: export_file.Output) -> None:
-    raise export_file.TooLarge("The server's disk has no room for the extraction's file.")
 
 
 # Whoever works at a job may die
