@@ -1,8 +1,8 @@
 """What the server is compared with: applications on the same uvicorn settings that do next to nothing.
 
 python -m bench.bare --port P              reads the body of each request, and answers as Acumen does
-python -m bench.bare --port P --select-one  FastAPI: each request runs SELECT 1 in a thread
-python -m bench.bare --port P --file PATH   FastAPI: GET /file is the static file
+python -m bench.bare --port P --select-one  Starlette: each request runs SELECT 1 in a thread
+python -m bench.bare --port P --file PATH   Starlette: GET /file is the static file
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from typing import Any
 
 import duckdb
 import uvicorn
-from fastapi import FastAPI, Response
-from fastapi.responses import FileResponse
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
 
 Message = MutableMapping[str, Any]
 
@@ -37,9 +39,8 @@ async def read_body(
     await send({"type": "http.response.body", "body": b'{"created":true}'})
 
 
-def select_one() -> FastAPI:
+def select_one() -> Starlette:
     """The least that a query can cost in this HTTP stack."""
-    app = FastAPI()
     connection = duckdb.connect(":memory:")
     threads = ThreadPoolExecutor(1)
 
@@ -47,23 +48,20 @@ def select_one() -> FastAPI:
         rows = connection.cursor().execute("SELECT 1").fetchall()
         return b'{"result":%d}' % rows[0][0]
 
-    async def answer() -> Response:
+    async def answer(_: Request) -> Response:
         body = await asyncio.get_running_loop().run_in_executor(threads, run)
         return Response(body, media_type="application/json")
 
-    app.add_api_route("/one", answer)
-    return app
+    return Starlette(routes=[Route("/one", answer)])
 
 
-def static(path: str) -> FastAPI:
+def static(path: str) -> Starlette:
     """A file as this HTTP stack serves one."""
-    app = FastAPI()
 
-    async def answer() -> Response:
+    async def answer(_: Request) -> Response:
         return FileResponse(path, media_type="application/json")
 
-    app.add_api_route("/file", answer)
-    return app
+    return Starlette(routes=[Route("/file", answer)])
 
 
 def main() -> None:

@@ -1,18 +1,15 @@
-"""Everything that the write path does not answer: a FastAPI application around the parts of a worker."""
+"""Everything that the write path does not answer: a Starlette application around the parts of a worker."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
-from service import openapi
 from service.collect import find_target
 from service.errors import MethodNotAllowed, render
 from service.parts import Parts
@@ -48,28 +45,9 @@ MODULES = (
 """Of routes, in the order in which they are tried."""
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: Parts) -> Starlette:
     """The application; ``service.edge.Edge`` goes around it, and the write path in front."""
-    app = FastAPI(
-        title=openapi.TITLE, version=openapi.VERSION, docs_url=None, redoc_url=None, redirect_slashes=False
-    )
-    routes = list(app.routes)
-    for module in (
-        system,
-        discovery,
-        schema,
-        saved,
-        queries,
-        datasets,
-        keys,
-        erasure,
-        extractions,
-        organisations,
-        retention,
-    ):
-        router = module.router(parts)
-        routes += router.routes
-        app.include_router(router)
+    routes = [route for module in MODULES for route in module.router(parts).routes]
 
     async def tell(request: Request, error: Exception) -> Response:
         if isinstance(error, HTTPException) and (
@@ -78,14 +56,14 @@ def create_app(parts: Parts) -> FastAPI:
             error = MethodNotAllowed(_methods(routes, request))
         return error_answer(render(error), script_callback(request))
 
-    app.add_exception_handler(HTTPException, tell)
-    app.add_exception_handler(RequestValidationError, tell)
-
-    def document() -> dict[str, Any]:
-        return openapi.document(parts.settings)
-
-    app.openapi = document  # type: ignore[method-assign]
+    app = Starlette(routes=routes, exception_handlers={HTTPException: tell})
+    app.router.redirect_slashes = False
     return app
+
+
+def routes_of(app: Starlette) -> list[Route]:
+    """In the order in which they are tried."""
+    return [route for route in app.routes if isinstance(route, Route)]
 
 
 def _methods(routes: Iterable[BaseRoute], request: Request) -> str:

@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
@@ -289,13 +288,6 @@ def _http(error: HTTPException) -> Rendered:
     return rendered(error.status_code, code, str(error.detail), headers)
 
 
-def _validation(error: RequestValidationError) -> Rendered:
-    found = error.errors()
-    where = ".".join(str(part) for part in found[0]["loc"][1:]) if found else "request"
-    why = str(found[0]["msg"]) if found else "it is not valid"
-    return _api(InvalidParameter(f"The parameter '{where[:200]}' cannot be used: {why}."))
-
-
 _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (ApiError, _api),
     (QueryError, _query),
@@ -312,5 +304,4 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (UnknownDataset, _unknown),
     (DuplicateDataset, _taken),
     (HTTPException, _http),
-    (RequestValidationError, _validation),
 )

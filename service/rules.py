@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route, Router
 
 from service.auth import Caller, Permission, Tenants
 from service.errors import InvalidParameter, render
@@ -70,7 +70,7 @@ class Routes:
     """Routes of one module; every failure is told in the API's one shape."""
 
     def __init__(self, tenants: Tenants) -> None:
-        self.router = APIRouter()
+        self.router = Router()
         self._tenants = tenants
 
     def public(
@@ -116,7 +116,7 @@ class Routes:
                 return error_answer(render(error))
 
         endpoint.rule = rule  # type: ignore[attr-defined]
-        self.router.add_api_route(path, endpoint, methods=list(methods), include_in_schema=False)
+        self.router.routes.append(Route(path, endpoint, methods=list(methods)))
 
 
 def script_callback(request: Request) -> str | None:

@@ -26,7 +26,6 @@ QUERY_SEES_OF_STORAGE = {"storage.schema", "storage.source", "storage.instants"}
 
 # library → the modules that may import it, as patterns of dotted names
 CONFINED = {
-    "fastapi": r"service\..*",
     "starlette": r"service\..*",
     "uvicorn": r"service\..*",
     "pydantic": r"service\..*",

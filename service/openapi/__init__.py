@@ -1,7 +1,7 @@
 """The OpenAPI document: every route of the API, its parameters, answers, errors and examples.
 
-Written by hand, since the most used routes are not FastAPI's (``service.collect`` answers them) and the
-others read the query string and the body themselves, in the several forms that Keen's clients send. One
+Written by hand, since ``service.collect`` answers the most used routes before the application, and the others
+read the query string and the body themselves, in the several forms that Keen's clients send. One
 module describes one area; ``tests/service/test_openapi.py`` holds that all routes are described, and sends
 the examples.
 """

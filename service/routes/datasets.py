@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import quote
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from query import dataset as answers
 from query.jsonout import dumps
@@ -51,7 +51,7 @@ _DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 T = TypeVar("T")
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
     served = _Datasets(parts)
     path = f"{PROJECTS}/{{project_id}}/datasets"

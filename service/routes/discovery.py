@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from service.auth import Caller, Permission
 from service.errors import AdminOnly, InvalidKey
@@ -32,7 +32,7 @@ _ZONES_LEFT_OUT = frozenset({"localtime", "Factory", "posixrules"})
 _ZONES_SECONDS = 600
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def versions(_: Request) -> Response:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from query.nodes import MetricQuery
 from query.parse import from_query_string
@@ -43,7 +43,7 @@ _HARMLESS = frozenset({"api_key", "_"})
 """Parameters that may stand beside nothing else where a whole collection is meant."""
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def delete(request: Request, caller: Caller) -> Response:

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
+from starlette.routing import Router
 
 from service.auth import Caller, Permission
 from service.errors import Gone, InvalidParameter, NotFound, RangeNotSatisfiable
@@ -35,7 +35,7 @@ _DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 T = TypeVar("T")
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
     served = _Extractions(parts)
     path = f"{PROJECTS}/{{project_id}}/extractions"

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from service.access_keys import Definition, read_definition
 from service.auth import Caller, Permission
@@ -65,7 +65,7 @@ def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
     }
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
     rule = needs(Permission.MASTER)
     api = _Keys(parts)

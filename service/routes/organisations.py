@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.parts import Parts
@@ -26,7 +26,7 @@ PREFERENCES_BYTES_MAX = 65_536
 T = TypeVar("T")
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
     api = _Projects(parts)
     base = f"{ORGANISATION}/projects"

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from query.jsonout import dumps
 from query.parse import ANALYSES, EXTRACTION, from_query_string
@@ -39,7 +39,7 @@ _BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum"
 """Keen's map of queries names these without ``_url``."""
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
     path = f"{PROJECTS}/{{project_id}}/queries"
     rule = needs(Permission.QUERIES)

@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound
@@ -23,7 +23,7 @@ DAYS_MAX = 36_500
 T = TypeVar("T")
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def blocking(work: Callable[[], T]) -> T:

@@ -10,9 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from query.parse import EXTRACTION
 from service import saved
@@ -44,7 +44,7 @@ SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
 LEGACY = f"{PROJECTS}/{{project_id}}/saved_queries"
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def list_all(request: Request, caller: Caller) -> Response:

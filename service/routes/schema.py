@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
 from service.auth import Caller, Permission
 from service.errors import NotFound
@@ -42,7 +42,7 @@ _TYPES = {
 }
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def inspect(request: Request, caller: Caller) -> Response:

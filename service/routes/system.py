@@ -1,21 +1,22 @@
-"""For operators: is it alive, should it be sent requests, what has it done."""
+"""For operators: is it alive, should it be sent requests, what has it done, what can it be asked."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 
+from service import openapi
 from service.errors import DAMAGED, Unavailable
 from service.parts import Parts
 from service.rules import Routes
 from service.wire import json_answer
 
 
-def router(parts: Parts) -> APIRouter:
+def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def health(_: Request) -> Response:
@@ -35,6 +36,10 @@ def router(parts: Parts) -> APIRouter:
     async def metrics(_: Request) -> Response:
         return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def described(_: Request) -> Response:
+        return json_answer(openapi.document(parts.settings))
+
+    routes.public("/openapi.json", described)
     for path, handler in (("/health", health), ("/ready", ready), ("/metrics", metrics)):
         routes.public(path, handler)
     return routes.router

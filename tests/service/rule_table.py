@@ -7,17 +7,14 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.app import create_app
+from service.app import create_app, routes_of
 from service.auth import Permission
 from service.rules import WRITES, Realm, Rule
 from service.settings import load
 from service.worker import composed
 from storage.catalog import Catalog
-from tests.service.test_openapi import flattened
 from tests.support.server import Served, ServedProject
 
-FRAMEWORK_ROUTES = {"/openapi.json"}
-"""Answered by FastAPI itself, to everybody."""
 WRITE_ROUTES = [
     ("POST", "/3.0/projects/{project_id}/events"),
     ("POST", "/3.0/projects/{project_id}/events/{collection}"),
@@ -50,8 +47,7 @@ def ruled_routes(data: Path) -> list[Ruled]:
         async with composed(load(data=data), 0) as (_, parts):
             return [
                 Ruled(method, route.path, getattr(route.endpoint, "rule", None))  # type: ignore[arg-type]
-                for route in flattened(create_app(parts).routes)
-                if route.path not in FRAMEWORK_ROUTES
+                for route in routes_of(create_app(parts))
                 for method in sorted(route.methods or ())
             ]
 

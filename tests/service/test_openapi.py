@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Match, Route
 
 from query.parse import ANALYSES
 from service import openapi
-from service.app import create_app
+from service.app import create_app, routes_of
 from service.collect import find_target
 from service.openapi.describe import ALWAYS, parameters_of
 from service.settings import load
@@ -36,16 +35,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
 
 async def _routes(data: Path) -> list[Route]:
     async with composed(load(data=data), 0) as (_, parts):
-        return list(flattened(create_app(parts).routes))
-
-
-def flattened(routes: Iterable[BaseRoute]) -> Iterator[Route]:
-    for route in routes:
-        included = getattr(route, "original_router", None)
-        if included is not None:
-            yield from flattened(included.routes)
-        elif isinstance(route, Route):
-            yield route
+        return routes_of(create_app(parts))
 
 
 def route_for(routes: list[Route], path: str, method: str) -> int | None:
