@@ -37,6 +37,7 @@ from service.errors import RateLimited
 from service.metrics import ANALYSES, Metrics
 from service.recent import Recent, RecentAnswers, key_of
 from service.slots import Slots
+from storage.catalog import system_clock
 from storage.schema import Lane
 from storage.source import Source
 
@@ -71,7 +72,7 @@ class Asking:
         concurrency: Concurrency,
         metrics: Metrics,
         executor: Executor,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], int] = system_clock,
     ) -> None:
         self._reader = reader
         self._engine = engine
@@ -104,7 +105,7 @@ class Asking:
         return parse(
             analysis,
             params,
-            now_us=int(self._clock() * 1_000_000),
+            now_us=self._clock(),
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check,
@@ -165,7 +166,11 @@ class Asking:
         return told
 
     async def held(
-        self, caller: Caller, collection: str, gone: Callable[[], Awaitable[None]]
+        self,
+        caller: Caller,
+        collection: str,
+        gone: Callable[[], Awaitable[None]],
+        kind: Permission = Permission.SCHEMA,
     ) -> tuple[Lane, ...] | None:
         """The lanes of the events that the caller can see; None where it sees none. Raises QueryError."""
 
@@ -174,7 +179,7 @@ class Asking:
                 collection,
                 lambda name: self._reader.source(caller.project.id, name),
                 self._engine,
-                filters=caller.filters_for(Permission.SCHEMA),
+                filters=caller.filters_for(kind),
                 deadline=Deadline.after(self._limits.timeout_seconds, token),
             )
 
@@ -226,7 +231,7 @@ class Asking:
         question = parse(
             analysis,
             params,
-            now_us=int(self._clock() * 1_000_000),
+            now_us=self._clock(),
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check,

@@ -7,7 +7,7 @@ computed, and every request looks whether that still is the moment.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,7 +20,7 @@ from service.datasets import Definition
 from storage.catalog import Catalog
 from storage.catalog_records import Collection, Dataset, DatasetFile
 from storage.results_file import ResultsDamaged, find_result
-from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, LaneKind
+from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind
 
 KEPT_BYTES_MAX = 32 << 20
 """Of results as they were sent."""
@@ -48,10 +48,14 @@ class State:
 
     def holds_text(self, path: str) -> bool:
         """Whether any event ever had a text, or a list, at this property."""
-        if path in (TIMESTAMP, CREATED_AT, EVENT_ID):
-            return True
-        lanes = self.collection.schema.at(path) if self.collection is not None else ()
-        return any(lane.kind in (LaneKind.STRING, LaneKind.JSON) for lane in lanes)
+        return holds_text(path, self.collection.schema.at(path) if self.collection is not None else ())
+
+
+def holds_text(path: str, lanes: Iterable[Lane]) -> bool:
+    """Whether one of the lanes is one of texts, or of lists, at this property."""
+    if path in (TIMESTAMP, CREATED_AT, EVENT_ID):
+        return True
+    return any(lane.path == path and lane.kind in (LaneKind.STRING, LaneKind.JSON) for lane in lanes)
 
 
 def moment_of(collection: Collection | None) -> Moment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from service.metrics import Metrics
 from service.rates import RateLimits
 from service.saved_answers import SavedAnswers
 from service.settings import Settings
-from storage.catalog import Catalog
+from storage.catalog import Catalog, system_clock
 from storage.keyring import Keyring
 
 
@@ -38,6 +39,8 @@ class Parts:
     catalog_executor: Executor
     """Threads for looks at the catalog, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    clock: Callable[[], int] = system_clock
+    """What timeframes are relative to, in µs."""
 
     @property
     def keyring(self) -> Keyring:

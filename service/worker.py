@@ -44,7 +44,7 @@ from service.results import Results
 from service.saved_answers import SavedAnswers
 from service.settings import Settings, load
 from service.slots import Slots
-from storage.catalog import Catalog
+from storage.catalog import Catalog, system_clock
 from storage.fs import LocalFileSystem
 from storage.log import LogWriter
 from storage.reader import Reader
@@ -80,8 +80,11 @@ class Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[CollectApp, Parts]]:
-    """The whole application of worker ``number``, for the running event loop."""
+async def composed(
+    settings: Settings, number: int, clock: Callable[[], int] = system_clock
+) -> AsyncIterator[tuple[CollectApp, Parts]]:
+    """The whole application of worker ``number``, for the running event loop. By ``clock``, in µs, questions
+    are asked; events are received by the system's."""
     loop = asyncio.get_running_loop()
     fs = LocalFileSystem()
     with contextlib.ExitStack() as stack:
@@ -122,11 +125,17 @@ async def composed(settings: Settings, number: int) -> AsyncIterator[tuple[Colle
         stack.callback(catalog_threads.shutdown)
         tenants = Tenants(catalog, catalog.keyring)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
-        asking = Asking(reader, engine, settings.query_limits, slots, concurrency, metrics, query_threads)
+        asking = Asking(
+            reader, engine, settings.query_limits, slots, concurrency, metrics, query_threads, clock
+        )
         bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
         results = Results(catalog, reader, engine, settings.query_limits)
-        saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, settings.cached_bytes_max)
-        parts = Parts(settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads)
+        saved = SavedAnswers(
+            catalog, reader, results, asking, catalog_threads, settings.cached_bytes_max, clock
+        )
+        parts = Parts(
+            settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads, clock=clock
+        )
         other_logs = OtherLogs(catalog, fs, folder.root)
         collector = Collector(
             catalog,

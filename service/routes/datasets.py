@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import re
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -23,8 +22,8 @@ from query.nodes import Request as Question
 from service import datasets
 from service.auth import Caller, Permission
 from service.bodies import decode
-from service.dataset_request import IndexValues, index_values, part_of
-from service.dataset_results import Kept, State, States, stored_result
+from service.dataset_request import HoldsText, IndexValues, index_values, part_of
+from service.dataset_results import Kept, State, States, holds_text, stored_result
 from service.errors import InvalidParameter
 from service.parts import Parts
 from service.rules import Routes, needs
@@ -86,7 +85,7 @@ class _Datasets:
             base = self._parts.settings.public_url or str(request.base_url).rstrip("/")
             query = f"limit={limit}&after_name={quote(found[-1].name, safe='')}"
             following = f"{base}{url_of(caller.project.id, 'datasets')}?{query}"
-        now_us = _now_us()
+        now_us = self._parts.clock()
         described = [_described(caller, dataset, now_us) for dataset in found]
         return _answer({"datasets": described, "next_page_url": following, "count": len(mine)})
 
@@ -94,7 +93,7 @@ class _Datasets:
         name = request.path_params["name"]
         caller.require_dataset(name, "retrieve")
         state = await self._state(caller, name)
-        return _answer(_described(caller, state.dataset, _now_us()))
+        return _answer(_described(caller, state.dataset, self._parts.clock()))
 
     async def create(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]
@@ -103,11 +102,11 @@ class _Datasets:
         asking = self._parts.asking
 
         def make() -> Dataset:
-            definition = datasets.read(name, body, _now_us(), asking.limits, asking.check_regex)
+            definition = datasets.read(name, body, self._parts.clock(), asking.limits, asking.check_regex)
             return self._catalog.create_dataset(caller.project.id, name, definition.written())
 
         made = await self._in_thread(make)
-        return _answer(_described(caller, made, _now_us()), 201)
+        return _answer(_described(caller, made, self._parts.clock()), 201)
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]
@@ -127,10 +126,11 @@ class _Datasets:
         state = await self._state(caller, name)
         pairs = pairs_of(request.scope)
         definition = state.definition
-        values = index_values(parameter(pairs, "index_by"), definition.index_by, state.holds_text)
+        reads = await self._holds_text(request, caller, state)
+        values = index_values(parameter(pairs, "index_by"), definition.index_by, reads)
         by_path = dict(zip(definition.index_by, values.values, strict=True))
         caller.require_dataset(name, "read", by_path)
-        now_us = _now_us()
+        now_us = self._parts.clock()
         span, asked = part_of(definition, parameter(pairs, "timeframe"), now_us)
         query = await self._question(state, span, now_us)
         result = None
@@ -144,6 +144,14 @@ class _Datasets:
             "request": {"index_by": values.echo, "timeframe": asked},
         }
         return json_answer(b'{"result":' + result + b',"metadata":' + dumps(told) + b"}", headers=headers)
+
+    async def _holds_text(self, request: Request, caller: Caller, state: State) -> HoldsText:
+        """Of the events that the caller sees: others must not change what its words mean."""
+        if not caller.filters_for(Permission.DATASETS):
+            return state.holds_text
+        collection, gone = state.definition.collection, gone_of(request)
+        lanes = await self._parts.asking.held(caller, collection, gone, Permission.DATASETS)
+        return lambda path: holds_text(path, lanes or ())
 
     async def _question(self, state: State, span: Span, now_us: int) -> MetricQuery:
         """The dataset's query over a part of its timeframe. A definition never changes, so it is kept."""
@@ -253,7 +261,3 @@ def _limit(given: str | None) -> int:
     if not 1 <= limit <= PAGE_MAX:
         raise InvalidParameter(f"'limit' must be a number from 1 to {PAGE_MAX}.")
     return limit
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

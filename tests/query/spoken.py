@@ -1,0 +1,99 @@
+"""Questions as clients send them: the parameters that mean what nodes say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from query.nodes import (
+    AnyOf,
+    Circle,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Range,
+    Span,
+    Step,
+)
+from storage.instants import format_instant
+
+Json = dict[str, Any]
+
+
+def filters(items: Iterable[Filter]) -> list[Json]:
+    return [_filter(item) for item in items]
+
+
+def _filter(item: Filter) -> Json:
+    if isinstance(item, AnyOf):
+        return {"operator": "or", "operands": filters(item.operands)}
+    operand = item.operand
+    if isinstance(operand, Circle):
+        place = [operand.longitude, operand.latitude]
+        operand = {"coordinates": place, "max_distance_miles": operand.miles}
+    return {"property_name": item.path, "operator": item.operator.value, "property_value": operand}
+
+
+def metrics(query: MetricQuery) -> tuple[str, Json]:
+    """The analysis and its parameters; buckets are left out, since no interval may mean them."""
+    asked: Json = {"event_collection": query.collection, "filters": filters(query.filters)}
+    asked |= {"group_by": [_group(group) for group in query.groups], **timeframe(query.span)}
+    if query.order:
+        orders = [
+            {"property_name": o.by, "direction": "DESC" if o.descending else "ASC"} for o in query.order
+        ]
+        asked |= {"order_by": orders, "limit": query.limit}
+    asked["zero_fill"] = query.zero_fill
+    if query.multi:
+        labelled = {str(metric.label): _metric(metric) for metric in query.metrics}
+        return "multi_analysis", {**asked, "analyses": labelled}
+    (metric,) = query.metrics
+    return metric.analysis.value, {**_metric(metric), **asked}
+
+
+def funnel(query: FunnelQuery) -> Json:
+    return {"steps": [_step(step) for step in query.steps]}
+
+
+def extraction(query: ExtractionQuery) -> Json:
+    asked: Json = {"event_collection": query.collection, "filters": filters(query.filters)}
+    asked |= {"latest": query.latest, **timeframe(query.span)}
+    return asked | {"property_names": None if query.properties is None else list(query.properties)}
+
+
+def timeframe(span: Span) -> Json:
+    """An end that is open is left out."""
+    ends = {"start": span.start_us, "end": span.end_us}
+    given = {name: format_instant(us) for name, us in ends.items() if us is not None}
+    return {"timeframe": given} if given else {}
+
+
+def _metric(metric: Metric) -> Json:
+    asked: Json = {"analysis_type": metric.analysis.value}
+    if metric.target is not None:
+        asked["target_property"] = metric.target
+    if metric.percentile is not None:
+        asked["percentile"] = metric.percentile
+    return asked
+
+
+def _group(group: Group) -> Any:
+    if group.size is not None:
+        return {"property_name": group.path, "buckets": {"size": group.size}}
+    if group.ranges is not None:
+        return {"property_name": group.path, "ranges": [_range(one) for one in group.ranges]}
+    return group.path
+
+
+def _range(one: Range) -> Json:
+    ends = {"from": one.low, "to": one.high}
+    return {"label": one.label, **{name: end for name, end in ends.items() if end is not None}}
+
+
+def _step(step: Step) -> Json:
+    flags = {"inverted": step.inverted, "optional": step.optional, "with_actors": step.with_actors}
+    asked = {"event_collection": step.collection, "actor_property": step.actor, **flags}
+    return {**asked, "filters": filters(step.filters), **timeframe(step.span)}

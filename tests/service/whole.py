@@ -1,0 +1,157 @@
+"""The whole of Acumen in this process, over one data folder: application, keeper and the runner's tasks.
+
+Time is the test's own: ``now_us`` is what questions, refreshes and retention are relative to. The keeper and
+the tasks are stepped by hand, but for requests that wait for the keeper.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from query.engine import Engine
+from service.background import Cancels, Tools
+from service.dataset_refresh import DatasetRefresher
+from service.matcher import FilterMatcher
+from service.metrics import Metrics
+from service.refresher import Refresher
+from service.settings import load
+from service.worker import composed
+from storage.catalog import Catalog, system_clock
+from storage.catalog_records import Project
+from storage.compact import Compactor
+from storage.fs import LocalFileSystem
+from storage.keeper import Keeper, KeeperSettings
+from storage.reader import Reader
+
+WAITING = {"PUT": ("events",), "DELETE": ("events",)}
+"""Requests that the keeper must do something for: method → what follows the project in the path."""
+
+
+class Whole:
+    def __init__(self, data: Path, now_us: int | None = None, **given: Any) -> None:
+        self.now_us = system_clock() if now_us is None else now_us
+        Catalog.prepare(data).close()
+        self.settings = load(data=data, workers=1, memory_bytes=768 << 20, **given)
+        self._loop = asyncio.Runner()
+        self._composed = composed(self.settings, 0, lambda: self.now_us)
+        app, self.parts = self._loop.run(self._composed.__aenter__())
+        self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+        self.catalog = self.parts.catalog
+        self.folder = self.catalog.folder
+        self.project = self.catalog.ensure_first_project()[0]
+        self.fs = LocalFileSystem()
+        self.keeper = self._new_keeper()
+        self.keeper.begin()
+        self._tools = self._new_tools(data)
+        self._refresher, self._datasets = Refresher(self._tools), DatasetRefresher(self._tools)
+
+    def _new_keeper(self) -> Keeper:
+        settings = KeeperSettings(shred_seconds=0.0, housekeeping_seconds=0.0, compaction=False)
+        matcher = FilterMatcher(self.settings, self.folder)
+        return Keeper(
+            self.folder, self.catalog, settings, clock=lambda: self.now_us / 1_000_000, matcher=matcher
+        )
+
+    def _new_tools(self, data: Path) -> Tools:
+        engine = Engine(
+            self.folder.root,
+            memory_limit_bytes=256 << 20,
+            threads=1,
+            temp_folder=data / "tmp" / "spill-runner",
+            temp_bytes_max=1 << 30,
+        )
+        reader = Reader(self.folder, self.catalog, self.fs)
+        return Tools(self.settings, self.catalog, reader, engine, Metrics(), threading.Event(), Cancels())
+
+    def close(self) -> None:
+        self._tools.reader.close()
+        self._tools.engine.close()
+        self.keeper.close()
+        self._loop.run(self._http.aclose())
+        self._loop.run(self._composed.__aexit__(None, None, None))
+        self._loop.close()
+
+    def new_project(self) -> Project:
+        """One that the application knows."""
+        made = self.catalog.create_project("Another")
+        while self.parts.tenants.find(made.id) is None:
+            time.sleep(0.02)
+        return made
+
+    # Requests
+
+    def call(
+        self,
+        project: Project,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        key: str | None = None,
+        **query: Any,
+    ) -> httpx.Response:
+        """A request below the project, with its master key unless told otherwise."""
+        text = urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in query.items()})
+        address = f"/3.0/projects/{project.id}/{path}" + (f"?{text}" if text else "")
+        sent = self._http.request(
+            method,
+            address,
+            content=None if body is None else json.dumps(body),
+            headers={"authorization": key or project.master_key},
+        )
+        waits = path.split("/")[0] in WAITING.get(method, ())
+        return self._loop.run(self._with_keeper(sent) if waits else _awaited(sent))
+
+    def told(self, project: Project, method: str, path: str, body: Any = None, **more: Any) -> Any:
+        """The JSON of an answer that must be a good one."""
+        reply = self.call(project, method, path, body, **more)
+        assert reply.status_code in (200, 201, 204), (method, path, body, reply.text)
+        return reply.json() if reply.content else None
+
+    def record(self, project: Project, collection: str, events: Iterable[Mapping[str, Any]]) -> None:
+        """Sends the events in one batch; all must be taken."""
+        sent = list(events)
+        if sent:
+            verdicts = self.told(project, "POST", "events", {collection: sent})[collection]
+            assert all(one["success"] for one in verdicts), verdicts
+
+    async def _with_keeper(self, sent: Any) -> httpx.Response:
+        asked = asyncio.ensure_future(sent)
+        while not asked.done():
+            await asyncio.to_thread(self.keeper.step)
+            await asyncio.sleep(0.001)
+        return await _awaited(asked)
+
+    # What runs beside it
+
+    def flush(self) -> None:
+        """All that was sent into files."""
+        self.keeper.step()
+        self.keeper.flush()
+
+    def merge(self) -> None:
+        """Every small file into larger ones, as far as they go."""
+        self.flush()
+        compactor = Compactor(self.folder, self.catalog, self.fs)
+        while compactor.step():
+            pass
+
+    def refresh(self) -> None:
+        """Do all that the runner has to do now."""
+        for task in (self._refresher, self._datasets):
+            while task.run_due(self.now_us):
+                pass
+
+
+async def _awaited(sent: Any) -> httpx.Response:
+    found: httpx.Response = await sent
+    return found
