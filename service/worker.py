@@ -14,7 +14,7 @@ import logging
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -136,19 +136,7 @@ async def composed(
         parts = Parts(
             settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads, clock=clock
         )
-        other_logs = OtherLogs(catalog, fs, folder.root)
-        collector = Collector(
-            catalog,
-            log,
-            AdmissionLimits(
-                event_bytes_max=settings.event_bytes_max,
-                batch_events_max=settings.bulk_events_max,
-                properties_max=settings.properties_max,
-            ),
-            claims=Claims(catalog, log, holds=other_logs.holds, executor=catalog_threads),
-            executor=catalog_threads,
-            enricher=_enricher(settings, metrics, catalog_threads),
-        )
+        collector = _collector(parts, log, fs)
         watch = asyncio.ensure_future(_watch(parts, collector, log))
         try:
             yield _compose(parts, collector), parts
@@ -156,7 +144,24 @@ async def composed(
             watch.cancel()
 
 
-def _enricher(settings: Settings, metrics: Metrics, threads: ThreadPoolExecutor) -> Enricher:
+def _collector(parts: Parts, log: LogWriter, fs: LocalFileSystem) -> Collector:
+    settings, catalog, threads = parts.settings, parts.catalog, parts.catalog_executor
+    other_logs = OtherLogs(catalog, fs, catalog.folder.root)
+    return Collector(
+        catalog,
+        log,
+        AdmissionLimits(
+            event_bytes_max=settings.event_bytes_max,
+            batch_events_max=settings.bulk_events_max,
+            properties_max=settings.properties_max,
+        ),
+        claims=Claims(catalog, log, holds=other_logs.holds, executor=threads),
+        executor=threads,
+        enricher=_enricher(settings, parts.metrics, threads),
+    )
+
+
+def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enricher:
     enricher = Enricher(settings.geoip_database, metrics)
     if settings.geoip_database is not None:
         # Whoever names a database has add-ons; if it cannot be read, now is when to be told.
