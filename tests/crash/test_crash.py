@@ -112,7 +112,7 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
         assert served.stop() == 0, served.output()
         served.start()
         verify(served, project, record)
-        report = served.run("check")
+        report = served.told("check")
         assert "All is well" in report.stdout, report.stdout
     check_tally(tally)
 

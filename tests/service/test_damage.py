@@ -70,7 +70,7 @@ def test_metrics_readiness_and_check_show_it(damaged: Served) -> None:
         time.sleep(0.05)
     ready = damaged.request("GET", "/ready")
     assert (ready.status, len(ready.json["damaged_logs"])) == (200, 1)
-    done = damaged.run("check", check=False)
+    done = damaged.told("check")
     assert done.returncode == 1
     assert "damaged at offset" in done.stdout
     assert "acumen repair" in done.stdout
@@ -93,9 +93,9 @@ def test_repair_saves_every_whole_frame_and_the_loss_is_never_hidden(damaged: Se
     assert "No log is damaged" in damaged.run("repair").stdout
 
     for _ in range(2):
-        checked = damaged.run("check", check=False)
+        checked = damaged.told("check")
         assert (checked.returncode, lost in checked.stdout) == (1, True)
-        assert damaged.run("check", "--accept-losses").returncode == 0
+        assert damaged.told("check", "--accept-losses").returncode == 0
         damaged.start()
         numbers = damaged.ask(project, "extraction", event_collection="c", property_names=["n"])
         assert sorted(event["n"] for event in numbers) == [*range(100), *range(200, 300), 1_000]

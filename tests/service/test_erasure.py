@@ -319,7 +319,7 @@ def test_no_byte_of_an_erased_actor_is_left_after_the_grace(hasty: Served) -> No
     while left := holding(hasty.data, marker.encode()):
         assert time.monotonic() < deadline, left
         time.sleep(0.2)
-    assert hasty.run("check").returncode == 0
+    assert hasty.told("check").returncode == 0
 
 
 def test_questions_beside_it_see_before_or_after(hasty: Served) -> None:
@@ -338,4 +338,4 @@ def test_questions_beside_it_see_before_or_after(hasty: Served) -> None:
     assert set(seen) <= {1_500, 500}
     assert seen == sorted(seen, reverse=True)
     assert hasty.ask(project, "count", event_collection="c") == 500
-    assert hasty.run("check").returncode == 0
+    assert hasty.told("check").returncode == 0
