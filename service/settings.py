@@ -151,6 +151,13 @@ class Settings(BaseSettings):
         description="Body bytes of all unanswered requests of one worker before it answers 503.",
     )
     header_bytes_max: int = Field(131_072, ge=1_024, description="Bytes of a request's line and headers.")
+    stream_folder: Path | None = Field(
+        None,
+        description="Folder, not in the data folder, to which new events are streamed as gzip NDJSON; empty: "
+        "none are.",
+    )
+    stream_seconds: float = Field(300.0, gt=0, description="Seconds between two files of streamed events.")
+    stream_events_max: int = Field(1_000_000, ge=1, description="Events in one streamed file.")
     geoip_database: Path | None = Field(
         None,
         description="Database in MaxMind's format for `keen:ip_to_geo`, read again when it changes; "
@@ -377,6 +384,9 @@ class Settings(BaseSettings):
             raise ValueError("tls_cert and tls_key must be given together")
         if self.smtp_host and not (self.smtp_from and self.public_url):
             raise ValueError("smtp_host needs smtp_from, and public_url for the links in mails")
+        data, target = self.data.absolute(), self.stream_folder
+        if target is not None and data in (target.absolute(), *target.absolute().parents):
+            raise ValueError("stream_folder must not be in the data folder")
         return self
 
     @property

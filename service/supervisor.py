@@ -109,6 +109,7 @@ class Supervisor:
         try:
             recover_logs(catalog)
             first, new = catalog.ensure_first_project()
+            self._begin_streaming(catalog)
         except CatalogError as error:
             raise CannotServe(str(error)) from None
         finally:
@@ -119,6 +120,17 @@ class Supervisor:
             if path.is_file():
                 path.unlink()
         return first, new
+
+    def _begin_streaming(self, catalog: Catalog) -> None:
+        """Before any event comes. Where it fails the runner tries again, and says so."""
+        if self.settings.stream_folder is None:
+            return
+        from storage.streams import begin
+
+        try:
+            begin(catalog)
+        except (OSError, ValueError):
+            _log.exception("What is streamed out can not be told from what was there before.")
 
     def _on_signal(self, number: int, _: object) -> None:
         self.stopping = True

@@ -16,6 +16,7 @@ from service.metrics import Metrics
 from service.purge import Purge
 from service.refresher import Refresher
 from service.settings import Settings
+from service.streamer import Streamer
 from storage.catalog import Catalog
 from storage.fs import LocalFileSystem
 from storage.reader import Reader
@@ -26,7 +27,14 @@ STOP_SECONDS = 10.0
 
 def tasks_of(tools: Tools) -> list[Task]:
     """Everything that runs beside the workers. Register new tasks here."""
-    return [Refresher(tools), DatasetRefresher(tools), Exporter(tools), Mailer(tools), Purge(tools)]
+    return [
+        Refresher(tools),
+        DatasetRefresher(tools),
+        Exporter(tools),
+        Mailer(tools),
+        Streamer(tools),
+        Purge(tools),
+    ]
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:

@@ -28,6 +28,7 @@ from storage import (
     catalog_migration,
     catalog_saved,
     catalog_state,
+    catalog_streams,
     catalog_tenants,
     catalog_usage,
 )
@@ -65,6 +66,7 @@ from storage.catalog_sqlite import Database
 from storage.keyring import Keyring
 from storage.paths import DataFolder
 from storage.schema import LaneKind
+from storage.stream import Batch, Position, Settled
 
 
 def system_clock() -> int:
@@ -477,6 +479,36 @@ class Catalog:
         """Removes at most ``limit`` claims made before then, oldest first; returns how many."""
         with self._database.writing() as connection:
             return catalog_claims.purge_claims(connection, before_us, limit)
+
+    # Streaming out
+
+    def streams(self) -> Mapping[int, tuple[Position, Batch | None]] | None:
+        """Collection id → how far it was streamed, and what was planned and is perhaps not done.
+
+        None where streaming was never begun.
+        """
+        with self._database.reading() as connection:
+            return catalog_streams.find(connection) if catalog_streams.is_begun(connection) else None
+
+    def begin_streams(self, positions: Mapping[int, Position]) -> None:
+        """What these cover was there before; collections without one are streamed from their first event."""
+        with self._database.writing() as connection:
+            catalog_streams.begin(connection, positions)
+
+    def settled(self, collection_id: int) -> Settled:
+        """Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            return catalog_streams.settled(connection, collection_id)
+
+    def plan_stream(self, collection_id: int, position: Position, batch: Batch) -> None:
+        """``position``: as it is, for a collection that has none yet."""
+        with self._database.writing() as connection:
+            catalog_streams.plan(connection, collection_id, position, batch)
+
+    def end_stream(self, collection_id: int, position: Position) -> None:
+        """What was planned is done."""
+        with self._database.writing() as connection:
+            catalog_streams.set_position(connection, collection_id, position)
 
     # Erasures
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from storage.schema import Schema
@@ -234,6 +235,11 @@ class FileRow:
     columns: Mapping[str, float | None]
     """Every column in the file → the greatest magnitude in it (number lanes), else None."""
     created_us: int
+
+    def data_file(self, root: Path) -> DataFile:
+        """As queries read it; ``root``: the data folder."""
+        path = str(root / self.path)
+        return DataFile(path, self.rows, self.bytes, self.min_us, self.max_us, self.columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from storage.catalog_collections import SchemaCache, named_collections
 from storage.catalog_files import files_by_id, live_ids
 from storage.catalog_logs import list_logs
-from storage.catalog_records import Collection, CollectionFiles, FileRow, Snapshot
+from storage.catalog_records import Collection, CollectionFiles, Snapshot
 from storage.catalog_sqlite import Database
 from storage.catalog_state import read_state
 from storage.paths import DataFolder
@@ -97,10 +97,7 @@ class Snapshots:
         ids = live_ids(connection, collection_id)
         read = files_by_id(connection, [file_id for file_id in ids if file_id not in known])
         by_id = {
-            file_id: known[file_id] if file_id in known else self._data_file(read[file_id]) for file_id in ids
+            file_id: known[file_id] if file_id in known else read[file_id].data_file(self._folder.root)
+            for file_id in ids
         }
         return _Held(moment, by_id, tuple(by_id.values()))
-
-    def _data_file(self, row: FileRow) -> DataFile:
-        path = str(self._folder.absolute(row.path))
-        return DataFile(path, row.rows, row.bytes, row.min_us, row.max_us, row.columns)

@@ -295,3 +295,12 @@ exports = Table(
     sqlite_autoincrement=True,
 )
 """Extractions that become files; see ``catalog_records.Export``."""
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("collection_id", Integer, ForeignKey("collections.id"), primary_key=True),
+    Column("position", Text, nullable=False),
+    Column("planned", Text),
+)
+"""How far events were streamed out, and what is to be streamed next: ``storage.stream`` says in JSON."""

@@ -26,7 +26,7 @@ from storage.fs import FileSystem
 from storage.parquet import Encoded, encode_parts, parts_of, repetitive_in
 from storage.paths import DataFolder
 from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
-from storage.source import DataFile, Source
+from storage.source import Source
 from storage.update import Update, read_update, updated
 
 FILES_AT_ONCE = 2
@@ -279,9 +279,7 @@ def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
 
 
 def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:
-    path = str(folder.absolute(file.path))
-    held = DataFile(path, file.rows, file.bytes, file.min_us, file.max_us, file.columns)
-    return Source(collection.schema, (held,))
+    return Source(collection.schema, (file.data_file(folder.root),))
 
 
 def _holder(event_id: str) -> tuple[int, int]:

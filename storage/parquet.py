@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -95,6 +96,13 @@ def repetitive_in(content: bytes) -> list[str]:
     group = pq.ParquetFile(pa.BufferReader(content)).metadata.row_group(0)
     columns = (group.column(number) for number in range(group.num_columns))
     return [column.path_in_schema for column in columns if column.has_dictionary_page]
+
+
+def read_column(path: Path, name: str) -> Iterator[pa.Array]:
+    """One column of a file, piece by piece. Raises OSError."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(columns=[name]):
+            yield batch.column(0)
 
 
 def encode_parts(

@@ -87,6 +87,10 @@ class DataFolder:
         return self.root / "keeper.lock"
 
     @property
+    def stream_lock(self) -> Path:
+        return self.root / "stream.lock"
+
+    @property
     def logs(self) -> Path:
         return self.root / "log"
 
