@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 
 from service.collect_errors import Unavailable
 from storage.catalog import Catalog
-from storage.catalog_records import Claim
+from storage.catalog_records import Claim, event_scope
 from storage.fs import FileSystem
 from storage.log import LogReader, LogWriter
 from storage.log_errors import Backpressure, LogUnavailable
@@ -53,7 +53,7 @@ class Token(NamedTuple):
 
 
 def event_token(collection_id: int, generation: int, text: str) -> Token:
-    return Token(f"event:{collection_id}:{generation}", text)
+    return Token(event_scope(collection_id, generation), text)
 
 
 def idempotency_token(project_id: str, key: str) -> Token:

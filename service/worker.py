@@ -84,11 +84,11 @@ async def composed(
     settings: Settings, number: int, clock: Callable[[], int] = system_clock
 ) -> AsyncIterator[tuple[CollectApp, Parts]]:
     """The whole application of worker ``number``, for the running event loop. By ``clock``, in µs, questions
-    are asked; events are received by the system's."""
+    are asked and definitions kept; events are received by the system's."""
     loop = asyncio.get_running_loop()
     fs = LocalFileSystem()
     with contextlib.ExitStack() as stack:
-        catalog = Catalog.open(settings.data, secret=settings.secret_key)
+        catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
         stack.callback(catalog.close)
         folder = catalog.folder
         metrics = Metrics(settings.run_folder / "metrics", number, settings.children)

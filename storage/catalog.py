@@ -59,6 +59,7 @@ from storage.catalog_records import (
     SavedQuery,
     SavedRun,
     Snapshot,
+    TokenHolder,
     Usage,
 )
 from storage.catalog_snapshot import Snapshots
@@ -541,10 +542,10 @@ class Catalog:
         *,
         erased: int,
         events: int,
-        holders: Iterable[tuple[int, int]] = (),
+        holders: Iterable[TokenHolder] = (),
     ) -> bool:
         """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
-        request is told; ``holders``: (log, ordinal) of events whose tokens are free again.
+        request is told; ``holders``: events that are no more, whose tokens are free again.
 
         False, and nothing changed, where a file or the request is not what it was. Raises as ``swap_files``.
         """

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from storage.catalog_records import Erasure, ErasureKind, ErasureState
+from storage.catalog_records import Erasure, ErasureKind, ErasureState, TokenHolder
 from storage.catalog_sqlite import slices
 from storage.catalog_tables import claims, collections, erasures
 
@@ -49,7 +49,10 @@ _FORGET = delete(erasures).where(
     erasures.c.state != ErasureState.WAITING.value, erasures.c.ended_us < bindparam("before")
 )
 _UNCLAIM = delete(claims).where(
-    claims.c.log_id == bindparam("of_log"), claims.c.ordinal == bindparam("of_ordinal")
+    claims.c.scope == bindparam("of"),
+    claims.c.token == bindparam("held"),
+    claims.c.log_id == bindparam("of_log"),
+    claims.c.ordinal <= bindparam("of_ordinal"),
 )
 
 
@@ -92,10 +95,13 @@ def end_erasure(
     return connection.execute(_END, values).rowcount == 1
 
 
-def forget_claims(connection: Connection, holders: Iterable[tuple[int, int]]) -> None:
-    """Tokens of events that are no more: (log, ordinal) of each event."""
+def forget_claims(connection: Connection, holders: Iterable[TokenHolder]) -> None:
+    """Frees the tokens of events that are no more, where it is still they that have them."""
     for some in slices(list(holders)):
-        rows = [{"of_log": log_id, "of_ordinal": ordinal} for log_id, ordinal in some]
+        rows = [
+            {"of": one.scope, "held": one.token, "of_log": one.log_id, "of_ordinal": one.ordinal}
+            for one in some
+        ]
         connection.execute(_UNCLAIM, rows)
 
 

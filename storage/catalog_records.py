@@ -210,6 +210,22 @@ class Claim:
     claimed_us: int
 
 
+def event_scope(collection_id: int, generation: int) -> str:
+    """What the tokens of a collection's events are unique in."""
+    return f"event:{collection_id}:{generation}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenHolder:
+    """A stored event, by its log and ordinal, and its token. It has the claim to the token if the claim is
+    of its own log and of no later ordinal: a claim names the first ordinal of the frame that it went with."""
+
+    scope: str
+    token: str
+    log_id: int
+    ordinal: int
+
+
 class FileState(StrEnum):
     WRITING = "writing"
     """Its id is taken; the file may or may not exist."""

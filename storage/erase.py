@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.catalog import Catalog
-from storage.catalog_records import Collection, Erasure, ErasureKind, FileRow
+from storage.catalog_records import Collection, Erasure, ErasureKind, FileRow, TokenHolder, event_scope
 from storage.decoder import TOKEN
 from storage.flush import FileWriter
 from storage.fs import FileSystem
@@ -62,7 +62,7 @@ class _Change:
     added: list[FileRow] = field(default_factory=list)
     erased: int = 0
     events: int = 0
-    holders: list[tuple[int, int]] = field(default_factory=list)
+    holders: list[TokenHolder] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +156,7 @@ class Eraser:
         change.removed.append(file.id)
         gone = file.rows if ids is None else len(ids)
         change.erased += gone
-        if any(lane.column in file.columns for lane in collection.schema.at(TOKEN)):
-            change.holders += [_holder(one) for one in ids or self._ids(file)]
+        change.holders += self._holders(collection, file, ids)
         if gone == file.rows:
             return None
         wanted = pa.array(ids, pa.string())
@@ -190,8 +189,16 @@ class Eraser:
 
         self._carry(change, collection, jobs())
 
-    def _ids(self, file: FileRow) -> list[str]:
-        return [one for part in self._parts(file) for one in part.column(EVENT_ID).to_pylist()]
+    def _holders(self, collection: Collection, file: FileRow, ids: list[str] | None) -> Iterator[TokenHolder]:
+        """Of the events that go, those with a token."""
+        scope = event_scope(collection.id, collection.generation)
+        wanted = None if ids is None else frozenset(ids)
+        for column in (lane.column for lane in collection.schema.at(TOKEN) if lane.column in file.columns):
+            for part in parts_of(self._content(file), [EVENT_ID, column]):
+                names, tokens = part.column(EVENT_ID).to_pylist(), part.column(column).to_pylist()
+                for event_id, token in zip(names, tokens, strict=True):
+                    if token is not None and (wanted is None or event_id in wanted):
+                        yield TokenHolder(scope, token, *_place(event_id))
 
     def _parts_without(
         self, file: FileRow, columns: set[str], listed: Sequence[str], path: str
@@ -282,7 +289,7 @@ def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Sou
     return Source(collection.schema, (file.data_file(folder.root),))
 
 
-def _holder(event_id: str) -> tuple[int, int]:
+def _place(event_id: str) -> tuple[int, int]:
     """The log and the ordinal that an event's id was made of."""
     return int(event_id[:8], 16), int(event_id[8:], 16)
 
