@@ -13,6 +13,7 @@ from service.errors import InvalidParameter
 from service.routes.keys import new_access_key, shown
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownAccessKey, UnknownProject
+from storage.catalog_records import AccessKey
 from storage.keyring import Keyring
 
 
@@ -35,11 +36,14 @@ def add_arguments(
     add("list", "print a project's access keys as JSON", _list)
     create = add("create", "make an access key and print it as JSON", _create)
     create.add_argument("name", metavar="NAME")
-    create.add_argument(
-        "--permit", action="append", default=[], choices=PERMITTED, help="a right; give it once for each"
-    )
-    create.add_argument("--options", metavar="JSON", help="options as the API takes them; see docs/keys.md")
+    update = add("update", "change an access key; what is not given stays", _update)
+    update.add_argument("key", metavar="KEY")
+    update.add_argument("--name")
+    for one in (create, update):
+        one.add_argument("--permit", action="append", choices=PERMITTED, help="a right; give it for each")
+        one.add_argument("--options", metavar="JSON", help="options as the API takes them; see docs/keys.md")
     for name, help, action in (
+        ("show", "print an access key as JSON", _show),
         ("revoke", "end a key until it is unrevoked, on every worker within a second", _revoke),
         ("unrevoke", "let a revoked key live again", _unrevoke),
         ("delete", "end a key for ever", _delete),
@@ -65,12 +69,47 @@ def _list(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
     return [shown(keyring, key) for key in catalog.access_keys(args.project)]
 
 
-def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+def _show(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    return shown(keyring, _known(catalog, keyring, args))
+
+
+def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    known = _known(catalog, keyring, args)
+    body = {
+        "name": known.name if args.name is None else args.name,
+        "permitted": list(known.permitted) if args.permit is None else args.permit,
+        "options": dict(known.options) if args.options is None else _options(args),
+        "is_active": known.is_active,
+    }
+    made = read_definition(body, conservative_regex_check)
+    changed = catalog.update_access_key(
+        args.project,
+        known.digest,
+        name=made.name,
+        is_active=made.is_active,
+        permitted=made.permitted,
+        options=made.options,
+    )
+    return shown(keyring, changed)
+
+
+def _known(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> AccessKey:
+    """Raises UnknownAccessKey."""
+    found = catalog.access_key(args.project, keyring.digest(args.project, args.key))
+    if found is None:
+        raise UnknownAccessKey
+    return found
+
+
+def _options(args: argparse.Namespace) -> Any:
     try:
-        options = json.loads(args.options) if args.options else {}
+        return json.loads(args.options) if args.options else {}
     except ValueError as error:
         raise CannotDo(f"--options is not JSON: {error}.") from None
-    body = {"name": args.name, "permitted": args.permit, "options": options}
+
+
+def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    body = {"name": args.name, "permitted": args.permit or [], "options": _options(args)}
     _, key = new_access_key(keyring, args.project, read_definition(body, conservative_regex_check))
     catalog.create_access_key(key)
     return shown(keyring, key)

@@ -68,7 +68,11 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
     create.add_argument("--read-key", metavar="KEY", help="may ask questions")
     actions.add("list", "print all projects as JSON, keys included", _list_projects)
     actions.add_one("show", "print one project as JSON, keys included", _show_project)
-    actions.add_one("update", "rename a project", _update_project).add_argument("--name", required=True)
+    update = actions.add_one("update", "change a project; what is not given stays", _update_project)
+    update.add_argument("--name")
+    for one in (create, update):
+        one.add_argument("--user", metavar="ADDRESS", action="append", help="a person's address; for each")
+        one.add_argument("--preferences", metavar="JSON", help="an object, as the API takes it")
     rekey = actions.add_one("rekey", "give a project new keys; the old ones die in a second", _rekey_project)
     for kind in ("master", "write", "read"):
         text = f"the {kind} key only: this one, or one that is made up (default: all three)"
@@ -190,6 +194,7 @@ def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
         master_key=args.master_key,
         write_key=args.write_key,
         read_key=args.read_key,
+        **_given(args),
     )
     return _one(catalog, project)
 
@@ -203,7 +208,25 @@ def _show_project(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _one(catalog, catalog.update_project(args.id, name=args.name))
+    return _one(catalog, catalog.update_project(args.id, name=args.name, **_given(args)))
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """Users and preferences, where there are any, as the API would take them. Raises CannotDo."""
+    from service.errors import InvalidParameter
+    from service.routes.organisations import addresses, preferences
+
+    given: dict[str, Any] = {}
+    try:
+        if args.user is not None:
+            given["users"] = addresses([{"email": one} for one in args.user if one])
+        if args.preferences is not None:
+            given["preferences"] = preferences(json.loads(args.preferences))
+    except InvalidParameter as error:
+        raise CannotDo(str(error)) from None
+    except ValueError as error:
+        raise CannotDo(f"--preferences is not JSON: {error}.") from None
+    return given
 
 
 def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
@@ -234,7 +257,7 @@ def _one(catalog: Catalog, project: Project) -> str:
     return _json(_shown(catalog, [project])[0])
 
 
-def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, str]]:
+def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, Any]]:
     keys = {organisation.id: organisation.key for organisation in catalog.organisations()}
     return [
         {

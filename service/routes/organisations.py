@@ -135,9 +135,9 @@ class _Projects:
                 raise InvalidParameter("'name' must be a string.")
             given["name"] = body["name"]
         if body.get("users") is not None:
-            given["users"] = _addresses(body["users"])
+            given["users"] = addresses(body["users"])
         if body.get("preferences") is not None:
-            given["preferences"] = _preferences(body["preferences"])
+            given["preferences"] = preferences(body["preferences"])
         return given
 
     async def _blocking(self, work: Callable[[], T]) -> T:
@@ -149,7 +149,7 @@ class _Projects:
             raise InvalidParameter(f"'name': {error}") from None
 
 
-def _addresses(value: Any) -> list[str]:
+def addresses(value: Any) -> list[str]:
     """Raises InvalidParameter."""
     if not isinstance(value, list) or len(value) > USERS_MAX:
         raise InvalidParameter(f"'users' must be a list of at most {USERS_MAX} objects with an 'email'.")
@@ -168,7 +168,7 @@ def _is_address(text: str) -> bool:
     return bool(at and local and host) and plain and len(text) <= ADDRESS_LENGTH_MAX
 
 
-def _preferences(value: Any) -> dict[str, Any]:
+def preferences(value: Any) -> dict[str, Any]:
     """Raises InvalidParameter."""
     if not isinstance(value, dict):
         raise InvalidParameter("'preferences' must be an object.")

@@ -336,11 +336,17 @@ def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys) -> N
     assert acumen("list") == [made] == keys.call("GET").json
     key = made["key"]
     assert keys.ask(key, "count", event_collection="c").status == 200
+    renamed = acumen("update", key, "--name", "Renamed")
+    assert renamed == made | {"name": "Renamed"} == acumen("show", key) == keys.call("GET", f"/{key}").json
+    changed = acumen("update", key, "--permit", "queries", "--options", "{}")
+    assert (changed["name"], changed["permitted"]) == ("Renamed", ["queries"])
+    assert set(changed["options"].values()) == {None}
     assert acumen("revoke", key)["is_active"] is False
     assert refused_within_a_second(lambda: keys.ask(key, "count", event_collection="c")).status == 401
     assert acumen("unrevoke", key)["is_active"] is True
     acumen("delete", key)
     assert acumen("list") == []
-    for wrong in (("revoke", key), ("create", "x", "--options", "{"), ("create", "x", "--options", "[]")):
+    gone = [("revoke", key), ("show", key), ("update", key, "--name", "x")]
+    for wrong in (*gone, ("create", "x", "--options", "{"), ("create", "x", "--options", "[]")):
         done = acumen(*wrong, check=False)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

@@ -157,6 +157,21 @@ def test_organisations_are_changed_and_ended_from_a_shell(served: Served) -> Non
     assert (refused.returncode, "is deleted" in refused.stderr) == (1, True)
 
 
+def test_a_project_is_changed_from_a_shell_as_over_http(served: Served, org: Organisation) -> None:
+    given = ["--user", "ann@example.com", "--preferences", '{"s3_bucket_name": "b"}']
+    made = json.loads(served.told("projects", "create", "By shell", "--org", org.id, *given).stdout)
+    path = f"/{made['id']}"
+    shown = answered(lambda: org.call("GET", path), 200).json
+    assert shown["users"] == [{"email": "ann@example.com"}]
+    assert shown["preferences"] == {"s3_bucket_name": "b"}
+    assert served.told("projects", "update", made["id"], "--user", "", "--name", "Other").returncode == 0
+    changed = org.call("GET", path).json
+    assert changed == shown | {"users": [], "name": "Other"}
+    for wrong in (["--user", "nobody"], ["--preferences", "{"], ["--preferences", "[]"]):
+        refused = served.told("projects", "update", made["id"], *wrong)
+        assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+
+
 def test_new_keys_end_the_old_ones(served: Served, org: Organisation) -> None:
     made = json.loads(served.told("projects", "create", "Leaked", "--org", org.id).stdout)
     renewed = json.loads(served.told("projects", "rekey", made["id"], "--read-key").stdout)

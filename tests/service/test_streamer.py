@@ -189,6 +189,7 @@ def test_two_runners_do_not_stream_at_once(tmp_path: Path) -> None:
     assert not model.running().run_due(model.now_us)
     assert streamed(model.target) == []
     other._lock.release()
+    other._tools.engine.close()
     model.running().run_due(model.now_us)
     assert len(streamed(model.target)) == 1
     model.die()
