@@ -26,6 +26,9 @@ class FilterMatcher:
         self._settings = settings
         self._folder = folder
         self._engine: Engine | None = None
+        self._spill = folder.tmp / "spill-keeper"
+        # What a keeper that died has left there: it may be of events that are to be no more.
+        shutil.rmtree(self._spill, ignore_errors=True)
 
     def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
         """Raises CannotErase for filters that are none any more, which the request was not taken with."""
@@ -50,13 +53,11 @@ class FilterMatcher:
         if self._engine is None:
             from query.engine import Engine
 
-            spill = self._folder.tmp / "spill-keeper"
-            shutil.rmtree(spill, ignore_errors=True)
             self._engine = Engine(
                 self._folder.root,
                 memory_limit_bytes=self._settings.keeper_memory_bytes,
                 threads=self._settings.worker_threads,
-                temp_folder=spill,
+                temp_folder=self._spill,
                 temp_bytes_max=self._settings.worker_spill_bytes,
             )
         return self._engine

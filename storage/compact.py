@@ -160,8 +160,14 @@ class Compactor:
         for file in self._catalog.dead_files(int((now - grace_seconds) * 1e6)):
             if self._remove(self._folder.absolute(file.path)):
                 gone.append(file.id)
-        never = self._catalog.writing_files(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
-        for reserved in never:
+        if gone:
+            self._catalog.forget_files(gone)
+        self.remove_unfinished(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
+
+    def remove_unfinished(self, before_us: int) -> None:
+        """Remove files that were begun before then and never became live: nobody ever read them."""
+        gone: list[int] = []
+        for reserved in self._catalog.writing_files(before_us):
             folders = f"*/*.{reserved.collection_id}.{reserved.generation}"
             paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
             if all(map(self._remove, paths)):

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -88,6 +88,10 @@ CHUNK_GRACE_SECONDS = 5.0
 SEGMENT_GRACE_SECONDS = 60.0
 """The longest that these stay once nobody should need them: whoever finds one gone looks again, and while
 much comes in, chunks alone make some hundred megabytes a second."""
+SPOOL = "keeper"
+EVER_US = 1 << 62
+SPOOLED_SECONDS = 60.0
+"""What has been in a spool for longer belongs to a process that died."""
 HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
 TURN_SECONDS = 5.0
 """Within this time after events were taken away every worker has begun a new segment."""
@@ -116,7 +120,7 @@ class Keeper:
         self._settings = settings or KeeperSettings()
         self._fs = fs or LocalFileSystem()
         self._clock = clock
-        self._shredder = Shredder(folder.spool / "keeper")
+        self._shredder = Shredder(folder.spool / SPOOL)
         self._chunks = ChunkStore(folder.chunks)
         self._flusher = Flusher(folder, catalog, self._fs)
         self._compactor = Compactor(folder, catalog, self._fs, clock)
@@ -141,6 +145,7 @@ class Keeper:
         with self._lock(stop) as held:
             if not held:
                 return
+            self._clear_up()
             compacting = threading.Thread(target=self._compact_until, args=(stop,), daemon=True)
             if self._settings.compaction:
                 compacting.start()
@@ -165,6 +170,16 @@ class Keeper:
                 logger.exception("the keeper could not begin; all events are in the logs still")
                 return
             self.finish()
+
+    def _clear_up(self) -> None:
+        """Remove what a keeper that died was about to write: it may hold events that are to be no more, and
+        with the lock nobody else writes such files."""
+        try:
+            self._compactor.remove_unfinished(EVER_US)
+            for path in (self._folder.spool / SPOOL).glob("*.ndjson"):
+                path.unlink(missing_ok=True)
+        except Exception:
+            logger.exception("what a keeper that died has left is not removed yet")
 
     def step(self) -> bool:
         """Shred what is due, flush what is due, keep house when due. Was there anything to read?"""
@@ -448,9 +463,17 @@ class Keeper:
         self._trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._remove_finished_logs()
         self._compactor.remove_dead(now, grace)
+        self._sweep_spool()
         self._retain(now)
         self._scrub(now, grace)
         self._catalog.purge_claims(int((now - self._settings.claim_days * 86_400) * 1e6), 10_000)
+
+    def _sweep_spool(self) -> None:
+        before = time.time() - SPOOLED_SECONDS
+        for path in self._folder.spool.rglob("*.ndjson"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def _retain(self, now: float) -> None:
         """Ask for the events to go that are older than their collection keeps them: whole days, in UTC."""

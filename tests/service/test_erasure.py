@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from tests.support.scale import examples
 from tests.support.server import Reply, Served, ServedProject
 
 OF_BOB = [{"property_name": "user.id", "operator": "eq", "property_value": "bob"}]
@@ -339,3 +343,56 @@ def test_questions_beside_it_see_before_or_after(hasty: Served) -> None:
     assert seen == sorted(seen, reverse=True)
     assert hasty.ask(project, "count", event_collection="c") == 500
     assert hasty.told("check").returncode == 0
+
+
+def test_a_keeper_that_is_killed_meanwhile_takes_away_and_changes_what_was_asked(hasty: Served) -> None:
+    """At whatever moments. Each event is there once, as it should be, and no byte of what went is left."""
+    rng, project = random.Random(), hasty.new_project("Killed")
+    marker = f"kq8vhyz4actor{rng.getrandbits(32):08x}"
+    bulk = f"/3.0/projects/{project.id}/events"
+    for number in range(examples(4)):
+        kept: list[dict[str, Any]] = []
+        for half in range(2):
+            sent = [_of(marker, number, 300 * half + n) for n in range(300)]
+            assert hasty.request("POST", bulk, {"c": sent}, key=project.write_key).status == 200
+            kept += [one for one in sent if one["kind"] != "gone"]
+            time.sleep(rng.uniform(0, 0.8))
+        which = [{"property_name": "round", "operator": "eq", "property_value": number}]
+        gone = [*which, {"property_name": "who", "operator": "eq", "property_value": f"{marker}-gone"}]
+        assert _with_kills(hasty, rng, partial(delete, hasty, project, "c", filters=gone)).status == 204
+        known = [*which, {"property_name": "who", "operator": "eq", "property_value": f"{marker}-known"}]
+        changes = (to("who", None), to("seen", number, upsert=True))
+        changed = _with_kills(hasty, rng, partial(update, hasty, project, *changes, filters=known))
+        wanted = [{**one, "who": None, "seen": number} if one["kind"] == "known" else one for one in kept]
+        assert changed.json == {"updated_events": sum(one["kind"] == "known" for one in kept)}
+        asked = hasty.ask(project, "extraction", event_collection="c", filters=which)
+        assert sorted(map(_bare, asked)) == sorted(map(_bare, wanted))
+    deadline = time.monotonic() + 30
+    while left := holding(hasty.data, marker.encode()):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
+    assert hasty.told("check").returncode == 0
+
+
+def _of(marker: str, number: int, n: int) -> dict[str, Any]:
+    """An event of one who is to be forgotten, or whose name is to be changed, or of nobody."""
+    kind = ("gone", "known", "plain")[n % 3]
+    event = at(1 + n % 5, round=number, n=n, kind=kind, who="ann" if kind == "plain" else f"{marker}-{kind}")
+    if kind == "gone" and n % 2:
+        event["keen"]["uniqueness_token"] = f"{marker}-{number}-{n}"
+    return event
+
+
+def _bare(event: dict[str, Any]) -> str:
+    return json.dumps({name: event[name] for name in event if name != "keen"}, sort_keys=True)
+
+
+def _with_kills(served: Served, rng: random.Random, ask: Callable[[], Reply]) -> Reply:
+    """The answer to a request, while the keeper dies once or twice."""
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask)
+        for _ in range(rng.randint(1, 2)):
+            time.sleep(rng.uniform(0, 0.15))
+            with contextlib.suppress(ProcessLookupError):
+                served.kill("keeper")
+        return asked.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,6 +161,25 @@ def test_compaction_leaves_the_same_events_in_fewer_files(store: Store) -> None:
     compactor.remove_dead(4e9, 0.0)
     assert store.rows("c") == before
     assert len(list(store.folder.events.rglob("*.parquet"))) == 1
+
+
+def test_a_keeper_removes_what_one_that_died_was_about_to_write(store: Store) -> None:
+    store.send("c", numbered(1, 2))
+    store.keeper.step()
+    store.keeper.flush()
+    (live,) = store.catalog.live_files()
+    path = store.folder.absolute(live.path)
+    (reserved,) = store.catalog.reserve_files(live.collection_id, 1)
+    left = [path.with_name(f"{reserved}.parquet"), store.folder.spool / "keeper" / "x.ndjson"]
+    for one in left:
+        one.write_bytes(path.read_bytes())
+    successor, stop = store.new_keeper(), threading.Event()
+    stop.set()
+    successor.run(stop)
+    successor.close()
+    assert [one for one in left if one.exists()] == []
+    assert store.catalog.writing_files(1 << 62) == []
+    assert store.values("c", "n") == [1.0, 2.0]
 
 
 def test_files_are_sorted_plain_parquet_with_true_catalog_entries(store: Store) -> None:
