@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 
 from service.collect_errors import Unavailable
 from storage.catalog import Catalog
-from storage.catalog_records import Claim, event_scope
+from storage.catalog_records import Claim, event_scope, request_scope
 from storage.fs import FileSystem
 from storage.log import LogReader, LogWriter
 from storage.log_errors import Backpressure, LogUnavailable
@@ -57,7 +57,7 @@ def event_token(collection_id: int, generation: int, text: str) -> Token:
 
 
 def idempotency_token(project_id: str, key: str) -> Token:
-    return Token(f"request:{project_id}", key)
+    return Token(request_scope(project_id), key)
 
 
 @dataclass(slots=True)

@@ -215,6 +215,11 @@ def event_scope(collection_id: int, generation: int) -> str:
     return f"event:{collection_id}:{generation}"
 
 
+def request_scope(project_id: str) -> str:
+    """What the idempotency keys of a project's requests are unique in."""
+    return f"request:{project_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class TokenHolder:
     """A stored event, by its log and ordinal, and its token. It has the claim to the token if the claim is

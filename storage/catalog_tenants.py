@@ -22,8 +22,8 @@ from storage.catalog_errors import (
     UnknownProject,
     WrongSecret,
 )
-from storage.catalog_records import KeyKind, Organisation, Project
-from storage.catalog_tables import organisations, project_keys, projects
+from storage.catalog_records import KeyKind, Organisation, Project, request_scope
+from storage.catalog_tables import claims, organisations, project_keys, projects
 from storage.keyring import SEALED, Keyring
 
 NAME_LENGTH_MAX = 256
@@ -266,10 +266,11 @@ def begin_purge(connection: Connection, project: Project) -> bool:
 
 
 def end_purge(connection: Connection, project: Project, now_us: int) -> None:
-    """Its keys go, and what names people."""
+    """Its keys go, and what names people or repeats what they sent."""
     blank = {"purged_us": now_us, "name": "purged", "users": "[]", "preferences": "{}"}
     connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
     connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
+    connection.execute(delete(claims).where(claims.c.scope == request_scope(project.id)))
 
 
 def new_id() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from storage.catalog import Catalog
+from storage.catalog_records import request_scope
 from tests.support.catalogs import HOUR_US, claim_of
 
 
@@ -80,3 +81,13 @@ class TestClaims:
         catalog.purge_claims(1, 1)
         assert catalog.claim([], 0, HOUR_US) == []
         assert catalog.version() == version
+
+    def test_a_purged_project_leaves_no_keys_of_its_requests(self, catalog: Catalog) -> None:
+        project, other = catalog.create_project("Gone"), catalog.create_project("Other")
+        scopes = [request_scope(one.id) for one in (project, other)]
+        catalog.claim([claim_of("k", n, scope=scope) for n, scope in enumerate(scopes)], 0, HOUR_US)
+        catalog.delete_project(project.id)
+        (deleted,) = catalog.deleted_projects()
+        assert catalog.begin_purge(deleted)
+        catalog.end_purge(deleted)
+        assert [scope for scope, _ in catalog.claims_of((scope, "k") for scope in scopes)] == scopes[1:]
