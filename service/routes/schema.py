@@ -27,7 +27,7 @@ from service.wire import (
 )
 from storage.catalog_errors import UnknownCollection
 from storage.catalog_records import Collection
-from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, LaneKind, Schema
+from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema
 
 LOCATION = "keen.location.coordinates"
 
@@ -85,7 +85,9 @@ async def shown(
     visible = []
     for collection in collections:
         if narrowed:
-            lanes = await parts.asking.held(caller, collection.name, gone_of(request))
+            found = await parts.asking.held(caller, collection.name, gone_of(request))
+            # In an order of their own: which came first may have been decided by an event out of sight.
+            lanes = None if found is None else tuple(sorted(found, key=_order))
         elif collection.erase_version:
             lanes = await parts.asking.standing(caller, collection.name)
         else:
@@ -93,6 +95,10 @@ async def shown(
         if lanes is not None:
             visible.append(replace(collection, schema=Schema(lanes)))
     return visible
+
+
+def _order(lane: Lane) -> tuple[str, int]:
+    return lane.path, list(_TYPES).index(lane.kind)
 
 
 def properties_of(schema: Schema) -> dict[str, str]:

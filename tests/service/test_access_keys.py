@@ -64,6 +64,23 @@ def refused_within_a_second(call: Callable[[], Reply]) -> Reply:
         time.sleep(0.02)
 
 
+def test_an_event_out_of_sight_decides_no_type(keys: Keys) -> None:
+    """Of a property with several kinds of values the type is the first one's: not here."""
+    types = []
+    for first in ("eu", "us"):
+        name = f"mixed {first}"
+        keys.served.record(keys.project, name, {"customer": {"id": first}, "mixed": "text", "z": 1})
+        keys.served.record(keys.project, name, *({"customer": {"id": "eu"}, "mixed": m} for m in (1, "t")))
+        key = keys.make("schema", queries={"filters": EU})
+        path = f"/3.0/projects/{keys.project.id}/events/{quote(name)}"
+        types.append(keys.served.request("GET", path, key=key).json["properties"])
+        whole = keys.served.request("GET", path, key=keys.project.master_key).json["properties"]
+        assert whole["mixed"] == "string"
+    assert types[0].pop("z") == "num"
+    assert types[0] == types[1]
+    assert types[0]["mixed"] == "num"
+
+
 def test_a_key_is_made_shown_changed_and_deleted(keys: Keys) -> None:
     sent = {
         "name": "Bob",
@@ -193,6 +210,7 @@ def test_filters_narrow_every_question_and_tell_nothing_of_the_rest(keys: Keys) 
         "keen.created_at",
         "keen.timestamp",
     }
+    assert list(schema[0]["properties"])[3:] == ["customer.id", "n", "open"]
     assert [one["name"] for one in keys.served.request("GET", base, key=key).json["events"]] == ["c"]
     assert keys.served.request("GET", f"{base}/events/hidden", key=key).status == 404
     assert keys.served.request("GET", f"{base}/events/c/properties/secret", key=key).status == 404
