@@ -150,7 +150,7 @@ class Streamer:
 
 def filters_of(ranges: Iterable[Range]) -> Iterator[Filter]:
     """That an event's id is in one of the ranges: not before the first, not in a gap, not after the last."""
-    ordered = sorted(ranges, key=lambda one: one.log)
+    ordered = sorted(ranges, key=lambda one: (one.log, one.first))
     yield _is(Operator.GTE, ordered[0].log, ordered[0].first)
     for before, after in itertools.pairwise(ordered):
         yield AnyOf((_is(Operator.LTE, before.log, before.last), _is(Operator.GTE, after.log, after.first)))

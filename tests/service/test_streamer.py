@@ -8,6 +8,7 @@ import os
 import random
 import threading
 import time
+from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +23,9 @@ from service.settings import BadSettings, load
 from service.streamer import RETRY_SECONDS, Streamer
 from storage.catalog import Catalog
 from storage.fs import LocalFileSystem
+from storage.log import Batch, Section
 from storage.reader import Reader
+from storage.schema import LaneKind
 from storage.streams import begin
 from tests.storage.test_erase import DAY_US, Model
 from tests.support.scale import examples
@@ -57,6 +60,32 @@ class Streaming(Model):
         before, done = {event["n"] for _, event in self.events}, self.numbers()
         super().delete()
         self.never |= before - {event["n"] for _, event in self.events} - done
+
+    def send(self) -> None:
+        """Some with claimed ordinals, as events with uniqueness tokens have them."""
+        if self.choices.random() < 0.7:
+            super().send()
+            return
+        while len(self.store.writers) < 2:
+            self.store.writer()
+        collection = self.store.catalog.ensure_collection(self.store.project, "c")
+        collection = self.store.catalog.add_lanes(collection.id, [("n", LaneKind.NUMBER)], 1_000)
+        count = self.choices.randint(1, 4)
+        lines = b"".join(b'{"n":%d}\n' % (self.sent + one) for one in range(count))
+        section = Section(
+            collection.id,
+            collection.generation,
+            collection.schema.version,
+            count,
+            0,
+            0,
+            array("q", [0] * count).tobytes(),
+            lines,
+        )
+        self.events += [(0, {"n": self.sent + one}) for one in range(count)]
+        self.sent += count
+        writer = self.choices.choice(self.store.writers)
+        self.store.append(Batch(0, [section]), writer, writer.reserve(count))
 
     def numbers(self) -> set[int]:
         return {event["n"] for event in streamed(self.target)}
