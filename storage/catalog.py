@@ -576,6 +576,11 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_erasures.retentions(connection)
 
+    def purged_collections(self) -> set[int]:
+        """Collections of purged projects that have events in files still."""
+        with self._database.reading() as connection:
+            return catalog_erasures.purged_collections(connection)
+
     def set_retention(self, collection_id: int, days: int | None) -> None:
         """None: events are kept for ever."""
         with self._changing() as connection:

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from storage.catalog_records import Erasure, ErasureKind, ErasureState, TokenHolder
+from storage.catalog_records import Erasure, ErasureKind, ErasureState, FileState, TokenHolder
 from storage.catalog_sqlite import slices
-from storage.catalog_tables import claims, collections, erasures
+from storage.catalog_tables import claims, collections, erasures, files, projects
+from storage.catalog_tenants import PURGING
 
 _COLUMNS = (
     erasures.c.id,
@@ -41,6 +42,13 @@ _END = (
 )
 _RETENTIONS = select(collections.c.id, collections.c.retention_days).where(
     collections.c.retention_days.is_not(None)
+)
+_PURGED = (
+    select(collections.c.id)
+    .join(projects, projects.c.id == collections.c.project_id)
+    .join(files, files.c.collection_id == collections.c.id)
+    .where(projects.c.purged_us > PURGING, files.c.state == FileState.LIVE.value)
+    .distinct()
 )
 _RETAIN = (
     update(collections).where(collections.c.id == bindparam("of")).values(retention_days=bindparam("days"))
@@ -114,6 +122,11 @@ def forget_erasures(connection: Connection, before_us: int) -> int:
 def retentions(connection: Connection) -> dict[int, int]:
     """Collection id → days, of those that keep events for so long only."""
     return {row.id: row.retention_days for row in connection.execute(_RETENTIONS)}
+
+
+def purged_collections(connection: Connection) -> set[int]:
+    """Ids of collections of purged projects that have live files still."""
+    return set(connection.execute(_PURGED).scalars())
 
 
 def set_retention(connection: Connection, collection_id: int, days: int | None) -> None:

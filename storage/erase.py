@@ -88,7 +88,7 @@ class Eraser:
         has changed, and the request waits still."""
         collection = self._catalog.collection_by_id(erasure.collection_id)
         files = self._catalog.live_files(collection.id)
-        self._check_room(files)
+        self._check_room(erasure, files)
         change = _Change()
         try:
             self._make(change, erasure, collection, files)
@@ -120,13 +120,26 @@ class Eraser:
         else:
             self._updated(change, collection, files, erasure.parameters)
 
-    def _check_room(self, files: Sequence[FileRow]) -> None:
+    def _check_room(self, erasure: Erasure, files: Sequence[FileRow]) -> None:
         """Old and new files stand beside each other until nobody reads the old ones."""
-        need = sum(file.bytes for file in files)
-        if shutil.disk_usage(self._folder.root).free < need:
+        need = sum(file.bytes for file in files if _may_be_copied(erasure, file))
+        if need and shutil.disk_usage(self._folder.root).free < need:
             raise CannotErase(
                 f"The disk has no room for a second copy of the {need} bytes of this collection's files."
             )
+
+    def _found(
+        self, collection: Collection, file: FileRow, parameters: Mapping[str, Any]
+    ) -> list[str] | None:
+        """The events of a file that are meant; None for all of them. Raises CannotErase."""
+        try:
+            return self._matcher(_source_of(self._folder, collection, file), parameters)
+        except CannotErase:
+            raise
+        except Exception:
+            # Where the file is the reason no later try would go better.
+            self._content(file)
+            raise
 
     def _without_events(
         self,
@@ -139,7 +152,7 @@ class Eraser:
             for file in files:
                 if not _may_hold(file, parameters):
                     continue
-                found = self._matcher(_source_of(self._folder, collection, file), parameters)
+                found = self._found(collection, file, parameters)
                 if found is not None and not found:
                     continue
                 job = self._drop_rows(collection, file, found, change)
@@ -222,7 +235,7 @@ class Eraser:
             for file in files:
                 if not _may_hold(file, parameters):
                     continue
-                found = self._matcher(_source_of(self._folder, collection, file), parameters)
+                found = self._found(collection, file, parameters)
                 if found is not None and not found:
                     continue
                 ids = None if found is None else pa.array(found, pa.string())
@@ -274,7 +287,10 @@ class Eraser:
         yield from parts_of(self._content(file))
 
     def _content(self, file: FileRow) -> bytes:
-        content = self._folder.absolute(file.path).read_bytes()
+        try:
+            content = self._folder.absolute(file.path).read_bytes()
+        except FileNotFoundError:
+            content = b""
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise CannotErase("A stored file is damaged: 'acumen check' names it. Nothing was changed.")
         return content
@@ -283,6 +299,17 @@ class Eraser:
 def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
     start, end = parameters.get("start_us"), parameters.get("end_us")
     return (start is None or file.max_us >= start) and (end is None or file.min_us < end)
+
+
+def _may_be_copied(erasure: Erasure, file: FileRow) -> bool:
+    """Whether some of its rows may have to stand in another file; those that go as a whole take no room."""
+    if erasure.kind is ErasureKind.PROPERTY:
+        return True
+    given = erasure.parameters
+    narrowed = any(given[name] for name in given.keys() - {"start_us", "end_us"})
+    start, end = given.get("start_us"), given.get("end_us")
+    inside = (start is None or file.min_us >= start) and (end is None or file.max_us < end)
+    return _may_hold(file, given) and (narrowed or not inside)
 
 
 def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:

@@ -476,7 +476,8 @@ class Keeper:
                     path.unlink()
 
     def _retain(self, now: float) -> None:
-        """Ask for the events to go that are older than their collection keeps them: whole days, in UTC."""
+        """Ask for the events to go that are older than their collection keeps them, whole days in UTC, and
+        for those of purged projects."""
         wanted = self._catalog.retentions()
         before, _ = self._retained
         if (wanted, int(now // HOUR_SECONDS)) == self._retained:
@@ -489,6 +490,9 @@ class Keeper:
             # What is in no file yet may be old as well where this is new.
             if (old or before.get(collection_id) != days) and collection_id not in waiting:
                 self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+        # What a purge asked for may have failed, or stood in a log that could not be read then.
+        for collection_id in self._catalog.purged_collections() - waiting:
+            self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {})
         self._retained = (wanted, int(now // HOUR_SECONDS))
 
     def _scrub(self, now: float, grace_seconds: float) -> None:

@@ -6,6 +6,8 @@ import errno
 import json
 import operator
 import random
+import shutil
+from collections import namedtuple
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from tests.storage.test_store_faults import cut_power, faulty_store
 from tests.support.scale import examples
 
 DAY_US = 86_400_000_000
+FullDisk = namedtuple("FullDisk", "total used free")
 VALUES: list[Any] = [None, {}, 1, 2.5, "x", True, {"b": 3}, {"b": "y", "c": None}, {"b": {}}]
 
 
@@ -250,3 +253,54 @@ def test_whatever_fails_meanwhile_all_are_there_or_none_and_it_is_done_at_the_ne
         assert sorted(again.values("c", "n")) == AFTER
         assert check(again.folder, again.catalog).faults == []
         again.close()
+
+
+def test_what_goes_as_a_whole_needs_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is when events are deleted; only a file of which some rows stay needs a second copy."""
+    store, _, partly = _prepared(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: FullDisk(100, 100, 0))
+    store.keeper.step()
+    request = store.catalog.erasure(partly)
+    assert request is not None and request.state is ErasureState.FAILED and "no room" in str(request.problem)
+    assert sorted(store.values("c", "n")) == BEFORE
+    for parameters in ({"end_us": 400 * DAY_US}, {"filters": None, "start_us": None}):
+        number = store.catalog.request_erasure(request.collection_id, ErasureKind.EVENTS, parameters)
+        store.keeper.step()
+        found = store.catalog.erasure(number)
+        assert found is not None and found.state is ErasureState.DONE, found
+    assert store.values("c", "n") == []
+    store.close()
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+def test_a_file_that_can_not_be_read_ends_the_request_and_changes_nothing(tmp_path: Path, harm: str) -> None:
+    """It would otherwise be tried for ever, each time with a flush of its own."""
+    store, _, number = _prepared(tmp_path)
+    path = store.folder.absolute(store.catalog.live_files()[1].path)
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(b"PAR1" + bytes(100))
+    store.keeper.step()
+    request = store.catalog.erasure(number)
+    assert request is not None and request.state is ErasureState.FAILED
+    assert "acumen check" in str(request.problem)
+    assert len(store.catalog.live_files()) == 4
+    store.close()
+
+
+def test_what_a_purge_could_not_take_away_is_asked_for_again(tmp_path: Path) -> None:
+    """Such as events in a log that could not be read just then."""
+    store, _, first = _prepared(tmp_path)
+    store.catalog.delete_project(store.project)
+    (project,) = store.catalog.deleted_projects()
+    assert store.catalog.begin_purge(project)
+    request = store.catalog.erasure(first)
+    assert request is not None
+    store.catalog.fail_erasure(request, "A log can not be read in full.")
+    store.catalog.end_purge(project)
+    store.keeper.flush()
+    knowing(store).keeper.step()
+    assert store.catalog.live_files() == []
+    assert check(store.folder, store.catalog).faults == []
+    store.close()
