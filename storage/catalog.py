@@ -534,6 +534,11 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_erasures.last_erasure(connection)
 
+    def last_erasure_us(self) -> int:
+        """When the last request was done; 0 before the first."""
+        with self._database.reading() as connection:
+            return catalog_erasures.last_erasure_us(connection)
+
     def commit_erasure(
         self,
         erasure: Erasure,

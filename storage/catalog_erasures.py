@@ -29,6 +29,7 @@ _COLUMNS = (
 _WAITING = select(*_COLUMNS).where(erasures.c.state == ErasureState.WAITING.value).order_by(erasures.c.id)
 _FIND = select(*_COLUMNS).where(erasures.c.id == bindparam("wanted"))
 _DONE = select(func.max(erasures.c.id)).where(erasures.c.state == ErasureState.DONE.value)
+_LAST_END = select(func.max(erasures.c.ended_us)).where(erasures.c.state == ErasureState.DONE.value)
 _END = (
     update(erasures)
     .where(erasures.c.id == bindparam("wanted"), erasures.c.state == ErasureState.WAITING.value)
@@ -92,6 +93,11 @@ def find_erasure(connection: Connection, erasure_id: int) -> Erasure | None:
 def last_erasure(connection: Connection) -> int:
     """The id of the last one that was done; 0 before the first."""
     return int(connection.execute(_DONE).scalar() or 0)
+
+
+def last_erasure_us(connection: Connection) -> int:
+    """When the last one was done; 0 before the first."""
+    return int(connection.execute(_LAST_END).scalar() or 0)
 
 
 def end_erasure(

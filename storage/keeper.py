@@ -500,8 +500,18 @@ class Keeper:
         due = [when for when in self._scrubs if now - when >= grace_seconds]
         if due:
             self._catalog.scrub()
+            self._remove_outdated_backups()
             self._catalog.forget_erasures(int((now - FORGET_SECONDS) * 1e6))
             self._scrubs = [when for when in self._scrubs if now - when < grace_seconds]
+
+    def _remove_outdated_backups(self) -> None:
+        """A catalog's copy from before a migration holds tokens and questions of what was erased since; the
+        files that it lists are gone by now as well."""
+        erased_us = self._catalog.last_erasure_us()
+        for path in self._folder.catalog_backups():
+            if path.stat().st_mtime_ns // 1_000 <= erased_us:
+                path.unlink(missing_ok=True)
+                logger.info("%s is removed: events were erased since it was made", path.name)
 
     def _trim_segments(self, now: float, grace_seconds: float) -> None:
         keep = []

@@ -74,6 +74,10 @@ class DataFolder:
         """The copy made before a catalog of this format was migrated."""
         return self.root / f"catalog.sqlite.backup-{format_version}"
 
+    def catalog_backups(self) -> list[Path]:
+        """Those that are there, unfinished ones too."""
+        return list(self.root.glob("catalog.sqlite.backup-*"))
+
     @property
     def migrate_lock(self) -> Path:
         return self.root / "migrate.lock"

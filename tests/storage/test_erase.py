@@ -304,3 +304,21 @@ def test_what_a_purge_could_not_take_away_is_asked_for_again(tmp_path: Path) -> 
     assert store.catalog.live_files() == []
     assert check(store.folder, store.catalog).faults == []
     store.close()
+
+
+def test_the_copy_of_an_older_catalog_goes_with_what_is_erased_after_it(tmp_path: Path) -> None:
+    """It holds tokens and questions of then; before anything was erased it stays."""
+    store, _, number = _prepared(tmp_path)
+    copy = store.folder.catalog_backup(8)
+    copy.write_bytes(b"somebody's token")
+    store.keeper._scrub(store.keeper._clock(), 0.0)
+    assert copy.exists()
+    store.keeper.step()
+    store.keeper.step()
+    request = store.catalog.erasure(number)
+    assert request is not None and request.state is ErasureState.DONE
+    assert not copy.exists()
+    copy.write_bytes(b"made after it")
+    knowing(store).keeper.step()
+    assert copy.exists()
+    store.close()
