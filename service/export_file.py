@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -90,7 +91,9 @@ class Output:
 
     def abandon(self) -> None:
         """No file is left."""
-        self._file.close()
+        # On a full disk, what the buffer holds yet can not be written either, nor need it be.
+        with suppress(OSError):
+            self._file.close()
         self._unfinished.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
 

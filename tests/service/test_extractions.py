@@ -5,10 +5,12 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +21,7 @@ from query.engine import SourceGone
 from query.errors import QueryCancelled
 from service import exporter
 from service.errors import DAMAGED
+from service.export_file import Output
 from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
 from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, Links
 from service.purge import Purge
@@ -448,6 +451,21 @@ def test_a_disk_without_room_is_a_failure_that_says_so(tight: Bench, monkeypatch
     settings = tight.settings.model_copy(update={"min_free_bytes": 1 << 60})
     monkeypatch.setattr(tight.exporter, "_settings", settings)
     assert "no room" in failure(tight, latest=1)
+
+
+def test_a_disk_that_is_full_all_at_once_keeps_nothing_of_a_file(tmp_path: Path) -> None:
+    """Or each attempt would leave what it wrote, and keep the disk full."""
+    output = Output(tmp_path / "some.csv", 1 << 30, 0)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        output.write(bytes(5_000))
+        with pytest.raises(OSError):
+            output.finish()
+        output.abandon()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 # Whoever works at a job may die
