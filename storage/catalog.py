@@ -591,9 +591,12 @@ class Catalog:
         with self._changing() as connection:
             catalog_erasures.set_retention(connection, collection_id, days)
 
-    def scrub(self) -> None:
-        """Write the catalog's own log into it and empty that: what was overwritten stands nowhere then."""
-        self._database.checkpoint()
+    def scrub(self) -> bool:
+        """Write the catalog's own log into it and empty that: what was overwritten stands nowhere then.
+
+        False where a reader holds it; it is to be tried again then.
+        """
+        return self._database.checkpoint()
 
     # Files
 

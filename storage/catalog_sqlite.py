@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction."""
+CHECKPOINT_SECONDS = 0.25
+"""How long the emptying of the write-ahead log waits for those who read of it."""
 VALUES_MAX = 500
 """Values bound to one IN list; SQLite takes some ten thousand."""
 _PRAGMAS = (
@@ -99,11 +101,13 @@ class Database:
                 self._version_connection = None
         self._reader.dispose()
 
-    def checkpoint(self) -> None:
-        """Empty the write-ahead log, as far as others let it be."""
+    def checkpoint(self) -> bool:
+        """Empty the write-ahead log. False where somebody reads of it still; all writers wait meanwhile, so
+        that it is given up soon."""
         self._refuse_fork()
-        with closing(connect(self._path, self._busy_seconds)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        with closing(connect(self._path, min(self._busy_seconds, CHECKPOINT_SECONDS))) as connection:
+            [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
 
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:

@@ -498,8 +498,7 @@ class Keeper:
     def _scrub(self, now: float, grace_seconds: float) -> None:
         """After a request's grace its traces in the catalog go too."""
         due = [when for when in self._scrubs if now - when >= grace_seconds]
-        if due:
-            self._catalog.scrub()
+        if due and self._catalog.scrub():
             self._remove_outdated_backups()
             self._catalog.forget_erasures(int((now - FORGET_SECONDS) * 1e6))
             self._scrubs = [when for when in self._scrubs if now - when < grace_seconds]

@@ -7,8 +7,10 @@ import json
 import operator
 import random
 import shutil
+import sqlite3
 from collections import namedtuple
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -321,4 +323,26 @@ def test_the_copy_of_an_older_catalog_goes_with_what_is_erased_after_it(tmp_path
     copy.write_bytes(b"made after it")
     knowing(store).keeper.step()
     assert copy.exists()
+    store.close()
+
+
+def test_traces_in_the_catalog_go_once_no_reader_holds_them(tmp_path: Path) -> None:
+    """Such as who copies it just then; it is tried again until they are gone."""
+    store, _, number = _prepared(tmp_path)
+    request = store.catalog.erasure(number)
+    assert request is not None
+    store.catalog.fail_erasure(request, "Not now.")
+    store.catalog.request_erasure(
+        request.collection_id, ErasureKind.EVENTS, {"by": 3, "rest": 1, "who": "q7ztrace"}
+    )
+    wal = store.folder.catalog.with_name("catalog.sqlite-wal")
+    with closing(sqlite3.connect(store.folder.catalog)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM files").fetchall()
+        store.keeper.step()
+        store.keeper.step()
+        assert b"q7ztrace" in wal.read_bytes()
+    store.keeper.step()
+    for path in (wal, store.folder.catalog):
+        assert b"q7ztrace" not in path.read_bytes()
     store.close()
