@@ -242,7 +242,7 @@ async def _watch(parts: Parts, collector: Collector, log: LogWriter) -> None:
         try:
             await collector.homes.refresh()
             last = await loop.run_in_executor(parts.catalog_executor, parts.catalog.last_erasure)
-            if last != erased:
+            if last != erased or log.turn_due:
                 # The events that were taken away stand in this segment still, and it goes only as a whole.
                 log.turn()
                 erased = last

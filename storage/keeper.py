@@ -490,6 +490,8 @@ class Keeper:
             # What is in no file yet may be old as well where this is new.
             if (old or before.get(collection_id) != days) and collection_id not in waiting:
                 self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+        # Segments that a worker left later than it should have, as on a full disk.
+        self._trims.extend((now, row.id, row.flushed_lsn) for row in self._catalog.logs())
         # What a purge asked for may have failed, or stood in a log that could not be read then.
         for collection_id in self._catalog.purged_collections() - waiting:
             self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {})

@@ -175,8 +175,16 @@ class LogWriter:
         with self._lock:
             self._rouse()
 
+    @property
+    def turn_due(self) -> bool:
+        """Whether a ``turn`` was asked for that did not come about, or not yet."""
+        return self._turn_due
+
     def turn(self) -> None:
-        """Go on in a new segment, so that the old one can be removed once all in it stands in files."""
+        """Go on in a new segment, so that the old one can be removed once all in it stands in files.
+
+        Where the disk refuses it, it is due still.
+        """
         with self._lock:
             self._turn_due = True
             self._rouse()
@@ -273,10 +281,15 @@ class LogWriter:
 
     def _write(self, group: _Group) -> None:
         with self._lock:
-            turn, self._turn_due = self._turn_due and self._synced_lsn > self._segment_base, False
+            due = self._turn_due
+        turn = due and self._synced_lsn > self._segment_base
         fd = self._segment_fd
         if fd is None or turn or self._synced_lsn - self._segment_base >= self._segment_bytes_max:
             fd = self._open_segment()
+        if due:
+            # Whoever asks meanwhile as well means what is synced, and all that lies below this segment.
+            with self._lock:
+                self._turn_due = False
         if not group.frames:
             return
         self._fs.append(fd, b"".join(group.frames))

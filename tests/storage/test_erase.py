@@ -8,8 +8,9 @@ import operator
 import random
 import shutil
 import sqlite3
+import time
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -346,3 +347,33 @@ def test_traces_in_the_catalog_go_once_no_reader_holds_them(tmp_path: Path) -> N
     for path in (wal, store.folder.catalog):
         assert b"q7ztrace" not in path.read_bytes()
     store.close()
+
+
+def test_a_log_that_could_not_turn_to_a_new_segment_does_so_when_asked_again(tmp_path: Path) -> None:
+    """What was erased stands in the old one, which would otherwise stay as long as nothing comes in."""
+    store, fs = faulty_store(tmp_path)
+    store.send("c", [b'{"n":1}'])
+    (writer,) = store.writers
+    fs.fail(fs.operations + 1, errno.ENOSPC, 10**6)
+    refused = fs.operations
+    writer.turn()
+    await_that(lambda: fs.operations > refused and writer._segment_fd is None)
+    fs.fail(0, errno.EIO, 0)
+    assert writer.turn_due
+    writer.turn()
+    await_that(lambda: not writer.turn_due)
+    (segment, _) = sorted((tmp_path / "log").rglob("*.seg"))
+    store.keeper.step()
+    store.keeper.flush()
+    store.keeper.step()
+    assert not segment.exists()
+    store.send("c", [b'{"n":2}'])
+    assert sorted(store.values("c", "n")) == [1, 2]
+    store.close()
+
+
+def await_that(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
