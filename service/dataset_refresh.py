@@ -75,7 +75,12 @@ class DatasetRefresher:
         known = []
         for dataset in self._catalog.all_datasets():
             definition = datasets.stored(dataset)
-            known.append((dataset, definition, self._moment(dataset, definition)))
+            moment = self._moment(dataset, definition)
+            if dataset.files and dataset.moment != moment:
+                # Nobody may be told what they hold, and what was erased must go even if the next run fails.
+                self._catalog.end_dataset_files(dataset.id)
+                dataset = replace(dataset, files=())
+            known.append((dataset, definition, moment))
         self._known, self._version = known, version
 
     def _moment(self, dataset: Dataset, definition: datasets.Definition) -> Moment:

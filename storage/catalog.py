@@ -777,6 +777,11 @@ class Catalog:
         with self._changing() as connection:
             catalog_datasets.commit_run(connection, run, self._clock())
 
+    def end_dataset_files(self, dataset_id: int) -> None:
+        """All of its files are to go, whether or not others can be made."""
+        with self._changing() as connection:
+            catalog_datasets.end_files(connection, dataset_id, self._clock())
+
     def reserve_dataset_file(self, dataset_id: int) -> int:
         """The id of a file about to be written, committed before it exists. Raises DatasetChanged."""
         with self._database.writing() as connection:

@@ -51,6 +51,11 @@ _MAKE_DEAD = (
     .where(dataset_files.c.id == bindparam("file"), dataset_files.c.state == _LIVE)
     .values(state=_DEAD, changed_us=bindparam("now"))
 )
+_MAKE_ALL_DEAD = (
+    update(dataset_files)
+    .where(dataset_files.c.dataset_id == bindparam("of"), dataset_files.c.state == _LIVE)
+    .values(state=_DEAD, changed_us=bindparam("now"))
+)
 _GIVEN_UP = select(dataset_files.c.id, dataset_files.c.dataset_id).where(
     dataset_files.c.state == _WRITING,
 )
@@ -151,6 +156,11 @@ def commit_run(connection: Connection, run: DatasetRun, now_us: int) -> None:
                 raise DatasetChanged("A file of the run was given up meanwhile.")
     for file_id in run.removed:
         connection.execute(_MAKE_DEAD, {"file": file_id, "now": now_us})
+
+
+def end_files(connection: Connection, dataset_id: int, now_us: int) -> None:
+    """All of its files are to go, whether or not others can be made."""
+    connection.execute(_MAKE_ALL_DEAD, {"of": dataset_id, "now": now_us})
 
 
 def forgettable(connection: Connection, before_us: int, *, given_up: bool) -> list[tuple[int, int]]:

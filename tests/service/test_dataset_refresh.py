@@ -387,3 +387,25 @@ def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Be
     bench.refresh()
     held = {path.stem for path in bench.store.folder.dataset(before.id).iterdir()}
     assert not held & {str(file.id) for file in before.files}
+
+
+def test_files_of_before_an_erasure_go_though_no_others_can_be_made(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "data", dataset_values_max=2)
+    try:
+        bench.now_us = int(ZONES["UTC"].timestamp()) * 1_000_000
+        bench.create(query(), "v")
+        bench.send({"v": "a"}, {"v": "b"})
+        bench.refresh()
+        before = bench.state.dataset
+        assert before.files
+        bench.send({"v": "c"})
+        with closing(sqlite3.connect(bench.store.folder.catalog)) as connection, connection:
+            connection.execute("UPDATE collections SET erase_version = erase_version + 1")
+            connection.execute("UPDATE state SET version = version + 1")
+        bench.refresh()
+        assert bench.state.dataset.status is DatasetStatus.WARN
+        bench.now_us = system_clock() + 60_000_000
+        bench.refresher._sweep(bench.now_us)
+        assert list(bench.store.folder.dataset(before.id).iterdir()) == []
+    finally:
+        bench.close()
