@@ -15,9 +15,9 @@ TESTS ?=
 ARGS ?=
 # How long the property, crash and soak tests go on: a part of their full length, to fit in five minutes.
 SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.1)
-# Two test processes suit two cores, and the suite starts servers of its own. Each takes a stretch of the tests, so
+# Three test processes keep two cores busy: many tests wait for servers. Each takes a stretch of the tests, so
 # that those which share a server mostly stay together, and then what the other has left.
-TEST_PROCESSES ?= 2
+TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test lint bench lock clean
