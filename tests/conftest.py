@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -21,8 +20,3 @@ def served() -> Iterator[Served]:
 def project(served: Served) -> ServedProject:
     """A fresh, empty project of the shared server."""
     return served.new_project()
-
-
-def pytest_sessionfinish() -> None:
-    """What failed expectations still refer to goes before the interpreter does: DuckDB would tell of it."""
-    gc.collect()
