@@ -9,6 +9,7 @@ anything it had not committed is simply read again from the logs by the next one
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 import time
@@ -100,6 +101,8 @@ FORGET_SECONDS = 86_400.0
 DAMAGED_SECONDS = 60.0
 UNREADABLE_SECONDS = 1.0
 """Pauses before a log is looked at again of which bytes are lost, or that the disk refused to read."""
+RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
+"""Pauses before a request that failed is tried again."""
 
 
 class Keeper:
@@ -128,7 +131,8 @@ class Keeper:
         self._swapping = threading.Lock()
         """Held by whoever replaces files: a merge, or a request that takes events away."""
         self._asked_version = -1
-        self._ask_again = 0.0
+        self._retries: dict[int, tuple[float, int]] = {}
+        """Requests that failed for no reason of their own: when each is tried again, how often it failed."""
         self._scrubs: list[float] = []
         self._retained: tuple[Mapping[int, int], int] = ({}, -1)
         self._logs: dict[int, _Progress] = {}
@@ -387,18 +391,22 @@ class Keeper:
     def _erase(self, now: float) -> bool:
         """Carry out what was asked for. Was there anything?"""
         version = self._catalog.version()
-        if version == self._asked_version or now < self._ask_again:
+        again = min((when for when, _ in self._retries.values()), default=math.inf)
+        if version == self._asked_version and now < again:
             return False
         waiting = self._catalog.waiting_erasures()
-        for erasure in waiting:
+        due = [one for one in waiting if now >= self._retries.get(one.id, (0.0, 0))[0]]
+        for erasure in due:
             try:
                 self._settle()
                 self._carry_out(erasure, now)
             except CannotErase as error:
                 self._catalog.fail_erasure(erasure, str(error))
-        if now >= self._ask_again:
-            self._asked_version = version
-        return bool(waiting)
+        unknown = self._retries.keys() - {one.id for one in waiting}
+        for erasure_id in unknown:
+            del self._retries[erasure_id]
+        self._asked_version = version
+        return bool(due)
 
     def _carry_out(self, erasure: Erasure, now: float) -> None:
         """Raises CannotErase. What fails for another reason waits on, and nothing else waits for it."""
@@ -410,7 +418,9 @@ class Keeper:
             raise
         except Exception:
             logger.exception("request %d could not be carried out; it is tried again", erasure.id)
-            self._ask_again = now + UNREADABLE_SECONDS
+            failures = self._retries.get(erasure.id, (0.0, 0))[1]
+            pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
+            self._retries[erasure.id] = now + pause, failures + 1
             return
         logger.info("request %d: %d events in %.2f s", erasure.id, events, time.perf_counter() - started)
         # Once the workers have turned to new segments, the old ones can go; and all traces with the files.
@@ -448,7 +458,7 @@ class Keeper:
             self._generation.since -= seconds
         for progress in self._logs.values():
             progress.resume -= seconds
-        self._ask_again -= seconds
+        self._retries = {one: (when - seconds, count) for one, (when, count) in self._retries.items()}
         self._scrubs = [when - seconds for when in self._scrubs]
         self._trims = [(when - seconds, log_id, lsn) for when, log_id, lsn in self._trims]
         self._chunks.turn_back(seconds)
