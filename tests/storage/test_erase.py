@@ -292,6 +292,34 @@ def test_a_file_that_can_not_be_read_ends_the_request_and_changes_nothing(tmp_pa
     store.close()
 
 
+def test_a_request_that_goes_on_failing_is_tried_ever_more_rarely(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And at the latest a minute after the disk is well again."""
+    store, fs, first = _prepared(tmp_path)
+    store.keeper.step()
+    request = store.catalog.erasure(first)
+    assert request is not None and request.state is ErasureState.DONE
+    number = store.catalog.request_erasure(request.collection_id, ErasureKind.EVENTS, {"by": 3, "rest": 0})
+    now = float(int(time.time()) + 1)
+    store.keeper._clock = lambda: now
+    fs.fail(fs.operations + 1, errno.ENOSPC, 10**6)
+    tried = []
+    for second in range(120):
+        caplog.clear()
+        store.keeper.step()
+        if f"request {number} could not be carried out" in caplog.text:
+            tried.append(second)
+        now += 1.0
+    assert tried == [0, 1, 3, 8, 23, 83]
+    fs.fail(0, errno.EIO, 0)
+    now += 60.0
+    store.keeper.step()
+    done = store.catalog.erasure(number)
+    assert done is not None and done.state is ErasureState.DONE
+    store.close()
+
+
 def test_what_a_purge_could_not_take_away_is_asked_for_again(tmp_path: Path) -> None:
     """Such as events in a log that could not be read just then."""
     store, _, first = _prepared(tmp_path)
