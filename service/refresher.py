@@ -21,6 +21,8 @@ STRAY_SECONDS = 120.0
 """Far longer than a result's file waits for its run to be entered."""
 FIRST_SECONDS = 2
 """Whoever makes a query asks for its result at once, as often as not: then it is computed for the request."""
+FUTURE_US = 60_000_000
+"""A run so far in the future is of a clock that was set back since: its result would not age for as long."""
 _SECOND_US = 1_000_000
 
 _log = logging.getLogger("acumen.saved")
@@ -45,7 +47,7 @@ class Refresher:
             return False
         due = self._due.pop(0)[1]
         found = self._catalog.saved_query_and_run(due.project_id, due.name, "")
-        if found is not None and found[0].refresh_rate and _due_us(*found) <= now_us:
+        if found is not None and found[0].refresh_rate and _due_us(*found, now_us) <= now_us:
             self._run(found[0], now_us)
         return True
 
@@ -62,7 +64,7 @@ class Refresher:
         queries = {query.id: query for query in self._catalog.refreshed_queries()}
         runs = self._catalog.saved_runs()
         lasting = self._end(runs, queries, now_us)
-        self._due = [(_due_us(query, lasting.get(query.id)), query) for query in queries.values()]
+        self._due = [(_due_us(query, lasting.get(query.id), now_us), query) for query in queries.values()]
         self._due.sort(key=lambda due: due[0])
         self._version = version
 
@@ -84,7 +86,7 @@ class Refresher:
     def _is_over(
         self, run: SavedRun, query: SavedQuery, now_us: int, known: dict[str, dict[str, Erasures]]
     ) -> bool:
-        if run.version != query.version:
+        if run.version != query.version or run.run_us > now_us + FUTURE_US:
             return True
         if run.audience and run.run_us + 2 * query.refresh_rate * _SECOND_US < now_us:
             return True
@@ -108,7 +110,7 @@ class Refresher:
             _log.warning("A saved query could not be refreshed.", extra={"fields": fields}, exc_info=error)
 
 
-def _due_us(query: SavedQuery, run: SavedRun | None) -> int:
+def _due_us(query: SavedQuery, run: SavedRun | None, now_us: int) -> int:
     if run is None or run.version != query.version:
-        return query.modified_us + FIRST_SECONDS * _SECOND_US
+        return query.modified_us + FIRST_SECONDS * _SECOND_US if query.modified_us <= now_us else now_us
     return next_run_us(query, run)

@@ -310,6 +310,20 @@ def test_each_query_is_computed_when_it_is_due_and_not_before(kept: Kept) -> Non
     assert run.run_us == start + DAY_US
 
 
+def test_a_clock_that_was_set_back_keeps_no_result_for_ever(kept: Kept) -> None:
+    """Such as that of a machine which came up years ahead."""
+    kept.send("c", *FIVE)
+    query = kept.put("q", COUNT)
+    right = query.modified_us + 5 * SECOND_US
+    assert until_idle(refresher_of(kept), right + 3_000 * DAY_US) == 1
+    for moment in (right, right - DAY_US):
+        assert until_idle(refresher_of(kept), moment) == 1
+        run = kept.run_of(query)
+        assert run is not None
+        assert run.run_us == moment
+    assert len(kept.files()) == 1
+
+
 def test_a_query_that_fails_is_tried_again_ever_later_and_keeps_its_last_result(kept: Kept) -> None:
     kept.send("c", *FIVE[:2])
     query = kept.put("q", {**COUNT, "timeframe": None, "group_by": ["who"]})
