@@ -28,8 +28,6 @@ from storage.keyring import Keyring
 POLL_SECONDS = 0.4
 """How old the known projects and keys may be. The write path may be as late once more: together less than
 the second in which a key that was revoked is dead."""
-MISS_SECONDS = 0.1
-"""How soon after a look at the catalog an unknown project or key makes for another."""
 GRANTED_MAX = 10_000
 """Keys beyond the projects' own, good and bad ones, that are remembered until the catalog changes."""
 KEY_LENGTH_MAX = 16_384
@@ -140,7 +138,10 @@ class ProjectCatalog(Protocol):
 
 
 class Tenants:
-    """The projects of the catalog, at most ``POLL_SECONDS`` old. Thread-safe."""
+    """The projects of the catalog, at most ``POLL_SECONDS`` old. Thread-safe.
+
+    What is not known, or was changed by this process, is looked up at once: who has made a key uses it.
+    """
 
     def __init__(
         self, catalog: ProjectCatalog, keyring: Keyring, clock: Callable[[], float] = time.monotonic
@@ -152,14 +153,26 @@ class Tenants:
         self._lock = threading.Lock()
         self._version: int | None = None
         self._looked_at = float("-inf")
+        self._watchers: list[Callable[[], None]] = []
         self._projects: Mapping[str, Project] = {}
         self._organisations: Mapping[str, Organisation] = {}
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """``changed`` is called when this process has changed a project or key, from any thread."""
+        self._watchers.append(changed)
+
+    def look_again(self) -> None:
+        """This process has changed a project or key."""
+        self._looked_at = float("-inf")
+        for changed in self._watchers:
+            changed()
 
     def find(self, project_id: str) -> Project | None:
         """The project; looks at the catalog again where it is not known."""
         self._refresh(POLL_SECONDS)
         project = self._projects.get(project_id)
-        if project is None and self._refresh(MISS_SECONDS):
+        if project is None:
+            self._refresh()
             project = self._projects.get(project_id)
         return project
 
@@ -173,7 +186,8 @@ class Tenants:
         if project is None:
             raise NotFound
         caller = self._caller(project, key)
-        if caller is None and key and self._refresh(MISS_SECONDS):
+        if caller is None and key:
+            self._refresh()
             caller = self._caller(self._projects.get(project_id, project), key)
         if caller is None:
             raise InvalidKey
@@ -206,7 +220,8 @@ class Tenants:
         """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
         self._refresh(POLL_SECONDS)
         found = self._organisations.get(organisation_id)
-        if found is None and self._refresh(MISS_SECONDS):
+        if found is None:
+            self._refresh()
             found = self._organisations.get(organisation_id)
         if found is None:
             raise NotFound
@@ -224,13 +239,14 @@ class Tenants:
         """Is this one of the own keys of any project?"""
         return any(_permissions(project, key) is not None for project in self.all())
 
-    def _refresh(self, older_than_seconds: float) -> bool:
-        """Look at the catalog where the last look is older; True where it was looked at."""
-        if self._clock() - self._looked_at <= older_than_seconds:
-            return False
+    def _refresh(self, older_than_seconds: float = 0.0) -> None:
+        """Look at the catalog where the last look is older. That costs some µs where it has not changed."""
+        if self._clock() - self._looked_at < older_than_seconds:
+            return
         with self._lock:
-            if self._clock() - self._looked_at <= older_than_seconds:
-                return True
+            looked_at = self._clock()
+            if looked_at - self._looked_at < older_than_seconds:
+                return
             version = self._catalog.version()
             if version != self._version:
                 self._projects = {project.id: project for project in self._catalog.projects()}
@@ -238,8 +254,7 @@ class Tenants:
                 # A new one, since others may be filling the old one with what they read before.
                 self._granted = {}
                 self._version = version
-            self._looked_at = self._clock()
-        return True
+            self._looked_at = looked_at
 
 
 def key_of(authorization: str | None, api_key: str | None) -> str | None:

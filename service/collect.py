@@ -91,7 +91,8 @@ class Target:
 
 
 class CollectApp:
-    """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second.
+    """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second unless it says
+    that something has changed.
 
     ``client_ip`` finds a request's client; ``admit`` raises where a project or key has used up its rate, and
     else gives what the answer is to say of it.
@@ -130,6 +131,7 @@ class CollectApp:
         self._targets: dict[bytes, Target | None] = {}
         self._allowed: dict[tuple[str, bytes], int] = {}
         self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
+        tenants.watch(self._forget_all)
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
         self.express: Express | None = None
@@ -368,11 +370,14 @@ class CollectApp:
         self._allowed.pop(pair, None)
         self._filling.pop(pair, None)
 
+    def _forget_all(self) -> None:
+        self._allowed.clear()
+        self._filling.clear()
+
     def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None) -> None:
         """A key that writes into events is not among those that the express lane lets through."""
         if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
-            self._allowed.clear()
-            self._filling.clear()
+            self._forget_all()
         until = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
         if autofill is None:
             self._allowed[pair] = until

@@ -99,12 +99,12 @@ class _Projects:
         given = await self._read(request)
         if given.get("name") is not None:
             await self._refuse_twin(organisation, given["name"], project.id)
-        changed = await self._blocking(lambda: self._catalog.update_project(project.id, **given))
+        changed = await self._changing(lambda: self._catalog.update_project(project.id, **given))
         return json_answer(shown(changed))
 
     async def delete(self, request: Request, organisation: Organisation) -> Response:
         project = await self._one(request, organisation)
-        await self._blocking(lambda: self._catalog.delete_project(project.id))
+        await self._changing(lambda: self._catalog.delete_project(project.id))
         return empty_answer()
 
     async def _own(self, organisation: Organisation) -> list[Project]:
@@ -139,6 +139,11 @@ class _Projects:
         if body.get("preferences") is not None:
             given["preferences"] = preferences(body["preferences"])
         return given
+
+    async def _changing(self, work: Callable[[], T]) -> T:
+        changed = await self._blocking(work)
+        self._parts.tenants.look_again()
+        return changed
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         try:

@@ -343,6 +343,16 @@ def test_a_key_is_revoked_on_every_worker(three: Served) -> None:
     assert {keys.write(key, {"a": 1}).status for _ in range(30)} == {401}
 
 
+def test_the_worker_that_revokes_a_key_refuses_it_at_once(keys: Keys) -> None:
+    key = keys.make("writes", "queries")
+    for call, told in (("", (201, 200)), ("/revoke", (401, 401)), ("/unrevoke", (201, 200))):
+        if call:
+            keys.call("POST", f"/{key}{call}")
+        for _ in range(3):
+            asked = keys.ask(key, "count", event_collection="c")
+            assert (keys.write(key, {"a": 1}).status, asked.status) == told
+
+
 def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys) -> None:
     def acumen(*arguments: str, check: bool = True) -> Any:
         done = keys.served.told("keys", *arguments, "--project", keys.project.id)

@@ -18,6 +18,7 @@ class Projects:
         self.known = list(projects)
         self.changes = 0
         self.looks = 0
+        self.reads = 0
         self.key_looks = 0
 
     def version(self) -> int:
@@ -25,6 +26,7 @@ class Projects:
         return self.changes
 
     def projects(self) -> list[Project]:
+        self.reads += 1
         return list(self.known)
 
     def organisations(self) -> list[Organisation]:
@@ -50,21 +52,38 @@ def tenants_of(catalog: Projects) -> tuple[Tenants, list[float]]:
 
 def test_a_new_project_is_known_at_its_first_request() -> None:
     catalog = Projects(project_of("a"))
-    tenants, now = tenants_of(catalog)
+    tenants, _ = tenants_of(catalog)
     tenants.authenticate("a", "aread")
     catalog.add(project_of("b"))
-    now[0] += 0.11
     assert tenants.authenticate("b", "bread").project.id == "b"
 
 
-def test_requests_for_unknown_projects_do_not_flood_the_catalog() -> None:
-    catalog = Projects()
+def test_requests_for_unknown_projects_and_keys_do_not_flood_the_catalog() -> None:
+    """They learn whether it has changed, which costs some µs, and read it only then."""
+    catalog = Projects(project_of("a"))
     tenants, now = tenants_of(catalog)
     for _ in range(1_000):
         now[0] += 0.001
         with pytest.raises(NotFound):
             tenants.authenticate("nope", "key")
-    assert catalog.looks <= 12
+        with pytest.raises(InvalidKey):
+            tenants.authenticate("a", "key")
+    assert (catalog.reads, catalog.key_looks) == (1, 1)
+
+
+def test_what_this_process_has_changed_is_known_at_once_and_told_to_who_remembers_keys() -> None:
+    catalog, told = Projects(project_of("a"), project_of("b")), []
+    tenants, _ = tenants_of(catalog)
+    tenants.watch(lambda: told.append(1))
+    tenants.authenticate("b", "bread")
+    catalog.known.pop()
+    catalog.changes += 1
+    tenants.authenticate("b", "bread")
+    assert told == []
+    tenants.look_again()
+    with pytest.raises(NotFound):
+        tenants.authenticate("b", "bread")
+    assert told == [1]
 
 
 def test_known_keys_are_looked_up_at_most_twice_a_second() -> None:
