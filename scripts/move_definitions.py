@@ -1,12 +1,13 @@
-"""Move saved queries, cached datasets and access keys from Keen to Acumen, or from one Acumen to another.
+"""Move saved queries, datasets, access keys and dashboards from Keen to Acumen, or between Acumens.
 
     move_definitions.py save FILE --url https://api.keen.io --project P --master-key M
     move_definitions.py load FILE --url http://127.0.0.1:8000 --project P --master-key M
 
 The first command writes the definitions of a project into a file, which holds the text of access keys: keep
 it as one keeps keys. The second makes them in another project. It can be run again: saved queries are
-replaced, and datasets and keys of a name that is there already are left alone. Every access key gets a new
-text; standard output has a line ``old new name`` for each. Needs Python 3.9 or newer and nothing else.
+replaced, and datasets, keys and dashboards of a name that is there already are left alone. Every access key
+gets a new text; standard output has a line ``old new name`` for each. A public dashboard gets the new text of
+its key, and is private where that key was not made in the same run. Needs Python 3.9 or newer, nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SAVED, DATASETS, KEYS = "saved_queries", "datasets", "access_keys"
+SAVED, DATASETS, KEYS, DASHBOARDS = "saved_queries", "datasets", "access_keys", "dashboards"
+KEEN, KEEN_DASHBOARDS = "https://api.keen.io", "https://dashboard-service.k-n.io"
 PAGE = 100
 SECONDS = 120.0
 
@@ -40,21 +42,32 @@ class Refused(Exception):
 class Project:
     """A project of a server that speaks Keen's API."""
 
-    def __init__(self, url: str, project_id: str, master_key: str) -> None:
-        self._base = f"{url.rstrip('/')}/3.0/projects/{project_id}"
+    def __init__(self, url: str, project_id: str, master_key: str, dashboards_url: str | None = None) -> None:
+        url = url.rstrip("/")
+        elsewhere = dashboards_url or (KEEN_DASHBOARDS if url == KEEN else url)
+        self._base = f"{url}/3.0/projects/{project_id}"
+        self._dashboards = f"{elsewhere.rstrip('/')}/projects/{project_id}/dashboards"
         self._key = master_key
+        self.new_keys: dict[str, str] = {}
+        """Old text of an access key → the new one, of those that were made."""
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """The answer's JSON. Raises Refused."""
+        return self._call(method, self._base + path, body)
+
+    def dashboard(self, method: str, name: str, path: str = "", body: Any = None) -> Any:
+        return self._call(method, f"{self._dashboards}/{_quoted(name)}{path}", body)
+
+    def _call(self, method: str, url: str, body: Any) -> Any:
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": self._key, "Content-Type": "application/json"}
-        request = urllib.request.Request(self._base + path, data, headers, method=method)
+        request = urllib.request.Request(url, data, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=SECONDS) as answer:
                 text = answer.read()
         except urllib.error.HTTPError as error:
             with error:
-                raise Refused(f"{method} {path}", error.code, _message(error.read())) from None
+                raise Refused(f"{method} {url}", error.code, _message(error.read())) from None
         return json.loads(text) if text else None
 
     def saved_queries(self) -> list[Json]:
@@ -79,10 +92,15 @@ class Project:
                 return
             number += 1
 
+    def dashboards(self) -> Iterator[Json]:
+        for metadata in self._call("GET", f"{self._dashboards}/metadata", None):
+            yield {"metadata": metadata, "document": self.dashboard("GET", metadata["id"])}
+
 
 def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
-    project = Project(args.url, args.project, args.master_key or os.environ.get("MASTER_KEY", ""))
+    key = args.master_key or os.environ.get("MASTER_KEY", "")
+    project = Project(args.url, args.project, key, args.dashboards_url)
     try:
         if args.command == "save":
             return save(project, args.file)
@@ -99,12 +117,13 @@ def save(project: Project, file: Path) -> int:
         (SAVED, project.saved_queries),
         (DATASETS, project.datasets),
         (KEYS, project.access_keys),
+        (DASHBOARDS, project.dashboards),
     ):
         try:
             found[name] = list(read())
-        except Refused as error:
-            # Not every plan of Keen's had all of them.
-            if error.status not in (403, 404):
+        except (Refused, urllib.error.URLError) as error:
+            # Not every plan of Keen's had all of them, and dashboards are a service of their own.
+            if name != DASHBOARDS and getattr(error, "status", 0) not in (403, 404):
                 raise
             say(f"no {name}: {error}")
             found[name] = []
@@ -118,7 +137,12 @@ def save(project: Project, file: Path) -> int:
 def load(project: Project, found: dict[str, list[Json]]) -> int:
     """Make all definitions in the project; 1 where one was refused, which does not stop the others."""
     failed = 0
-    for name, make in ((SAVED, make_saved), (DATASETS, make_dataset), (KEYS, make_key)):
+    for name, make in (
+        (SAVED, make_saved),
+        (DATASETS, make_dataset),
+        (KEYS, make_key),
+        (DASHBOARDS, make_dashboard),
+    ):
         made = 0
         there = _names(project) if name == KEYS and found.get(name) else set()
         for definition in found.get(name, ()):
@@ -165,6 +189,28 @@ def make_key(project: Project, definition: Json, there: set[str]) -> int:
     body = {key: definition[key] for key in ("name", "is_active", "permitted")}
     made = project.call("POST", "/keys", {**body, "options": _without_nulls(definition.get("options") or {})})
     print(definition.get("key", "-"), made["key"], definition["name"])
+    project.new_keys[definition.get("key", "-")] = made["key"]
+    return 1
+
+
+def make_dashboard(project: Project, definition: Json, _: set[str]) -> int:
+    metadata = dict(definition["metadata"])
+    name = metadata["id"]
+    try:
+        project.dashboard("GET", name, "/metadata")
+    except Refused as error:
+        if error.status != 404:
+            raise
+    else:
+        say(f"the dashboard {name} is there already")
+        return 0
+    key = project.new_keys.get(metadata.get("publicAccessKey") or "")
+    if metadata.get("isPublic") and key is None:
+        say(f"the dashboard {name} is not public any more: its access key was not made here")
+        metadata["isPublic"] = False
+    metadata["publicAccessKey"] = key
+    project.dashboard("PUT", name, body=definition["document"])
+    project.dashboard("PUT", name, "/metadata", metadata)
     return 1
 
 
@@ -202,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("file", type=Path)
         command.add_argument("--url", required=True, help="https://api.keen.io or your Acumen")
         command.add_argument("--project", required=True)
+        command.add_argument("--dashboards-url", help="default: Keen's, or where --url is Acumen, that one")
         command.add_argument("--master-key", help="default: the variable MASTER_KEY")
     return parser
 

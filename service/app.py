@@ -14,6 +14,7 @@ from service.collect import find_target
 from service.errors import MethodNotAllowed, render
 from service.parts import Parts
 from service.routes import (
+    dashboards,
     datasets,
     discovery,
     erasure,
@@ -36,6 +37,7 @@ MODULES = (
     saved,
     queries,
     datasets,
+    dashboards,
     keys,
     erasure,
     extractions,

@@ -43,6 +43,8 @@ class Purge:
         for query in catalog.saved_queries(project.id):
             for name in catalog.remove_saved_query(project.id, query.name) or ():
                 (catalog.folder.results / name).unlink(missing_ok=True)
+        for dashboard in catalog.dashboards(project.id):
+            catalog.remove_dashboard(project.id, dashboard.name)
         for dataset in catalog.datasets(project.id):
             try:
                 catalog.delete_dataset(project.id, dataset.name)

@@ -50,8 +50,9 @@ def event_address(scope: Scope) -> EventAddress:
 
 
 def project_of(scope: Scope) -> str:
-    """The project id in a path below ``/3.0/projects/``."""
-    return _decoded(raw_path(scope).split(b"/", 4)[3])
+    """The project id in a path below ``/3.0/projects/``, or ``/projects/`` where dashboards are."""
+    first, *rest = raw_path(scope).split(b"/", 4)[1:]
+    return _decoded(rest[0] if first == b"projects" else rest[1])
 
 
 def segment_of(scope: Scope, number: int) -> str:

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from storage import (
     catalog_claims,
     catalog_collections,
+    catalog_dashboards,
     catalog_datasets,
     catalog_erasures,
     catalog_exports,
@@ -39,6 +40,7 @@ from storage.catalog_records import (
     Claim,
     Collection,
     Counts,
+    Dashboard,
     Dataset,
     DatasetRun,
     DatasetStatus,
@@ -735,6 +737,37 @@ class Catalog:
         """False where it is not the last run any more; then its file is not the caller's to remove."""
         with self._changing() as connection:
             return catalog_saved.remove_run(connection, run)
+
+    # Dashboards
+
+    def dashboards(self, project_id: str) -> list[Dashboard]:
+        """By name."""
+        with self._database.reading() as connection:
+            return catalog_dashboards.list_all(connection, self.keyring, project_id)
+
+    def dashboard(self, project_id: str, name: str) -> Dashboard | None:
+        with self._database.reading() as connection:
+            return catalog_dashboards.find(connection, self.keyring, project_id, name)
+
+    def dashboard_document(self, project_id: str, name: str) -> str | None:
+        """A JSON text."""
+        with self._database.reading() as connection:
+            return catalog_dashboards.document(connection, project_id, name)
+
+    def put_dashboard(self, project_id: str, dashboard: Dashboard, document: str) -> bool:
+        """Whether it was made; one that exists is replaced. Raises UnknownProject."""
+        with self._changing() as connection:
+            return catalog_dashboards.put(connection, self.keyring, project_id, dashboard, document)
+
+    def describe_dashboard(self, project_id: str, dashboard: Dashboard) -> bool:
+        """Replaces what is said of it, not the document. False where there is no such dashboard."""
+        with self._changing() as connection:
+            return catalog_dashboards.describe(connection, self.keyring, project_id, dashboard)
+
+    def remove_dashboard(self, project_id: str, name: str) -> bool:
+        """False where there is no such dashboard."""
+        with self._changing() as connection:
+            return catalog_dashboards.remove(connection, project_id, name)
 
     # Datasets
 

@@ -87,6 +87,17 @@ class Collection:
 
 
 @dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Without its document, which may be long."""
+
+    name: str
+    metadata: str
+    """A JSON text."""
+    public_key: str | None = None
+    """The access key that shows it to everybody."""
+
+
+@dataclass(frozen=True, slots=True)
 class SavedQuery:
     """``query`` and ``metadata`` are JSON texts; ``version`` grows with every change of ``query``."""
 

@@ -296,6 +296,19 @@ exports = Table(
 )
 """Extractions that become files; see ``catalog_records.Export``."""
 
+dashboards = Table(
+    "dashboards",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("public_key", Text),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
 streams = Table(
     "streams",
     metadata,

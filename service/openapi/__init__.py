@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 
 from service.openapi import (
     collecting,
+    dashboards,
     datasets,
     discovery,
     erasure,
@@ -48,6 +49,7 @@ AREAS: tuple[Callable[[Settings], Area], ...] = (
     extractions.area,
     saved.area,
     datasets.area,
+    dashboards.area,
     schema.area,
     discovery.area,
     keys.area,

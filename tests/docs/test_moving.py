@@ -110,6 +110,12 @@ def define(keen: Served, project: ServedProject) -> None:
     for method, path, body in wanted:
         reply = keen.request(method, base + path, body, key=project.master_key)
         assert reply.status == 201, (path, reply.body)
+    public = {"isPublic": True, "publicAccessKey": reply.json["key"]}
+    for name, said in (("sales", public), ("lost", public | {"publicAccessKey": "of nobody"}), ("mine", {})):
+        path = f"/projects/{project.id}/dashboards/{name}"
+        assert keen.request("PUT", path, {"widgets": [name]}, key=project.master_key).status == 201
+        said = said | {"title": name.title()}
+        assert keen.request("PUT", f"{path}/metadata", said, key=project.master_key).status == 200
 
 
 def run_shell(block: str, folder: Path, environment: Mapping[str, str]) -> str:
@@ -201,6 +207,21 @@ def test_access_keys_are_made_anew_and_told_beside_the_old_ones(move: Move) -> N
     assert (move.folder / "definitions.json").stat().st_mode & 0o077 == 0
 
 
+def test_dashboards_are_as_they_were_and_public_ones_have_the_new_key(move: Move) -> None:
+    key = definitions(move.acumen, move.project, "/keys")[0]["key"]
+    base = f"/projects/{move.project.id}/dashboards"
+    for name, public in (("sales", {"isPublic": True, "publicAccessKey": key}), ("lost", {}), ("mine", {})):
+        before, after = (
+            [
+                server.request("GET", f"{base}/{name}{path}", key=move.project.read_key).json
+                for path in ("", "/metadata")
+            ]
+            for server in (move.keen, move.acumen)
+        )
+        assert after[0] == before[0] == {"widgets": [name]}
+        assert after[1] == before[1] | {"isPublic": False, "publicAccessKey": None} | public
+
+
 def test_definitions_can_be_moved_again(move: Move) -> None:
     """What is there already is said to be, and stays one."""
     environment = {"ACUMEN_URL": move.acumen.url, "MASTER_KEY": KEEN_MASTER}
@@ -219,7 +240,7 @@ def test_the_calls_it_names_are_there() -> None:
     named = re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?…]+)[^`]*`", table)
     assert len(named) > 10
     for method, path in named:
-        whole = path if path.startswith(("/3.0", "/timezones")) else f"/3.0/projects/P{path}"
+        whole = path if path.startswith(("/3.0", "/timezones", "/projects")) else f"/3.0/projects/P{path}"
         for analysis in ("count", "funnel") if whole.endswith("/queries/A") else ("",):
             place = whole.removesuffix("A") + analysis if analysis else whole
             assert (method, shape(place)) in known, f"{method} {place}"

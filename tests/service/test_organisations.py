@@ -246,6 +246,8 @@ def test_the_data_of_a_deleted_project_is_purged(hasty: Served) -> None:
     assert hasty.request("PUT", f"{base}/queries/saved/s", body, key=project.master_key).status == 201
     reply = hasty.request("GET", f"{base}/queries/saved/s/result", key=project.master_key)
     assert reply.json["result"] == [marker]
+    board = f"/projects/{project.id}/dashboards/d"
+    assert hasty.request("PUT", board, {"of": marker}, key=project.master_key).status == 201
     hasty.told("projects", "delete", project.id)
     deadline = time.monotonic() + 40
     while left := [p for p in hasty.data.rglob("*") if p.is_file() and marker.encode() in _bytes(p)]:
