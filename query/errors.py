@@ -3,6 +3,7 @@
 QueryError                       the base: code, message, HTTP status class decided by its kind
 ├── InvalidQuery                 the caller's fault: 400 with one of Keen's codes or ours
 │   └── QueryLimitExceeded       a limit of this server: code QueryLimitError, says which and what helps
+│       └── TooManyConditions    its filters read too much
 ├── QueryTimeout                 ran longer than it may: QueryTimeoutError
 ├── QueryCancelled               the caller went away
 └── QueryOverloaded              no free slot in time
@@ -29,6 +30,10 @@ class InvalidQuery(QueryError):
 
 class QueryLimitExceeded(InvalidQuery):
     code = "QueryLimitError"
+
+
+class TooManyConditions(QueryLimitExceeded):
+    pass
 
 
 class QueryTimeout(QueryError):

@@ -13,9 +13,10 @@ from query import extract
 from query import sql as writer
 from query.columns import TIMESTAMP_COLUMN, Column
 from query.engine import Deadline, Engine, Row
+from query.errors import TooManyConditions
 from query.limits import Limits
 from query.nodes import ExtractionQuery, Filter, Span
-from query.pipeline import Conditions
+from query.pipeline import Conditions, seen_by
 from query.plan import View, Views
 from storage.source import Source
 
@@ -72,12 +73,22 @@ class Export:
         self._limits = limits
         self._deadline = deadline
         self._slice_rows = slice_rows or rows_of_slice(source)
+        self._seen: frozenset[str] | None = None
+        """The lanes in sight, once they have to be known."""
 
     def cut(self, rows_max: int) -> Cut:
         """Of at most one row more than ``rows_max``."""
         deadline = self._deadline()
         view = self._view(self._query.span, deadline)
-        scan = view.scan((TIMESTAMP_COLUMN,), view.condition(self._query.filters), self._query.span)
+        try:
+            condition = view.condition(self._query.filters)
+        except TooManyConditions:
+            if not self._forced:
+                raise
+            self._seen = seen_by(self._engine, deadline)(view, self._query.span)
+            view = self._view(self._query.span, deadline)
+            condition = view.condition(self._query.filters)
+        scan = view.scan((TIMESTAMP_COLUMN,), condition, self._query.span)
         if scan.empty:
             return Cut((), 0)
         limit = rows_max + 1 if self._query.latest is None else min(self._query.latest, rows_max + 1)
@@ -132,7 +143,9 @@ class Export:
 
     def _views(self, deadline: Deadline) -> Views:
         conditions = Conditions(self._limits, deadline.check)
-        return Views(lambda _: self._source, self._forced, conditions.spend)
+        seen = self._seen
+        held = None if seen is None else lambda _view, _span: seen
+        return Views(lambda _: self._source, self._forced, conditions.spend, held)
 
 
 def named_paths(properties: Collection[str] | None, held: Collection[str]) -> list[str]:

@@ -20,7 +20,7 @@ from query.columns import TIMESTAMP_COLUMN
 from query.errors import QueryLimitExceeded
 from query.jsonout import Written, dumps
 from query.nodes import FunnelQuery, Span, Step
-from query.plan import Key, Part, Scan, View, Views, key_of
+from query.plan import Key, Part, Scan, View, Views, hull, key_of
 from query.predicates import Predicate
 from query.sql import Statement
 
@@ -160,7 +160,7 @@ def _branch(
     collection: str, actor: str, positions: Sequence[int], steps: Sequence[Step], views: Views
 ) -> Branch:
     spans = [steps[position].span for position in positions]
-    whole = _hull(spans)
+    whole = hull(spans)
     view = views.view(collection, spans)
     tests = [
         (position, view.condition(steps[position].filters), Span() if span == whole else span)
@@ -173,17 +173,6 @@ def _branch(
     conditions = [test for _, test, _ in tests]
     scan = view.scan(columns, p.some_of(conditions), whole, conditions)
     return Branch(view, scan, key, tuple(tests))
-
-
-def _hull(spans: Iterable[Span]) -> Span:
-    """The shortest span that holds them all."""
-    listed = list(spans)
-    starts = [span.start_us for span in listed if span.start_us is not None]
-    ends = [span.end_us for span in listed if span.end_us is not None]
-    return Span(
-        min(starts) if len(starts) == len(listed) else None,
-        max(ends) if len(ends) == len(listed) else None,
-    )
 
 
 def _survives(mask: int, position: int, steps: Sequence[Step]) -> bool:

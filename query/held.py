@@ -23,18 +23,22 @@ def held_lanes(
     for _ in range(2):
         view = Views(sources, tuple(filters)).view(collection, (Span(),))
         try:
-            return _held(view, engine, deadline)
+            return lanes_seen(view, Span(), engine, deadline)
         except SourceGone:
             # Files were replaced between snapshot and read.
             continue
     raise QueryError("The stored events could not be read.")
 
 
-def _held(view: View, engine: Engine, deadline: Deadline) -> tuple[Lane, ...] | None:
+def lanes_seen(view: View, span: Span, engine: Engine, deadline: Deadline) -> tuple[Lane, ...] | None:
+    """The lanes that any event in sight has a value in, within the span; None where there is no such event.
+
+    Raises SourceGone, QueryTimeout, QueryCancelled, QueryError.
+    """
     names = view.available.names
     lanes = [lane for lane in view.source.schema.lanes if lane.column in names]
     columns = [Column(lane.column, ColumnKind(lane.kind.value)) for lane in lanes]
-    scan = view.scan(columns, view.condition(()), Span())
+    scan = view.scan(columns, view.condition(()), span)
     if scan.empty:
         return None
     statement = writer.presence(scan, columns)

@@ -41,7 +41,7 @@ def _predicate(item: Filter, available: Available, spend: Spend) -> Predicate:
     if isinstance(item, AnyOf):
         return p.some_of(_predicate(operand, available, spend) for operand in item.operands)
     found = _READERS[item.operator](item, available)
-    spend(p.size_of(found))
+    spend(max(1, p.size_of(found)))
     return found
 
 

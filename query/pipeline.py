@@ -10,11 +10,22 @@ from typing import Any
 from query import extract, funnel, shape
 from query import sql as writer
 from query.engine import CancelToken, Deadline, Engine, Row, SourceGone
-from query.errors import QueryError, QueryLimitExceeded
+from query.errors import QueryError, TooManyConditions
+from query.held import lanes_seen
 from query.limits import Limits
-from query.nodes import Analysis, ExtractionQuery, Filter, FunnelQuery, Metric, MetricQuery, Query, Request
+from query.nodes import (
+    Analysis,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Metric,
+    MetricQuery,
+    Query,
+    Request,
+    Span,
+)
 from query.operators import filter_paths
-from query.plan import MetricsPlan, Scan, SourceOf, Views, plan_metrics
+from query.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
 from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from query.sql import Statement
 
@@ -65,7 +76,7 @@ class Conditions:
         self._check()
         self._left -= conditions
         if self._left < 0:
-            raise QueryLimitExceeded(
+            raise TooManyConditions(
                 f"The filters of the query come to more than {self._limit:,} conditions: one for each filter "
                 "and column that it reads, where 'exists' and null read all that is nested in the property, "
                 f"and {LONG_LIST_SIZE} for a list of more than {VALUES_INLINE_MAX} values. "
@@ -91,17 +102,36 @@ def answer(
     """
     runner = _Runner(engine, deadline or Deadline.after(limits.timeout_seconds, cancel))
 
-    def views() -> Views:
-        return Views(sources, tuple(forced_filters), Conditions(limits, runner.check).spend)
+    def views(held: Held | None = None) -> Views:
+        return Views(sources, tuple(forced_filters), Conditions(limits, runner.check).spend, held)
+
+    def attempt() -> Answer:
+        try:
+            return _answer(request, views(), runner, limits)
+        except TooManyConditions:
+            if not forced_filters:
+                raise
+        # What a key does not see may not make its question too long.
+        return _answer(request, views(seen_by(engine, runner.deadline)), runner, limits)
 
     try:
-        return _answer(request, views(), runner, limits)
+        return attempt()
     except SourceGone:
         # Files were replaced between snapshot and read; the next snapshot names those that replaced them.
         try:
-            return _answer(request, views(), runner, limits)
+            return attempt()
         except SourceGone as error:
             raise QueryError("The stored events could not be read.") from error
+
+
+def seen_by(engine: Engine, deadline: Deadline) -> Held:
+    """What finds the lanes that are not empty to a view's key."""
+
+    def held(view: View, span: Span) -> frozenset[str]:
+        lanes = lanes_seen(view, span, engine, deadline) or ()
+        return frozenset(lane.column for lane in lanes)
+
+    return held
 
 
 def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> Answer:

@@ -21,7 +21,15 @@ import pyarrow.compute as pc
 
 from query import operators
 from query import predicates as p
-from query.columns import NUMERIC, TIMESTAMP_COLUMN, Available, Column, ColumnKind
+from query.columns import (
+    EMPTIES_COLUMN,
+    NULLS_COLUMN,
+    NUMERIC,
+    TIMESTAMP_COLUMN,
+    Available,
+    Column,
+    ColumnKind,
+)
 from query.nodes import (
     Analysis,
     Buckets,
@@ -47,6 +55,8 @@ PIECES_MAX = 4
 """With more sets of files than this, one reader that unifies their columns by name is faster."""
 
 SourceOf = Callable[[str], Source]
+Held = Callable[["View", Span], frozenset[str]]
+"""The lanes in which an event that the key sees has a value, within a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,8 @@ class View:
     """What the tail is registered as."""
     forced: tuple[Filter, ...] = ()
     spend: Spend = lambda _: None
+    held: frozenset[str] | None = None
+    """The lanes in which an event that the key sees has a value; None where that makes no difference."""
 
     @cached_property
     def available(self) -> Available:
@@ -118,7 +130,16 @@ class View:
         return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
 
     def condition(self, filters: Iterable[Filter]) -> Predicate:
-        return operators.predicate(filters, self.available, self.spend)
+        return operators.predicate(filters, self._asked, self.spend)
+
+    @property
+    def _asked(self) -> Available:
+        """What a question's own filters need: of the events in sight, all other lanes are empty."""
+        names = self.available.names
+        if self.held is None:
+            return self.available
+        kept = {name for name in (*self.held, NULLS_COLUMN.name, EMPTIES_COLUMN.name) if name in names}
+        return Available(self.source.schema, kept)
 
     def scan(
         self,
@@ -177,6 +198,7 @@ class Views:
     forced: tuple[Filter, ...] = ()
     spend: Spend = lambda _: None
     """Told of the conditions that each filter comes to."""
+    held: Held | None = None
     _sources: dict[str, Source] = field(default_factory=dict)
     _count: int = 0
 
@@ -188,7 +210,8 @@ class Views:
         files = tuple(file for file in source.files if any(_overlaps(file, span) for span in wanted))
         name = f"$tail{self._count}"
         self._count += 1
-        return View(source, files, name, self.forced, self.spend)
+        view = View(source, files, name, self.forced, self.spend)
+        return view if self.held is None else replace(view, held=self.held(view, hull(wanted)))
 
     @property
     def unknown(self) -> list[str]:
@@ -382,6 +405,17 @@ def _index(path: str, view: View) -> Key:
     return replace(key_of(path, view), missing=operators.predicate((null,), view.available))
 
 
+def hull(spans: Iterable[Span]) -> Span:
+    """The shortest span that holds them all."""
+    listed = list(spans)
+    starts = [span.start_us for span in listed if span.start_us is not None]
+    ends = [span.end_us for span in listed if span.end_us is not None]
+    return Span(
+        min(starts) if len(starts) == len(listed) else None,
+        max(ends) if len(ends) == len(listed) else None,
+    )
+
+
 def _overlaps(file: DataFile, span: Span) -> bool:
     after = span.start_us is None or file.max_us >= span.start_us
     return after and (span.end_us is None or file.min_us < span.end_us)
@@ -424,7 +458,7 @@ def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
     if source.tail is not None and span == Span():
         counted += source.tail.num_rows
         source = Source(source.schema, source.files, None, None, source.known, source.version)
-    return View(source, outside, view.name, view.forced, view.spend), counted
+    return replace(view, source=source, files=outside), counted
 
 
 def key_of(path: str, view: View) -> Key:

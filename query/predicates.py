@@ -234,8 +234,13 @@ def columns_of(predicate: Predicate) -> Iterator[Column]:
 
 
 def size_of(predicate: Predicate) -> int:
-    """How many conditions the predicate comes to. A long list is a table of its own to the engine."""
+    """How many conditions the predicate comes to. A long list is a table of its own to the engine.
+
+    Lists of paths do not count: whether there are any depends on events that a key may not see.
+    """
     match predicate:
+        case Lists():
+            return 0
         case AllOf(operands=operands) | SomeOf(operands=operands):
             return sum(map(size_of, operands))
         case Not(operand=operand):

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query.engine import Deadline, Engine
-from query.errors import QueryLimitExceeded
+from query.errors import QueryLimitExceeded, TooManyConditions
 from query.export import SLICE_BYTES, SLICE_ROWS, Cut, Export, rows_of_slice
 from query.export_rows import GUARD, GUARDED
 from query.frozen import freeze, thaw
 from query.limits import Limits
-from query.nodes import ExtractionQuery, Filter, Request, Span
+from query.nodes import Condition, ExtractionQuery, Filter, Operator, Request, Span
 from query.pipeline import answer
 from service.export_file import Output, rows_into
 from service.export_request import Format
@@ -290,6 +290,19 @@ def test_columns_of_parquet_are_plain_and_typed(engine: Engine, data_folder: Pat
         "price:string": "string",
         "tags": "string",
     }
+
+
+def test_what_is_out_of_sight_makes_no_question_too_long(engine: Engine, data_folder: Path) -> None:
+    seen = [at(number, open=True, o={"p1": number}) for number in range(5)]
+    rest = [at(9, open=False, o={f"p{number}": 1 for number in range(400)})]
+    source = source_of([*seen, *rest], data_folder, random.Random(1))
+    filters = (Condition("o", Operator.EXISTS, True),) * 30
+    query = ExtractionQuery("c", properties=("o.p1",), filters=filters)
+    forced = (Condition("open", Operator.EQ, True),)
+    path, _ = written(source, query, engine, data_folder, Format.CSV, forced=forced)
+    assert path.read_bytes().split() == [b"o.p1", b"4", b"3", b"2", b"1", b"0"]
+    with pytest.raises(TooManyConditions):
+        written(source, query, engine, data_folder, Format.CSV)
 
 
 def test_more_rows_than_the_limit_are_seen_as_such(engine: Engine, data_folder: Path) -> None:

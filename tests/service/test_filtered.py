@@ -299,3 +299,27 @@ def test_what_a_key_may_not_see_does_not_change_what_its_words_mean(sides: Sides
     span = Span(strategies.BASE_US, strategies.BASE_US + 2 * strategies.HOUR_US)
     query = {"analysis_type": "count", "event_collection": "words", "interval": "hourly"}
     _check_dataset(sides, sides.scoped_key(filters), {**query, **spoken.timeframe(span)}, ["t"], [5])
+
+
+def test_what_a_key_may_not_see_does_not_make_its_questions_too_long(sides: Sides) -> None:
+    """How much a filter may read would tell which properties the events out of sight have."""
+    hidden = {f"p{number}": 1 for number in range(400)}
+    seen: list[Event] = [{"open": True, "u": number, "o": {"p1": number}} for number in range(3)]
+    sides.whole.record(sides.all, "wide", seen)
+    sides.whole.flush()
+    sides.whole.record(sides.all, "wide", [{"open": False, "u": 7, "o": hidden, "n": None}])
+    key = sides.access_key([Condition("open", Operator.EQ, True)])
+    filters = [{"property_name": "o", "operator": "exists", "property_value": True}] * 30
+    step = {"event_collection": "wide", "actor_property": "u", "filters": filters}
+    metric = {"event_collection": "wide", "filters": filters}
+    for _ in range(2):
+        assert _told(sides, key, "count", metric)["result"] == 3
+        assert _told(sides, key, "funnel", {"steps": [step, step]})["result"] == [3, 3]
+        assert len(_told(sides, key, "extraction", metric)["result"]) == 3
+        sides.whole.flush()
+    reply = sides.whole.call(sides.all, "POST", "queries/count", metric)
+    assert (reply.status_code, reply.json()["error_code"]) == (400, "QueryLimitError")
+
+
+def _told(sides: Sides, key: str, analysis: str, params: Any) -> Any:
+    return sides.whole.told(sides.all, "POST", f"queries/{analysis}", params, key=key)
