@@ -14,8 +14,16 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from service.auth import Caller, Permission, Tenants
-from service.errors import InvalidParameter, render
-from service.wire import callback_of, error_answer, pairs_of, project_of, request_key, segment_of
+from service.errors import InvalidParameter, NotFound, render
+from service.wire import (
+    callback_of,
+    error_answer,
+    pairs_of,
+    project_of,
+    raw_path,
+    request_key,
+    segment_of,
+)
 from storage.catalog_records import Organisation
 
 READING = ("GET", "HEAD")
@@ -109,8 +117,13 @@ class Routes:
         self._add(path, answer, ORGANISATION, methods)
 
     def _add(self, path: str, handler: PublicHandler, rule: Rule, methods: Iterable[str]) -> None:
+        slashes = path.count("/")
+
         async def endpoint(request: Request) -> Response:
             try:
+                if raw_path(request.scope).count(b"/") < slashes:
+                    # What is matched is the path decoded: a slash that is part of a name sets nothing apart.
+                    raise NotFound
                 return await handler(request)
             except Exception as error:
                 return error_answer(render(error))

@@ -182,3 +182,17 @@ def test_no_name_in_a_path_breaks_the_server(
             assert reply.status < 500, (path[:300], reply.body[:300])
             if reply.status >= 400:
                 check_error(reply, path[:300])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=label)
+def test_a_slash_within_a_name_is_none_between_names(
+    served: Served, names: dict[str, str], operation: Operation
+) -> None:
+    path = path_of(operation, names)
+    body = b"{}" if operation.body is not None else None
+    for position in [at for at, character in enumerate(path.partition("?")[0]) if character == "/"][1:]:
+        odd = path[:position] + "%2F" + path[position + 1 :]
+        reply = send(served, operation.method, odd, key_of(operation, names), body, {})
+        assert reply.status < 500, (odd, reply.body[:300])
+        if reply.status >= 400:
+            check_error(reply, odd)
