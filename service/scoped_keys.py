@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 _BLOCK_SIZE = 16
 _LENGTH_MIN = 4 * _BLOCK_SIZE
 _OPERATIONS = frozenset({"read", "write"})
+_KNOWN = frozenset({"allowed_operations", "filters"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,9 @@ def _read(plain: bytes) -> Scope | None:
 
 
 def _scope(options: Any) -> Scope | None:
-    """Whoever can encrypt holds the master key; yet what is not understood permits nothing."""
-    if not isinstance(options, dict):
+    """What is not understood permits nothing. Whoever can encrypt holds the master key; but whoever holds any
+    key can change its first 16 bytes, and ``filtert`` in the place of ``filters`` would filter nothing."""
+    if not isinstance(options, dict) or not options.keys() <= _KNOWN:
         return None
     operations = options.get("allowed_operations", [])
     if not isinstance(operations, list) or not all(isinstance(one, str) for one in operations):

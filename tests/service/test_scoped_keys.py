@@ -43,17 +43,30 @@ def test_what_the_python_sdk_encrypts_is_read(master: str, names: list[str]) -> 
 @pytest.mark.parametrize("master", MASTERS)
 @given(length=st.integers(0, 64))
 def test_every_length_of_padding_is_understood(master: str, length: int) -> None:
-    options = {"allowed_operations": ["write"], "filters": [], "x": "y" * length}
-    wanted = Scope(frozenset({"write"}), [])
+    options = {"allowed_operations": ["write"], "filters": ["y" * length]}
+    wanted = Scope(frozenset({"write"}), ["y" * length])
     assert scope_of(encrypted(options, master), master) == wanted
     size = 16 if len(master) == 64 else 32
     if len(json.dumps(options)) % size == 0:
         assert scope_of(encrypted(options, master, pad=False), master) == wanted
 
 
-@pytest.mark.parametrize("options", [[], 5, "x", {"allowed_operations": "read"}, {"allowed_operations": [1]}])
+@pytest.mark.parametrize(
+    "options", [[], 5, "x", {"allowed_operations": "read"}, {"allowed_operations": [1]}, {"x": 1}]
+)
 def test_what_is_not_understood_permits_nothing(options: Any) -> None:
     assert scope_of(encrypted(options, MASTERS[0]), MASTERS[0]) is None
+
+
+@given(st.data())
+def test_who_holds_a_key_can_not_take_its_filters_away(data: st.DataObject) -> None:
+    """The initialisation vector says what the first block decrypts to, and is the holder's to change."""
+    key = bytes.fromhex(encrypted({"filters": FILTERS, "allowed_operations": ["read"]}, MASTERS[0]))
+    position, bits = data.draw(st.sampled_from([(8, 0x07), (7, 0x20), *((n, 1) for n in range(2, 9))]))
+    changed = bytearray(key)
+    changed[position] ^= bits
+    scope = scope_of(changed.hex(), MASTERS[0])
+    assert scope is None or scope.filters == FILTERS
 
 
 @given(st.binary(min_size=0, max_size=200))
