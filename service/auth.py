@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ the second in which a key that was revoked is dead."""
 GRANTED_MAX = 10_000
 """Keys beyond the projects' own, good and bad ones, that are remembered until the catalog changes."""
 KEY_LENGTH_MAX = 16_384
+_HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{64,}", re.ASCII)
 
 
 class Permission(StrEnum):
@@ -214,7 +216,11 @@ class Tenants:
         if record is not None:
             return _by_access_key(project, record) if record.is_active else None
         scope = scope_of(key, project.master_key)
-        return None if scope is None else _by_scope(project, scope, digest)
+        return (
+            None
+            if scope is None
+            else _by_scope(project, scope, self._keyring.digest(project.id, _spelt(key)))
+        )
 
     def organisation(self, organisation_id: str, key: str | None) -> Organisation:
         """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
@@ -264,8 +270,14 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
 
 
 def key_id(key: str) -> str:
-    """A short name of a key, equal on all workers, from which the key cannot be told."""
-    return hashlib.blake2b(key.strip().encode("utf-8", "replace"), digest_size=12).hexdigest()
+    """A short name of a key, equal on all workers and however it is spelt. The key cannot be told from it."""
+    return hashlib.blake2b(_spelt(key).encode("utf-8", "replace"), digest_size=12).hexdigest()
+
+
+def _spelt(key: str) -> str:
+    """Scoped keys are hexadecimal, and the same key in letters of either case."""
+    key = key.strip()
+    return key.lower() if _HEXADECIMAL.fullmatch(key) else key
 
 
 def _by_access_key(project: Project, key: AccessKey) -> Caller:

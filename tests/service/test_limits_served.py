@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from keen import scoped_keys
 
 from service.auth import POLL_SECONDS
 from tests.service.test_query_routes import SLOW
@@ -83,6 +84,16 @@ def test_a_key_that_has_used_up_its_minute_leaves_the_rest_to_others(
     assert refused.headers["ratelimit-policy"] == '"queries-of-key";q=6;w=60, "queries";q=9;w=60'
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert refused.headers["retry-after"] in re.findall(r"t=(\d+)", refused.headers["ratelimit"])
+
+
+def test_a_key_is_one_key_however_it_is_spelt(limited: Served, project: ServedProject) -> None:
+    made = scoped_keys.encrypt(project.master_key, {"allowed_operations": ["read", "write"], "filters": []})
+    key = made.decode() if isinstance(made, bytes) else str(made)
+    spelt = (key.lower(), key.upper(), key[:32].lower() + key[32:].upper())
+    assert [left(count(limited, project, one))["queries-of-key"] for one in spelt] == [5, 4, 3]
+    path = f"/3.0/projects/{project.id}/events/c"
+    replies = [limited.request("POST", path, {}, key=one) for one in spelt]
+    assert [left(reply)["writes-of-key"] for reply in replies] == [2, 1, 0]
 
 
 def test_every_answer_to_a_limited_request_tells_what_is_left(
