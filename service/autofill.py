@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from service.access_keys import Json
@@ -21,6 +23,12 @@ def fill(event: Any, autofill: Json) -> Any:
         both = isinstance(mine, dict) and isinstance(value, dict)
         merged[name] = fill(mine, value) if both else value
     return merged
+
+
+def share_of(autofill: Mapping[str, Any]) -> str:
+    """A name of those whose events it marks: they know nothing of other clients, nor of their idempotency
+    keys."""
+    return hashlib.blake2b(json.dumps(autofill, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def fill_body(body: bytes, autofill: Json, limit_bytes: int, *, single: bool) -> bytes:

@@ -80,10 +80,12 @@ class Key:
     text: str
     digest: bytes
     response: bytes
+    within: str = ""
+    """Whose key it is, where not the whole project's."""
 
     @property
     def token(self) -> Token:
-        return idempotency_token(self.project_id, self.text)
+        return idempotency_token(self.project_id, f"{self.text}\n{self.within}" if self.within else self.text)
 
 
 @dataclass(slots=True)

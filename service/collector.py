@@ -35,6 +35,7 @@ from service.admission import (
     split_list,
     whole_section,
 )
+from service.autofill import share_of
 from service.claims import Claims, Key, Token, Wish, event_token
 from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavailable
 from service.enrich.enricher import Enricher, keeping
@@ -375,7 +376,8 @@ class Collector:
         cited = [_Cited.of(share) for share in shares]
         key = None
         if origin.idempotency_key:
-            key = Key(project_id, origin.idempotency_key, origin.digest, response)
+            within = "" if origin.autofill is None else share_of(origin.autofill)
+            key = Key(project_id, origin.idempotency_key, origin.digest, response, within)
         earlier: Claim | None = None
         while True:
             outcome = await self._claims.settle(_wish(cited, origin.received_us, key))

@@ -235,6 +235,22 @@ def test_autofill_is_in_every_event_and_wins(keys: Keys) -> None:
     assert keys.events("d")[0]["customer"] == {"id": "eu", "tags": ["a"]}
 
 
+def test_an_idempotency_key_is_not_another_customers(keys: Keys) -> None:
+    """Who writes under an autofill knows nothing of others, who may count their requests from 1 as well."""
+    path = f"/3.0/projects/{keys.project.id}/events/c"
+    sender = {"Idempotency-Key": "1"}
+    for customer in ("eu", "us"):
+        key = keys.make("writes", writes={"autofill": {"customer": customer}})
+        again = keys.make("writes", writes={"autofill": {"customer": customer}})
+        for one in (key, key, again):
+            assert keys.served.request("POST", path, {"n": 1}, key=one, headers=sender).status == 201
+        assert keys.served.request("POST", path, {"n": 2}, key=key, headers=sender).status == 409
+    plain = keys.served.request("POST", path, {"n": 3}, key=keys.project.write_key, headers=sender)
+    assert plain.status == 201
+    found = sorted(keys.events(), key=json.dumps)
+    assert found == [{"customer": "eu", "n": 1}, {"customer": "us", "n": 1}, {"n": 3}]
+
+
 def test_what_can_not_be_filled_is_not_taken(keys: Keys) -> None:
     """Bytes that only a lenient reader would save part of must not slip past the autofill."""
     key = keys.make("writes", writes={"autofill": {"customer": "eu"}})
