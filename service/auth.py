@@ -280,6 +280,20 @@ def _spelt(key: str) -> str:
     return key.lower() if _HEXADECIMAL.fullmatch(key) else key
 
 
+def key_lives(project: Project, wanted: str, access_key: AccessKey | None) -> bool:
+    """Whether the key that a caller's ``key_id`` names opens the project still; ``access_key``: the one of
+    this digest, if there is one."""
+    if access_key is not None:
+        return access_key.is_active
+    own = (project.master_key, project.write_key, project.read_key)
+    return wanted in map(key_id, own) or wanted.startswith(_scopes_of(project))
+
+
+def _scopes_of(project: Project) -> str:
+    """What the ids of scoped keys begin with: they live as long as the master key that made them."""
+    return f"{key_id(project.master_key)}/"
+
+
 def _by_access_key(project: Project, key: AccessKey) -> Caller:
     return Caller(
         project,
@@ -296,7 +310,7 @@ def _by_scope(project: Project, scope: Scope, digest: str) -> Caller | None:
     except (InvalidQuery, QueryLimitExceeded):
         return None
     permissions = frozenset[Permission]().union(*(_BY_OPERATION[one] for one in scope.operations))
-    return Caller(project, permissions, filters, key_id=digest)
+    return Caller(project, permissions, filters, key_id=_scopes_of(project) + digest)
 
 
 def _permissions(project: Project, key: str | None) -> frozenset[Permission] | None:

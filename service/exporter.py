@@ -24,7 +24,7 @@ from service.background import Tools
 from service.errors import DAMAGED
 from service.export_file import UNFINISHED, Output, rows_into
 from service.export_request import Format
-from service.exports import ERASED, OVERDUE, end_file, suffix_of
+from service.exports import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of
 from service.results import SERVER_FAULT
 from storage.catalog_records import Export, ExportFile
 from storage.log_errors import LogUnreadable
@@ -131,6 +131,10 @@ class Exporter:
     def _run(self, export: Export) -> None:
         if export.attempts > ATTEMPTS_MAX:
             self._fail(export, NEVER_DONE)
+            return
+        project = next((one for one in self._catalog.projects() if one.id == export.project_id), None)
+        if project is not None and not asker_lives(self._catalog, project, export):
+            self._fail(export, REVOKED)
             return
         try:
             self._make(export)

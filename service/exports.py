@@ -21,7 +21,7 @@ from query.nodes import ExtractionQuery
 from query.parse import EXTRACTION, parse
 from service import export_request
 from service.asking import Asking
-from service.auth import Caller, Permission
+from service.auth import Caller, Permission, key_lives
 from service.errors import Forbidden, Gone, NotFound, RateLimited
 from service.export_request import Format
 from service.results import Audience
@@ -29,7 +29,7 @@ from service.saved import moment_text
 from service.settings import Settings
 from service.wire import url_of
 from storage.catalog import Catalog
-from storage.catalog_records import Export, ExportState, NewExport
+from storage.catalog_records import Export, ExportState, NewExport, Project
 from storage.keyring import Keyring
 
 Json = dict[str, Any]
@@ -41,6 +41,7 @@ PROCESSING_NO_MAIL = (
     "once that is made."
 )
 ERASED = "Events of this collection were deleted or changed since the file was made. Extract them again."
+REVOKED = "The key that asked for this extraction is no key of the project any more."
 OVERDUE = "The time for which files are kept is over. Extract the events again."
 QUESTION_BYTES_MAX = 1_000_000
 JOBS_MAX = 10_000
@@ -184,9 +185,9 @@ class Exports:
         if found.file is not None:
             end_file(self._catalog, found.file)
 
-    def file(self, project_id: str, export_id: str) -> Export:
+    def file(self, project: Project, export_id: str) -> Export:
         """The job whose file may be handed out now. Raises Gone, NotFound."""
-        found = self._catalog.export(project_id, export_id)
+        found = self._catalog.export(project.id, export_id)
         if found is None:
             raise Gone("The extraction was removed.")
         export, moment = found
@@ -196,6 +197,8 @@ class Exports:
             raise Gone(export.message)
         if export.state is not ExportState.DONE:
             raise NotFound
+        if not asker_lives(self._catalog, project, export):
+            raise Gone(REVOKED)
         return export
 
     def described(self, caller: Caller, export: Export, base_url: str) -> Json:
@@ -257,6 +260,11 @@ class Exports:
                 f"{settings.export_store_bytes_max:,} and {JOBS_MAX:,}. Delete some of them.",
                 _RETRY_SECONDS,
             )
+
+
+def asker_lives(catalog: Catalog, project: Project, export: Export) -> bool:
+    """Whether the key that asked for a job opens the project still: what it asked for dies with it."""
+    return key_lives(project, export.key_id, catalog.access_key(project.id, export.key_id))
 
 
 def end_file(catalog: Catalog, name: str) -> None:

@@ -82,12 +82,13 @@ class _Extractions:
     async def file(self, request: Request) -> Response:
         """Needs no key: the link is one."""
         project_id, job_id = project_of(request.scope), segment_of(request.scope, 5)
-        if self._parts.tenants.find(project_id) is None:
+        project = self._parts.tenants.find(project_id)
+        if project is None:
             raise NotFound
         pairs = pairs_of(request.scope)
         expires, signature = parameter(pairs, "expires"), parameter(pairs, "signature")
         self._exports.links.check(project_id, job_id, expires, signature, time.time())
-        export = await self._in_thread(self._exports.file, project_id, job_id)
+        export = await self._in_thread(self._exports.file, project, job_id)
         path = self._parts.catalog.folder.exports / (export.file or "")
         try:
             found = await self._in_thread(path.stat)

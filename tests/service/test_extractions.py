@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pyarrow.parquet as pq
 import pytest
+from keen import scoped_keys
 
 from query.engine import SourceGone
 from query.errors import QueryCancelled
@@ -23,10 +24,10 @@ from service import exporter
 from service.errors import DAMAGED
 from service.export_file import Output
 from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
-from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, Links
+from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
 from service.purge import Purge
 from storage.catalog import system_clock
-from storage.catalog_records import ErasureKind, ExportState
+from storage.catalog_records import ErasureKind, ExportState, KeyKind
 from storage.log_errors import LogUnreadable
 from storage.reader import SnapshotUnstable
 from tests.service.export_bench import BASE, Bench
@@ -250,6 +251,51 @@ def test_a_key_whose_filters_were_changed_does_not_see_what_it_saw(bench: Bench)
     while bench.call("GET", job["url"], key=key).status_code != 404:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_what_a_key_asked_for_dies_with_it_and_lives_again_with_it(bench: Bench) -> None:
+    """A key is revoked because it is in the wrong hands, and links that were made with it are there too."""
+    key = filtered_key(bench, "ann")
+    done, other = bench.made(key), bench.made()
+
+    def statuses() -> list[int]:
+        return [bench.call("GET", job["file_url"], key="").status_code for job in (done, other)]
+
+    assert statuses() == [200, 200]
+    waiting = bench.ask(key)
+    bench.call("POST", f"keys/{key}/revoke")
+    assert statuses() == [410, 200]
+    assert bench.call("GET", done["file_url"], key="").json()["message"] == REVOKED
+    bench.work()
+    assert (bench.shown(waiting)["state"], bench.shown(waiting)["message"]) == ("failed", REVOKED)
+    bench.call("POST", f"keys/{key}/unrevoke")
+    assert statuses() == [200, 200]
+    bench.call("DELETE", f"keys/{key}")
+    assert statuses() == [410, 200]
+
+
+def test_what_keys_of_the_project_asked_for_dies_with_them(tmp_path: Path) -> None:
+    """A scoped key is one as long as the master key is that made it."""
+    bench = Bench(tmp_path / "data", min_free_bytes=0)
+    bench.record("c", {"n": 1})
+    scope = {"allowed_operations": ["read"], "filters": []}
+    keys = (
+        bench.project.read_key,
+        bench.project.master_key,
+        scoped_keys.encrypt(bench.project.master_key, scope),
+    )
+    jobs = [bench.made(key) for key in keys]
+
+    def statuses() -> list[int]:
+        bench.parts.tenants.look_again()
+        return [bench.call("GET", job["file_url"], key="").status_code for job in jobs]
+
+    assert statuses() == [200, 200, 200]
+    bench.catalog.renew_project_keys(bench.project.id, {KeyKind.READ: None})
+    assert statuses() == [410, 200, 200]
+    bench.catalog.renew_project_keys(bench.project.id, {KeyKind.MASTER: None})
+    assert statuses() == [410, 410, 410]
+    bench.close()
 
 
 def test_another_project_sees_nothing_of_it(bench: Bench) -> None:
