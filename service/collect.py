@@ -131,6 +131,7 @@ class CollectApp:
         self._targets: dict[bytes, Target | None] = {}
         self._allowed: dict[tuple[str, bytes], int] = {}
         self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
+        self._looking: set[tuple[str, bytes]] = set()
         tenants.watch(self._forget_all)
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
@@ -349,9 +350,10 @@ class CollectApp:
         filling = self._filling.get(pair)
         if filling is not None and filling[0] >= time.time_ns() // 1000:
             return filling[1]
-        if pair in self._allowed:
-            # One request looks again; those beside it need not wait for that.
+        if pair in self._allowed and pair not in self._looking:
+            # One request looks again; those beside it need not wait for that, unless it takes long.
             self._allowed[pair] = time.time_ns() // 1000 + LOOK_US
+        self._looking.add(pair)
         given = key_of(key.decode("latin-1"), None)
         loop = asyncio.get_running_loop()
         try:
@@ -360,6 +362,8 @@ class CollectApp:
         except errors.ApiError:
             self._forget(pair)
             raise
+        finally:
+            self._looking.discard(pair)
         self._forget(pair)
         autofill = caller.options.autofill or None
         if len(key) <= KNOWN_LENGTH_MAX:

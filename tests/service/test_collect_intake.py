@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import resource
 import signal
+import threading
+import time
 import tracemalloc
 import zlib
 from collections.abc import Iterator
@@ -20,7 +22,8 @@ import zstandard
 from service.admission import AdmissionLimits
 from service.bodies import BodyLimits
 from service.collect import CollectLimits, Message
-from service.collecting import LogLimits
+from service.collecting import THREADS, LogLimits
+from storage.catalog_records import KeyKind
 from storage.fs import LocalFileSystem
 from storage.log_format import ROWWISE
 from tests.service.intake import Intake, converse, intake, run
@@ -644,5 +647,28 @@ def test_a_batch_may_hold_so_many_events(tmp_path: Path) -> None:
             reply = await it.http.post(it.events, json={"a": [{}] * 2, "b": [{}] * 2})
             assert (reply.status_code, reply.json()["error_code"]) == (400, "InvalidBatchError")
             assert len(it.lines()) == 3
+
+    run(story())
+
+
+def test_a_key_does_not_live_on_while_the_catalog_is_slow(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+            assert (await it.http.post(it.events + "/c", json={})).status_code == 201
+            free = threading.Event()
+            for _ in range(THREADS):
+                it.collecting.executor.submit(free.wait, 30)
+            it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
+            began, sent = time.monotonic(), []
+            while time.monotonic() < began + 1.2:
+                came = time.monotonic()
+                sent.append((came, asyncio.create_task(it.http.post(it.events + "/c", json={}))))
+                await asyncio.sleep(0.02)
+            late = [post for came, post in sent if came > began + 0.9]
+            done, _ = await asyncio.wait(late, timeout=0.1)
+            free.set()
+            assert not done
+            assert {(await post).status_code for post in late} == {401}
+            await asyncio.gather(*(post for _, post in sent))
 
     run(story())
