@@ -20,7 +20,7 @@ from query.errors import InvalidQuery, QueryLimitExceeded
 from query.filters import conservative_regex_check, parse_filters
 from query.limits import Limits
 from query.nodes import Filter
-from service.access_keys import NO_OPTIONS, Options, read_options
+from service.access_keys import NO_OPTIONS, Options, stored_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from service.scoped_keys import Scope, scope_of
 from storage.catalog_records import AccessKey, Organisation, Project
@@ -298,7 +298,7 @@ def _by_access_key(project: Project, key: AccessKey) -> Caller:
     return Caller(
         project,
         frozenset(Permission(one) for one in key.permitted),
-        options=read_options(dict(key.options)),
+        options=stored_options(dict(key.options)),
         key_id=key.digest,
     )
 

@@ -235,6 +235,15 @@ def test_autofill_is_in_every_event_and_wins(keys: Keys) -> None:
     assert keys.events("d")[0]["customer"] == {"id": "eu", "tags": ["a"]}
 
 
+def test_a_filter_may_be_any_pattern_that_a_question_may_have(keys: Keys) -> None:
+    for text in ("abc", "12"):
+        assert keys.write(keys.project.write_key, {"t": text}).status == 201
+    for pattern in (r"^\pL+$", r"\Aabc\z", r"\Qab\E"):
+        condition = {"property_name": "t", "operator": "regex", "property_value": pattern}
+        key = keys.make("queries", "schema", queries={"filters": [condition]})
+        assert keys.ask(key, "count", event_collection="c").json == {"result": 1}
+
+
 def test_an_idempotency_key_is_not_another_customers(keys: Keys) -> None:
     """Who writes under an autofill knows nothing of others, who may count their requests from 1 as well."""
     path = f"/3.0/projects/{keys.project.id}/events/c"
