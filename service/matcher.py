@@ -34,14 +34,16 @@ class FilterMatcher:
         """Raises CannotErase for filters that are none any more, which the request was not taken with."""
         from query.engine import Deadline
         from query.errors import InvalidQuery, QueryLimitExceeded
-        from query.filters import conservative_regex_check, parse_filters
+        from query.filters import parse_filters
         from query.matching import matching_ids
         from query.nodes import Span
 
         span = Span(parameters.get("start_us"), parameters.get("end_us"))
         try:
             filters = parse_filters(
-                parameters.get("filters"), self._settings.query_limits, conservative_regex_check
+                parameters.get("filters"),
+                self._settings.query_limits,
+                lambda pattern: self._opened().check_regex(pattern),
             )
         except (InvalidQuery, QueryLimitExceeded) as error:
             raise CannotErase(str(error)) from None

@@ -49,6 +49,13 @@ def test_events_that_match_are_gone_when_it_answers_and_others_stay(
     assert {"user": {"id": "bob"}} in events(served, project)
 
 
+def test_a_pattern_is_any_that_a_question_may_have(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"t": "abc"}, {"t": "12"})
+    digits = [{"property_name": "t", "operator": "regex", "property_value": r"^\pN+\z"}]
+    assert delete(served, project, "c", filters=digits).status == 204
+    assert events(served, project) == [{"t": "abc"}]
+
+
 def test_a_timeframe_narrows_in_every_form_that_clients_send(served: Served, project: ServedProject) -> None:
     served.record(project, "c", *(at(day, n=day) for day in range(1, 9)))
     for timeframe, left in (
