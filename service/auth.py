@@ -105,6 +105,12 @@ class Caller:
             self.require(Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES)
             raise Forbidden("This key may not do that: its options leave out this saved query.")
 
+    def require_definition(self, name: str, *kinds_cached: bool) -> None:
+        """Raises Forbidden where the options leave out a saved query of this name, of any of these kinds."""
+        names = (self.options.cached if cached else self.options.saved for cached in kinds_cached)
+        if not any(one.admit(name) for one in names):
+            raise Forbidden("This key may not do that: its options leave out this saved query.")
+
     def require_dataset(
         self, name: str | None, operation: str, index_by: Mapping[str, Any] | None = None
     ) -> None:

@@ -53,9 +53,11 @@ def router(parts: Parts) -> Router:
 
     async def show(request: Request, caller: Caller) -> Response:
         name = _name(request)
+        caller.require_definition(name, True, False)
         query = await _blocking(parts, lambda: parts.catalog.saved_query(caller.project.id, name))
         if query is None:
             raise NotFound
+        caller.require_definition(name, bool(query.refresh_rate))
         return json_answer(saved.dumped(await _told(parts, request, caller, query)))
 
     async def put(request: Request, caller: Caller) -> Response:

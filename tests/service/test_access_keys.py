@@ -278,9 +278,9 @@ def test_a_key_has_only_the_saved_queries_that_are_allowed(keys: Keys) -> None:
         body = {"query": query, "refresh_rate": rate}
         assert keys.served.request("PUT", f"{base}/{name}", body, key=keys.project.master_key).status == 201
 
-    def statuses(key: str) -> list[int]:
+    def statuses(key: str, what: str = "/result") -> list[int]:
         names = ("plain1", "plain2", "kept1", "kept2", "none1")
-        return [keys.served.request("GET", f"{base}/{name}/result", key=key).status for name in names]
+        return [keys.served.request("GET", f"{base}/{name}{what}", key=key).status for name in names]
 
     ours = ["plain1", "kept1", "none1"]
     both = keys.make(
@@ -291,6 +291,9 @@ def test_a_key_has_only_the_saved_queries_that_are_allowed(keys: Keys) -> None:
         "saved_queries", "cached_queries", saved_queries={"blocked": ours}, cached_queries={"blocked": ours}
     )
     assert statuses(blocked) == [403, 200, 403, 200, 403]
+    reader = keys.make("query_definition", saved_queries={"allowed": ours}, cached_queries={"blocked": ours})
+    assert statuses(reader, "") == [200, 403, 403, 200, 404]
+    assert statuses(keys.make("query_definition"), "") == [200, 200, 200, 200, 404]
     assert statuses(keys.make("cached_queries")) == [403, 403, 200, 200, 404]
     narrowed = keys.make("saved_queries", "cached_queries", saved_queries={"filters": EU})
     for name in ("plain1", "kept1"):
