@@ -73,13 +73,13 @@ class _Dashboards:
         project_id, text = caller.project.id, json.dumps(document)
 
         def store() -> bool:
-            there = {one.name: one for one in self._catalog.dashboards(project_id)}
-            if name not in there and len(there) >= dashboards.DASHBOARDS_MAX:
+            old = self._catalog.dashboard(project_id, name)
+            if old is None and len(self._catalog.dashboards(project_id)) >= dashboards.DASHBOARDS_MAX:
                 raise InvalidParameter(
                     f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
                 )
             now_ms = time.time_ns() // 1_000_000
-            made = dashboards.made(name, document, given, there.get(name), now_ms)
+            made = dashboards.made(name, document, given, old, now_ms)
             return self._catalog.put_dashboard(project_id, made, text)
 
         created = await self._blocking(store)
