@@ -70,12 +70,13 @@ class States:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._version = -1
-        self._known: dict[tuple[str, str], State] = {}
+        # Changed as one: threads that look at different versions must not mix what they found.
+        self._held: tuple[int, dict[tuple[str, str], State]] = -1, {}
 
     def find(self, project_id: str, name: str) -> State | None:
         """What is known already; None where the catalog must be asked. Costs some µs."""
-        return self._known.get((project_id, name)) if self._catalog.version() == self._version else None
+        version, known = self._held
+        return known.get((project_id, name)) if self._catalog.version() == version else None
 
     def load(self, project_id: str, name: str) -> State:
         """Asks the catalog. Raises UnknownDataset."""
@@ -84,11 +85,11 @@ class States:
         definition = datasets.stored(dataset)
         found = self._catalog.named_collections(project_id, [definition.collection])
         state = State(dataset, definition, found[0] if found else None)
-        if version != self._version or len(self._known) >= STATES_MAX:
-            # A whole new one: others may be reading.
-            self._known = {}
-            self._version = version
-        self._known[(project_id, name)] = state
+        of, known = self._held
+        if of != version or len(known) >= STATES_MAX:
+            known = {}
+            self._held = version, known
+        known[(project_id, name)] = state
         return state
 
 
