@@ -5,6 +5,7 @@ The tests read the rules from the application's routes: one that has none does n
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from service.auth import Caller, Permission, Tenants
-from service.errors import InvalidParameter, NotFound, render
+from service.errors import InvalidParameter, NotFound, Unavailable, render
 from service.wire import (
     callback_of,
     error_answer,
@@ -27,6 +28,8 @@ from service.wire import (
 from storage.catalog_records import Organisation
 
 READING = ("GET", "HEAD")
+SLOW_SECONDS = 0.3
+"""After so long a key is looked at again before it gets its answer: it may have been revoked."""
 PublicHandler = Callable[[Request], Awaitable[Response]]
 Handler = Callable[[Request, Caller], Awaitable[Response]]
 OrganisationHandler = Callable[[Request, Organisation], Awaitable[Response]]
@@ -101,7 +104,12 @@ class Routes:
         async def answer(request: Request) -> Response:
             callback = script_callback(request) if scripted else None
             try:
-                return await handler(request, rule.admit(self._tenants, request))
+                caller, began = rule.admit(self._tenants, request), time.monotonic()
+                response = await handler(request, caller)
+                if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in rule.permissions:
+                    # Whatever took so long, the body or the question: it is told to who may be told it now.
+                    _check_same(caller, rule.admit(self._tenants, request))
+                return response
             except Exception as error:
                 return error_answer(render(error), callback)
 
@@ -130,6 +138,16 @@ class Routes:
 
         endpoint.rule = rule  # type: ignore[attr-defined]
         self.router.routes.append(Route(path, endpoint, methods=list(methods)))
+
+
+def _check_same(before: Caller, now: Caller) -> None:
+    """Raises Unavailable where a key's rights were changed."""
+    if (before.permissions, before.forced_filters, before.options) != (
+        now.permissions,
+        now.forced_filters,
+        now.options,
+    ):
+        raise Unavailable("The key was changed meanwhile. Ask again.")
 
 
 def script_callback(request: Request) -> str | None:

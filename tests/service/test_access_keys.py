@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -148,6 +149,26 @@ def test_a_revoked_key_is_dead_within_a_second_and_lives_again(keys: Keys) -> No
             assert time.monotonic() < deadline
         keys.call("DELETE", f"/{key}")
         assert refused_within_a_second(call).status == 401
+
+
+def test_a_revoked_key_gets_no_answer_to_what_it_had_begun_to_ask(keys: Keys) -> None:
+    """A body may come as slowly as its sender likes."""
+    key = keys.make("queries")
+    more = {"name": "k", "permitted": ["queries", "schema"]}
+    connection = http.client.HTTPConnection("127.0.0.1", keys.served.port, timeout=30)
+    for change, status in (((), 200), ((f"/{key}", more), 503), ((f"/{key}/revoke",), 401)):
+        connection.putrequest("POST", f"/3.0/projects/{keys.project.id}/queries/count")
+        connection.putheader("Authorization", key)
+        connection.putheader("Content-Length", "24")
+        connection.endheaders(b'{"event_')
+        time.sleep(0.1)
+        if change:
+            assert keys.call("POST", *change).status == 200
+        time.sleep(0.4)
+        connection.send(b'collection":"c"}')
+        answer = connection.getresponse()
+        assert (answer.status, b"result" in answer.read()) == (status, status == 200)
+    connection.close()
 
 
 def test_a_key_of_another_project_is_no_key(keys: Keys) -> None:

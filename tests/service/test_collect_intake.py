@@ -10,7 +10,7 @@ import threading
 import time
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -647,6 +647,24 @@ def test_a_batch_may_hold_so_many_events(tmp_path: Path) -> None:
             reply = await it.http.post(it.events, json={"a": [{}] * 2, "b": [{}] * 2})
             assert (reply.status_code, reply.json()["error_code"]) == (400, "InvalidBatchError")
             assert len(it.lines()) == 3
+
+    run(story())
+
+
+def test_a_key_is_dead_for_requests_that_had_begun(tmp_path: Path) -> None:
+    """A body may come as slowly as its sender likes, who could have many of them begun."""
+
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+
+            async def body() -> AsyncIterator[bytes]:
+                yield b'{"a":'
+                it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
+                await asyncio.sleep(0.8)
+                yield b"1}"
+
+            assert (await it.http.post(it.events + "/c", content=body())).status_code == 401
+            assert it.lines() == []
 
     run(story())
 
