@@ -131,6 +131,7 @@ class CollectApp:
         self._doubled = metrics.counter("acumen_events_total", "duplicate")
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
+        # By the monotonic clock: a revoked key must not live on for as long as the other one is set back.
         self._allowed: dict[tuple[str, bytes], int] = {}
         self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
         self._looking: set[tuple[str, bytes]] = set()
@@ -170,7 +171,7 @@ class CollectApp:
         return await self._next(scope, receive, send)
 
     async def _post(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
-        received_us = time.time_ns() // 1000
+        received_us, came_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
         self._begin()
         project_id, name = target.project_id, target.collection
         limit = self._event_bytes_max if name is not None else self._limits.bulk_bytes_max
@@ -179,15 +180,15 @@ class CollectApp:
             headers: dict[bytes, bytes] = dict(scope["headers"])
             key = headers.get(b"authorization") or _query_key(scope)
             autofill = None
-            if self._allowed.get((project_id, key), 0) < received_us:
+            if self._allowed.get((project_id, key), 0) < came_us:
                 autofill = await self._authorize(project_id, key)
             if self._admit is not None:
                 rated = self._admit(project_id, key)
             body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
             held = len(body)
             try:
-                now_us = time.time_ns() // 1000
-                if now_us - received_us > SLOW_US:
+                now_us = time.monotonic_ns() // 1000
+                if now_us - came_us > SLOW_US:
                     # The key may have been revoked, or changed, since the request began.
                     known = self._allowed.get((project_id, key), 0) >= now_us
                     autofill = None if known else await self._authorize(project_id, key)
@@ -326,7 +327,7 @@ class CollectApp:
         autofill = None
         headers: dict[bytes, bytes] = dict(scope["headers"])
         key = headers.get(b"authorization") or _query_key(scope)
-        if self._allowed.get((target.project_id, key), 0) < time.time_ns() // 1000:
+        if self._allowed.get((target.project_id, key), 0) < time.monotonic_ns() // 1000:
             autofill = await self._authorize(target.project_id, key)
         return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
 
@@ -355,11 +356,11 @@ class CollectApp:
         """
         pair = (project_id, key)
         filling = self._filling.get(pair)
-        if filling is not None and filling[0] >= time.time_ns() // 1000:
+        if filling is not None and filling[0] >= time.monotonic_ns() // 1000:
             return filling[1]
         if pair in self._allowed and pair not in self._looking:
             # One request looks again; those beside it need not wait for that, unless it takes long.
-            self._allowed[pair] = time.time_ns() // 1000 + LOOK_US
+            self._allowed[pair] = time.monotonic_ns() // 1000 + LOOK_US
         self._looking.add(pair)
         given = key_of(key.decode("latin-1"), None)
         loop = asyncio.get_running_loop()
@@ -389,7 +390,7 @@ class CollectApp:
         """A key that writes into events is not among those that the express lane lets through."""
         if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
             self._forget_all()
-        until = time.time_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+        until = time.monotonic_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
         if autofill is None:
             self._allowed[pair] = until
         else:

@@ -84,8 +84,8 @@ class Request:
 
 
 class Express:
-    """One per worker. ``allowed`` tells until when (µs) a project and key need no new look at the catalog;
-    ``target`` what a path without a query names: a project and a collection."""
+    """One per worker. ``allowed`` tells until when (µs, monotonic) a project and key need no new look at the
+    catalog; ``target`` what a path without a query names: a project and a collection."""
 
     def __init__(
         self,
@@ -123,7 +123,7 @@ class Express:
                 return None
         if not size.isdigit() or len(size) > LENGTH_DIGITS_MAX or int(size) > BODY_BYTES_MAX:
             return None
-        if self._allowed.get((named[0], key), 0) < time.time_ns() // 1000:
+        if self._allowed.get((named[0], key), 0) < time.monotonic_ns() // 1000:
             return None
         return named
 

@@ -690,3 +690,20 @@ def test_a_key_does_not_live_on_while_the_catalog_is_slow(tmp_path: Path) -> Non
             await asyncio.gather(*(post for _, post in sent))
 
     run(story())
+
+
+def test_a_key_does_not_live_on_while_a_clock_that_was_set_back_catches_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+            assert (await it.http.post(it.events + "/c", json={})).status_code == 201
+            right = time.time_ns
+            monkeypatch.setattr(time, "time_ns", lambda: right() - 3_600_000_000_000)
+            it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
+            deadline = time.monotonic() + 1.0
+            while (await it.http.post(it.events + "/c", json={})).status_code != 401:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.02)
+
+    run(story())
