@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -145,6 +145,16 @@ class ProjectCatalog(Protocol):
     def access_key(self, project_id: str, digest: str) -> AccessKey | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What one look at the catalog found; threads replace it as a whole, and never mix two."""
+
+    projects: Mapping[str, Project] = field(default_factory=dict)
+    organisations: Mapping[str, Organisation] = field(default_factory=dict)
+    granted: dict[tuple[str, str], Caller | None] = field(default_factory=dict)
+    """Project and digest of a key → who holds it, None for nobody."""
+
+
 class Tenants:
     """The projects of the catalog, at most ``POLL_SECONDS`` old. Thread-safe.
 
@@ -156,14 +166,12 @@ class Tenants:
     ) -> None:
         self._catalog = catalog
         self._keyring = keyring
-        self._granted: dict[tuple[str, str], Caller | None] = {}
         self._clock = clock
         self._lock = threading.Lock()
         self._version: int | None = None
         self._looked_at = float("-inf")
         self._watchers: list[Callable[[], None]] = []
-        self._projects: Mapping[str, Project] = {}
-        self._organisations: Mapping[str, Organisation] = {}
+        self._seen = _Seen()
 
     def watch(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when this process has changed a project or key, from any thread."""
@@ -178,38 +186,39 @@ class Tenants:
     def find(self, project_id: str) -> Project | None:
         """The project; looks at the catalog again where it is not known."""
         self._refresh(POLL_SECONDS)
-        project = self._projects.get(project_id)
+        project = self._seen.projects.get(project_id)
         if project is None:
             self._refresh()
-            project = self._projects.get(project_id)
+            project = self._seen.projects.get(project_id)
         return project
 
     def all(self) -> list[Project]:
         self._refresh(POLL_SECONDS)
-        return list(self._projects.values())
+        return list(self._seen.projects.values())
 
     def authenticate(self, project_id: str, key: str | None) -> Caller:
         """The caller that holds this key. Raises NotFound for the project, then InvalidKey."""
-        project = self.find(project_id)
-        if project is None:
+        if self.find(project_id) is None:
             raise NotFound
-        caller = self._caller(project, key)
+        caller = self._caller(project_id, key)
         if caller is None and key:
             self._refresh()
-            caller = self._caller(self._projects.get(project_id, project), key)
+            caller = self._caller(project_id, key)
         if caller is None:
             raise InvalidKey
         return caller
 
-    def _caller(self, project: Project, key: str | None) -> Caller | None:
+    def _caller(self, project_id: str, key: str | None) -> Caller | None:
         """None where it is no key of the project, or one that is revoked."""
-        if not key or len(key) > KEY_LENGTH_MAX:
+        seen = self._seen
+        project = seen.projects.get(project_id)
+        if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         permissions = _permissions(project, key)
         if permissions is not None:
             return Caller(project, permissions, key_id=key_id(key))
         digest = self._keyring.digest(project.id, key)
-        known = self._granted
+        known = seen.granted
         found = (project.id, digest)
         if found not in known:
             if len(known) >= GRANTED_MAX:
@@ -231,10 +240,10 @@ class Tenants:
     def organisation(self, organisation_id: str, key: str | None) -> Organisation:
         """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
         self._refresh(POLL_SECONDS)
-        found = self._organisations.get(organisation_id)
+        found = self._seen.organisations.get(organisation_id)
         if found is None:
             self._refresh()
-            found = self._organisations.get(organisation_id)
+            found = self._seen.organisations.get(organisation_id)
         if found is None:
             raise NotFound
         if not key or not _equal(found.key, key):
@@ -261,10 +270,8 @@ class Tenants:
                 return
             version = self._catalog.version()
             if version != self._version:
-                self._projects = {project.id: project for project in self._catalog.projects()}
-                self._organisations = {one.id: one for one in self._catalog.organisations()}
-                # A new one, since others may be filling the old one with what they read before.
-                self._granted = {}
+                projects = {project.id: project for project in self._catalog.projects()}
+                self._seen = _Seen(projects, {one.id: one for one in self._catalog.organisations()})
                 self._version = version
             self._looked_at = looked_at
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
+from keen import scoped_keys
 
 from service.auth import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
@@ -93,6 +97,32 @@ def test_known_keys_are_looked_up_at_most_twice_a_second() -> None:
         now[0] += 0.002
         tenants.authenticate("a", "aread")
     assert catalog.looks <= 5
+
+
+def test_no_thread_grants_by_what_it_knew_before_another_looked() -> None:
+    """Else a scoped key of the last master key would live on, until the catalog changes again."""
+    old, new = (replace(project_of("a"), master_key=letter * 64) for letter in "AB")
+    catalog, now = Projects(old), [100.0]
+    others: list[Callable[[], None]] = []
+
+    class Slow(Keyring):
+        def digest(self, project_id: str, key: str) -> str:
+            # What another thread does just then.
+            while others:
+                others.pop()()
+            return super().digest(project_id, key)
+
+    def another() -> None:
+        catalog.known, catalog.changes, now[0] = [new], 1, 200.0
+        assert tenants.find("a") == new
+
+    tenants = Tenants(catalog, Slow("a secret for tests"), clock=lambda: now[0])
+    made = scoped_keys.encrypt(old.master_key, {"allowed_operations": ["read"], "filters": []})
+    key = made.decode() if isinstance(made, bytes) else str(made)
+    others.append(another)
+    tenants.authenticate("a", key)
+    with pytest.raises(InvalidKey):
+        tenants.authenticate("a", key)
 
 
 def test_the_key_of_another_project_is_no_key() -> None:
