@@ -170,8 +170,10 @@ class Catalog:
         read_key: str | None = None,
         users: Sequence[str] = (),
         preferences: Mapping[str, Any] | None = None,
+        own_name: bool = False,
     ) -> Project:
-        """Ids and keys that are not given are made up; the organisation is then the oldest.
+        """Ids and keys that are not given are made up; the organisation is then the oldest. ``own_name``:
+        another project of the organisation may not have the name.
 
         Raises InvalidName, DuplicateProject, UnknownOrganisation.
         """
@@ -187,6 +189,7 @@ class Catalog:
                 now_us=self._clock(),
                 users=users,
                 preferences=preferences,
+                own_name=own_name,
             )
 
     def update_project(
@@ -196,11 +199,19 @@ class Catalog:
         name: str | None = None,
         users: Sequence[str] | None = None,
         preferences: Mapping[str, Any] | None = None,
+        own_name: bool = False,
     ) -> Project:
-        """What is None stays. Raises UnknownProject, InvalidName."""
+        """What is None stays; ``own_name`` is as for a new one. Raises UnknownProject, InvalidName,
+        DuplicateProject."""
         with self._changing() as connection:
             return catalog_tenants.update_project(
-                connection, self.keyring, project_id, name=name, users=users, preferences=preferences
+                connection,
+                self.keyring,
+                project_id,
+                name=name,
+                users=users,
+                preferences=preferences,
+                own_name=own_name,
             )
 
     def renew_project_keys(self, project_id: str, keys: Mapping[KeyKind, str | None]) -> None:

@@ -128,6 +128,7 @@ def create_project(
     now_us: int,
     users: Sequence[str] = (),
     preferences: Mapping[str, Any] | None = None,
+    own_name: bool = False,
 ) -> Project:
     """What is not given is made up; without an organisation it goes to the oldest, made if need be."""
     _check_name(name, "A project")
@@ -147,6 +148,8 @@ def create_project(
     )
     if connection.execute(_ANY_PROJECT, {"wanted": project.id}).first() is not None:
         raise DuplicateProject(f"There already is a project {project.id}.")
+    if own_name:
+        _refuse_twin(connection, project.organisation_id, name, project.id)
     values = {
         "id": project.id,
         "name": name,
@@ -185,12 +188,15 @@ def update_project(
     name: str | None,
     users: Sequence[str] | None,
     preferences: Mapping[str, Any] | None,
+    own_name: bool,
 ) -> Project:
-    """What is None stays. Raises UnknownProject, InvalidName."""
-    find_project(connection, keyring, project_id)
+    """What is None stays. Raises UnknownProject, InvalidName, DuplicateProject."""
+    project = find_project(connection, keyring, project_id)
     values: dict[str, Any] = {}
     if name is not None:
         _check_name(name, "A project")
+        if own_name:
+            _refuse_twin(connection, project.organisation_id, name, project_id)
         values["name"] = name
     if users is not None:
         values["users"] = json.dumps(list(users))
@@ -199,6 +205,14 @@ def update_project(
     if values:
         connection.execute(_CHANGE.values(**values), {"wanted": project_id})
     return find_project(connection, keyring, project_id)
+
+
+def _refuse_twin(connection: Connection, organisation_id: str, name: str, project_id: str) -> None:
+    twins = _PROJECTS.where(
+        projects.c.organisation_id == organisation_id, projects.c.name == name, projects.c.id != project_id
+    )
+    if connection.execute(twins).first() is not None:
+        raise DuplicateProject("Duplicate project name: the organisation has a project of this name.")
 
 
 def renew_project_keys(

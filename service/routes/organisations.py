@@ -16,7 +16,7 @@ from service.errors import Conflict, InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes
 from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
-from storage.catalog_errors import InvalidName, UnknownProject
+from storage.catalog_errors import DuplicateProject, InvalidName, UnknownProject
 from storage.catalog_records import Organisation, Project, Usage
 
 ORGANISATION = "/3.0/organizations/{organization_id}"
@@ -79,7 +79,6 @@ class _Projects:
         name = given.get("name")
         if name is None:
             raise InvalidParameter("'name' is missing: a project must have one.")
-        await self._refuse_twin(organisation, name, None)
 
         def make() -> Project:
             return self._catalog.create_project(
@@ -87,9 +86,10 @@ class _Projects:
                 organisation_id=organisation.id,
                 users=given.get("users") or (),
                 preferences=given.get("preferences"),
+                own_name=True,
             )
 
-        return json_answer(shown(await self._blocking(make)))
+        return json_answer(shown(await self._changing(make)))
 
     async def show(self, request: Request, organisation: Organisation) -> Response:
         return json_answer(shown(await self._one(request, organisation)))
@@ -97,9 +97,9 @@ class _Projects:
     async def update(self, request: Request, organisation: Organisation) -> Response:
         project = await self._one(request, organisation)
         given = await self._read(request)
-        if given.get("name") is not None:
-            await self._refuse_twin(organisation, given["name"], project.id)
-        changed = await self._changing(lambda: self._catalog.update_project(project.id, **given))
+        changed = await self._changing(
+            lambda: self._catalog.update_project(project.id, **given, own_name=True)
+        )
         return json_answer(shown(changed))
 
     async def delete(self, request: Request, organisation: Organisation) -> Response:
@@ -118,11 +118,6 @@ class _Projects:
         if found is None:
             raise NotFound
         return found
-
-    async def _refuse_twin(self, organisation: Organisation, name: str, own_id: str | None) -> None:
-        """Raises Conflict where another project of the organisation has the name."""
-        if any(one.name == name and one.id != own_id for one in await self._own(organisation)):
-            raise Conflict("Duplicate project name: the organisation has a project of this name.")
 
     async def _read(self, request: Request) -> dict[str, Any]:
         """What of name, users and preferences is given, checked. Raises InvalidParameter, InvalidJSON."""
@@ -146,12 +141,15 @@ class _Projects:
         return changed
 
     async def _blocking(self, work: Callable[[], T]) -> T:
+        """Raises NotFound, InvalidParameter, Conflict."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._parts.catalog_executor, work)
         except UnknownProject:
             raise NotFound from None
         except InvalidName as error:
             raise InvalidParameter(f"'name': {error}") from None
+        except DuplicateProject as error:
+            raise Conflict(str(error)) from None
 
 
 def addresses(value: Any) -> list[str]:

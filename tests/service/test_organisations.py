@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,13 @@ def test_a_deleted_project_is_dead_at_once_and_can_be_restored(served: Served, o
     restored = json.loads(served.told("projects", "restore", made["id"]).stdout)
     assert restored["master_key"] == made["apiKeys"]["masterKey"]
     assert answered(lambda: count(served, made), 200).json["result"] >= 1
+
+
+def test_of_many_who_make_a_project_of_one_name_at_once_one_does(org: Organisation) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda _: org.call("POST", body={"name": "Only one"}).status, range(24)))
+    assert (made.count(200), made.count(409)) == (1, 23)
+    assert [one["name"] for one in org.call("GET").json].count("Only one") == 1
 
 
 def test_usage_is_told_by_project_and_in_all(hasty: Served) -> None:
