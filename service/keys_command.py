@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from query.filters import conservative_regex_check
-from service.access_keys import PERMITTED, read_definition
+from service.access_keys import PERMITTED
 from service.errors import InvalidParameter
-from service.routes.keys import new_access_key, shown
+from service.routes.keys import checked, new_access_key, shown
 from storage.catalog import Catalog
 from storage.catalog_errors import UnknownAccessKey, UnknownProject
 from storage.catalog_records import AccessKey
@@ -81,7 +81,8 @@ def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any
         "options": dict(known.options) if args.options is None else _options(args),
         "is_active": known.is_active,
     }
-    made = read_definition(body, conservative_regex_check)
+    # Patterns that stay were judged when they came.
+    made = checked(body, conservative_regex_check if args.options is not None else lambda _: None)
     changed = catalog.update_access_key(
         args.project,
         known.digest,
@@ -110,7 +111,7 @@ def _options(args: argparse.Namespace) -> Any:
 
 def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
     body = {"name": args.name, "permitted": args.permit or [], "options": _options(args)}
-    _, key = new_access_key(keyring, args.project, read_definition(body, conservative_regex_check))
+    _, key = new_access_key(keyring, args.project, checked(body, conservative_regex_check))
     catalog.create_access_key(key)
     return shown(keyring, key)
 

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
+from query.filters import CheckRegex
 from service.access_keys import Definition, read_definition
 from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound
@@ -47,6 +48,15 @@ def new_access_key(keyring: Keyring, project_id: str, made: Definition) -> tuple
     now_us = time.time_ns() // 1_000
     fields = (made.name, made.is_active, made.permitted, made.options)
     return key, AccessKey(project_id, digest, sealed, *fields, now_us)
+
+
+def checked(body: Any, check_regex: CheckRegex) -> Definition:
+    """A key as it may be kept: all of it can be shown again. Raises InvalidParameter."""
+    made = read_definition(body, check_regex)
+    check_answerable(made.options, "options")
+    if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
+        raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
+    return made
 
 
 def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
@@ -105,12 +115,7 @@ class _Keys:
 
     async def _read(self, request: Request) -> Definition:
         """Raises InvalidParameter, InvalidJSON."""
-        body = await read_json(self._parts.bodies, request, self._limit)
-        made = read_definition(body, self._check_regex)
-        check_answerable(made.options, "options")
-        if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
-            raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
-        return made
+        return checked(await read_json(self._parts.bodies, request, self._limit), self._check_regex)
 
     async def show(self, request: Request, caller: Caller) -> Response:
         digest = self._digest(request, caller)

@@ -418,12 +418,16 @@ def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys) -> N
     changed = acumen("update", key, "--permit", "queries", "--options", "{}")
     assert (changed["name"], changed["permitted"]) == ("Renamed", ["queries"])
     assert set(changed["options"].values()) == {None}
+    own = {"queries": {"filters": [{"property_name": "t", "operator": "regex", "property_value": r"\pL"}]}}
+    assert keys.call("POST", f"/{key}", {"name": "RE2", "permitted": [], "options": own}).status == 200
+    assert acumen("update", key, "--name", "Mine")["options"]["queries"] == own["queries"]
     assert acumen("revoke", key)["is_active"] is False
     assert refused_within_a_second(lambda: keys.ask(key, "count", event_collection="c")).status == 401
     assert acumen("unrevoke", key)["is_active"] is True
     acumen("delete", key)
     assert acumen("list") == []
     gone = [("revoke", key), ("show", key), ("update", key, "--name", "x")]
-    for wrong in (*gone, ("create", "x", "--options", "{"), ("create", "x", "--options", "[]")):
+    vast = json.dumps({"writes": {"autofill": {"n": 10**30}}})
+    for wrong in (*gone, *(("create", "x", "--options", text) for text in ("{", "[]", vast))):
         done = acumen(*wrong, check=False)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
