@@ -16,9 +16,11 @@ EMAILS = ("email", "email_address")
 DELIVERY = "delivery"
 LINK = "link"
 _ADDRESS_LENGTH_MAX = 254
-# No quoted local parts and no literal addresses: what passes can stand in a header as it is.
+# No quoted local parts and no literal addresses: what passes can stand in a header as it is. Nor '?', since
+# '=?utf-8?q?…?=' is read as the text that it encodes, which may be another address; nor '%' and '!', by which
+# servers of old were told to pass a mail on.
 _ADDRESS = re.compile(
-    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    r"[A-Za-z0-9#$&'*+/=^_`{|}~-]+(\.[A-Za-z0-9#$&'*+/=^_`{|}~-]+)*"
     r"@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)",
     re.ASCII,
 )

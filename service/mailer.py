@@ -16,9 +16,10 @@ from email.message import EmailMessage
 from email.utils import format_datetime, parseaddr
 from urllib.parse import urlsplit
 
+from query.errors import InvalidQuery
 from service.background import Tools
 from service.errors import Forbidden
-from service.export_request import check_recipient
+from service.export_request import check_address, check_recipient
 from service.exports import Links
 from service.saved import moment_text
 from service.settings import Settings
@@ -65,9 +66,11 @@ class Mailer:
     def _tell(self, export: Export, now_us: int) -> None:
         assert export.email is not None
         try:
+            # What was an address when it was asked for may be none any more.
+            check_address(export.email)
             check_recipient(export.email, self._settings.mail_domains)
-            send(self._settings, mail_about(export, self._settings, self._links))
-        except Forbidden as error:
+            send(self._settings, mail_about(export, self._settings, self._links), export.email)
+        except (Forbidden, InvalidQuery) as error:
             self._failed(export, error.message, now_us)
         except Refused as error:
             self._failed(export, str(error), now_us)
@@ -92,7 +95,7 @@ class Mailer:
 
 def mail_about(export: Export, settings: Settings, links: Links) -> EmailMessage:
     """What is said of a job that has ended. Of what a client sent, it holds the recipient and no more than
-    plain words. Raises ValueError for an address that is none."""
+    plain words."""
     mail = EmailMessage()
     ready = export.state is ExportState.DONE
     mail["Subject"] = SUBJECT_READY if ready else SUBJECT_GONE
@@ -131,13 +134,13 @@ def _asked(export: Export) -> list[str]:
     return [*named, f"Asked for: {moment_text(export.created_us)}"]
 
 
-def send(settings: Settings, mail: EmailMessage) -> None:
-    """Hands it to the mail server. Raises Refused, OSError, smtplib.SMTPException."""
+def send(settings: Settings, mail: EmailMessage, recipient: str) -> None:
+    """Hands it to the mail server, for nobody else. Raises Refused, OSError, smtplib.SMTPException."""
     server = _connected(settings)
     try:
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password)
-        server.send_message(mail)
+        server.send_message(mail, to_addrs=[recipient])
         # What was taken is taken, however the conversation ends.
         with suppress(OSError, smtplib.SMTPException):
             server.quit()

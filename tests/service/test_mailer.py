@@ -14,6 +14,7 @@ import pytest
 from service.exports import PROCESSING_MAIL
 from service.mailer import PAUSES_SECONDS, SUBJECT_GONE, SUBJECT_READY, Mailer
 from storage.catalog import system_clock
+from storage.catalog_records import MailState, NewExport
 from tests.sdk.certificate import make_certificate
 from tests.service.export_bench import Bench
 from tests.support.smtp import MailServer, mail_server
@@ -111,6 +112,29 @@ def test_a_domain_that_is_named_no_more_gets_none(bench: Bench, mails: MailServe
     post(bench, mail_domains=("example.net",))
     assert mails.taken == []
     assert bench.shown(job)["mail"]["state"] == "failed"
+
+
+def test_an_address_that_was_taken_once_and_is_none_gets_none(bench: Bench, mails: MailServer) -> None:
+    """Nor does it keep the others from theirs."""
+    asked = bench.kept(bench.ask(email=ANN))
+    for number, hidden in enumerate(("a=40evil.com=2c", "a=0d=0ab")):
+        new = NewExport(
+            id=f"{number:032x}",
+            project_id=bench.project.id,
+            key_id=asked.key_id,
+            audience=asked.audience,
+            collection="c",
+            question=asked.question,
+            format=asked.format,
+            gzip=False,
+            email=f"=?utf-8?q?{hidden}?=@example.com",
+        )
+        bench.catalog.create_export(new)
+    bench.work()
+    post(bench)
+    assert [taken.recipients for taken in mails.taken] == [[ANN]]
+    states = [job.mail_state for job in bench.catalog.exports(bench.project.id)]
+    assert states == [MailState.FAILED, MailState.FAILED, MailState.SENT]
 
 
 def test_a_job_that_fails_is_told_of_too(bench: Bench, mails: MailServer) -> None:
