@@ -62,7 +62,8 @@ class Definition:
     """An access key as it is sent: name, whether it is active, what is permitted, options in full."""
 
     name: str
-    is_active: bool
+    is_active: bool | None
+    """None: not given."""
     permitted: tuple[str, ...]
     options: Json
 
@@ -74,8 +75,8 @@ def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
     name = body.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX or not _encodable(name):
         raise InvalidParameter(f"'name' must be a string of 1 to {NAME_LENGTH_MAX} characters.")
-    is_active = body.get("is_active", True)
-    if not isinstance(is_active, bool):
+    is_active = body.get("is_active")
+    if "is_active" in body and not isinstance(is_active, bool):
         raise InvalidParameter("'is_active' must be true or false.")
     permitted = body.get("permitted")
     known = isinstance(permitted, list) and all(

@@ -79,7 +79,6 @@ def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any
         "name": known.name if args.name is None else args.name,
         "permitted": list(known.permitted) if args.permit is None else args.permit,
         "options": dict(known.options) if args.options is None else _options(args),
-        "is_active": known.is_active,
     }
     # Patterns that stay were judged when they came.
     made = checked(body, conservative_regex_check if args.options is not None else lambda _: None)

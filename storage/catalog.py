@@ -308,11 +308,11 @@ class Catalog:
         digest: str,
         *,
         name: str,
-        is_active: bool,
+        is_active: bool | None,
         permitted: tuple[str, ...],
         options: Mapping[str, Any],
     ) -> AccessKey:
-        """Replaces all that can be changed. Raises UnknownAccessKey."""
+        """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
         with self._changing() as connection:
             return catalog_keys.update_access_key(
                 connection,

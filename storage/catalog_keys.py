@@ -68,12 +68,14 @@ def update_access_key(
     digest: str,
     *,
     name: str,
-    is_active: bool,
+    is_active: bool | None,
     permitted: tuple[str, ...],
     options: Mapping[str, Any],
 ) -> AccessKey:
-    """Replaces all that can be changed. Raises UnknownAccessKey."""
-    values = _written(name, is_active, permitted, options)
+    """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
+    values = _written(name, bool(is_active), permitted, options)
+    if is_active is None:
+        del values["is_active"]
     return _changed(connection, project_id, digest, values)
 
 

@@ -46,7 +46,7 @@ def new_access_key(keyring: Keyring, project_id: str, made: Definition) -> tuple
     digest = keyring.digest(project_id, key)
     sealed = keyring.seal(key, f"{project_id}/{digest}")
     now_us = time.time_ns() // 1_000
-    fields = (made.name, made.is_active, made.permitted, made.options)
+    fields = (made.name, made.is_active is not False, made.permitted, made.options)
     return key, AccessKey(project_id, digest, sealed, *fields, now_us)
 
 

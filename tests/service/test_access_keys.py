@@ -102,6 +102,9 @@ def test_a_key_is_made_shown_changed_and_deleted(keys: Keys) -> None:
     changed = keys.call("POST", f"/{key}", {"name": "Bo", "is_active": False, "permitted": []})
     assert changed.status == 200
     assert changed.json == made.json | {"name": "Bo", "is_active": False, "permitted": [], "options": NOTHING}
+    unsaid = keys.call("POST", f"/{key}", {"name": "B", "permitted": []})
+    assert unsaid.json["is_active"] is False, "nothing revives a key by the way"
+    assert keys.call("POST", f"/{key}", {"name": "B", "is_active": True, "permitted": []}).json["is_active"]
     deleted = keys.call("DELETE", f"/{key}")
     assert (deleted.status, deleted.body) == (204, b"")
     for method, path in (
