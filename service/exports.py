@@ -142,7 +142,8 @@ class Exports:
             raise QueryLimitExceeded(
                 f"An extraction that becomes a file may have {QUESTION_BYTES_MAX:,} bytes of parameters."
             )
-        self._check_room(caller)
+        # Before the catalog is kept from others for it.
+        self._check_room(*self._catalog.exports_held(caller.project.id))
         new = NewExport(
             id=secrets.token_hex(16),
             project_id=caller.project.id,
@@ -154,7 +155,7 @@ class Exports:
             gzip=asked.gzip,
             email=asked.email if mails else None,
         )
-        made = self._catalog.create_export(new)
+        made = self._catalog.create_export(new, self._check_room)
         by_mail = PROCESSING_MAIL if mails else PROCESSING_NO_MAIL
         result = PROCESSING_LINK if asked.email is None else by_mail
         return {"result": result, "job": self.described(caller, made, base_url)}
@@ -244,9 +245,8 @@ class Exports:
         assert isinstance(request.query, ExtractionQuery)
         return request.query
 
-    def _check_room(self, caller: Caller) -> None:
+    def _check_room(self, waiting: int, jobs: int, kept: int) -> None:
         """Raises RateLimited."""
-        waiting, jobs, kept = self._catalog.exports_held(caller.project.id)
         settings = self._settings
         if waiting >= settings.export_queue_max:
             raise RateLimited(

@@ -842,9 +842,15 @@ class Catalog:
 
     # Extractions that become files
 
-    def create_export(self, new: NewExport) -> Export:
-        """Raises UnknownProject."""
+    def create_export(
+        self, new: NewExport, admit: Callable[[int, int, int], None] = lambda *_: None
+    ) -> Export:
+        """``admit`` is told what ``exports_held`` tells, of this very moment, and may raise.
+
+        Raises UnknownProject.
+        """
         with self._changing() as connection:
+            admit(*catalog_exports.held(connection, new.project_id))
             return catalog_exports.create(connection, new, self._clock())
 
     def export(self, project_id: str, export_id: str) -> tuple[Export, tuple[int, int]] | None:

@@ -489,6 +489,10 @@ def test_too_many_jobs_or_bytes_of_a_project_wait_for_room(tight: Bench) -> None
     assert tight.shown(first)["state"] == "done"
 
 
+def test_no_more_jobs_wait_than_may_however_many_ask_at_once(tight: Bench) -> None:
+    assert tight.together(12, {"event_collection": "c", "delivery": "link"}) == [200] * 2 + [429] * 10
+
+
 def test_a_server_may_make_no_files(tight: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = tight.settings.model_copy(update={"export_queue_max": 0})
     monkeypatch.setitem(vars(tight.parts), "settings", settings)
