@@ -278,7 +278,7 @@ class CollectApp:
         callback: str | None = None,
         rated: Iterable[tuple[bytes, bytes]] = (),
     ) -> int:
-        SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
+        SECRETS.set(secrets_of(scope))
         found = errors.render(error)
         if isinstance(error, EventRefused):
             self._refused.add()

@@ -162,4 +162,4 @@ async def _empty(send: Send, status: int, headers: Headers) -> None:
 
 
 def _remember_secrets(scope: Scope) -> None:
-    SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
+    SECRETS.set(secrets_of(scope))

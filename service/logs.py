@@ -1,8 +1,8 @@
 """Logs: one JSON object a line on standard error, without what clients sent.
 
-Keys and events travel in ``Authorization``, ``api_key`` and ``data``. Of a request's parameters only the
-names are logged, and of those only known ones; and whatever of a request's secrets still finds its way
-into a message (an exception's text, say) is blotted out as the line is written.
+Keys and events travel in ``Authorization``, ``api_key``, ``data`` and the addresses of keys. Of a request's
+parameters only the names are logged, and of those only known ones; and whatever of a request's secrets still
+finds its way into a message (an exception's text, say) is blotted out as the line is written.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterable, MutableMapping
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ SECRETS: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("acume
 
 BLOT = "[redacted]"
 SECRET_PARAMETERS = frozenset({"api_key", "data", "email", "email_address", "signature"})
+_ACCESS_KEY = re.compile(r"/3\.0/projects/[^/]*/keys/([^/]+)")
+"""What the path of an access key's own address names."""
 _SECRET_LENGTH_MIN = 4
 """Shorter texts are no secrets, and blotting them out would make lines unreadable."""
 
@@ -65,9 +68,13 @@ _NAMES_SHOWN = frozenset(
 )
 
 
-def secrets_of(headers: Iterable[tuple[bytes, bytes]], query_string: bytes) -> tuple[str, ...]:
+def secrets_of(scope: MutableMapping[str, Any]) -> tuple[str, ...]:
     """What of a request no log may hold, as sent and as decoded: keys, links, addresses, event data."""
-    found = {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
+    headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
+    query_string: bytes = scope["query_string"]
+    named = _ACCESS_KEY.match(scope["path"])
+    found = {named[1], quote(named[1], safe="")} if named is not None else set()
+    found |= {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
         if name.strip().lower() in SECRET_PARAMETERS:
             found |= {value, value.replace(" ", "+"), quote(value, safe=""), quote_plus(value)}
@@ -89,7 +96,7 @@ def parameter_names(query_string: bytes) -> list[str]:
 
 def log_request(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
     """One line of the access log."""
-    SECRETS.set(secrets_of(scope["headers"], scope["query_string"]))
+    SECRETS.set(secrets_of(scope))
     fields = {
         "method": scope["method"],
         "path": scope["path"],

@@ -18,7 +18,8 @@ EVENT = base64.b64encode(b'{"secret":"??>>"}').decode()
 
 def line(message: str, query: str = "", authorization: str | None = None) -> str:
     headers = [(b"authorization", authorization.encode())] if authorization else []
-    token = logs.SECRETS.set(logs.secrets_of(headers, query.encode()))
+    scope = {"headers": headers, "query_string": query.encode(), "path": "/"}
+    token = logs.SECRETS.set(logs.secrets_of(scope))
     try:
         record = logging.LogRecord("acumen", logging.INFO, "", 0, message, None, None)
         return logs.JsonLines("test").format(record)
@@ -72,12 +73,17 @@ def test_a_server_that_logs_every_request_writes_no_key_and_no_event() -> None:
         server.request("GET", f"{base}/queries/count?event_collection=c&api_key={'R' * 40}")
         server.request("GET", f"{base}/queries/count?event_collection=c", key="B" * 40)
         server.request("GET", f"{base}/nowhere?api_key={'R' * 40}")
+        made = server.request("POST", f"{base}/keys", {"name": "k", "permitted": []}, key="M" * 40).json[
+            "key"
+        ]
+        assert server.request("POST", f"{base}/keys/{made}/revoke", key="M" * 40).status == 200
+        server.request("GET", f"{base}/keys/{made}?x", key="B" * 40)
         server.stop()
         written = server.output().partition("Acumen answers")[2].split("\n\n")[-1]
         lines = [json.loads(one) for one in written.splitlines() if one.startswith("{")]
     access = [one for one in lines if one["logger"] == "acumen.access"]
     assert {one["status"] for one in access} >= {200, 201, 400, 401, 404}
-    for secret in ("M" * 40, "W" * 40, "R" * 40, "B" * 40, data, "Lovelace", "Hopper"):
+    for secret in ("M" * 40, "W" * 40, "R" * 40, "B" * 40, made, data, "Lovelace", "Hopper"):
         assert secret not in written
 
 
