@@ -70,7 +70,7 @@ class _Dashboards:
         given = None if header is None else dashboards.read_header(header.encode("latin-1"))
         document = await read_json(self._parts.bodies, request, dashboards.DOCUMENT_BYTES_MAX)
         dashboards.check_document(document)
-        project_id, text = caller.project.id, json.dumps(document)
+        project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
 
         def store() -> bool:
             old = self._catalog.dashboard(project_id, name)
