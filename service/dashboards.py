@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,26 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,256}")
 _KEY = "publicAccessKey"
 
 Json = dict[str, Any]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_COUNT = ("a whole number", _is_count)
+_KNOWN: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "title": ("a string", lambda value: isinstance(value, str)),
+    "widgets": _COUNT,
+    "queries": _COUNT,
+    "tags": ("a list of strings", _is_list_of_texts),
+    "lastModificationDate": _COUNT,
+    "isPublic": ("true or false", lambda value: isinstance(value, bool)),
+    _KEY: ("a string", lambda value: isinstance(value, str) and len(value) <= KEY_LENGTH_MAX),
+}
 
 
 def read_name(name: str) -> str:
@@ -56,17 +77,10 @@ def read_metadata(given: Any) -> Json:
     check_answerable(given, "metadata")
     if len(json.dumps(given)) > METADATA_BYTES_MAX:
         raise InvalidParameter(f"A dashboard's metadata may have {METADATA_BYTES_MAX} bytes at most.")
-    checks = {
-        "title": given.get("title") is None or isinstance(given["title"], str),
-        "tags": given.get("tags") is None or _is_list_of_texts(given["tags"]),
-        "isPublic": isinstance(given.get("isPublic", False), bool),
-        _KEY: given.get(_KEY) is None
-        or (isinstance(given[_KEY], str) and len(given[_KEY]) <= KEY_LENGTH_MAX),
-    }
-    for name, good in checks.items():
-        if not good:
-            kind = {"tags": "a list of strings", "isPublic": "true or false"}.get(name, "a string or null")
-            raise InvalidParameter(f"'{name}' of a dashboard's metadata must be {kind}.")
+    for name, (kind, fits) in _KNOWN.items():
+        value = given.get(name)
+        if value is not None and not fits(value):
+            raise InvalidParameter(f"'{name}' of a dashboard's metadata must be {kind}, or null.")
     return given
 
 
@@ -82,12 +96,14 @@ def made(name: str, document: Json, given: Json | None, old: Dashboard | None, n
     counted = _counted(document) | {"lastModificationDate": now_ms}
     if given is None:
         return stored(name, _metadata_of(old) | counted)
-    return stored(name, counted | given)
+    return stored(name, counted | {key: value for key, value in given.items() if value is not None})
 
 
 def stored(name: str, metadata: Json) -> Dashboard:
-    """The id is the path's, whatever the metadata says; the key is kept apart."""
-    kept = {key: value for key, value in metadata.items() if key not in ("id", _KEY)}
+    """The id is the path's, whatever the metadata says; the key is kept apart. Of what is known, null is
+    the same as nothing."""
+    nothing = {name for name in _KNOWN if metadata.get(name) is None}
+    kept = {name: value for name, value in metadata.items() if name not in nothing | {"id", _KEY}}
     return Dashboard(name, json.dumps(kept), metadata.get(_KEY))
 
 
@@ -132,7 +148,3 @@ def _counted(document: Json) -> Json:
     of = widgets if isinstance(widgets, list) else []
     asking = sum(isinstance(one, dict) and one.get("query") is not None for one in of)
     return {"widgets": len(of), "queries": asking}
-
-
-def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from service.auth import KEY_LENGTH_MAX
 from service.dashboards import DOCUMENT_BYTES_MAX, METADATA_BYTES_MAX
 from service.openapi.describe import (
     BOOLEAN,
@@ -25,13 +26,14 @@ from service.settings import Settings
 
 _ONE = f"{DASHBOARDS}/{{dashboard_id}}"
 _SALES = {"dashboard_id": "sales"}
+_COUNT: Json = {**INTEGER, "minimum": 0}
 _FIELDS: Json = {
     "id": STRING,
     "title": nullable(STRING),
-    "widgets": INTEGER,
-    "queries": INTEGER,
+    "widgets": _COUNT,
+    "queries": _COUNT,
     "tags": listing(STRING),
-    "lastModificationDate": nullable(INTEGER),
+    "lastModificationDate": nullable(_COUNT),
     "isPublic": BOOLEAN,
     "publicAccessKey": nullable(STRING),
 }
@@ -40,11 +42,9 @@ _SCHEMAS = {
     "DashboardMetadataSent": {
         "type": "object",
         "properties": {
-            "title": nullable(STRING),
-            "tags": nullable(listing(STRING)),
-            "isPublic": BOOLEAN,
-            "publicAccessKey": nullable(STRING),
-        },
+            name: nullable(_FIELDS[name]) for name in _FIELDS if name not in ("id", "publicAccessKey")
+        }
+        | {"publicAccessKey": nullable({"type": "string", "maxLength": KEY_LENGTH_MAX})},
     },
 }
 _ABOUT = (

@@ -98,6 +98,14 @@ def test_metadata_is_kept_where_none_is_sent_and_replaced_alone(mine: Dashboards
     assert (reply.json["id"], reply.json["title"], reply.json["tags"]) == ("d", None, ["x"])
     assert mine.call("GET", "d").json == DOCUMENT
     assert mine.call("PUT", "none/metadata", {}).status == 404
+    nothing = mine.call("PUT", "d/metadata", dict.fromkeys(SAID)).json
+    assert nothing == dict.fromkeys(SAID) | {
+        "id": "d",
+        "widgets": 0,
+        "queries": 0,
+        "tags": [],
+        "isPublic": False,
+    }
 
 
 @pytest.mark.parametrize("name", ["@a b", "x" * 256, "ü%..", "..", "metadata2", "%"])
@@ -165,6 +173,9 @@ def test_the_key_of_a_public_dashboard_does_not_stand_in_the_catalog_as_it_is(mi
         ({}, {"tags": "x"}, "tags"),
         ({}, {"tags": [1]}, "tags"),
         ({}, {"isPublic": 1}, "isPublic"),
+        ({}, {"widgets": -1}, "widgets"),
+        ({}, {"queries": True}, "queries"),
+        ({}, {"lastModificationDate": "now"}, "lastModificationDate"),
         ({}, {"publicAccessKey": 1}, "publicAccessKey"),
         ({}, {"x": "y" * dashboards.METADATA_BYTES_MAX}, "bytes"),
     ],
