@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.catalog_records import Erasure, ErasureKind, ErasureState, FileState, TokenHolder
-from storage.catalog_sqlite import slices
+from storage.catalog_sqlite import VALUES_MAX
 from storage.catalog_tables import claims, collections, erasures, files, projects
 from storage.catalog_tenants import PURGING
 
@@ -111,7 +112,8 @@ def end_erasure(
 
 def forget_claims(connection: Connection, holders: Iterable[TokenHolder]) -> None:
     """Frees the tokens of events that are no more, where it is still they that have them."""
-    for some in slices(list(holders)):
+    rest = iter(holders)
+    while some := list(islice(rest, VALUES_MAX)):
         rows = [
             {"of": one.scope, "held": one.token, "of_log": one.log_id, "of_ordinal": one.ordinal}
             for one in some

@@ -31,6 +31,8 @@ from storage.update import Update, read_update, updated
 
 FILES_AT_ONCE = 2
 """So many files and their replacements are in memory at most."""
+HOLDERS_AT_ONCE = 10_000
+"""Of as many events the tokens are in memory as more than columns."""
 
 
 class CannotErase(Exception):
@@ -62,7 +64,8 @@ class _Change:
     added: list[FileRow] = field(default_factory=list)
     erased: int = 0
     events: int = 0
-    holders: list[TokenHolder] = field(default_factory=list)
+    tokens: list[pa.Table] = field(default_factory=list)
+    """Ids and tokens of events that go: as columns, since there may be one for each of many millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ class Eraser:
                 change.added,
                 erased=change.erased,
                 events=change.events,
-                holders=change.holders,
+                holders=_holders(collection, change.tokens),
             )
         except BaseException:
             found = self._catalog.erasure(erasure.id)
@@ -169,7 +172,7 @@ class Eraser:
         change.removed.append(file.id)
         gone = file.rows if ids is None else len(ids)
         change.erased += gone
-        change.holders += self._holders(collection, file, ids)
+        change.tokens += self._tokens(collection, file, ids)
         if gone == file.rows:
             return None
         wanted = pa.array(ids, pa.string())
@@ -202,16 +205,16 @@ class Eraser:
 
         self._carry(change, collection, jobs())
 
-    def _holders(self, collection: Collection, file: FileRow, ids: list[str] | None) -> Iterator[TokenHolder]:
-        """Of the events that go, those with a token."""
-        scope = event_scope(collection.id, collection.generation)
-        wanted = None if ids is None else frozenset(ids)
+    def _tokens(self, collection: Collection, file: FileRow, ids: list[str] | None) -> Iterator[pa.Table]:
+        """Ids and tokens of the events that go, of those with a token."""
+        wanted = None if ids is None else pa.array(ids, pa.string())
         for column in (lane.column for lane in collection.schema.at(TOKEN) if lane.column in file.columns):
             for part in parts_of(self._content(file), [EVENT_ID, column]):
-                names, tokens = part.column(EVENT_ID).to_pylist(), part.column(column).to_pylist()
-                for event_id, token in zip(names, tokens, strict=True):
-                    if token is not None and (wanted is None or event_id in wanted):
-                        yield TokenHolder(scope, token, *_place(event_id))
+                found = part.filter(pc.is_valid(part.column(column)))
+                if wanted is not None:
+                    found = found.filter(pc.is_in(found.column(EVENT_ID), wanted))
+                if found.num_rows:
+                    yield found.select([EVENT_ID, column])
 
     def _parts_without(
         self, file: FileRow, columns: set[str], listed: Sequence[str], path: str
@@ -314,6 +317,14 @@ def _may_be_copied(erasure: Erasure, file: FileRow) -> bool:
 
 def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:
     return Source(collection.schema, (file.data_file(folder.root),))
+
+
+def _holders(collection: Collection, tokens: Sequence[pa.Table]) -> Iterator[TokenHolder]:
+    scope = event_scope(collection.id, collection.generation)
+    for table in tokens:
+        for batch in table.to_batches(HOLDERS_AT_ONCE):
+            for event_id, token in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield TokenHolder(scope, token, *_place(event_id))
 
 
 def _place(event_id: str) -> tuple[int, int]:
