@@ -35,7 +35,7 @@ from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, dec
 from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
 from service.collect_errors import EventRefused
 from service.collector import Collector, Origin, Verdicts, synced
-from service.edge import ALLOW_ORIGIN, EXPOSE
+from service.edge import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.express import Express
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
@@ -65,7 +65,6 @@ SUCCESS = b'{"success":true}'
 CORS: Headers = [ALLOW_ORIGIN, EXPOSE]
 _JSON = (b"content-type", b"application/json")
 _KEY = b"idempotency-key"
-_NO_STORE = (b"cache-control", b"no-store")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 _DATA = re.compile(rb"(?:^|&)data=")
@@ -285,7 +284,7 @@ class CollectApp:
         if callback is not None:
             return await self._call_back(send, found.status, callback, found.body)
         extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in found.headers.items()]
-        extra += [_NO_STORE, *rated]
+        extra += [NO_STORE, *rated]
         if found.status in (408, 413):
             # What the client still sends is not read.
             extra.append((b"connection", b"close"))
@@ -311,10 +310,10 @@ class CollectApp:
                 status = await self._call_back(send, 200, callback, CREATED)
             elif location is not None:
                 status = 302
-                await self._send(send, status, [(b"location", location.encode()), _NO_STORE, *rated], b"")
+                await self._send(send, status, [(b"location", location.encode()), NO_STORE, *rated], b"")
             else:
                 status = 200
-                await self._send(send, status, [(b"content-type", b"image/gif"), _NO_STORE, *rated], PIXEL)
+                await self._send(send, status, [(b"content-type", b"image/gif"), NO_STORE, *rated], PIXEL)
         except Exception as error:
             if isinstance(error, BadBeacon):
                 error = errors.InvalidParameter(str(error))
@@ -345,7 +344,7 @@ class CollectApp:
         (self._doubled if doubled else self._accepted).add()
 
     async def _call_back(self, send: Send, status: int, callback: str, argument: bytes) -> int:
-        headers = [(b"content-type", b"text/javascript; charset=utf-8"), _NO_STORE, _NOSNIFF]
+        headers = [(b"content-type", b"text/javascript; charset=utf-8"), NO_STORE, _NOSNIFF]
         await self._send(send, status, headers, callback.encode() + b"(" + argument + b");")
         return status
 

@@ -31,6 +31,7 @@ EXPOSE = (
     b"access-control-expose-headers",
     b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id",
 )
+NO_STORE = (b"cache-control", b"no-store")
 PREFLIGHT: Headers = [
     ALLOW_ORIGIN,
     (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, HEAD"),
@@ -114,6 +115,9 @@ class _Exchange:
             if not any(name == ALLOW_ORIGIN[0] for name, _ in headers):
                 headers.append(ALLOW_ORIGIN)
             headers.append(EXPOSE)
+            if self.scope["path"].startswith("/3.0/") and not any(name == NO_STORE[0] for name, _ in headers):
+                # What one key is told is not for the next, nor for that one once it is revoked.
+                headers.append(NO_STORE)
             for name, value in self.fields:
                 _join(headers, name, value)
             headers.append((b"x-request-id", self.request_id.encode()))

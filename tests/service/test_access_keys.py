@@ -259,6 +259,14 @@ def test_autofill_is_in_every_event_and_wins(keys: Keys) -> None:
     assert keys.events("d")[0]["customer"] == {"id": "eu", "tags": ["a"]}
 
 
+def test_nothing_between_keeps_what_a_key_was_told(keys: Keys) -> None:
+    """With the key in the address a proxy may keep an answer, and tell it when the key is revoked."""
+    base, master = f"/3.0/projects/{keys.project.id}", keys.project.master_key
+    for path in ("/keys?", "/queries/count?event_collection=c&max_age=60&", "/events?", "?", "/nowhere?"):
+        reply = keys.served.request("GET", f"{base}{path}api_key={master}")
+        assert reply.headers["cache-control"] == "no-store", path
+
+
 def test_a_filter_may_be_any_pattern_that_a_question_may_have(keys: Keys) -> None:
     for text in ("abc", "12"):
         assert keys.write(keys.project.write_key, {"t": text}).status == 201
