@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from query import sql as writer
-from query.columns import ID_COLUMN
+from query.columns import EMPTIES_COLUMN, ID_COLUMN, NULLS_COLUMN, Available
 from query.engine import Deadline, Engine
+from query.limits import Limits
 from query.nodes import Filter, Span
+from query.operators import predicate
+from query.pipeline import Conditions
 from query.plan import Views
+from storage.schema import Schema
 from storage.source import Source
 
 
+def check_conditions(schema: Schema, filters: Sequence[Filter], limits: Limits) -> None:
+    """Raises TooManyConditions where events of this schema could not be looked for."""
+    columns = {lane.column for lane in schema.lanes} | {NULLS_COLUMN.name, EMPTIES_COLUMN.name}
+    predicate(filters, Available(schema, columns), Conditions(limits, lambda: None).spend)
+
+
 def matching_ids(
-    source: Source, engine: Engine, span: Span, filters: Sequence[Filter], deadline: Deadline
+    source: Source,
+    engine: Engine,
+    span: Span,
+    filters: Sequence[Filter],
+    deadline: Deadline,
+    limits: Limits,
 ) -> list[str]:
     """``keen.id`` of each event in the span that all filters keep. Raises QueryError."""
-    view = Views(lambda _: source).view("", (span,))
+    view = Views(lambda _: source, spend=Conditions(limits, deadline.check).spend).view("", (span,))
     scan = view.scan((ID_COLUMN,), view.condition(filters), span)
     if scan.empty:
         return []

@@ -49,7 +49,11 @@ class FilterMatcher:
             raise CannotErase(str(error)) from None
         if not filters and _covers(span, source):
             return None
-        return matching_ids(source, self._opened(), span, filters, Deadline.after(MATCH_SECONDS))
+        deadline = Deadline.after(MATCH_SECONDS)
+        try:
+            return matching_ids(source, self._opened(), span, filters, deadline, self._settings.query_limits)
+        except QueryLimitExceeded as error:
+            raise CannotErase(str(error)) from None
 
     def _opened(self) -> Engine:
         if self._engine is None:

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query.nodes import MetricQuery
+from query.matching import check_conditions
+from query.nodes import Filter, MetricQuery
 from query.parse import from_query_string
 from service.auth import Caller, Permission
 from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
@@ -66,8 +67,9 @@ def router(parts: Parts) -> Router:
         count_rate(parts.rates, request, caller, Rate.UPDATES)
         body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
         updates = _read_updates(body)
-        parameters = await narrowed(parts, address.collection, body)
+        parameters, filters = await narrowed(parts, address.collection, body)
         collection = await _collection(parts, request, caller, address.collection)
+        check_conditions(collection.schema, filters, parts.asking.limits)
         return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
 
     rule = needs(Permission.MASTER)
@@ -106,7 +108,8 @@ async def _delete_events(parts: Parts, request: Request, collection: Collection)
         if name in _NARROWING and not value.strip():
             raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
     if _narrows(pairs):
-        parameters = await narrowed(parts, collection.name, from_query_string(pairs))
+        parameters, filters = await narrowed(parts, collection.name, from_query_string(pairs))
+        check_conditions(collection.schema, filters, parts.asking.limits)
     else:
         _refuse_what_might_narrow(pairs)
         parameters = {}
@@ -190,14 +193,17 @@ def _read_update(given: Any, number: int) -> tuple[dict[str, Any], Examined]:
     return {"path": path, "line": examined.payload.decode(), "upsert": upsert}, examined
 
 
-async def narrowed(parts: Parts, collection: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Filters and timeframe as a request to the keeper has them. Raises InvalidQuery."""
+async def narrowed(
+    parts: Parts, collection: str, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], tuple[Filter, ...]]:
+    """Filters and timeframe as a request to the keeper has them; the filters, read. Raises InvalidQuery."""
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
     loop = asyncio.get_running_loop()
     question = await loop.run_in_executor(parts.catalog_executor, parts.asking.judge, "count", params)
     assert isinstance(question.query, MetricQuery)
     span = question.query.span
-    return {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}
+    parameters = {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}
+    return parameters, question.query.filters
 
 
 async def carried_out(

@@ -49,6 +49,18 @@ def test_events_that_match_are_gone_when_it_answers_and_others_stay(
     assert {"user": {"id": "bob"}} in events(served, project)
 
 
+def test_filters_may_read_no_more_than_those_of_a_question(served: Served, project: ServedProject) -> None:
+    """Planning them all took the process that changes files gigabytes, again at each of its attempts."""
+    served.record(project, "c", {"o": {f"p{number}": 1 for number in range(400)}, "n": 1})
+    filters = [{"property_name": "o", "operator": "exists", "property_value": True}] * 30
+    reply = delete(served, project, "c", filters=filters)
+    assert (reply.status, reply.json["error_code"]) == (400, "QueryLimitError")
+    body = {"property_updates": [{"property_name": "n", "property_value": 2}], "filters": filters}
+    path = f"/3.0/projects/{project.id}/events/c"
+    assert served.request("PUT", path, body, key=project.master_key).status == 400
+    assert delete(served, project, "c", filters=filters[:5]).status == 204
+
+
 def test_a_pattern_is_any_that_a_question_may_have(served: Served, project: ServedProject) -> None:
     served.record(project, "c", {"t": "abc"}, {"t": "12"})
     digits = [{"property_name": "t", "operator": "regex", "property_value": r"^\pN+\z"}]
