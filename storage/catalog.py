@@ -579,6 +579,11 @@ class Catalog:
                 connection.rollback()
             return done
 
+    def free_tokens(self, holders: Iterable[TokenHolder]) -> None:
+        """Of events that are about to be no more."""
+        with self._database.writing() as connection:
+            catalog_erasures.forget_claims(connection, holders)
+
     def fail_erasure(self, erasure: Erasure, problem: str) -> None:
         """Ends a request that can not be done."""
         with self._changing() as connection:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -32,7 +34,9 @@ from storage.update import Update, read_update, updated
 FILES_AT_ONCE = 2
 """So many files and their replacements are in memory at most."""
 HOLDERS_AT_ONCE = 10_000
-"""Of as many events the tokens are in memory as more than columns."""
+"""So many tokens are freed in a transaction: all who write to the catalog wait for it."""
+PAUSE_SECONDS = 0.05
+"""Between two such transactions, for who waits."""
 
 
 class CannotErase(Exception):
@@ -101,7 +105,7 @@ class Eraser:
                 change.added,
                 erased=change.erased,
                 events=change.events,
-                holders=_holders(collection, change.tokens),
+                holders=self._free_most(_holders(collection, change.tokens)),
             )
         except BaseException:
             found = self._catalog.erasure(erasure.id)
@@ -112,6 +116,19 @@ class Eraser:
             self._writer.discard(change.added)
             raise RuntimeError("files were replaced while events were taken out of them")
         return change.events
+
+    def _free_most(self, holders: Iterator[TokenHolder]) -> list[TokenHolder]:
+        """Frees the tokens of all but the last ones, which are left to the transaction that ends the request.
+
+        The events go next: nothing can fail but disk or catalog, and then the request waits still. Whoever
+        sends an event with its token anew meanwhile has it stored, as after the end."""
+        last: list[TokenHolder] = []
+        while some := list(islice(holders, HOLDERS_AT_ONCE)):
+            if last:
+                self._catalog.free_tokens(last)
+                time.sleep(PAUSE_SECONDS)
+            last = some
+        return last
 
     def _make(
         self, change: _Change, erasure: Erasure, collection: Collection, files: Sequence[FileRow]

@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from storage.catalog_records import ErasureKind, ErasureState
+from storage import erase
+from storage.catalog_records import ErasureKind, ErasureState, event_scope
 from storage.check import check
 from storage.events import Context, examine
 from storage.keeper import Keeper
@@ -27,6 +28,7 @@ from storage.schema import EMPTIES, NULLS
 from storage.source import Source
 from tests.storage.store import ALWAYS, LIMITS, Store
 from tests.storage.test_store_faults import cut_power, faulty_store
+from tests.support.catalogs import claim_of
 from tests.support.scale import examples
 
 DAY_US = 86_400_000_000
@@ -317,6 +319,49 @@ def test_a_request_that_goes_on_failing_is_tried_ever_more_rarely(
     store.keeper.step()
     done = store.catalog.erasure(number)
     assert done is not None and done.state is ErasureState.DONE
+    store.close()
+
+
+def test_many_tokens_are_freed_in_parts_and_those_of_what_stays_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that nobody who writes to the catalog waits for all of them; what fails between is done again."""
+    monkeypatch.setattr(erase, "HOLDERS_AT_ONCE", 2)
+    store = knowing(Store(tmp_path))
+    store.send("c", [b'{"n":%d,"keen":{"uniqueness_token":"t%d"}}' % (n, n) for n in range(9)])
+    store.send("c", [b'{"n":10}'])
+    store.keeper.step()
+    store.keeper.flush()
+    collection, catalog = store.catalog.collection(store.project, "c"), store.catalog
+    scope = event_scope(collection.id, collection.generation)
+    claims, now_us = [], time.time_ns() // 1_000
+    for row in store.rows("c"):
+        token = row.get("keen.uniqueness_token")
+        if token is not None:
+            log_id, ordinal = int(row["keen.id"][:8], 16), int(row["keen.id"][8:], 16)
+            claims.append(claim_of(token, ordinal, log_id=log_id, scope=scope, at_us=now_us))
+    assert len(catalog.claim(claims, now_us, DAY_US)) == 9
+    number = catalog.request_erasure(collection.id, ErasureKind.EVENTS, {"by": 2, "rest": 0})
+    right, calls = catalog.free_tokens, []
+
+    def failing(holders: Any) -> None:
+        calls.append(list(holders))
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "once")
+        right(calls[-1])
+
+    monkeypatch.setattr(catalog, "free_tokens", failing)
+    store.keeper.step()
+    assert store.values("c", "n") == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]
+    store.keeper._clock = lambda: time.time() + 2
+    store.keeper.step()
+    assert [len(some) for some in calls] == [2, 2, 2, 2]
+    request = catalog.erasure(number)
+    assert request is not None
+    assert (request.state, request.events) == (ErasureState.DONE, 6)
+    assert store.values("c", "n") == [1, 3, 5, 7]
+    held = catalog.claims_of((scope, f"t{n}") for n in range(9))
+    assert [token for _, token in held] == ["t1", "t3", "t5", "t7"]
     store.close()
 
 
