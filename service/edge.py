@@ -115,7 +115,9 @@ class _Exchange:
             if not any(name == ALLOW_ORIGIN[0] for name, _ in headers):
                 headers.append(ALLOW_ORIGIN)
             headers.append(EXPOSE)
-            if self.scope["path"].startswith("/3.0/") and not any(name == NO_STORE[0] for name, _ in headers):
+            if self.scope["path"].startswith(("/3.0/", "/projects/")) and not any(
+                name == NO_STORE[0] for name, _ in headers
+            ):
                 # What one key is told is not for the next, nor for that one once it is revoked.
                 headers.append(NO_STORE)
             for name, value in self.fields:

@@ -67,7 +67,8 @@ def test_a_dashboard_is_stored_shown_replaced_and_deleted(mine: Dashboards) -> N
     assert mine.listed() == []
     made = mine.call("PUT", "d", DOCUMENT, said=SAID)
     assert (made.status, made.json) == (201, DOCUMENT)
-    assert mine.call("GET", "d", key=read).json == DOCUMENT
+    shown = mine.call("GET", "d", key=read)
+    assert (shown.json, shown.headers["cache-control"]) == (DOCUMENT, "no-store")
     assert mine.call("GET", "d/metadata", key=read).json == SAID
     assert mine.call("GET", "metadata", key=read).json == [SAID]
     again = mine.call("PUT", "d", {"widgets": []}, said={"title": "Two"})
