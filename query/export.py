@@ -142,10 +142,10 @@ class Export:
         return self._views(deadline).view(self._query.collection, (span,))
 
     def _views(self, deadline: Deadline) -> Views:
-        conditions = Conditions(self._limits, deadline.check)
+        own, forced = (Conditions(self._limits, deadline.check).spend for _ in range(2))
         seen = self._seen
         held = None if seen is None else lambda _view, _span: seen
-        return Views(lambda _: self._source, self._forced, conditions.spend, held)
+        return Views(lambda _: self._source, self._forced, own, held, forced)
 
 
 def named_paths(properties: Collection[str] | None, held: Collection[str]) -> list[str]:

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from query import sql as writer
 from query.columns import Column, ColumnKind
 from query.engine import Deadline, Engine, SourceGone
 from query.errors import QueryError
 from query.nodes import Filter, Span
+from query.operators import Spend
 from query.plan import SourceOf, View, Views
 from storage.schema import Lane
 
 
 def held_lanes(
-    collection: str, sources: SourceOf, engine: Engine, *, filters: Sequence[Filter], deadline: Deadline
+    collection: str,
+    sources: SourceOf,
+    engine: Engine,
+    *,
+    filters: Sequence[Filter],
+    spend: Callable[[], Spend],
+    deadline: Deadline,
 ) -> tuple[Lane, ...] | None:
     """The lanes that any event under the filters has a value in; None where there is no such event.
 
-    Raises QueryTimeout, QueryCancelled, QueryError.
+    ``spend`` makes what counts the conditions that the filters come to.
+    Raises QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
     """
     for _ in range(2):
-        view = Views(sources, tuple(filters)).view(collection, (Span(),))
+        view = Views(sources, tuple(filters), spend_forced=spend()).view(collection, (Span(),))
         try:
             return lanes_seen(view, Span(), engine, deadline)
         except SourceGone:

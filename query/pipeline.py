@@ -77,9 +77,9 @@ class Conditions:
         self._left -= conditions
         if self._left < 0:
             raise TooManyConditions(
-                f"The filters of the query come to more than {self._limit:,} conditions: one for each filter "
-                "and column that it reads, where 'exists' and null read all that is nested in the property, "
-                f"and {LONG_LIST_SIZE} for a list of more than {VALUES_INLINE_MAX} values. "
+                f"The filters of the query, or of its key, come to more than {self._limit:,} conditions: one "
+                "for each filter and column that it reads, where 'exists' and null read all that is nested "
+                f"in the property, and {LONG_LIST_SIZE} for a list of more than {VALUES_INLINE_MAX} values. "
                 "Use fewer filters, or name properties without others in them."
             )
 
@@ -103,7 +103,8 @@ def answer(
     runner = _Runner(engine, deadline or Deadline.after(limits.timeout_seconds, cancel))
 
     def views(held: Held | None = None) -> Views:
-        return Views(sources, tuple(forced_filters), Conditions(limits, runner.check).spend, held)
+        own, forced = (Conditions(limits, runner.check).spend for _ in range(2))
+        return Views(sources, tuple(forced_filters), own, held, forced)
 
     def attempt() -> Answer:
         try:

@@ -116,6 +116,7 @@ class View:
     """What the tail is registered as."""
     forced: tuple[Filter, ...] = ()
     spend: Spend = lambda _: None
+    spend_forced: Spend = lambda _: None
     held: frozenset[str] | None = None
     """The lanes in which an event that the key sees has a value; None where that makes no difference."""
 
@@ -152,7 +153,8 @@ class View:
 
         ``tests``: what else is asked of a row once it is read, of ``columns`` alone.
         """
-        predicate = p.all_of((operators.predicate(self.forced, self.available), condition))
+        forced = operators.predicate(self.forced, self.available, self.spend_forced)
+        predicate = p.all_of((forced, condition))
         wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
@@ -199,6 +201,8 @@ class Views:
     spend: Spend = lambda _: None
     """Told of the conditions that each filter comes to."""
     held: Held | None = None
+    spend_forced: Spend = lambda _: None
+    """The same of the key's filters, which are counted apart: what they come to is no question's doing."""
     _sources: dict[str, Source] = field(default_factory=dict)
     _count: int = 0
 
@@ -210,7 +214,7 @@ class Views:
         files = tuple(file for file in source.files if any(_overlaps(file, span) for span in wanted))
         name = f"$tail{self._count}"
         self._count += 1
-        view = View(source, files, name, self.forced, self.spend)
+        view = View(source, files, name, self.forced, self.spend, self.spend_forced)
         return view if self.held is None else replace(view, held=self.held(view, hull(wanted)))
 
     @property

@@ -30,7 +30,7 @@ from query.jsonout import dumps
 from query.limits import Limits
 from query.nodes import Filter, Request
 from query.parse import parse
-from query.pipeline import answer
+from query.pipeline import Conditions, answer
 from service.auth import Caller, Permission
 from service.concurrency import Concurrency
 from service.errors import RateLimited
@@ -175,12 +175,14 @@ class Asking:
         """The lanes of the events that the caller can see; None where it sees none. Raises QueryError."""
 
         def look(token: CancelToken) -> tuple[Lane, ...] | None:
+            deadline = Deadline.after(self._limits.timeout_seconds, token)
             return held_lanes(
                 collection,
                 lambda name: self._reader.source(caller.project.id, name),
                 self._engine,
                 filters=caller.filters_for(kind),
-                deadline=Deadline.after(self._limits.timeout_seconds, token),
+                spend=lambda: Conditions(self._limits, deadline.check).spend,
+                deadline=deadline,
             )
 
         async with self._slots.one(caller.project.id):

@@ -321,5 +321,16 @@ def test_what_a_key_may_not_see_does_not_make_its_questions_too_long(sides: Side
     assert (reply.status_code, reply.json()["error_code"]) == (400, "QueryLimitError")
 
 
+def test_filters_of_a_key_read_no_more_than_those_of_a_question(sides: Sides) -> None:
+    sides.whole.record(sides.all, "broad", [{"o": {f"p{number}": 1 for number in range(400)}}])
+    few, many = (sides.access_key([Condition("o", Operator.EXISTS, True)] * number) for number in (5, 30))
+    asked = {"event_collection": "broad", "include_metadata": True}
+    assert _told(sides, few, "count", asked)["result"] == 1
+    for method, path, body in (("POST", "queries/count", asked), ("GET", "events/broad", None)):
+        reply = sides.whole.call(sides.all, method, path, body, key=many)
+        assert (reply.status_code, reply.json()["error_code"]) == (400, "QueryLimitError")
+    assert sides.whole.told(sides.all, "GET", "events/broad", key=few)["name"] == "broad"
+
+
 def _told(sides: Sides, key: str, analysis: str, params: Any) -> Any:
     return sides.whole.told(sides.all, "POST", f"queries/{analysis}", params, key=key)
