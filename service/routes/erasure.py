@@ -42,6 +42,8 @@ UPDATES_MAX = 100
 _NARROWING = frozenset({"filters", "timeframe", "timezone"})
 _HARMLESS = frozenset({"api_key", "_"})
 """Parameters that may stand beside nothing else where a whole collection is meant."""
+_AS_THEY_ARE = Context("${keen.ip}", "${keen.user_agent}")
+"""In a change placeholders stand for nothing: whoever asks for it is not who sent the events."""
 
 
 def router(parts: Parts) -> Router:
@@ -107,12 +109,13 @@ async def _delete_events(parts: Parts, request: Request, collection: Collection)
     for name, value in pairs:
         if name in _NARROWING and not value.strip():
             raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
+    parameters: dict[str, Any] = {}
     if _narrows(pairs):
         parameters, filters = await narrowed(parts, collection.name, from_query_string(pairs))
         check_conditions(collection.schema, filters, parts.asking.limits)
-    else:
+    if not parameters.get("filters") and parameters.get("start_us") is parameters.get("end_us") is None:
+        # A time zone alone narrows nothing, nor does an empty list of filters.
         _refuse_what_might_narrow(pairs)
-        parameters = {}
     await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
 
 
@@ -129,7 +132,7 @@ def _narrows(pairs: Pairs) -> bool:
 def _refuse_what_might_narrow(pairs: Pairs) -> None:
     """A name that is spelt wrong must not make all of a collection of what was to be a part."""
     for name, _ in pairs:
-        if name not in _HARMLESS:
+        if name not in _HARMLESS | _NARROWING:
             raise InvalidParameter(
                 f"The parameter '{name[:100]}' is unknown here, and without 'filters' and 'timeframe' the "
                 "whole collection would be deleted. Leave it out if that is what you want."
@@ -187,7 +190,7 @@ def _read_update(given: Any, number: int) -> tuple[dict[str, Any], Examined]:
     for name in reversed(path.split(".")):
         event = {name: event}
     try:
-        examined = examine(json.dumps(event).encode(), EventLimits(), Context())
+        examined = examine(json.dumps(event).encode(), EventLimits(), _AS_THEY_ARE)
     except (InvalidEvent, ValueError, RecursionError) as error:
         raise InvalidParameter(f"'{where}': {error}") from None
     return {"path": path, "line": examined.payload.decode(), "upsert": upsert}, examined

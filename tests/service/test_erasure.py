@@ -134,6 +134,8 @@ def test_what_is_keens_can_not_be_deleted(served: Served, project: ServedProject
         ({"filters": [{"property_name": "a", "operator": "is", "property_value": 1}]}, "is"),
         ({"timeframe": "today", "timezone": "Mars"}, "Mars"),
         ({"limit": "5"}, "limit"),
+        ({"timezone": "UTC", "filter": OF_BOB}, "filter"),
+        ({"filters": [], "time_frame": "today"}, "time_frame"),
     ],
 )
 def test_what_is_wrong_deletes_nothing(
@@ -208,6 +210,12 @@ CHANGES: list[tuple[str, dict[str, Any], int, list[dict[str, Any]]]] = [
     ),
     ("a list", to("t.u", [1, None], upsert=True), 6, [{**one, "t": {"u": [1, None]}} for one in SENT]),
     ("what no event has", to("nobody", 1), 0, SENT),
+    (
+        "a placeholder, for no event is sent that it could stand for",
+        to("a", "${keen.ip}"),
+        5,
+        [*({"n": n, "a": "${keen.ip}"} for n in (1, 2, 3, 4)), SENT[4], {"n": 6, "a": "${keen.ip}"}],
+    ),
 ]
 
 
