@@ -194,7 +194,8 @@ def _datasets(section: Json) -> DatasetScope:
         allowed = dict.fromkeys(_name_list(section, "datasets", "allowed") or ())
     if not isinstance(allowed, dict | None):
         raise InvalidParameter("'options.datasets.allowed' must be an object of dataset names, or a list.")
-    index_by = {name: _index_by(name, scope) for name, scope in (allowed or {}).items() if scope}
+    narrowed = {name: scope for name, scope in (allowed or {}).items() if scope is not None and scope != {}}
+    index_by = {name: _index_by(name, scope) for name, scope in narrowed.items()}
     names = Names(None if allowed is None else frozenset(allowed), blocked)
     return DatasetScope(frozenset(operations), names, index_by)
 
@@ -202,7 +203,7 @@ def _datasets(section: Json) -> DatasetScope:
 def _index_by(name: str, scope: Any) -> Mapping[str, tuple[Any, ...]]:
     where = f"options.datasets.allowed.{name[:100]}"
     if not isinstance(scope, dict) or not isinstance(scope.get("index_by"), dict) or len(scope) > 1:
-        raise InvalidParameter(f"'{where}' must be null, or an object with 'index_by' alone.")
+        raise InvalidParameter(f"'{where}' must be null, or an object with 'index_by' or nothing.")
     found: dict[str, tuple[Any, ...]] = {}
     for path, values in scope["index_by"].items():
         listed = values if isinstance(values, list) else [values]

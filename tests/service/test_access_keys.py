@@ -363,6 +363,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"options": {"datasets": {"operations": ["write"]}}}, "options.datasets.operations"),
     ({"options": {"datasets": {"allowed": "a"}}}, "options.datasets.allowed"),
     ({"options": {"datasets": {"allowed": {"d": {"index": {}}}}}}, "options.datasets.allowed.d"),
+    ({"options": {"datasets": {"allowed": {"d": False}}}}, "options.datasets.allowed.d"),
+    ({"options": {"datasets": {"allowed": {"d": []}}}}, "options.datasets.allowed.d"),
     ({"options": {"datasets": {"allowed": {"d": {"index_by": {"p": {"x": 1}}}}}}}, "index_by.p"),
 ]
 
