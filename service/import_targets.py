@@ -6,8 +6,8 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -16,18 +16,20 @@ import orjson
 
 from service.admission import Refusal
 from service.collect_errors import CollectError, Unavailable
-from service.collecting import Collecting
 from service.collector import Origin
 from service.enrich.enricher import Enricher
+from service.keeper_main import make_keeper
+from service.log_session import LogSession, admission_limits, keep_looking_after, log_limits
+from service.settings import Settings
 from storage.catalog import Catalog, system_clock
 from storage.catalog_errors import UnknownProject
 from storage.errors import StorageError
-from storage.keeper import Keeper
 
 ATTEMPTS_MAX = 10
 """Times that a batch is sent before the import gives up: some two minutes."""
 WAIT_SECONDS_MAX = 30.0
 ANSWER_SECONDS = 120.0
+THREADS = 4
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -81,8 +83,8 @@ class UrlTarget:
 class DataTarget:
     """A data folder, through a log of its own; works beside a running server."""
 
-    def __init__(self, collecting: Collecting, project_id: str, collection: str) -> None:
-        self._collector = collecting.collector
+    def __init__(self, session: LogSession, project_id: str, collection: str) -> None:
+        self._collector = session.collector
         self._project_id = project_id
         self._collection = collection
 
@@ -115,32 +117,33 @@ async def open_url(url: str, project_id: str, write_key: str, collection: str) -
 
 
 @asynccontextmanager
-async def open_data(
-    data: Path,
-    project_id: str,
-    collection: str,
-    geoip_database: Path | None = None,
-    *,
-    secret: str | None = None,
-) -> AsyncIterator[ImportTarget]:
-    """Raises ImportFailed where there is no such data folder or project.
+async def open_data(settings: Settings, project_id: str, collection: str) -> AsyncIterator[ImportTarget]:
+    """A target in the data folder of the settings, whose limits hold as they do for a worker.
 
     Beside a server, its keeper turns what is logged into files; without one, a keeper in this process
-    does, which ends with everything in files.
+    does, which ends with everything in files. Raises ImportFailed where there is no such folder or project.
     """
+    data = settings.data
     try:
-        catalog = Catalog.open(data, secret=secret)
+        catalog = Catalog.open(data, secret=settings.secret_key)
     except (StorageError, OSError) as error:
         raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
     try:
         catalog.project(project_id)
-        enricher = Enricher(geoip_database)
-        collecting = await Collecting.open(catalog, catalog.folder.root, enricher=enricher)
-        with _Keeping(catalog):
-            try:
-                yield DataTarget(collecting, project_id, collection)
-            finally:
-                await collecting.close()
+        with _Keeping(catalog, settings), ThreadPoolExecutor(THREADS, "collect") as executor:
+            async with LogSession.opened(
+                catalog,
+                executor,
+                admission=admission_limits(settings),
+                limits=log_limits(settings),
+                enricher=Enricher(settings.geoip_database),
+            ) as session:
+                watch = asyncio.ensure_future(keep_looking_after(session))
+                try:
+                    yield DataTarget(session, project_id, collection)
+                finally:
+                    watch.cancel()
+                    await asyncio.wait([watch])
     except UnknownProject:
         raise ImportFailed(f"there is no project {project_id} in {data}") from None
     except StorageError as error:
@@ -152,9 +155,9 @@ async def open_data(
 class _Keeping:
     """A keeper in a thread, which does nothing while another process is the keeper."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._stop = threading.Event()
-        self._keeper = Keeper(catalog.folder, catalog)
+        self._keeper = make_keeper(settings, catalog)
         self._thread = threading.Thread(target=self._keeper.run, args=(self._stop,), name="keeper")
 
     def __enter__(self) -> None:

@@ -124,9 +124,7 @@ def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarge
     if args.url:
         return open_url(args.url, args.project, args.write_key, args.collection)
     settings = load(data=args.data)
-    return open_data(
-        settings.data, args.project, args.collection, settings.geoip_database, secret=settings.secret_key
-    )
+    return open_data(settings, args.project, args.collection)
 
 
 async def send_all(

@@ -30,6 +30,12 @@ def keeper_settings(settings: Settings) -> KeeperSettings:
     )
 
 
+def make_keeper(settings: Settings, catalog: Catalog) -> Keeper:
+    """A keeper that knows everything a keeper may be asked to do, deletions by filters included."""
+    matcher = FilterMatcher(settings, catalog.folder)
+    return Keeper(catalog.folder, catalog, keeper_settings(settings), matcher=matcher)
+
+
 NICENESS = 5
 """Where processors are short, acknowledgements and answers come first; what the keeper has not shredded yet
 is read from the logs all the same."""
@@ -59,8 +65,7 @@ def main() -> int:
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data, secret=settings.secret_key)
     try:
-        matcher = FilterMatcher(settings, catalog.folder)
-        keeper = Keeper(catalog.folder, catalog, keeper_settings(settings), matcher=matcher)
+        keeper = make_keeper(settings, catalog)
         child.say_ready(args.ready)
         keeper.run(stop)
     finally:

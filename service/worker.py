@@ -21,20 +21,18 @@ import uvicorn
 
 from query.engine import Engine
 from service import child, logs
-from service.admission import AdmissionLimits
 from service.app import create_app
 from service.asking import Asking
 from service.auth import Tenants, key_id
-from service.backlog import Backlog
 from service.bodies import BodyLimits, BodyReader
-from service.claims import Claims, OtherLogs
 from service.collect import CollectApp, CollectLimits
-from service.collector import Collector, waker
+from service.collector import Collector
 from service.concurrency import Concurrency
 from service.edge import App, Edge, Headers, Receive, Scope, Send, as_headers, send_error
 from service.enrich.enricher import Enricher
 from service.errors import Unavailable, render
 from service.express import Express
+from service.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
 from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
@@ -46,11 +44,9 @@ from service.settings import Settings, load
 from service.slots import Slots
 from storage.catalog import Catalog, system_clock
 from storage.fs import LocalFileSystem
-from storage.log import LogWriter
 from storage.reader import Reader
 
 CATALOG_THREADS = 4
-WATCH_SECONDS = 0.5
 ORPHAN_SECONDS = 2.0
 """How long a worker whose supervisor died goes on answering what it had begun."""
 
@@ -85,7 +81,6 @@ async def composed(
 ) -> AsyncIterator[tuple[CollectApp, Parts]]:
     """The whole application of worker ``number``, for the running event loop. By ``clock``, in µs, questions
     are asked and definitions kept; events are received by the system's."""
-    loop = asyncio.get_running_loop()
     fs = LocalFileSystem()
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
@@ -113,15 +108,6 @@ async def composed(
         reader = Reader(folder, catalog, fs)
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
-        log = LogWriter.create(
-            fs,
-            folder.root,
-            catalog.create_log(),
-            on_synced=waker(loop),
-            segment_bytes_max=settings.segment_bytes,
-            queue_bytes_max=settings.queue_bytes_max,
-        )
-        stack.callback(log.close)
         stack.callback(catalog_threads.shutdown)
         tenants = Tenants(catalog, catalog.keyring)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
@@ -136,29 +122,19 @@ async def composed(
         parts = Parts(
             settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads, clock=clock
         )
-        collector = _collector(parts, log, fs)
-        watch = asyncio.ensure_future(_watch(parts, collector, log))
-        try:
-            yield _compose(parts, collector), parts
-        finally:
-            watch.cancel()
-
-
-def _collector(parts: Parts, log: LogWriter, fs: LocalFileSystem) -> Collector:
-    settings, catalog, threads = parts.settings, parts.catalog, parts.catalog_executor
-    other_logs = OtherLogs(catalog, fs, catalog.folder.root)
-    return Collector(
-        catalog,
-        log,
-        AdmissionLimits(
-            event_bytes_max=settings.event_bytes_max,
-            batch_events_max=settings.bulk_events_max,
-            properties_max=settings.properties_max,
-        ),
-        claims=Claims(catalog, log, holds=other_logs.holds, executor=threads),
-        executor=threads,
-        enricher=_enricher(settings, parts.metrics, threads),
-    )
+        async with LogSession.opened(
+            catalog,
+            catalog_threads,
+            admission=admission_limits(settings),
+            limits=log_limits(settings),
+            enricher=_enricher(settings, metrics, catalog_threads),
+        ) as session:
+            watch = asyncio.ensure_future(_watch(parts, session))
+            try:
+                yield _compose(parts, session.collector), parts
+            finally:
+                watch.cancel()
+                await asyncio.wait([watch])
 
 
 def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enricher:
@@ -229,27 +205,17 @@ def _concurrency(settings: Settings, number: int) -> Concurrency:
     )
 
 
-async def _watch(parts: Parts, collector: Collector, log: LogWriter) -> None:
-    """Twice a second: what others changed in the catalog, and whether there is room for events."""
+async def _watch(parts: Parts, session: LogSession) -> None:
+    """Look after the session, and measure it."""
     queued = parts.metrics.counter("acumen_log_queued_bytes")
     held = parts.metrics.counter("acumen_body_bytes")
     damaged = parts.metrics.counter("acumen_logs_damaged")
-    settings = parts.settings
-    backlog = Backlog(parts.catalog, LocalFileSystem(), settings.min_free_bytes, settings.log_bytes_max)
-    loop = asyncio.get_running_loop()
-    erased = -1
     while True:
         try:
-            await collector.homes.refresh()
-            last = await loop.run_in_executor(parts.catalog_executor, parts.catalog.last_erasure)
-            if last != erased or log.turn_due:
-                # The events that were taken away stand in this segment still, and it goes only as a whole.
-                log.turn()
-                erased = last
-            collector.closed_because = await loop.run_in_executor(parts.catalog_executor, backlog.problem)
-            parts.lifecycle.damaged_logs = backlog.damaged_logs
-            damaged.set(len(backlog.damaged_logs))
-            queued.set(log.queued_bytes)
+            await session.look_after()
+            parts.lifecycle.damaged_logs = session.backlog.damaged_logs
+            damaged.set(len(session.backlog.damaged_logs))
+            queued.set(session.log.queued_bytes)
             held.set(parts.bodies.held_bytes)
         except Exception:
             _log.exception("looking after the worker failed; it is tried again")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,14 @@ from service.admission import AdmissionLimits
 from service.auth import Tenants
 from service.bodies import BodyLimits, BodyReader
 from service.collect import CollectApp, CollectLimits, Message, Receive, Scope, Send
-from service.collecting import Collecting, LogLimits
+from service.log_session import LogLimits, LogSession, keep_looking_after
 from storage.catalog import Catalog
 from storage.catalog_records import Project
 from storage.fs import FileSystem, LocalFileSystem
 from storage.keyring import Keyring
 from storage.log import Frame, LogReader
+
+THREADS = 4
 
 
 @dataclass
@@ -30,7 +33,7 @@ class Intake:
     app: CollectApp
     http: httpx.AsyncClient
     project: Project
-    collecting: Collecting
+    session: LogSession
     catalog: Catalog
     bodies: BodyReader
 
@@ -40,7 +43,7 @@ class Intake:
 
     def frames(self) -> list[Frame]:
         """Every durable frame of this worker's log."""
-        reader = LogReader(LocalFileSystem(), self.catalog.folder.root, self.collecting.log.log_id)
+        reader = LogReader(LocalFileSystem(), self.catalog.folder.root, self.session.log.log_id)
         try:
             return list(reader.read(0, reader.synced().lsn))
         finally:
@@ -67,28 +70,31 @@ async def intake(
 ) -> AsyncIterator[Intake]:
     catalog = Catalog.prepare(data)
     project, _ = catalog.ensure_first_project()
-    collecting = await Collecting.open(
-        catalog, catalog.folder.root, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds
-    )
-    bodies = BodyReader(body_limits or BodyLimits())
-    app = CollectApp(
-        nothing_else,
-        collecting.collector,
-        Tenants(catalog, Keyring("a secret for tests")),
-        bodies=bodies,
-        limits=limits or CollectLimits(),
-        executor=collecting.executor,
-        client_ip=lambda scope: "203.0.113.9",
-    )
-    headers = {"authorization": project.write_key}
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://test", headers=headers
-    ) as http:
-        try:
-            yield Intake(app, http, project, collecting, catalog, bodies)
-        finally:
-            await collecting.close()
-            catalog.close()
+    with ThreadPoolExecutor(THREADS) as executor:
+        async with LogSession.opened(
+            catalog, executor, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds
+        ) as session:
+            bodies = BodyReader(body_limits or BodyLimits())
+            app = CollectApp(
+                nothing_else,
+                session.collector,
+                Tenants(catalog, Keyring("a secret for tests")),
+                bodies=bodies,
+                limits=limits or CollectLimits(),
+                executor=executor,
+                client_ip=lambda scope: "203.0.113.9",
+            )
+            headers = {"authorization": project.write_key}
+            watch = asyncio.ensure_future(keep_looking_after(session))
+            async with httpx.AsyncClient(
+                transport=httpx.ASGITransport(app), base_url="http://test", headers=headers
+            ) as http:
+                try:
+                    yield Intake(app, http, project, session, catalog, bodies)
+                finally:
+                    watch.cancel()
+                    await asyncio.wait([watch])
+    catalog.close()
 
 
 async def nothing_else(scope: Scope, receive: Receive, send: Send) -> None:

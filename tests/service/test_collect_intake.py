@@ -22,11 +22,11 @@ import zstandard
 from service.admission import AdmissionLimits
 from service.bodies import BodyLimits
 from service.collect import CollectLimits, Message
-from service.collecting import THREADS, LogLimits
+from service.log_session import LogLimits
 from storage.catalog_records import KeyKind
 from storage.fs import LocalFileSystem
 from storage.log_format import ROWWISE
-from tests.service.intake import Intake, converse, intake, run
+from tests.service.intake import THREADS, Intake, converse, intake, run
 
 
 def test_a_single_event_is_one_frame_and_one_line(tmp_path: Path) -> None:
@@ -675,7 +675,7 @@ def test_a_key_does_not_live_on_while_the_catalog_is_slow(tmp_path: Path) -> Non
             assert (await it.http.post(it.events + "/c", json={})).status_code == 201
             free = threading.Event()
             for _ in range(THREADS):
-                it.collecting.executor.submit(free.wait, 30)
+                it.session.executor.submit(free.wait, 30)
             it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
             began, sent = time.monotonic(), []
             while time.monotonic() < began + 1.2:

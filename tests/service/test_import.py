@@ -301,3 +301,18 @@ def test_a_number_that_a_read_cuts_is_one_item(
     source.close()
 
     assert found == [b"1.5", b"2.25e+3", b'{"a":1}', b"-7E-1"]
+
+
+def test_the_limits_of_the_settings_hold_for_an_import_into_a_folder(
+    tmp_path: Path,
+    data: Path,
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ACUMEN_PROPERTIES_MAX", "2")
+    file = tmp_path / "events.ndjson"
+    file.write_bytes(as_ndjson([{"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2}]))
+    run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data))
+    assert "accepted: 1, refused: 1" in capsys.readouterr().err
+    assert counted(data, project, "c") == 1

@@ -65,7 +65,7 @@ def test_collections_that_are_not_used_are_let_go_and_found_again(
 
     async def scenario() -> None:
         async with intake(tmp_path / "data") as one:
-            homes = one.collecting.collector.homes
+            homes = one.session.collector.homes
             for number in range(100):
                 for name in ("busy", f"c{number}"):
                     answer = await one.http.post(f"{one.events}/{name}", json={"n": number})
