@@ -40,8 +40,11 @@ def missing(name: str) -> InvalidQuery:
     )
 
 
-def wrong(name: str, needs: str, value: object, code: str = "InvalidParameterError") -> InvalidQuery:
-    return InvalidQuery(f"'{name}' must be {needs}. You specified: {shown(value)}.", code)
+def wrong(
+    name: str, needs: str, value: object, code: str = "InvalidParameterError", hint: str = ""
+) -> InvalidQuery:
+    """``hint`` follows the message; it begins with a space."""
+    return InvalidQuery(f"'{name}' must be {needs}. You specified: {shown(value)}.{hint}", code)
 
 
 def decode_json(name: str, text: str) -> Any:

@@ -16,6 +16,7 @@ from query.fields import encodable, is_number, shown, structured, text, wrong
 from query.limits import Limits
 from query.nodes import AnyOf, Circle, Condition, Filter, Operator
 from query.patterns import OPTIONAL, UNICODE_CLASS, written_out
+from query.suggest import did_you_mean
 
 CODE = "InvalidFilterError"
 GEO_PROPERTY = "keen.location.coordinates"
@@ -140,7 +141,8 @@ class _Reader:
             return AnyOf(operands)
         known = _OPERATORS.get(operator) if isinstance(operator, str) else None
         if known is None:
-            raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE)
+            near = did_you_mean(operator, [*_OPERATORS, "or"])
+            raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE, near)
         path = item.get("property_name")
         if known is Operator.WITHIN and path != GEO_PROPERTY:
             raise InvalidQuery(
