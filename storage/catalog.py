@@ -563,16 +563,18 @@ class Catalog:
         holders: Iterable[TokenHolder] = (),
     ) -> bool:
         """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
-        request is told; ``holders``: events that are no more, whose tokens are free again.
+        request is told; ``holders``: events that are no more, whose tokens are free again. Where no file is
+        removed or added, nothing of the collection has changed, and all that was computed from it stands.
 
         False, and nothing changed, where a file or the request is not what it was. Raises as ``swap_files``.
         """
         with self._changing() as connection:
             now_us = self._clock()
             counts = Counts(0, -erased, 0, erased)
-            done = catalog_files.swap_files(
+            swapped = not (remove_ids or add) or catalog_files.swap_files(
                 connection, erasure.collection_id, remove_ids, add, counts, now_us, changed=True
-            ) and catalog_erasures.end_erasure(connection, erasure, now_us, events=events)
+            )
+            done = swapped and catalog_erasures.end_erasure(connection, erasure, now_us, events=events)
             if done:
                 catalog_erasures.forget_claims(connection, holders)
             else:

@@ -39,8 +39,8 @@ WAITING = {"PUT": ("events",), "DELETE": ("events",)}
 class Whole:
     def __init__(self, data: Path, now_us: int | None = None, **given: Any) -> None:
         self.now_us = system_clock() if now_us is None else now_us
-        Catalog.prepare(data).close()
         self.settings = load(data=data, workers=1, memory_bytes=768 << 20, **given)
+        Catalog.prepare(data, secret=self.settings.secret_key).close()
         self._loop = asyncio.Runner()
         self._composed = composed(self.settings, 0, lambda: self.now_us)
         app, self.parts = self._loop.run(self._composed.__aenter__())
