@@ -446,6 +446,11 @@ class Settings(BaseSettings):
         return self.data / "run"
 
 
+def write_key_of_environment() -> str:
+    """The write key in ``ACUMEN_WRITE_KEY``, with which ``acumen import`` sends to a server; or nothing."""
+    return os.environ.get(PREFIX + "WRITE_KEY", "").strip()
+
+
 def load(**given: Any) -> Settings:
     """Settings from the environment, those ``given`` (and not None) first. Raises BadSettings."""
     try:
