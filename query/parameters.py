@@ -1,8 +1,9 @@
 """Every parameter of a question: its name, the analyses that take it, and how a query string spells it.
 
-``TABLE`` is the one list of them. A parameter that stands nowhere in it, or that an analysis does not take,
-would leave a question answered as if it had not been sent; ``check`` refuses it and names the nearest known
-one. The keys of filters, groups, steps and the like are in ``KEYS``.
+``TABLE`` is the one list of them. A parameter that stands nowhere in it would leave a question answered as if
+it had not been sent; ``check`` refuses it and names the nearest known one. The keys of filters, groups, steps
+and the like are in ``KEYS``. A parameter of other analyses alone is let pass, as Keen did: ``without_use``
+lists them.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ TABLE = (
 BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
 
 SENT_BY_SDKS = frozenset({"analysis_type", "api_key", "jsonp", "callback", "_"})
-"""What official SDKs and UIs, and jQuery under them, add to a question of their own accord; no effect here."""
+"""What official SDKs and UIs, and jQuery under them, add to a question by themselves."""
+
+WITHOUT_EFFECT = frozenset({"event_collection", "target_property", "percentile", "zero_fill"})
+"""Keen's own, which may stand beside an analysis that does not take them: they narrow and arrange nothing."""
 
 FILTER = "filter"
 KEYS: Mapping[str, frozenset[str]] = {
@@ -115,27 +119,34 @@ _WHOLE = ("event_collection", "timeframe", "timezone", "filters", "interval", "g
 
 
 def check(analysis: str, params: Mapping[str, Any], beside: Iterable[str] = ()) -> None:
-    """Refuses what the analysis does not take, at every level. ``beside``: what else may stand there.
+    """Refuses what no analysis knows, at every level. ``beside``: what else may stand there.
 
     Values are looked at only as far as they are understood; what is wrong with them is for ``parse`` to say.
     Raises InvalidQuery.
     """
     if not isinstance(params, Mapping) or analysis not in ANALYSES:
         return
-    taken = [parameter.name for parameter in TABLE if analysis in parameter.analyses]
-    allowed = SENT_BY_SDKS.union(taken, beside)
-    for name, value in params.items():
-        if name in allowed:
-            continue
-        if name not in BY_NAME:
-            raise _unknown(name, taken, f"a parameter of {analysis}")
-        if not is_absent(value):
-            takers = ", ".join(sorted(BY_NAME[name].analyses))
-            raise InvalidQuery(
-                f"'{name}' is not a parameter of {analysis}: it belongs to {takers}. "
-                f"{analysis} takes {', '.join(taken)}."
-            )
+    allowed = SENT_BY_SDKS.union(BY_NAME, beside)
+    for name in params:
+        if name not in allowed:
+            raise _unknown(name, taken_by(analysis), f"a parameter of {analysis}")
     _Walk(params).check()
+
+
+def taken_by(analysis: str) -> list[str]:
+    return [parameter.name for parameter in TABLE if analysis in parameter.analyses]
+
+
+def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
+    """The parameters of other analyses that say something here and change nothing of the answer."""
+    return [
+        BY_NAME[name]
+        for name, value in params.items()
+        if name in BY_NAME
+        and name not in WITHOUT_EFFECT
+        and analysis not in BY_NAME[name].analyses
+        and not is_absent(value)
+    ]
 
 
 def check_filters(filters: Any, name: str = "filters") -> None:
@@ -143,12 +154,12 @@ def check_filters(filters: Any, name: str = "filters") -> None:
     _Walk({})._filters(filters, name, 0)
 
 
-def check_keys(given: Mapping[str, Any], known: Iterable[str], what: str) -> None:
+def check_keys(given: Mapping[str, Any], known: Iterable[str], what: str, kind: str = "field") -> None:
     """Refuses a key that is not among the known ones; ``what`` names the thing. Raises InvalidQuery."""
     names = list(known)
     for name in given:
         if name not in names:
-            raise _unknown(name, names, f"a field of {what}")
+            raise _unknown(name, names, f"a {kind} of {what}")
 
 
 def is_absent(value: Any) -> bool:
@@ -232,10 +243,6 @@ class _Walk:
             if key in _WHOLE and not (key == "timeframe" and is_absent(self._params.get(key))):
                 raise InvalidQuery(f"'{name}' cannot have '{key}' of its own: it belongs to the whole query.")
         self._keys({key: known[key] for key in known if key not in _WHOLE}, "member", name)
-        analysis = entry.get("analysis_type")
-        for key in ("target_property", "percentile"):
-            if analysis in METRICS and analysis not in BY_NAME[key].analyses and not is_absent(entry.get(key)):
-                raise InvalidQuery(f"'{name}.{key}' is not a parameter of {analysis}.")
 
     def _timeframe(self, value: Any, name: str) -> None:
         value = _decoded(value)
@@ -271,6 +278,8 @@ def _unknown(
     found = nearest(name, names)
     if found is not None:
         hint = f"Did you mean '{found}'?"
-    else:
+    elif names:
         hint = f"Known are {', '.join(names[:SHOWN_MAX])}."
+    else:
+        hint = "Leave it out."
     return InvalidQuery(f"'{shown(name)}' is not {what}. {hint}", code)

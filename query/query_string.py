@@ -148,7 +148,7 @@ def _put_once(values: dict[str, str], key: str, text: str, name: str) -> None:
 
 def _unreadable(name: str) -> InvalidQuery:
     return InvalidQuery(
-        f"The parameter '{name[:100]}' cannot be read. Lists and objects are JSON, as filters=[…], or stand in "
+        f"The parameter '{name[:100]}' cannot be read. Lists and objects are JSON, as filters=[…], or in "
         "numbered brackets, as filters[0][property_name]=… and timeframe[start]=…."
     )
 
