@@ -258,6 +258,13 @@ class Room:
         self._paths = set(schema.by_path)
         self._limit = limit
 
+    def has(self, event: Ready) -> bool:
+        """Whether there is room for the event as it is, which then has it."""
+        new = self._new(event)
+        if new is not None:
+            self._paths |= new
+        return new is not None
+
     def take(self, event: Ready) -> Ready | Refusal:
         """The event, where it fits as it is; otherwise without what add-ons found, or not at all."""
         new = self._new(event)
@@ -271,7 +278,8 @@ class Room:
         return Refusal(
             "InvalidPropertyNameError",
             f"The collection would have more than {self._limit} distinct properties. "
-            f"The first new one: '{first[:300]}'.",
+            f"The first new one: '{first[:300]}'. Deleting events or properties that are not needed gives "
+            "room, as does ACUMEN_PROPERTIES_MAX.",
         )
 
     def _new(self, event: Ready) -> set[str] | None:

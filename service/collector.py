@@ -329,6 +329,10 @@ class Collector:
             while True:
                 home = await self.homes.find(project_id, share.name)
                 schema = home.checker.schema if home else self._blank.schema
+                if home is not None and not await self._fits(result, schema):
+                    # Since it was last looked at, properties may have gone with the events that held them.
+                    home = await self.homes.find_anew(project_id, share.name)
+                    schema = home.checker.schema if home else self._blank.schema
                 await self._refuse_beyond_properties(result, schema)
                 if not result.taken:
                     return
@@ -344,6 +348,15 @@ class Collector:
     def _is_settled(self, share: Share) -> bool:
         """Whether all that its section will cite is in the catalog."""
         return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
+
+    async def _fits(self, result: Sorted, schema: Schema) -> bool:
+        """Whether the collection has room for the properties of all of the events."""
+        room, turn = Room(schema, self._limits.properties_max), _Turn()
+        for event in result.ready:
+            await turn.over()
+            if not room.has(event):
+                return False
+        return True
 
     async def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
         room, taken, turn = Room(schema, self._limits.properties_max), list[Ready](), _Turn()

@@ -105,6 +105,10 @@ class Homes:
         """The collection, or None where it does not exist."""
         return self.known(project_id, name) or await self._ask(project_id, name, create=False)
 
+    async def find_anew(self, project_id: str, name: str) -> Home | None:
+        """As ``find``, as the catalog has it now."""
+        return await self._ask(project_id, name, create=False)
+
     async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, Home]:
         """Those of the collections that exist, by name."""
         found = {name: self.known(project_id, name) for name in names}

@@ -94,6 +94,7 @@ class Streamer:
     def _stream(self, collection: Collection) -> bool:
         """Stream the next file of a collection. True where there may be more to stream."""
         position, batch = (self._catalog.streams() or {}).get(collection.id, (Position(), None))
+        before = self._catalog.collection_by_id(collection.id)
         settled = self._catalog.settled(collection.id)
         if batch is None:
             try:
@@ -106,6 +107,9 @@ class Streamer:
         if batch.ranges:
             # The collection as it is now: its files may have columns that it had not when the round began.
             collection = self._catalog.collection_by_id(collection.id)
+            if collection.schema.pruned != before.schema.pruned:
+                # Files that are no more may have columns that are others' names by now: begin anew.
+                return True
             try:
                 self._write(collection, position, settled, batch)
             except SourceGone:

@@ -8,7 +8,7 @@ All methods are synchronous, safe to call from several threads and processes, an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -422,6 +422,34 @@ class Catalog:
             schema = catalog_collections.append_lanes(connection, current, wanted, properties_max)
         return replace(current, schema=schema)
 
+    def prune_lanes(self, collection_id: int, columns: Set[str], nulls: Set[str]) -> Collection:
+        """The collection without the lanes that no event needs any more. What live files hold is read here;
+        ``columns`` are those of events in no file yet, ``nulls`` all paths that an event, in a file or not,
+        holds as an explicit null.
+
+        Only the keeper may call this: what it reads of logs afterwards may hold lanes that are removed here,
+        and then it adds them anew. Raises UnknownCollection.
+        """
+        with self._database.writing() as connection:
+            current, changed = self._prune(connection, collection_id, columns, nulls)
+            if changed:
+                catalog_state.bump(connection)
+        return current
+
+    def _prune(
+        self, connection: Connection, collection_id: int, columns: Set[str], nulls: Set[str]
+    ) -> tuple[Collection, bool]:
+        current = catalog_collections.find_collection(connection, self._schemas, collection_id)
+        live = catalog_files.list_live(connection, collection_id)
+        held = set(columns).union(*(file.columns for file in live))
+        schema = catalog_collections.prune_lanes(connection, current, held, nulls)
+        return replace(current, schema=schema), schema is not current.schema
+
+    def lanes_versions(self) -> Mapping[int, int]:
+        """Collection id → the version of its lanes, where some were added since some were last removed."""
+        with self._database.reading() as connection:
+            return catalog_collections.lanes_versions(connection)
+
     # Logs
 
     def create_log(self) -> int:
@@ -561,10 +589,14 @@ class Catalog:
         erased: int,
         events: int,
         holders: Iterable[TokenHolder] = (),
+        nulls: Set[str] = frozenset(),
     ) -> bool:
         """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
         request is told; ``holders``: events that are no more, whose tokens are free again. Where no file is
         removed or added, nothing of the collection has changed, and all that was computed from it stands.
+
+        Names that no event holds any more are removed, of properties as of the collection: all that was read
+        of the logs is in files. ``nulls`` are the paths that an event holds as an explicit null.
 
         False, and nothing changed, where a file or the request is not what it was. Raises as ``swap_files``.
         """
@@ -577,6 +609,8 @@ class Catalog:
             done = swapped and catalog_erasures.end_erasure(connection, erasure, now_us, events=events)
             if done:
                 catalog_erasures.forget_claims(connection, holders)
+                self._prune(connection, erasure.collection_id, frozenset(), nulls)
+                catalog_collections.free_empty(connection, erasure.collection_id, now_us)
             else:
                 connection.rollback()
             return done

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from storage.catalog_errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
-from storage.catalog_records import Collection
+from storage.catalog_records import Collection, FileState
 from storage.catalog_sqlite import slices
-from storage.catalog_tables import collections, counters, lanes, projects
+from storage.catalog_tables import collections, counters, files, lanes, projects
 from storage.catalog_tenants import is_text
 from storage.schema import Lane, LaneKind, Schema
 
@@ -27,6 +27,7 @@ _COLUMNS = (
     collections.c.data_version,
     collections.c.created_us,
     collections.c.erase_version,
+    collections.c.pruned_version,
 )
 _OF_PROJECT = (
     select(*_COLUMNS).where(collections.c.project_id == bindparam("project_id")).order_by(collections.c.name)
@@ -43,27 +44,48 @@ _LANES = (
 )
 _SET_LANES_VERSION = (
     update(collections)
-    .where(collections.c.id == bindparam("collection_id"))
-    .values(lanes_version=bindparam("count"))
+    .where(collections.c.id == bindparam("of"))
+    .values(lanes_version=bindparam("version"), pruned_version=bindparam("pruned"))
+)
+_REMOVE_LANE = delete(lanes).where(
+    lanes.c.collection_id == bindparam("of"),
+    lanes.c.path == bindparam("at"),
+    lanes.c.kind == bindparam("of_kind"),
+)
+_LIVE_FILE = select(files.c.id).where(
+    files.c.collection_id == collections.c.id, files.c.state == FileState.LIVE.value
+)
+_FREE = (
+    update(collections)
+    .where(
+        collections.c.id == bindparam("of"),
+        collections.c.freed_us.is_(None),
+        ~select(lanes.c.position).where(lanes.c.collection_id == collections.c.id).exists(),
+        ~_LIVE_FILE.exists(),
+    )
+    .values(freed_us=bindparam("now"))
+)
+_LANES_VERSIONS = select(collections.c.id, collections.c.lanes_version).where(
+    collections.c.lanes_version > collections.c.pruned_version
 )
 
 
 class SchemaCache:
-    """The newest decoded schema of each collection: lanes are only appended, so its version tells it from all
-    others. Older ones are not kept: a thousand properties that came one by one were a thousand schemas."""
+    """The newest decoded schema of each collection: its version tells it from all others. Older ones are not
+    kept: a thousand properties that came one by one were a thousand schemas."""
 
     def __init__(self) -> None:
         self._schemas: dict[int, Schema] = {}
         self._lock = threading.Lock()
 
-    def read(self, connection: Connection, wanted: Iterable[tuple[int, int]]) -> Mapping[int, Schema]:
-        """Collection id → schema, for the pairs that the same transaction read."""
+    def read(self, connection: Connection, wanted: Iterable[tuple[int, int, int]]) -> Mapping[int, Schema]:
+        """Collection id → schema, for the ids and versions that the same transaction read."""
         found: dict[int, Schema] = {}
-        missing: dict[int, int] = {}
-        for collection_id, version in wanted:
+        missing: dict[int, tuple[int, int]] = {}
+        for collection_id, version, pruned in wanted:
             schema = self._schemas.get(collection_id) if version else Schema()
             if schema is None or schema.version != version:
-                missing[collection_id] = version
+                missing[collection_id] = version, pruned
             else:
                 found[collection_id] = schema
         if missing:
@@ -82,12 +104,17 @@ class SchemaCache:
                     self._schemas[collection_id] = schema
 
 
-def _load_schemas(connection: Connection, ids: Iterable[int]) -> dict[int, Schema]:
-    rows: dict[int, list[Lane]] = {collection_id: [] for collection_id in ids}
+def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]]) -> dict[int, Schema]:
+    """Collection id → its schema, given its version and the one as of which lanes were last removed."""
+    rows: dict[int, list[Lane]] = {collection_id: [] for collection_id in versions}
     for some in slices(list(rows)):
         for collection_id, path, kind, column in connection.execute(_LANES, {"ids": some}):
             rows[collection_id].append(Lane(path, LaneKind(kind), column))
-    return {collection_id: Schema(tuple(own)) for collection_id, own in rows.items()}
+    return {
+        collection_id: Schema(tuple(own), version - len(own), pruned)
+        for collection_id, own in rows.items()
+        for version, pruned in [versions[collection_id]]
+    }
 
 
 def list_collections(connection: Connection, schemas: SchemaCache, project_id: str) -> list[Collection]:
@@ -158,25 +185,62 @@ def append_lanes(
             f"Collection {current.name!r} would have {len(schema.by_path)} properties; "
             f"at most {properties_max} are allowed."
         )
-    rows = [
+    connection.execute(insert(lanes), _lane_rows(current.id, current.schema, schema))
+    _set_version(connection, current.id, schema)
+    return schema
+
+
+def prune_lanes(
+    connection: Connection, current: Collection, columns: Container[str], nulls: Container[str]
+) -> Schema:
+    """Removes the lanes that no event needs (see ``Schema.unheld``). ``current`` is of this transaction, and
+    so is what is known of its events."""
+    gone, silent = current.schema.unheld(columns, nulls)
+    if not gone:
+        return current.schema
+    rows = [{"of": current.id, "at": lane.path, "of_kind": lane.kind.value} for lane in gone]
+    connection.execute(_REMOVE_LANE, rows)
+    pruned = current.schema.without(gone)
+    schema = pruned.extended(silent)
+    if schema.version > pruned.version:
+        connection.execute(insert(lanes), _lane_rows(current.id, pruned, schema))
+    _set_version(connection, current.id, schema)
+    return schema
+
+
+def free_empty(connection: Connection, collection_id: int, now_us: int) -> None:
+    """A collection without events and properties counts no more, and its name goes after a while (see
+    ``remove_freed``), unless events come again."""
+    connection.execute(_FREE, {"of": collection_id, "now": now_us})
+
+
+def lanes_versions(connection: Connection) -> dict[int, int]:
+    """Collection id → the version of its lanes, where some were added since some were last removed."""
+    return {row.id: row.lanes_version for row in connection.execute(_LANES_VERSIONS)}
+
+
+def _lane_rows(collection_id: int, before: Schema, schema: Schema) -> list[dict[str, Any]]:
+    """The lanes that ``schema`` has after those of ``before``. Positions are never used again."""
+    return [
         {
-            "collection_id": current.id,
+            "collection_id": collection_id,
             "position": position,
             "path": lane.path,
             "kind": lane.kind.value,
             "column": lane.column,
         }
-        for position, lane in enumerate(schema.lanes)
-        if position >= current.schema.version
+        for position, lane in enumerate(schema.lanes[len(before.lanes) :], before.version)
     ]
-    connection.execute(insert(lanes), rows)
-    connection.execute(_SET_LANES_VERSION, {"collection_id": current.id, "count": schema.version})
-    return schema
+
+
+def _set_version(connection: Connection, collection_id: int, schema: Schema) -> None:
+    values = {"of": collection_id, "version": schema.version, "pruned": schema.pruned}
+    connection.execute(_SET_LANES_VERSION, values)
 
 
 def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -> list[Collection]:
     rows = list(rows)
-    known = schemas.read(connection, [(row.id, row.lanes_version) for row in rows])
+    known = schemas.read(connection, [(row.id, row.lanes_version, row.pruned_version) for row in rows])
     return [
         Collection(
             id=row.id,

@@ -98,6 +98,8 @@ collections = Table(
     Column("created_us", BigInteger, nullable=False),
     Column("erase_version", Integer, nullable=False, server_default="0"),
     Column("retention_days", Integer),
+    Column("pruned_version", Integer, nullable=False, server_default="0"),
+    Column("freed_us", BigInteger),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -15,8 +15,6 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
-from storage.fs import FileSystem, LocalFileSystem
-
 MERGE_FANOUT = 4
 """This many chunks of about one size are rewritten as one, so that few are ever open."""
 
@@ -34,6 +32,8 @@ class ChunkRef(msgspec.Struct, frozen=True):
     name: str
     rows: int
     bytes: int
+    pruned: int = 0
+    """``Schema.pruned`` of the schema that its columns are of."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -50,7 +50,6 @@ class ChunkStore:
     """The keeper's side: writes chunks and publishes manifests. Nothing here need survive a crash."""
 
     folder: Path
-    fs: FileSystem = field(default_factory=LocalFileSystem)
     _next: int = 0
     _live: dict[int, list[tuple[ChunkRef, pa.Table]]] = field(default_factory=dict)
     _dropped: list[tuple[float, str]] = field(default_factory=list)
@@ -59,16 +58,16 @@ class ChunkStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._epoch = f"{os.getpid():x}-{os.urandom(4).hex()}"
 
-    def add(self, collection_id: int, table: pa.Table, now: float) -> None:
-        """Keep a shredded table; merge it with its like when there are many."""
+    def add(self, collection_id: int, table: pa.Table, now: float, pruned: int = 0) -> None:
+        """Keep a table, shredded with a schema of this ``pruned``; of many small ones, make a larger one."""
         chunks = self._live.setdefault(collection_id, [])
-        chunks.append(self._write(table))
+        chunks.append(self._write(table, pruned))
         while len(chunks) >= MERGE_FANOUT and _alike(chunks[-MERGE_FANOUT:]):
             last = chunks[-MERGE_FANOUT:]
             if sum(ref.bytes for ref, _ in last) > MERGED_BYTES_MAX:
                 break
             merged = pa.concat_tables([table for _, table in last], promote_options="default")
-            chunks[-MERGE_FANOUT:] = [self._write(merged.combine_chunks())]
+            chunks[-MERGE_FANOUT:] = [self._write(merged.combine_chunks(), pruned)]
             self._dropped.extend((now, ref.name) for ref, _ in last)
 
     def tables(self, collection_id: int) -> list[pa.Table]:
@@ -119,7 +118,7 @@ class ChunkStore:
             if path.name != manifest_path(self.folder).name and not path.name.startswith(self._epoch):
                 path.unlink(missing_ok=True)
 
-    def _write(self, table: pa.Table) -> tuple[ChunkRef, pa.Table]:
+    def _write(self, table: pa.Table, pruned: int) -> tuple[ChunkRef, pa.Table]:
         name = f"{self._epoch}-{self._next}.arrow"
         self._next += 1
         path = self.folder / name
@@ -130,8 +129,8 @@ class ChunkStore:
             # Half a file on a disk that is full, which nobody knows of.
             path.unlink(missing_ok=True)
             raise
-        kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(self.fs, path)
-        return ChunkRef(name, table.num_rows, kept.nbytes), kept
+        kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(path)
+        return ChunkRef(name, table.num_rows, kept.nbytes, pruned), kept
 
 
 def _alike(chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> bool:
@@ -143,30 +142,29 @@ def manifest_path(folder: Path) -> Path:
     return folder / "manifest.json"
 
 
-def read_chunk(fs: FileSystem, path: Path) -> pa.Table:
+def read_chunk(path: Path) -> pa.Table:
     """The table, mapped: its pages are shared by all who read it. FileNotFoundError where it is gone."""
-    mapped = fs.map(path, 0, writable=False)
-    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
+    with pa.memory_map(str(path), "r") as source:
+        return pa.ipc.open_file(source).read_all()
 
 
 class ManifestReader:
     """A worker's side: the current manifest and its tables, read again only when they change."""
 
-    def __init__(self, folder: Path, fs: FileSystem) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._fs = fs
         self._path = manifest_path(folder)
         self._stamp: tuple[int, int] | None = None
         self._manifest: Manifest | None = None
         self._tables: dict[str, pa.Table] = {}
 
     def read(self) -> Manifest | None:
-        """The manifest as of now; None where no keeper ever published one. Raises OSError."""
+        """The manifest as of now; None where no keeper ever published one."""
         try:
-            status = self._fs.status(self._path)
+            status = self._path.stat()
             stamp = (status.st_ino, status.st_mtime_ns)
             if stamp != self._stamp:
-                self._manifest = msgspec.json.decode(self._fs.read_file(self._path), type=Manifest)
+                self._manifest = msgspec.json.decode(self._path.read_bytes(), type=Manifest)
                 self._stamp = stamp
                 self._forget()
         except FileNotFoundError:
@@ -174,12 +172,12 @@ class ManifestReader:
         return self._manifest
 
     def tables(self, refs: Iterable[ChunkRef]) -> list[pa.Table]:
-        """FileNotFoundError where one is gone: the manifest they came from is out of date. OSError."""
+        """FileNotFoundError where one is gone: the manifest they came from is out of date."""
         found = []
         for ref in refs:
             table = self._tables.get(ref.name)
             if table is None:
-                table = self._tables[ref.name] = read_chunk(self._fs, self._folder / ref.name)
+                table = self._tables[ref.name] = read_chunk(self._folder / ref.name)
             found.append(table)
         return found
 

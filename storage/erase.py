@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from storage.flush import FileWriter
 from storage.fs import FileSystem
 from storage.parquet import Encoded, encode_parts, parts_of, repetitive_in
 from storage.paths import DataFolder
+from storage.prune import nulls_in
+from storage.rows import wanted_of
 from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
 from storage.source import Source
 from storage.update import Update, read_update, updated
@@ -98,7 +101,8 @@ class Eraser:
         self._check_room(erasure, files)
         change = _Change()
         try:
-            self._make(change, erasure, collection, files)
+            collection = self._make(change, erasure, collection, files)
+            left = [file for file in files if file.id not in change.removed]
             done = self._catalog.commit_erasure(
                 erasure,
                 change.removed,
@@ -106,6 +110,7 @@ class Eraser:
                 erased=change.erased,
                 events=change.events,
                 holders=self._free_most(_holders(collection, change.tokens)),
+                nulls=nulls_in(self._folder, collection.schema, [*left, *change.added]),
             )
         except BaseException:
             found = self._catalog.erasure(erasure.id)
@@ -132,13 +137,20 @@ class Eraser:
 
     def _make(
         self, change: _Change, erasure: Erasure, collection: Collection, files: Sequence[FileRow]
-    ) -> None:
+    ) -> Collection:
+        """The collection, with the lanes that were added for the request."""
         if erasure.kind is ErasureKind.EVENTS:
             self._without_events(change, collection, files, erasure.parameters)
         elif erasure.kind is ErasureKind.PROPERTY:
             self._without_property(change, collection, files, str(erasure.parameters["property"]))
         else:
+            # They were added when it was asked for, and may have been removed since: no event held them.
+            wanted = [
+                pair for one in erasure.parameters["updates"] for pair in wanted_of(one["line"].encode())
+            ]
+            collection = self._catalog.add_lanes(collection.id, wanted, sys.maxsize)
             self._updated(change, collection, files, erasure.parameters)
+        return collection
 
     def _check_room(self, erasure: Erasure, files: Sequence[FileRow]) -> None:
         """Old and new files stand beside each other until nobody reads the old ones."""

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
@@ -30,12 +30,11 @@ from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
 from storage.lock import FolderLock
 from storage.log import Frame, LogDamaged, LogReader, SegmentMissing, delete_log, delete_through
-from storage.log_format import ROWWISE
 from storage.paths import DataFolder
-from storage.pieces import CollectionPiece, pieces_of
+from storage.pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
+from storage.prune import columns_of, nulls_in
 from storage.recover import adopt_orphans
-from storage.rows import lanes_of
-from storage.shred import Piece, Shredder, split_lines
+from storage.shred import Piece, Shredder
 
 logger = logging.getLogger("acumen.keeper")
 
@@ -98,6 +97,8 @@ TURN_SECONDS = 5.0
 """Within this time after events were taken away every worker has begun a new segment."""
 FORGET_SECONDS = 86_400.0
 """How long a request that ended is remembered."""
+PRUNED_AT_ONCE = 500
+"""Collections whose properties are looked at after one flush."""
 DAMAGED_SECONDS = 60.0
 UNREADABLE_SECONDS = 1.0
 """Pauses before a log is looked at again of which bytes are lost, or that the disk refused to read."""
@@ -124,7 +125,7 @@ class Keeper:
         self._fs = fs or LocalFileSystem()
         self._clock = clock
         self._shredder = Shredder(folder.spool / SPOOL)
-        self._chunks = ChunkStore(folder.chunks, self._fs)
+        self._chunks = ChunkStore(folder.chunks)
         self._flusher = Flusher(folder, catalog, self._fs)
         self._compactor = Compactor(folder, catalog, self._fs, clock)
         self._eraser = Eraser(folder, catalog, self._fs, matcher or match_nothing)
@@ -135,6 +136,10 @@ class Keeper:
         """Requests that failed for no reason of their own: when each is tried again, how often it failed."""
         self._scrubs: list[float] = []
         self._retained: tuple[Mapping[int, int], int] = ({}, -1)
+        self._pruned: dict[int, int] = {}
+        """Collections whose lanes were looked at, as of which version."""
+        self._to_prune: list[tuple[int, int]] = []
+        self._pruned_hour = -1
         self._logs: dict[int, _Progress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
@@ -197,6 +202,7 @@ class Keeper:
         busy = self._shred(force=False)
         if self._flush_due(now):
             self.flush()
+            self._prune(now)
         return self._erase(now) or busy
 
     def finish(self) -> None:
@@ -312,7 +318,7 @@ class Keeper:
     def _row_bytes(self, collection_id: int, lanes_version: int) -> int:
         """What a row takes at least: many empty events of many properties are small in the log."""
         collection = self._collection(collection_id, lanes_version)
-        return 0 if collection is None else collection.schema.version * CELL_BYTES
+        return 0 if collection is None else len(collection.schema.lanes) * CELL_BYTES
 
     def _frames(self, progress: _Progress, now: float) -> Iterator[Frame]:
         """The synced frames of a log; a damaged one ends at the damage and holds up no other log."""
@@ -345,22 +351,31 @@ class Keeper:
             logger.error("%d events are of collection %d, which does not exist", lost, collection_id)
             return
         live = [piece for piece in pieces if piece.generation == collection.generation]
-        wanted = [piece.piece for piece in live if piece.piece.count]
-        stored = sum(piece.count for piece in wanted)
+        wanted = [piece for piece in live if piece.piece.count]
+        stored = sum(piece.piece.count for piece in wanted)
         self._generation.count(collection_id, stored, sum(piece.duplicates for piece in live))
-        if wanted and collection.schema.version < lanes_version:
-            collection, wanted = self._learn(collection, wanted)
         if wanted:
-            self._chunks.add(collection_id, self._shredder.shred(collection.schema, wanted), now)
+            collection, shredded = self._learn(collection, wanted)
+            table = self._shredder.shred(collection.schema, shredded)
+            self._chunks.add(collection_id, table, now, collection.schema.pruned)
 
-    def _learn(self, collection: Collection, pieces: list[Piece]) -> tuple[Collection, list[Piece]]:
-        """Lanes that frames cite are in the catalog, unless it was put back from a copy older than the logs:
-        find them in the events, which are then best read one by one."""
-        wanted = [pair for piece in pieces for line in split_lines(piece.lines) for pair in lanes_of(line)]
-        logger.warning("collection %d lacks lanes that its events have", collection.id)
-        known = self._catalog.add_lanes(collection.id, list(dict.fromkeys(wanted)), sys.maxsize)
-        self._collections[collection.id] = known
-        return known, [replace(piece, flags=piece.flags | ROWWISE) for piece in pieces]
+    def _learn(self, collection: Collection, pieces: list[CollectionPiece]) -> tuple[Collection, list[Piece]]:
+        """The collection with all lanes of the pieces. Those that frames cite are in the catalog, unless they
+        were removed since, or it was put back from a copy older than the logs: then they are found in the
+        events."""
+        schema = collection.schema
+        doubtful = {
+            id(piece)
+            for piece in pieces
+            if piece.lanes_version < schema.pruned or piece.lanes_version > schema.version
+        }
+        if doubtful:
+            wanted = wanted_by(piece.piece for piece in pieces if id(piece) in doubtful)
+            collection = self._catalog.add_lanes(collection.id, wanted, sys.maxsize)
+            self._collections[collection.id] = collection
+        return collection, [
+            read_rowwise(piece.piece) if id(piece) in doubtful else piece.piece for piece in pieces
+        ]
 
     def _collection(self, collection_id: int, lanes_version: int) -> Collection | None:
         """The collection with at least these lanes; None where it is deleted."""
@@ -414,6 +429,8 @@ class Keeper:
         try:
             with self._swapping:
                 events = self._eraser.carry_out(erasure)
+            # Its lanes may be others now.
+            self._collections.pop(erasure.collection_id, None)
         except CannotErase:
             raise
         except Exception:
@@ -506,6 +523,28 @@ class Keeper:
         for collection_id in self._catalog.purged_collections() - waiting:
             self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {})
         self._retained = (wanted, int(now // HOUR_SECONDS))
+
+    def _prune(self, now: float) -> None:
+        """Once an hour, remove properties that came with events which were not stored in the end, of some
+        collections after each flush: almost all that was logged is in files then."""
+        if int(now // HOUR_SECONDS) != self._pruned_hour:
+            self._pruned_hour = int(now // HOUR_SECONDS)
+            versions = self._catalog.lanes_versions()
+            self._to_prune = [one for one in versions.items() if self._pruned.get(one[0]) != one[1]]
+        for collection_id, _ in self._to_prune[-PRUNED_AT_ONCE:]:
+            del self._to_prune[-1]
+            with suppress(UnknownCollection):
+                self._prune_collection(collection_id)
+
+    def _prune_collection(self, collection_id: int) -> None:
+        schema = self._catalog.collection_by_id(collection_id).schema
+        files, tables = self._catalog.live_files(collection_id), self._chunks.tables(collection_id)
+        nulls = nulls_in(self._folder, schema, files, tables)
+        gone, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
+        if gone:
+            schema = self._catalog.prune_lanes(collection_id, columns_of(tables), nulls).schema
+            self._collections.pop(collection_id, None)
+        self._pruned[collection_id] = schema.version
 
     def _scrub(self, now: float, grace_seconds: float) -> None:
         """After a request's grace its traces in the catalog go too."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from storage.log_format import Frame
-from storage.shred import Piece
+from storage.log_format import ROWWISE, Frame
+from storage.rows import wanted_of
+from storage.schema import LaneKind
+from storage.shred import Piece, split_lines
 
 
 # Not frozen: a frozen one takes four times as long to make, and there is one for every post.
@@ -40,3 +42,15 @@ def pieces_of(frame: Frame) -> Iterator[CollectionPiece]:
         yield CollectionPiece(
             section.collection_id, section.generation, section.lanes_version, section.duplicates, piece
         )
+
+
+def wanted_by(pieces: Iterable[Piece]) -> list[tuple[str, LaneKind]]:
+    """The (path, kind) pairs that the events want lanes for, each once."""
+    lines = (line for piece in pieces for line in split_lines(piece.lines))
+    return list(dict.fromkeys(pair for line in lines for pair in wanted_of(line)))
+
+
+def read_rowwise(piece: Piece) -> Piece:
+    """The piece, to be shredded event by event: the bulk reader may take only what passed the strict check of
+    the very schema that it reads with."""
+    return replace(piece, flags=piece.flags | ROWWISE)

@@ -9,6 +9,7 @@ whatever was acknowledged before the query began is below it.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from storage import damage
 from storage.catalog import Catalog
+from storage.catalog_records import Collection
 from storage.chunks import Manifest, ManifestReader
 from storage.errors import StorageError
 from storage.fs import FileSystem, LocalFileSystem
@@ -25,7 +27,7 @@ from storage.log import LogDamaged, LogReader, SegmentMissing
 from storage.log_errors import LogUnreadable
 from storage.log_format import Frame
 from storage.paths import DataFolder
-from storage.pieces import CollectionPiece, pieces_of
+from storage.pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.schema import SYSTEM_TYPES, Schema
 from storage.shred import Shredder
 from storage.source import NOWHERE, Source
@@ -54,13 +56,6 @@ class TooMuchUnsettled(SnapshotUnstable):
         super().__init__("More events wait to be settled than can be read together; please try again later.")
 
 
-class DataUnreadable(SnapshotUnstable):
-    """The disk refused to read a part. Nothing is answered from the others alone; worth a retry."""
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"The data can not be read now: {error}")
-
-
 class _Moved(Exception):
     """A part of the snapshot is gone: take a new one."""
 
@@ -74,19 +69,18 @@ class _Rest:
     end_lsn: int = 0
 
     def frames_from(self, start_lsn: int) -> list[Frame]:
-        """All synced frames from here on: those kept, and what has been synced since.
-
-        Where reading fails, what is kept stays as it was.
-        """
-        frames, end_lsn = [frame for frame in self.frames if frame.lsn >= start_lsn], self.end_lsn
-        if not frames or frames[0].lsn != start_lsn:
-            frames, end_lsn = [], start_lsn
+        """All synced frames from here on: those kept, and what has been synced since."""
+        kept = [frame for frame in self.frames if frame.lsn >= start_lsn]
+        if not kept or kept[0].lsn != start_lsn:
+            kept = []
+            # Both at once: what follows may fail, and the next call goes on from here.
+            self.frames, self.end_lsn = kept, start_lsn
         synced = self.reader.synced().lsn
-        if synced > end_lsn:
-            frames.extend(self.reader.read(end_lsn, synced))
-            end_lsn = synced
-        self.frames, self.end_lsn = frames, end_lsn
-        return frames
+        if synced > self.end_lsn:
+            kept.extend(self.reader.read(self.end_lsn, synced))
+            self.end_lsn = synced
+        self.frames = kept
+        return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +98,7 @@ class Reader:
         self._folder = folder
         self._catalog = catalog
         self._fs = fs or LocalFileSystem()
-        self._manifests = ManifestReader(folder.chunks, self._fs)
+        self._manifests = ManifestReader(folder.chunks)
         self._shredder = Shredder(folder.spool)
         self._rests: dict[int, _Rest] = {}
         self._tails: dict[int, tuple[object, pa.Table | None]] = {}
@@ -117,7 +111,7 @@ class Reader:
         """A snapshot that holds every event acknowledged before this call, each once.
 
         Raises SnapshotUnstable where the parts moved faster than they could be read, LogUnreadable where
-        a log is damaged: its events may be of this collection. DataUnreadable where the disk refuses.
+        a log is damaged: its events may be of this collection.
         """
         for _ in range(ATTEMPTS_MAX):
             try:
@@ -126,27 +120,10 @@ class Reader:
                 self._forget()
             except LogDamaged as found:
                 raise self._unreadable(found) from None
-            except StorageError:
-                raise
-            except BaseException as error:
-                # Nothing that was half read is gone on from.
-                self._forget()
-                if isinstance(error, OSError):
-                    raise DataUnreadable(error) from error
-                raise
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
 
     def moment(self) -> Moment:
-        """Where this is as it was, so is every source and all else in the catalog. Costs some µs.
-
-        Raises DataUnreadable.
-        """
-        try:
-            return self._moment()
-        except OSError as error:
-            raise DataUnreadable(error) from error
-
-    def _moment(self) -> Moment:
+        """Where this is as it was, so is every source and all else in the catalog. Costs some µs."""
         version = self._catalog.version()
         held = self._held_logs
         if held is None or held[0] != version:
@@ -179,6 +156,10 @@ class Reader:
             if any(piece.lanes_version > collection.schema.version for piece in pieces):
                 raise _Moved
             chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
+            if any(chunk.pruned > collection.schema.pruned for chunk in chunks):
+                # Their columns may be those of other lanes than the snapshot's of these names.
+                raise _Moved
+            pieces = self._with_lanes(collection, pieces)
             key = (
                 collection.schema.version,
                 tuple(chunk.name for chunk in chunks),
@@ -197,6 +178,22 @@ class Reader:
             generation=collection.generation,
             erase_version=erased,
         )
+
+    def _with_lanes(self, collection: Collection, pieces: list[CollectionPiece]) -> list[CollectionPiece]:
+        """The pieces, of which those that were logged before lanes were removed are read row by row, once all
+        lanes that they need are there. Raises _Moved."""
+        pruned = collection.schema.pruned
+        outdated = [piece for piece in pieces if piece.lanes_version < pruned]
+        if not outdated:
+            return pieces
+        missing = collection.schema.missing(wanted_by(piece.piece for piece in outdated))
+        if missing:
+            self._catalog.add_lanes(collection.id, missing, sys.maxsize)
+            raise _Moved
+        return [
+            replace(piece, piece=read_rowwise(piece.piece)) if piece.lanes_version < pruned else piece
+            for piece in pieces
+        ]
 
     def _drop_flushed(self, flushed_number: int) -> None:
         """Let go of what a flush has put into files: its chunks are deleted, and held by us alone."""
@@ -220,12 +217,10 @@ class Reader:
         waiting = 0
         for log_id, start in starts.items():
             if log_id not in self._rests:
-                try:
-                    self._fs.status(self._folder.log(log_id))
-                except FileNotFoundError:
+                if not self._folder.log(log_id).exists():
                     continue
                 self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
-            why = damage.noted(self._folder, log_id, self._fs)
+            why = damage.noted(self._folder, log_id)
             if why is not None:
                 raise LogUnreadable(log_id, why)
             waiting += max(0, self._rests[log_id].reader.synced().lsn - start)
@@ -261,7 +256,7 @@ class Reader:
             tables = self._manifests.tables(manifest.collections.get(collection_id, []))
         if pieces:
             rows = sum(piece.piece.count for piece in pieces)
-            if rows * schema.version * CELL_BYTES > REST_BYTES_MAX:
+            if rows * len(schema.lanes) * CELL_BYTES > REST_BYTES_MAX:
                 raise TooMuchUnsettled
             tables = [*tables, self._shredder.shred(schema, [piece.piece for piece in pieces])]
         tail = pa.concat_tables(tables, promote_options="default") if tables else None

@@ -35,6 +35,12 @@ def lanes_of(line: bytes) -> list[tuple[str, LaneKind]]:
     return [(path, kind) for path, kind, _ in _values(line)]
 
 
+def wanted_of(line: bytes) -> list[tuple[str, LaneKind]]:
+    """The (path, kind) pairs that one event wants lanes for: of its values, and of its explicit nulls."""
+    nulls = [(path, LaneKind.NULL) for path, value in leaves(parse_event(line)) if value is None]
+    return lanes_of(line) + nulls
+
+
 def _values(line: bytes) -> Iterator[tuple[str, LaneKind, Any]]:
     for path, value in leaves(parse_event(line)):
         if value is not None and value != {} and path != "keen.timestamp":

@@ -7,8 +7,8 @@ path, and a value's lane follows from the value alone, so comparing lane by lane
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -70,16 +70,21 @@ class Lane:
 
 @dataclass(frozen=True)
 class Schema:
-    """The lanes of one collection in the order first seen; lanes are only ever appended.
+    """The lanes of one collection in the order first seen.
 
-    ``version`` is the number of lanes: a schema of a higher version begins with a lower one's lanes.
+    Lanes are appended, and removed where no event holds a value of them any more (``without``). ``version``
+    grows with both. Since ``pruned``, the version as of which lanes were last removed, a schema of a higher
+    version begins with the lanes of a lower one.
     """
 
     lanes: tuple[Lane, ...] = ()
+    retired: int = 0
+    """Versions that no lane stands for: one for each removed lane, and one for each removal."""
+    pruned: int = 0
 
     @property
     def version(self) -> int:
-        return len(self.lanes)
+        return self.retired + len(self.lanes)
 
     @cached_property
     def by_path(self) -> Mapping[str, tuple[Lane, ...]]:
@@ -117,7 +122,7 @@ class Schema:
         if not any(kind is LaneKind.NULL for _, kind in missing):
             return missing
         wanted_values = [path for path, kind in missing if kind is not LaneKind.NULL]
-        known = _with_prefixes([*self.by_path, *wanted_values])
+        known = with_prefixes([*self.by_path, *wanted_values])
         return [(path, kind) for path, kind in missing if kind is not LaneKind.NULL or path not in known]
 
     def extended(self, wanted: Iterable[tuple[str, LaneKind]]) -> Schema:
@@ -132,10 +137,31 @@ class Schema:
             if kind is not LaneKind.NULL:
                 seen.add(path)
             added.append(Lane(path, kind, column))
-        return Schema((*self.lanes, *added)) if added else self
+        return replace(self, lanes=(*self.lanes, *added)) if added else self
+
+    def without(self, removed: Iterable[Lane]) -> Schema:
+        """This schema without these lanes, of a version of its own."""
+        gone = set(removed)
+        kept = tuple(lane for lane in self.lanes if lane not in gone)
+        retired = self.retired + len(self.lanes) - len(kept) + 1
+        return Schema(kept, retired, retired + len(kept))
+
+    def unheld(
+        self, columns: Container[str], nulls: Container[str]
+    ) -> tuple[list[Lane], list[tuple[str, LaneKind]]]:
+        """The lanes that no event needs, and lanes that are needed once those are gone. ``columns`` hold
+        values; ``nulls`` are the paths that some event holds as an explicit null."""
+        valued = [lane for lane in self.lanes if lane.kind is not LaneKind.NULL]
+        gone = [lane for lane in valued if lane.column not in columns]
+        kept = {lane.path for lane in valued if lane.column in columns}
+        listed = [lane for lane in self.lanes if lane.kind is LaneKind.NULL]
+        gone += [lane for lane in listed if lane.path not in kept and lane.path not in nulls]
+        told = with_prefixes(kept) | {lane.path for lane in listed}
+        silent = with_prefixes(lane.path for lane in gone) - told
+        return gone, [(path, LaneKind.NULL) for path in sorted(silent) if path in nulls]
 
 
-def _with_prefixes(paths: Iterable[str]) -> set[str]:
+def with_prefixes(paths: Iterable[str]) -> set[str]:
     """The paths and all above them."""
     found: set[str] = set()
     for path in paths:

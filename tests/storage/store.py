@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.catalog import Catalog
+from storage.catalog_records import Collection
 from storage.decoder import Checker
 from storage.events import Context, EventLimits, examine
 from storage.fs import FileSystem, LocalFileSystem
@@ -57,11 +58,20 @@ class Store:
         return writer
 
     def send(
-        self, name: str, events: Sequence[bytes], *, writer: LogWriter | None = None, time_us: int = 0
-    ) -> None:
-        """Post a batch and wait for its acknowledgement; ``time_us`` is the default time of its events."""
+        self,
+        name: str,
+        events: Sequence[bytes],
+        *,
+        writer: LogWriter | None = None,
+        time_us: int = 0,
+        known: Collection | None = None,
+    ) -> Collection:
+        """Post a batch and wait for its acknowledgement; ``time_us`` is the default time of its events.
+
+        ``known``: the collection as the worker remembers it. Returns it as it is remembered afterwards.
+        """
         writer = writer or (self.writers[0] if self.writers else self.writer())
-        collection = self.catalog.ensure_collection(self.project, name)
+        collection = known or self.catalog.ensure_collection(self.project, name)
         found = [examine(event, LIMITS, Context()) for event in events]
         wanted = [pair for event in found for pair in event.wanted]
         if collection.schema.missing(wanted):
@@ -80,6 +90,7 @@ class Store:
             b"".join(e.payload + b"\n" for e in found),
         )
         self.append(Batch(time_us, [section]), writer)
+        return collection
 
     def append(self, batch: Batch, writer: LogWriter | None = None, claimed: int | None = None) -> None:
         """Log a batch as it is, with reserved ordinals from ``claimed`` where told, and wait for its

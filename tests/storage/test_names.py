@@ -1,0 +1,194 @@
+"""Property names go with the events that held them; whatever comes in between, no value is lost."""
+
+from __future__ import annotations
+
+import json
+import operator
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.catalog_records import Collection, ErasureKind
+from storage.check import check
+from storage.schema import NULLS, LaneKind, Schema, with_prefixes
+from tests.storage.store import Store
+from tests.storage.test_erase import flat, knowing
+from tests.support.scale import examples
+
+NAMES = st.sampled_from(["a", "A", "a.b", "d", "d:string"])
+VALUES = st.sampled_from([1, "x", None, [1], 2**53 + 1])
+EVENTS = st.lists(st.dictionaries(NAMES, VALUES, max_size=3), min_size=1, max_size=3)
+WORKER = st.integers(0, 1)
+STEPS = st.one_of(
+    st.tuples(st.just("send"), WORKER, EVENTS),
+    st.tuples(st.just("send_as_remembered"), WORKER, EVENTS),
+    st.tuples(st.just("send_as_remembered"), WORKER, EVENTS),
+    st.tuples(st.just("shred")),
+    st.tuples(st.just("flush")),
+    st.tuples(st.just("merge")),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("look")),
+    st.tuples(st.just("delete"), st.sampled_from([1, 1, 2, 3])),
+    st.tuples(st.just("delete_property"), NAMES),
+    st.tuples(st.just("prune")),
+)
+
+
+class Model:
+    """A plain list of events beside a store that is told all it is told."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.store = self._open()
+        self.events: list[dict[str, Any]] = []
+        self.sent = 0
+        self.remembered: list[Collection | None] = [None, None]
+
+    def _open(self) -> Store:
+        store = knowing(Store(self.data))
+        store.writer()
+        store.writer()
+        return store
+
+    def send(self, worker: int, events: list[dict[str, Any]], known: Collection | None = None) -> None:
+        batch = []
+        for event in events:
+            nested = _nested(event) | {"n": self.sent}
+            self.sent += 1
+            self.events.append(flat(nested))
+            batch.append(json.dumps(nested).encode())
+        writer = self.store.writers[worker]
+        self.remembered[worker] = self.store.send("c", batch, writer=writer, known=known)
+
+    def send_as_remembered(self, worker: int, events: list[dict[str, Any]]) -> None:
+        """As a worker does that has not seen yet what others changed in the catalog."""
+        self.send(worker, events, self.remembered[worker])
+
+    def shred(self) -> None:
+        self.store.keeper.step()
+
+    def flush(self) -> None:
+        self.store.keeper.step()
+        self.store.keeper.flush()
+
+    def merge(self) -> None:
+        self.store.keeper._merge()
+
+    def restart(self) -> None:
+        """As after a crash: what is in chunks alone is read again from the logs."""
+        self.store.close()
+        self.store = self._open()
+
+    def look(self) -> None:
+        assert self.stored() == sorted(self.events, key=operator.itemgetter("n"))
+
+    def delete(self, by: int) -> None:
+        """Every event whose ``n`` is divisible by it."""
+        self.events = [event for event in self.events if event["n"] % by]
+        self._request(ErasureKind.EVENTS, {"by": by} if by > 1 else {"updates": []})
+
+    def delete_property(self, path: str) -> None:
+        for event in self.events:
+            for name in [name for name in event if name == path or name.startswith(path + ".")]:
+                del event[name]
+        self._request(ErasureKind.PROPERTY, {"property": path})
+
+    def prune(self) -> None:
+        """As the hourly look."""
+        if self.sent:
+            self.store.keeper._prune_collection(self.id)
+
+    def _request(self, kind: ErasureKind, parameters: dict[str, Any]) -> None:
+        if not self.sent:
+            return
+        self.store.catalog.request_erasure(self.id, kind, parameters)
+        self.store.keeper.step()
+        # All is in files now: the names of the catalog are those of the events.
+        known = {lane.path for lane in self.schema.lanes}
+        values = {name for event in self.events for name, value in event.items() if value is not None}
+        nulls = {name for event in self.events for name in event} - values
+        assert values <= known <= values | nulls
+        assert all(name in with_prefixes(known) for name in nulls)
+
+    @property
+    def id(self) -> int:
+        return self.store.catalog.collection(self.store.project, "c").id
+
+    @property
+    def schema(self) -> Schema:
+        return self.store.catalog.collection(self.store.project, "c").schema
+
+    def stored(self) -> list[dict[str, Any]]:
+        """The events as a question sees them, by ``n``."""
+        source = self.store.source("c")
+        found = []
+        for row in self.store.rows("c"):
+            event: dict[str, Any] = dict.fromkeys(row.get(NULLS, ()))
+            for column, value in row.items():
+                if not column.startswith("keen."):
+                    lane = source.schema.by_column[column]
+                    assert lane.path not in event, "two values at one path"
+                    event[lane.path] = json.loads(value) if lane.kind is LaneKind.JSON else value
+            found.append(event)
+        return sorted(found, key=operator.itemgetter("n"))
+
+
+def _nested(event: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for path, value in event.items():
+        outer, _, inner = path.partition(".")
+        if not inner:
+            nested.setdefault(outer, value)
+        elif isinstance(nested.setdefault(outer, {}), dict):
+            nested[outer][inner] = value
+    return nested
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new data folder, to be copied: making one takes longer than all else in an example."""
+    data = tmp_path_factory.mktemp("fresh") / "data"
+    Store(data).close()
+    return data
+
+
+@settings(max_examples=examples(40), deadline=None)
+@given(st.lists(STEPS, min_size=5, max_size=16))
+def test_names_come_and_go_as_events_do(fresh: Path, steps: list[tuple[Any, ...]]) -> None:
+    with TemporaryDirectory() as folder:
+        model = Model(Path(shutil.copytree(fresh, Path(folder) / "data")))
+        try:
+            for name, *arguments in steps:
+                getattr(model, name)(*arguments)
+            model.look()
+            model.flush()
+            model.look()
+            assert check(model.store.folder, model.store.catalog).faults == []
+        finally:
+            model.store.close()
+
+
+@pytest.mark.parametrize("shredded", [False, True])
+def test_an_event_logged_by_a_worker_that_knows_a_removed_property_keeps_it(
+    tmp_path: Path, shredded: bool
+) -> None:
+    model = Model(tmp_path / "data")
+    model.send(0, [{"a": 1, "d": "x"}])
+    model.delete(1)
+    assert not model.schema.by_path
+    model.send_as_remembered(0, [{"a": 2}])
+    model.send(1, [{"A": "other"}])
+    if shredded:
+        model.shred()
+    model.look()
+    model.restart()
+    model.look()
+    model.flush()
+    model.look()
+    assert model.schema.by_path.keys() == {"n", "a", "A"}
+    model.store.close()
