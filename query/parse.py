@@ -1,8 +1,8 @@
 """The parameters of a question, as JSON or a query string had them, read into ``nodes.Request``.
 
-This is the one place where a question is judged: whatever it accepts can be planned. Parameters that an
-analysis does not take are ignored; of those that it takes, one that is wrong is an ``InvalidQuery`` that
-names it, and nothing else is ever raised.
+Whatever it accepts can be planned. A parameter that is wrong is an ``InvalidQuery`` that names it, and
+nothing else is ever raised. Parameters that an analysis does not take are refused by ``query.parameters``
+where a question comes in, and ignored here: definitions that are kept from before may hold them.
 """
 
 from __future__ import annotations
@@ -48,14 +48,10 @@ from query.nodes import (
     Request,
     Step,
 )
+from query.parameters import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
 from query.query_string import from_query_string
 
-__all__ = ["ANALYSES", "from_query_string", "parse"]
-
-EXTRACTION = "extraction"
-FUNNEL = "funnel"
-MULTI_ANALYSIS = "multi_analysis"
-ANALYSES = frozenset({*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS})
+__all__ = ["ANALYSES", "EXTRACTION", "FUNNEL", "MULTI_ANALYSIS", "from_query_string", "parse"]
 
 MAX_AGE_SECONDS_MAX = 129_600
 ECHO_DEPTH_MAX = 300

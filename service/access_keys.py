@@ -10,9 +10,12 @@ from query.errors import InvalidQuery, QueryLimitExceeded
 from query.filters import CheckRegex, parse_filters
 from query.limits import Limits
 from query.nodes import Filter
+from query.parameters import check_filters, check_keys
 from service.errors import InvalidParameter
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
+FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
+"""Of a key's body; the last two are only written by the server."""
 SECTIONS = ("saved_queries", "writes", "datasets", "cached_queries", "queries")
 OPERATIONS = ("read", "list", "retrieve")
 NAME_LENGTH_MAX = 256
@@ -72,6 +75,8 @@ def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
     """Raises InvalidParameter, which names the field."""
     if not isinstance(body, dict):
         raise InvalidParameter("The body must be a JSON object: name, is_active, permitted, options.")
+    # Left out in silence, options that are spelt wrong would restrict nothing.
+    check_keys(body, FIELDS, "an access key")
     name = body.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX or not _encodable(name):
         raise InvalidParameter(f"'name' must be a string of 1 to {NAME_LENGTH_MAX} characters.")
@@ -94,6 +99,8 @@ def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
         # Left out in silence, a restriction that is spelt wrong would restrict nothing.
         raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {', '.join(SECTIONS)}.")
     read_options(options, check_regex)
+    for section in ("queries", "saved_queries"):
+        check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
     return Definition(name, is_active, tuple(dict.fromkeys(permitted)), options)
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from query import parameters
 from query.engine import CancelToken, Deadline, Engine
 from query.errors import (
     InvalidQuery,
@@ -73,7 +74,10 @@ class Asking:
         metrics: Metrics,
         executor: Executor,
         clock: Callable[[], int] = system_clock,
+        *,
+        strict: bool = True,
     ) -> None:
+        """``strict``: parameters that a question does not take are refused."""
         self._reader = reader
         self._engine = engine
         self._limits = limits
@@ -82,6 +86,7 @@ class Asking:
         self._executor = executor
         self._recent = RecentAnswers()
         self._clock = clock
+        self.strict = strict
         self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
         self._ends = {
             end: metrics.counter("acumen_queries_total", end)
@@ -101,15 +106,7 @@ class Asking:
 
     def judge(self, analysis: str, params: Mapping[str, Any]) -> Request:
         """The question of a definition that is to be kept, as of now. Blocks. Raises InvalidQuery."""
-        deadline = Deadline.after(self._limits.timeout_seconds)
-        return parse(
-            analysis,
-            params,
-            now_us=self._clock(),
-            limits=self._limits,
-            check_regex=self._engine.check_regex,
-            check=deadline.check,
-        )
+        return self._read(analysis, params, Deadline.after(self._limits.timeout_seconds))
 
     async def ask(
         self,
@@ -230,7 +227,19 @@ class Asking:
     ) -> Told:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
         params = read()
-        question = parse(
+        question = self._read(analysis, params, deadline)
+        forced = caller.filters_for(Permission.QUERIES)
+        if question.max_age is not None:
+            key = key_of(caller.project.id, analysis, params, forced)
+            if key is not None:
+                return self._recently(caller, question, question.max_age, key, deadline, forced)
+        return self._found(question, self._source_of(caller), deadline, forced)
+
+    def _read(self, analysis: str, params: Mapping[str, Any], deadline: Deadline) -> Request:
+        """The question as it was sent. Raises InvalidQuery."""
+        if self.strict:
+            parameters.check(analysis, params)
+        return parse(
             analysis,
             params,
             now_us=self._clock(),
@@ -238,12 +247,6 @@ class Asking:
             check_regex=self._engine.check_regex,
             check=deadline.check,
         )
-        forced = caller.filters_for(Permission.QUERIES)
-        if question.max_age is not None:
-            key = key_of(caller.project.id, analysis, params, forced)
-            if key is not None:
-                return self._recently(caller, question, question.max_age, key, deadline, forced)
-        return self._found(question, self._source_of(caller), deadline, forced)
 
     def _source_of(self, caller: Caller) -> Callable[[str], Source]:
         return lambda name: self._reader.source(caller.project.id, name)

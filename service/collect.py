@@ -191,10 +191,10 @@ class CollectApp:
                     # The key may have been revoked, or changed, since the request began.
                     known = self._allowed.get((project_id, key), 0) >= now_us
                     autofill = None if known else await self._authorize(project_id, key)
-                status, payload = await self._take(target, scope, headers, body, received_us, autofill)
+                status, payload, extra = await self._take(target, scope, headers, body, received_us, autofill)
             finally:
                 self._bodies.release(held)
-            await self._send(send, status, [_JSON, *rated], payload)
+            await self._send(send, status, [_JSON, *extra, *rated], payload)
         except ClientGone:
             return
         except Exception as error:
@@ -209,8 +209,8 @@ class CollectApp:
         body: bytes,
         received_us: int,
         autofill: Json | None,
-    ) -> tuple[int, bytes]:
-        """The status and body of the answer. Raises what ``errors`` renders."""
+    ) -> tuple[int, bytes, Headers]:
+        """The status, body and further headers of the answer. Raises what ``errors`` renders."""
         if b"content-encoding" not in headers:
             return await self._submit(target, scope, headers, body, received_us, autofill)
         single = target.collection is not None
@@ -232,14 +232,14 @@ class CollectApp:
         body: bytes,
         received_us: int,
         autofill: Json | None,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, Headers]:
         """Take the body as it is, but for the key's autofill. Raises what ``errors`` renders."""
         if target.collection is not None and _KEY not in headers and autofill is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
                 await synced(future)
                 self._accepted.add()
-                return 201, CREATED
+                return 201, CREATED, []
         origin = self._origin(scope, headers, body, received_us)
         if target.sendgrid:
             body = await asyncio.get_running_loop().run_in_executor(self._executor, batch_of, body)
@@ -249,13 +249,13 @@ class CollectApp:
         if target.collection is not None:
             doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
             (self._doubled if doubled else self._accepted).add()
-            return 201, CREATED
+            return 201, CREATED, _duplicates(doubled)
         verdicts = await self._collector.submit_body(target.project_id, body, origin)
         refused = sum(map(len, verdicts.refused.values()))
         self._refused.add(refused)
         self._doubled.add(verdicts.duplicates)
         self._accepted.add(sum(verdicts.counts.values()) - refused - verdicts.duplicates)
-        return 200, render_verdicts(verdicts)
+        return 200, render_verdicts(verdicts), _duplicates(verdicts.duplicates)
 
     async def _fill(self, body: bytes, autofill: Json, *, single: bool) -> bytes:
         limit = self._event_bytes_max if single else self._limits.inflated_bytes_max
@@ -463,6 +463,11 @@ def render_verdicts(verdicts: Verdicts) -> bytes:
             items[index] = orjson.dumps({"success": False, "error": error})
         lists.append(orjson.dumps(name) + b":[" + b",".join(items) + b"]")
     return b"{" + b",".join(lists) + b"}"
+
+
+def _duplicates(count: int) -> Headers:
+    """How many of the accepted events had been stored before, by their token or the request's key."""
+    return [(b"acumen-duplicates", b"%d" % count)] if count else []
 
 
 def _query_key(scope: Scope) -> bytes:

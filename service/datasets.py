@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
-from query import timeframe
+from query import parameters, timeframe
 from query.errors import InvalidQuery
 from query.fields import encodable, missing, structured, text, wrong
 from query.filters import CheckRegex
@@ -22,6 +22,21 @@ from storage.instants import format_instant
 
 INDEX_MAX = 3
 """Properties that a dataset may be indexed by."""
+FIELDS = (
+    "query",
+    "index_by",
+    "display_name",
+    "dataset_name",
+    "project_id",
+    "organization_id",
+    "last_scheduled_date",
+    "latest_subtimeframe_available",
+    "milliseconds_behind",
+    "status",
+    "status_message",
+    "warnings",
+)
+"""Of a definition; what only the server writes is passed over, so that what was got can be put."""
 NAME_LENGTH_MAX = 256
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KINDS = ANALYSES - {EXTRACTION, FUNNEL}
@@ -86,11 +101,17 @@ def stored(dataset: Dataset) -> Definition:
     return Definition(kept["display_name"], tuple(kept["index_by"]), kept["query"])
 
 
-def read(name: str, body: Any, now_us: int, limits: Limits, check_regex: CheckRegex) -> Definition:
-    """The definition that a request's body gives. Raises InvalidParameter and InvalidQuery, which name the
-    field."""
+def read(
+    name: str, body: Any, now_us: int, limits: Limits, check_regex: CheckRegex, *, strict: bool = True
+) -> Definition:
+    """The definition that a request's body gives. ``strict``: what no definition has is refused.
+
+    Raises InvalidParameter and InvalidQuery, which name the field.
+    """
     if not isinstance(body, Mapping):
         raise InvalidParameter("The body must be a JSON object with 'query' and 'index_by'.")
+    if strict:
+        parameters.check_keys(body, FIELDS, "a dataset")
     query = body.get("query")
     if query is None:
         raise missing("query")
@@ -99,7 +120,10 @@ def read(name: str, body: Any, now_us: int, limits: Limits, check_regex: CheckRe
     index_by = _index_by(body.get("index_by"), limits)
     given = body.get("display_name")
     display_name = name if given is None or given == "" else text("display_name", given, 1_000)
-    definition = Definition(display_name, index_by, _normalised(query))
+    normalised = _normalised(query)
+    if strict:
+        parameters.check(normalised["analysis_type"], query, beside=("project_id",))
+    definition = Definition(display_name, index_by, normalised)
     definition.question(now_us, limits, check_regex)
     return definition
 

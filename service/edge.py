@@ -29,7 +29,7 @@ FIELDS = "acumen.fields"
 ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
 EXPOSE = (
     b"access-control-expose-headers",
-    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id",
+    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id, Acumen-Duplicates",
 )
 NO_STORE = (b"cache-control", b"no-store")
 PREFLIGHT: Headers = [

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from query import parameters
 from query.engine import Deadline
 from query.errors import QueryLimitExceeded
 from query.frozen import freeze
@@ -234,6 +235,8 @@ class Exports:
 
     def _judge(self, params: Mapping[str, Any]) -> ExtractionQuery:
         deadline = Deadline.after(self._limits.timeout_seconds)
+        if self._asking.strict:
+            parameters.check(EXTRACTION, params)
         request = parse(
             EXTRACTION,
             params,

@@ -1,4 +1,4 @@
-"""Reading a file of events: NDJSON or one JSON array, plain or gzip, never the whole of it at once.
+"""Reading a file of events in JSON (lines, an array, an answer of the API; plain or gzip), never all at once.
 
 What comes out are batches, cut at the same places every time the same content is read, so that a batch
 can be named by where it begins and a second import of it recognised.
@@ -13,19 +13,24 @@ import json
 import re
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Protocol
 
 import msgspec
+import orjson
 from msgspec import Raw
+
+from service.import_format import Format
+from service.import_times import ReadTime
 
 CHUNK_BYTES = 1 << 20
 BATCH_EVENTS_MAX = 1_000
 BATCH_BYTES_MAX = 4_000_000
 """A batch may be longer by one event."""
 
+GZIP_MAGIC = b"\x1f\x8b"
 _WHITE = b" \t\r\n"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -54,21 +59,60 @@ class ItemBatch:
     items: list[Item] = field(default_factory=list)
     size: int = 0
 
-    def good(self) -> list[Item]:
-        return [item for item in self.items if item.problem is None]
+
+class Source(Protocol):
+    """A file as batches of events."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file; None where that is not known."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Bytes of it that were read so far."""
+        ...
+
+    def batches(self) -> Iterator[ItemBatch]:
+        """Raises BadSource at the point from which the content cannot be read."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def batched(items: Iterable[Item]) -> Iterator[ItemBatch]:
+    """Items in batches, cut by count and size alone."""
+    batch: ItemBatch | None = None
+    index = 0
+    for item in items:
+        if batch is None:
+            batch = ItemBatch(index, item.offset)
+        batch.items.append(item)
+        batch.size += len(item.text) + 1
+        if len(batch.items) >= BATCH_EVENTS_MAX or batch.size >= BATCH_BYTES_MAX:
+            yield batch
+            batch, index = None, index + 1
+    if batch is not None:
+        yield batch
 
 
 class EventSource:
-    """One file (or standard input, ``-``) of events. ``position`` of ``size`` bytes were read so far."""
+    """One file of events in JSON; ``start`` are bytes of standard input (``-``) that were read already."""
 
-    def __init__(self, name: str, item_bytes_max: int) -> None:
+    def __init__(
+        self, name: str, item_bytes_max: int, kind: Format | None = None, start: bytes = b""
+    ) -> None:
         self.name = name
         self._item_bytes_max = item_bytes_max
+        self._kind = kind
         self._raw: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
         self.size = None if name == "-" else Path(name).stat().st_size
-        self._counted = _Counted(self._raw)
+        self._counted = Counted(self._raw, start)
         plain = io.BufferedReader(self._counted, CHUNK_BYTES)
-        packed = plain.peek(2)[:2] == b"\x1f\x8b"
+        packed = plain.peek(2)[:2] == GZIP_MAGIC
         self._stream: io.BufferedIOBase = gzip.GzipFile(fileobj=plain) if packed else plain
         self._buffer = b""
         self._text: str | None = None
@@ -84,18 +128,7 @@ class EventSource:
 
     def batches(self) -> Iterator[ItemBatch]:
         """Raises BadSource at the point from which the content cannot be read."""
-        batch: ItemBatch | None = None
-        index = 0
-        for item in self._items():
-            if batch is None:
-                batch = ItemBatch(index, item.offset)
-            batch.items.append(item)
-            batch.size += len(item.text) + 1
-            if len(batch.items) >= BATCH_EVENTS_MAX or batch.size >= BATCH_BYTES_MAX:
-                yield batch
-                batch, index = None, index + 1
-        if batch is not None:
-            yield batch
+        return batched(self._items())
 
     def _items(self) -> Iterator[Item]:
         if self._fill() and self._buffer.startswith(_BYTE_ORDER_MARK):
@@ -103,9 +136,14 @@ class EventSource:
         while not self._skip_white():
             if not self._fill():
                 return
-        array = self._buffer.startswith(b"[", self._at)
-        for number, (offset, text) in enumerate(self._array() if array else self._lines(), start=1):
+        for number, (offset, text) in enumerate(self._texts(), start=1):
             yield self._item(number, offset, text)
+
+    def _texts(self) -> Iterator[tuple[int, bytes]]:
+        if self._kind is Format.ANSWER:
+            return self._answer()
+        array = self._kind is Format.JSON or (self._kind is None and self._peek() == b"[")
+        return self._array() if array else self._lines()
 
     def _item(self, number: int, offset: int, text: bytes) -> Item:
         if len(text) > self._item_bytes_max:
@@ -146,9 +184,38 @@ class EventSource:
         self._at = end + 1
         return offset, line
 
-    def _array(self) -> Iterator[tuple[int, bytes]]:
-        """The items of one array, found by a decoder that reads bytes as if each were a character."""
+    def _answer(self) -> Iterator[tuple[int, bytes]]:
+        """The items of the list ``result`` of one object."""
+        self._expect(b"{")
+        while (mark := self._peek()) != b"}":
+            if mark == b",":
+                self._at += 1
+                continue
+            name = self._value()
+            self._expect(b":")
+            if name == b'"result"' and self._peek() == b"[":
+                yield from self._array(within=True)
+            else:
+                self._peek()
+                self._value()
         self._at += 1
+        if self._peek(at_end=True):
+            raise self._broken("something follows the end of the answer")
+
+    def _expect(self, mark: bytes) -> None:
+        if self._peek() != mark:
+            raise self._broken(f"'{mark.decode()}' is missing")
+        self._at += 1
+
+    def _value(self) -> bytes:
+        end = self._value_end()
+        text = self._buffer[self._at : end]
+        self._at = end
+        return text
+
+    def _array(self, *, within: bool = False) -> Iterator[tuple[int, bytes]]:
+        """The items of one array, found by a decoder that reads bytes as if each were a character."""
+        self._expect(b"[")
         first = True
         while (mark := self._peek()) != b"]":
             if not first:
@@ -161,7 +228,7 @@ class EventSource:
             yield self._offset, self._buffer[self._at : end]
             self._at = end
         self._at += 1
-        if self._peek(at_end=True):
+        if not within and self._peek(at_end=True):
             raise self._broken("something follows the end of the array")
 
     def _value_end(self) -> int:
@@ -189,7 +256,7 @@ class EventSource:
             if not self._fill():
                 if at_end:
                     return b""
-                raise self._broken("the array has no end")
+                raise self._broken("it ends too soon")
         return self._buffer[self._at : self._at + 1]
 
     def _skip_white(self) -> bool:
@@ -218,18 +285,22 @@ class EventSource:
         return BadSource(f"{self.name} cannot be read from byte {self._offset} on: {why}.")
 
 
-class _Counted(io.RawIOBase):
-    """Bytes taken from a file that may be a pipe, counted."""
+class Counted(io.RawIOBase):
+    """Bytes taken from a file that may be a pipe, counted; ``start`` are the first of them."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], start: bytes = b"") -> None:
         self._file = file
+        self._start = start
         self.position = 0
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        part = self._file.read(len(buffer))
+        if self._start:
+            part, self._start = self._start[: len(buffer)], self._start[len(buffer) :]
+        else:
+            part = self._file.read(len(buffer))
         buffer[: len(part)] = part
         self.position += len(part)
         return len(part)
@@ -261,6 +332,48 @@ def without_stamps(text: bytes) -> bytes:
         return text
     kept = {name: value for name, value in keen.items() if name not in _STAMPS}
     return msgspec.json.encode(event | {"keen": kept})
+
+
+def with_time(text: bytes, path: Sequence[str], read: ReadTime) -> bytes:
+    """An event whose property at ``path`` becomes its ``keen.timestamp``, and is none of its own any more.
+
+    What has no such property, or is no event, stays as it is. Raises ValueError where the value is no time.
+    """
+    try:
+        event = _members.decode(text)
+        value, rest = _taken(event, path)
+        if value is None or value.strip() == b"null":
+            return text
+        keen = _members.decode(rest.get("keen", Raw(b"{}")))
+    except (msgspec.MsgspecError, RecursionError):
+        return text
+    try:
+        time = read(msgspec.json.decode(value))
+    except ValueError as error:
+        raise ValueError(f"'{'.'.join(path)}': {error}.") from None
+    keen["timestamp"] = Raw(orjson.dumps(time))
+    return msgspec.json.encode(rest | {"keen": keen})
+
+
+def _taken(event: dict[str, Raw], path: Sequence[str]) -> tuple[bytes | None, dict[str, Any]]:
+    """The value at a path, and the event without it."""
+    if path[0] not in event:
+        return None, event
+    rest = {name: part for name, part in event.items() if name != path[0]}
+    if len(path) == 1:
+        return bytes(event[path[0]]), rest
+    value, inner = _taken(_members.decode(event[path[0]]), path[1:])
+    return value, rest | ({path[0]: inner} if inner else {})
+
+
+def names_of(text: bytes) -> list[str]:
+    """The names of an event's properties, and ``keen.timestamp`` where it has one; none of what is none."""
+    try:
+        event = _members.decode(text)
+        keen = _members.decode(event["keen"]) if "keen" in event else {}
+    except (msgspec.MsgspecError, RecursionError):
+        return []
+    return [*event, *(["keen.timestamp"] if "timestamp" in keen else [])]
 
 
 def digest_of(path: Path) -> str:

@@ -6,8 +6,9 @@ import asyncio
 import random
 import threading
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ ATTEMPTS_MAX = 10
 WAIT_SECONDS_MAX = 30.0
 ANSWER_SECONDS = 120.0
 THREADS = 4
+DUPLICATES = "acumen-duplicates"
+"""The header of an answer that says how many of its events had been stored before."""
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -37,11 +40,19 @@ class ImportFailed(Exception):
     """The target takes no more, and trying again now would not help."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch: the refused events by index, and how many of the others were stored before."""
+
+    refused: dict[int, Refusal]
+    known: int = 0
+
+
 class ImportTarget(Protocol):
     """Takes batches: the JSON text of a list of events, and the key that names the batch for ever."""
 
-    async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
-        """Returns once the batch is durable: which of its events were refused, by index."""
+    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+        """Returns once the batch is durable."""
         ...
 
 
@@ -54,7 +65,7 @@ class UrlTarget:
         self._collection = collection
         self._retry_after = 0.0
 
-    async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
+    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
         body = b"{" + orjson.dumps(self._collection) + b":" + events + b"}"
         headers = {"idempotency-key": key, "content-type": "application/json"}
         trouble = ""
@@ -68,12 +79,23 @@ class UrlTarget:
                 trouble = str(error) or type(error).__name__
                 continue
             if answer.status_code == 200:
-                return _refusals(answer.json()[self._collection])
+                return self._outcome(answer)
             trouble = f"{answer.status_code} {_message(answer)}"
             if answer.status_code not in RETRIED:
                 break
             self._retry_after = _seconds(answer.headers.get("retry-after", ""))
         raise ImportFailed(f"the server at {self._client.base_url} does not take it: {trouble}")
+
+    def _outcome(self, answer: httpx.Response) -> Outcome:
+        try:
+            verdicts = answer.json()[self._collection]
+            known = int(answer.headers.get(DUPLICATES, "0"))
+            return Outcome(_refusals(verdicts), known)
+        except (ValueError, KeyError, TypeError):
+            raise ImportFailed(
+                f"what answers at {self._client.base_url} is no Acumen server: it answered 200 with "
+                f"{answer.headers.get('content-type', 'no content type')}. Is it a login page?"
+            ) from None
 
     def _wait_seconds(self, attempt: int) -> float:
         backoff = min(WAIT_SECONDS_MAX, 0.25 * float(2**attempt))
@@ -88,12 +110,12 @@ class DataTarget:
         self._project_id = project_id
         self._collection = collection
 
-    async def send(self, events: bytes, key: str, digest: bytes) -> dict[int, Refusal]:
+    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             origin = Origin(system_clock(), idempotency_key=key, digest=digest)
             try:
                 verdicts = await self._collector.submit(self._project_id, {self._collection: events}, origin)
-                return verdicts.refused.get(self._collection, {})
+                return Outcome(verdicts.refused.get(self._collection, {}), verdicts.duplicates)
             except Unavailable as error:
                 if attempt == ATTEMPTS_MAX:
                     raise ImportFailed(error.message) from error
@@ -130,26 +152,36 @@ async def open_data(settings: Settings, project_id: str, collection: str) -> Asy
         raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
     try:
         catalog.project(project_id)
-        with _Keeping(catalog, settings), ThreadPoolExecutor(THREADS, "collect") as executor:
-            async with LogSession.opened(
-                catalog,
-                executor,
-                admission=admission_limits(settings),
-                limits=log_limits(settings),
-                enricher=Enricher(settings.geoip_database),
-            ) as session:
+        with ThreadPoolExecutor(THREADS, "collect") as executor:
+            async with AsyncExitStack() as closing:
+                session = await closing.enter_async_context(_session(catalog, settings, executor))
                 watch = asyncio.ensure_future(keep_looking_after(session))
-                try:
-                    yield DataTarget(session, project_id, collection)
-                finally:
-                    watch.cancel()
-                    await asyncio.wait([watch])
+                # The keeper begins once the log is made, and ends once it is closed: all of it is in files.
+                with _Keeping(catalog, settings):
+                    try:
+                        yield DataTarget(session, project_id, collection)
+                    finally:
+                        watch.cancel()
+                        await asyncio.wait([watch])
+                        await closing.aclose()
     except UnknownProject:
         raise ImportFailed(f"there is no project {project_id} in {data}") from None
     except StorageError as error:
         raise ImportFailed(str(error)) from error
     finally:
         catalog.close()
+
+
+def _session(
+    catalog: Catalog, settings: Settings, executor: Executor
+) -> AbstractAsyncContextManager[LogSession]:
+    return LogSession.opened(
+        catalog,
+        executor,
+        admission=admission_limits(settings),
+        limits=log_limits(settings),
+        enricher=Enricher(settings.geoip_database),
+    )
 
 
 class _Keeping:

@@ -21,42 +21,64 @@ from typing import IO
 import orjson
 
 from service.admission import Refusal, check_collection_name
+from service.import_open import open_source
+from service.import_options import BadOption, ImportOptions, add_reading_arguments, options_of
 from service.import_source import (
     BadSource,
-    EventSource,
     Item,
     ItemBatch,
-    as_it_is,
+    Source,
     digest_of,
+    names_of,
+    with_time,
     without_stamps,
 )
+from service.import_tables import TableSource
 from service.import_targets import ImportFailed, ImportTarget, open_data, open_url
-from service.settings import BadSettings, load
+from service.import_times import NAMES
+from service.settings import BadSettings, load, write_key_of_environment
 
 IN_FLIGHT = 4
 """Batches sent and not yet answered."""
 EVENT_BYTES_MAX = 900_000
 REFUSED_TEXT_MAX = 20_000
+REFUSALS_SHOWN = 5
+HOPELESS_EVENTS = 2_000
+"""Events refused, and none taken, after which the file is believed to be another than was meant."""
 BAR_SECONDS = 0.2
 LINE_SECONDS = 10.0
 BAR_WIDTH = 30
+REFUSED_STATUS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options, on the parser that the command line made for it."""
     parser.add_argument(
-        "file", metavar="FILE", help="NDJSON or one JSON array, plain or gzip; '-': standard input"
+        "file",
+        metavar="FILE",
+        help="NDJSON, a JSON array, an answer of the API, CSV or TSV, plain or gzip; Parquet or Arrow IPC; "
+        "'-': standard input",
     )
     parser.add_argument("--project", required=True, metavar="ID", help="the project")
     parser.add_argument("--collection", required=True, metavar="NAME", help="the collection of every event")
+    add_reading_arguments(parser)
     parser.add_argument(
-        "--keen-export",
-        action="store_true",
-        help="the events are Keen's own, from an extraction or its files in S3: leave out keen.created_at "
-        "and keen.id, which only a server sets",
+        "--allow-refused",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"refused events up to which the exit status is 0, and {REFUSED_STATUS} beyond (default 0)",
     )
-    parser.add_argument("--url", metavar="URL", help="send to this server, as http://127.0.0.1:8000")
-    parser.add_argument("--write-key", metavar="KEY", help="with --url: the project's write key")
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        help="send to this server, as http://127.0.0.1:8000; the project's write key comes from "
+        "ACUMEN_WRITE_KEY or --write-key-file",
+    )
+    parser.add_argument(
+        "--write-key-file", type=Path, metavar="FILE", help="with --url: a file that holds the write key"
+    )
+    parser.add_argument("--write-key", help=argparse.SUPPRESS)
     parser.add_argument(
         "--data",
         type=Path,
@@ -67,52 +89,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The exit status: 0 once every batch is answered, whatever was refused; 1 where it was broken off;
-    2 where it could not begin."""
-    problem = _problem(args)
-    if problem:
-        _say(f"acumen: {problem}")
-        return 2
+    """The exit status: 0 once every batch is answered; 1 where it was broken off; 2 where it could not
+    begin; 3 where more events were refused than --allow-refused lets pass."""
     try:
-        asyncio.run(_import(args))
+        _check(args)
+        options = options_of(args)
+    except BadOption as error:
+        _say(f"acumen: {error}")
+        return 2
+    progress = Progress()
+    try:
+        asyncio.run(_import(args, options, progress))
     except (BadSource, BadSettings, ImportFailed, OSError) as error:
         _say(f"acumen: the import stopped: {error}")
-        _say("What was counted is stored. The same command goes on from there and stores nothing twice.")
+        if progress.new or progress.known:
+            _say("What was counted is stored. The same command goes on from there and stores nothing twice.")
         return 1
     except KeyboardInterrupt:
         _say("\nBroken off. The same command goes on from there and stores nothing twice.")
         return 130
+    if progress.refused > args.allow_refused:
+        if args.allow_refused:
+            _say(f"acumen: more events were refused than --allow-refused {args.allow_refused}")
+        return REFUSED_STATUS
     return 0
 
 
-def _problem(args: argparse.Namespace) -> str | None:
+def _check(args: argparse.Namespace) -> None:
+    """Raises BadOption."""
     refusal = check_collection_name(args.collection)
     if refusal is not None:
-        return refusal.description
+        raise BadOption(refusal.description)
     if args.url and args.data:
-        return "give --url or --data, not both"
-    if args.url and not args.write_key:
-        return "--url needs the project's --write-key"
+        raise BadOption("give --url or --data, not both")
+    if args.write_key is not None:
+        raise BadOption(
+            "a key on the command line is seen by everybody who lists processes, and stays in the shell's "
+            "history: set ACUMEN_WRITE_KEY, or give --write-key-file"
+        )
+    if args.write_key_file and not args.url:
+        raise BadOption("--write-key-file goes with --url")
+    if args.url and not _write_key(args):
+        raise BadOption("--url needs the project's write key, in ACUMEN_WRITE_KEY or a --write-key-file")
+    if args.allow_refused < 0:
+        raise BadOption("--allow-refused is a number of events, from 0")
     if args.file != "-" and not Path(args.file).is_file():
-        return f"there is no file {args.file}"
-    return None
+        raise BadOption(f"there is no file {args.file}")
 
 
-async def _import(args: argparse.Namespace) -> None:
-    source = EventSource(args.file, EVENT_BYTES_MAX)
-    refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
-    progress = Progress(source)
+def _write_key(args: argparse.Namespace) -> str:
+    if args.write_key_file is None:
+        return write_key_of_environment()
     try:
-        # What is sent differs, so it is another import.
-        identity = f"{args.project}/{args.collection}/{'keen/' if args.keen_export else ''}"
-        prepare = without_stamps if args.keen_export else as_it_is
-        if args.file == "-":
-            keys = BatchKeys(identity, None)
-        else:
-            keys = BatchKeys(identity, await asyncio.to_thread(digest_of, Path(args.file)))
+        text: str = args.write_key_file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadOption(f"the write key cannot be read from {args.write_key_file}: {error}") from None
+    return text.strip()
+
+
+async def _import(args: argparse.Namespace, options: ImportOptions, progress: Progress) -> None:
+    refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
+    source = await asyncio.to_thread(open_source, args.file, options, EVENT_BYTES_MAX)
+    progress.source = source.source
+    try:
+        # Events that are read in another way are other events, and so another import.
+        identity = f"{args.project}/{args.collection}/{source.identity}"
+        digest = None if source.path is None else await asyncio.to_thread(digest_of, source.path)
         async with _target(args) as target:
+            prepare = preparation(options, source.drops_stamps, table=isinstance(source.source, TableSource))
+            sending = Sending(target, source.source, refused, progress, prepare)
             try:
-                await send_all(source, keys, target, refused, progress, prepare)
+                await sending.send_all(BatchKeys(identity, digest), args.allow_refused)
             finally:
                 progress.finish(refused)
     finally:
@@ -122,67 +169,151 @@ async def _import(args: argparse.Namespace) -> None:
 
 def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarget]:
     if args.url:
-        return open_url(args.url, args.project, args.write_key, args.collection)
-    settings = load(data=args.data)
-    return open_data(settings, args.project, args.collection)
+        return open_url(args.url, args.project, _write_key(args), args.collection)
+    return open_data(load(data=args.data), args.project, args.collection)
 
 
-async def send_all(
-    source: EventSource,
-    keys: BatchKeys,
-    target: ImportTarget,
-    refused: RefusedFile,
-    progress: Progress,
-    prepare: Callable[[bytes], bytes] = as_it_is,
-) -> None:
-    """Send every batch, some at once; their answers are taken in order. ``prepare`` makes of an event what
-    is sent."""
-    waiting: deque[tuple[ItemBatch, asyncio.Task[dict[int, Refusal]]]] = deque()
-    batches = source.batches()
-    try:
-        while True:
-            batch = await asyncio.to_thread(next, batches, None)
-            if batch is not None:
-                waiting.append((batch, asyncio.ensure_future(_send(target, batch, keys.key(batch), prepare))))
-            while waiting and (batch is None or len(waiting) >= IN_FLIGHT):
-                done, task = waiting.popleft()
-                _note(done, await task, refused, progress)
-            if batch is None:
-                return
-    except BadSource:
-        # What can be read of the file is sent.
-        for done, task in waiting:
-            _note(done, await task, refused, progress)
-        waiting.clear()
-        raise
-    finally:
-        for _, task in waiting:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in waiting), return_exceptions=True)
+Prepare = Callable[[bytes], bytes]
+"""Makes of an event what is sent. Raises ValueError where the event is at fault."""
 
 
-async def _send(
-    target: ImportTarget, batch: ItemBatch, key: str, prepare: Callable[[bytes], bytes]
-) -> dict[int, Refusal]:
-    """The refused items of the batch, by their place in it."""
-    good = [index for index, item in enumerate(batch.items) if item.problem is None]
-    answers: dict[int, Refusal] = {
-        index: Refusal("InvalidJSONError", item.problem)
-        for index, item in enumerate(batch.items)
-        if item.problem is not None
-    }
-    if good:
-        events = b"[" + b",".join([prepare(batch.items[index].text) for index in good]) + b"]"
-        digest = hashlib.blake2b(events, digest_size=16).digest()
-        found = await target.send(events, key, digest)
-        answers.update({good[index]: refusal for index, refusal in found.items()})
-    return answers
+def preparation(options: ImportOptions, drops_stamps: bool, *, table: bool) -> Prepare | None:
+    """What is done to each event; None for nothing. Tables read the times of their rows themselves."""
+    steps: list[Prepare] = []
+    if drops_stamps:
+        steps.append(without_stamps)
+    if not table and options.timestamp_path and options.read_time is not None:
+        path, read = options.timestamp_path, options.read_time
+        steps.append(lambda text: with_time(text, path, read))
+    if not steps:
+        return None
+
+    def prepare(text: bytes) -> bytes:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return prepare
 
 
-def _note(batch: ItemBatch, answers: dict[int, Refusal], refused: RefusedFile, progress: Progress) -> None:
-    for index in sorted(answers):
-        refused.write(batch.items[index], answers[index])
-    progress.add(len(batch.items) - len(answers), len(answers))
+class Sending:
+    """Sends every batch of a source, some at once; their answers are taken in order."""
+
+    def __init__(
+        self,
+        target: ImportTarget,
+        source: Source,
+        refused: RefusedFile,
+        progress: Progress,
+        prepare: Prepare | None,
+    ) -> None:
+        self._target = target
+        self._source = source
+        self._refused = refused
+        self._progress = progress
+        self._prepare = prepare
+        self._waiting: deque[tuple[ItemBatch, asyncio.Task[Answers]]] = deque()
+
+    async def send_all(self, keys: BatchKeys, allow_refused: int) -> None:
+        """Raises BadSource, ImportFailed."""
+        batches = self._source.batches()
+        try:
+            while True:
+                batch = await asyncio.to_thread(next, batches, None)
+                if batch is not None:
+                    self._hint(batch)
+                    task = asyncio.ensure_future(self._send(batch, keys.key(batch)))
+                    self._waiting.append((batch, task))
+                while self._waiting and (batch is None or len(self._waiting) >= IN_FLIGHT):
+                    await self._settle_first()
+                if batch is None:
+                    return
+                self._stop_if_hopeless(allow_refused)
+        except BadSource:
+            # What can be read of the file is sent.
+            while self._waiting:
+                await self._settle_first()
+            raise
+        finally:
+            for _, task in self._waiting:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in self._waiting), return_exceptions=True)
+            self._note_broken_rows()
+
+    async def _send(self, batch: ItemBatch, key: str) -> Answers:
+        answers = Answers()
+        texts: list[bytes] = []
+        places: list[int] = []
+        for index, item in enumerate(batch.items):
+            try:
+                if item.problem is not None:
+                    raise ValueError(item.problem)
+                texts.append(self._prepare(item.text) if self._prepare else item.text)
+                places.append(index)
+            except ValueError as error:
+                answers.refused[index] = Refusal("InvalidEventError", str(error))
+        if texts:
+            events = b"[" + b",".join(texts) + b"]"
+            digest = hashlib.blake2b(events, digest_size=16).digest()
+            outcome = await self._target.send(events, key, digest)
+            answers.refused.update({places[index]: why for index, why in outcome.refused.items()})
+            answers.known = outcome.known
+        return answers
+
+    async def _settle_first(self) -> None:
+        batch, task = self._waiting.popleft()
+        answers = await task
+        for index in sorted(answers.refused):
+            self._refused.write(batch.items[index], answers.refused[index])
+        self._progress.add(len(batch.items) - len(answers.refused), answers.known, len(answers.refused))
+
+    def _note_broken_rows(self) -> None:
+        if isinstance(self._source, TableSource):
+            for item in self._source.broken_rows:
+                self._refused.write(item, Refusal("InvalidEventError", item.problem or ""))
+            self._progress.refused += len(self._source.broken_rows)
+            self._source.broken_rows.clear()
+
+    def _hint(self, batch: ItemBatch) -> None:
+        """Say on the first batch what its types were found to be, and that it seems to hold times unread."""
+        if batch.index:
+            return
+        if isinstance(self._source, TableSource) and self._source.found_types:
+            found = ", ".join(f"{name} {kind}" for name, kind in self._source.found_types.items())
+            _say(f"types: {found}")
+        first = next((item for item in batch.items if item.problem is None), None)
+        if first is None:
+            return
+        names = names_of(self._prepare_or_none(first))
+        likely = [name for name in names if name.lower() in NAMES]
+        if likely and "keen.timestamp" not in names:
+            _say(
+                f"hint: the events have a property '{likely[0]}' and no 'keen.timestamp', so they are dated "
+                f"now. Where it is their time, begin anew with --timestamp {likely[0]}"
+            )
+
+    def _prepare_or_none(self, item: Item) -> bytes:
+        try:
+            return self._prepare(item.text) if self._prepare else item.text
+        except ValueError:
+            return b""
+
+    def _stop_if_hopeless(self, allow_refused: int) -> None:
+        progress = self._progress
+        if progress.new or progress.known or progress.refused < max(HOPELESS_EVENTS, allow_refused + 1):
+            return
+        raise ImportFailed(
+            f"none of the first {progress.refused:,} events could be taken. "
+            "Is this the file, and the format, that was meant?"
+        )
+
+
+@dataclass(slots=True)
+class Answers:
+    """What became of one batch: refused items by their place in it, and how many were stored before."""
+
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    known: int = 0
 
 
 class BatchKeys:
@@ -211,6 +342,8 @@ class RefusedFile:
 
     def __init__(self, source: Path) -> None:
         self.path = source.with_name(source.name + ".refused.ndjson")
+        self.first: list[str] = []
+        """The first refusals, as lines for a person."""
         self._file: IO[bytes] | None = None
 
     def write(self, item: Item, refusal: Refusal) -> None:
@@ -224,6 +357,9 @@ class RefusedFile:
             "event": text,
         }
         self._file.write(orjson.dumps(record) + b"\n")
+        if len(self.first) < REFUSALS_SHOWN:
+            place = f"event {item.number}" if item.number else "a row"
+            self.first.append(f"  {place}: {refusal.description}  {text[:60]}")
 
     @property
     def written(self) -> bool:
@@ -238,13 +374,16 @@ class RefusedFile:
 class Progress:
     """Says on standard error how far the import is: a bar on a terminal, now and then a line elsewhere."""
 
-    source: EventSource
-    accepted: int = 0
+    source: Source | None = None
+    new: int = 0
+    known: int = 0
+    """Events that were stored before, by an earlier run or under an equal uniqueness token."""
     refused: int = 0
     shown_at: float = field(default_factory=time.monotonic)
 
-    def add(self, accepted: int, refused: int) -> None:
-        self.accepted += accepted
+    def add(self, accepted: int, known: int, refused: int) -> None:
+        self.new += accepted - known
+        self.known += known
         self.refused += refused
         terminal = sys.stderr.isatty()
         if time.monotonic() - self.shown_at < (BAR_SECONDS if terminal else LINE_SECONDS):
@@ -254,22 +393,30 @@ class Progress:
             sys.stderr.write(f"\r{self._bar()} {self._counts()}\x1b[K")
             sys.stderr.flush()
         else:
-            _say(f"{self._share():.0%} {self._counts()}" if self.source.size else self._counts())
+            share = self._share()
+            _say(f"{share:.0%} {self._counts()}" if share else self._counts())
 
     def finish(self, refused: RefusedFile) -> None:
         if sys.stderr.isatty():
             sys.stderr.write("\r\x1b[K")
-        where = f"; the refused ones and why: {refused.path}" if refused.written else ""
-        _say(f"{self._counts()}{where}")
+        _say(self._counts())
+        if refused.written:
+            _say("refused, first of all:" if self.refused > len(refused.first) else "refused:")
+            for line in refused.first:
+                _say(line)
+            _say(f"All refused events, with the reason of each: {refused.path}")
 
     def _counts(self) -> str:
-        return f"accepted: {self.accepted:,}, refused: {self.refused:,}"
+        known = f", already known: {self.known:,}" if self.known else ""
+        return f"stored: {self.new:,}{known}, refused: {self.refused:,}"
 
     def _share(self) -> float:
-        return min(1.0, self.source.position / self.source.size) if self.source.size else 0.0
+        if self.source is None or not self.source.size:
+            return 0.0
+        return min(1.0, self.source.position / self.source.size)
 
     def _bar(self) -> str:
-        if not self.source.size:
+        if self.source is None or not self.source.size:
             return ""
         filled = round(self._share() * BAR_WIDTH)
         return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {self._share():4.0%}"

@@ -12,6 +12,7 @@ from typing import Any
 from query.definition import analysis_of, normalised, without_filters
 from query.errors import InvalidQuery
 from query.fields import is_deeper, missing, whole, wrong
+from query.parameters import check_keys
 from query.parse import EXTRACTION, FUNNEL
 from service.wire import url_of
 from storage.catalog_records import SavedQuery, SavedRun
@@ -20,6 +21,21 @@ Json = dict[str, Any]
 Judge = Callable[[str, Mapping[str, Any]], object]
 """Parses the parameters of an analysis. Raises InvalidQuery."""
 
+FIELDS = (
+    "query",
+    "query_name",
+    "refresh_rate",
+    "metadata",
+    "run_information",
+    "created_date",
+    "last_modified_date",
+    "user_last_modified_date",
+    "urls",
+    "result",
+    "warnings",
+    "saved_query_name",
+)
+"""Of a definition; what only the server writes is passed over, so that what was got can be put."""
 NAME_LENGTH_MAX = 256
 REFRESH_SECONDS_MIN = 14_400
 REFRESH_SECONDS_MAX = 172_800
@@ -49,13 +65,17 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read(name: str, body: Any, judge: Judge) -> Sent:
+def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> Sent:
     """The definition in the body of a PUT to ``name``. Raises InvalidQuery, naming the field.
+
+    ``strict``: fields that no definition has are refused.
 
     What only the server writes (dates, ``urls``, ``run_information``) is ignored, as are null parameters.
     """
     if not isinstance(body, Mapping):
         raise InvalidQuery("A saved query must be a JSON object with 'query'.")
+    if strict:
+        check_keys(body, FIELDS, "a saved query")
     new_name = body.get("query_name")
     new_name = name if new_name is None else new_name
     for field, value in (("the name in the path", name), ("query_name", new_name)):

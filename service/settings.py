@@ -176,6 +176,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Events in the files, and not yet in files, that one query may read; 0: without limit.",
     )
+    unknown_parameters: str = Field(
+        "refuse",
+        description="What becomes of a question's parameters that it does not take: `refuse` answers 400 and "
+        "names the nearest known one, `ignore` answers as if they had not been sent, as Keen did.",
+    )
     query_intervals_max: int = Field(9_000, ge=1, description="Sub-timeframes of one query with an interval.")
     query_groups_max: int = Field(1_000_000, ge=1, description="Groups of one query's answer.")
     query_cells_max: int = Field(
@@ -359,6 +364,13 @@ class Settings(BaseSettings):
             return value
         return tuple(part.strip().lower().lstrip("@") for part in value.split(",") if part.strip())
 
+    @field_validator("unknown_parameters")
+    @classmethod
+    def _known_treatment(cls, value: str) -> str:
+        if value.lower() not in ("refuse", "ignore"):
+            raise ValueError("must be refuse or ignore")
+        return value.lower()
+
     @field_validator("smtp_security")
     @classmethod
     def _known_security(cls, value: str) -> str:
@@ -446,6 +458,11 @@ class Settings(BaseSettings):
     def run_folder(self) -> Path:
         """Files of the running server only: nothing in it outlives a stop."""
         return self.data / "run"
+
+
+def write_key_of_environment() -> str:
+    """The write key in ``ACUMEN_WRITE_KEY``, with which ``acumen import`` sends to a server; or nothing."""
+    return os.environ.get(PREFIX + "WRITE_KEY", "").strip()
 
 
 def load(**given: Any) -> Settings:

@@ -12,6 +12,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from query.parameters import SENT_BY_SDKS, check_keys
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
 from service.bodies import BodyReader, decode
@@ -83,6 +84,12 @@ def pairs_of(scope: Scope) -> Pairs:
 def parameter(pairs: Pairs, name: str) -> str | None:
     """The last non-empty value of a parameter."""
     return next((value for found, value in reversed(pairs) if found == name and value), None)
+
+
+def check_parameters(pairs: Pairs, known: Sequence[str], what: str) -> None:
+    """Refuses a parameter that ``what`` does not take, nor any SDK sends. Raises InvalidQuery."""
+    sent = {name: value for name, value in pairs if name not in SENT_BY_SDKS}
+    check_keys(sent, known, what, kind="parameter")
 
 
 def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) -> None:

@@ -112,7 +112,15 @@ async def composed(
         tenants = Tenants(catalog, catalog.keyring)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = Asking(
-            reader, engine, settings.query_limits, slots, concurrency, metrics, query_threads, clock
+            reader,
+            engine,
+            settings.query_limits,
+            slots,
+            concurrency,
+            metrics,
+            query_threads,
+            clock,
+            strict=settings.unknown_parameters == "refuse",
         )
         bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
         results = Results(catalog, reader, engine, settings.query_limits)

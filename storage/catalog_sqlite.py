@@ -91,7 +91,10 @@ class Database:
         with self._version_lock:
             if self._version_connection is None:
                 self._version_connection = connect(self._path, self._busy_seconds)
-            [(version,)] = self._version_connection.execute(_VERSION).fetchall()
+            try:
+                [(version,)] = self._version_connection.execute(_VERSION).fetchall()
+            except sqlite3.OperationalError as error:
+                raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
         return int(version)
 
     def close(self) -> None:

@@ -138,7 +138,7 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
                 report.log_fault(row.id, f"a segment past {row.flushed_lsn} is missing")
         except LogError as error:
             report.log_fault(row.id, str(error))
-        why = damage.noted(folder, row.id)
+        why = damage.noted(folder, row.id, fs)
         if why is not None and row.id not in report.damaged_logs:
             report.log_fault(row.id, f"it could not be taken over: {why}")
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from storage.fs import FileSystem, LocalFileSystem
+
 MERGE_FANOUT = 4
 """This many chunks of about one size are rewritten as one, so that few are ever open."""
 
@@ -50,6 +52,7 @@ class ChunkStore:
     """The keeper's side: writes chunks and publishes manifests. Nothing here need survive a crash."""
 
     folder: Path
+    fs: FileSystem = field(default_factory=LocalFileSystem)
     _next: int = 0
     _live: dict[int, list[tuple[ChunkRef, pa.Table]]] = field(default_factory=dict)
     _dropped: list[tuple[float, str]] = field(default_factory=list)
@@ -129,7 +132,7 @@ class ChunkStore:
             # Half a file on a disk that is full, which nobody knows of.
             path.unlink(missing_ok=True)
             raise
-        kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(path)
+        kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(self.fs, path)
         return ChunkRef(name, table.num_rows, kept.nbytes, pruned), kept
 
 
@@ -142,29 +145,30 @@ def manifest_path(folder: Path) -> Path:
     return folder / "manifest.json"
 
 
-def read_chunk(path: Path) -> pa.Table:
+def read_chunk(fs: FileSystem, path: Path) -> pa.Table:
     """The table, mapped: its pages are shared by all who read it. FileNotFoundError where it is gone."""
-    with pa.memory_map(str(path), "r") as source:
-        return pa.ipc.open_file(source).read_all()
+    mapped = fs.map(path, 0, writable=False)
+    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
 
 class ManifestReader:
     """A worker's side: the current manifest and its tables, read again only when they change."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fs: FileSystem) -> None:
         self._folder = folder
+        self._fs = fs
         self._path = manifest_path(folder)
         self._stamp: tuple[int, int] | None = None
         self._manifest: Manifest | None = None
         self._tables: dict[str, pa.Table] = {}
 
     def read(self) -> Manifest | None:
-        """The manifest as of now; None where no keeper ever published one."""
+        """The manifest as of now; None where no keeper ever published one. Raises OSError."""
         try:
-            status = self._path.stat()
+            status = self._fs.status(self._path)
             stamp = (status.st_ino, status.st_mtime_ns)
             if stamp != self._stamp:
-                self._manifest = msgspec.json.decode(self._path.read_bytes(), type=Manifest)
+                self._manifest = msgspec.json.decode(self._fs.read_file(self._path), type=Manifest)
                 self._stamp = stamp
                 self._forget()
         except FileNotFoundError:
@@ -172,12 +176,12 @@ class ManifestReader:
         return self._manifest
 
     def tables(self, refs: Iterable[ChunkRef]) -> list[pa.Table]:
-        """FileNotFoundError where one is gone: the manifest they came from is out of date."""
+        """FileNotFoundError where one is gone: the manifest they came from is out of date. OSError."""
         found = []
         for ref in refs:
             table = self._tables.get(ref.name)
             if table is None:
-                table = self._tables[ref.name] = read_chunk(self._folder / ref.name)
+                table = self._tables[ref.name] = read_chunk(self._fs, self._folder / ref.name)
             found.append(table)
         return found
 

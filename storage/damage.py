@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from storage.fs import FileSystem
 from storage.paths import DataFolder
 
 NAME = "damage"
@@ -28,11 +29,14 @@ def clear(folder: DataFolder, log_id: int) -> None:
         _path(folder, log_id).unlink(missing_ok=True)
 
 
-def noted(folder: DataFolder, log_id: int) -> str | None:
-    """What is wrong with the log; None where nothing is known to be."""
+def noted(folder: DataFolder, log_id: int, fs: FileSystem) -> str | None:
+    """What is wrong with the log; None where nothing is known to be.
+
+    Raises OSError where a note can not be read: what it says must not be passed over.
+    """
     try:
-        return _path(folder, log_id).read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return fs.read_file(_path(folder, log_id)).decode("utf-8", "replace")
+    except FileNotFoundError:
         return None
 
 

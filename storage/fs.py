@@ -53,6 +53,12 @@ class FileSystem(Protocol):
     def size(self, fd: int) -> int:
         """Bytes in the file."""
 
+    def status(self, path: Path) -> os.stat_result:
+        """What the system knows of a file or directory; FileNotFoundError where there is none."""
+
+    def read_file(self, path: Path) -> bytes:
+        """All of a file; FileNotFoundError where there is none."""
+
     def truncate(self, fd: int, size: int) -> None:
         """Cut the file to ``size`` bytes."""
 
@@ -66,7 +72,8 @@ class FileSystem(Protocol):
         """FileNotFoundError where there is none."""
 
     def map(self, path: Path, size: int, *, writable: bool) -> mmap.mmap:
-        """``size`` bytes shared with every process; writable makes the file, or fills it up with zeros."""
+        """``size`` bytes shared with every process, 0 for all of them; writable makes the file, or fills it
+        up with zeros."""
 
     def lock(self, path: Path) -> int:
         """A descriptor that holds the lock until closed; BlockingIOError where another one does."""
@@ -127,6 +134,12 @@ class LocalFileSystem:
 
     def size(self, fd: int) -> int:
         return os.fstat(fd).st_size
+
+    def status(self, path: Path) -> os.stat_result:
+        return path.stat()
+
+    def read_file(self, path: Path) -> bytes:
+        return path.read_bytes()
 
     def truncate(self, fd: int, size: int) -> None:
         os.ftruncate(fd, size)

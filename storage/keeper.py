@@ -125,7 +125,7 @@ class Keeper:
         self._fs = fs or LocalFileSystem()
         self._clock = clock
         self._shredder = Shredder(folder.spool / SPOOL)
-        self._chunks = ChunkStore(folder.chunks)
+        self._chunks = ChunkStore(folder.chunks, self._fs)
         self._flusher = Flusher(folder, catalog, self._fs)
         self._compactor = Compactor(folder, catalog, self._fs, clock)
         self._eraser = Eraser(folder, catalog, self._fs, matcher or match_nothing)

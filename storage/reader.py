@@ -56,6 +56,13 @@ class TooMuchUnsettled(SnapshotUnstable):
         super().__init__("More events wait to be settled than can be read together; please try again later.")
 
 
+class DataUnreadable(SnapshotUnstable):
+    """The disk refused to read a part. Nothing is answered from the others alone; worth a retry."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"The data can not be read now: {error}")
+
+
 class _Moved(Exception):
     """A part of the snapshot is gone: take a new one."""
 
@@ -69,18 +76,19 @@ class _Rest:
     end_lsn: int = 0
 
     def frames_from(self, start_lsn: int) -> list[Frame]:
-        """All synced frames from here on: those kept, and what has been synced since."""
-        kept = [frame for frame in self.frames if frame.lsn >= start_lsn]
-        if not kept or kept[0].lsn != start_lsn:
-            kept = []
-            # Both at once: what follows may fail, and the next call goes on from here.
-            self.frames, self.end_lsn = kept, start_lsn
+        """All synced frames from here on: those kept, and what has been synced since.
+
+        Where reading fails, what is kept stays as it was.
+        """
+        frames, end_lsn = [frame for frame in self.frames if frame.lsn >= start_lsn], self.end_lsn
+        if not frames or frames[0].lsn != start_lsn:
+            frames, end_lsn = [], start_lsn
         synced = self.reader.synced().lsn
-        if synced > self.end_lsn:
-            kept.extend(self.reader.read(self.end_lsn, synced))
-            self.end_lsn = synced
-        self.frames = kept
-        return kept
+        if synced > end_lsn:
+            frames.extend(self.reader.read(end_lsn, synced))
+            end_lsn = synced
+        self.frames, self.end_lsn = frames, end_lsn
+        return frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +106,7 @@ class Reader:
         self._folder = folder
         self._catalog = catalog
         self._fs = fs or LocalFileSystem()
-        self._manifests = ManifestReader(folder.chunks)
+        self._manifests = ManifestReader(folder.chunks, self._fs)
         self._shredder = Shredder(folder.spool)
         self._rests: dict[int, _Rest] = {}
         self._tails: dict[int, tuple[object, pa.Table | None]] = {}
@@ -111,7 +119,7 @@ class Reader:
         """A snapshot that holds every event acknowledged before this call, each once.
 
         Raises SnapshotUnstable where the parts moved faster than they could be read, LogUnreadable where
-        a log is damaged: its events may be of this collection.
+        a log is damaged: its events may be of this collection. DataUnreadable where the disk refuses.
         """
         for _ in range(ATTEMPTS_MAX):
             try:
@@ -120,10 +128,27 @@ class Reader:
                 self._forget()
             except LogDamaged as found:
                 raise self._unreadable(found) from None
+            except StorageError:
+                raise
+            except BaseException as error:
+                # Nothing that was half read is gone on from.
+                self._forget()
+                if isinstance(error, OSError):
+                    raise DataUnreadable(error) from error
+                raise
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
 
     def moment(self) -> Moment:
-        """Where this is as it was, so is every source and all else in the catalog. Costs some µs."""
+        """Where this is as it was, so is every source and all else in the catalog. Costs some µs.
+
+        Raises DataUnreadable.
+        """
+        try:
+            return self._moment()
+        except OSError as error:
+            raise DataUnreadable(error) from error
+
+    def _moment(self) -> Moment:
         version = self._catalog.version()
         held = self._held_logs
         if held is None or held[0] != version:
@@ -217,10 +242,12 @@ class Reader:
         waiting = 0
         for log_id, start in starts.items():
             if log_id not in self._rests:
-                if not self._folder.log(log_id).exists():
+                try:
+                    self._fs.status(self._folder.log(log_id))
+                except FileNotFoundError:
                     continue
                 self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
-            why = damage.noted(self._folder, log_id)
+            why = damage.noted(self._folder, log_id, self._fs)
             if why is not None:
                 raise LogUnreadable(log_id, why)
             waiting += max(0, self._rests[log_id].reader.synced().lsn - start)

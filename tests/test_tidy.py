@@ -33,7 +33,7 @@ CONFINED = {
     "sqlalchemy": r"storage\.(catalog.*|migrations\..*)",
     "alembic": r"storage\.(catalog_migration|migrations\..*)",
     "duckdb": r"query\.engine|storage\.shred",
-    "pyarrow.parquet": r"storage\.(parquet|compact|check)",
+    "pyarrow.parquet": r"storage\.(parquet|compact|check)|service\.import_tables",
 }
 PURE = (
     *(

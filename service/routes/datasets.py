@@ -29,6 +29,7 @@ from service.parts import Parts
 from service.rules import Routes, needs
 from service.wire import (
     PROJECTS,
+    check_parameters,
     empty_answer,
     gone_of,
     json_answer,
@@ -45,6 +46,8 @@ PAGE_MAX = 100
 _ATTEMPTS = 3
 _QUESTIONS_MAX = 200
 """Each may have some thousand buckets."""
+_RESULT_PARAMETERS = ("index_by", "timeframe", "dataset_name", "name")
+"""The last two are sent by keen-analysis."""
 _DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
 T = TypeVar("T")
@@ -102,7 +105,14 @@ class _Datasets:
         asking = self._parts.asking
 
         def make() -> Dataset:
-            definition = datasets.read(name, body, self._parts.clock(), asking.limits, asking.check_regex)
+            definition = datasets.read(
+                name,
+                body,
+                self._parts.clock(),
+                asking.limits,
+                asking.check_regex,
+                strict=asking.strict,
+            )
             return self._catalog.create_dataset(caller.project.id, name, definition.written())
 
         made = await self._in_thread(make)
@@ -125,6 +135,8 @@ class _Datasets:
         caller.require_dataset(name, "read")
         state = await self._state(caller, name)
         pairs = pairs_of(request.scope)
+        if self._parts.asking.strict:
+            check_parameters(pairs, _RESULT_PARAMETERS, "the results of a dataset")
         definition = state.definition
         reads = await self._holds_text(request, caller, state)
         values = index_values(parameter(pairs, "index_by"), definition.index_by, reads)

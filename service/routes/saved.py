@@ -26,6 +26,7 @@ from service.saved_answers import Ask
 from service.wire import (
     PROJECTS,
     callback_of,
+    check_parameters,
     count_rate,
     empty_answer,
     gone_of,
@@ -76,7 +77,10 @@ def router(parts: Parts) -> Router:
         return empty_answer()
 
     async def result(request: Request, caller: Caller) -> Response:
-        callback = callback_of(pairs_of(request.scope))
+        pairs = pairs_of(request.scope)
+        callback = callback_of(pairs)
+        if parts.asking.strict:
+            check_parameters(pairs, (), "the result of a saved query, which is asked as it was saved")
         plain = _is_legacy(request)
         told = await parts.saved.result(caller, _name(request), _ask(parts, request, caller), plain=plain)
         headers = warning_headers(told.warnings)
@@ -106,8 +110,8 @@ async def _put(parts: Parts, request: Request, project_id: str) -> tuple[SavedQu
         def keep() -> tuple[SavedQuery, bool]:
             definition = json_of(body)
             if _is_legacy(request) and isinstance(definition, dict) and "query" not in definition:
-                definition = {**definition, "query": definition}
-            read = saved.read(name, definition, parts.asking.judge)
+                definition = _with_query(definition)
+            read = saved.read(name, definition, parts.asking.judge, strict=parts.asking.strict)
             return parts.catalog.put_saved_query(
                 project_id,
                 name,
@@ -120,6 +124,12 @@ async def _put(parts: Parts, request: Request, project_id: str) -> tuple[SavedQu
         return await _blocking(parts, keep)
     finally:
         parts.bodies.release(len(sent))
+
+
+def _with_query(sent: saved.Json) -> saved.Json:
+    """The definition of which the first version of the API has the parameters beside the fields."""
+    fields = {name: value for name, value in sent.items() if name in saved.FIELDS}
+    return {**fields, "query": {name: value for name, value in sent.items() if name not in fields}}
 
 
 async def _told(parts: Parts, request: Request, caller: Caller, query: SavedQuery) -> saved.Json:

@@ -856,21 +856,25 @@ BEACON_ROWS = [
 ]
 
 IGNORED_ROWS = [
-    ask("a question's unknown parameters are ignored", None, status=200, analysis_type="sum", colour="red"),
+    ask("what SDKs add to a question is ignored", None, status=200, analysis_type="sum", _=7),
+    ask("a question has no unknown parameters", "InvalidParameterError", colour="red"),
+    ask("a question's parameters are spelt right", "InvalidParameterError", filter=[CHEAP]),
     ask(
         "a parameter of another analysis is ignored", None, status=200, latest="all", percentile="x", steps=1
     ),
     ask(
         "an extraction has no groups", None, "extraction", 200, group_by=7, order_by=7, limit="x", interval=7
     ),
-    filtered("a filter's unknown keys are ignored", {**CHEAP, "property_type": "Number"}, None, 200),
-    get("a URL's unknown parameters are ignored", None, status=200, colour="red", _="7"),
+    filtered("what SDKs add to a filter is ignored", {**CHEAP, "property_type": "Number"}, None, 200),
+    filtered("a filter has no unknown keys", {**CHEAP, "colour": "red"}),
+    get("what SDKs add to a URL is ignored", None, status=200, callback="f", _="7"),
+    get("a URL has no unknown parameters", "InvalidParameterError", colour="red", _="7"),
     Row("a recording's parameters are ignored", "POST", "@/events/a?colour=red&&", 201, None, "W", "{}"),
     Row("a description's parameters are ignored", "GET", "@?include=all&", 200, None, "R"),
-    funnel("a step's unknown keys are ignored", [{**STEP, "colour": "red"}], None, 200),
+    funnel("a step has no unknown keys", [{**STEP, "colour": "red"}]),
     raw_ask(
         "an ignored parameter may hold anything",
-        '{"event_collection":"purchases","x":[1e400,"\\ud800",' + nested(300) + "]}",
+        '{"event_collection":"purchases","_":[1e400,"\\ud800",' + nested(300) + "]}",
         None,
         200,
     ),
@@ -883,7 +887,7 @@ IGNORED_ROWS = [
             None,
             "R",
             '{"steps":[{"event_collection":"purchases","actor_property":"item","filters":[{"property_name":"price",'
-            f'"operator":"gt","property_value":0,"ignored":{value}}}]}}]}}',
+            f'"operator":"gt","property_value":0,"property_type":{value}}}]}}]}}',
         )
         for what, value in (
             ("half a pair", '"\\ud800"'),
@@ -895,9 +899,8 @@ IGNORED_ROWS = [
     ),
     raw_ask(
         "what a funnel repeats is not 600 levels deep",
-        '{"steps":[{"event_collection":"a","actor_property":"b","timeframe":{"start":"2024-01-01","x":'
-        + nested(600)
-        + "}}]}",
+        '{"steps":[{"event_collection":"a","actor_property":"b","filters":[{"property_name":"c","operator":"eq",'
+        '"property_value":1,"property_type":' + nested(600) + "}]}]}",
         "QueryLimitError",
         analysis="funnel",
     ),

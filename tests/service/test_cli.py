@@ -27,7 +27,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("projects",), ("create", "list")),
         (("projects", "create"), ("NAME", "--id", "--master-key", "--write-key", "--read-key", "--data")),
         (("projects", "list"), ("--data",)),
-        (("import",), ("file", "--project", "--collection", "--url", "--write-key", "--data")),
+        (("import",), ("file", "--project", "--collection", "--url", "--write-key-file", "--data")),
         (("files",), ("--project", "--collection", "--data")),
         (("check",), ("--data", "Exit status", "--accept-losses")),
         (("repair",), ("--data", "quarantine")),

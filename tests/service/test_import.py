@@ -75,10 +75,10 @@ def test_every_form_of_file_is_imported_once_however_often_it_is_run(
     file = tmp_path / "events"
     file.write_bytes(pack(write(EVENTS)))
     arguments = (str(file), "--project", project.id, "--collection", "c", "--data", str(data))
-    for _ in range(2):
+    for counts in ("stored: 2,500, refused: 0", "stored: 0, already known: 2,500, refused: 0"):
         assert run_import(*arguments) == 0
         assert counted(data, project, "c") == len(EVENTS)
-        assert "accepted: 2,500, refused: 0" in capsys.readouterr().err
+        assert counts in capsys.readouterr().err
     assert not (tmp_path / "events.refused.ndjson").exists()
 
 
@@ -88,8 +88,11 @@ def test_refused_events_go_to_a_file_with_their_reason(
     file = tmp_path / "events.ndjson"
     lines = [b'{"n":1}', b"", b'{"n":', b'{"$bad":1}', b'"\xff"', b"1,2", b'{"n":2}', b"7"]
     file.write_bytes(b"\n".join(lines))
-    assert run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data)) == 0
-    assert "accepted: 2, refused: 5" in capsys.readouterr().err
+    arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
+    assert run_import(*arguments) == 3
+    assert run_import(*arguments, "--allow-refused", "4") == 3
+    assert run_import(*arguments, "--allow-refused", "5") == 0
+    assert "already known: 2, refused: 5" in capsys.readouterr().err
     refused = [json.loads(line) for line in (tmp_path / "events.ndjson.refused.ndjson").open("rb")]
     assert [(entry["number"], entry["event"]) for entry in refused] == [
         (2, '{"n":'),
@@ -111,11 +114,11 @@ def test_keens_own_exports_are_taken_without_what_only_a_server_sets(
     file = tmp_path / "export.json.gz"
     file.write_bytes(gzip.compress(as_ndjson([{"keen": keen, "n": 1}, {"keen": stamps, "n": 2}])))
     arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
-    assert run_import(*arguments) == 0
-    assert "accepted: 0, refused: 2" in capsys.readouterr().err
+    assert run_import(*arguments) == 3
+    assert "stored: 0, refused: 2" in capsys.readouterr().err
     for _ in range(2):
         assert run_import(*arguments, "--keen-export") == 0
-        assert "accepted: 2, refused: 0" in capsys.readouterr().err
+        assert "refused: 0" in capsys.readouterr().err
         assert counted(data, project, "c") == 2
 
 
@@ -215,17 +218,20 @@ def served() -> Iterator[Served]:
 
 
 def test_a_file_goes_to_a_server_over_http_once(
-    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, served: Served, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = served.project
+    monkeypatch.setenv("ACUMEN_WRITE_KEY", "wrong")
+    key_file = tmp_path / "write.key"
+    key_file.write_text(project.write_key + "\n")
     file = tmp_path / "events"
     file.write_bytes(gzip.compress(as_ndjson([*EVENTS, {"$bad": 1}])))
     arguments = [str(file), "--project", project.id, "--collection", "by url"]
-    for _ in range(2):
-        assert run_import(*arguments, "--url", served.url, "--write-key", project.write_key) == 0
+    for counts in ("stored: 2,500, refused: 1", "stored: 0, already known: 2,500, refused: 1"):
+        assert run_import(*arguments, "--url", served.url, "--write-key-file", str(key_file)) == 3
         assert served.ask(project, "count", event_collection="by url") == len(EVENTS)
-        assert "accepted: 2,500, refused: 1" in capsys.readouterr().err
-    assert run_import(*arguments, "--url", served.url, "--write-key", "wrong") == 1
+        assert counts in capsys.readouterr().err
+    assert run_import(*arguments, "--url", served.url) == 1
     assert "401" in capsys.readouterr().err
 
 
@@ -243,9 +249,10 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(import_targets, "ATTEMPTS_MAX", 2)
+    monkeypatch.setenv("ACUMEN_WRITE_KEY", "k")
     file = tmp_path / "events"
     file.write_bytes(b"{}\n")
-    arguments = [str(file), "--project", "P", "--collection", "c", "--write-key", "k"]
+    arguments = [str(file), "--project", "P", "--collection", "c"]
     assert run_import(*arguments, "--url", "http://127.0.0.1:1") == 1
     assert "does not take it" in capsys.readouterr().err
 
@@ -314,5 +321,5 @@ def test_the_limits_of_the_settings_hold_for_an_import_into_a_folder(
     file = tmp_path / "events.ndjson"
     file.write_bytes(as_ndjson([{"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 2}]))
     run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data))
-    assert "accepted: 1, refused: 1" in capsys.readouterr().err
+    assert "stored: 1, refused: 1" in capsys.readouterr().err
     assert counted(data, project, "c") == 1

@@ -43,7 +43,7 @@ def test_an_older_answer_is_told_where_it_may_be_that_old(served: Served, projec
     served.record(project, "c", {"n": 2})
     assert told(ask(served, project)) == (2, False)
     assert told(ask(served, project, max_age=60)) == (1, True)
-    assert told(ask(served, project, max_age=60, unknown=None)) == (1, True)
+    assert told(ask(served, project, max_age=60, interval=None)) == (1, True)
     assert told(ask(served, project, max_age=0)) == (2, False)
     assert told(ask(served, project, max_age=60)) == (2, True), "the newest is kept"
     assert told(ask(served, project, max_age=60, timezone=3600))[1] is False

@@ -53,7 +53,7 @@ def test_head_answers_as_get_without_a_body(served: Served, project: ServedProje
         "?event_collection=purchases&api_key={key}&",
         "?event_collection=purchases&&api_key={key}&&",
         "??event_collection=purchases&api_key={key}",
-        "?event_collection=purchases&api_key={key}&analysis_type=sum&unknown=1&_=17",
+        "?event_collection=purchases&api_key={key}&analysis_type=sum&callback=f&_=17",
         "?event_collection=purchases&api_key={key}&timezone=0&timeframe=this_1_days",
     ],
 )

@@ -169,11 +169,9 @@ def test_browsers_may_send_keens_headers(served: Served, filled: ServedProject) 
         assert allowed == {"*"} or {"authorization", "keen-sdk", "content-type"} <= allowed
 
 
-def test_what_is_unknown_in_filters_and_questions_is_passed_over(
-    served: Served, filled: ServedProject
-) -> None:
+def test_what_sdks_add_to_filters_and_questions_is_passed_over(served: Served, filled: ServedProject) -> None:
     told = {"property_name": "n", "operator": "gt", "property_value": 5, "property_type": "Number"}
-    asked = {"event_collection": "c", "filters": [told], "nobody_knows": 1, "refresh": True}
+    asked = {"event_collection": "c", "filters": [told], "analysis_type": "count", "timezone": 3600}
     assert served.ask(filled, "count", **asked) == 5
 
 

@@ -36,7 +36,8 @@ class FaultyFileSystem(LocalFileSystem):
 
     ``operations`` counts what changes the disk. From number ``fail_from`` on (the first is 1), ``failures``
     of them raise ``error``; an append that fails leaves the first half of its bytes, a sync that fails leaves
-    its pages unwritten and clean.
+    its pages unwritten and clean. ``reads`` counts what only looks at the disk, and ``fail_reads`` lets such
+    fail: opening, reading, mapping, listing, and asking for a size or a status.
     """
 
     def __init__(self, root: Path) -> None:
@@ -46,12 +47,23 @@ class FaultyFileSystem(LocalFileSystem):
         self.fail_from = 0
         self.failures = 0
         self.error = 5
+        self.reads = 0
+        self.read_journal: list[str] = []
+        self.read_fail_from = 0
+        self.read_failures = 0
+        self.read_error = 5
         self._tree = _Directory()
         self._open: dict[int, _File] = {}
 
     def fail(self, at: int, error: int, failures: int = 1) -> None:
         """Let ``failures`` operations fail, starting with number ``at``."""
         self.fail_from, self.error, self.failures = at, error, failures
+
+    def fail_reads(self, at: int, error: int = 5, failures: int = 1) -> None:
+        """Let ``failures`` reads fail, starting with number ``at`` from now on (the first is 1)."""
+        self.reads = 0
+        self.read_journal = []
+        self.read_fail_from, self.read_error, self.read_failures = at, error, failures
 
     @property
     def open_descriptors(self) -> int:
@@ -90,7 +102,28 @@ class FaultyFileSystem(LocalFileSystem):
         return self._opened(super().open_write(path), path)
 
     def open_read(self, path: Path) -> int:
+        self._look(f"open {path.name}")
         return self._opened(super().open_read(path), path)
+
+    def names(self, path: Path) -> list[str]:
+        self._look(f"list {path.name}/")
+        return super().names(path)
+
+    def read_at(self, fd: int, size: int, offset: int) -> bytes:
+        self._look(f"read {size} at {offset}")
+        return super().read_at(fd, size, offset)
+
+    def size(self, fd: int) -> int:
+        self._look("size")
+        return super().size(fd)
+
+    def status(self, path: Path) -> os.stat_result:
+        self._look(f"status {path.name}")
+        return super().status(path)
+
+    def read_file(self, path: Path) -> bytes:
+        self._look(f"read {path.name}")
+        return super().read_file(path)
 
     def close(self, fd: int) -> None:
         self._open.pop(fd, None)
@@ -116,7 +149,7 @@ class FaultyFileSystem(LocalFileSystem):
         file = self._open[fd]
         self._step("datasync", lambda: setattr(file, "forgotten", True))
         if not file.forgotten:
-            file.durable = self.read_at(fd, self.size(fd), 0)
+            file.durable = os.pread(fd, os.fstat(fd).st_size, 0)
 
     def rename(self, old: Path, new: Path) -> None:
         self._step(f"rename {old.name} {new.name}")
@@ -131,10 +164,12 @@ class FaultyFileSystem(LocalFileSystem):
         del self._directory(path.parent).entries[path.name]
 
     def map(self, path: Path, size: int, *, writable: bool) -> mmap.mmap:
-        if writable:
-            self._step(f"map {path.name}")
+        if not writable:
+            self._look(f"map {path.name}")
+            return super().map(path, size, writable=False)
+        self._step(f"map {path.name}")
         try:
-            return super().map(path, size, writable=writable)
+            return super().map(path, size, writable=True)
         finally:
             if path.exists():
                 self._file(path)
@@ -150,6 +185,12 @@ class FaultyFileSystem(LocalFileSystem):
             if half is not None:
                 half()
             raise OSError(self.error, os.strerror(self.error), what)
+
+    def _look(self, what: str) -> None:
+        self.reads += 1
+        self.read_journal.append(what)
+        if self.read_fail_from <= self.reads < self.read_fail_from + self.read_failures:
+            raise OSError(self.read_error, os.strerror(self.read_error), what)
 
     def _opened(self, fd: int, path: Path) -> int:
         self._open[fd] = self._file(path)

@@ -1,0 +1,201 @@
+"""What kind of file ``acumen import`` was given, guessed from its first bytes."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Format(StrEnum):
+    """The values of ``--format``."""
+
+    NDJSON = "ndjson"
+    JSON = "json"
+    """One array of events."""
+    ANSWER = "answer"
+    """What the API answered to an extraction: an object whose ``result`` is a list of events."""
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+TABLES = frozenset({Format.CSV, Format.TSV, Format.PARQUET, Format.ARROW})
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+DELIMITERS = ",\t;|"
+SNIFFED_LINES = 20
+
+_MAGIC = {
+    b"PAR1": Format.PARQUET,
+    b"ARROW1": Format.ARROW,
+    b"\xff\xff\xff\xff": Format.ARROW,
+}
+_NOT_TAKEN = {
+    b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are: unpack it, or save the sheet as CSV",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd: unpack it first (zstd -d)",
+    b"BZh": "is compressed with bzip2: unpack it first (bunzip2)",
+    b"\xfd7zXZ\x00": "is compressed with xz: unpack it first (unxz)",
+    b"ORC": "is an ORC file: convert it to Parquet",
+    b"Obj\x01": "is an Avro file: convert it to Parquet or NDJSON",
+    b"FEA1": "is a Feather file of version 1: convert it to Arrow IPC or Parquet",
+    b"SQLite format 3\x00": "is a SQLite database: export the table as CSV",
+}
+_ANSWER_MEMBERS = frozenset(
+    {"result", "query", "steps", "execution_metadata", "warnings", "complete", "run_information"}
+    | {"query_name", "refresh_rate", "metadata", "created_at", "updated_at", "last_modified_date", "urls"}
+    | {"user_last_modified_date", "cached", "interval", "timeframe"}
+)
+
+
+class UnknownFormat(Exception):
+    """The content is none of the formats that are taken; the text says what it seems to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sniffed:
+    format: Format
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    bom: int = 0
+    """Bytes of the byte order mark."""
+
+
+def sniff(start: bytes, *, whole: bool) -> Sniffed:
+    """The format of content that begins so; ``whole`` where that is all of it. Raises UnknownFormat."""
+    for magic, why in _NOT_TAKEN.items():
+        if start.startswith(magic):
+            raise UnknownFormat(why)
+    for magic, kind in _MAGIC.items():
+        if start.startswith(magic):
+            return Sniffed(kind)
+    bom = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
+    encoding = BYTE_ORDER_MARKS.get(bom, "utf-8")
+    text = start[len(bom) :].decode(encoding if encoding == "utf-8" else _utf16(bom), "replace").lstrip()
+    if text[:1] == "[":
+        kind = Format.JSON
+    elif text[:1] == "{":
+        kind = Format.ANSWER if _is_answer(text, whole) else Format.NDJSON
+    elif not text or _is_json_line(text):
+        kind = Format.NDJSON
+    else:
+        delimiter = _delimiter(text, whole)
+        kind = Format.TSV if delimiter == "\t" else Format.CSV
+        return Sniffed(kind, delimiter, encoding, len(bom))
+    if encoding != "utf-8":
+        raise UnknownFormat("is JSON in UTF-16: convert it to UTF-8 (iconv -f utf-16 -t utf-8)")
+    return Sniffed(kind, bom=len(bom))
+
+
+def sniff_table(start: bytes, kind: Format) -> Sniffed:
+    """As ``sniff``, where the format is known."""
+    bom = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
+    encoding = BYTE_ORDER_MARKS.get(bom, "utf-8")
+    if kind is not Format.CSV:
+        return Sniffed(kind, "\t", encoding, len(bom))
+    text = start[len(bom) :].decode(encoding if encoding == "utf-8" else _utf16(bom), "replace")
+    try:
+        return Sniffed(kind, _delimiter(text, whole=False), encoding, len(bom))
+    except UnknownFormat:
+        return Sniffed(kind, ",", encoding, len(bom))
+
+
+def _utf16(bom: bytes) -> str:
+    return "utf-16-le" if bom == b"\xff\xfe" else "utf-16-be"
+
+
+def _is_json_line(text: str) -> bool:
+    line = text.split("\n", 1)[0]
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _is_answer(text: str, whole: bool) -> bool:
+    """Whether the content is one object that an API answered, and no lines of events.
+
+    Such an object has a list of objects as its ``result``, and beside it only what answers have.
+    """
+    try:
+        members, end = _members(text)
+    except (ValueError, RecursionError):
+        return False
+    if end is not None and text[end:].strip():
+        return False
+    if "result" not in members or not members.keys() <= _ANSWER_MEMBERS:
+        return False
+    result = members["result"]
+    if result is _CUT:
+        return True
+    if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
+        if whole and len(members) == 1:
+            raise UnknownFormat(
+                "is the answer of a question whose result is no list of events; "
+                "only the answers of extractions can be imported"
+            )
+        return False
+    if any(item.keys() == {"value", "timeframe"} for item in result):
+        raise UnknownFormat("is the answer of a question with an interval: only extractions can be imported")
+    return True
+
+
+_CUT = object()
+"""Stands for a list of which only the beginning was seen."""
+
+
+def _members(text: str) -> tuple[dict[str, Any], int | None]:
+    """The members of the object at the beginning, and where it ends; None where that was not seen.
+
+    Raises ValueError where it ends, or the beginning that was seen, before its result is reached.
+    """
+    decoder = json.JSONDecoder(strict=False)
+    found: dict[str, Any] = {}
+    at = _skip(text, 1)
+    while text[at : at + 1] != "}":
+        name, at = decoder.raw_decode(text, at)
+        at = _skip(text, at)
+        if text[at : at + 1] != ":":
+            raise ValueError
+        at = _skip(text, at + 1)
+        try:
+            found[str(name)], at = decoder.raw_decode(text, at)
+        except ValueError:
+            if name == "result" and text[at : at + 1] == "[" and text[_skip(text, at + 1) :][:1] == "{":
+                return found | {"result": _CUT}, None
+            raise
+        at = _skip(text, at)
+        if text[at : at + 1] == ",":
+            at = _skip(text, at + 1)
+    return found, at + 1
+
+
+def _skip(text: str, at: int) -> int:
+    while text[at : at + 1] and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _delimiter(text: str, whole: bool) -> str:
+    """The delimiter by which the first lines have most columns, all alike. Raises UnknownFormat."""
+    lines = text.split("\n")
+    if not whole and len(lines) > 1:
+        lines.pop()
+    best, best_columns = "", 1
+    for delimiter in DELIMITERS:
+        rows = [row for row in csv.reader(lines[:SNIFFED_LINES], delimiter=delimiter) if row]
+        if not rows:
+            continue
+        columns = len(rows[0])
+        alike = sum(len(row) == columns for row in rows)
+        if columns > best_columns and alike * 2 >= len(rows):
+            best, best_columns = delimiter, columns
+    if not best:
+        raise UnknownFormat(
+            "is none of the formats that can be told from content: "
+            f"give --format ({', '.join(kind.value for kind in Format)})"
+        )
+    return best

@@ -1,0 +1,94 @@
+"""Times of imported events: from what a column or a property holds to a ``keen.timestamp``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from typing import Any
+
+from storage.instants import format_instant, parse_instant
+
+EPOCHS = {"epoch": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}
+"""Formats that count from 1970, in units to the second."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNITS_BY_DIGITS = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
+
+_OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d(?::?\d\d)?)$")
+
+NAMES = frozenset(
+    {"timestamp", "time", "ts", "date", "datetime", "time_stamp", "created_at", "createdat", "created"}
+    | {"event_time", "eventtime", "occurred_at", "occurredat", "received_at", "@timestamp"}
+)
+"""Names, in lower case, under which people keep the time of an event."""
+
+ReadTime = Callable[[Any], str]
+"""From a value to ISO 8601 in UTC. Raises ValueError, whose text says what is wrong."""
+
+
+def reader(pattern: str, zone: tzinfo) -> ReadTime:
+    """A reader of values in the given format: ``auto``, one of EPOCHS, or a pattern of ``strptime``.
+
+    Times that name no offset are of ``zone``. Of a local time that occurs twice it is the first.
+    """
+    if pattern == "auto":
+        return lambda value: _iso(_any_time(value, zone))
+    if pattern in EPOCHS:
+        units = EPOCHS[pattern]
+        return lambda value: _iso(_since_epoch(value, units))
+    return lambda value: _iso(_zoned(_parsed(value, pattern), zone))
+
+
+def _parsed(value: Any, pattern: str) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is no text, as the format '{pattern}' needs")
+    try:
+        return datetime.strptime(value.strip(), pattern)
+    except ValueError:
+        raise ValueError(f"'{value[:60]}' does not fit the format '{pattern}'") from None
+
+
+def _any_time(value: Any, zone: tzinfo) -> datetime:
+    if isinstance(value, datetime):
+        return _zoned(value, zone)
+    if isinstance(value, date):
+        return _zoned(datetime(value.year, value.month, value.day), zone)
+    text = value.strip() if isinstance(value, str) else str(value)
+    whole = text.partition(".")[0]
+    if whole.isascii() and whole.isdigit():
+        units = _UNITS_BY_DIGITS.get(len(whole))
+        if units is None:
+            raise ValueError(f"'{text[:60]}' could be a date or a count: give --timestamp-format")
+        return _since_epoch(text, units)
+    instant_us = parse_instant(text)
+    if instant_us is None:
+        raise ValueError(
+            f"'{text[:60]}' is no time in ISO 8601: give --timestamp-format, as '%d/%m/%Y %H:%M' or epoch"
+        )
+    time = _EPOCH + instant_us * _MICROSECOND
+    return time if _OFFSET.search(text, 10) else time.replace(tzinfo=zone)
+
+
+def _since_epoch(value: Any, units: int) -> datetime:
+    """By whole numbers as far as the text has them: a float has no place for microseconds of today."""
+    text = value.strip() if isinstance(value, str) else str(value)
+    whole, _, fraction = text.partition(".")
+    try:
+        digits = (fraction + "0" * 9)[:9]
+        microseconds = int(whole) * 1_000_000 // units
+        microseconds += int(digits) * 1_000_000 // (units * 10**9) * (-1 if whole.startswith("-") else 1)
+        return _EPOCH + microseconds * _MICROSECOND
+    except (ValueError, OverflowError):
+        raise ValueError(f"'{text[:60]}' is no time counted from 1970") from None
+
+
+def _zoned(time: datetime, zone: tzinfo) -> datetime:
+    return time if time.tzinfo is not None else time.replace(tzinfo=zone)
+
+
+def _iso(time: datetime) -> str:
+    try:
+        return format_instant((time - _EPOCH) // _MICROSECOND)
+    except OverflowError:
+        raise ValueError(f"{time} is out of range") from None
