@@ -18,6 +18,7 @@ from service.auth import Caller, Permission, Tenants
 from service.errors import InvalidParameter, NotFound, Unavailable, render
 from service.wire import (
     callback_of,
+    check_names,
     error_answer,
     pairs_of,
     project_of,
@@ -98,13 +99,19 @@ class Routes:
         methods: Iterable[str] = READING,
         *,
         scripted: bool = False,
+        narrows: bool = False,
     ) -> None:
-        """A route below a project. ``scripted``: a GET that names a callback gets its errors through it."""
+        """A route below a project. ``scripted``: a GET that names a callback gets its errors through it.
+
+        ``narrows``: a DELETE reads its parameters itself; of all others they are refused.
+        """
 
         async def answer(request: Request) -> Response:
             callback = script_callback(request) if scripted else None
             try:
                 caller, began = rule.admit(self._tenants, request), time.monotonic()
+                if request.method == "DELETE" and not narrows:
+                    check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
                 response = await handler(request, caller)
                 if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in rule.permissions:
                     # Whatever took so long, the body or the question: it is told to who may be told it now.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -22,6 +22,9 @@ from service.rates import Rate, RateLimits, fields_of
 
 Pairs = list[tuple[str, str]]
 PROJECTS = "/3.0/projects"
+_NOTHING: Any = object()
+HARMLESS = frozenset({"api_key", "_"})
+"""Parameters that may stand in any query string: the key, and what keeps caches away."""
 _WARNING_LENGTH_MAX = 500
 
 
@@ -86,6 +89,15 @@ def parameter(pairs: Pairs, name: str) -> str | None:
     return next((value for found, value in reversed(pairs) if found == name and value), None)
 
 
+def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Refuses a parameter that ``what``, which takes something away or changes it, does not take.
+
+    Whatever the settings say: a name that is spelt wrong must not make all of what was to be a part. Raises
+    InvalidQuery.
+    """
+    check_keys(dict.fromkeys(name for name in names if name not in HARMLESS), known, what, kind="parameter")
+
+
 def check_parameters(pairs: Pairs, known: Sequence[str], what: str) -> None:
     """Refuses a parameter that ``what`` does not take, nor any SDK sends. Raises InvalidQuery."""
     sent = {name: value for name, value in pairs if name not in SENT_BY_SDKS}
@@ -128,11 +140,13 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
-async def read_json(bodies: BodyReader, request: Request, limit: int) -> Any:
-    """The request's body. Raises BodyError, InvalidJSON."""
+async def read_json(bodies: BodyReader, request: Request, limit: int, empty: Any = _NOTHING) -> Any:
+    """The request's body; ``empty`` where there is none and one is given. Raises BodyError, InvalidJSON."""
     length = request.headers.get("content-length")
     sent = await bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
     try:
+        if not sent.strip() and empty is not _NOTHING:
+            return empty
         return json_of(decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit))
     finally:
         bodies.release(len(sent))

@@ -12,8 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
+from query.fields import structured
 from query.matching import check_conditions
 from query.nodes import Filter, MetricQuery
+from query.parameters import check, is_absent
 from query.parse import from_query_string
 from service.auth import Caller, Permission
 from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
@@ -22,9 +24,11 @@ from service.rates import Rate
 from service.routes.schema import properties_of, shown
 from service.rules import Routes, needs
 from service.wire import (
+    HARMLESS,
     PROJECTS,
     EventAddress,
     Pairs,
+    check_names,
     count_rate,
     empty_answer,
     event_address,
@@ -39,9 +43,7 @@ from storage.events import Context, EventLimits, Examined, InvalidEvent, examine
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between looks at what became of a request; the last one is kept to."""
 UPDATES_MAX = 100
-_NARROWING = frozenset({"filters", "timeframe", "timezone"})
-_HARMLESS = frozenset({"api_key", "_"})
-"""Parameters that may stand beside nothing else where a whole collection is meant."""
+_NARROWING = ("filters", "timeframe", "timezone")
 _AS_THEY_ARE = Context("${keen.ip}", "${keen.user_agent}")
 """In a change placeholders stand for nothing: whoever asks for it is not who sent the events."""
 
@@ -55,11 +57,12 @@ def router(parts: Parts) -> Router:
             raise NotFound
         # Before it is said whether there is such a collection, as for every limited request.
         count_rate(parts.rates, request, caller, _rate_of(request, address))
+        given = await _read_deletion(parts, request, address)
         collection = await _collection(parts, request, caller, address.collection)
         if address.property_name is not None:
             await _delete_property(parts, collection, address.property_name)
         else:
-            await _delete_events(parts, request, collection)
+            await _delete_events(parts, collection, given)
         return empty_answer()
 
     async def update(request: Request, caller: Caller) -> Response:
@@ -67,16 +70,17 @@ def router(parts: Parts) -> Router:
         if address.collection is None or address.property_name is not None:
             raise NotFound
         count_rate(parts.rates, request, caller, Rate.UPDATES)
+        check_names((name for name, _ in pairs_of(request.scope)), (), "a change, whose body says all,")
         body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
         updates = _read_updates(body)
-        parameters, filters = await narrowed(parts, address.collection, body)
+        parameters, filters = await narrowed(parts, address.collection, _narrowing(body))
         collection = await _collection(parts, request, caller, address.collection)
         check_conditions(collection.schema, filters, parts.asking.limits)
         return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
 
     rule = needs(Permission.MASTER)
     path = f"{PROJECTS}/{{project_id}}/events/{{rest:path}}"
-    routes.project(path, delete, rule, ["DELETE"])
+    routes.project(path, delete, rule, ["DELETE"], narrows=True)
     routes.project(path, update, rule, ["PUT"])
     return routes.router
 
@@ -104,19 +108,63 @@ async def _delete_property(parts: Parts, collection: Collection, path: str) -> N
     await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
 
 
-async def _delete_events(parts: Parts, request: Request, collection: Collection) -> None:
-    pairs = pairs_of(request.scope)
-    for name, value in pairs:
-        if name in _NARROWING and not value.strip():
-            raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
+async def _delete_events(parts: Parts, collection: Collection, given: Mapping[str, Any]) -> None:
     parameters: dict[str, Any] = {}
-    if _narrows(pairs):
-        parameters, filters = await narrowed(parts, collection.name, from_query_string(pairs))
+    if given:
+        parameters, filters = await narrowed(parts, collection.name, given)
         check_conditions(collection.schema, filters, parts.asking.limits)
-    if not parameters.get("filters") and parameters.get("start_us") is parameters.get("end_us") is None:
-        # A time zone alone narrows nothing, nor does an empty list of filters.
-        _refuse_what_might_narrow(pairs)
     await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
+
+
+async def _read_deletion(parts: Parts, request: Request, address: EventAddress) -> Mapping[str, Any]:
+    """What narrows the deletion, empty where all is meant: that is said by no parameter at all.
+
+    Only the query string counts, and a body may repeat it, as keen-analysis does in browsers. Raises
+    InvalidParameter, InvalidQuery, InvalidJSON.
+    """
+    known = () if address.property_name is not None else _NARROWING
+    what = "the deletion of a property" if address.property_name is not None else "the deletion of events"
+    pairs = pairs_of(request.scope)
+    check_names((name.partition("[")[0] for name, _ in pairs), known, what)
+    given = from_query_string([(name, value) for name, value in pairs if name not in HARMLESS])
+    for name in {name.partition("[")[0] for name, _ in pairs} - given.keys() - HARMLESS:
+        raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
+    body = await read_json(parts.bodies, request, parts.settings.query_bytes_max, empty={})
+    if not isinstance(body, dict | None):
+        raise InvalidParameter(
+            "The body of a deletion must be empty, or repeat the query string's parameters."
+        )
+    check_names(body or {}, known, what)
+    for name, value in (body or {}).items():
+        if name in known and not (name in given and _says_the_same(value, given[name])):
+            raise InvalidParameter(
+                f"'{name}' is in the body, which does not count here: put it into the query string, as "
+                f"DELETE …/events/COLLECTION?{name}=…. Nothing was deleted."
+            )
+    return _narrowing(given)
+
+
+def _narrowing(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Filters, timeframe and timezone, which narrow. Raises InvalidParameter where they do not."""
+    found = {name: given[name] for name in _NARROWING if name in given}
+    for name, value in found.items():
+        if is_absent(structured(name, value)) or value == "null":
+            raise InvalidParameter(
+                f"'{name}' is empty, and so narrows nothing: leave it out, and all else with it, to mean all "
+                "events."
+            )
+    if found.keys() == {"timezone"}:
+        raise InvalidParameter(
+            "A 'timezone' alone narrows nothing: send a 'timeframe' with it, or no parameter at all to mean "
+            "all events."
+        )
+    return found
+
+
+def _says_the_same(one: Any, other: Any) -> bool:
+    """Whether two spellings of a parameter are equal: 3600 and "3600", JSON and its text."""
+    one, other = structured("body", one), structured("query string", other)
+    return bool(one == other) or (not isinstance(one, (dict, list)) and str(one) == str(other))
 
 
 def _rate_of(request: Request, address: EventAddress) -> Rate:
@@ -129,20 +177,11 @@ def _narrows(pairs: Pairs) -> bool:
     return any(name.partition("[")[0] in _NARROWING for name, _ in pairs)
 
 
-def _refuse_what_might_narrow(pairs: Pairs) -> None:
-    """A name that is spelt wrong must not make all of a collection of what was to be a part."""
-    for name, _ in pairs:
-        if name not in _HARMLESS | _NARROWING:
-            raise InvalidParameter(
-                f"The parameter '{name[:100]}' is unknown here, and without 'filters' and 'timeframe' the "
-                "whole collection would be deleted. Leave it out if that is what you want."
-            )
-
-
 def _read_updates(body: Any) -> list[tuple[dict[str, Any], Examined]]:
     """Raises InvalidParameter, EventRefused."""
     if not isinstance(body, dict):
         raise InvalidParameter("The body must be an object with 'property_updates'.")
+    check_names(body, ("property_updates", *_NARROWING), "a change")
     given = body.get("property_updates")
     if not isinstance(given, list) or not 0 < len(given) <= UPDATES_MAX:
         raise InvalidParameter(f"'property_updates' must be a list of 1 to {UPDATES_MAX} updates.")
@@ -177,6 +216,7 @@ def _read_update(given: Any, number: int) -> tuple[dict[str, Any], Examined]:
     where = f"property_updates[{number}]"
     if not isinstance(given, dict):
         raise InvalidParameter(f"'{where}' must be an object.")
+    check_names(given, ("property_name", "property_value", "upsert_property"), f"'{where}'")
     path, upsert = given.get("property_name"), given.get("upsert_property", False)
     if not isinstance(path, str) or not path:
         raise InvalidParameter(f"'{where}.property_name' must be the dotted path of a property.")
@@ -201,6 +241,8 @@ async def narrowed(
 ) -> tuple[dict[str, Any], tuple[Filter, ...]]:
     """Filters and timeframe as a request to the keeper has them; the filters, read. Raises InvalidQuery."""
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
+    # Strictly, whatever the settings say of questions.
+    check("count", params)
     loop = asyncio.get_running_loop()
     question = await loop.run_in_executor(parts.catalog_executor, parts.asking.judge, "count", params)
     assert isinstance(question.query, MetricQuery)

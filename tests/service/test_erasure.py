@@ -136,6 +136,24 @@ def test_what_is_keens_can_not_be_deleted(served: Served, project: ServedProject
         ({"limit": "5"}, "limit"),
         ({"timezone": "UTC", "filter": OF_BOB}, "filter"),
         ({"filters": [], "time_frame": "today"}, "time_frame"),
+        ({"filters": OF_BOB, "limit": "5"}, "limit"),
+        ({"timeframe": "today", "filter": OF_BOB}, "Did you mean 'filters'"),
+        ({"timeframe": "today", "group_by": "a"}, "group_by"),
+        ({"timezone": "UTC"}, "timezone"),
+        ({"timezone": "3600"}, "timezone"),
+        ({"filters": "null"}, "filters"),
+        ({"filters": []}, "filters"),
+        ({"filters": "{}"}, "filters"),
+        ({"filters": "", "timeframe": "today"}, "filters"),
+        ({"filters": [], "timeframe": "today"}, "filters"),
+        ({"filters": OF_BOB, "timeframe": "null"}, "timeframe"),
+        ({"timeframe": {}}, "timeframe"),
+        ({"timeframe": {"start": None}}, "timeframe"),
+        ({"timeframe": {"start": "2026-01-01", "until": "2026-02-01"}}, "until"),
+        ({"filters[0][property_name]": "a"}, "operator"),
+        ({"filters[0]property_name": "a"}, "cannot be read"),
+        ({"filter[0][property_name]": "a"}, "filter"),
+        ({"filters": [{**OF_BOB[0], "proprety_type": "x"}]}, "proprety_type"),
     ],
 )
 def test_what_is_wrong_deletes_nothing(
@@ -276,6 +294,118 @@ def test_a_bad_update_changes_nothing(
     reply = served.request("PUT", f"/3.0/projects/{project.id}/events/c", body, key=project.master_key)
     assert (reply.status, named in reply.json["message"]) == (status, True), reply.body
     assert events(served, project) == [{"a": 1}]
+
+
+@pytest.mark.parametrize(
+    ("more", "query", "named"),
+    [
+        ({"filter": OF_BOB}, "", "Did you mean 'filters'"),
+        ({"filters": None}, "", "filters"),
+        ({"filters": []}, "", "filters"),
+        ({"filters": "[]"}, "", "filters"),
+        ({"timeframe": None}, "", "timeframe"),
+        ({"timeframe": ""}, "", "timeframe"),
+        ({"timezone": "UTC"}, "", "timezone"),
+        ({"time_frame": "today"}, "", "Did you mean 'timeframe'"),
+        ({"filters": [{**OF_BOB[0], "operater": "eq"}]}, "", "operater"),
+        ({"limit": 1}, "", "limit"),
+        ({}, "?" + urlencode({"filters": json.dumps(OF_BOB)}), "filters"),
+        ({}, "?timeframe=today", "timeframe"),
+        ({}, "?filter=x", "filter"),
+        ({"filters": OF_BOB}, "?timeframe=today", "timeframe"),
+    ],
+)
+def test_an_update_is_narrowed_by_what_narrows_or_refused(
+    served: Served, project: ServedProject, more: dict[str, Any], query: str, named: str
+) -> None:
+    served.record(project, "c", {"a": 1}, {"a": 2})
+    body = {"property_updates": [{"property_name": "a", "property_value": 3}], **more}
+    path = f"/3.0/projects/{project.id}/events/c{query}"
+    reply = served.request("PUT", path, body, key=project.master_key)
+    assert reply.status == 400, reply.body
+    assert named in reply.json["message"]
+    assert events(served, project) == [{"a": 1}, {"a": 2}]
+
+
+def test_all_are_changed_without_any_parameter_that_narrows(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"a": 1}, {"a": 2})
+    path = f"/3.0/projects/{project.id}/events/c?api_key={project.master_key}&_=17"
+    body = {"property_updates": [{"property_name": "a", "property_value": 3}]}
+    assert served.request("PUT", path, body).json == {"updated_events": 2}
+    misspelt = {"property_updates": [{"property_name": "b", "property_value": 3, "upsert": True}]}
+    reply = served.request("PUT", path, misspelt)
+    assert (reply.status, "upsert_property" in reply.json["message"]) == (400, True)
+
+
+# Bodies of deletions
+
+
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        ({}, {"filters": OF_BOB}),
+        ({}, {"filters": None}),
+        ({}, {"timeframe": "today"}),
+        ({}, {"filter": OF_BOB}),
+        ({}, [OF_BOB]),
+        ({}, b"filters=x"),
+        ({"timeframe": "this_10_years"}, {"filters": OF_BOB}),
+        ({"filters": OF_BOB}, {"filters": [{**OF_BOB[0], "property_value": "ann"}]}),
+        ({"filters": OF_BOB}, {"filters": OF_BOB, "limit": 1}),
+    ],
+)
+def test_filters_in_the_body_of_a_deletion_take_nothing_away(
+    served: Served, project: ServedProject, query: dict[str, Any], body: Any
+) -> None:
+    served.record(project, "c", {"user": {"id": "bob"}}, {"user": {"id": "ann"}})
+    text = urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in query.items()})
+    path = f"/3.0/projects/{project.id}/events/c" + (f"?{text}" if text else "")
+    reply = served.request("DELETE", path, body, key=project.master_key)
+    assert reply.status == 400, reply.body
+    assert len(events(served, project)) == 2
+
+
+@pytest.mark.parametrize("body", [{}, {"filters": OF_BOB}, {"filters": json.dumps(OF_BOB)}, b"null", b" "])
+def test_a_body_may_repeat_the_query_string_as_keen_analysis_does(
+    served: Served, project: ServedProject, body: Any
+) -> None:
+    served.record(project, "c", {"user": {"id": "bob"}}, {"user": {"id": "ann"}})
+    path = f"/3.0/projects/{project.id}/events/c?&api_key={project.master_key}&"
+    path += urlencode({"filters": json.dumps(OF_BOB)})
+    assert served.request("DELETE", path, body).status == 204
+    assert events(served, project) == [{"user": {"id": "ann"}}]
+
+
+def test_brackets_narrow_a_deletion(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"user": {"id": "bob"}}, {"user": {"id": "ann"}})
+    brackets = {f"filters[0][{name}]": value for name, value in OF_BOB[0].items()}
+    assert delete(served, project, "c", **brackets).status == 204
+    assert events(served, project) == [{"user": {"id": "ann"}}]
+
+
+def test_a_whole_collection_goes_with_an_empty_body(served: Served, project: ServedProject) -> None:
+    served.record(project, "c", {"a": 1})
+    path = f"/3.0/projects/{project.id}/events/c?api_key={project.master_key}&_=1"
+    assert served.request("DELETE", path, {}).status == 204
+    assert served.request("GET", path).status == 404
+
+
+@pytest.mark.parametrize("what", ["c/properties/a?filters=[]", "c/properties/a?timeframe=today"])
+def test_a_property_goes_as_a_whole_or_not_at_all(served: Served, project: ServedProject, what: str) -> None:
+    served.record(project, "c", {"a": 1})
+    path = f"/3.0/projects/{project.id}/events/{what}"
+    assert served.request("DELETE", path, key=project.master_key).status == 400
+    body = {"filters": OF_BOB}
+    assert served.request("DELETE", path.partition("?")[0], body, key=project.master_key).status == 400
+    assert events(served, project) == [{"a": 1}]
+
+
+@pytest.mark.parametrize("what", ["queries/saved/n", "datasets/n", "keys/n", "extractions/n"])
+def test_other_deletions_take_no_parameters(served: Served, project: ServedProject, what: str) -> None:
+    path = f"/3.0/projects/{project.id}/{what}"
+    reply = served.request("DELETE", f"{path}?filters=[]", key=project.master_key)
+    assert (reply.status, "filters" in reply.json["message"]) == (400, True)
+    assert served.request("DELETE", f"{path}?api_key={project.master_key}&_=1").status == 404
 
 
 # Retention
