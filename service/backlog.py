@@ -21,6 +21,8 @@ class Backlog:
     unflushed_bytes_max: int
     damaged_logs: tuple[int, ...] = ()
     """Of which bytes can not be read, as of the last look."""
+    clock_jumped: bool = False
+    """Whether the keeper does not believe the clock, as of the last look."""
     _readers: dict[int, LogReader] = field(default_factory=dict)
 
     def problem(self) -> str | None:
@@ -46,6 +48,8 @@ class Backlog:
         for log_id in self._readers.keys() - {row.id for row in rows}:
             self._readers.pop(log_id).close()
         self.damaged_logs = damage.noted_logs(folder, [row.id for row in rows])
+        mark = self.catalog.clock_mark()
+        self.clock_jumped = mark is not None and mark.jumped
         waiting = 0
         for row in rows:
             if row.end_lsn is not None:

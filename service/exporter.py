@@ -104,8 +104,9 @@ class Exporter:
             self._version = version
         if now - self._swept < SWEEP_SECONDS:
             return
-        self._end(self._catalog.overdue_exports(now_us), OVERDUE)
-        self._catalog.forget_exports(now_us - FORGET_DAYS * _DAY_US)
+        held_us = self._catalog.held_us(now_us)
+        self._end(self._catalog.overdue_exports(held_us), OVERDUE)
+        self._catalog.forget_exports(held_us - FORGET_DAYS * _DAY_US)
         self._remove_strays()
         self._swept = now
 

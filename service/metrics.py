@@ -93,6 +93,9 @@ FAMILIES = (
     Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),
     Family("acumen_body_bytes", "gauge", "Body bytes held by unanswered requests.", {}),
     Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
+    Family(
+        "acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not believed.", {}, same=True
+    ),
     Family("acumen_streamed_events_total", "counter", "Events streamed out.", {}),
     Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper", "runner")}),
     Family("acumen_task_failures_total", "counter", "Failures of background tasks.", {"task": TASKS}),

@@ -25,10 +25,11 @@ class Purge:
 
     def run_due(self, now_us: int) -> bool:
         """Purge the next project that is due; True where one was."""
+        held_us = self._catalog.held_us(now_us)
         due = [
             project
             for project in self._catalog.deleted_projects()
-            if project.deleted_us is not None and project.deleted_us + self._after_us <= now_us
+            if project.deleted_us is not None and project.deleted_us + self._after_us <= held_us
         ]
         if not due:
             return False

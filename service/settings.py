@@ -117,6 +117,12 @@ class Settings(BaseSettings):
         ge=0,
         description="How long, in seconds, superseded files outlive the queries that may read them.",
     )
+    clock_hold_seconds: float = Field(
+        3_600.0,
+        ge=0,
+        description="How long, in seconds, a clock that jumped must hold before data is deleted by it for "
+        "its age.",
+    )
     purge_days: float = Field(
         7.0,
         ge=0,

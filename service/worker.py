@@ -218,11 +218,13 @@ async def _watch(parts: Parts, session: LogSession) -> None:
     queued = parts.metrics.counter("acumen_log_queued_bytes")
     held = parts.metrics.counter("acumen_body_bytes")
     damaged = parts.metrics.counter("acumen_logs_damaged")
+    jumped = parts.metrics.counter("acumen_clock_jumped")
     while True:
         try:
             await session.look_after()
             parts.lifecycle.damaged_logs = session.backlog.damaged_logs
             damaged.set(len(session.backlog.damaged_logs))
+            jumped.set(int(session.backlog.clock_jumped))
             queued.set(session.log.queued_bytes)
             held.set(parts.bodies.held_bytes)
         except Exception:

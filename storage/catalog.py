@@ -38,6 +38,7 @@ from storage.catalog_errors import TooManyProperties, UnknownCollection
 from storage.catalog_records import (
     AccessKey,
     Claim,
+    ClockMark,
     Collection,
     Counts,
     Dashboard,
@@ -505,7 +506,8 @@ class Catalog:
         if not claims:
             return []
         with self._database.writing() as connection:
-            return catalog_claims.claim(connection, claims, now_us - ttl_us)
+            held_us = catalog_state.held_us(connection, now_us)
+            return catalog_claims.claim(connection, claims, held_us - ttl_us)
 
     def claims_of(self, pairs: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Claim]:
         """The claims that exist for these (scope, token) pairs, expired ones too."""
@@ -590,10 +592,11 @@ class Catalog:
         events: int,
         holders: Iterable[TokenHolder] = (),
         nulls: Set[str] = frozenset(),
+        changed: bool = True,
     ) -> bool:
         """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
-        request is told; ``holders``: events that are no more, whose tokens are free again. Where no file is
-        removed or added, nothing of the collection has changed, and all that was computed from it stands.
+        request is told; ``holders``: events that are no more, whose tokens are free again. Where nothing
+        was ``changed``, no file is removed or added, and all that was computed from the collection stands.
 
         Names that no event holds any more are removed, of properties as of the collection: all that was read
         of the logs is in files. ``nulls`` are the paths that an event holds as an explicit null.
@@ -603,7 +606,7 @@ class Catalog:
         with self._changing() as connection:
             now_us = self._clock()
             counts = Counts(0, -erased, 0, erased)
-            swapped = not (remove_ids or add) or catalog_files.swap_files(
+            swapped = not changed or catalog_files.swap_files(
                 connection, erasure.collection_id, remove_ids, add, counts, now_us, changed=True
             )
             done = swapped and catalog_erasures.end_erasure(connection, erasure, now_us, events=events)
@@ -634,6 +637,16 @@ class Catalog:
         """Collection id → days, of those that keep events for so long only."""
         with self._database.reading() as connection:
             return catalog_erasures.retentions(connection)
+
+    def retained(self) -> Mapping[int, int]:
+        """Collection id → days, of those whose retention was carried out at least once since it was set."""
+        with self._database.reading() as connection:
+            return catalog_erasures.retained(connection)
+
+    def note_retained(self, collection_id: int, days: int) -> None:
+        """All events that were older when this retention was first carried out are gone."""
+        with self._database.writing() as connection:
+            catalog_erasures.note_retained(connection, collection_id, days)
 
     def purged_collections(self) -> set[int]:
         """Collections of purged projects that have events in files still."""
@@ -717,6 +730,25 @@ class Catalog:
         """Collection id → its counts."""
         with self._database.reading() as connection:
             return catalog_files.all_counters(connection)
+
+    def clock_mark(self) -> ClockMark | None:
+        """What the keeper last told of the clock; None before it ever did."""
+        with self._database.reading() as connection:
+            return catalog_state.clock_mark(connection)
+
+    def mark_clock(self, mark: ClockMark) -> None:
+        with self._database.writing() as connection:
+            catalog_state.mark_clock(connection, mark)
+
+    def held_us(self, now_us: int) -> int:
+        """The time by which data may be deleted for its age: now, or earlier where the clock has jumped."""
+        with self._database.reading() as connection:
+            return catalog_state.held_us(connection, now_us)
+
+    def newest_moment_us(self) -> int:
+        """Of all that was made and is known still; 0 where nothing is."""
+        with self._database.reading() as connection:
+            return catalog_state.newest_moment_us(connection)
 
     def flushed_number(self) -> int:
         """The number of the last flush; 0 before the first."""

@@ -45,6 +45,12 @@ _END = (
 _RETENTIONS = select(collections.c.id, collections.c.retention_days).where(
     collections.c.retention_days.is_not(None)
 )
+_RETAINED = select(collections.c.id, collections.c.retained_days).where(
+    collections.c.retained_days.is_not(None)
+)
+_NOTE_RETAINED = (
+    update(collections).where(collections.c.id == bindparam("of")).values(retained_days=bindparam("days"))
+)
 _PURGED = (
     select(collections.c.id)
     .join(projects, projects.c.id == collections.c.project_id)
@@ -53,7 +59,9 @@ _PURGED = (
     .distinct()
 )
 _RETAIN = (
-    update(collections).where(collections.c.id == bindparam("of")).values(retention_days=bindparam("days"))
+    update(collections)
+    .where(collections.c.id == bindparam("of"))
+    .values(retention_days=bindparam("days"), retained_days=None)
 )
 _FORGET = delete(erasures).where(
     erasures.c.state != ErasureState.WAITING.value, erasures.c.ended_us < bindparam("before")
@@ -130,6 +138,15 @@ def forget_erasures(connection: Connection, before_us: int) -> int:
 def retentions(connection: Connection) -> dict[int, int]:
     """Collection id → days, of those that keep events for so long only."""
     return {row.id: row.retention_days for row in connection.execute(_RETENTIONS)}
+
+
+def retained(connection: Connection) -> dict[int, int]:
+    """Collection id → days, of those whose retention was carried out at least once since it was set."""
+    return {row.id: row.retained_days for row in connection.execute(_RETAINED)}
+
+
+def note_retained(connection: Connection, collection_id: int, days: int) -> None:
+    connection.execute(_NOTE_RETAINED, {"of": collection_id, "days": days})
 
 
 def purged_collections(connection: Connection) -> set[int]:

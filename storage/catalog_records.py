@@ -11,6 +11,19 @@ from typing import Any, NamedTuple
 from storage.schema import Schema
 from storage.source import DataFile
 
+HELD_SLACK_US = 120_000_000
+"""A clock mark is never older than this while a keeper works."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockMark:
+    """What ``storage.held_clock`` last told the catalog."""
+
+    held_us: int
+    """The time by which data may be deleted for its age."""
+    jumped: bool
+    """The clock says another time, and is not believed yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Organisation:

@@ -6,13 +6,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
-from storage.catalog_records import Loss
+from storage.catalog_records import HELD_SLACK_US, ClockMark, Loss
 from storage.catalog_sqlite import upsert
-from storage.catalog_tables import meta, state
+from storage.catalog_tables import collections, files, meta, projects, state
 
 _LOSSES = "losses"
+_CLOCK = "clock"
+_NEWEST = tuple(
+    select(func.max(column))
+    for column in (files.c.reserved_us, collections.c.created_us, projects.c.created_us)
+)
 _BUMP = update(state).values(version=state.c.version + 1)
 _STATE = select(state.c.version, state.c.flushed_number)
 _NEXT_FLUSH = (
@@ -59,3 +64,23 @@ def losses(connection: Connection) -> list[Loss]:
 def add_losses(connection: Connection, new: Sequence[Loss]) -> None:
     known = {(loss.log_id, loss.lsn): loss for loss in [*losses(connection), *new]}
     set_meta(connection, _LOSSES, json.dumps([asdict(loss) for loss in known.values()]))
+
+
+def clock_mark(connection: Connection) -> ClockMark | None:
+    told = get_meta(connection, _CLOCK)
+    return None if told is None else ClockMark(**json.loads(told))
+
+
+def mark_clock(connection: Connection, mark: ClockMark) -> None:
+    set_meta(connection, _CLOCK, json.dumps(asdict(mark)))
+
+
+def held_us(connection: Connection, now_us: int) -> int:
+    """Now, or earlier where the clock has jumped ahead."""
+    mark = clock_mark(connection)
+    return now_us if mark is None else min(now_us, mark.held_us + HELD_SLACK_US)
+
+
+def newest_moment_us(connection: Connection) -> int:
+    """Of all that was made and is known still; 0 where nothing is."""
+    return max(int(connection.execute(one).scalar() or 0) for one in _NEWEST)

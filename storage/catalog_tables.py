@@ -100,6 +100,7 @@ collections = Table(
     Column("retention_days", Integer),
     Column("pruned_version", Integer, nullable=False, server_default="0"),
     Column("freed_us", BigInteger),
+    Column("retained_days", Integer),
     UniqueConstraint("project_id", "name"),
     sqlite_autoincrement=True,
 )

@@ -53,8 +53,14 @@ class Matcher(Protocol):
         """Their ``keen.id``; None for all of them. Raises CannotErase."""
 
 
+def needs_matcher(erasure: Erasure) -> bool:
+    """Whether which events it is about is told by filters or a timeframe."""
+    given = (value for name, value in erasure.parameters.items() if name != "updates")
+    return erasure.kind is not ErasureKind.PROPERTY and any(value not in (None, []) for value in given)
+
+
 def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
-    """Of a keeper that was given no matcher. Without conditions it takes all events."""
+    """Of a keeper that was given no matcher, which is asked for requests without conditions alone."""
     if set(parameters) - {"start_us", "end_us", "filters"} or parameters.get("filters"):
         raise CannotErase("This keeper knows no filters.")
     if parameters.get("start_us") is not None or parameters.get("end_us") is not None:
@@ -111,6 +117,7 @@ class Eraser:
                 events=change.events,
                 holders=self._free_most(_holders(collection, change.tokens)),
                 nulls=nulls_in(self._folder, collection.schema, [*left, *change.added]),
+                changed=bool(change.removed or change.added),
             )
         except BaseException:
             found = self._catalog.erasure(erasure.id)

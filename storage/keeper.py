@@ -25,9 +25,10 @@ from storage.catalog_errors import UnknownCollection
 from storage.catalog_records import Collection, Counts, Erasure, ErasureKind, LogRow, LogState
 from storage.chunks import ChunkStore
 from storage.compact import Compactor
-from storage.erase import CannotErase, Eraser, Matcher, match_nothing
+from storage.erase import CannotErase, Eraser, Matcher, match_nothing, needs_matcher
 from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
+from storage.held_clock import HeldClock
 from storage.lock import FolderLock
 from storage.log import Frame, LogDamaged, LogReader, SegmentMissing, delete_log, delete_through
 from storage.paths import DataFolder
@@ -52,6 +53,7 @@ class KeeperSettings:
     grace_seconds: float = 600.0
     housekeeping_seconds: float = 1.0
     claim_days: float = 31.0
+    clock_hold_seconds: float = 3_600.0
     compaction: bool = True
 
 
@@ -124,10 +126,12 @@ class Keeper:
         self._settings = settings or KeeperSettings()
         self._fs = fs or LocalFileSystem()
         self._clock = clock
+        self._held_clock = HeldClock(catalog, clock, self._settings.clock_hold_seconds)
         self._shredder = Shredder(folder.spool / SPOOL)
         self._chunks = ChunkStore(folder.chunks, self._fs)
         self._flusher = Flusher(folder, catalog, self._fs)
         self._compactor = Compactor(folder, catalog, self._fs, clock)
+        self._matches = matcher is not None
         self._eraser = Eraser(folder, catalog, self._fs, matcher or match_nothing)
         self._swapping = threading.Lock()
         """Held by whoever replaces files: a merge, or a request that takes events away."""
@@ -140,6 +144,8 @@ class Keeper:
         """Collections whose lanes were looked at, as of which version."""
         self._to_prune: list[tuple[int, int]] = []
         self._pruned_hour = -1
+        self._retaining: dict[int, tuple[int, int]] = {}
+        """Requests for retention that wait: id → collection and days."""
         self._logs: dict[int, _Progress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
@@ -254,6 +260,7 @@ class Keeper:
         now = self._clock()
         self._trims = [(now, row.id, row.flushed_lsn) for row in self._refresh_logs()]
         self._asked_version = -1
+        self._held_clock.begin()
         self._scrubs = [now]
         self._publish()
         self._chunks.remove_strangers()
@@ -410,6 +417,9 @@ class Keeper:
         if version == self._asked_version and now < again:
             return False
         waiting = self._catalog.waiting_erasures()
+        if not self._matches:
+            # They wait for a keeper that can.
+            waiting = [one for one in waiting if not needs_matcher(one)]
         due = [one for one in waiting if now >= self._retries.get(one.id, (0.0, 0))[0]]
         for erasure in due:
             try:
@@ -440,6 +450,8 @@ class Keeper:
             self._retries[erasure.id] = now + pause, failures + 1
             return
         logger.info("request %d: %d events in %.2f s", erasure.id, events, time.perf_counter() - started)
+        if erasure.id in self._retaining:
+            self._catalog.note_retained(*self._retaining.pop(erasure.id))
         # Once the workers have turned to new segments, the old ones can go; and all traces with the files.
         for when in (now, now + TURN_SECONDS):
             self._trims.extend((when, log_id, lsn) for log_id, lsn in self._positions().items())
@@ -490,13 +502,14 @@ class Keeper:
         self._trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._remove_finished_logs()
         self._compactor.remove_dead(now, grace)
-        self._sweep_spool()
-        self._retain(now)
+        held = self._held_clock.now()
+        self._sweep_spool(min(held, time.time()))
+        self._retain(held)
         self._scrub(now, grace)
-        self._catalog.purge_claims(int((now - self._settings.claim_days * 86_400) * 1e6), 10_000)
+        self._catalog.purge_claims(int((held - self._settings.claim_days * 86_400) * 1e6), 10_000)
 
-    def _sweep_spool(self) -> None:
-        before = time.time() - SPOOLED_SECONDS
+    def _sweep_spool(self, now: float) -> None:
+        before = now - SPOOLED_SECONDS
         for path in self._folder.spool.rglob("*.ndjson"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
@@ -504,19 +517,20 @@ class Keeper:
 
     def _retain(self, now: float) -> None:
         """Ask for the events to go that are older than their collection keeps them, whole days in UTC, and
-        for those of purged projects."""
+        for those of purged projects. ``now`` is a time that has held."""
         wanted = self._catalog.retentions()
-        before, _ = self._retained
         if (wanted, int(now // HOUR_SECONDS)) == self._retained:
             return
         today = int(now // DAY_SECONDS)
         waiting = {one.collection_id for one in self._catalog.waiting_erasures()}
+        retained = self._catalog.retained()
         for collection_id, days in wanted.items():
             end_us = (today - days) * DAY_SECONDS * 1_000_000
             old = any(file.min_us < end_us for file in self._catalog.live_files(collection_id))
             # What is in no file yet may be old as well where this is new.
-            if (old or before.get(collection_id) != days) and collection_id not in waiting:
-                self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+            if (old or retained.get(collection_id) != days) and collection_id not in waiting:
+                asked = self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+                self._retaining[asked] = collection_id, days
         # Segments that a worker left later than it should have, as on a full disk.
         self._trims.extend((now, row.id, row.flushed_lsn) for row in self._catalog.logs())
         # What a purge asked for may have failed, or stood in a log that could not be read then.
@@ -551,7 +565,7 @@ class Keeper:
         due = [when for when in self._scrubs if now - when >= grace_seconds]
         if due and self._catalog.scrub():
             self._remove_outdated_backups()
-            self._catalog.forget_erasures(int((now - FORGET_SECONDS) * 1e6))
+            self._catalog.forget_erasures(int((self._held_clock.now() - FORGET_SECONDS) * 1e6))
             self._scrubs = [when for when in self._scrubs if now - when < grace_seconds]
 
     def _remove_outdated_backups(self) -> None:

@@ -19,7 +19,7 @@ from storage.log_errors import (
     LogUnavailable,
     SegmentMissing,
 )
-from storage.log_format import CLAIMED_BIT, Batch, Frame, Section, SegmentHeader, encode_frame
+from storage.log_format import CLAIMED_BIT, Batch, Frame, Section, SegmentHeader, encode_frame, new_key
 from storage.log_position import Claims, Position, PositionFile
 from storage.log_reader import LogReader
 from storage.log_recovery import adopt, delete_log, delete_through
@@ -96,6 +96,7 @@ class LogWriter:
         self._wake = threading.Lock()
         self._wake.acquire()
 
+        self._key = new_key()
         self._claims = Claims(0)
         self._synced_lsn = 0
         self._segment_fd: int | None = None
@@ -103,6 +104,7 @@ class LogWriter:
         self._turn_due = False
         self._position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
         self._position.publish(0, self._claims, anew=True)
+        self._position.publish_key(self._key)
         self._open_segment()
         self._thread = threading.Thread(target=self._run, name=f"log-{log_id}", daemon=True)
         self._thread.start()
@@ -164,7 +166,7 @@ class LogWriter:
         """
         with self._lock:
             base = self._next_ordinal
-            self._enqueue(encode_frame(batch, self.log_id, base, self._synced_lsn), waiter)
+            self._enqueue(self._encode(batch, base), waiter)
             self._next_ordinal = base + batch.count
             if not hold:
                 self._rouse()
@@ -206,7 +208,7 @@ class LogWriter:
         with self._lock:
             if not self._claims_queued_to <= base_ordinal <= self._next_claim - count:
                 raise ValueError(f"claimed ordinals {base_ordinal}+{count} are out of order or not reserved")
-            self._enqueue(encode_frame(batch, self.log_id, base_ordinal, self._synced_lsn), waiter)
+            self._enqueue(self._encode(batch, base_ordinal), waiter)
             self._claims_queued_to = base_ordinal + count
             self._group.claims.append((base_ordinal, count))
             self._rouse()
@@ -222,6 +224,9 @@ class LogWriter:
             self._abandon_segment()
             self._position.close()
             close_quietly(self._fs, self._lock_fd)
+
+    def _encode(self, batch: Batch, base_ordinal: int) -> bytes:
+        return encode_frame(batch, self.log_id, base_ordinal, self._synced_lsn, self._key)
 
     def _enqueue(self, frame: bytes, waiter: object) -> None:
         if self._closed:
@@ -302,7 +307,7 @@ class LogWriter:
     def _open_segment(self) -> int:
         """Go on in a new segment, based where the log is durable: what else the old one holds is void."""
         self._abandon_segment()
-        header = SegmentHeader(self.log_id, self._synced_lsn, self._claims.end)
+        header = SegmentHeader(self.log_id, self._synced_lsn, self._claims.end, self._key)
         self._segment_fd = fd = create_segment(self._fs, self._directory, header)
         self._segment_base = self._synced_lsn
         return fd

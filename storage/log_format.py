@@ -5,6 +5,7 @@ Pure: no file is touched here.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from struct import Struct
@@ -17,8 +18,13 @@ Bytes = bytes | memoryview
 
 MAGIC = b"acumlog\n"
 VERSION = 1
+"""Of frames."""
+SEGMENT_VERSION = 2
+KEYLESS_SEGMENT_VERSION = 1
+"""Of segments without a key, which older servers wrote; their key is 0."""
 KIND_BATCH = 1
 DIGEST_SIZE = 16
+KEY_BITS = 48
 CLAIMED_BIT = 1 << 62
 """Set in every claimed ordinal, so that the two series never meet."""
 
@@ -27,9 +33,11 @@ HAS_EMPTY = 2
 HAS_TOKEN = 4
 ROWWISE = 8
 
-SEGMENT_FIELDS = Struct("<8sIIQQ")
+SEGMENT_FIELDS = Struct("<8sIIQQQ")
 CHECKSUM = Struct("<I")
-SEGMENT_HEADER_SIZE = 8 + 4 + 4 + 8 + 8 + 4
+SEGMENT_HEADER_SIZE = 8 + 4 + 4 + 8 + 8 + 8 + 4
+KEYLESS_SEGMENT_FIELDS = Struct("<8sIIQQ")
+KEYLESS_HEADER_SIZE = 8 + 4 + 4 + 8 + 8 + 4
 PREFIX = Struct("<II")
 PREFIX_SIZE = 4 + 4
 HEADER = Struct("<BBHIQqQHHI")
@@ -99,34 +107,54 @@ class SegmentHeader:
     log_id: int
     base_lsn: int
     claimed: int
+    key: int = 0
+    """The same in all segments of a log, secret and random, so that no bytes that a client sent are a frame:
+    the low half is what checksums start from, the next 16 bits stand in every frame as its mark. 0 in logs
+    of older servers."""
+    size: int = SEGMENT_HEADER_SIZE
+    """Bytes of the header."""
 
 
-def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int = 0) -> bytes:
-    """Raises ValueError where the batch breaks the format: a bug of the caller, not of a client."""
+def new_key() -> int:
+    """For a new log; never 0."""
+    return secrets.randbits(KEY_BITS) or 1
+
+
+def _start(key: int) -> int:
+    return key & 0xFFFFFFFF
+
+
+def _mark(key: int) -> int:
+    return key >> 32
+
+
+def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int = 0, key: int = 0) -> bytes:
+    """``key`` is that of the log. Raises ValueError where the batch breaks the format: a bug of the caller,
+    not of a client."""
     sections = batch.sections
     if len(sections) == 1 and not batch.idempotency_key and not batch.digest:
-        return _encode_single(batch, sections[0], log_id, base_ordinal, synced_lsn)
-    key = batch.idempotency_key.encode()
+        return _encode_single(batch, sections[0], log_id, base_ordinal, synced_lsn, key)
+    idempotency_key = batch.idempotency_key.encode()
     digest = batch.digest
-    if len(key) > KEY_BYTES_MAX or len(digest) not in (0, DIGEST_SIZE):
-        raise ValueError(f"key of {len(key)} bytes, digest of {len(digest)}")
+    if len(idempotency_key) > KEY_BYTES_MAX or len(digest) not in (0, DIGEST_SIZE):
+        raise ValueError(f"key of {len(idempotency_key)} bytes, digest of {len(digest)}")
     parts: list[Bytes] = [
         HEADER.pack(
             KIND_BATCH,
             VERSION,
-            0,
+            _mark(key),
             log_id,
             base_ordinal,
             batch.received_us,
             synced_lsn,
-            len(key),
+            len(idempotency_key),
             len(digest),
             len(sections),
         ),
-        key,
+        idempotency_key,
         digest,
     ]
-    size = HEADER_SIZE + len(key) + len(digest)
+    size = HEADER_SIZE + len(idempotency_key) + len(digest)
     for section in sections:
         times, payload, count = section.times, section.payload, section.count
         if len(times) != 8 * count:
@@ -148,10 +176,12 @@ def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int =
         parts.append(times)
         parts.append(payload)
     body = b"".join(parts)
-    return PREFIX.pack(size, crc32(body, size)) + body
+    return PREFIX.pack(size, crc32(body, size ^ _start(key))) + body
 
 
-def _encode_single(batch: Batch, section: Section, log_id: int, base_ordinal: int, synced_lsn: int) -> bytes:
+def _encode_single(
+    batch: Batch, section: Section, log_id: int, base_ordinal: int, synced_lsn: int, key: int
+) -> bytes:
     """As ``encode_frame`` does, in one go: most frames are of one section, and have no key."""
     times, payload, count = section.times, section.payload, section.count
     size = HEADER_SIZE + SECTION_SIZE + len(times) + len(payload)
@@ -162,7 +192,7 @@ def _encode_single(batch: Batch, section: Section, log_id: int, base_ordinal: in
     head = _SINGLE.pack(
         KIND_BATCH,
         VERSION,
-        0,
+        _mark(key),
         log_id,
         base_ordinal,
         batch.received_us,
@@ -178,11 +208,11 @@ def _encode_single(batch: Batch, section: Section, log_id: int, base_ordinal: in
         section.flags,
         len(payload),
     )
-    checksum = crc32(payload, crc32(times, crc32(head, size)))
+    checksum = crc32(payload, crc32(times, crc32(head, size ^ _start(key))))
     return b"".join((PREFIX.pack(size, checksum), head, times, payload))
 
 
-def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
+def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int, key: int) -> Frame:
     """The frame at ``offset``, which is LSN ``lsn``; its sections are views into ``data``.
 
     Raises BadFrame where no whole frame of this log stands there.
@@ -190,26 +220,39 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
     start = offset + PREFIX_SIZE
     if start + HEADER_SIZE > len(data):
         raise BadFrame("a frame is cut short")
-    length, checksum, kind, version, _, owner, base, received_us, synced_lsn, key_size, digest_size, count = (
-        _HEAD.unpack_from(data, offset)
-    )
+    (
+        length,
+        checksum,
+        kind,
+        version,
+        mark,
+        owner,
+        base,
+        received_us,
+        synced_lsn,
+        key_size,
+        digest_size,
+        count,
+    ) = _HEAD.unpack_from(data, offset)
     if length < HEADER_SIZE:
         raise BadFrame(f"a frame of {length} bytes")
     end = start + length
     if end > len(data):
         raise BadFrame("a frame is cut short")
-    if crc32(data[start:end], length) != checksum:
+    if crc32(data[start:end], length ^ _start(key)) != checksum:
         raise BadFrame("the checksum does not match")
     if kind != KIND_BATCH or version != VERSION:
         raise BadFrame(f"unknown kind {kind} or version {version}")
     if owner != log_id:
         raise BadFrame(f"it belongs to log {owner}")
+    if mark != _mark(key):
+        raise BadFrame("it has the mark of another log")
     key_end = start + HEADER_SIZE + key_size
     at = key_end + digest_size
     if at > end:
         raise BadFrame("its parts are longer than the frame")
     # Most frames have neither.
-    key = str(data[start + HEADER_SIZE : key_end], "utf-8") if key_size else ""
+    idempotency_key = str(data[start + HEADER_SIZE : key_end], "utf-8") if key_size else ""
     digest = bytes(data[key_end:at]) if digest_size else b""
     sections, at = _sections(data, at, end, count)
     if at != end:
@@ -217,7 +260,7 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
     return Frame(
         received_us,
         sections,
-        key,
+        idempotency_key,
         digest,
         log_id=log_id,
         base_ordinal=base,
@@ -227,18 +270,18 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int) -> Frame:
     )
 
 
-def frames_beyond(data: memoryview, offset: int, log_id: int, lsn: int = 0) -> Iterator[Frame]:
+def frames_beyond(data: memoryview, offset: int, log_id: int, key: int, lsn: int = 0) -> Iterator[Frame]:
     """Whole frames that stand anywhere past an unreadable one at ``offset``, which is LSN ``lsn``.
 
     The length of an unreadable frame cannot be trusted, so this looks for what all headers have in common.
     """
-    mark = _MARK.pack(KIND_BATCH, VERSION, 0, log_id)
+    mark = _MARK.pack(KIND_BATCH, VERSION, _mark(key), log_id)
     haystack = bytes(data[offset:])
     found = haystack.find(mark, PREFIX_SIZE + 1)
     while found >= 0:
         try:
             at = found - PREFIX_SIZE
-            yield decode_frame(data, offset + at, lsn + at, log_id)
+            yield decode_frame(data, offset + at, lsn + at, log_id, key)
         except (BadFrame, UnicodeDecodeError):
             pass
         found = haystack.find(mark, found + 1)
@@ -246,23 +289,37 @@ def frames_beyond(data: memoryview, offset: int, log_id: int, lsn: int = 0) -> I
 
 def encode_segment_header(header: SegmentHeader) -> bytes:
     """``SEGMENT_HEADER_SIZE`` bytes."""
-    fields = SEGMENT_FIELDS.pack(MAGIC, VERSION, header.log_id, header.base_lsn, header.claimed)
+    fields = SEGMENT_FIELDS.pack(
+        MAGIC, SEGMENT_VERSION, header.log_id, header.base_lsn, header.claimed, header.key
+    )
     return fields + CHECKSUM.pack(crc32(fields))
 
 
 def decode_segment_header(data: bytes) -> SegmentHeader:
-    """Raises BadFrame, which says what is wrong with the header."""
-    if len(data) < SEGMENT_HEADER_SIZE:
+    """``data`` begins with the header. Raises BadFrame, which says what is wrong with it."""
+    if len(data) < KEYLESS_HEADER_SIZE:
         raise BadFrame("the segment header is cut short")
-    magic, version, log_id, base_lsn, claimed = SEGMENT_FIELDS.unpack_from(data)
+    magic, version, log_id, base_lsn, claimed = KEYLESS_SEGMENT_FIELDS.unpack_from(data)
     if magic != MAGIC:
         raise BadFrame("this is no log segment")
-    if version != VERSION:
-        raise BadFrame(f"format version {version}, and only {VERSION} is known here")
-    (checksum,) = CHECKSUM.unpack_from(data, SEGMENT_FIELDS.size)
-    if crc32(data[: SEGMENT_FIELDS.size]) != checksum:
+    if version not in (SEGMENT_VERSION, KEYLESS_SEGMENT_VERSION):
+        raise BadFrame(f"format version {version}, and only versions up to {SEGMENT_VERSION} are known here")
+    fields = SEGMENT_FIELDS if version == SEGMENT_VERSION else KEYLESS_SEGMENT_FIELDS
+    size = fields.size + CHECKSUM.size
+    if len(data) < size:
+        raise BadFrame("the segment header is cut short")
+    (checksum,) = CHECKSUM.unpack_from(data, fields.size)
+    if crc32(data[: fields.size]) != checksum:
         raise BadFrame("the checksum of the segment header does not match")
-    return SegmentHeader(log_id, base_lsn, claimed)
+    key = SEGMENT_FIELDS.unpack_from(data)[-1] if version == SEGMENT_VERSION else 0
+    return SegmentHeader(log_id, base_lsn, claimed, key, size)
+
+
+def header_size_by_frames(content: bytes, log_id: int, key: int) -> int:
+    """The size of a segment's header that does not read: the first frame stands behind it."""
+    mark = _MARK.pack(KIND_BATCH, VERSION, 0, log_id)
+    keyless = not key and content.startswith(mark, KEYLESS_HEADER_SIZE + PREFIX_SIZE)
+    return KEYLESS_HEADER_SIZE if keyless else SEGMENT_HEADER_SIZE
 
 
 def _sections(data: memoryview, at: int, end: int, count: int) -> tuple[list[Section], int]:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.fs import FileSystem
+from storage.log_format import KEY_BITS
 
 POSITION_SIZE = 4096
 VOIDS_MAX = 253
 CHECK = int.from_bytes(b"position", "little")
 
+_KEY = POSITION_SIZE // 8 - 1
 _SYNCED, _CLAIMED, _CHECK, _FAILED, _VOIDS, _FIRST_VOID = range(6)
 
 Ranges = tuple[tuple[int, int], ...]
@@ -78,6 +80,14 @@ class PositionFile:
         words[_CLAIMED] = claims.end
         words[_SYNCED] = lsn
         words[_CHECK] = lsn ^ self._salt
+
+    def publish_key(self, key: int) -> None:
+        """What the segments' headers hold as well, for where one of those is damaged."""
+        self._words[_KEY] = key
+
+    def key(self) -> int:
+        """The log's key; 0 where it has none, nonsense where a power cut left that."""
+        return self._words[_KEY] & ((1 << KEY_BITS) - 1)
 
     def read(self) -> Position:
         """What the owner published last. Each word is right for itself at any moment, and they only grow."""

@@ -54,10 +54,10 @@ class LogReader:
             if segment.base > lsn:
                 break
             try:
-                _, data = read_segment(self._fs, segment, self.log_id, lsn, end)
+                header, data = read_segment(self._fs, segment, self.log_id, lsn, end)
             except FileNotFoundError:
                 break
-            yield from frames(segment, data, self.log_id, lsn, end)
+            yield from frames(segment, header, data, lsn, end)
             lsn = end
         if lsn < to_lsn:
             raise SegmentMissing(self.log_id, lsn)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from storage.fs import FileSystem
 from storage.log_errors import LogBusy, LogDamaged
-from storage.log_format import CLAIMED_BIT, SEGMENT_HEADER_SIZE, Frame, SegmentHeader, frames_beyond
+from storage.log_format import CLAIMED_BIT, Frame, SegmentHeader, frames_beyond
 from storage.log_position import Claims, Position, PositionFile
+from storage.log_proof import Witnessed
 from storage.log_segments import (
     DRAFT_SUFFIX,
     LOCK_NAME,
@@ -86,8 +87,9 @@ def _lock(fs: FileSystem, directory: Path) -> int:
 def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> Position:
     position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
     try:
-        lsn, claims = _recover(fs, directory, log_id, position)
+        lsn, claims, key = _recover(fs, directory, log_id, position)
         position.publish(lsn, claims, anew=True)
+        position.publish_key(key)
         # Nobody adopts it again, and every reader goes by this.
         position.make_durable()
         return position.read()
@@ -95,8 +97,8 @@ def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> Position:
         position.close()
 
 
-def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFile) -> tuple[int, Claims]:
-    """Where the log ends, after making it end there for good; the claims along it."""
+def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFile) -> tuple[int, Claims, int]:
+    """Where the log ends, after making it end there for good; the claims along it; its key."""
     confirmed = position.confirmed()
     segments = list_segments(fs, directory)
     if not segments:
@@ -104,26 +106,29 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
             raise LogDamaged(
                 directory / POSITION_NAME, 0, f"it says LSN {confirmed.lsn}, but no segment is left"
             )
-        return 0, Claims(0)
+        return 0, Claims(0), 0
     claims: Claims | None = None
+    witnessed = Witnessed()
     for segment, following in pairwise(segments):
         header, data = read_segment(fs, segment, log_id, segment.base, following.base)
         claims = claims or _claims_before(header, confirmed)
-        for frame in frames(segment, data, log_id, segment.base, following.base):
+        for frame in frames(segment, header, data, segment.base, following.base):
             _note(claims, frame)
+            witnessed.note(frame)
     last = segments[-1]
     header, data = read_segment(fs, last, log_id, last.base, None)
     claims = claims or _claims_before(header, confirmed)
     if position.failed():
         # Its senders were told, and may have sent it again.
         data = data[: max(0, confirmed.lsn - last.base)]
-    end = _end_of_last(last, data, log_id, claims, confirmed.lsn)
-    _settle(fs, last, data[: end - last.base], confirmed.lsn)
+    witnessed.begin_segment()
+    end = _end_of_last(last, header, data, claims, witnessed, confirmed.lsn)
+    _settle(fs, last, header, data[: end - last.base], confirmed.lsn)
     for name in fs.names(directory):
         if name.endswith(DRAFT_SUFFIX):
             fs.remove(directory / name)
     fs.sync_directory(directory)
-    return end, claims
+    return end, claims, header.key
 
 
 def _claims_before(first: SegmentHeader, confirmed: Position) -> Claims:
@@ -132,34 +137,43 @@ def _claims_before(first: SegmentHeader, confirmed: Position) -> Claims:
 
 
 def _end_of_last(
-    segment: SegmentFile, data: memoryview, log_id: int, claims: Claims, confirmed_lsn: int
+    segment: SegmentFile,
+    header: SegmentHeader,
+    data: memoryview,
+    claims: Claims,
+    witnessed: Witnessed,
+    confirmed_lsn: int,
 ) -> int:
     """The LSN up to which the last segment reads. Raises LogDamaged where it was durable further."""
     lsn = segment.base
     try:
-        for frame in frames(segment, data, log_id, lsn, lsn + len(data)):
+        for frame in frames(segment, header, data, lsn, lsn + len(data)):
             _note(claims, frame)
+            witnessed.note(frame)
             lsn = frame.end_lsn
     except LogDamaged:
-        witnesses = (frame.synced_lsn for frame in frames_beyond(data, lsn - segment.base, log_id))
-        if any(synced > lsn for synced in (confirmed_lsn, *witnesses)):
+        beyond = frames_beyond(data, lsn - segment.base, header.log_id, header.key, lsn)
+        witnesses = (frame.synced_lsn for frame in beyond if witnessed.believes(frame, header.key))
+        if confirmed_lsn > lsn or any(synced > lsn for synced in witnesses):
             raise
         return lsn
     if confirmed_lsn > lsn:
-        offset = SEGMENT_HEADER_SIZE + len(data)
+        offset = header.size + len(data)
         raise LogDamaged(segment.path, offset, f"it ends before LSN {confirmed_lsn}, which was durable")
     return lsn
 
 
-def _settle(fs: FileSystem, segment: SegmentFile, data: memoryview, confirmed_lsn: int) -> None:
+def _settle(
+    fs: FileSystem, segment: SegmentFile, header: SegmentHeader, data: memoryview, confirmed_lsn: int
+) -> None:
     """Make ``data`` the durable content of the segment, and cut off what lies beyond it."""
     fd = fs.open_write(segment.path)
     try:
         # What no position vouches for may have met a failed sync: the system then holds pages that the disk
         # never got and takes them for clean. Written again they are synced in earnest.
         known = min(max(0, confirmed_lsn - segment.base), len(data))
-        fs.write_at(fd, bytes(data[known:]), SEGMENT_HEADER_SIZE + known)
-        fs.truncate(fd, SEGMENT_HEADER_SIZE + len(data))
+        fs.write_at(fd, bytes(data[known:]), header.size + known)
+        fs.truncate(fd, header.size + len(data))
         fs.datasync(fd)
     finally:
         fs.close(fd)

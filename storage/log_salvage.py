@@ -1,13 +1,13 @@
 """What of a damaged log can still be read: every whole frame, and the stretches between that are lost.
 
-A frame proves itself by its checksum, and one that is found behind damage by more: what a client sent can
-look like a frame, so its ordinals must go on where those before ended, and its times and lines must agree.
+A frame proves itself by its checksum, and one that is found behind damage by more: ``storage.log_proof``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from storage.fs import FileSystem
@@ -19,8 +19,10 @@ from storage.log_format import (
     decode_frame,
     decode_segment_header,
     frames_beyond,
+    header_size_by_frames,
 )
 from storage.log_position import Position
+from storage.log_proof import Witnessed
 from storage.log_segments import SegmentFile, list_segments
 
 
@@ -57,13 +59,17 @@ class Salvage:
     """Whether what lies past the confirmed position failed, and its senders were told."""
     end_lsn: int | None
     """Where the catalog says that the log ends; None where it does not know."""
+    key: int = 0
+    """Of the log; where a header reads, what that says."""
     claims_end: int = 0
     """1 + the greatest claimed ordinal of the log; 0 where there is none."""
     claims_end_known: bool = False
     """Else claims beyond it may have an event that stands in a file already."""
     voids: list[tuple[int, int]] = field(default_factory=list)
     """Claimed ordinals, from (included) to (excluded), whose events are lost or never were."""
-    _next_plain: int = 0
+    _witnessed: Witnessed = field(default_factory=Witnessed)
+    _header_size: int = SEGMENT_HEADER_SIZE
+    """Of the segment that is being read."""
 
     def pieces(self) -> Iterator[Whole | Hole]:
         """From the first segment to the log's end, in order, without a gap; the bytes behind the log's end,
@@ -73,6 +79,8 @@ class Salvage:
         except FileNotFoundError:
             segments = []
         ends: list[int | None] = [segment.base for segment in segments[1:]]
+        for segment in segments:
+            self._find_key(segment)
         lsn = min(self.flushed_lsn, segments[0].base) if segments else self.flushed_lsn
         for segment, end in zip(segments, [*ends, None] if segments else [], strict=True):
             if segment.base > lsn:
@@ -85,25 +93,35 @@ class Salvage:
                 yield piece
         durable = max(self.end_lsn or 0, self.confirmed.lsn)
         if durable > lsn:
-            yield self._hole(_in_file(segments[-1], lsn, durable) if segments else Hole(lsn, durable, None))
+            yield self._hole(
+                self._in_file(segments[-1], lsn, durable) if segments else Hole(lsn, durable, None)
+            )
+
+    def _content(self, segment: SegmentFile, size: int | None = None) -> bytes:
+        fd = self.fs.open_read(segment.path)
+        try:
+            return self.fs.read_at(fd, self.fs.size(fd) if size is None else size, 0)
+        finally:
+            self.fs.close(fd)
+
+    def _find_key(self, segment: SegmentFile) -> None:
+        with suppress(BadFrame):
+            self.key = decode_segment_header(self._content(segment, SEGMENT_HEADER_SIZE)).key
 
     def _read(self, segment: SegmentFile) -> memoryview:
         """What stands behind the header, which is heeded where it reads."""
-        fd = self.fs.open_read(segment.path)
+        content = self._content(segment)
         try:
-            content = self.fs.read_at(fd, self.fs.size(fd), 0)
-        finally:
-            self.fs.close(fd)
-        try:
-            claimed = decode_segment_header(content[:SEGMENT_HEADER_SIZE]).claimed
+            header = decode_segment_header(content[:SEGMENT_HEADER_SIZE])
         except BadFrame:
-            pass
+            self._header_size = header_size_by_frames(content, self.log_id, self.key)
         else:
+            self._header_size, claimed = header.size, header.claimed
             if claimed >= self.claims_end:
                 if self.claims_end_known and claimed > (self.claims_end or CLAIMED_BIT):
                     self.voids.append((self.claims_end or CLAIMED_BIT, claimed))
                 self.claims_end, self.claims_end_known = claimed, True
-        return memoryview(content)[SEGMENT_HEADER_SIZE:]
+        return memoryview(content)[self._header_size :]
 
     def _of_segment(self, segment: SegmentFile, data: memoryview, end: int | None) -> Iterator[Whole | Hole]:
         """``end`` is the base of the next segment; None for the last one."""
@@ -122,44 +140,43 @@ class Salvage:
         lsn = segment.base
         for whole in wholes:
             if whole.frame.lsn > lsn:
-                yield self._hole(_in_file(segment, lsn, whole.frame.lsn))
+                yield self._hole(self._in_file(segment, lsn, whole.frame.lsn))
             yield whole
             self._note(whole.frame)
             lsn = whole.frame.end_lsn
         if end > lsn:
-            yield self._hole(_in_file(segment, lsn, end))
+            yield self._hole(self._in_file(segment, lsn, end))
 
     def _wholes(self, segment: SegmentFile, data: memoryview) -> Iterator[Whole]:
         """Every frame that reads. One that stands behind damage must also fit what came before."""
         offset, beyond = 0, False
-        next_plain, next_claimed = self._next_plain, self.claims_end
+        # A frame is not noted before it is clear that it is not part of a torn end.
+        witnessed = replace(self._witnessed, claimed=self.claims_end or CLAIMED_BIT)
+        witnessed.begin_segment()
         while offset < len(data):
             try:
-                frame = decode_frame(data, offset, segment.base + offset, self.log_id)
+                frame = decode_frame(data, offset, segment.base + offset, self.log_id, self.key)
             except (BadFrame, ValueError):
                 lsn = segment.base + offset
-                found = next(frames_beyond(data, offset, self.log_id, lsn), None)
+                found = next(frames_beyond(data, offset, self.log_id, self.key, lsn), None)
                 if found is None:
                     return
                 offset, beyond = found.lsn - segment.base, True
                 continue
-            if beyond and not _fits(frame, next_plain, next_claimed):
+            if beyond and not witnessed.believes(frame, self.key):
                 offset += 1
                 continue
             beyond = False
             size = frame.end_lsn - frame.lsn
             yield Whole(frame, data[offset : offset + size])
             offset += size
-            if frame.base_ordinal & CLAIMED_BIT:
-                next_claimed = frame.base_ordinal + frame.count
-            else:
-                next_plain = frame.base_ordinal + frame.count
+            witnessed.note(frame)
 
     def _note(self, frame: Frame) -> None:
         """Follow the ordinals; what the claimed ones leave out is void, unless it may stand in a file."""
         end = frame.base_ordinal + frame.count
+        self._witnessed.note(frame)
         if not frame.base_ordinal & CLAIMED_BIT:
-            self._next_plain = end
             return
         expected = self.claims_end or CLAIMED_BIT
         if self.claims_end_known and frame.base_ordinal > expected:
@@ -167,20 +184,14 @@ class Salvage:
         if frame.count:
             self.claims_end, self.claims_end_known = end, True
 
+    def _in_file(self, segment: SegmentFile, start: int, end: int) -> Hole:
+        return Hole(start, end, segment.path, self._header_size + start - segment.base)
+
     def _hole(self, hole: Hole) -> Hole:
         if hole.start < self.flushed_lsn:
             # Events of it stand in files, and so may what their claims stand for.
             self.claims_end_known = False
         return hole
-
-
-def _fits(frame: Frame, next_plain: int, next_claimed: int) -> bool:
-    claimed = frame.base_ordinal & CLAIMED_BIT
-    return (
-        frame.base_ordinal >= (next_claimed if claimed else next_plain)
-        and frame.synced_lsn <= frame.lsn
-        and all(bytes(section.payload).count(b"\n") == section.count for section in frame.sections)
-    )
 
 
 def _without_torn_end(wholes: list[Whole], lsn: int, durable: int) -> list[Whole]:
@@ -192,7 +203,3 @@ def _without_torn_end(wholes: list[Whole], lsn: int, durable: int) -> list[Whole
         kept.append(whole)
         lsn = whole.frame.end_lsn
     return kept
-
-
-def _in_file(segment: SegmentFile, start: int, end: int) -> Hole:
-    return Hole(start, end, segment.path, SEGMENT_HEADER_SIZE + start - segment.base)

@@ -87,22 +87,23 @@ def read_segment(
     """
     fd = fs.open_read(segment.path)
     try:
-        header = fs.read_at(fd, SEGMENT_HEADER_SIZE, 0)
-        offset = SEGMENT_HEADER_SIZE + start - segment.base
+        try:
+            decoded = decode_segment_header(fs.read_at(fd, SEGMENT_HEADER_SIZE, 0))
+        except BadFrame as error:
+            raise LogDamaged(segment.path, 0, str(error)) from None
+        offset = decoded.size + start - segment.base
         size = max(0, fs.size(fd) - offset) if end is None else end - start
         data = fs.read_at(fd, size, offset)
     finally:
         fs.close(fd)
-    try:
-        decoded = decode_segment_header(header)
-    except BadFrame as error:
-        raise LogDamaged(segment.path, 0, str(error)) from None
     if (decoded.log_id, decoded.base_lsn) != (log_id, segment.base):
         raise LogDamaged(segment.path, 0, f"it is segment {decoded.base_lsn} of log {decoded.log_id}")
     return decoded, memoryview(data)
 
 
-def frames(segment: SegmentFile, data: memoryview, log_id: int, start: int, end: int) -> Iterator[Frame]:
+def frames(
+    segment: SegmentFile, header: SegmentHeader, data: memoryview, start: int, end: int
+) -> Iterator[Frame]:
     """The frames that tile the LSNs from ``start`` to ``end``; ``data`` begins at ``start``.
 
     Raises LogDamaged where they do not.
@@ -111,9 +112,9 @@ def frames(segment: SegmentFile, data: memoryview, log_id: int, start: int, end:
     lsn = start
     while lsn < end:
         try:
-            frame = decode_frame(data, lsn - start, lsn, log_id)
+            frame = decode_frame(data, lsn - start, lsn, header.log_id, header.key)
         except BadFrame as error:
-            offset = SEGMENT_HEADER_SIZE + lsn - segment.base
+            offset = header.size + lsn - segment.base
             raise LogDamaged(segment.path, offset, str(error)) from None
         yield frame
         lsn = frame.end_lsn

@@ -97,15 +97,15 @@ def _mend(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) -> 
 
 def _salvage_of(folder: DataFolder, fs: FileSystem, row: LogRow) -> Salvage:
     directory = folder.log(row.id)
-    confirmed, failed = Position(), False
+    confirmed, failed, key = Position(), False, 0
     try:
         position = PositionFile(fs, directory / POSITION_NAME, row.id, writable=False)
     except (FileNotFoundError, ValueError):
         pass
     else:
-        confirmed, failed = position.confirmed(), position.failed()
+        confirmed, failed, key = position.confirmed(), position.failed(), position.key()
         position.close()
-    return Salvage(fs, directory, row.id, row.flushed_lsn, confirmed, failed, row.end_lsn)
+    return Salvage(fs, directory, row.id, row.flushed_lsn, confirmed, failed, row.end_lsn, key)
 
 
 def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int:
@@ -120,18 +120,21 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int
                 found.losses += _losses(piece, found, base)
             elif piece.frame.end_lsn > base:
                 if fd < 0:
-                    fd = create_segment(fs, saved, SegmentHeader(log_id, base, salvage.claims_end))
+                    fd = create_segment(
+                        fs, saved, SegmentHeader(log_id, base, salvage.claims_end, salvage.key)
+                    )
                 fs.append(fd, bytes(piece.data))
                 end_lsn += len(piece.data)
                 _count(piece, found)
         if fd < 0:
-            fd = create_segment(fs, saved, SegmentHeader(log_id, base, salvage.claims_end))
+            fd = create_segment(fs, saved, SegmentHeader(log_id, base, salvage.claims_end, salvage.key))
         fs.datasync(fd)
     finally:
         if fd >= 0:
             fs.close(fd)
     position = PositionFile(fs, saved / POSITION_NAME, log_id, writable=True)
     position.publish(end_lsn, Claims(salvage.claims_end), anew=True)
+    position.publish_key(salvage.key)
     position.make_durable()
     position.close()
     fs.sync_directory(saved)

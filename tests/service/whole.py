@@ -55,7 +55,9 @@ class Whole:
         self._refresher, self._datasets = Refresher(self._tools), DatasetRefresher(self._tools)
 
     def _new_keeper(self) -> Keeper:
-        settings = KeeperSettings(shred_seconds=0.0, housekeeping_seconds=0.0, compaction=False)
+        settings = KeeperSettings(
+            shred_seconds=0.0, housekeeping_seconds=0.0, clock_hold_seconds=0.0, compaction=False
+        )
         matcher = FilterMatcher(self.settings, self.folder)
         return Keeper(
             self.folder, self.catalog, settings, clock=lambda: self.now_us / 1_000_000, matcher=matcher

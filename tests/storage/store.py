@@ -24,7 +24,9 @@ from storage.reader import Reader
 from storage.source import Source
 
 LIMITS = EventLimits()
-ALWAYS = KeeperSettings(shred_seconds=0.0, housekeeping_seconds=0.0, grace_seconds=0.0, compaction=False)
+ALWAYS = KeeperSettings(
+    shred_seconds=0.0, housekeeping_seconds=0.0, grace_seconds=0.0, clock_hold_seconds=0.0, compaction=False
+)
 
 
 class Store:

@@ -450,3 +450,65 @@ def await_that(true: Callable[[], bool]) -> None:
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_a_retention_that_takes_nothing_changes_nothing_however_often_a_keeper_starts(tmp_path: Path) -> None:
+    """All that was computed from the collection goes by these versions."""
+    store = knowing(Store(tmp_path / "data"))
+    store.send("c", [b'{"n":1}'], time_us=time.time_ns() // 1_000)
+    store.keeper.step()
+    store.keeper.flush()
+    before = store.catalog.ensure_collection(store.project, "c")
+    store.catalog.set_retention(before.id, 400)
+    for _ in range(3):
+        knowing(store).keeper.step()
+        store.keeper.step()
+        assert store.catalog.ensure_collection(store.project, "c") == before
+    assert store.catalog.last_erasure() == 1, "it was carried out once"
+    store.catalog.set_retention(before.id, 300)
+    knowing(store).keeper.step()
+    store.keeper.step()
+    assert store.catalog.last_erasure() == 2, "another number of days is another retention"
+    assert store.values("c", "n") == [1.0]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "kind", [ErasureKind.EVENTS, ErasureKind.PROPERTY, ErasureKind.UPDATE], ids=lambda kind: kind.value
+)
+def test_a_request_that_matches_nothing_changes_nothing(tmp_path: Path, kind: ErasureKind) -> None:
+    store = knowing(Store(tmp_path / "data"))
+    store.send("c", [b'{"n":1}'])
+    store.keeper.step()
+    store.keeper.flush()
+    before = store.catalog.ensure_collection(store.project, "c")
+    update = {"path": "n", "upsert": False, "line": '{"n":1}'}
+    asked: dict[ErasureKind, dict[str, Any]] = {
+        ErasureKind.EVENTS: {"by": 7, "rest": 3},
+        ErasureKind.PROPERTY: {"property": "nowhere"},
+        ErasureKind.UPDATE: {"updates": [update], "by": 7, "rest": 3},
+    }
+    number = store.catalog.request_erasure(before.id, kind, asked[kind])
+    store.keeper.step()
+    request = store.catalog.erasure(number)
+    assert request is not None and (request.state, request.events) == (ErasureState.DONE, 0)
+    assert store.catalog.ensure_collection(store.project, "c") == before
+    store.close()
+
+
+def test_a_keeper_without_a_matcher_leaves_what_needs_one_to_the_next_keeper(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    for n in range(4):
+        store.send("c", [b'{"n":%d}' % n], time_us=n * DAY_US)
+    collection = store.catalog.ensure_collection(store.project, "c")
+    asked = [{"by": 2, "rest": 1}, {"end_us": DAY_US}]
+    numbers = [store.catalog.request_erasure(collection.id, ErasureKind.EVENTS, one) for one in asked]
+    for _ in range(3):
+        store.keeper.step()
+    store.keeper.flush()
+    found = [store.catalog.erasure(number) for number in numbers]
+    assert [one.state for one in found if one is not None] == [ErasureState.WAITING] * 2
+    assert len(store.values("c", "n")) == 4
+    knowing(store).keeper.step()
+    assert store.values("c", "n") == [2.0]
+    store.close()

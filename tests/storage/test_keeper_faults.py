@@ -24,7 +24,7 @@ from storage.keeper import Keeper, KeeperSettings
 from storage.lock import FolderLock
 from storage.log import Batch, Section
 from storage.log_errors import LogUnreadable
-from storage.log_format import ROWWISE
+from storage.log_format import ROWWISE, SEGMENT_HEADER_SIZE
 from storage.reader import Reader, TooMuchUnsettled
 from storage.recover import adopt_orphans, recover
 from storage.schema import Schema
@@ -403,7 +403,7 @@ def test_a_log_that_is_shorter_than_what_was_flushed_of_it_does_not_stop_the_sta
     folder = store.folder.log(writer.log_id)
     (folder / "position").unlink()
     segment = next(folder.glob("*.seg"))
-    segment.write_bytes(segment.read_bytes()[:36])
+    segment.write_bytes(segment.read_bytes()[:SEGMENT_HEADER_SIZE])
     recover(store.folder, store.catalog, store.fs)
     assert Reader(store.folder, store.catalog).source(store.project, "c").schema != Schema()
     flush(store)

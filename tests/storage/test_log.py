@@ -587,7 +587,7 @@ def test_a_torn_last_frame_is_cut_at_every_byte(log: Log) -> None:
     log.write("a", "b")
     log.crash()
     path = log.segments()[0]
-    whole, torn_frame = path.read_bytes(), encode_frame(batch_of("torn"), LOG_ID, 2)
+    whole, torn_frame = path.read_bytes(), log.frame("torn", 2)
     for size in range(len(torn_frame)):
         path.write_bytes(whole + torn_frame[:size])
         assert log.adopt().lsn == 2 * FRAME_SIZE
@@ -609,7 +609,7 @@ def test_a_whole_frame_past_the_published_position_is_recovered(log: Log) -> Non
     """It was written, and the owner died before it could tell."""
     log.write("a")
     log.crash()
-    log.add(encode_frame(batch_of("b"), LOG_ID, 1))
+    log.add(log.frame("b", 1))
     assert log.adopt().lsn == 2 * FRAME_SIZE
     assert log.read() == ["a", "b"]
 
@@ -658,9 +658,9 @@ def test_frames_of_one_unsynced_group_do_not_bear_witness_for_each_other(log: Lo
     """The disk may have written the later pages first."""
     log.write("a")
     log.crash()
-    torn = bytearray(encode_frame(batch_of("torn"), LOG_ID, 1, FRAME_SIZE))
+    torn = bytearray(log.frame("torn", 1, FRAME_SIZE))
     torn[60] ^= 1
-    log.add(bytes(torn) + encode_frame(batch_of("whole"), LOG_ID, 2, FRAME_SIZE))
+    log.add(bytes(torn) + log.frame("whole", 2, FRAME_SIZE))
     assert log.adopt().lsn == FRAME_SIZE
 
 
@@ -699,7 +699,7 @@ def test_what_was_adopted_is_durable(
     log.write("a")
     log.crash()
     fd = fs.open_write(log.segments()[0])
-    fs.write_at(fd, encode_frame(batch_of("b"), LOG_ID, 1), SEGMENT_HEADER_SIZE + FRAME_SIZE)
+    fs.write_at(fd, log.frame("b", 1), SEGMENT_HEADER_SIZE + FRAME_SIZE)
     if pages_taken_for_clean:
         fs.fail(fs.operations + 1, errno.EIO)
         with pytest.raises(OSError):

@@ -30,6 +30,7 @@ DOCUMENT = (Path(__file__).parents[2] / "docs/formats/log.md").read_text()
 
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
+keys = st.integers(0, 2**log_format.KEY_BITS - 1)
 i64 = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -58,23 +59,26 @@ batches = st.builds(
 )
 
 
-def simple_frame(*, log_id: int = 7) -> bytes:
+KEY = 0x1234_89ABCDEF
+
+
+def simple_frame(*, log_id: int = 7, key: int = 0) -> bytes:
     """The example of the document."""
     section = Section(5, 1, 2, 1, 0, 0, pack("<q", 1704067200_000000), b'{"a":1}\n')
-    return encode_frame(Batch(1704067201_000000, [section]), log_id, 0)
+    return encode_frame(Batch(1704067201_000000, [section]), log_id, 0, key=key)
 
 
-def decode(data: bytes, offset: int = 0, log_id: int = 7) -> Frame:
-    return decode_frame(memoryview(data), offset, 1000, log_id)
+def decode(data: bytes, offset: int = 0, log_id: int = 7, key: int = 0) -> Frame:
+    return decode_frame(memoryview(data), offset, 1000, log_id, key)
 
 
 @settings(max_examples=examples(150), deadline=None)
-@given(batches, u32, u64, u64, st.binary(max_size=9))
+@given(batches, u32, u64, u64, keys, st.binary(max_size=9))
 def test_a_frame_reads_back_as_the_batch_it_was(
-    batch: Batch, log_id: int, ordinal: int, synced: int, before: bytes
+    batch: Batch, log_id: int, ordinal: int, synced: int, key: int, before: bytes
 ) -> None:
-    data = encode_frame(batch, log_id, ordinal, synced)
-    frame = decode(before + data + b"more", len(before), log_id)
+    data = encode_frame(batch, log_id, ordinal, synced, key)
+    frame = decode(before + data + b"more", len(before), log_id, key)
     assert (frame.log_id, frame.base_ordinal, frame.synced_lsn) == (log_id, ordinal, synced)
     assert (frame.lsn, frame.end_lsn) == (1000, 1000 + len(data))
     assert (frame.received_us, frame.idempotency_key) == (batch.received_us, batch.idempotency_key)
@@ -107,6 +111,24 @@ def test_a_frame_cut_at_any_byte_is_noticed() -> None:
 def test_zeros_are_no_frame(size: int) -> None:
     with pytest.raises(BadFrame):
         decode(bytes(size))
+
+
+@given(keys, keys)
+def test_a_frame_is_one_for_those_alone_who_know_the_key(key: int, other: int) -> None:
+    """Whatever else it holds: each half of the key tells by itself."""
+    data = simple_frame(key=key)
+    assert decode(data, key=key).base_ordinal == 0
+    if key != other:
+        with pytest.raises(BadFrame):
+            decode(data, key=other)
+    found = frames_beyond(memoryview(bytes(50) + data), 0, 7, other)
+    assert len(list(found)) == (key == other)
+
+
+def test_a_segment_of_an_older_server_reads_as_one_without_a_key() -> None:
+    fields = pack("<8sIIQQ", log_format.MAGIC, 1, 7, 5, 6)
+    header = decode_segment_header(fields + pack("<I", crc32(fields)) + simple_frame())
+    assert header == SegmentHeader(7, 5, 6, key=0, size=36)
 
 
 def test_a_frame_of_another_log_is_refused() -> None:
@@ -145,13 +167,13 @@ def test_frames_behind_an_unreadable_one_are_found_whatever_its_length_says() ->
     data = simple_frame()
     torn = bytearray(data)
     torn[0:4] = pack("<I", 10**9)
-    found = frames_beyond(memoryview(bytes(torn) + b"rubbish" + data + data[:50]), 0, 7)
+    found = frames_beyond(memoryview(bytes(torn) + b"rubbish" + data + data[:50]), 0, 7, 0)
     assert [frame.base_ordinal for frame in found] == [0]
 
 
-@given(u32, u64, u64)
-def test_a_segment_header_reads_back(log_id: int, base: int, claimed: int) -> None:
-    header = SegmentHeader(log_id, base, claimed)
+@given(u32, u64, u64, keys)
+def test_a_segment_header_reads_back(log_id: int, base: int, claimed: int, key: int) -> None:
+    header = SegmentHeader(log_id, base, claimed, key)
     assert decode_segment_header(encode_segment_header(header)) == header
 
 
@@ -166,8 +188,8 @@ def test_a_flipped_bit_in_any_byte_of_a_segment_header_is_noticed() -> None:
 
 def test_a_newer_segment_is_refused_by_its_version() -> None:
     data = bytearray(encode_segment_header(SegmentHeader(1, 2, 3)))
-    data[8] = 2
-    with pytest.raises(BadFrame, match="format version 2"):
+    data[8] = 3
+    with pytest.raises(BadFrame, match="format version 3"):
         decode_segment_header(bytes(data))
 
 
@@ -212,6 +234,7 @@ def test_the_documented_frame_header_follows_its_prefix() -> None:
         f"The prefix is {log_format.PREFIX_SIZE} bytes, the header {log_format.HEADER_SIZE}.",
         f"The section header is {log_format.SECTION_SIZE} bytes.",
         f"at file offset {log_format.SEGMENT_HEADER_SIZE} + x − base",
+        f"a header of {log_format.KEYLESS_HEADER_SIZE} bytes",
         f"`{log_format.MAGIC.decode().strip()}` and a line feed",
         f"at least {log_format.HEADER_SIZE} |",
         f"0 or {log_format.DIGEST_SIZE} |",
@@ -239,4 +262,4 @@ def test_the_documented_example_is_what_is_written() -> None:
 
 
 def test_a_full_table_of_voids_fills_the_position_file_no_further_than_it_goes() -> None:
-    assert 40 + 16 * log_position.VOIDS_MAX <= log_position.POSITION_SIZE
+    assert 40 + 16 * log_position.VOIDS_MAX <= log_position.POSITION_SIZE - 8

@@ -5,16 +5,26 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from struct import pack, unpack
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from isal.isal_zlib import crc32
 
 from storage.catalog_records import Claim
 from storage.check import check
 from storage.log import Batch, LogWriter, Section
-from storage.log_format import SEGMENT_HEADER_SIZE, encode_frame
+from storage.log_format import (
+    KEYLESS_HEADER_SIZE,
+    MAGIC,
+    SEGMENT_HEADER_SIZE,
+    decode_frame,
+    decode_segment_header,
+    encode_frame,
+)
 from storage.log_segments import list_segments
 from storage.recover import recover
 from storage.repair import StillInUse, repair
@@ -190,8 +200,83 @@ def test_tokens_of_lost_events_are_free_again_and_those_of_others_are_not(store:
     assert sorted(store.catalog.claims_of(pairs)) == [pairs[number] for number in (0, 1, 2, 4)]
 
 
-def test_what_only_looks_like_a_frame_in_what_a_client_sent_is_not_taken_for_one(store: Store) -> None:
-    """Times are eight bytes each, and a client chooses them."""
+def lookalike(log_id: int, *, ordinal: int, synced: int) -> list[bytes]:
+    """Events whose times, eight bytes each, are an empty frame with the checksum of a log without a key."""
+    for received in range(10_000):
+        frame = encode_frame(Batch(received, []), log_id, ordinal, synced)
+        times = unpack(f"<{len(frame) // 8}q", frame)
+        if all(0 <= time_us < 2**57 for time_us in times):
+            return [b'{"n":1,"keen":{"timestamp":"%s"}}' % text_of(us).encode() for us in times]
+    raise AssertionError("none of them is made of times")
+
+
+def text_of(instant_us: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(microseconds=instant_us)).isoformat() + "Z"
+
+
+def made_older(path: Path) -> None:
+    """A segment as an older server would have written it, without a key."""
+    content = path.read_bytes()
+    header = decode_segment_header(content)
+    data, lsn, made = memoryview(content)[header.size :], 0, []
+    while lsn < len(data):
+        frame = decode_frame(data, lsn, lsn, header.log_id, header.key)
+        made.append(encode_frame(frame, header.log_id, frame.base_ordinal, frame.synced_lsn))
+        lsn = frame.end_lsn
+    fields = pack("<8sIIQQ", MAGIC, 1, header.log_id, header.base_lsn, header.claimed)
+    path.write_bytes(fields + pack("<I", crc32(fields)) + b"".join(made))
+    position = path.with_name("position")
+    position.write_bytes(position.read_bytes()[:-8] + bytes(8))
+
+
+@pytest.fixture(params=["with a key", "older"])
+def age(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def sent_around(store: Store, age: str, *, ordinal: int, synced: int) -> tuple[Path, int, int]:
+    """A log of eleven frames; its segment, and where the second one, a lookalike, begins and ends."""
+    writer = store.writer()
+    store.send("c", numbered(0), writer=writer)
+    begin = writer.synced_lsn
+    store.send("c", lookalike(writer.log_id, ordinal=ordinal, synced=synced), writer=writer)
+    end = writer.synced_lsn
+    for number in range(2, 11):
+        store.send("c", numbered(number), writer=writer)
+    store.writers.remove(writer)
+    writer.close()
+    (path,) = segments_of(store, writer)
+    if age == "older":
+        made_older(path)
+    size = KEYLESS_HEADER_SIZE if age == "older" else SEGMENT_HEADER_SIZE
+    return path, size + begin, size + end
+
+
+@pytest.mark.parametrize("ordinal", [2, 1 << 56])
+def test_what_a_client_sent_is_not_taken_for_a_frame_by_a_repair(
+    store: Store, age: str, ordinal: int
+) -> None:
+    path, _, end = sent_around(store, age, ordinal=ordinal, synced=0)
+    flip(path, end - 3)
+    (mended,) = repair(store.folder, store.catalog)
+    assert (mended.frames, len(mended.losses)) == (10, 1)
+    assert stored(store) == [0, *range(2, 11)]
+
+
+@pytest.mark.parametrize("synced", [1 << 20, 1 << 50])
+def test_what_a_client_sent_makes_no_damage_of_a_torn_end(store: Store, age: str, synced: int) -> None:
+    """The power goes while it is written, and takes the position with it."""
+    path, begin, end = sent_around(store, age, ordinal=2, synced=synced)
+    path.write_bytes(path.read_bytes()[: end - 3])
+    path.with_name("position").write_bytes(b"")
+    recover(store.folder, store.catalog, store.fs)
+    assert path.stat().st_size == begin, "it is cut off as any torn end"
+    assert repair(store.folder, store.catalog) == []
+    assert stored(store) == [0]
+
+
+def test_a_whole_frame_of_a_client_is_not_taken_for_one(store: Store, age: str) -> None:
+    """Bytes of any kind in the place of times, as no client could choose them: an event in a frame."""
     id = store.catalog.ensure_collection(store.project, "c").id
     writer = store.writer()
     store.send("c", numbered(0), writer=writer)
@@ -204,9 +289,23 @@ def test_what_only_looks_like_a_frame_in_what_a_client_sent_is_not_taken_for_one
     store.writers.remove(writer)
     writer.close()
     (path,) = segments_of(store, writer)
+    if age == "older":
+        made_older(path)
     flip(path, path.read_bytes().rindex(b'{"n":1}'))
     repair(store.folder, store.catalog)
     assert stored(store) == [0, 2]
+
+
+def test_a_damaged_header_costs_no_frame(store: Store, age: str) -> None:
+    """The key stands in the position too."""
+    writer, _ = sent(store)
+    (path,) = segments_of(store, writer)
+    if age == "older":
+        made_older(path)
+    flip(path, 33)
+    (mended,) = repair(store.folder, store.catalog)
+    assert (mended.frames, mended.losses) == (FRAMES, [])
+    assert stored(store) == list(range(FRAMES))
 
 
 @pytest.mark.parametrize("moved_away", [False, True])

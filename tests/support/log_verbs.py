@@ -9,7 +9,7 @@ from struct import pack
 
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log import Batch, Frame, LogReader, LogWriter, Position, Section, adopt
-from storage.log_format import SEGMENT_HEADER_SIZE
+from storage.log_format import SEGMENT_HEADER_SIZE, decode_segment_header, encode_frame
 from storage.log_segments import list_segments, log_directory
 
 LOG_ID = 7
@@ -135,6 +135,11 @@ class Log:
 
     def segments(self) -> list[Path]:
         return [segment.path for segment in list_segments(self.fs, self.directory)]
+
+    def frame(self, text: str, ordinal: int, synced_lsn: int = 0) -> bytes:
+        """As the owner would write it."""
+        key = decode_segment_header(self.segments()[-1].read_bytes()).key
+        return encode_frame(batch_of(text), LOG_ID, ordinal, synced_lsn, key)
 
     def shrink(self, by: int, segment: int = -1) -> None:
         path = self.segments()[segment]
