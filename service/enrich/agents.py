@@ -1,8 +1,8 @@
 """``keen:ua_parser``: what a user agent says of its browser, its system and its device.
 
-The rules are those of ua-parser, whose matcher takes time in proportion to the text, whatever the text:
-anybody with a write key may send any. It takes a third of a second to make, so that is left to the first
-event that asks for it.
+Browser and system are found by the rules of ua-parser, the kind of device by those of ``devices``. Both take
+time in proportion to the text, whatever the text: anybody with a write key may send any. Making them takes a
+second, which is left to the first event that asks for them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ua_parser import OS, Parser, Result
 
+    from service.enrich.devices import Devices
+
 AGENT_LENGTH_MAX = 1_000
 """What is longer is cut: no browser says so much."""
 REMEMBERED = 4_096
 DIGITS_MAX = 9
+
+_ADDRESS = re.compile(r"\+?(?:https?://|www\.)[^\s;,)]*", re.IGNORECASE)
 
 Parsed = dict[str, Any]
 
@@ -27,16 +31,21 @@ class Agents:
 
     def __init__(self) -> None:
         self._parser: Parser | None = None
+        self._devices: Devices | None = None
         self._remembered = lru_cache(REMEMBERED)(self._parse)
 
     @property
     def ready(self) -> bool:
-        return self._parser is not None
+        return self._parser is not None and self._devices is not None
 
     def prepare(self) -> None:
         """Make the parser, where it is not made yet."""
+        if self._devices is None:
+            # Imported here, so that only those pay for it who use it.
+            from service.enrich.devices import Devices
+
+            self._devices = Devices()
         if self._parser is None:
-            # Here, so that nobody pays for it who has no use for it.
             from ua_parser import Parser
             from ua_parser.loaders import load_builtins
             from ua_parser.regex import Resolver
@@ -49,15 +58,21 @@ class Agents:
 
     def _parse(self, text: str) -> Parsed | None:
         self.prepare()
-        assert self._parser is not None
+        assert self._parser is not None and self._devices is not None
         found = self._parser.parse(text)
+        kind = self._devices.kind_of(text, *_system_of(found))
+        if kind is None and _is_spider(found):
+            kind = "crawler"
         parsed: Parsed = {}
-        if found.user_agent is not None:
-            agent = found.user_agent
+        # Addresses of help pages in a text are no browsers.
+        agent = self._parser.parse_user_agent(_ADDRESS.sub("", text))
+        if agent is not None and _named_family(agent.family):
             parsed["browser"] = {
                 "family": agent.family,
                 **_versions(major=agent.major, minor=agent.minor, patch=agent.patch),
             }
+        elif kind == "crawler" and (crawler := self._devices.crawler_of(text)) is not None:
+            parsed["browser"] = _browser_of_crawler(text, crawler)
         if found.os is not None:
             system = found.os
             parsed["os"] = {
@@ -70,7 +85,7 @@ class Agents:
             name: value
             for name, value in (
                 ("family", found.device.family if found.device else None),
-                ("type", device_type(text, found)),
+                ("type", kind),
             )
             if value
         }
@@ -81,11 +96,8 @@ class Agents:
 
 def _versions(**parts: str | None) -> dict[str, int]:
     """The parts that are numbers."""
-    return {
-        name: int(part)
-        for name, part in parts.items()
-        if part and part.isascii() and part.isdigit() and len(part) <= DIGITS_MAX
-    }
+    numbers = {name: _number(part) for name, part in parts.items()}
+    return {name: number for name, number in numbers.items() if number is not None}
 
 
 def _system_family(system: OS) -> str:
@@ -95,41 +107,25 @@ def _system_family(system: OS) -> str:
     return system.family
 
 
-_TELEVISION = re.compile(
-    r"smart-?tv|hbbtv|apple ?tv|google ?tv|netcast|web0s|roku|bravia|crkey|aft[a-z]{1,3}\b|\btv\b",
-    re.IGNORECASE,
-)
-_CONSOLE = re.compile(r"playstation|xbox|nintendo", re.IGNORECASE)
-_WATCH = re.compile(r"\bwatch|wear ?os", re.IGNORECASE)
-_TABLET = re.compile(r"ipad|tablet|kindle|silk/|playbook", re.IGNORECASE)
-_PHONE = re.compile(
-    r"iphone|ipod|mobile|mobi\b|phone|blackberry|opera mini|symbian|midp|j2me|kaios", re.IGNORECASE
-)
-_COMPUTERS = {
-    "Mac OS X",
-    "Mac OS",
-    "Chrome OS",
-    "Linux",
-    "Windows",
-    "Solaris",
-    "FreeBSD",
-    "OpenBSD",
-    "NetBSD",
-}
-_LINUXES = {"Ubuntu", "Debian", "Fedora", "Red Hat", "CentOS", "SUSE", "Arch Linux", "Mint", "Gentoo"}
+def _system_of(found: Result) -> tuple[str, int | None]:
+    return (found.os.family, _number(found.os.major)) if found.os else ("", None)
 
 
-def device_type(text: str, found: Result) -> str | None:
-    """The kind of device, by what agents of its kind have in common; None where nothing says it."""
+def _browser_of_crawler(text: str, name: str) -> Parsed:
+    version = re.search(re.escape(name) + r"[/ ]v?(\d+)(?:\.(\d+))?(?:\.(\d+))?", text, re.IGNORECASE)
+    major, minor, patch = version.groups() if version else (None, None, None)
+    return {"family": name, **_versions(major=major, minor=minor, patch=patch)}
+
+
+def _named_family(family: str) -> bool:
+    """Whether a family is a name, and no end of an address or a path."""
+    return "/" not in family and "://" not in family
+
+
+def _is_spider(found: Result) -> bool:
     device = found.device
-    if device is not None and (device.family == "Spider" or device.brand == "Spider"):
-        return "crawler"
-    system = found.os.family if found.os else ""
-    for pattern, kind in ((_CONSOLE, "game console"), (_TELEVISION, "tv"), (_WATCH, "wearable")):
-        if pattern.search(text):
-            return kind
-    if _TABLET.search(text) or (system == "Android" and not _PHONE.search(text)):
-        return "tablet"
-    if _PHONE.search(text):
-        return "mobile phone"
-    return "desktop" if system in _COMPUTERS or system in _LINUXES else None
+    return device is not None and "Spider" in (device.family, device.brand)
+
+
+def _number(part: str | None) -> int | None:
+    return int(part) if part and part.isascii() and part.isdigit() and len(part) <= DIGITS_MAX else None
