@@ -21,16 +21,13 @@ import pyarrow as pa
 
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
 from query.sql import Statement, regex_check
+from storage.source import SourceGone
 
 Row = tuple[Any, ...]
 
 CHUNK_ROWS = 10_000
 _REPEAT_SECONDS = 0.02
 _log = logging.getLogger(__name__)
-
-
-class SourceGone(Exception):
-    """A file of the snapshot is no longer there: take a new snapshot and run once more."""
 
 
 class CancelToken:

@@ -6,7 +6,8 @@ QueryError                       the base: code, message, HTTP status class deci
 │       └── TooManyConditions    its filters read too much
 ├── QueryTimeout                 ran longer than it may: QueryTimeoutError
 ├── QueryCancelled               the caller went away
-└── QueryOverloaded              no free slot in time
+├── QueryOverloaded              no free slot in time
+└── DataDamaged                  stored events are damaged, and what is asked for must be complete
 """
 
 from __future__ import annotations
@@ -46,3 +47,13 @@ class QueryCancelled(QueryError):
 
 class QueryOverloaded(QueryError):
     code = "RateLimitExceededError"
+
+
+class DataDamaged(QueryError):
+    code = "DataDamagedError"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A part of the stored events is damaged, so that this can not be answered in full. "
+            "The operator finds what is wrong with 'acumen check'."
+        )

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 
 from query import sql as writer
 from query.columns import Column, ColumnKind
-from query.engine import Deadline, Engine, SourceGone
+from query.engine import Deadline, Engine
 from query.errors import QueryError
 from query.nodes import Filter, Span
 from query.operators import Spend
 from query.plan import SourceOf, View, Views
 from storage.schema import Lane
+from storage.source import SourceGone
 
 
 def held_lanes(

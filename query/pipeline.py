@@ -9,7 +9,7 @@ from typing import Any
 
 from query import extract, funnel, shape
 from query import sql as writer
-from query.engine import CancelToken, Deadline, Engine, Row, SourceGone
+from query.engine import CancelToken, Deadline, Engine, Row
 from query.errors import QueryError, TooManyConditions
 from query.held import lanes_seen
 from query.limits import Limits
@@ -28,17 +28,22 @@ from query.operators import filter_paths
 from query.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
 from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from query.sql import Statement
+from storage.source import SourceGone
+
+ATTEMPTS_MAX = 4
+"""So many snapshots are tried: each may be replaced, or have one more collection's files found damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """``body`` is for ``jsonout.dumps``: integers of any size, and much that is written already.
 
-    Warnings are for a header.
+    Warnings are for a header. Not ``complete``: files with events of the timeframe are damaged and set aside.
     """
 
     body: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +120,17 @@ def answer(
         # What a key does not see may not make its question too long.
         return _answer(request, views(seen_by(engine, runner.deadline)), runner, limits)
 
-    try:
-        return attempt()
-    except SourceGone:
-        # Files were replaced between snapshot and read; the next snapshot names those that replaced them.
+    for _ in range(ATTEMPTS_MAX - 1):
         try:
             return attempt()
-        except SourceGone as error:
-            raise QueryError("The stored events could not be read.") from error
+        except SourceGone:
+            # Files were replaced between snapshot and read, or found to be damaged; the next snapshot names
+            # those that replaced them, and leaves out the damaged ones.
+            continue
+    try:
+        return attempt()
+    except SourceGone as error:
+        raise QueryError("The stored events could not be read.") from error
 
 
 def seen_by(engine: Engine, deadline: Deadline) -> Held:
@@ -157,9 +165,14 @@ def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> 
             "total_properties_scanned": scanned * properties,
             "total_processing_time": round(time.perf_counter() - started, 6),
         }
+    if views.damaged:
+        body["complete"] = False
+        if not views.forced:
+            # A file's name says how much there is, and of when.
+            body["damaged_files"] = sorted(file.name for file in views.damaged.values())
     # Nor does a key with filters learn which names there are beyond what it sees.
     unknown = [] if views.forced else views.unknown
-    return Answer(body, [f"The collection '{name}' does not exist." for name in unknown])
+    return Answer(body, [f"The collection '{name}' does not exist." for name in unknown], not views.damaged)
 
 
 def _visible(query: Query, views: Views, runner: _Runner, limits: Limits) -> int:

@@ -149,12 +149,15 @@ class View:
         span: Span,
         tests: Iterable[Predicate] = (),
     ) -> Scan:
-        """The only way from a view to rows: here, and nowhere else, the forced filters join.
+        """The only way from a view to rows: here, and nowhere else, the forced filters join, and files are
+        verified before they are read.
 
-        ``tests``: what else is asked of a row once it is read, of ``columns`` alone.
+        ``tests``: what else is asked of a row once it is read, of ``columns`` alone. Raises SourceGone.
         """
         forced = operators.predicate(self.forced, self.available, self.spend_forced)
         predicate = p.all_of((forced, condition))
+        if predicate != p.FALSE:
+            self.source.verify(self.files)
         wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
@@ -203,6 +206,8 @@ class Views:
     held: Held | None = None
     spend_forced: Spend = lambda _: None
     """The same of the key's filters, which are counted apart: what they come to is no question's doing."""
+    damaged: dict[str, DataFile] = field(default_factory=dict)
+    """Files of the timeframes asked for that are set aside, by path: the views lack their events."""
     _sources: dict[str, Source] = field(default_factory=dict)
     _count: int = 0
 
@@ -212,6 +217,9 @@ class Views:
             source = self._sources[collection] = self.source_of(collection)
         wanted = tuple(spans)
         files = tuple(file for file in source.files if any(_overlaps(file, span) for span in wanted))
+        self.damaged |= {
+            file.path: file for file in source.damaged if any(_overlaps(file, span) for span in wanted)
+        }
         name = f"$tail{self._count}"
         self._count += 1
         view = View(source, files, name, self.forced, self.spend, self.spend_forced)
@@ -461,7 +469,7 @@ def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
     source = view.source
     if source.tail is not None and span == Span():
         counted += source.tail.num_rows
-        source = Source(source.schema, source.files, None, None, source.known, source.version)
+        source = replace(source, tail=None, tail_magnitudes=None)
     return replace(view, source=source, files=outside), counted
 
 

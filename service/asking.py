@@ -58,6 +58,8 @@ class Told:
     body: bytes
     warnings: tuple[str, ...] = ()
     age: int | None = None
+    complete: bool = True
+    """False where damaged files were left out."""
     """Seconds since it was computed, where it was kept since."""
 
 
@@ -194,7 +196,7 @@ class Asking:
         )
         if not source.known:
             return None
-        columns = {name for file in source.files for name in file.columns}
+        columns = {name for file in (*source.files, *source.damaged) for name in file.columns}
         if source.tail is not None:
             columns.update(source.tail.column_names)
         return tuple(lane for lane in source.schema.lanes if lane.column in columns)
@@ -267,7 +269,8 @@ class Asking:
         at, watched = self._recent.now(), Watched(self._source_of(caller))
         told = self._found(question, watched, deadline, forced)
         read = {name: erasures(source) for name, source in watched.given.items()}
-        self._recent.keep(key, Recent(told.body, told.warnings, read, at))
+        if told.complete:
+            self._recent.keep(key, Recent(told.body, told.warnings, read, at))
         return told
 
     def _found(
@@ -285,7 +288,7 @@ class Asking:
             deadline=deadline,
             forced_filters=forced,
         )
-        return Told(written(found.body, self._limits), tuple(found.warnings))
+        return Told(written(found.body, self._limits), tuple(found.warnings), complete=found.complete)
 
 
 def written(body: Any, limits: Limits) -> bytes:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from query import dataset as answers
-from query.engine import Deadline, SourceGone
-from query.errors import QueryCancelled, QueryError, QueryLimitExceeded
+from query.engine import Deadline
+from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.nodes import Buckets, MetricQuery, Span
 from service import datasets
 from service.background import Tools
@@ -25,6 +25,7 @@ from storage.catalog_errors import CatalogUnavailable, DatasetChanged
 from storage.catalog_records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.errors import StorageError
 from storage.results_file import TooManyKeys, is_whole, write_results
+from storage.source import Source, SourceGone
 
 RECENT_US = 48 * 3_600 * 1_000_000
 """Younger buckets, which change at every run, stand in files of their own."""
@@ -216,7 +217,7 @@ class _Run:
         tools = self.tools
         edges = (*(bucket.start_us for bucket in buckets), buckets[-1].end_us)
         part = replace(query, span=Span(edges[0], edges[-1]), buckets=Buckets(edges))
-        source = tools.reader.source(self.dataset.project_id, query.collection)
+        source = self._source()
         deadline = self._deadline()
         # Counted in the very source that is computed from.
         counts = answers.event_counts(query.collection, edges, source, tools.engine, deadline)
@@ -236,10 +237,17 @@ class _Run:
         return DatasetFile(file_id, self.dataset.id, tuple(_buckets(edges, counts)))
 
     def _counts(self, edges: tuple[int, ...]) -> answers.EventCounts:
-        source = self.tools.reader.source(self.dataset.project_id, self.definition.collection)
+        source = self._source()
         return answers.event_counts(
             self.definition.collection, edges, source, self.tools.engine, self._deadline()
         )
+
+    def _source(self) -> Source:
+        """Raises DataDamaged: what was computed from all events is not replaced by less."""
+        source = self.tools.reader.source(self.dataset.project_id, self.definition.collection)
+        if source.damaged:
+            raise DataDamaged
+        return source
 
     def _deadline(self) -> Deadline:
         return Deadline.after(self.tools.settings.query_timeout_seconds, self.tools.cancels.token())

@@ -29,7 +29,14 @@ from typing import Any
 import orjson
 from starlette.exceptions import HTTPException
 
-from query.errors import InvalidQuery, QueryCancelled, QueryError, QueryOverloaded, QueryTimeout
+from query.errors import (
+    DataDamaged,
+    InvalidQuery,
+    QueryCancelled,
+    QueryError,
+    QueryOverloaded,
+    QueryTimeout,
+)
 from service import bodies, collect_errors
 from storage.catalog_errors import (
     CatalogUnavailable,
@@ -227,6 +234,8 @@ def _query(error: QueryError) -> Rendered:
         return rendered(504, error.code, error.message)
     if isinstance(error, QueryOverloaded):
         return _later(429, error.code, error.message)
+    if isinstance(error, DataDamaged):
+        return _later(503, error.code, error.message, DAMAGED_RETRY_SECONDS)
     if isinstance(error, QueryCancelled):
         return _later(503, error.code, error.message)
     _log.error("A query failed.", exc_info=error)

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from query.engine import Deadline, SourceGone
-from query.errors import QueryCancelled, QueryError, QueryLimitExceeded
+from query.engine import Deadline
+from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.export import Chunk, Cut
 from query.export import Export as Extraction
 from query.fingerprint import erasures
@@ -29,6 +29,7 @@ from service.results import SERVER_FAULT
 from storage.catalog_records import Export, ExportFile
 from storage.log_errors import LogUnreadable
 from storage.reader import SnapshotUnstable
+from storage.source import SourceGone
 
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 2.0
@@ -166,6 +167,8 @@ class Exporter:
         """Raises QueryError, SourceGone, OSError, _Unwanted, _Outdated."""
         query, forced = thaw(export.question)
         source = self._tools.reader.source(export.project_id, export.collection)
+        if source.lacks(query.span.start_us, query.span.end_us):
+            raise DataDamaged
         moment = erasures(source)
         extraction = Extraction(
             query, source, self._tools.engine, forced=forced, limits=self._limits, deadline=self._deadline

@@ -36,7 +36,7 @@ ANALYSES = (
     "multi_analysis",
 )
 
-TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge")
+TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub")
 """Everything that the runner does, by name."""
 
 ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")
@@ -96,6 +96,7 @@ FAMILIES = (
     Family(
         "acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not believed.", {}, same=True
     ),
+    Family("acumen_files_damaged", "gauge", "Stored files that are damaged and set aside.", {}, same=True),
     Family("acumen_streamed_events_total", "counter", "Events streamed out.", {}),
     Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper", "runner")}),
     Family("acumen_task_failures_total", "counter", "Failures of background tasks.", {"task": TASKS}),

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from query.engine import CancelToken, Deadline, Engine
-from query.errors import QueryCancelled, QueryError
+from query.errors import DataDamaged, QueryCancelled, QueryError
 from query.fingerprint import (
     NEVER,
     Covered,
@@ -105,6 +105,7 @@ class Results:
         """The result as JSON, and warnings; nothing is kept. Raises QueryError."""
         request = self._parsed(query, now_us, deadline)
         found = self._answer(request, self._source_of(query), audience, deadline)
+        _check_complete(found)
         return self._result(query, found), tuple(found.warnings)
 
     def compute(self, query: SavedQuery, audience: Audience, now_us: int, deadline: Deadline) -> Computed:
@@ -117,6 +118,7 @@ class Results:
             request = self._parsed(query, now_us, deadline)
             watched = Watched(self._source_of(query))
             found = self._answer(request, watched, audience, deadline)
+            _check_complete(found)
             wanted = parts(request.query)
             covered = self._count(wanted, watched.given, audience, deadline)
             result = self._result(query, found)
@@ -155,6 +157,9 @@ class Results:
             known = result.file in self._seen
             seen = self._seen.get(result.file)
         if known and seen is None:
+            return Standing.STALE
+        if any(source.damaged for source in sources.values()):
+            # Whether it is as of now can not be told without the files that are set aside.
             return Standing.STALE
         wanted = parts(self._parsed(query, result.asked_us, None).query)
         return Standing.FRESH if known and seen == outlines(wanted, sources) else Standing.UNSURE
@@ -264,6 +269,12 @@ class Results:
             self._seen.move_to_end(file)
             while len(self._seen) > SEEN_MAX:
                 self._seen.popitem(last=False)
+
+
+def _check_complete(found: Answer) -> None:
+    """What is kept is complete, and so is what stands for it. Raises DataDamaged."""
+    if not found.complete:
+        raise DataDamaged
 
 
 def collections_of(result: SavedResult) -> Iterable[str]:

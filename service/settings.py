@@ -217,6 +217,16 @@ class Settings(BaseSettings):
     cached_bytes_max: int = Field(
         64 * MIB, ge=0, description="Bytes of saved queries' results that one worker holds in memory."
     )
+    scrub_days: float = Field(
+        7.0,
+        ge=0,
+        description="Every stored file is compared with its digest so often, in the background; 0: never.",
+    )
+    scrub_bytes_per_second: int = Field(
+        16 << 20,
+        gt=0,
+        description="Bytes that are read in a second to compare stored files with their digests.",
+    )
     dataset_refresh_seconds: float = Field(
         3_600.0, ge=1, description="How often, in seconds, the results of cached datasets are computed anew."
     )

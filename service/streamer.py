@@ -15,7 +15,7 @@ from pathlib import Path
 
 from isal import isal_zlib
 
-from query.engine import Deadline, SourceGone
+from query.engine import Deadline
 from query.export import Export
 from query.export_rows import ndjson
 from query.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
@@ -24,9 +24,9 @@ from storage.catalog_records import Collection
 from storage.lock import FolderLock
 from storage.paths import encode
 from storage.schema import EVENT_ID
-from storage.source import Source
+from storage.source import Source, SourceGone
 from storage.stream import Batch, Position, Range, Settled, event_id, next_batch
-from storage.streams import begin, files_after, ids_after
+from storage.streams import begin, files_after, ids_after, refuse_damaged
 
 RETRY_SECONDS = 15.0
 """After a failure, where the next round is not due sooner."""
@@ -98,9 +98,9 @@ class Streamer:
         settled = self._catalog.settled(collection.id)
         if batch is None:
             try:
-                ids = ids_after(self._catalog.folder, position, settled)
+                ids = ids_after(self._catalog.folder, position, settled, self._tools.reader.verify)
                 batch = next_batch(position, settled, ids, self._time, self._events_max)
-            except FileNotFoundError:
+            except (FileNotFoundError, SourceGone):
                 return True
             if batch.ranges:
                 self._catalog.plan_stream(collection.id, position, batch)
@@ -119,10 +119,12 @@ class Streamer:
 
     def _write(self, collection: Collection, position: Position, settled: Settled, batch: Batch) -> None:
         """Raises QueryError, SourceGone, OSError."""
-        files = tuple(file.data_file(self._catalog.folder.root) for file in files_after(position, settled))
+        found = list(files_after(position, settled))
+        refuse_damaged(found)
+        files = tuple(file.data_file(self._catalog.folder.root) for file in found)
         export = Export(
             ExtractionQuery(collection.name, filters=tuple(filters_of(batch.ranges))),
-            Source(collection.schema, files),
+            Source(collection.schema, files, verify=self._tools.reader.verify),
             self._tools.engine,
             forced=(),
             limits=self._tools.settings.export_limits,

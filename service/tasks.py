@@ -15,6 +15,7 @@ from service.mailer import Mailer
 from service.metrics import Metrics
 from service.purge import Purge
 from service.refresher import Refresher
+from service.scrubber import Scrubber
 from service.settings import Settings
 from service.streamer import Streamer
 from storage.catalog import Catalog
@@ -34,6 +35,7 @@ def tasks_of(tools: Tools) -> list[Task]:
         Mailer(tools),
         Streamer(tools),
         Purge(tools),
+        Scrubber(tools),
     ]
 
 

@@ -706,6 +706,27 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_files.list_live(connection, collection_id)
 
+    def set_aside(self, file_id: int, why: str | None) -> bool:
+        """Marks a live file as damaged, or with None as sound again. False where it is so already, or not
+        live."""
+        with self._changing() as connection:
+            return catalog_files.set_aside(connection, file_id, why)
+
+    def damaged_files(self) -> list[FileRow]:
+        """Live files that are set aside."""
+        with self._database.reading() as connection:
+            return catalog_files.damaged_files(connection)
+
+    def unverified_file(self, before_us: int) -> FileRow | None:
+        """The live file that was verified, or else written, the longest ago, where that was before then."""
+        with self._database.reading() as connection:
+            return catalog_files.unverified_file(connection, before_us)
+
+    def verified(self, file_id: int) -> None:
+        """The file's bytes are what was written, as of now. No version is bumped: nothing has changed."""
+        with self._database.writing() as connection:
+            catalog_files.verified(connection, file_id, self._clock())
+
     def dead_files(self, before_us: int) -> list[FileRow]:
         """Files that were replaced before then."""
         with self._database.reading() as connection:

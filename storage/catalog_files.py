@@ -32,12 +32,13 @@ _ROW = (
     files.c.max_us,
     files.c.columns,
     files.c.created_us,
+    files.c.damaged,
 )
 _COLUMNS_AT = [column.name for column in _ROW].index("columns")
 _LIVE = select(*_ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
 _LIVE_OF = _LIVE.where(files.c.collection_id == bindparam("of"))
 _LIVE_IDS = (
-    select(files.c.id)
+    select(files.c.id, files.c.damaged)
     .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
     .order_by(files.c.id)
 )
@@ -179,8 +180,40 @@ def list_live(connection: Connection, collection_id: int | None) -> list[FileRow
     return [decode_file(row) for row in connection.execute(_LIVE_OF, {"of": collection_id})]
 
 
-def live_ids(connection: Connection, collection_id: int) -> list[int]:
-    return list(connection.execute(_LIVE_IDS, {"of": collection_id}).scalars())
+def live_ids(connection: Connection, collection_id: int) -> dict[int, bool]:
+    """Live files → whether each is set aside as damaged, by id."""
+    return {row.id: row.damaged is not None for row in connection.execute(_LIVE_IDS, {"of": collection_id})}
+
+
+def set_aside(connection: Connection, file_id: int, why: str | None) -> bool:
+    """Marks a live file as damaged, or with None as sound again. False where it is so already, or is not live
+    any more."""
+    changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
+    wanted = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
+    of = connection.execute(update(files).where(wanted).values(damaged=why).returning(files.c.collection_id))
+    collection_id = of.scalar_one_or_none()
+    if collection_id is not None:
+        connection.execute(_TOUCH, {"of": collection_id})
+    return collection_id is not None
+
+
+def damaged_files(connection: Connection) -> list[FileRow]:
+    """Live files that are set aside, by id."""
+    return [decode_file(row) for row in connection.execute(_LIVE.where(files.c.damaged.is_not(None)))]
+
+
+def unverified_file(connection: Connection, before_us: int) -> FileRow | None:
+    """The live file that was verified, or else written, the longest ago, where that was before then."""
+    age = func.coalesce(files.c.verified_us, files.c.created_us)
+    wanted = select(*_ROW).where(
+        files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
+    )
+    row = connection.execute(wanted.order_by(age).limit(1)).first()
+    return None if row is None else decode_file(row)
+
+
+def verified(connection: Connection, file_id: int, now_us: int) -> None:
+    connection.execute(update(files).where(files.c.id == file_id).values(verified_us=now_us))
 
 
 def files_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, FileRow]:

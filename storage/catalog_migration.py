@@ -15,7 +15,7 @@ from storage.catalog_errors import CatalogNotReady, NewerFormat
 from storage.catalog_sqlite import Database, back_up, is_empty
 from storage.paths import DataFolder
 
-FORMAT_VERSION = 14
+FORMAT_VERSION = 15
 """Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"

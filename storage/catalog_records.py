@@ -280,11 +280,15 @@ class FileRow:
     columns: Mapping[str, float | None]
     """Every column in the file → the greatest magnitude in it (number lanes), else None."""
     created_us: int
+    damaged: str | None = None
+    """Why it is set aside: its bytes are not what was written."""
 
     def data_file(self, root: Path) -> DataFile:
         """As queries read it; ``root``: the data folder."""
         path = str(root / self.path)
-        return DataFile(path, self.rows, self.bytes, self.min_us, self.max_us, self.columns)
+        return DataFile(
+            path, self.rows, self.bytes, self.min_us, self.max_us, self.columns, self.id, self.sha256
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,10 +331,13 @@ class FlushCommit:
 
 
 class CollectionFiles(NamedTuple):
-    """A collection and its live files, oldest first; their paths are absolute."""
+    """A collection and its live files, oldest first; their paths are absolute.
+
+    ``damaged`` are live as well, and set aside."""
 
     collection: Collection
     files: tuple[DataFile, ...]
+    damaged: tuple[DataFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

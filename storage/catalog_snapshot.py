@@ -30,6 +30,7 @@ class _Held:
     moment: tuple[int, int]
     by_id: Mapping[int, DataFile]
     files: tuple[DataFile, ...]
+    damaged: tuple[DataFile, ...]
 
 
 class Snapshots:
@@ -85,7 +86,7 @@ class Snapshots:
                 if len(self._held) >= COLLECTIONS_MAX:
                     self._held.clear()
                 self._held[collection.id] = held
-        return CollectionFiles(collection, held.files)
+        return CollectionFiles(collection, held.files, held.damaged)
 
     def _load(
         self,
@@ -100,4 +101,9 @@ class Snapshots:
             file_id: known[file_id] if file_id in known else read[file_id].data_file(self._folder.root)
             for file_id in ids
         }
-        return _Held(moment, by_id, tuple(by_id.values()))
+        return _Held(
+            moment,
+            by_id,
+            tuple(file for file in by_id.values() if not ids[file.id]),
+            tuple(file for file in by_id.values() if ids[file.id]),
+        )

@@ -144,10 +144,13 @@ files = Table(
     Column("max_us", BigInteger),
     Column("columns", Text),
     Column("created_us", BigInteger),
+    Column("damaged", Text),
+    Column("verified_us", BigInteger),
     Index("files_by_state", "state", "collection_id"),
     sqlite_autoincrement=True,
 )
-"""What follows ``removed_us`` is known once the file is live."""
+"""What follows ``removed_us`` is known once the file is live. ``damaged`` says why the file is set aside;
+``verified_us`` is when its bytes were last compared with ``sha256``."""
 
 erasures = Table(
     "erasures",

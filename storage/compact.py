@@ -25,6 +25,7 @@ from storage.fs import FileSystem
 from storage.parquet import encode, sort_by_time
 from storage.paths import DataFolder
 from storage.spans import last_day, parent_label
+from storage.verify import Verifier
 
 ROWS_MAX = 1_000_000
 BYTES_MAX = 64 << 20
@@ -129,6 +130,7 @@ class Compactor:
         self._writer = FileWriter(folder, catalog, fs)
         self._seen: dict[int, tuple[int, int]] = {}
         self._heavy: set[int] = set()
+        self._verify = Verifier(folder, catalog, fs)
 
     def step(self) -> bool:
         """At most one merge. False where nothing is left to merge now."""
@@ -147,7 +149,11 @@ class Compactor:
         return False
 
     def _merge_next(self, collection: Collection, now: datetime) -> bool:
-        files = [file for file in self._catalog.live_files(collection.id) if file.id not in self._heavy]
+        files = [
+            file
+            for file in self._catalog.live_files(collection.id)
+            if file.id not in self._heavy and file.damaged is None
+        ]
         merge = self._fitting(plan_merge(files, now))
         if merge is None:
             return False
@@ -187,11 +193,15 @@ class Compactor:
         return True
 
     def _fitting(self, merge: Merge | None) -> Merge | None:
-        """As much of a merge as fits in memory: repetitive text may be tiny on disk and huge when read."""
+        """As much of a merge as fits in memory: repetitive text may be tiny on disk and huge when read.
+
+        Raises SourceGone where a file is damaged: it is set aside, and the next merge is without it.
+        """
         if merge is None:
             return None
         chosen: list[FileRow] = []
         size = 0.0
+        self._verify([file.data_file(self._folder.root) for file in merge.files])
         for file in merge.files:
             need = self._memory(file)
             if need > MEMORY_MAX / 2:

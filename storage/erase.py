@@ -33,6 +33,7 @@ from storage.rows import wanted_of
 from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
 from storage.source import Source
 from storage.update import Update, read_update, updated
+from storage.verify import Verifier
 
 FILES_AT_ONCE = 2
 """So many files and their replacements are in memory at most."""
@@ -40,6 +41,7 @@ HOLDERS_AT_ONCE = 10_000
 """So many tokens are freed in a transaction: all who write to the catalog wait for it."""
 PAUSE_SECONDS = 0.05
 """Between two such transactions, for who waits."""
+DAMAGED = "A stored file is damaged: 'acumen check' names it. Nothing was changed."
 
 
 class CannotErase(Exception):
@@ -98,6 +100,7 @@ class Eraser:
         self._catalog = catalog
         self._writer = FileWriter(folder, catalog, fs)
         self._matcher = matcher
+        self._verifier = Verifier(folder, catalog, fs)
 
     def carry_out(self, erasure: Erasure) -> int:
         """The number of events it was about. Raises CannotErase, and what disk or catalog raise: then nothing
@@ -171,13 +174,15 @@ class Eraser:
         self, collection: Collection, file: FileRow, parameters: Mapping[str, Any]
     ) -> list[str] | None:
         """The events of a file that are meant; None for all of them. Raises CannotErase."""
+        if _narrowed(parameters) or not _inside(file, parameters):
+            self._check(file)
         try:
             return self._matcher(_source_of(self._folder, collection, file), parameters)
         except CannotErase:
             raise
         except Exception:
             # Where the file is the reason no later try would go better.
-            self._content(file)
+            self._check(file)
             raise
 
     def _without_events(
@@ -331,8 +336,16 @@ class Eraser:
         except FileNotFoundError:
             content = b""
         if hashlib.sha256(content).hexdigest() != file.sha256:
-            raise CannotErase("A stored file is damaged: 'acumen check' names it. Nothing was changed.")
+            raise CannotErase(DAMAGED)
         return content
+
+    def _check(self, file: FileRow) -> None:
+        """Raises CannotErase where the file is not as it was written: what matches could not be told."""
+        found = file.data_file(self._folder.root)
+        fault = file.damaged or self._verifier.fault(found)
+        if fault is not None:
+            self._verifier.set_aside(found, fault)
+            raise CannotErase(DAMAGED)
 
 
 def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
@@ -340,15 +353,23 @@ def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
     return (start is None or file.max_us >= start) and (end is None or file.min_us < end)
 
 
+def _inside(file: FileRow, parameters: Mapping[str, Any]) -> bool:
+    """Whether all its events are within the timeframe."""
+    start, end = parameters.get("start_us"), parameters.get("end_us")
+    return (start is None or file.min_us >= start) and (end is None or file.max_us < end)
+
+
+def _narrowed(parameters: Mapping[str, Any]) -> bool:
+    """Whether not all events of the timeframe are meant."""
+    return any(parameters[name] for name in parameters.keys() - {"start_us", "end_us"})
+
+
 def _may_be_copied(erasure: Erasure, file: FileRow) -> bool:
     """Whether some of its rows may have to stand in another file; those that go as a whole take no room."""
     if erasure.kind is ErasureKind.PROPERTY:
         return True
     given = erasure.parameters
-    narrowed = any(given[name] for name in given.keys() - {"start_us", "end_us"})
-    start, end = given.get("start_us"), given.get("end_us")
-    inside = (start is None or file.min_us >= start) and (end is None or file.max_us < end)
-    return _may_hold(file, given) and (narrowed or not inside)
+    return _may_hold(file, given) and (_narrowed(given) or not _inside(file, given))
 
 
 def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:

@@ -31,6 +31,7 @@ from storage.pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.schema import SYSTEM_TYPES, Schema
 from storage.shred import Shredder
 from storage.source import NOWHERE, Source
+from storage.verify import Verifier
 
 ATTEMPTS_MAX = 20
 REST_BYTES_MAX = 1 << 30
@@ -113,6 +114,7 @@ class Reader:
         self._flushed_number = -1
         self._lock = threading.Lock()
         self._complain_at = 0.0
+        self.verify = Verifier(folder, catalog, self._fs)
         self._held_logs: tuple[int, tuple[LogReader, ...]] | None = None
 
     def source(self, project_id: str, collection_name: str) -> Source:
@@ -169,7 +171,7 @@ class Reader:
         snapshot = self._catalog.snapshot(project_id, [name])
         if name not in snapshot.collections:
             return NOWHERE
-        collection, files = snapshot.collections[name]
+        collection, files, aside = snapshot.collections[name]
         with self._lock:
             self._drop_flushed(snapshot.flushed_number)
             manifest = self._manifest(snapshot.flushed_number)
@@ -192,7 +194,7 @@ class Reader:
             )
             tail = self._tail(collection.id, key, manifest, collection.schema, pieces)
         erased = collection.erase_version
-        if erased and not files and not (tail is not None and tail.num_rows):
+        if erased and not files and not aside and not (tail is not None and tail.num_rows):
             # All its events were taken away: there is no such collection until one comes again.
             return replace(NOWHERE, generation=collection.generation, erase_version=erased)
         return Source(
@@ -202,6 +204,8 @@ class Reader:
             version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
             generation=collection.generation,
             erase_version=erased,
+            damaged=aside,
+            verify=self.verify,
         )
 
     def _with_lanes(self, collection: Collection, pieces: list[CollectionPiece]) -> list[CollectionPiece]:

@@ -6,12 +6,19 @@ is not in a file yet. Every acknowledged event is in exactly one of them, once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
 from storage.schema import Schema
+
+_PARTS = 5
+"""Of a file's path below the data folder: events, project, collection, span, file."""
+
+
+class SourceGone(Exception):
+    """A file of the snapshot is not there any more, or not as it was written: take a new snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,18 @@ class DataFile:
     max_us: int
     columns: Mapping[str, float | None]
     """Every column in the file → the greatest magnitude in it (number lanes), else None."""
+    id: int = 0
+    sha256: str = ""
+    """Of the file's bytes, lower-case hex."""
+
+    @property
+    def name(self) -> str:
+        """Its path below the data folder."""
+        return "/".join(self.path.split("/")[-_PARTS:])
+
+
+def believe(files: Sequence[DataFile]) -> None:
+    """Takes files as they are: of sources whose files were verified otherwise."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,17 @@ class Source:
     """Grows when the collection is deleted."""
     erase_version: int = 0
     """Grows when stored events are taken away or changed. With both unchanged, events have only come."""
+    damaged: tuple[DataFile, ...] = ()
+    """Live files that are set aside: the source lacks their events."""
+    verify: Callable[[Sequence[DataFile]], None] = field(default=believe, compare=False)
+    """Must be called with files before they are read. Raises SourceGone where one is not what was written."""
+
+    def lacks(self, start_us: int | None, end_us: int | None) -> bool:
+        """Whether a file that is set aside may hold events within ``[start, end)``."""
+        return any(
+            (start_us is None or file.max_us >= start_us) and (end_us is None or file.min_us < end_us)
+            for file in self.damaged
+        )
 
 
 NOWHERE = Source(Schema(), known=False)

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 
 from query import jsonout
-from query.engine import CancelToken, Engine, SourceGone
+from query.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
 from query.limits import Limits
 from query.nodes import Analysis, Condition, Metric, MetricQuery, Operator, Request
 from query.pipeline import answer
 from query.sql import Statement, name, sql
-from storage.source import Source
+from storage.source import Source, SourceGone
 from tests.query.support_source import read, source_of
 
 ENDLESS = Statement(

@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 import pytest
 from keen import scoped_keys
 
-from query.engine import SourceGone
 from query.errors import QueryCancelled
 from service import exporter
 from service.errors import DAMAGED
@@ -30,6 +29,7 @@ from storage.catalog import system_clock
 from storage.catalog_records import ErasureKind, ExportState, KeyKind
 from storage.log_errors import LogUnreadable
 from storage.reader import SnapshotUnstable
+from storage.source import SourceGone
 from tests.service.export_bench import BASE, Bench
 from tests.support.server import Served, ServedProject
 

@@ -23,6 +23,7 @@ from service.dataset_refresh import DatasetRefresher
 from service.matcher import FilterMatcher
 from service.metrics import Metrics
 from service.refresher import Refresher
+from service.scrubber import Scrubber
 from service.settings import load
 from service.worker import composed
 from storage.catalog import Catalog, system_clock
@@ -145,6 +146,12 @@ class Whole:
         self.flush()
         compactor = Compactor(self.folder, self.catalog, self.fs)
         while compactor.step():
+            pass
+
+    def scrub(self) -> None:
+        """Compare every stored file with its digest, and take back what is sound again."""
+        scrubber = Scrubber(self._tools)
+        while scrubber.run_due(self.now_us):
             pass
 
     def refresh(self) -> None:

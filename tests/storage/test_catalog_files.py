@@ -177,7 +177,7 @@ class TestSnapshot:
         assert snapshot.flushed_number == 1
         assert snapshot.logs == (LogRow(log_id, LogState.OPEN, 0, None),)
         assert list(snapshot.collections) == ["purchases"]
-        held, files = snapshot.collections["purchases"]
+        held, files, _ = snapshot.collections["purchases"]
         assert held == catalog.collection_by_id(collection.id)
         assert [(f.path, f.rows, f.bytes, f.min_us, f.max_us) for f in files] == [
             (str(catalog.folder.root / file.path), 10, 1_000, -5, 7)
@@ -196,7 +196,7 @@ class TestSnapshot:
         reader = Catalog.open(catalog.folder.root)
 
         def seen() -> tuple[int, int, list[str]]:
-            held, files = reader.snapshot(collection.project_id, ["purchases"]).collections["purchases"]
+            held, files, _ = reader.snapshot(collection.project_id, ["purchases"]).collections["purchases"]
             return held.data_version, held.schema.version, [Path(file.path).stem for file in files]
 
         assert seen() == (0, 0, [])
@@ -233,7 +233,7 @@ class TestSnapshot:
             try:
                 while not done.is_set():
                     snapshot = catalog.snapshot(collection.project_id, ["purchases"])
-                    held, files = snapshot.collections["purchases"]
+                    held, files, _ = snapshot.collections["purchases"]
                     if not len(files) == snapshot.flushed_number == held.data_version:
                         torn.append(snapshot)
             except BaseException as error:
