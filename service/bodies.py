@@ -1,29 +1,23 @@
 """Request bodies, read within bounds: bytes, time between chunks, and bytes held by all requests at once.
 
 Nothing here looks at the content beyond undoing its ``Content-Encoding``, and that with a bound too, so
-that a small body cannot become a large one.
+that a small body cannot become a large one. What was inflated counts as held like what was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
-import zlib
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-import zstandard
-from isal import isal_zlib
+from service import body_thread
+from service.inflating import EncodingBroken, EncodingUnknown, MembersTooMany, open_encoding, take
 
 _DIGITS_MAX = 20
-_ZSTD_WINDOW_BYTES_MAX = 1 << 27
-
-_INFLATE_ERRORS: tuple[type[Exception], ...] = (
-    cast("type[Exception]", isal_zlib.error),
-    zlib.error,
-    EOFError,
-)
+INFLATED_INLINE_BYTES_MAX = 65_536
+"""A longer compressed body is not even begun on the event loop."""
 
 TICKS_MAX = 10
 """Parts into which the longest wait is divided: it is kept to a tenth."""
@@ -40,6 +34,7 @@ class BodyError(Exception):
     ├── BodiesOverloaded       all requests together hold too many bytes: try again
     ├── BodyEncodingUnknown    a Content-Encoding that is not offered
     ├── BodyEncodingBroken     bytes that are not in the encoding they claim
+    ├── TooManyValues          more values than a question or definition may hold
     └── ClientGone             the client disconnected; nobody waits for an answer
     """
 
@@ -65,8 +60,12 @@ class BodyEncodingUnknown(BodyError):
 
 
 class BodyEncodingBroken(BodyError):
-    def __init__(self, name: str) -> None:
-        super().__init__(f"The request body is not valid {name}.")
+    pass
+
+
+class TooManyValues(BodyError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request body holds more than the limit of {limit} values.")
 
 
 class ClientGone(BodyError):
@@ -81,13 +80,17 @@ class BodyLimits:
     """The longest wait for the next part of a body."""
     in_flight_bytes_max: int = 256 << 20
     """Body bytes that all unanswered requests of one worker may hold together."""
+    members_max: int = 10_000
+    """Members (gzip) or frames (zstd) of one compressed body."""
+    values_max: int = 250_000
+    """Values in the body of a question or definition."""
 
 
 class BodyReader:
     """Reads bodies for one event loop. What was read counts as held until ``release``."""
 
     def __init__(self, limits: BodyLimits) -> None:
-        self._limits = limits
+        self.limits = limits
         self.held_bytes = 0
         self._tick_seconds = limits.chunk_seconds / TICKS_MAX
         self._tick = 0
@@ -134,9 +137,48 @@ class BodyReader:
 
     def hold(self, size: int) -> None:
         """Count bytes that are held until ``release``. Raises BodiesOverloaded."""
-        if self.held_bytes + size > self._limits.in_flight_bytes_max:
+        if self.held_bytes + size > self.limits.in_flight_bytes_max:
             raise BodiesOverloaded
         self.held_bytes += size
+
+    async def inflate(self, body: bytes, encoding: bytes, limit_bytes: int) -> bytes:
+        """The body without its ``Content-Encoding``, which counts as held. Raises BodyError.
+
+        A large one is inflated in a thread, piece by piece; each piece counts before the next is made.
+        The caller calls ``release(len(inflated))`` in the end.
+        """
+        inline = len(body) <= INFLATED_INLINE_BYTES_MAX
+        parts: list[bytes] = []
+        size, ended = 0, False
+        try:
+            pieces = open_encoding(body, encoding, self.limits.members_max)
+            while not ended:
+                made, ended = take(pieces) if inline else await body_thread.call(take, pieces)
+                inline = False
+                self.hold(len(made))
+                size += len(made)
+                if size > limit_bytes:
+                    raise BodyTooLarge(limit_bytes)
+                parts.append(made)
+        except BaseException as error:
+            self.release(size)
+            raise _as_body_error(error) from None
+        return b"".join(parts) if len(parts) > 1 else parts[0]
+
+    @asynccontextmanager
+    async def opened(
+        self, receive: Receive, length: bytes | None, encoding: bytes | None, limit_bytes: int
+    ) -> AsyncIterator[bytes]:
+        """The whole body, inflated, held as long as the context lasts. Raises BodyError."""
+        body = await self.read(receive, length, limit_bytes)
+        held = len(body)
+        try:
+            if encoding is not None:
+                body = await self.inflate(body, encoding, limit_bytes)
+                held += len(body)
+            yield body
+        finally:
+            self.release(held)
 
     async def _next(self, receive: Receive) -> MutableMapping[str, Any]:
         # A timer for each chunk would cost more than all else here: tasks note at which tick they began to
@@ -152,7 +194,7 @@ class BodyReader:
             if task in self._overdue:
                 self._overdue.discard(task)
                 task.uncancel()
-                raise BodyTimeout(self._limits.chunk_seconds) from None
+                raise BodyTimeout(self.limits.chunk_seconds) from None
             raise
         finally:
             self._waiting.pop(task, None)
@@ -179,52 +221,9 @@ def _is_at_most(length: bytes, limit_bytes: int) -> bool:
     return length.isdigit() and len(digits) <= _DIGITS_MAX and int(digits or b"0") <= limit_bytes
 
 
-def decode(body: bytes, encoding: bytes, limit_bytes: int) -> bytes:
-    """The body without its ``Content-Encoding``. Raises BodyError; never makes more than the limit."""
-    name = encoding.strip().lower().decode("latin-1")
-    if name in ("", "identity"):
-        return body
-    if name in ("gzip", "x-gzip"):
-        return _inflate(body, 31, name, limit_bytes)
-    if name == "deflate":
-        # "deflate" means zlib, but some clients send the bare stream.
-        bare = len(body) < 2 or (body[0] & 15) != 8 or (body[0] * 256 + body[1]) % 31 != 0
-        return _inflate(body, -15 if bare else 15, name, limit_bytes)
-    if name == "zstd":
-        return _unpack_zstd(body, limit_bytes)
-    raise BodyEncodingUnknown(name)
-
-
-def _inflate(body: bytes, wbits: int, name: str, limit_bytes: int) -> bytes:
-    out: list[bytes] = []
-    room = limit_bytes
-    try:
-        while True:
-            stream = isal_zlib.decompressobj(wbits)
-            part = stream.decompress(body, room + 1)
-            if len(part) > room:
-                raise BodyTooLarge(limit_bytes)
-            out.append(part)
-            room -= len(part)
-            if not stream.eof:
-                raise BodyEncodingBroken(name)
-            body = stream.unused_data
-            if not body:
-                return b"".join(out)
-    except _INFLATE_ERRORS:
-        raise BodyEncodingBroken(name) from None
-
-
-def _unpack_zstd(body: bytes, limit_bytes: int) -> bytes:
-    try:
-        unpack = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
-        size = zstandard.frame_content_size(body)
-        if size < 0:
-            # The frame does not say its size; a reader stops at the limit, but takes a frame cut short
-            # for a whole one, which the second pass does not.
-            size = len(unpack.stream_reader(io.BytesIO(body)).read(limit_bytes + 1))
-        if size > limit_bytes:
-            raise BodyTooLarge(limit_bytes)
-        return unpack.decompress(body, max_output_size=max(size, 1), allow_extra_data=False)
-    except zstandard.ZstdError:
-        raise BodyEncodingBroken("zstd") from None
+def _as_body_error(error: BaseException) -> BaseException:
+    if isinstance(error, EncodingUnknown):
+        return BodyEncodingUnknown(error.name)
+    if isinstance(error, EncodingBroken | MembersTooMany):
+        return BodyEncodingBroken(str(error))
+    return error

@@ -32,7 +32,7 @@ from service.access_keys import Json
 from service.auth import POLL_SECONDS, Tenants, key_of
 from service.autofill import fill_body
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
-from service.bodies import BodyReader, BodyTooLarge, ClientGone, decode
+from service.bodies import BodyReader, BodyTooLarge, ClientGone
 from service.collect_errors import EventRefused
 from service.collector import Collector, Origin, Verdicts, synced
 from service.edge import ALLOW_ORIGIN, EXPOSE, NO_STORE
@@ -215,10 +215,8 @@ class CollectApp:
             return await self._submit(target, scope, headers, body, received_us, autofill)
         single = target.collection is not None
         inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
-        body = decode(body, headers[b"content-encoding"], inflated_max)
+        body = await self._bodies.inflate(body, headers[b"content-encoding"], inflated_max)
         held = len(body)
-        # A body of some kilobytes may have become one of many megabytes.
-        self._bodies.hold(held)
         try:
             return await self._submit(target, scope, headers, body, received_us, autofill)
         finally:

@@ -248,6 +248,7 @@ _BODY_ERRORS: dict[type[bodies.BodyError], tuple[int, str]] = {
     bodies.BodiesOverloaded: (503, Unavailable.code),
     bodies.BodyEncodingUnknown: (415, "UnsupportedEncodingError"),
     bodies.BodyEncodingBroken: (400, "InvalidEncodingError"),
+    bodies.TooManyValues: (413, "RequestTooLargeError"),
     bodies.ClientGone: (400, "ClientGoneError"),
 }
 

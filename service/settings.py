@@ -148,6 +148,9 @@ class Settings(BaseSettings):
         50_000_000, ge=1, description="Bytes of one compressed body once inflated."
     )
     query_bytes_max: int = Field(10_000_000, ge=1, description="Bytes of one query's body.")
+    query_values_max: int = Field(
+        250_000, ge=1, description="Values, and empty lists and objects, in one query's body."
+    )
     body_timeout_seconds: float = Field(
         30.0, gt=0, description="Longest wait, in seconds, for the next part of a body."
     )

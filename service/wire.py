@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote_to_bytes
@@ -13,9 +14,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from query.parameters import SENT_BY_SDKS, check_keys
+from service import body_thread
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
-from service.bodies import BodyReader, decode
+from service.bodies import BodyReader, TooManyValues
+from service.counting import holds_more_values
 from service.edge import FIELDS, Scope, as_headers
 from service.errors import JSON, InvalidJSON, InvalidParameter, Rendered
 from service.rates import Rate, RateLimits, fields_of
@@ -127,8 +130,11 @@ def callback_of(pairs: Pairs) -> str | None:
         raise InvalidParameter(str(error)) from None
 
 
-def json_of(body: bytes) -> Any:
-    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON."""
+def json_of(body: bytes, values_max: int | None = None) -> Any:
+    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON, and TooManyValues where
+    it holds more values than it may, before any is made."""
+    if values_max is not None and holds_more_values(body, values_max):
+        raise TooManyValues(values_max)
     try:
         # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
         return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
@@ -142,14 +148,22 @@ def _refuse(name: str) -> float:
 
 async def read_json(bodies: BodyReader, request: Request, limit: int, empty: Any = _NOTHING) -> Any:
     """The request's body; ``empty`` where there is none and one is given. Raises BodyError, InvalidJSON."""
-    length = request.headers.get("content-length")
-    sent = await bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
-    try:
-        if not sent.strip() and empty is not _NOTHING:
+    async with opened(bodies, request, limit) as body:
+        if empty is not _NOTHING and not body.strip():
             return empty
-        return json_of(decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit))
-    finally:
-        bodies.release(len(sent))
+        large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
+        return await body_thread.call_if(large, json_of, body, bodies.limits.values_max)
+
+
+def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncContextManager[bytes]:
+    """The request's body, inflated, held as long as the context lasts. Raises BodyError."""
+    length, encoding = (request.headers.get(name) for name in ("content-length", "content-encoding"))
+    return bodies.opened(
+        request.receive,
+        length.encode("latin-1") if length else None,
+        encoding.encode("latin-1") if encoding else None,
+        limit,
+    )
 
 
 def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:

@@ -122,7 +122,7 @@ async def composed(
             clock,
             strict=settings.unknown_parameters == "refuse",
         )
-        bodies = BodyReader(BodyLimits(settings.body_timeout_seconds, settings.body_bytes_in_flight))
+        bodies = BodyReader(_body_limits(settings))
         results = Results(catalog, reader, engine, settings.query_limits)
         saved = SavedAnswers(
             catalog, reader, results, asking, catalog_threads, settings.cached_bytes_max, clock
@@ -168,6 +168,14 @@ def _compose(parts: Parts, collector: Collector) -> CollectApp:
         admit=_admission(parts.rates),
         metrics=parts.metrics,
         access_log=settings.access_log,
+    )
+
+
+def _body_limits(settings: Settings) -> BodyLimits:
+    return BodyLimits(
+        settings.body_timeout_seconds,
+        settings.body_bytes_in_flight,
+        values_max=settings.query_values_max,
     )
 
 

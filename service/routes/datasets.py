@@ -21,7 +21,6 @@ from query.nodes import MetricQuery, Span
 from query.nodes import Request as Question
 from service import datasets
 from service.auth import Caller, Permission
-from service.bodies import decode
 from service.dataset_request import HoldsText, IndexValues, index_values, part_of
 from service.dataset_results import Kept, State, States, holds_text, stored_result
 from service.errors import InvalidParameter
@@ -33,9 +32,9 @@ from service.wire import (
     empty_answer,
     gone_of,
     json_answer,
-    json_of,
     pairs_of,
     parameter,
+    read_json,
     url_of,
     warning_headers,
 )
@@ -240,15 +239,7 @@ class _Datasets:
         return await self._in_thread(self._states.load, caller.project.id, name)
 
     async def _body(self, request: Request) -> Any:
-        limit = self._parts.settings.query_bytes_max
-        length = request.headers.get("content-length")
-        bodies = self._parts.bodies
-        sent = await bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
-        try:
-            encoding = request.headers.get("content-encoding", "").encode("latin-1")
-            return json_of(decode(sent, encoding, limit))
-        finally:
-            bodies.release(len(sent))
+        return await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()

@@ -14,7 +14,6 @@ from query.jsonout import dumps
 from query.parse import ANALYSES, EXTRACTION, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
-from service.bodies import decode
 from service.export_request import wants_file
 from service.exports import Exports
 from service.parts import Parts
@@ -29,6 +28,7 @@ from service.wire import (
     gone_of,
     json_answer,
     json_of,
+    opened,
     pairs_of,
     script_answer,
     url_of,
@@ -88,13 +88,9 @@ async def _tell(
 
 async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis: str) -> Response:
     limit = parts.settings.query_bytes_max
-    length = request.headers.get("content-length")
-    sent = await parts.bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
-    try:
-        body = decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit)
-        told = await _tell(parts, request, caller, analysis, lambda: json_of(body))
-    finally:
-        parts.bodies.release(len(sent))
+    async with opened(parts.bodies, request, limit) as body:
+        values_max = parts.bodies.limits.values_max
+        told = await _tell(parts, request, caller, analysis, lambda: json_of(body, values_max))
     return _answer(told, None)
 
 

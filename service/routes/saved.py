@@ -17,7 +17,6 @@ from starlette.routing import Router
 from query.parse import EXTRACTION
 from service import saved
 from service.auth import Caller, Permission
-from service.bodies import decode
 from service.errors import NotFound
 from service.parts import Parts
 from service.rates import Rate
@@ -32,6 +31,7 @@ from service.wire import (
     gone_of,
     json_answer,
     json_of,
+    opened,
     pairs_of,
     raw_path,
     script_answer,
@@ -102,13 +102,10 @@ def router(parts: Parts) -> Router:
 async def _put(parts: Parts, request: Request, project_id: str) -> tuple[SavedQuery, bool]:
     """What is kept now, and whether it is new. Raises InvalidJSON, InvalidQuery, DuplicateSavedQuery."""
     name, limit = _name(request), parts.settings.query_bytes_max
-    length = request.headers.get("content-length")
-    sent = await parts.bodies.read(request.receive, length.encode("latin-1") if length else None, limit)
-    try:
-        body = decode(sent, request.headers.get("content-encoding", "").encode("latin-1"), limit)
+    async with opened(parts.bodies, request, limit) as body:
 
         def keep() -> tuple[SavedQuery, bool]:
-            definition = json_of(body)
+            definition = json_of(body, parts.bodies.limits.values_max)
             if _is_legacy(request) and isinstance(definition, dict) and "query" not in definition:
                 definition = _with_query(definition)
             read = saved.read(name, definition, parts.asking.judge, strict=parts.asking.strict)
@@ -122,8 +119,6 @@ async def _put(parts: Parts, request: Request, project_id: str) -> tuple[SavedQu
             )
 
         return await _blocking(parts, keep)
-    finally:
-        parts.bodies.release(len(sent))
 
 
 def _with_query(sent: saved.Json) -> saved.Json:

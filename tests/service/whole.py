@@ -102,13 +102,13 @@ class Whole:
         key: str | None = None,
         **query: Any,
     ) -> httpx.Response:
-        """A request below the project, with its master key unless told otherwise."""
+        """A request below the project, with its master key unless told otherwise; bytes go as they are."""
         text = urlencode({k: v if isinstance(v, str) else json.dumps(v) for k, v in query.items()})
         address = f"/3.0/projects/{project.id}/{path}" + (f"?{text}" if text else "")
         sent = self._http.request(
             method,
             address,
-            content=None if body is None else json.dumps(body),
+            content=body if body is None or isinstance(body, bytes) else json.dumps(body),
             headers={"authorization": key or project.master_key},
         )
         waits = path.split("/")[0] in WAITING.get(method, ())
