@@ -10,11 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, timedelta, timezone, tzinfo
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
 
-from query import calendar
+from query import calendar, zones
 from query.calendar import FIXED_US, Unit
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.fields import shown, structured
@@ -53,7 +51,7 @@ def parse_timezone(value: Any) -> tzinfo:
     if isinstance(value, str) and _SECONDS.fullmatch(value):
         value = int(value)
     if isinstance(value, str):
-        zone = _named_zone(value) if len(value) <= 64 else None
+        zone = zones.zone(value)
         if zone is not None:
             return zone
     elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _DAY_SECONDS:
@@ -232,15 +230,3 @@ def _fixed(offset: timedelta) -> tzinfo:
 def _invalid(timeframe: Any, why: str = "") -> InvalidQuery:
     message = f"You sent in an invalid definition for the timeframe: '{shown(timeframe)}'."
     return InvalidQuery(f"{message} {why}".rstrip(), "TimeframeDefinitionError")
-
-
-@lru_cache(maxsize=1024)
-def _named_zone(name: str) -> tzinfo | None:
-    known = _zone_names().get(name.lower())
-    return None if known is None else ZoneInfo(known)
-
-
-@lru_cache(maxsize=1)
-def _zone_names() -> dict[str, str]:
-    """Lower-case name → name. Asking for a listed name only keeps odd text away from the file system."""
-    return {name.lower(): name for name in available_timezones()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import zoneinfo
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
+from query import zones
 from service.auth import Caller, Permission
 from service.errors import AdminOnly, InvalidKey
 from service.parts import Parts
@@ -28,7 +28,6 @@ VERSIONS = [
     {"is_public": False, "url": "/2.0", "version": "2.0"},
     {"is_public": True, "url": "/3.0", "version": "3.0"},
 ]
-_ZONES_LEFT_OUT = frozenset({"localtime", "Factory", "posixrules"})
 _ZONES_SECONDS = 600
 
 
@@ -114,11 +113,11 @@ def _listed(
 def _zones(_moment: int) -> list[dict[str, Any]]:
     """Every zone with its offset now; kept for some minutes, since making it reads all zone files."""
     now = datetime.now(UTC)
-    zones = []
-    for name in sorted(zoneinfo.available_timezones() - _ZONES_LEFT_OUT):
-        offset = now.astimezone(zoneinfo.ZoneInfo(name)).utcoffset()
+    shown_zones = []
+    for name in zones.names():
+        offset = now.astimezone(zones.zone(name)).utcoffset()
         seconds = int(offset.total_seconds()) if offset is not None else 0
         sign, minutes = "-" if seconds < 0 else "+", abs(seconds) // 60
         text = f"{sign}{minutes // 60:02d}:{minutes % 60:02d}"
-        zones.append({"name": name, "number_of_seconds_to_offset_time": seconds, "utc_offset": text})
-    return zones
+        shown_zones.append({"name": name, "number_of_seconds_to_offset_time": seconds, "utc_offset": text})
+    return shown_zones
