@@ -20,6 +20,7 @@ from typing import Any
 from query import sql as writer
 from query.engine import Deadline, Engine, Row
 from query.errors import QueryLimitExceeded
+from query.extents import reader
 from query.jsonout import dumps
 from query.limits import Limits
 from query.nodes import Analysis, Buckets, Metric, MetricQuery, Span
@@ -77,7 +78,8 @@ def payloads(
     ``query`` has buckets. Raises what ``Engine.chunks`` does, and QueryLimitExceeded where cells are more
     than ``limits.cells_max``, or a payload is larger than an answer may be.
     """
-    plan = plan_indexed(query, paths, Views(lambda _: source), limits.cells_max)
+    views = Views(lambda _: source, extent_of=reader(engine, deadline), exact=True)
+    plan = plan_indexed(query, paths, views, limits.cells_max)
     rows = _rows(plan, writer.indexed(plan, len(paths)), engine, deadline)
     indexes = plan.keys[: len(paths)]
     width = sum(len(key.parts) for key in indexes)

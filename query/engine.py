@@ -20,6 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
+from query.extents import ExtentCache
 from query.sql import Statement, regex_check
 from storage.source import SourceGone
 
@@ -182,6 +183,7 @@ class Engine:
         self._connection = duckdb.connect(":memory:")
         self._configure(data_folder, threads, temp_folder)
         self._watch = _Watch()
+        self.extents = ExtentCache()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
 
     def close(self) -> None:

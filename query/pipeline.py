@@ -11,6 +11,7 @@ from query import extract, funnel, shape
 from query import sql as writer
 from query.engine import CancelToken, Deadline, Engine, Row
 from query.errors import QueryError, TooManyConditions
+from query.extents import reader
 from query.held import lanes_seen
 from query.limits import Limits
 from query.nodes import (
@@ -28,6 +29,7 @@ from query.operators import filter_paths
 from query.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
 from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from query.sql import Statement
+from query.sums import Uncertain
 from storage.source import SourceGone
 
 ATTEMPTS_MAX = 4
@@ -107,18 +109,26 @@ def answer(
     """
     runner = _Runner(engine, deadline or Deadline.after(limits.timeout_seconds, cancel))
 
-    def views(held: Held | None = None) -> Views:
+    extent_of = reader(engine, runner.deadline)
+
+    def views(held: Held | None, exact: bool) -> Views:
         own, forced = (Conditions(limits, runner.check).spend for _ in range(2))
-        return Views(sources, tuple(forced_filters), own, held, forced)
+        return Views(sources, tuple(forced_filters), own, held, forced, extent_of=extent_of, exact=exact)
+
+    def certain(held: Held | None = None) -> Answer:
+        try:
+            return _answer(request, views(held, exact=False), runner, limits)
+        except Uncertain:
+            return _answer(request, views(held, exact=True), runner, limits)
 
     def attempt() -> Answer:
         try:
-            return _answer(request, views(), runner, limits)
+            return certain()
         except TooManyConditions:
             if not forced_filters:
                 raise
         # What a key does not see may not make its question too long.
-        return _answer(request, views(seen_by(engine, runner.deadline)), runner, limits)
+        return certain(seen_by(engine, runner.deadline))
 
     for _ in range(ATTEMPTS_MAX - 1):
         try:

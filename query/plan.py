@@ -9,7 +9,7 @@ Pure: needs the catalog's facts about files, never the files. Three levels:
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -45,16 +45,14 @@ from query.nodes import (
 )
 from query.operators import Spend
 from query.predicates import Predicate
+from query.sums import EXACT_DOUBLES, SPLIT_MAX, Band, Extent, bands, splitter
 from storage.source import DataFile, Source
 
-EXACT_DOUBLES = 2.0**53
-"""Sums of integers as doubles are exact while every partial sum stays below this."""
-VAST = 2.0**80
-"""Integral doubles below this are summed in 128 bits: 2^47 of them fit."""
 PIECES_MAX = 4
 """With more sets of files than this, one reader that unifies their columns by name is faster."""
 
 SourceOf = Callable[[str], Source]
+ExtentOf = Callable[["View", Column], Extent]
 Held = Callable[["View", Span], frozenset[str]]
 """The lanes in which an event that the key sees has a value, within a span."""
 
@@ -119,6 +117,9 @@ class View:
     spend_forced: Spend = lambda _: None
     held: frozenset[str] | None = None
     """The lanes in which an event that the key sees has a value; None where that makes no difference."""
+    extent_of: ExtentOf = lambda view, column: view.catalogued(column)
+    exact: bool = False
+    """Whether sums are to be certain at once."""
 
     @cached_property
     def available(self) -> Available:
@@ -179,20 +180,19 @@ class View:
         held = [name for name in self.source.tail.column_names if name in names]
         return {scan.tail: self.source.tail.select(held)}
 
-    def magnitude(self, column: Column) -> float:
-        """Bound of the sum of absolute values in a number column; infinite where it is not known."""
-        total = sum((_file_magnitude(file, column.name) for file in self.files), 0.0)
-        return total + self._tail_magnitude(column.name)
+    def extent(self, column: Column) -> Extent:
+        """What is known of the column's values, whatever the filters."""
+        return self.extent_of(self, column)
 
-    def _tail_magnitude(self, name: str) -> float:
+    def catalogued(self, column: Column) -> Extent:
+        """As far as the catalog knows: how great they are."""
+        found = [_file_magnitude(file, column.name) for file in self.files if column.name in file.columns]
         tail = self.source.tail
-        if tail is None or name not in tail.column_names:
-            return 0.0
-        known = (self.source.tail_magnitudes or {}).get(name)
-        if known is None:
-            ends = pc.min_max(tail.column(name)).as_py()
-            known = max((abs(end) for end in ends.values() if end is not None), default=0.0)
-        return float(known) * float(tail.num_rows)
+        if tail is not None and column.name in tail.column_names:
+            ends = pc.min_max(tail.column(column.name)).as_py()
+            found.append(max((abs(end) for end in ends.values() if end is not None), default=0.0))
+        greatest = max(found, default=0.0)
+        return Extent(-greatest, greatest, 0.0, integral=False)
 
 
 @dataclass
@@ -208,6 +208,9 @@ class Views:
     """The same of the key's filters, which are counted apart: what they come to is no question's doing."""
     damaged: dict[str, DataFile] = field(default_factory=dict)
     """Files of the timeframes asked for that are set aside, by path: the views lack their events."""
+    extent_of: ExtentOf = lambda view, column: view.catalogued(column)
+    exact: bool = False
+    """Whether sums are to be certain at once, which takes longer."""
     _sources: dict[str, Source] = field(default_factory=dict)
     _count: int = 0
 
@@ -222,7 +225,16 @@ class Views:
         }
         name = f"$tail{self._count}"
         self._count += 1
-        view = View(source, files, name, self.forced, self.spend, self.spend_forced)
+        view = View(
+            source,
+            files,
+            name,
+            self.forced,
+            self.spend,
+            self.spend_forced,
+            extent_of=self.extent_of,
+            exact=self.exact,
+        )
         return view if self.held is None else replace(view, held=self.held(view, hull(wanted)))
 
     @property
@@ -295,12 +307,12 @@ class Fold(StrEnum):
     ELEMENTS = "list of distinct list elements, as JSON"
     EXPLICIT_NULL = "whether any row holds an explicit null"
     SUM = "sum"
-    SUM_WHOLE = "sum of integral values, exact"
-    SUM_VAST = "sum of integral values beyond 128 bits, exact"
-    SUM_REST = "sum of fractional values"
+    SUM_HIGH = "sum of the high parts of doubles, exact"
+    SUM_LOW = "sum of the low parts of doubles, rounded"
+    SUM_BAND = "sum of some bits of doubles, exact"
+    PRESENT = "number of values"
     MINIMUM = "minimum"
     MAXIMUM = "maximum"
-    AVERAGE = "average"
     QUANTILE = "quantile"
     DEVIATION = "standard deviation"
 
@@ -312,6 +324,12 @@ class Aggregate:
     fraction: Decimal | None = None
     path: str = ""
     """Of EXPLICIT_NULL, whose column lists the paths of nulls."""
+    split: float = 0.0
+    """Of SUM_HIGH and SUM_LOW: what parts a value, as by ``sums.splitter``."""
+    band: Band | None = None
+    """Of SUM_BAND."""
+    centre: float = 0.0
+    """Of DEVIATION: what is taken from each value first."""
 
     @property
     def orders_as_result(self) -> bool:
@@ -330,8 +348,17 @@ class MetricPlan:
 
     @property
     def sortable(self) -> bool:
-        """True where the one aggregate is the result, so that the engine can order by it."""
+        """True where the engine can order by the result, which it has or can make of the aggregates."""
+        if self.in_two_parts:
+            return True
         return len(self.aggregates) == 1 and self.aggregates[0].orders_as_result
+
+    @property
+    def in_two_parts(self) -> bool:
+        """True for a sum of one number column, split in a high and a low part."""
+        folds = tuple(one.fold for one in self.aggregates)
+        sums = self.metric.analysis is Analysis.SUM
+        return sums and folds == (Fold.SUM_HIGH, Fold.SUM_LOW, Fold.PRESENT)
 
 
 @dataclass(frozen=True)
@@ -451,10 +478,8 @@ def _pieces(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Span)
 
 
 def _file_magnitude(file: DataFile, name: str) -> float:
-    if name not in file.columns:
-        return 0.0
     magnitude = file.columns[name]
-    return math.inf if magnitude is None else magnitude * file.rows
+    return sys.float_info.max if magnitude is None else magnitude
 
 
 def _only_counts(metrics: tuple[MetricPlan, ...]) -> bool:
@@ -525,23 +550,32 @@ def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[A
         case Analysis.MAXIMUM:
             return tuple(Aggregate(Fold.MAXIMUM, (column,)) for column in columns)
         case Analysis.AVERAGE:
-            return (Aggregate(Fold.AVERAGE, columns),)
+            folds = tuple(fold for column in columns for fold in _sum(column, view, Analysis.AVERAGE))
+            counts = tuple(Aggregate(Fold.PRESENT, (column,)) for column in columns)
+            return folds + tuple(one for one in counts if one not in folds)
         case Analysis.STANDARD_DEVIATION:
-            return (Aggregate(Fold.DEVIATION, columns),)
+            number = next((column for column in columns if column.kind is ColumnKind.NUMBER), None)
+            centre = 0.0 if number is None else view.extent(number).centre
+            return (Aggregate(Fold.DEVIATION, columns, centre=centre),)
     percent = Decimal(50) if metric.percentile is None else Decimal(str(metric.percentile))
     return (Aggregate(Fold.QUANTILE, columns, percent / 100),)
 
 
-def _sum(column: Column, view: View) -> tuple[Aggregate, ...]:
+def _sum(column: Column, view: View, analysis: Analysis = Analysis.SUM) -> tuple[Aggregate, ...]:
+    """As quick as the values allow: plain, in two parts, or in bands."""
     if column.kind is not ColumnKind.NUMBER:
         return (Aggregate(Fold.SUM, (column,)),)
-    bound = view.magnitude(column)
-    if bound < EXACT_DOUBLES:
+    extent = view.extent(column)
+    bound = extent.greatest * view.rows
+    if extent.integral and bound < EXACT_DOUBLES:
         return (Aggregate(Fold.SUM, (column,)),)
-    folds = (
-        [Fold.SUM_WHOLE, Fold.SUM_REST] if bound < VAST else [Fold.SUM_WHOLE, Fold.SUM_VAST, Fold.SUM_REST]
-    )
-    return tuple(Aggregate(fold, (column,)) for fold in folds)
+    all_digits = extent.integral and analysis is Analysis.SUM
+    if not (view.exact or all_digits) and bound < SPLIT_MAX:
+        high, low = (
+            Aggregate(fold, (column,), split=splitter(bound)) for fold in (Fold.SUM_HIGH, Fold.SUM_LOW)
+        )
+        return (high, low, Aggregate(Fold.PRESENT, (column,)))
+    return tuple(Aggregate(Fold.SUM_BAND, (column,), band=band) for band in bands(extent, view.rows))
 
 
 def _engine_order(

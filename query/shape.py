@@ -12,17 +12,19 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any, TypeVar
 
 import orjson
 
+from query import sums
 from query.columns import ColumnKind
 from query.errors import QueryLimitExceeded
 from query.jsonout import Written, dumps
 from query.limits import Limits
 from query.nodes import Analysis
-from query.plan import Fold, Key, MetricPlan, MetricsPlan, Part
+from query.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part
 from storage.instants import format_instant
 
 _CELL_BYTES_MIN = 32
@@ -396,6 +398,8 @@ def _fold_metric(metric: MetricPlan, cells: Row | None) -> Any:
         return len([value for value in _unique(metric, cells) if value is not None])
     if analysis is Analysis.SUM:
         return _sum(metric, cells)
+    if analysis is Analysis.AVERAGE:
+        return _average(metric, cells)
     values = [value for value in map(_numeric, cells) if value is not None]
     if not values:
         return None
@@ -407,23 +411,62 @@ def _numeric(cell: Any) -> int | float | None:
     return int(cell) if isinstance(cell, str) else cell
 
 
+_TWO_PARTS = (Fold.SUM_HIGH, Fold.SUM_LOW, Fold.PRESENT)
+
+
 def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
-    whole, rest = 0, 0.0
-    for aggregate, cell in zip(metric.aggregates, cells, strict=True):
-        value = _numeric(cell)
-        if value is None:
+    """Correctly rounded, or all digits of an integer. Raises Uncertain."""
+    if metric.in_two_parts:
+        high, low, rows = cells
+        return number(sums.rounded(high, low, rows, metric.aggregates[0].split)) if rows else 0
+    if len(cells) == 1 and isinstance(cells[0], float):
+        return number(cells[0])
+    total, error = _total(metric.aggregates, cells)
+    return _rounded(total, error)
+
+
+def _average(metric: MetricPlan, cells: Row) -> int | float | None:
+    """Correctly rounded. Raises Uncertain."""
+    folds = tuple(one.fold for one in metric.aggregates)
+    if folds == _TWO_PARTS:
+        high, low, rows = cells
+        return number(sums.rounded_mean(high, low, rows, metric.aggregates[0].split)) if rows else None
+    present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is Fold.PRESENT)
+    rows = sum(present)
+    if not rows:
+        return None
+    if folds == (Fold.SUM, Fold.PRESENT) and isinstance(cells[0], float):
+        return number(cells[0] / rows)
+    total, error = _total(metric.aggregates, cells)
+    mean = _rounded(total / rows, error / rows)
+    return mean if mean is None or abs(mean) < INTEGERS_BELOW else float(mean)
+
+
+def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fraction]:
+    """The sum of all aggregates, and by how much it may be wrong."""
+    total, error = Fraction(0), Fraction(0)
+    low = split = 0.0
+    for aggregate, cell in zip(aggregates, cells, strict=True):
+        if aggregate.fold is Fold.PRESENT:
+            if split:
+                error, split = Fraction(sums.error_of(low, cell, split)), 0.0
             continue
-        if isinstance(value, int):
-            whole += value
-        elif aggregate.fold is Fold.SUM and math.isfinite(value) and value.is_integer():
-            whole += int(value)
-        else:
-            rest += value
+        value = Fraction(_numeric(cell) or 0)
+        total += value if aggregate.band is None else value * Fraction(2) ** aggregate.band.low
+        if aggregate.fold is Fold.SUM_LOW:
+            low, split = cell or 0.0, aggregate.split
+    return total, error
+
+
+def _rounded(value: Fraction, error: Fraction) -> int | float | None:
+    """The nearest double, all digits where it is an integer; None beyond doubles. Raises Uncertain."""
     try:
-        total = float(whole)
+        result = float(value - error)
+        if error and (result != float(value + error) or abs(result) >= sums.EXACT_DOUBLES):
+            raise sums.Uncertain
     except OverflowError:
         return None
-    return number(total + rest) if rest else whole
+    return int(value) if value.denominator == 1 and not error else number(result)
 
 
 def _unique(metric: MetricPlan, cells: Row) -> list[Any]:

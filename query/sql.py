@@ -8,6 +8,7 @@ name may.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,7 @@ from query.columns import TIMESTAMP_COLUMN, Column, ColumnKind
 from query.nodes import Buckets, Circle, Order, Range, Span
 from query.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part, Piece, Scan
 from query.predicates import Predicate
+from query.sums import EXACT_DOUBLES, Band, error_factors, powers
 from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US
 
 _TYPES = {
@@ -36,6 +38,8 @@ _RUNS_MAX = 64
 """With more runs of equal buckets than this, a join with the edges is faster."""
 _DAY_US = 86_400_000_000
 _EARTH_RADIUS_MILES = 3958.7613
+DOUBLE_BITS = 53
+DOUBLE_EXPONENT_END = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -654,14 +658,15 @@ def aggregate(one: Aggregate) -> Statement:
             return sql("bool_or(list_contains({}, {}))", col(one.columns[0]), bound(one.path))
         case Fold.MINIMUM | Fold.MAXIMUM:
             return _extreme("min" if one.fold is Fold.MINIMUM else "max", one.columns[0])
-        case Fold.AVERAGE:
-            return _finite(sql("avg({})", _numeric(one.columns)))
+        case Fold.PRESENT:
+            return sql("count({})", col(one.columns[0]))
         case Fold.QUANTILE:
             number = _numeric(one.columns)
             return _finite(sql("quantile_disc({}, {})", number, bound(one.fraction)))
         case Fold.DEVIATION:
-            return _finite(sql("stddev_pop({})", _finite(_numeric(one.columns))))
-    return _sum(one.fold, one.columns[0])
+            values = _finite(_numeric(one.columns))
+            return _finite(sql("stddev_pop({} - {})", values, Statement(repr(one.centre))))
+    return _sum(one)
 
 
 def _extreme(function: str, column: Column) -> Statement:
@@ -670,26 +675,56 @@ def _extreme(function: str, column: Column) -> Statement:
     return sql("{}({})", Statement(function), col(column))
 
 
-def _sum(fold: Fold, column: Column) -> Statement:
-    text = col(column)
-    if fold is Fold.SUM:
-        if column.kind is ColumnKind.LONG:
-            return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", text)
-        total = sql("sum({})", text)
-        return sql("coalesce({}, 0)", total)
-    integral, small = sql("{} = trunc({})", text, text), sql("abs({}) < {}", text, Statement(repr(2.0**80)))
-    if fold is Fold.SUM_WHOLE:
-        return sql("sum(CASE WHEN {} AND {} THEN CAST({} AS HUGEINT) END)", integral, small, text)
-    if fold is Fold.SUM_VAST:
-        return sql(
-            "CAST(sum(CASE WHEN NOT {} THEN CAST({} AS BIGNUM) END) AS VARCHAR)",
-            small,
-            sql("format({}, {})", Statement("'{:.0f}'"), text),
-        )
-    return sql("sum(CASE WHEN NOT {} THEN {} END)", integral, text)
+def _sum(one: Aggregate) -> Statement:
+    column = one.columns[0]
+    value = col(column)
+    if column.kind is ColumnKind.LONG:
+        return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", value)
+    if one.band is not None:
+        return sql("sum({})", _within_band(value, one.band))
+    if one.fold is Fold.SUM:
+        return sql("coalesce(sum({}), 0)", value)
+    split = Statement(repr(one.split))
+    high = sql("(({} + {}) - {})", value, split, split)
+    return sql("sum({})", high if one.fold is Fold.SUM_HIGH else sql("({} - {})", value, high))
+
+
+def _within_band(value: Statement, band: Band) -> Statement:
+    """The bits of the value in the band, as an integer. Values whose lowest bit lies above have none there,
+    and are left out since moving them down could go beyond a double."""
+    end = band.low + band.bits
+    lower, upper = _times_power(value, -band.low), _times_power(value, -end)
+    bits = sql("trunc({}) - trunc({}) * {}", lower, upper, Statement(repr(2.0**band.bits)))
+    if end + DOUBLE_BITS >= DOUBLE_EXPONENT_END:
+        return bits
+    limit = Statement(repr(math.ldexp(1.0, end + DOUBLE_BITS)))
+    return sql("(CASE WHEN abs({}) < {} THEN {} END)", value, limit, bits)
+
+
+def _times_power(value: Statement, exponent: int) -> Statement:
+    """The value times 2^exponent."""
+    factors = [Statement(repr(one)) for one in powers(exponent)]
+    return joined(" * ", [value, *factors])
 
 
 # --- statements -----------------------------------------------------------------------------------------
+
+
+def extents(paths: Sequence[str], column: Column) -> Statement:
+    """Of each file its path, the least and the greatest value of a number column, the least magnitude but
+    zero, and whether all are integral."""
+    value = col(column)
+    return sql(
+        'SELECT "$path", min({}), max({}), min(CASE WHEN {} <> 0 THEN abs({}) END), bool_and({} = trunc({}))'
+        " FROM read_parquet({}, hive_partitioning=false, filename='$path') GROUP BY 1",
+        value,
+        value,
+        value,
+        value,
+        value,
+        value,
+        bound(list(paths)),
+    )
 
 
 def metrics(plan: MetricsPlan) -> Statement:
@@ -730,11 +765,43 @@ def _order(plan: MetricsPlan) -> Statement:
     for key in plan.keys:
         positions[key.path] = list(range(position, position + len(key.parts)))
         position += len(key.parts)
+    terms: list[str] = []
+    results: dict[str, Statement] = {}
     for metric in plan.metrics:
         positions[_label(metric)] = [position]
         position += len(metric.aggregates)
-    terms = [term for order in plan.order for term in _order_terms(order, positions[order.by])]
+        if metric.in_two_parts:
+            total, certain = _two_parts(metric)
+            results[_label(metric)] = total
+            if any(order.by == _label(metric) for order in plan.order):
+                terms.append(certain.text)
+    for order in plan.order:
+        if order.by in results:
+            terms.append(f"{results[order.by].text} {_direction(order)} NULLS LAST")
+        else:
+            terms.extend(_order_terms(order, positions[order.by]))
     return Statement(" ORDER BY " + ", ".join(terms)) if terms else Statement("")
+
+
+def _two_parts(metric: MetricPlan) -> tuple[Statement, Statement]:
+    """The total of a sum's two parts, and whether it is certain, by which those that are not come first."""
+    high, low, present = map(aggregate, metric.aggregates)
+    of_rows, of_low = (Statement(repr(factor)) for factor in error_factors(metric.aggregates[0].split))
+    error = sql("(CAST({} AS DOUBLE) * {} * {} + abs({}) * {})", present, present, of_rows, low, of_low)
+    limit = Statement(repr(EXACT_DOUBLES))
+    certain = sql(
+        "({} + ({} - {}) = {} + ({} + {}) AND abs({} + {}) < {})",
+        high,
+        low,
+        error,
+        high,
+        low,
+        error,
+        high,
+        low,
+        limit,
+    )
+    return sql("coalesce({} + {}, 0)", high, low), sql("coalesce({}, TRUE)", certain)
 
 
 def _label(metric: MetricPlan) -> str:
@@ -743,9 +810,12 @@ def _label(metric: MetricPlan) -> str:
 
 def _order_terms(order: Order, positions: list[int]) -> Iterator[str]:
     """Values of the later parts come first when descending; null is last either way."""
-    direction = "DESC" if order.descending else "ASC"
     for position in reversed(positions) if order.descending else positions:
-        yield f"{position} {direction} NULLS LAST"
+        yield f"{position} {_direction(order)} NULLS LAST"
+
+
+def _direction(order: Order) -> str:
+    return "DESC" if order.descending else "ASC"
 
 
 def funnel(branches: Sequence[Statement], parts: Sequence[str], actors_max: int | None) -> Statement:

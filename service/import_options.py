@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import codecs
 from dataclasses import dataclass, field
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from query import zones
 from service.import_format import TABLES, Format
 from service.import_tables import KINDS, TableOptions
 from service.import_times import ReadTime, reader
@@ -107,10 +107,9 @@ def _format(text: str | None) -> Format | None:
 
 
 def _reader(args: argparse.Namespace) -> ReadTime:
-    try:
-        zone = ZoneInfo(args.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadOption(f"--timezone: there is no time zone '{args.timezone}'; try Europe/Berlin") from None
+    zone = zones.zone(args.timezone)
+    if zone is None:
+        raise BadOption(f"--timezone: there is no time zone '{args.timezone}'; try Europe/Berlin")
     pattern = args.timestamp_format
     if pattern not in ("auto", "epoch", "epoch_ms", "epoch_us", "epoch_ns") and "%" not in pattern:
         raise BadOption("--timestamp-format is auto, epoch, epoch_ms, epoch_us, epoch_ns or has '%' in it")

@@ -52,7 +52,8 @@ def test_what_is_no_iana_name_is_refused_whatever_files_the_machine_has(name: st
 
 
 @pytest.mark.parametrize(
-    "name", ["Europe/Berlin", "europe/berlin", "US/Pacific", "Etc/GMT+5", "UTC", "GMT", "America/Indiana/Knox"]
+    "name",
+    ["Europe/Berlin", "europe/berlin", "US/Pacific", "Etc/GMT+5", "UTC", "GMT", "America/Indiana/Knox"],
 )
 def test_iana_names_are_zones_in_any_case(name: str) -> None:
     assert str(parse_timezone(name)).lower() == name.lower()
