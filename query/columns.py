@@ -41,7 +41,7 @@ EMPTIES_COLUMN = Column(EMPTIES, ColumnKind.PATHS)
 TIMESTAMP_COLUMN = Column(TIMESTAMP, ColumnKind.INSTANT)
 CREATED_AT_COLUMN = Column(CREATED_AT, ColumnKind.INSTANT)
 ID_COLUMN = Column(EVENT_ID, ColumnKind.STRING)
-_SYSTEM = {column.name: column for column in (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)}
+SYSTEM_PATHS = {column.name: column for column in (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)}
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Available:
 
     def at(self, path: str) -> tuple[Column, ...]:
         """The columns of exactly this path: at most one of them is non-null in a row."""
-        if path in _SYSTEM:
-            return (_SYSTEM[path],)
+        if path in SYSTEM_PATHS:
+            return (SYSTEM_PATHS[path],)
         return tuple(
             Column(lane.column, ColumnKind(lane.kind.value))
             for lane in self.schema.at(path)
@@ -67,7 +67,7 @@ class Available:
     def under(self, path: str) -> tuple[Column, ...]:
         """The columns of every path below this one."""
         prefix = path + "."
-        system = tuple(column for name, column in _SYSTEM.items() if name.startswith(prefix))
+        system = tuple(column for name, column in SYSTEM_PATHS.items() if name.startswith(prefix))
         lanes = tuple(
             Column(lane.column, ColumnKind(lane.kind.value))
             for lane in self.schema.under(path)

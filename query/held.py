@@ -12,7 +12,7 @@ from query.nodes import Filter, Span
 from query.operators import Spend
 from query.plan import SourceOf, View, Views
 from storage.schema import Lane
-from storage.source import SourceGone
+from storage.source import Source, SourceGone
 
 
 def held_lanes(
@@ -37,6 +37,16 @@ def held_lanes(
             # Files were replaced between snapshot and read.
             continue
     raise QueryError("The stored events could not be read.")
+
+
+def lanes_standing(source: Source) -> tuple[Lane, ...]:
+    """The lanes that any stored event has a value in. Of a collection that was never erased from all have."""
+    if not source.erase_version:
+        return source.schema.lanes
+    columns = {name for file in (*source.files, *source.damaged) for name in file.columns}
+    if source.tail is not None:
+        columns.update(source.tail.column_names)
+    return tuple(lane for lane in source.schema.lanes if lane.column in columns)
 
 
 def lanes_seen(view: View, span: Span, engine: Engine, deadline: Deadline) -> tuple[Lane, ...] | None:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from query import parameters
+from query.data_warnings import DataWarning, without_effect
 from query.engine import CancelToken, Deadline, Engine
 from query.errors import (
     InvalidQuery,
@@ -26,10 +27,11 @@ from query.errors import (
 )
 from query.filters import CheckRegex
 from query.fingerprint import Watched, erasures
-from query.held import held_lanes
+from query.held import held_lanes, lanes_standing
 from query.jsonout import dumps
 from query.limits import Limits
 from query.nodes import Filter, Request
+from query.parameters import without_use
 from query.parse import parse
 from query.pipeline import Conditions, answer
 from service.auth import Caller, Permission
@@ -37,18 +39,15 @@ from service.concurrency import Concurrency
 from service.errors import RateLimited
 from service.metrics import ANALYSES, Metrics
 from service.recent import Recent, RecentAnswers, key_of
+from service.sight import Sight, SourceReader
 from service.slots import Slots
 from storage.catalog import system_clock
 from storage.schema import Lane
 from storage.source import Source
 
 T = TypeVar("T")
-
-
-class SourceReader(Protocol):
-    """What gives a consistent view of one collection; blocking and thread-safe."""
-
-    def source(self, project_id: str, collection_name: str) -> Source: ...
+Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
+"""Finds the warnings to stand beside an answer that was made of these sources."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ class Asking:
         self._engine = engine
         self._limits = limits
         self._slots = slots
+        self._sight = Sight(reader, engine, limits)
         self._concurrency = concurrency
         self._executor = executor
         self._recent = RecentAnswers()
@@ -194,12 +194,7 @@ class Asking:
         source = await loop.run_in_executor(
             self._executor, self._reader.source, caller.project.id, collection
         )
-        if not source.known:
-            return None
-        columns = {name for file in (*source.files, *source.damaged) for name in file.columns}
-        if source.tail is not None:
-            columns.update(source.tail.column_names)
-        return tuple(lane for lane in source.schema.lanes if lane.column in columns)
+        return lanes_standing(source) if source.known else None
 
     def _measure(self) -> None:
         self._running.set(self._slots.held)
@@ -231,11 +226,45 @@ class Asking:
         params = read()
         question = self._read(analysis, params, deadline)
         forced = caller.filters_for(Permission.QUERIES)
+        warn = self._warner(caller, Permission.QUERIES, analysis, params, question, deadline)
         if question.max_age is not None:
-            key = key_of(caller.project.id, analysis, params, forced)
+            seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
+            key = key_of(caller.project.id, analysis, params, forced, (warn is not None, seers))
             if key is not None:
-                return self._recently(caller, question, question.max_age, key, deadline, forced)
-        return self._found(question, self._source_of(caller), deadline, forced)
+                return self._recently(caller, question, question.max_age, key, deadline, forced, warn)
+        return self._found(question, self._source_of(caller), deadline, forced, warn)
+
+    def warnings(
+        self, caller: Caller, analysis: str, params: Mapping[str, Any], question: Request
+    ) -> list[dict[str, Any]]:
+        """What leaves a question that is to be kept without data, as JSON. Blocks. Raises StorageError."""
+        deadline = Deadline.after(self._limits.timeout_seconds)
+        warn = self._warner(caller, Permission.SCHEMA, analysis, params, question, deadline)
+        return [] if warn is None else [one.as_json() for one in warn({})]
+
+    def _warner(
+        self,
+        caller: Caller,
+        kind: Permission,
+        analysis: str,
+        params: Mapping[str, Any],
+        question: Request,
+        deadline: Deadline,
+    ) -> Warn | None:
+        """What finds the warnings for this caller; None for one that may not read the schema."""
+        if Permission.SCHEMA not in caller.permissions:
+            return None
+        unused = without_use(analysis, params)
+        filters, of_schema = caller.filters_for(kind), caller.filters_for(Permission.SCHEMA)
+        if filters != of_schema:
+            filters += of_schema
+
+        def warn(sources: Mapping[str, Source]) -> list[DataWarning]:
+            project_id = caller.project.id
+            found = self._sight.warnings(project_id, question.query, filters, deadline, sources)
+            return [*without_effect(analysis, unused), *found]
+
+        return warn
 
     def _read(self, analysis: str, params: Mapping[str, Any], deadline: Deadline) -> Request:
         """The question as it was sent. Raises InvalidQuery."""
@@ -261,13 +290,14 @@ class Asking:
         key: str,
         deadline: Deadline,
         forced: tuple[Filter, ...],
+        warn: Warn | None,
     ) -> Told:
         """The answer, or one that is old enough to be told still."""
         kept = self._recent.find(key, max_age, self._source_of(caller))
         if kept is not None:
             return Told(kept.body, kept.warnings, int(self._recent.now() - kept.at))
         at, watched = self._recent.now(), Watched(self._source_of(caller))
-        told = self._found(question, watched, deadline, forced)
+        told = self._found(question, watched, deadline, forced, warn)
         read = {name: erasures(source) for name, source in watched.given.items()}
         if told.complete:
             self._recent.keep(key, Recent(told.body, told.warnings, read, at))
@@ -279,15 +309,20 @@ class Asking:
         source_of: Callable[[str], Source],
         deadline: Deadline,
         forced: tuple[Filter, ...],
+        warn: Warn | None = None,
     ) -> Told:
+        watched = Watched(source_of)
         found = answer(
             question,
-            source_of,
+            watched,
             self._engine,
             limits=self._limits,
             deadline=deadline,
             forced_filters=forced,
         )
+        warnings = warn(watched.given) if warn is not None else []
+        if warnings:
+            found.body["warnings"] = [one.as_json() for one in warnings]
         return Told(written(found.body, self._limits), tuple(found.warnings), complete=found.complete)
 
 

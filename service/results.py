@@ -39,9 +39,10 @@ from query.limits import Limits
 from query.nodes import Filter, FunnelQuery, Request
 from query.parse import parse
 from query.pipeline import Answer, answer
-from service.asking import SourceReader, written
+from service.asking import written
 from service.errors import Unavailable
 from service.saved import is_funnel
+from service.sight import SourceReader
 from storage.catalog import Catalog
 from storage.catalog_records import SavedQuery, SavedResult, SavedRun
 from storage.source import Source

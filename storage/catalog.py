@@ -342,6 +342,11 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_collections.list_collections(connection, self._schemas, project_id)
 
+    def collection_names(self, project_id: str, limit: int) -> list[str]:
+        """By name, those without events too."""
+        with self._database.reading() as connection:
+            return catalog_collections.collection_names(connection, project_id, limit)
+
     def all_collections(self) -> list[Collection]:
         """Of all projects, by id."""
         with self._database.reading() as connection:

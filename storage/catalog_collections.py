@@ -32,6 +32,12 @@ _COLUMNS = (
 _OF_PROJECT = (
     select(*_COLUMNS).where(collections.c.project_id == bindparam("project_id")).order_by(collections.c.name)
 )
+_NAMES = (
+    select(collections.c.name)
+    .where(collections.c.project_id == bindparam("project_id"))
+    .order_by(collections.c.name)
+    .limit(bindparam("limit"))
+)
 _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expanding=True)))
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
 _BY_IDS = select(*_COLUMNS).where(collections.c.id.in_(bindparam("ids", expanding=True)))
@@ -125,6 +131,11 @@ def list_collections(connection: Connection, schemas: SchemaCache, project_id: s
 def all_collections(connection: Connection, schemas: SchemaCache) -> list[Collection]:
     """Of all projects, by id."""
     return _decode(connection, schemas, connection.execute(_ALL).all())
+
+
+def collection_names(connection: Connection, project_id: str, limit: int) -> list[str]:
+    """The first names by the alphabet."""
+    return list(connection.execute(_NAMES, {"project_id": project_id, "limit": limit}).scalars())
 
 
 def named_collections(

@@ -140,6 +140,10 @@ class Reader:
                 raise
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
 
+    def collection_names(self, project_id: str, limit: int) -> list[str]:
+        """Of the project, those without events too."""
+        return self._catalog.collection_names(project_id, limit)
+
     def moment(self) -> Moment:
         """Where this is as it was, so is every source and all else in the catalog. Costs some µs.
 

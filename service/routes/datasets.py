@@ -17,7 +17,7 @@ from starlette.routing import Router
 
 from query import dataset as answers
 from query.jsonout import dumps
-from query.nodes import MetricQuery, Span
+from query.nodes import Analysis, Group, Metric, MetricQuery, Span
 from query.nodes import Request as Question
 from service import datasets
 from service.auth import Caller, Permission
@@ -103,7 +103,7 @@ class _Datasets:
         datasets.check_name(name)
         asking = self._parts.asking
 
-        def make() -> Dataset:
+        def make() -> tuple[Dataset, list[dict[str, Any]]]:
             definition = datasets.read(
                 name,
                 body,
@@ -112,10 +112,28 @@ class _Datasets:
                 asking.check_regex,
                 strict=asking.strict,
             )
-            return self._catalog.create_dataset(caller.project.id, name, definition.written())
+            warnings = self._warnings(caller, body["query"], definition)
+            return self._catalog.create_dataset(caller.project.id, name, definition.written()), warnings
 
-        made = await self._in_thread(make)
-        return _answer(_described(caller, made, self._parts.clock()), 201)
+        made, warnings = await self._in_thread(make)
+        told = _described(caller, made, self._parts.clock())
+        return _answer({**told, "warnings": warnings} if warnings else told, 201)
+
+    def _warnings(
+        self, caller: Caller, sent: dict[str, Any], definition: datasets.Definition
+    ) -> list[dict[str, Any]]:
+        """What leaves a new dataset without data."""
+        asking = self._parts.asking
+        query = definition.question(self._parts.clock(), asking.limits, asking.check_regex)
+        found = asking.warnings(caller, definition.query["analysis_type"], sent, Question(query))
+        groups = tuple(Group(path) for path in definition.index_by)
+        indexed = Question(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
+        about_index = (
+            {**one, "parameter": "index_by"}
+            for one in asking.warnings(caller, "count", {}, indexed)
+            if one["parameter"] == "group_by"
+        )
+        return [*found, *about_index]
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         name = request.path_params["name"]

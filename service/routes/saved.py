@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -62,8 +62,10 @@ def router(parts: Parts) -> Router:
         return json_answer(saved.dumped(await _told(parts, request, caller, query)))
 
     async def put(request: Request, caller: Caller) -> Response:
-        query, created = await _put(parts, request, caller.project.id)
+        query, created, warnings = await _put(parts, request, caller)
         told = await _told(parts, request, caller, query)
+        if warnings:
+            told["warnings"] = warnings
         if _is_legacy(request):
             told = {"created": created, "updated": not created, "saved_query": told}
         return json_answer(saved.dumped(told), 201 if created else 200)
@@ -99,24 +101,36 @@ def router(parts: Parts) -> Router:
     return routes.router
 
 
-async def _put(parts: Parts, request: Request, project_id: str) -> tuple[SavedQuery, bool]:
-    """What is kept now, and whether it is new. Raises InvalidJSON, InvalidQuery, DuplicateSavedQuery."""
+async def _put(
+    parts: Parts, request: Request, caller: Caller
+) -> tuple[SavedQuery, bool, list[dict[str, Any]]]:
+    """What is kept now, whether it is new, and what leaves it without data.
+
+    Raises InvalidJSON, InvalidQuery, DuplicateSavedQuery.
+    """
     name, limit = _name(request), parts.settings.query_bytes_max
     async with opened(parts.bodies, request, limit) as body:
 
-        def keep() -> tuple[SavedQuery, bool]:
+        def keep() -> tuple[SavedQuery, bool, list[dict[str, Any]]]:
             definition = json_of(body, parts.bodies.limits.values_max)
             if _is_legacy(request) and isinstance(definition, dict) and "query" not in definition:
                 definition = _with_query(definition)
-            read = saved.read(name, definition, parts.asking.judge, strict=parts.asking.strict)
-            return parts.catalog.put_saved_query(
-                project_id,
+            found: list[dict[str, Any]] = []
+
+            def judge(analysis: str, params: Mapping[str, Any]) -> None:
+                question = parts.asking.judge(analysis, params)
+                found.extend(parts.asking.warnings(caller, analysis, params, question))
+
+            read = saved.read(name, definition, judge, strict=parts.asking.strict)
+            kept, created = parts.catalog.put_saved_query(
+                caller.project.id,
                 name,
                 read.name,
                 query=read.query,
                 metadata=read.metadata,
                 refresh_rate=read.refresh_rate,
             )
+            return kept, created, found
 
         return await _blocking(parts, keep)
 

@@ -1,0 +1,149 @@
+"""What a caller may be told of names: the warnings beside an answer, from what the caller itself can see.
+
+A key without filters sees the catalog's lanes, which costs nothing. Of a key with filters the events in its
+sight are looked at, once: what was seen stays seen until events are erased. They are looked at again only
+where a warning would come of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from query.data_warnings import DataWarning, Seen, collections_of, warnings_of
+from query.engine import Deadline, Engine
+from query.errors import QueryError
+from query.held import held_lanes, lanes_standing
+from query.limits import Limits
+from query.nodes import Filter, Query
+from query.pipeline import Conditions
+from query.suggest import KNOWN_MAX, nearest
+from storage.schema import Schema
+from storage.source import Source
+
+KEPT_MAX = 1_000
+"""Collections, each under the filters of a key, of which it is kept what is seen."""
+TRIES_MAX = 3
+"""Names of collections that are looked at for one that is seen."""
+
+SourceOf = Callable[[str], Source]
+
+
+class SourceReader(Protocol):
+    """What gives a consistent view of one collection; blocking and thread-safe."""
+
+    def source(self, project_id: str, collection_name: str) -> Source: ...
+
+    def collection_names(self, project_id: str, limit: int) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """``seen`` is what was there at least; ``version`` of the source of which it is all."""
+
+    erasures: tuple[int, int]
+    version: str
+    seen: Seen | None
+
+
+class Sight:
+    """Of one worker. Thread-safe; methods block."""
+
+    def __init__(self, reader: SourceReader, engine: Engine, limits: Limits) -> None:
+        self._reader = reader
+        self._engine = engine
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
+
+    def warnings(
+        self,
+        project_id: str,
+        query: Query,
+        filters: Sequence[Filter],
+        deadline: Deadline,
+        sources: Mapping[str, Source] | None = None,
+    ) -> list[DataWarning]:
+        """For a caller that sees events through these filters. ``sources``: those that were read already.
+
+        Empty where what it sees cannot be found out within the limits of a question.
+        """
+        given = dict(sources or {})
+        for name in collections_of(query):
+            if name not in given:
+                given[name] = self._reader.source(project_id, name)
+
+        def seen_of(name: str) -> Seen | None:
+            return self._seen(project_id, name, given[name], filters, deadline, again=False)
+
+        def seen_anew(name: str) -> Seen | None:
+            return self._seen(project_id, name, given[name], filters, deadline, again=True)
+
+        def near(name: str) -> str | None:
+            return self._near(project_id, name, filters, deadline)
+
+        try:
+            found = warnings_of(query, seen_of, near)
+            return warnings_of(query, seen_anew, near) if found and filters else found
+        except QueryError:
+            return []
+
+    def _seen(
+        self,
+        project_id: str,
+        name: str,
+        source: Source,
+        filters: Sequence[Filter],
+        deadline: Deadline,
+        *,
+        again: bool,
+    ) -> Seen | None:
+        if not source.known:
+            return None
+        if not filters:
+            return Seen(Schema(lanes_standing(source)))
+        key = (project_id, name, hashlib.sha256(repr(tuple(filters)).encode()).hexdigest())
+        erasures = (source.generation, source.erase_version)
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is not None and kept.erasures == erasures and (not again or kept.version == source.version):
+            return kept.seen
+        self._limits.check_rows(_rows(source))
+        lanes = held_lanes(
+            name,
+            lambda _: source,
+            self._engine,
+            filters=filters,
+            spend=lambda: Conditions(self._limits, deadline.check).spend,
+            deadline=deadline,
+        )
+        # In an order of their own: which came first may have been decided by an event out of sight.
+        seen = None if lanes is None else Seen(Schema(tuple(sorted(lanes, key=lambda lane: lane.path))))
+        with self._lock:
+            self._kept[key] = _Kept(erasures, source.version, seen)
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT_MAX:
+                self._kept.popitem(last=False)
+        return seen
+
+    def _near(self, project_id: str, name: str, filters: Sequence[Filter], deadline: Deadline) -> str | None:
+        """A name that the caller sees events of."""
+        names = self._reader.collection_names(project_id, KNOWN_MAX)
+        for _ in range(TRIES_MAX):
+            found = nearest(name, (one for one in names if one != name))
+            if found is None:
+                return None
+            source = self._reader.source(project_id, found)
+            if self._seen(project_id, found, source, filters, deadline, again=True) is not None:
+                return found
+            names.remove(found)
+        return None
+
+
+def _rows(source: Source) -> int:
+    tail = 0 if source.tail is None else source.tail.num_rows
+    return tail + sum(file.rows for file in source.files)
