@@ -56,6 +56,16 @@ class AdmissionLimits:
     batch_events_max: int = 50_000
     properties_max: int = 1_000
     """Distinct property paths of one collection."""
+    collections_max: int = 2_000
+    """Of one project."""
+
+    def no_collection(self, name: str) -> Refusal:
+        """Why an event of a new collection is refused where the project has as many as it may."""
+        return Refusal(
+            "InvalidCollectionNameError",
+            f"The project has {self.collections_max} event collections, as many as it may: '{name}' can not "
+            "be made. Deleting one that is not needed gives room; so does ACUMEN_COLLECTIONS_MAX.",
+        )
 
 
 @dataclass(slots=True)
@@ -90,6 +100,11 @@ class Sorted:
         if self.whole is not None:
             return self.whole.tokens is not None
         return any(event.token is not None for event in self.ready)
+
+    def refuse_all(self, refusal: Refusal) -> None:
+        """None of the events is taken any more; those refused before stay refused for their own reason."""
+        self.refused = {number: self.refused.get(number, refusal) for number in range(self.count)}
+        self.whole, self.ready = None, []
 
     def wanted(self) -> Wanted:
         return list(dict.fromkeys(pair for event in self.ready for pair in event.wanted))

@@ -41,7 +41,7 @@ from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavai
 from service.enrich.enricher import Enricher, keeping
 from service.homes import Homes
 from storage.catalog import Catalog
-from storage.catalog_errors import TooManyProperties
+from storage.catalog_errors import TooManyCollections, TooManyProperties
 from storage.catalog_records import Claim
 from storage.decoder import Checker
 from storage.errors import StorageError
@@ -149,7 +149,13 @@ class Collector:
         self._executor = executor
         self._claims = claims
         self._enricher = enricher or Enricher()
-        self.homes = Homes(catalog, limits.event, limits.properties_max, executor)
+        self.homes = Homes(
+            catalog,
+            limits.event,
+            limits.properties_max,
+            executor,
+            collections_max=limits.collections_max,
+        )
         self._blank = Checker(Schema(), limits.event)
         self._release_due = False
         self.closed_because: str | None = None
@@ -319,7 +325,10 @@ class Collector:
             raise Unavailable("The catalog does not answer. Send again.") from error
         for share in shares:
             home = homes.get(share.name)
-            if home is not None and not home.checker.schema.missing(wanted[share.name]):
+            if home is None:
+                if share.name in wanted:
+                    share.sorted.refuse_all(self._limits.no_collection(share.name))
+            elif not home.checker.schema.missing(wanted[share.name]):
                 share.home = home
 
     async def _settle(self, project_id: str, share: Share) -> None:
@@ -338,6 +347,9 @@ class Collector:
                     return
                 try:
                     share.home = await self.homes.with_lanes(project_id, share.name, result.wanted())
+                    return
+                except TooManyCollections:
+                    result.refuse_all(self._limits.no_collection(share.name))
                     return
                 except TooManyProperties:
                     # Others added properties meanwhile: judge again by what there is now.
@@ -414,7 +426,7 @@ class Collector:
                 return _Logged(None if earlier is None else earlier.response, unlogged)
 
     def _append(self, batch: Batch, waiter: Waiter) -> None:
-        if self.closed_because is not None:
+        if self.closed_because is not None or self.homes.outdated:
             self._check_open()
         try:
             self._log.append(batch, waiter, hold=True)
@@ -434,6 +446,8 @@ class Collector:
     def _check_open(self) -> None:
         if self.closed_because is not None:
             raise Unavailable(self.closed_because, CLOSED_RETRY_SECONDS)
+        if self.homes.outdated:
+            raise Unavailable("The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS)
 
 
 class _Turn:

@@ -7,6 +7,8 @@ What a frame cites (a collection, a version of its lanes) was committed before `
 from __future__ import annotations
 
 import asyncio
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
@@ -14,7 +16,7 @@ from typing import TypeVar
 
 from service.admission import Home
 from storage.catalog import Catalog
-from storage.catalog_errors import TooManyProperties, UnknownCollection
+from storage.catalog_errors import TooManyProperties
 from storage.catalog_records import Collection
 from storage.decoder import Checker
 from storage.events import EventLimits, Wanted
@@ -25,7 +27,10 @@ _T = TypeVar("_T")
 KNOWN_MAX = 4_000
 """Collections that a worker knows at most: the check of two dozen properties takes 35 kilobytes."""
 TOGETHER = 250
-"""Collections that one transaction makes, and whose checks one thread builds: some tenths of a second."""
+"""Collections whose checks one thread builds at a time: some tenths of a second."""
+OUTDATED_SECONDS = 600.0
+"""After so long without a look at the catalog nothing is logged: the keeper removes a collection
+``keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
 
 
 class _Known:
@@ -86,16 +91,26 @@ class Homes:
         properties_max: int,
         executor: Executor,
         known_max: int = KNOWN_MAX,
+        *,
+        collections_max: int = sys.maxsize,
     ) -> None:
         self._catalog = catalog
         self._limits = limits
         self._properties_max = properties_max
+        self._collections_max = collections_max
         self._executor = executor
+        self._known_max = known_max
         self._homes = _Known(known_max)
         self._asking: dict[tuple[str, str, bool], asyncio.Task[Home | None]] = {}
         self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
         self._adding: dict[int, asyncio.Task[None]] = {}
         self._version = -1
+        self._refreshed = time.monotonic()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the last look at the catalog was so long ago that nothing may be logged."""
+        return time.monotonic() - self._refreshed > OUTDATED_SECONDS
 
     def known(self, project_id: str, name: str) -> Home | None:
         """The collection as last seen, without asking the catalog."""
@@ -118,25 +133,24 @@ class Homes:
             unknown = []
         for some in _some(unknown):
             there = await self._in_thread(partial(self._catalog.named_collections, project_id, some))
-            found |= await self._keep_all(there)
+            found |= await self._keep_all([one for one in there if not one.freed])
         return {name: home for name, home in found.items() if home is not None}
 
     async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, Home]:
         """The collections by name, with their lanes, created where they do not exist: many at once.
 
-        One that would have too many properties lacks those that are new.
+        One that would have too many properties lacks those that are new; those that the project may not have
+        are missing.
         """
-        limit = self._properties_max
+        most = self._properties_max, self._collections_max
+        made = await self._in_thread(lambda: self._catalog.ensure_collections(project_id, wanted, *most))
         found: dict[str, Home] = {}
-        for some in _some(list(wanted)):
-            part = {name: wanted[name] for name in some}
-            make = partial(self._catalog.ensure_collections, project_id, part, limit)
-            made = await self._in_thread(make)
-            found |= await self._keep_all(made)
+        for some in _some(made):
+            found |= await self._keep_all(some)
         return found
 
     async def ensure(self, project_id: str, name: str) -> Home:
-        """The collection, created where it does not exist yet."""
+        """The collection, created where it does not exist yet. Raises TooManyCollections."""
         home = self.known(project_id, name) or await self._ask(project_id, name, create=True)
         assert home is not None
         return home
@@ -144,7 +158,7 @@ class Homes:
     async def with_lanes(self, project_id: str, name: str, wanted: Wanted) -> Home:
         """The collection, created where needed, once its schema has every wanted lane.
 
-        Raises TooManyProperties; what is known of the collection is then up to date.
+        Raises TooManyCollections, or TooManyProperties: what is known of the collection is up to date then.
         """
         home = await self.ensure(project_id, name)
         while missing := home.checker.schema.missing(wanted):
@@ -164,19 +178,25 @@ class Homes:
 
     async def refresh(self) -> None:
         """Look at what others changed: new lanes, and collections that are no more."""
+        if self.outdated:
+            # Some may have been removed for good, with which no event may be logged.
+            self._homes = _Known(self._known_max)
+            self._version = -1
         version = await self._in_thread(self._catalog.version)
         if version == self._version:
+            self._refreshed = time.monotonic()
             return
         known = self._homes.all()
         ids = [home.collection_id for _, _, home in known]
         collections = {c.id: c for c in await self._in_thread(lambda: self._catalog.collections_by_ids(ids))}
         for project_id, name, home in known:
             now = collections.get(home.collection_id)
-            if now is None or now.generation != home.generation:
+            if now is None or now.freed or now.generation != home.generation:
                 self._homes.drop(project_id, name)
             elif now.schema.version > home.checker.schema.version:
                 await self._keep(now)
         self._version = version
+        self._refreshed = time.monotonic()
 
     async def _ask(self, project_id: str, name: str, *, create: bool) -> Home | None:
         """One question to the catalog for all who ask at the same time."""
@@ -189,12 +209,16 @@ class Homes:
         return await asyncio.shield(task)
 
     async def _look_up(self, project_id: str, name: str, *, create: bool) -> Home | None:
-        look = self._catalog.ensure_collection if create else self._catalog.collection
-        try:
-            return await self._keep(await self._in_thread(lambda: look(project_id, name)))
-        except UnknownCollection:
-            self._homes.drop(project_id, name)
-            return None
+        catalog, most = self._catalog, self._collections_max
+        if create:
+            return await self._keep(
+                await self._in_thread(lambda: catalog.ensure_collection(project_id, name, most))
+            )
+        found = await self._in_thread(lambda: catalog.named_collections(project_id, [name]))
+        if found and not found[0].freed:
+            return await self._keep(found[0])
+        self._homes.drop(project_id, name)
+        return None
 
     async def _add_all(self, collection_id: int) -> None:
         """Add the lanes that all requests wait for."""
@@ -240,6 +264,6 @@ class Homes:
         return await loop.run_in_executor(self._executor, call)
 
 
-def _some(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(names), TOGETHER):
-        yield names[start : start + TOGETHER]
+def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(values), TOGETHER):
+        yield values[start : start + TOGETHER]

@@ -45,6 +45,7 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
         event_bytes_max=settings.event_bytes_max,
         batch_events_max=settings.bulk_events_max,
         properties_max=settings.properties_max,
+        collections_max=settings.collections_max,
     )
 
 

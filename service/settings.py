@@ -175,6 +175,7 @@ class Settings(BaseSettings):
     properties_max: int = Field(
         1_000, ge=1, description="Distinct properties that the events of one collection hold together."
     )
+    collections_max: int = Field(2_000, ge=1, description="Event collections of one project.")
     schema_collections_max: int = Field(5_000, ge=1, description="Collections in one schema listing.")
 
     query_timeout_seconds: float = Field(

@@ -7,6 +7,7 @@ All methods are synchronous, safe to call from several threads and processes, an
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
@@ -34,7 +35,7 @@ from storage import (
     catalog_usage,
 )
 from storage.catalog_collections import SchemaCache
-from storage.catalog_errors import TooManyProperties, UnknownCollection
+from storage.catalog_errors import TooManyCollections, TooManyProperties, UnknownCollection
 from storage.catalog_records import (
     AccessKey,
     Claim,
@@ -375,42 +376,51 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_collections.find_collection(connection, self._schemas, collection_id)
 
-    def ensure_collection(self, project_id: str, name: str) -> Collection:
-        """The collection, made where there is none. Raises UnknownProject, InvalidName."""
-        try:
-            return self.collection(project_id, name)
-        except UnknownCollection:
-            pass
-        with self._changing() as connection:
-            found = catalog_collections.named_collections(connection, self._schemas, project_id, [name])
-            if found:
-                return found[0]
-            made = catalog_collections.create_collection(connection, project_id, name, self._clock())
-            return catalog_collections.find_collection(connection, self._schemas, made)
+    def ensure_collection(self, project_id: str, name: str, collections_max: int = sys.maxsize) -> Collection:
+        """The collection, made where there is none. Raises TooManyCollections, UnknownProject,
+        InvalidName."""
+        with suppress(UnknownCollection):
+            found = self.collection(project_id, name)
+            if not found.freed:
+                return found
+        made = self.ensure_collections(project_id, {name: []}, 0, collections_max)
+        if not made:
+            raise TooManyCollections(f"Project {project_id} has {collections_max} collections already.")
+        return made[0]
 
     def ensure_collections(
         self,
         project_id: str,
         wanted: Mapping[str, Sequence[tuple[str, LaneKind]]],
         properties_max: int,
+        collections_max: int = sys.maxsize,
     ) -> list[Collection]:
-        """Collections with their lanes, by name, in one transaction. One that would have too many properties
-        is there afterwards without the lanes that are new. Raises UnknownProject, InvalidName."""
+        """Collections with their lanes, in one transaction. One that would have too many properties is there
+        afterwards without the lanes that are new; those that the project has no room for are not there.
+        Raises UnknownProject, InvalidName."""
         found: list[Collection] = []
         with self._changing() as connection:
-            schemas = self._schemas
-            there = catalog_collections.named_collections(connection, schemas, project_id, list(wanted))
-            by_name = {collection.name: collection for collection in there}
-            for name, lanes in wanted.items():
-                current = by_name.get(name)
-                if current is None:
-                    made = catalog_collections.create_collection(connection, project_id, name, self._clock())
-                    current = catalog_collections.find_collection(connection, schemas, made)
+            names, now_us = list(wanted), self._clock()
+            for current in catalog_collections.ensure_collections(
+                connection, self._schemas, project_id, names, collections_max, now_us
+            ):
+                schema = current.schema
                 with suppress(TooManyProperties):
-                    schema = catalog_collections.append_lanes(connection, current, lanes, properties_max)
-                    current = replace(current, schema=schema)
-                found.append(current)
+                    schema = catalog_collections.append_lanes(
+                        connection, current, wanted[current.name], properties_max
+                    )
+                found.append(replace(current, schema=schema))
         return found
+
+    def freed_collections(self) -> list[int]:
+        """Ids of collections without events and properties, to be removed with their names in a while."""
+        with self._database.reading() as connection:
+            return catalog_collections.freed_collections(connection)
+
+    def remove_freed(self, collection_id: int) -> bool:
+        """Forgets a collection that ``freed_collections`` tells. False where it was brought back."""
+        with self._changing() as connection:
+            return catalog_collections.remove_freed(connection, collection_id)
 
     def add_lanes(
         self, collection_id: int, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
@@ -731,6 +741,11 @@ class Catalog:
         """The file's bytes are what was written, as of now. No version is bumped: nothing has changed."""
         with self._database.writing() as connection:
             catalog_files.verified(connection, file_id, self._clock())
+
+    def mergeable(self) -> Mapping[int, int]:
+        """Collection id → data version, of those with more than one live file."""
+        with self._database.reading() as connection:
+            return catalog_files.mergeable(connection)
 
     def dead_files(self, before_us: int) -> list[FileRow]:
         """Files that were replaced before then."""

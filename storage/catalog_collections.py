@@ -6,12 +6,22 @@ import threading
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.catalog_errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
-from storage.catalog_records import Collection, FileState
+from storage.catalog_records import Collection, ErasureState, FileState
 from storage.catalog_sqlite import slices
-from storage.catalog_tables import collections, counters, files, lanes, projects
+from storage.catalog_state import get_meta, set_meta
+from storage.catalog_tables import (
+    claims,
+    collections,
+    counters,
+    erasures,
+    files,
+    lanes,
+    projects,
+    streams,
+)
 from storage.catalog_tenants import is_text
 from storage.schema import Lane, LaneKind, Schema
 
@@ -28,6 +38,7 @@ _COLUMNS = (
     collections.c.created_us,
     collections.c.erase_version,
     collections.c.pruned_version,
+    collections.c.freed_us,
 )
 _OF_PROJECT = (
     select(*_COLUMNS).where(collections.c.project_id == bindparam("project_id")).order_by(collections.c.name)
@@ -38,11 +49,36 @@ _NAMES = (
     .order_by(collections.c.name)
     .limit(bindparam("limit"))
 )
+_LISTED = _OF_PROJECT.where(collections.c.freed_us.is_(None) | (collections.c.erase_version > 0))
 _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expanding=True)))
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
 _BY_IDS = select(*_COLUMNS).where(collections.c.id.in_(bindparam("ids", expanding=True)))
 _ALL = select(*_COLUMNS).order_by(collections.c.id)
-_INSERT = insert(collections).returning(collections.c.id)
+_COUNT = (
+    select(func.count())
+    .select_from(collections)
+    .where(collections.c.project_id == bindparam("project_id"), collections.c.freed_us.is_(None))
+)
+_UNCOUNTED = select(collections.c.id).where(
+    collections.c.project_id == bindparam("project_id"),
+    ~select(counters.c.collection_id).where(counters.c.collection_id == collections.c.id).exists(),
+)
+_REVIVE = update(collections).where(collections.c.id == bindparam("of")).values(freed_us=None)
+_LAST_ERASURE = select(func.coalesce(func.max(erasures.c.id), 0))
+_NEWEST_REMOVED = "newest_removed_erasure"
+_FREED = (
+    select(collections.c.id)
+    .join(projects, projects.c.id == collections.c.project_id)
+    .where(
+        collections.c.freed_us.is_not(None),
+        collections.c.retention_days.is_(None) | projects.c.purged_us.is_not(None),
+        ~select(files.c.id).where(files.c.collection_id == collections.c.id).exists(),
+        ~select(erasures.c.id)
+        .where(erasures.c.collection_id == collections.c.id, erasures.c.state == ErasureState.WAITING.value)
+        .exists(),
+    )
+    .order_by(collections.c.id)
+)
 _LANES = (
     select(lanes.c.collection_id, lanes.c.path, lanes.c.kind, lanes.c.column)
     .where(lanes.c.collection_id.in_(bindparam("ids", expanding=True)))
@@ -125,7 +161,7 @@ def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]
 
 def list_collections(connection: Connection, schemas: SchemaCache, project_id: str) -> list[Collection]:
     """By name."""
-    return _decode(connection, schemas, connection.execute(_OF_PROJECT, {"project_id": project_id}).all())
+    return _decode(connection, schemas, connection.execute(_LISTED, {"project_id": project_id}).all())
 
 
 def all_collections(connection: Connection, schemas: SchemaCache) -> list[Collection]:
@@ -163,25 +199,76 @@ def find_collections(connection: Connection, schemas: SchemaCache, ids: Sequence
     return _decode(connection, schemas, rows)
 
 
-def create_collection(connection: Connection, project_id: str, name: str, now_us: int) -> int:
-    """The id of the new collection. The caller has seen in this transaction that there is none yet."""
-    if not name or not is_text(name):
+def ensure_collections(
+    connection: Connection,
+    schemas: SchemaCache,
+    project_id: str,
+    names: Sequence[str],
+    collections_max: int,
+    now_us: int,
+) -> list[Collection]:
+    """The collections, made where there are none: in order, as far as the project may have so many.
+
+    Raises UnknownProject, InvalidName.
+    """
+    there = {one.name: one for one in named_collections(connection, schemas, project_id, names)}
+    wanted = [name for name in dict.fromkeys(names) if name not in there or there[name].freed]
+    if wanted:
+        count = connection.execute(_COUNT, {"project_id": project_id}).scalar_one()
+        taken = wanted[: max(0, collections_max - count)]
+        revived = [{"of": there[name].id} for name in taken if name in there]
+        if revived:
+            connection.execute(_REVIVE, revived)
+        _insert(connection, project_id, [name for name in taken if name not in there], now_us)
+    found = named_collections(connection, schemas, project_id, names)
+    return [one for one in found if not one.freed]
+
+
+def _insert(connection: Connection, project_id: str, names: Sequence[str], now_us: int) -> None:
+    """Makes collections that are not there. Each is of a later generation than any that had its name before
+    and was removed: what was computed of that one is not of this one."""
+    if not all(name and is_text(name) for name in names):
         raise InvalidName("A collection's name must be text and not empty.")
     known = select(projects.c.id).where(projects.c.id == bindparam("project_id"))
     if connection.execute(known, {"project_id": project_id}).first() is None:
         raise UnknownProject(f"There is no project {project_id}.")
+    if not names:
+        return
     values = {
         "project_id": project_id,
-        "name": name,
-        "generation": 1,
+        "generation": _last_erasure(connection) + 1,
         "lanes_version": 0,
         "data_version": 0,
         "created_us": now_us,
     }
-    collection_id = int(connection.execute(_INSERT, values).scalar_one())
-    zero = {"collection_id": collection_id, "logged": 0, "stored": 0, "duplicates": 0, "erased": 0}
-    connection.execute(insert(counters), zero)
-    return collection_id
+    connection.execute(insert(collections), [values | {"name": name} for name in names])
+    made = connection.execute(_UNCOUNTED, {"project_id": project_id}).scalars()
+    zero = {"logged": 0, "stored": 0, "duplicates": 0, "erased": 0}
+    connection.execute(insert(counters), [zero | {"collection_id": one} for one in made])
+
+
+def _last_erasure(connection: Connection) -> int:
+    """The id of the newest request, be it of a collection that was removed since."""
+    known = int(get_meta(connection, _NEWEST_REMOVED) or 0)
+    return max(known, int(connection.execute(_LAST_ERASURE).scalar_one()))
+
+
+def freed_collections(connection: Connection) -> list[int]:
+    """Ids of collections that are freed, and that nothing in the catalog cites any more."""
+    return list(connection.execute(_FREED).scalars())
+
+
+def remove_freed(connection: Connection, collection_id: int) -> bool:
+    """Forgets a collection, with its name. False where it is not, or no more, to be removed."""
+    if collection_id not in freed_collections(connection):
+        return False
+    set_meta(connection, _NEWEST_REMOVED, str(_last_erasure(connection)))
+    for table in (erasures, streams, counters, lanes):
+        connection.execute(delete(table).where(table.c.collection_id == collection_id))
+    scope = f"event:{collection_id}:"
+    connection.execute(delete(claims).where(claims.c.scope >= scope, claims.c.scope < scope + "\x7f"))
+    connection.execute(delete(collections).where(collections.c.id == collection_id))
+    return True
 
 
 def append_lanes(
@@ -262,6 +349,7 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
             data_version=row.data_version,
             created_us=row.created_us,
             erase_version=row.erase_version,
+            freed=row.freed_us is not None,
         )
         for row in rows
     ]

@@ -14,6 +14,7 @@ CatalogError
 ├── DatasetChanged           a dataset was deleted, or computed by another, while it was computed
 ├── InvalidName              a name, id or key that the catalog does not take
 ├── TooManyProperties        a collection's limit of distinct properties
+├── TooManyCollections       a project's limit of collections
 ├── LogConflict              a log is not in the state that the change asks for
 ├── FlushConflict            a flush that does not follow the last one, or cites what is gone
 └── CountsDisagree           rows and counters would no longer add up: nothing was committed
@@ -85,6 +86,10 @@ class InvalidName(CatalogError):
 
 
 class TooManyProperties(CatalogError):
+    pass
+
+
+class TooManyCollections(CatalogError):
     pass
 
 

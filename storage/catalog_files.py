@@ -42,6 +42,17 @@ _LIVE_IDS = (
     .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
     .order_by(files.c.id)
 )
+_MANY = (
+    select(files.c.collection_id)
+    .where(files.c.state == FileState.LIVE.value)
+    .group_by(files.c.collection_id)
+    .having(func.count() > 1)
+)
+_MERGEABLE = (
+    select(collections.c.id, collections.c.data_version)
+    .where(collections.c.id.in_(_MANY))
+    .order_by(collections.c.id)
+)
 _BY_IDS = select(*_ROW).where(files.c.id.in_(bindparam("ids", expanding=True)))
 _DEAD = (
     select(*_ROW)
@@ -82,6 +93,11 @@ _FORGET = delete(files).where(
     files.c.id.in_(bindparam("ids", expanding=True)), files.c.state != FileState.LIVE.value
 )
 _GENERATION = select(collections.c.generation).where(collections.c.id == bindparam("of"))
+_REVIVE = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"), collections.c.freed_us.is_not(None))
+    .values(freed_us=None)
+)
 _TOUCH = (
     update(collections)
     .where(collections.c.id == bindparam("of"))
@@ -138,6 +154,9 @@ def commit_flush(connection: Connection, flush: FlushCommit) -> None:
         _check(collection_id, counts, rows.get(collection_id, 0))
         _add_counts(connection, collection_id, counts)
         connection.execute(_TOUCH, {"of": collection_id})
+    if rows:
+        # A worker that has not heard of a deletion yet goes on with the collection.
+        connection.execute(_REVIVE, [{"of": collection_id} for collection_id in rows])
     _make_live(connection, flush.files)
 
 
@@ -214,6 +233,11 @@ def unverified_file(connection: Connection, before_us: int) -> FileRow | None:
 
 def verified(connection: Connection, file_id: int, now_us: int) -> None:
     connection.execute(update(files).where(files.c.id == file_id).values(verified_us=now_us))
+
+
+def mergeable(connection: Connection) -> dict[int, int]:
+    """Collection id → data version, of those with more than one live file."""
+    return {row.id: row.data_version for row in connection.execute(_MERGEABLE)}
 
 
 def files_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, FileRow]:

@@ -97,6 +97,8 @@ class Collection:
     data_version: int
     created_us: int
     erase_version: int = 0
+    freed: bool = False
+    """All its events were deleted: it counts no more, and goes in a while unless events come again."""
 
 
 @dataclass(frozen=True, slots=True)

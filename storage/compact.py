@@ -129,23 +129,31 @@ class Compactor:
         self._clock = clock
         self._writer = FileWriter(folder, catalog, fs)
         self._seen: dict[int, tuple[int, int]] = {}
+        self._looked_at = (-1, -1)
+        """When nothing was left to merge: the catalog's version, and the time in steps of QUIET."""
         self._heavy: set[int] = set()
         self._verify = Verifier(folder, catalog, fs)
 
     def step(self) -> bool:
         """At most one merge. False where nothing is left to merge now."""
         now = datetime.fromtimestamp(self._clock(), UTC)
-        for collection in self._catalog.all_collections():
-            state = (collection.data_version, int(now.timestamp() / QUIET.total_seconds()))
-            if self._seen.get(collection.id) == state:
+        moment = (self._catalog.version(), int(now.timestamp() / QUIET.total_seconds()))
+        if moment == self._looked_at:
+            return False
+        versions = self._catalog.mergeable()
+        self._seen = {number: state for number, state in self._seen.items() if number in versions}
+        for collection_id, data_version in versions.items():
+            state = (data_version, moment[1])
+            if self._seen.get(collection_id) == state:
                 continue
             try:
-                if self._merge_next(collection, now):
+                if self._merge_next(self._catalog.collection_by_id(collection_id), now):
                     return True
             except Exception:
                 # Tried again when something of the collection has changed; the others go on.
-                logger.exception("a merge in collection %d failed; its files are still live", collection.id)
-            self._seen[collection.id] = state
+                logger.exception("a merge in collection %d failed; its files are still live", collection_id)
+            self._seen[collection_id] = state
+        self._looked_at = moment
         return False
 
     def _merge_next(self, collection: Collection, now: datetime) -> bool:

@@ -99,6 +99,9 @@ TURN_SECONDS = 5.0
 """Within this time after events were taken away every worker has begun a new segment."""
 FORGET_SECONDS = 86_400.0
 """How long a request that ended is remembered."""
+FREED_SECONDS = 3_600.0
+"""A collection without events is removed so long after: no worker remembers it any more then, since none logs
+an event where it has not looked at the catalog for ``homes.OUTDATED_SECONDS``."""
 PRUNED_AT_ONCE = 500
 """Collections whose properties are looked at after one flush."""
 DAMAGED_SECONDS = 60.0
@@ -140,12 +143,17 @@ class Keeper:
         """Requests that failed for no reason of their own: when each is tried again, how often it failed."""
         self._scrubs: list[float] = []
         self._retained: tuple[Mapping[int, int], int] = ({}, -1)
+        self._retained_at = (-1, -1)
         self._pruned: dict[int, int] = {}
         """Collections whose lanes were looked at, as of which version."""
         self._to_prune: list[tuple[int, int]] = []
-        self._pruned_hour = -1
         self._retaining: dict[int, tuple[int, int]] = {}
         """Requests for retention that wait: id → collection and days."""
+        self._pruned_hour = self._freed_minute = -1
+        self._freed: dict[int, float] = {}
+        """Collections without events: since when this process has known it."""
+        self._removal: tuple[list[int], dict[int, int]] = ([], {})
+        """Those to be removed next, once the logs are read so far."""
         self._logs: dict[int, _Progress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
@@ -505,6 +513,7 @@ class Keeper:
         held = self._held_clock.now()
         self._sweep_spool(min(held, time.time()))
         self._retain(held)
+        self._remove_freed(now)
         self._scrub(now, grace)
         self._catalog.purge_claims(int((held - self._settings.claim_days * 86_400) * 1e6), 10_000)
 
@@ -518,8 +527,12 @@ class Keeper:
     def _retain(self, now: float) -> None:
         """Ask for the events to go that are older than their collection keeps them, whole days in UTC, and
         for those of purged projects. ``now`` is a time that has held."""
+        moment = self._catalog.version(), int(now // HOUR_SECONDS)
+        if moment == self._retained_at:
+            return
         wanted = self._catalog.retentions()
         if (wanted, int(now // HOUR_SECONDS)) == self._retained:
+            self._retained_at = moment
             return
         today = int(now // DAY_SECONDS)
         waiting = {one.collection_id for one in self._catalog.waiting_erasures()}
@@ -549,6 +562,29 @@ class Keeper:
             del self._to_prune[-1]
             with suppress(UnknownCollection):
                 self._prune_collection(collection_id)
+
+    def _remove_freed(self, now: float) -> None:
+        """Forget collections of which all events were deleted long ago, once all that workers may have logged
+        of them since has been read: it brings them back."""
+        minute = int(now // 60)
+        if minute == self._freed_minute:
+            return
+        self._freed_minute = minute
+        ids, targets = self._removal
+        if any(progress.position < targets.get(log, 0) for log, progress in self._logs.items()):
+            return
+        for collection_id in ids:
+            if collection_id not in self._generation.counts and self._catalog.remove_freed(collection_id):
+                self._collections.pop(collection_id, None)
+                self._pruned.pop(collection_id, None)
+                self._scrubs.append(now)
+        # By a clock that no one sets, and that stands still while the machine sleeps, as workers do.
+        elapsed = time.monotonic()
+        freed = self._catalog.freed_collections()
+        self._freed = {one: self._freed.get(one, elapsed) for one in freed}
+        due = [one for one, since in self._freed.items() if elapsed - since >= FREED_SECONDS]
+        synced = {log: progress.reader.synced().lsn for log, progress in self._logs.items()}
+        self._removal = due[:PRUNED_AT_ONCE], synced
 
     def _prune_collection(self, collection_id: int) -> None:
         schema = self._catalog.collection_by_id(collection_id).schema

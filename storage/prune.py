@@ -7,6 +7,7 @@ were removed adds them anew (``Schema.pruned``).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence, Set
 from itertools import chain
 
@@ -18,6 +19,8 @@ from storage.parquet import read_column
 from storage.paths import DataFolder
 from storage.schema import NULLS, Schema, with_prefixes
 
+logger = logging.getLogger("acumen.keeper")
+
 
 def columns_of(tables: Iterable[pa.Table]) -> set[str]:
     return {name for table in tables for name in table.column_names}
@@ -28,7 +31,7 @@ def nulls_in(
 ) -> set[str]:
     """The paths that some event holds as an explicit null, among those whose lanes would go if none did.
 
-    The files and tables are all that there is of the collection. Raises OSError.
+    The files and tables are all that there is of the collection.
     """
     held = columns_of(tables).union(*(file.columns for file in files))
     gone, _ = schema.unheld(held, frozenset())
@@ -49,11 +52,16 @@ def _in_files(folder: DataFolder, files: Iterable[FileRow]) -> Iterator[Iterable
 
 
 def _found(wanted: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
-    """Those of the paths that stand in a list of nulls; read no further than until all are found."""
+    """Those of the paths that stand in a list of nulls; read no further than until all are found. All of them
+    where a file can not be read: they stay."""
     found: set[str] = set()
-    for source in sources:
-        for lists in source:
-            found |= wanted & set(pc.unique(pc.list_flatten(lists)).to_pylist())
-            if len(found) == len(wanted):
-                return found
+    try:
+        for source in sources:
+            for lists in source:
+                found |= wanted & set(pc.unique(pc.list_flatten(lists)).to_pylist())
+                if len(found) == len(wanted):
+                    return found
+    except (OSError, pa.ArrowException) as error:
+        logger.warning("properties that no event may hold are kept: %s", error)
+        return set(wanted)
     return found

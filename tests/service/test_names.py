@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
+from service.purge import Purge
+from storage import keeper
 from tests.service.whole import Whole
 
 PROPERTIES_MAX = 8
+COLLECTIONS_MAX = 3
+HOUR_US = 3_600_000_000
 
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Iterator[Whole]:
-    found = Whole(tmp_path / "data", properties_max=PROPERTIES_MAX)
+    found = Whole(tmp_path / "data", properties_max=PROPERTIES_MAX, collections_max=COLLECTIONS_MAX)
     yield found
     found.close()
 
@@ -78,9 +82,76 @@ def test_names_of_events_that_were_not_stored_go_at_the_next_hour(whole: Whole) 
     assert post(whole, {f"b{number}": 1 for number in range(PROPERTIES_MAX - 2)} | token)[0] == 201
     assert post(whole, {"c": 1})[0] == 400
     whole.flush()
-    whole.now_us += 3_600_000_000
+    whole.now_us += HOUR_US
     assert post(whole, {"a": 1})[0] == 201
     whole.keeper.step()
     whole.now_us += 60_000_000
     whole.keeper.step()
     assert post(whole, {"c": 1})[0] == 201
+
+
+def names(whole: Whole) -> set[str]:
+    return {found["name"] for found in whole.told(whole.project, "GET", "events")}
+
+
+def fill(whole: Whole) -> None:
+    """As many collections as the project may have."""
+    whole.told(
+        whole.project, "POST", "events", {f"c{number}": [{"n": 1}] for number in range(COLLECTIONS_MAX)}
+    )
+
+
+def test_a_project_full_of_collections_says_so_event_by_event_and_what_helps(whole: Whole) -> None:
+    body = {f"c{number}": [{"n": 1}, {"n": 2}] for number in range(COLLECTIONS_MAX + 1)} | {"c0": [{"n": 3}]}
+    verdicts = whole.told(whole.project, "POST", "events", body)
+    last = verdicts.pop(f"c{COLLECTIONS_MAX}")
+    assert all(one["success"] for found in verdicts.values() for one in found)
+    assert [one["error"]["name"] for one in last] == ["InvalidCollectionNameError"] * 2
+    assert "ACUMEN_COLLECTIONS_MAX" in last[0]["error"]["description"]
+    status, message = post(whole, {"n": 1}, "one_more")
+    assert (status, "ACUMEN_COLLECTIONS_MAX" in message) == (400, True)
+    assert whole.told(whole.project, "POST", "events", {"one_more": [{}]})["one_more"][0]["success"] is False
+    assert post(whole, {"n": 1}, "c1")[0] == 201
+    assert names(whole) == {f"c{number}" for number in range(COLLECTIONS_MAX)}
+
+
+def test_a_deleted_collection_gives_its_place_to_another(whole: Whole) -> None:
+    fill(whole)
+    assert post(whole, {"n": 1}, "d")[0] == 400
+    assert whole.told(whole.project, "DELETE", "events/c1") is None
+    assert post(whole, {"n": 1}, "d")[0] == 201
+    assert post(whole, {"n": 1}, "e")[0] == 400
+    assert names(whole) == {"c0", "c2", "d"}
+
+
+def test_a_while_later_the_catalog_knows_no_name_of_it(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
+    assert post(whole, {"n": 1}, "private")[0] == 201
+    whole.flush()
+    before = whole.catalog.collection(whole.project.id, "private")
+    assert whole.told(whole.project, "DELETE", "events/private") is None
+    for _ in range(4):
+        whole.now_us += HOUR_US
+        whole.keeper.step()
+    assert whole.catalog.named_collections(whole.project.id, ["private"]) == []
+    assert b"private" not in whole.folder.catalog.read_bytes()
+    after = whole.catalog.ensure_collection(whole.project.id, "private")
+    assert after.id > before.id
+    assert after.generation > before.generation
+
+
+def test_a_purged_project_leaves_no_names_of_collections_and_properties(
+    whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = whole.new_project()
+    whole.record(other, "private_orders", [{"private_price": 1}])
+    whole.flush()
+    whole.catalog.delete_project(other.id)
+    monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
+    (deleted,) = whole.catalog.deleted_projects()
+    Purge(whole._tools)._purge(deleted)
+    for _ in range(5):
+        whole.keeper.step()
+        whole.now_us += HOUR_US
+    whole.catalog.scrub()
+    assert b"private_" not in whole.folder.catalog.read_bytes()

@@ -56,10 +56,10 @@ def within(us: int, parameters: Mapping[str, Any]) -> bool:
     return (start is None or us >= start) and (end is None or us < end)
 
 
-def knowing(store: Store) -> Store:
+def knowing(store: Store, clock: Callable[[], float] = time.time) -> Store:
     """With a keeper that knows which events are meant."""
     store.keeper.close()
-    store.keeper = Keeper(store.folder, store.catalog, ALWAYS, fs=store.fs, matcher=matching)
+    store.keeper = Keeper(store.folder, store.catalog, ALWAYS, fs=store.fs, matcher=matching, clock=clock)
     store.keeper.begin()
     return store
 

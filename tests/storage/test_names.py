@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import operator
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +15,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
+from sqlalchemy import event as sqlalchemy_event
 
+from storage import keeper
 from storage.catalog_records import Collection, ErasureKind
 from storage.check import check
 from storage.schema import NULLS, LaneKind, Schema, with_prefixes
@@ -192,3 +198,79 @@ def test_an_event_logged_by_a_worker_that_knows_a_removed_property_keeps_it(
     model.look()
     assert model.schema.by_path.keys() == {"n", "a", "A"}
     model.store.close()
+
+
+def test_events_of_a_worker_that_has_not_heard_of_a_deletion_bring_the_collection_back(
+    tmp_path: Path,
+) -> None:
+    model = Model(tmp_path / "data")
+    model.send(0, [{"a": 1}])
+    model.delete(1)
+    catalog, project = model.store.catalog, model.store.project
+    assert catalog.collection(project, "c").freed
+    model.send_as_remembered(0, [{"a": 2}])
+    model.look()
+    model.flush()
+    model.look()
+    assert not catalog.collection(project, "c").freed
+    model.store.close()
+
+
+def test_a_collection_goes_once_the_logs_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
+    model = Model(tmp_path / "data")
+    model.send(0, [{"a": 1}])
+    model.delete(1)
+    now = [time.time()]
+    model.store = knowing(model.store, clock=lambda: now[0])
+    for late in (True, False):
+        for _ in range(3):
+            now[0] += 61
+            model.store.keeper._remove_freed(now[0])
+            if late:
+                model.send_as_remembered(0, [{"a": 2}])
+                late = False
+        model.look()
+        model.flush()
+        model.delete(1)
+    model.store.keeper._clean(now[0] + 700)
+    for _ in range(3):
+        now[0] += 61
+        model.store.keeper._remove_freed(now[0])
+    assert model.store.catalog.named_collections(model.store.project, ["c"]) == []
+    assert check(model.store.folder, model.store.catalog).faults == []
+    model.store.close()
+
+
+def test_housekeeping_over_idle_collections_reads_no_more_than_over_one(tmp_path: Path) -> None:
+    store = Store(tmp_path / "data")
+    counts = []
+    for collections in (1, 40):
+        for number in range(collections):
+            store.send(f"c{number}", [b'{"n":1}'])
+        store.keeper.step()
+        store.keeper.flush()
+        while store.keeper._merge():
+            pass
+        store.keeper.step()
+        with statements() as executed:
+            store.keeper.step()
+            store.keeper._merge()
+        counts.append(len(executed))
+    assert counts[1] == counts[0]
+    store.close()
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """What is asked of any catalog meanwhile."""
+    executed: list[str] = []
+
+    def count(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        executed.append(statement)
+
+    sqlalchemy_event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield executed
+    finally:
+        sqlalchemy_event.remove(Engine, "before_cursor_execute", count)
