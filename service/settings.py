@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from query.limits import Limits
+from query.suggest import nearest
 from service.resources import container_cpus, container_memory_bytes
 
 PREFIX = "ACUMEN_"
@@ -24,6 +26,22 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 SECRET_LENGTH_MIN = 16
+
+
+OTHER_VARIABLES = (
+    "url",
+    "project",
+    "write_key",
+    "read_key",
+    "master_key",
+    "test_scale",
+    "test_port",
+    "require_all",
+    "shared_data",
+)
+"""Variables with the settings' prefix that are none: of clients, of scripts in the docs and of the tests."""
+_OF_KUBERNETES = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?", re.ASCII)
+"""What it sets in every container of a namespace where a service is called acumen."""
 
 
 class BadSettings(Exception):
@@ -487,6 +505,7 @@ def write_key_of_environment() -> str:
 
 def load(**given: Any) -> Settings:
     """Settings from the environment, those ``given`` (and not None) first. Raises BadSettings."""
+    _check_names()
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
@@ -494,6 +513,18 @@ def load(**given: Any) -> Settings:
         name = str(first["loc"][0]) if first["loc"] else ""
         what = f"{PREFIX}{name.upper()}" if name else "The settings"
         raise BadSettings(f"{what}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def _check_names() -> None:
+    """A limit whose name is spelt wrong would not be on. Raises BadSettings."""
+    known = [*Settings.model_fields, *OTHER_VARIABLES]
+    for variable in sorted(os.environ):
+        name = variable.upper().removeprefix(PREFIX)
+        if not variable.upper().startswith(PREFIX) or name.lower() in known or _OF_KUBERNETES.fullmatch(name):
+            continue
+        near = nearest(name.lower(), known)
+        hint = f"Did you mean {PREFIX}{near.upper()}?" if near else "docs/settings.md lists them."
+        raise BadSettings(f"{variable}: there is no such setting. {hint}")
 
 
 def as_environment(settings: Settings) -> dict[str, str]:

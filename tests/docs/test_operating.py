@@ -33,7 +33,7 @@ def bring_secret(folder: Path) -> None:
 
 
 def test_a_copy_of_a_running_server_holds_all_that_was_acknowledged_before(tmp_path: Path) -> None:
-    often = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200", "ACUMEN_COMPACT_FILES": "2"}
+    often = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200"}
     with Served(env=often, data=tmp_path / "data") as server:
         project = server.project
         server.record(project, "c", *({"n": n} for n in range(1_000)))

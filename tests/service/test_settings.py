@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from query.limits import Limits
+from service.__main__ import main
 from service.settings import MIB, PREFIX, BadSettings, Settings, as_environment, as_table, load
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -40,6 +41,58 @@ def test_a_child_process_reads_equal_settings(monkeypatch: pytest.MonkeyPatch, t
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert load() == settings
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("ACUMEN_ACCES_LOG", "ACUMEN_ACCESS_LOG"),
+        ("ACUMEN_RATE_QUERY", "ACUMEN_RATE_QUERIES"),
+        ("ACUMEN_DATA_DIR", "ACUMEN_DATA"),
+        ("ACUMEN_LOGLEVEL", "ACUMEN_LOG_LEVEL"),
+        ("acumen_worker", "ACUMEN_WORKERS"),
+        ("ACUMEN_COLOUR_SCHEME", "docs/settings.md"),
+    ],
+)
+@pytest.mark.parametrize("value", ["5", ""])
+def test_a_misspelt_variable_is_refused_and_the_nearest_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, meant: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings) as raised:
+        load()
+    assert str(raised.value).startswith(f"{variable}: there is no such setting.")
+    assert meant in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "ACUMEN_URL",
+        "ACUMEN_TEST_SCALE",
+        "ACUMEN_WRITE_KEY",
+        "acumen_log_level",
+        "ACUMEN_SERVICE_HOST",
+        "ACUMEN_SERVICE_PORT_HTTP",
+        "ACUMEN_PORT_8000_TCP",
+        "ACUMEN_PORT_8000_TCP_ADDR",
+        "MY_ACUMEN_THING",
+    ],
+)
+def test_variables_of_others_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "debug")
+    load()
+
+
+@pytest.mark.parametrize("command", [["serve"], ["check"], ["projects", "list"]])
+def test_every_command_stops_at_a_misspelt_variable(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    monkeypatch.setenv("ACUMEN_ACCES_LOG", "true")
+    monkeypatch.setenv("ACUMEN_DATA", str(tmp_path / "data"))
+    assert main(command) != 0
+    assert "Did you mean ACUMEN_ACCESS_LOG?" in capsys.readouterr().err
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize(
