@@ -11,6 +11,7 @@ ApiError                       raised by ``service`` itself
 ├── Gone                       410: it was there
 ├── RangeNotSatisfiable        416
 ├── Conflict                   409
+├── UriTooLong                 414
 ├── HeadersTooLarge            431
 ├── RateLimited                429, with Retry-After
 ├── TimedOut                   504: it goes on
@@ -145,6 +146,16 @@ class RangeNotSatisfiable(ApiError):
         return {"content-range": f"bytes */{self.size}"}
 
 
+class UriTooLong(ApiError):
+    status = 414
+    code = "RequestUriTooLongError"
+
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(
+            f"The path, without its parameters, is longer than the limit of {limit_bytes} bytes."
+        )
+
+
 class HeadersTooLarge(ApiError):
     status = 431
     code = "RequestHeadersTooLargeError"
@@ -190,6 +201,14 @@ class Unavailable(ApiError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": "1"}
+
+
+class TooManyConnections(Unavailable):
+    message = "The server has as many connections as it may. Try again shortly."
+
+
+class TooManyAnswers(Unavailable):
+    message = "Too many answers wait for their clients to read them. Try again shortly."
 
 
 @dataclass(frozen=True, slots=True)

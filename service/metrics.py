@@ -92,6 +92,15 @@ FAMILIES = (
     Family("acumen_queries_waiting", "gauge", "Queries that wait for a slot.", {}),
     Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),
     Family("acumen_body_bytes", "gauge", "Body bytes held by unanswered requests.", {}),
+    Family("acumen_connections", "gauge", "Open connections.", {}),
+    Family("acumen_unsent_bytes", "gauge", "Bytes of answers that clients have not read yet.", {}),
+    Family(
+        "acumen_connections_closed_total",
+        "counter",
+        "Connections closed before their time: refused at a limit, idle when the table was full, or read too "
+        "slowly.",
+        {"reason": ("limit", "idle", "slow_reader")},
+    ),
     Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
     Family(
         "acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not believed.", {}, same=True

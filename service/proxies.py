@@ -31,8 +31,8 @@ def client_ip_finder(trusted: Sequence[Network]) -> Callable[[Scope], str]:
 
     def find(scope: Scope) -> str:
         found = peer_of(scope)
-        hops = _hops(scope["headers"]) if _trusts(trusted, found) else []
-        while hops and _trusts(trusted, found):
+        hops = _hops(scope["headers"]) if is_trusted(trusted, found) else []
+        while hops and is_trusted(trusted, found):
             address = hops.pop()
             if _parse(address) is None:
                 # "unknown", or nonsense: the last proxy that can be trusted is all that is known.
@@ -97,6 +97,7 @@ def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _trusts(trusted: Sequence[Network], text: str) -> bool:
+def is_trusted(trusted: Sequence[Network], text: str) -> bool:
+    """Whether an address is one of these networks'."""
     address = _parse(text)
     return address is not None and any(address in network for network in trusted)

@@ -94,6 +94,30 @@ class Settings(BaseSettings):
         gt=0,
         description="Longest time, in seconds, until a new connection has sent a request's headers.",
     )
+    connections_max: int = Field(
+        10_000,
+        ge=1,
+        description="Connections of one worker (503 beyond); fewer where the system's limit of open files "
+        "leaves too few for the data.",
+    )
+    connections_per_client: int = Field(
+        0,
+        ge=0,
+        description="Connections of one worker with one address that is no trusted proxy (503 beyond); "
+        "0: without limit.",
+    )
+    write_seconds: float = Field(
+        30.0,
+        gt=0,
+        description="Longest time, in seconds, in which a client takes less than 32 KiB of an unsent answer "
+        "before its connection is closed.",
+    )
+    answer_bytes_in_flight: int = Field(
+        256 * MIB,
+        ge=1,
+        description="Bytes of unsent answers of one worker, beyond which the slowest reader's connection is "
+        "closed, or a new answer is a 503.",
+    )
     log_level: str = Field(
         "info", description="Least severity that is logged: debug, info, warning or error."
     )

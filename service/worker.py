@@ -28,6 +28,7 @@ from service.bodies import BodyLimits, BodyReader
 from service.collect import CollectApp, CollectLimits
 from service.collector import Collector
 from service.concurrency import Concurrency
+from service.connections import ConnectionLimits, Connections, connections_within, raise_descriptors
 from service.edge import App, Edge, Headers, Receive, Scope, Send, as_headers, send_error
 from service.enrich.enricher import Enricher
 from service.errors import Unavailable, render
@@ -36,7 +37,7 @@ from service.log_session import WATCH_SECONDS, LogSession, admission_limits, log
 from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
-from service.proxies import client_ip_finder
+from service.proxies import client_ip_finder, is_trusted
 from service.rates import Rate, RateLimits, fields_of
 from service.results import Results
 from service.saved_answers import SavedAnswers
@@ -240,10 +241,24 @@ async def _watch(parts: Parts, session: LogSession) -> None:
         await asyncio.sleep(WATCH_SECONDS)
 
 
-def _config(settings: Settings, app: App, express: Express | None, *, tls: bool) -> uvicorn.Config:
+def _connections(settings: Settings, metrics: Metrics) -> Connections:
+    """The table of connections, with as many as this process has descriptors for."""
+    limits = ConnectionLimits(
+        connections_max=connections_within(raise_descriptors(), settings.connections_max),
+        per_client_max=settings.connections_per_client,
+        write_seconds=settings.write_seconds,
+        unsent_bytes_max=settings.answer_bytes_in_flight,
+        is_shared=lambda address: is_trusted(settings.trusted_proxies, address),
+    )
+    return Connections(limits, metrics)
+
+
+def _config(
+    settings: Settings, app: App, express: Express | None, connections: Connections, *, tls: bool
+) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded_protocol(settings.header_bytes_max, settings.header_seconds, express),
+        http=bounded_protocol(settings.header_bytes_max, settings.header_seconds, express, connections),
         loop="uvloop",
         ws="none",
         lifespan="off",
@@ -279,7 +294,8 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
 async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
     async with composed(settings, number) as (app, parts):
         answering = _answering_at_the_end(app, parts.lifecycle)
-        config = _config(settings, answering, app.express, tls=settings.tls_cert is not None)
+        connections = _connections(settings, parts.metrics)
+        config = _config(settings, answering, app.express, connections, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
 
