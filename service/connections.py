@@ -23,8 +23,6 @@ PROGRESS_BYTES = 32_768
 """A client must take so much of an answer, or all that is left, within the time for writing."""
 TICKS = 10
 """Parts into which the time for writing is divided: it is kept to a tenth."""
-SLOW_SECONDS = 1.0
-"""A reader is not judged before: whoever began just now has no speed yet."""
 QUIET_SECONDS = 1.0
 """A connection without a request is closed for a new one only after so long."""
 LINGERING_MAX = 64
@@ -81,6 +79,8 @@ class ConnectionLimits:
     per_client_max: int = 0
     write_seconds: float = 30.0
     unsent_bytes_max: int = 256 << 20
+    judged_seconds: float = 1.0
+    """A reader is not closed for another's answer before: whoever began just now has no speed yet."""
     is_shared: Callable[[str], bool] = lambda address: False
 
 
@@ -196,7 +196,7 @@ class Connections:
             self.held_bytes -= sending.size
 
     def _close_slowest(self, now: float) -> bool:
-        slow = [one for one in self._sending if now - one.began >= SLOW_SECONDS]
+        slow = [one for one in self._sending if now - one.began >= self.limits.judged_seconds]
         if not slow:
             return False
         slowest = min(slow, key=lambda one: one.speed(now))
@@ -250,7 +250,7 @@ class Connections:
         closed = 0
         waiting = sorted(self._marks.items(), key=lambda item: item[1].since)
         for connection, mark in waiting:
-            if unsent <= self.limits.unsent_bytes_max or now - mark.since < SLOW_SECONDS:
+            if unsent <= self.limits.unsent_bytes_max or now - mark.since < self.limits.judged_seconds:
                 break
             unsent -= connection.unsent_bytes()
             for sending in [one for one in self._sending if one.connection is connection]:

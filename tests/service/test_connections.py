@@ -171,7 +171,7 @@ def test_a_client_that_takes_single_bytes_makes_no_progress() -> None:
 
 def test_unsent_answers_hold_no_more_than_their_bound() -> None:
     async def go() -> None:
-        async with wires(write_seconds=60.0, unsent_bytes_max=4 * MIB) as w:
+        async with wires(write_seconds=60.0, unsent_bytes_max=4 * MIB, judged_seconds=60.0) as w:
             gc.collect()
             tracemalloc.start()
             try:
