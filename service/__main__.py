@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from service import tenants_command
+from service import backup_command, tenants_command
 
 if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
-    except (_Failed, tenants_command.CannotDo) as error:
+    except (_Failed, tenants_command.CannotDo, backup_command.CannotDo) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -68,6 +68,8 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     _add_files(commands)
     _add_check(commands)
     _add_repair(commands)
+    backup_command.add_backup(commands, _add_data, _back_up)
+    backup_command.add_restore(commands, _add_data, _restore)
     return parser
 
 
@@ -311,6 +313,15 @@ def _repair(args: argparse.Namespace) -> int:
     if not mended:
         _say("No log is damaged.")
     return 0
+
+
+def _back_up(args: argparse.Namespace) -> int:
+    with _opened(args) as catalog:
+        return backup_command.back_up(catalog, args, _say)
+
+
+def _restore(args: argparse.Namespace) -> int:
+    return backup_command.restore(_settings(args), args, _say)
 
 
 class _opened:

@@ -1,21 +1,31 @@
-"""The backup of docs/operating.md, as printed, taken from a server that goes on taking events."""
+"""Backups as docs/operating.md says them: of a server that goes on taking events, and back again."""
 
 from __future__ import annotations
 
+import json
 import re
-import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
+from urllib.parse import quote
 
+import pytest
+
+from storage.catalog import Catalog
 from tests.support.server import Served, ServedProject, acumen_command
 
 OPERATING = Path(__file__).resolve().parents[2] / "docs/operating.md"
+OFTEN = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200", "ACUMEN_GRACE_SECONDS": "20"}
 
 
-def backup_lines() -> str:
-    (lines,) = re.findall(r"^```sh\n(.*?)^```$", OPERATING.read_text(), re.MULTILINE | re.DOTALL)
-    return str(lines)
+def acumen(*arguments: str | Path, status: int = 0) -> str:
+    """What a command prints; it must end with the status."""
+    done = subprocess.run(
+        [*acumen_command(), *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def record_until(stop: threading.Event, server: Served, project: ServedProject) -> None:
@@ -26,84 +36,129 @@ def record_until(stop: threading.Event, server: Served, project: ServedProject) 
         number += 20
 
 
-def bring_secret(folder: Path) -> None:
-    """From where it is kept."""
-    assert not (folder / "backup" / "secret.key").exists()
-    shutil.copy(folder / "data" / "secret.key", folder / "backup")
+def wait_flushed(server: Served, project: ServedProject, events: int) -> None:
+    """Until so many events of the collection ``c`` are in Parquet files."""
+    catalog = Catalog.open(server.data)
+    try:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            files = catalog.live_files(catalog.collection(project.id, "c").id)
+            if sum(file.rows for file in files) == events:
+                return
+            time.sleep(0.05)
+        raise AssertionError("the events were not flushed")
+    finally:
+        catalog.close()
 
 
-def test_a_copy_of_a_running_server_holds_all_that_was_acknowledged_before(tmp_path: Path) -> None:
-    often = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200"}
-    with Served(env=often, data=tmp_path / "data") as server:
+def delete(server: Served, project: ServedProject, name: str, operator: str, value: object) -> None:
+    filters = json.dumps([{"property_name": name, "operator": operator, "property_value": value}])
+    path = f"/3.0/projects/{project.id}/events/c?filters={quote(filters)}"
+    answer = server.request("DELETE", path, key=project.master_key)
+    assert answer.status == 204, answer.body
+
+
+def test_the_commands_of_the_documentation_are_there() -> None:
+    text = OPERATING.read_text()
+    assert re.search(r"^acumen backup backups/\S+$", text, re.MULTILINE)
+    assert re.search(r"^\$ acumen restore backups/\S+ --secret-file secret\.key$", text, re.MULTILINE)
+    for option in ("--previous", "--accept-damage", "--replace", "--secret-file"):
+        assert option in text
+        assert option in acumen("backup", "--help") + acumen("restore", "--help")
+
+
+def test_a_backup_of_a_running_server_holds_all_that_was_acknowledged_before(tmp_path: Path) -> None:
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with Served(env=OFTEN, data=data) as server:
         project = server.project
         server.record(project, "c", *({"n": n} for n in range(1_000)))
         stop = threading.Event()
         poster = threading.Thread(target=record_until, args=(stop, server, project))
         poster.start()
         try:
-            subprocess.run(["sh", "-eu", "-c", backup_lines()], cwd=tmp_path, check=True, timeout=60)
+            said = acumen("backup", backup, "--data", data)
         finally:
             stop.set()
             poster.join()
+        assert "was found whole" in said
+    assert not (backup / "secret.key").exists()
 
-    copy = tmp_path / "backup"
-    checked = subprocess.run(
-        [*acumen_command(), "check", "--data", str(copy)], capture_output=True, text=True, timeout=60
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    bring_secret(tmp_path)
-    with Served(data=copy) as restored:
+    restored_to = tmp_path / "restored"
+    acumen("restore", backup, "--data", restored_to, "--secret-file", data / "secret.key")
+    assert "All is well" in acumen("check", "--data", restored_to)
+    with Served(data=restored_to) as restored:
         numbers = restored.ask(project, "select_unique", event_collection="c", target_property="n")
-        counted = restored.ask(project, "count", event_collection="c")
         assert numbers[:1_000] == list(range(1_000))
-        assert counted == len(numbers)
+        assert restored.ask(project, "count", event_collection="c") == len(numbers)
 
 
-def test_collections_that_are_made_during_the_copy_are_no_trouble(tmp_path: Path) -> None:
-    """One between every two lines: each is in the copy as a whole, or not at all."""
-    with Served(env={"ACUMEN_FLUSH_SECONDS": "3600"}, data=tmp_path / "data") as server:
+def test_what_was_erased_is_not_in_a_backup_made_after(tmp_path: Path) -> None:
+    """Not even its bytes, which superseded files and segments still hold."""
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    with Served(env=OFTEN, data=data) as server:
         project = server.project
-        for number, line in enumerate(backup_lines().splitlines()):
-            server.record(project, f"before{number}", {"n": number, "new": {f"p{number}": "x"}})
-            subprocess.run(["sh", "-eu", "-c", line], cwd=tmp_path, check=True, timeout=60)
-    copy = tmp_path / "backup"
-    checked = subprocess.run(
-        [*acumen_command(), "check", "--data", str(copy)], capture_output=True, text=True, timeout=60
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-    bring_secret(tmp_path)
-    with Served(data=copy) as restored:
-        for number in range(2):
-            assert restored.ask(project, "count", event_collection=f"before{number}") == 1
-        assert "does not exist" not in restored.output()
-        assert "damaged" not in restored.output()
-        assert restored.stop() == 0
-        assert "does not exist" not in restored.output()
+        server.record(project, "c", *({"n": n, "who": "Rumpelstiltskin"} for n in range(300)), {"n": 300})
+        wait_flushed(server, project, 301)
+        delete(server, project, "who", "eq", "Rumpelstiltskin")
+        assert server.ask(project, "count", event_collection="c") == 1
+        server.record(project, "c", {"n": 301})
+        acumen("backup", backup, "--data", data)
+    held = [path for path in backup.rglob("*") if path.is_file() and b"Rumpelstiltskin" in path.read_bytes()]
+    assert held == []
+    acumen("restore", backup, "--data", tmp_path / "new", "--secret-file", data / "secret.key")
+    with Served(data=tmp_path / "new") as restored:
+        assert restored.ask(project, "select_unique", event_collection="c", target_property="n") == [300, 301]
 
 
-def test_a_log_that_was_sealed_after_it_was_copied_is_read_as_far_as_the_copy_goes(tmp_path: Path) -> None:
-    lines = backup_lines().splitlines()
-    with Served(env={"ACUMEN_FLUSH_SECONDS": "3600"}, data=tmp_path / "data") as server:
+def test_a_restore_over_a_folder_says_which_deletions_it_undoes(tmp_path: Path) -> None:
+    data, first, second = tmp_path / "data", tmp_path / "first", tmp_path / "second"
+    with Served(env=OFTEN, data=data) as server:
         project = server.project
-        server.record(project, "c", {"n": 1})
-        server.kill("worker-0")
-        server.wait_ready()
-        server.record(project, "c", {"n": 2})
-        for number, line in enumerate(lines):
-            if number == 3:
-                server.record(project, "c", {"n": 3})
-                server.kill_all()
-                server.start()
-            subprocess.run(["sh", "-eu", "-c", line], cwd=tmp_path, check=True, timeout=60)
-    bring_secret(tmp_path)
-    with Served(data=tmp_path / "backup") as restored:
-        found = restored.ask(project, "select_unique", event_collection="c", target_property="n")
-        assert found == [1, 2]
-        restored.restart()
-        assert restored.ask(project, "count", event_collection="c") == 2
-    assert (
-        "All is well"
-        in subprocess.run(
-            [*acumen_command(), "check", "--data", str(tmp_path / "backup")], capture_output=True, text=True
-        ).stdout
-    )
+        server.record(project, "c", *({"n": n} for n in range(300)))
+        wait_flushed(server, project, 300)
+        acumen("backup", first, "--data", data)
+        server.record(project, "c", {"n": 300})
+        acumen("backup", second, "--data", data, "--previous", first)
+        delete(server, project, "n", "lt", 10)
+        assert "not empty" in acumen("restore", second, "--data", data, status=1)
+        assert "Another Acumen server" in acumen("restore", second, "--data", data, "--replace", status=1)
+    shared = {path.stat().st_ino for path in first.rglob("*.parquet")}
+    assert shared & {path.stat().st_ino for path in second.rglob("*.parquet")}, "files are linked"
+    said = acumen("restore", second, "--data", data, "--replace")
+    assert "1 deletions or changes were made after this backup" in said
+    with Served(data=data) as restored:
+        assert restored.ask(project, "count", event_collection="c") == 301
+
+
+def test_a_backup_whose_source_or_copy_is_damaged_is_none(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with Served(env=OFTEN, data=data) as server:
+        project = server.project
+        server.record(project, "c", *({"n": n} for n in range(300)))
+        wait_flushed(server, project, 300)
+    acumen("backup", tmp_path / "sound", "--data", data)
+    unfinished = tmp_path / "unfinished"
+    acumen("backup", unfinished, "--data", data)
+    (unfinished / "BACKUP.json").unlink()
+    assert "no finished backup" in acumen("restore", unfinished, "--data", tmp_path / "x", status=1)
+    for folder in (tmp_path / "sound", data):
+        path = next(folder.rglob("*.parquet"))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    assert "is damaged" in acumen("restore", tmp_path / "sound", "--data", tmp_path / "x", status=1)
+    assert not (tmp_path / "x").exists()
+    assert "FAULT" in acumen("backup", tmp_path / "bad", "--data", data, status=1)
+    assert not (tmp_path / "bad" / "BACKUP.json").exists()
+    acumen("backup", tmp_path / "taken", "--data", data, "--accept-damage")
+
+
+@pytest.mark.parametrize("arguments", [("backup", "DATA"), ("restore", "EMPTY")])
+def test_what_cannot_be_done_is_said_in_a_sentence(tmp_path: Path, arguments: tuple[str, str]) -> None:
+    data, empty = tmp_path / "data", tmp_path / "empty"
+    empty.mkdir()
+    acumen("projects", "create", "p", "--data", data)
+    folder = data if arguments[1] == "DATA" else empty
+    said = acumen(arguments[0], folder, "--data", data, status=1)
+    assert said.startswith("acumen: ")
+    assert "Traceback" not in said
