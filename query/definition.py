@@ -10,6 +10,7 @@ from typing import Any
 
 from query.fields import flag, missing, structured, wrong
 from query.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.suggest import did_you_mean
 
 ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
@@ -22,7 +23,12 @@ def analysis_of(query: Mapping[str, Any]) -> str:
     if name is None or name == "":
         raise missing(f"query.{ANALYSIS}")
     if not isinstance(name, str) or name not in ANALYSES:
-        raise wrong(f"query.{ANALYSIS}", f"one of {', '.join(sorted(ANALYSES))}", name)
+        raise wrong(
+            f"query.{ANALYSIS}",
+            f"one of {', '.join(sorted(ANALYSES))}",
+            name,
+            hint=did_you_mean(name, sorted(ANALYSES)),
+        )
     return name
 
 

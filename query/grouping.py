@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.fields import is_number, structured, text, whole, wrong
+from query.jsonout import dumps
 from query.limits import Limits
 from query.nodes import Group, Order, Range
+from query.suggest import nearest
 
 CODE = "InvalidGroupByError"
 ORDER_CODE = "InvalidOrderByError"
@@ -125,9 +128,27 @@ def _order(entry: Any, known: Sequence[str]) -> Order:
     if isinstance(entry, dict):
         by, direction = entry.get("property_name"), entry.get("direction")
     if not isinstance(by, str) or by not in known:
-        raise wrong("order_by", f"one of {', '.join(known)}", by, ORDER_CODE)
+        raise _unordered(by, known)
     if direction is None:
         return Order(by)
     if not isinstance(direction, str) or direction.upper() not in ("ASC", "DESC"):
-        raise wrong("order_by.direction", "ASC or DESC", direction, ORDER_CODE)
+        hint = ' To sort down: {"property_name": "result", "direction": "DESC"}.'
+        raise wrong("order_by.direction", "ASC or DESC", direction, ORDER_CODE, hint)
     return Order(by, direction.upper() == "DESC")
+
+
+def _unordered(by: Any, known: Sequence[str]) -> InvalidQuery:
+    """Says how to sort down, which many write as ``-result`` or ``result desc``."""
+    name, down = by, False
+    if isinstance(by, str):
+        words = re.fullmatch(
+            r"([-+]?)(.*?)(?:[\s:,]+(asc|desc)(?:ending)?)?", by[:1_000], re.IGNORECASE | re.DOTALL
+        )
+        assert words is not None
+        name, down = words[2], words[1] == "-" or (words[3] or "").lower() == "desc"
+    meant = name if name in known else nearest(name, known)
+    hint = f" Did you mean '{meant}'?" if meant is not None else ""
+    if meant is None or down:
+        as_text = dumps({"property_name": meant or known[0], "direction": "DESC"}).decode()
+        hint = f" Did you mean {as_text}?" if meant is not None else f" To sort down: {as_text}."
+    return wrong("order_by", f"one of {', '.join(known)}", by, ORDER_CODE, hint)

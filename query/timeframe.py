@@ -17,6 +17,7 @@ from query.calendar import FIXED_US, Unit
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.fields import shown, structured
 from query.nodes import Buckets, Span
+from query.suggest import NAME_LENGTH_MAX, did_you_mean, nearest
 from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US, parse_instant
 
 _UNITS = "minute|hour|day|week|month|year"
@@ -30,6 +31,37 @@ _ALIGNED = {
     "weekly": Unit.WEEK,
     "monthly": Unit.MONTH,
     "yearly": Unit.YEAR,
+}
+_OTHER_WORDS = re.compile(
+    r"(?:(?P<which>this|current|last|past|previous|prior)[\s_-]*)?(?P<count>\d{1,9})?[\s_-]*(?P<unit>[a-z]+)",
+    re.ASCII,
+)
+_UNIT_WORDS = {
+    "m": "minute",
+    "min": "minute",
+    "mins": "minute",
+    "h": "hour",
+    "hr": "hour",
+    "hrs": "hour",
+    "d": "day",
+    "w": "week",
+    "wk": "week",
+    "mo": "month",
+    "mon": "month",
+    "y": "year",
+    "yr": "year",
+}
+_FORMS = (
+    "Use 'this_7_days', 'previous_2_weeks', 'today' or "
+    '{"start": "2024-01-31T00:00:00Z", "end": "2024-02-01T00:00:00Z"}.'
+)
+_INTERVALS_MEANT = {
+    "minute": "minutely",
+    "hour": "hourly",
+    "day": "daily",
+    "week": "weekly",
+    "month": "monthly",
+    "year": "yearly",
 }
 _TWICE_UTC = re.compile(r"([Zz])[+-]00:?00$")
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?$", re.ASCII)
@@ -58,7 +90,7 @@ def parse_timezone(value: Any) -> tzinfo:
         return timezone(timedelta(seconds=int(value)))
     raise InvalidQuery(
         "'timezone' must be an IANA name, as Europe/Berlin, or seconds east of UTC. "
-        f"You specified: {shown(given)}.",
+        f"You specified: {shown(given)}.{did_you_mean(value, zones.names())}",
         "InvalidTimezoneError",
     )
 
@@ -78,7 +110,7 @@ def resolve(timeframe: Any, timezone: Any, now_us: int) -> Span:
         match = _RELATIVE.fullmatch(_ALIASES.get(definition, definition))
         if match is not None:
             return _relative(definition, match, zone, now_us)
-    raise _invalid(timeframe)
+    raise _not_understood(timeframe)
 
 
 def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
@@ -158,9 +190,18 @@ def _parse_interval(interval: Any) -> tuple[Unit, int | None]:
             return Unit(match[2]), int(match[1])
     raise InvalidQuery(
         "'interval' must be minutely, hourly, daily, weekly, monthly, yearly or every_n_units, as "
-        f"every_2_hours. You specified: {shown(interval)}.",
+        f"every_2_hours. You specified: {shown(interval)}.{_interval_meant(interval)}",
         "InvalidIntervalError",
     )
+
+
+def _interval_meant(interval: Any) -> str:
+    found = _OTHER_WORDS.fullmatch(interval.strip().lower()) if isinstance(interval, str) else None
+    unit = None if found is None else _unit_meant(found["unit"])
+    if found is None or unit is None:
+        return did_you_mean(interval, _ALIGNED)
+    count = int(found["count"] or 1)
+    return f" Did you mean '{_INTERVALS_MEANT[unit] if count == 1 else f'every_{count}_{unit}s'}'?"
 
 
 def _absolute(definition: Mapping[str, Any]) -> Span:
@@ -206,7 +247,7 @@ def _decoded(timeframe: Any) -> Any:
     try:
         return structured("timeframe", timeframe)
     except InvalidQuery:
-        raise _invalid(timeframe) from None
+        raise _not_understood(timeframe) from None
 
 
 def _instant(text: str) -> int | None:
@@ -225,6 +266,32 @@ def _written_offset(start: str) -> timedelta:
 
 def _fixed(offset: timedelta) -> tzinfo:
     return timezone(offset) if offset else UTC
+
+
+def _not_understood(timeframe: Any) -> InvalidQuery:
+    """Says what would be right, and what was probably meant."""
+    meant = _meant(timeframe) if isinstance(timeframe, str) else None
+    hint = "" if meant is None else f" Did you mean '{meant}'?"
+    return _invalid(timeframe, f"{_FORMS}{hint}")
+
+
+def _meant(text: str) -> str | None:
+    """The relative timeframe that "7d" or "last 7 days" says in other words."""
+    found = _OTHER_WORDS.fullmatch(text.strip().lower()) if len(text) <= NAME_LENGTH_MAX else None
+    unit = None if found is None else _unit_meant(found["unit"])
+    if found is None or unit is None:
+        return nearest(
+            text, [*_ALIASES, *(f"{which}_{unit}" for which in ("this", "previous") for unit in Unit)]
+        )
+    which = "previous" if found["which"] in ("last", "past", "previous", "prior") else "this"
+    count = int(found["count"] or 1)
+    return f"{which}_{unit}" if not found["count"] else f"{which}_{count}_{unit}s"
+
+
+def _unit_meant(word: str) -> str | None:
+    if word in _UNIT_WORDS:
+        return _UNIT_WORDS[word]
+    return next((str(unit) for unit in Unit if word in (unit, f"{unit}s")), None)
 
 
 def _invalid(timeframe: Any, why: str = "") -> InvalidQuery:
