@@ -29,6 +29,9 @@ COLLECTION_NAME_LENGTH_MAX = 64
 ENRICHMENT_BYTES_MAX = 32_768
 """What add-ons may add to one event."""
 
+DESCRIPTION_LENGTH_MAX = 600
+"""Of a refusal, whatever it repeats of what was sent."""
+
 PERMANENT = frozenset({"InvalidCollectionNameError", "InvalidPropertyNameError", "InvalidPropertyValueError"})
 """The only names in a bulk verdict: on any other, some clients keep the event and send it for ever."""
 
@@ -41,6 +44,10 @@ class Refusal:
 
     name: str
     description: str
+
+    def __post_init__(self) -> None:
+        if len(self.description) > DESCRIPTION_LENGTH_MAX:
+            object.__setattr__(self, "description", self.description[: DESCRIPTION_LENGTH_MAX - 1] + "…")
 
     def for_bulk(self) -> Refusal:
         """The same under one of the three names that bulk clients know."""

@@ -25,7 +25,7 @@ from typing import NamedTuple, TypeVar
 
 from service.collect_errors import Unavailable
 from storage.catalog import Catalog
-from storage.catalog_records import Claim, event_scope, request_scope
+from storage.catalog_records import Claim, event_scope, request_scope, shared_scope, shared_token
 from storage.fs import FileSystem
 from storage.log import LogReader, LogWriter
 from storage.log_errors import Backpressure, LogUnavailable
@@ -52,7 +52,10 @@ class Token(NamedTuple):
     text: str
 
 
-def event_token(collection_id: int, generation: int, text: str) -> Token:
+def event_token(collection_id: int, generation: int, text: str, within: str = "") -> Token:
+    """The token of an event; ``within`` is what ``share_of`` tells of its key's autofill, if it has one."""
+    if within:
+        return Token(shared_scope(collection_id, generation), shared_token(text, within))
     return Token(event_scope(collection_id, generation), text)
 
 

@@ -15,10 +15,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-import msgspec
 from msgspec import Raw
 
-from service import depths
+from service import depths, kept_answers
 from service.admission import (
     AdmissionLimits,
     Home,
@@ -235,9 +234,10 @@ class Collector:
         taken = [share for share in shares if share.sorted.taken]
         if not taken:
             return verdicts
-        logged = await self._log_shares(project_id, taken, origin, _encode(verdicts))
+        response = kept_answers.packed(shares) if origin.idempotency_key else b""
+        logged = await self._log_shares(project_id, taken, origin, response)
         if logged.response is not None:
-            verdicts = _decode(logged.response)
+            verdicts.refused = kept_answers.refused(logged.response, shares)
         verdicts.duplicates = logged.duplicates
         return verdicts
 
@@ -398,10 +398,10 @@ class Collector:
     ) -> _Logged:
         self._check_open()
         unlogged = sum(share.sorted.taken for share in shares)
-        cited = [_Cited.of(share) for share in shares]
+        within = "" if origin.autofill is None else share_of(origin.autofill)
+        cited = [_Cited.of(share, within) for share in shares]
         key = None
         if origin.idempotency_key:
-            within = "" if origin.autofill is None else share_of(origin.autofill)
             key = Key(project_id, origin.idempotency_key, origin.digest, response, within)
         earlier: Claim | None = None
         while True:
@@ -480,9 +480,11 @@ class _Cited:
     """Of each event; the first event of a token comes first."""
     repeated: int
     """Events whose token an earlier event of the same share has."""
+    within: str
+    """Whose tokens they are, where not everybody's."""
 
     @classmethod
-    def of(cls, share: Share) -> _Cited:
+    def of(cls, share: Share, within: str) -> _Cited:
         assert share.home is not None
         home, seen, kept = share.home, set[str](), list[Ready]()
         events = share.sorted.events()
@@ -491,19 +493,20 @@ class _Cited:
                 kept.append(event)
                 if event.token is not None:
                     seen.add(event.token)
-        found = cls(home, kept, [], len(events) - len(kept))
+        found = cls(home, kept, [], len(events) - len(kept), within)
         found.tokens = [token for event in kept if (token := found.token_of(event)) is not None]
         return found
 
     def token_of(self, event: Ready) -> Token | None:
         if event.token is None:
             return None
-        return event_token(self.home.collection_id, self.home.generation, event.token)
+        return event_token(self.home.collection_id, self.home.generation, event.token, self.within)
 
     def only(self, tokens: set[Token]) -> _Cited:
         """The events of these tokens."""
         events = [event for event in self.events if self.token_of(event) in tokens]
-        return _Cited(self.home, events, [token for token in self.tokens if token in tokens], 0)
+        tokens_left = [token for token in self.tokens if token in tokens]
+        return _Cited(self.home, events, tokens_left, 0, self.within)
 
     def sections(self, lost: frozenset[Token], received_us: int) -> Iterator[Section]:
         """All but the events of lost tokens, which are counted as duplicates."""
@@ -542,11 +545,3 @@ async def synced(future: asyncio.Future[None]) -> None:
         await future
     except LogUnavailable as error:
         raise Unavailable("The events could not be stored. Send again.") from error
-
-
-def _encode(verdicts: Verdicts) -> bytes:
-    return msgspec.json.encode(verdicts)
-
-
-def _decode(response: bytes) -> Verdicts:
-    return msgspec.json.decode(response, type=Verdicts)

@@ -7,13 +7,22 @@ dies in between, it is done once. What it asked for may name a person, and is wi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, LargeBinary, bindparam, cast, delete, func, insert, select, update
 
-from storage.catalog_records import Erasure, ErasureKind, ErasureState, FileState, TokenHolder
+from storage.catalog_records import (
+    SHARE_LENGTH,
+    SHARED,
+    Erasure,
+    ErasureKind,
+    ErasureState,
+    FileState,
+    TokenHolder,
+    shared_token,
+)
 from storage.catalog_sqlite import VALUES_MAX
 from storage.catalog_tables import claims, collections, erasures, files, projects
 from storage.catalog_tenants import PURGING
@@ -74,6 +83,17 @@ _UNCLAIM = delete(claims).where(
 )
 
 
+_UNCLAIM_SHARED = delete(claims).where(
+    claims.c.scope == bindparam("of"),
+    claims.c.token > bindparam("held"),
+    claims.c.token < bindparam("beyond"),
+    func.length(cast(claims.c.token, LargeBinary)) == bindparam("bytes"),
+    claims.c.log_id == bindparam("of_log"),
+    claims.c.ordinal <= bindparam("of_ordinal"),
+)
+_ANY_CLAIM = select(claims.c.scope).where(claims.c.scope == bindparam("of")).limit(1)
+
+
 def request_erasure(
     connection: Connection, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any], now_us: int
 ) -> int:
@@ -127,6 +147,27 @@ def forget_claims(connection: Connection, holders: Iterable[TokenHolder]) -> Non
             for one in some
         ]
         connection.execute(_UNCLAIM, rows)
+        _forget_shared(connection, some)
+
+
+def _forget_shared(connection: Connection, holders: Sequence[TokenHolder]) -> None:
+    """The same of keys with an autofill: events do not say which key's they were, but where they stand."""
+    shared = {one.scope: one.scope + SHARED for one in holders}
+    shared = {own: of for own, of in shared.items() if connection.execute(_ANY_CLAIM, {"of": of}).first()}
+    rows = [
+        {
+            "of": shared[one.scope],
+            "held": shared_token(one.token, ""),
+            "beyond": shared_token(one.token, "\x7f"),
+            "bytes": len(shared_token(one.token, "0" * SHARE_LENGTH).encode()),
+            "of_log": one.log_id,
+            "of_ordinal": one.ordinal,
+        }
+        for one in holders
+        if one.scope in shared
+    ]
+    if rows:
+        connection.execute(_UNCLAIM_SHARED, rows)
 
 
 def forget_erasures(connection: Connection, before_us: int) -> int:

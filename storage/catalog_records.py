@@ -241,6 +241,20 @@ def event_scope(collection_id: int, generation: int) -> str:
     return f"event:{collection_id}:{generation}"
 
 
+SHARED = ":autofill"
+SHARE_LENGTH = 32
+
+
+def shared_scope(collection_id: int, generation: int) -> str:
+    """Of the tokens of events of keys with an autofill, which know nothing of others' tokens."""
+    return event_scope(collection_id, generation) + SHARED
+
+
+def shared_token(text: str, share: str) -> str:
+    """A token as it is claimed in a shared scope; ``share`` has ``SHARE_LENGTH`` characters."""
+    return f"{text}\n{share}"
+
+
 def request_scope(project_id: str) -> str:
     """What the idempotency keys of a project's requests are unique in."""
     return f"request:{project_id}"

@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from service import kept_answers
+from service.admission import DESCRIPTION_LENGTH_MAX, Refusal
 from service.purge import Purge
 from storage import keeper
+from storage.catalog_records import request_scope
 from tests.service.whole import Whole
 
 PROPERTIES_MAX = 8
@@ -155,3 +158,51 @@ def test_a_purged_project_leaves_no_names_of_collections_and_properties(
         whole.now_us += HOUR_US
     whole.catalog.scrub()
     assert b"private_" not in whole.folder.catalog.read_bytes()
+
+
+def test_keys_with_different_autofills_know_nothing_of_each_others_tokens(whole: Whole) -> None:
+    """Nor does whoever writes without one; and each frees its own tokens when its event is deleted."""
+    keys = [*(access_key(whole, customer) for customer in ("one", "other")), whole.project.write_key]
+    event = {"keen": {"uniqueness_token": "order-1001"}}
+    filters = [{"property_name": "customer", "operator": "eq", "property_value": "one"}]
+    for _ in range(2):
+        for key in keys * 2:
+            reply = whole.call(whole.project, "POST", "events/orders", event, key=key)
+            assert reply.status_code == 201
+        grouped = {"event_collection": "orders", "group_by": "customer"}
+        counts = whole.told(whole.project, "POST", "queries/count", grouped)["result"]
+        assert {row["customer"]: row["result"] for row in counts} == {"one": 1, "other": 1, None: 1}
+        assert whole.told(whole.project, "DELETE", "events/orders", filters=filters) is None
+
+
+def access_key(whole: Whole, customer: str) -> str:
+    wanted = {
+        "name": customer,
+        "is_active": True,
+        "permitted": ["writes"],
+        "options": {"writes": {"autofill": {"customer": customer}}},
+    }
+    made: str = whole.told(whole.project, "POST", "keys", wanted)["key"]
+    return made
+
+
+def test_what_an_idempotency_key_keeps_is_small_whatever_was_refused(whole: Whole) -> None:
+    refused = [{f"{number}$" + "é" * 250 + ".": 1} for number in range(300)]
+    body = {"orders": [{"n": 1}, *refused, {"n": 2}], "$" + "x" * 500: [{}, {}], "empty": []}
+    headers = {"idempotency-key": "k", "authorization": whole.project.write_key}
+    path = f"/3.0/projects/{whole.project.id}/events"
+    first, again = [
+        whole._loop.run(whole._http.post(path, json=body, headers=headers)).json() for _ in range(2)
+    ]
+    assert first == again
+    assert [one["success"] for one in again["orders"]] == [True, *[False] * 300, True]
+    assert all(len(one["error"]["description"]) <= DESCRIPTION_LENGTH_MAX for one in again["orders"][1:-1])
+    [(_, claim)] = whole.catalog.claims_of([(request_scope(whole.project.id), "k")]).items()
+    assert len(claim.response) < 100
+    counted = {"event_collection": "orders"}
+    assert whole.told(whole.project, "POST", "queries/count", counted) == {"result": 2}
+
+
+def test_an_answer_that_was_kept_whole_is_given_as_it_was() -> None:
+    old = b'{"counts":{"a":2},"refused":{"a":{"1":{"name":"InvalidPropertyNameError","description":"No."}}}}'
+    assert kept_answers.refused(old, []) == {"a": {1: Refusal("InvalidPropertyNameError", "No.")}}
