@@ -36,7 +36,7 @@ from query.parse import parse
 from query.pipeline import Conditions, answer
 from service.auth import Caller, Permission
 from service.concurrency import Concurrency
-from service.errors import RateLimited
+from service.errors import ApiError, RateLimited
 from service.metrics import ANALYSES, Metrics
 from service.recent import Recent, RecentAnswers, key_of
 from service.sight import Sight, SourceReader
@@ -340,6 +340,8 @@ def written(body: Any, limits: Limits) -> bytes:
 
 def _ending(error: Exception) -> str:
     if isinstance(error, InvalidQuery):
+        return "refused"
+    if isinstance(error, ApiError) and not isinstance(error, RateLimited) and error.status < 500:
         return "refused"
     kinds: tuple[tuple[type[QueryError], str], ...] = (
         (QueryTimeout, "timeout"),

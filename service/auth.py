@@ -205,7 +205,7 @@ class Tenants:
             self._refresh()
             caller = self._caller(project_id, key)
         if caller is None:
-            raise InvalidKey
+            raise InvalidKey(_hint(key))
         return caller
 
     def _caller(self, project_id: str, key: str | None) -> Caller | None:
@@ -280,6 +280,14 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
     """The key of a request: the ``Authorization`` header where it says anything, else ``api_key``."""
     header = (authorization or "").strip()
     return header or api_key
+
+
+def _hint(key: str | None) -> str | None:
+    """What to say of a key that begins as those of other APIs do."""
+    scheme = (key or "").split(" ", 1)[0].lower()
+    if " " not in (key or "") or scheme not in ("bearer", "basic", "token", "apikey"):
+        return None
+    return f"{InvalidKey.message} The header holds the key alone: leave out '{scheme.title()}'."
 
 
 def key_id(key: str) -> str:

@@ -2,7 +2,7 @@
 
     POST /3.0/projects/P/events/C            one event
     POST /3.0/projects/P/events              lists of events, a verdict on each
-    GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP
+    GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP; HEAD records none
 
 All other requests go to ``next_app``, the ``Edge`` with everything behind it; this stands before it, not
 behind, and gives its own answers their id, headers and counts. What one request costs here decides how
@@ -37,6 +37,7 @@ from service.collect_errors import EventRefused
 from service.collector import Collector, Origin, Verdicts, synced
 from service.edge import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.express import Express
+from service.given_keys import given_keys
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
@@ -65,6 +66,8 @@ SUCCESS = b'{"success":true}'
 CORS: Headers = [ALLOW_ORIGIN, EXPOSE]
 _JSON = (b"content-type", b"application/json")
 _KEY = b"idempotency-key"
+_ANYWHERE = (b"cross-origin-resource-policy", b"cross-origin")
+"""Pages that embed only what allows it (COEP) may embed this."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 _DATA = re.compile(rb"(?:^|&)data=")
@@ -162,7 +165,7 @@ class CollectApp:
                 if scope["method"] == "POST":
                     return await self._post(target, scope, receive, send)
                 if (
-                    scope["method"] == "GET"
+                    scope["method"] in ("GET", "HEAD")
                     and target.collection is not None
                     and _DATA.search(scope["query_string"])
                 ):
@@ -177,7 +180,7 @@ class CollectApp:
         rated: Headers = []
         try:
             headers: dict[bytes, bytes] = dict(scope["headers"])
-            key = headers.get(b"authorization") or _query_key(scope)
+            key = _key_of(scope)
             autofill = None
             if self._allowed.get((project_id, key), 0) < came_us:
                 autofill = await self._authorize(project_id, key)
@@ -199,7 +202,7 @@ class CollectApp:
             return
         except Exception as error:
             status = await self._fail(scope, send, error, rated=rated)
-        self._count(scope, status, received_us)
+        self._count(scope, status, came_us)
 
     async def _take(
         self,
@@ -260,8 +263,8 @@ class CollectApp:
         work = partial(fill_body, body, autofill, limit, single=single)
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
-    def _count(self, scope: Scope, status: int, received_us: int) -> None:
-        seconds = (time.time_ns() // 1000 - received_us) / 1e6
+    def _count(self, scope: Scope, status: int, came_us: int) -> None:
+        seconds = (time.monotonic_ns() // 1000 - came_us) / 1e6
         self._seconds.observe(seconds)
         self._answers[status // 100 - 1].add()
         if self._access_log:
@@ -290,7 +293,7 @@ class CollectApp:
         return found.status
 
     async def _beacon(self, target: Target, scope: Scope, send: Send) -> None:
-        received_us = time.time_ns() // 1000
+        received_us, came_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
         self._begin()
         query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         callback: str | None = None
@@ -308,22 +311,25 @@ class CollectApp:
                 status = await self._call_back(send, 200, callback, CREATED)
             elif location is not None:
                 status = 302
-                await self._send(send, status, [(b"location", location.encode()), NO_STORE, *rated], b"")
+                await self._send(
+                    send, status, [(b"location", location.encode()), NO_STORE, _ANYWHERE, *rated], b""
+                )
             else:
                 status = 200
-                await self._send(send, status, [(b"content-type", b"image/gif"), NO_STORE, *rated], PIXEL)
+                await self._send(
+                    send, status, [(b"content-type", b"image/gif"), NO_STORE, _ANYWHERE, *rated], PIXEL
+                )
         except Exception as error:
             if isinstance(error, BadBeacon):
                 error = errors.InvalidParameter(str(error))
             status = await self._fail(scope, send, error, callback, rated)
-        self._count(scope, status, received_us)
+        self._count(scope, status, came_us)
 
     async def _admit_beacon(self, target: Target, scope: Scope) -> tuple[Headers, Json | None]:
         """What is to be said of the rate, and the key's autofill. Raises ApiError: for the project, its key,
         the key's right and the rate, in this order."""
         autofill = None
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        key = headers.get(b"authorization") or _query_key(scope)
+        key = _key_of(scope)
         if self._allowed.get((target.project_id, key), 0) < time.monotonic_ns() // 1000:
             autofill = await self._authorize(target.project_id, key)
         return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
@@ -332,6 +338,8 @@ class CollectApp:
         self, target: Target, scope: Scope, data: str, received_us: int, autofill: Json | None
     ) -> None:
         event = decode_data(data)
+        if scope["method"] == "HEAD":
+            return
         assert target.collection is not None
         if len(event) > self._limits.event_bytes_max:
             raise BodyTooLarge(self._limits.event_bytes_max)
@@ -342,7 +350,7 @@ class CollectApp:
         (self._doubled if doubled else self._accepted).add()
 
     async def _call_back(self, send: Send, status: int, callback: str, argument: bytes) -> int:
-        headers = [(b"content-type", b"text/javascript; charset=utf-8"), NO_STORE, _NOSNIFF]
+        headers = [(b"content-type", b"text/javascript; charset=utf-8"), NO_STORE, _NOSNIFF, _ANYWHERE]
         await self._send(send, status, headers, callback.encode() + b"(" + argument + b");")
         return status
 
@@ -468,13 +476,10 @@ def _duplicates(count: int) -> Headers:
     return [(b"acumen-duplicates", b"%d" % count)] if count else []
 
 
-def _query_key(scope: Scope) -> bytes:
-    """The parameter ``api_key``, or nothing."""
-    query: bytes = scope["query_string"]
-    if b"api_key" not in query:
-        return b""
-    found = parse_qs(query.decode("latin-1"), keep_blank_values=True).get("api_key", [""])[0]
-    return found.encode("utf-8", "replace")
+def _key_of(scope: Scope) -> bytes:
+    """The key of a request. Raises InvalidParameter for two of one kind."""
+    header, parameter = given_keys(scope)
+    return header or parameter.encode("utf-8", "replace")
 
 
 def _unquote(part: bytes) -> str:

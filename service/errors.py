@@ -22,7 +22,9 @@ ApiError                       raised by ``service`` itself
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +60,7 @@ DAMAGED = (
     "taken. The operator finds what is wrong with 'acumen check'."
 )
 DAMAGED_RETRY_SECONDS = 60
+_CAUSES_MAX = 20
 
 
 class ApiError(Exception):
@@ -232,8 +235,29 @@ def render(error: BaseException) -> Rendered:
     for kind, rule in _RULES:
         if isinstance(error, kind):
             return rule(error)
+    return _unknown_failure(error)
+
+
+def _unknown_failure(error: BaseException) -> Rendered:
+    if _lacks_descriptors(error):
+        _log.error("There are not enough descriptors to open files.", exc_info=error)
+        return _api(Unavailable("The server has too many files open. Try again shortly."))
     _log.error("A request failed.", exc_info=error)
     return _api(ApiError())
+
+
+def _lacks_descriptors(error: BaseException) -> bool:
+    """Whether it comes of an open that the system refused, in whatever it was wrapped since."""
+    seen: BaseException | None = error
+    for _ in range(_CAUSES_MAX):
+        if seen is None:
+            return False
+        if isinstance(seen, OSError) and seen.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        if os.strerror(errno.EMFILE) in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def _api(error: ApiError) -> Rendered:
@@ -257,8 +281,7 @@ def _query(error: QueryError) -> Rendered:
         return _later(503, error.code, error.message, DAMAGED_RETRY_SECONDS)
     if isinstance(error, QueryCancelled):
         return _later(503, error.code, error.message)
-    _log.error("A query failed.", exc_info=error)
-    return _api(ApiError())
+    return _unknown_failure(error)
 
 
 _BODY_ERRORS: dict[type[bodies.BodyError], tuple[int, str]] = {

@@ -56,9 +56,9 @@ class Request:
         "_connection",
         "_lane",
         "_size",
+        "began_ns",
         "disconnected",
         "keep_alive",
-        "received_us",
         "response_complete",
         "response_started",
     )
@@ -66,11 +66,11 @@ class Request:
     more_body = False
     message_event = _NOBODY
 
-    def __init__(self, lane: Express, connection: Connection, received_us: int, size: int) -> None:
+    def __init__(self, lane: Express, connection: Connection, began_ns: int, size: int) -> None:
         self._lane = lane
         self._connection = connection
         self._size = size
-        self.received_us = received_us
+        self.began_ns = began_ns
         self.disconnected = False
         self.keep_alive = True
         self.response_started = False
@@ -79,7 +79,7 @@ class Request:
     def settle(self, error: Exception | None) -> None:
         """The event is durable, or could not be made so."""
         self.response_started = self.response_complete = True
-        found = self._lane.settle(self.received_us, self._size, error)
+        found = self._lane.settle(self.began_ns, self._size, error)
         self._connection.finish(self, found)
 
 
@@ -113,29 +113,32 @@ class Express:
         named = self._target(url)
         if named is None:
             return None
-        key = size = b""
+        size = b""
+        key: bytes | None = None
         for name, value in headers:
             if name == b"content-length":
                 size = value
             elif name == b"authorization":
+                if key is not None:
+                    return None
                 key = value
             elif name in _ORDINARY:
                 return None
         if not size.isdigit() or len(size) > LENGTH_DIGITS_MAX or int(size) > BODY_BYTES_MAX:
             return None
-        if self._allowed.get((named[0], key), 0) < time.monotonic_ns() // 1000:
+        if self._allowed.get((named[0], key or b""), 0) < time.monotonic_ns() // 1000:
             return None
         return named
 
     def take(self, connection: Connection, named: tuple[str, str], body: bytes) -> Request | None:
         """The request, once its event is queued for the log; None where it must go the ordinary way."""
-        received_us = time.time_ns() // 1000
+        received_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
         size = len(body)
         try:
             self._bodies.hold(size)
         except BodiesOverloaded:
             return None
-        request = Request(self, connection, received_us, size)
+        request = Request(self, connection, began_ns, size)
         try:
             taken = self._collector.log_fast(named[0], named[1], body, received_us, request)
         except Unavailable:
@@ -145,10 +148,10 @@ class Express:
             return None
         return request
 
-    def settle(self, received_us: int, size: int, error: Exception | None) -> Rendered | None:
+    def settle(self, began_ns: int, size: int, error: Exception | None) -> Rendered | None:
         """Count the answer; None where it is good news."""
         self._bodies.release(size)
-        self._seconds.observe((time.time_ns() // 1000 - received_us) / 1e6)
+        self._seconds.observe((time.monotonic_ns() - began_ns) / 1e9)
         self._answers[1 if error is None else 4].add()
         if error is None:
             self._accepted.add()

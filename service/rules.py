@@ -16,6 +16,7 @@ from starlette.routing import Route, Router
 
 from service.auth import Caller, Permission, Tenants
 from service.errors import InvalidParameter, NotFound, Unavailable, render
+from service.given_keys import given_keys
 from service.wire import (
     callback_of,
     check_names,
@@ -139,6 +140,9 @@ class Routes:
                 if raw_path(request.scope).count(b"/") < slashes:
                     # What is matched is the path decoded: a slash that is part of a name sets nothing apart.
                     raise NotFound
+                if rule.realm in (Realm.PUBLIC, Realm.LINK):
+                    # The others read the key itself.
+                    given_keys(request.scope)
                 return await handler(request)
             except Exception as error:
                 return error_answer(render(error))

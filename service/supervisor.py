@@ -185,7 +185,11 @@ class Supervisor:
             raise CannotServe(f"The process {one.name} does not start: it said why above.")
 
     def _start(self, one: Child, now: float, selector: selectors.BaseSelector) -> None:
-        ready_read, ready_write = os.pipe()
+        try:
+            ready_read, ready_write = os.pipe()
+        except OSError as error:
+            self._put_off(one, now, error)
+            return
         arguments = ["--number", str(one.number), "--ready", str(ready_write)]
         passed = [ready_write, self._lock]
         if one.module == "service.worker":
@@ -199,10 +203,24 @@ class Supervisor:
                 process_group=0,
                 env=as_environment(self.settings),
             )
+        except OSError as error:
+            os.close(ready_read)
+            self._put_off(one, now, error)
+            return
         finally:
             os.close(ready_write)
         one.ready_fd, one.started = ready_read, now
         selector.register(ready_read, selectors.EVENT_READ, one)
+
+    def _put_off(self, one: Child, now: float, error: OSError) -> None:
+        """The system gives no process just now, for want of memory or descriptors: try again later."""
+        pause = RESTART_SECONDS[min(one.failures, len(RESTART_SECONDS) - 1)]
+        fields = {"child": one.name, "error": error.strerror or str(error), "restart_seconds": pause}
+        _log.error("A child process could not be started, which is tried again.", extra={"fields": fields})
+        one.due = now + pause
+        one.failures += 1
+        if not one.worked and one.failures >= FIRST_STARTS_MAX:
+            raise CannotServe(f"The process {one.name} can not be started: {error.strerror}.")
 
     def _note_ready(self, one: Child, selector: selectors.BaseSelector) -> None:
         one.ready = os.read(one.ready_fd, 64) == child.READY or one.ready

@@ -21,6 +21,7 @@ from service.bodies import BodyReader, TooManyValues
 from service.counting import holds_more_values
 from service.edge import FIELDS, Scope, as_headers
 from service.errors import JSON, InvalidJSON, InvalidParameter, Rendered
+from service.given_keys import given_keys
 from service.rates import Rate, RateLimits, fields_of
 
 Pairs = list[tuple[str, str]]
@@ -118,7 +119,9 @@ def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) 
 
 
 def request_key(request: Request) -> str | None:
-    return key_of(request.headers.get("authorization"), parameter(pairs_of(request.scope), "api_key"))
+    """The key of a request, None where it has none. Raises InvalidParameter for two of one kind."""
+    header, parameter = given_keys(request.scope)
+    return key_of(header.decode("latin-1"), parameter or None)
 
 
 def callback_of(pairs: Pairs) -> str | None:
@@ -223,5 +226,9 @@ def script_answer(
     # Both are line ends in older JavaScript, and ordinary characters in JSON.
     body = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     kept = {name: value for name, value in (headers or {}).items() if name != "content-type"}
-    kept |= {"content-type": "text/javascript; charset=utf-8", "x-content-type-options": "nosniff"}
+    kept |= {
+        "content-type": "text/javascript; charset=utf-8",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "cross-origin",
+    }
     return Response(callback.encode() + b"(" + body + b");", status, kept)
