@@ -25,7 +25,7 @@ from query.errors import QueryLimitExceeded
 from query.limits import Limits
 from query.nodes import ExtractionQuery, Span
 from query.plan import Scan, View, Views
-from query.shape import INTEGERS_BELOW, loads
+from query.shape import loads
 from query.sql import Statement
 
 Event = dict[str, Any]
@@ -265,11 +265,7 @@ def _place_listed(
 def decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
     """Cells as JSON values; integral doubles as integers, as in every other answer."""
     if kind is ColumnKind.NUMBER:
-        below = INTEGERS_BELOW
-        return [
-            int(value) if value is not None and value.is_integer() and -below < value < below else value
-            for value in values
-        ]
+        return [int(value) if value is not None and value.is_integer() else value for value in values]
     if kind is ColumnKind.LONG:
         return [None if value is None else int(value) for value in values]
     if kind is ColumnKind.INSTANT:

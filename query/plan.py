@@ -268,6 +268,8 @@ class Key:
     ranges: tuple[Range, ...] | None = None
     missing: Predicate | None = None
     """Of an index: what holds of the rows that a filter for null would keep."""
+    greatest: float = 0.0
+    """Of buckets: no double is greater."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -279,7 +281,9 @@ class Key:
         if self.ranges is not None:
             return (Part.RANGE,) if self.columns else ()
         if self.size is not None:
-            return (Part.NUMBER,) if self.columns else ()
+            return (
+                ((Part.NUMBER, Part.BIG) if self.beyond_doubles else (Part.NUMBER,)) if self.columns else ()
+            )
         kinds = {column.kind for column in self.columns}
         lists = ColumnKind.JSON in kinds
         present = {
@@ -290,6 +294,12 @@ class Key:
             Part.INSTANT: ColumnKind.INSTANT in kinds,
         }
         return tuple(part for part, there in present.items() if there)
+
+    @property
+    def beyond_doubles(self) -> bool:
+        """Of buckets: whether integers may be among the values that need all their digits."""
+        others = any(column.kind is not ColumnKind.NUMBER for column in self.columns)
+        return others or self.greatest >= EXACT_DOUBLES
 
     @property
     def list_column(self) -> Column | None:
@@ -506,7 +516,10 @@ def key_of(path: str, view: View) -> Key:
 def _key(group: Group, view: View) -> Key:
     if group.size is None and group.ranges is None:
         return key_of(group.path, view)
-    return Key(group.path, view.available.numeric(group.path), group.size, group.ranges)
+    columns = view.available.numeric(group.path)
+    doubles = (view.catalogued(column) for column in columns if column.kind is ColumnKind.NUMBER)
+    greatest = max((extent.greatest for extent in doubles), default=0.0)
+    return Key(group.path, columns, group.size, group.ranges, greatest=greatest)
 
 
 def _metric(metric: Metric, view: View) -> MetricPlan:

@@ -29,8 +29,8 @@ from storage.instants import format_instant
 
 _CELL_BYTES_MIN = 32
 """An answer's cell takes no less: a group's name, its value and ``"result":0``."""
-INTEGERS_BELOW = 1e38
-"""Integral floats from here on stay as they are: their digits mean nothing."""
+AVERAGES_BELOW = 1e38
+"""An integral average from here on is shown as a float: its digits mean nothing."""
 _LONG_DIGITS = re.compile(r"\d{19}")
 """Shorter runs of digits fit 64 bits, in which orjson keeps integers exact."""
 _EPOCH = datetime(1970, 1, 1)
@@ -55,7 +55,7 @@ def number(value: Any) -> int | float | None:
         value = float(value)
     if not math.isfinite(value):
         return None
-    return int(value) if value.is_integer() and abs(value) < INTEGERS_BELOW else float(value)
+    return int(value) if value.is_integer() else float(value)
 
 
 def value_order(value: Any) -> tuple[int, Any]:
@@ -439,7 +439,7 @@ def _average(metric: MetricPlan, cells: Row) -> int | float | None:
         return number(cells[0] / rows)
     total, error = _total(metric.aggregates, cells)
     mean = _rounded(total / rows, error / rows)
-    return mean if mean is None or abs(mean) < INTEGERS_BELOW else float(mean)
+    return mean if mean is None or abs(mean) < AVERAGES_BELOW else float(mean)
 
 
 def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fraction]:

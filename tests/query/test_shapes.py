@@ -493,7 +493,10 @@ def test_a_timeframe_that_ends_where_it_starts_has_no_intervals(
 
 def test_an_extraction_spells_out_integers_that_doubles_hold(engine: Engine, data_folder: Path) -> None:
     """9.223372036854776e+18 is another number to who reads decimals, and other answers spell it out."""
-    sent = [event(n, 1, v=v) for n, v in enumerate((2**63, -(2**63), 10**20, 10**20 + 1, 1.5e300, 0.5))]
+    sent = [
+        event(n, 1, v=v)
+        for n, v in enumerate((2**63, -(2**63), 10**20, 10**20 + 1, 1.5e300, 0.5, 2**127, -(2**200), 10**40))
+    ]
     source = source_of(sent, data_folder, random.Random(1))
     body = ask(engine, source, ExtractionQuery("c", properties=("v",)))
     texts = {jsonout.dumps(one["v"]).decode() for one in body["result"]}
@@ -502,7 +505,10 @@ def test_an_extraction_spells_out_integers_that_doubles_hold(engine: Engine, dat
         "-9223372036854775808",
         "100000000000000000000",
         "100000000000000000001",
-        "1.5e+300",
+        str(2**127),
+        str(-(2**200)),
+        str(10**40),
+        str(int(1.5e300)),
         "0.5",
     }
 
@@ -526,3 +532,24 @@ def test_arranging_an_answer_stops_where_nobody_waits_for_it_any_more(
 def test_a_question_whose_time_is_up_names_the_time_it_had(engine: Engine, source: Source) -> None:
     with pytest.raises(QueryTimeout, match=r"longer than the 0\.0001 seconds"):
         ask(engine, source, MetricQuery("c", COUNT, groups=(Group("g"),)), Limits(timeout_seconds=0.0001))
+
+
+def test_answers_spell_out_every_integer_that_doubles_hold(engine: Engine, data_folder: Path) -> None:
+    values = [2**127, -(2**127), 2**200, 1]
+    sent = [event(n, 1, v=value) for n, value in enumerate(values)]
+    source = source_of(sent, data_folder, random.Random(1))
+
+    def asked(analysis: Analysis, target: str | None = "v", **more: Any) -> str:
+        query = MetricQuery("c", (Metric(analysis, target),), **more)
+        return json.dumps(ask(engine, source, query)["result"])
+
+    def counted(**how: Any) -> str:
+        return asked(Analysis.COUNT, None, groups=(Group("v", **how),))
+
+    rows = json.dumps([{"v": value, "result": 1} for value in sorted(values)])
+    assert counted() == rows
+    assert counted(size=1.0) == rows
+    assert asked(Analysis.MAXIMUM) == str(2**200)
+    assert asked(Analysis.MINIMUM) == str(-(2**127))
+    assert asked(Analysis.SUM) == str(2**200 + 1)
+    assert asked(Analysis.SELECT_UNIQUE) == str(sorted(values))

@@ -1,0 +1,101 @@
+"""Buckets and ranges of numbers divide them as decimals: 0.3 is in the bucket 0.3 of the size 0.1."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from query.engine import Engine
+from query.grouping import parse_groups
+from query.limits import Limits
+from query.nodes import Analysis, Metric, MetricQuery, Request
+from query.pipeline import answer
+from tests.query.support_source import read, source_of
+from tests.query.test_reference import checked
+from tests.query.test_sums import events_of
+
+
+def ask(engine: Engine, folder: Path, values: list[Any], **how: Any) -> list[tuple[Any, int]]:
+    source = source_of(events_of(values), folder, random.Random(len(values)))
+    groups = parse_groups([{"property_name": "v", **how}], Limits())
+    query = MetricQuery("c", (Metric(Analysis.COUNT),), groups=groups)
+    rows = read(answer(Request(query), lambda _: source, engine, limits=Limits()))["result"]
+    return [(row["v"], row["result"]) for row in rows]
+
+
+def lower_bound(value: Any, size: Any) -> Any:
+    """As people reckon, with the decimals that both print as; a double where it is no integer."""
+    with localcontext() as context:
+        context.prec = 700
+        steps, step = Decimal(repr(value)), Decimal(repr(size))
+        count = (steps / step).to_integral_value("ROUND_FLOOR")
+        while count * step > steps:
+            count -= 1
+        bound = count * step
+        whole = bound == bound.to_integral_value()
+        return int(bound) if whole and isinstance(value, int) else float(bound)
+
+
+@pytest.mark.parametrize(
+    ("size", "values", "bounds"),
+    [
+        (0.1, [0.3, 0.6, 0.7, 0.8, 0.9], [0.3, 0.6, 0.7, 0.8, 0.9]),
+        (0.1, [0.29999999999999993, 0.35, 0], [0, 0.2, 0.3]),
+        (0.1, [-0.3, -0.25, -0.7], [-0.7, -0.3]),
+        (0.01, [1.15, 4.35, 8.7, 1.1549], [1.15, 4.35, 8.7]),
+        (0.25, [0.25, 0.5, 0.74], [0.25, 0.5]),
+        (0.05, [0.15, 0.35, 19.95], [0.15, 0.35, 19.95]),
+        (1e-9, [3e-9, 7e-9, 0.000000123], [3e-9, 7e-9, 1.23e-7]),
+        (0.3, [0.9, 1.2, 2.1, 1e15 + 0.5], None),
+        (10, [9.99, 10, -0.5, 1e300], [-10, 0, 10, 1e300]),
+        (1, [2**53 + 1, 2**53, 2**70 + 1], [2**53, 2**53 + 1, 2**70 + 1]),
+        (7, [2**53 + 1, 2**70, -(2**70) - 1], None),
+        (0.5, [2**53 + 1, 10**40 + 1], [2**53 + 1, 10**40 + 1]),
+        (10**12, [10**40 + 7, 5], [0, 10**40]),
+        (1e-300, [5e-300, 1.5], [5e-300, 1.5]),
+    ],
+)
+def test_numbers_are_in_the_bucket_that_people_would_say(
+    engine: Engine, data_folder: Path, size: Any, values: list[Any], bounds: list[Any] | None
+) -> None:
+    found = ask(engine, data_folder, values, buckets={"size": size})
+
+    assert [bound for bound, _ in found] == (
+        sorted({lower_bound(value, size) for value in values}) if bounds is None else bounds
+    )
+
+
+SIZES = [0.1, 0.01, 0.25, 0.3, 0.7, 1.1, 2.5, 10, 7, 1, 1e-9, 0.001, 12.34, 1e6]
+
+
+@checked(400)
+@given(data=st.data(), size=st.sampled_from(SIZES))
+def test_every_value_is_in_the_bucket_that_decimals_give(
+    engine: Engine, data_folder: Path, data: st.DataObject, size: Any
+) -> None:
+    near = st.integers(-(10**6), 10**6).map(lambda count: float(Decimal(repr(size)) * count))
+    money = st.integers(-(10**9), 10**9).map(lambda cents: cents / 100)
+    integers = st.integers(-(2**80), 2**80)
+    values = data.draw(st.lists(st.one_of(near, money, integers), min_size=1, max_size=30))
+
+    found = ask(engine, data_folder, values, buckets={"size": size})
+
+    expected = Counter(lower_bound(value, size) for value in values)
+    assert dict(found) == expected
+    assert [bound for bound, _ in found] == sorted(expected)
+
+
+def test_ranges_have_their_ends_exactly(engine: Engine, data_folder: Path) -> None:
+    values = [0.1, 0.3, 0.6, 0.7, 1.1, 1.2]
+    ranges = [{"to": 0.3}, {"from": 0.3, "to": 0.7}, {"from": 0.7, "to": 1.1}, {"from": 1.1}]
+
+    found = ask(engine, data_folder, values, ranges=ranges)
+
+    assert [count for _, count in found] == [1, 2, 1, 2]
