@@ -26,15 +26,18 @@ from query.nodes import (
     MetricQuery,
     Operator,
     Query,
+    Span,
 )
 from query.parameters import Parameter
 from query.suggest import did_you_mean, nearest
-from storage.schema import LaneKind, Schema
+from storage.schema import TIMESTAMP, LaneKind, Schema
 
 WARNINGS_MAX = 50
 """Beside one answer."""
 LIST_LENGTH_MAX = 100
 """Filters with longer lists are not compared with the types of what is stored."""
+TIMESTAMP_NAMES = frozenset({"timestamp", "time", "created_at", "createdat", "ts", "date", "datetime"})
+"""Properties at the top of an event that many tools read as its time; in small letters."""
 _NUMERIC_ANALYSES = frozenset(Analysis) - {Analysis.COUNT, Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE}
 
 
@@ -48,6 +51,8 @@ class WarningCode(StrEnum):
     FILTER_NEVER_MATCHES = "FilterNeverMatches"
     FILTER_ALWAYS_MATCHES = "FilterAlwaysMatches"
     PARAMETER_WITHOUT_EFFECT = "ParameterWithoutEffect"
+    TIMESTAMP_IS_PROPERTY = "TimestampIsProperty"
+    """Events have a time of their own in a property, and are dated by when they came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,28 @@ def warnings_of(query: Query, seen_of: SeenOf, near_collection: NearCollection) 
     """In the order of the question's parts, at most WARNINGS_MAX."""
     found = _warnings(query, _Names(seen_of, near_collection))
     return list(islice(dict.fromkeys(found), WARNINGS_MAX))
+
+
+def timestamp_property(schema: Schema) -> str | None:
+    """A property that looks like the time of the events; they are dated by ``keen.timestamp`` alone."""
+    kinds = (LaneKind.STRING, LaneKind.NUMBER)
+    paths = (lane.path for lane in schema.lanes if lane.kind in kinds)
+    return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
+
+
+def has_timeframe(query: Query) -> bool:
+    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    return any(part.span != Span() for part in parts)
+
+
+def undated(collection: str, path: str) -> DataWarning:
+    return DataWarning(
+        WarningCode.TIMESTAMP_IS_PROPERTY,
+        "timeframe",
+        f"The events of '{collection}' have a property '{path}' and were sent without 'keen.timestamp', so "
+        "they are dated by when they came. Send their time as 'keen.timestamp'.",
+        TIMESTAMP,
+    )
 
 
 def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataWarning]:

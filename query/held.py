@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from query import predicates as p
 from query import sql as writer
-from query.columns import Column, ColumnKind
+from query.columns import CREATED_AT_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
 from query.engine import Deadline, Engine
 from query.errors import QueryError
 from query.nodes import Filter, Span
@@ -13,6 +14,9 @@ from query.operators import Spend
 from query.plan import SourceOf, View, Views
 from storage.schema import Lane
 from storage.source import Source, SourceGone
+
+SAMPLE_MAX = 100
+"""Events that are looked at for how they are dated."""
 
 
 def held_lanes(
@@ -47,6 +51,22 @@ def lanes_standing(source: Source) -> tuple[Lane, ...]:
     if source.tail is not None:
         columns.update(source.tail.column_names)
     return tuple(lane for lane in source.schema.lanes if lane.column in columns)
+
+
+def dated_by_arrival(source: Source, engine: Engine, deadline: Deadline) -> bool:
+    """Whether the newest events all have the time at which they came; False where there are none.
+
+    Raises SourceGone, QueryTimeout, QueryCancelled, QueryError.
+    """
+    view = Views(lambda _: source).view("", (Span(),))
+    scan = view.scan((TIMESTAMP_COLUMN, CREATED_AT_COLUMN), p.TRUE, Span())
+    if scan.empty:
+        return False
+    statement = writer.extraction(scan, (TIMESTAMP_COLUMN, CREATED_AT_COLUMN), SAMPLE_MAX)
+    tables = view.tables(scan)
+    chunks = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+    rows = [row for chunk in chunks for row in chunk]
+    return bool(rows) and all(row[1] == row[2] for row in rows)
 
 
 def lanes_seen(view: View, span: Span, engine: Engine, deadline: Deadline) -> tuple[Lane, ...] | None:

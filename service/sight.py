@@ -11,19 +11,27 @@ import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from query.data_warnings import DataWarning, Seen, collections_of, warnings_of
+from query.data_warnings import (
+    DataWarning,
+    Seen,
+    collections_of,
+    has_timeframe,
+    timestamp_property,
+    undated,
+    warnings_of,
+)
 from query.engine import Deadline, Engine
 from query.errors import QueryError
-from query.held import held_lanes, lanes_standing
+from query.held import dated_by_arrival, held_lanes, lanes_standing
 from query.limits import Limits
 from query.nodes import Filter, Query
 from query.pipeline import Conditions
 from query.suggest import KNOWN_MAX, nearest
 from storage.schema import Schema
-from storage.source import Source
+from storage.source import Source, SourceGone
 
 KEPT_MAX = 1_000
 """Collections, each under the filters of a key, of which it is kept what is seen."""
@@ -58,6 +66,7 @@ class Sight:
         self._engine = engine
         self._limits = limits
         self._lock = threading.Lock()
+        self._dated: OrderedDict[str, bool] = OrderedDict()
         self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
 
     def warnings(
@@ -88,9 +97,36 @@ class Sight:
 
         try:
             found = warnings_of(query, seen_of, near)
-            return warnings_of(query, seen_anew, near) if found and filters else found
-        except QueryError:
+            if filters:
+                return warnings_of(query, seen_anew, near) if found else found
+            return found + self._undated(query, given, deadline)
+        except (QueryError, SourceGone):
             return []
+
+    def _undated(self, query: Query, sources: Mapping[str, Source], deadline: Deadline) -> list[DataWarning]:
+        """Where a timeframe is asked of events whose time stands in a property of their own."""
+        found = []
+        for name, source in sources.items() if has_timeframe(query) else ():
+            path = timestamp_property(source.schema)
+            if path is not None and self._dated_by_arrival(source, deadline):
+                found.append(undated(name, path))
+        return found
+
+    def _dated_by_arrival(self, source: Source, deadline: Deadline) -> bool:
+        """Of the newest file, which is looked at once, or of what is in none yet."""
+        newest = max(source.files, key=lambda file: file.max_us, default=None)
+        if newest is None:
+            return dated_by_arrival(source, self._engine, deadline)
+        with self._lock:
+            known = self._dated.get(newest.path)
+        if known is None:
+            alone = replace(source, files=(newest,), tail=None)
+            known = dated_by_arrival(alone, self._engine, deadline)
+            with self._lock:
+                self._dated[newest.path] = known
+                while len(self._dated) > KEPT_MAX:
+                    self._dated.popitem(last=False)
+        return known
 
     def _seen(
         self,

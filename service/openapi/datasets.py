@@ -46,6 +46,7 @@ _SCHEMAS = {
     ),
     "Dataset": record(
         {
+            "warnings": listing(ref("Warning")),
             "project_id": STRING,
             "organization_id": STRING,
             "dataset_name": STRING,

@@ -287,7 +287,8 @@ def answer_of(analysis: str) -> Json:
 
 def _answer(result: Json, more: Json) -> Json:
     metadata = {"type": "object", "description": "With `include_metadata`: what answering took."}
-    return record({"result": result, **more, "execution_metadata": metadata}, ("result", *list(more)[:1]))
+    beside = {**more, "warnings": listing(ref("Warning")), "execution_metadata": metadata}
+    return record({"result": result, **beside}, ("result", *list(more)[:1]))
 
 
 def _metric_result(value: Json, *, labelled: bool) -> Json:

@@ -49,7 +49,7 @@ _DEFINITION: Json = {
     "urls": record({"cached_query_url": STRING, "cached_query_results_url": STRING}),
 }
 _SCHEMAS: Json = {
-    "SavedQuery": record(_DEFINITION, _DEFINITION),
+    "SavedQuery": record({**_DEFINITION, "warnings": listing(ref("Warning"))}, _DEFINITION),
     "SavedResult": record({**_DEFINITION, "result": _ANY}, (*_DEFINITION, "result")),
     "RunInformation": record(
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from query.data_warnings import WarningCode
 from service.openapi.describe import STRING, Area, in_header, in_path, in_query, record
 from service.settings import Settings
 
@@ -13,7 +14,24 @@ def area(_: Settings) -> Area:
         "shared",
         "",
         (),
-        schemas={"Error": record({"message": STRING, "error_code": STRING}, ("message", "error_code"))},
+        schemas={
+            "Error": record({"message": STRING, "error_code": STRING}, ("message", "error_code")),
+            "Warning": {
+                **record(
+                    {
+                        "code": {"type": "string", "enum": [code.value for code in WarningCode]},
+                        "parameter": {**STRING, "description": "Which parameter it is about."},
+                        "message": STRING,
+                        "did_you_mean": {
+                            "type": ["string", "null"],
+                            "description": "The nearest name that the key can see.",
+                        },
+                    },
+                    ("code", "parameter", "message", "did_you_mean"),
+                ),
+                "description": "What leaves a question without data; told to keys that may read the schema.",
+            },
+        },
         parameters={
             "project_id": in_path("project_id", "The project's id.", "^[A-Za-z0-9]+$"),
             "event_collection": in_path(

@@ -196,6 +196,26 @@ def test_a_name_is_known_once_an_event_has_it_and_no_more_once_none_has(served: 
     assert codes() == ["UnknownProperty"]
 
 
+def test_events_whose_time_stands_in_a_property_are_told_where_it_belongs(served: Served) -> None:
+    project = served.new_project("Undated")
+    served.record(project, "undated", {"timestamp": "2020-01-01T00:00:00Z"}, {"timestamp": "2020-01-02"})
+    dated = {"timestamp": "2020-01-01T00:00:00Z", "keen": {"timestamp": "2020-01-01T00:00:00Z"}}
+    served.record(project, "dated", dated)
+    served.record(project, "plain", {"a": 1, "nested": {"time": 5}})
+    path = f"/3.0/projects/{project.id}/queries/count"
+
+    def codes(collection: str, **params: Any) -> list[tuple[str, str, str | None]]:
+        question = {"event_collection": collection, **params}
+        return told(served.request("POST", path, question, key=project.read_key))
+
+    hint = ("TimestampIsProperty", "timeframe", "keen.timestamp")
+    assert codes("undated", timeframe="this_1_days") == [hint]
+    assert codes("undated", timeframe={"start": "2020-01-01", "end": "2021-01-01"}) == [hint]
+    assert codes("undated") == []
+    for other in ("dated", "plain"):
+        assert codes(other, timeframe="this_10_years") == []
+
+
 # Keys
 
 
