@@ -44,15 +44,16 @@ class ExtentCache:
 def reader(engine: Engine, deadline: Deadline) -> Callable[[View, Column], Extent]:
     """What gives the extent of a number column in a view: of all files and the tail, whatever the filters.
 
-    It raises what ``Engine.chunks`` does.
+    It raises what ``Engine.chunks`` does, and SourceGone.
     """
 
     def extent_of(view: View, column: Column) -> Extent:
         paths = [file.path for file in view.files if column.name in file.columns]
         found = {path: engine.extents.find(path, column.name) for path in paths}
-        missing = [path for path in paths if found[path] is None]
+        missing = {path for path in paths if found[path] is None}
         if missing:
-            for path, extent in _read(missing, column, engine, deadline):
+            view.source.verify([file for file in view.files if file.path in missing])
+            for path, extent in _read(sorted(missing), column, engine, deadline):
                 engine.extents.keep(path, column.name, extent)
                 found[path] = extent
         total = _of_table(view.source.tail, column)

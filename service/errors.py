@@ -42,6 +42,7 @@ from query.errors import (
 )
 from service import bodies, collect_errors
 from storage.catalog_errors import (
+    CatalogDamaged,
     CatalogUnavailable,
     DuplicateDataset,
     DuplicateSavedQuery,
@@ -315,6 +316,11 @@ def _damaged(_: Exception) -> Rendered:
     return _later(503, "LogDamagedError", DAMAGED, DAMAGED_RETRY_SECONDS)
 
 
+def _lost(error: Exception) -> Rendered:
+    _log.error("The catalog is damaged: %s", error)
+    return _query(DataDamaged())
+
+
 def _taken(error: Exception) -> Rendered:
     return rendered(409, "DuplicateNameError", str(error))
 
@@ -349,6 +355,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (LogUnavailable, _storage),
     (LogUnreadable, _damaged),
     (CatalogUnavailable, _storage),
+    (CatalogDamaged, _lost),
     (SnapshotUnstable, _storage),
     (DuplicateSavedQuery, _taken),
     (UnknownProject, _unknown),

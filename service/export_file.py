@@ -5,10 +5,12 @@ Its format is one of three, packed or not. What it can not hold is an error; not
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -24,6 +26,7 @@ from storage.parquet import PlainWriter
 UNFINISHED = ".tmp"
 _GZIP_WBITS = 31
 _BUFFER_BYTES = 1 << 20
+_DIGEST_LENGTH = 64
 
 
 class TooLarge(QueryLimitExceeded):
@@ -43,6 +46,7 @@ class Output:
         self._look()
         self._unfinished = path.with_name(path.name + UNFINISHED)
         handle = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._digest = hashlib.sha256()
         self._file: IO[bytes] = open(handle, "wb", buffering=_BUFFER_BYTES)  # noqa: SIM115
 
     def write(self, data: bytes) -> int:
@@ -59,6 +63,7 @@ class Output:
             )
         if self.bytes - self._looked > _BUFFER_BYTES:
             self._look()
+        self._digest.update(data)
         self._file.write(data)
         return size
 
@@ -66,6 +71,11 @@ class Output:
         self._looked = self.bytes
         if shutil.disk_usage(self.path.parent).free < self._free_min:
             raise TooLarge("The server's disk has no room for the extraction's file. Try again later.")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what was written."""
+        return self._digest.hexdigest()
 
     def flush(self) -> None:
         if not self._file.closed:
@@ -77,8 +87,10 @@ class Output:
     def close(self) -> None:
         """Only ``finish`` and ``abandon`` end it."""
 
-    def finish(self) -> None:
-        """Durable, with its name, on return. Raises OSError."""
+    def finish(self, name: str | None = None) -> None:
+        """Durable, with its name, on return; ``name``: another than it was begun with. Raises OSError."""
+        if name is not None:
+            self.path = self.path.with_name(name)
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -96,6 +108,20 @@ class Output:
             self._file.close()
         self._unfinished.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
+
+
+def is_sound(path: Path, status: os.stat_result) -> bool:
+    """Whether the file is what was written, by the digest in its name; older names have none. It is read once
+    for as long as it is as it is. Raises OSError."""
+    stamp = status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
+    digest = path.name.partition(".")[0].rpartition("-")[2]
+    return len(digest) != _DIGEST_LENGTH or _digest_of(path, stamp) == digest
+
+
+@lru_cache(maxsize=1_024)
+def _digest_of(path: Path, _stamp: tuple[int, int, int, int]) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Rows(Protocol):

@@ -188,7 +188,8 @@ class Exporter:
                 rows.add(chunk)
                 self._count(progress, chunk, (moment.generation, moment.erase_version))
             rows.end()
-            output.finish()
+            name = f"{export.id}-{export.claim}-{output.digest}.{suffix_of(export)}"
+            output.finish(name)
             file = ExportFile(name, output.bytes, progress.written, moment.generation, moment.erase_version)
             now_us = _now_us()
             expires_us = now_us + int(self._settings.export_days * _DAY_US)

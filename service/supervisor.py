@@ -30,6 +30,7 @@ from storage.errors import StorageError
 from storage.fs import LocalFileSystem
 from storage.paths import DataFolder
 from storage.recover import recover
+from storage.source import SourceGone
 
 LOCK_WAIT_SECONDS = 10.0
 RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -97,6 +98,7 @@ class Supervisor:
             self.children.append(Child("runner", "service.runner", self.settings.workers + 1))
             url = url_of(self.settings, listener)
             self._keep_running(url, lambda: self.announce(url, first, new))
+            self._seal()
             return 0
         finally:
             if listener is not None:
@@ -121,6 +123,13 @@ class Supervisor:
                 path.unlink()
         return first, new
 
+    def _seal(self) -> None:
+        """All children have ended. Without a digest the next start believes the catalog as it is."""
+        try:
+            Catalog.open(self.settings.data, secret=self.settings.secret_key).seal()
+        except (OSError, StorageError):
+            _log.warning("The catalog's digest could not be written.", exc_info=True)
+
     def _begin_streaming(self, catalog: Catalog) -> None:
         """Before any event comes. Where it fails the runner tries again, and says so."""
         if self.settings.stream_folder is None:
@@ -129,7 +138,7 @@ class Supervisor:
 
         try:
             begin(catalog)
-        except (OSError, ValueError):
+        except (OSError, ValueError, StorageError, SourceGone):
             _log.exception("What is streamed out can not be told from what was there before.")
 
     def _on_signal(self, number: int, _: object) -> None:

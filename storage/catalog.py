@@ -118,6 +118,10 @@ class Catalog:
     def close(self) -> None:
         self._database.close()
 
+    def seal(self) -> None:
+        """Close, with a digest that the next start compares. Nobody else may have it open. Raises OSError."""
+        self._database.seal()
+
     def version(self) -> int:
         """Equal numbers mean that nothing but claims and meta values has changed. Costs some µs."""
         return self._database.version()

@@ -3,6 +3,7 @@
 CatalogError
 ├── NewerFormat              a newer Acumen wrote the data folder
 ├── CatalogNotReady          there is no catalog yet, or an older one that the server must migrate
+├── CatalogDamaged           its bytes are not what was written
 ├── CatalogUnavailable       the disk refuses, being full perhaps: try again later
 │   └── CatalogBusy          another process keeps the catalog locked for too long: try again
 ├── WrongSecret              keys were sealed with another secret than the server has now
@@ -34,6 +35,10 @@ class NewerFormat(CatalogError):
 
 
 class CatalogNotReady(CatalogError):
+    pass
+
+
+class CatalogDamaged(CatalogError):
     pass
 
 

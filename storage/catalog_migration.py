@@ -12,6 +12,7 @@ from pathlib import Path
 import sqlalchemy
 
 from storage.catalog_errors import CatalogNotReady, NewerFormat
+from storage.catalog_seal import check_seal
 from storage.catalog_sqlite import Database, back_up, is_empty
 from storage.paths import DataFolder
 
@@ -26,7 +27,7 @@ _CURRENT = sqlalchemy.text("SELECT version_num FROM alembic_version")
 def prepare(folder: DataFolder) -> Database:
     """Makes or migrates the data folder and opens its catalog.
 
-    Raises NewerFormat where a newer server wrote the folder; nothing is changed then.
+    Raises NewerFormat where a newer server wrote the folder, CatalogDamaged; nothing is changed then.
     """
     _refuse_newer(read_format(folder))
     make_folder(folder)
@@ -34,6 +35,7 @@ def prepare(folder: DataFolder) -> Database:
         stamped = read_format(folder)
         _refuse_newer(stamped)
         _make_file(folder.catalog)
+        check_seal(folder.catalog)
         database = Database(folder.catalog)
         try:
             if _revision(database) != revisions()[-1]:
@@ -55,6 +57,7 @@ def open_ready(folder: DataFolder) -> Database:
         raise CatalogNotReady(f"There is no Acumen data in {folder.root}: start the server on it once.")
     stamped = read_format(folder)
     _refuse_newer(stamped)
+    check_seal(folder.catalog)
     database = Database(folder.catalog)
     try:
         if stamped != FORMAT_VERSION or _revision(database) != revisions()[-1]:

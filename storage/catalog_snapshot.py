@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from storage.catalog_collections import SchemaCache, named_collections
-from storage.catalog_files import files_by_id, live_ids
+from storage.catalog_errors import CatalogDamaged
+from storage.catalog_files import files_by_id, find_counters, live_ids
 from storage.catalog_logs import list_logs
 from storage.catalog_records import Collection, CollectionFiles, Snapshot
 from storage.catalog_sqlite import Database
@@ -101,6 +102,16 @@ class Snapshots:
             file_id: known[file_id] if file_id in known else read[file_id].data_file(self._folder.root)
             for file_id in ids
         }
+        rows, stored = (
+            sum(file.rows for file in by_id.values()),
+            find_counters(connection, collection_id).stored,
+        )
+        if rows != stored:
+            # Counted in one transaction, so the catalog's own bytes are damaged: answers would lack events.
+            raise CatalogDamaged(
+                f"By the catalog the live files of collection {collection_id} hold {rows} events, and "
+                f"{stored} were stored: run 'acumen check'."
+            )
         return _Held(
             moment,
             by_id,

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.catalog_errors import CatalogBusy, CatalogError, CatalogUnavailable
+from storage.catalog_seal import break_seal, seal
 
 T = TypeVar("T")
 
@@ -57,6 +58,7 @@ class Database:
         self._process = os.getpid()
         # Writers of one process queue here: SQLite's own waiting is polling with growing sleeps.
         self._write_lock = threading.Lock()
+        self._sealed = True
         self._version_lock = threading.Lock()
         self._version_connection: sqlite3.Connection | None = None
         # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
@@ -83,6 +85,9 @@ class Database:
         """
         self._refuse_fork()
         with self._write_lock, _refusals(), self._writer.begin() as connection:
+            if self._sealed:
+                break_seal(self._path)
+                self._sealed = False
             yield connection
 
     def version(self) -> int:
@@ -103,6 +108,13 @@ class Database:
                 self._version_connection.close()
                 self._version_connection = None
         self._reader.dispose()
+
+    def seal(self) -> None:
+        """Close for good, and enter the digest of what was written. Raises OSError."""
+        emptied = self.checkpoint()
+        self.close()
+        if emptied:
+            seal(self._path)
 
     def checkpoint(self) -> bool:
         """Empty the write-ahead log. False where somebody reads of it still; all writers wait meanwhile, so

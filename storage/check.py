@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_records import Collection, Counts, FileRow, LogRow, LogState
+from storage.catalog_seal import integrity_faults
+from storage.chunks import ChunksDamaged, ManifestReader
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log import LogReader
 from storage.log_errors import LogDamaged, LogError, SegmentMissing
@@ -25,8 +27,10 @@ from storage.log_salvage import Hole, Salvage
 from storage.log_segments import POSITION_NAME
 from storage.paths import DataFolder
 from storage.pieces import pieces_of
+from storage.results_file import is_whole
 
 READ_BYTES = 1 << 20
+SHA256_LENGTH = 64
 
 
 @dataclass
@@ -64,10 +68,15 @@ def check(
 ) -> Report:
     """Check every live file, every frame that is not flushed, and the conservation of events."""
     report = Report()
-    collections = {collection.id: collection for collection in catalog.all_collections()}
-    for collection in collections.values():
+    report.faults += [f"the catalog: {fault}" for fault in integrity_faults(folder.catalog)]
+    if report.faults:
+        # What is read of it would be as wrong.
+        return report
+    for collection in catalog.all_collections():
         progress(f"{collection.project_id} {collection.name}")
         _check_collection(folder, catalog, collection, report)
+    _check_results(folder, catalog, report)
+    _check_chunks(folder, fs or LocalFileSystem(), report)
     _check_logs(folder, catalog, fs or LocalFileSystem(), report)
     report.losses += [loss.told() for loss in catalog.losses()]
     return report
@@ -111,6 +120,43 @@ def _file_fault(folder: DataFolder, file: FileRow) -> str | None:
     except OSError as error:
         return f"can not be read ({error.strerror or error})"
     return None if rows == file.rows else f"holds {rows} rows, {file.rows} were written"
+
+
+def _check_results(folder: DataFolder, catalog: Catalog, report: Report) -> None:
+    """What is kept of answers: of no damaged one is anything told, and the server makes it again."""
+    for run in catalog.saved_runs():
+        found = run.result
+        if found is not None and not _is_sound(folder.results / found.file, found.sha256):
+            report.faults.append(f"{folder.results / found.file}: the result of a saved query is damaged")
+    for dataset in catalog.all_datasets():
+        for file in dataset.files:
+            path = folder.dataset_file(dataset.id, file.id)
+            if not is_whole(path):
+                report.faults.append(f"{path}: results of dataset {dataset.name!r} are damaged")
+    for name in catalog.export_files():
+        digest = name.partition(".")[0].rpartition("-")[2]
+        if len(digest) == SHA256_LENGTH and not _is_sound(folder.exports / name, digest):
+            report.faults.append(f"{folder.exports / name}: the file of an extraction is damaged")
+
+
+def _is_sound(path: Path, digest: str) -> bool:
+    try:
+        return _digest(path) == digest
+    except OSError:
+        return False
+
+
+def _check_chunks(folder: DataFolder, fs: FileSystem, report: Report) -> None:
+    """On a live server they come and go; a damaged one is passed over, since the logs have its events."""
+    chunks = ManifestReader(folder.chunks, fs)
+    try:
+        manifest = chunks.read()
+        if manifest is not None:
+            chunks.check(ref for refs in manifest.collections.values() for ref in refs)
+    except ChunksDamaged as error:
+        report.faults.append(str(error))
+    except OSError:
+        pass
 
 
 def _digest(path: Path) -> str:

@@ -7,7 +7,9 @@ never spans two generations, so a query takes all chunks of its snapshot's flush
 
 from __future__ import annotations
 
+import logging
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +17,11 @@ from pathlib import Path
 import msgspec
 import pyarrow as pa
 
+from storage.errors import StorageError
 from storage.fs import FileSystem, LocalFileSystem
+
+_Stamp = tuple[int, int, int, int]
+logger = logging.getLogger("acumen.chunks")
 
 MERGE_FANOUT = 4
 """This many chunks of about one size are rewritten as one, so that few are ever open."""
@@ -36,6 +42,12 @@ class ChunkRef(msgspec.Struct, frozen=True):
     bytes: int
     pruned: int = 0
     """``Schema.pruned`` of the schema that its columns are of."""
+    crc: int = 0
+    """CRC-32 of the file's bytes."""
+
+
+class ChunksDamaged(StorageError):
+    """A chunk is not what was written. Its events are in the logs still."""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -69,12 +81,22 @@ class ChunkStore:
             last = chunks[-MERGE_FANOUT:]
             if sum(ref.bytes for ref, _ in last) > MERGED_BYTES_MAX:
                 break
+            self._check(last)
             merged = pa.concat_tables([table for _, table in last], promote_options="default")
             chunks[-MERGE_FANOUT:] = [self._write(merged.combine_chunks(), pruned)]
             self._dropped.extend((now, ref.name) for ref, _ in last)
 
     def tables(self, collection_id: int) -> list[pa.Table]:
-        return [table for _, table in self._live.get(collection_id, ())]
+        """Raises ChunksDamaged."""
+        chunks = self._live.get(collection_id, ())
+        self._check(chunks)
+        return [table for _, table in chunks]
+
+    def _check(self, chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> None:
+        """What is mapped may have changed on the disk, and must not become a file of events."""
+        for ref, table in chunks:
+            if table.nbytes >= MAPPED_BYTES_MIN and _crc(self.fs, self.folder / ref.name) != ref.crc:
+                raise ChunksDamaged(f"{self.folder / ref.name} is not what was written (CRC-32 differs)")
 
     @property
     def collections(self) -> list[int]:
@@ -98,7 +120,7 @@ class ChunkStore:
         collections = {cid: [ref for ref, _ in chunks] for cid, chunks in self._live.items()}
         data = msgspec.json.encode(Manifest(flush_number, dict(positions), collections))
         temporary = self.folder / f"manifest.{self._epoch}.new"
-        temporary.write_bytes(data)
+        temporary.write_bytes(b"%08x\n" % zlib.crc32(data) + data)
         temporary.rename(manifest_path(self.folder))
 
     def collect(self, now: float, grace_seconds: float) -> None:
@@ -133,7 +155,7 @@ class ChunkStore:
             path.unlink(missing_ok=True)
             raise
         kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(self.fs, path)
-        return ChunkRef(name, table.num_rows, kept.nbytes, pruned), kept
+        return ChunkRef(name, table.num_rows, kept.nbytes, pruned, _crc(self.fs, path)), kept
 
 
 def _alike(chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> bool:
@@ -143,6 +165,11 @@ def _alike(chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> bool:
 
 def manifest_path(folder: Path) -> Path:
     return folder / "manifest.json"
+
+
+def _crc(fs: FileSystem, path: Path) -> int:
+    with fs.map(path, 0, writable=False) as mapped:
+        return zlib.crc32(mapped)
 
 
 def read_chunk(fs: FileSystem, path: Path) -> pa.Table:
@@ -158,22 +185,41 @@ class ManifestReader:
         self._folder = folder
         self._fs = fs
         self._path = manifest_path(folder)
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: _Stamp | None = None
         self._manifest: Manifest | None = None
         self._tables: dict[str, pa.Table] = {}
+        self._sound: dict[str, _Stamp] = {}
 
     def read(self) -> Manifest | None:
-        """The manifest as of now; None where no keeper ever published one. Raises OSError."""
+        """The manifest as of now; None where no keeper ever published one, or where it or a chunk of it is
+        damaged: then the logs have everything. Raises OSError."""
         try:
             status = self._fs.status(self._path)
-            stamp = (status.st_ino, status.st_mtime_ns)
+            stamp = _stamp(status)
             if stamp != self._stamp:
-                self._manifest = msgspec.json.decode(self._fs.read_file(self._path), type=Manifest)
+                self._manifest = _decoded(self._fs.read_file(self._path))
+                if self._manifest is None:
+                    logger.error("%s is damaged; questions read the logs until it is replaced", self._path)
                 self._stamp = stamp
                 self._forget()
         except FileNotFoundError:
             return None
         return self._manifest
+
+    def check(self, refs: Iterable[ChunkRef]) -> None:
+        """Raises ChunksDamaged, after which ``read`` gives no manifest until the next one is published.
+        FileNotFoundError, OSError."""
+        for ref in refs:
+            path = self._folder / ref.name
+            stamp = _stamp(self._fs.status(path))
+            if self._sound.get(ref.name) == stamp:
+                continue
+            if not stamp[-1] or _crc(self._fs, path) != ref.crc:
+                self._manifest = None
+                self._tables = {}
+                logger.error("%s is damaged; questions read the logs until it is flushed", path)
+                raise ChunksDamaged(f"{path} is not what was written (CRC-32 differs)")
+            self._sound[ref.name] = stamp
 
     def tables(self, refs: Iterable[ChunkRef]) -> list[pa.Table]:
         """FileNotFoundError where one is gone: the manifest they came from is out of date. OSError."""
@@ -190,3 +236,14 @@ class ManifestReader:
         if manifest is not None:
             names = {ref.name for refs in manifest.collections.values() for ref in refs}
             self._tables = {name: table for name, table in self._tables.items() if name in names}
+            self._sound = {name: stamp for name, stamp in self._sound.items() if name in names}
+
+
+def _decoded(content: bytes) -> Manifest | None:
+    """None where it is not what was written."""
+    crc, _, data = content.partition(b"\n")
+    return msgspec.json.decode(data, type=Manifest) if crc == b"%08x" % zlib.crc32(data) else None
+
+
+def _stamp(status: os.stat_result) -> _Stamp:
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size

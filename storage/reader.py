@@ -20,7 +20,7 @@ import pyarrow as pa
 from storage import damage
 from storage.catalog import Catalog
 from storage.catalog_records import Collection
-from storage.chunks import Manifest, ManifestReader
+from storage.chunks import ChunksDamaged, Manifest, ManifestReader
 from storage.errors import StorageError
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log import LogDamaged, LogReader, SegmentMissing
@@ -128,6 +128,8 @@ class Reader:
                 return self._attempt(project_id, collection_name)
             except (_Moved, SegmentMissing, FileNotFoundError):
                 self._forget()
+            except ChunksDamaged:
+                continue
             except LogDamaged as found:
                 raise self._unreadable(found) from None
             except StorageError:
@@ -187,6 +189,7 @@ class Reader:
             if any(piece.lanes_version > collection.schema.version for piece in pieces):
                 raise _Moved
             chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
+            self._manifests.check(chunks)
             if any(chunk.pruned > collection.schema.pruned for chunk in chunks):
                 # Their columns may be those of other lanes than the snapshot's of these names.
                 raise _Moved

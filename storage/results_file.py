@@ -13,6 +13,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 import zstandard
@@ -80,9 +81,11 @@ def find_result(path: Path, key: bytes) -> bytes | None:
     with path.open("rb") as file, _mapped(path, file.fileno()) as held:
         if len(held) < len(MARK) + _END.size:
             raise ResultsDamaged(f"{path} is cut short")
-        start, count, _, mark = _END.unpack_from(held, len(held) - _END.size)
+        start, count, crc, mark = _END.unpack_from(held, len(held) - _END.size)
         if mark != MARK or start + count * _ENTRY.size + _END.size != len(held):
             raise ResultsDamaged(f"{path} is no file of results")
+        if not _index_is_sound(path, file.fileno(), held, start, crc):
+            raise ResultsDamaged(f"{path} has a damaged index")
         entry = _search(held, start, count, _digest(key))
         if entry is None:
             return None
@@ -100,15 +103,33 @@ def _mapped(path: Path, handle: int) -> mmap.mmap:
         raise ResultsDamaged(f"{path} is empty") from None
 
 
+@lru_cache(maxsize=4_096)
+def _sound_index(_path: Path, _stamp: tuple[int, int, int, int]) -> list[bool]:
+    """Whether the index was compared with its CRC: empty where it was not yet."""
+    return []
+
+
+def _index_is_sound(path: Path, handle: int, held: mmap.mmap, start: int, crc: int) -> bool:
+    """Compared once for as long as the file is as it is."""
+    status = os.fstat(handle)
+    known = _sound_index(path, (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size))
+    if not known:
+        known.append(zlib.crc32(memoryview(held)[start : len(held) - _END.size]) == crc)
+    return known[0]
+
+
 def is_whole(path: Path) -> bool:
-    """Whether the file is there and ends as it was written; its payloads are looked at as they are read."""
+    """Whether the file is there as it was written, every payload of it."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
             if len(held) < len(MARK) + _END.size:
                 return False
             start, count, crc, mark = _END.unpack_from(held, len(held) - _END.size)
             end = start + count * _ENTRY.size
-            return bool(mark == MARK and end + _END.size == len(held) and zlib.crc32(held[start:end]) == crc)
+            if mark != MARK or end + _END.size != len(held) or zlib.crc32(held[start:end]) != crc:
+                return False
+            entries = _ENTRY.iter_unpack(held[start:end])
+            return all(zlib.crc32(held[at : at + size]) == found for _, at, size, found in entries)
     except (OSError, ValueError):
         # ValueError: an empty file can not be mapped.
         return False

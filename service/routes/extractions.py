@@ -14,6 +14,7 @@ from starlette.routing import Router
 
 from service.auth import Caller, Permission
 from service.errors import Gone, InvalidParameter, NotFound, RangeNotSatisfiable
+from service.export_file import is_sound
 from service.exports import Exports, download_name, media_type_of
 from service.parts import Parts
 from service.rules import LINKED, Routes, needs
@@ -92,8 +93,11 @@ class _Extractions:
         path = self._parts.catalog.folder.exports / (export.file or "")
         try:
             found = await self._in_thread(path.stat)
+            sound = await self._in_thread(is_sound, path, found)
         except FileNotFoundError:
             raise Gone("The extraction's file is gone.") from None
+        if not sound:
+            raise Gone("The extraction's file is damaged. Ask for the extraction again.")
         _check_range(request, found.st_size)
         headers = {"x-content-type-options": "nosniff", "cache-control": "private, no-store"}
         return FileResponse(

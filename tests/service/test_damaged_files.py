@@ -11,7 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
+from query.engine import Engine
+from query.limits import Limits
+from query.parse import parse
+from query.pipeline import answer
+from storage.chunks import ChunksDamaged
+from storage.reader import Reader, SnapshotUnstable
 from tests.service.whole import Whole
+from tests.storage.test_store_faults import faulty_store
 
 DAYS = ("2024-03-01", "2024-03-02", "2024-03-03")
 EVENTS_A_DAY = 50
@@ -186,3 +193,61 @@ def test_a_file_put_back_from_a_copy_counts_again(stored: Stored) -> None:
     path.write_bytes(content)
     stored.whole.scrub()
     assert stored.ask() == {"result": TOTAL}
+
+
+def test_a_damaged_chunk_or_manifest_is_passed_over_and_the_logs_are_read(stored: Stored) -> None:
+    whole = stored.whole
+    # More than a chunk that the keeper holds in its memory.
+    whole.record(whole.project, stored.name, ({"n": n, "text": "x" * 200} for n in range(1_000)))
+    whole.keeper.step()
+    right = {"result": TOTAL + sum(range(1_000))}
+    assert stored.ask() == right
+    chunk = max(whole.folder.chunks.glob("*.arrow"), key=lambda path: path.stat().st_mtime_ns)
+    for path in (chunk, whole.folder.chunks / "manifest.json"):
+        for at in (0.1, 0.5, 0.9):
+            flip(path, at)
+            assert stored.ask() == right
+    # What is mapped by the keeper is not flushed either.
+    with pytest.raises(ChunksDamaged):
+        whole.keeper.flush()
+    whole.keeper.begin()
+    whole.flush()
+    assert stored.ask() == right
+
+
+def test_a_read_that_fails_once_changes_no_answer(tmp_path: Path) -> None:
+    """Every read of a question fails in turn, of logs, chunks and files."""
+    store, fs = faulty_store(tmp_path / "data")
+    for n in range(3):
+        store.send("c", [b'{"n":%d}' % n])
+        store.keeper.step()
+        store.keeper.flush()
+    store.send("c", [b'{"n":3}'])
+    engine = Engine(
+        store.folder.root,
+        memory_limit_bytes=256 << 20,
+        threads=1,
+        temp_folder=tmp_path / "spill",
+        temp_bytes_max=1 << 20,
+    )
+    request = parse("sum", {"event_collection": "c", "target_property": "n"}, now_us=0, limits=Limits())
+
+    def ask() -> int | None:
+        reader = Reader(store.folder, store.catalog, fs)
+        try:
+            found = answer(request, lambda name: reader.source(store.project, name), engine, limits=Limits())
+            assert found.complete
+            return int(found.body["result"])
+        except SnapshotUnstable:
+            return None
+        finally:
+            reader.close()
+
+    fs.fail_reads(0, failures=0)
+    assert ask() == 6
+    for at in range(1, fs.reads + 1):
+        fs.fail_reads(at)
+        assert ask() in (6, None)
+        fs.fail_reads(0, failures=0)
+        assert ask() == 6
+    engine.close()

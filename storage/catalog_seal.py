@@ -1,0 +1,72 @@
+"""The digest of a catalog at rest: made when the server stops, compared when it starts, and gone with
+the first write.
+
+SQLite's pages have no checksums, and a changed byte of one may read as well as the right one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from storage.catalog_errors import CatalogDamaged
+
+FAULTS_MAX = 20
+
+
+def seal_path(catalog: Path) -> Path:
+    return catalog.with_name(catalog.name + ".sha256")
+
+
+def seal(catalog: Path) -> None:
+    """Enter the digest. Nobody may have the catalog open, whose write-ahead log is empty. Raises OSError."""
+    path = seal_path(catalog)
+    unfinished = path.with_name(path.name + ".unfinished")
+    digest = _digest(catalog)
+    with unfinished.open("w", encoding="ascii") as file:
+        file.write(digest + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+
+
+def break_seal(catalog: Path) -> None:
+    """Before anything is written."""
+    seal_path(catalog).unlink(missing_ok=True)
+
+
+def check_seal(catalog: Path) -> None:
+    """Raises CatalogDamaged where the catalog is sealed and is not as it was then."""
+    path = seal_path(catalog)
+    try:
+        sealed = path.read_bytes().strip()
+        found = _digest(catalog)
+    except FileNotFoundError:
+        return
+    if sealed != found.encode() and path.exists():
+        raise CatalogDamaged(
+            f"{catalog} is not as the server left it when it stopped (SHA-256 differs). Put it back from a "
+            f"backup. If another program changed it, remove {path.name}, run 'acumen check', and start again."
+        )
+
+
+def integrity_faults(catalog: Path) -> Iterator[str]:
+    """What SQLite itself finds wrong with the catalog's pages, indexes and references."""
+    with closing(sqlite3.connect(catalog)) as connection:
+        try:
+            for (line,) in connection.execute(f"PRAGMA integrity_check({FAULTS_MAX})"):
+                if line != "ok":
+                    yield str(line)
+            for table, row, parent, _ in connection.execute("PRAGMA foreign_key_check").fetchmany(FAULTS_MAX):
+                yield f"row {row} of {table} refers to nothing in {parent}"
+        except sqlite3.DatabaseError as error:
+            yield str(error)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
