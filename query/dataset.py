@@ -18,6 +18,7 @@ from itertools import groupby
 from typing import Any
 
 from query import sql as writer
+from query.budget import Reservation
 from query.engine import Deadline, Engine, Row
 from query.errors import QueryLimitExceeded
 from query.extents import reader
@@ -33,6 +34,8 @@ from storage.source import NOWHERE, Source
 
 Scalar = str | int | float | bool | None
 _COUNT = (Metric(Analysis.COUNT),)
+_PAYLOAD_SHARE = 8
+"""How many times its bytes a payload takes while an answer is made of it."""
 _GROUPS_KEPT = 100_000
 
 
@@ -229,6 +232,7 @@ def arranged(
     *,
     limits: Limits,
     check: Callable[[], None] = lambda: None,
+    reservation: Reservation | None = None,
 ) -> bytes:
     """The JSON of an answer's ``result``, for the buckets of ``query``, from payloads of one value.
 
@@ -236,12 +240,14 @@ def arranged(
     query's. Raises QueryLimitExceeded.
     """
     assert query.buckets is not None
-    groups = Groups(plan_metrics(query, Views(lambda _: NOWHERE), 1), limits, check)
+    groups = Groups(plan_metrics(query, Views(lambda _: NOWHERE), 1), limits, check, reservation=reservation)
     listed: list[Members] = []
     by_members: dict[bytes, int] = {}
     cells: list[dict[int, Members]] = [{} for _ in query.buckets.edges[1:]]
     for payload, wanted in found:
         check()
+        if reservation is not None:
+            reservation.reserve(_PAYLOAD_SHARE * len(payload))
         read = loads(payload.decode())
         named = [(members.encode(), order) for members, order in read["g"]]
         for start, position, results in zip(read["s"], read["p"], read["r"], strict=True):

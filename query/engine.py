@@ -7,9 +7,10 @@ are registered. Settings are locked, and the file system is shut but for the dat
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,9 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from query.budget import MemoryBudget, Reservation
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
 from query.extents import ExtentCache
 from query.sql import Statement, regex_check
@@ -27,6 +30,10 @@ from storage.source import SourceGone
 Row = tuple[Any, ...]
 
 CHUNK_ROWS = 10_000
+CHUNK_BYTES = 4 << 20
+"""About what a chunk takes at most in Python, where its rows are wide."""
+FETCH_ROWS = 256
+"""Rows that are fetched before it is looked how large they are."""
 _REPEAT_SECONDS = 0.02
 _log = logging.getLogger(__name__)
 
@@ -176,8 +183,13 @@ class Engine:
         threads: int,
         temp_folder: Path,
         temp_bytes_max: int,
+        budget: MemoryBudget | None = None,
     ) -> None:
-        """Reads only below ``data_folder``; spills into ``temp_folder``, which is made when needed."""
+        """Reads only below ``data_folder``; spills into ``temp_folder``, which is made when needed.
+
+        ``budget`` bounds what results take in Python, as ``memory_limit_bytes`` what DuckDB takes.
+        """
+        self.budget = budget or MemoryBudget(memory_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
         self._temp_bytes_max = temp_bytes_max
         self._connection = duckdb.connect(":memory:")
@@ -207,10 +219,15 @@ class Engine:
         cancel: CancelToken | None = None,
         timeout: float = 300.0,
         deadline: float | None = None,
+        reservation: Reservation | None = None,
+        *,
+        lists: bool = False,
     ) -> Iterator[list[Row]]:
-        """Rows as they come, ``CHUNK_ROWS`` at a time; ``timeout`` in seconds bounds them all.
+        """Rows as they come, ``CHUNK_ROWS`` at a time or fewer where they are wide; ``timeout`` in seconds
+        bounds them all.
 
-        ``deadline``, by the monotonic clock, is when that time is up if it began earlier than now.
+        ``deadline``, by the monotonic clock, is when that time is up if it began earlier than now. The memory
+        of a chunk is reserved in ``reservation``. ``lists``: some columns are lists, which may be long.
 
         Raises QueryTimeout, QueryCancelled, QueryLimitExceeded (memory, spill), SourceGone, QueryError.
         """
@@ -221,11 +238,14 @@ class Engine:
             with self._watch.watching(cursor, token, timeout, ends_at), self._translated(token):
                 for table, rows in (tables or {}).items():
                     cursor.register(table, rows)
-                result = cursor.execute(statement.text, list(statement.values))
-                while chunk := result.fetchmany(CHUNK_ROWS):
-                    yield chunk
-                    if len(chunk) < CHUNK_ROWS:
-                        break
+                if lists:
+                    # How long lists are is known before they become Python's only where Arrow holds them.
+                    found = cursor.sql(statement.text, params=list(statement.values))
+                    wholes = [str(one) in _WHOLE_TYPES for one in found.types]
+                    yield from _reserved(_rows_of(found.to_arrow_table(), wholes, reservation), reservation)
+                else:
+                    cursor.execute(statement.text, list(statement.values))
+                    yield from _reserved(_fetched(cursor), reservation)
         finally:
             cursor.close()
 
@@ -294,6 +314,106 @@ class Engine:
             f"The query needs more than {what}. "
             "Ask for a shorter timeframe, for fewer groups, or for fewer distinct values."
         )
+
+
+def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[list[Row], int]]:
+    """Chunks, and about how many bytes each takes."""
+    chunk: list[Row] = []
+    size, wanted = 0, FETCH_ROWS
+    while True:
+        rows = cursor.fetchmany(wanted)
+        row_bytes = _row_bytes(rows)
+        size += row_bytes * len(rows)
+        chunk += rows
+        ended = len(rows) < wanted
+        if chunk and (ended or size >= CHUNK_BYTES or len(chunk) + FETCH_ROWS > CHUNK_ROWS):
+            yield chunk, size
+            chunk, size = [], 0
+        if ended:
+            return
+        wanted = max(1, min(FETCH_ROWS, CHUNK_BYTES // row_bytes))
+
+
+def _row_bytes(rows: Sequence[Row]) -> int:
+    """About what one of the rows takes, from some of them."""
+    some = rows[:: max(1, len(rows) // 8)]
+    total: int = sum(map(sys.getsizeof, some)) + sum(sys.getsizeof(cell) for row in some for cell in row)
+    return 1 + total // max(1, len(some))
+
+
+_LIST_ITEM_BYTES = 72
+"""What an item of a list takes in Python beside its characters."""
+
+
+_WHOLE_TYPES = frozenset({"HUGEINT", "UHUGEINT"})
+"""Integers that Arrow holds as decimals."""
+
+
+def _rows_of(
+    table: pa.Table, wholes: Sequence[bool], reservation: Reservation | None
+) -> Iterator[tuple[list[Row], int]]:
+    """Chunks of a table of which some columns are lists, and about how many bytes each takes.
+
+    ``wholes``: which columns are integers that Arrow holds as decimals.
+    """
+    if reservation is not None:
+        reservation.reserve(table.nbytes)
+    try:
+        start = 0
+        while start < table.num_rows:
+            rows = min(CHUNK_ROWS, table.num_rows - start)
+            while rows > 1 and _table_bytes(table.slice(start, rows)) > CHUNK_BYTES:
+                rows //= 2
+            part = table.slice(start, rows)
+            size = _table_bytes(part)
+            if reservation is not None and size > CHUNK_BYTES:
+                reservation.reserve(size)
+                reservation.give_back(size)
+            cells = [_cells(column, whole) for column, whole in zip(part.columns, wholes, strict=True)]
+            yield list(zip(*cells, strict=True)), size
+            del cells
+            start += rows
+    finally:
+        if reservation is not None:
+            reservation.give_back(table.nbytes)
+
+
+def _table_bytes(table: pa.Table) -> int:
+    """About what its cells take as Python's objects."""
+    lists = [column for column in table.columns if pa.types.is_list(column.type)]
+    items = sum(len(chunk.flatten()) for column in lists for chunk in column.chunks)
+    cells: int = items + table.num_rows * table.num_columns
+    return int(table.nbytes) + _LIST_ITEM_BYTES * cells
+
+
+def _cells(column: pa.ChunkedArray, whole: bool) -> list[Any]:
+    """As ``to_pylist``, many times faster for lists."""
+    cells: list[Any] = []
+    if not pa.types.is_list(column.type):
+        cells += column.to_pylist()
+        return [None if cell is None else int(cell) for cell in cells] if whole else cells
+    for chunk in column.chunks:
+        items, ends = chunk.flatten().to_pylist(), 0
+        for length in pc.list_value_length(chunk).to_pylist():
+            if length is None:
+                cells.append(None)
+            else:
+                cells.append(items[ends : ends + length])
+                ends += length
+    return cells
+
+
+def _reserved(
+    chunks: Iterator[tuple[list[Row], int]], reservation: Reservation | None
+) -> Iterator[list[Row]]:
+    """The chunks, the memory of each reserved until the next one is wanted."""
+    for chunk, size in chunks:
+        if reservation is None:
+            yield chunk
+            continue
+        reservation.reserve(size)
+        yield chunk
+        reservation.give_back(size)
 
 
 def _literal(value: object) -> str:

@@ -7,10 +7,11 @@ say, with the explicit nulls and empty objects that the row lists.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query import sql as writer
+from query.budget import Reservation
 from query.columns import (
     CREATED_AT_COLUMN,
     EMPTIES_COLUMN,
@@ -22,6 +23,7 @@ from query.columns import (
 )
 from query.engine import Row
 from query.errors import QueryLimitExceeded
+from query.jsonout import Written, dumps
 from query.limits import Limits
 from query.nodes import ExtractionQuery, Span
 from query.plan import Scan, View, Views
@@ -32,6 +34,11 @@ Event = dict[str, Any]
 Run = Callable[[Statement, Scan], Iterable[Sequence[Row]]]
 """Runs a statement over a scan's tables; rows come in chunks."""
 
+_OBJECTS_SHARE = 4
+"""How many times the bytes of their texts a chunk's events take as Python's objects and as JSON, beside its
+rows."""
+_EVENT_BYTES = 600
+"""What each of them takes beside that."""
 _SLICE_SHARE = 2
 """The newest slice is cut to hold this many times the wanted events, if they are spread evenly."""
 SYSTEM_COLUMNS = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
@@ -66,23 +73,34 @@ def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> Ext
     return ExtractionPlan(query, view, scan, columns, paths, limit)
 
 
-def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event]:
+def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> Written:
     """The events. Raises QueryLimitExceeded where they are too many or too large."""
     if plan.scan.empty:
-        return []
-    found = _newest(plan, run, limits) if plan.query.latest is not None else None
+        return Written(b"[]")
+    found = _newest(plan, run, limits, reservation) if plan.query.latest is not None else None
     if found is None:
         limits.check_rows(plan.view.rows)
-        found = _fetch(plan, plan.scan, run, limits)
-    if plan.query.latest is None and len(found) >= plan.limit:
+        found = _fetch(plan, plan.scan, run, limits, reservation)
+    if plan.query.latest is None and found.count >= plan.limit:
         raise QueryLimitExceeded(
             f"The extraction has more than {limits.extraction_events_max:,} events. "
             "Ask for a shorter timeframe, filter, or use 'latest'."
         )
-    return found
+    reservation.reserve(found.size)
+    return Written(b"[" + b",".join(found.texts) + b"]")
 
 
-def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event] | None:
+@dataclass
+class _Found:
+    """Events as JSON."""
+
+    count: int = 0
+    size: int = 0
+    texts: list[bytes] = field(default_factory=list)
+    """Of each chunk of rows."""
+
+
+def _newest(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> _Found | None:
     """The newest events from as short a span as holds them; None where all has to be read.
 
     First a guess by the catalog; where that is too short, the exact times, which are cheap to read alone.
@@ -90,15 +108,18 @@ def _newest(plan: ExtractionPlan, run: Run, limits: Limits) -> list[Event] | Non
     start = _likely_start(plan)
     if start is None:
         return None
-    found = _fetch(plan, _since(plan, start), run, limits)
-    if len(found) >= plan.limit:
+    before = reservation.used_bytes
+    found = _fetch(plan, _since(plan, start), run, limits, reservation)
+    if found.count >= plan.limit:
         return found
     limits.check_rows(plan.view.rows)
     narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
     times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
-    if len(times) <= len(found):
+    if len(times) <= found.count:
         return found
-    return _fetch(plan, _since(plan, times[-1]), run, limits)
+    del found
+    reservation.reduce_to(before)
+    return _fetch(plan, _since(plan, times[-1]), run, limits, reservation)
 
 
 def _likely_start(plan: ExtractionPlan) -> int | None:
@@ -132,19 +153,28 @@ def _since(plan: ExtractionPlan, start_us: int) -> Scan:
     )
 
 
-def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits) -> list[Event]:
+def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation) -> _Found:
     """The scan's events, made of each chunk as it comes: rows of many columns are mostly nulls."""
-    found: list[Event] = []
+    found = _Found()
     properties = None if plan.query.properties is None else frozenset(plan.query.properties)
     size = 0
     for chunk in run(plan.statement(scan), scan):
-        size += sum(row[0] for row in chunk)
+        chunk_bytes = sum(row[0] for row in chunk)
+        size += chunk_bytes
         if size > limits.response_bytes_max:
             raise QueryLimitExceeded(
                 f"The extraction is larger than {limits.response_bytes_max:,} bytes. "
                 "Ask for fewer events, or for some properties by 'property_names'."
             )
-        found.extend(events(chunk, plan.columns, plan.paths, properties))
+        # The objects that are written next take as much again as the rows they are made of.
+        objects_bytes = _OBJECTS_SHARE * chunk_bytes + _EVENT_BYTES * len(chunk)
+        reservation.reserve(objects_bytes)
+        text = dumps(events(chunk, plan.columns, plan.paths, properties))[1:-1]
+        reservation.give_back(objects_bytes)
+        reservation.reserve(len(text) + 1)
+        found.texts.append(text)
+        found.count += len(chunk)
+        found.size += len(text) + 1
     return found
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from query import predicates as p
 from query import shape
 from query import sql as writer
+from query.budget import Reservation
 from query.columns import TIMESTAMP_COLUMN
 from query.errors import QueryLimitExceeded
 from query.jsonout import Written, dumps
@@ -27,6 +28,10 @@ from query.sql import Statement
 _Actor = tuple[tuple[int, Any], bytes, int]
 """What orders it, its JSON, and its mask."""
 _CHECK_EVERY = 4_096
+_RESERVE_BYTES = 64 << 10
+"""Actors take from their reservation in steps of about this size."""
+_ACTOR_BYTES = 300
+"""What an actor takes in Python beside its text."""
 
 
 @dataclass(frozen=True)
@@ -89,21 +94,29 @@ def funnel_body(
     rows: Iterable[Sequence[Any]],
     bytes_max: int,
     check: Callable[[], None] = lambda: None,
+    reservation: Reservation | None = None,
 ) -> dict[str, Any]:
     """``result``, ``steps``, and ``actors`` where a step asked.
 
     ``check`` is called now and then, and may raise. Raises QueryLimitExceeded where the actors are too many
     or take more than ``bytes_max`` bytes.
     """
+    held = reservation or shape.unbounded()
     steps = plan.query.steps
     counted: Counter[int] = Counter()
     actors: list[_Actor] = []
+    unreserved = 0
     for number, row in enumerate(rows):
         if number % _CHECK_EVERY == 0:
             check()
         counted[row[-1] if plan.lists_actors else row[0]] += 1 if plan.lists_actors else row[1]
         if plan.lists_actors:
-            actors.append(_actor(plan.parts, row))
+            actor = _actor(plan.parts, row)
+            actors.append(actor)
+            unreserved += _ACTOR_BYTES + 2 * len(actor[1])
+            if unreserved > _RESERVE_BYTES:
+                held.reserve(unreserved)
+                unreserved = 0
     if counted.total() > plan.actors_max:
         raise QueryLimitExceeded(
             f"The funnel has more than {plan.actors_max:,} actors. Ask for a shorter timeframe, or filter."
@@ -118,7 +131,7 @@ def funnel_body(
     if plan.lists_actors:
         check()
         actors.sort(key=lambda actor: actor[0])
-        body["actors"] = _listed(actors, frozenset(counted), steps, bytes_max, check)
+        body["actors"] = _listed(actors, frozenset(counted), steps, bytes_max, check, held)
     return body
 
 
@@ -126,7 +139,8 @@ def _actor(parts: Sequence[Part], row: Sequence[Any]) -> _Actor:
     value, order = next(
         shape.part_value(part, cell) for part, cell in zip(parts, row, strict=False) if cell is not None
     )
-    return order, dumps(value), row[-1]
+    # What the library gives is as large as its buffer was, some kilobytes: a part of it is not.
+    return order, dumps([value])[1:-1], row[-1]
 
 
 def _listed(
@@ -135,6 +149,7 @@ def _listed(
     steps: Sequence[Step],
     bytes_max: int,
     check: Callable[[], None],
+    reservation: Reservation,
 ) -> list[Written | None]:
     """For each step that asks the actors that it counts."""
     listed: list[Written | None] = []
@@ -145,7 +160,9 @@ def _listed(
             continue
         check()
         counted = {mask for mask in masks if _survives(mask, position, steps)}
-        text = b",".join(text for _, text, mask in actors if mask in counted)
+        size = sum(len(text) + 1 for _, text, mask in actors if mask in counted)
+        reservation.reserve(2 * size)
+        text = b",".join([text for _, text, mask in actors if mask in counted])
         held += len(text)
         if held > bytes_max:
             raise QueryLimitExceeded(
@@ -153,6 +170,8 @@ def _listed(
                 "Ask for them at fewer steps, for a shorter timeframe, or filter."
             )
         listed.append(Written(b"[" + text + b"]"))
+    # The actors themselves go now.
+    reservation.reduce_to(2 * held)
     return listed
 
 

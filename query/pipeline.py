@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query import extract, funnel, shape
 from query import sql as writer
+from query.budget import Reservation, computed
 from query.engine import CancelToken, Deadline, Engine, Row
 from query.errors import QueryError, TooManyConditions
 from query.extents import reader
@@ -46,6 +47,8 @@ class Answer:
     body: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     complete: bool = True
+    reservation: Reservation | None = None
+    """Of the body's memory, for as long as it is held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +57,31 @@ class _Runner:
 
     engine: Engine
     deadline: Deadline
+    reservation: Reservation
 
     def check(self) -> None:
         self.deadline.check()
 
-    def chunks(self, statement: Statement, tables: dict[str, Any]) -> Iterator[list[Row]]:
+    def chunks(
+        self, statement: Statement, tables: dict[str, Any], *, lists: bool = False
+    ) -> Iterator[list[Row]]:
         self.check()
         deadline = self.deadline
-        for chunk in self.engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at):
+        for chunk in self.engine.chunks(
+            statement,
+            tables,
+            deadline.cancel,
+            deadline.seconds,
+            deadline.at,
+            self.reservation,
+            lists=lists,
+        ):
             yield chunk
             # What is done with a chunk takes time of its own, which no interrupt of the engine ends.
             self.check()
 
-    def rows(self, statement: Statement, tables: dict[str, Any]) -> Iterator[Row]:
-        return (row for chunk in self.chunks(statement, tables) for row in chunk)
+    def rows(self, statement: Statement, tables: dict[str, Any], *, lists: bool = False) -> Iterator[Row]:
+        return (row for chunk in self.chunks(statement, tables, lists=lists) for row in chunk)
 
 
 class Conditions:
@@ -105,9 +119,10 @@ def answer(
 
     ``forced_filters`` are a key's own: they narrow every collection read. ``deadline`` is when the time is up
     if it began before now; then ``cancel`` is the deadline's. Raises InvalidQuery,
-    QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
+    QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryOverloaded, QueryError.
     """
-    runner = _Runner(engine, deadline or Deadline.after(limits.timeout_seconds, cancel))
+    ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
+    runner = _Runner(engine, ends, engine.budget.open(ends.check))
 
     extent_of = reader(engine, runner.deadline)
 
@@ -130,17 +145,20 @@ def answer(
         # What a key does not see may not make its question too long.
         return certain(seen_by(engine, runner.deadline))
 
-    for _ in range(ATTEMPTS_MAX - 1):
+    def retried() -> Answer:
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                return attempt()
+            except SourceGone:
+                # Files were replaced between snapshot and read, or found to be damaged; the next snapshot
+                # names those that replaced them, and leaves out the damaged ones.
+                runner.reservation.reduce_to(0)
         try:
             return attempt()
-        except SourceGone:
-            # Files were replaced between snapshot and read, or found to be damaged; the next snapshot names
-            # those that replaced them, and leaves out the damaged ones.
-            continue
-    try:
-        return attempt()
-    except SourceGone as error:
-        raise QueryError("The stored events could not be read.") from error
+        except SourceGone as error:
+            raise QueryError("The stored events could not be read.") from error
+
+    return replace(computed(runner.reservation, retried), reservation=runner.reservation)
 
 
 def seen_by(engine: Engine, deadline: Deadline) -> Held:
@@ -214,8 +232,8 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
     rows: Iterable[Row] = ()
     if _must_run(plan):
         limits.check_rows(plan.view.rows)
-        rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan))
-    result = shape.metrics_result(plan, rows, limits, runner.check)
+        rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan), lists=plan.has_lists)
+    result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows
 
 
@@ -239,7 +257,7 @@ def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -
     if statement is not None:
         limits.check_rows(sum(branch.view.rows for branch in plan.branches if not branch.scan.empty))
     rows = runner.rows(statement, plan.tables) if statement is not None else ()
-    body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check)
+    body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check, runner.reservation)
     return body, scanned
 
 
@@ -251,7 +269,7 @@ def _extraction(
     def run(statement: Statement, scan: Scan) -> Iterator[list[Row]]:
         return runner.chunks(statement, plan.view.tables(scan))
 
-    return {"result": extract.run_extraction(plan, run, limits)}, plan.view.rows
+    return {"result": extract.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
 
 
 def explain(

@@ -386,10 +386,18 @@ class MetricsPlan:
     row_limit: int
     cut: bool
     """True where ``row_limit`` is the question's own limit, rather than one that may not be met."""
+    ordered: bool = False
+    """True where ``order`` is the question's own, with nothing left to sort."""
 
     @property
     def buckets(self) -> Buckets | None:
         return self.query.buckets
+
+    @property
+    def has_lists(self) -> bool:
+        """Whether some aggregates are lists of values."""
+        lists = (Fold.VALUES, Fold.ELEMENTS)
+        return any(aggregate.fold in lists for metric in self.metrics for aggregate in metric.aggregates)
 
 
 def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan:
@@ -407,7 +415,8 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
     if query.buckets is not None:
         columns.append(TIMESTAMP_COLUMN)
     scan = view.scan(columns, view.condition(query.filters), query.span)
-    order, cut = _engine_order(query, keys, metrics)
+    order, ordered = _engine_order(query, keys, metrics)
+    cut = ordered and query.limit is not None
     return MetricsPlan(
         query=query,
         view=view,
@@ -418,6 +427,7 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
         order=order,
         row_limit=query.limit if cut and query.limit is not None else rows_max + 1,
         cut=cut,
+        ordered=ordered,
     )
 
 
@@ -594,14 +604,14 @@ def _sum(column: Column, view: View, analysis: Analysis = Analysis.SUM) -> tuple
 def _engine_order(
     query: MetricQuery, keys: tuple[Key, ...], metrics: tuple[MetricPlan, ...]
 ) -> tuple[tuple[Order, ...] | None, bool]:
-    """The order that the engine gives the rows, None where only Python can, and whether it cuts them.
+    """The order that the engine gives the rows, None where only Python can, and whether it is the question's.
 
     Big integers are text to the engine, and some results are made of several columns: those sort here.
     """
     if not keys or any(Part.BIG in key.parts for key in keys):
         return None, False
     by_key = tuple(Order(key.path) for key in keys)
-    if query.buckets is not None or query.limit is None or not query.order:
+    if query.buckets is not None or not query.order:
         return by_key, False
     sortable = {metric.metric.label or "result" for metric in metrics if metric.sortable}
     paths = {key.path for key in keys}

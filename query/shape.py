@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
-from itertools import pairwise
-from typing import Any, TypeVar
+from itertools import islice, pairwise
+from typing import Any, Literal, TypeVar
 
 import orjson
 
 from query import sums
+from query.budget import MemoryBudget, Reservation
 from query.columns import ColumnKind
 from query.errors import QueryLimitExceeded
 from query.jsonout import Written, dumps
@@ -37,6 +39,20 @@ _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 _CHECK_EVERY = 4_096
+_RESERVE_BYTES = 64 << 10
+"""Results take from their reservation in steps of about this size."""
+_ENTRY_BYTES = 280
+"""What a group and its results take in Python beside their text, while they wait to be sorted."""
+_ORDER_BYTES = 120
+"""What each value takes by which they are sorted."""
+_CELL_OBJECT_BYTES = 260
+"""What the results of a group in an interval take beside their text."""
+_ITEM_BYTES = 32
+"""What a distinct value takes while it is sorted among the others."""
+_BUFFER_BYTES = 4_096
+"""What JSON takes beside its bytes until a part of it is copied: the buffer that it was written into."""
+_MIXED_ITEM_BYTES = 160
+"""The same where it is found among others that may be equal."""
 _NULL_ORDER = 4
 
 _T = TypeVar("_T")
@@ -45,6 +61,8 @@ Members = tuple[bytes, tuple[tuple[int, Any], ...]]
 """Members of a JSON object, and what orders them, as by ``value_order``."""
 _Entry = tuple[Members, Members]
 """A group and the results of its metrics."""
+_Sortable = tuple[tuple[tuple[int, Any], ...], tuple[tuple[int, Any], ...], bytes]
+"""What orders the group and its results, and the text of both."""
 
 
 def number(value: Any) -> int | float | None:
@@ -72,18 +90,24 @@ def value_order(value: Any) -> tuple[int, Any]:
 
 
 def metrics_result(
-    plan: MetricsPlan, rows: Iterable[Row], limits: Limits, check: Callable[[], None] = lambda: None
+    plan: MetricsPlan,
+    rows: Iterable[Row],
+    limits: Limits,
+    check: Callable[[], None] = lambda: None,
+    reservation: Reservation | None = None,
 ) -> Any:
     """The answer's ``result``, what is grouped written as JSON already.
 
-    ``check`` is called now and then where there is much to arrange, and may raise to put an end to it. Raises
-    QueryLimitExceeded where groups, cells or bytes are too many.
+    ``check`` is called now and then where there is much to arrange, and may raise to put an end to it. What
+    the result takes is reserved in ``reservation``. Raises QueryLimitExceeded where groups, cells or bytes
+    are too many.
     """
+    held = reservation or unbounded()
     if plan.query.buckets is None and not plan.keys:
-        return _cell(plan, next(iter(rows), None))
+        return _cell(plan, next(iter(rows), None), held)
     if not plan.keys:
-        return _intervals(plan, rows)
-    grouped = Groups(plan, limits, check)
+        return _intervals(plan, rows, held)
+    grouped = Groups(plan, limits, check, reservation=held)
     if plan.query.buckets is None:
         return grouped.rows(rows)
     return grouped.intervals(rows)
@@ -98,8 +122,15 @@ class Groups:
     """
 
     def __init__(
-        self, plan: MetricsPlan, limits: Limits, check: Callable[[], None], indexes: int = 0
+        self,
+        plan: MetricsPlan,
+        limits: Limits,
+        check: Callable[[], None],
+        indexes: int = 0,
+        reservation: Reservation | None = None,
     ) -> None:
+        self._reservation = reservation or unbounded()
+        self._unreserved = 0
         self._plan = plan
         self._limits = limits
         self._check = check
@@ -111,30 +142,50 @@ class Groups:
         self._fold = _folder(plan, self._first + self._width)
         self._paths = [key.path for key in self._keys]
         self._labels = [_label(metric) for metric in plan.metrics]
-        orders = () if plan.cut else plan.query.order
+        orders = () if plan.ordered else plan.query.order
         self._ordering = [self._labels.index(order.by) for order in orders if order.by in self._labels]
         self._held = 0
 
     def rows(self, rows: Iterable[Row]) -> Written:
-        sorts = self._plan.order is None or (bool(self._plan.query.order) and not self._plan.cut)
-        texts = self._sorted_texts(rows) if sorts else self._texts(rows)
-        return Written(b"[" + b",".join(texts) + b"]")
+        if self._plan.order is None or (self._plan.query.order and not self._plan.ordered):
+            return self._array(self._sorted_texts(rows))
+        return self._array(map(_entry_text, self._entries(rows)))
 
-    def _texts(self, rows: Iterable[Row]) -> list[bytes]:
-        texts = []
-        for entry in self._entries(rows):
-            texts.append(_entry_text(entry))
-        return texts
+    def _array(self, texts: Iterable[bytes]) -> Written:
+        """A JSON array of what is written already, put together in parts: many small texts take twice as
+        much as one."""
+        parts: list[bytes] = []
+        remaining = iter(texts)
+        while part := b",".join(islice(remaining, _CHECK_EVERY)):
+            self._reserve(len(part) + 1)
+            parts.append(part)
+        self._reserve(sum(map(len, parts)) + len(parts))
+        self._settle()
+        return Written(b"[" + b",".join(parts) + b"]")
 
-    def _sorted_texts(self, rows: Iterable[Row]) -> list[bytes]:
-        limit = None if self._plan.cut else self._plan.query.limit
-        entries: list[_Entry] = []
+    def _sorted_texts(self, rows: Iterable[Row]) -> Iterator[bytes]:
+        limit = self._plan.query.limit
+        order = self._plan.query.order
+        by_group = self._plan.order is None or any(one.by not in self._labels for one in order)
+        overhead = _ENTRY_BYTES + _ORDER_BYTES * (len(self._ordering) + len(self._keys) * by_group)
+        before = self._reserved_bytes
+        entries: list[_Sortable] = []
         for entry in self._entries(rows):
-            entries.append(entry)
+            group, results = entry
+            text = _entry_text(entry)
+            entries.append((group[1] if by_group else (), results[1], text))
+            self._reserve(overhead + len(text))
             if limit is not None and len(entries) >= 2 * limit + _CHECK_EVERY:
                 entries = self._sorted(entries)
-                self._held = sum(map(_entry_bytes, entries))
-        return [_entry_text(entry) for entry in self._checked(self._sorted(entries))]
+                self._held = sum(len(text) for _, _, text in entries)
+                self._reduce_to(before + overhead * len(entries) + self._held)
+        entries = self._sorted(entries)
+        entries.reverse()
+        for number in range(len(entries)):
+            if number % _CHECK_EVERY == 0:
+                self._check()
+            yield entries.pop()[2]
+        self._reduce_to(before + self._held + len(entries))
 
     def _entries(self, rows: Iterable[Row]) -> Iterator[_Entry]:
         for number, row in enumerate(self._checked(rows)):
@@ -144,10 +195,10 @@ class Groups:
             self._hold(_entry_bytes(entry))
             yield entry
 
-    def _sorted(self, entries: list[_Entry]) -> list[_Entry]:
+    def _sorted(self, entries: list[_Sortable]) -> list[_Sortable]:
         if self._plan.order is None:
-            entries.sort(key=lambda entry: entry[0][1])
-        return entries if self._plan.cut else self._ordered(entries)
+            entries.sort(key=lambda entry: entry[0])
+        return entries if self._plan.ordered else self._ordered(entries)
 
     def intervals(self, rows: Iterable[Row]) -> Written:
         assert self._plan.query.buckets is not None
@@ -172,14 +223,19 @@ class Groups:
         texts = []
         for span, cells in zip(spans, found, strict=True):
             self._check()
-            if fill:
-                entries = [(groups[place], cells.get(place, empty)) for place in places]
-            else:
-                entries = [(groups[place], cells[place]) for place in places if place in cells]
-            value = b",".join(map(_entry_text, self._ordered(entries)))
+            wanted = places if fill else [place for place in places if place in cells]
+            self._reserve(_ENTRY_BYTES * len(wanted))
+            pairs = ((groups[place], cells.get(place, empty)) for place in wanted)
+            entries = [(group[1], results[1], _entry_text((group, results))) for group, results in pairs]
+            value = b",".join([text for _, _, text in self._ordered(entries)])
+            del entries
             cells.clear()
+            self._give_back(_ENTRY_BYTES * len(wanted))
             self._hold(len(value))
             texts.append(b'{"value":[' + value + b'],"timeframe":' + dumps(span) + b"}")
+            self._reserve(len(texts[-1]))
+        self._reserve(sum(map(len, texts)))
+        self._settle()
         return Written(b"[" + b",".join(texts) + b"]")
 
     def _cells(self, rows: Iterable[Row], buckets: int) -> tuple[list[Members], list[dict[int, Members]]]:
@@ -197,8 +253,10 @@ class Groups:
                     raise self._too_many_groups()
                 groups.append(self.group(row))
                 self._hold(len(groups[-1][0]))
+                self._reserve(len(groups[-1][0]) * 2 + _ENTRY_BYTES + _ORDER_BYTES * self._width)
             results = found[row[0]][place] = self.results(row)
             self._hold(len(results[0]))
+            self._reserve(_CELL_OBJECT_BYTES + _ORDER_BYTES * len(self._ordering) + len(results[0]))
         return groups, found
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
@@ -237,7 +295,7 @@ class Groups:
         results = loads(f"{{{written.decode()}}}")
         return written, tuple(value_order(results[self._labels[position]]) for position in self._ordering)
 
-    def _ordered(self, entries: list[_Entry]) -> list[_Entry]:
+    def _ordered(self, entries: list[_Sortable]) -> list[_Sortable]:
         """The entries, which come in the groups' order, in the question's own, cut to its limit."""
         of_results = len(self._ordering)
         for order in reversed(self._plan.query.order):
@@ -256,6 +314,29 @@ class Groups:
                 f"The groups and results take more than {self._limits.response_bytes_max:,} bytes. "
                 "Ask for fewer analyses, groups or intervals, or a shorter timeframe."
             )
+
+    def _reserve(self, size: int) -> None:
+        """In steps, since it is called for every group."""
+        self._unreserved += size
+        if self._unreserved >= _RESERVE_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        size, self._unreserved = self._unreserved, 0
+        if size > 0:
+            self._reservation.reserve(size)
+
+    @property
+    def _reserved_bytes(self) -> int:
+        return self._reservation.used_bytes + self._unreserved
+
+    def _reduce_to(self, size: int) -> None:
+        self._settle()
+        self._reservation.reduce_to(size)
+
+    def _give_back(self, size: int) -> None:
+        self._settle()
+        self._reservation.give_back(size)
 
     def _check_cells(self, cells: int) -> None:
         if cells * _CELL_BYTES_MIN > self._limits.response_bytes_max:
@@ -291,15 +372,24 @@ def _entry_bytes(entry: _Entry) -> int:
     return len(entry[0][0]) + len(entry[1][0])
 
 
-def _sorted_by(entries: list[_Entry], part: int, position: int, descending: bool) -> list[_Entry]:
+def _sorted_by(
+    entries: list[_Sortable], part: Literal[0, 1], position: int, descending: bool
+) -> list[_Sortable]:
     """By what orders the group (part 0) or its results (part 1); null is last either way."""
-    nulls = [entry for entry in entries if entry[part][1][position][0] == _NULL_ORDER]
-    rest = [entry for entry in entries if entry[part][1][position][0] != _NULL_ORDER]
-    rest.sort(key=lambda entry: entry[part][1][position], reverse=descending)
+    nulls = [entry for entry in entries if entry[part][position][0] == _NULL_ORDER]
+    rest = [entry for entry in entries if entry[part][position][0] != _NULL_ORDER]
+    rest.sort(key=lambda entry: entry[part][position], reverse=descending)
     return rest + nulls
 
 
-def _cell(plan: MetricsPlan, row: Row | None) -> Any:
+def unbounded() -> Reservation:
+    """Of what takes little memory, or is bounded otherwise."""
+    return MemoryBudget(sys.maxsize).open()
+
+
+def _cell(plan: MetricsPlan, row: Row | None, reservation: Reservation) -> Any:
+    if plan.has_lists and row is not None:
+        return _written_lists(plan, _folder(plan, 0), row, reservation)
     results = _folder(plan, 0)(row) if row is not None else [_fold_metric(m, None) for m in plan.metrics]
     if plan.counted:
         results = [result + plan.counted for result in results]
@@ -312,13 +402,29 @@ def _labelled(plan: MetricsPlan, results: list[Any]) -> Any:
     return dict(zip((_label(metric) for metric in plan.metrics), results, strict=True))
 
 
-def _intervals(plan: MetricsPlan, rows: Iterable[Row]) -> list[dict[str, Any]]:
+def _written_lists(
+    plan: MetricsPlan, fold: Callable[[Row], list[Any]], row: Row, reservation: Reservation
+) -> Written:
+    """The results of a row with lists, which may be long, as JSON."""
+    each = _ITEM_BYTES if all(map(_is_plain, plan.metrics)) else _MIXED_ITEM_BYTES
+    items = sum(len(cell) for cell in row if isinstance(cell, list)) * each
+    reservation.reserve(items)
+    text = dumps(_labelled(plan, fold(row)))
+    reservation.give_back(items)
+    reservation.reserve(2 * len(text) + _BUFFER_BYTES)
+    return Written(text)
+
+
+def _intervals(plan: MetricsPlan, rows: Iterable[Row], reservation: Reservation) -> list[dict[str, Any]]:
     assert plan.query.buckets is not None
     fold = _folder(plan, 1)
-    found = {row[0]: fold(row) for row in rows}
-    empty = [_fold_metric(metric, None) for metric in plan.metrics]
+    if plan.has_lists:
+        found = {row[0]: _written_lists(plan, fold, row, reservation) for row in rows}
+    else:
+        found = {row[0]: _labelled(plan, fold(row)) for row in rows}
+    empty = _labelled(plan, [_fold_metric(metric, None) for metric in plan.metrics])
     return [
-        {"value": _labelled(plan, found.get(index, empty)), "timeframe": span}
+        {"value": found.get(index, empty), "timeframe": span}
         for index, span in enumerate(timeframes(plan.query.buckets.edges))
     ]
 
@@ -471,24 +577,49 @@ def _rounded(value: Fraction, error: Fraction) -> int | float | None:
 
 def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
     """Distinct values, elements for lists, sorted; null last. Objects in lists are no values."""
-    values: dict[Any, Any] = {}
+    if _is_plain(metric):
+        found = sorted(cells[0] or ())
+        return [*found, None] if any(cells[1:]) else found
     has_null = False
+    texts: list[str] = []
+    numbers: list[int | float] = []
+    booleans: list[bool] = []
     for aggregate, cell in zip(metric.aggregates, cells, strict=True):
         if aggregate.fold is Fold.EXPLICIT_NULL:
             has_null = has_null or bool(cell)
             continue
-        if aggregate.columns[0].kind is ColumnKind.INSTANT:
+        kind = aggregate.columns[0].kind
+        if kind is ColumnKind.INSTANT:
             return [format_instant(us) for us in sorted(cell or ())]
-        if aggregate.fold is Fold.ELEMENTS:
-            found = [value for value in map(_element, cell or ()) if not isinstance(value, dict | list)]
-        else:
-            found = list(map(_decoder_of(aggregate.columns[0].kind), cell or ()))
-        for decoded in found:
-            has_null = has_null or decoded is None
-            values.setdefault((isinstance(decoded, bool), decoded), decoded)
-    values.pop((False, None), None)
-    listed = sorted(values.values(), key=value_order)
+        if aggregate.fold is not Fold.ELEMENTS and kind is ColumnKind.STRING:
+            texts += cell or ()
+            continue
+        elements = aggregate.fold is Fold.ELEMENTS
+        for value in map(_element if elements else _decoder_of(kind), cell or ()):
+            if value is None:
+                has_null = True
+            elif isinstance(value, bool):
+                booleans.append(value)
+            elif isinstance(value, str):
+                texts.append(value)
+            elif isinstance(value, int | float):
+                numbers.append(value)
+    listed = [*_distinct(numbers), *_distinct(texts), *_distinct(booleans)]
     return [*listed, None] if has_null else listed
+
+
+def _is_plain(metric: MetricPlan) -> bool:
+    """Whether its only list is one of texts, each once."""
+    first, *rest = metric.aggregates or (Aggregate(Fold.ROWS),)
+    plain = first.fold is Fold.VALUES and first.columns[0].kind is ColumnKind.STRING
+    return plain and all(one.fold is Fold.EXPLICIT_NULL for one in rest)
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """Each once, the first of equal ones, sorted. Takes the given list's items away."""
+    found = dict.fromkeys(values)
+    values.clear()
+    return sorted(found)
 
 
 def _decoder_of(kind: ColumnKind) -> Callable[[Any], Any]:

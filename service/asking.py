@@ -11,10 +11,11 @@ import contextvars
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from query import parameters
+from query.budget import MemoryBudget, Reservation
 from query.data_warnings import DataWarning, without_effect
 from query.engine import CancelToken, Deadline, Engine
 from query.errors import (
@@ -38,6 +39,7 @@ from service.auth import Caller, Permission
 from service.concurrency import Concurrency
 from service.errors import ApiError, RateLimited
 from service.metrics import ANALYSES, Metrics
+from service.recent import BYTES_MAX as KEPT_BYTES_MAX
 from service.recent import Recent, RecentAnswers, key_of
 from service.sight import Sight, SourceReader
 from service.slots import Slots
@@ -57,9 +59,11 @@ class Told:
     body: bytes
     warnings: tuple[str, ...] = ()
     age: int | None = None
+    """Seconds since it was computed, where it was kept since."""
     complete: bool = True
     """False where damaged files were left out."""
-    """Seconds since it was computed, where it was kept since."""
+    reservation: Reservation | None = field(default=None, compare=False)
+    """Of the body's memory, until it is sent."""
 
 
 class Asking:
@@ -77,8 +81,10 @@ class Asking:
         clock: Callable[[], int] = system_clock,
         *,
         strict: bool = True,
+        kept_bytes_max: int = KEPT_BYTES_MAX,
     ) -> None:
-        """``strict``: parameters that a question does not take are refused."""
+        """``strict``: parameters that a question does not take are refused. ``kept_bytes_max``: of answers
+        that are kept for ``max_age``."""
         self._reader = reader
         self._engine = engine
         self._limits = limits
@@ -86,7 +92,7 @@ class Asking:
         self._sight = Sight(reader, engine, limits)
         self._concurrency = concurrency
         self._executor = executor
-        self._recent = RecentAnswers()
+        self._recent = RecentAnswers(kept_bytes_max)
         self._clock = clock
         self.strict = strict
         self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
@@ -101,6 +107,11 @@ class Asking:
     @property
     def limits(self) -> Limits:
         return self._limits
+
+    @property
+    def budget(self) -> MemoryBudget:
+        """Of what results take."""
+        return self._engine.budget
 
     @property
     def check_regex(self) -> CheckRegex:
@@ -323,7 +334,12 @@ class Asking:
         warnings = warn(watched.given) if warn is not None else []
         if warnings:
             found.body["warnings"] = [one.as_json() for one in warnings]
-        return Told(written(found.body, self._limits), tuple(found.warnings), complete=found.complete)
+        body = written(found.body, self._limits)
+        reservation = found.reservation
+        if reservation is not None:
+            found.body.clear()
+            reservation.finish(len(body))
+        return Told(body, tuple(found.warnings), complete=found.complete, reservation=reservation)
 
 
 def written(body: Any, limits: Limits) -> bytes:

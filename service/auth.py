@@ -6,15 +6,17 @@ wins, with no fallback where it is wrong.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.filters import conservative_regex_check, parse_filters
@@ -25,6 +27,8 @@ from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from service.scoped_keys import Scope, scope_of
 from storage.catalog_records import AccessKey, Organisation, Project
 from storage.keyring import Keyring
+
+T = TypeVar("T")
 
 POLL_SECONDS = 0.4
 """How old the known projects and keys may be. The write path may be as late once more: together less than
@@ -138,6 +142,8 @@ class ProjectCatalog(Protocol):
 
     def version(self) -> int: ...
 
+    def tenants_version(self) -> int: ...
+
     def projects(self) -> Iterable[Project]: ...
 
     def organisations(self) -> Iterable[Organisation]: ...
@@ -151,6 +157,10 @@ class _Seen:
 
     projects: Mapping[str, Project] = field(default_factory=dict)
     organisations: Mapping[str, Organisation] = field(default_factory=dict)
+    by_master_key: Mapping[bytes, tuple[Project, ...]] = field(default_factory=dict)
+    """By the digests of their keys: finding one takes as long however many projects there are."""
+    own_keys: frozenset[bytes] = frozenset()
+    """Digests of all projects' own keys."""
     granted: dict[tuple[str, str], Caller | None] = field(default_factory=dict)
     """Project and digest of a key → who holds it, None for nobody."""
 
@@ -162,14 +172,25 @@ class Tenants:
     """
 
     def __init__(
-        self, catalog: ProjectCatalog, keyring: Keyring, clock: Callable[[], float] = time.monotonic
+        self,
+        catalog: ProjectCatalog,
+        keyring: Keyring,
+        clock: Callable[[], float] = time.monotonic,
+        executor: Executor | None = None,
     ) -> None:
+        """``executor``: where what is not known is looked up for those who ask on an event loop."""
         self._catalog = catalog
+        self._executor = executor
         self._keyring = keyring
         self._clock = clock
         self._lock = threading.Lock()
         self._version: int | None = None
+        self._tenants_version: int | None = None
         self._looked_at = float("-inf")
+        self._change_lock = threading.Lock()
+        """Held for an instant, by an event loop too; ``_lock`` while the catalog is read."""
+        self._changes = 0
+        """Made by this process, counted: a look at the catalog that began before one does not count."""
         self._watchers: list[Callable[[], None]] = []
         self._seen = _Seen()
 
@@ -179,9 +200,47 @@ class Tenants:
 
     def look_again(self) -> None:
         """This process has changed a project or key."""
-        self._looked_at = float("-inf")
+        with self._change_lock:
+            self._changes += 1
+            self._looked_at = float("-inf")
         for changed in self._watchers:
             changed()
+
+    async def caller(self, project_id: str, key: str | None) -> Caller:
+        """As ``authenticate``, for an event loop: only memory is looked at where that tells."""
+        if self._is_fresh(POLL_SECONDS):
+            known = self._known_caller(self._seen, project_id, key)
+            if known is not None:
+                return known
+        return await self._in_thread(self.authenticate, project_id, key)
+
+    async def project(self, project_id: str) -> Project | None:
+        """As ``find``, for an event loop."""
+        known = self._seen.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
+        return known or await self._in_thread(self.find, project_id)
+
+    async def organisation_of(self, organisation_id: str, key: str | None) -> Organisation:
+        """As ``organisation``, for an event loop."""
+        return await self._in_thread(self.organisation, organisation_id, key)
+
+    async def mastered(self, key: str | None) -> tuple[Project, ...]:
+        """The projects whose master key this is. Raises AdminOnly for another key of some project, and
+        InvalidKey."""
+        if not self._is_fresh(POLL_SECONDS):
+            await self._in_thread(lambda: self._refresh(POLL_SECONDS))
+        if not key:
+            raise InvalidKey
+        seen, digest = self._seen, _digest(key)
+        found = seen.by_master_key.get(digest, ())
+        if not found:
+            raise AdminOnly if digest in seen.own_keys else InvalidKey
+        return found
+
+    async def _in_thread(self, look: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, look, *given)
+
+    def _is_fresh(self, older_than_seconds: float) -> bool:
+        return self._clock() - self._looked_at < older_than_seconds
 
     def find(self, project_id: str) -> Project | None:
         """The project; looks at the catalog again where it is not known."""
@@ -191,10 +250,6 @@ class Tenants:
             self._refresh()
             project = self._seen.projects.get(project_id)
         return project
-
-    def all(self) -> list[Project]:
-        self._refresh(POLL_SECONDS)
-        return list(self._seen.projects.values())
 
     def authenticate(self, project_id: str, key: str | None) -> Caller:
         """The caller that holds this key. Raises NotFound for the project, then InvalidKey."""
@@ -211,20 +266,30 @@ class Tenants:
     def _caller(self, project_id: str, key: str | None) -> Caller | None:
         """None where it is no key of the project, or one that is revoked."""
         seen = self._seen
+        known = self._known_caller(seen, project_id, key)
+        if known is not None:
+            return known
+        project = seen.projects.get(project_id)
+        if project is None or not key or len(key) > KEY_LENGTH_MAX:
+            return None
+        digest = self._keyring.digest(project.id, key)
+        granted = seen.granted
+        found = (project.id, digest)
+        if found not in granted:
+            if len(granted) >= GRANTED_MAX:
+                granted.clear()
+            granted[found] = self._grant(project, key, digest)
+        return granted.get(found)
+
+    def _known_caller(self, seen: _Seen, project_id: str, key: str | None) -> Caller | None:
+        """Who holds the key, as far as memory tells."""
         project = seen.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         permissions = _permissions(project, key)
         if permissions is not None:
             return Caller(project, permissions, key_id=key_id(key))
-        digest = self._keyring.digest(project.id, key)
-        known = seen.granted
-        found = (project.id, digest)
-        if found not in known:
-            if len(known) >= GRANTED_MAX:
-                known.clear()
-            known[found] = self._grant(project, key, digest)
-        return known[found]
+        return seen.granted.get((project.id, self._keyring.digest(project.id, key)))
 
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
         record = self._catalog.access_key(project.id, digest)
@@ -250,30 +315,44 @@ class Tenants:
             raise InvalidKey
         return found
 
-    def master_of(self, key: str | None) -> list[Project]:
-        """The projects whose master key this is; none for any other key."""
-        if not key:
-            return []
-        return [project for project in self.all() if _equal(project.master_key, key)]
-
-    def knows(self, key: str | None) -> bool:
-        """Is this one of the own keys of any project?"""
-        return any(_permissions(project, key) is not None for project in self.all())
-
     def _refresh(self, older_than_seconds: float = 0.0) -> None:
         """Look at the catalog where the last look is older. That costs some µs where it has not changed."""
-        if self._clock() - self._looked_at < older_than_seconds:
+        if self._is_fresh(older_than_seconds):
             return
         with self._lock:
-            looked_at = self._clock()
+            looked_at, changes = self._clock(), self._changes
             if looked_at - self._looked_at < older_than_seconds:
                 return
-            version = self._catalog.version()
-            if version != self._version:
-                projects = {project.id: project for project in self._catalog.projects()}
-                self._seen = _Seen(projects, {one.id: one for one in self._catalog.organisations()})
-                self._version = version
-            self._looked_at = looked_at
+            self._look()
+            with self._change_lock:
+                if changes == self._changes:
+                    self._looked_at = looked_at
+
+    def _look(self) -> None:
+        """Projects and organisations are read again only where one of them, or a key, has changed."""
+        version = self._catalog.version()
+        if version == self._version:
+            return
+        tenants_version = self._catalog.tenants_version()
+        if tenants_version != self._tenants_version:
+            self._seen = _seen(self._catalog.projects(), self._catalog.organisations())
+            self._tenants_version = tenants_version
+        self._version = version
+
+
+def _seen(projects: Iterable[Project], organisations: Iterable[Organisation]) -> _Seen:
+    by_id = {project.id: project for project in projects}
+    by_master_key: dict[bytes, tuple[Project, ...]] = {}
+    own_keys: set[bytes] = set()
+    for project in by_id.values():
+        master = _digest(project.master_key)
+        by_master_key[master] = (*by_master_key.get(master, ()), project)
+        own_keys.update((master, _digest(project.write_key), _digest(project.read_key)))
+    return _Seen(by_id, {one.id: one for one in organisations}, by_master_key, frozenset(own_keys))
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
 def key_of(authorization: str | None, api_key: str | None) -> str | None:

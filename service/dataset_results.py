@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from query import dataset as answers
+from query.budget import Reservation
 from query.limits import Limits
 from query.nodes import MetricQuery
 from service import datasets
@@ -78,6 +79,10 @@ class States:
         version, known = self._held
         return known.get((project_id, name)) if self._catalog.version() == version else None
 
+    def current(self, project_id: str, name: str) -> State:
+        """The dataset as of now. Raises UnknownDataset."""
+        return self.find(project_id, name) or self.load(project_id, name)
+
     def load(self, project_id: str, name: str) -> State:
         """Asks the catalog. Raises UnknownDataset."""
         version = self._catalog.version()
@@ -108,6 +113,8 @@ class Kept:
         return found
 
     def put(self, key: object, result: bytes) -> None:
+        if len(result) > self._bytes_max // 4:
+            return
         self._bytes += len(result) - len(self._held.pop(key, b""))
         self._held[key] = result
         while self._bytes > self._bytes_max:
@@ -120,6 +127,7 @@ def stored_result(
     key: bytes,
     path_of: Callable[[DatasetFile], Path],
     limits: Limits,
+    reservation: Reservation,
 ) -> bytes | None:
     """The JSON of ``result`` for the query's buckets; None where not all of them were computed.
 
@@ -138,7 +146,7 @@ def stored_result(
             return None
         if payload is not None:
             found.append((payload, positions))
-    return answers.arranged(query, found, limits=limits)
+    return answers.arranged(query, found, limits=limits, reservation=reservation)
 
 
 def _buckets_of(dataset: Dataset, edges: tuple[int, ...]) -> list[tuple[DatasetFile, dict[int, int]]] | None:

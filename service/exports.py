@@ -9,8 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,7 @@ from service.results import Audience
 from service.saved import moment_text
 from service.settings import Settings
 from service.wire import url_of
-from storage.catalog import Catalog
+from storage.catalog import Catalog, system_clock
 from storage.catalog_records import Export, ExportState, NewExport, Project
 from storage.keyring import Keyring
 
@@ -121,7 +120,16 @@ class Links:
 class Exports:
     """The jobs of one worker's callers. Methods block."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, keyring: Keyring, asking: Asking) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        keyring: Keyring,
+        asking: Asking,
+        clock: Callable[[], int] = system_clock,
+    ) -> None:
+        """By ``clock``, in µs, relative timeframes are read."""
+        self._clock = clock
         self._settings = settings
         self._catalog = catalog
         self._asking = asking
@@ -240,7 +248,7 @@ class Exports:
         request = parse(
             EXTRACTION,
             params,
-            now_us=time.time_ns() // 1_000,
+            now_us=self._clock(),
             limits=self._limits,
             check_regex=self._asking.check_regex,
             check=deadline.check,

@@ -11,7 +11,7 @@ from query.filters import conservative_regex_check
 from service.access_keys import PERMITTED
 from service.errors import InvalidParameter
 from service.routes.keys import checked, new_access_key, shown
-from storage.catalog import Catalog
+from storage.catalog import Catalog, system_clock
 from storage.catalog_errors import UnknownAccessKey, UnknownProject
 from storage.catalog_records import AccessKey
 from storage.keyring import Keyring
@@ -110,7 +110,7 @@ def _options(args: argparse.Namespace) -> Any:
 
 def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
     body = {"name": args.name, "permitted": args.permit or [], "options": _options(args)}
-    _, key = new_access_key(keyring, args.project, checked(body, conservative_regex_check))
+    _, key = new_access_key(keyring, args.project, checked(body, conservative_regex_check), system_clock())
     catalog.create_access_key(key)
     return shown(keyring, key)
 

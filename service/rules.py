@@ -59,9 +59,9 @@ class Rule:
     realm: Realm
     permissions: frozenset[Permission] = frozenset()
 
-    def admit(self, tenants: Tenants, request: Request) -> Caller:
+    async def admit(self, tenants: Tenants, request: Request) -> Caller:
         """The caller, who may call the route. Raises NotFound, InvalidKey, AdminOnly, Forbidden."""
-        caller = tenants.authenticate(project_of(request.scope), request_key(request))
+        caller = await tenants.caller(project_of(request.scope), request_key(request))
         caller.require(*self.permissions)
         return caller
 
@@ -110,13 +110,13 @@ class Routes:
         async def answer(request: Request) -> Response:
             callback = script_callback(request) if scripted else None
             try:
-                caller, began = rule.admit(self._tenants, request), time.monotonic()
+                caller, began = await rule.admit(self._tenants, request), time.monotonic()
                 if request.method == "DELETE" and not narrows:
                     check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
                 response = await handler(request, caller)
                 if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in rule.permissions:
                     # Whatever took so long, the body or the question: it is told to who may be told it now.
-                    _check_same(caller, rule.admit(self._tenants, request))
+                    _check_same(caller, await rule.admit(self._tenants, request))
                 return response
             except Exception as error:
                 return error_answer(render(error), callback)
@@ -128,7 +128,8 @@ class Routes:
 
         async def answer(request: Request) -> Response:
             organisation_id = segment_of(request.scope, 3)
-            return await handler(request, self._tenants.organisation(organisation_id, request_key(request)))
+            organisation = await self._tenants.organisation_of(organisation_id, request_key(request))
+            return await handler(request, organisation)
 
         self._add(path, answer, ORGANISATION, methods)
 

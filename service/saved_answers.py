@@ -101,7 +101,7 @@ class SavedAnswers:
         key = (caller.project.id, name, cached.digest, plain)
         check_name(caller, name)
         if caller.admits_saved(name, cached=True):
-            held = self._current(key, float("inf"))
+            held = await self._current(key, float("inf"))
             if held is not None:
                 return held.told
         query = await self._in_thread(lambda: self._catalog.saved_query(caller.project.id, name))
@@ -148,7 +148,7 @@ class SavedAnswers:
         self._locks[key] = (lock, waiting + 1)
         try:
             async with lock:
-                held = self._current(key, came)
+                held = await self._current(key, came)
                 return held.told if held is not None else await self._renewed(caller, key, audience, ask)
         finally:
             lock, waiting = self._locks[key]
@@ -229,14 +229,15 @@ class SavedAnswers:
 
     # What is held
 
-    def _current(self, key: Key, came: float) -> _Held | None:
+    async def _current(self, key: Key, came: float) -> _Held | None:
         """What is held, where it is right now, or was looked at after the request came."""
         held = self._held.get(key)
         if held is None or (held.until_us is not None and self._clock() >= held.until_us):
             return None
-        if held.looked < came and not self._stands(held):
+        if held.looked < came and not await self._in_thread(lambda: self._stands(held)):
             return None
-        self._held.move_to_end(key)
+        if self._held.get(key) is held:
+            self._held.move_to_end(key)
         return held
 
     def _stands(self, held: _Held) -> bool:

@@ -493,6 +493,21 @@ class Settings(BaseSettings):
         return max(64 * MIB, (self.memory_bytes or container_memory_bytes() // 2) // self.queriers)
 
     @property
+    def engine_memory_bytes(self) -> int:
+        """Of a worker's share what DuckDB may take."""
+        return self.worker_memory_bytes // 2
+
+    @property
+    def results_memory_bytes(self) -> int:
+        """Of a worker's share what results in the making, and answers being sent, may take together."""
+        return self.worker_memory_bytes - self.engine_memory_bytes - self.caches_memory_bytes
+
+    @property
+    def caches_memory_bytes(self) -> int:
+        """Of a worker's share what answers that are kept for later may take."""
+        return self.worker_memory_bytes // 8
+
+    @property
     def keeper_memory_bytes(self) -> int:
         """Bytes for flushing and compacting: an eighth of the container's memory, apart from the queries'."""
         return max(128 * MIB, container_memory_bytes() // 8)

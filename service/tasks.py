@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import threading
 
+from query.budget import MemoryBudget
 from query.engine import Engine
 from query.errors import QueryCancelled
 from service.background import Background, Cancels, Task, Tools
@@ -50,10 +51,11 @@ def run(settings: Settings, number: int, stop: threading.Event) -> None:
         shutil.rmtree(spill, ignore_errors=True)
         engine = Engine(
             catalog.folder.root,
-            memory_limit_bytes=settings.worker_memory_bytes,
+            memory_limit_bytes=settings.engine_memory_bytes,
             threads=settings.worker_threads,
             temp_folder=spill,
             temp_bytes_max=settings.worker_spill_bytes,
+            budget=MemoryBudget(settings.results_memory_bytes, settings.query_timeout_seconds),
         )
         stack.callback(engine.close)
         reader = Reader(catalog.folder, catalog, LocalFileSystem())

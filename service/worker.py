@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
+from query.budget import MemoryBudget
 from query.engine import Engine
 from service import child, logs
 from service.app import create_app
@@ -39,6 +40,7 @@ from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
 from service.proxies import client_ip_finder, is_trusted
 from service.rates import Rate, RateLimits, fields_of
+from service.recent import BYTES_MAX as KEPT_BYTES_MAX
 from service.results import Results
 from service.saved_answers import SavedAnswers
 from service.settings import Settings, load
@@ -100,17 +102,18 @@ async def composed(
         shutil.rmtree(spill, ignore_errors=True)
         engine = Engine(
             folder.root,
-            memory_limit_bytes=settings.worker_memory_bytes,
+            memory_limit_bytes=settings.engine_memory_bytes,
             threads=settings.worker_threads,
             temp_folder=spill,
             temp_bytes_max=settings.worker_spill_bytes,
+            budget=MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds),
         )
         stack.callback(engine.close)
         reader = Reader(folder, catalog, fs)
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
         stack.callback(catalog_threads.shutdown)
-        tenants = Tenants(catalog, catalog.keyring)
+        tenants = Tenants(catalog, catalog.keyring, executor=catalog_threads)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = Asking(
             reader,
@@ -122,12 +125,14 @@ async def composed(
             query_threads,
             clock,
             strict=settings.unknown_parameters == "refuse",
+            kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
         )
         bodies = BodyReader(_body_limits(settings))
         results = Results(catalog, reader, engine, settings.query_limits)
-        saved = SavedAnswers(
-            catalog, reader, results, asking, catalog_threads, settings.cached_bytes_max, clock
-        )
+        # Each kind of kept answers has its part of what the caches may take together.
+        part = settings.caches_memory_bytes // 4
+        kept_max = min(settings.cached_bytes_max, 2 * part)
+        saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, kept_max, clock)
         parts = Parts(
             settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads, clock=clock
         )

@@ -135,9 +135,14 @@ class Catalog:
 
     # Tenants
 
+    def tenants_version(self) -> int:
+        """Equal numbers mean that no project, organisation or key has changed."""
+        with self._database.reading() as connection:
+            return catalog_state.tenants_version(connection)
+
     def create_organisation(self, name: str) -> Organisation:
         """Raises InvalidName."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_tenants.create_organisation(connection, self.keyring, name, self._clock())
 
     def organisations(self) -> list[Organisation]:
@@ -147,12 +152,12 @@ class Catalog:
 
     def rename_organisation(self, organisation_id: str, name: str) -> None:
         """Raises UnknownOrganisation, InvalidName."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_tenants.rename_organisation(connection, organisation_id, name)
 
     def renew_organisation_key(self, organisation_id: str) -> str:
         """The new key; the old one is dead. Raises UnknownOrganisation."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_tenants.renew_organisation_key(connection, self.keyring, organisation_id)
 
     def delete_organisation(self, organisation_id: str, *, with_projects: bool) -> None:
@@ -160,7 +165,7 @@ class Catalog:
 
         Raises UnknownOrganisation, OrganisationInUse.
         """
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_tenants.delete_organisation(
                 connection, organisation_id, self._clock(), with_projects=with_projects
             )
@@ -184,7 +189,7 @@ class Catalog:
         Raises InvalidName, DuplicateProject, UnknownOrganisation.
         """
         keys = {KeyKind.MASTER: master_key, KeyKind.WRITE: write_key, KeyKind.READ: read_key}
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_tenants.create_project(
                 connection,
                 self.keyring,
@@ -209,7 +214,7 @@ class Catalog:
     ) -> Project:
         """What is None stays; ``own_name`` is as for a new one. Raises UnknownProject, InvalidName,
         DuplicateProject."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_tenants.update_project(
                 connection,
                 self.keyring,
@@ -225,18 +230,18 @@ class Catalog:
 
         Raises UnknownProject, InvalidName.
         """
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_tenants.renew_project_keys(connection, self.keyring, project_id, keys)
 
     def delete_project(self, project_id: str) -> None:
         """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_tenants.find_project(connection, self.keyring, project_id)
             catalog_tenants.mark_deleted(connection, project_id, self._clock())
 
     def restore_project(self, project_id: str) -> Project:
         """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_tenants.mark_deleted(connection, project_id, None)
             return catalog_tenants.find_project(connection, self.keyring, project_id)
 
@@ -247,12 +252,12 @@ class Catalog:
 
     def begin_purge(self, project: Project) -> bool:
         """From now on it can not be brought back. False where it was meanwhile."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_tenants.begin_purge(connection, project)
 
     def end_purge(self, project: Project) -> None:
         """All of it is gone, or asked to go: its keys and names go too."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_tenants.end_purge(connection, project, self._clock())
 
     def ensure_first_project(self) -> tuple[Project, bool]:
@@ -260,7 +265,7 @@ class Catalog:
         existing = self.projects()
         if existing:
             return existing[0], False
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             existing = catalog_tenants.list_projects(connection, self.keyring)
             if existing:
                 return existing[0], False
@@ -294,7 +299,7 @@ class Catalog:
 
     def create_access_key(self, key: AccessKey) -> None:
         """Raises UnknownProject."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_keys.create_access_key(connection, key)
 
     def access_key(self, project_id: str, digest: str) -> AccessKey | None:
@@ -319,7 +324,7 @@ class Catalog:
         options: Mapping[str, Any],
     ) -> AccessKey:
         """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_keys.update_access_key(
                 connection,
                 project_id,
@@ -332,12 +337,12 @@ class Catalog:
 
     def activate_access_key(self, project_id: str, digest: str, active: bool) -> AccessKey:
         """Raises UnknownAccessKey."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             return catalog_keys.activate_access_key(connection, project_id, digest, active)
 
     def delete_access_key(self, project_id: str, digest: str) -> None:
         """Raises UnknownAccessKey."""
-        with self._changing() as connection:
+        with self._changing_tenants() as connection:
             catalog_keys.delete_access_key(connection, project_id, digest)
 
     # Collections
@@ -1086,6 +1091,13 @@ class Catalog:
     def set_meta(self, name: str, value: str) -> None:
         with self._database.writing() as connection:
             catalog_state.set_meta(connection, name, value)
+
+    @contextmanager
+    def _changing_tenants(self) -> Iterator[Connection]:
+        """A write to projects, organisations or keys."""
+        with self._database.writing() as connection:
+            catalog_state.bump_tenants(connection)
+            yield connection
 
     @contextmanager
     def _changing(self) -> Iterator[Connection]:

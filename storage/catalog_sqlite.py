@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -52,6 +52,9 @@ class Database:
     must be one view.
     """
 
+    on_use: Callable[[], None] | None = None
+    """Called, where there is one, before each use of any catalog, in the thread that uses it."""
+
     def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
         self._busy_seconds = busy_seconds
@@ -72,7 +75,7 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """One unchanging view of the catalog. Raises CatalogUnavailable."""
-        self._refuse_fork()
+        self._check_use()
         with _refusals(), self._reader.begin() as connection:
             yield connection
 
@@ -83,7 +86,7 @@ class Database:
         Raises CatalogBusy when another process keeps the catalog for longer than the busy time, and
         CatalogUnavailable when the disk refuses.
         """
-        self._refuse_fork()
+        self._check_use()
         with self._write_lock, _refusals(), self._writer.begin() as connection:
             if self._sealed:
                 break_seal(self._path)
@@ -92,7 +95,7 @@ class Database:
 
     def version(self) -> int:
         """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
-        self._refuse_fork()
+        self._check_use()
         with self._version_lock:
             if self._version_connection is None:
                 self._version_connection = connect(self._path, self._busy_seconds)
@@ -123,6 +126,11 @@ class Database:
         with closing(connect(self._path, min(self._busy_seconds, CHECKPOINT_SECONDS))) as connection:
             [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return not busy
+
+    def _check_use(self) -> None:
+        if Database.on_use is not None:
+            Database.on_use()
+        self._refuse_fork()
 
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:

@@ -18,6 +18,7 @@ _NEWEST = tuple(
     select(func.max(column))
     for column in (files.c.reserved_us, collections.c.created_us, projects.c.created_us)
 )
+_TENANTS = "tenants_version"
 _BUMP = update(state).values(version=state.c.version + 1)
 _STATE = select(state.c.version, state.c.flushed_number)
 _NEXT_FLUSH = (
@@ -35,6 +36,17 @@ _SET = _INSERT_META.on_conflict_do_update(
 def bump(connection: Connection) -> None:
     """Tells every reader that what it cached may have changed."""
     connection.execute(_BUMP)
+
+
+def bump_tenants(connection: Connection) -> None:
+    """Also tells those who cached projects, organisations and keys."""
+    bump(connection)
+    set_meta(connection, _TENANTS, str(tenants_version(connection) + 1))
+
+
+def tenants_version(connection: Connection) -> int:
+    """Of projects, organisations and keys; 0 in a catalog in which none was changed since this is counted."""
+    return int(get_meta(connection, _TENANTS) or 0)
 
 
 def read_state(connection: Connection) -> tuple[int, int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -78,7 +77,7 @@ class _Dashboards:
                 raise InvalidParameter(
                     f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
                 )
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = self._parts.clock() // 1_000
             made = dashboards.made(name, document, given, old, now_ms)
             return self._catalog.put_dashboard(project_id, made, text)
 

@@ -16,13 +16,14 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from query import dataset as answers
+from query.budget import computed
 from query.jsonout import dumps
 from query.nodes import Analysis, Group, Metric, MetricQuery, Span
 from query.nodes import Request as Question
 from service import datasets
 from service.auth import Caller, Permission
 from service.dataset_request import HoldsText, IndexValues, index_values, part_of
-from service.dataset_results import Kept, State, States, holds_text, stored_result
+from service.dataset_results import KEPT_BYTES_MAX, Kept, State, States, holds_text, stored_result
 from service.errors import InvalidParameter
 from service.parts import Parts
 from service.rules import Routes, needs
@@ -70,7 +71,7 @@ class _Datasets:
         self._parts = parts
         self._catalog = parts.catalog
         self._states = States(parts.catalog)
-        self._kept = Kept()
+        self._kept = Kept(min(KEPT_BYTES_MAX, parts.settings.caches_memory_bytes // 4))
         self._questions: dict[tuple[int, Span], MetricQuery] = {}
 
     async def listed(self, request: Request, caller: Caller) -> Response:
@@ -222,13 +223,20 @@ class _Datasets:
         return None
 
     def _read(self, state: State, query: MetricQuery, key: bytes) -> bytes | None:
+        """Raises FileNotFoundError, QueryLimitExceeded, QueryOverloaded."""
         folder = self._catalog.folder
-        return stored_result(
-            state,
-            query,
-            key,
-            lambda file: folder.dataset_file(file.dataset_id, file.id),
-            self._parts.asking.limits,
+        # Not on a thread that may wait: others need it for events.
+        reservation = self._parts.asking.budget.open(wait_seconds=0.0)
+        return computed(
+            reservation,
+            lambda: stored_result(
+                state,
+                query,
+                key,
+                lambda file: folder.dataset_file(file.dataset_id, file.id),
+                self._parts.asking.limits,
+                reservation,
+            ),
         )
 
     async def _computed(
@@ -251,10 +259,7 @@ class _Datasets:
 
     async def _state(self, caller: Caller, name: str) -> State:
         """Raises UnknownDataset."""
-        known = self._states.find(caller.project.id, name)
-        if known is not None:
-            return known
-        return await self._in_thread(self._states.load, caller.project.id, name)
+        return await self._in_thread(self._states.current, caller.project.id, name)
 
     async def _body(self, request: Request) -> Any:
         return await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)

@@ -16,7 +16,6 @@ from starlette.routing import Router
 
 from query import zones
 from service.auth import Caller, Permission
-from service.errors import AdminOnly, InvalidKey
 from service.parts import Parts
 from service.routes.schema import shown
 from service.rules import OWN, Routes, needs
@@ -44,10 +43,7 @@ def router(parts: Parts) -> Router:
         return json_answer(_zones(int(time.time()) // _ZONES_SECONDS))
 
     async def projects(request: Request) -> Response:
-        key = request_key(request)
-        found = parts.tenants.master_of(key)
-        if not found:
-            raise AdminOnly if parts.tenants.knows(key) else InvalidKey
+        found = await parts.tenants.mastered(request_key(request))
         told = [
             _listed(one, await _collections(parts, one), await _saved(parts, one), one.master_key)
             for one in found

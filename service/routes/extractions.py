@@ -56,7 +56,7 @@ def base_url(parts: Parts, request: Request) -> str:
 class _Extractions:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking)
+        self._exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking, parts.clock)
 
     async def listed(self, request: Request, caller: Caller) -> Response:
         pairs = pairs_of(request.scope)
@@ -83,7 +83,7 @@ class _Extractions:
     async def file(self, request: Request) -> Response:
         """Needs no key: the link is one."""
         project_id, job_id = project_of(request.scope), segment_of(request.scope, 5)
-        project = self._parts.tenants.find(project_id)
+        project = await self._parts.tenants.project(project_id)
         if project is None:
             raise NotFound
         pairs = pairs_of(request.scope)

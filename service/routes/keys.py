@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -40,12 +39,11 @@ OPTIONS_BYTES_MAX = 262_144
 T = TypeVar("T")
 
 
-def new_access_key(keyring: Keyring, project_id: str, made: Definition) -> tuple[str, AccessKey]:
+def new_access_key(keyring: Keyring, project_id: str, made: Definition, now_us: int) -> tuple[str, AccessKey]:
     """The key itself, 64 upper-case hexadecimal digits, and how the catalog keeps it."""
     key = secrets.token_hex(32).upper()
     digest = keyring.digest(project_id, key)
     sealed = keyring.seal(key, f"{project_id}/{digest}")
-    now_us = time.time_ns() // 1_000
     fields = (made.name, made.is_active is not False, made.permitted, made.options)
     return key, AccessKey(project_id, digest, sealed, *fields, now_us)
 
@@ -109,7 +107,7 @@ class _Keys:
 
     async def create(self, request: Request, caller: Caller) -> Response:
         made = await self._read(request)
-        _, key = new_access_key(self._parts.keyring, caller.project.id, made)
+        _, key = new_access_key(self._parts.keyring, caller.project.id, made, self._parts.clock())
         await self._blocking(lambda: self._catalog.create_access_key(key))
         return self._told(key, 201)
 

@@ -26,6 +26,7 @@ from service.wire import (
     callback_of,
     count_rate,
     gone_of,
+    holding,
     json_answer,
     json_of,
     opened,
@@ -80,7 +81,7 @@ async def _tell(
     params = await loop.run_in_executor(parts.catalog_executor, read)
     if not wants_file(params):
         return await parts.asking.ask(caller, analysis, lambda: params, gone_of(request))
-    exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking)
+    exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking, parts.clock)
     base = base_url(parts, request)
     made = await loop.run_in_executor(parts.catalog_executor, exports.request, caller, params, base)
     return Told(dumps(made))
@@ -103,5 +104,7 @@ def _answer(told: Told, callback: str | None) -> Response:
     if told.age is not None:
         headers = {**(headers or {}), "age": str(told.age)}
     if callback is not None:
-        return script_answer(callback, told.body, headers=headers)
-    return json_answer(told.body, headers=headers)
+        response = script_answer(callback, told.body, headers=headers)
+    else:
+        response = json_answer(told.body, headers=headers)
+    return holding(response, told.reservation)

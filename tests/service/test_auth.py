@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import hmac
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from keen import scoped_keys
 
 from service.auth import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
+from storage.catalog import Catalog
 from storage.catalog_records import AccessKey, Organisation, Project
 from storage.keyring import Keyring
 from tests.support.server import Served, ServedProject
@@ -27,6 +32,9 @@ class Projects:
 
     def version(self) -> int:
         self.looks += 1
+        return self.changes
+
+    def tenants_version(self) -> int:
         return self.changes
 
     def projects(self) -> list[Project]:
@@ -211,3 +219,69 @@ def test_a_reader_learns_no_other_key(served: Served, project: ServedProject) ->
     assert reply.json["api_key"] == project.read_key
     assert project.master_key.encode() not in reply.body
     assert project.write_key.encode() not in reply.body
+
+
+def test_a_wrong_key_is_looked_up_and_not_compared_with_the_keys_of_every_project(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def counted(known: bytes, given: bytes) -> bool:
+        compared.append(known)
+        return compare(known, given)
+
+    tenants, _ = tenants_of(Projects(*(project_of(f"p{n}") for n in range(2_000))))
+    monkeypatch.setattr(hmac, "compare_digest", counted)
+    assert [one.id for one in asyncio.run(tenants.mastered("p7master"))] == ["p7"]
+    for key, refusal in (("wrong", InvalidKey), (None, InvalidKey), ("p7read", AdminOnly)):
+        with pytest.raises(refusal):
+            asyncio.run(tenants.mastered(key))
+    assert len(compared) <= 4
+
+
+def test_what_changes_elsewhere_in_the_catalog_makes_nobody_read_all_projects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Catalog.prepare(tmp_path)) as catalog:
+        project = catalog.ensure_first_project()[0]
+        tenants, now = Tenants(catalog, catalog.keyring, clock=lambda: now[0]), [100.0]
+        tenants.authenticate(project.id, project.read_key)
+        reads: list[int] = []
+        read = catalog.projects
+
+        def counted() -> list[Project]:
+            reads.append(1)
+            return read()
+
+        monkeypatch.setattr(catalog, "projects", counted)
+        for number in range(5):
+            catalog.ensure_collection(project.id, f"c{number}")
+            now[0] += 1
+            tenants.authenticate(project.id, project.read_key)
+        assert reads == []
+        other = catalog.create_project("Another")
+        now[0] += 1
+        assert tenants.authenticate(other.id, other.read_key).project == other
+        assert reads == [1]
+
+
+def test_a_look_that_began_before_a_change_of_this_process_is_not_the_last() -> None:
+    """Else a key that this process has revoked would live until the next look."""
+    catalog = Projects(project_of("a"), project_of("b"))
+    tenants, _ = tenants_of(catalog)
+    reading = catalog.version
+
+    def version() -> int:
+        found = reading()
+        if len(catalog.known) == 2:
+            # Between the look and its end: another thread of this process deletes the project.
+            catalog.known.pop()
+            catalog.changes += 1
+            tenants.look_again()
+        return found
+
+    catalog.version = version  # type: ignore[method-assign]
+    tenants.find("a")
+    with pytest.raises(NotFound):
+        tenants.authenticate("b", "bread")

@@ -122,6 +122,7 @@ class Bench:
             key,
             lambda file: folder.dataset_file(file.dataset_id, file.id),
             self.settings.query_limits,
+            self.engine.budget.open(),
         )
         return None if found is None else json.loads(found)
 

@@ -114,6 +114,10 @@ class Whole:
         waits = path.split("/")[0] in WAITING.get(method, ())
         return self._loop.run(self._with_keeper(sent) if waits else _awaited(sent))
 
+    def get(self, address: str, *, key: str) -> httpx.Response:
+        """A request that belongs to no project."""
+        return self._loop.run(_awaited(self._http.get(address, headers={"authorization": key})))
+
     def told(self, project: Project, method: str, path: str, body: Any = None, **more: Any) -> Any:
         """The JSON of an answer that must be a good one."""
         reply = self.call(project, method, path, body, **more)
