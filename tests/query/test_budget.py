@@ -78,7 +78,7 @@ def source(data_folder: Path) -> Source:
     """Events with a name of each one's own, and texts enough to be large."""
     sent = []
     for number in range(EVENTS):
-        stamp = f"2026-01-01T{number % 24:02d}:{number // 24 % 60:02d}:00.000Z"
+        stamp = f"2026-01-01T{number % 24:02d}:{number // 24 % 60:02d}:{number // 1440:02d}.000Z"
         kinds: list[Any] = [float(number), 2**70 + number, f"text {number}", True]
         sent.append(
             {
