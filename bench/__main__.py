@@ -10,11 +10,11 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, cached, datasets, erasure, memory, posts, queries, shredding
+from bench import bulk, cached, datasets, erasure, memory, pauses, posts, queries, shredding
 from bench.report import Report, Wrong
 from bench.store import loaded
 
-SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "erasure", "cached", "datasets")
+SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "erasure", "cached", "datasets", "pauses")
 EVENTS = 1_000_000
 
 _ABOUT = """\
@@ -45,6 +45,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         cached.run(report)
     if "datasets" in sections:
         datasets.run(report, events)
+    if "pauses" in sections:
+        pauses.run(report)
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from struct import Struct
@@ -17,12 +17,13 @@ from struct import Struct
 import msgspec
 from msgspec import Raw
 
-from service import depths, halves
+from service import body_thread, splitting
 from service.collect_errors import InvalidBatch
+from service.counting import holds_more_events, holds_more_lists
 from storage.decoder import Checked, Checker
 from storage.events import Context, EventLimits, Examined, InvalidEvent, InvalidJSON, Wanted, examine
 from storage.log_format import HAS_EMPTY, HAS_NULL, HAS_TOKEN, ROWWISE, Section
-from storage.schema import Schema
+from storage.schema import LaneKind, Schema
 
 COLLECTION_NAME_LENGTH_MAX = 64
 
@@ -31,6 +32,10 @@ ENRICHMENT_BYTES_MAX = 32_768
 
 DESCRIPTION_LENGTH_MAX = 600
 """Of a refusal, whatever it repeats of what was sent."""
+
+NEW_PROPERTIES_FACTOR = 50
+"""New properties of one request that are kept until it is known which fit, by those a collection may have.
+Which fit is judged in order, so that those of refused events count for nothing."""
 
 PERMANENT = frozenset({"InvalidCollectionNameError", "InvalidPropertyNameError", "InvalidPropertyValueError"})
 """The only names in a bulk verdict: on any other, some clients keep the event and send it for ever."""
@@ -153,22 +158,41 @@ _batch = msgspec.json.Decoder(dict[str, Raw])
 _items = msgspec.json.Decoder(list[Raw])
 
 
-def split_batch(body: bytes, *, deeply: bool = False) -> dict[str, bytes]:
-    """A bulk body as collection name → the JSON text of its list. Raises InvalidBatch, and RecursionError
-    where it is nested deeper than the parser follows; ``deeply``: what was too deep has been cut."""
+class NotParsed(Exception):
+    """No parser gets through the text, which may be JSON: ``splitting`` can tell."""
+
+
+def split_batch(body: bytes, names_max: int) -> dict[str, bytes]:
+    """A bulk body as collection name → the JSON text of its list. Raises InvalidBatch, NotParsed."""
+    if (
+        len(body) > body_thread.INLINE_BYTES_MAX
+        and body.count(b"[") > names_max
+        and holds_more_lists(body, names_max)
+    ):
+        raise _too_many_names(names_max)
     try:
-        parts = _batch.decode(body)
+        return _lists(_batch.decode(body), names_max)
     except msgspec.ValidationError:
         raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE) from None
     except RecursionError:
-        if deeply:
-            raise InvalidBatch("InvalidJSONError", "The request body is nested too deep.") from None
-        raise
+        raise NotParsed from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        found = halves.members(body)
-        if found is None:
-            raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
-        parts = found
+        raise _not_parsed(body, error) from None
+
+
+def split_batch_slowly(body: bytes, names_max: int) -> dict[str, bytes]:
+    """The same for a body that no parser gets through. Raises InvalidBatch."""
+    try:
+        return _lists(splitting.members(body, names_max), names_max)
+    except splitting.TooMany:
+        raise _too_many_names(names_max) from None
+    except (splitting.NotSplit, splitting.TooLong) as error:
+        raise _not_split(error) from None
+
+
+def _lists(parts: Mapping[str, Raw], names_max: int) -> dict[str, bytes]:
+    if len(parts) > names_max:
+        raise _too_many_names(names_max)
     batch: dict[str, bytes] = {}
     for name, part in parts.items():
         text = bytes(part)
@@ -178,7 +202,31 @@ def split_batch(body: bytes, *, deeply: bool = False) -> dict[str, bytes]:
     return batch
 
 
-_LONE_LIST = re.compile(rb'[ \t\r\n]*\{[ \t\r\n]*"([ !#-\[\]-~]+)"[ \t\r\n]*:[ \t\r\n]*(?=\[)')
+def _not_parsed(text: bytes, error: Exception) -> Exception:
+    if splitting.may_hold_half(text):
+        return NotParsed()
+    return InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.")
+
+
+def _not_split(error: Exception) -> InvalidBatch:
+    if isinstance(error, splitting.NotSplit):
+        return InvalidBatch("InvalidJSONError", "The request body is not valid JSON.")
+    return InvalidBatch(
+        "InvalidBatchError",
+        "The request body holds too much beside events that are nested too deep or hold half a character. "
+        "Send fewer events in one request.",
+    )
+
+
+def _too_many_names(names_max: int) -> InvalidBatch:
+    return InvalidBatch("InvalidBatchError", f"One request may name {names_max} collections at most.")
+
+
+def too_many_events(events_max: int) -> InvalidBatch:
+    return InvalidBatch("InvalidBatchError", f"One request may hold {events_max} events at most.")
+
+
+_LONE_LIST = re.compile(rb'[ \t\r\n]*+\{[ \t\r\n]*+"([ !#-\[\]-~]{1,64}+)"[ \t\r\n]*+:[ \t\r\n]*+(?=\[)')
 
 
 def lone_list(body: bytes) -> tuple[str, bytes] | None:
@@ -193,30 +241,57 @@ def lone_list(body: bytes) -> tuple[str, bytes] | None:
 _BATCH_SHAPE = 'The request body must be an object of lists of events: {"collection name": [{…}, {…}]}.'
 
 
-def split_list(text: bytes) -> list[Raw]:
-    """The JSON text of each item. Raises InvalidBatch."""
+def split_list(text: bytes, room: int, events_max: int) -> list[Raw]:
+    """The JSON text of each item, of which there is ``room`` for so many. Raises InvalidBatch, NotParsed."""
+    if len(text) > body_thread.INLINE_BYTES_MAX:
+        beyond = holds_more_events(text, room)
+        if beyond:
+            raise too_many_events(events_max)
+        if beyond is None:
+            raise NotParsed
     try:
-        try:
-            return _items.decode(text)
-        except RecursionError:
-            return _items.decode(depths.cut(text))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        items = halves.elements(text)
-        if items is None:
-            raise InvalidBatch("InvalidJSONError", f"The request body is not valid JSON: {error}.") from None
-        return items
+        items = _items.decode(text)
+    except RecursionError:
+        raise NotParsed from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _not_parsed(text, error) from None
+    if len(items) > room:
+        raise too_many_events(events_max)
+    return items
 
 
-def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits) -> Sorted | None:
-    """The list as one piece, where the strict check passes all of it."""
-    checked = checker.check_list(text)
-    if checked is None:
+def split_list_slowly(text: bytes, room: int, events_max: int) -> list[Raw]:
+    """The same for a list that no parser gets through, or that holds other things than objects."""
+    try:
+        return splitting.elements(text, room)
+    except splitting.TooMany:
+        raise too_many_events(events_max) from None
+    except (splitting.NotSplit, splitting.TooLong) as error:
+        raise _not_split(error) from None
+
+
+def batches_of(body: bytes, names_max: int) -> dict[str, bytes]:
+    """As ``split_batch``, by whichever way leads through the body; for threads."""
+    try:
+        return split_batch(body, names_max)
+    except NotParsed:
+        return split_batch_slowly(body, names_max)
+
+
+def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
+    """As ``split_list``, by whichever way leads through the text; for threads."""
+    try:
+        return split_list(text, room, events_max)
+    except NotParsed:
+        return split_list_slowly(text, room, events_max)
+
+
+def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: int) -> Sorted | None:
+    """The list as one piece, where the strict check passes all of it and there is room for so many events."""
+    if len(text) > body_thread.INLINE_BYTES_MAX and holds_more_events(text, room) is not False:
         return None
-    if len(text) > limits.event_bytes_max and checked.count:
-        longest = max(map(len, checked.lines.split(b"\n")))
-        if longest > limits.event_bytes_max:
-            return None
-    return Sorted(checked.count, whole=checked)
+    checked = checker.check_list(text, room, limits.event_bytes_max)
+    return None if checked is None else Sorted(checked.count, whole=checked)
 
 
 def sort_one(
@@ -273,6 +348,15 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
+def _beyond_properties(limit: int, first: str) -> Refusal:
+    return Refusal(
+        "InvalidPropertyNameError",
+        f"The collection would have more than {limit} distinct properties. "
+        f"The first new one: '{first[:300]}'. Deleting events or properties that are not needed gives "
+        "room, as does ACUMEN_PROPERTIES_MAX.",
+    )
+
+
 class Room:
     """How many further properties a collection may have, as events come that each may bring some."""
 
@@ -297,17 +381,35 @@ class Room:
             self._paths |= new
             return event
         first = min({path for path, _ in event.wanted} - self._paths)
-        return Refusal(
-            "InvalidPropertyNameError",
-            f"The collection would have more than {self._limit} distinct properties. "
-            f"The first new one: '{first[:300]}'. Deleting events or properties that are not needed gives "
-            "room, as does ACUMEN_PROPERTIES_MAX.",
-        )
+        return _beyond_properties(self._limit, first)
 
     def _new(self, event: Ready) -> set[str] | None:
         """The properties that the event would bring; None where they are too many."""
         new = {path for path, _ in event.wanted} - self._paths
         return None if new and len(self._paths) + len(new) > self._limit else new
+
+
+class Paths:
+    """The new properties of one request while its events are sorted: each is kept once, and beyond a multiple
+    of what one collection may have, events that bring more are refused and what they bring is not kept."""
+
+    def __init__(self, properties_max: int) -> None:
+        self._known: dict[tuple[str, LaneKind], tuple[str, LaneKind]] = {}
+        self._properties_max = properties_max
+        self._left = properties_max * NEW_PROPERTIES_FACTOR
+
+    def take(self, event: Ready, schema: Schema) -> Ready | Refusal:
+        if not event.wanted:
+            return event
+        new = [pair for pair in event.wanted if pair not in self._known]
+        unknown = sum(path not in schema.by_path for path, _ in new)
+        if unknown > self._left:
+            first = next(path for path, _ in new if path not in schema.by_path)
+            return _beyond_properties(self._properties_max, first)
+        self._left -= unknown
+        self._known.update(zip(new, new, strict=True))
+        event.wanted = [self._known[pair] for pair in event.wanted]
+        return event
 
 
 @dataclass(slots=True)

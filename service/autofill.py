@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from service.access_keys import Json
+from service.admission import AdmissionLimits, batches_of, items_of
 from service.bodies import BodyTooLarge
 from service.errors import InvalidJSON
 from service.wire import json_of
@@ -31,30 +32,38 @@ def share_of(autofill: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(autofill, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def fill_body(body: bytes, autofill: Json, limit_bytes: int, *, single: bool) -> bytes:
-    """The body of a write with the autofill in each of its events, of ``limit_bytes`` at most.
-
-    Raises InvalidJSON for the whole of a body that is not JSON throughout: what could not be filled must not
-    reach those who would save its other events. Raises BodyTooLarge.
-    """
-    value = json_of(body)
-    if len(body) + _count(value, single=single) * len(json.dumps(autofill)) > limit_bytes:
+def fill_event(body: bytes, autofill: Json, limit_bytes: int) -> bytes:
+    """One event with the autofill in it, of ``limit_bytes`` at most. Raises InvalidJSON, BodyTooLarge."""
+    if len(body) + len(json.dumps(autofill)) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
-    if single:
-        value = fill(value, autofill)
-    elif isinstance(value, dict):
-        value = {
-            name: [fill(event, autofill) for event in events] if isinstance(events, list) else events
-            for name, events in value.items()
-        }
+    return _filled(body, autofill)
+
+
+def fill_batch(body: bytes, autofill: Json, limit_bytes: int, limits: AdmissionLimits) -> bytes:
+    """A bulk body with the autofill in each of its events, of ``limit_bytes`` at most.
+
+    An event is filled before the next is looked at; one that is too long stays as it is, and is refused for
+    that. Raises InvalidBatch; InvalidJSON for the whole of a body that is not JSON throughout: what could not
+    be filled must not reach those who would save its other events. Raises BodyTooLarge.
+    """
+    events_max, room = limits.batch_events_max, limits.batch_events_max
+    added = len(json.dumps(autofill))
+    lists: list[bytes] = []
+    for name, text in batches_of(body, events_max).items():
+        items = items_of(text, room, events_max)
+        room -= len(items)
+        if len(body) + (events_max - room) * added > limit_bytes:
+            raise BodyTooLarge(limit_bytes)
+        events = (
+            bytes(item) if len(item) > limits.event_bytes_max else _filled(bytes(item), autofill)
+            for item in items
+        )
+        lists.append(json.dumps(name).encode() + b":[" + b",".join(events) + b"]")
+    return b"{" + b",".join(lists) + b"}"
+
+
+def _filled(event: bytes, autofill: Json) -> bytes:
     try:
-        return json.dumps(value, separators=(",", ":")).encode()
+        return json.dumps(fill(json_of(event), autofill), separators=(",", ":")).encode()
     except (ValueError, RecursionError):
         raise InvalidJSON("The request body is nested too deep.") from None
-
-
-def _count(value: Any, *, single: bool) -> int:
-    """The events of a body."""
-    if single or not isinstance(value, dict):
-        return 1
-    return sum(len(events) for events in value.values() if isinstance(events, list))

@@ -21,16 +21,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, unquote_to_bytes
 
 import orjson
 
-from service import errors
+from service import body_thread, errors
 from service.access_keys import Json
 from service.auth import POLL_SECONDS, Tenants, key_of
-from service.autofill import fill_body
+from service.autofill import fill_batch, fill_event
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone
 from service.collect_errors import EventRefused
@@ -59,6 +58,8 @@ KNOWN_LENGTH_MAX = 512
 LOOK_US = 100_000
 SLOW_US = 300_000
 """A body that takes longer is written with the rights that its key has in the end."""
+RENDERED_INLINE_MAX = 5_000
+"""Verdicts that are written on the event loop; more are in a thread."""
 KEY_LENGTH_MAX = 255
 CREATED = b'{"created":true}'
 SUCCESS = b'{"success":true}'
@@ -243,7 +244,7 @@ class CollectApp:
                 return 201, CREATED, []
         origin = self._origin(scope, headers, body, received_us)
         if target.sendgrid:
-            body = await asyncio.get_running_loop().run_in_executor(self._executor, batch_of, body)
+            body = await body_thread.call(batch_of, body, self._collector.limits)
         if autofill is not None:
             origin = replace(origin, autofill=autofill)
             body = await self._fill(body, autofill, single=target.collection is not None)
@@ -256,12 +257,16 @@ class CollectApp:
         self._refused.add(refused)
         self._doubled.add(verdicts.duplicates)
         self._accepted.add(sum(verdicts.counts.values()) - refused - verdicts.duplicates)
-        return 200, render_verdicts(verdicts), _duplicates(verdicts.duplicates)
+        many = sum(verdicts.counts.values()) > RENDERED_INLINE_MAX
+        answer = await body_thread.call_if(many, render_verdicts, verdicts)
+        return 200, answer, _duplicates(verdicts.duplicates)
 
     async def _fill(self, body: bytes, autofill: Json, *, single: bool) -> bytes:
-        limit = self._event_bytes_max if single else self._limits.inflated_bytes_max
-        work = partial(fill_body, body, autofill, limit, single=single)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        if single:
+            large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
+            return await body_thread.call_if(large, fill_event, body, autofill, self._event_bytes_max)
+        limit = self._limits.inflated_bytes_max
+        return await body_thread.call(fill_batch, body, autofill, limit, self._collector.limits)
 
     def _count(self, scope: Scope, status: int, came_us: int) -> None:
         seconds = (time.monotonic_ns() // 1000 - came_us) / 1e6

@@ -17,10 +17,12 @@ from typing import Any, Protocol, cast
 
 from msgspec import Raw
 
-from service import depths, kept_answers
+from service import body_thread, kept_answers
 from service.admission import (
     AdmissionLimits,
     Home,
+    NotParsed,
+    Paths,
     Ready,
     Refusal,
     Room,
@@ -31,12 +33,14 @@ from service.admission import (
     sections,
     sort_one,
     split_batch,
+    split_batch_slowly,
     split_list,
+    split_list_slowly,
     whole_section,
 )
 from service.autofill import share_of
 from service.claims import Claims, Key, Token, Wish, event_token
-from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavailable
+from service.collect_errors import EventRefused, KeyReused, Unavailable
 from service.enrich.enricher import Enricher, keeping
 from service.homes import Homes
 from storage.catalog import Catalog
@@ -57,6 +61,10 @@ TURN_SECONDS = 0.002
 """How long events are examined in full before the event loop gets a turn."""
 SORTED_PER_TURN = 100
 """Collections of one request sorted before the event loop gets a turn."""
+
+REFUSAL_TEXT_MAX = 1_000_000
+"""Characters of all descriptions in one answer."""
+NOT_EXPLAINED = "Refused, like others of this request before."
 
 NO_CONTEXT = Context()
 
@@ -144,7 +152,7 @@ class Collector:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._log = log
-        self._limits = limits
+        self.limits = limits
         self._executor = executor
         self._claims = claims
         self._enricher = enricher or Enricher()
@@ -170,7 +178,7 @@ class Collector:
         if home is None:
             return False
         checked = home.checker.check(raw)
-        if checked is None or checked.tokens is not None or len(raw) > self._limits.event_bytes_max:
+        if checked is None or checked.tokens is not None or len(raw) > self.limits.event_bytes_max:
             return False
         self._append(Batch(received_us, [whole_section(home, checked, received_us)]), waiter)
         return True
@@ -183,7 +191,7 @@ class Collector:
         home = await self._find(project_id, name)
         checker = home.checker if home else self._blank
         context = await self._context(origin, raw)
-        found = sort_one(0, raw, checker, self._limits, context)
+        found = await _sort_one(0, raw, checker, self.limits, context)
         if isinstance(found, Refusal):
             raise EventRefused(found.name, found.description)
         share = Share(name, Sorted(1, ready=[found]), home)
@@ -194,19 +202,18 @@ class Collector:
 
     async def submit_body(self, project_id: str, body: bytes, origin: Origin) -> Verdicts:
         """Take a bulk body: an object of lists of events. Otherwise as ``submit``."""
-        lone = lone_list(body)
+        large, events_max = len(body) > body_thread.INLINE_BYTES_MAX, self.limits.batch_events_max
+        lone = await body_thread.call_if(large, lone_list, body)
         if lone is not None:
             name, text = lone
             home = self.homes.known(project_id, name)
-            whole = None if home is None else check_whole(text, home.checker, self._limits)
+            whole = None if home is None else await self._whole(text, home.checker, events_max)
             if whole is not None and whole.taken:
-                self._check_room(whole.count, self._limits.batch_events_max)
                 return await self._log_verdicts(project_id, [Share(name, whole, home)], origin)
         try:
-            batches = split_batch(body)
-        except RecursionError:
-            shallow = await self._loop.run_in_executor(self._executor, depths.cut, body)
-            batches = split_batch(shallow, deeply=True)
+            batches = await body_thread.call_if(large, split_batch, body, events_max)
+        except NotParsed:
+            batches = await body_thread.call(split_batch_slowly, body, events_max)
         return await self.submit(project_id, batches, origin)
 
     async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> Verdicts:
@@ -233,43 +240,46 @@ class Collector:
                 }
         taken = [share for share in shares if share.sorted.taken]
         if not taken:
-            return verdicts
+            return _shortened(verdicts)
         response = kept_answers.packed(shares) if origin.idempotency_key else b""
         logged = await self._log_shares(project_id, taken, origin, response)
         if logged.response is not None:
             verdicts.refused = kept_answers.refused(logged.response, shares)
         verdicts.duplicates = logged.duplicates
-        return verdicts
+        return _shortened(verdicts)
 
     async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> list[Share]:
         shares: list[Share] = []
-        room = self._limits.batch_events_max
+        room, paths = self.limits.batch_events_max, Paths(self.limits.properties_max)
         homes = await self._find_all(project_id, batches)
         for number, (name, text) in enumerate(batches.items(), 1):
             if number % SORTED_PER_TURN == 0:
                 await asyncio.sleep(0)
-            share = await self._sort(name, text, homes.get(name), origin, room)
+            share = await self._sort(name, text, homes.get(name), origin, room, paths)
             room -= share.sorted.count
             shares.append(share)
         return shares
 
-    async def _sort(self, name: str, text: bytes, home: Home | None, origin: Origin, room: int) -> Share:
+    async def _sort(
+        self, name: str, text: bytes, home: Home | None, origin: Origin, room: int, paths: Paths
+    ) -> Share:
         refusal = check_collection_name(name)
         if refusal is not None:
-            count = len(self._items(text, room))
+            count = len(await self._items(text, room))
             return Share(name, Sorted(count, refused=dict.fromkeys(range(count), refusal)), None)
         checker = home.checker if home else self._blank
-        whole = check_whole(text, checker, self._limits)
+        whole = await self._whole(text, checker, room)
         if whole is not None:
-            self._check_room(whole.count, room)
             return Share(name, whole, home)
-        items = self._items(text, room)
+        items = await self._items(text, room)
         context = await self._context(origin, text)
         result = Sorted(len(items))
         turn = _Turn()
         for index, item in enumerate(items):
             await turn.over()
-            found = sort_one(index, bytes(item), checker, self._limits, context)
+            found = await _sort_one(index, bytes(item), checker, self.limits, context)
+            if isinstance(found, Ready):
+                found = paths.take(found, checker.schema)
             if isinstance(found, Refusal):
                 result.refused[index] = found
             else:
@@ -278,7 +288,7 @@ class Collector:
 
     async def _context(self, origin: Origin, text: bytes) -> Context:
         """What an examined event needs; what its add-ons need is made ready where it seems to have some."""
-        if b'"addons"' in text and not self._enricher.ready:
+        if not self._enricher.ready and b'"addons"' in text:
             await self._loop.run_in_executor(self._executor, self._enricher.prepare)
         enrich: Enrich = self._enricher
         if origin.autofill is not None:
@@ -299,20 +309,24 @@ class Collector:
         except StorageError as error:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
-    def _items(self, text: bytes, room: int) -> list[Raw]:
-        items = split_list(text)
-        self._check_room(len(items), room)
-        return items
+    async def _whole(self, text: bytes, checker: Checker, room: int) -> Sorted | None:
+        large = len(text) > body_thread.INLINE_BYTES_MAX
+        return await body_thread.call_if(large, check_whole, text, checker, self.limits, room)
 
-    def _check_room(self, count: int, room: int) -> None:
-        if count > room:
-            limit = self._limits.batch_events_max
-            raise InvalidBatch("InvalidBatchError", f"One request may hold {limit} events at most.")
+    async def _items(self, text: bytes, room: int) -> list[Raw]:
+        limit = self.limits.batch_events_max
+        try:
+            large = len(text) > body_thread.INLINE_BYTES_MAX
+            return await body_thread.call_if(large, split_list, text, room, limit)
+        except NotParsed:
+            return await body_thread.call(split_list_slowly, text, room, limit)
 
     async def _settle_new(self, project_id: str, shares: list[Share]) -> None:
         """Where a request names several new collections, make them and their lanes all at once."""
         wanted: dict[str, Wanted] = {}
+        turn = _Turn()
         for share in shares:
+            await turn.over()
             if share.home is None and share.sorted.taken:
                 await self._refuse_beyond_properties(share.sorted, self._blank.schema)
                 if share.sorted.taken:
@@ -327,7 +341,7 @@ class Collector:
             home = homes.get(share.name)
             if home is None:
                 if share.name in wanted:
-                    share.sorted.refuse_all(self._limits.no_collection(share.name))
+                    share.sorted.refuse_all(self.limits.no_collection(share.name))
             elif not home.checker.schema.missing(wanted[share.name]):
                 share.home = home
 
@@ -349,7 +363,7 @@ class Collector:
                     share.home = await self.homes.with_lanes(project_id, share.name, result.wanted())
                     return
                 except TooManyCollections:
-                    result.refuse_all(self._limits.no_collection(share.name))
+                    result.refuse_all(self.limits.no_collection(share.name))
                     return
                 except TooManyProperties:
                     # Others added properties meanwhile: judge again by what there is now.
@@ -363,7 +377,7 @@ class Collector:
 
     async def _fits(self, result: Sorted, schema: Schema) -> bool:
         """Whether the collection has room for the properties of all of the events."""
-        room, turn = Room(schema, self._limits.properties_max), _Turn()
+        room, turn = Room(schema, self.limits.properties_max), _Turn()
         for event in result.ready:
             await turn.over()
             if not room.has(event):
@@ -371,7 +385,7 @@ class Collector:
         return True
 
     async def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
-        room, taken, turn = Room(schema, self._limits.properties_max), list[Ready](), _Turn()
+        room, taken, turn = Room(schema, self.limits.properties_max), list[Ready](), _Turn()
         for event in result.ready:
             await turn.over()
             found = room.take(event)
@@ -450,6 +464,17 @@ class Collector:
             raise Unavailable("The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS)
 
 
+def _shortened(verdicts: Verdicts) -> Verdicts:
+    """The same, where the descriptions of refusals are too long together: the last ones say nothing then."""
+    left = REFUSAL_TEXT_MAX
+    for refused in verdicts.refused.values():
+        for index, refusal in refused.items():
+            left -= len(refusal.description)
+            if left < 0:
+                refused[index] = Refusal(refusal.name, NOT_EXPLAINED)
+    return verdicts
+
+
 class _Turn:
     """The event loop is others' too: in a long loop this lets them have it now and then."""
 
@@ -460,6 +485,14 @@ class _Turn:
         if time.perf_counter() - self._began > TURN_SECONDS:
             await asyncio.sleep(0)
             self._began = time.perf_counter()
+
+
+async def _sort_one(
+    index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context
+) -> Ready | Refusal:
+    """As ``sort_one``; a long event is examined in a thread."""
+    large = len(raw) > body_thread.SLOW_INLINE_BYTES_MAX
+    return await body_thread.call_if(large, sort_one, index, raw, checker, limits, context)
 
 
 @dataclass(frozen=True, slots=True)

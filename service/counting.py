@@ -1,11 +1,16 @@
 """How much a JSON text holds, counted before anything is made of it.
 
-A slice at a time: a count holds the interpreter for a fraction of a millisecond, and stops at its limit.
+Values are counted a slice at a time, which holds the interpreter for a fraction of a millisecond; events and
+names by a parser that keeps nothing of them and stops at the limit.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from typing import Any
+
+import msgspec
 
 _SLICE_BYTES = 262_144
 _OPENING = b"[{,"
@@ -44,3 +49,60 @@ def _without_texts(text: bytes) -> Iterator[bytes]:
         pieces = part.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         yield b"".join(pieces[within::2])
         within = (within + len(pieces) - 1) % 2
+
+
+class _Full(Exception):
+    """One more than there may be."""
+
+
+class _Room:
+    """How many more of what is being counted there may be; one count at a time."""
+
+    lock = threading.Lock()
+    left = 0
+
+    @classmethod
+    def take(cls) -> None:
+        cls.left -= 1
+        if cls.left < 0:
+            raise _Full
+
+
+class _Counted(msgspec.Struct):
+    """An object of which nothing is kept."""
+
+    def __post_init__(self) -> None:
+        _Room.take()
+
+
+class _CountedList(msgspec.Struct, array_like=True):
+    """A list of which nothing is kept."""
+
+    def __post_init__(self) -> None:
+        _Room.take()
+
+
+_events = msgspec.json.Decoder(list[_Counted])
+_lists = msgspec.json.Decoder(dict[str, _CountedList])
+
+
+def holds_more_events(text: bytes, limit: int) -> bool | None:
+    """Whether a JSON list holds more than so many objects; None where it is no list of objects alone."""
+    return _is_beyond(_events, text, limit)
+
+
+def holds_more_lists(text: bytes, limit: int) -> bool | None:
+    """Whether a JSON object holds more than so many lists; None where it is no object of lists alone."""
+    return _is_beyond(_lists, text, limit)
+
+
+def _is_beyond(decoder: msgspec.json.Decoder[Any], text: bytes, limit: int) -> bool | None:
+    with _Room.lock:
+        _Room.left = limit
+        try:
+            decoder.decode(text)
+        except _Full:
+            return True
+        except (ValueError, RecursionError, msgspec.MsgspecError):
+            return None
+    return False

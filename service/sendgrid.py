@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from typing import Any
 
+from service.admission import AdmissionLimits, items_of
 from service.collect_errors import InvalidBatch
 from service.wire import json_of
 
@@ -20,13 +22,31 @@ SECONDS_MAX = 253_402_300_799
 """The end of the year 9999."""
 
 
-def batch_of(body: bytes) -> bytes:
-    """Raises InvalidJSON; InvalidBatch where it is not a list of objects."""
-    events = json_of(body)
-    if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-        raise InvalidBatch("InvalidBatchError", "The request body must be a list of events: [{…}, {…}].")
+def batch_of(body: bytes, limits: AdmissionLimits) -> bytes:
+    """Raises InvalidJSON; InvalidBatch where it is not a list of objects, or of too many.
+
+    An event that is too long stays as it is: it is refused for that.
+    """
+    body = body.removeprefix(BOM_UTF8)
+    if not body.lstrip(b" \t\r\n").startswith(b"["):
+        raise _not_a_list()
+    items = items_of(body, limits.batch_events_max, limits.batch_events_max)
+    events = [
+        bytes(item) if len(item) > limits.event_bytes_max else _converted(bytes(item)) for item in items
+    ]
+    return b'{"%b":[%b]}' % (COLLECTION.encode(), b",".join(events))
+
+
+def _not_a_list() -> InvalidBatch:
+    return InvalidBatch("InvalidBatchError", "The request body must be a list of events: [{…}, {…}].")
+
+
+def _converted(item: bytes) -> bytes:
+    event = json_of(item)
+    if not isinstance(event, dict):
+        raise _not_a_list()
     try:
-        return json.dumps({COLLECTION: [_event(event) for event in events]}).encode()
+        return json.dumps(_event(event)).encode()
     except (ValueError, RecursionError):
         raise InvalidBatch("InvalidJSONError", "The request body is nested too deep.") from None
 

@@ -29,6 +29,7 @@ LIST_DEPTH = 4
 """Levels of lists and objects inside a list that the strict check follows; deeper ones are examined."""
 NULLS_REMEMBERED = 20
 """Checks for which nulls are expected once one was seen."""
+_NO_LIMIT = 1 << 62
 BULK_LENGTH_MAX = 512
 BULK_DEPTH_MAX = 6
 """The longest and deepest property path that is checked strictly and read in bulk: DuckDB prepares a thousand
@@ -89,15 +90,21 @@ class Checker:
             return Checked(raw + b"\n", 1, [time], flags, None)
         return Checked(raw + b"\n", 1, [time], flags | HAS_TOKEN, [token])
 
-    def check_list(self, raw: bytes) -> Checked | None:
-        """A JSON list of events, all of which pass; None where any must be examined."""
+    def check_list(
+        self, raw: bytes, events_max: int = _NO_LIMIT, event_bytes_max: int = _NO_LIMIT
+    ) -> Checked | None:
+        """A JSON list of events, all of which pass; None where any must be examined, where they are too many,
+        or where one is too long."""
         if may_hold_placeholder(raw):
             return None
         try:
             lines: Sequence[Raw | bytes] = _raw_list.decode(raw)
         except _NOT_TAKEN:
             return None
-        found = self._decode(raw, max(map(len, lines), default=0), lambda decoder: _keens(decoder, lines))
+        longest = max(map(len, lines), default=0)
+        if len(lines) > events_max or longest > event_bytes_max:
+            return None
+        found = self._decode(raw, longest, lambda decoder: _keens(decoder, lines))
         if found is None:
             return None
         keens, flags = found

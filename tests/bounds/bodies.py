@@ -7,10 +7,13 @@ import gzip
 import zlib
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import zstandard
 
+from service import body_thread
+from service.admission import AdmissionLimits
 from service.bodies import BodyLimits
 from service.collect import CollectLimits
 from tests.bounds.worst import KIB, MIB, Watch, worst_case
@@ -108,3 +111,81 @@ def questions_of_many_values(data: Path, watch: Watch) -> list[httpx.Response]:
             ]
     finally:
         whole.close()
+
+
+ADMISSION = AdmissionLimits(event_bytes_max=EVENT_BYTES_MAX, batch_events_max=100, properties_max=20)
+LARGE = CollectLimits(EVENT_BYTES_MAX, 10 * MIB, 10 * MIB)
+COUNT = 20_000
+INLINE = patch.object(body_thread, "INLINE_BYTES_MAX", 8 * KIB)
+"""What is worked through on the event loop is lowered like all else."""
+HALF = rb'{"s":"\ud800"},'
+
+
+@INLINE
+def bulk(data: Path, watch: Watch, *bodies: bytes) -> list[httpx.Response]:
+    """The answers to bulk bodies, most of them larger than what is worked through on the event loop."""
+
+    async def send() -> list[httpx.Response]:
+        async with intake(data, limits=LARGE, admission=ADMISSION) as taking:
+            await taking.http.post(taking.events, content=b'{"visits":[{"n":1}]}')
+            with watch:
+                return [await taking.http.post(taking.events, content=body) for body in bodies]
+
+    return asyncio.run(send())
+
+
+@INLINE
+def called(
+    data: Path, watch: Watch, path: str, *bodies: bytes, autofill: bool = False
+) -> list[httpx.Response]:
+    """The same with all routes and, where wanted, with a key that writes into each event."""
+    whole = Whole(data, bulk_events_max=100, event_bytes_max=EVENT_BYTES_MAX)
+    try:
+        options = {"writes": {"autofill": {"customer": 7}}} if autofill else {}
+        made = whole.told(
+            whole.project,
+            "POST",
+            "keys",
+            {"name": "k", "is_active": True, "permitted": ["writes"], "options": options},
+        )
+        with watch:
+            return [whole.call(whole.project, "POST", path, body, key=made["key"]) for body in bodies]
+    finally:
+        whole.close()
+
+
+LISTS = {
+    "empty events": b"{},",
+    "small events": b'{"n":1},',
+    "empty lists": b"[],",
+    "numbers": b"1,",
+    "nested": b"[[[[]]]],",
+}
+
+
+@worst_case("Events in one bulk body", peak_bytes=1 * MIB)
+def more_events_than_may_be(data: Path, watch: Watch) -> list[httpx.Response]:
+    many = [item * COUNT + item[:-1] for item in LISTS.values()]
+    bodies = [b'{"%b":[%b]}' % (name, items) for items in many for name in (b"visits", b"new")]
+    halves = [b'{"visits":[%b%b]}' % (HALF, items) for items in many]
+    nested = b'{"visits":[%b,%b{}]}' % (b"[" * 9_000 + b"]" * 9_000, b"{}," * COUNT)
+    return bulk(data, watch, *bodies, *halves, nested)
+
+
+@worst_case("Events in one bulk body", peak_bytes=1 * MIB)
+def more_events_than_may_be_with_a_key_that_fills_them(data: Path, watch: Watch) -> list[httpx.Response]:
+    bodies = [b'{"visits":[%b{}]}' % (item * COUNT) for item in LISTS.values()]
+    return called(data, watch, "events", *bodies, autofill=True)
+
+
+@worst_case("Events in one bulk body", peak_bytes=1 * MIB)
+def more_events_than_may_be_from_sendgrid(data: Path, watch: Watch) -> list[httpx.Response]:
+    bodies = [b"[%b{}]" % (b"{}," * COUNT), b"[%b%b{}]" % (HALF, b"{}," * COUNT)]
+    return called(data, watch, "partners/sendgrid/versions/v3", *bodies)
+
+
+@worst_case("Collections that one bulk body names", peak_bytes=1 * MIB)
+def more_names_than_may_be(data: Path, watch: Watch) -> list[httpx.Response]:
+    names = b",".join(b'"%d":[]' % number for number in range(COUNT))
+    half = rb'"\ud83d\ude00":[' + HALF + b"{}],"
+    return bulk(data, watch, b"{%b}" % names, b"{%b%b}" % (half, names[:50_000].rpartition(b",")[0]))

@@ -1,4 +1,4 @@
-"""One event that is nested beyond all measure spoils no other of its batch."""
+"""One event that no parser gets through, nested beyond all measure, spoils no other of its batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import depths
+from service import splitting
 from tests.service.intake import intake, run
 
 SHAPES = {
@@ -64,30 +64,50 @@ def test_a_deep_body_that_is_no_batch_is_a_400(tmp_path: Path, body: bytes) -> N
     run(scenario())
 
 
-def flattened(value: Any, levels: int) -> Any:
-    """The slow reference of ``cut``."""
-    if isinstance(value, list | dict) and not levels:
-        return 0
-    if isinstance(value, list):
-        return [flattened(item, levels - 1) for item in value]
-    if isinstance(value, dict):
-        return {name: flattened(item, levels - 1) for name, item in value.items()}
-    return value
-
-
-texts = st.text('[]{}\\",:a ', max_size=4)
+texts = st.text('[]{}\\",:a \ud83d', max_size=4)
 trees = st.recursive(
-    st.integers() | texts,
+    st.integers() | texts | st.sampled_from([True, None, -1.5e300]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=30,
 )
 
 
-@given(trees, st.integers(1, 6), st.sampled_from([None, 1]))
-def test_what_is_cut_is_what_stands_too_deep(value: Any, kept: int, indent: int | None) -> None:
-    text = json.dumps(value, indent=indent).encode()
-    before, depths.KEPT = depths.KEPT, kept
-    try:
-        assert json.loads(depths.cut(text)) == flattened(value, kept)
-    finally:
-        depths.KEPT = before
+@given(st.lists(trees, max_size=5), st.sampled_from([None, 1]))
+def test_a_list_is_split_into_what_a_parser_finds_in_it(values: list[Any], indent: int | None) -> None:
+    text = json.dumps(values, indent=indent).encode()
+    assert [json.loads(bytes(item)) for item in splitting.elements(text, len(values))] == values
+    if values:
+        with pytest.raises(splitting.TooMany):
+            splitting.elements(text, len(values) - 1)
+
+
+@given(st.dictionaries(st.text(max_size=3), trees, max_size=5), st.sampled_from([None, 1]))
+def test_an_object_is_split_into_what_a_parser_finds_in_it(
+    values: dict[str, Any], indent: int | None
+) -> None:
+    text = json.dumps(values, indent=indent).encode()
+    found = splitting.members(text, len(values))
+    assert {name: json.loads(bytes(part)) for name, part in found.items()} == values
+    if values:
+        with pytest.raises(splitting.TooMany):
+            splitting.members(text, len(values) - 1)
+
+
+@given(st.lists(trees, min_size=1, max_size=3).map(lambda values: json.dumps(values).encode()), st.data())
+def test_a_list_that_is_cut_off_is_not_split(text: bytes, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(text) - 1))
+    with pytest.raises(splitting.NotSplit):
+        splitting.elements(text[:cut], 10)
+
+
+LONG = {
+    "one event of many objects": b'[{"a":[%b1]}]' % (b"{}," * 50_000),
+    "one text of many escapes": b'["%b"]' % (b"\\n" * 3_000_000),
+    "a text without an end": b'["%b' % (b"\\n" * 3_000_000),
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_split_takes_a_bounded_number_of_steps(text: bytes) -> None:
+    with pytest.raises((splitting.TooLong, splitting.NotSplit)):
+        splitting.elements(text, 10, steps_max=100)

@@ -1,0 +1,165 @@
+"""A bulk body taken apart by its brackets and quotation marks alone, where no parser gets through it.
+
+Two kinds of event are JSON by its grammar and stop a parser: one that is nested deeper than any follows, and
+one with half a surrogate pair, as JavaScript writes it where it cuts a text within an emoji. Such an event
+must not spoil all others of its batch. What stands between its brackets is judged with each event.
+
+Nothing is built of what is passed over, and both steps and parts have a limit. For threads: a step holds the
+interpreter for a moment only, but there may be many.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from msgspec import Raw
+
+STEPS_MAX = 2_000_000
+"""Brackets, long texts and texts with escapes that are passed over: about a second's work."""
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_SCALAR = re.compile(rb"[-+.0-9A-Za-z]++")
+_FLAT = re.compile(rb'(?:[^"\[\]{}\\]{1,4096}+|"[^"\\]{0,4096}+"){0,64}+')
+_BRACKETS = re.compile(rb"([\[{]{1,65536}+)|[\]}]{1,65536}+")
+_TEXT = re.compile(rb'(?:[^"\\]{1,4096}+|\\.){0,4096}+', re.DOTALL)
+
+
+class NotSplit(ValueError):
+    """The text is no JSON of this shape."""
+
+
+class TooMany(Exception):
+    """More parts than there may be."""
+
+
+class TooLong(Exception):
+    """More steps than it may take to find the parts."""
+
+
+def may_hold_half(text: bytes) -> bool:
+    """Whether an escape in the text may be half a surrogate pair."""
+    return _HALF.search(text) is not None
+
+
+def members(text: bytes, parts_max: int, steps_max: int = STEPS_MAX) -> dict[str, Raw]:
+    """The members of a JSON object. Raises NotSplit, TooMany, TooLong."""
+    found: dict[str, Raw] = {}
+    split = _Split(text, parts_max, steps_max)
+    for start in split.parts(b"{", b"}"):
+        end = split.text_end(start)
+        name = _name(text[start:end])
+        start = split.past(end, b":")
+        split.at = split.value_end(start)
+        found[name] = Raw(text[start : split.at])
+    return found
+
+
+def elements(text: bytes, parts_max: int, steps_max: int = STEPS_MAX) -> list[Raw]:
+    """The elements of a JSON list. Raises NotSplit, TooMany, TooLong."""
+    found: list[Raw] = []
+    split = _Split(text, parts_max, steps_max)
+    for start in split.parts(b"[", b"]"):
+        split.at = split.value_end(start)
+        found.append(Raw(text[start : split.at]))
+    return found
+
+
+def _name(text: bytes) -> str:
+    try:
+        name = json.loads(str(text, "utf-8"))
+        name.encode()
+    except ValueError:
+        raise NotSplit(text[:40]) from None
+    assert isinstance(name, str)
+    return name
+
+
+class _Split:
+    """A place in a text. ``at`` is the end of the part that was found last."""
+
+    def __init__(self, text: bytes, parts_max: int, steps_max: int) -> None:
+        self._text = text
+        self._parts_left = parts_max
+        self._steps_left = steps_max
+        self.at = 0
+
+    def parts(self, opening: bytes, closing: bytes) -> Iterator[int]:
+        """Where each part begins; whoever takes them sets ``at`` to its end before the next is found."""
+        self.at = self.past(0, opening)
+        mark = b""
+        if self._mark(self.at) == closing:
+            mark, self.at = closing, self.past(self.at, closing)
+        while mark != closing:
+            if not self._parts_left:
+                raise TooMany
+            self._parts_left -= 1
+            yield self.at
+            self.at = self._blank(self.at)
+            mark = self._mark(self.at)
+            self.at = self.past(self.at, mark if mark == b"," else closing)
+        if self.at != len(self._text):
+            raise NotSplit(self._mark(self.at))
+
+    def past(self, at: int, mark: bytes) -> int:
+        """The first character after this mark and the blanks around it."""
+        at = self._blank(at)
+        if self._mark(at) != mark:
+            raise NotSplit(self._mark(at))
+        return self._blank(at + 1)
+
+    def value_end(self, at: int) -> int:
+        if self._mark(at) == b'"':
+            return self.text_end(at)
+        if self._mark(at) in (b"[", b"{"):
+            return self._nested_end(at)
+        scalar = _SCALAR.match(self._text, at)
+        if scalar is None:
+            raise NotSplit(self._mark(at))
+        return scalar.end()
+
+    def text_end(self, at: int) -> int:
+        """The end of the text in quotation marks that begins here."""
+        if self._mark(at) != b'"':
+            raise NotSplit(self._mark(at))
+        at += 1
+        while self._mark(at) != b'"':
+            end = self._end_of(_TEXT, at)
+            if end == at:
+                raise NotSplit("a text without an end")
+            at = end
+        return at + 1
+
+    def _nested_end(self, at: int) -> int:
+        """The end of the list or object that begins here."""
+        depth = 0
+        while True:
+            flat = self._end_of(_FLAT, at)
+            brackets = _BRACKETS.match(self._text, flat)
+            if brackets is not None:
+                count = brackets.end() - flat
+                if brackets[1] is None and count >= depth:
+                    return flat + depth
+                depth += -count if brackets[1] is None else count
+                at = brackets.end()
+            elif self._mark(flat) == b'"':
+                at = self.text_end(flat)
+            elif flat == at:
+                raise NotSplit(self._mark(at))
+            else:
+                at = flat
+
+    def _blank(self, at: int) -> int:
+        return self._end_of(_BLANKS, at)
+
+    def _mark(self, at: int) -> bytes:
+        return self._text[at : at + 1]
+
+    def _end_of(self, pattern: re.Pattern[bytes], at: int) -> int:
+        if not self._steps_left:
+            raise TooLong
+        self._steps_left -= 1
+        found = pattern.match(self._text, at)
+        return at if found is None else found.end()
