@@ -87,6 +87,10 @@ def void_claims(connection: Connection, log_id: int, ordinals: Sequence[int]) ->
         connection.execute(_VOID, {"log_id": log_id, "ordinals": some})
 
 
+def any_expired(connection: Connection, before_us: int) -> bool:
+    return connection.execute(_OLDEST, {"before": before_us, "most": 1}).first() is not None
+
+
 def purge_claims(connection: Connection, before_us: int, limit: int) -> int:
     """Removes the oldest claims made before ``before_us``, at most ``limit``; returns how many."""
     rows = connection.execute(_OLDEST, {"before": before_us, "most": limit}).all()

@@ -102,6 +102,8 @@ FORGET_SECONDS = 86_400.0
 FREED_SECONDS = 3_600.0
 """A collection without events is removed so long after: no worker remembers it any more then, since none logs
 an event where it has not looked at the catalog for ``homes.OUTDATED_SECONDS``."""
+CLAIMS_AT_ONCE, CLAIM_STEPS, CLAIM_PAUSE_SECONDS = 500, 20, 0.005
+"""Expired tokens that one transaction removes, transactions in one round of housekeeping, pauses between."""
 PRUNED_AT_ONCE = 500
 """Collections whose properties are looked at after one flush."""
 DAMAGED_SECONDS = 60.0
@@ -515,7 +517,14 @@ class Keeper:
         self._retain(held)
         self._remove_freed(now)
         self._scrub(now, grace)
-        self._catalog.purge_claims(int((held - self._settings.claim_days * 86_400) * 1e6), 10_000)
+        self._purge_claims(int((held - self._settings.claim_days * 86_400) * 1e6))
+
+    def _purge_claims(self, before_us: int) -> None:
+        """Some at a time, with pauses: whoever else writes to the catalog waits for one step at most."""
+        for _ in range(CLAIM_STEPS):
+            if self._catalog.purge_claims(before_us, CLAIMS_AT_ONCE) < CLAIMS_AT_ONCE:
+                return
+            time.sleep(CLAIM_PAUSE_SECONDS)
 
     def _sweep_spool(self, now: float) -> None:
         before = now - SPOOLED_SECONDS
