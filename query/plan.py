@@ -10,7 +10,7 @@ Pure: needs the catalog's facts about files, never the files. Three levels:
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -66,6 +66,8 @@ class Piece:
     timed: bool
     """False where every row of every file lies in the span, which then needs no test."""
     by_name: bool = False
+    marked: bool = False
+    """Whether instants are marked as UTC in the files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,15 +488,23 @@ def _inside(file: DataFile, span: Span) -> bool:
 
 
 def _pieces(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Span) -> tuple[Piece, ...]:
-    alike: dict[tuple[frozenset[str], bool], list[str]] = {}
+    alike: dict[tuple[frozenset[str], bool, bool], list[str]] = {}
     for file in files:
         held = frozenset(column.name for column in wanted if column.name in file.columns)
-        alike.setdefault((held, not _inside(file, span)), []).append(file.path)
+        alike.setdefault((held, not _inside(file, span), file.marked), []).append(file.path)
     if len(alike) > PIECES_MAX:
-        all_held = frozenset[str]().union(*(held for held, _ in alike))
-        timed = any(timed for _, timed in alike)
-        return (Piece(tuple(file.path for file in files), all_held, timed, by_name=True),)
-    return tuple(Piece(tuple(paths), held, timed) for (held, timed), paths in alike.items())
+        return tuple(_of_all(alike, marked) for marked in sorted({file.marked for file in files}))
+    return tuple(
+        Piece(tuple(paths), held, timed, marked=marked) for (held, timed, marked), paths in alike.items()
+    )
+
+
+def _of_all(alike: Mapping[tuple[frozenset[str], bool, bool], list[str]], marked: bool) -> Piece:
+    """One piece of all files of one kind: instants of both kinds never go into one column."""
+    kinds = {kind: paths for kind, paths in alike.items() if kind[2] is marked}
+    held = frozenset[str]().union(*(columns for columns, _, _ in kinds))
+    paths = tuple(path for some in kinds.values() for path in some)
+    return Piece(paths, held, any(timed for _, timed, _ in kinds), by_name=True, marked=marked)
 
 
 def _file_magnitude(file: DataFile, name: str) -> float:

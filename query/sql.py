@@ -130,6 +130,10 @@ def _instant(us: int) -> Statement:
     return sql("make_timestamp({})", whole(us))
 
 
+def _marked_instant(us: int) -> Statement:
+    return sql("make_timestamptz({})", whole(us))
+
+
 def _compare(node: p.Compare) -> Statement:
     sign = Statement(node.sign)
     if node.column.kind is ColumnKind.LONG and node.sign != "=":
@@ -383,28 +387,34 @@ def _reading(what: p.Reading, text: Statement) -> Statement:
 def _read_files(piece: Piece, scan: Scan) -> Statement:
     by_name = Statement(", union_by_name=true" if piece.by_name else "")
     source = sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
-    return _select(scan, piece.held, source, piece.timed)
+    return _select(scan, piece.held, source, piece.timed, marked=piece.marked)
 
 
-def _select(scan: Scan, held: frozenset[str], source: Statement, timed: bool) -> Statement:
+def _select(
+    scan: Scan, held: frozenset[str], source: Statement, timed: bool, *, marked: bool = False
+) -> Statement:
+    """``marked``: instants come with a zone, which is UTC, and go on without one as they do elsewhere."""
     columns = [
-        col(column)
+        sql("make_timestamp(epoch_us({})) AS {}", col(column), col(column))
+        if marked and column.kind is ColumnKind.INSTANT and column.name in held
+        else col(column)
         if column.name in held
         else sql("CAST(NULL AS {}) AS {}", Statement(_TYPES[column.kind]), col(column))
         for column in scan.columns
     ]
     listed = joined(", ", columns or [Statement('1 AS "$row"')])
-    tests = list(_in_span(scan.span)) if timed else []
+    tests = list(_in_span(scan.span, marked=marked)) if timed else []
     where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
     return sql("SELECT {} FROM {}{}", listed, source, where)
 
 
-def _in_span(span: Span) -> Iterator[Statement]:
+def _in_span(span: Span, *, marked: bool = False) -> Iterator[Statement]:
     time = col(TIMESTAMP_COLUMN)
+    instant = _marked_instant if marked else _instant
     if span.start_us is not None:
-        yield sql("{} >= {}", time, _instant(span.start_us))
+        yield sql("{} >= {}", time, instant(span.start_us))
     if span.end_us is not None:
-        yield sql("{} < {}", time, _instant(span.end_us))
+        yield sql("{} < {}", time, instant(span.end_us))
 
 
 def in_span(span: Span) -> Statement:

@@ -17,7 +17,7 @@ from storage.catalog_sqlite import slices
 from storage.catalog_state import advance_flushed_number
 from storage.catalog_tables import collections, counters, files
 
-_FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "created_us")
+_FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "created_us", "marked")
 """Columns that are known once the file is live, as they stand in a FileRow."""
 _ROW = (
     files.c.id,
@@ -33,6 +33,7 @@ _ROW = (
     files.c.columns,
     files.c.created_us,
     files.c.damaged,
+    files.c.marked,
 )
 _COLUMNS_AT = [column.name for column in _ROW].index("columns")
 _LIVE = select(*_ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)

@@ -298,12 +298,22 @@ class FileRow:
     created_us: int
     damaged: str | None = None
     """Why it is set aside: its bytes are not what was written."""
+    marked: bool = True
+    """Its instants are marked as UTC; in files of older servers they are not."""
 
     def data_file(self, root: Path) -> DataFile:
         """As queries read it; ``root``: the data folder."""
         path = str(root / self.path)
         return DataFile(
-            path, self.rows, self.bytes, self.min_us, self.max_us, self.columns, self.id, self.sha256
+            path,
+            self.rows,
+            self.bytes,
+            self.min_us,
+            self.max_us,
+            self.columns,
+            self.id,
+            self.sha256,
+            self.marked,
         )
 
 

@@ -146,6 +146,7 @@ files = Table(
     Column("created_us", BigInteger),
     Column("damaged", Text),
     Column("verified_us", BigInteger),
+    Column("marked", Boolean, nullable=False, server_default="0"),
     Index("files_by_state", "state", "collection_id"),
     sqlite_autoincrement=True,
 )

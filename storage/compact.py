@@ -22,7 +22,7 @@ from storage.catalog import Catalog
 from storage.catalog_records import Collection, FileRow
 from storage.flush import FileWriter
 from storage.fs import FileSystem
-from storage.parquet import encode, sort_by_time
+from storage.parquet import encode, sort_by_time, unmarked
 from storage.paths import DataFolder
 from storage.spans import last_day, parent_label
 from storage.verify import Verifier
@@ -256,7 +256,7 @@ class Compactor:
         parquet = pq.ParquetFile(pa.BufferReader(content))
         groups: list[pa.Table] = []
         for number in range(parquet.num_row_groups):
-            groups.append(parquet.read_row_group(number))
+            groups.append(unmarked(parquet.read_row_group(number)))
             room -= groups[-1].nbytes
             if room < 0:
                 break

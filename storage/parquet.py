@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from storage.schema import TIMESTAMP
+from storage.schema import CREATED_AT, SYSTEM_TYPES, TIMESTAMP
 from storage.spans import Cut, cut
 
 ROW_GROUP_ROWS = 122_880
+INSTANTS = (TIMESTAMP, CREATED_AT)
+MARKED_INSTANT = pa.timestamp("us", "UTC")
 SAMPLE_ROWS = 10_000
 DICTIONARY_SHARE_MAX = 0.1
 """A column whose sample has at most this share of distinct values is dictionary-coded."""
@@ -63,6 +65,8 @@ def cut_by_time(table: pa.Table) -> list[tuple[Cut, pa.Table]]:
 def encode(table: pa.Table) -> Encoded:
     """A sorted table as one Parquet file, in memory; columns without a value are left out."""
     table = table.select([n for n in table.column_names if table.column(n).null_count < table.num_rows])
+    times = table.column(TIMESTAMP).cast(pa.int64())
+    table = _marked(table)
     sink = pa.BufferOutputStream()
     pq.write_table(
         table,
@@ -74,7 +78,6 @@ def encode(table: pa.Table) -> Encoded:
         store_schema=False,
     )
     data = sink.getvalue()
-    times = table.column(TIMESTAMP).cast(pa.int64())
     return Encoded(
         data,
         table.num_rows,
@@ -88,7 +91,7 @@ def encode(table: pa.Table) -> Encoded:
 def parts_of(content: bytes, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """A file's rows, a row group's worth at a time; with these columns alone where they are named."""
     for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(ROW_GROUP_ROWS, columns=columns):
-        yield pa.Table.from_batches([batch])
+        yield unmarked(pa.Table.from_batches([batch]))
 
 
 def repetitive_in(content: bytes) -> list[str]:
@@ -130,7 +133,7 @@ def _encode_parts(
         if not part.num_rows:
             continue
         writer = writer or _writer(sink, part, _repetitive(part) if repetitive is None else repetitive)
-        writer.write_table(part, row_group_size=ROW_GROUP_ROWS)
+        writer.write_table(_marked(part), row_group_size=ROW_GROUP_ROWS)
         times = part.column(TIMESTAMP).cast(pa.int64())
         first = times[0].as_py() if first is None else first
         last = times[-1].as_py()
@@ -152,7 +155,7 @@ def _writer(
 ) -> pq.ParquetWriter:
     return pq.ParquetWriter(
         sink,
-        sample.schema,
+        _marked(sample.slice(0, 0)).schema,
         compression="zstd",
         compression_level=1,
         use_dictionary=repetitive or False,
@@ -186,6 +189,25 @@ class PlainWriter:
             table = pa.concat_tables(self._held)
             self._writer.write_table(table, row_group_size=table.num_rows or None)
             self._held, self._rows = [], 0
+
+
+def _marked(table: pa.Table) -> pa.Table:
+    """With its instants marked as UTC, as in files: else other tools read them in a zone of their own."""
+    return _with_instants(table, MARKED_INSTANT)
+
+
+def unmarked(table: pa.Table) -> pa.Table:
+    """As rows are everywhere but in files, whichever kind of file they came from."""
+    return _with_instants(table, SYSTEM_TYPES[TIMESTAMP])
+
+
+def _with_instants(table: pa.Table, kind: pa.DataType) -> pa.Table:
+    """The same µs under another type."""
+    for name in INSTANTS:
+        position = table.schema.get_field_index(name)
+        if position >= 0 and table.schema.field(position).type != kind:
+            table = table.set_column(position, name, table.column(position).cast(kind))
+    return table
 
 
 def magnitudes(table: pa.Table) -> dict[str, float | None]:

@@ -37,6 +37,8 @@ class DataFile:
     id: int = 0
     sha256: str = ""
     """Of the file's bytes, lower-case hex."""
+    marked: bool = False
+    """Its instants are marked as UTC (TIMESTAMPTZ); else they are without zone."""
 
     @property
     def name(self) -> str:

@@ -112,8 +112,14 @@ def table_of(events: list[Event], schema: Schema) -> pa.Table:
     return pa.table(columns)
 
 
-def write_file(table: pa.Table, path: Path) -> DataFile:
-    pq.write_table(table.sort_by(TIMESTAMP), path)
+def write_file(table: pa.Table, path: Path, *, marked: bool = True) -> DataFile:
+    """``marked``: as files are written now; else as an older server did, with instants without zone."""
+    instant = pa.timestamp("us", "UTC") if marked else pa.timestamp("us")
+    stored = table.sort_by(TIMESTAMP)
+    for name in (TIMESTAMP, CREATED_AT):
+        position = stored.column_names.index(name)
+        stored = stored.set_column(position, name, stored.column(name).cast(instant))
+    pq.write_table(stored, path, store_schema=False)
     times = table.column(TIMESTAMP).cast(pa.int64())
     magnitudes: dict[str, float | None] = {}
     for name in table.column_names:
@@ -126,11 +132,12 @@ def write_file(table: pa.Table, path: Path) -> DataFile:
         pc.min(times).as_py(),
         pc.max(times).as_py(),
         magnitudes,
+        marked=marked,
     )
 
 
 def source_of(events: list[Event], folder: Path, rng: random.Random, files_max: int = 3) -> Source:
-    """The events at random in up to ``files_max`` files and the tail, some with unknown magnitudes."""
+    """The events at random in up to ``files_max`` files of both kinds and the tail."""
     schema = schema_of(events)
     places: list[list[Event]] = [[] for _ in range(rng.randint(0, files_max) + 1)]
     for event in events:
@@ -140,6 +147,6 @@ def source_of(events: list[Event], folder: Path, rng: random.Random, files_max: 
         if held:
             # As in the store, no name is ever used again: the engine remembers what it has read of a file.
             path = folder / f"{uuid4().hex}-{number}.parquet"
-            files.append(write_file(table_of(held, schema), path))
+            files.append(write_file(table_of(held, schema), path, marked=rng.random() < 0.5))
     tail = table_of(places[0], schema) if places[0] else None
     return Source(schema, tuple(files), tail, None)

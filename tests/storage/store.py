@@ -19,6 +19,7 @@ from storage.fs import FileSystem, LocalFileSystem
 from storage.keeper import Keeper, KeeperSettings
 from storage.log import Batch, LogWriter, Section
 from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
+from storage.parquet import unmarked
 from storage.paths import DataFolder
 from storage.reader import Reader
 from storage.source import Source
@@ -114,7 +115,7 @@ class Store:
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Every event of a collection as a query would see it, by ``keen.id``; empty cells left out."""
         source = self.source(name)
-        tables = [pq.read_table(file.path, partitioning=None) for file in source.files]
+        tables = [unmarked(pq.read_table(file.path, partitioning=None)) for file in source.files]
         if source.tail is not None:
             tables.append(source.tail)
         if not tables:

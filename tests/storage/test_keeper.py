@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -194,7 +195,8 @@ def test_files_are_sorted_plain_parquet_with_true_catalog_entries(store: Store) 
     table = pq.read_table(file.path, partitioning=None)
     times = table.column("keen.timestamp").cast(pa.int64()).to_pylist()
 
-    assert table.schema.field("keen.timestamp").type == pa.timestamp("us")
+    for name in ("keen.timestamp", "keen.created_at"):
+        assert table.schema.field(name).type == pa.timestamp("us", "UTC"), "an instant is marked as one"
     assert times == sorted(times)
     assert (file.rows, file.min_us, file.max_us) == (500, times[0], times[-1])
     assert file.columns["n"] == 499.0
@@ -247,3 +249,22 @@ def test_a_start_takes_over_logs_and_trusts_no_chunk_of_an_earlier_keeper(store:
     reader.close()
     assert source.tail is not None and source.tail.num_rows == 2
     assert [row.state for row in store.catalog.logs()] == ["sealed"]
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])
+def test_other_readers_find_the_same_instants_whatever_their_zone(store: Store, zone: str) -> None:
+    """Around the hours that clocks in New York and on Lord Howe skip and repeat."""
+    hours = [f"2026-{day}T{hour:02d}:30:00Z" for day in ("03-08", "04-04", "11-01") for hour in range(24)]
+    store.send("c", [json.dumps({"n": 1, "keen": {"timestamp": hour}}).encode() for hour in hours])
+    store.keeper.step()
+    store.keeper.flush()
+    files = [file.path for file in store.source("c").files]
+    with duckdb.connect() as session:
+        session.execute(f"SET TimeZone = '{zone}'")
+        for start in hours:
+            test = '"keen.timestamp" >= ?::TIMESTAMPTZ AND "keen.created_at" < ?::TIMESTAMPTZ'
+            found = session.execute(
+                f"SELECT count(*) FROM read_parquet(?, union_by_name=true) WHERE {test}",
+                [files, start, "2000-01-01T00:00:00Z"],
+            ).fetchall()
+            assert found == [(sum(hour >= start for hour in hours),)]
