@@ -25,7 +25,7 @@ from query.data_warnings import (
 )
 from query.engine import Deadline, Engine
 from query.errors import QueryError
-from query.held import dated_by_arrival, held_lanes, lanes_standing
+from query.held import dated_by_arrival, held_lanes
 from query.limits import Limits
 from query.nodes import Filter, Query
 from query.pipeline import Conditions
@@ -141,7 +141,8 @@ class Sight:
         if not source.known:
             return None
         if not filters:
-            return Seen(Schema(lanes_standing(source)))
+            # A deletion that ends takes the lanes with it that no event has any more.
+            return Seen(source.schema)
         key = (project_id, name, hashlib.sha256(repr(tuple(filters)).encode()).hexdigest())
         erasures = (source.generation, source.erase_version)
         with self._lock:
