@@ -117,7 +117,7 @@ def parquet_rows(path: Path, schema: Schema) -> list[str]:
                 value = int(value)
             elif lane is not None and lane.kind == "json":
                 value = json.loads(value)
-            elif isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+            elif isinstance(value, float) and value.is_integer():
                 value = int(value)
             elif hasattr(value, "isoformat"):
                 value = value.isoformat()
