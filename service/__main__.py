@@ -177,11 +177,15 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _serve(args: argparse.Namespace) -> int:
     from service import logs
+    from service.settings import BadSettings
     from service.supervisor import CannotServe, Supervisor
 
     settings = _settings(args)
     _check_tls(settings)
-    logs.set_up(settings.log_level, "supervisor")
+    try:
+        logs.set_up(settings.current_log_level(), "supervisor")
+    except BadSettings as error:
+        raise _Failed(str(error)) from None
     supervisor = Supervisor(settings, _announce)
     try:
         return supervisor.run()

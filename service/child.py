@@ -1,8 +1,9 @@
 """A child process of the supervisor: how it is told to stop, and notices that its parent is gone.
 
-Commands come over standard input, a pipe: the line ``stop``, or its end where the supervisor died. The
-supervisor gives each child a process group of its own, so a signal to the group of ``acumen serve`` never
-reaches it; a SIGTERM or SIGINT sent to the child itself is one more way to say stop, however often.
+Commands come over standard input, a pipe: the lines ``reload`` and ``stop``, or its end where the supervisor
+died. The supervisor gives each child a process group of its own, so a signal to the group of
+``acumen serve`` never reaches it; a SIGTERM or SIGINT sent to the child itself is one more way to say stop, however often, and a
+SIGHUP one to say reload.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from typing import NoReturn
 
 READY = b"ready\n"
 STOP = b"stop\n"
+RELOAD = b"reload\n"
+_log = logging.getLogger("acumen.child")
 
 
 class Why(Enum):
@@ -27,8 +30,9 @@ class Why(Enum):
     ORPHANED = "orphaned"
 
 
-def on_stop(call: Callable[[Why], None]) -> None:
-    """Call ``call`` once, on a thread of its own, when this process is to stop. For the main thread."""
+def on_stop(call: Callable[[Why], None], reload: Callable[[], None]) -> None:
+    """Call ``call`` once, on a thread of its own, when this process is to stop, and ``reload`` whenever it is
+    to read its log level and certificate anew. For the main thread."""
     lock = threading.Lock()
     called: list[Why] = []
 
@@ -45,9 +49,28 @@ def on_stop(call: Callable[[Why], None]) -> None:
 
     def watch() -> None:
         # Not through sys.stdin: a thread in its buffer makes the interpreter's shutdown fail.
-        said = os.read(0, len(STOP))
-        stop(Why.TOLD if said == STOP else Why.ORPHANED)
+        rest = b""
+        while said := os.read(0, 4_096):
+            *lines, rest = (rest + said).split(b"\n")
+            for line in lines:
+                if line + b"\n" == STOP:
+                    stop(Why.TOLD)
+                    return
+                if line + b"\n" == RELOAD:
+                    reload_safely()
+        stop(Why.ORPHANED)
 
+    def reload_safely() -> None:
+        try:
+            reload()
+        except Exception as error:
+            fields = {"error": str(error)}
+            _log.error("Not all could be read anew; the rest stays as it was.", extra={"fields": fields})
+
+    def hang_up(*_: object) -> None:
+        threading.Thread(target=reload_safely, daemon=True).start()
+
+    signal.signal(signal.SIGHUP, hang_up)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, from_signal)
     threading.Thread(target=watch, name="supervisor-pipe", daemon=True).start()

@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--ready", type=int, required=True)
     args = parser.parse_args()
     settings = load()
-    logs.set_up(settings.log_level, "keeper")
+    logs.set_up(settings.current_log_level(), "keeper")
     stop = threading.Event()
 
     def end(why: child.Why) -> None:
@@ -57,7 +57,7 @@ def main() -> int:
             child.leave(1)
         stop.set()
 
-    child.on_stop(end)
+    child.on_stop(end, lambda: logs.set_level(settings.current_log_level()))
     os.nice(NICENESS)
     gc.freeze()
     # Reading a log makes many objects that stay for a while and no cycles.

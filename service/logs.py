@@ -137,16 +137,27 @@ class JsonLines(logging.Formatter):
         return text
 
 
+NOISY = ("uvicorn", "uvicorn.error", "asyncio", "alembic", "sqlalchemy", "httpx", "httpcore")
+"""Loggers of libraries, of which only warnings are logged."""
+
+
 def set_up(level: str, process: str) -> None:
     """Send every logger of this process to standard error as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for noisy in ("uvicorn", "uvicorn.error", "asyncio", "alembic", "sqlalchemy", "httpx", "httpcore"):
+    set_level(level)
+    for noisy in NOISY:
         logger = logging.getLogger(noisy)
         logger.handlers.clear()
         logger.propagate = True
-        logger.setLevel(max(logging.WARNING, root.level))
     logging.getLogger("uvicorn.access").disabled = True
+
+
+def set_level(level: str) -> None:
+    """Log what is at least as severe as this."""
+    root = logging.getLogger()
+    root.setLevel(level.upper())
+    for noisy in NOISY:
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

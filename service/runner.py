@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--ready", type=int, required=True)
     args = parser.parse_args()
     settings = load()
-    logs.set_up(settings.log_level, "runner")
+    logs.set_up(settings.current_log_level(), "runner")
     stop = threading.Event()
 
     def end(why: child.Why) -> None:
@@ -32,7 +32,7 @@ def main() -> int:
             child.leave(1)
         stop.set()
 
-    child.on_stop(end)
+    child.on_stop(end, lambda: logs.set_level(settings.current_log_level()))
     os.nice(NICENESS)
     # Before the rest is imported: a server that starts need not wait for work that can.
     child.say_ready(args.ready)

@@ -121,6 +121,11 @@ class Settings(BaseSettings):
     log_level: str = Field(
         "info", description="Least severity that is logged: debug, info, warning or error."
     )
+    log_level_file: Path | None = Field(
+        None,
+        description="File that holds one such word, read at the start and at SIGHUP; it goes before "
+        "`ACUMEN_LOG_LEVEL`. Empty: none.",
+    )
     access_log: bool = Field(
         False, description="Whether every answered request is logged, without the values of its parameters."
     )
@@ -464,6 +469,15 @@ class Settings(BaseSettings):
         if target is not None and data in (target.absolute(), *target.absolute().parents):
             raise ValueError("stream_folder must not be in the data folder")
         return self
+
+    def current_log_level(self) -> str:
+        """The level as the file has it now, if one is named. Raises BadSettings."""
+        if self.log_level_file is None:
+            return self.log_level
+        try:
+            return self._known_level(self.log_level_file.read_text(encoding="utf-8").strip())
+        except (OSError, ValueError) as error:
+            raise BadSettings(f"{PREFIX}LOG_LEVEL_FILE: {self.log_level_file}: {error}.") from None
 
     @property
     def query_limits(self) -> Limits:

@@ -21,8 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service import child
-from service.settings import Settings, as_environment
+from service import child, logs
+from service.settings import BadSettings, Settings, as_environment
 from storage.catalog import Catalog
 from storage.catalog_errors import CatalogError
 from storage.catalog_records import Project
@@ -80,16 +80,18 @@ class Supervisor:
     announce: Callable[[str, Project, bool], None] = lambda url, project, new: None
     children: list[Child] = field(default_factory=list)
     stopping: bool = False
+    reload_due: bool = False
 
     def run(self) -> int:
         """The exit status. Raises CannotServe where it does not come to work."""
         listener = None
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        signal.signal(signal.SIGHUP, self._on_hangup)
         lock = lock_folder(self.settings.data)
         try:
             listener = bind(self.settings.host, self.settings.port)
             first, new = self._prepare()
-            self._wake_read, self._wake_write = os.pipe()
-            os.set_blocking(self._wake_write, False)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             self._listener, self._lock = listener, lock
@@ -143,10 +145,29 @@ class Supervisor:
 
     def _on_signal(self, number: int, _: object) -> None:
         self.stopping = True
+        self._wake()
+
+    def _on_hangup(self, number: int, _: object) -> None:
+        self.reload_due = True
+        self._wake()
+
+    def _wake(self) -> None:
         try:
             os.write(self._wake_write, b"!")
         except BlockingIOError:
             pass
+
+    def _reload(self) -> None:
+        """Log level and certificate anew, here and in the children; what does not work stays as it was."""
+        self.reload_due = False
+        _log.info("SIGHUP: the log level and the certificate are read anew.")
+        try:
+            logs.set_level(self.settings.current_log_level())
+        except BadSettings as error:
+            _log.error(str(error))
+        for one in self.children:
+            if one.alive:
+                _say(one, child.RELOAD)
 
     def _keep_running(self, url: str, announce: Callable[[], None]) -> None:
         selector = selectors.DefaultSelector()
@@ -161,6 +182,10 @@ class Supervisor:
                     if isinstance(key.data, Child):
                         self._note_ready(key.data, selector)
                         self._write_state(url)
+                    else:
+                        os.read(self._wake_read, 4_096)
+                if self.reload_due and all(one.ready for one in self.children):
+                    self._reload()
                 if not announced and all(one.ready for one in self.children):
                     announced = True
                     announce()
@@ -275,12 +300,8 @@ class Supervisor:
 
     def _end(self, children: list[Child], seconds: float) -> None:
         for one in children:
-            if one.alive and one.process is not None and one.process.stdin is not None:
-                try:
-                    one.process.stdin.write(child.STOP)
-                    one.process.stdin.flush()
-                except (BrokenPipeError, OSError):
-                    pass
+            if one.alive:
+                _say(one, child.STOP)
         deadline = time.monotonic() + seconds
         for one in children:
             if one.process is None:
@@ -292,6 +313,16 @@ class Supervisor:
                 _log.warning("A child process did not stop in time and is killed.", extra={"fields": fields})
                 one.process.kill()
                 one.process.wait()
+
+
+def _say(one: Child, command: bytes) -> None:
+    """Write a command to a child, which may be gone."""
+    if one.process is not None and one.process.stdin is not None:
+        try:
+            one.process.stdin.write(command)
+            one.process.stdin.flush()
+        except OSError:
+            pass
 
 
 def lock_folder(data: Path) -> int:

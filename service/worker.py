@@ -13,6 +13,7 @@ import gc
 import logging
 import shutil
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -307,7 +308,16 @@ async def _serve(settings: Settings, number: int, listener: socket.socket, ready
         def stop(why: child.Why) -> None:
             asyncio.run_coroutine_threadsafe(server.stop(why), loop)
 
-        child.on_stop(stop)
+        def reload() -> None:
+            logs.set_level(settings.current_log_level())
+            if settings.tls_cert is not None and config.ssl is not None:
+                # Into one of its own first: a pair that does not fit must not get into the one in use.
+                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                    settings.tls_cert, settings.tls_key
+                )
+                config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
+
+        child.on_stop(stop, reload)
         serving = asyncio.ensure_future(server.serve([listener]))
         while not server.started and not serving.done():
             await asyncio.sleep(0.005)
@@ -322,7 +332,7 @@ def main() -> int:
     parser.add_argument("--ready", type=int, required=True)
     args = parser.parse_args()
     settings = load()
-    logs.set_up(settings.log_level, f"worker-{args.number}")
+    logs.set_up(settings.current_log_level(), f"worker-{args.number}")
     listener = socket.socket(fileno=args.listener)
     # What was imported lives as long as the process: the collector need not look at it again and again.
     gc.collect()
