@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
+from query.parse import ANALYSES
+from query.suggest import nearest
 from service.collect import find_target
-from service.errors import MethodNotAllowed, render
+from service.errors import MethodNotAllowed, NotFound, render
 from service.parts import Parts
 from service.routes import (
     dashboards,
@@ -56,11 +58,34 @@ def create_app(parts: Parts) -> Starlette:
             error.status_code == MethodNotAllowed.status or find_target(raw_path(request.scope)) is not None
         ):
             error = MethodNotAllowed(_methods(routes, request))
+        elif isinstance(error, HTTPException) and error.status_code == NotFound.status:
+            error = NotFound(_no_route(raw_path(request.scope)))
         return error_answer(render(error), script_callback(request))
 
     app = Starlette(routes=routes, exception_handlers={HTTPException: tell})
     app.router.redirect_slashes = False
     return app
+
+
+def _no_route(path: bytes) -> str:
+    """What is wrong with the path, as far as can be said."""
+    parts = path.decode("latin-1").split("/")
+    shown = path[:100].decode("latin-1").encode("ascii", "replace").decode()
+    text = f"Resource not found: nothing has the path '{shown}'."
+    if path.startswith(b"//"):
+        return f"{text} It begins with two slashes: does the base address end in one?"
+    if path.endswith(b"/"):
+        return f"{text} Leave out the slash at the end."
+    if len(parts) == 6 and parts[4] == "queries":
+        text = f"Resource not found: no analysis is called '{parts[5][:60]}'."
+        return _with_nearest(text, parts[5], ANALYSES)
+    kinds = ("projects", "events", "queries", "keys", "datasets", "extractions")
+    return _with_nearest(text, parts[min(4, len(parts) - 1)], kinds)
+
+
+def _with_nearest(text: str, name: str, known: Iterable[str]) -> str:
+    found = nearest(name, known)
+    return f"{text} Did you mean '{found}'?" if found else text
 
 
 def routes_of(app: Starlette) -> list[Route]:

@@ -254,7 +254,7 @@ class Tenants:
     def authenticate(self, project_id: str, key: str | None) -> Caller:
         """The caller that holds this key. Raises NotFound for the project, then InvalidKey."""
         if self.find(project_id) is None:
-            raise NotFound
+            raise NotFound(f"Resource not found: no project has the id '{project_id[:64]}'.")
         caller = self._caller(project_id, key)
         if caller is None and key:
             self._refresh()

@@ -2,8 +2,8 @@
 
 Commands come over standard input, a pipe: the lines ``reload`` and ``stop``, or its end where the supervisor
 died. The supervisor gives each child a process group of its own, so a signal to the group of
-``acumen serve`` never reaches it; a SIGTERM or SIGINT sent to the child itself is one more way to say stop, however often, and a
-SIGHUP one to say reload.
+``acumen serve`` never reaches it; a SIGTERM or SIGINT sent to the child itself is one more way to say stop,
+however often, and a SIGHUP one to say reload.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from service.auth import Caller, Permission, Tenants
-from service.errors import InvalidParameter, NotFound, Unavailable, render
+from service.errors import AdminOnly, InvalidParameter, NotFound, Unavailable, render
 from service.given_keys import given_keys
 from service.wire import (
     callback_of,
@@ -100,6 +100,7 @@ class Routes:
         methods: Iterable[str] = READING,
         *,
         scripted: bool = False,
+        admin_hint: str = "",
         narrows: bool = False,
     ) -> None:
         """A route below a project. ``scripted``: a GET that names a callback gets its errors through it.
@@ -118,6 +119,8 @@ class Routes:
                     # Whatever took so long, the body or the question: it is told to who may be told it now.
                     _check_same(caller, await rule.admit(self._tenants, request))
                 return response
+            except AdminOnly as error:
+                return error_answer(render(AdminOnly(f"{error.message} {admin_hint}".rstrip())), callback)
             except Exception as error:
                 return error_answer(render(error), callback)
 

@@ -323,10 +323,16 @@ def _check_timestamp(value: Any) -> int:
     if instant is None:
         raise InvalidEvent(
             "InvalidPropertyValueError",
-            "keen.timestamp must be an ISO 8601 time between the years 1 and 9999, as text. "
-            f"You specified: {str(value)[:100]!r}.",
+            "keen.timestamp must be an ISO 8601 time between the years 1 and 9999, as text, like "
+            f"'2026-01-31T12:00:00Z'; seconds since 1970 are not taken. You specified: {_shown(value)}.",
         )
     return instant
+
+
+def _shown(value: Any) -> str:
+    """As it was sent: a number without quotes."""
+    is_plain = isinstance(value, (bool, int, float)) or value is None
+    return json.dumps(value)[:100] if is_plain else repr(str(value)[:100])
 
 
 def _check_location(keen: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from query import zones
+from service import welcome
 from service.auth import Caller, Permission
 from service.parts import Parts
 from service.routes.schema import shown
@@ -33,8 +34,10 @@ _ZONES_SECONDS = 600
 def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
-    async def versions(_: Request) -> Response:
-        return json_answer(VERSIONS)
+    async def versions(request: Request) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return welcome.page()
+        return json_answer(VERSIONS, headers={"vary": "Accept"})
 
     async def resources(_: Request) -> Response:
         return json_answer({"projects_resource_url": PROJECTS})

@@ -81,7 +81,8 @@ def router(parts: Parts) -> Router:
     rule = needs(Permission.MASTER)
     path = f"{PROJECTS}/{{project_id}}/events/{{rest:path}}"
     routes.project(path, delete, rule, ["DELETE"], narrows=True)
-    routes.project(path, update, rule, ["PUT"])
+    hint = "It changes stored events; to record one, use POST."
+    routes.project(path, update, rule, ["PUT"], admin_hint=hint)
     return routes.router
 
 
