@@ -112,3 +112,18 @@ def test_repair_of_a_sound_folder_changes_nothing(tmp_path: Path) -> None:
         server.start()
         assert count(server, server.project).json["result"] == 1
     assert not (tmp_path / "data" / "quarantine").exists()
+
+
+def test_a_catalog_that_changed_while_the_server_was_stopped_stops_the_start(tmp_path: Path) -> None:
+    with Served(data=tmp_path / "data") as server:
+        server.record(server.project, "c", {"n": 1})
+        server.stop()
+        assert server.told("check").returncode == 0
+        catalog = server.data / "catalog.sqlite"
+        flip_byte(catalog, catalog.stat().st_size // 2)
+        done = server.told("check")
+        assert (done.returncode, "catalog.sqlite" in done.stderr) == (1, True)
+        flip_byte(catalog, catalog.stat().st_size // 2)
+        server.start()
+        assert count(server, server.project).json["result"] == 1
+        assert not (server.data / "catalog.sqlite.sha256").exists()

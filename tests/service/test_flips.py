@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +28,7 @@ from query.pipeline import answer
 from service.export_file import Output, is_sound
 from storage.catalog import Catalog
 from storage.catalog_seal import seal_path
+from storage.check import check
 from storage.errors import StorageError
 from storage.fs import LocalFileSystem
 from storage.reader import Reader
@@ -231,3 +233,29 @@ def test_a_catalog_without_its_digest_is_believed_only_as_far_as_it_adds_up(
     assert catalog.count(b"live") >= 1
     (root / "catalog.sqlite").write_bytes(catalog.replace(b"live", b"lyve"))
     assert isinstance(told(folder, root, engine)["sum"], StorageError)
+
+
+@pytest.mark.parametrize("kind", ["results", "datasets", "events"])
+def test_check_names_each_damaged_file(folder: Folder, tmp_path: Path, kind: str) -> None:
+    root = shutil.copytree(folder.root, tmp_path / "data")
+    path = folder.files()[kind][0]
+    with ExitStack() as stack:
+        catalog = Catalog.prepare(root)
+        stack.callback(catalog.close)
+        assert check(catalog.folder, catalog).faults == []
+        content = bytearray((root / path).read_bytes())
+        content[len(content) // 2] ^= 1
+        (root / path).write_bytes(content)
+        (fault,) = check(catalog.folder, catalog).faults
+        assert str(path) in fault
+
+
+def test_check_looks_at_the_pages_and_references_of_the_catalog(folder: Folder, tmp_path: Path) -> None:
+    root = shutil.copytree(folder.root, tmp_path / "data")
+    with closing(sqlite3.connect(root / "catalog.sqlite")) as connection, connection:
+        connection.execute("UPDATE lanes SET collection_id = 99 WHERE position = 0")
+    seal_path(root / "catalog.sqlite").unlink()
+    with ExitStack() as stack:
+        catalog = Catalog.prepare(root)
+        stack.callback(catalog.close)
+        assert "refers to nothing in collections" in check(catalog.folder, catalog).faults[0]
