@@ -3,7 +3,7 @@
     FORMAT                  the data-folder format, one number
     catalog.sqlite          the catalog (and its -wal and -shm)
     migrate.lock, serve.lock, keeper.lock
-    log/<log id>/           <base lsn>.seg, position, lock
+    log/<log id>/           <base lsn>.seg, position, lock, and damage where some of it can not be read
     quarantine/log-<id>/    a damaged log as it was found; no part of the store
     results/                kept results of saved queries, as JSON
     exports/                files of extractions; those that are being written end in .tmp

@@ -7,6 +7,7 @@ path, and a value's lane follows from the value alone, so comparing lane by lane
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -127,13 +128,13 @@ class Schema:
 
     def extended(self, wanted: Iterable[tuple[str, LaneKind]]) -> Schema:
         """This schema with lanes for the wanted pairs appended, their columns named."""
-        taken = {fold(lane.column) for lane in self.lanes} | {fold(name) for name in SYSTEM_TYPES}
+        taken = {fold_column(name) for name in (*self.by_column, *SYSTEM_TYPES)}
         seen = set(self.valued)
         added: list[Lane] = []
         for path, kind in self.missing(wanted):
             home = kind is not LaneKind.NULL and path not in seen
             column = name_column(path, kind, home=home, taken=taken)
-            taken.add(fold(column))
+            taken.add(fold_column(column))
             if kind is not LaneKind.NULL:
                 seen.add(path)
             added.append(Lane(path, kind, column))
@@ -176,6 +177,13 @@ def fold(name: str) -> str:
     return "".join(c.lower() if c.isascii() else c for c in name)
 
 
+def fold_column(name: str) -> str:
+    """Equal for columns that any reader may take for one: by the case of any letter, as Spark does for each
+    letter and for the whole, or by how an accent is written."""
+    folded = unicodedata.normalize("NFC", name).upper().casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
+    return unicodedata.normalize("NFC", folded)
+
+
 def name_column(path: str, kind: LaneKind, *, home: bool, taken: set[str]) -> str:
     """A column name that no folded name in ``taken`` equals: the path itself for its first lane.
 
@@ -183,7 +191,7 @@ def name_column(path: str, kind: LaneKind, *, home: bool, taken: set[str]) -> st
     """
     name = (path if home else f"{path}:{kind.value}").replace("\0", "\N{SYMBOL FOR NULL}")
     candidate, number = name, 2
-    while fold(candidate) in taken:
+    while fold_column(candidate) in taken:
         candidate, number = f"{name}~{number}", number + 1
     return candidate
 
