@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Protocol, cast
 
 from msgspec import Raw
@@ -440,7 +441,7 @@ class Collector:
                 return _Logged(None if earlier is None else earlier.response, unlogged)
 
     def _append(self, batch: Batch, waiter: Waiter) -> None:
-        if self.closed_because is not None or self.homes.outdated:
+        if self.closed_because is not None or monotonic() > self.homes.valid_until:
             self._check_open()
         try:
             self._log.append(batch, waiter, hold=True)
@@ -460,7 +461,7 @@ class Collector:
     def _check_open(self) -> None:
         if self.closed_because is not None:
             raise Unavailable(self.closed_because, CLOSED_RETRY_SECONDS)
-        if self.homes.outdated:
+        if monotonic() > self.homes.valid_until:
             raise Unavailable("The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS)
 
 

@@ -105,12 +105,8 @@ class Homes:
         self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
         self._adding: dict[int, asyncio.Task[None]] = {}
         self._version = -1
-        self._refreshed = time.monotonic()
-
-    @property
-    def outdated(self) -> bool:
-        """Whether the last look at the catalog was so long ago that nothing may be logged."""
-        return time.monotonic() - self._refreshed > OUTDATED_SECONDS
+        self.valid_until = time.monotonic() + OUTDATED_SECONDS
+        """Until when events may be logged without another look at the catalog."""
 
     def known(self, project_id: str, name: str) -> Home | None:
         """The collection as last seen, without asking the catalog."""
@@ -178,13 +174,13 @@ class Homes:
 
     async def refresh(self) -> None:
         """Look at what others changed: new lanes, and collections that are no more."""
-        if self.outdated:
+        if time.monotonic() > self.valid_until:
             # Some may have been removed for good, with which no event may be logged.
             self._homes = _Known(self._known_max)
             self._version = -1
         version = await self._in_thread(self._catalog.version)
         if version == self._version:
-            self._refreshed = time.monotonic()
+            self.valid_until = time.monotonic() + OUTDATED_SECONDS
             return
         known = self._homes.all()
         ids = [home.collection_id for _, _, home in known]
@@ -196,7 +192,7 @@ class Homes:
             elif now.schema.version > home.checker.schema.version:
                 await self._keep(now)
         self._version = version
-        self._refreshed = time.monotonic()
+        self.valid_until = time.monotonic() + OUTDATED_SECONDS
 
     async def _ask(self, project_id: str, name: str, *, create: bool) -> Home | None:
         """One question to the catalog for all who ask at the same time."""

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from service import kept_answers
+from service import homes, kept_answers
 from service.admission import DESCRIPTION_LENGTH_MAX, Refusal
 from service.purge import Purge
 from storage import keeper
 from storage.catalog_records import request_scope
+from tests.service.intake import intake, run
 from tests.service.whole import Whole
 
 PROPERTIES_MAX = 8
@@ -206,3 +207,22 @@ def test_what_an_idempotency_key_keeps_is_small_whatever_was_refused(whole: Whol
 def test_an_answer_that_was_kept_whole_is_given_as_it_was() -> None:
     old = b'{"counts":{"a":2},"refused":{"a":{"1":{"name":"InvalidPropertyNameError","description":"No."}}}}'
     assert kept_answers.refused(old, []) == {"a": {1: Refusal("InvalidPropertyNameError", "No.")}}
+
+
+def test_nothing_is_logged_by_a_worker_that_has_not_seen_the_catalog_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its collections may have been removed for good; a look at the catalog mends it."""
+
+    async def story() -> None:
+        async with intake(tmp_path / "data") as it:
+            assert (await it.http.post(it.events + "/a", json={"n": 1})).status_code == 201
+            with monkeypatch.context() as patch:
+                patch.setattr(homes, "OUTDATED_SECONDS", -1.0)
+                await it.session.collector.homes.refresh()
+                assert (await it.http.post(it.events + "/a", json={"n": 2})).status_code == 503
+            await it.session.collector.homes.refresh()
+            assert (await it.http.post(it.events + "/a", json={"n": 2})).status_code == 201
+            assert len(it.lines()) == 2
+
+    run(story())
