@@ -63,7 +63,7 @@ class Told:
     complete: bool = True
     """False where damaged files were left out."""
     reservation: Reservation | None = field(default=None, compare=False)
-    """Of the body's memory, until it is sent."""
+    """Of the body's memory, until it is sent: from then on it counts as an unsent answer."""
 
 
 class Asking:

@@ -13,7 +13,6 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from query.budget import Reservation
 from query.parameters import SENT_BY_SDKS, check_keys
 from service import body_thread
 from service.auth import Caller, key_of
@@ -206,12 +205,6 @@ def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = 
     """The value (or, as bytes, its JSON) as the body."""
     body = value if isinstance(value, bytes) else orjson.dumps(value)
     return Response(body, status, headers, JSON)
-
-
-def holding(response: Response, reservation: Reservation | None) -> Response:
-    """The response, with the memory of its body reserved until it is sent, or is never to be."""
-    response.reservation = reservation  # type: ignore[attr-defined]
-    return response
 
 
 def empty_answer() -> Response:

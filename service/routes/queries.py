@@ -26,7 +26,6 @@ from service.wire import (
     callback_of,
     count_rate,
     gone_of,
-    holding,
     json_answer,
     json_of,
     opened,
@@ -107,4 +106,4 @@ def _answer(told: Told, callback: str | None) -> Response:
         response = script_answer(callback, told.body, headers=headers)
     else:
         response = json_answer(told.body, headers=headers)
-    return holding(response, told.reservation)
+    return response

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -13,7 +14,7 @@ from tests.service.whole import Whole
 EVENTS = 3_000
 DAYS = {"timeframe": "this_2_days"}
 STEP = {"event_collection": "c", "actor_property": "name", "with_actors": True, **DAYS}
-QUESTIONS = {
+QUESTIONS: dict[str, dict[str, Any]] = {
     "count": {"group_by": "name", "order_by": {"property_name": "result"}, **DAYS},
     "minimum": {"group_by": ["name", "n"], "target_property": "n", "interval": "daily", **DAYS},
     "select_unique": {"target_property": "name", **DAYS},
