@@ -1,0 +1,53 @@
+"""What one bulk body may make the server keep and say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import orjson
+
+from service import collector
+from service.admission import NEW_PROPERTIES_FACTOR, AdmissionLimits, Paths, Ready, Refusal
+from storage.schema import LaneKind, Schema
+from tests.service.intake import Intake, intake, run
+
+
+def bringing(index: int, *names: str) -> Ready:
+    return Ready(index, b"{}", None, None, 0, [(name, LaneKind.NUMBER) for name in names])
+
+
+def test_new_properties_are_kept_once_and_only_so_many() -> None:
+    paths, schema = Paths(properties_max=2), Schema()
+    limit = 2 * NEW_PROPERTIES_FACTOR
+    taken = [paths.take(bringing(n, f"a{n}", f"b{n}", "same"), schema) for n in range(limit)]
+    kept = [event for event in taken if isinstance(event, Ready)]
+    assert len({pair for event in kept for pair in event.wanted}) <= limit
+    assert len({id(event.wanted[2]) for event in kept}) == 1
+    refused = [event for event in taken if isinstance(event, Refusal)]
+    assert len(refused) == limit - len(kept) > 0
+    assert {refusal.name for refusal in refused} == {"InvalidPropertyNameError"}
+    assert isinstance(paths.take(bringing(0, "same"), schema), Ready)
+
+
+def test_the_descriptions_of_an_answer_are_bounded_and_its_names_are_not(tmp_path: Path) -> None:
+    body = orjson.dumps({"visits": [{"$" + "n" * 200: 1} for _ in range(20)] + [{"n": 1}]})
+
+    async def scenario() -> None:
+        async with intake(tmp_path / "data", admission=AdmissionLimits()) as one:
+            *refused, last = await verdicts(one)
+            assert last == {"success": True}
+            assert {verdict["error"]["name"] for verdict in refused} == {"InvalidPropertyNameError"}
+            texts = [verdict["error"]["description"] for verdict in refused]
+            assert "nnn" in texts[0]
+            assert texts[-1] == collector.NOT_EXPLAINED
+            assert sum(map(len, texts)) <= 1_000 + 20 * len(collector.NOT_EXPLAINED)
+
+    async def verdicts(one: Intake) -> list[Any]:
+        reply = await one.http.post(one.events, content=body)
+        found: list[Any] = reply.json()["visits"]
+        return found
+
+    with patch.object(collector, "REFUSAL_TEXT_MAX", 1_000):
+        run(scenario())
