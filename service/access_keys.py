@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from query.limits import Limits
 from query.nodes import Filter
 from query.parameters import check_filters, check_keys
 from service.errors import InvalidParameter
+from storage.events import Context, EventLimits, InvalidEvent, examine
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
 FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
@@ -98,10 +100,20 @@ def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
     if unknown:
         # Left out in silence, a restriction that is spelt wrong would restrict nothing.
         raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {', '.join(SECTIONS)}.")
-    read_options(options, check_regex)
+    _check_autofill(read_options(options, check_regex).autofill)
     for section in ("queries", "saved_queries"):
         check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
     return Definition(name, is_active, tuple(dict.fromkeys(permitted)), options)
+
+
+def _check_autofill(autofill: Json | None) -> None:
+    """Raises InvalidParameter where no event may hold it: every event of the key would be refused."""
+    if not autofill:
+        return
+    try:
+        examine(json.dumps(autofill).encode(), EventLimits(), Context())
+    except InvalidEvent as error:
+        raise InvalidParameter(f"'options.writes.autofill' can be in no event. {error.description}") from None
 
 
 def read_options(options: Json, check_regex: CheckRegex) -> Options:

@@ -24,12 +24,16 @@ class BadBeacon(ValueError):
     """A parameter of a beacon that cannot be used; the text is for a person."""
 
 
+_PLAIN = str.maketrans({"\r": None, "\n": None, " ": "+", "-": "+", "_": "/"})
+
+
 def decode_data(text: str) -> bytes:
     """The bytes in ``data``: base64, standard or URL-safe, padded or not. Raises BadBeacon.
 
-    Spaces are read as ``+``: clients that do not percent-encode send ``+``, which forms decode to a space.
+    Line ends are passed over, as MIME writes them. Spaces are read as ``+``: clients that do not
+    percent-encode send ``+``, which forms decode to a space.
     """
-    plain = text.strip("\r\n").replace(" ", "+").replace("-", "+").replace("_", "/").rstrip("=")
+    plain = text.translate(_PLAIN).rstrip("=")
     try:
         return binascii.a2b_base64(plain + "=" * (-len(plain) % 4), strict_mode=True)
     except (binascii.Error, ValueError):

@@ -13,6 +13,7 @@ as they come in.
 from __future__ import annotations
 
 import asyncio
+import codecs
 import hashlib
 import itertools
 import re
@@ -242,6 +243,8 @@ class CollectApp:
                 await synced(future)
                 self._accepted.add()
                 return 201, CREATED, []
+        # Some clients on Windows begin with a byte order mark, which JSON lets a reader pass over.
+        body = body.removeprefix(codecs.BOM_UTF8)
         origin = self._origin(scope, headers, body, received_us)
         if target.sendgrid:
             body = await body_thread.call(batch_of, body, self._collector.limits)

@@ -289,8 +289,8 @@ class Collector:
 
     async def _context(self, origin: Origin, text: bytes) -> Context:
         """What an examined event needs; what its add-ons need is made ready where it seems to have some."""
-        if not self._enricher.ready and b'"addons"' in text:
-            await self._loop.run_in_executor(self._executor, self._enricher.prepare)
+        if b'"addons"' in text and self._enricher.must_prepare(text):
+            await self._loop.run_in_executor(self._executor, self._enricher.prepare, text)
         enrich: Enrich = self._enricher
         if origin.autofill is not None:
             enrich = keeping(self._enricher, origin.autofill)

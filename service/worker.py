@@ -156,7 +156,7 @@ def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enrich
     enricher = Enricher(settings.geoip_database, metrics)
     if settings.geoip_database is not None:
         # Whoever names a database has add-ons; if it cannot be read, now is when to be told.
-        threads.submit(enricher.prepare)
+        threads.submit(enricher.prepare_places)
     return enricher
 
 

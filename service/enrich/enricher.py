@@ -17,10 +17,12 @@ from service.enrich.agents import Agents
 from service.enrich.definitions import GEO, KINDS, Addon, read_addons
 from service.enrich.geo import Places, read_address
 from service.metrics import ADDON_OUTCOMES, Metrics
-from storage.events import Enrich, Received
+from storage.events import Enrich, EventLimits, Received
 from storage.instants import format_instant
 
 Output = Mapping[str, Any]
+_LIMITS = EventLimits()
+AGENT = "keen:ua_parser"
 T = TypeVar("T")
 
 
@@ -43,22 +45,29 @@ class Enricher:
         }
         self._run: dict[str, Callable[[str, list[str | None]], Output | None]] = {
             GEO: self._find_place,
-            "keen:ua_parser": lambda text, _: self._agents.parse(text),
+            AGENT: lambda text, _: self._agents.parse(text),
             "keen:url_parser": lambda text, _: usable(urls.parse_url(text)),
             "keen:referrer_parser": lambda text, others: usable(referrers.parse_referrer(text, others[0])),
             "keen:date_time_parser": lambda text, _: usable(times.parse_time(text)),
         }
 
-    @property
-    def ready(self) -> bool:
-        """Whether add-ons run without waiting for what they need; otherwise call ``prepare`` first."""
-        return self._agents.ready and self._places.ready
+    def must_prepare(self, text: bytes) -> bool:
+        """Whether events in this text may ask for an add-on that is not ready: call ``prepare`` first."""
+        return (not self._agents.ready and _names(text, AGENT)) or (
+            not self._places.ready and _names(text, GEO)
+        )
 
-    def prepare(self) -> None:
-        """Read and make what add-ons need: up to a second, off the event loop."""
+    def prepare(self, text: bytes) -> None:
+        """Make what the add-ons in the text need: up to a second, off the event loop."""
         with self._preparing:
-            self._agents.prepare()
-            self._places.prepare()
+            if _names(text, AGENT):
+                self._agents.prepare()
+            if _names(text, GEO):
+                self.prepare_places()
+
+    def prepare_places(self) -> None:
+        """Read the database of places."""
+        self._places.prepare()
 
     def __call__(
         self, event: dict[str, Any], addons: list[Any], received: Received, *, outputs: bool = True
@@ -94,6 +103,7 @@ class Enricher:
         except Unusable:
             self._count(addon, "unusable")
             return None
+        found = None if found is None else _fitting(found)
         if addon.output[0] == "keen" and found is not None and "coordinates" not in found:
             found = None
         self._count(addon, "unknown" if found is None else "enriched")
@@ -107,6 +117,11 @@ class Enricher:
         if address is None:
             raise Unusable
         return self._places.find(address)
+
+
+def _names(text: bytes, addon: str) -> bool:
+    """Whether JSON may name the add-on; with escapes it may without showing it."""
+    return addon.encode() in text or b"\\u" in text
 
 
 def keeping(enrich: Enrich, autofill: Output) -> Enrich:
@@ -136,6 +151,16 @@ def picked(event: Output, mask: Output) -> dict[str, Any]:
         for name, value in mask.items()
         if name in event
     }
+
+
+def _fitting(output: Output) -> Output | None:
+    """What was found, without texts that are longer than an event may hold; None where nothing is left."""
+    kept: dict[str, Any] = {}
+    for name, value in output.items():
+        part = _fitting(value) if isinstance(value, dict) else value
+        if part is not None and not (isinstance(part, str) and len(part) > _LIMITS.string_length_max):
+            kept[name] = part
+    return kept or None
 
 
 def usable(value: T | None) -> T:

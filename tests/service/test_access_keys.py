@@ -259,6 +259,19 @@ def test_autofill_is_in_every_event_and_wins(keys: Keys) -> None:
     assert keys.events("d")[0]["customer"] == {"id": "eu", "tags": ["a"]}
 
 
+@pytest.mark.parametrize(
+    "autofill",
+    [{"$a": 1}, {"a.b": 1}, {"a": "x" * 10_000}, {"keen": {"id": "x"}}, {"keen": {"timestamp": 5}}],
+)
+def test_an_autofill_that_no_event_may_hold_is_refused(keys: Keys, autofill: Any) -> None:
+    body = {"name": "k", "permitted": ["writes"], "options": {"writes": {"autofill": autofill}}}
+    answer = keys.served.request(
+        "POST", f"/3.0/projects/{keys.project.id}/keys", body, key=keys.project.master_key
+    )
+    assert answer.status == 400
+    assert "options.writes.autofill" in answer.json["message"]
+
+
 def test_nothing_between_keeps_what_a_key_was_told(keys: Keys) -> None:
     """With the key in the address a proxy may keep an answer, and tell it when the key is revoked."""
     base, master = f"/3.0/projects/{keys.project.id}", keys.project.master_key

@@ -24,6 +24,15 @@ def test_data_is_read_in_every_spelling_of_base64(
     assert decode_data(text) == raw
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_data_may_be_cut_into_lines(end: str) -> None:
+    """As ``base64`` and MIME write it, 76 characters a line."""
+    raw = b'{"text":"' + b"x" * 200 + b'"}'
+    lines = base64.encodebytes(raw).decode().splitlines()
+    assert len(lines) > 3
+    assert decode_data(end.join(lines) + end) == raw
+
+
 @pytest.mark.parametrize("text", ["!", "a", "ab$d", "e30=e30=", "\u00e9\u00e9\u00e9\u00e9"])
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(BadBeacon):

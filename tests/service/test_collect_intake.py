@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import resource
 import signal
 import threading
@@ -706,3 +707,33 @@ def test_a_key_does_not_live_on_while_a_clock_that_was_set_back_catches_up(
                 await asyncio.sleep(0.02)
 
     run(story())
+
+
+def test_a_byte_order_mark_before_events_is_passed_over(tmp_path: Path) -> None:
+    """As it is before questions: RFC 8259 lets a reader ignore it, and PowerShell writes it."""
+
+    async def scene() -> None:
+        async with intake(tmp_path / "data") as it:
+            mark = b"\xef\xbb\xbf"
+            single = await it.http.post(f"{it.events}/c", content=mark + b'{"n":1}')
+            bulk = await it.http.post(it.events, content=mark + b'{"c":[{"n":2}]}')
+            twice = await it.http.post(f"{it.events}/c", content=mark * 2 + b'{"n":3}')
+            assert (single.status_code, bulk.status_code, twice.status_code) == (201, 200, 400)
+            assert [json.loads(line) for line in it.lines()] == [{"n": 1}, {"n": 2}]
+
+    run(scene())
+
+
+def test_what_an_add_on_finds_is_left_out_where_it_is_longer_than_an_event_may_hold(tmp_path: Path) -> None:
+    """Some letters become two in lower case: the event is stored all the same."""
+
+    async def scene() -> None:
+        async with intake(tmp_path / "data") as it:
+            addon = {"name": "keen:url_parser", "input": {"url": "u"}, "output": "parts"}
+            event = {"u": "https://" + "\u0130" * 9_000 + "/tea", "keen": {"addons": [addon]}}
+            answer = await it.http.post(f"{it.events}/c", json=event)
+            assert answer.status_code == 201, answer.text
+            (line,) = it.lines()
+            assert json.loads(line)["parts"] == {"protocol": "https", "path": "/tea"}
+
+    run(scene())
