@@ -164,7 +164,7 @@ class Asking:
         """What ``work`` gives, done in a thread, with a slot, and as a question in every count."""
         started = time.perf_counter()
         try:
-            with self._concurrency.one(caller.project.id, caller.key_id):
+            with self._concurrency.one(caller.project.id, caller.counted_as):
                 async with self._slots.one(caller.project.id):
                     told = await self._in_thread(work, gone)
         except Exception as error:
@@ -237,7 +237,7 @@ class Asking:
         params = read()
         question = self._read(analysis, params, deadline)
         forced = caller.filters_for(Permission.QUERIES)
-        warn = self._warner(caller, Permission.QUERIES, analysis, params, question, deadline)
+        warn = self._warner(caller, analysis, params, question, deadline)
         if question.max_age is not None:
             seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
             key = key_of(caller.project.id, analysis, params, forced, (warn is not None, seers))
@@ -250,13 +250,12 @@ class Asking:
     ) -> list[dict[str, Any]]:
         """What leaves a question that is to be kept without data, as JSON. Blocks. Raises StorageError."""
         deadline = Deadline.after(self._limits.timeout_seconds)
-        warn = self._warner(caller, Permission.SCHEMA, analysis, params, question, deadline)
+        warn = self._warner(caller, analysis, params, question, deadline)
         return [] if warn is None else [one.as_json() for one in warn({})]
 
     def _warner(
         self,
         caller: Caller,
-        kind: Permission,
         analysis: str,
         params: Mapping[str, Any],
         question: Request,
@@ -266,9 +265,7 @@ class Asking:
         if Permission.SCHEMA not in caller.permissions:
             return None
         unused = without_use(analysis, params)
-        filters, of_schema = caller.filters_for(kind), caller.filters_for(Permission.SCHEMA)
-        if filters != of_schema:
-            filters += of_schema
+        filters = caller.filters_for(Permission.SCHEMA)
 
         def warn(sources: Mapping[str, Source]) -> list[DataWarning]:
             project_id = caller.project.id

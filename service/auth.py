@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import logging
 import re
 import threading
 import time
@@ -22,20 +23,27 @@ from query.errors import InvalidQuery, QueryLimitExceeded
 from query.filters import conservative_regex_check, parse_filters
 from query.limits import Limits
 from query.nodes import Filter
+from query.parameters import check_filters
 from service.access_keys import NO_OPTIONS, Options, stored_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
+from service.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.scoped_keys import Scope, scope_of
 from storage.catalog_records import AccessKey, Organisation, Project
 from storage.keyring import Keyring
 
 T = TypeVar("T")
+_log = logging.getLogger("acumen.auth")
 
 POLL_SECONDS = 0.4
 """How old the known projects and keys may be. The write path may be as late once more: together less than
 the second in which a key that was revoked is dead."""
 GRANTED_MAX = 10_000
 """Keys beyond the projects' own, good and bad ones, that are remembered until the catalog changes."""
+WARNED_MAX = 1_000
+"""Projects whose refused scoped keys are logged, once each."""
 KEY_LENGTH_MAX = 16_384
+ACCESS_KEY_LENGTH = 64
+"""Scoped keys are longer."""
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{64,}", re.ASCII)
 
 
@@ -78,7 +86,10 @@ class Caller:
     options: Options = NO_OPTIONS
     """Of an access key."""
     key_id: str = ""
-    """Names the key, and tells nothing of it: what is counted by key is counted by this."""
+    """Names the key, and tells nothing of it."""
+    counted_as: str = ""
+    """What the limits of a key count it as: all scoped keys of a project together, since who holds one can
+    spell others."""
 
     def require(self, *any_of: Permission) -> None:
         """Raises AdminOnly where only the master key would do, and Forbidden where another key would."""
@@ -93,9 +104,19 @@ class Caller:
         """What narrows all that this caller sees by this way of asking."""
         if kind in (Permission.SAVED_QUERIES, Permission.CACHED_QUERIES):
             return self.forced_filters + self.options.saved_filters
-        if kind in (Permission.QUERIES, Permission.SCHEMA):
+        if kind is Permission.QUERIES:
             return self.forced_filters + self.options.query_filters
+        if kind is Permission.SCHEMA:
+            # Names tell as much as events do, however the key may ask for them.
+            others = (one for one in self.options.saved_filters if one not in self.options.query_filters)
+            return self.forced_filters + self.options.query_filters + tuple(others)
         return self.forced_filters
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether filters hide some events from this caller, by any way of asking: it is then told nothing
+        of what definitions filter by."""
+        return bool(self.filters_for(Permission.SCHEMA))
 
     def admits_saved(self, name: str, *, cached: bool) -> bool:
         """Whether the key may have the result of a saved query of this name, if it is (or is not) cached."""
@@ -193,6 +214,8 @@ class Tenants:
         """Made by this process, counted: a look at the catalog that began before one does not count."""
         self._watchers: list[Callable[[], None]] = []
         self._seen = _Seen()
+        self._warned: set[tuple[str, str]] = set()
+        """Projects and preferences whose refused keys were logged."""
 
     def watch(self, changed: Callable[[], None]) -> None:
         """``changed`` is called when this process has changed a project or key, from any thread."""
@@ -205,6 +228,17 @@ class Tenants:
             self._looked_at = float("-inf")
         for changed in self._watchers:
             changed()
+
+    def counted_as(self, project_id: str, key: str) -> str:
+        """What limits count a key as that was let through a moment ago; from memory alone."""
+        project = self._seen.projects.get(project_id)
+        if project is None:
+            return ""
+        if _permissions(project, key) is not None:
+            return key_id(key)
+        if len(key) > ACCESS_KEY_LENGTH and _HEXADECIMAL.fullmatch(key):
+            return _scopes_of(project)
+        return self._keyring.digest(project.id, key)
 
     async def caller(self, project_id: str, key: str | None) -> Caller:
         """As ``authenticate``, for an event loop: only memory is looked at where that tells."""
@@ -260,8 +294,33 @@ class Tenants:
             self._refresh()
             caller = self._caller(project_id, key)
         if caller is None:
-            raise InvalidKey(_hint(key))
+            raise InvalidKey(_hint(key) or self._scoped_hint(project_id, key))
         return caller
+
+    def _scoped_hint(self, project_id: str, key: str | None) -> str | None:
+        """Why the project does not take a scoped key that was made with its master key."""
+        project = self._seen.projects.get(project_id)
+        if project is None or not key or len(key) > KEY_LENGTH_MAX:
+            return None
+        scope = scope_of(key, project.master_key)
+        problem = None if scope is None else _scope_problem(project, scope)
+        if problem is None:
+            return None
+        refused, switch = problem
+        with self._change_lock:
+            is_first = (project_id, switch) not in self._warned and len(self._warned) < WARNED_MAX
+            if is_first:
+                self._warned.add((project_id, switch))
+        if is_first:
+            _log.warning(
+                "Project %s: %s To take them all the same, at the risk that docs/keys.md tells: "
+                "acumen projects update %s --set %s=true",
+                project_id,
+                refused,
+                project_id,
+                switch,
+            )
+        return f"{refused} Ask the project's owner for an access key."
 
     def _caller(self, project_id: str, key: str | None) -> Caller | None:
         """None where it is no key of the project, or one that is revoked."""
@@ -288,7 +347,8 @@ class Tenants:
             return None
         permissions = _permissions(project, key)
         if permissions is not None:
-            return Caller(project, permissions, key_id=key_id(key))
+            named = key_id(key)
+            return Caller(project, permissions, key_id=named, counted_as=named)
         return seen.granted.get((project.id, self._keyring.digest(project.id, key)))
 
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
@@ -296,11 +356,9 @@ class Tenants:
         if record is not None:
             return _by_access_key(project, record) if record.is_active else None
         scope = scope_of(key, project.master_key)
-        return (
-            None
-            if scope is None
-            else _by_scope(project, scope, self._keyring.digest(project.id, _spelt(key)))
-        )
+        if scope is None or _scope_problem(project, scope) is not None:
+            return None
+        return _by_scope(project, scope, self._keyring.digest(project.id, _spelt(key)))
 
     def organisation(self, organisation_id: str, key: str | None) -> Organisation:
         """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
@@ -386,7 +444,9 @@ def key_lives(project: Project, wanted: str, access_key: AccessKey | None) -> bo
     if access_key is not None:
         return access_key.is_active
     own = (project.master_key, project.write_key, project.read_key)
-    return wanted in map(key_id, own) or wanted.startswith(_scopes_of(project))
+    if wanted.startswith(_scopes_of(project)):
+        return is_on(project.preferences, SCOPED_KEYS)
+    return wanted in map(key_id, own)
 
 
 def _scopes_of(project: Project) -> str:
@@ -400,17 +460,29 @@ def _by_access_key(project: Project, key: AccessKey) -> Caller:
         frozenset(Permission(one) for one in key.permitted),
         options=stored_options(dict(key.options)),
         key_id=key.digest,
+        counted_as=key.digest,
     )
+
+
+def _scope_problem(project: Project, scope: Scope) -> tuple[str, str] | None:
+    """Why the project does not take a key of this scope, and the preference that would change it."""
+    if not is_on(project.preferences, SCOPED_KEYS):
+        return "This project takes no scoped keys.", SCOPED_KEYS
+    if not scope.filters and not is_on(project.preferences, SCOPED_KEYS_WITHOUT_FILTERS):
+        return "This project takes no scoped keys without filters.", SCOPED_KEYS_WITHOUT_FILTERS
+    return None
 
 
 def _by_scope(project: Project, scope: Scope, digest: str) -> Caller | None:
     """None where the filters can not be understood: without them the key would see more than it may."""
     try:
+        check_filters(scope.filters, "filters")
         filters = parse_filters(scope.filters, Limits(), conservative_regex_check)
     except (InvalidQuery, QueryLimitExceeded):
         return None
     permissions = frozenset[Permission]().union(*(_BY_OPERATION[one] for one in scope.operations))
-    return Caller(project, permissions, filters, key_id=_scopes_of(project) + digest)
+    scopes = _scopes_of(project)
+    return Caller(project, permissions, filters, key_id=scopes + digest, counted_as=scopes)
 
 
 def _permissions(project: Project, key: str | None) -> frozenset[Permission] | None:

@@ -1,8 +1,9 @@
 """How often a project, and one key of it, may ask in a minute, counted over all workers in one mapped file.
 
-The file is a hash table of fixed windows; a cell of a past minute is free. It lives in the run folder and
-is made anew at every start: a limit is a brake, not a bill. A request that is refused is not counted, so
-one key that asks too often does not use up what the project's other keys may ask.
+The file is a hash table of fixed windows; a cell of a past minute is free. Names that find no free cell are
+counted in cells that they may share with others: then a limit comes early, but never too late. The file
+lives in the run folder and is made anew at every start: a limit is a brake, not a bill. A request that is
+refused is not counted, so one key that asks too often does not use up what the project's other keys may ask.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from service.resources import allocate
 
 WINDOW_SECONDS = 60
 CELLS = 16_384
+SHARED_CELLS = 4_096
 _CELL = struct.Struct("<QII")
 _PROBES = 32
 
@@ -86,8 +88,9 @@ class RateLimits:
         if any(self._policies.values()):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            allocate(self._file, CELLS * _CELL.size)
-            self._table = mmap.mmap(self._file, CELLS * _CELL.size)
+            size = (CELLS + SHARED_CELLS) * _CELL.size
+            allocate(self._file, size)
+            self._table = mmap.mmap(self._file, size)
 
     def limits(self, rate: Rate) -> bool:
         """Is there any limit of this kind?"""
@@ -129,9 +132,8 @@ class RateLimits:
             )
         return quotas
 
-    def _cell(self, name: str, window: int) -> int | None:
-        """Where this name is counted in this window: a new cell where it was not yet, None where none is
-        free."""
+    def _cell(self, name: str, window: int) -> int:
+        """Where this name is counted in this window: a new cell where it was not yet."""
         digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
         free = None
         for probe in range(_PROBES):
@@ -141,16 +143,21 @@ class RateLimits:
                 return at
             if free is None and minute != window:
                 free = at
-        if free is not None:
-            _CELL.pack_into(self._table, free, digest, window, 0)
+        if free is None:
+            return self._shared_cell(digest, window)
+        _CELL.pack_into(self._table, free, digest, window, 0)
         return free
 
-    def _count(self, cell: int | None) -> int:
-        return 0 if cell is None else int(_CELL.unpack_from(self._table, cell)[2])
+    def _shared_cell(self, digest: int, window: int) -> int:
+        at = (CELLS + digest % SHARED_CELLS) * _CELL.size
+        if _CELL.unpack_from(self._table, at)[1] != window:
+            _CELL.pack_into(self._table, at, 0, window, 0)
+        return at
 
-    def _add(self, cell: int | None) -> int:
-        if cell is None:
-            return 1
+    def _count(self, cell: int) -> int:
+        return int(_CELL.unpack_from(self._table, cell)[2])
+
+    def _add(self, cell: int) -> int:
         key, minute, count = _CELL.unpack_from(self._table, cell)
         _CELL.pack_into(self._table, cell, key, minute, count + 1)
         return int(count) + 1

@@ -115,7 +115,7 @@ def described(
         "refresh_rate": query.refresh_rate,
         "query": definition,
         "metadata": metadata,
-        "run_information": None if run is None else _run_information(query, run, stale),
+        "run_information": None if run is None else _run_information(query, run, stale, narrowed=narrowed),
         "created_date": moment_text(query.created_us),
         "last_modified_date": modified,
         "user_last_modified_date": modified,
@@ -162,12 +162,13 @@ def moment_text(us: int) -> str:
     return (_EPOCH + timedelta(microseconds=us)).isoformat(timespec="microseconds")
 
 
-def _run_information(query: SavedQuery, run: SavedRun, stale: bool | None) -> Json:
+def _run_information(query: SavedQuery, run: SavedRun, stale: bool | None, *, narrowed: bool) -> Json:
     result = run.result
     return {
         "last_run_date": moment_text(run.run_us),
         "last_run_status": "success" if run.failure is None else "failed",
-        "last_run_message": run.failure,
+        # It may quote what the query filters by.
+        "last_run_message": None if narrowed else run.failure,
         "duration_ms": round(run.duration_us / 1_000, 3),
         "events_scanned": None if result is None else result.events,
         "data_through": None if result is None else moment_text(result.asked_us),

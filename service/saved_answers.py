@@ -8,12 +8,13 @@ answer is always exact about whether it is stale.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from query.engine import CancelToken, Deadline
 from service import saved
@@ -26,8 +27,8 @@ from storage.catalog_records import SavedQuery, SavedRun
 from storage.reader import Moment, Reader
 
 T = TypeVar("T")
-Key = tuple[str, str, str, bool]
-"""Project, name, audience, and whether the result stands alone."""
+Key = tuple[str, str, str, bool, bool]
+"""Project, name, audience, whether the result stands alone, and whether it is for a filtered key."""
 ATTEMPTS_MAX = 3
 _SECOND_US = 1_000_000
 
@@ -98,7 +99,7 @@ class SavedAnswers:
         Raises NotFound, Forbidden, RateLimited, QueryError.
         """
         cached = Audience(caller.filters_for(Permission.CACHED_QUERIES))
-        key = (caller.project.id, name, cached.digest, plain)
+        key = (caller.project.id, name, cached.digest, plain, caller.is_filtered)
         check_name(caller, name)
         if caller.admits_saved(name, cached=True):
             held = await self._current(key, float("inf"))
@@ -115,7 +116,7 @@ class SavedAnswers:
     async def described(self, caller: Caller, query: SavedQuery, ask: Ask) -> saved.Json:
         """The definition; of its last run those are told, and exactly, who may have its result."""
         audience = Audience(caller.filters_for(Permission.CACHED_QUERIES))
-        narrowed = any(caller.filters_for(kind) for kind in Permission)
+        narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
             return saved.described(query, narrowed=narrowed)
         runs = await self._in_thread(lambda: self._catalog.saved_runs(query.id))
@@ -137,7 +138,8 @@ class SavedAnswers:
 
         def work(token: CancelToken) -> Told:
             result, warnings = self.results.now(query, audience, self._clock(), self._deadline(token))
-            return Told(_body(query, None, result, audience, plain=plain), warnings)
+            shown = _shown(query, result, narrowed=caller.is_filtered)
+            return Told(_body(query, None, shown, plain=plain, narrowed=caller.is_filtered), warnings)
 
         return await self._asking.during(caller, analysis, work, ask.gone)
 
@@ -179,8 +181,8 @@ class SavedAnswers:
             if kept is None:
                 kept = await self._computed(caller, query, audience, ask)
                 # It is told as of its own moment, and looked at when next it is asked for.
-                return _told(query, kept, audience, plain=key[3])
-            told = _told(query, kept, audience, plain=key[3])
+                return await self._in_thread(_told, query, kept, key)
+            told = await self._in_thread(_told, query, kept, key)
             self._hold(key, _Held(told, moment, looked, kept.stale, _until_us(query, kept.run)))
             return told
         raise AssertionError("the last attempt returns")
@@ -224,8 +226,8 @@ class SavedAnswers:
     def _deadline(self, token: CancelToken) -> Deadline:
         return self.results.deadline(token)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+    async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *given)
 
     # What is held
 
@@ -271,15 +273,27 @@ def check_right(caller: Caller, query: SavedQuery) -> None:
     caller.require_saved(query.name, cached=bool(query.refresh_rate))
 
 
-def _told(query: SavedQuery, kept: _Kept, audience: Audience, *, plain: bool) -> Told:
-    return Told(_body(query, kept, kept.result, audience, plain=plain), kept.warnings)
+def _told(query: SavedQuery, kept: _Kept, key: Key) -> Told:
+    _, _, _, plain, narrowed = key
+    kept = replace(kept, result=_shown(query, kept.result, narrowed=narrowed))
+    return Told(_body(query, kept, kept.result, plain=plain, narrowed=narrowed), kept.warnings)
 
 
-def _body(query: SavedQuery, kept: _Kept | None, result: bytes, audience: Audience, *, plain: bool) -> bytes:
+def _shown(query: SavedQuery, result: bytes, *, narrowed: bool) -> bytes:
+    """The result; for a filtered key without what its steps filter by, where it repeats them."""
+    if not narrowed or not saved.is_funnel(saved.analysis_type(query)):
+        return result
+    found = json.loads(result)
+    if not any(step.get("filters") for step in found["steps"]):
+        return result
+    return saved.dumped({**found, "steps": [{**step, "filters": []} for step in found["steps"]]})
+
+
+def _body(query: SavedQuery, kept: _Kept | None, result: bytes, *, plain: bool, narrowed: bool) -> bytes:
     if plain:
         return result if saved.is_funnel(saved.analysis_type(query)) else b'{"result":' + result + b"}"
     run, stale = (None, None) if kept is None else (kept.run, kept.stale)
-    return saved.with_result(saved.described(query, run, stale, narrowed=bool(audience.filters)), result)
+    return saved.with_result(saved.described(query, run, stale, narrowed=narrowed), result)
 
 
 def _expired(query: SavedQuery, run: SavedRun, now_us: int) -> bool:

@@ -73,6 +73,12 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
     for one in (create, update):
         one.add_argument("--user", metavar="ADDRESS", action="append", help="a person's address; for each")
         one.add_argument("--preferences", metavar="JSON", help="an object, as the API takes it")
+    update.add_argument(
+        "--set",
+        metavar="NAME=JSON",
+        action="append",
+        help="one preference; the others stay (scoped_keys=true); without a value it is removed",
+    )
     rekey = actions.add_one("rekey", "give a project new keys; the old ones die in a second", _rekey_project)
     for kind in ("master", "write", "read"):
         text = f"the {kind} key only: this one, or one that is made up (default: all three)"
@@ -208,7 +214,23 @@ def _show_project(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _one(catalog, catalog.update_project(args.id, name=args.name, **_given(args)))
+    given = _given(args)
+    if args.set:
+        given["preferences"] = _set(catalog, args, given.get("preferences"))
+    return _one(catalog, catalog.update_project(args.id, name=args.name, **given))
+
+
+def _set(catalog: Catalog, args: argparse.Namespace, given: dict[str, Any] | None) -> dict[str, Any]:
+    """The project's preferences with those of ``--set``. Raises CannotDo."""
+    from service.errors import InvalidParameter
+    from service.preferences import changed
+    from service.routes.organisations import preferences
+
+    before = catalog.project(args.id).preferences if given is None else given
+    try:
+        return preferences(changed(before, args.set))
+    except InvalidParameter as error:
+        raise CannotDo(str(error)) from None
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
@@ -264,6 +286,7 @@ def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, Any]
             "id": project.id,
             "name": project.name,
             **_keys(project),
+            "preferences": dict(project.preferences),
             "organization_id": project.organisation_id,
             "organization_key": keys[project.organisation_id],
         }

@@ -113,7 +113,7 @@ def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) 
 
     Comes after the right, and before anything of the request is read. Raises RateLimited.
     """
-    quotas = rates.check(caller.project.id, rate, caller.key_id)
+    quotas = rates.check(caller.project.id, rate, caller.counted_as)
     if quotas:
         request.scope[FIELDS].extend(as_headers(fields_of(quotas)))
 

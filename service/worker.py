@@ -25,7 +25,7 @@ from query.engine import Engine
 from service import child, logs
 from service.app import create_app
 from service.asking import Asking
-from service.auth import Tenants, key_id
+from service.auth import Tenants, key_of
 from service.bodies import BodyLimits, BodyReader
 from service.collect import CollectApp, CollectLimits
 from service.collector import Collector
@@ -172,7 +172,7 @@ def _compose(parts: Parts, collector: Collector) -> CollectApp:
         limits=CollectLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
         executor=parts.catalog_executor,
         client_ip=client_ip_finder(settings.trusted_proxies),
-        admit=_admission(parts.rates),
+        admit=_admission(parts.rates, parts.tenants),
         metrics=parts.metrics,
         access_log=settings.access_log,
     )
@@ -206,13 +206,14 @@ def _rates(settings: Settings) -> RateLimits:
     return RateLimits(settings.run_folder / "rates", projects, keys)
 
 
-def _admission(rates: RateLimits) -> Callable[[str, bytes], Headers] | None:
+def _admission(rates: RateLimits, tenants: Tenants) -> Callable[[str, bytes], Headers] | None:
     """Counts requests that record events, by project and key; None where they have no limit."""
     if not rates.limits(Rate.WRITES):
         return None
 
     def admit(project_id: str, key: bytes) -> Headers:
-        quotas = rates.check(project_id, Rate.WRITES, key_id(key.decode("latin-1")))
+        counted_as = tenants.counted_as(project_id, key_of(key.decode("latin-1"), None) or "")
+        quotas = rates.check(project_id, Rate.WRITES, counted_as)
         return as_headers(fields_of(quotas))
 
     return admit

@@ -270,9 +270,7 @@ class _Datasets:
 
 
 def _described(caller: Caller, dataset: Dataset, now_us: int) -> dict[str, Any]:
-    return datasets.described(
-        caller.project, dataset, now_us, with_filters=not caller.filters_for(Permission.DATASETS)
-    )
+    return datasets.described(caller.project, dataset, now_us, with_filters=not caller.is_filtered)
 
 
 def _answer(value: Any, status: int = 200) -> Response:

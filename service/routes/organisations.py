@@ -14,6 +14,7 @@ from starlette.routing import Router
 
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.parts import Parts
+from service.preferences import check_preferences
 from service.rules import Routes
 from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
 from storage.catalog_errors import DuplicateProject, InvalidName, UnknownProject
@@ -179,4 +180,5 @@ def preferences(value: Any) -> dict[str, Any]:
     size = len(json.dumps(value))
     if size > PREFERENCES_BYTES_MAX:
         raise InvalidParameter(f"'preferences' may have {PREFERENCES_BYTES_MAX} bytes at most.")
+    check_preferences(value)
     return value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.support.server import Served, ServedProject
+from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 
 @dataclass(frozen=True)
@@ -29,4 +29,4 @@ class Acumen:
 @pytest.fixture(scope="module")
 def acumen(served: Served) -> Acumen:
     """A project of the module's own in the shared server."""
-    return Acumen.of(served, served.new_project("SDK"))
+    return Acumen.of(served, served.new_project("SDK", preferences=TAKES_SCOPED_KEYS))

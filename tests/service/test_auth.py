@@ -17,7 +17,7 @@ from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog import Catalog
 from storage.catalog_records import AccessKey, Organisation, Project
 from storage.keyring import Keyring
-from tests.support.server import Served, ServedProject
+from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 
 class Projects:
@@ -109,7 +109,9 @@ def test_known_keys_are_looked_up_at_most_twice_a_second() -> None:
 
 def test_no_thread_grants_by_what_it_knew_before_another_looked() -> None:
     """Else a scoped key of the last master key would live on, until the catalog changes again."""
-    old, new = (replace(project_of("a"), master_key=letter * 64) for letter in "AB")
+    old, new = (
+        replace(project_of("a"), master_key=letter * 64, preferences=TAKES_SCOPED_KEYS) for letter in "AB"
+    )
     catalog, now = Projects(old), [100.0]
     others: list[Callable[[], None]] = []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -87,3 +87,17 @@ def test_cells_are_used_again(tmp_path: Path) -> None:
     for number in range(CELLS * 2):
         with running.one(f"p{number}", "k"):
             refusal(running, f"p{number}", "k")
+
+
+def test_a_full_table_does_not_lift_the_limit(tmp_path: Path) -> None:
+    running = concurrency(tmp_path, per_key=1)
+    with ExitStack() as stack:
+        for number in range(CELLS + CELLS // 2):
+            with suppress(RateLimited):
+                stack.enter_context(running.one("p", f"k{number}"))
+        for number in range(20):
+            with suppress(RateLimited):
+                stack.enter_context(running.one("p", f"late{number}"))
+            refusal(running, "p", f"late{number}")
+    with running.one("p", "late0"), running.one("p", "k0"):
+        refusal(running, "p", "k0")

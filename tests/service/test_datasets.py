@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import pytest
 from keen import scoped_keys
 
-from tests.support.server import Reply, Served, ServedProject
+from tests.support.server import TAKES_SCOPED_KEYS, Reply, Served, ServedProject
 
 QUERY = {
     "analysis_type": "count",
@@ -37,7 +37,7 @@ def quick() -> Iterator[Served]:
 
 @pytest.fixture
 def shop(quick: Served) -> ServedProject:
-    project = quick.new_project()
+    project = quick.new_project(preferences=TAKES_SCOPED_KEYS)
     quick.record(project, "purchases", *EVENTS)
     return project
 
@@ -240,7 +240,7 @@ def test_the_part_that_runs_on_may_be_asked_beyond_its_end(shared: Datasets) -> 
 @pytest.fixture(scope="module")
 def shared(quick: Served) -> Datasets:
     """Datasets that are only read."""
-    project = quick.new_project()
+    project = quick.new_project(preferences=TAKES_SCOPED_KEYS)
     quick.record(project, "purchases", *EVENTS)
     calls = Datasets(quick, project)
     calls.ready("by-customer")

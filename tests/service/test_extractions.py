@@ -31,7 +31,7 @@ from storage.log_errors import LogUnreadable
 from storage.reader import SnapshotUnstable
 from storage.source import SourceGone
 from tests.service.export_bench import BASE, Bench
-from tests.support.server import Served, ServedProject
+from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 DAY_US = 86_400_000_000
 
@@ -280,6 +280,8 @@ def test_what_a_key_asked_for_dies_with_it_and_lives_again_with_it(bench: Bench)
 def test_what_keys_of_the_project_asked_for_dies_with_them(tmp_path: Path) -> None:
     """A scoped key is one as long as the master key is that made it."""
     bench = Bench(tmp_path / "data", min_free_bytes=0)
+    bench.catalog.update_project(bench.project.id, preferences=TAKES_SCOPED_KEYS)
+    bench.parts.tenants.look_again()
     bench.record("c", {"n": 1})
     scope = {"allowed_operations": ["read"], "filters": []}
     keys = (

@@ -6,9 +6,11 @@ that filter, of both makes, and questions in every way that they can be asked.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from tests.query.support_source import Event
 from tests.query.test_reference import close
 from tests.service.whole import Whole
 from tests.support.scale import examples
+from tests.support.server import TAKES_SCOPED_KEYS
 
 INTERVALS = ["hourly", "daily", "every_2_hours", "every_90_minutes", "weekly"]
 ZONES = [None, "Europe/Berlin", "America/New_York", 19_800]
@@ -41,11 +44,28 @@ class Sides:
     def __init__(self, whole: Whole) -> None:
         self.whole = whole
         self.all, self.rest = whole.project, whole.new_project()
+        whole.catalog.update_project(self.all.id, preferences=TAKES_SCOPED_KEYS)
+        whole.parts.tenants.look_again()
 
     def access_key(self, filters: Sequence[Filter]) -> str:
         narrowed = {"filters": spoken.filters(filters)}
         options = {"queries": narrowed, "saved_queries": narrowed}
         body = {"name": "k", "permitted": READS, "options": options}
+        return str(self.whole.told(self.all, "POST", "keys", body)["key"])
+
+    def access_key_for(self, section: str, filters: Sequence[Filter]) -> str:
+        """One with filters for one way of asking alone."""
+        body = {"name": "k", "permitted": READS, "options": {section: {"filters": spoken.filters(filters)}}}
+        return str(self.whole.told(self.all, "POST", "keys", body)["key"])
+
+    def definer(self, section: str) -> str:
+        """A key that may read definitions too."""
+        filters = spoken.filters([Condition("open", Operator.EQ, True)])
+        body = {
+            "name": "k",
+            "permitted": [*READS, "query_definition"],
+            "options": {section: {"filters": filters}},
+        }
         return str(self.whole.told(self.all, "POST", "keys", body)["key"])
 
     def scoped_key(self, filters: Sequence[Filter]) -> str:
@@ -172,11 +192,15 @@ def test_a_filtered_key_is_told_what_a_store_of_what_it_may_see_tells(
     values: list[Any],
 ) -> None:
     number = next(_numbers)
-    names = {"c": f"c{number}", "d": f"d{number}"}
+    # Unlike those of other examples, which would be suggested.
+    names = {one: hashlib.blake2b(f"{one}{number}".encode(), digest_size=12).hexdigest() for one in "cd"}
     for side, flushed in zip(("c", "d"), flushes, strict=True):
         _fill(sides, names[side], events if side == "c" else others, hidden, flushed=flushed)
     scoped |= _too_large(spoken.filters(hidden))
     key = sides.scoped_key(hidden) if scoped else sides.access_key(hidden)
+    _check_schema(sides, key, list(names.values()))
+    if not scoped:
+        _check_schema(sides, sides.access_key_for("saved_queries", hidden), list(names.values()))
     for analysis, params in asked:
         params = _asked(params, names)
         _check_asked(sides, key, analysis, params)
@@ -231,6 +255,21 @@ def _check_asked(sides: Sides, key: str, analysis: str, params: Any) -> None:
     for _ in range(2):
         again = sides.whole.told(sides.all, "POST", f"queries/{analysis}", recent, key=key)
         assert close(_plain(again), _plain(whole)), (again, whole)
+
+
+def _check_schema(sides: Sides, key: str, collections: list[str]) -> None:
+    """The same names, at every address, and no word of others."""
+    for name in collections:
+        narrowed = sides.whole.call(sides.all, "GET", f"events/{name}", key=key)
+        whole = sides.whole.call(sides.rest, "GET", f"events/{name}")
+        assert narrowed.status_code == whole.status_code
+        if whole.status_code == 200:
+            assert set(narrowed.json()["properties"]) == set(whole.json()["properties"])
+        else:
+            assert narrowed.json() == whole.json()
+    listed = {one["name"] for one in sides.whole.told(sides.all, "GET", "events", key=key)}
+    there = {one["name"] for one in sides.whole.told(sides.rest, "GET", "events")}
+    assert listed.intersection(collections) == there.intersection(collections)
 
 
 def _within(sides: Sides, part: Any) -> int:
@@ -334,3 +373,66 @@ def test_filters_of_a_key_read_no_more_than_those_of_a_question(sides: Sides) ->
 
 def _told(sides: Sides, key: str, analysis: str, params: Any) -> Any:
     return sides.whole.told(sides.all, "POST", f"queries/{analysis}", params, key=key)
+
+
+SECRET = "not for this key"
+HIDING = [{"property_name": "who", "operator": "ne", "property_value": SECRET}]
+STEP = {"event_collection": "seen", "actor_property": "u", "filters": HIDING}
+COUNT = {"analysis_type": "count", "event_collection": "seen", "filters": HIDING}
+
+
+@pytest.mark.parametrize("section", ["queries", "saved_queries"])
+@pytest.mark.parametrize(
+    "query", [COUNT, {"analysis_type": "funnel", "steps": [STEP, STEP]}], ids=["count", "funnel"]
+)
+@pytest.mark.parametrize("rate", [0, 14_400])
+def test_a_filtered_key_is_told_no_value_that_a_saved_query_filters_by(
+    sides: Sides, section: str, query: Any, rate: int
+) -> None:
+    """Neither in the definition nor with the result, whatever the filters of the key are for."""
+    sides.whole.record(sides.all, "seen", [{"open": True, "u": 1}, {"open": False, "u": 2}])
+    key = sides.access_key_for(section, [Condition("open", Operator.EQ, True)])
+    body = {"query": query, "refresh_rate": rate, "metadata": {"display_name": "Q", "note": SECRET}}
+    sides.whole.told(sides.all, "PUT", "queries/saved/hiding", body)
+    told = sides.whole.told(sides.all, "GET", "queries/saved/hiding/result")
+    assert SECRET in json.dumps(told["query"])
+    definer = sides.definer(section)
+    for path in ("queries/saved", "saved_queries"):
+        for _ in range(2):
+            assert SECRET not in json.dumps(
+                sides.whole.told(sides.all, "GET", f"{path}/hiding/result", key=key)
+            )
+        assert SECRET not in json.dumps(sides.whole.told(sides.all, "GET", f"{path}/hiding", key=definer))
+    again = sides.whole.told(sides.all, "GET", "queries/saved/hiding/result")
+    assert SECRET in json.dumps(again["query"])
+
+
+@pytest.mark.parametrize("section", ["queries", "saved_queries"])
+def test_a_filtered_key_is_told_no_value_that_a_dataset_filters_by(sides: Sides, section: str) -> None:
+    sides.whole.record(sides.all, "seen", [{"open": True, "u": 1}])
+    key = sides.access_key_for(section, [Condition("open", Operator.EQ, True)])
+    query = {**COUNT, "timeframe": "this_2_days", "interval": "daily"}
+    made = sides.whole.told(sides.all, "PUT", "datasets/hiding", {"query": query, "index_by": "u"})
+    assert SECRET in json.dumps(made)
+    sides.whole.refresh()
+    for path in ("datasets", "datasets/hiding"):
+        assert SECRET not in json.dumps(sides.whole.told(sides.all, "GET", path, key=key))
+    found = sides.whole.told(sides.all, "GET", "datasets/hiding/results", key=key, index_by=[1])
+    assert SECRET not in json.dumps(found)
+    sides.whole.told(sides.all, "DELETE", "datasets/hiding")
+
+
+def test_a_filtered_key_is_told_no_reason_of_a_failed_run(tmp_path: Path) -> None:
+    """It may quote what the query filters by, or tell of events out of sight."""
+    whole = Whole(tmp_path / "data", query_groups_max=1)
+    sides = Sides(whole)
+    sides.whole.record(sides.all, "seen", [{"open": True, "u": n} for n in range(3)])
+    query = {"analysis_type": "count", "event_collection": "seen", "group_by": ["u"]}
+    sides.whole.told(sides.all, "PUT", "queries/saved/failing", {"query": query, "refresh_rate": 14_400})
+    assert sides.whole.call(sides.all, "GET", "queries/saved/failing/result").status_code == 400
+    master = sides.whole.told(sides.all, "GET", "queries/saved/failing")["run_information"]
+    assert master["last_run_message"]
+    definer = sides.definer("queries")
+    ran = sides.whole.told(sides.all, "GET", "queries/saved/failing", key=definer)["run_information"]
+    assert (ran["last_run_status"], ran["last_run_message"]) == ("failed", None)
+    whole.close()

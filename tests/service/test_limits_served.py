@@ -15,7 +15,7 @@ from keen import scoped_keys
 
 from service.auth import POLL_SECONDS
 from tests.service.test_query_routes import SLOW
-from tests.support.server import Reply, Served, ServedProject
+from tests.support.server import TAKES_SCOPED_KEYS, Reply, Served, ServedProject
 
 QUERY_SECONDS = 2.0
 DAY, NEXT = "2015-03-01T00:00:00Z", "2015-03-02T00:00:00Z"
@@ -86,13 +86,25 @@ def test_a_key_that_has_used_up_its_minute_leaves_the_rest_to_others(
     assert refused.headers["retry-after"] in re.findall(r"t=(\d+)", refused.headers["ratelimit"])
 
 
-def test_a_key_is_one_key_however_it_is_spelt(limited: Served, project: ServedProject) -> None:
+def test_a_key_is_one_key_however_it_is_spelt(limited: Served) -> None:
+    project = limited.new_project(preferences=TAKES_SCOPED_KEYS)
     made = scoped_keys.encrypt(project.master_key, {"allowed_operations": ["read", "write"], "filters": []})
     key = made.decode() if isinstance(made, bytes) else str(made)
     spelt = (key.lower(), key.upper(), key[:32].lower() + key[32:].upper())
     assert [left(count(limited, project, one))["queries-of-key"] for one in spelt] == [5, 4, 3]
     path = f"/3.0/projects/{project.id}/events/c"
     replies = [limited.request("POST", path, {}, key=one) for one in spelt]
+    assert [left(reply)["writes-of-key"] for reply in replies] == [2, 1, 0]
+
+
+def test_all_scoped_keys_of_a_project_have_one_limit_together(limited: Served) -> None:
+    project = limited.new_project(preferences=TAKES_SCOPED_KEYS)
+    scope = {"allowed_operations": ["read", "write"], "filters": []}
+    made = [scoped_keys.encrypt(project.master_key, scope) for _ in range(3)]
+    keys = [key.decode() if isinstance(key, bytes) else str(key) for key in made]
+    assert [left(count(limited, project, one))["queries-of-key"] for one in keys] == [5, 4, 3]
+    path = f"/3.0/projects/{project.id}/events/c"
+    replies = [limited.request("POST", path, {}, key=one) for one in keys]
     assert [left(reply)["writes-of-key"] for reply in replies] == [2, 1, 0]
 
 

@@ -70,7 +70,7 @@ def test_a_project_is_made_changed_and_listed(served: Served, org: Organisation)
     path = f"/{made.json['id']}"
     assert org.call("GET", path).json == made.json
     assert made.json in org.call("GET").json
-    assert answered(lambda: count(served, made.json), 200).json == {"result": 0}
+    assert answered(lambda: count(served, made.json), 200).json["result"] == 0
 
     twin = org.call("POST", body={"name": "Shop"})
     assert (twin.status, "Duplicate" in twin.json["message"]) == (409, True)

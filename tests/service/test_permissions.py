@@ -18,7 +18,7 @@ from service.access_keys import PERMITTED
 from service.auth import Permission
 from service.rules import Realm, Rule
 from tests.service.rule_table import READ_KEY, Ruled, check, ruled_by_project, ruled_routes
-from tests.support.server import Served, ServedProject
+from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_no_key_and_a_wrong_key_are_refused_and_an_unknown_project_comes_first(
 def test_a_scoped_key_of_either_form_does_what_its_operations_say(
     served: Served, routes: list[Ruled], length: int
 ) -> None:
-    project = served.new_project(master_key=os.urandom(length // 2).hex())
+    project = served.new_project(master_key=os.urandom(length // 2).hex(), preferences=TAKES_SCOPED_KEYS)
     served.record(project, "x", {"x": 1})
     both = READ_KEY | {Permission.WRITES}
     wrong = []
@@ -76,7 +76,8 @@ def test_a_scoped_key_of_either_form_does_what_its_operations_say(
 
 
 def test_keys_that_are_no_more_or_of_others_open_nothing(served: Served, routes: list[Ruled]) -> None:
-    organisation, other = made_organisation(served, "Of it"), served.new_project("Other")
+    organisation = made_organisation(served, "Of it")
+    other = served.new_project("Other", preferences=TAKES_SCOPED_KEYS)
     project, gone = (made_project(served, organisation, name) for name in ("Here", "Gone"))
     keys = {
         "revoked": access_key(served, project, "POST", "/revoke"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from service.errors import RateLimited
-from service.rates import Quota, Rate, RateLimits, fields_of
+from service.rates import CELLS, Quota, Rate, RateLimits, fields_of
 
 
 def test_without_a_limit_nothing_is_counted_and_no_file_is_made(tmp_path: Path) -> None:
@@ -113,3 +114,15 @@ def test_the_fields_are_lists_of_named_quotas() -> None:
         "ratelimit-policy": '"deletes";q=10;w=60, "concurrent-queries";q=4;qu="concurrent-requests"',
         "ratelimit": '"deletes";r=3;t=12, "concurrent-queries";r=0',
     }
+
+
+def test_a_full_table_does_not_lift_the_limit(tmp_path: Path) -> None:
+    rates = RateLimits(tmp_path / "rates", {Rate.QUERIES: 1}, clock=lambda: 60.0)
+    for number in range(CELLS + CELLS // 2):
+        with suppress(RateLimited):
+            rates.check(f"p{number}", Rate.QUERIES)
+    for number in range(20):
+        with suppress(RateLimited):
+            rates.check(f"late{number}", Rate.QUERIES)
+        with pytest.raises(RateLimited):
+            rates.check(f"late{number}", Rate.QUERIES)

@@ -24,6 +24,8 @@ from service.__main__ import main
 from storage.catalog import Catalog
 
 START_SECONDS = 60.0
+TAKES_SCOPED_KEYS = {"scoped_keys": True, "scoped_keys_without_filters": True}
+"""Preferences of a project that honours all keys of this kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,12 +204,13 @@ class Served:
 
     def projects(self) -> list[ServedProject]:
         """As ``acumen projects list`` prints them."""
-        return [ServedProject(**one) for one in json.loads(self.told("projects", "list").stdout)]
+        listed = json.loads(self.told("projects", "list").stdout)
+        return [ServedProject(**{k: v for k, v in one.items() if k != "preferences"}) for one in listed]
 
     def new_project(self, name: str = "Test", **options: Any) -> ServedProject:
         """A project made beside the running server, as the command line makes it; known to it on return.
 
-        ``options``: ``id``, ``master_key``, ``write_key``, ``read_key``.
+        ``options``: ``id``, ``master_key``, ``write_key``, ``read_key``, ``preferences``.
         """
         catalog = Catalog.prepare(self.data)
         try:

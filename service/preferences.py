@@ -1,0 +1,49 @@
+"""Preferences of a project that Acumen acts on. Others are kept as they are, and mean nothing here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from query.suggest import nearest
+from service.errors import InvalidParameter
+
+SCOPED_KEYS = "scoped_keys"
+"""Whether the project takes scoped keys at all."""
+SCOPED_KEYS_WITHOUT_FILTERS = "scoped_keys_without_filters"
+"""Whether it takes those that filter nothing."""
+SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
+
+
+def is_on(preferences: Mapping[str, Any], switch: str) -> bool:
+    return preferences.get(switch) is True
+
+
+def check_preferences(preferences: Mapping[str, Any]) -> None:
+    """Raises InvalidParameter for a value that is none, and for a name that is nearly one of these."""
+    for name, value in preferences.items():
+        if name in SWITCHES:
+            if not isinstance(value, bool):
+                raise InvalidParameter(f"'preferences.{name}' must be true or false.")
+        elif (meant := nearest(name, SWITCHES)) is not None:
+            raise InvalidParameter(f"'preferences.{name[:100]}' is unknown. Did you mean '{meant}'?")
+
+
+def changed(preferences: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """The preferences after ``NAME=JSON`` for each; ``NAME=`` removes one. Raises InvalidParameter."""
+    found = dict(preferences)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not name or not equals:
+            raise InvalidParameter(f"'{assignment[:100]}' must be NAME=VALUE, the value as JSON.")
+        if not text:
+            found.pop(name, None)
+            continue
+        try:
+            found[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            raise InvalidParameter(
+                f"The value of '{name[:100]}' is not JSON: true, 5 and \"text\" are."
+            ) from None
+    return found
