@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gzip
+import http.server
 import io
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +22,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service import import_source, import_targets, importer
+from service.collector import Origin
 from service.import_source import BadSource, EventSource
-from storage.catalog import Catalog
-from storage.catalog_records import Project
+from service.keeper_main import make_keeper
+from service.log_session import LogSession
+from service.settings import load
+from storage.catalog import Catalog, system_clock
+from storage.catalog_records import ErasureKind, Project
 from tests.support.server import Served, acumen_command
 
 EVENTS = [
@@ -255,6 +263,72 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(
     arguments = [str(file), "--project", "P", "--collection", "c"]
     assert run_import(*arguments, "--url", "http://127.0.0.1:1") == 1
     assert "does not take it" in capsys.readouterr().err
+
+
+class LoginPage(http.server.BaseHTTPRequestHandler):
+    """What a proxy puts before a server: 200, and no JSON."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        page = b"<html>Please log in</html>"
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def test_a_page_that_answers_in_the_place_of_a_server_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACUMEN_WRITE_KEY", "k")
+    file = tmp_path / "events"
+    file.write_bytes(b"{}\n")
+    with http.server.HTTPServer(("127.0.0.1", 0), LoginPage) as page:
+        threading.Thread(target=page.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{page.server_port}"
+        assert run_import(str(file), "--project", "P", "--collection", "c", "--url", url) == 1
+        page.shutdown()
+    said = capsys.readouterr().err
+    assert "is no Acumen server: it answered 200 with text/html" in said
+    assert "Traceback" not in said
+
+
+def test_an_import_leaves_the_segment_in_which_erased_events_are(
+    tmp_path: Path, data: Path, project: Project
+) -> None:
+    """As workers do: a segment is deleted only as a whole, and erased bytes must go."""
+
+    def segments_of(session: LogSession) -> set[Path]:
+        return set((data / "log" / str(session.log.log_id)).glob("*.seg"))
+
+    async def scene(catalog: Catalog) -> None:
+        with ThreadPoolExecutor(4) as executor:
+            async with LogSession.opened(catalog, executor) as session:
+                await session.look_after()
+                await session.collector.submit(project.id, {"c": b'[{"n":1}]'}, Origin(system_clock()))
+                segments = segments_of(session)
+                collection = catalog.collection(project.id, "c")
+                catalog.request_erasure(collection.id, ErasureKind.EVENTS, {})
+                keeper = make_keeper(load(data=data), catalog)
+                stop = threading.Event()
+                thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
+                thread.start()
+                while not (catalog.last_erasure() and segments_of(session) - segments):
+                    await session.look_after()
+                    await asyncio.sleep(0.05)
+                stop.set()
+                await asyncio.to_thread(thread.join)
+                keeper.close()
+
+    catalog = Catalog.open(data)
+    try:
+        asyncio.run(asyncio.wait_for(scene(catalog), 120))
+    finally:
+        catalog.close()
 
 
 JSON_VALUES = st.recursive(
