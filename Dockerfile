@@ -1,35 +1,52 @@
-# Two stages: the first installs, the second only runs. Build and run:
+# Three stages: the first builds the package, the second installs it, the third only runs. Build and run:
 #
 #     docker build --tag acumen .
-#     docker run --publish 8000:8000 --volume acumen-data:/data acumen
+#     docker run --publish 127.0.0.1:8000:8000 --volume acumen-data:/data --read-only --tmpfs /tmp \
+#         --cap-drop ALL --security-opt no-new-privileges --memory 2g acumen
+#
+# A tag may become another image at any time. To build from one and the same, name its digest, which
+# "docker buildx imagetools inspect python:3.13-slim" prints:
+#
+#     docker build --build-arg PYTHON_IMAGE=python:3.13-slim@sha256:… --tag acumen .
 
-FROM python:3.13-slim AS build
+ARG PYTHON_IMAGE=python:3.13-slim
 
-# Everything comes as a wheel with a hash that the lock names, so no stage needs a compiler.
+FROM ${PYTHON_IMAGE} AS package
+
+# Everything comes as a wheel with a hash that a lock names, so no stage needs a compiler.
+WORKDIR /src
+COPY requirements-build.lock ./
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --require-hashes --only-binary :all: --requirement requirements-build.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY storage storage
+COPY query query
+RUN pip wheel --no-cache-dir --disable-pip-version-check \
+        --no-deps --no-index --no-build-isolation --wheel-dir /wheels .
+
+
+FROM ${PYTHON_IMAGE} AS install
+
 WORKDIR /src
 RUN python -m venv /opt/acumen
 COPY requirements.lock ./
 RUN /opt/acumen/bin/pip install --no-cache-dir --disable-pip-version-check \
         --require-hashes --only-binary :all: --requirement requirements.lock
-COPY pyproject.toml README.md LICENSE ./
-COPY service service
-COPY storage storage
-COPY query query
-# What only builds the package (and pip itself) does not travel on to the second stage.
-RUN /opt/acumen/bin/pip install --no-cache-dir --disable-pip-version-check \
-        --no-deps --no-index --no-build-isolation . \
-    && /opt/acumen/bin/pip uninstall --yes hatchling editables trove-classifiers pathspec pluggy tomlkit \
-        setuptools pip \
-    && /opt/acumen/bin/acumen --help >/dev/null
+COPY --from=package /wheels /wheels
+# Nothing that installs or builds travels on to the last stage.
+RUN /opt/acumen/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-index /wheels/*.whl \
+    && /opt/acumen/bin/pip uninstall --yes pip \
+    && /opt/acumen/bin/acumen --version
 
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 
 # A fixed number, so that a volume keeps its owner from one image to the next.
 RUN groupadd --system --gid 10001 acumen \
     && useradd --system --uid 10001 --gid acumen --home-dir /data --shell /usr/sbin/nologin acumen \
     && install --directory --owner=acumen --group=acumen --mode=0700 /data
-COPY --from=build /opt/acumen /opt/acumen
+COPY --from=install /opt/acumen /opt/acumen
 
 ENV PATH=/opt/acumen/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -47,7 +47,7 @@ bench: ## Measure speed and memory as ratios (minutes; BENCH_ARGS="--help" for p
 	@sh scripts/setup.sh "$(PYTHON)" dev
 	@$(BIN)/python -P -m bench $(BENCH_ARGS)
 
-lock: ## Renew both lock files from pyproject.toml (needs uv)
+lock: ## Renew the lock files from pyproject.toml (needs uv)
 	@sh scripts/lock.sh
 
 clean: ## Remove the environment and caches, never data

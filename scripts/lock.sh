@@ -1,5 +1,6 @@
 #!/bin/sh
 # Renew the lock files: one resolution for every supported platform and Python, all hashes, no addresses.
+# What runs the server, what builds its package, and what its developers use are locked apart.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,10 +10,12 @@ compile() {
     uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
         --no-header --no-annotate --no-emit-index-url "$@"
 }
-compile pyproject.toml --group build --output-file requirements.lock
-compile --group dev --constraints requirements.lock --output-file requirements-dev.lock
+compile pyproject.toml --output-file requirements.lock
+compile --group build --constraints requirements.lock --output-file requirements-build.lock
+compile --group dev --constraints requirements.lock --constraints requirements-build.lock \
+    --output-file requirements-dev.lock
 
-if grep -nE '://|^-' requirements.lock requirements-dev.lock; then
+if grep -nE '://|^-' requirements.lock requirements-build.lock requirements-dev.lock; then
     echo "a lock file names an address or an option; it must hold only versions and hashes" >&2
     exit 1
 fi

@@ -19,7 +19,8 @@ PYTHON = VENV / "bin" / "python"
 PLACE = VENV / "acumen-place"
 CANNOT = 3
 
-LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
+LOCKS = {"run": ("requirements.lock", "requirements-build.lock"), "dev": ("requirements-dev.lock",)}
+"""What each part is made from. The links to this folder need what builds the package."""
 
 
 def main(wanted: str) -> int:
@@ -56,7 +57,7 @@ def is_current(part: str) -> bool:
 
 def digest(part: str) -> str:
     """What a part was made from."""
-    inputs = [(ROOT / name).read_bytes() for name in (LOCKS[part], "pyproject.toml")]
+    inputs = [(ROOT / name).read_bytes() for name in (*LOCKS[part], "pyproject.toml")]
     return hashlib.sha256(b"\0".join(inputs)).hexdigest()
 
 
@@ -114,9 +115,11 @@ def find_installer() -> list[str] | None:
 
 
 def install(installer: list[str], part: str) -> int:
-    """Install one lock, and with the first also Acumen itself, as links to this folder; pip's exit status."""
-    print(f"installing {LOCKS[part]}", flush=True)
-    locked = ["--require-hashes", "--requirement", str(ROOT / LOCKS[part])]
+    """Install one part, and with the first also Acumen itself, as links to this folder; pip's exit status."""
+    print(f"installing {' and '.join(LOCKS[part])}", flush=True)
+    locked = ["--require-hashes"]
+    for lock in LOCKS[part]:
+        locked += ["--requirement", str(ROOT / lock)]
     if part == "dev":
         # One tool is published as source only (pure Python): the lock's own setuptools builds it.
         locked[:0] = ["--no-build-isolation", "--use-pep517"]
