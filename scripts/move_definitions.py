@@ -1,7 +1,7 @@
 """Move saved queries, datasets, access keys and dashboards from Keen to Acumen, or between Acumens.
 
-    move_definitions.py save FILE --url https://api.keen.io --project P --master-key M
-    move_definitions.py load FILE --url http://127.0.0.1:8000 --project P --master-key M
+    MASTER_KEY=… move_definitions.py save FILE --url https://api.keen.io --project P
+    MASTER_KEY=… move_definitions.py load FILE --url http://127.0.0.1:8000 --project P
 
 The first command writes the definitions of a project into a file, which holds the text of access keys: keep
 it as one keeps keys. The second makes them in another project. It can be run again: saved queries are
@@ -99,9 +99,8 @@ class Project:
 
 def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
-    key = args.master_key or os.environ.get("MASTER_KEY", "")
-    project = Project(args.url, args.project, key, args.dashboards_url)
     try:
+        project = Project(args.url, args.project, _master_key(args), args.dashboards_url)
         if args.command == "save":
             return save(project, args.file)
         return load(project, json.loads(args.file.read_text(encoding="utf-8")))
@@ -238,6 +237,17 @@ def say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def _master_key(args: argparse.Namespace) -> str:
+    """Raises OSError, or ValueError where it was given as a word: everybody who lists processes sees it."""
+    if args.master_key is not None:
+        raise ValueError("give the key in a file, with --master-key-file, or in the variable MASTER_KEY")
+    if args.master_key_file == "-":
+        return sys.stdin.read().strip()
+    if args.master_key_file:
+        return Path(args.master_key_file).read_text(encoding="utf-8").strip()
+    return os.environ.get("MASTER_KEY", "")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -249,7 +259,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--url", required=True, help="https://api.keen.io or your Acumen")
         command.add_argument("--project", required=True)
         command.add_argument("--dashboards-url", help="default: Keen's, or where --url is Acumen, that one")
-        command.add_argument("--master-key", help="default: the variable MASTER_KEY")
+        command.add_argument(
+            "--master-key-file", help="a file with it; '-': standard input (default: the variable MASTER_KEY)"
+        )
+        command.add_argument("--master-key", help=argparse.SUPPRESS)
     return parser
 
 

@@ -59,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     kind = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser("acumen", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=kind)
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
     tenants_command.add_orgs(commands, _add_data, _on_catalog)
@@ -68,9 +69,20 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     _add_files(commands)
     _add_check(commands)
     _add_repair(commands)
+    _add_doctor(commands, wanted=list(command) == ["doctor"])
     backup_command.add_backup(commands, _add_data, _back_up)
     backup_command.add_restore(commands, _add_data, _restore)
     return parser
+
+
+class _Version(argparse.Action):
+    """Prints the version, which is looked up only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from service.version import version
+
+        _say(f"acumen {version()}")
+        parser.exit()
 
 
 def _add_serve(commands: Any) -> None:
@@ -161,16 +173,32 @@ def _add_repair(commands: Any) -> None:
     repair.set_defaults(run=_repair)
 
 
+def _add_doctor(commands: Any, *, wanted: bool) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="say what is set, what is wrong and what would help",
+        description="Look at settings, data folder, disk, memory, certificate, port, the running server, "
+        "damage and backups, and say what is wrong and what would help. Changes nothing. Exit status 0: "
+        "nothing is wrong; 1: something is.",
+    )
+    _add_data(command)
+    if wanted:
+        from service import doctor
+
+        doctor.add_arguments(command)
+        command.set_defaults(run=lambda args: doctor.run(args, _say))
+
+
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="the data folder (default: $ACUMEN_DATA, or ./data)")
 
 
 def _settings(args: argparse.Namespace) -> Settings:
-    from service.settings import BadSettings, Settings, load
+    from service.settings import BadSettings, Settings, load_options
 
     given = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
     try:
-        return load(**given)
+        return load_options(given)
     except BadSettings as error:
         raise _Failed(str(error)) from None
 
@@ -210,10 +238,10 @@ def _check_tls(settings: Settings) -> None:
 
 
 def _announce(url: str, project: Project, new: bool) -> None:
-    """Say where the server is; keys only where they are new, or a person is looking."""
+    """Say where the server is; keys only at the first start, which makes them."""
     answers = f"Acumen answers at {url}"
-    if not new and not sys.stdout.isatty():
-        _say(answers)
+    if not new:
+        _say(f"{answers}\nThe keys of its projects: acumen projects list" if sys.stdout.isatty() else answers)
         return
     base = f"{url}/3.0/projects/{project.id}"
     event = shlex.quote(json.dumps({"item": "tea", "price": 4.5, "user": {"id": "u1"}}))

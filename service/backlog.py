@@ -23,16 +23,28 @@ class Backlog:
     """Of which bytes can not be read, as of the last look."""
     clock_jumped: bool = False
     """Whether the keeper does not believe the clock, as of the last look."""
+    free_bytes: int = 0
+    """On the disk of the data folder, as of the last look."""
+    unflushed_bytes: int = 0
+    """In all logs and in no Parquet file, as of the last look."""
     _readers: dict[int, LogReader] = field(default_factory=dict)
 
     def problem(self) -> str | None:
         """Why events must wait, for the client; None where they need not. Reads a few small files."""
         waiting = self._waiting_bytes()
-        if shutil.disk_usage(self.catalog.folder.root).free < self.free_bytes_min:
-            return "The server's disk is full. Nothing of this request was stored; send it again later."
+        self.unflushed_bytes = waiting
+        self.free_bytes = shutil.disk_usage(self.catalog.folder.root).free
+        if self.free_bytes < self.free_bytes_min:
+            return (
+                "The server's disk is nearly full: fewer bytes are free than the "
+                f"{self.free_bytes_min} of ACUMEN_MIN_FREE_BYTES. Nothing of this request was stored; send "
+                "it again later."
+            )
         if waiting > self.unflushed_bytes_max:
             return (
-                "The server is behind in storing events. Nothing of this request was stored; send it later."
+                "The server is behind in storing events: more than the "
+                f"{self.unflushed_bytes_max} bytes of ACUMEN_LOG_BYTES_MAX wait. Nothing of this request was "
+                "stored; send it again later."
             )
         return None
 

@@ -41,6 +41,7 @@ from service.given_keys import given_keys
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
+from service.refusals import Refusals
 from service.rules import WRITES
 from service.sendgrid import batch_of
 from storage.events import Context
@@ -116,6 +117,7 @@ class CollectApp:
         client_ip: Callable[[Scope], str],
         admit: Callable[[str, bytes], Headers] | None = None,
         metrics: Metrics | None = None,
+        refusals: Refusals | None = None,
         access_log: bool = False,
     ) -> None:
         self._next = next_app
@@ -129,6 +131,7 @@ class CollectApp:
         self._admit = admit
         self._access_log = access_log
         metrics = metrics or Metrics()
+        self._refusals = refusals or Refusals(metrics, 0)
         self._seconds = metrics.histogram("acumen_request_seconds", "record")
         self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
         self._accepted = metrics.counter("acumen_events_total", "accepted")
@@ -150,6 +153,7 @@ class CollectApp:
                 collector,
                 bodies,
                 metrics,
+                self._refusals,
                 answer=QuickAnswer(201, [_JSON, size, *CORS], CREATED),
                 allowed=self._allowed,
                 target=self._known_target,
@@ -288,6 +292,7 @@ class CollectApp:
     ) -> int:
         SECRETS.set(secrets_of(scope))
         found = errors.render(error)
+        self._refusals.count(found.status, found.body)
         if isinstance(error, EventRefused):
             self._refused.add()
         if callback is not None:

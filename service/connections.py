@@ -16,6 +16,7 @@ from enum import Enum
 from typing import Protocol
 
 from service.metrics import Metrics
+from service.refusals import Refusals
 
 SLICE_BYTES = 65_536
 """Longer bodies are handed to the connection in slices, each once the one before has mostly left."""
@@ -109,9 +110,15 @@ class _Mark:
 class Connections:
     """One per worker. All methods belong to its event loop."""
 
-    def __init__(self, limits: ConnectionLimits | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        limits: ConnectionLimits | None = None,
+        metrics: Metrics | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self.limits = limits or ConnectionLimits()
         metrics = metrics or Metrics()
+        self.refusals = refusals or Refusals(metrics, 0)
         self._open: dict[Connection, None] = {}
         self._refused: set[Connection] = set()
         self._by_client: Counter[str] = Counter()

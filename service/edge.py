@@ -1,4 +1,5 @@
-"""The outermost layer, around every answer of a worker, the write path's included.
+"""The layer around every route but the write routes, which stand in front of it and do the same for their own
+answers (``service.collect``).
 
 It gives each request an id, adds the CORS headers (to errors too, or a browser cannot read them), answers
 preflights on every path, counts and logs requests, and turns whatever escapes into an error of the API.
@@ -16,6 +17,7 @@ from typing import Any
 from service.errors import Rendered, render
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import ROUTES, STATUSES, Metrics
+from service.refusals import Refusals
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -66,9 +68,12 @@ def preflight(headers: Headers) -> Headers:
 class Edge:
     """An ASGI application around another one."""
 
-    def __init__(self, app: App, metrics: Metrics, *, access_log: bool = False) -> None:
+    def __init__(
+        self, app: App, metrics: Metrics, *, refusals: Refusals | None = None, access_log: bool = False
+    ) -> None:
         self._app = app
         self._access_log = access_log
+        self._refusals = refusals or Refusals(metrics, 0)
         self._prefix = secrets.token_hex(6)
         self._number = 0
         self._seconds = {route: metrics.histogram("acumen_request_seconds", route) for route in ROUTES}
@@ -109,6 +114,7 @@ class Edge:
         self._seconds[route].observe(seconds)
         if exchange.status:
             self._answers[route][exchange.status // 100 - 1].add()
+            self._refusals.count(exchange.status, exchange.error_body)
         if self._access_log:
             log_request(exchange.scope, exchange.status, seconds)
 
@@ -116,13 +122,14 @@ class Edge:
 class _Exchange:
     """One request on its way out."""
 
-    __slots__ = ("_send", "fields", "request_id", "scope", "status")
+    __slots__ = ("_send", "error_body", "fields", "request_id", "scope", "status")
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self.scope = scope
         self._send = send
         self.request_id = request_id
         self.status = 0
+        self.error_body = b""
         self.fields: Headers = []
 
     async def send(self, message: Message) -> None:
@@ -141,6 +148,8 @@ class _Exchange:
                 _join(headers, name, value)
             headers.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = headers
+        elif self.status >= 400:
+            self.error_body = message.get("body", b"")
         await self._send(message)
 
 

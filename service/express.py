@@ -19,6 +19,7 @@ from service.collector import Collector
 from service.errors import Rendered, render
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
+from service.refusals import Refusals
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -92,6 +93,7 @@ class Express:
         collector: Collector,
         bodies: BodyReader,
         metrics: Metrics,
+        refusals: Refusals,
         *,
         answer: QuickAnswer,
         allowed: Mapping[tuple[str, bytes], int],
@@ -106,6 +108,7 @@ class Express:
         self._answer = answer
         self._seconds = metrics.histogram("acumen_request_seconds", "record")
         self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
+        self._refusals = refusals
         self._accepted = metrics.counter("acumen_events_total", "accepted")
 
     def admits(self, url: bytes, headers: Headers) -> tuple[str, str] | None:
@@ -156,7 +159,9 @@ class Express:
         if error is None:
             self._accepted.add()
             return None
-        return render(Unavailable("The events could not be stored. Send again."))
+        found = render(Unavailable("The events could not be stored. Send again."))
+        self._refusals.count(found.status, found.body)
+        return found
 
     def text(self, default_headers: Headers, *, keep_alive: bool) -> bytes:
         """The whole answer to an event that is durable."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -21,6 +22,7 @@ from service.collector import Origin
 from service.enrich.enricher import Enricher
 from service.keeper_main import make_keeper
 from service.log_session import LogSession, admission_limits, keep_looking_after, log_limits
+from service.metrics import count_import
 from service.settings import Settings
 from storage.catalog import Catalog, system_clock
 from storage.catalog_errors import UnknownProject
@@ -105,7 +107,8 @@ class UrlTarget:
 class DataTarget:
     """A data folder, through a log of its own; works beside a running server."""
 
-    def __init__(self, session: LogSession, project_id: str, collection: str) -> None:
+    def __init__(self, session: LogSession, metrics_path: Path, project_id: str, collection: str) -> None:
+        self._metrics_path = metrics_path
         self._collector = session.collector
         self._project_id = project_id
         self._collection = collection
@@ -115,7 +118,10 @@ class DataTarget:
             origin = Origin(system_clock(), idempotency_key=key, digest=digest)
             try:
                 verdicts = await self._collector.submit(self._project_id, {self._collection: events}, origin)
-                return Outcome(verdicts.refused.get(self._collection, {}), verdicts.duplicates)
+                refused = verdicts.refused.get(self._collection, {})
+                count = verdicts.counts.get(self._collection, 0)
+                await asyncio.to_thread(self._count, count, len(refused), verdicts.duplicates)
+                return Outcome(refused, verdicts.duplicates)
             except Unavailable as error:
                 if attempt == ATTEMPTS_MAX:
                     raise ImportFailed(error.message) from error
@@ -123,6 +129,11 @@ class DataTarget:
             except CollectError as error:
                 raise ImportFailed(error.message) from error
         raise AssertionError("unreachable")
+
+    def _count(self, events: int, refused: int, duplicates: int) -> None:
+        """In the metrics of the server that runs on the folder, if one does."""
+        accepted = events - refused - duplicates
+        count_import(self._metrics_path, accepted=accepted, refused=refused, duplicate=duplicates)
 
 
 @asynccontextmanager
@@ -159,7 +170,7 @@ async def open_data(settings: Settings, project_id: str, collection: str) -> Asy
                 # The keeper begins once the log is made, and ends once it is closed: all of it is in files.
                 with _Keeping(catalog, settings):
                     try:
-                        yield DataTarget(session, project_id, collection)
+                        yield DataTarget(session, settings.metrics_path, project_id, collection)
                     finally:
                         watch.cancel()
                         await asyncio.wait([watch])

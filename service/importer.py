@@ -36,7 +36,7 @@ from service.import_source import (
 from service.import_tables import TableSource
 from service.import_targets import ImportFailed, ImportTarget, open_data, open_url
 from service.import_times import NAMES
-from service.settings import BadSettings, load, write_key_of_environment
+from service.settings import BadSettings, key_of_environment, load
 
 IN_FLIGHT = 4
 """Batches sent and not yet answered."""
@@ -139,7 +139,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _write_key(args: argparse.Namespace) -> str:
     if args.write_key_file is None:
-        return write_key_of_environment()
+        return key_of_environment("write")
     try:
         text: str = args.write_key_file.read_text()
     except (OSError, UnicodeDecodeError) as error:

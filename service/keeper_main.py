@@ -41,6 +41,8 @@ NICENESS = 5
 """Where processors are short, acknowledgements and answers come first; what the keeper has not shredded yet
 is read from the logs all the same."""
 
+MEASURE_SECONDS = 0.5
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="The keeper, started by 'acumen serve'.")
@@ -62,16 +64,23 @@ def main() -> int:
     gc.freeze()
     # Reading a log makes many objects that stay for a while and no cycles.
     gc.set_threshold(50_000, 20, 20)
-    metrics = Metrics(settings.run_folder / "metrics", args.number, settings.children)
+    metrics = Metrics(settings.metrics_path, args.number, settings.metric_rows)
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data, secret=settings.secret_key)
     try:
         keeper = make_keeper(settings, catalog)
+        threading.Thread(target=_measure, args=(keeper, metrics, stop), daemon=True).start()
         child.say_ready(args.ready)
         keeper.run(stop)
     finally:
         catalog.close()
     return 0
+
+
+def _measure(keeper: Keeper, metrics: Metrics, stop: threading.Event) -> None:
+    unflushed = metrics.counter("acumen_events_unflushed")
+    while not stop.wait(MEASURE_SECONDS):
+        unflushed.set(keeper.unflushed_events)
 
 
 if __name__ == "__main__":

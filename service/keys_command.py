@@ -11,6 +11,7 @@ from query.filters import conservative_regex_check
 from service.access_keys import PERMITTED
 from service.errors import InvalidParameter
 from service.routes.keys import checked, new_access_key, shown
+from service.secret_options import BadSecret, access_key_of
 from storage.catalog import Catalog, system_clock
 from storage.catalog_errors import UnknownAccessKey, UnknownProject
 from storage.catalog_records import AccessKey
@@ -37,7 +38,7 @@ def add_arguments(
     create = add("create", "make an access key and print it as JSON", _create)
     create.add_argument("name", metavar="NAME")
     update = add("update", "change an access key; what is not given stays", _update)
-    update.add_argument("key", metavar="KEY")
+    _add_key(update)
     update.add_argument("--name")
     for one in (create, update):
         one.add_argument("--permit", action="append", choices=PERMITTED, help="a right; give it for each")
@@ -48,7 +49,17 @@ def add_arguments(
         ("unrevoke", "let a revoked key live again", _unrevoke),
         ("delete", "end a key for ever", _delete),
     ):
-        add(name, help, action).add_argument("key", metavar="KEY")
+        _add_key(add(name, help, action))
+
+
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    """Which access key the command is about."""
+    parser.add_argument("key", metavar="KEY", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="a file with the access key; '-': standard input (default: the variable ACUMEN_ACCESS_KEY)",
+    )
 
 
 def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
@@ -60,7 +71,7 @@ def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
         raise CannotDo(str(error)) from None
     except UnknownAccessKey:
         raise CannotDo(f"Project {args.project} has no such access key.") from None
-    except InvalidParameter as error:
+    except (InvalidParameter, BadSecret) as error:
         raise CannotDo(str(error)) from None
     return json.dumps(found, indent=2, ensure_ascii=False)
 
@@ -95,7 +106,7 @@ def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any
 
 def _known(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> AccessKey:
     """Raises UnknownAccessKey."""
-    found = catalog.access_key(args.project, keyring.digest(args.project, args.key))
+    found = catalog.access_key(args.project, keyring.digest(args.project, access_key_of(args)))
     if found is None:
         raise UnknownAccessKey
     return found
@@ -116,15 +127,15 @@ def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any
 
 
 def _revoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    digest = keyring.digest(args.project, args.key)
+    digest = keyring.digest(args.project, access_key_of(args))
     return shown(keyring, catalog.activate_access_key(args.project, digest, False))
 
 
 def _unrevoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    digest = keyring.digest(args.project, args.key)
+    digest = keyring.digest(args.project, access_key_of(args))
     return shown(keyring, catalog.activate_access_key(args.project, digest, True))
 
 
 def _delete(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    catalog.delete_access_key(args.project, keyring.digest(args.project, args.key))
+    catalog.delete_access_key(args.project, keyring.digest(args.project, access_key_of(args)))
     return {"deleted": True}

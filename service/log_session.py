@@ -61,13 +61,22 @@ def log_limits(settings: Settings) -> LogLimits:
 class LogSession:
     """Made by ``opened``; of one event loop."""
 
-    def __init__(self, log: LogWriter, collector: Collector, backlog: Backlog, executor: Executor) -> None:
+    def __init__(
+        self,
+        log: LogWriter,
+        collector: Collector,
+        backlog: Backlog,
+        executor: Executor,
+        *,
+        logs_closing: bool = True,
+    ) -> None:
         """Use ``opened``."""
         self.log = log
         self.collector = collector
         self.backlog = backlog
         self.executor = executor
         self._erased = -1
+        self._logs_closing = logs_closing
 
     @classmethod
     @asynccontextmanager
@@ -81,10 +90,13 @@ class LogSession:
         fs: FileSystem | None = None,
         wait_seconds: float = CLAIM_WAIT_SECONDS,
         enricher: Enricher | None = None,
+        logs_closing: bool = True,
     ) -> AsyncIterator[LogSession]:
         """A new log of the data folder, in the catalog before its first event. Raises StorageError.
 
-        At the end what is queued is synced and the log closed; nothing may be submitted any more then.
+        ``logs_closing``: whether this session logs when events are refused for want of room; of a server's
+        workers, which all see the same disk, one does. At the end what is queued is synced and the log
+        closed; nothing may be submitted any more then.
         """
         fs, limits = fs or LocalFileSystem(), limits or LogLimits()
         root, loop = catalog.folder.root, asyncio.get_running_loop()
@@ -106,7 +118,7 @@ class LogSession:
             catalog, log, admission or AdmissionLimits(), claims=claims, executor=executor, enricher=enricher
         )
         backlog = Backlog(catalog, fs, limits.free_bytes_min, limits.unflushed_bytes_max)
-        session = cls(log, collector, backlog, executor)
+        session = cls(log, collector, backlog, executor, logs_closing=logs_closing)
         try:
             yield session
         finally:
@@ -128,9 +140,24 @@ class LogSession:
             self.log.turn()
             self._erased = erased
         closed_because = await loop.run_in_executor(self.executor, self.backlog.problem)
-        if closed_because and not self.collector.closed_because:
-            _log.warning("Events are refused: %s", closed_because)
+        if self._logs_closing and bool(closed_because) != bool(self.collector.closed_because):
+            self._log_closing(closed_because)
         self.collector.closed_because = closed_because
+
+    def _log_closing(self, closed_because: str | None) -> None:
+        """One line when events begin to be refused, and one when they are taken again."""
+        backlog = self.backlog
+        fields = {
+            "free_bytes": backlog.free_bytes,
+            "ACUMEN_MIN_FREE_BYTES": backlog.free_bytes_min,
+            "unflushed_bytes": backlog.unflushed_bytes,
+            "ACUMEN_LOG_BYTES_MAX": backlog.unflushed_bytes_max,
+        }
+        if closed_because:
+            reason = closed_because.partition(". ")[0]
+            _log.warning("Events are refused with 503. %s.", reason, extra={"fields": fields})
+        else:
+            _log.warning("Events are taken again.", extra={"fields": fields})
 
 
 async def keep_looking_after(session: LogSession) -> None:

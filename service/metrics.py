@@ -8,8 +8,10 @@ again goes on in the row of the one it replaces: counters never go back while th
 from __future__ import annotations
 
 import bisect
+import fcntl
 import mmap
 import os
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -19,6 +21,10 @@ from service.resources import allocate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 ROUTES = ("record", "queries", "schema", "discovery", "system", "other")
+PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+ERROR_STATUSES = tuple(
+    map(str, (400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 416, 422, 429, 431, 500, 503, 504))
+)
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 ANALYSES = (
     "count",
@@ -36,7 +42,7 @@ ANALYSES = (
     "multi_analysis",
 )
 
-TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub")
+TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub", "measures")
 """Everything that the runner does, by name."""
 
 ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")
@@ -68,11 +74,18 @@ class Family:
 
 FAMILIES = (
     Family("acumen_requests_total", "counter", "Requests answered.", {"route": ROUTES, "status": STATUSES}),
+    Family("acumen_errors_total", "counter", "Requests answered with an error.", {"status": ERROR_STATUSES}),
     Family("acumen_request_seconds", "histogram", "Time to answer a request.", {"route": ROUTES}, SECONDS),
     Family(
         "acumen_events_total",
         "counter",
         "Events by what became of them.",
+        {"outcome": ("accepted", "refused", "duplicate")},
+    ),
+    Family(
+        "acumen_events_imported_total",
+        "counter",
+        "Events that 'acumen import' without --url put into the data folder while the server ran.",
         {"outcome": ("accepted", "refused", "duplicate")},
     ),
     Family(
@@ -100,6 +113,31 @@ FAMILIES = (
         "Connections closed before their time: refused at a limit, idle when the table was full, or read too "
         "slowly.",
         {"reason": ("limit", "idle", "slow_reader")},
+    ),
+    Family("acumen_disk_free_bytes", "gauge", "Free bytes on the disk of the data folder.", {}, same=True),
+    Family(
+        "acumen_events_refused", "gauge", "1 while all events are refused for want of room.", {}, same=True
+    ),
+    Family("acumen_log_bytes", "gauge", "Bytes of the logs' files.", {}),
+    Family(
+        "acumen_log_unflushed_bytes",
+        "gauge",
+        "Bytes in the logs that are in no Parquet file yet.",
+        {},
+        same=True,
+    ),
+    Family("acumen_events_unflushed", "gauge", "Events that are in no Parquet file yet.", {}),
+    Family("acumen_events_stored", "gauge", "Events in Parquet files.", {}),
+    Family("acumen_stored_bytes", "gauge", "Bytes of Parquet files.", {}),
+    Family("acumen_collections", "gauge", "Event collections with Parquet files.", {}),
+    Family("acumen_projects", "gauge", "Projects.", {}),
+    Family("acumen_loop_pause_seconds", "histogram", "Pauses of the workers' event loops.", {}, PAUSES),
+    Family(
+        "acumen_loop_longest_pause_seconds",
+        "gauge",
+        "The longest pause of an event loop in the last minute.",
+        {},
+        same=True,
     ),
     Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
     Family(
@@ -202,6 +240,26 @@ class Metrics:
                 cells = [merge(self._all[cell::CELLS]) for cell in range(at, at + family.width)]
                 lines += _lines(family, values, cells)
         return "\n".join(lines) + "\n"
+
+
+def count_import(path: Path, **outcomes: int) -> None:
+    """Add to what was imported, in the last row of the file at ``path``; nothing where no server runs.
+
+    Several imports may run at once, in any number of processes: each locks the file while it adds.
+    """
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            rows = os.fstat(file.fileno()).st_size // (CELLS * 8)
+            if not rows:
+                return
+            with mmap.mmap(file.fileno(), rows * CELLS * 8) as mapped:
+                for outcome, count in outcomes.items():
+                    at = ((rows - 1) * CELLS + _PLACES[("acumen_events_imported_total", outcome)]) * 8
+                    (before,) = struct.unpack_from("d", mapped, at)
+                    struct.pack_into("d", mapped, at, before + count)
+    except FileNotFoundError:
+        return
 
 
 def _lines(family: Family, values: tuple[str, ...], cells: list[float]) -> Iterator[str]:

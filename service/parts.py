@@ -11,6 +11,7 @@ from service.auth import Tenants
 from service.bodies import BodyReader
 from service.metrics import Metrics
 from service.rates import RateLimits
+from service.refusals import Refusals
 from service.saved_answers import SavedAnswers
 from service.settings import Settings
 from storage.catalog import Catalog, system_clock
@@ -22,6 +23,8 @@ class Lifecycle:
     """Whether this worker should be sent requests."""
 
     stopping: bool = False
+    closed_because: str | None = None
+    """Why events are refused at present; None while they are taken."""
     damaged_logs: tuple[int, ...] = ()
     """Logs of which bytes can not be read: events are taken, and no question can be answered in full."""
 
@@ -36,6 +39,7 @@ class Parts:
     bodies: BodyReader
     metrics: Metrics
     rates: RateLimits
+    refusals: Refusals
     catalog_executor: Executor
     """Threads for looks at the catalog, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -440,6 +440,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _send_refusal(self, error: Rendered | None) -> None:
         if error is not None:
+            self.table.refusals.count(error.status, error.body)
             self.transport.write(_bytes_of(error, self.server_state.default_headers))
         self._closable.close_slowly(self.loop)
 

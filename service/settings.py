@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,7 @@ OTHER_VARIABLES = (
     "write_key",
     "read_key",
     "master_key",
+    "access_key",
     "test_scale",
     "test_port",
     "require_all",
@@ -128,6 +130,13 @@ class Settings(BaseSettings):
     )
     access_log: bool = Field(
         False, description="Whether every answered request is logged, without the values of its parameters."
+    )
+
+    error_log_seconds: float = Field(
+        60.0,
+        ge=0,
+        description="Seconds between two lines of a worker's log that tell how many requests were answered "
+        "with which error; 0: never.",
     )
 
     flush_events: int = Field(
@@ -546,26 +555,64 @@ class Settings(BaseSettings):
         return self.workers + 2
 
     @property
+    def metric_rows(self) -> int:
+        """Processes that write metrics: the children, and whoever imports into the data folder."""
+        return self.children + 1
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.run_folder / "metrics"
+
+    @property
     def run_folder(self) -> Path:
         """Files of the running server only: nothing in it outlives a stop."""
         return self.data / "run"
 
 
-def write_key_of_environment() -> str:
-    """The write key in ``ACUMEN_WRITE_KEY``, with which ``acumen import`` sends to a server; or nothing."""
-    return os.environ.get(PREFIX + "WRITE_KEY", "").strip()
+SECRETS = frozenset(name for name, field in Settings.model_fields.items() if not field.repr)
+"""Settings whose values are shown nowhere."""
+
+
+def key_of_environment(kind: str) -> str:
+    """The key of a client in a variable such as ``ACUMEN_WRITE_KEY``; or nothing."""
+    return os.environ.get(f"{PREFIX}{kind.upper()}_KEY", "").strip()
 
 
 def load(**given: Any) -> Settings:
     """Settings from the environment, those ``given`` (and not None) first. Raises BadSettings."""
+    return _load(given, as_options=False)
+
+
+def load_options(given: Mapping[str, Any]) -> Settings:
+    """As ``load``, for the options of a command: one that cannot be used is named as the option it was."""
+    return _load(given, as_options=True)
+
+
+def _load(given: Mapping[str, Any], *, as_options: bool) -> Settings:
     _check_names()
+    wanted = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**wanted)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         what = f"{PREFIX}{name.upper()}" if name else "The settings"
+        if as_options and name in wanted:
+            what = f"--{name.replace('_', '-')}"
         raise BadSettings(f"{what}: {first['msg'].removeprefix('Value error, ')}.") from None
+
+
+def changed(settings: Settings) -> dict[str, str]:
+    """The settings that differ from their defaults, as text; of secrets only that they are set."""
+    return {
+        name: "(set)" if name in SECRETS else _as_text(getattr(settings, name))
+        for name, field in Settings.model_fields.items()
+        if getattr(settings, name) != field.default
+    }
+
+
+def _as_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
 
 
 def _check_names() -> None:
@@ -584,10 +631,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
     """This process's environment with the settings in it, from which a child process reads equal ones."""
     found = dict(os.environ)
     for name in Settings.model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, tuple):
-            value = ",".join(str(part) for part in value)
-        found[PREFIX + name.upper()] = "" if value is None else str(value)
+        found[PREFIX + name.upper()] = _as_text(getattr(settings, name))
     return found
 
 

@@ -7,6 +7,7 @@ it holds the lock, so a successor waits for it; and children end by themselves w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import logging
@@ -22,7 +23,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service import child, logs
-from service.settings import BadSettings, Settings, as_environment
+from service.settings import PREFIX, BadSettings, Settings, as_environment, changed
+from service.version import version
 from storage.catalog import Catalog
 from storage.catalog_errors import CatalogError
 from storage.catalog_records import Project
@@ -80,6 +82,8 @@ class Supervisor:
     announce: Callable[[str, Project, bool], None] = lambda url, project, new: None
     children: list[Child] = field(default_factory=list)
     stopping: bool = False
+    stop_signal: int = 0
+    stop_began: float = 0.0
     reload_due: bool = False
 
     def run(self) -> int:
@@ -99,13 +103,32 @@ class Supervisor:
             self.children.append(Child("keeper", "service.keeper_main", self.settings.workers))
             self.children.append(Child("runner", "service.runner", self.settings.workers + 1))
             url = url_of(self.settings, listener)
+            self._log_start(url)
             self._keep_running(url, lambda: self.announce(url, first, new))
             self._seal()
+            self._log_stop()
             return 0
         finally:
             if listener is not None:
                 listener.close()
             os.close(lock)
+
+    def _log_start(self, url: str) -> None:
+        """One line for whoever reads the log later: what runs, where, and how it is set."""
+        settings = changed(self.settings)
+        fields = {
+            "version": version(),
+            "url": url,
+            "data": str(self.settings.data.absolute()),
+            "workers": self.settings.workers,
+            "settings": {f"{PREFIX}{name.upper()}": value for name, value in settings.items()},
+        }
+        _log.info("Acumen starts.", extra={"fields": fields})
+
+    def _log_stop(self) -> None:
+        seconds = round(time.monotonic() - self.stop_began, 1)
+        fields = {"signal": signal.Signals(self.stop_signal).name, "seconds": seconds}
+        _log.info("Acumen has stopped.", extra={"fields": fields})
 
     def _prepare(self) -> tuple[Project, bool]:
         """Catalog and first project; and the run folder anew: it holds only what the running server does."""
@@ -144,7 +167,8 @@ class Supervisor:
             _log.exception("What is streamed out can not be told from what was there before.")
 
     def _on_signal(self, number: int, _: object) -> None:
-        self.stopping = True
+        if not self.stopping:
+            self.stopping, self.stop_signal, self.stop_began = True, number, time.monotonic()
         self._wake()
 
     def _on_hangup(self, number: int, _: object) -> None:
@@ -272,6 +296,7 @@ class Supervisor:
         state = {
             "pid": os.getpid(),
             "url": url,
+            "address": address_of(self.settings, self._listener),
             "children": {
                 one.name: {"pid": one.process.pid, "ready": one.ready}
                 for one in self.children
@@ -358,8 +383,8 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise CannotServe(f"The address {host!r} cannot be used: {error.strerror}.") from None
+    except (OSError, UnicodeError) as error:
+        raise CannotServe(_bad_host(host, error)) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -367,16 +392,30 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(4_096)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise CannotServe(_bad_host(host, error)) from None
         raise CannotServe(
-            f"Port {port} of {host} cannot be used ({error.strerror}): choose another with --port."
+            f"Port {port} of {host} cannot be used ({error.strerror}): choose another with --port or "
+            "ACUMEN_PORT."
         ) from None
     return listener
 
 
+def _bad_host(host: str, error: OSError | UnicodeError) -> str:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return (
+        f"The host {host!r} is no address of this machine ({reason}): choose another with --host or "
+        "ACUMEN_HOST, 127.0.0.1 for this machine only or 0.0.0.0 for all its networks."
+    )
+
+
 def url_of(settings: Settings, listener: socket.socket) -> str:
-    """Where the server answers, for a person on this machine."""
-    if settings.public_url:
-        return settings.public_url
+    """Where the server answers, for clients."""
+    return settings.public_url or address_of(settings, listener)
+
+
+def address_of(settings: Settings, listener: socket.socket) -> str:
+    """Where the server answers on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"

@@ -13,6 +13,7 @@ from service.background import Background, Cancels, Task, Tools
 from service.dataset_refresh import DatasetRefresher
 from service.exporter import Exporter
 from service.mailer import Mailer
+from service.measures import Measures
 from service.metrics import Metrics
 from service.purge import Purge
 from service.refresher import Refresher
@@ -37,13 +38,14 @@ def tasks_of(tools: Tools) -> list[Task]:
         Streamer(tools),
         Purge(tools),
         Scrubber(tools),
+        Measures(tools),
     ]
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:
     """Work until ``stop``."""
     with contextlib.ExitStack() as stack:
-        metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
+        metrics = Metrics(settings.metrics_path, number, settings.metric_rows)
         metrics.counter("acumen_starts_total", "runner").add()
         catalog = Catalog.open(settings.data, secret=settings.secret_key)
         stack.callback(catalog.close)

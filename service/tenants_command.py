@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from service.secret_options import BadSecret, add_key_file, read_secret, refuse
+
 if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
     from service.settings import Settings
@@ -63,9 +65,11 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
     create.add_argument("name", metavar="NAME")
     create.add_argument("--org", metavar="ID", help="the organisation it belongs to (default: the oldest)")
     create.add_argument("--id", help="letters and digits; made up where it is not given")
-    create.add_argument("--master-key", metavar="KEY", help="may do everything in the project")
-    create.add_argument("--write-key", metavar="KEY", help="may record events")
-    create.add_argument("--read-key", metavar="KEY", help="may ask questions")
+    add_key_file(create, "master", "file with a master key to use: it may do everything in the project")
+    add_key_file(create, "write", "file with a write key to use: it may record events")
+    add_key_file(create, "read", "file with a read key to use: it may ask questions")
+    for kind in _KINDS:
+        create.add_argument(f"--{kind}-key", nargs="?", const="", help=argparse.SUPPRESS)
     actions.add("list", "print all projects as JSON, keys included", _list_projects)
     actions.add_one("show", "print one project as JSON, keys included", _show_project)
     update = actions.add_one("update", "change a project; what is not given stays", _update_project)
@@ -80,9 +84,10 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
         help="one preference; the others stay (scoped_keys=true); without a value it is removed",
     )
     rekey = actions.add_one("rekey", "give a project new keys; the old ones die in a second", _rekey_project)
-    for kind in ("master", "write", "read"):
-        text = f"the {kind} key only: this one, or one that is made up (default: all three)"
-        rekey.add_argument(f"--{kind}-key", metavar="KEY", nargs="?", const="", help=text)
+    for kind in _KINDS:
+        text = f"make a new {kind} key only (default: all three)"
+        rekey.add_argument(f"--{kind}-key", nargs="?", const="", metavar="", help=text)
+        add_key_file(rekey, kind, f"the {kind} key only, as this file has it")
     text = "delete a project: its keys die within a second, its data goes later"
     actions.add_one("delete", text, _delete_project)
     text = "bring a deleted project back, as long as its data is there"
@@ -192,14 +197,28 @@ def _projects_of(catalog: Catalog, organisation: Organisation) -> list[Project]:
 # Projects
 
 
+_KINDS = ("master", "write", "read")
+
+
+def _key_from_file(args: argparse.Namespace, kind: str) -> str | None:
+    """The key that is given for a kind, if one is. Raises CannotDo."""
+    try:
+        if getattr(args, f"{kind}_key"):
+            refuse(f"--{kind}-key", f"--{kind}-key-file FILE")
+        file = getattr(args, f"{kind}_key_file")
+        return None if file is None else read_secret(f"--{kind}-key-file", file)
+    except BadSecret as error:
+        raise CannotDo(str(error)) from None
+
+
 def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
     project = catalog.create_project(
         args.name,
         id=args.id,
         organisation_id=args.org,
-        master_key=args.master_key,
-        write_key=args.write_key,
-        read_key=args.read_key,
+        master_key=_key_from_file(args, "master"),
+        write_key=_key_from_file(args, "write"),
+        read_key=_key_from_file(args, "read"),
         **_given(args),
     )
     return _one(catalog, project)
@@ -254,8 +273,11 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
     from storage.catalog_records import KeyKind
 
-    given = {kind: getattr(args, f"{kind.value}_key") for kind in KeyKind}
-    wanted = {kind: key or None for kind, key in given.items() if key is not None}
+    wanted: dict[KeyKind, str | None] = {}
+    for kind in KeyKind:
+        key = _key_from_file(args, kind.value)
+        if key is not None or getattr(args, f"{kind.value}_key") is not None:
+            wanted[kind] = key
     catalog.renew_project_keys(args.id, wanted or dict.fromkeys(KeyKind))
     project = catalog.project(args.id)
     # Without the organisation's key, which may be sealed with a secret that is lost.

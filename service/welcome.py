@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.metadata import PackageNotFoundError, version
 
 from starlette.responses import Response
+
+from service.version import version
 
 CSP = (
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
@@ -30,9 +31,5 @@ code{{background:#eee;padding:.1em .3em}}</style></head>
 
 def page() -> Response:
     """What this is, its version, and what to do next; it loads nothing."""
-    try:
-        known = version("acumen-server")
-    except PackageNotFoundError:
-        known = ""
     headers = {"content-security-policy": CSP, "x-content-type-options": "nosniff", "vary": "Accept"}
-    return Response(_PAGE.format(version=escape(known)), 200, headers, "text/html; charset=utf-8")
+    return Response(_PAGE.format(version=escape(version())), 200, headers, "text/html; charset=utf-8")

@@ -17,6 +17,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 
 import uvicorn
 
@@ -36,18 +37,21 @@ from service.enrich.enricher import Enricher
 from service.errors import Unavailable, render
 from service.express import Express
 from service.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
+from service.loop_pauses import measure_pauses
 from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
 from service.proxies import client_ip_finder, is_trusted
 from service.rates import Rate, RateLimits, fields_of
 from service.recent import BYTES_MAX as KEPT_BYTES_MAX
+from service.refusals import Refusals
 from service.results import Results
 from service.saved_answers import SavedAnswers
 from service.settings import Settings, load
 from service.slots import Slots
 from storage.catalog import Catalog, system_clock
 from storage.fs import LocalFileSystem
+from storage.paths import DataFolder
 from storage.reader import Reader
 
 CATALOG_THREADS = 4
@@ -89,28 +93,17 @@ async def composed(
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
         stack.callback(catalog.close)
-        folder = catalog.folder
-        metrics = Metrics(settings.run_folder / "metrics", number, settings.children)
-        metrics.clear_gauges()
-        metrics.counter("acumen_starts_total", "worker").add()
+        metrics = _metrics(settings, number)
+        refusals = Refusals(metrics, settings.error_log_seconds)
         rates = _rates(settings)
         stack.callback(rates.close)
         concurrency = _concurrency(settings, number)
         stack.callback(concurrency.close)
         catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
-        spill = folder.tmp / f"spill-{number}"
-        shutil.rmtree(spill, ignore_errors=True)
-        engine = Engine(
-            folder.root,
-            memory_limit_bytes=settings.engine_memory_bytes,
-            threads=settings.worker_threads,
-            temp_folder=spill,
-            temp_bytes_max=settings.worker_spill_bytes,
-            budget=MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds),
-        )
+        engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
-        reader = Reader(folder, catalog, fs)
+        reader = Reader(catalog.folder, catalog, fs)
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
         stack.callback(catalog_threads.shutdown)
@@ -135,21 +128,65 @@ async def composed(
         kept_max = min(settings.cached_bytes_max, 2 * part)
         saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, kept_max, clock)
         parts = Parts(
-            settings, catalog, tenants, asking, saved, bodies, metrics, rates, catalog_threads, clock=clock
-        )
-        async with LogSession.opened(
+            settings,
             catalog,
+            tenants,
+            asking,
+            saved,
+            bodies,
+            metrics,
+            rates,
+            refusals,
             catalog_threads,
-            admission=admission_limits(settings),
-            limits=log_limits(settings),
-            enricher=_enricher(settings, metrics, catalog_threads),
-        ) as session:
-            watch = asyncio.ensure_future(_watch(parts, session))
-            try:
-                yield _compose(parts, session.collector), parts
-            finally:
-                watch.cancel()
-                await asyncio.wait([watch])
+            clock=clock,
+        )
+        stack.callback(refusals.log_due, last=True)
+        async with (
+            LogSession.opened(
+                catalog,
+                catalog_threads,
+                admission=admission_limits(settings),
+                limits=log_limits(settings),
+                enricher=_enricher(settings, metrics, catalog_threads),
+                logs_closing=number == 0,
+            ) as session,
+            _watching(parts, session),
+        ):
+            yield _compose(parts, session.collector), parts
+
+
+@asynccontextmanager
+async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
+    """What is measured and looked after while the worker runs."""
+    running = [
+        asyncio.ensure_future(_watch(parts, session)),
+        asyncio.ensure_future(measure_pauses(parts.metrics)),
+    ]
+    try:
+        yield
+    finally:
+        for one in running:
+            one.cancel()
+        await asyncio.wait(running)
+
+
+def _metrics(settings: Settings, number: int) -> Metrics:
+    metrics = Metrics(settings.metrics_path, number, settings.metric_rows)
+    metrics.clear_gauges()
+    metrics.counter("acumen_starts_total", "worker").add()
+    return metrics
+
+
+def _engine(settings: Settings, folder: DataFolder, spill: Path) -> Engine:
+    shutil.rmtree(spill, ignore_errors=True)
+    return Engine(
+        folder.root,
+        memory_limit_bytes=settings.engine_memory_bytes,
+        threads=settings.worker_threads,
+        temp_folder=spill,
+        temp_bytes_max=settings.worker_spill_bytes,
+        budget=MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds),
+    )
 
 
 def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enricher:
@@ -163,7 +200,7 @@ def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enrich
 def _compose(parts: Parts, collector: Collector) -> CollectApp:
     """The write path in front, and around all else the edge."""
     settings = parts.settings
-    inner = Edge(create_app(parts), parts.metrics, access_log=settings.access_log)
+    inner = Edge(create_app(parts), parts.metrics, refusals=parts.refusals, access_log=settings.access_log)
     return CollectApp(
         inner,
         collector,
@@ -174,6 +211,7 @@ def _compose(parts: Parts, collector: Collector) -> CollectApp:
         client_ip=client_ip_finder(settings.trusted_proxies),
         admit=_admission(parts.rates, parts.tenants),
         metrics=parts.metrics,
+        refusals=parts.refusals,
         access_log=settings.access_log,
     )
 
@@ -235,20 +273,28 @@ async def _watch(parts: Parts, session: LogSession) -> None:
     held = parts.metrics.counter("acumen_body_bytes")
     damaged = parts.metrics.counter("acumen_logs_damaged")
     jumped = parts.metrics.counter("acumen_clock_jumped")
+    free = parts.metrics.counter("acumen_disk_free_bytes")
+    unflushed = parts.metrics.counter("acumen_log_unflushed_bytes")
+    refused = parts.metrics.counter("acumen_events_refused")
     while True:
         try:
             await session.look_after()
             parts.lifecycle.damaged_logs = session.backlog.damaged_logs
+            parts.lifecycle.closed_because = session.collector.closed_because
             damaged.set(len(session.backlog.damaged_logs))
             jumped.set(int(session.backlog.clock_jumped))
+            free.set(session.backlog.free_bytes)
+            unflushed.set(session.backlog.unflushed_bytes)
+            refused.set(int(session.collector.closed_because is not None))
             queued.set(session.log.queued_bytes)
+            parts.refusals.log_due()
             held.set(parts.bodies.held_bytes)
         except Exception:
             _log.exception("looking after the worker failed; it is tried again")
         await asyncio.sleep(WATCH_SECONDS)
 
 
-def _connections(settings: Settings, metrics: Metrics) -> Connections:
+def _connections(settings: Settings, parts: Parts) -> Connections:
     """The table of connections, with as many as this process has descriptors for."""
     limits = ConnectionLimits(
         connections_max=connections_within(raise_descriptors(), settings.connections_max),
@@ -257,7 +303,7 @@ def _connections(settings: Settings, metrics: Metrics) -> Connections:
         unsent_bytes_max=settings.answer_bytes_in_flight,
         is_shared=lambda address: is_trusted(settings.trusted_proxies, address),
     )
-    return Connections(limits, metrics)
+    return Connections(limits, parts.metrics, parts.refusals)
 
 
 def _config(
@@ -301,7 +347,7 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
 async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
     async with composed(settings, number) as (app, parts):
         answering = _answering_at_the_end(app, parts.lifecycle)
-        connections = _connections(settings, parts.metrics)
+        connections = _connections(settings, parts)
         config = _config(settings, answering, app.express, connections, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()

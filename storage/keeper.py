@@ -26,6 +26,7 @@ from storage.catalog_records import Collection, Counts, Erasure, ErasureKind, Lo
 from storage.chunks import ChunkStore
 from storage.compact import Compactor
 from storage.erase import CannotErase, Eraser, Matcher, match_nothing, needs_matcher
+from storage.failure_log import FailureLog
 from storage.flush import Flusher
 from storage.fs import FileSystem, LocalFileSystem
 from storage.held_clock import HeldClock
@@ -50,6 +51,7 @@ class KeeperSettings:
     shred_seconds: float = 0.2
     shred_bytes: int = 8 << 20
     poll_seconds: float = 0.05
+    retry_seconds: float = 1.0
     grace_seconds: float = 600.0
     housekeeping_seconds: float = 1.0
     claim_days: float = 31.0
@@ -164,6 +166,7 @@ class Keeper:
         self._stepped = 0.0
         self._waiting_since: float | None = None
         self._trims: list[tuple[float, int, int]] = []
+        self._failures = FailureLog(logger, folder.root)
 
     def run(self, stop: threading.Event) -> None:
         """Keep until ``stop``, then shred and flush all that is synced. Blocks until it holds the lock."""
@@ -181,18 +184,18 @@ class Keeper:
                         self.begin()
                         begun = True
                     busy = self.step()
-                except Exception:
-                    logger.exception("the keeper failed a step and begins anew from the logs")
+                except Exception as error:
+                    self._failures.failed("The keeper failed a step and begins anew from the logs.", error)
                     begun = False
-                    stop.wait(1.0)
+                    stop.wait(self._settings.retry_seconds)
                     continue
                 if not busy:
                     stop.wait(self._settings.poll_seconds)
             try:
                 if not begun:
                     self.begin()
-            except Exception:
-                logger.exception("the keeper could not begin; all events are in the logs still")
+            except Exception as error:
+                self._failures.failed("The keeper could not begin; all events are still in the logs.", error)
                 return
             self.finish()
 
@@ -230,8 +233,9 @@ class Keeper:
                     self.flush()
             self.flush()
             self._keep_house(self._clock())
-        except Exception:
-            logger.exception("the last flush failed; its events are read from the logs at the next start")
+        except Exception as error:
+            what = "The last flush failed; its events are read from the logs at the next start."
+            self._failures.failed(what, error)
 
     def flush(self) -> bool:
         """All chunks to files, in one transaction. False where there was nothing to flush."""
@@ -252,8 +256,14 @@ class Keeper:
         self._trims.extend((now, log_id, lsn) for log_id, lsn in positions.items())
         # What Arrow keeps for reuse would otherwise stay with this process while nothing comes in.
         pa.default_memory_pool().release_unused()
-        logger.info("flushed %d events in %.2f s", rows, time.perf_counter() - started)
+        self._failures.wrote()
+        logger.debug("flushed %d events in %.2f s", rows, time.perf_counter() - started)
         return True
+
+    @property
+    def unflushed_events(self) -> int:
+        """Events in chunks that are in no Parquet file yet. For any thread."""
+        return self._chunks.rows
 
     def close(self) -> None:
         self._shredder.close()
@@ -353,9 +363,9 @@ class Keeper:
             progress.damaged = True
             damage.note(self._folder, log_id, str(found))
             logger.error("a log is damaged; what lies behind the damage stays there: %s", found)
-        except OSError:
+        except OSError as error:
             progress.resume = now + UNREADABLE_SECONDS
-            logger.exception("log %d can not be read now", log_id)
+            self._failures.failed(f"Log {log_id} can not be read now; it is tried again.", error)
 
     def _keep(self, collection_id: int, pieces: list[CollectionPiece], now: float) -> None:
         if self._generation.since is None:
@@ -453,13 +463,15 @@ class Keeper:
             self._collections.pop(erasure.collection_id, None)
         except CannotErase:
             raise
-        except Exception:
-            logger.exception("request %d could not be carried out; it is tried again", erasure.id)
+        except Exception as error:
+            what = f"Deletion or update {erasure.id} could not be carried out; it is tried again."
+            self._failures.failed(what, error)
             failures = self._retries.get(erasure.id, (0.0, 0))[1]
             pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
             self._retries[erasure.id] = now + pause, failures + 1
             return
-        logger.info("request %d: %d events in %.2f s", erasure.id, events, time.perf_counter() - started)
+        fields = {"events": events, "seconds": round(time.perf_counter() - started, 3), "request": erasure.id}
+        logger.info("Events were deleted or changed, as requested.", extra={"fields": fields})
         if erasure.id in self._retaining:
             self._catalog.note_retained(*self._retaining.pop(erasure.id))
         # Once the workers have turned to new segments, the old ones can go; and all traces with the files.
@@ -485,8 +497,8 @@ class Keeper:
         try:
             self._adopt_orphans()
             self._clean(now)
-        except Exception:
-            logger.exception("keeping house failed; it is tried again")
+        except Exception as error:
+            self._failures.failed("Removing what is no longer needed failed; it is tried again.", error)
 
     def _turn_back(self, seconds: float) -> None:
         """The clock was set back: what waits for a time to pass waits no longer for that."""
@@ -653,8 +665,8 @@ class Keeper:
             try:
                 while not stop.is_set() and self._merge():
                     pa.default_memory_pool().release_unused()
-            except Exception:
-                logger.exception("compaction failed; the files it read are still live")
+            except Exception as error:
+                self._failures.failed("Merging files failed; the files it read are still there.", error)
 
     def _merge(self) -> bool:
         with self._swapping:

@@ -51,7 +51,7 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
         return False
     damage.clear(folder, row.id)
     _seal(catalog, row.id, _not_before_flushed(end, row))
-    logger.info("adopted log %d, which ends at %d", row.id, end.lsn)
+    logger.debug("adopted log %d, which ends at %d", row.id, end.lsn)
     return True
 
 

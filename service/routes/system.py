@@ -31,6 +31,9 @@ def router(parts: Parts) -> Router:
         if parts.lifecycle.damaged_logs:
             # Still ready: events are taken, and sending them nowhere would help nobody.
             state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
+        if parts.lifecycle.closed_because:
+            # Still ready: questions are answered, and another worker has the same disk.
+            state |= {"events": "refused", "reason": parts.lifecycle.closed_because.partition(" Nothing ")[0]}
         return json_answer(state)
 
     async def metrics(_: Request) -> Response:

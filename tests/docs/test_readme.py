@@ -91,7 +91,19 @@ def test_the_commands_it_names_are_there(server: Served) -> None:
     """Each command of the table, and each make target in the text."""
     text = README.read_text()
     commands = set(re.findall(r"`acumen ([a-z]+)", text))
-    assert commands == {"serve", "orgs", "projects", "keys", "import", "files", "check", "repair"}
+    assert commands == {
+        "serve",
+        "orgs",
+        "projects",
+        "keys",
+        "import",
+        "files",
+        "check",
+        "backup",
+        "restore",
+        "doctor",
+        "repair",
+    }
     for command in commands:
         done = subprocess.run([*acumen_command(), command, "--help"], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

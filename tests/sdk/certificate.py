@@ -1,4 +1,4 @@
-"""A certificate authority and a certificate for this machine's loopback, good for a day."""
+"""A certificate authority and a certificate for this machine's loopback."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ class Certificate:
     key: Path
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Write a fresh authority and a certificate that it signed for `localhost` into `folder`."""
+def make_certificate(folder: Path, end: dt.datetime | None = None) -> Certificate:
+    """Write a fresh authority and a certificate that it signed for `localhost` into `folder`, good
+    until `end`: for a day, unless told otherwise."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     server_key = ec.generate_private_key(ec.SECP256R1())
     authority_name = _name("Acumen test authority")
@@ -32,12 +33,12 @@ def make_certificate(folder: Path) -> Certificate:
     )
     usage = x509.BasicConstraints(ca=True, path_length=0)
     authority = (
-        _builder(authority_name, authority_name, authority_key.public_key())
+        _builder(authority_name, authority_name, authority_key.public_key(), end)
         .add_extension(usage, critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     certificate = (
-        _builder(_name("localhost"), authority_name, server_key.public_key())
+        _builder(_name("localhost"), authority_name, server_key.public_key(), end)
         .add_extension(names, critical=False)
         .sign(authority_key, hashes.SHA256())
     )
@@ -59,15 +60,16 @@ def _name(common: str) -> x509.Name:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, end: dt.datetime | None
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
+    end = end or now + dt.timedelta(days=1)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(minutes=5))
-        .not_valid_after(now + dt.timedelta(days=1))
+        .not_valid_before(min(now, end) - dt.timedelta(minutes=5))
+        .not_valid_after(end)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import subprocess
@@ -25,7 +26,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         ((), ("serve", "projects", "import", "files", "check", "repair")),
         (("serve",), ("--host", "--port", "--data", "--workers", "8000", "ACUMEN_PORT")),
         (("projects",), ("create", "list")),
-        (("projects", "create"), ("NAME", "--id", "--master-key", "--write-key", "--read-key", "--data")),
+        (
+            ("projects", "create"),
+            ("NAME", "--id", "--master-key-file", "--write-key-file", "--read-key-file", "--data"),
+        ),
         (("projects", "list"), ("--data",)),
         (("import",), ("file", "--project", "--collection", "--url", "--write-key-file", "--data")),
         (("files",), ("--project", "--collection", "--data")),
@@ -40,10 +44,41 @@ def test_every_command_explains_itself(arguments: tuple[str, ...], words: tuple[
         assert word in done.stdout
 
 
-def test_a_bad_option_is_told_in_one_sentence() -> None:
-    done = run("serve", "--port", "http")
-    assert done.returncode == 1
-    assert re.fullmatch(r"acumen: ACUMEN_PORT: .+\n", done.stderr)
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--port", "http", ("acumen: --port: ",)),
+        ("--workers", "0", ("acumen: --workers: ",)),
+        ("--log-level", "loud", ("acumen: --log-level: ",)),
+        ("--public-url", "shop", ("acumen: --public-url: ",)),
+        ("--host", "203.0.113.1", ("'203.0.113.1'", "--host", "ACUMEN_HOST")),
+        ("--host", "no.such.host.invalid", ("'no.such.host.invalid'", "--host")),
+    ],
+)
+def test_a_bad_option_is_named_in_one_sentence(
+    tmp_path: Path, option: str, value: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["serve", option, value, "--data", str(tmp_path / "data")]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    for word in words:
+        assert word in said
+    assert (option == "--port") == ("--port" in said)
+
+
+def test_a_bad_variable_is_named_as_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACUMEN_PORT", "http")
+    assert cli.main(["serve"]) == 1
+    assert capsys.readouterr().err.startswith("acumen: ACUMEN_PORT: ")
+
+
+def test_it_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"acumen \d+\.\d+\.\d+\S*\n", capsys.readouterr().out)
 
 
 def test_native_windows_is_told_where_to_go(
@@ -58,7 +93,9 @@ def test_native_windows_is_told_where_to_go(
 
 def test_a_project_can_be_made_before_the_first_start(tmp_path: Path) -> None:
     server = Served(data=tmp_path / "data")
-    done = server.run("projects", "create", "Shop", "--id", "shop1", "--write-key", "w" * 20)
+    key = tmp_path / "write.key"
+    key.write_text("w" * 20 + "\n")
+    done = server.run("projects", "create", "Shop", "--id", "shop1", "--write-key-file", str(key))
     made = json.loads(done.stdout)
     assert set(made) == {
         "id",
@@ -75,14 +112,74 @@ def test_a_project_can_be_made_before_the_first_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--id", "a/b"), ("--id", ""), ("--master-key", "short"), ("--read-key", "with-dashes-in-it")]
+    "options",
+    [("--id", "a/b"), ("--id", ""), ("--master-key-file", "short"), ("--read-key-file", "with-dashes-in-it")],
 )
 def test_ids_and_keys_that_clients_would_refuse_are_refused(tmp_path: Path, options: tuple[str, str]) -> None:
-    done = Served(data=tmp_path / "data").told("projects", "create", "Shop", *options)
+    name, value = options
+    if name != "--id":
+        (tmp_path / "key").write_text(value)
+    given = value if name == "--id" else str(tmp_path / "key")
+    done = Served(data=tmp_path / "data").told("projects", "create", "Shop", name, given)
     assert done.returncode == 1
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
     assert options[1] == "" or options[1] not in done.stderr or options[0] == "--id"
+
+
+KEY = "k" * 24
+
+
+@pytest.mark.parametrize(
+    ("arguments", "instead"),
+    [
+        (("projects", "create", "Shop", "--master-key", KEY), "--master-key-file"),
+        (("projects", "create", "Shop", "--write-key", KEY), "--write-key-file"),
+        (("projects", "create", "Shop", f"--read-key={KEY}"), "--read-key-file"),
+        (("projects", "rekey", "shop1", "--master-key", KEY), "--master-key-file"),
+        (("projects", "rekey", "shop1", "--write-key", KEY), "--write-key-file"),
+        *(
+            (("keys", action, KEY, "--project", "shop1"), "--key-file")
+            for action in ("show", "update", "revoke", "unrevoke", "delete")
+        ),
+    ],
+)
+def test_a_key_among_the_words_of_a_command_is_refused(
+    tmp_path: Path, arguments: tuple[str, ...], instead: str
+) -> None:
+    """All users of the machine can read them; the answer names the way, and not the key."""
+    server = Served(data=tmp_path / "data")
+    assert server.told("projects", "create", "Shop", "--id", "shop1").returncode == 0
+    before = server.told("projects", "list").stdout
+    done = server.told(*arguments)
+    assert done.returncode == 1
+    assert instead in done.stderr
+    assert KEY not in done.stderr
+    assert server.told("projects", "list").stdout == before
+
+
+def test_keys_come_from_files_from_standard_input_and_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = Served(data=tmp_path / "data")
+    assert server.told("projects", "create", "Shop", "--id", "shop1").returncode == 0
+    (tmp_path / "key").write_text(f"  {KEY}\n")
+    rekey = ("projects", "rekey", "shop1", "--read-key-file")
+    assert json.loads(server.told(*rekey, str(tmp_path / "key")).stdout)["read_key"] == KEY
+    monkeypatch.setattr(sys, "stdin", io.StringIO("j" * 24))
+    assert json.loads(server.told(*rekey, "-").stdout)["read_key"] == "j" * 24
+    for bad in (tmp_path / "missing", tmp_path / "two"):
+        (tmp_path / "two").write_text(f"{KEY} {KEY}")
+        assert "--read-key-file" in server.told(*rekey, str(bad)).stderr
+
+    made = json.loads(server.told("keys", "create", "k", "--project", "shop1").stdout)["key"]
+    assert server.told("keys", "revoke", "--project", "shop1").returncode == 1
+    (tmp_path / "key").write_text(made)
+    revoked = server.told("keys", "revoke", "--project", "shop1", "--key-file", str(tmp_path / "key"))
+    assert json.loads(revoked.stdout)["is_active"] is False
+    monkeypatch.setenv("ACUMEN_ACCESS_KEY", made)
+    server = Served(data=tmp_path / "data")
+    assert json.loads(server.told("keys", "unrevoke", "--project", "shop1").stdout)["is_active"] is True
 
 
 def test_a_taken_id_is_refused(tmp_path: Path) -> None:

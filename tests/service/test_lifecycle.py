@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from service.version import version
 from tests.support.server import Served, acumen_command, free_port
 
 
@@ -229,17 +230,41 @@ def test_the_folder_and_the_catalog_are_their_owners_alone(served: Served) -> No
     assert stat.S_IMODE((served.data / "catalog.sqlite").stat().st_mode) == 0o600
 
 
-def test_keys_are_printed_at_the_first_start_and_later_only_to_a_terminal() -> None:
+def test_keys_are_printed_at_the_first_start_and_never_again() -> None:
+    """Not even to a terminal, which may be shared or recorded."""
     with Served() as server:
         project = server.project
         first = server.output()
         for key in (project.master_key, project.write_key, project.read_key):
             assert key in first
         server.restart()
-        later = server.output()[len(first) :]
-        assert "Acumen answers at" in later
-        assert project.write_key not in later
-        assert _output_on_a_terminal(server).count(project.write_key) >= 1
+        later = server.output()[len(first) :] + _output_on_a_terminal(server)
+        assert later.count("Acumen answers at") == 2
+        assert "acumen projects list" in later
+        for key in (project.master_key, project.write_key, project.read_key):
+            assert key not in later
+
+
+def test_the_log_tells_start_and_stop_in_a_line_each_and_no_inner_life() -> None:
+    """Version, address, folder and what is set; of secrets that they are set. A second start is as quiet."""
+    env = {"ACUMEN_SMTP_PASSWORD": "open sesame", "ACUMEN_RATE_QUERIES": "7"}
+    with Served(env=env) as server:
+        server.record(server.project, "c", {"n": 1})
+        server.restart()
+        assert server.stop(signal.SIGINT) == 0
+        output = server.output()
+        lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    assert [line["message"] for line in lines] == ["Acumen starts.", "Acumen has stopped."] * 2
+    start, stop = lines[-2:]
+    assert start["version"] == version()
+    assert (start["url"], start["workers"]) == (server.url, 1)
+    assert start["data"] == str(server.data)
+    assert start["settings"]["ACUMEN_RATE_QUERIES"] == "7"
+    assert start["settings"]["ACUMEN_SMTP_PASSWORD"] == "(set)"
+    assert "ACUMEN_QUERY_SLOTS" not in start["settings"]
+    assert "sesame" not in output
+    assert stop["signal"] == "SIGINT"
+    assert stop["seconds"] >= 0
 
 
 def _output_on_a_terminal(server: Served) -> str:
@@ -252,7 +277,7 @@ def _output_on_a_terminal(server: Served) -> str:
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL)
     os.close(theirs)
     output = b""
-    while b"api_key=" not in output:
+    while b"projects list" not in output:
         output += os.read(ours, 65_536)
     process.send_signal(signal.SIGINT)
     threading.Thread(target=_drain, args=(ours,), daemon=True).start()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import re
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from service.errors import rendered
+from service.loop_pauses import measure_pauses
 from service.metrics import FAMILIES, Metrics
+from service.refusals import Refusals
 from tests.support.server import Served
 
 
@@ -89,3 +97,88 @@ def test_every_event_is_counted_once_by_what_became_of_it() -> None:
     # The answer that is repeated says again what was refused.
     for outcome, count in (("accepted", stored), ("duplicate", 2 + 2 + 1 + 3 + 1), ("refused", 3)):
         assert f'acumen_events_total{{outcome="{outcome}"}} {count}.0' in text
+
+
+def test_errors_are_counted_by_status_and_summed_up_in_one_line_without_keys() -> None:
+    """Those of the write path, of all other routes, and what is no HTTP; however many there are."""
+    with Served(env={"ACUMEN_ERROR_LOG_SECONDS": "3000"}) as server:
+        project = server.project
+        base = f"/3.0/projects/{project.id}"
+        server.request("GET", f"{base}/queries/count?event_collection=c", key="WRONG" * 8)
+        for _ in range(3):
+            assert server.request("POST", f"{base}/events/c", {}, key="WRONG" * 8).status == 401
+        assert server.request("POST", f"{base}/events/c", b"{", key=project.write_key).status == 400
+        assert server.request("GET", "/nowhere").status == 404
+        text = server.request("GET", "/metrics").body.decode()
+        assert server.stop() == 0
+        output = server.output()
+    for status, count in (("401", 4), ("400", 1), ("404", 1)):
+        assert f'acumen_errors_total{{status="{status}"}} {count}.0' in text
+    lines = [json.loads(line) for line in output.splitlines() if "acumen.refusals" in line]
+    assert len(lines) <= 2, "one that begins the time, and one for the rest at the end"
+    added: Counter[str] = Counter()
+    for line in lines:
+        added.update(line["answers"])
+    assert added["401 InvalidApiKeyError"] == 4
+    assert added["400 InvalidJSONError"] == 1
+    assert added["404 ResourceNotFoundError"] == 1
+    assert "WRONG" not in output
+
+
+def test_what_a_client_sends_is_no_error_code(caplog: pytest.LogCaptureFixture) -> None:
+    """The code is the API's own, however a message that repeats a client's text looks."""
+    caplog.set_level(logging.INFO)
+    now = [0.0]
+    refusals = Refusals(Metrics(), 60, lambda: now[0])
+    body = rendered(400, "InvalidParameterError", 'x"error_code":"Sent"').body
+    for now[0] in (0.0, 1.0, 59.0, 60.5):
+        refusals.count(400, body)
+        refusals.count(201, b"")
+        refusals.log_due()
+    found = [record.__dict__["fields"]["answers"] for record in caplog.records]
+    assert found == [{"400 InvalidParameterError": 1}, {"400 InvalidParameterError": 3}]
+
+
+def test_an_import_counts_in_the_metrics_of_the_server_on_its_folder(tmp_path: Path) -> None:
+    events = tmp_path / "events.ndjson"
+    events.write_text('{"n":1}\n{"n":2}\n{"$bad":1}\n')
+    with Served(env={"ACUMEN_FLUSH_SECONDS": "0.2"}) as server:
+        project = server.project
+        arguments = ("import", str(events), "--project", project.id, "--collection", "c")
+        assert server.run(*arguments, "--allow-refused", "1").returncode == 0
+        wanted = (
+            'acumen_events_imported_total{outcome="accepted"} 2.0',
+            'acumen_events_imported_total{outcome="refused"} 1.0',
+            "acumen_events_stored 2.0",
+            "acumen_collections 1.0",
+            "acumen_projects 1.0",
+            "acumen_events_unflushed 0.0",
+        )
+        deadline = time.monotonic() + 60
+        while not all(line in (text := server.request("GET", "/metrics").body.decode()) for line in wanted):
+            assert time.monotonic() < deadline, text
+            time.sleep(0.2)
+        values = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        assert float(values["acumen_disk_free_bytes"]) > 0
+        assert float(values["acumen_log_bytes"]) > 0
+        assert float(values["acumen_loop_pause_seconds_count"]) > 0
+        assert "acumen_log_unflushed_bytes" in values
+
+
+def test_a_blocked_event_loop_is_seen() -> None:
+    """A pause of the loop is in the histogram, and the longest in the gauge."""
+
+    async def scenario() -> Metrics:
+        metrics = Metrics()
+        measuring = asyncio.ensure_future(measure_pauses(metrics))
+        await asyncio.sleep(0)
+        time.sleep(0.3)
+        while 'acumen_loop_pause_seconds_bucket{le="+Inf"} 0.0' in metrics.text():
+            await asyncio.sleep(0.01)
+        measuring.cancel()
+        return metrics
+
+    text = asyncio.run(scenario()).text()
+    (longest,) = re.findall(r"^acumen_loop_longest_pause_seconds (\S+)$", text, re.MULTILINE)
+    assert float(longest) >= 0.2
+    assert 'acumen_loop_pause_seconds_bucket{le="0.1"} 0.0' in text
