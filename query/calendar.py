@@ -32,6 +32,13 @@ class Unit(StrEnum):
     YEAR = "year"
 
 
+class WeekStart(StrEnum):
+    """The day on which weeks begin."""
+
+    SUNDAY = "sunday"
+    MONDAY = "monday"
+
+
 FIXED_US = {Unit.MINUTE: 60_000_000, Unit.HOUR: 3_600_000_000}
 """Length in µs of the units that are steps of absolute time."""
 
@@ -64,9 +71,11 @@ def first_reach(wall: datetime, zone: tzinfo) -> int:
     return low
 
 
-def unit_start(instant_us: int, unit: Unit, zone: tzinfo) -> datetime:
+def unit_start(
+    instant_us: int, unit: Unit, zone: tzinfo, week_start: WeekStart = WeekStart.SUNDAY
+) -> datetime:
     """The wall midnight at which the day, week, month or year that holds the instant begins."""
-    wall = _floor(wall_at(instant_us, zone), unit)
+    wall = _floor(wall_at(instant_us, zone), unit, week_start)
     # A clock set back over midnight shows the old date again, in a day that has begun already.
     while first_reach(following := plus(wall, unit, 1), zone) <= instant_us:
         wall = following
@@ -100,12 +109,14 @@ def plus(wall: datetime, unit: Unit, count: int) -> datetime:
     return wall.replace(year=year, month=month + 1, day=min(wall.day, _days_in(year, month)))
 
 
-def aligned_edges(start_us: int, unit: Unit, zone: tzinfo) -> Iterator[int]:
+def aligned_edges(
+    start_us: int, unit: Unit, zone: tzinfo, week_start: WeekStart = WeekStart.SUNDAY
+) -> Iterator[int]:
     """The instants after ``start_us`` at which a unit begins, strictly increasing, up to the year 9999."""
     if unit in FIXED_US:
         yield from _aligned_fixed(start_us, FIXED_US[unit], zone)
         return
-    yield from _calendar_edges(start_us, unit_start(start_us, unit, zone), unit, 1, zone)
+    yield from _calendar_edges(start_us, unit_start(start_us, unit, zone, week_start), unit, 1, zone)
 
 
 def stepped_edges(start_us: int, unit: Unit, count: int, zone: tzinfo) -> Iterator[int]:
@@ -159,10 +170,11 @@ def _first_change(low: int, high: int, offset: int, zone: tzinfo) -> int:
     return high
 
 
-def _floor(wall: datetime, unit: Unit) -> datetime:
+def _floor(wall: datetime, unit: Unit, week_start: WeekStart) -> datetime:
     midnight = wall.replace(hour=0, minute=0, second=0, microsecond=0)
     if unit is Unit.WEEK:
-        return midnight - timedelta(days=midnight.isoweekday() % 7)
+        days = midnight.weekday() if week_start is WeekStart.MONDAY else midnight.isoweekday() % 7
+        return midnight - timedelta(days=days)
     if unit is Unit.MONTH:
         return midnight.replace(day=1)
     if unit is Unit.YEAR:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
@@ -82,6 +82,8 @@ def payloads(
     than ``limits.cells_max``, or a payload is larger than an answer may be.
     """
     views = Views(lambda _: source, extent_of=reader(engine, deadline), exact=True)
+    # Rounded when they are read, by what is preferred then.
+    query = replace(query, metrics=tuple(replace(metric, decimals=None) for metric in query.metrics))
     plan = plan_indexed(query, paths, views, limits.cells_max)
     rows = _rows(plan, writer.indexed(plan, len(paths)), engine, deadline)
     indexes = plan.keys[: len(paths)]

@@ -14,6 +14,8 @@ from query.suggest import did_you_mean
 
 ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
+_PREFERENCES = ("round", "week_start")
+"""Kept only where they are given: without them the project's preferences hold."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
@@ -54,7 +56,7 @@ def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         kept |= {name: _given(query, name) for name in _ARRANGED}
         kept["group_by"] = _listed("group_by", query)
         kept["order_by"] = structured("order_by", kept["order_by"])
-    return kept
+    return kept | _preferred(query)
 
 
 def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +82,13 @@ def _step(step: Mapping[str, Any]) -> dict[str, Any]:
         "actor_property": step["actor_property"],
         **_where(step),
         **{name: flag(step, name, False) for name in _STEP_FLAGS},
+        **_preferred(step),
     }
+
+
+def _preferred(query: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: _given(query, name) for name in _PREFERENCES}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _given(query: Mapping[str, Any], name: str) -> Any:

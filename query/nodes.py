@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from query.preferences import KEEN, Preferences
+
 
 class Analysis(StrEnum):
     COUNT = "count"
@@ -116,6 +118,8 @@ class Metric:
     target: str | None = None
     percentile: float | None = None
     label: str | None = None
+    decimals: int | None = None
+    """To which its result is rounded; None: not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,3 +176,5 @@ class Request:
     query: Query
     include_metadata: bool = False
     max_age: int | None = None
+    preferences: Preferences = KEEN
+    """By which it was read."""

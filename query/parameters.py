@@ -68,6 +68,8 @@ TABLE = (
     Parameter("order_by", _ARRANGED, Spelling.EITHER),
     Parameter("limit", _ARRANGED),
     Parameter("zero_fill", _ARRANGED),
+    Parameter("round", _ARRANGED),
+    Parameter("week_start"),
     Parameter("latest", frozenset({EXTRACTION})),
     Parameter("property_names", frozenset({EXTRACTION}), Spelling.EITHER, repeated=True),
     Parameter("email", frozenset({EXTRACTION})),
@@ -104,17 +106,18 @@ KEYS: Mapping[str, frozenset[str]] = {
             "actor_property",
             "timeframe",
             "timezone",
+            "week_start",
             "filters",
             "inverted",
             "optional",
             "with_actors",
         }
     ),
-    "member": frozenset({"analysis_type", "target_property", "percentile"}),
+    "member": frozenset({"analysis_type", "target_property", "percentile", "round"}),
 }
 """The keys of the objects within parameters. ``property_type`` is sent by Keen's query-creator."""
 
-_WHOLE = ("event_collection", "timeframe", "timezone", "filters", "interval", "group_by")
+_WHOLE = ("event_collection", "timeframe", "timezone", "week_start", "filters", "interval", "group_by")
 """May stand in a member of a multi-analysis where they say the same as beside it."""
 
 

@@ -46,9 +46,11 @@ from query.nodes import (
     MetricQuery,
     Query,
     Request,
+    Span,
     Step,
 )
 from query.parameters import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.preferences import KEEN, Preferences, decimals, week_start
 from query.query_string import from_query_string
 from query.suggest import did_you_mean
 
@@ -72,6 +74,7 @@ class _Reading:
     check_regex: CheckRegex
     check: Check
     regex_sizes: RegexSizes
+    preferences: Preferences
 
     def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
         return parse_filters(
@@ -80,6 +83,9 @@ class _Reading:
 
     def collection(self) -> str:
         return required_text(self.params, "event_collection", self.limits.name_length_max)
+
+    def span(self, frame: Any, zone: Any) -> Span:
+        return timeframe.resolve(frame, zone, self.now_us, self.preferences.week_start)
 
 
 def parse(
@@ -90,17 +96,21 @@ def parse(
     limits: Limits,
     check_regex: CheckRegex = conservative_regex_check,
     check: Check = lambda: None,
+    preferences: Preferences = KEEN,
 ) -> Request:
     """The question that ``params`` ask of the analysis named ``analysis_text``, as of ``now_us``.
 
     ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as a query string
     has them. ``check_regex`` says what is wrong with a pattern, or None; ``check`` is called between the
-    parts of a long question, and may raise. Raises InvalidQuery and its subclass QueryLimitExceeded; code
-    ResourceNotFoundError for an analysis that does not exist.
+    parts of a long question, and may raise. ``preferences`` hold where ``params`` say nothing else. Raises
+    InvalidQuery and its subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does
+    not exist.
     """
     if not isinstance(params, Mapping):
         raise InvalidQuery("A query must be a JSON object of parameters.")
-    reading = _Reading(params, now_us, limits, check_regex, check, RegexSizes(limits.regexes_size_max))
+    preferences = preferences.narrowed(params)
+    sizes = RegexSizes(limits.regexes_size_max)
+    reading = _Reading(params, now_us, limits, check_regex, check, sizes, preferences)
     query: Query
     if analysis_text == EXTRACTION:
         query = _extraction(reading)
@@ -112,12 +122,13 @@ def parse(
         query = _metric_query(reading, _METRICS[analysis_text])
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
-    return Request(query, flag(params, "include_metadata", False), _max_age(params.get("max_age")))
+    metadata, max_age = flag(params, "include_metadata", False), _max_age(params.get("max_age"))
+    return Request(query, metadata, max_age, preferences)
 
 
 def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
     collection = reading.collection()
-    metric = _metric(analysis, reading.params, reading.limits)
+    metric = _metric(analysis, reading.params, reading)
     groups = parse_groups(reading.params.get("group_by"), reading.limits)
     if any(group.path == RESULT for group in groups):
         raise InvalidQuery(
@@ -150,12 +161,14 @@ def _metrics_query(
     if groups and any(map(is_geo, filters)):
         raise InvalidQuery("The operator 'within' cannot be used together with 'group_by'.", FILTER_CODE)
     frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
-    span = timeframe.resolve(frame, zone, reading.now_us)
+    span = reading.span(frame, zone)
     buckets = None
     if interval is not None and interval != "":
         if frame is None:
             raise missing("timeframe")
-        buckets = timeframe.buckets(span, interval, timeframe.bucket_zone(frame, zone), limits.intervals_max)
+        zone = timeframe.bucket_zone(frame, zone)
+        week = reading.preferences.week_start
+        buckets = timeframe.buckets(span, interval, zone, limits.intervals_max, week)
     order = parse_order(params.get("order_by"), groups, labels)
     return MetricQuery(
         collection=collection,
@@ -202,22 +215,27 @@ def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str])
         raise missing("timeframe")
     if entry.get("filters"):
         raise InvalidQuery(f"'{where}' cannot have filters of its own: they belong to the whole query.")
-    return _metric(analysis, entry, reading.limits, label, f"{where}.")
+    return _metric(analysis, entry, reading, label, f"{where}.")
 
 
 def _metric(
-    analysis: Analysis, params: Mapping[str, Any], limits: Limits, label: str | None = None, where: str = ""
+    analysis: Analysis,
+    params: Mapping[str, Any],
+    reading: _Reading,
+    label: str | None = None,
+    where: str = "",
 ) -> Metric:
+    shown = decimals(params.get("round"), reading.preferences.decimals, f"{where}round")
     if analysis is Analysis.COUNT:
         return Metric(analysis, label=label)
     target = params.get("target_property")
     if target is None or target == "":
         raise missing(f"{where}target_property")
-    target = text(f"{where}target_property", target, limits.name_length_max)
+    target = text(f"{where}target_property", target, reading.limits.name_length_max)
     percentile = None
     if analysis is Analysis.PERCENTILE:
         percentile = _percentile(params.get("percentile"), f"{where}percentile")
-    return Metric(analysis, target, percentile, label)
+    return Metric(analysis, target, percentile, label, shown)
 
 
 def _percentile(value: Any, name: str) -> float:
@@ -248,7 +266,7 @@ def _extraction(reading: _Reading) -> ExtractionQuery:
             )
     return ExtractionQuery(
         collection=collection,
-        span=timeframe.resolve(params.get("timeframe"), params.get("timezone"), reading.now_us),
+        span=reading.span(params.get("timeframe"), params.get("timezone")),
         filters=reading.filters(params.get("filters")),
         latest=_latest(params.get("latest"), reading.limits),
         properties=_property_names(params.get("property_names"), reading.limits),
@@ -301,7 +319,8 @@ def _step(reading: _Reading, step: Any, where: str) -> Step:
     actor = _actor(step.get("actor_property"), where, reading.limits)
     frame = _own_or_root(reading, step, "timeframe")
     zone = _own_or_root(reading, step, "timezone")
-    span = timeframe.resolve(frame, zone, reading.now_us)
+    week = week_start(step.get("week_start"), reading.preferences.week_start, f"{where}week_start")
+    span = timeframe.resolve(frame, zone, reading.now_us, week)
     filters = structured("filters", _own_or_root(reading, step, "filters"))
     if is_deeper([filters, frame], ECHO_DEPTH_MAX):
         raise QueryLimitExceeded(f"'{where[:-1]}' is nested more than {ECHO_DEPTH_MAX} levels deep.")
@@ -325,6 +344,7 @@ def _step(reading: _Reading, step: Any, where: str) -> Step:
             "event_collection": collection,
             "optional": optional,
             "inverted": inverted,
+            **({"week_start": week.value} if step.get("week_start") else {}),
         },
     )
 

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from itertools import islice, pairwise
 from typing import Any, Literal, TypeVar
@@ -54,6 +54,8 @@ _BUFFER_BYTES = 4_096
 _MIXED_ITEM_BYTES = 160
 """The same where it is found among others that may be equal."""
 _NULL_ORDER = 4
+_ROUNDING = Context(prec=40, rounding=ROUND_HALF_UP)
+"""Of decimals halves go away from zero, as in sums of money."""
 
 _T = TypeVar("_T")
 Row = Sequence[Any]
@@ -74,6 +76,13 @@ def number(value: Any) -> int | float | None:
     if not math.isfinite(value):
         return None
     return int(value) if value.is_integer() else float(value)
+
+
+def rounded(value: Any, decimals: int | None) -> Any:
+    """A result to so many decimals of the number that JSON shows, halves away from zero."""
+    if decimals is None or not isinstance(value, float) or value.is_integer():
+        return value
+    return number(float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING)))
 
 
 def value_order(value: Any) -> tuple[int, Any]:
@@ -144,6 +153,7 @@ class Groups:
         self._labels = [_label(metric) for metric in plan.metrics]
         orders = () if plan.ordered else plan.query.order
         self._ordering = [self._labels.index(order.by) for order in orders if order.by in self._labels]
+        self._rounds = any(metric.metric.decimals is not None for metric in plan.metrics)
         self._held = 0
 
     def rows(self, rows: Iterable[Row]) -> Written:
@@ -281,7 +291,11 @@ class Groups:
 
     def written(self, results: Sequence[Any]) -> Members:
         orders = tuple(value_order(results[position]) for position in self._ordering)
-        return _members(self._labels, results), orders
+        return _members(self._labels, self._rounded(results)), orders
+
+    def _rounded(self, results: Sequence[Any]) -> Sequence[Any]:
+        """Only as they are written: groups are ordered by what was computed."""
+        return _rounded_results(self._plan, results) if self._rounds else results
 
     @property
     def empty(self) -> Members:
@@ -289,11 +303,11 @@ class Groups:
         return self.written([_fold_metric(metric, None) for metric in self._plan.metrics])
 
     def reread(self, written: bytes) -> Members:
-        """Results that were written before, with what orders them here."""
-        if not self._ordering:
+        """Results that were written before, unrounded, with what orders them here."""
+        if not self._ordering and not self._rounds:
             return written, ()
         results = loads(f"{{{written.decode()}}}")
-        return written, tuple(value_order(results[self._labels[position]]) for position in self._ordering)
+        return self.written([results[label] for label in self._labels])
 
     def _ordered(self, entries: list[_Sortable]) -> list[_Sortable]:
         """The entries, which come in the groups' order, in the question's own, cut to its limit."""
@@ -397,6 +411,7 @@ def _cell(plan: MetricsPlan, row: Row | None, reservation: Reservation) -> Any:
 
 
 def _labelled(plan: MetricsPlan, results: list[Any]) -> Any:
+    results = _rounded_results(plan, results)
     if not plan.query.multi:
         return results[0]
     return dict(zip((_label(metric) for metric in plan.metrics), results, strict=True))
@@ -432,6 +447,11 @@ def _intervals(plan: MetricsPlan, rows: Iterable[Row], reservation: Reservation)
 def timeframes(edges: tuple[int, ...]) -> list[dict[str, str]]:
     texts = [format_instant(edge) for edge in edges]
     return [{"start": start, "end": end} for start, end in pairwise(texts)]
+
+
+def _rounded_results(plan: MetricsPlan, results: Sequence[Any]) -> list[Any]:
+    pairs = zip(plan.metrics, results, strict=True)
+    return [rounded(result, metric.metric.decimals) for metric, result in pairs]
 
 
 def _label(metric: MetricPlan) -> str:

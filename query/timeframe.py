@@ -13,7 +13,7 @@ from datetime import UTC, timedelta, timezone, tzinfo
 from typing import Any
 
 from query import calendar, zones
-from query.calendar import FIXED_US, Unit
+from query.calendar import FIXED_US, Unit, WeekStart
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.fields import shown, structured
 from query.nodes import Buckets, Span
@@ -95,7 +95,7 @@ def parse_timezone(value: Any) -> tzinfo:
     )
 
 
-def resolve(timeframe: Any, timezone: Any, now_us: int) -> Span:
+def resolve(timeframe: Any, timezone: Any, now_us: int, week_start: WeekStart = WeekStart.SUNDAY) -> Span:
     """The span a timeframe means at ``now_us``; no timeframe is all time.
 
     Raises InvalidQuery, code TimeframeDefinitionError, or InvalidTimezoneError for the zone.
@@ -109,7 +109,7 @@ def resolve(timeframe: Any, timezone: Any, now_us: int) -> Span:
     if isinstance(definition, str):
         match = _RELATIVE.fullmatch(_ALIASES.get(definition, definition))
         if match is not None:
-            return _relative(definition, match, zone, now_us)
+            return _relative(definition, match, zone, now_us, week_start)
     raise _not_understood(timeframe)
 
 
@@ -136,7 +136,9 @@ def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
     return zone if agrees else _fixed(written)
 
 
-def buckets(span: Span, interval: Any, timezone: Any, limit: int) -> Buckets:
+def buckets(
+    span: Span, interval: Any, timezone: Any, limit: int, week_start: WeekStart = WeekStart.SUNDAY
+) -> Buckets:
     """The interval's buckets over a closed span, clipped at both ends; none for an empty span.
 
     ``timezone`` is a tzinfo or whatever ``parse_timezone`` takes. Raises InvalidQuery with code
@@ -152,7 +154,7 @@ def buckets(span: Span, interval: Any, timezone: Any, limit: int) -> Buckets:
     if start >= end:
         return Buckets((start,))
     if count is None:
-        following = calendar.aligned_edges(start, unit, zone)
+        following = calendar.aligned_edges(start, unit, zone, week_start)
     else:
         following = calendar.stepped_edges(start, unit, count, zone)
     try:
@@ -220,7 +222,7 @@ def _absolute(definition: Mapping[str, Any]) -> Span:
     return Span(start, end)
 
 
-def _relative(text: str, match: re.Match[str], zone: tzinfo, now_us: int) -> Span:
+def _relative(text: str, match: re.Match[str], zone: tzinfo, now_us: int, week_start: WeekStart) -> Span:
     unit = Unit(match[3] or match[4])
     count = int(match[2] or 1)
     if count < 1:
@@ -233,7 +235,7 @@ def _relative(text: str, match: re.Match[str], zone: tzinfo, now_us: int) -> Spa
             start = calendar.fixed_start(end + first * FIXED_US[unit], unit, zone)
             end = next(calendar.aligned_edges(end, unit, zone)) if last else end
         else:
-            wall = calendar.unit_start(now_us, unit, zone)
+            wall = calendar.unit_start(now_us, unit, zone, week_start)
             start = calendar.first_reach(calendar.plus(wall, unit, first), zone)
             end = calendar.first_reach(calendar.plus(wall, unit, last), zone)
     except OverflowError:

@@ -35,6 +35,7 @@ from query.nodes import Filter, Request
 from query.parameters import without_use
 from query.parse import parse
 from query.pipeline import Conditions, answer
+from query.preferences import KEEN, Preferences
 from service.auth import Caller, Permission
 from service.concurrency import Concurrency
 from service.errors import ApiError, RateLimited
@@ -44,6 +45,7 @@ from service.recent import Recent, RecentAnswers, key_of
 from service.sight import Sight, SourceReader
 from service.slots import Slots
 from storage.catalog import system_clock
+from storage.catalog_records import Project
 from storage.schema import Lane
 from storage.source import Source
 
@@ -82,9 +84,10 @@ class Asking:
         *,
         strict: bool = True,
         kept_bytes_max: int = KEPT_BYTES_MAX,
+        preferences: Preferences = KEEN,
     ) -> None:
         """``strict``: parameters that a question does not take are refused. ``kept_bytes_max``: of answers
-        that are kept for ``max_age``."""
+        that are kept for ``max_age``. ``preferences``: of projects that have none."""
         self._reader = reader
         self._engine = engine
         self._limits = limits
@@ -95,6 +98,7 @@ class Asking:
         self._recent = RecentAnswers(kept_bytes_max)
         self._clock = clock
         self.strict = strict
+        self._preferences = preferences
         self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
         self._ends = {
             end: metrics.counter("acumen_queries_total", end)
@@ -117,9 +121,14 @@ class Asking:
     def check_regex(self) -> CheckRegex:
         return self._engine.check_regex
 
-    def judge(self, analysis: str, params: Mapping[str, Any]) -> Request:
+    def preferences_of(self, project: Project) -> Preferences:
+        """What its questions are read by."""
+        return self._preferences.of_project(project.preferences)
+
+    def judge(self, project: Project, analysis: str, params: Mapping[str, Any]) -> Request:
         """The question of a definition that is to be kept, as of now. Blocks. Raises InvalidQuery."""
-        return self._read(analysis, params, Deadline.after(self._limits.timeout_seconds))
+        deadline = Deadline.after(self._limits.timeout_seconds)
+        return self._read(analysis, params, deadline, self.preferences_of(project))
 
     async def ask(
         self,
@@ -235,12 +244,13 @@ class Asking:
     ) -> Told:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
         params = read()
-        question = self._read(analysis, params, deadline)
+        question = self._read(analysis, params, deadline, self.preferences_of(caller.project))
         forced = caller.filters_for(Permission.QUERIES)
         warn = self._warner(caller, analysis, params, question, deadline)
         if question.max_age is not None:
             seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
-            key = key_of(caller.project.id, analysis, params, forced, (warn is not None, seers))
+            told_apart = (warn is not None, seers, question.preferences)
+            key = key_of(caller.project.id, analysis, params, forced, told_apart)
             if key is not None:
                 return self._recently(caller, question, question.max_age, key, deadline, forced, warn)
         return self._found(question, self._source_of(caller), deadline, forced, warn)
@@ -274,7 +284,9 @@ class Asking:
 
         return warn
 
-    def _read(self, analysis: str, params: Mapping[str, Any], deadline: Deadline) -> Request:
+    def _read(
+        self, analysis: str, params: Mapping[str, Any], deadline: Deadline, preferences: Preferences
+    ) -> Request:
         """The question as it was sent. Raises InvalidQuery."""
         if self.strict:
             parameters.check(analysis, params)
@@ -285,6 +297,7 @@ class Asking:
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check,
+            preferences=preferences,
         )
 
     def _source_of(self, caller: Caller) -> Callable[[str], Source]:

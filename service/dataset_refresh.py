@@ -21,6 +21,7 @@ from query.nodes import Buckets, MetricQuery, Span
 from service import datasets
 from service.background import Tools
 from service.dataset_results import Moment, moment_of
+from service.project_preferences import ProjectPreferences
 from storage.catalog_errors import CatalogUnavailable, DatasetChanged
 from storage.catalog_records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.errors import StorageError
@@ -53,6 +54,7 @@ class DatasetRefresher:
         self._catalog = tools.catalog
         self._folder = tools.catalog.folder
         self._limits = tools.settings.query_limits
+        self._preferences = ProjectPreferences(tools.catalog, tools.settings.preferences)
         self._every_us = int(tools.settings.dataset_refresh_seconds * 1_000_000)
         self._version = -1
         self._known: list[tuple[Dataset, datasets.Definition, Moment]] = []
@@ -75,7 +77,7 @@ class DatasetRefresher:
             return
         known = []
         for dataset in self._catalog.all_datasets():
-            definition = datasets.stored(dataset)
+            definition = datasets.stored(dataset, self._preferences.of(dataset.project_id))
             moment = self._moment(dataset, definition)
             if dataset.files and dataset.moment != moment:
                 # Nobody may be told what they hold, and what was erased must go even if the next run fails.

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from query import timeframe
 from query.dataset import Scalar
 from query.errors import InvalidQuery
 from query.fields import decode_json, encodable, is_number, missing, shown, structured, wrong
@@ -66,7 +65,7 @@ def part_of(definition: Definition, given: str | None, now_us: int) -> tuple[Spa
     if given is None or given == "":
         return whole, definition.query["timeframe"]
     asked = structured("timeframe", given)
-    span = timeframe.resolve(asked, definition.query["timezone"], now_us)
+    span = definition.resolved(asked, now_us)
     if isinstance(asked, Mapping) and (span.start_us is None or span.end_us is None):
         # An open end is the dataset's own.
         span = Span(

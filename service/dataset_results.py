@@ -18,6 +18,7 @@ from query.limits import Limits
 from query.nodes import MetricQuery
 from service import datasets
 from service.datasets import Definition
+from service.project_preferences import ProjectPreferences
 from storage.catalog import Catalog
 from storage.catalog_records import Collection, Dataset, DatasetFile
 from storage.results_file import ResultsDamaged, find_result
@@ -69,8 +70,9 @@ def moment_of(collection: Collection | None) -> Moment:
 class States:
     """Datasets by name, as of the catalog's newest version. Thread-safe."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, preferences: ProjectPreferences | None = None) -> None:
         self._catalog = catalog
+        self._preferences = preferences or ProjectPreferences(catalog)
         # Changed as one: threads that look at different versions must not mix what they found.
         self._held: tuple[int, dict[tuple[str, str], State]] = -1, {}
 
@@ -87,7 +89,7 @@ class States:
         """Asks the catalog. Raises UnknownDataset."""
         version = self._catalog.version()
         dataset = self._catalog.dataset(project_id, name)
-        definition = datasets.stored(dataset)
+        definition = datasets.stored(dataset, self._preferences.of(project_id))
         found = self._catalog.named_collections(project_id, [definition.collection])
         state = State(dataset, definition, found[0] if found else None)
         of, known = self._held

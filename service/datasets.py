@@ -16,6 +16,7 @@ from query.filters import CheckRegex
 from query.limits import Limits
 from query.nodes import Buckets, MetricQuery, Span
 from query.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
+from query.preferences import KEEN, Preferences
 from service.errors import InvalidParameter
 from storage.catalog_records import Dataset, DatasetStatus, Project
 from storage.instants import format_instant
@@ -40,17 +41,19 @@ FIELDS = (
 NAME_LENGTH_MAX = 256
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KINDS = ANALYSES - {EXTRACTION, FUNNEL}
-_OPTIONAL = ("order_by", "limit", "zero_fill")
+_OPTIONAL = ("order_by", "limit", "zero_fill", "round", "week_start")
 """Kept only where they are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``query`` is in its normal form, as the API shows it but for the project."""
+    """``query`` is in its normal form, as the API shows it but for the project; ``preferred``: what holds
+    where it says nothing."""
 
     display_name: str
     index_by: tuple[str, ...]
     query: Mapping[str, Any]
+    preferred: Preferences = KEEN
 
     @property
     def collection(self) -> str:
@@ -62,16 +65,30 @@ class Definition:
         """In which the dataset's buckets begin."""
         return timeframe.bucket_zone(self.query["timeframe"], self.query["timezone"])
 
+    @property
+    def preferences(self) -> Preferences:
+        """That its answers are made by."""
+        return self.preferred.narrowed(self.query)
+
     def span(self, now_us: int) -> Span:
         """The dataset's timeframe as of now."""
-        return timeframe.resolve(self.query["timeframe"], self.query["timezone"], now_us)
+        return self.resolved(self.query["timeframe"], now_us)
+
+    def resolved(self, frame: Any, now_us: int) -> Span:
+        """What a timeframe means in the dataset's timezone and weeks. Raises InvalidQuery."""
+        return timeframe.resolve(frame, self.query["timezone"], now_us, self.preferences.week_start)
 
     def question(
         self, now_us: int, limits: Limits, check_regex: CheckRegex, span: Span | None = None
     ) -> MetricQuery:
         """The query with its buckets, over the whole timeframe or a part of it. Raises InvalidQuery."""
         parsed = parse(
-            self.query["analysis_type"], self.query, now_us=now_us, limits=limits, check_regex=check_regex
+            self.query["analysis_type"],
+            self.query,
+            now_us=now_us,
+            limits=limits,
+            check_regex=check_regex,
+            preferences=self.preferred,
         )
         assert isinstance(parsed.query, MetricQuery)
         if span is None:
@@ -80,7 +97,8 @@ class Definition:
 
     def buckets(self, span: Span, limits: Limits) -> Buckets:
         """Raises InvalidQuery."""
-        return timeframe.buckets(span, self.query["interval"], self.zone, limits.intervals_max)
+        week_start = self.preferences.week_start
+        return timeframe.buckets(span, self.query["interval"], self.zone, limits.intervals_max, week_start)
 
     def written(self) -> str:
         kept = {"display_name": self.display_name, "index_by": self.index_by, "query": self.query}
@@ -95,14 +113,21 @@ def check_name(name: str) -> None:
         )
 
 
-def stored(dataset: Dataset) -> Definition:
+def stored(dataset: Dataset, preferred: Preferences = KEEN) -> Definition:
     """The definition as the catalog has it."""
     kept = json.loads(dataset.definition)
-    return Definition(kept["display_name"], tuple(kept["index_by"]), kept["query"])
+    return Definition(kept["display_name"], tuple(kept["index_by"]), kept["query"], preferred)
 
 
 def read(
-    name: str, body: Any, now_us: int, limits: Limits, check_regex: CheckRegex, *, strict: bool = True
+    name: str,
+    body: Any,
+    now_us: int,
+    limits: Limits,
+    check_regex: CheckRegex,
+    *,
+    strict: bool = True,
+    preferred: Preferences = KEEN,
 ) -> Definition:
     """The definition that a request's body gives. ``strict``: what no definition has is refused.
 
@@ -123,7 +148,7 @@ def read(
     normalised = _normalised(query)
     if strict:
         parameters.check(normalised["analysis_type"], query, beside=("project_id",))
-    definition = Definition(display_name, index_by, normalised)
+    definition = Definition(display_name, index_by, normalised, preferred)
     definition.question(now_us, limits, check_regex)
     return definition
 

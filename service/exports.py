@@ -142,7 +142,7 @@ class Exports:
             raise Forbidden("This server makes no files of extractions: leave out 'delivery' and 'email'.")
         asked = export_request.read(params)
         mails = bool(self._settings.smtp_host)
-        query = self._judge(asked.query)
+        query = self._judge(caller.project, asked.query)
         if asked.email is not None and mails:
             export_request.check_recipient(asked.email, self._settings.mail_domains)
         forced = caller.filters_for(Permission.QUERIES)
@@ -241,7 +241,7 @@ class Exports:
             told["mail"] = mail
         return told
 
-    def _judge(self, params: Mapping[str, Any]) -> ExtractionQuery:
+    def _judge(self, project: Project, params: Mapping[str, Any]) -> ExtractionQuery:
         deadline = Deadline.after(self._limits.timeout_seconds)
         if self._asking.strict:
             parameters.check(EXTRACTION, params)
@@ -252,6 +252,7 @@ class Exports:
             limits=self._limits,
             check_regex=self._asking.check_regex,
             check=deadline.check,
+            preferences=self._asking.preferences_of(project),
         )
         assert isinstance(request.query, ExtractionQuery)
         return request.query

@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from query.errors import InvalidQuery
+from query.preferences import KEEN, ROUND, WEEK_START
 from query.suggest import nearest
 from service.errors import InvalidParameter
 
@@ -15,6 +17,8 @@ SCOPED_KEYS_WITHOUT_FILTERS = "scoped_keys_without_filters"
 """Whether it takes those that filter nothing."""
 SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
 
+KNOWN = (*SWITCHES, ROUND, WEEK_START)
+
 
 def is_on(preferences: Mapping[str, Any], switch: str) -> bool:
     return preferences.get(switch) is True
@@ -22,11 +26,15 @@ def is_on(preferences: Mapping[str, Any], switch: str) -> bool:
 
 def check_preferences(preferences: Mapping[str, Any]) -> None:
     """Raises InvalidParameter for a value that is none, and for a name that is nearly one of these."""
+    try:
+        KEEN.narrowed(preferences, "preferences.")
+    except InvalidQuery as error:
+        raise InvalidParameter(error.message) from None
     for name, value in preferences.items():
         if name in SWITCHES:
             if not isinstance(value, bool):
                 raise InvalidParameter(f"'preferences.{name}' must be true or false.")
-        elif (meant := nearest(name, SWITCHES)) is not None:
+        elif name not in KNOWN and (meant := nearest(name, KNOWN)) is not None:
             raise InvalidParameter(f"'preferences.{name[:100]}' is unknown. Did you mean '{meant}'?")
 
 

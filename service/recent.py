@@ -82,16 +82,16 @@ def key_of(
     analysis: str,
     params: Mapping[str, Any],
     filters: Sequence[Filter],
-    warned: object = None,
+    apart: object = None,
 ) -> str | None:
     """Equal where the same is asked of the same events: as sent, relative timeframes by their words.
 
-    ``warned`` tells apart what different callers are warned of.
+    ``apart`` tells apart what differs besides: what callers are warned of, what their projects prefer.
 
     None for what is nested too deep.
     """
     asked = {name: value for name, value in params.items() if name not in _BESIDE and value is not None}
     try:
-        return json.dumps([project_id, analysis, asked, repr((tuple(filters), warned))], sort_keys=True)
+        return json.dumps([project_id, analysis, asked, repr((tuple(filters), apart))], sort_keys=True)
     except RecursionError:
         return None

@@ -36,7 +36,10 @@ class Refresher:
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._catalog = tools.catalog
-        self._results = Results(tools.catalog, tools.reader, tools.engine, tools.settings.query_limits)
+        settings = tools.settings
+        self._results = Results(
+            tools.catalog, tools.reader, tools.engine, settings.query_limits, settings.preferences
+        )
         self._version = -1
         self._due: list[tuple[int, SavedQuery]] = []
         self._swept = float("-inf")

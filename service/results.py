@@ -39,8 +39,10 @@ from query.limits import Limits
 from query.nodes import Filter, FunnelQuery, Request
 from query.parse import parse
 from query.pipeline import Answer, answer
+from query.preferences import KEEN, ROUND, WEEK_START, Preferences
 from service.asking import written
 from service.errors import Unavailable
+from service.project_preferences import ProjectPreferences
 from service.saved import is_funnel
 from service.sight import SourceReader
 from storage.catalog import Catalog
@@ -86,7 +88,16 @@ class Computed:
 class Results:
     """The results of one process. Thread-safe."""
 
-    def __init__(self, catalog: Catalog, reader: SourceReader, engine: Engine, limits: Limits) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        reader: SourceReader,
+        engine: Engine,
+        limits: Limits,
+        preferences: Preferences = KEEN,
+    ) -> None:
+        """``preferences``: of projects that have none."""
+        self._preferences = ProjectPreferences(catalog, preferences)
         self._catalog = catalog
         self._folder = catalog.folder.results
         self._reader = reader
@@ -133,7 +144,7 @@ class Results:
             self.remove_file(self._catalog.store_saved_run(failed))
             raise
         digest = hashlib.sha256(result).hexdigest()
-        kept = SavedResult(now_us, covered.events, _covers_text(covered), file, digest)
+        kept = SavedResult(now_us, covered.events, _covers_text(covered, request.preferences), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
         self._note(file, outlines(wanted, watched.given))
         self.remove_file(self._catalog.store_saved_run(run))
@@ -154,6 +165,9 @@ class Results:
         sources = {name: source_of(name) for name in covered.erasures}
         if erased(covered, sources):
             return Standing.ERASED
+        request = self._parsed(query, result.asked_us, None)
+        if request.preferences != _preferences(result.covers):
+            return Standing.STALE
         with self._lock:
             known = result.file in self._seen
             seen = self._seen.get(result.file)
@@ -162,7 +176,7 @@ class Results:
         if any(source.damaged for source in sources.values()):
             # Whether it is as of now can not be told without the files that are set aside.
             return Standing.STALE
-        wanted = parts(self._parsed(query, result.asked_us, None).query)
+        wanted = parts(request.query)
         return Standing.FRESH if known and seen == outlines(wanted, sources) else Standing.UNSURE
 
     def examine(
@@ -215,6 +229,7 @@ class Results:
             limits=self._limits,
             check_regex=self._engine.check_regex,
             check=deadline.check if deadline is not None else lambda: None,
+            preferences=self._preferences.of(query.project_id),
         )
 
     def _answer(
@@ -304,11 +319,13 @@ def _unechoed(request: Request) -> Request:
     return replace(request, query=FunnelQuery(tuple(steps)))
 
 
-def _covers_text(covered: Covered) -> str:
+def _covers_text(covered: Covered, preferences: Preferences) -> str:
     found: dict[str, Any] = {
         name: [one.generation, one.erase_version] for name, one in covered.erasures.items()
     }
-    return json.dumps({"collections": found, "counts": covered.counts}, separators=(",", ":"))
+    preferred = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
+    held = {"collections": found, "counts": covered.counts, "preferences": preferred}
+    return json.dumps(held, separators=(",", ":"))
 
 
 def _covered(text: str) -> Covered:
@@ -317,6 +334,11 @@ def _covered(text: str) -> Covered:
         {name: Erasures(*one) for name, one in held["collections"].items()},
         tuple(held["counts"]),
     )
+
+
+def _preferences(text: str) -> Preferences:
+    """That a result was computed by."""
+    return KEEN.narrowed(json.loads(text).get("preferences", {}))
 
 
 def _elapsed_us(started: float) -> int:

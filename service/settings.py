@@ -17,7 +17,10 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from query.calendar import WeekStart
+from query.errors import InvalidQuery
 from query.limits import Limits
+from query.preferences import DECIMALS_MAX, Preferences, decimals
 from query.suggest import nearest
 from service.resources import container_cpus, container_memory_bytes
 
@@ -247,6 +250,16 @@ class Settings(BaseSettings):
         description="What becomes of a question's parameters that it does not take: `refuse` answers 400 and "
         "names the nearest known one, `ignore` answers as if they had not been sent, as Keen did.",
     )
+    round: str = Field(
+        "",
+        description="To how many decimals results are rounded, 0 to 15, where neither the question nor its "
+        "project says; empty: not at all.",
+    )
+    week_start: str = Field(
+        "sunday",
+        description="On which day weeks begin, `sunday` as in Keen or `monday`, where neither the question "
+        "nor its project says.",
+    )
     query_intervals_max: int = Field(9_000, ge=1, description="Sub-timeframes of one query with an interval.")
     query_groups_max: int = Field(1_000_000, ge=1, description="Groups of one query's answer.")
     query_cells_max: int = Field(
@@ -447,6 +460,22 @@ class Settings(BaseSettings):
             raise ValueError("must be refuse or ignore")
         return value.lower()
 
+    @field_validator("round")
+    @classmethod
+    def _known_decimals(cls, value: str) -> str:
+        try:
+            decimals(value, None)
+        except InvalidQuery:
+            raise ValueError(f"must be an integer from 0 to {DECIMALS_MAX}, or empty") from None
+        return value
+
+    @field_validator("week_start")
+    @classmethod
+    def _known_day(cls, value: str) -> str:
+        if value.lower() not in tuple(WeekStart):
+            raise ValueError(f"must be {' or '.join(WeekStart)}")
+        return value.lower()
+
     @field_validator("smtp_security")
     @classmethod
     def _known_security(cls, value: str) -> str:
@@ -503,6 +532,11 @@ class Settings(BaseSettings):
             response_bytes_max=self.response_bytes_max,
             timeout_seconds=self.query_timeout_seconds,
         )
+
+    @property
+    def preferences(self) -> Preferences:
+        """Of questions whose projects have none."""
+        return Preferences(decimals(self.round, None), WeekStart(self.week_start))
 
     @property
     def export_limits(self) -> Limits:

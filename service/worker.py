@@ -120,12 +120,12 @@ async def composed(
             clock,
             strict=settings.unknown_parameters == "refuse",
             kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
+            preferences=settings.preferences,
         )
         bodies = BodyReader(_body_limits(settings))
-        results = Results(catalog, reader, engine, settings.query_limits)
+        results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         # Each kind of kept answers has its part of what the caches may take together.
-        part = settings.caches_memory_bytes // 4
-        kept_max = min(settings.cached_bytes_max, 2 * part)
+        kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
         saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, kept_max, clock)
         parts = Parts(
             settings,

@@ -9,6 +9,7 @@ from service.openapi.describe import (
     Answer,
     Area,
     Example,
+    Json,
     Operation,
     in_path,
     listing,
@@ -16,11 +17,21 @@ from service.openapi.describe import (
     record,
     ref,
 )
+from service.openapi.queries import ROUND, WEEK_START
 from service.settings import Settings
 
 _BASE = "/3.0/organizations/{organization_id}/projects"
 _ONE = f"{_BASE}/{{own_project}}"
-_FIELDS = {"name": STRING, "users": listing(record({"email": STRING}, ("email",))), "preferences": OBJECT}
+_PREFERENCES: Json = {
+    **OBJECT,
+    "description": "Any, of which `round` and `week_start` are what the project's questions are answered by.",
+    "properties": {"round": ROUND, "week_start": WEEK_START},
+}
+_FIELDS = {
+    "name": STRING,
+    "users": listing(record({"email": STRING}, ("email",))),
+    "preferences": _PREFERENCES,
+}
 _HELD = ("collections", "events", "bytes", "saved_queries", "cached_queries", "cached_datasets")
 _COUNTS = dict.fromkeys(_HELD, INTEGER)
 _KEYS = record({"writeKey": STRING, "readKey": STRING, "masterKey": STRING}, ("masterKey",))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from query.calendar import WeekStart
+from query.preferences import DECIMALS_MAX, UNROUNDED
 from service.metrics import ANALYSES
 from service.openapi.describe import (
     BOOLEAN,
@@ -68,6 +70,8 @@ _ORDERED_BY: Json = {"anyOf": [STRING, _ORDER, {"type": "array", "items": {"anyO
 _GROUPED_BY: Json = {
     "anyOf": [STRING, ref("Group"), {"type": "array", "items": {"anyOf": [STRING, ref("Group")]}}]
 }
+WEEK_START: Json = {"type": "string", "enum": [day.value for day in WeekStart]}
+ROUND: Json = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": DECIMALS_MAX}, {"const": UNROUNDED}]}
 _TIMEZONE: Json = {"anyOf": [STRING, {"type": "integer"}]}
 _NAMES: Json = {"anyOf": [STRING, {"type": "array", "items": STRING}]}
 
@@ -132,6 +136,18 @@ PARAMETERS = (
         "limit", {"type": "integer", "minimum": 1}, "The first groups only; needs `order_by`.", METRICS
     ),
     Parameter("zero_fill", BOOLEAN, "Whether every group appears in every interval (default true).", METRICS),
+    Parameter(
+        "round",
+        ROUND,
+        "To how many decimals results are rounded, halves away from zero; `none`: not at all, whatever the "
+        "project or the server prefers.",
+        METRICS,
+    ),
+    Parameter(
+        "week_start",
+        WEEK_START,
+        "On which day weeks begin, in relative timeframes and `weekly`; as the project prefers if absent.",
+    ),
     Parameter(
         "latest", {"type": "integer", "minimum": 1}, "The newest events only, newest first.", ("extraction",)
     ),
@@ -227,6 +243,7 @@ _SCHEMAS: Json = {
             "analysis_type": {"type": "string", "enum": [*TARGETED, "count"]},
             "target_property": _NAME,
             "percentile": {"type": "number"},
+            "round": ROUND,
         },
         ("analysis_type",),
     ),
@@ -236,6 +253,7 @@ _SCHEMAS: Json = {
             "actor_property": _NAME,
             "timeframe": ref("Timeframe"),
             "timezone": _TIMEZONE,
+            "week_start": WEEK_START,
             "filters": listing(ref("Filter")),
             "inverted": BOOLEAN,
             "optional": BOOLEAN,
@@ -405,7 +423,7 @@ def _variants(analysis: str) -> tuple[Json, ...]:
             return ({"include_metadata": True}, {"delivery": "link", "content_encoding": "gzip"})
         return ({"include_metadata": True},)
     return (
-        {"interval": "weekly", "timezone": "Europe/Warsaw"},
+        {"interval": "weekly", "timezone": "Europe/Warsaw", "week_start": "monday", "round": 2},
         {"group_by": ["user.id"], "interval": "daily", "zero_fill": False},
         {"group_by": "user.id", **({} if analysis == "multi_analysis" else _FIRST[analysis])},
     )

@@ -20,12 +20,14 @@ from query.budget import computed
 from query.jsonout import dumps
 from query.nodes import Analysis, Group, Metric, MetricQuery, Span
 from query.nodes import Request as Question
+from query.preferences import Preferences
 from service import datasets
 from service.auth import Caller, Permission
 from service.dataset_request import HoldsText, IndexValues, index_values, part_of
 from service.dataset_results import KEPT_BYTES_MAX, Kept, State, States, holds_text, stored_result
 from service.errors import InvalidParameter
 from service.parts import Parts
+from service.project_preferences import ProjectPreferences
 from service.rules import Routes, needs
 from service.wire import (
     PROJECTS,
@@ -70,9 +72,9 @@ class _Datasets:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._catalog = parts.catalog
-        self._states = States(parts.catalog)
+        self._states = States(parts.catalog, ProjectPreferences(parts.catalog, parts.settings.preferences))
         self._kept = Kept(min(KEPT_BYTES_MAX, parts.settings.caches_memory_bytes // 4))
-        self._questions: dict[tuple[int, Span], MetricQuery] = {}
+        self._questions: dict[tuple[int, Span, Preferences], MetricQuery] = {}
 
     async def listed(self, request: Request, caller: Caller) -> Response:
         caller.require_dataset(None, "list")
@@ -112,6 +114,7 @@ class _Datasets:
                 asking.limits,
                 asking.check_regex,
                 strict=asking.strict,
+                preferred=asking.preferences_of(caller.project),
             )
             warnings = self._warnings(caller, body["query"], definition)
             return self._catalog.create_dataset(caller.project.id, name, definition.written()), warnings
@@ -185,7 +188,7 @@ class _Datasets:
 
     async def _question(self, state: State, span: Span, now_us: int) -> MetricQuery:
         """The dataset's query over a part of its timeframe. A definition never changes, so it is kept."""
-        key = (state.dataset.id, span)
+        key = (state.dataset.id, span, state.definition.preferences)
         known = self._questions.get(key)
         if known is None:
             asking = self._parts.asking
@@ -207,7 +210,8 @@ class _Datasets:
         for _ in range(_ATTEMPTS):
             if not state.usable:
                 return None
-            version = (state.dataset.id, state.dataset.run, state.moment, key, edges[0], edges[-1])
+            of = (state.dataset.id, state.dataset.run, state.moment, state.definition.preferences)
+            version = (*of, key, edges[0], edges[-1])
             result = self._kept.get(version)
             if result is not None:
                 return result

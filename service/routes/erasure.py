@@ -37,13 +37,13 @@ from service.wire import (
     read_json,
 )
 from storage.catalog_errors import TooManyProperties, UnknownCollection
-from storage.catalog_records import Collection, Erasure, ErasureKind, ErasureState
+from storage.catalog_records import Collection, Erasure, ErasureKind, ErasureState, Project
 from storage.events import Context, EventLimits, Examined, InvalidEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between looks at what became of a request; the last one is kept to."""
 UPDATES_MAX = 100
-_NARROWING = ("filters", "timeframe", "timezone")
+_NARROWING = ("filters", "timeframe", "timezone", "week_start")
 _AS_THEY_ARE = Context("${keen.ip}", "${keen.user_agent}")
 """In a change placeholders stand for nothing: whoever asks for it is not who sent the events."""
 
@@ -62,7 +62,7 @@ def router(parts: Parts) -> Router:
         if address.property_name is not None:
             await _delete_property(parts, collection, address.property_name)
         else:
-            await _delete_events(parts, collection, given)
+            await _delete_events(parts, caller.project, collection, given)
         return empty_answer()
 
     async def update(request: Request, caller: Caller) -> Response:
@@ -73,7 +73,7 @@ def router(parts: Parts) -> Router:
         check_names((name for name, _ in pairs_of(request.scope)), (), "a change, whose body says all,")
         body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
         updates = _read_updates(body)
-        parameters, filters = await narrowed(parts, address.collection, _narrowing(body))
+        parameters, filters = await narrowed(parts, caller.project, address.collection, _narrowing(body))
         collection = await _collection(parts, request, caller, address.collection)
         check_conditions(collection.schema, filters, parts.asking.limits)
         return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
@@ -109,10 +109,12 @@ async def _delete_property(parts: Parts, collection: Collection, path: str) -> N
     await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
 
 
-async def _delete_events(parts: Parts, collection: Collection, given: Mapping[str, Any]) -> None:
+async def _delete_events(
+    parts: Parts, project: Project, collection: Collection, given: Mapping[str, Any]
+) -> None:
     parameters: dict[str, Any] = {}
     if given:
-        parameters, filters = await narrowed(parts, collection.name, given)
+        parameters, filters = await narrowed(parts, project, collection.name, given)
         check_conditions(collection.schema, filters, parts.asking.limits)
     await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
 
@@ -146,7 +148,10 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
 
 
 def _narrowing(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Filters, timeframe and timezone, which narrow. Raises InvalidParameter where they do not."""
+    """Filters, and the timeframe with what it is read by, which narrow.
+
+    Raises InvalidParameter where they do not.
+    """
     found = {name: given[name] for name in _NARROWING if name in given}
     for name, value in found.items():
         if is_absent(structured(name, value)) or value == "null":
@@ -154,9 +159,10 @@ def _narrowing(given: Mapping[str, Any]) -> Mapping[str, Any]:
                 f"'{name}' is empty, and so narrows nothing: leave it out, and all else with it, to mean all "
                 "events."
             )
-    if found.keys() == {"timezone"}:
+    if found and found.keys() <= {"timezone", "week_start"}:
+        alone = next(iter(found))
         raise InvalidParameter(
-            "A 'timezone' alone narrows nothing: send a 'timeframe' with it, or no parameter at all to mean "
+            f"A '{alone}' alone narrows nothing: send a 'timeframe' with it, or no parameter at all to mean "
             "all events."
         )
     return found
@@ -238,14 +244,16 @@ def _read_update(given: Any, number: int) -> tuple[dict[str, Any], Examined]:
 
 
 async def narrowed(
-    parts: Parts, collection: str, given: Mapping[str, Any]
+    parts: Parts, project: Project, collection: str, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[Filter, ...]]:
     """Filters and timeframe as a request to the keeper has them; the filters, read. Raises InvalidQuery."""
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
     # Strictly, whatever the settings say of questions.
     check("count", params)
     loop = asyncio.get_running_loop()
-    question = await loop.run_in_executor(parts.catalog_executor, parts.asking.judge, "count", params)
+    question = await loop.run_in_executor(
+        parts.catalog_executor, parts.asking.judge, project, "count", params
+    )
     assert isinstance(question.query, MetricQuery)
     span = question.query.span
     parameters = {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}

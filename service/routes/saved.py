@@ -118,7 +118,7 @@ async def _put(
             found: list[dict[str, Any]] = []
 
             def judge(analysis: str, params: Mapping[str, Any]) -> None:
-                question = parts.asking.judge(analysis, params)
+                question = parts.asking.judge(caller.project, analysis, params)
                 found.extend(parts.asking.warnings(caller, analysis, params, question))
 
             read = saved.read(name, definition, judge, strict=parts.asking.strict)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from query.errors import InvalidQuery
@@ -192,7 +192,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(sorted(ANALYSES)), st.dictionaries(st.sampled_from(sorted(BY_NAME)), JSON))
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_nothing_but_a_refusal_is_raised_whatever_is_sent(analysis: str, params: dict[str, Any]) -> None:
     try:
         check(analysis, params)

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from query.calendar import WeekStart
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.nodes import Span
 from query.timeframe import bucket_zone, buckets, parse_timezone, resolve
@@ -69,10 +70,10 @@ def minutes(first_us: int, last_us: int) -> Iterator[int]:
     return iter(range(first_us - first_us % MINUTE, last_us, MINUTE))
 
 
-def label(day: date, unit: str) -> date:
+def label(day: date, unit: str, week_start: str = "sunday") -> date:
     """The first date of the unit that holds ``day``."""
     if unit == "week":
-        while day.strftime("%A") != "Sunday":
+        while day.strftime("%A").lower() != week_start:
             day -= timedelta(days=1)
         return day
     return day.replace(day=1 if unit != "day" else day.day, month=1 if unit == "year" else day.month)
@@ -144,17 +145,21 @@ class TestAlignedIntervals:
         assert list(buckets(Span(start, end), "daily", zone, LIMIT).edges) == clipped(start, end, [*expected])
 
     @settings(max_examples=examples(12), deadline=None)
-    @given(places, st.integers(1, 70 * DAY), st.sampled_from(["week", "month", "year"]))
+    @given(
+        places,
+        st.integers(1, 70 * DAY),
+        st.sampled_from(["week", "month", "year"]),
+        st.sampled_from(WeekStart),
+    )
     def test_longer_buckets_begin_with_the_first_of_their_days(
-        self, place: tuple[str, int], length: int, unit: str
+        self, place: tuple[str, int], length: int, unit: str, week_start: WeekStart
     ) -> None:
         zone, start = place
         end = start + length
         begins = walk_days(start - 2 * DAY, end, zone)
-        expected = [at for day, at in begins.items() if label(day, unit) == day]
-        assert list(buckets(Span(start, end), f"{unit}ly", zone, LIMIT).edges) == clipped(
-            start, end, expected
-        )
+        expected = [at for day, at in begins.items() if label(day, unit, week_start) == day]
+        edges = buckets(Span(start, end), f"{unit}ly", zone, LIMIT, week_start).edges
+        assert list(edges) == clipped(start, end, expected)
 
     @settings(max_examples=examples(60), deadline=None)
     @given(places, st.integers(1, 2 * DAY))
@@ -364,19 +369,22 @@ class TestRelative:
         st.sampled_from(["day", "week"]),
         st.integers(1, 3),
         st.sampled_from(["this", "previous"]),
+        st.sampled_from(WeekStart),
     )
-    @example(("America/St_Johns", us("2010-11-07T02:45Z")), "day", 1, "this")
-    @example(("Pacific/Apia", us("2011-12-30T11:00Z")), "day", 1, "previous")
+    @example(("America/St_Johns", us("2010-11-07T02:45Z")), "day", 1, "this", WeekStart.SUNDAY)
+    @example(("America/St_Johns", us("2010-11-07T02:45Z")), "week", 1, "this", WeekStart.SUNDAY)
+    @example(("Pacific/Apia", us("2011-12-30T11:00Z")), "day", 1, "previous", WeekStart.SUNDAY)
+    @example(("Pacific/Apia", us("2011-12-31T11:00Z")), "week", 1, "this", WeekStart.MONDAY)
     def test_days_and_weeks_of_the_calendar(
-        self, place: tuple[str, int], unit: str, count: int, word: str
+        self, place: tuple[str, int], unit: str, count: int, word: str, week_start: WeekStart
     ) -> None:
         zone, now = place
         begins = walk_days(now - 32 * DAY, now + 9 * DAY, zone)
-        current = label(max(day for day, at in begins.items() if at <= now), unit)
+        current = label(max(day for day, at in begins.items() if at <= now), unit, week_start)
         step = timedelta(days=7 if unit == "week" else 1)
         first, last = (1 - count, 1) if word == "this" else (-count, 0)
         expected = Span(begins[current + first * step], begins[current + last * step])
-        assert resolve(f"{word}_{count}_{unit}s", zone, now) == expected
+        assert resolve(f"{word}_{count}_{unit}s", zone, now, week_start) == expected
 
     @settings(max_examples=examples(40), deadline=None)
     @given(places, st.integers(1, 20), st.sampled_from(["this", "previous"]))

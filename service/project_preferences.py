@@ -1,0 +1,34 @@
+"""What the projects prefer for their questions, as of the catalog's newest version."""
+
+from __future__ import annotations
+
+from query.preferences import KEEN, Preferences
+from storage.catalog import Catalog
+from storage.catalog_errors import UnknownProject
+
+
+class ProjectPreferences:
+    """``default``: what holds where a project says nothing. Thread-safe."""
+
+    def __init__(self, catalog: Catalog, default: Preferences = KEEN) -> None:
+        self._catalog = catalog
+        self._default = default
+        self._held: tuple[int, dict[str, Preferences]] = -1, {}
+
+    def of(self, project_id: str) -> Preferences:
+        """Asks the catalog once for each of its versions. Raises StorageError."""
+        version = self._catalog.version()
+        of, known = self._held
+        if of != version:
+            known = {}
+        found = known.get(project_id)
+        if found is None:
+            found = known[project_id] = self._read(project_id)
+            self._held = version, known
+        return found
+
+    def _read(self, project_id: str) -> Preferences:
+        try:
+            return self._default.of_project(self._catalog.project(project_id).preferences)
+        except UnknownProject:
+            return self._default
