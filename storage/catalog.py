@@ -353,7 +353,7 @@ class Catalog:
             return catalog_collections.list_collections(connection, self._schemas, project_id)
 
     def collection_names(self, project_id: str, limit: int) -> list[str]:
-        """By name, those without events too."""
+        """By name, those without events too, but none whose events were all deleted."""
         with self._database.reading() as connection:
             return catalog_collections.collection_names(connection, project_id, limit)
 

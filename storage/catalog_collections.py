@@ -45,7 +45,7 @@ _OF_PROJECT = (
 )
 _NAMES = (
     select(collections.c.name)
-    .where(collections.c.project_id == bindparam("project_id"))
+    .where(collections.c.project_id == bindparam("project_id"), collections.c.freed_us.is_(None))
     .order_by(collections.c.name)
     .limit(bindparam("limit"))
 )

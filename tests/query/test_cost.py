@@ -1,6 +1,6 @@
 """Legal questions that are much work: they are answered, or refused by name, or stopped in time.
 
-Deadlines here are many times what is needed; what they hold off took longer still, or never came back.
+Deadlines here are many times what is needed, on a busy machine too; what may not grow is counted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from query.limits import Limits
 from query.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
 from query.parse import ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, parse
 from query.patterns import UNICODE_CLASS, written_out
-from query.pipeline import answer
+from query.pipeline import answer, explain
 from query.plan import Views, plan_metrics
 from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from storage.source import Source
@@ -30,7 +30,7 @@ from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served
 
 NOW_US = 1_780_000_000_000_000
-PATIENT = Limits(timeout_seconds=6)
+PATIENT = Limits(timeout_seconds=60)
 PLACE = "keen.location.coordinates"
 
 
@@ -45,6 +45,13 @@ def ask(engine: Engine, source: Source, analysis: str, limits: Limits = PATIENT,
     body = {"event_collection": "c", **params}
     request = parse(analysis, body, now_us=NOW_US, limits=limits, check_regex=engine.check_regex)
     return read(answer(request, lambda _: source, engine, limits=limits))["result"]
+
+
+def reads_of(source: Source, filters: list[dict[str, Any]]) -> int:
+    """How often the statement of a count takes a stored text apart."""
+    request = parse("count", {"event_collection": "c", "filters": filters}, now_us=NOW_US, limits=PATIENT)
+    written = explain(request, lambda _: source, limits=PATIENT)
+    return len(re.findall(r"TRY_CAST|json_extract|regexp_full_match|from_json", written))
 
 
 def where(path: str, operator: str, value: Any) -> dict[str, Any]:
@@ -83,12 +90,14 @@ def source(data_folder: Path) -> Source:
     ],
 )
 @pytest.mark.parametrize("together", [False, True])
-def test_as_many_filters_as_may_be_are_planned_in_no_time(
+def test_as_many_filters_as_may_be_take_a_text_apart_no_more_often_than_two(
     engine: Engine, source: Source, path: str, operator: str, operands: list[Any], together: bool
 ) -> None:
     """What each reads in a text stood in the statement once for each: seconds, and gigabytes, of planning."""
     filters = [where(path, operator, operand) for operand in operands]
-    assert ask(engine, source, "count", filters=filters if together else either(filters)) == 0
+    combined = filters if together else either(filters)
+    assert reads_of(source, combined) == reads_of(source, filters[:2] if together else either(filters[:2]))
+    assert ask(engine, source, "count", filters=combined) == 0
 
 
 def test_texts_compare_as_instants_in_every_step_of_a_funnel(engine: Engine, source: Source) -> None:

@@ -208,11 +208,13 @@ def test_events_of_a_worker_that_has_not_heard_of_a_deletion_bring_the_collectio
     model.delete(1)
     catalog, project = model.store.catalog, model.store.project
     assert catalog.collection(project, "c").freed
+    assert catalog.collection_names(project, 10) == []
     model.send_as_remembered(0, [{"a": 2}])
     model.look()
     model.flush()
     model.look()
     assert not catalog.collection(project, "c").freed
+    assert catalog.collection_names(project, 10) == ["c"]
     model.store.close()
 
 
