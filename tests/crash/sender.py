@@ -71,7 +71,7 @@ class Senders:
         while not self._stop.is_set():
             try:
                 if connection is None:
-                    connection = http.client.HTTPConnection("127.0.0.1", self._served.port, timeout=20)
+                    connection = http.client.HTTPConnection("127.0.0.1", self._served.port, timeout=120)
                 rng.choice(ways)(connection, rng)
             except (OSError, http.client.HTTPException):
                 if connection is not None:
@@ -144,7 +144,7 @@ class TokenSender(threading.Thread):
         acknowledged = tries = 0
         while acknowledged < 4 and tries < 200:
             tries += 1
-            connection = http.client.HTTPConnection("127.0.0.1", self._served.port, timeout=20)
+            connection = http.client.HTTPConnection("127.0.0.1", self._served.port, timeout=120)
             try:
                 connection.request("POST", path, json.dumps(self._event), headers)
                 if connection.getresponse().status == 201:

@@ -83,12 +83,11 @@ def check_tally(tally: Counter[str]) -> None:
 
 @pytest.mark.parametrize(
     ("workers", "victims"),
-    # A short run has the case that has the most in it.
     [
         (3, ["worker", "keeper, aimed", "worker", "all, aimed", "keeper, aimed"]),
         (1, ["all, aimed", "keeper, aimed", "all, aimed", "supervisor"]),
-    ][: examples(2)],
-    ids=["three workers", "one worker"][: examples(2)],
+    ],
+    ids=["three workers", "one worker"],
 )
 def test_what_was_acknowledged_is_there_once_after_every_kill(
     tmp_path: Path, workers: int, victims: list[str]

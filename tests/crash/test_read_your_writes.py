@@ -35,7 +35,7 @@ class Client:
         self._path = f"/3.0/projects/{project.id}"
         self._key = project.master_key
         self._port = served.port
-        self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
 
     def call(self, path: str, body: Any) -> tuple[int, Any]:
         self._connection.request("POST", self._path + path, json.dumps(body), {"Authorization": self._key})
@@ -57,7 +57,7 @@ def test_a_count_on_any_worker_is_the_number_acknowledged(restless: Served) -> N
     readers = [Client(restless, project, "one") for _ in range(6)]
     sent = 0
     deadline = time.monotonic() + examples(SECONDS)
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline or sent <= 50:
         size = 1 + sent % 7
         status, body = writers[sent % 3].send([{"n": sent + i} for i in range(size)])
         assert status == 200, body
@@ -67,7 +67,6 @@ def test_a_count_on_any_worker_is_the_number_acknowledged(restless: Served) -> N
             filters=[{"property_name": "n", "operator": "gte", "property_value": 0}]
         )
         assert grouped == sent
-    assert sent > 50
 
 
 def test_a_count_while_others_post_never_goes_back_and_never_exceeds_what_was_sent(restless: Served) -> None:

@@ -19,7 +19,6 @@ import pytest
 from storage.catalog import Catalog
 from tests.data.comparison import same
 from tests.data.conftest import DATA
-from tests.support.scale import examples
 from tests.support.server import Served, ServedProject
 
 NEVER = {"ACUMEN_FLUSH_SECONDS": "1000000", "ACUMEN_FLUSH_EVENTS": "100000000"}
@@ -93,7 +92,7 @@ class Asker:
         assert reply.json() == {name: [{"success": True}] * len(events)}
 
 
-def wait_for_files(data: Path, seconds: float = 60.0) -> None:
+def wait_for_files(data: Path, seconds: float = 120.0) -> None:
     """Return once every event stands in a file."""
     catalog = Catalog.open(data)
     try:
@@ -105,7 +104,7 @@ def wait_for_files(data: Path, seconds: float = 60.0) -> None:
         catalog.close()
 
 
-@pytest.fixture(params=[3, 1][: examples(2)], ids=lambda count: f"{count} workers")
+@pytest.fixture(params=[3, 1], ids=lambda count: f"{count} workers")
 def workers(request: pytest.FixtureRequest) -> Iterator[int]:
     yield request.param
 

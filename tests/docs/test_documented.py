@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -65,25 +66,37 @@ def test_every_error_code_is_documented(code: str) -> None:
     assert f"`{code}`" in API + QUERIES
 
 
-@pytest.mark.parametrize(
-    "limit",
-    [
-        "intervals_max",
-        "groups_max",
-        "funnel_actors_max",
-        "steps_max",
-        "extraction_events_max",
-        "extraction_scan_max",
-        "response_bytes_max",
-        "timeout_seconds",
-        "filters_max",
-        "filter_depth_max",
-        "filter_values_max",
-        "regex_length_max",
-        "analyses_max",
-        "group_by_max",
-        "ranges_max",
-    ],
-)
+# Limit → how its row of the tables begins.
+ROWS = {
+    "rows_max": "events in what it reads",
+    "intervals_max": "parts of an interval",
+    "groups_max": "groups, counted once",
+    "cells_max": "groups that occur in an interval",
+    "funnel_actors_max": "actors of a funnel",
+    "extraction_events_max": "events of an extraction",
+    "extraction_scan_max": "events that an extraction without `latest` looks at",
+    "latest_max": "`latest`",
+    "response_bytes_max": "bytes",
+    "timeout_seconds": "seconds, from the moment",
+    "steps_max": "steps of a funnel",
+    "analyses_max": "analyses of a multi_analysis",
+    "group_by_max": "entries of `group_by`",
+    "ranges_max": "ranges of one entry",
+    "property_names_max": "entries of `property_names`",
+    "conditions_max": "conditions that all filters come to",
+    "filters_max": "filters of one list",
+    "filter_depth_max": "levels of `or` within `or`",
+    "filter_values_max": "values in the list of one filter",
+    "regex_length_max": "characters of a regular expression",
+    "regexes_size_max": "characters of all regular expressions",
+    "name_length_max": "characters of a collection's, property's or label's name",
+}
+
+
+@pytest.mark.parametrize("limit", [field.name for field in fields(Limits)])
 def test_every_limit_is_documented_with_its_default(limit: str) -> None:
-    assert f"{int(getattr(Limits(), limit)):,}" in section(QUERIES, "## Limits")
+    begin = re.escape(ROWS[limit])
+    rows = re.findall(
+        rf"^\| {begin}(?![^|]* of a body)[^|]*\| ([\d,]+) \|", section(QUERIES, "## Limits"), re.MULTILINE
+    )
+    assert rows == [f"{int(getattr(Limits(), limit)):,}"]

@@ -135,7 +135,7 @@ def run_shell(block: str, folder: Path, environment: Mapping[str, str]) -> str:
         text=True,
         cwd=folder,
         env={**os.environ, **environment},
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, f"{lines}\n{done.stdout}{done.stderr}"
     return done.stdout

@@ -22,7 +22,7 @@ OFTEN = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200", "ACUMEN_GR
 def acumen(*arguments: str | Path, status: int = 0) -> str:
     """What a command prints; it must end with the status."""
     done = subprocess.run(
-        [*acumen_command(), *map(str, arguments)], capture_output=True, text=True, timeout=120
+        [*acumen_command(), *map(str, arguments)], capture_output=True, text=True, timeout=600
     )
     assert done.returncode == status, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -40,7 +40,7 @@ def wait_flushed(server: Served, project: ServedProject, events: int) -> None:
     """Until so many events of the collection ``c`` are in Parquet files."""
     catalog = Catalog.open(server.data)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             files = catalog.live_files(catalog.collection(project.id, "c").id)
             if sum(file.rows for file in files) == events:

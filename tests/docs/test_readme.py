@@ -51,7 +51,7 @@ def run_shell(lines: str, server: Served) -> str:
         capture_output=True,
         text=True,
         env=environment,
-        timeout=60,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -107,7 +107,7 @@ def _run(node: str, script: str, job: object, acumen: Acumen, certificate: Certi
         capture_output=True,
         text=True,
         env=environment,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     report: Report = json.loads(done.stdout)

@@ -96,7 +96,7 @@ def key_of(operation: Operation, names: Mapping[str, str]) -> str:
 
 def send(served: Served, method: str, path: str, key: str | None, body: bytes | None, headers: Any) -> Reply:
     """As it is told, with no library to put it right."""
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     try:
         connection.putrequest(method.upper(), quote(path, safe="/%?&=.'-"), skip_accept_encoding=True)
         for name, value in headers.items():

@@ -1015,7 +1015,7 @@ def send(served: Served, project: ServedProject, row: Row) -> Reply:
     sent = {"Content-Length": str(len(body)), **row.headers} if body is not None else dict(row.headers)
     if row.key is not None:
         sent["Authorization"] = keys[row.key] if row.key in keys else row.key.format_map(keys)
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     try:
         connection.putrequest(row.method, quote(path, safe="/%?&=$+.[]"), skip_accept_encoding=True)
         for name, value in sent.items():

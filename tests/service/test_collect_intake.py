@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 import zstandard
@@ -518,7 +519,7 @@ def test_a_body_may_come_in_parts_but_not_too_slowly(tmp_path: Path) -> None:
             assert sent[0]["status"] == 201
 
             async def never() -> Message:
-                await asyncio.sleep(60)
+                await asyncio.Event().wait()
                 raise AssertionError
 
             sent = await converse(it.app, post_scope(it), never)
@@ -677,8 +678,9 @@ def test_a_key_does_not_live_on_while_the_catalog_is_slow(tmp_path: Path) -> Non
             for _ in range(THREADS):
                 it.session.executor.submit(free.wait, 30)
             it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
-            began, sent = time.monotonic(), []
-            while time.monotonic() < began + 1.2:
+            began = time.monotonic()
+            sent: list[tuple[float, asyncio.Task[httpx.Response]]] = []
+            while time.monotonic() < began + 1.2 or sent[-1][0] <= began + 0.9:
                 came = time.monotonic()
                 sent.append((came, asyncio.create_task(it.http.post(it.events + "/c", json={}))))
                 await asyncio.sleep(0.02)
@@ -701,7 +703,7 @@ def test_a_key_does_not_live_on_while_a_clock_that_was_set_back_catches_up(
             right = time.time_ns
             monkeypatch.setattr(time, "time_ns", lambda: right() - 3_600_000_000_000)
             it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
-            deadline = time.monotonic() + 1.0
+            deadline = time.monotonic() + 120
             while (await it.http.post(it.events + "/c", json={})).status_code != 401:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.02)

@@ -63,7 +63,7 @@ class Datasets:
         assert made.status == 201, made.body
         self.await_status(name, "OK")
 
-    def await_status(self, name: str, status: str, seconds: float = 10.0) -> Any:
+    def await_status(self, name: str, status: str, seconds: float = 120.0) -> Any:
         deadline = time.monotonic() + seconds
         while (found := self.send("GET", name).json)["status"] != status:
             assert time.monotonic() < deadline, found
@@ -342,7 +342,7 @@ def test_late_events_are_in_after_a_refresh(quick: Served, calls: Datasets) -> N
     calls.ready("late")
     assert calls.today("late", index_by="x") == 2
     quick.record(calls.project, "purchases", *EVENTS[:2])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while calls.today("late", index_by="x") != 4:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -352,7 +352,7 @@ def test_a_dataset_of_a_collection_that_is_not_there_yet_is_empty(calls: Dataset
     calls.ready("early", event_collection="later")
     assert calls.today("early", index_by="x") == 0
     calls.server.record(calls.project, "later", EVENTS[0])
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while calls.today("early", index_by="x") != 1:
         assert time.monotonic() < deadline
         time.sleep(0.1)

@@ -17,7 +17,7 @@ def answer(
     served: Served, method: str, path: str, headers: list[tuple[str, str]], body: bytes = b""
 ) -> tuple[int, dict[str, str]]:
     """The status and the JSON of an answer to a request whose headers may be repeated."""
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=120)
     try:
         connection.putrequest(method, path)
         for name, value in [*headers, ("content-length", str(len(body)))]:

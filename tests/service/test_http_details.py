@@ -118,7 +118,7 @@ def test_a_child_that_cannot_be_started_for_now_is_started_later() -> None:
         old = server.child_pid("worker-0")
         resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (4, hard))
         server.kill("worker-0")
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "could not be started" not in server.output() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "could not be started" in server.output()
@@ -128,7 +128,7 @@ def test_a_child_that_cannot_be_started_for_now_is_started_later() -> None:
             if child.get("ready") and child["pid"] != old:
                 break
             time.sleep(0.05)
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
         connection.request("GET", "/health")
         assert connection.getresponse().status == 200
         connection.close()

@@ -90,7 +90,8 @@ def test_keys_that_are_no_more_or_of_others_open_nothing(served: Served, routes:
     }
     path = f"/3.0/organizations/{organisation['id']}/projects/{gone.id}"
     assert served.request("DELETE", path, key=organisation["key"]).status == 204
-    time.sleep(1.0)
+    await_refused(served, project, *keys.values())
+    await_refused(served, gone, gone.master_key)
     wrong = []
     for one in ruled_by_project(routes):
         path = re.sub(r"\{[^}]+\}", "x", one.path.replace("{project_id}", project.id))
@@ -136,11 +137,20 @@ def access_key(served: Served, project: ServedProject, then: str | None = None, 
 def made_organisation(served: Served, name: str) -> dict[str, str]:
     """Its id and key, once the server knows it."""
     made: dict[str, str] = json.loads(served.told("orgs", "create", name).stdout)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 120
     while served.request("GET", f"/3.0/organizations/{made['id']}/projects", key=made["key"]).status != 200:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return made
+
+
+def await_refused(served: Served, project: ServedProject, *keys: str) -> None:
+    """Return once the server has looked whether the keys are still good."""
+    deadline = time.monotonic() + 120
+    for key in keys:
+        while served.request("GET", f"/3.0/projects/{project.id}", key=key).status not in (401, 404):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def made_project(served: Served, organisation: dict[str, str], name: str) -> ServedProject:

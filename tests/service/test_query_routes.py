@@ -233,7 +233,7 @@ def test_a_client_that_leaves_ends_its_query() -> None:
         _await_metric(server, 'acumen_queries_total{outcome="cancelled"} 1.0')
 
 
-def _await_metric(server: Served, line: str, seconds: float = 20.0) -> None:
+def _await_metric(server: Served, line: str, seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while line not in server.request("GET", "/metrics").body.decode().splitlines():
         assert time.monotonic() < deadline, f"{line!r} never came"

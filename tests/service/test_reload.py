@@ -16,7 +16,7 @@ from tests.support.server import Served
 
 
 def until(condition: Callable[[], bool], server: Served) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline, server.output()
         time.sleep(0.05)
@@ -25,7 +25,7 @@ def until(condition: Callable[[], bool], server: Served) -> None:
 def connected(server: Served) -> ssl.SSLSocket:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), timeout=20))
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), timeout=120))
 
 
 def shown(server: Served) -> bytes | None:

@@ -164,7 +164,7 @@ def scoped(project: ServedProject, filters: Any) -> str:
 
 def until(served: Served, project: ServedProject, key: str, status: int) -> Reply:
     """The answer to a question, once it has this status."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (reply := ask(served, project, key)).status != status:
         assert time.monotonic() < deadline, reply.body
         time.sleep(0.05)

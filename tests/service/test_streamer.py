@@ -286,16 +286,19 @@ def test_events_come_as_they_are_extracted_into_folders_as_keens(streaming: tupl
     }
     assert all(time.strptime(parts[1], "%Y-%m-%dT%H:%M:%S.000Z") for parts in paths)
     assert all(parts[3].startswith(f"{project.id}-") for parts in paths)
-    assert (
-        f"acumen_streamed_events_total {len(names) + 1}.0" in server.request("GET", "/metrics").body.decode()
-    )
+    # An object is there a moment before it is counted.
+    deadline = time.monotonic() + 120
+    counted = f"acumen_streamed_events_total {len(names) + 1}.0"
+    while counted not in (metrics := server.request("GET", "/metrics").body.decode()):
+        assert time.monotonic() < deadline, metrics
+        time.sleep(0.05)
 
 
 MOMENT = "2026-03-01T10:20:30.456Z"
 
 
 def await_streamed(target: Path, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while len(streamed(target)) < count:
         assert time.monotonic() < deadline, streamed(target)
         time.sleep(0.05)

@@ -232,7 +232,7 @@ def test_many_small_chunks_need_no_mapping_each(tmp_path: Path) -> None:
     assert len(maps.read_text().splitlines()) - before < 100
 
 
-def test_a_keeper_that_can_not_begin_tries_again(store: Store) -> None:
+def test_a_keeper_that_can_not_begin_tries_again(store: Store, caplog: pytest.LogCaptureFixture) -> None:
     """It needs some bytes of disk for that."""
     store.send("c", numbered(1))
     keeper = Keeper(store.folder, store.catalog, KeeperSettings(shred_seconds=0.0, flush_seconds=0.0))
@@ -240,9 +240,10 @@ def test_a_keeper_that_can_not_begin_tries_again(store: Store) -> None:
     running = threading.Thread(target=keeper.run, args=(stop,))
     with files_of_at_most(1):
         running.start()
-        time.sleep(1.5)
-        assert running.is_alive()
-    deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
+        while "the keeper failed a step" not in caplog.text:
+            assert running.is_alive() and time.monotonic() < deadline
+            time.sleep(0.02)
     while not store.catalog.live_files() and time.monotonic() < deadline:
         time.sleep(0.05)
     stop.set()

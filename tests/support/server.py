@@ -23,7 +23,8 @@ from unittest import mock
 from service.__main__ import main
 from storage.catalog import Catalog
 
-START_SECONDS = 60.0
+START_SECONDS = 300.0
+"""Waiting ends with the state waited for; this long on a machine that is busy with much else."""
 TAKES_SCOPED_KEYS = {"scoped_keys": True, "scoped_keys_without_filters": True}
 """Preferences of a project that honours all keys of this kind."""
 
@@ -135,7 +136,9 @@ class Served:
         # Its children work a little before it says so.
         return b"Acumen answers at" in self.log.read_bytes()[self._said_before :]
 
-    def stop(self, number: int = signal.SIGTERM, *, group: bool = False, seconds: float = 60.0) -> int:
+    def stop(
+        self, number: int = signal.SIGTERM, *, group: bool = False, seconds: float = START_SECONDS
+    ) -> int:
         """Send a signal (to the whole process group where told), and the exit status that followed."""
         if self._process is None:
             return 0
@@ -222,7 +225,7 @@ class Served:
             self.await_project(project)
         return project
 
-    def await_project(self, project: ServedProject, seconds: float = 5.0) -> None:
+    def await_project(self, project: ServedProject, seconds: float = START_SECONDS) -> None:
         path = f"/3.0/projects/{project.id}?api_key={project.master_key}"
         deadline = time.monotonic() + seconds
         while self.request("GET", path).status != 200:
@@ -237,7 +240,7 @@ class Served:
             text=True,
             env=self._env,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr
@@ -265,7 +268,7 @@ class Served:
         *,
         key: str | None = None,
         headers: Mapping[str, str] | None = None,
-        seconds: float = 60.0,
+        seconds: float = START_SECONDS,
     ) -> Reply:
         """One request on a connection of its own; a body that is no bytes is sent as JSON."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()

@@ -63,7 +63,7 @@ def visits(first: int, count: int) -> Iterator[dict[str, Any]]:
 
 
 def wait(what: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not what():
         assert time.monotonic() < deadline, what
         time.sleep(0.1)
