@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from storage.catalog_checksums import refuse_lost
 from storage.catalog_errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
 from storage.catalog_records import Collection, ErasureState, FileState
 from storage.catalog_sqlite import slices
@@ -152,6 +153,8 @@ def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]
     for some in slices(list(rows)):
         for collection_id, path, kind, column in connection.execute(_LANES, {"ids": some}):
             rows[collection_id].append(Lane(path, LaneKind(kind), column))
+    for collection_id, own in rows.items():
+        refuse_lost(connection, lanes, (collection_id,), len(own))
     return {
         collection_id: Schema(tuple(own), version - len(own), pruned)
         for collection_id, own in rows.items()
@@ -180,7 +183,10 @@ def named_collections(
     """Those of the names that exist."""
     rows: list[Any] = []
     for some in slices([name for name in dict.fromkeys(names) if is_text(name)]):
-        rows += connection.execute(_BY_NAMES, {"project_id": project_id, "names": some}).all()
+        found = connection.execute(_BY_NAMES, {"project_id": project_id, "names": some}).all()
+        for name in set(some).difference(row.name for row in found):
+            refuse_lost(connection, collections, (project_id, name))
+        rows += found
     return _decode(connection, schemas, rows)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from storage.catalog_checksums import UNVERIFIED
 from storage.catalog_errors import CountsDisagree, FlushConflict, UnknownCollection
 from storage.catalog_logs import advance
 from storage.catalog_records import Counts, FileRow, FileState, FlushCommit, ReservedFile
@@ -42,6 +43,8 @@ _LIVE_IDS = (
     select(files.c.id, files.c.damaged)
     .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
     .order_by(files.c.id)
+    # Their rows are compared with what was counted (``catalog_snapshot``).
+    .execution_options(**{UNVERIFIED: True})
 )
 _MANY = (
     select(files.c.collection_id)

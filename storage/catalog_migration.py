@@ -11,12 +11,13 @@ from pathlib import Path
 
 import sqlalchemy
 
+from storage.catalog_checksums import install, remove_triggers
 from storage.catalog_errors import CatalogNotReady, NewerFormat
-from storage.catalog_seal import check_seal
+from storage.catalog_seal import check_seal, refuse_faults
 from storage.catalog_sqlite import Database, back_up, is_empty
 from storage.paths import DataFolder
 
-FORMAT_VERSION = 16
+FORMAT_VERSION = 17
 """Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -35,7 +36,8 @@ def prepare(folder: DataFolder) -> Database:
         stamped = read_format(folder)
         _refuse_newer(stamped)
         _make_file(folder.catalog)
-        check_seal(folder.catalog)
+        if not check_seal(folder.catalog):
+            refuse_faults(folder.catalog)
         database = Database(folder.catalog)
         try:
             if _revision(database) != revisions()[-1]:
@@ -157,7 +159,9 @@ def _migrate(database: Database) -> None:
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with database.writing() as connection:
         config.attributes["connection"] = connection
+        remove_triggers(connection)
         command.upgrade(config, "head")
+        install(connection)
 
 
 def _stamp(folder: DataFolder) -> None:

@@ -84,7 +84,8 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """``data_version`` grows with every change of its live files; ``generation`` with every deletion.
+    """``data_version`` grows with every change of its live files. ``generation`` never changes: it tells the
+    collection from any that had its name before.
 
     ``erase_version`` grows with every transaction that takes stored events away or changes them.
     """

@@ -18,6 +18,7 @@ from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.catalog_checksums import register, verify_selects
 from storage.catalog_errors import CatalogBusy, CatalogError, CatalogUnavailable
 from storage.catalog_seal import break_seal, seal
 
@@ -70,6 +71,7 @@ class Database:
         self._reader = create_engine(url, pool_size=8, max_overflow=-1, connect_args=connect_args)
         event.listen(self._reader, "connect", _configure)
         event.listen(self._reader, "begin", _begin)
+        verify_selects(self._reader)
         self._writer = self._reader.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
     @contextmanager
@@ -142,6 +144,7 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
     connection = sqlite3.connect(path, timeout=busy_seconds, check_same_thread=False, isolation_level=None)
     for pragma in _PRAGMAS:
         connection.execute(pragma).fetchall()
+    register(connection)
     return connection
 
 
@@ -193,6 +196,7 @@ def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None
     for pragma in _PRAGMAS:
         connection.execute(pragma).fetchall()
+    register(connection)
 
 
 def _begin(connection: Connection) -> None:

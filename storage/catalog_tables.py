@@ -324,3 +324,13 @@ streams = Table(
     Column("planned", Text),
 )
 """How far events were streamed out, and what is to be streamed next: ``storage.stream`` says in JSON."""
+
+row_checksums = Table(
+    "row_checksums",
+    metadata,
+    Column("of", Text, primary_key=True),
+    Column("row_key", Text, primary_key=True),
+    Column("checksum", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Of the rows of the other tables; see ``storage.catalog_checksums``."""

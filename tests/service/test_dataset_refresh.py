@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -28,6 +27,7 @@ from service.metrics import Metrics
 from service.settings import load
 from storage.catalog import system_clock
 from storage.catalog_records import Counts, DatasetStatus
+from storage.catalog_sqlite import connect
 from tests.query.support_source import read
 from tests.query.test_reference import close
 from tests.storage.store import Store
@@ -376,7 +376,7 @@ def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Be
     bench.refresh()
     assert bench.served(["a"]) is not None
     before = bench.state.dataset
-    with closing(sqlite3.connect(bench.store.folder.catalog)) as connection, connection:
+    with closing(connect(bench.store.folder.catalog)) as connection, connection:
         # What deleting the collection comes to.
         connection.execute("UPDATE collections SET generation = generation + 1")
         connection.execute("UPDATE state SET version = version + 1")
@@ -400,7 +400,7 @@ def test_files_of_before_an_erasure_go_though_no_others_can_be_made(tmp_path: Pa
         before = bench.state.dataset
         assert before.files
         bench.send({"v": "c"})
-        with closing(sqlite3.connect(bench.store.folder.catalog)) as connection, connection:
+        with closing(connect(bench.store.folder.catalog)) as connection, connection:
             connection.execute("UPDATE collections SET erase_version = erase_version + 1")
             connection.execute("UPDATE state SET version = version + 1")
         bench.refresh()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -27,7 +28,9 @@ from query.parse import parse
 from query.pipeline import answer
 from service.export_file import Output, is_sound
 from storage.catalog import Catalog
+from storage.catalog_errors import CatalogDamaged
 from storage.catalog_seal import seal_path
+from storage.catalog_sqlite import connect
 from storage.check import check
 from storage.errors import StorageError
 from storage.fs import LocalFileSystem
@@ -38,6 +41,7 @@ from tests.service.whole import Whole
 from tests.support.scale import examples
 
 FLIPS = 1_000
+CATALOG_FLIPS = 100
 SEED = 9
 LIMITS = Limits()
 QUESTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -57,6 +61,8 @@ class Folder:
     root: Path
     project: str
     right: dict[str, Any]
+    crashed: Path
+    """The same folder, as it was just before the server stopped."""
 
     def files(self) -> dict[str, list[Path]]:
         """Kind → its files, which hold something."""
@@ -110,9 +116,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Folder:
     output.write(b"n,name\r\n" + b"1,name 1\r\n" * 50)
     output.finish(f"1-1-{output.digest}.csv")
     project = whole.project.id
+    options = {"filters": [{"property_name": "n", "operator": "lt", "property_value": 9}]}
+    key = {"name": "K", "permitted": ["queries"], "options": {"queries": options}}
+    whole.told(whole.project, "POST", "keys", key)
+    whole.record(whole.project, "later", [{"a": 1}])
+    crashed = shutil.copytree(root, root.with_name("flips-crashed"))
     whole.close()
     Catalog.open(root).seal()
-    folder = Folder(root, project, {})
+    folder = Folder(root, project, {}, crashed)
     copy = shutil.copytree(root, root.with_name("flips-right"))
     folder.right = told(folder, copy, engine)
     assert folder.right["sum"]["result"] == pytest.approx(sum(n / 3 for n in range(600)))
@@ -120,12 +131,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Folder:
     return folder
 
 
-def told(folder: Folder, root: Path, engine: Engine, *, start: bool = True) -> dict[str, Any]:
-    """What a server tells of the folder once it has started on it, or while it runs; errors as themselves."""
+def told(
+    folder: Folder,
+    root: Path,
+    engine: Engine,
+    *,
+    start: bool = True,
+    meanwhile: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """What a server tells of the folder once it has started on it, or while it runs; errors as themselves.
+
+    ``meanwhile`` happens while the catalog is open."""
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         catalog = Catalog.prepare(root)
         stack.callback(catalog.close)
+        if meanwhile is not None:
+            catalog.version()
+            meanwhile()
+            # What this one has read of the file is still in its memory.
+            catalog = Catalog.open(root)
+            stack.callback(catalog.close)
         if start:
             recover(catalog.folder, catalog, LocalFileSystem())
         reader = Reader(catalog.folder, catalog)
@@ -140,6 +166,9 @@ def told(folder: Folder, root: Path, engine: Engine, *, start: bool = True) -> d
             name = analysis if analysis not in found else f"{analysis} {number}"
             found[name] = attempt(lambda a=analysis, p=parameters: ask(a, p))  # type: ignore[misc]
         found["keys"] = attempt(lambda: catalog.project(folder.project))
+        found["access keys"] = attempt(lambda: catalog.access_keys(folder.project))
+        found["schema"] = attempt(lambda: schema_of(catalog, folder.project))
+        found["definitions"] = attempt(lambda: definitions_of(catalog, folder.project))
         found["saved"] = attempt(lambda: saved_of(catalog))
         found["dataset"] = attempt(lambda: dataset_of(catalog))
         found["export"] = attempt(lambda: export_of(catalog))
@@ -151,6 +180,15 @@ def attempt(work: Callable[[], Any]) -> Any:
         return work()
     except ERRORS as error:
         return error
+
+
+def schema_of(catalog: Catalog, project: str) -> Any:
+    return [(one.name, one.schema.lanes) for one in catalog.collections(project)]
+
+
+def definitions_of(catalog: Catalog, project: str) -> Any:
+    (saved,), (dataset,) = catalog.saved_queries(project), catalog.all_datasets()
+    return saved.query, saved.refresh_rate, dataset.definition
 
 
 def saved_of(catalog: Catalog) -> Any:
@@ -223,7 +261,48 @@ def test_no_flipped_bit_makes_an_answer_wrong(folder: Folder, tmp_path: Path, en
     assert not wrong
 
 
-def test_a_catalog_without_its_digest_is_believed_only_as_far_as_it_adds_up(
+@pytest.mark.parametrize("part", ["catalog.sqlite", "catalog.sqlite-wal"])
+@pytest.mark.parametrize("when", ["after a crash", "in a running server"])
+def test_no_flipped_bit_of_the_catalog_makes_an_answer_wrong_without_its_digest(
+    folder: Folder, tmp_path: Path, engine: Engine, part: str, when: str
+) -> None:
+    random, wrong, outcomes = Random(f"{SEED} {part} {when}"), [], Counter[str]()
+    checkpointed = part == "catalog.sqlite"
+    for number in range(examples(CATALOG_FLIPS)):
+        root = shutil.copytree(folder.crashed, tmp_path / f"{number}")
+        if checkpointed:
+            with closing(connect(root / "catalog.sqlite")) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        at = random.randrange((root / part).stat().st_size)
+        flip = partial(flip_bit, root / part, at, random.randrange(8))
+        try:
+            if when == "after a crash":
+                flip()
+                found = told(folder, root, engine)
+            else:
+                found = told(folder, root, engine, start=False, meanwhile=flip)
+        except ERRORS:
+            result = "error"
+        else:
+            result = outcome(folder.right, found)
+        outcomes[result] += 1
+        if result.startswith("WRONG"):
+            wrong.append((at, result))
+        shutil.rmtree(root)
+    logging.getLogger("acumen.tests").info("outcomes: %s", outcomes)
+    assert not wrong
+    assert outcomes["error"]
+
+
+def flip_bit(path: Path, at: int, bit: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
+def test_a_catalog_without_its_digest_is_believed_only_as_far_as_its_rows_are_as_written(
     folder: Folder, tmp_path: Path, engine: Engine
 ) -> None:
     root = tmp_path / "data"
@@ -232,7 +311,8 @@ def test_a_catalog_without_its_digest_is_believed_only_as_far_as_it_adds_up(
     catalog = (root / "catalog.sqlite").read_bytes()
     assert catalog.count(b"live") >= 1
     (root / "catalog.sqlite").write_bytes(catalog.replace(b"live", b"lyve"))
-    assert isinstance(told(folder, root, engine)["sum"], StorageError)
+    with pytest.raises(CatalogDamaged, match="row 1 of files"):
+        told(folder, root, engine)
 
 
 @pytest.mark.parametrize("kind", ["results", "datasets", "events"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from query.nodes import Condition, Operator
 from service.recent import Recent, RecentAnswers, key_of
+from storage.catalog_sqlite import connect
 from storage.source import Source
 from tests.support.server import Reply, Served, ServedProject
 
@@ -30,7 +30,7 @@ def told(reply: Reply) -> tuple[int, bool]:
 
 def erase_nothing(served: Served, project: ServedProject) -> None:
     """As far as anybody can see, events of the collection were erased."""
-    with closing(sqlite3.connect(served.data / "catalog.sqlite", timeout=10)) as catalog, catalog:
+    with closing(connect(served.data / "catalog.sqlite")) as catalog, catalog:
         catalog.execute(
             "UPDATE collections SET erase_version = erase_version + 1 WHERE project_id = ?", [project.id]
         )

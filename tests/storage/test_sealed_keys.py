@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from storage.catalog import Catalog
 from storage.catalog_errors import InvalidName, WrongSecret
 from storage.catalog_records import KeyKind, Project
+from storage.catalog_sqlite import connect
 
 SECRET = "a secret that is not the folder's own"
 
@@ -50,7 +50,7 @@ def test_keys_of_an_older_format_are_sealed_and_stay_what_they_are(tmp_path: Pat
     with closing(Catalog.prepare(tmp_path)) as catalog:
         project, _ = catalog.ensure_first_project()
         (organisation,) = catalog.organisations()
-    with closing(sqlite3.connect(tmp_path / "catalog.sqlite")) as connection, connection:
+    with closing(connect(tmp_path / "catalog.sqlite")) as connection, connection:
         connection.execute("UPDATE organisations SET key = ?", [organisation.key])
         for kind, key in zip(KeyKind, keys_of(project), strict=True):
             connection.execute("UPDATE project_keys SET key = ? WHERE kind = ?", [key, kind.value])
