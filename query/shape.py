@@ -47,8 +47,8 @@ _ORDER_BYTES = 120
 """What each value takes by which they are sorted."""
 _CELL_OBJECT_BYTES = 260
 """What the results of a group in an interval take beside their text."""
-_ITEM_BYTES = 32
-"""What a distinct value takes while it is sorted among the others."""
+_PLAIN_ITEM_BYTES = 56
+"""What a distinct value takes while it is sorted among others of its kind."""
 _BUFFER_BYTES = 4_096
 """What JSON takes beside its bytes until a part of it is copied: the buffer that it was written into."""
 _MIXED_ITEM_BYTES = 160
@@ -421,13 +421,23 @@ def _written_lists(
     plan: MetricsPlan, fold: Callable[[Row], list[Any]], row: Row, reservation: Reservation
 ) -> Written:
     """The results of a row with lists, which may be long, as JSON."""
-    each = _ITEM_BYTES if all(map(_is_plain, plan.metrics)) else _MIXED_ITEM_BYTES
-    items = sum(len(cell) for cell in row if isinstance(cell, list)) * each
+    items = _sorting_bytes(plan, row)
     reservation.reserve(items)
     text = dumps(_labelled(plan, fold(row)))
     reservation.give_back(items)
     reservation.reserve(2 * len(text) + _BUFFER_BYTES)
     return Written(text)
+
+
+def _sorting_bytes(plan: MetricsPlan, row: Row) -> int:
+    """What the lists of a row take while their values are sorted and made one."""
+    total, first = 0, len(row) - sum(len(metric.aggregates) for metric in plan.metrics)
+    for metric in plan.metrics:
+        cells = row[first : first + len(metric.aggregates)]
+        each = _PLAIN_ITEM_BYTES if _plain_kind(metric) is not None else _MIXED_ITEM_BYTES
+        total += each * sum(len(cell) for cell in cells if isinstance(cell, list))
+        first += len(metric.aggregates)
+    return total
 
 
 def _intervals(plan: MetricsPlan, rows: Iterable[Row], reservation: Reservation) -> list[dict[str, Any]]:
@@ -595,11 +605,13 @@ def _rounded(value: Fraction, error: Fraction) -> int | float | None:
     return int(value) if value.denominator == 1 and not error else number(result)
 
 
+_PLAIN_KINDS = (ColumnKind.STRING, ColumnKind.NUMBER, ColumnKind.INTEGER)
+
+
 def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
     """Distinct values, elements for lists, sorted; null last. Objects in lists are no values."""
-    if _is_plain(metric):
-        found = sorted(cells[0] or ())
-        return [*found, None] if any(cells[1:]) else found
+    if _plain_kind(metric) is not None:
+        return _unique_plain(metric, cells)
     has_null = False
     texts: list[str] = []
     numbers: list[int | float] = []
@@ -628,11 +640,25 @@ def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
     return [*listed, None] if has_null else listed
 
 
-def _is_plain(metric: MetricPlan) -> bool:
-    """Whether its only list is one of texts, each once."""
+def _unique_plain(metric: MetricPlan, cells: Row) -> list[Any]:
+    found: list[Any] = cells[0] or []
+    if _plain_kind(metric) is not ColumnKind.STRING:
+        found = [value for value in map(number, found) if value is not None]
+    found.sort()
+    if any(one == next for one, next in pairwise(found)):
+        found = list(dict.fromkeys(found))
+    if any(cells[1:]):
+        found.append(None)
+    return found
+
+
+def _plain_kind(metric: MetricPlan) -> ColumnKind | None:
+    """The kind of its values, where its only list is one of texts or of finite numbers."""
     first, *rest = metric.aggregates or (Aggregate(Fold.ROWS),)
-    plain = first.fold is Fold.VALUES and first.columns[0].kind is ColumnKind.STRING
-    return plain and all(one.fold is Fold.EXPLICIT_NULL for one in rest)
+    if first.fold is not Fold.VALUES or any(one.fold is not Fold.EXPLICIT_NULL for one in rest):
+        return None
+    kind = first.columns[0].kind
+    return kind if kind in _PLAIN_KINDS else None
 
 
 def _distinct(values: list[Any]) -> list[Any]:

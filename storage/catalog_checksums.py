@@ -204,7 +204,7 @@ def _intact(source: FromClause, table: Table, outer: bool) -> ColumnElement[bool
     key: ColumnElement[Any] = source.c[last]
     for column in reversed(first):
         key = func.quote(source.c[column]).op("||")(literal_column(f"'{_SEPARATOR}'")).op("||")(key)
-    name = literal_column(f"'{table.name}'")
+    name: ColumnElement[str] = literal_column(f"'{table.name}'")
     entered = (
         select(row_checksums.c.checksum)
         .where(row_checksums.c.of == name, row_checksums.c.row_key == key.op("||")(literal_column("''")))

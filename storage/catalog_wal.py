@@ -1,5 +1,6 @@
 """Damage of the catalog's write-ahead log, of which SQLite says nothing: it drops the first frame whose
-checksum is wrong and all that follow, as it must after a write that was cut short. Here the two are told apart.
+checksum is wrong and all that follow, as it must after a write that was cut short. Here the two are told
+apart.
 """
 
 from __future__ import annotations

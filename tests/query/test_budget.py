@@ -49,6 +49,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "unique": ("select_unique", {"target_property": "name"}),
+    "unique numbers": ("select_unique", {"target_property": "number"}),
     "unique of all kinds": ("select_unique", {"target_property": "mixed"}),
     "unique elements": ("select_unique", {"target_property": "list"}),
     "unique in intervals": (
@@ -85,6 +86,7 @@ def source(data_folder: Path) -> Source:
                 "name": f"name of the event number {number}",
                 "mixed": kinds[number % 4],
                 "few": number % 7,
+                "short": f"user-{number:07d}",
                 "number": number / 4,
                 "list": [number, f"element {number}"],
                 "text": "long " * 40,
@@ -152,6 +154,27 @@ def test_an_answer_larger_than_the_memory_is_refused_with_what_would_help(
     with pytest.raises(QueryLimitExceeded, match="ACUMEN_MEMORY_BYTES"):
         answer(request_of(bounded, name), lambda _: source, bounded, limits=Limits())
     assert bounded.budget.held_bytes == 0
+
+
+SHORT = {**UNIQUE, "target_property": "short"}
+
+
+@pytest.mark.parametrize(
+    ("analysis", "params"),
+    [
+        ("select_unique", {"target_property": "short"}),
+        ("select_unique", {"target_property": "number"}),
+        ("multi_analysis", {"analyses": {"a": SHORT, "b": {**SHORT, "analysis_type": "count_unique"}}}),
+    ],
+)
+def test_distinct_values_reserve_little_more_than_they_take(
+    bounded: Engine, source: Source, analysis: str, params: dict[str, Any]
+) -> None:
+    """A million of them are answered where 1 GiB is set: a worker's results may then take 192 MiB."""
+    bounded.budget = MemoryBudget(192 * MIB * EVENTS // 1_000_000)
+    request = parse(analysis, {"event_collection": "c", **params}, now_us=NOW_US, limits=Limits())
+    found = dumps(answer(request, lambda _: source, bounded, limits=Limits()).body)
+    assert len(found) > 6 * EVENTS
 
 
 # --- the budget itself ----------------------------------------------------------------------------------
