@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -21,8 +21,10 @@ LIMIT_CODE = "InvalidLimitError"
 _LIMIT_MAX = 2**31 - 1
 
 
-def parse_groups(value: Any, limits: Limits) -> tuple[Group, ...]:
+def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda: None) -> tuple[Group, ...]:
     """A path, an object, a list of both, or the JSON text of these; None is no grouping.
+
+    ``check`` is called between the entries, of which each may have many ranges, and may raise.
 
     Raises InvalidQuery (InvalidGroupByError), QueryLimitExceeded.
     """
@@ -32,10 +34,16 @@ def parse_groups(value: Any, limits: Limits) -> tuple[Group, ...]:
     entries = value if isinstance(value, list) else [value]
     if len(entries) > limits.group_by_max:
         raise QueryLimitExceeded(f"'group_by' may have {limits.group_by_max} entries at most.")
-    groups = tuple(_group(entry, limits) for entry in entries)
+    groups = tuple(_group(entry, limits) for entry in _checked(entries, check))
     if len({group.path for group in groups}) < len(groups):
         raise wrong("group_by", "a list that names each property once", value, CODE)
     return groups
+
+
+def _checked(entries: Sequence[Any], check: Callable[[], None]) -> Iterator[Any]:
+    for entry in entries:
+        check()
+        yield entry
 
 
 def parse_order(value: Any, groups: Sequence[Group], labels: Sequence[str]) -> tuple[Order, ...]:

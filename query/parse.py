@@ -129,7 +129,7 @@ def parse(
 def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
     collection = reading.collection()
     metric = _metric(analysis, reading.params, reading)
-    groups = parse_groups(reading.params.get("group_by"), reading.limits)
+    groups = parse_groups(reading.params.get("group_by"), reading.limits, reading.check)
     if any(group.path == RESULT for group in groups):
         raise InvalidQuery(
             "'group_by' cannot name the property 'result': its rows would have that key twice. "
@@ -141,7 +141,7 @@ def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
 
 def _multi_analysis(reading: _Reading) -> MetricQuery:
     collection = reading.collection()
-    groups = parse_groups(reading.params.get("group_by"), reading.limits)
+    groups = parse_groups(reading.params.get("group_by"), reading.limits, reading.check)
     metrics = _labelled_metrics(reading, groups)
     labels = [metric.label for metric in metrics if metric.label is not None]
     return _metrics_query(reading, collection, metrics, groups, labels, multi=True)

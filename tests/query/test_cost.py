@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from query import jsonout, shape
-from query.engine import Deadline, Engine
+from query.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.funnel import funnel_body, plan_funnel
 from query.limits import Limits
@@ -224,6 +224,39 @@ def test_the_time_of_a_question_begins_before_it_is_read(engine: Engine) -> None
             check_regex=engine.check_regex,
             check=deadline.check,
         )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"group_by": [{"property_name": f"p{n}", "ranges": [{"from": 0, "to": 1}]} for n in range(50)]},
+        {"filters": [where("when", "gt", f"2027-01-01T00:00:{n:02d}Z") for n in range(50)]},
+        {"filters": [where(PLACE, "within", {"coordinates": [9, 0], "max_distance_miles": 1})] * 50},
+        {"filters": [where("text", "regex", f"{n} never seen") for n in range(50)]},
+    ],
+    ids=["ranges", "instants", "distances", "patterns"],
+)
+def test_the_time_of_a_question_is_looked_at_as_often_as_it_has_parts(
+    engine: Engine, source: Source, params: dict[str, Any]
+) -> None:
+    """While it is read, and, but for groups, while it is planned."""
+    looks: list[int] = []
+    body = {"event_collection": "c", **params}
+    request = parse("count", body, now_us=NOW_US, limits=PATIENT, check=lambda: looks.append(1))
+    assert len(looks) >= 50
+
+    def end_at_the_tenth() -> None:
+        looks.append(1)
+        if len(looks) == 10:
+            raise QueryTimeout("late")
+
+    looks.clear()
+    with pytest.raises(QueryTimeout, match="late"):
+        parse("count", body, now_us=NOW_US, limits=PATIENT, check=end_at_the_tenth)
+    cancel = CancelToken()
+    cancel.cancel()
+    with pytest.raises(QueryCancelled):
+        answer(request, lambda _: source, engine, limits=PATIENT, deadline=Deadline.after(6, cancel))
 
 
 def test_time_that_was_spent_on_reading_is_no_longer_there_to_answer(engine: Engine) -> None:
