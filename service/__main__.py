@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from service import backup_command, tenants_command
+from service import backup_command, files_command, tenants_command
 
 if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
-    except (_Failed, tenants_command.CannotDo, backup_command.CannotDo) as error:
+    except (_Failed, tenants_command.CannotDo, backup_command.CannotDo, files_command.CannotDo) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -66,7 +66,7 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     tenants_command.add_projects(commands, _add_data, _on_catalog)
     _add_keys(commands, wanted=list(command) == ["keys"])
     _add_import(commands, wanted=list(command) == ["import"])
-    _add_files(commands)
+    files_command.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)
     _add_doctor(commands, wanted=list(command) == ["doctor"])
@@ -130,19 +130,6 @@ def _add_import(commands: Any, *, wanted: bool) -> None:
 
         importer.add_arguments(command)
         command.set_defaults(run=importer.run)
-
-
-def _add_files(commands: Any) -> None:
-    files = commands.add_parser(
-        "files",
-        help="print a collection's Parquet files",
-        description="Print the paths of a collection's live Parquet files, one a line, for DuckDB, Polars, "
-        "pandas or Spark. Events of the last moments may still be in the log only.",
-    )
-    files.add_argument("--project", required=True, metavar="ID")
-    files.add_argument("--collection", required=True, metavar="NAME")
-    _add_data(files)
-    files.set_defaults(run=_files)
 
 
 def _add_check(commands: Any) -> None:
@@ -292,10 +279,7 @@ def _on_catalog(action: tenants_command.Action, *, make: bool) -> Callable[[argp
 
 def _files(args: argparse.Namespace) -> int:
     with _opened(args) as catalog:
-        collection = catalog.collection(args.project, args.collection)
-        for file in catalog.live_files(collection.id):
-            _say(str(catalog.folder.absolute(file.path)))
-    return 0
+        return files_command.run(catalog, args, _say)
 
 
 def _check(args: argparse.Namespace) -> int:

@@ -108,6 +108,25 @@ def read_column(path: Path, name: str) -> Iterator[pa.Array]:
             yield batch.column(0)
 
 
+def places_in(path: str, name: str, most: int) -> int:
+    """Decimal places that tell every double of a column apart from others; ``most`` + 1 where it takes more.
+    Raises OSError."""
+    places = 0
+    for piece in read_column(Path(path), name):
+        broken = piece.filter(pc.not_equal(piece, pc.trunc(piece)))
+        while places <= most and not pc.all(pc.equal(pc.round(broken, places), broken), min_count=0).as_py():
+            places += 1
+    return places
+
+
+def digits_in(path: str, name: str) -> int:
+    """Of the longest integer in a column of their texts. Raises OSError."""
+    lengths = (
+        pc.max(pc.utf8_length(pc.utf8_ltrim(piece, "-"))).as_py() for piece in read_column(Path(path), name)
+    )
+    return max((length or 0 for length in lengths), default=0)
+
+
 def encode_parts(
     parts: Callable[[], Iterator[pa.Table]], repetitive: Sequence[str] | None = None
 ) -> Encoded | None:

@@ -32,7 +32,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         ),
         (("projects", "list"), ("--data",)),
         (("import",), ("file", "--project", "--collection", "--url", "--write-key-file", "--data")),
-        (("files",), ("--project", "--collection", "--data")),
+        (("files",), ("--project", "--collection", "--data", "--sql", "--polars", "--pandas", "--spark")),
         (("check",), ("--data", "Exit status", "--accept-losses")),
         (("repair",), ("--data", "quarantine")),
     ],
