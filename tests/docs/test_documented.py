@@ -83,7 +83,7 @@ ROWS = {
     "group_by_max": "entries of `group_by`",
     "ranges_max": "ranges of one entry",
     "property_names_max": "entries of `property_names`",
-    "conditions_max": "conditions that all filters come to",
+    "conditions_max": "conditions of all filters together",
     "filters_max": "filters of one list",
     "filter_depth_max": "levels of `or` within `or`",
     "filter_values_max": "values in the list of one filter",

@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,21 +35,27 @@ def adapted(text: str, server: Served) -> str:
     """The text for this server and this environment instead of the ones a reader has just made."""
     instead = {
         ADDRESS: server.url,
-        ".venv/bin/acumen": shlex.join(acumen_command()),
-        ".venv/bin/python": shlex.quote(sys.executable),
     }
     return re.sub("|".join(map(re.escape, instead)), lambda found: instead[found[0]], text)
 
 
-def run_shell(lines: str, server: Served) -> str:
-    """Run the lines in one shell that stops at the first failure; what they print."""
-    environment = {**os.environ, "ACUMEN_DATA": str(server.data)}
+def put_command(path: Path, lines: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{lines}\n")
+    path.chmod(0o755)
+
+
+def run_shell(lines: str, server: Served, folder: Path) -> str:
+    """Run the lines in one shell, in ``folder``, that stops at the first failure; what they print."""
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "ACUMEN_DATA": str(server.data), "PATH": path}
     quiet = lines.replace("curl ", "curl --silent --show-error --fail ")
     done = subprocess.run(
         ["sh", "-eu", "-c", adapted(quiet, server)],
         capture_output=True,
         text=True,
         env=environment,
+        cwd=folder,
         timeout=600,
     )
     assert done.returncode == 0, done.stderr
@@ -67,9 +72,20 @@ def values_in(text: str) -> list[Any]:
     return values
 
 
-def test_the_first_event_and_the_first_answer(server: Served) -> None:
-    """Every shell block in order, and exactly the answers that the README shows."""
-    printed = run_shell("\n".join(blocks("sh")), server)
+@pytest.mark.parametrize("way", ["in a clone", "with Docker"])
+def test_the_first_event_and_the_first_answer(tmp_path: Path, way: str) -> None:
+    """Every shell block in order, and exactly the answers that the README shows, however it was started.
+
+    For Docker a stand-in takes the place of its command, and runs what it would run in the container.
+    """
+    acumen = f'exec {shlex.join(acumen_command())} "$@"'
+    if way == "in a clone":
+        put_command(tmp_path / ".venv/bin/acumen", acumen)
+    else:
+        inside = '[ "$1 $2 $3 $4 $5" = "compose exec -T acumen acumen" ] || exit 9\nshift 5\n'
+        put_command(tmp_path / "bin/docker", inside + acumen)
+    with Served() as server:
+        printed = run_shell("\n".join(blocks("sh")), server, tmp_path)
     (shown,) = blocks("json")
     assert values_in(printed) == values_in(shown)
 
