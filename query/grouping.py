@@ -118,7 +118,7 @@ def _range(entry: Any, limits: Limits) -> Range:
     if label is None:
         label = f"{_end_text(low)}..{_end_text(high)}"
     label = text(f"{name}.label", label, limits.name_length_max, CODE)
-    return Range(None if low is None else float(low), None if high is None else float(high), label)
+    return Range(low, high, label)
 
 
 def _low(one: Range) -> float:

@@ -88,8 +88,8 @@ class Buckets:
 class Range:
     """``low <= v < high``; an end of None is open. ``label`` is what the row says."""
 
-    low: float | None
-    high: float | None
+    low: int | float | None
+    high: int | float | None
     label: str
 
 

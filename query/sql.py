@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, TypeVar
 
 from query import predicates as p
 from query.columns import TIMESTAMP_COLUMN, Column, ColumnKind
@@ -33,6 +33,7 @@ _TYPES = {
     ColumnKind.INSTANT: "TIMESTAMP",
     ColumnKind.PATHS: "VARCHAR[]",
 }
+N = TypeVar("N", int, float)
 _RANGES_INLINE_MAX = 16
 """More ranges than this are searched in a list."""
 _RUNS_MAX = 64
@@ -227,7 +228,8 @@ _ELEMENT_TEXT = Statement("CAST(e AS VARCHAR)")
 _ELEMENT_IS_NUMBER = Statement("json_type(e) IN ('UBIGINT', 'BIGINT', 'DOUBLE')")
 _ELEMENT_IS_BIG = Statement(
     "(regexp_full_match(CAST(e AS VARCHAR), '-?[0-9]{16,}') AND"
-    " format('{:.0f}', TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE)) <> CAST(e AS VARCHAR))"
+    " coalesce(CAST(TRY_CAST(TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE) AS BIGNUM) AS VARCHAR), '')"
+    " <> CAST(e AS VARCHAR))"
 )
 """An integer that no double holds: its exact decimal text is not that of the nearest double."""
 _ELEMENT_NUMBER = sql(
@@ -502,7 +504,7 @@ def _counted(first: int, since: Statement, step: int) -> Statement:
 def key_parts(key: Key, position: int) -> list[Statement]:
     """One expression for each of the key's parts; ``position`` tells its unnested list from others'."""
     if key.ranges is not None:
-        return [_range_index(_numeric(key.columns), key.ranges)] if key.columns else []
+        return [_range_index(key.columns, key.ranges)] if key.columns else []
     if key.size is not None:
         return bucket_parts(key, key.size) if key.columns else []
     values = [_key_part(key, part, position) for part in key.parts if part is not Part.MISSING]
@@ -629,7 +631,11 @@ class _Steps:
 
 def _bucket_of_double(value: Statement, steps: _Steps, greatest: float) -> Statement:
     ratio = sql("floor({} / {})", value, Statement(repr(steps.size)))
-    quick = _nearest_bound(value, ratio, lambda number: _quotient(number, steps))
+    if steps.places == 0:
+        # A quotient by an integer is never rounded to the next one, or past it, where bounds are exact.
+        quick = _quotient(ratio, steps)
+    else:
+        quick = _nearest_bound(value, ratio, lambda number: _quotient(number, steps))
     if greatest < steps.quick_below:
         return quick
     exact = _nearest_bound(value, ratio, lambda number: _decimal(number, steps))
@@ -716,52 +722,83 @@ def _finite(expression: Statement) -> Statement:
     return sql("(CASE WHEN isfinite({}) THEN {} END)", expression, expression)
 
 
-def _range_index(number: Statement, ranges: Sequence[Range]) -> Statement:
+def _range_index(columns: Sequence[Column], ranges: Sequence[Range]) -> Statement:
     """The position of the range that holds the number. Ranges do not overlap."""
+    doubles = [col(column) for column in columns if column.kind is ColumnKind.NUMBER]
+    wholes = [
+        sql("CAST({} AS BIGNUM)", col(column)) for column in columns if column.kind is not ColumnKind.NUMBER
+    ]
+    of_doubles = _range_of_double(doubles[0], ranges) if doubles else Statement("CAST(NULL AS INTEGER)")
+    if not wholes:
+        return of_doubles
+    # Integers that no double holds are compared as what they are.
+    whole_number = wholes[0] if len(wholes) == 1 else sql("coalesce({})", joined(", ", wholes))
+    edges, holders = _stretches(ranges, math.ceil)
+    of_whole = _searched_range(whole_number, list(map(str, edges)), holders, "BIGNUM")
+    return sql("coalesce({}, {})", of_doubles, of_whole)
+
+
+def _range_of_double(number: Statement, ranges: Sequence[Range]) -> Statement:
     if len(ranges) > _RANGES_INLINE_MAX:
-        return _searched_range(number, ranges)
+        return _searched_range(number, *_stretches(ranges, _least_double), "DOUBLE")
     cases = []
     for index, one in enumerate(ranges):
         tests = [sql("{} IS NOT NULL", number)]
         if one.low is not None:
-            tests.append(sql("{} >= {}", number, bound(one.low)))
+            tests.append(sql("{} >= {}", number, bound(_least_double(one.low))))
         if one.high is not None:
-            tests.append(sql("{} < {}", number, bound(one.high)))
+            tests.append(sql("{} < {}", number, bound(_least_double(one.high))))
         cases.append(sql("WHEN {} THEN {}", joined(" AND ", tests), whole(index)))
     return sql("(CASE {} END)", joined(" ", cases))
 
 
-def _searched_range(number: Statement, ranges: Sequence[Range]) -> Statement:
+def _least_double(end: int | float) -> float:
+    """That is not below the end, which divides doubles as the end does."""
+    nearest = float(end)
+    return nearest if nearest >= end else math.nextafter(nearest, math.inf)
+
+
+def _searched_range(
+    number: Statement, edges: Sequence[Any], holders: Sequence[int | None], kind: str
+) -> Statement:
     """A binary search by lists, for the text of a case for each range would take longer than the reading.
 
     Every edge begins a stretch that one range or none holds; the last edge up to the number is searched
     for, in steps that halve.
     """
-    edges, holders = _stretches(ranges)
     steps = [1 << bit for bit in reversed(range(len(edges).bit_length()))]
     place = sql(
         "list_reduce({}, lambda place, step: CASE WHEN place + step <= {}"
         " AND {}[place + step] <= {} THEN place + step ELSE place END, 0)",
         _own_list(steps, "INTEGER"),
         whole(len(edges)),
-        _own_list(edges, "DOUBLE"),
+        _own_list(edges, kind),
         number,
     )
     return sql("(CASE WHEN {} IS NOT NULL THEN {}[{} + 1] END)", number, _own_list(holders, "INTEGER"), place)
 
 
-def _stretches(ranges: Sequence[Range]) -> tuple[list[float], list[int | None]]:
-    """Edges in order, and the range before the first edge and from each edge on, None where there is none."""
-    found: dict[float, int | None] = {}
+def _stretches(
+    ranges: Sequence[Range], divided_by: Callable[[int | float], N]
+) -> tuple[list[N], list[int | None]]:
+    """Edges in order, and the range before the first edge and from each edge on, None where there is none.
+
+    ``divided_by``: the number that divides the values as an end does.
+    """
+    found: dict[N, int | None] = {}
     first = None
     for index, one in enumerate(ranges):
-        if one.low is None:
+        low, high = (None if end is None else divided_by(end) for end in (one.low, one.high))
+        if low is not None and high is not None and low >= high:
+            # No value lies between them.
+            continue
+        if low is None:
             first = index
         else:
-            found[one.low] = index
-        if one.high is not None:
-            found.setdefault(one.high, None)
-    edges = sorted(found)
+            found[low] = index
+        if high is not None:
+            found.setdefault(high, None)
+    edges: list[N] = sorted(found)
     return edges, [first, *(found[edge] for edge in edges)]
 
 

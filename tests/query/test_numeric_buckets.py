@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal, localcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from query.engine import Engine
 from query.grouping import parse_groups
 from query.limits import Limits
-from query.nodes import Analysis, Metric, MetricQuery, Request
+from query.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, Request
 from query.pipeline import answer
 from tests.query.support_source import read, source_of
 from tests.query.test_reference import checked
@@ -99,3 +101,47 @@ def test_ranges_have_their_ends_exactly(engine: Engine, data_folder: Path) -> No
     found = ask(engine, data_folder, values, ranges=ranges)
 
     assert [count for _, count in found] == [1, 2, 1, 2]
+
+
+ENDS = st.one_of(
+    st.integers(-5, 5).map(lambda step: 2**53 + step),
+    st.integers(-3, 3).map(lambda step: 2**70 + step),
+    st.integers(-3, 3).map(lambda step: -(2**63) + step),
+    st.floats(-10, 10),
+)
+
+
+@checked(150)
+@given(
+    values=st.lists(ENDS, min_size=1, max_size=12),
+    ends=st.lists(ENDS, min_size=2, max_size=40, unique=True).map(sorted),
+)
+def test_ends_that_no_double_holds_divide_integers_exactly(
+    engine: Engine, data_folder: Path, values: list[Any], ends: list[Any]
+) -> None:
+    pairs = list(pairwise(ends))
+    ranges = [{"from": low, "to": high, "label": f"r{n}"} for n, (low, high) in enumerate(pairs)]
+    ranges.append({"from": ends[-1], "label": "above"})
+
+    found = ask(engine, data_folder, values, ranges=ranges)
+
+    def label(value: Any) -> str | None:
+        inside = (f"r{n}" for n, (low, high) in enumerate(pairs) if low <= value < high)
+        return "above" if value >= ends[-1] else next(inside, None)
+
+    assert dict(found) == Counter(map(label, values))
+
+
+@pytest.mark.parametrize("value", [10**23, int(1e300), -int(1e300), 2**1023, 2**53, int(1e22)])
+def test_integers_that_doubles_hold_are_numbers_also_in_lists(
+    engine: Engine, data_folder: Path, value: int
+) -> None:
+    """All digits of a double are told right, so that it is one group whether it stands in a list or not."""
+    value = int(float(value))
+    source = source_of(events_of([[value], value, [value + 1]]), data_folder, random.Random(1), 0)
+    counted = MetricQuery("c", (Metric(Analysis.COUNT),), groups=(Group("v"),))
+    rows = read(answer(Request(counted), lambda _: source, engine, limits=Limits()))["result"]
+    assert sorted((row["v"], row["result"]) for row in rows) == [(value, 2), (value + 1, 1)]
+    holds = Condition("v", Operator.EQ, value)
+    kept = replace(counted, groups=(), filters=(holds,))
+    assert read(answer(Request(kept), lambda _: source, engine, limits=Limits()))["result"] == 2
