@@ -2,30 +2,59 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
+from service.__main__ import main
 from storage.catalog import Catalog
-from tests.support.server import Served, ServedProject, acumen_command
+from tests.service.whole import Whole
+from tests.support.server import Served, ServedProject
 
 OPERATING = Path(__file__).resolve().parents[2] / "docs/operating.md"
 OFTEN = {"ACUMEN_FLUSH_SECONDS": "0.2", "ACUMEN_FLUSH_EVENTS": "200", "ACUMEN_GRACE_SECONDS": "20"}
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[Served]:
+    """A server that flushes often; each test has a project of its own in it."""
+    with Served(env=OFTEN) as server:
+        yield server
+
+
 def acumen(*arguments: str | Path, status: int = 0) -> str:
-    """What a command prints; it must end with the status."""
-    done = subprocess.run(
-        [*acumen_command(), *map(str, arguments)], capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    """What a command prints, run in this process; it must end with the status."""
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        try:
+            found = main([*map(str, arguments)])
+        except SystemExit as ended:
+            found = int(ended.code or 0)
+    assert found == status, said.getvalue()
+    return said.getvalue()
+
+
+def numbers(data: Path, project: ServedProject) -> list[int]:
+    """The values of ``n`` in the collection ``c``, as a server that starts on the folder answers."""
+    whole = Whole(data)
+    try:
+        whole.flush()
+        asked = {"event_collection": "c", "target_property": "n"}
+        path = f"/3.0/projects/{project.id}/queries/select_unique?{urlencode(asked)}"
+        found: list[int] = whole.get(path, key=project.read_key).json()["result"]
+        count = f"/3.0/projects/{project.id}/queries/count?event_collection=c"
+        assert whole.get(count, key=project.read_key).json()["result"] == len(found)
+        return found
+    finally:
+        whole.close()
 
 
 def record_until(stop: threading.Event, server: Served, project: ServedProject) -> None:
@@ -67,47 +96,41 @@ def test_the_commands_of_the_documentation_are_there() -> None:
         assert option in acumen("backup", "--help") + acumen("restore", "--help")
 
 
-def test_a_backup_of_a_running_server_holds_all_that_was_acknowledged_before(tmp_path: Path) -> None:
-    data, backup = tmp_path / "data", tmp_path / "backup"
-    with Served(env=OFTEN, data=data) as server:
-        project = server.project
-        server.record(project, "c", *({"n": n} for n in range(1_000)))
-        stop = threading.Event()
-        poster = threading.Thread(target=record_until, args=(stop, server, project))
-        poster.start()
-        try:
-            said = acumen("backup", backup, "--data", data)
-        finally:
-            stop.set()
-            poster.join()
-        assert "was found whole" in said
+def test_a_backup_of_a_running_server_holds_all_that_was_acknowledged_before(
+    tmp_path: Path, running: Served
+) -> None:
+    data, backup, project = running.data, tmp_path / "backup", running.new_project()
+    running.record(project, "c", *({"n": n} for n in range(1_000)))
+    stop = threading.Event()
+    poster = threading.Thread(target=record_until, args=(stop, running, project))
+    poster.start()
+    try:
+        said = acumen("backup", backup, "--data", data)
+    finally:
+        stop.set()
+        poster.join()
+    assert "was found whole" in said
     assert not (backup / "secret.key").exists()
 
     restored_to = tmp_path / "restored"
     acumen("restore", backup, "--data", restored_to, "--secret-file", data / "secret.key")
     assert "All is well" in acumen("check", "--data", restored_to)
-    with Served(data=restored_to) as restored:
-        numbers = restored.ask(project, "select_unique", event_collection="c", target_property="n")
-        assert numbers[:1_000] == list(range(1_000))
-        assert restored.ask(project, "count", event_collection="c") == len(numbers)
+    assert numbers(restored_to, project)[:1_000] == list(range(1_000))
 
 
-def test_what_was_erased_is_not_in_a_backup_made_after(tmp_path: Path) -> None:
+def test_what_was_erased_is_not_in_a_backup_made_after(tmp_path: Path, running: Served) -> None:
     """Not even its bytes, which superseded files and segments still hold."""
-    data, backup = tmp_path / "data", tmp_path / "backup"
-    with Served(env=OFTEN, data=data) as server:
-        project = server.project
-        server.record(project, "c", *({"n": n, "who": "Rumpelstiltskin"} for n in range(300)), {"n": 300})
-        wait_flushed(server, project, 301)
-        delete(server, project, "who", "eq", "Rumpelstiltskin")
-        assert server.ask(project, "count", event_collection="c") == 1
-        server.record(project, "c", {"n": 301})
-        acumen("backup", backup, "--data", data)
+    data, backup, project = running.data, tmp_path / "backup", running.new_project()
+    running.record(project, "c", *({"n": n, "who": "Rumpelstiltskin"} for n in range(300)), {"n": 300})
+    wait_flushed(running, project, 301)
+    delete(running, project, "who", "eq", "Rumpelstiltskin")
+    assert running.ask(project, "count", event_collection="c") == 1
+    running.record(project, "c", {"n": 301})
+    acumen("backup", backup, "--data", data)
     held = [path for path in backup.rglob("*") if path.is_file() and b"Rumpelstiltskin" in path.read_bytes()]
     assert held == []
     acumen("restore", backup, "--data", tmp_path / "new", "--secret-file", data / "secret.key")
-    with Served(data=tmp_path / "new") as restored:
-        assert restored.ask(project, "select_unique", event_collection="c", target_property="n") == [300, 301]
+    assert numbers(tmp_path / "new", project) == [300, 301]
 
 
 def test_a_restore_over_a_folder_says_which_deletions_it_undoes(tmp_path: Path) -> None:
@@ -126,16 +149,15 @@ def test_a_restore_over_a_folder_says_which_deletions_it_undoes(tmp_path: Path) 
     assert shared & {path.stat().st_ino for path in second.rglob("*.parquet")}, "files are linked"
     said = acumen("restore", second, "--data", data, "--replace")
     assert "1 deletions or changes were made after this backup" in said
-    with Served(data=data) as restored:
-        assert restored.ask(project, "count", event_collection="c") == 301
+    assert len(numbers(data, project)) == 301
 
 
 def test_a_backup_whose_source_or_copy_is_damaged_is_none(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with Served(env=OFTEN, data=data) as server:
-        project = server.project
-        server.record(project, "c", *({"n": n} for n in range(300)))
-        wait_flushed(server, project, 300)
+    whole = Whole(data)
+    whole.record(whole.project, "c", ({"n": n} for n in range(300)))
+    whole.flush()
+    whole.close()
     acumen("backup", tmp_path / "sound", "--data", data)
     unfinished = tmp_path / "unfinished"
     acumen("backup", unfinished, "--data", data)

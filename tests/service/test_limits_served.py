@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from tests.service.test_query_routes import SLOW
 from tests.support.server import TAKES_SCOPED_KEYS, Reply, Served, ServedProject
 
 QUERY_SECONDS = 2.0
+TRIES = 10
 DAY, NEXT = "2015-03-01T00:00:00Z", "2015-03-02T00:00:00Z"
 
 
@@ -47,14 +48,35 @@ def limited() -> Iterator[Served]:
         yield server
 
 
-@pytest.fixture
-def project(limited: Served) -> ServedProject:
-    """Of its own for each test, so that nothing of it is used up; and no minute ends while it runs."""
-    if time.time() % 60 > 55:
-        time.sleep(60.1 - time.time() % 60)
-    made = limited.new_project()
+def in_one_minute(test: Callable[[Served, ServedProject], None]) -> Callable[[Served], None]:
+    """The test, begun again with another project where it failed as a minute of the clock ended."""
+
+    # Not ``functools.wraps``, which would have pytest look for fixtures of the names in ``test``.
+    def repeated(limited: Served) -> None:
+        for _ in range(TRIES):
+            project = known_project(limited)
+            minute = time.time() // 60
+            try:
+                test(limited, project)
+            except AssertionError:
+                if time.time() // 60 == minute:
+                    raise
+            else:
+                return
+        raise AssertionError(f"a minute ended during each of {TRIES} tries")
+
+    repeated.__name__, repeated.__doc__ = test.__name__, test.__doc__
+    return repeated
+
+
+def known_project(limited: Served) -> ServedProject:
+    """A new one, so that nothing of its limits is used up, which both workers know."""
+    made = limited.new_project(preferences=TAKES_SCOPED_KEYS)
     # One worker knows of it now, and the other may have looked a moment before.
     time.sleep(POLL_SECONDS)
+    path = f"/3.0/projects/{made.id}"
+    while any(limited.request("GET", path, key=made.master_key).status != 200 for _ in range(8)):
+        time.sleep(0.02)
     return made
 
 
@@ -69,6 +91,7 @@ def left(reply: Reply) -> dict[str, int]:
     return {name: int(rest) for name, rest in re.findall(r'"([a-z-]+)";r=(\d+)', reply.headers["ratelimit"])}
 
 
+@in_one_minute
 def test_a_key_that_has_used_up_its_minute_leaves_the_rest_to_others(
     limited: Served, project: ServedProject
 ) -> None:
@@ -84,10 +107,12 @@ def test_a_key_that_has_used_up_its_minute_leaves_the_rest_to_others(
     assert refused.headers["ratelimit-policy"] == '"queries-of-key";q=6;w=60, "queries";q=9;w=60'
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert refused.headers["retry-after"] in re.findall(r"t=(\d+)", refused.headers["ratelimit"])
+    path = f"/3.0/projects/{project.id}/queries/extraction?event_collection=c"
+    assert limited.request("GET", path, key=project.read_key).status == 200, "which is counted apart"
 
 
-def test_a_key_is_one_key_however_it_is_spelt(limited: Served) -> None:
-    project = limited.new_project(preferences=TAKES_SCOPED_KEYS)
+@in_one_minute
+def test_a_key_is_one_key_however_it_is_spelt(limited: Served, project: ServedProject) -> None:
     made = scoped_keys.encrypt(project.master_key, {"allowed_operations": ["read", "write"], "filters": []})
     key = made.decode() if isinstance(made, bytes) else str(made)
     spelt = (key.lower(), key.upper(), key[:32].lower() + key[32:].upper())
@@ -97,8 +122,10 @@ def test_a_key_is_one_key_however_it_is_spelt(limited: Served) -> None:
     assert [left(reply)["writes-of-key"] for reply in replies] == [2, 1, 0]
 
 
-def test_all_scoped_keys_of_a_project_have_one_limit_together(limited: Served) -> None:
-    project = limited.new_project(preferences=TAKES_SCOPED_KEYS)
+@in_one_minute
+def test_all_scoped_keys_of_a_project_have_one_limit_together(
+    limited: Served, project: ServedProject
+) -> None:
     scope = {"allowed_operations": ["read", "write"], "filters": []}
     made = [scoped_keys.encrypt(project.master_key, scope) for _ in range(3)]
     keys = [key.decode() if isinstance(key, bytes) else str(key) for key in made]
@@ -108,6 +135,7 @@ def test_all_scoped_keys_of_a_project_have_one_limit_together(limited: Served) -
     assert [left(reply)["writes-of-key"] for reply in replies] == [2, 1, 0]
 
 
+@in_one_minute
 def test_every_answer_to_a_limited_request_tells_what_is_left(
     limited: Served, project: ServedProject
 ) -> None:
@@ -128,6 +156,7 @@ def test_every_answer_to_a_limited_request_tells_what_is_left(
         assert "ratelimit" not in free.headers
 
 
+@in_one_minute
 def test_recording_has_limits_too_in_all_its_forms(limited: Served, project: ServedProject) -> None:
     events = f"/3.0/projects/{project.id}/events"
     key = project.write_key
@@ -148,6 +177,7 @@ def test_recording_has_limits_too_in_all_its_forms(limited: Served, project: Ser
     assert limited.ask(project, "count", event_collection="c") == 3
 
 
+@in_one_minute
 def test_a_key_runs_as_many_queries_at_once_as_it_may_on_all_workers(
     limited: Served, project: ServedProject
 ) -> None:
@@ -170,6 +200,7 @@ def test_a_key_runs_as_many_queries_at_once_as_it_may_on_all_workers(
     assert count(limited, project, project.read_key).status == 200
 
 
+@in_one_minute
 def test_results_that_are_kept_are_not_counted(limited: Served, project: ServedProject) -> None:
     """The one that computes it is not either; those that are computed each time are."""
     limited.record(project, "c", {"n": 1})
@@ -188,6 +219,7 @@ def test_results_that_are_kept_are_not_counted(limited: Served, project: ServedP
     assert [left(reply)["queries-of-key"] for reply in replies] == [5, 4, 3, 2, 1, 0, 0]
 
 
+@in_one_minute
 def test_deletes_of_events_and_of_collections_are_counted_apart(
     limited: Served, project: ServedProject
 ) -> None:
@@ -229,6 +261,7 @@ GUARDS: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 
+@in_one_minute
 def test_every_guard_names_its_limit_and_what_helps(limited: Served, project: ServedProject) -> None:
     limited.record(project, "c", *(event(n) for n in range(30)))
     limited.record(project, "many", *({"n": n} for n in range(2_017)))
@@ -248,6 +281,7 @@ def event(number: int) -> dict[str, Any]:
     return {"n": number, "few": number % 5, "text": f"{number:1000}", "keen": {"timestamp": when}}
 
 
+@in_one_minute
 def test_a_question_that_would_read_too_much_is_refused_before_it_runs(
     limited: Served, project: ServedProject
 ) -> None:

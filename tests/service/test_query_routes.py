@@ -142,22 +142,6 @@ def test_an_unknown_query_is_no_route(served: Served, project: ServedProject, ba
     assert reply.json["error_code"] == "ResourceNotFoundError"
 
 
-def test_rate_limits_are_counted_over_all_workers_and_say_when_to_come_back() -> None:
-    with Served(workers=2, env={"ACUMEN_RATE_QUERIES": "10", "ACUMEN_RATE_EXTRACTIONS": "1"}) as server:
-        project = server.project
-        path = f"/3.0/projects/{project.id}/queries"
-        if time.time() % 60 > 50:
-            time.sleep(61 - time.time() % 60)
-        asked = [
-            server.request("GET", f"{path}/count?event_collection=c", key=project.read_key) for _ in range(20)
-        ]
-        assert [reply.status for reply in asked] == [200] * 10 + [429] * 10
-        assert asked[-1].json["error_code"] == "RateLimitExceededError"
-        assert 1 <= int(asked[-1].headers["retry-after"]) <= 60
-        extraction = server.request("GET", f"{path}/extraction?event_collection=c", key=project.read_key)
-        assert extraction.status == 200
-
-
 SLOW = {
     "event_collection": "numbers",
     "target_property": "n",
