@@ -13,11 +13,14 @@ from query.limits import Limits
 from query.nodes import Filter
 from query.parameters import check_filters, check_keys
 from service.errors import InvalidParameter
+from service.quotas import NAMES, read_quotas
 from storage.events import Context, EventLimits, InvalidEvent, examine
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
 FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
 """Of a key's body; the last two are only written by the server."""
+QUOTAS = "quotas"
+"""A section that keys have only where it was given."""
 SECTIONS = ("saved_queries", "writes", "datasets", "cached_queries", "queries")
 OPERATIONS = ("read", "list", "retrieve")
 NAME_LENGTH_MAX = 256
@@ -57,6 +60,9 @@ class Options:
     saved: Names = Names()
     cached: Names = Names()
     datasets: DatasetScope = DatasetScope()
+    extraction: bool = True
+    """Whether raw events may be extracted."""
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
 
 NO_OPTIONS = Options()
@@ -96,10 +102,14 @@ def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
     if not isinstance(given, dict | None):
         raise InvalidParameter("'options' must be an object.")
     options = {section: (given or {}).get(section) for section in SECTIONS}
-    unknown = sorted(str(name) for name in (given or {}) if name not in SECTIONS)
+    known_sections = (*SECTIONS, QUOTAS)
+    unknown = sorted(str(name) for name in (given or {}) if name not in known_sections)
     if unknown:
         # Left out in silence, a restriction that is spelt wrong would restrict nothing.
-        raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {', '.join(SECTIONS)}.")
+        there = ", ".join(known_sections)
+        raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {there}.")
+    if given and given.get(QUOTAS) is not None:
+        options[QUOTAS] = given[QUOTAS]
     _check_autofill(read_options(options, check_regex).autofill)
     for section in ("queries", "saved_queries"):
         check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
@@ -123,7 +133,10 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
     if not isinstance(autofill, dict | None):
         raise InvalidParameter("'options.writes.autofill' must be an object.")
     _only(sections["writes"], "writes", "autofill")
-    _only(sections["queries"], "queries", "filters")
+    _only(sections["queries"], "queries", "filters", "extraction")
+    extraction = sections["queries"].get("extraction")
+    if not isinstance(extraction, bool | None):
+        raise InvalidParameter("'options.queries.extraction' must be true or false.")
     _only(sections["saved_queries"], "saved_queries", "allowed", "blocked", "filters")
     _only(sections["cached_queries"], "cached_queries", "allowed", "blocked")
     return Options(
@@ -133,6 +146,8 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
         saved=_names(sections["saved_queries"], "saved_queries"),
         cached=_names(sections["cached_queries"], "cached_queries"),
         datasets=_datasets(sections["datasets"]),
+        extraction=extraction is not False,
+        quotas=read_quotas(options.get(QUOTAS), f"options.{QUOTAS}", NAMES),
     )
 
 

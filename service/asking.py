@@ -40,6 +40,7 @@ from service.auth import Caller, Permission
 from service.concurrency import Concurrency
 from service.errors import ApiError, RateLimited
 from service.metrics import ANALYSES, Metrics
+from service.quotas import NoStore, Quotas, Tally
 from service.recent import BYTES_MAX as KEPT_BYTES_MAX
 from service.recent import Recent, RecentAnswers, key_of
 from service.sight import Sight, SourceReader
@@ -82,6 +83,7 @@ class Asking:
         executor: Executor,
         clock: Callable[[], int] = system_clock,
         *,
+        quotas: Quotas | None = None,
         strict: bool = True,
         kept_bytes_max: int = KEPT_BYTES_MAX,
         preferences: Preferences = KEEN,
@@ -94,6 +96,7 @@ class Asking:
         self._slots = slots
         self._sight = Sight(reader, engine, limits)
         self._concurrency = concurrency
+        self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
         self._executor = executor
         self._recent = RecentAnswers(kept_bytes_max)
         self._clock = clock
@@ -172,10 +175,16 @@ class Asking:
     ) -> T:
         """What ``work`` gives, done in a thread, with a slot, and as a question in every count."""
         started = time.perf_counter()
+        tally = await self._tally(caller)
         try:
+            self._quotas.check_queries(tally)
             with self._concurrency.one(caller.project.id, caller.counted_as):
                 async with self._slots.one(caller.project.id):
-                    told = await self._in_thread(work, gone)
+                    began = time.perf_counter()
+                    try:
+                        told = await self._in_thread(work, gone)
+                    finally:
+                        tally.query_us += int((time.perf_counter() - began) * 1_000_000)
         except Exception as error:
             self._ends[_ending(error)].add()
             raise
@@ -215,6 +224,14 @@ class Asking:
             self._executor, self._reader.source, caller.project.id, collection
         )
         return lanes_standing(source) if source.known else None
+
+    async def _tally(self, caller: Caller) -> Tally:
+        """Where the caller's questions are counted."""
+        tally = self._quotas.tally(caller.project.id, caller.counted_as)
+        tally.limits = caller.options.quotas
+        if tally.is_new:
+            await asyncio.get_running_loop().run_in_executor(self._executor, self._quotas.prepare, tally)
+        return tally
 
     def _measure(self) -> None:
         self._running.set(self._slots.held)

@@ -172,6 +172,12 @@ class ProjectCatalog(Protocol):
     def access_key(self, project_id: str, digest: str) -> AccessKey | None: ...
 
 
+class KeyCatalog(Protocol):
+    """What lists the access keys of a project."""
+
+    def access_keys(self, project_id: str) -> Iterable[AccessKey]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """What one look at the catalog found; threads replace it as a whole, and never mix two."""
@@ -228,6 +234,10 @@ class Tenants:
             self._looked_at = float("-inf")
         for changed in self._watchers:
             changed()
+
+    def known(self, project_id: str) -> Project | None:
+        """The project as it was when last looked at; from memory alone."""
+        return self._seen.projects.get(project_id)
 
     def counted_as(self, project_id: str, key: str) -> str:
         """What limits count a key as that was let through a moment ago; from memory alone."""
@@ -447,6 +457,14 @@ def key_lives(project: Project, wanted: str, access_key: AccessKey | None) -> bo
     if wanted.startswith(_scopes_of(project)):
         return is_on(project.preferences, SCOPED_KEYS)
     return wanted in map(key_id, own)
+
+
+def key_names(catalog: KeyCatalog, project: Project) -> dict[str, str]:
+    """What the keys of a project are called, by the ids that they are counted under."""
+    own = {"master key": project.master_key, "write key": project.write_key, "read key": project.read_key}
+    found = {key_id(key): name for name, key in own.items()}
+    found[_scopes_of(project)] = "scoped keys"
+    return found | {one.digest: one.name for one in catalog.access_keys(project.id)}
 
 
 def _scopes_of(project: Project) -> str:

@@ -29,7 +29,7 @@ import orjson
 
 from service import body_thread, errors
 from service.access_keys import Json
-from service.auth import POLL_SECONDS, Tenants, key_of
+from service.auth import POLL_SECONDS, Caller, Tenants, key_of
 from service.autofill import fill_batch, fill_event
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone
@@ -41,6 +41,7 @@ from service.given_keys import given_keys
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
+from service.quotas import NoStore, Quotas, Tally
 from service.refusals import Refusals
 from service.rules import WRITES
 from service.sendgrid import batch_of
@@ -115,6 +116,7 @@ class CollectApp:
         limits: CollectLimits,
         executor: Executor,
         client_ip: Callable[[Scope], str],
+        quotas: Quotas | None = None,
         admit: Callable[[str, bytes], Headers] | None = None,
         metrics: Metrics | None = None,
         refusals: Refusals | None = None,
@@ -129,6 +131,7 @@ class CollectApp:
         self._executor = executor
         self._client_ip = client_ip
         self._admit = admit
+        self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
         self._access_log = access_log
         metrics = metrics or Metrics()
         self._refusals = refusals or Refusals(metrics, 0)
@@ -141,6 +144,8 @@ class CollectApp:
         # By the monotonic clock: a revoked key must not live on for as long as the other one is set back.
         self._allowed: dict[tuple[str, bytes], int] = {}
         self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
+        self._tallies: dict[tuple[str, bytes], Tally] = {}
+        """Of the keys that are let through."""
         self._looking: set[tuple[str, bytes]] = set()
         tenants.watch(self._forget_all)
         self._id_prefix = secrets.token_hex(6).encode()
@@ -156,6 +161,7 @@ class CollectApp:
                 self._refusals,
                 answer=QuickAnswer(201, [_JSON, size, *CORS], CREATED),
                 allowed=self._allowed,
+                tallies=self._tallies,
                 target=self._known_target,
                 request_id=self._new_id,
             )
@@ -190,6 +196,8 @@ class CollectApp:
             autofill = None
             if self._allowed.get((project_id, key), 0) < came_us:
                 autofill = await self._authorize(project_id, key)
+            tally = self._tally(project_id, key)
+            self._quotas.check_writes(tally)
             if self._admit is not None:
                 rated = self._admit(project_id, key)
             body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
@@ -200,7 +208,9 @@ class CollectApp:
                     # The key may have been revoked, or changed, since the request began.
                     known = self._allowed.get((project_id, key), 0) >= now_us
                     autofill = None if known else await self._authorize(project_id, key)
-                status, payload, extra = await self._take(target, scope, headers, body, received_us, autofill)
+                status, payload, extra = await self._take(
+                    target, scope, headers, body, received_us, autofill, tally
+                )
             finally:
                 self._bodies.release(held)
             await self._send(send, status, [_JSON, *extra, *rated], payload)
@@ -218,16 +228,17 @@ class CollectApp:
         body: bytes,
         received_us: int,
         autofill: Json | None,
+        tally: Tally,
     ) -> tuple[int, bytes, Headers]:
         """The status, body and further headers of the answer. Raises what ``errors`` renders."""
         if b"content-encoding" not in headers:
-            return await self._submit(target, scope, headers, body, received_us, autofill)
+            return await self._submit(target, scope, headers, body, received_us, autofill, tally)
         single = target.collection is not None
         inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
         body = await self._bodies.inflate(body, headers[b"content-encoding"], inflated_max)
         held = len(body)
         try:
-            return await self._submit(target, scope, headers, body, received_us, autofill)
+            return await self._submit(target, scope, headers, body, received_us, autofill, tally)
         finally:
             self._bodies.release(held)
 
@@ -239,6 +250,7 @@ class CollectApp:
         body: bytes,
         received_us: int,
         autofill: Json | None,
+        tally: Tally,
     ) -> tuple[int, bytes, Headers]:
         """Take the body as it is, but for the key's autofill. Raises what ``errors`` renders."""
         if target.collection is not None and _KEY not in headers and autofill is None:
@@ -246,6 +258,8 @@ class CollectApp:
             if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
                 await synced(future)
                 self._accepted.add()
+                tally.events += 1
+                tally.bytes += len(body)
                 return 201, CREATED, []
         # Some clients on Windows begin with a byte order mark, which JSON lets a reader pass over.
         body = body.removeprefix(codecs.BOM_UTF8)
@@ -258,12 +272,17 @@ class CollectApp:
         if target.collection is not None:
             doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
             (self._doubled if doubled else self._accepted).add()
+            tally.events += not doubled
+            tally.bytes += len(body)
             return 201, CREATED, _duplicates(doubled)
         verdicts = await self._collector.submit_body(target.project_id, body, origin)
         refused = sum(map(len, verdicts.refused.values()))
         self._refused.add(refused)
         self._doubled.add(verdicts.duplicates)
-        self._accepted.add(sum(verdicts.counts.values()) - refused - verdicts.duplicates)
+        accepted = sum(verdicts.counts.values()) - refused - verdicts.duplicates
+        self._accepted.add(accepted)
+        tally.events += accepted
+        tally.bytes += len(body)
         many = sum(verdicts.counts.values()) > RENDERED_INLINE_MAX
         answer = await body_thread.call_if(many, render_verdicts, verdicts)
         return 200, answer, _duplicates(verdicts.duplicates)
@@ -345,7 +364,16 @@ class CollectApp:
         key = _key_of(scope)
         if self._allowed.get((target.project_id, key), 0) < time.monotonic_ns() // 1000:
             autofill = await self._authorize(target.project_id, key)
+        self._quotas.check_writes(self._tally(target.project_id, key))
         return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
+
+    def _tally(self, project_id: str, key: bytes) -> Tally:
+        """Where a key that was just let through is counted."""
+        found = self._tallies.get((project_id, key))
+        if found is not None:
+            return found
+        counted_as = self._tenants.counted_as(project_id, key_of(key.decode("latin-1"), None) or "")
+        return self._quotas.tally(project_id, counted_as)
 
     async def _record_beacon(
         self, target: Target, scope: Scope, data: str, received_us: int, autofill: Json | None
@@ -361,6 +389,9 @@ class CollectApp:
         origin = Origin(received_us, self._context(scope, dict(scope["headers"])), autofill=autofill)
         doubled = await self._collector.submit_one(target.project_id, target.collection, event, origin)
         (self._doubled if doubled else self._accepted).add()
+        tally = self._tally(target.project_id, _key_of(scope))
+        tally.events += not doubled
+        tally.bytes += len(event)
 
     async def _call_back(self, send: Send, status: int, callback: str, argument: bytes) -> int:
         headers = [(b"content-type", b"text/javascript; charset=utf-8"), NO_STORE, _NOSNIFF, _ANYWHERE]
@@ -383,8 +414,7 @@ class CollectApp:
         given = key_of(key.decode("latin-1"), None)
         loop = asyncio.get_running_loop()
         try:
-            caller = await loop.run_in_executor(self._executor, self._tenants.authenticate, project_id, given)
-            caller.require(*WRITES.permissions)
+            caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, given)
         except errors.ApiError:
             self._forget(pair)
             raise
@@ -393,22 +423,34 @@ class CollectApp:
         self._forget(pair)
         autofill = caller.options.autofill or None
         if len(key) <= KNOWN_LENGTH_MAX:
-            self._remember_key(pair, autofill)
+            self._remember_key(pair, autofill, tally)
         return autofill
+
+    def _identify(self, project_id: str, key: str | None) -> tuple[Caller, Tally]:
+        """Who holds the key, and where it is counted. Blocks. Raises ApiError."""
+        caller = self._tenants.authenticate(project_id, key)
+        caller.require(*WRITES.permissions)
+        tally = self._quotas.tally(project_id, caller.counted_as)
+        tally.limits = caller.options.quotas
+        self._quotas.prepare(tally)
+        return caller, tally
 
     def _forget(self, pair: tuple[str, bytes]) -> None:
         self._allowed.pop(pair, None)
         self._filling.pop(pair, None)
+        self._tallies.pop(pair, None)
 
     def _forget_all(self) -> None:
         self._allowed.clear()
         self._filling.clear()
+        self._tallies.clear()
 
-    def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None) -> None:
+    def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None, tally: Tally) -> None:
         """A key that writes into events is not among those that the express lane lets through."""
         if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
             self._forget_all()
         until = time.monotonic_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+        self._tallies[pair] = tally
         if autofill is None:
             self._allowed[pair] = until
         else:

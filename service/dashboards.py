@@ -132,7 +132,7 @@ def visible(caller: Caller, key: str, dashboard: Dashboard) -> bool:
 
 def sees_all(caller: Caller) -> bool:
     """Whether nothing narrows what this caller may ask."""
-    narrowed = caller.forced_filters or replace(caller.options, autofill=None) != NO_OPTIONS
+    narrowed = caller.forced_filters or replace(caller.options, autofill=None, quotas={}) != NO_OPTIONS
     return Permission.QUERIES in caller.permissions and not narrowed
 
 

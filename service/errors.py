@@ -6,6 +6,7 @@ ApiError                       raised by ``service`` itself
 ├── InvalidKey                 401 InvalidApiKeyError
 ├── AdminOnly                  401 AdminOnlyEndpointError: the master key is needed
 ├── Forbidden                  403: a valid key without the right
+├── QuotaExceeded              403 QuotaExceededError: the project stores as much as it may
 ├── InvalidParameter           400
 ├── InvalidJSON                400 InvalidJSONError
 ├── Gone                       410: it was there
@@ -173,6 +174,13 @@ class Conflict(ApiError):
 
     status = 409
     code = "DuplicateNameError"
+
+
+class QuotaExceeded(ApiError):
+    """No window of time ends it."""
+
+    status = 403
+    code = "QuotaExceededError"
 
 
 class RateLimited(ApiError):

@@ -19,6 +19,7 @@ from service.collector import Collector
 from service.errors import Rendered, render
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
+from service.quotas import Tally
 from service.refusals import Refusals
 
 Headers = list[tuple[bytes, bytes]]
@@ -57,6 +58,7 @@ class Request:
         "_connection",
         "_lane",
         "_size",
+        "_tally",
         "began_ns",
         "disconnected",
         "keep_alive",
@@ -67,10 +69,11 @@ class Request:
     more_body = False
     message_event = _NOBODY
 
-    def __init__(self, lane: Express, connection: Connection, began_ns: int, size: int) -> None:
+    def __init__(self, lane: Express, connection: Connection, began_ns: int, size: int, tally: Tally) -> None:
         self._lane = lane
         self._connection = connection
         self._size = size
+        self._tally = tally
         self.began_ns = began_ns
         self.disconnected = False
         self.keep_alive = True
@@ -80,13 +83,14 @@ class Request:
     def settle(self, error: Exception | None) -> None:
         """The event is durable, or could not be made so."""
         self.response_started = self.response_complete = True
-        found = self._lane.settle(self.began_ns, self._size, error)
+        found = self._lane.settle(self.began_ns, self._size, self._tally, error)
         self._connection.finish(self, found)
 
 
 class Express:
     """One per worker. ``allowed`` tells until when (µs, monotonic) a project and key need no new look at the
-    catalog; ``target`` what a path without a query names: a project and a collection."""
+    catalog; ``tallies`` count what they send; ``target`` what a path without a query names: a project and a
+    collection."""
 
     def __init__(
         self,
@@ -97,12 +101,14 @@ class Express:
         *,
         answer: QuickAnswer,
         allowed: Mapping[tuple[str, bytes], int],
+        tallies: Mapping[tuple[str, bytes], Tally],
         target: Callable[[bytes], tuple[str, str] | None],
         request_id: Callable[[], bytes],
     ) -> None:
         self._collector = collector
         self._bodies = bodies
         self._allowed = allowed
+        self._tallies = tallies
         self._target = target
         self._request_id = request_id
         self._answer = answer
@@ -111,8 +117,9 @@ class Express:
         self._refusals = refusals
         self._accepted = metrics.counter("acumen_events_total", "accepted")
 
-    def admits(self, url: bytes, headers: Headers) -> tuple[str, str] | None:
-        """The project and collection of a POST that may take the lane, by all that stands before its body."""
+    def admits(self, url: bytes, headers: Headers) -> tuple[str, str, Tally] | None:
+        """The project and collection of a POST that may take the lane, by all that stands before its body,
+        and where it is counted."""
         named = self._target(url)
         if named is None:
             return None
@@ -129,11 +136,15 @@ class Express:
                 return None
         if not size.isdigit() or len(size) > LENGTH_DIGITS_MAX or int(size) > BODY_BYTES_MAX:
             return None
-        if self._allowed.get((named[0], key or b""), 0) < time.monotonic_ns() // 1000:
+        pair = (named[0], key or b"")
+        if self._allowed.get(pair, 0) < time.monotonic_ns() // 1000:
             return None
-        return named
+        tally = self._tallies.get(pair)
+        if tally is None or tally.refused:
+            return None
+        return named[0], named[1], tally
 
-    def take(self, connection: Connection, named: tuple[str, str], body: bytes) -> Request | None:
+    def take(self, connection: Connection, named: tuple[str, str, Tally], body: bytes) -> Request | None:
         """The request, once its event is queued for the log; None where it must go the ordinary way."""
         received_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
         size = len(body)
@@ -141,7 +152,7 @@ class Express:
             self._bodies.hold(size)
         except BodiesOverloaded:
             return None
-        request = Request(self, connection, began_ns, size)
+        request = Request(self, connection, began_ns, size, named[2])
         try:
             taken = self._collector.log_fast(named[0], named[1], body, received_us, request)
         except Unavailable:
@@ -151,13 +162,15 @@ class Express:
             return None
         return request
 
-    def settle(self, began_ns: int, size: int, error: Exception | None) -> Rendered | None:
+    def settle(self, began_ns: int, size: int, tally: Tally, error: Exception | None) -> Rendered | None:
         """Count the answer; None where it is good news."""
         self._bodies.release(size)
         self._seconds.observe((time.monotonic_ns() - began_ns) / 1e9)
         self._answers[1 if error is None else 4].add()
         if error is None:
             self._accepted.add()
+            tally.events += 1
+            tally.bytes += size
             return None
         found = render(Unavailable("The events could not be stored. Send again."))
         self._refusals.count(found.status, found.body)

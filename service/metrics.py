@@ -139,6 +139,12 @@ FAMILIES = (
         {},
         same=True,
     ),
+    Family(
+        "acumen_quota_refusals_total",
+        "counter",
+        "Requests refused because a quota is used up.",
+        {"quota": ("events", "bytes", "query_seconds", "stored_bytes")},
+    ),
     Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
     Family(
         "acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not believed.", {}, same=True

@@ -10,6 +10,7 @@ from service.asking import Asking
 from service.auth import Tenants
 from service.bodies import BodyReader
 from service.metrics import Metrics
+from service.quotas import Quotas
 from service.rates import RateLimits
 from service.refusals import Refusals
 from service.saved_answers import SavedAnswers
@@ -40,6 +41,7 @@ class Parts:
     metrics: Metrics
     rates: RateLimits
     refusals: Refusals
+    quotas: Quotas
     catalog_executor: Executor
     """Threads for looks at the catalog, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

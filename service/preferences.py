@@ -10,14 +10,17 @@ from query.errors import InvalidQuery
 from query.preferences import KEEN, ROUND, WEEK_START
 from query.suggest import nearest
 from service.errors import InvalidParameter
+from service.quotas import PROJECT_NAMES, read_quotas
 
 SCOPED_KEYS = "scoped_keys"
 """Whether the project takes scoped keys at all."""
 SCOPED_KEYS_WITHOUT_FILTERS = "scoped_keys_without_filters"
 """Whether it takes those that filter nothing."""
+QUOTAS = "quotas"
+"""How much the project may send, ask and store."""
 SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
 
-KNOWN = (*SWITCHES, ROUND, WEEK_START)
+KNOWN = (*SWITCHES, QUOTAS, ROUND, WEEK_START)
 
 
 def is_on(preferences: Mapping[str, Any], switch: str) -> bool:
@@ -31,7 +34,9 @@ def check_preferences(preferences: Mapping[str, Any]) -> None:
     except InvalidQuery as error:
         raise InvalidParameter(error.message) from None
     for name, value in preferences.items():
-        if name in SWITCHES:
+        if name == QUOTAS:
+            read_quotas(value, f"preferences.{QUOTAS}", PROJECT_NAMES)
+        elif name in SWITCHES:
             if not isinstance(value, bool):
                 raise InvalidParameter(f"'preferences.{name}' must be true or false.")
         elif name not in KNOWN and (meant := nearest(name, KNOWN)) is not None:

@@ -25,6 +25,7 @@ from service.errors import (
     rendered,
 )
 from service.express import Express, Request
+from service.quotas import Tally
 
 LINGER_SECONDS = 2.0
 """How long a client may go on sending a body that was answered before its end."""
@@ -194,7 +195,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._header_timer: asyncio.TimerHandle | None = None
         self._again: bytes | None = None
         """The head of a request that asked for another protocol, without that."""
-        self._express_for: tuple[str, str] | None = None
+        self._express_for: tuple[str, str, Tally] | None = None
         self._express_parts: list[bytes] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

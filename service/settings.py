@@ -53,6 +53,10 @@ class BadSettings(Exception):
     """A setting that cannot be used; the text names it and says why."""
 
 
+def _quota(what: str) -> Any:
+    return Field(0, ge=0, description=f"{what} (UTC; 429 beyond); 0: without limit.")
+
+
 class Settings(BaseSettings):
     """What the server is told from outside; frozen for the life of a process."""
 
@@ -236,6 +240,16 @@ class Settings(BaseSettings):
     )
     collections_max: int = Field(2_000, ge=1, description="Event collections of one project.")
     schema_collections_max: int = Field(5_000, ge=1, description="Collections in one schema listing.")
+
+    quota_events_per_day: int = _quota("Events that one project may send in a day")
+    quota_events_per_month: int = _quota("Events that one project may send in a month")
+    quota_bytes_per_day: int = _quota("Bytes of events that one project may send in a day")
+    quota_bytes_per_month: int = _quota("Bytes of events that one project may send in a month")
+    quota_query_seconds_per_day: int = _quota("Seconds that the queries of one project may run in a day")
+    quota_query_seconds_per_month: int = _quota("Seconds that the queries of one project may run in a month")
+    quota_stored_bytes: int = Field(
+        0, ge=0, description="Bytes of files that one project may store (403 beyond); 0: without limit."
+    )
 
     query_timeout_seconds: float = Field(
         300.0, gt=0, description="Longest run, in seconds, of one query (504)."

@@ -88,6 +88,8 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
         text = f"make a new {kind} key only (default: all three)"
         rekey.add_argument(f"--{kind}-key", nargs="?", const="", metavar="", help=text)
         add_key_file(rekey, kind, f"the {kind} key only, as this file has it")
+    text = "print as JSON what a project holds, and what its keys have sent and asked"
+    actions.add_one("usage", text, _project_usage)
     text = "delete a project: its keys die within a second, its data goes later"
     actions.add_one("delete", text, _delete_project)
     text = "bring a deleted project back, as long as its data is there"
@@ -160,6 +162,7 @@ def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
+    from service.quotas import usage_json
     from storage.catalog_records import Usage
 
     chosen = catalog.organisations() if args.id is None else [_organisation(catalog, args.id)]
@@ -170,7 +173,12 @@ def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
                 "id": one.id,
                 "name": one.name,
                 "projects": [
-                    {"id": project.id, "name": project.name, **asdict(held.get(project.id, Usage()))}
+                    {
+                        "id": project.id,
+                        "name": project.name,
+                        **asdict(held.get(project.id, Usage())),
+                        **usage_json(catalog.activity(project.id)),
+                    }
                     for project in _projects_of(catalog, one)
                 ],
             }
@@ -299,6 +307,24 @@ def _delete_project(catalog: Catalog, args: argparse.Namespace) -> str:
 
 def _one(catalog: Catalog, project: Project) -> str:
     return _json(_shown(catalog, [project])[0])
+
+
+def _project_usage(catalog: Catalog, args: argparse.Namespace) -> str:
+    from service.auth import key_names
+    from service.quotas import usage_json
+    from storage.catalog_records import Usage
+
+    project = catalog.project(args.id)
+    held = asdict(catalog.usage().get(project.id, Usage()))
+    activity = catalog.activity(project.id)
+    return _json(
+        {
+            "id": project.id,
+            "name": project.name,
+            **held,
+            **usage_json(activity, key_names(catalog, project)),
+        }
+    )
 
 
 def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, Any]]:

@@ -42,6 +42,7 @@ from service.metrics import Metrics
 from service.parts import Lifecycle, Parts
 from service.protocol import bounded_protocol
 from service.proxies import client_ip_finder, is_trusted
+from service.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.rates import Rate, RateLimits, fields_of
 from service.recent import BYTES_MAX as KEPT_BYTES_MAX
 from service.refusals import Refusals
@@ -108,6 +109,7 @@ async def composed(
         stack.callback(query_threads.shutdown)
         stack.callback(catalog_threads.shutdown)
         tenants = Tenants(catalog, catalog.keyring, executor=catalog_threads)
+        quotas = _quotas(settings, catalog, tenants, metrics, clock)
         slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = Asking(
             reader,
@@ -118,6 +120,7 @@ async def composed(
             metrics,
             query_threads,
             clock,
+            quotas=quotas,
             strict=settings.unknown_parameters == "refuse",
             kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
             preferences=settings.preferences,
@@ -137,6 +140,7 @@ async def composed(
             metrics,
             rates,
             refusals,
+            quotas,
             catalog_threads,
             clock=clock,
         )
@@ -161,6 +165,7 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
     running = [
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
+        asyncio.ensure_future(_sync(parts)),
     ]
     try:
         yield
@@ -168,6 +173,7 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
         for one in running:
             one.cancel()
         await asyncio.wait(running)
+        await _sync_once(parts)
 
 
 def _metrics(settings: Settings, number: int) -> Metrics:
@@ -209,11 +215,40 @@ def _compose(parts: Parts, collector: Collector) -> CollectApp:
         limits=CollectLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
         executor=parts.catalog_executor,
         client_ip=client_ip_finder(settings.trusted_proxies),
+        quotas=parts.quotas,
         admit=_admission(parts.rates, parts.tenants),
         metrics=parts.metrics,
         refusals=parts.refusals,
         access_log=settings.access_log,
     )
+
+
+def _quotas(
+    settings: Settings, catalog: Catalog, tenants: Tenants, metrics: Metrics, clock: Callable[[], int]
+) -> Quotas:
+    refusals = {kind: metrics.counter("acumen_quota_refusals_total", kind) for kind in KINDS}
+    defaults = {name: getattr(settings, f"quota_{name}") for name in PROJECT_NAMES}
+    return Quotas(
+        catalog,
+        defaults,
+        tenants.known,
+        count_refusal=lambda kind: refusals[kind].add(),
+        clock=lambda: clock() / 1_000_000,
+    )
+
+
+async def _sync(parts: Parts) -> None:
+    """Bring what is counted to the catalog from time to time."""
+    while True:
+        await asyncio.sleep(SYNC_SECONDS)
+        await _sync_once(parts)
+
+
+async def _sync_once(parts: Parts) -> None:
+    try:
+        await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, parts.quotas.sync)
+    except Exception:
+        _log.exception("what was counted for quotas can not be kept now; it is tried again")
 
 
 def _body_limits(settings: Settings) -> BodyLimits:

@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from storage import (
+    catalog_activity,
     catalog_claims,
     catalog_collections,
     catalog_dashboards,
@@ -38,6 +39,8 @@ from storage.catalog_collections import SchemaCache
 from storage.catalog_errors import TooManyCollections, TooManyProperties, UnknownCollection
 from storage.catalog_records import (
     AccessKey,
+    Activity,
+    ActivityOf,
     Claim,
     ClockMark,
     Collection,
@@ -284,6 +287,27 @@ class Catalog:
         """Project id → what it holds, for projects that hold anything."""
         with self._database.reading() as connection:
             return catalog_usage.usage_by_project(connection)
+
+    def add_activity(
+        self, counted: Mapping[tuple[str, str], Activity], project_ids: Sequence[str]
+    ) -> Mapping[str, ActivityOf]:
+        """Adds what was sent and asked, by project and key, to today's counts; what projects come to."""
+        now_us = self._clock()
+        if not counted:
+            with self._database.reading() as connection:
+                return catalog_activity.activity_of(connection, project_ids, now_us)
+        with self._database.writing() as connection:
+            catalog_activity.add(connection, counted, now_us)
+            return catalog_activity.activity_of(connection, project_ids, now_us)
+
+    def activity(self, project_id: str) -> ActivityOf:
+        """What the project's keys have sent and asked today and this month."""
+        return self.add_activity({}, [project_id])[project_id]
+
+    def stored_bytes(self, project_id: str) -> int:
+        """Of the project's events in files."""
+        with self._database.reading() as connection:
+            return catalog_activity.stored_bytes(connection, project_id)
 
     def projects(self) -> list[Project]:
         """Oldest first."""

@@ -69,6 +69,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """What was sent and asked: accepted events, bytes of their bodies, and how long questions ran."""
+
+    events: int = 0
+    bytes: int = 0
+    query_us: int = 0
+
+    def __add__(self, other: Activity) -> Activity:
+        return Activity(self.events + other.events, self.bytes + other.bytes, self.query_us + other.query_us)
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityOf:
+    """Of one project, by the id of a key; all of them together are the project's."""
+
+    today: Mapping[str, Activity]
+    month: Mapping[str, Activity]
+
+
+@dataclass(frozen=True, slots=True)
 class AccessKey:
     """``digest``: what it is found by; ``sealed``: the key itself, for whoever has the server's secret."""
 

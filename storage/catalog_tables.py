@@ -316,6 +316,19 @@ dashboards = Table(
     sqlite_autoincrement=True,
 )
 
+activity = Table(
+    "activity",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("query_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was sent and asked on a day, counted since 1970 in UTC."""
+
 streams = Table(
     "streams",
     metadata,

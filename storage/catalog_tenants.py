@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from storage import catalog_activity
 from storage.catalog_errors import (
     DuplicateProject,
     InvalidName,
@@ -285,6 +286,7 @@ def end_purge(connection: Connection, project: Project, now_us: int) -> None:
     connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
     connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
     connection.execute(delete(claims).where(claims.c.scope == request_scope(project.id)))
+    catalog_activity.forget(connection, project.id)
 
 
 def new_id() -> str:

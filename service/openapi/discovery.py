@@ -39,6 +39,8 @@ _SCHEMAS = {
                 {"limited": {"type": "boolean"}, "current_usage": INTEGER}, ("limited", "current_usage")
             ),
             **dict.fromkeys(_HELD, INTEGER),
+            **dict.fromkeys(("today", "this_month", "quotas"), OBJECT),
+            "keys": listing(OBJECT),
         },
         ("cached_queries", *_HELD),
     ),

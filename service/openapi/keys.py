@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.access_keys import NAME_LENGTH_MAX, OPERATIONS, PERMITTED, SECTIONS
+from service.access_keys import NAME_LENGTH_MAX, OPERATIONS, PERMITTED, QUOTAS, SECTIONS
 from service.openapi.describe import (
     BOOLEAN,
     INTEGER,
@@ -23,6 +23,7 @@ from service.openapi.describe import (
     record,
     ref,
 )
+from service.quotas import NAMES
 from service.settings import Settings
 
 _KEYS = f"{PROJECT}/keys"
@@ -40,13 +41,14 @@ _OPTIONS: dict[str, Json] = {
         }
     ),
     "cached_queries": record({"allowed": _NAMES, "blocked": _NAMES}),
-    "queries": record({"filters": _FILTERS}),
+    "queries": record({"filters": _FILTERS, "extraction": nullable(BOOLEAN)}),
+    QUOTAS: record(dict.fromkeys(NAMES, INTEGER)),
 }
 _FIELDS: Json = {
     "name": {"type": "string", "minLength": 1, "maxLength": NAME_LENGTH_MAX},
     "is_active": BOOLEAN,
     "permitted": listing({"type": "string", "enum": list(PERMITTED)}),
-    "options": nullable(record({name: nullable(_OPTIONS[name]) for name in SECTIONS})),
+    "options": nullable(record({name: nullable(_OPTIONS[name]) for name in (*SECTIONS, QUOTAS)})),
 }
 _SCHEMAS = {
     "AccessKeyDefinition": record(_FIELDS, ("name", "permitted")),

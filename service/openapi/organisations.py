@@ -34,12 +34,15 @@ _FIELDS = {
 }
 _HELD = ("collections", "events", "bytes", "saved_queries", "cached_queries", "cached_datasets")
 _COUNTS = dict.fromkeys(_HELD, INTEGER)
+_SENT = dict.fromkeys(("today", "this_month"), OBJECT)
 _KEYS = record({"writeKey": STRING, "readKey": STRING, "masterKey": STRING}, ("masterKey",))
 _SCHEMAS = {
     "Usage": record(
         {
             **_COUNTS,
-            "projects": listing(record({"id": STRING, "name": STRING, **_COUNTS}, ("id", "name", *_HELD))),
+            "projects": listing(
+                record({"id": STRING, "name": STRING, **_COUNTS, **_SENT}, ("id", "name", *_HELD))
+            ),
         },
         (*_HELD, "projects"),
     ),

@@ -16,8 +16,9 @@ from starlette.routing import Router
 
 from query import zones
 from service import welcome
-from service.auth import Caller, Permission
+from service.auth import Caller, Permission, key_names
 from service.parts import Parts
+from service.quotas import usage_json
 from service.routes.schema import shown
 from service.rules import OWN, Routes, needs
 from service.wire import PROJECTS, json_answer, request_key, url_of
@@ -62,7 +63,8 @@ def router(parts: Parts) -> Router:
     async def usage(_: Request, caller: Caller) -> Response:
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.usage)
-        return json_answer(_used(found.get(caller.project.id, Usage())))
+        told = _used(found.get(caller.project.id, Usage()))
+        return json_answer(told | await loop.run_in_executor(parts.catalog_executor, taken, parts, caller))
 
     routes.public("/", versions)
     routes.public("/3.0", resources)
@@ -71,6 +73,14 @@ def router(parts: Parts) -> Router:
     routes.project(f"{PROJECTS}/{{project_id}}", project, needs(Permission.SCHEMA))
     routes.project(f"{PROJECTS}/{{project_id}}/organization-usage", usage, needs(Permission.MASTER))
     return routes.router
+
+
+def taken(parts: Parts, caller: Caller) -> dict[str, Any]:
+    """What was sent and asked, where anything was, and the quotas there are. Blocks."""
+    activity = parts.catalog.activity(caller.project.id)
+    limits = {name: limit for name, limit in parts.quotas.limits_of(caller.project).items() if limit}
+    found = usage_json(activity, key_names(parts.catalog, caller.project)) if activity.month else {}
+    return found | ({"quotas": limits} if limits else {})
 
 
 def _used(usage: Usage) -> dict[str, Any]:

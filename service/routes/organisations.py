@@ -15,6 +15,7 @@ from starlette.routing import Router
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.parts import Parts
 from service.preferences import check_preferences
+from service.quotas import usage_json
 from service.rules import Routes
 from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
 from storage.catalog_errors import DuplicateProject, InvalidName, UnknownProject
@@ -68,10 +69,11 @@ class _Projects:
         own = await self._own(organisation)
         found = await self._blocking(self._catalog.usage)
         held = [asdict(found.get(project.id, Usage())) for project in own]
+        sent = await self._blocking(lambda: [self._catalog.activity(project.id) for project in own])
         total = {one.name: sum(usage[one.name] for usage in held) for one in fields(Usage)}
         listed = [
-            {"id": project.id, "name": project.name, **usage}
-            for project, usage in zip(own, held, strict=True)
+            {"id": project.id, "name": project.name, **usage, **usage_json(activity)}
+            for project, usage, activity in zip(own, held, sent, strict=True)
         ]
         return json_answer({**total, "projects": listed})
 

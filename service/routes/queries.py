@@ -14,6 +14,7 @@ from query.jsonout import dumps
 from query.parse import ANALYSES, EXTRACTION, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
+from service.errors import Forbidden
 from service.export_request import wants_file
 from service.exports import Exports
 from service.parts import Parts
@@ -60,6 +61,8 @@ def _asking(parts: Parts, analysis: str) -> Handler:
     rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
 
     async def ask(request: Request, caller: Caller) -> Response:
+        if analysis == EXTRACTION and not caller.options.extraction:
+            raise Forbidden("This key may not do that: its options leave out extraction.")
         count_rate(parts.rates, request, caller, rate)
         if request.method == "POST":
             return await _answer_post(parts, request, caller, analysis)
