@@ -70,6 +70,9 @@ class AdmissionLimits:
     """Distinct property paths of one collection."""
     collections_max: int = 2_000
     """Of one project."""
+    tokens_max: int = 10_000_000
+    """Uniqueness tokens and idempotency keys that are kept for one project."""
+    token_days: float = 31.0
 
     def no_collection(self, name: str) -> Refusal:
         """Why an event of a new collection is refused where the project has as many as it may."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from service.collect_errors import Unavailable
+from service.errors import QuotaExceeded
 from storage.catalog import Catalog
 from storage.catalog_records import Claim, event_scope, request_scope, shared_scope, shared_token
 from storage.fs import FileSystem
@@ -39,8 +41,9 @@ CLAIM_WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.003
 LOOKS_PER_CATALOG_READ = 10
 RETRY_SECONDS = 0.5
-TTL_US = 31 * 86_400 * 1_000_000
-"""How long a token or key is remembered."""
+ROOM_SECONDS = 2.0
+"""How old the known number of a project's tokens may be."""
+ROOMS_MAX = 10_000
 GROUP_BYTES_MAX = 16 << 20
 NOT_STORED = "The events could not be stored. Send them again."
 
@@ -73,6 +76,11 @@ class Wish:
     received_us: int
     build: Callable[[frozenset[Token]], list[Section]]
     key: Key | None = None
+    project_id: str = ""
+
+    def cited(self) -> list[Token]:
+        """All that it would claim, its idempotency key too."""
+        return [*self.tokens, *([] if self.key is None else [self.key.token])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +132,20 @@ class Claims:
         holds: Callable[[int, int], bool | None],
         executor: Executor,
         wait_seconds: float = CLAIM_WAIT_SECONDS,
+        tokens_max: int,
+        token_days: float,
     ) -> None:
+        """``tokens_max``: tokens and keys that are kept for one project; ``token_days``: how long."""
         self._catalog = catalog
         self._log = log
         self._log_id = log.log_id
         self._holds = holds
         self._executor = executor
         self._wait_seconds = wait_seconds
+        self._tokens_max = tokens_max
+        self._ttl_us = int(token_days * 86_400 * 1_000_000)
+        self._rooms: dict[str, tuple[float, int]] = {}
+        """Project → when it was looked at, and how many more tokens it may have."""
         self._queue: list[_Waiting] = []
         self._runner: asyncio.Task[None] | None = None
         self._spare: int | None = None
@@ -161,6 +176,7 @@ class Claims:
             while self._queue:
                 group = self._next_group()
                 try:
+                    group = await self._with_room(group)
                     if group:
                         await self._settle_group(group)
                 except Exception as error:
@@ -187,12 +203,48 @@ class Claims:
         group, self._queue = self._queue[:taken], self._queue[taken:]
         return group
 
+    async def _with_room(self, group: list[_Waiting]) -> list[_Waiting]:
+        """Those whose projects may keep what they cite; the others are refused."""
+        taken = []
+        for waiting in group:
+            wish = waiting.wish
+            if await self._takes_room(wish.project_id, wish.cited()):
+                taken.append(waiting)
+            elif not waiting.done.done():
+                waiting.done.set_exception(
+                    QuotaExceeded(
+                        f"This project keeps {self._tokens_max:,} uniqueness tokens and idempotency keys, "
+                        "which is the limit: old ones go by themselves after some time. Send events without "
+                        "them, or have ACUMEN_TOKENS_MAX raised."
+                    )
+                )
+        return taken
+
+    async def _takes_room(self, project_id: str, tokens: list[Token]) -> bool:
+        now = time.monotonic()
+        looked, room = self._rooms.get(project_id, (0.0, -1))
+        if room < len(tokens) or now - looked > ROOM_SECONDS:
+            kept = await self._in_thread(lambda: self._catalog.kept_tokens(project_id))
+            looked, room = now, self._tokens_max - kept
+        wanted = len(tokens)
+        if wanted > room:
+            # What is kept already takes no room: a request may be sent again.
+            held = await self._in_thread(lambda: self._catalog.claims_of(tokens))
+            wanted = sum(token not in held for token in set(tokens))
+        if len(self._rooms) >= ROOMS_MAX:
+            self._rooms.clear()
+        fits = wanted <= max(0, room)
+        self._rooms[project_id] = (looked, room - wanted if fits else room)
+        return fits
+
     async def _settle_group(self, group: list[_Waiting]) -> None:
         first = group[0].wish
         ordinal, self._spare = self._log.reserve(1) if self._spare is None else self._spare, None
         claims = self._claims_of(group, ordinal)
         try:
-            winners = await self._in_thread(lambda: self._catalog.claim(claims, first.received_us, TTL_US))
+            winners = await self._in_thread(
+                lambda: self._catalog.claim(claims, first.received_us, self._ttl_us)
+            )
         except Exception as error:
             # It may have been committed all the same.
             _fail(group, error)

@@ -420,7 +420,7 @@ class Collector:
             key = Key(project_id, origin.idempotency_key, origin.digest, response, within)
         earlier: Claim | None = None
         while True:
-            outcome = await self._claims.settle(_wish(cited, origin.received_us, key))
+            outcome = await self._claims.settle(_wish(project_id, cited, origin.received_us, key))
             unlogged -= outcome.logged
             waited = [*outcome.lost, outcome.earlier] if outcome.earlier else outcome.lost
             vanished = await self._claims.await_winners(waited)
@@ -549,7 +549,7 @@ class _Cited:
         return sections(self.home, events, duplicates, received_us)
 
 
-def _wish(cited: list[_Cited], received_us: int, key: Key | None) -> Wish:
+def _wish(project_id: str, cited: list[_Cited], received_us: int, key: Key | None) -> Wish:
     return Wish(
         tokens=[token for share in cited for token in share.tokens],
         events=sum(len(share.events) for share in cited),
@@ -557,6 +557,7 @@ def _wish(cited: list[_Cited], received_us: int, key: Key | None) -> Wish:
         received_us=received_us,
         build=lambda lost: [section for share in cited for section in share.sections(lost, received_us)],
         key=key,
+        project_id=project_id,
     )
 
 

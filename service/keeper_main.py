@@ -28,6 +28,7 @@ def keeper_settings(settings: Settings) -> KeeperSettings:
         grace_seconds=settings.grace_seconds,
         clock_hold_seconds=settings.clock_hold_seconds,
         compaction=settings.compaction,
+        claim_days=settings.token_days,
     )
 
 

@@ -46,6 +46,8 @@ def admission_limits(settings: Settings) -> AdmissionLimits:
         batch_events_max=settings.bulk_events_max,
         properties_max=settings.properties_max,
         collections_max=settings.collections_max,
+        tokens_max=settings.tokens_max,
+        token_days=settings.token_days,
     )
 
 
@@ -113,10 +115,17 @@ class LogSession:
 
         log = await loop.run_in_executor(executor, create)
         holds = OtherLogs(catalog, fs, root).holds
-        claims = Claims(catalog, log, holds=holds, executor=executor, wait_seconds=wait_seconds)
-        collector = Collector(
-            catalog, log, admission or AdmissionLimits(), claims=claims, executor=executor, enricher=enricher
+        admission = admission or AdmissionLimits()
+        claims = Claims(
+            catalog,
+            log,
+            holds=holds,
+            executor=executor,
+            wait_seconds=wait_seconds,
+            tokens_max=admission.tokens_max,
+            token_days=admission.token_days,
         )
+        collector = Collector(catalog, log, admission, claims=claims, executor=executor, enricher=enricher)
         backlog = Backlog(catalog, fs, limits.free_bytes_min, limits.unflushed_bytes_max)
         session = cls(log, collector, backlog, executor, logs_closing=logs_closing)
         try:

@@ -241,6 +241,14 @@ class Settings(BaseSettings):
     collections_max: int = Field(2_000, ge=1, description="Event collections of one project.")
     schema_collections_max: int = Field(5_000, ge=1, description="Collections in one schema listing.")
 
+    tokens_max: int = Field(
+        10_000_000,
+        ge=0,
+        description="Uniqueness tokens and idempotency keys that are kept for one project (403 beyond).",
+    )
+    token_days: float = Field(
+        31.0, gt=0, le=3_650, description="Days for which a uniqueness token or idempotency key is kept."
+    )
     quota_events_per_day: int = _quota("Events that one project may send in a day")
     quota_events_per_month: int = _quota("Events that one project may send in a month")
     quota_bytes_per_day: int = _quota("Bytes of events that one project may send in a day")

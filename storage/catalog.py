@@ -562,6 +562,11 @@ class Catalog:
         with self._database.reading() as connection:
             return catalog_claims.claims_of(connection, pairs)
 
+    def kept_tokens(self, project_id: str) -> int:
+        """How many uniqueness tokens and idempotency keys of the project are kept."""
+        with self._database.reading() as connection:
+            return catalog_claims.kept_tokens(connection, project_id)
+
     def void_claims(self, log_id: int, ordinals: Sequence[int]) -> None:
         """Frees the tokens held by these ordinals of this log."""
         with self._database.writing() as connection:

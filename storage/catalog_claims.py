@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, select
 
-from storage.catalog_records import Claim
+from storage.catalog_records import Claim, event_scope, request_scope, shared_scope
 from storage.catalog_sqlite import slices, upsert
-from storage.catalog_tables import claims
+from storage.catalog_tables import claim_counts, claims, collections
 
 _INSERT = upsert(claims)
 _CLAIM = _INSERT.on_conflict_do_update(
@@ -33,6 +33,10 @@ _OLDEST = (
     .where(claims.c.claimed_us < bindparam("before"))
     .order_by(claims.c.claimed_us)
     .limit(bindparam("most"))
+)
+_KEPT = select(claim_counts.c.count).where(claim_counts.c.scope == bindparam("of"))
+_COLLECTIONS = select(collections.c.id, collections.c.generation).where(
+    collections.c.project_id == bindparam("wanted")
 )
 _PURGE = delete(claims).where(
     and_(claims.c.scope == bindparam("of"), claims.c.token == bindparam("held")),
@@ -79,6 +83,15 @@ def claims_of(connection: Connection, pairs: Iterable[tuple[str, str]]) -> Mappi
             for row in connection.execute(_HELD, {"of": scope, "tokens": some}):
                 held[(row.scope, row.token)] = Claim(*row)
     return held
+
+
+def kept_tokens(connection: Connection, project_id: str) -> int:
+    """How many tokens and keys of the project are kept, expired ones until they are purged."""
+    kept = connection.execute(_KEPT, {"of": request_scope(project_id)}).scalar() or 0
+    for row in connection.execute(_COLLECTIONS, {"wanted": project_id}).all():
+        for scope in (event_scope, shared_scope):
+            kept += connection.execute(_KEPT, {"of": scope(row.id, row.generation)}).scalar() or 0
+    return int(kept)
 
 
 def void_claims(connection: Connection, log_id: int, ordinals: Sequence[int]) -> None:

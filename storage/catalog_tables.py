@@ -194,7 +194,15 @@ claims = Table(
     Index("claims_by_time", "claimed_us"),
     sqlite_with_rowid=False,
 )
-"""Claims outlive their log: no foreign key."""
+"""Claims outlive their log: no foreign key. Triggers count them in ``claim_counts``."""
+
+claim_counts = Table(
+    "claim_counts",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 saved_queries = Table(
     "saved_queries",

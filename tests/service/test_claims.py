@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
+from service.admission import AdmissionLimits
 from service.claims import event_token, idempotency_token
 from storage.catalog import system_clock
 from storage.catalog_records import Claim
@@ -146,5 +148,83 @@ def test_many_lost_tokens_leave_no_gaps_in_the_claimed_ordinals(tmp_path: Path) 
             bases = [f.base_ordinal - (1 << 62) for f in it.frames() if f.count and f.base_ordinal >> 62]
             counts = [f.count for f in it.frames() if f.count and f.base_ordinal >> 62]
             assert bases == [sum(counts[:n]) for n in range(len(counts))]
+
+    run(story())
+
+
+LIMIT = AdmissionLimits(tokens_max=3, token_days=1.0)
+
+
+def post(it: Intake, token: str | None = None, key: str | None = None) -> Any:
+    """One event, with a token of its own or in a request that has a key."""
+    event = {} if token is None else {"keen": {"uniqueness_token": token}}
+    headers = {} if key is None else {"idempotency-key": key}
+    return it.http.post(it.events + "/a", json=event, headers=headers)
+
+
+def test_a_project_that_keeps_as_many_tokens_as_it_may_takes_what_brings_no_new_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with intake(tmp_path, admission=LIMIT) as it:
+            assert [(await post(it, one)).status_code for one in ("a", "b")] == [201, 201]
+            assert (await post(it, key="k")).status_code == 201
+            for refused in (await post(it, "c"), await post(it, key="l")):
+                assert (refused.status_code, refused.json()["error_code"]) == (403, "QuotaExceededError")
+                assert "ACUMEN_TOKENS_MAX" in refused.json()["message"]
+            for again in (await post(it, "a"), await post(it, key="k"), await post(it)):
+                assert again.status_code == 201
+            assert len(it.lines()) == 4
+            assert it.catalog.kept_tokens(it.project.id) == 3
+
+    run(story())
+
+
+def test_tokens_that_are_old_or_whose_events_are_gone_make_room(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with intake(tmp_path, admission=LIMIT) as it:
+            for one in "abc":
+                await post(it, one)
+            assert (await post(it, "d")).status_code == 403
+            assert it.catalog.purge_claims(system_clock() + 1, 2) == 2
+            assert it.catalog.kept_tokens(it.project.id) == 1
+            assert (await post(it, "d")).status_code == 201
+
+    run(story())
+
+
+def test_a_token_is_free_after_its_days(tmp_path: Path) -> None:
+    async def story() -> None:
+        old = system_clock() - 2 * 86_400_000_000
+        async with intake(tmp_path, admission=LIMIT) as it:
+            await post(it, "a")
+            scope = event_token(it.catalog.collection(it.project.id, "a").id, 0, "a").scope
+            held = it.catalog.claims_of([(scope, "b")])
+            assert held == {}
+            claim = Claim(scope, "b", it.session.log.log_id, it.session.log.reserve(1), b"", b"", old)
+            it.catalog.claim([claim], old, 10**12)
+            before = len(it.lines())
+            assert (await post(it, "b")).status_code == 201
+            assert len(it.lines()) == before + 1
+            # It replaced the old one, and is counted once.
+            assert it.catalog.kept_tokens(it.project.id) == 2
+
+    run(story())
+
+
+def test_tokens_are_counted_as_they_come_and_go(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+            scope = idempotency_token(it.project.id, "x").scope
+            now = system_clock()
+
+            def claims(*texts: str, ordinal: int) -> list[Claim]:
+                return [Claim(scope, text, 1, ordinal, b"", b"", now) for text in texts]
+
+            it.catalog.claim(claims("a", "b", "a", ordinal=1), now, 10**12)
+            it.catalog.claim(claims("b", "c", ordinal=2), now, 10**12)
+            assert it.catalog.kept_tokens(it.project.id) == 3
+            it.catalog.void_claims(1, [2])
+            assert it.catalog.kept_tokens(it.project.id) == 2
+            it.catalog.purge_claims(now + 1, 10)
+            assert it.catalog.kept_tokens(it.project.id) == 0
 
     run(story())
