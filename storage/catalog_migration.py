@@ -17,7 +17,7 @@ from storage.catalog_seal import check_seal, refuse_faults
 from storage.catalog_sqlite import Database, back_up, is_empty
 from storage.paths import DataFolder
 
-FORMAT_VERSION = 18
+FORMAT_VERSION = 19
 """Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"
