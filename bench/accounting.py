@@ -35,6 +35,14 @@ def _cpu_of(pid: int) -> float:
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
 
 
+def thread_seconds(pid: int) -> float:
+    """User and system time of the threads that a process has now, finely; in steps without /proc."""
+    if not _PROC:
+        return _cpu_of(pid)
+    tasks = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(task.read_text().split()[0]) for task in tasks) / 1e9
+
+
 def memory(pid: int) -> Memory:
     """Raises FileNotFoundError (or CalledProcessError) where the process is gone."""
     if not _PROC:

@@ -64,19 +64,19 @@ def iso(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def questions(loaded: Loaded) -> list[Question]:
-    return [*timed(loaded), *grouped(), funnel()]
+def questions(events: int, shape: Shape) -> list[Question]:
+    return [*timed(events, shape), *grouped(), funnel()]
 
 
-def timed(loaded: Loaded) -> list[Question]:
+def timed(events: int, shape: Shape) -> list[Question]:
     """The questions whose text depends on the times of the events."""
     start = datetime(1970, 1, 1) + timedelta(microseconds=START_US)
-    end = start + timedelta(microseconds=(loaded.events + 10) * loaded.shape.step_us)
+    end = start + timedelta(microseconds=(events + 10) * shape.step_us)
     third = start + (end - start) / 3
     midnight = end.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     days = {"start": iso(start), "end": iso(midnight)}
     within = f"\"keen.timestamp\" >= TIMESTAMP '{third}' AND \"keen.timestamp\" < TIMESTAMP '{end}'"
-    newest = end - (end - start) * min(1.0, 4 * NEWEST / loaded.events)
+    newest = end - (end - start) * min(1.0, 4 * NEWEST / events)
     return [
         Question(
             "count in a timeframe",
@@ -210,7 +210,7 @@ def run(report: Report, loaded: Loaded) -> None:
     files = server.files()
     report.title(f"Questions over HTTP, {loaded.events:,} events in {len(files)} files")
     connection = server.connect()
-    for question in questions(loaded):
+    for question in questions(loaded.events, loaded.shape):
         report.progress(question.name)
         for _ in range(ATTEMPTS_MAX):
             if _measured(report, question, server, connection):
