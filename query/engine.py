@@ -34,6 +34,8 @@ CHUNK_BYTES = 4 << 20
 """About what a chunk takes at most in Python, where its rows are wide."""
 FETCH_ROWS = 256
 """Rows that are fetched before it is looked how large they are."""
+FETCH_ROWS_MAX = 2_048
+"""Rows that are fetched together where those before were small: as many as the engine makes at once."""
 _REPEAT_SECONDS = 0.02
 _log = logging.getLogger(__name__)
 
@@ -326,12 +328,12 @@ def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[list[Row], int
         size += row_bytes * len(rows)
         chunk += rows
         ended = len(rows) < wanted
-        if chunk and (ended or size >= CHUNK_BYTES or len(chunk) + FETCH_ROWS > CHUNK_ROWS):
+        if chunk and (ended or size >= CHUNK_BYTES or len(chunk) + FETCH_ROWS_MAX > CHUNK_ROWS):
             yield chunk, size
             chunk, size = [], 0
         if ended:
             return
-        wanted = max(1, min(FETCH_ROWS, CHUNK_BYTES // row_bytes))
+        wanted = max(1, min(2 * wanted, FETCH_ROWS_MAX, CHUNK_BYTES // row_bytes))
 
 
 def _row_bytes(rows: Sequence[Row]) -> int:

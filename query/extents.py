@@ -77,10 +77,21 @@ def _of_table(table: pa.Table | None, column: Column) -> Extent:
         return Extent()
     values = table.column(column.name)
     ends = pc.min_max(values).as_py()
+    if _is_whole(values):
+        return _extent(ends["min"], ends["max"], 1.0, True)
     magnitudes = pc.abs(values)
     least = pc.min(pc.filter(magnitudes, pc.greater(magnitudes, 0.0))).as_py()
     integral = pc.all(pc.equal(pc.trunc(values), values)).as_py()
     return _extent(ends["min"], ends["max"], least, integral)
+
+
+def _is_whole(values: pa.ChunkedArray) -> bool:
+    """Whether all are integers that 64 bits hold, in one pass; most columns are."""
+    try:
+        values.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _extent(low: float | None, high: float | None, least: float | None, integral: bool | None) -> Extent:

@@ -83,6 +83,12 @@ class Scan:
     predicate: Predicate
     readings: tuple[tuple[p.Reading, Column], ...] = ()
     """What conditions read in texts."""
+    times: tuple[p.Compare, ...] = ()
+    """Of the predicate's conditions, those on instants that all must hold: tested where files are read."""
+    rest: Predicate = p.TRUE
+    """The predicate without those."""
+    in_us: bool = False
+    """Whether each row's time is also given as an integer, in µs."""
 
     @property
     def empty(self) -> bool:
@@ -151,6 +157,8 @@ class View:
         condition: Predicate,
         span: Span,
         tests: Iterable[Predicate] = (),
+        *,
+        in_us: bool = False,
     ) -> Scan:
         """The only way from a view to rows: here, and nowhere else, the forced filters join, and files are
         verified before they are read.
@@ -161,6 +169,7 @@ class View:
         predicate = p.all_of((forced, condition))
         if predicate != p.FALSE:
             self.source.verify(self.files)
+        times, rest = _apart(predicate)
         wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
@@ -172,6 +181,9 @@ class View:
             span=span,
             predicate=predicate,
             readings=tuple(dict.fromkeys(read for one in (predicate, *tests) for read in p.readings_of(one))),
+            times=times,
+            rest=rest,
+            in_us=in_us,
         )
 
     def tables(self, scan: Scan) -> dict[str, pa.Table]:
@@ -416,7 +428,7 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
     ]
     if query.buckets is not None:
         columns.append(TIMESTAMP_COLUMN)
-    scan = view.scan(columns, view.condition(query.filters), query.span)
+    scan = view.scan(columns, view.condition(query.filters), query.span, in_us=query.buckets is not None)
     order, ordered = _engine_order(query, keys, metrics)
     cut = ordered and query.limit is not None
     return MetricsPlan(
@@ -451,7 +463,9 @@ def plan_indexed(query: MetricQuery, paths: Sequence[str], views: Views, rows_ma
     return MetricsPlan(
         query=query,
         view=view,
-        scan=view.scan(columns, view.condition(query.filters), query.span, tests),
+        scan=view.scan(
+            columns, view.condition(query.filters), query.span, tests, in_us=query.buckets is not None
+        ),
         keys=keys,
         metrics=metrics,
         counted=0,
@@ -505,6 +519,15 @@ def _of_all(alike: Mapping[tuple[frozenset[str], bool, bool], list[str]], marked
     held = frozenset[str]().union(*(columns for columns, _, _ in kinds))
     paths = tuple(path for some in kinds.values() for path in some)
     return Piece(paths, held, any(timed for _, timed, _ in kinds), by_name=True, marked=marked)
+
+
+def _apart(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predicate]:
+    """The comparisons of instants that must all hold, and the rest."""
+    both = predicate.operands if isinstance(predicate, p.AllOf) else (predicate,)
+    times = tuple(one for one in both if isinstance(one, p.Compare) and isinstance(one.operand, p.Instant))
+    if not times:
+        return (), predicate
+    return times, p.all_of(one for one in both if one not in times)
 
 
 def _file_magnitude(file: DataFile, name: str) -> float:

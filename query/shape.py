@@ -230,15 +230,14 @@ class Groups:
             self._check_cells(min(len(groups), self._plan.query.limit or len(groups)) * len(spans))
         empty = self.empty
         self._held = 0
+        ordered = bool(self._plan.query.order) or self._plan.query.limit is not None
         texts = []
         for span, cells in zip(spans, found, strict=True):
             self._check()
             wanted = places if fill else [place for place in places if place in cells]
             self._reserve(_ENTRY_BYTES * len(wanted))
-            pairs = ((groups[place], cells.get(place, empty)) for place in wanted)
-            entries = [(group[1], results[1], _entry_text((group, results))) for group, results in pairs]
-            value = b",".join([text for _, _, text in self._ordered(entries)])
-            del entries
+            texts_of = self._in_order if ordered else self._in_given_order
+            value = b",".join(texts_of([(groups[place], cells.get(place, empty)) for place in wanted]))
             cells.clear()
             self._give_back(_ENTRY_BYTES * len(wanted))
             self._hold(len(value))
@@ -248,11 +247,19 @@ class Groups:
         self._settle()
         return Written(b"[" + b",".join(texts) + b"]")
 
+    def _in_order(self, entries: list[_Entry]) -> list[bytes]:
+        sortable = [(group[1], results[1], _entry_text((group, results))) for group, results in entries]
+        return [text for _, _, text in self._ordered(sortable)]
+
+    def _in_given_order(self, entries: list[_Entry]) -> list[bytes]:
+        return [_entry_text(entry) for entry in entries]
+
     def _cells(self, rows: Iterable[Row], buckets: int) -> tuple[list[Members], list[dict[int, Members]]]:
         """The groups as they come, and for each bucket the results of those that it has, by their places."""
         groups: list[Members] = []
         places: dict[Row, int] = {}
         found: list[dict[int, Members]] = [{} for _ in range(buckets)]
+        cell_bytes = _CELL_OBJECT_BYTES + _ORDER_BYTES * len(self._ordering)
         for number, row in enumerate(self._checked(rows)):
             if number >= self._limits.cells_max:
                 raise self._too_many_cells()
@@ -266,7 +273,7 @@ class Groups:
                 self._reserve(len(groups[-1][0]) * 2 + _ENTRY_BYTES + _ORDER_BYTES * self._width)
             results = found[row[0]][place] = self.results(row)
             self._hold(len(results[0]))
-            self._reserve(_CELL_OBJECT_BYTES + _ORDER_BYTES * len(self._ordering) + len(results[0]))
+            self._reserve(cell_bytes + len(results[0]))
         return groups, found
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:

@@ -87,6 +87,10 @@ def col(column: Column) -> Statement:
     return name(column.name)
 
 
+_TIME_US = Statement('"$us"')
+"""A row's time in µs, an integer."""
+
+
 # --- predicates -----------------------------------------------------------------------------------------
 
 
@@ -123,8 +127,10 @@ def condition(predicate: Predicate) -> Statement:
             return _near(column, circle)
 
 
-def _operand(value: p.Scalar | p.Instant) -> Statement:
-    return _instant(value.us) if isinstance(value, p.Instant) else bound(value)
+def _operand(value: p.Scalar | p.Instant, *, marked: bool = False) -> Statement:
+    if isinstance(value, p.Instant):
+        return _marked_instant(value.us) if marked else _instant(value.us)
+    return bound(value)
 
 
 def _instant(us: int) -> Statement:
@@ -135,11 +141,12 @@ def _marked_instant(us: int) -> Statement:
     return sql("make_timestamptz({})", whole(us))
 
 
-def _compare(node: p.Compare) -> Statement:
+def _compare(node: p.Compare, *, marked: bool = False) -> Statement:
+    """``marked``: an instant comes with a zone, which is UTC."""
     sign = Statement(node.sign)
     if node.column.kind is ColumnKind.LONG and node.sign != "=":
         return sql("CAST({} AS BIGNUM) {} CAST({} AS BIGNUM)", col(node.column), sign, _operand(node.operand))
-    return sql("{} {} {}", col(node.column), sign, _operand(node.operand))
+    return sql("{} {} {}", col(node.column), sign, _operand(node.operand, marked=marked))
 
 
 def _compare_as_instant(node: p.CompareAsInstant) -> Statement:
@@ -350,9 +357,9 @@ def rows_of(scan: Scan) -> Statement:
 def filtered(scan: Scan) -> Statement:
     """``FROM … WHERE …`` of the scan."""
     rows = _with_readings(rows_of(scan), scan.readings)
-    if scan.predicate == p.TRUE:
+    if scan.rest == p.TRUE:
         return sql("FROM {}", rows)
-    return sql("FROM {} WHERE {}", rows, condition(scan.predicate))
+    return sql("FROM {} WHERE {}", rows, condition(scan.rest))
 
 
 def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]) -> Statement:
@@ -404,8 +411,12 @@ def _select(
         else sql("CAST(NULL AS {}) AS {}", Statement(_TYPES[column.kind]), col(column))
         for column in scan.columns
     ]
+    if scan.in_us:
+        columns.append(sql("epoch_us({}) AS {}", col(TIMESTAMP_COLUMN), _TIME_US))
     listed = joined(", ", columns or [Statement('1 AS "$row"')])
     tests = list(_in_span(scan.span, marked=marked)) if timed else []
+    # As they stand in the file, so that whole parts of it can be left out.
+    tests += [_compare(time, marked=marked) for time in scan.times]
     where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
     return sql("SELECT {} FROM {}{}", listed, source, where)
 
@@ -450,11 +461,11 @@ def bucketed(source: Statement, buckets: Buckets) -> Statement:
     starts = list(buckets.edges[:-1])
     return sql(
         "FROM (SELECT * {}) ASOF JOIN"
-        ' (SELECT unnest({}) AS "$bucket", make_timestamp(unnest({})) AS "$start") ON {} >= "$start"',
+        ' (SELECT unnest({}) AS "$bucket", CAST(unnest({}) AS BIGINT) AS "$start") ON {} >= "$start"',
         source,
         bound(list(range(len(starts)))),
         bound(starts),
-        col(TIMESTAMP_COLUMN),
+        _TIME_US,
     )
 
 
@@ -475,8 +486,8 @@ def _run_tree(runs: list[_Run]) -> Statement:
         middle = len(runs) // 2
         return sql(
             "(CASE WHEN {} < {} THEN {} ELSE {} END)",
-            col(TIMESTAMP_COLUMN),
-            _instant(runs[middle].start_us),
+            _TIME_US,
+            whole(runs[middle].start_us),
             _run_tree(runs[:middle]),
             _run_tree(runs[middle:]),
         )
@@ -488,7 +499,7 @@ def _run_tree(runs: list[_Run]) -> Statement:
         first_day = sql("make_date({})", whole(run.start_us // _DAY_US))
         since = sql("(CAST({} AS DATE) - {})", col(TIMESTAMP_COLUMN), first_day)
         return _counted(run.first, since, run.step_us // _DAY_US)
-    since = sql("(epoch_us({}) - ({}))", col(TIMESTAMP_COLUMN), whole(run.start_us))
+    since = sql("({} - ({}))", _TIME_US, whole(run.start_us))
     return _counted(run.first, since, run.step_us)
 
 
