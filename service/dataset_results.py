@@ -6,6 +6,7 @@ computed, and every request looks whether that still is the moment.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from service.datasets import Definition
 from service.project_preferences import ProjectPreferences
 from storage.catalog import Catalog
 from storage.catalog_records import Collection, Dataset, DatasetFile
+from storage.reader import TRUSTED_SECONDS
 from storage.results_file import ResultsDamaged, find_result
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind
 
@@ -75,6 +77,15 @@ class States:
         self._preferences = preferences or ProjectPreferences(catalog)
         # Changed as one: threads that look at different versions must not mix what they found.
         self._held: tuple[int, dict[tuple[str, str], State]] = -1, {}
+        self._seen: tuple[int, float, dict[tuple[str, str], State]] = 0, float("-inf"), {}
+        """The catalog's mark, when it was read, and what was current then."""
+
+    def surely(self, project_id: str, name: str) -> State | None:
+        """What is current as far as memory tells: for an event loop, which must not ask the catalog."""
+        mark, at, known = self._seen
+        if time.monotonic() - at > TRUSTED_SECONDS or self._catalog.mark() != mark:
+            return None
+        return known.get((project_id, name))
 
     def find(self, project_id: str, name: str) -> State | None:
         """What is known already; None where the catalog must be asked. Costs some µs."""
@@ -83,7 +94,14 @@ class States:
 
     def current(self, project_id: str, name: str) -> State:
         """The dataset as of now. Raises UnknownDataset."""
-        return self.find(project_id, name) or self.load(project_id, name)
+        at, mark = time.monotonic(), self._catalog.mark()
+        found = self.find(project_id, name) or self.load(project_id, name)
+        seen_mark, _, known = self._seen
+        if seen_mark != mark or len(known) >= STATES_MAX:
+            known = {}
+        known[(project_id, name)] = found
+        self._seen = mark, at, known
+        return found
 
     def load(self, project_id: str, name: str) -> State:
         """Asks the catalog. Raises UnknownDataset."""

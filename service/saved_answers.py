@@ -236,16 +236,21 @@ class SavedAnswers:
         held = self._held.get(key)
         if held is None or (held.until_us is not None and self._clock() >= held.until_us):
             return None
-        if held.looked < came and not await self._in_thread(lambda: self._stands(held)):
-            return None
-        if self._held.get(key) is held:
+        if held.looked < came and not self._reader.surely_stands(held.moment, catalog_alone=held.stale):
+            moment = await self._in_thread(lambda: self._standing_at(held))
+            if moment is None:
+                return None
+            if self._held.get(key) is held:
+                self._held[key] = replace(held, moment=moment)
+        if key in self._held:
             self._held.move_to_end(key)
         return held
 
-    def _stands(self, held: _Held) -> bool:
-        if held.stale:
-            return self._catalog.version() == held.moment.version
-        return self._reader.stands(held.moment)
+    def _standing_at(self, held: _Held) -> Moment | None:
+        """Now, where all is as it was when the answer was made."""
+        moment = self._reader.moment()
+        alike = moment.version == held.moment.version if held.stale else moment == held.moment
+        return moment if alike else None
 
     def _hold(self, key: Key, held: _Held) -> None:
         self._drop(key)

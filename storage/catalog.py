@@ -125,6 +125,11 @@ class Catalog:
         """Close, with a digest that the next start compares. Nobody else may have it open. Raises OSError."""
         self._database.seal()
 
+    def mark(self) -> int:
+        """Equal numbers mean that nothing was written in between. Never asks the database: for event loops.
+        Must be read before what it is to vouch for."""
+        return self._database.mark()
+
     def version(self) -> int:
         """Equal numbers mean that nothing but claims and meta values has changed. Costs some µs."""
         return self._database.version()

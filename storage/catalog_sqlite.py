@@ -20,6 +20,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from storage.catalog_checksums import register, verify_selects
 from storage.catalog_errors import CatalogBusy, CatalogError, CatalogUnavailable
+from storage.catalog_mark import ChangeMark
 from storage.catalog_seal import break_seal, seal
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Database:
         # Writers of one process queue here: SQLite's own waiting is polling with growing sleeps.
         self._write_lock = threading.Lock()
         self._sealed = True
+        self._mark = ChangeMark(path)
         self._version_lock = threading.Lock()
         self._version_connection: sqlite3.Connection | None = None
         # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
@@ -89,11 +91,23 @@ class Database:
         CatalogUnavailable when the disk refuses.
         """
         self._check_use()
-        with self._write_lock, _refusals(), self._writer.begin() as connection:
-            if self._sealed:
-                break_seal(self._path)
-                self._sealed = False
-            yield connection
+        try:
+            self._mark.open()
+        except OSError as error:
+            raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+        try:
+            with self._write_lock, _refusals(), self._writer.begin() as connection:
+                if self._sealed:
+                    break_seal(self._path)
+                    self._sealed = False
+                yield connection
+        finally:
+            self._mark.change()
+
+    def mark(self) -> int:
+        """Equal numbers mean that nothing was written in between. Reads shared memory alone, for event loops;
+        must be read before what it is to vouch for."""
+        return self._mark.read()
 
     def version(self) -> int:
         """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""

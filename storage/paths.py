@@ -1,7 +1,7 @@
 """Every path in the data folder, built and parsed here only.
 
     FORMAT                  the data-folder format, one number
-    catalog.sqlite          the catalog (and its -wal and -shm)
+    catalog.sqlite          the catalog (and its -wal, -shm and -mark)
     migrate.lock, serve.lock, keeper.lock
     log/<log id>/           <base lsn>.seg, position, lock, and damage where some of it can not be read
     quarantine/log-<id>/    a damaged log as it was found; no part of the store

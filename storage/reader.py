@@ -40,6 +40,9 @@ CELL_BYTES = 8
 """At least what a row of that table takes in each lane."""
 
 
+TRUSTED_SECONDS = 1.0
+"""How long the mark of the catalog is relied on: who dies between a write and its mark tells nobody."""
+
 COMPLAINT_SECONDS = 60.0
 """Pause between two lines of the server's log about a damaged log, however many questions need it."""
 
@@ -98,6 +101,10 @@ class Moment:
 
     version: int
     synced: tuple[tuple[int, int], ...]
+    mark: int = field(default=0, compare=False)
+    """Of the catalog, from before the version was read."""
+    looked: float = field(default=0.0, compare=False)
+    """When that was, by the monotonic clock."""
 
 
 class Reader:
@@ -157,6 +164,7 @@ class Reader:
             raise DataUnreadable(error) from error
 
     def _moment(self) -> Moment:
+        looked, mark = time.monotonic(), self._catalog.mark()
         version = self._catalog.version()
         held = self._held_logs
         if held is None or held[0] != version:
@@ -164,11 +172,17 @@ class Reader:
             ids = (log.id for log in self._catalog.logs())
             found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
             self._held_logs = held = (version, tuple(found))
-        return Moment(version, tuple((log.log_id, log.synced().lsn) for log in held[1]))
+        return Moment(version, _positions(held[1]), mark, looked)
 
-    def stands(self, moment: Moment) -> bool:
-        """Whether all is as it was at a moment that this reader gave."""
-        return self._catalog.version() == moment.version and self.moment() == moment
+    def surely_stands(self, moment: Moment, *, catalog_alone: bool = False) -> bool:
+        """Whether shared memory tells that all is as it was at a moment that this reader gave. Never asks the
+        catalog, so an event loop may call it; where it says False, ``moment`` tells."""
+        if time.monotonic() - moment.looked > TRUSTED_SECONDS or self._catalog.mark() != moment.mark:
+            return False
+        held = self._held_logs
+        if catalog_alone:
+            return True
+        return held is not None and held[0] == moment.version and _positions(held[1]) == moment.synced
 
     def close(self) -> None:
         self._shredder.close()
@@ -319,3 +333,7 @@ class Reader:
     def _forget(self) -> None:
         with self._lock:
             self._rests.clear()
+
+
+def _positions(logs: Sequence[LogReader]) -> tuple[tuple[int, int], ...]:
+    return tuple((log.log_id, log.synced().lsn) for log in logs)

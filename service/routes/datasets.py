@@ -263,6 +263,9 @@ class _Datasets:
 
     async def _state(self, caller: Caller, name: str) -> State:
         """Raises UnknownDataset."""
+        known = self._states.surely(caller.project.id, name)
+        if known is not None:
+            return known
         return await self._in_thread(self._states.current, caller.project.id, name)
 
     async def _body(self, request: Request) -> Any:
