@@ -19,6 +19,8 @@ ORDER_CODE = "InvalidOrderByError"
 LIMIT_CODE = "InvalidLimitError"
 
 _LIMIT_MAX = 2**31 - 1
+BUCKET_SIZE_MAX = 1e22
+"""Up to here a bound below 2^53 such steps is an integer of 128 bits."""
 
 
 def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda: None) -> tuple[Group, ...]:
@@ -86,8 +88,10 @@ def _group(entry: Any, limits: Limits) -> Group:
 
 def _bucket_size(buckets: Any) -> float:
     size = buckets.get("size") if isinstance(buckets, dict) else None
-    if not is_number(size) or not isinstance(size, (int, float)) or size <= 0:
-        raise wrong("group_by.buckets", 'an object as {"size": 10}, its size above 0', buckets, CODE)
+    if not is_number(size) or not isinstance(size, (int, float)) or not 0 < size <= BUCKET_SIZE_MAX:
+        raise wrong(
+            "group_by.buckets", 'an object as {"size": 10}, its size above 0 and up to 1e22', buckets, CODE
+        )
     return float(size)
 
 

@@ -274,11 +274,16 @@ def _decoded(value: Any) -> Any:
         return None
 
 
+def _before_bracket(name: str) -> str:
+    """``filter`` of ``filter[0][operator]`` and ``filter.0.operator``."""
+    return name.partition("[")[0].partition(".")[0]
+
+
 def _unknown(
     name: object, known: Iterable[str], what: str, code: str = "InvalidParameterError"
 ) -> InvalidQuery:
     names = list(known)
-    found = nearest(name, names)
+    found = nearest(name, names) or (nearest(_before_bracket(name), names) if isinstance(name, str) else None)
     if found is not None:
         hint = f"Did you mean '{found}'?"
     elif names:

@@ -55,7 +55,7 @@ def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     for name, tree in trees.items():
         found = _assembled(tree, as_object=name == "analyses")
         if name in params and params[name] != found:
-            raise _ambiguous(name)
+            raise ambiguous(name)
         params[name] = found
     return params
 
@@ -87,11 +87,11 @@ def _put(tree: Tree, keys: Sequence[str], text: str, base: str, name: str) -> No
             raise _unreadable(name)
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
-            raise _ambiguous(base)
+            raise ambiguous(base)
     key = keys[-1] or str(len(tree))
     value = _literal(text, name) if not _TYPED.isdisjoint(keys) else text
     if tree.setdefault(key, value) != value:
-        raise _ambiguous(base)
+        raise ambiguous(base)
 
 
 def _literal(text: str, name: str) -> Any:
@@ -143,7 +143,7 @@ def _list(name: str, found: list[str]) -> Any:
 
 def _put_once(values: dict[str, str], key: str, text: str, name: str) -> None:
     if values.setdefault(key, text) != text:
-        raise _ambiguous(name)
+        raise ambiguous(name)
 
 
 def _unreadable(name: str) -> InvalidQuery:
@@ -153,5 +153,5 @@ def _unreadable(name: str) -> InvalidQuery:
     )
 
 
-def _ambiguous(name: str) -> InvalidQuery:
+def ambiguous(name: str) -> InvalidQuery:
     return InvalidQuery(f"You have multiple values for {name} specified.")

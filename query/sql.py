@@ -642,17 +642,22 @@ class _Steps:
 
 def _bucket_of_double(value: Statement, steps: _Steps, greatest: float) -> Statement:
     ratio = sql("floor({} / {})", value, Statement(repr(steps.size)))
-    if steps.places == 0:
-        # A quotient by an integer is never rounded to the next one, or past it, where bounds are exact.
-        quick = _quotient(ratio, steps)
-    else:
-        quick = _nearest_bound(value, ratio, lambda number: _quotient(number, steps))
     if greatest < steps.quick_below:
-        return quick
+        return _quick_bound(value, ratio, steps)
     exact = _nearest_bound(value, ratio, lambda number: _decimal(number, steps))
     # Where steps are finer than doubles, each double is a step.
     slow = sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", ratio, _EXACT, exact, value)
+    if steps.quick_below == 0.0:
+        return slow
+    quick = _quick_bound(value, ratio, steps)
     return sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", value, _double(steps.quick_below), quick, slow)
+
+
+def _quick_bound(value: Statement, ratio: Statement, steps: _Steps) -> Statement:
+    if steps.places == 0:
+        # A quotient by an integer is never rounded to the next one, or past it, where bounds are exact.
+        return _quotient(ratio, steps)
+    return _nearest_bound(value, ratio, lambda number: _quotient(number, steps))
 
 
 def _nearest_bound(

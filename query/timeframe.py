@@ -66,8 +66,10 @@ _INTERVALS_MEANT = {
 _TWICE_UTC = re.compile(r"([Zz])[+-]00:?00$")
 _OFFSET = re.compile(r"([+-])(\d\d):?(\d\d)?$", re.ASCII)
 _DATE_CHARACTERS = 10
-_SECONDS = re.compile(r"[+-]?\d{1,6}", re.ASCII)
+_SECONDS = re.compile(r"[+-]?(0|[1-9]\d{0,5})", re.ASCII)
 _DAY_SECONDS = 86_400
+_QUARTER_SECONDS = 900
+"""Digits in a text that are no multiple were meant otherwise, as ``-0530`` is hours and minutes."""
 
 
 def parse_timezone(value: Any) -> tzinfo:
@@ -80,19 +82,25 @@ def parse_timezone(value: Any) -> tzinfo:
     given = value
     if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
-    if isinstance(value, str) and _SECONDS.fullmatch(value):
+    if isinstance(value, str) and _SECONDS.fullmatch(value) and int(value) % _QUARTER_SECONDS == 0:
         value = int(value)
     if isinstance(value, str):
         zone = zones.zone(value)
         if zone is not None:
             return zone
-    elif isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _DAY_SECONDS:
+    elif _is_offset(value):
         return timezone(timedelta(seconds=int(value)))
     raise InvalidQuery(
-        "'timezone' must be an IANA name, as Europe/Berlin, or seconds east of UTC. "
+        "'timezone' must be an IANA name, as Europe/Berlin, or seconds east of UTC, as 7200. "
         f"You specified: {shown(given)}.{did_you_mean(value, zones.names())}",
         "InvalidTimezoneError",
     )
+
+
+def _is_offset(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return abs(value) < _DAY_SECONDS
 
 
 def resolve(timeframe: Any, timezone: Any, now_us: int, week_start: WeekStart = WeekStart.SUNDAY) -> Span:

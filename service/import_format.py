@@ -126,6 +126,10 @@ def _is_answer(text: str, whole: bool) -> bool:
         return False
     if end is not None and text[end:].strip():
         return False
+    if members.keys() == {"message", "error_code"}:
+        raise UnknownFormat(
+            "is the answer to a request that failed, and holds no events; --format ndjson takes it as one"
+        )
     if "result" not in members or not members.keys() <= _ANSWER_MEMBERS:
         return False
     result = members["result"]
@@ -140,6 +144,11 @@ def _is_answer(text: str, whole: bool) -> bool:
         return False
     if any(item.keys() == {"value", "timeframe"} for item in result):
         raise UnknownFormat("is the answer of a question with an interval: only extractions can be imported")
+    if result and all("result" in item and "keen" not in item for item in result):
+        raise UnknownFormat(
+            "is the answer of a question with a group_by: only extractions can be imported; "
+            "where its rows are events, --format answer takes them"
+        )
     return True
 
 
@@ -181,12 +190,15 @@ def _skip(text: str, at: int) -> int:
 
 def _delimiter(text: str, whole: bool) -> str:
     """The delimiter by which the first lines have most columns, all alike. Raises UnknownFormat."""
-    lines = text.split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not whole and len(lines) > 1:
         lines.pop()
     best, best_columns = "", 1
     for delimiter in DELIMITERS:
-        rows = [row for row in csv.reader(lines[:SNIFFED_LINES], delimiter=delimiter) if row]
+        try:
+            rows = [row for row in csv.reader(lines[:SNIFFED_LINES], delimiter=delimiter) if row]
+        except csv.Error:
+            continue
         if not rows:
             continue
         columns = len(rows[0])

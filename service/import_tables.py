@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -31,6 +31,7 @@ from service.import_times import ReadTime
 BLOCK_BYTES = 8 << 20
 """A row of text may not be longer."""
 TABLE_ROWS = 10_000
+_END_BYTES = 16
 KINDS = ("auto", "text", "number", "boolean", "json")
 
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
@@ -168,12 +169,13 @@ class TableSource:
             ),
         )
 
-    def _stream(self) -> io.BufferedIOBase:
+    def _stream(self) -> io.RawIOBase:
         raw = open(self._path, "rb")  # noqa: SIM115
         self._opened.append(raw)
         self._counted = Counted(raw)
         plain = io.BufferedReader(self._counted, 1 << 20)
-        return gzip.GzipFile(fileobj=plain) if self._packed else plain
+        self._text = _Remembering(gzip.GzipFile(fileobj=plain) if self._packed else plain)
+        return self._text
 
     def _text_batches(self, names: Sequence[str], *, note: bool = False) -> Iterator[pa.RecordBatch]:
         if not names:
@@ -187,12 +189,18 @@ class TableSource:
             said[self._options.timestamp] = "text"
         left = {name: ["number", "boolean"] for name in names if name not in said}
         seen: set[str] = set()
+        rows, last = 0, None
         for table in self._text_batches(names):
+            rows, last = rows + len(table), table if len(table) else last
             for name, kinds in left.items():
                 column = table.column(name)
                 if kinds and column.null_count < len(column):
                     seen.add(name)
                     left[name] = [kind for kind in kinds if _all_are(kind, column)]
+        if last is not None and self._text.ends_within_quotes(
+            last.slice(len(last) - 1).to_pylist()[0].values()
+        ):
+            raise BadSource(f"{self.name}: row {rows} has a quote that is never closed.")
         found = {name: kinds[0] if kinds and name in seen else "text" for name, kinds in left.items()}
         return {name: (said | found)[name] for name in names}
 
@@ -204,6 +212,7 @@ class TableSource:
         if self._options.types or self._options.columns:
             raise BadSource(f"{self.name} has names and types of its own: --types and --columns do not fit.")
         for table in self._arrow_batches():
+            self._check(table.schema.names)
             arrays = [_plain(name, table.column(name)) for name in table.schema.names]
             yield pa.RecordBatch.from_arrays(arrays, names=table.schema.names)
 
@@ -234,6 +243,27 @@ class TableSource:
         if kind == "text":
             return _text_cells(name, column)
         return [None if cell is None else _forced(name, kind, cell) for cell in column.to_pylist()]
+
+
+class _Remembering(io.RawIOBase):
+    """A stream that keeps the end of what was read of it."""
+
+    def __init__(self, inner: io.BufferedIOBase) -> None:
+        self._inner, self._end = inner, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        found = self._inner.read(size)
+        self._end = (self._end + found[-_END_BYTES:])[-_END_BYTES:]
+        return found
+
+    def ends_within_quotes(self, last_row: Iterable[bytes | None]) -> bool:
+        """Whether all up to the end was taken for one cell: it holds line ends, and no quote comes after."""
+        end = self._end.replace(b"\0", b"").rstrip(b"\r\n")
+        cell = [b"", *last_row][-1] or b""
+        return (b"\n" in cell or b"\r" in cell) and not end.endswith(b'"')
 
 
 # One row

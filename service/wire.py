@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from query.parameters import SENT_BY_SDKS, check_keys
+from query.query_string import ambiguous
 from service import body_thread
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
@@ -103,8 +104,14 @@ def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
 
 
 def check_parameters(pairs: Pairs, known: Sequence[str], what: str) -> None:
-    """Refuses a parameter that ``what`` does not take, nor any SDK sends. Raises InvalidQuery."""
-    sent = {name: value for name, value in pairs if name not in SENT_BY_SDKS}
+    """Refuses a parameter that ``what`` does not take, nor any SDK sends, or that has two values.
+
+    Raises InvalidQuery.
+    """
+    sent: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in SENT_BY_SDKS and value and sent.setdefault(name, value) != value:
+            raise ambiguous(name)
     check_keys(sent, known, what, kind="parameter")
 
 

@@ -169,7 +169,8 @@ def parse_event(raw: bytes | memoryview) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise InvalidJSON(f"it is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise InvalidJSON(f"{error.msg[0].lower()}{error.msg[1:]} at character {error.pos}") from None
+        what = f"{error.msg[0].lower()}{error.msg[1:]}".removesuffix(" at")
+        raise InvalidJSON(f"{what} at character {error.pos}") from None
     except ValueError as error:
         if isinstance(error, _RefusedNumber):
             raise InvalidJSON(str(error)) from None

@@ -110,4 +110,5 @@ def _secret_of(path: Path) -> str:
             os.fsync(folder)
         finally:
             os.close(folder)
-    return path.read_text(encoding="ascii").strip()
+    # Of a damaged file another secret, so that what is said of a wrong one is said of it.
+    return path.read_text(encoding="utf-8", errors="replace").strip()

@@ -20,6 +20,7 @@ from query.budget import computed
 from query.jsonout import dumps
 from query.nodes import Analysis, Group, Metric, MetricQuery, Span
 from query.nodes import Request as Question
+from query.parameters import check as check_query
 from query.preferences import Preferences
 from service import datasets
 from service.auth import Caller, Permission
@@ -158,6 +159,7 @@ class _Datasets:
         pairs = pairs_of(request.scope)
         if self._parts.asking.strict:
             check_parameters(pairs, _RESULT_PARAMETERS, "the results of a dataset")
+            check_query("count", {"timeframe": parameter(pairs, "timeframe")})
         definition = state.definition
         reads = await self._holds_text(request, caller, state)
         values = index_values(parameter(pairs, "index_by"), definition.index_by, reads)

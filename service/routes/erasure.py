@@ -70,7 +70,11 @@ def router(parts: Parts) -> Router:
         if address.collection is None or address.property_name is not None:
             raise NotFound
         count_rate(parts.rates, request, caller, Rate.UPDATES)
-        check_names((name for name, _ in pairs_of(request.scope)), (), "a change, whose body says all,")
+        check_names(
+            (name for name, _ in pairs_of(request.scope)),
+            (),
+            "the query string of a change, whose body says all",
+        )
         body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
         updates = _read_updates(body)
         parameters, filters = await narrowed(parts, caller.project, address.collection, _narrowing(body))

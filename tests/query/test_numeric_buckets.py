@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from query.engine import Engine
+from query.errors import InvalidQuery
 from query.grouping import parse_groups
 from query.limits import Limits
 from query.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, Request
@@ -145,3 +146,22 @@ def test_integers_that_doubles_hold_are_numbers_also_in_lists(
     holds = Condition("v", Operator.EQ, value)
     kept = replace(counted, groups=(), filters=(holds,))
     assert read(answer(Request(kept), lambda _: source, engine, limits=Limits()))["result"] == 2
+
+
+@pytest.mark.parametrize(
+    "size", [1e-320, 5e-324, 1.7976931348623157e-300, 1e-200, 1e22, 1.2345678901234567e21]
+)
+def test_sizes_of_any_magnitude_have_a_bound(engine: Engine, data_folder: Path, size: float) -> None:
+    values = [0, 1.5, -2.25, 1e15, 2**70 + 1]
+
+    found = ask(engine, data_folder, values, buckets={"size": size})
+
+    assert sum(count for _, count in found) == len(values)
+    assert [bound for bound, _ in found] == sorted({lower_bound(value, size) for value in values})
+
+
+@pytest.mark.parametrize("size", [1.1e22, 1e39, 1e308, 10**60])
+def test_a_size_that_no_bound_can_be_reckoned_for_is_refused(size: float) -> None:
+    with pytest.raises(InvalidQuery) as raised:
+        parse_groups([{"property_name": "v", "buckets": {"size": size}}], Limits())
+    assert (raised.value.code, "up to 1e22" in raised.value.message) == ("InvalidGroupByError", True)

@@ -230,6 +230,24 @@ def test_a_request_that_can_not_be_answered_says_why(
     assert (reply.status, reply.json["error_code"]) == (400, code), reply.body
 
 
+def test_what_is_misspelt_within_the_timeframe_is_named(shared: Datasets) -> None:
+    start = shared.results("by-customer", index_by="x").json["result"][3]["timeframe"]["start"]
+    timeframe = json.dumps({"start": start, "ends": start})
+
+    reply = shared.results("by-customer", index_by="x", timeframe=timeframe)
+
+    assert (reply.status, reply.json["error_code"]) == (400, "TimeframeDefinitionError"), reply.body
+    assert "Did you mean 'end'?" in reply.json["message"]
+
+
+def test_a_parameter_with_two_values_is_refused(shared: Datasets) -> None:
+    path = f"{shared.base}/by-customer/results?index_by=x&index_by="
+    told = [shared.server.request("GET", path + value, key=shared.project.read_key) for value in ("y", "x")]
+
+    assert [reply.status for reply in told] == [400, 200]
+    assert "multiple values for index_by" in told[0].json["message"]
+
+
 def test_the_part_that_runs_on_may_be_asked_beyond_its_end(shared: Datasets) -> None:
     """A month or a week that began within the dataset's timeframe ends after it."""
     reply = shared.results("by-customer", index_by="x", timeframe="this_week")

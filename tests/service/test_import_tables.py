@@ -179,6 +179,33 @@ def test_rows_that_are_no_rows_are_refused_and_all_others_taken(
     assert "stored: 3, refused: 2" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_line_ends_of_every_kind_end_rows(tmp_path: Path, end: str, pack: Callable[[str], bytes]) -> None:
+    content = end.join(["a,b", "1,x", '2,"y"', '3,"last' + end + 'line"', ""])
+
+    events = read(written(tmp_path, pack(content)))
+
+    assert events == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": f"last{end}line"}]
+
+
+@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
+@pytest.mark.parametrize("rest", ["2,y\n3,z\n", "2,y\n3,z", '2,5" pipe\n'])
+def test_a_quote_that_is_never_closed_swallows_no_rows(
+    tmp_path: Path, rest: str, pack: Callable[[str], bytes]
+) -> None:
+    with pytest.raises(BadSource, match="row 2 has a quote that is never closed"):
+        read(written(tmp_path, pack('a,b\n0,w\n1,"x\n' + rest)))
+
+
+def test_two_columns_of_one_name_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "doubled.parquet"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+
+    with pytest.raises(BadSource, match="two columns named 'a'"):
+        read(path)
+
+
 def test_an_import_of_a_table_that_is_run_again_stores_nothing_twice(
     tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,6 +321,8 @@ def test_events_with_a_property_result_stay_events(tmp_path: Path, content: str)
     [
         (b'{"result": 42}', "no list of events"),
         (b'{"result":[{"value":1,"timeframe":{}}]}', "interval"),
+        (b'{"result":[{"plan":"pro","result":1},{"plan":null,"result":2}]}', "group_by"),
+        (b'{"message":"No such key.","error_code":"InvalidApiKeyError"}', "failed"),
         (b"PK\x03\x04rest", "Excel"),
         (b"\x28\xb5\x2f\xfdrest", "zstd"),
         (b"just some words\nand more words\n", "--format"),

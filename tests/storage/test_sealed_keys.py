@@ -86,3 +86,13 @@ def test_keys_that_clients_have_are_taken_and_still_differ(tmp_path: Path) -> No
             with pytest.raises(InvalidName):
                 catalog.renew_project_keys(project.id, {KeyKind.WRITE: key})
         assert catalog.project(project.id).write_key == "A" * 64
+
+
+@pytest.mark.parametrize("damaged", [b"\xb5\x00\xff", b"", b"text of another file\n"])
+def test_a_damaged_secret_is_a_wrong_one(tmp_path: Path, damaged: bytes) -> None:
+    with closing(Catalog.prepare(tmp_path)) as catalog:
+        catalog.ensure_first_project()
+    (tmp_path / "secret.key").write_bytes(damaged)
+
+    with closing(Catalog.open(tmp_path)) as catalog, pytest.raises(WrongSecret, match=r"secret\.key"):
+        catalog.projects()
