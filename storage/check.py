@@ -123,25 +123,30 @@ def _file_fault(folder: DataFolder, file: FileRow) -> str | None:
 
 
 def _check_results(folder: DataFolder, catalog: Catalog, report: Report) -> None:
-    """What is kept of answers: of no damaged one is anything told, and the server makes it again."""
+    """What is kept of answers: of no damaged one is anything told, and the server makes it again.
+
+    One that is gone is no fault: backups hold none of them.
+    """
     for run in catalog.saved_runs():
         found = run.result
-        if found is not None and not _is_sound(folder.results / found.file, found.sha256):
+        if found is not None and not _is_sound_or_gone(folder.results / found.file, found.sha256):
             report.faults.append(f"{folder.results / found.file}: the result of a saved query is damaged")
     for dataset in catalog.all_datasets():
         for file in dataset.files:
             path = folder.dataset_file(dataset.id, file.id)
-            if not is_whole(path):
+            if path.exists() and not is_whole(path):
                 report.faults.append(f"{path}: results of dataset {dataset.name!r} are damaged")
     for name in catalog.export_files():
         digest = name.partition(".")[0].rpartition("-")[2]
-        if len(digest) == SHA256_LENGTH and not _is_sound(folder.exports / name, digest):
+        if len(digest) == SHA256_LENGTH and not _is_sound_or_gone(folder.exports / name, digest):
             report.faults.append(f"{folder.exports / name}: the file of an extraction is damaged")
 
 
-def _is_sound(path: Path, digest: str) -> bool:
+def _is_sound_or_gone(path: Path, digest: str) -> bool:
     try:
         return _digest(path) == digest
+    except FileNotFoundError:
+        return True
     except OSError:
         return False
 

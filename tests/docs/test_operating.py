@@ -80,6 +80,13 @@ def wait_flushed(server: Served, project: ServedProject, events: int) -> None:
         catalog.close()
 
 
+def wait_for_files(folder: Path, *patterns: str) -> None:
+    deadline = time.monotonic() + 120
+    while not all(any(folder.glob(pattern)) for pattern in patterns):
+        assert time.monotonic() < deadline, f"no files are like {patterns}"
+        time.sleep(0.05)
+
+
 def delete(server: Served, project: ServedProject, name: str, operator: str, value: object) -> None:
     filters = json.dumps([{"property_name": name, "operator": operator, "property_value": value}])
     path = f"/3.0/projects/{project.id}/events/c?filters={quote(filters)}"
@@ -173,6 +180,35 @@ def test_a_backup_whose_source_or_copy_is_damaged_is_none(tmp_path: Path) -> Non
     assert "FAULT" in acumen("backup", tmp_path / "bad", "--data", data, status=1)
     assert not (tmp_path / "bad" / "BACKUP.json").exists()
     acumen("backup", tmp_path / "taken", "--data", data, "--accept-damage")
+
+
+def test_kept_results_are_made_anew_after_a_restore(tmp_path: Path) -> None:
+    data, backup, new = tmp_path / "data", tmp_path / "backup", tmp_path / "new"
+    question = {
+        "analysis_type": "count",
+        "event_collection": "c",
+        "timeframe": "this_2_days",
+        "interval": "daily",
+    }
+    dataset = {"display_name": "d", "query": question, "index_by": "who"}
+    with Served(env=OFTEN, data=data) as server:
+        project = server.project
+        server.record(project, "c", {"who": "ann"}, {"who": "bob"})
+        base = f"/3.0/projects/{project.id}"
+        for path, body in (
+            ("/datasets/d", dataset),
+            ("/queries/saved/q", {"query": question, "refresh_rate": 14_400}),
+        ):
+            assert server.request("PUT", base + path, body, key=project.master_key).status == 201
+        wait_for_files(data, "datasets/*/*.results", "results/*.json")
+        acumen("backup", backup, "--data", data)
+    acumen("restore", backup, "--data", new, "--secret-file", data / "secret.key")
+    assert "All is well" in acumen("check", "--data", new)
+    with Served(data=new) as restored:
+        reply = restored.request("GET", f"{base}/datasets/d/results?index_by=ann", key=project.read_key)
+        assert sum(row["value"] for row in reply.json["result"]) == 1
+        reply = restored.request("GET", f"{base}/queries/saved/q/result", key=project.master_key)
+        assert sum(row["value"] for row in reply.json["result"]) == 2
 
 
 @pytest.mark.parametrize("arguments", [("backup", "DATA"), ("restore", "EMPTY")])
