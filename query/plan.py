@@ -45,7 +45,7 @@ from query.nodes import (
 )
 from query.operators import Spend
 from query.predicates import Predicate
-from query.sums import EXACT_DOUBLES, SPLIT_MAX, Band, Extent, bands, splitter
+from query.sums import EXACT_DOUBLES, SPLIT_MAX, Band, Extent, bands, exact_rows, splitter
 from storage.source import DataFile, Source
 
 PIECES_MAX = 4
@@ -350,6 +350,8 @@ class Aggregate:
     """Of EXPLICIT_NULL, whose column lists the paths of nulls."""
     split: float = 0.0
     """Of SUM_HIGH and SUM_LOW: what parts a value, as by ``sums.splitter``."""
+    exact_rows: float = 0.0
+    """Of SUM_HIGH and SUM_LOW, as by ``sums.exact_rows``."""
     band: Band | None = None
     """Of SUM_BAND."""
     centre: float = 0.0
@@ -627,8 +629,11 @@ def _sum(column: Column, view: View, analysis: Analysis = Analysis.SUM) -> tuple
         return (Aggregate(Fold.SUM, (column,)),)
     all_digits = extent.integral and analysis is Analysis.SUM
     if not (view.exact or all_digits) and bound < SPLIT_MAX:
+        split = splitter(bound)
+        exact = exact_rows(extent, split)
         high, low = (
-            Aggregate(fold, (column,), split=splitter(bound)) for fold in (Fold.SUM_HIGH, Fold.SUM_LOW)
+            Aggregate(fold, (column,), split=split, exact_rows=exact)
+            for fold in (Fold.SUM_HIGH, Fold.SUM_LOW)
         )
         return (high, low, Aggregate(Fold.PRESENT, (column,)))
     return tuple(Aggregate(Fold.SUM_BAND, (column,), band=band) for band in bands(extent, view.rows))

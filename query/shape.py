@@ -561,7 +561,8 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
     """Correctly rounded, or all digits of an integer. Raises Uncertain."""
     if metric.in_two_parts:
         high, low, rows = cells
-        return number(sums.rounded(high, low, rows, metric.aggregates[0].split)) if rows else 0
+        one = metric.aggregates[0]
+        return number(sums.rounded(high, low, rows, one.split, one.exact_rows)) if rows else 0
     if len(cells) == 1 and isinstance(cells[0], float):
         return number(cells[0])
     total, error = _total(metric.aggregates, cells)
@@ -573,7 +574,8 @@ def _average(metric: MetricPlan, cells: Row) -> int | float | None:
     folds = tuple(one.fold for one in metric.aggregates)
     if folds == _TWO_PARTS:
         high, low, rows = cells
-        return number(sums.rounded_mean(high, low, rows, metric.aggregates[0].split)) if rows else None
+        one = metric.aggregates[0]
+        return number(sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
     present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is Fold.PRESENT)
     rows = sum(present)
     if not rows:

@@ -627,7 +627,7 @@ class _Steps:
 
     @classmethod
     def of(cls, size: float) -> _Steps:
-        _, digits, exponent = Decimal(repr(size)).as_tuple()
+        _, digits, exponent = Decimal(repr(size)).normalize().as_tuple()
         units = int("".join(map(str, digits)))
         assert isinstance(exponent, int)
         return cls(size, units * 10 ** max(exponent, 0), max(-exponent, 0))
@@ -974,7 +974,17 @@ def _two_parts(metric: MetricPlan) -> tuple[Statement, Statement]:
     """The total of a sum's two parts, and whether it is certain, by which those that are not come first."""
     high, low, present = map(aggregate, metric.aggregates)
     of_rows, of_low = (Statement(repr(factor)) for factor in error_factors(metric.aggregates[0].split))
-    error = sql("(CAST({} AS DOUBLE) * {} * {} + abs({}) * {})", present, present, of_rows, low, of_low)
+    exact = Statement(f"CAST({metric.aggregates[0].exact_rows!r} AS DOUBLE)")
+    error = sql(
+        "(CASE WHEN {} <= {} THEN 0.0 ELSE CAST({} AS DOUBLE) * {} * {} + abs({}) * {} END)",
+        present,
+        exact,
+        present,
+        present,
+        of_rows,
+        low,
+        of_low,
+    )
     limit = Statement(repr(EXACT_DOUBLES))
     certain = sql(
         "({} + ({} - {}) = {} + ({} + {}) AND abs({} + {}) < {})",

@@ -83,21 +83,30 @@ def bands(extent: Extent, rows: int) -> tuple[Band, ...]:
     return tuple(Band(at, bits) for at in range(low, high, bits))
 
 
-def rounded(high: float, low: float, rows: int, split: float) -> float:
+def exact_rows(extent: Extent, split: float) -> float:
+    """So many low parts add up without rounding: they are multiples of the values' lowest bit."""
+    greatest = _greatest_low(split)
+    if not (greatest and 0.0 < extent.least < math.inf):
+        return 0.0
+    lowest = max(math.frexp(extent.least)[1] - _MANTISSA_BITS, _LOWEST_BIT)
+    return math.ldexp(EXACT_DOUBLES, lowest) / greatest
+
+
+def rounded(high: float, low: float, rows: int, split: float, exact: float = 0.0) -> float:
     """The total of two parts of so many rows, correctly rounded.
 
     Raises Uncertain, also where it may be an integer of which a double does not hold all digits.
     """
-    error = error_of(low, rows, split)
+    error = error_of(low, rows, split, exact)
     result = high + (low - error)
     if result != high + (low + error) or abs(result) >= EXACT_DOUBLES:
         raise Uncertain
     return result
 
 
-def rounded_mean(high: float, low: float, rows: int, split: float) -> float:
+def rounded_mean(high: float, low: float, rows: int, split: float, exact: float = 0.0) -> float:
     """The same, divided by the number of rows. Raises Uncertain."""
-    parts = [one.as_integer_ratio() for one in (high, low, error_of(low, rows, split))]
+    parts = [one.as_integer_ratio() for one in (high, low, error_of(low, rows, split, exact))]
     of_all = max(denominator for _, denominator in parts)
     # All denominators are powers of two.
     first, second, error = (numerator * (of_all // denominator) for numerator, denominator in parts)
@@ -111,13 +120,19 @@ def rounded_mean(high: float, low: float, rows: int, split: float) -> float:
 
 def error_factors(split: float) -> tuple[float, float]:
     """What the square of the number of rows, and the magnitude of the low part's sum, make of its error."""
-    greatest_low = split / 1.5 * 2.0**-53
+    greatest_low = _greatest_low(split)
     # A little more than rounding can come to, and what taking the error from the low part can add to that.
     return greatest_low * 2.0**-53 * 1.0625, 2.0**-52
 
 
-def error_of(low: float, rows: int, split: float) -> float:
-    """That the sum of a low part of so many rows may have, and more."""
+def _greatest_low(split: float) -> float:
+    return split / 1.5 * 2.0**-53
+
+
+def error_of(low: float, rows: int, split: float, exact: float = 0.0) -> float:
+    """That the sum of a low part of so many rows may have, and more; none for up to ``exact`` rows."""
+    if rows <= exact:
+        return 0.0
     of_rows, of_low = error_factors(split)
     return float(rows) * rows * of_rows + abs(low) * of_low
 
