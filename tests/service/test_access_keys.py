@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -433,31 +434,35 @@ def test_the_worker_that_revokes_a_key_refuses_it_at_once(keys: Keys) -> None:
             assert (keys.write(key, {"a": 1}).status, asked.status) == told
 
 
-def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys) -> None:
+def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys, tmp_path: Path) -> None:
     def acumen(*arguments: str, check: bool = True) -> Any:
-        done = keys.served.told("keys", *arguments, "--project", keys.project.id)
+        """With the key of ``key_file`` where the command is about one."""
+        named = () if arguments[0] in ("create", "list") else ("--key-file", str(key_file))
+        done = keys.served.told("keys", *arguments, *named, "--project", keys.project.id)
         assert (done.returncode == 0) is check, done.stderr
         return json.loads(done.stdout) if check else done
 
+    key_file = tmp_path / "key"
     options = json.dumps({"queries": {"filters": EU}})
     made = acumen("create", "Shell", "--permit", "queries", "--permit", "schema", "--options", options)
     assert acumen("list") == [made] == keys.call("GET").json
     key = made["key"]
+    key_file.write_text(key)
     assert keys.ask(key, "count", event_collection="c").status == 200
-    renamed = acumen("update", key, "--name", "Renamed")
-    assert renamed == made | {"name": "Renamed"} == acumen("show", key) == keys.call("GET", f"/{key}").json
-    changed = acumen("update", key, "--permit", "queries", "--options", "{}")
+    renamed = acumen("update", "--name", "Renamed")
+    assert renamed == made | {"name": "Renamed"} == acumen("show") == keys.call("GET", f"/{key}").json
+    changed = acumen("update", "--permit", "queries", "--options", "{}")
     assert (changed["name"], changed["permitted"]) == ("Renamed", ["queries"])
     assert set(changed["options"].values()) == {None}
     own = {"queries": {"filters": [{"property_name": "t", "operator": "regex", "property_value": r"\pL"}]}}
     assert keys.call("POST", f"/{key}", {"name": "RE2", "permitted": [], "options": own}).status == 200
-    assert acumen("update", key, "--name", "Mine")["options"]["queries"] == own["queries"]
-    assert acumen("revoke", key)["is_active"] is False
+    assert acumen("update", "--name", "Mine")["options"]["queries"] == own["queries"]
+    assert acumen("revoke")["is_active"] is False
     assert refused_soon(lambda: keys.ask(key, "count", event_collection="c")).status == 401
-    assert acumen("unrevoke", key)["is_active"] is True
-    acumen("delete", key)
+    assert acumen("unrevoke")["is_active"] is True
+    acumen("delete")
     assert acumen("list") == []
-    gone = [("revoke", key), ("show", key), ("update", key, "--name", "x")]
+    gone = [("revoke",), ("show",), ("update", "--name", "x")]
     vast = json.dumps({"writes": {"autofill": {"n": 10**30}}})
     for wrong in (*gone, *(("create", "x", "--options", text) for text in ("{", "[]", vast))):
         done = acumen(*wrong, check=False)
