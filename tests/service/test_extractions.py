@@ -670,7 +670,7 @@ def erase(bench: Bench, collection: str) -> None:
     number = bench.catalog.request_erasure(found.id, ErasureKind.EVENTS, {})
     erasure = bench.catalog.erasure(number)
     assert erasure is not None
-    assert bench.catalog.commit_erasure(erasure, [], [], erased=1, events=1)
+    assert bench.catalog.commit_erasure(erasure, [], [], erased=0, events=0)
 
 
 def test_a_file_of_events_that_were_erased_is_told_no_more_and_goes(bench: Bench) -> None:
