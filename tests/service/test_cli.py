@@ -103,6 +103,7 @@ def test_a_project_can_be_made_before_the_first_start(tmp_path: Path) -> None:
         "master_key",
         "write_key",
         "read_key",
+        "preferences",
         "organization_id",
         "organization_key",
     }

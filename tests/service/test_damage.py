@@ -58,7 +58,7 @@ def test_questions_of_all_projects_are_a_503_that_says_what_to_do_and_writes_go_
             assert "acumen check" in reply.json["message"]
             assert reply.headers["retry-after"]
         damaged.record(project, "later", {"n": 1})
-    lines = [line for line in damaged.output().splitlines() if "damaged" in line]
+    lines = [line for line in damaged.output().splitlines() if "is damaged at" in line]
     # The start, the keeper and the worker each say it, and not again for every question.
     assert 1 <= len(lines) <= 3
 
