@@ -86,6 +86,11 @@ class NotFound(ApiError):
     code = "ResourceNotFoundError"
     message = "Resource not found"
 
+    @classmethod
+    def named(cls, kind: str, name: str) -> NotFound:
+        """The same for what is not there and for what the key is not to see."""
+        return cls(f"Resource not found: there is no {kind} '{name[:100]}'.")
+
 
 class MethodNotAllowed(ApiError):
     status = 405
@@ -337,6 +342,10 @@ def _unknown(_: Exception) -> Rendered:
     return _api(NotFound())
 
 
+def _unknown_dataset(error: UnknownDataset) -> Rendered:
+    return _api(NotFound.named("dataset", error.name))
+
+
 _HTTP_CODES = {
     400: "BadRequestError",
     404: NotFound.code,
@@ -368,7 +377,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (DuplicateSavedQuery, _taken),
     (UnknownProject, _unknown),
     (UnknownCollection, _unknown),
-    (UnknownDataset, _unknown),
+    (UnknownDataset, _unknown_dataset),
     (DuplicateDataset, _taken),
     (HTTPException, _http),
 )

@@ -289,7 +289,8 @@ class Sending:
         if likely and "keen.timestamp" not in names:
             _say(
                 f"hint: the events have a property '{likely[0]}' and no 'keen.timestamp', so they are dated "
-                f"now. Where it is their time, begin anew with --timestamp {likely[0]}"
+                "now. Where it is their time, delete them again and import the file with "
+                f"--timestamp {likely[0]}"
             )
 
     def _prepare_or_none(self, item: Item) -> bytes:

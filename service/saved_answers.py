@@ -107,7 +107,7 @@ class SavedAnswers:
                 return held.told
         query = await self._in_thread(lambda: self._catalog.saved_query(caller.project.id, name))
         if query is None:
-            raise NotFound
+            raise NotFound.named("saved query", name)
         check_right(caller, query)
         if not query.refresh_rate:
             return await self._asked(caller, query, ask, plain=plain)
@@ -166,7 +166,7 @@ class SavedAnswers:
                 lambda: self._catalog.saved_query_and_run(key[0], key[1], audience.digest)
             )
             if found is None:
-                raise NotFound
+                raise NotFound.named("saved query", key[1])
             query, run = found
             if not query.refresh_rate:
                 check_right(caller, query)

@@ -21,7 +21,7 @@ code{{background:#eee;padding:.1em .3em}}</style></head>
 <p>This is an event-analytics API. It answers programs; there is nothing to click here.</p>
 <ul><li><a href="/openapi.json">openapi.json</a> describes every call.</li>
 <li><a href="/health">health</a> and <a href="/ready">ready</a> tell how the server is.</li>
-<li>The folder <code>docs</code> of the source says the rest; begin with its README.</li></ul>
+<li>The README and the folder <code>docs</code> of the source explain the rest.</li></ul>
 <p>Next: send an event with the project's write key, which <code>acumen projects list</code> prints.</p>
 <pre>curl -H 'Authorization: WRITE_KEY' -d '{{"page":"/"}}' \\
   ORIGIN/3.0/projects/PROJECT_ID/events/visits</pre>

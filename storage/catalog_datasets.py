@@ -89,7 +89,7 @@ def find(connection: Connection, project_id: str, name: str) -> Dataset:
     """Raises UnknownDataset."""
     row = connection.execute(_NAMED, {"project": project_id, "named": name}).first()
     if row is None:
-        raise UnknownDataset(f"There is no dataset named '{name}'.")
+        raise UnknownDataset(name)
     return _dataset(connection, row)
 
 

@@ -111,7 +111,9 @@ class CountsDisagree(CatalogError):
 
 
 class UnknownDataset(CatalogError):
-    pass
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no dataset named '{name}'.")
+        self.name = name
 
 
 class DuplicateDataset(CatalogError):

@@ -98,10 +98,10 @@ async def _collection(parts: Parts, request: Request, caller: Caller, name: str)
             parts.catalog_executor, parts.catalog.collection, caller.project.id, name
         )
     except UnknownCollection:
-        raise NotFound from None
+        raise NotFound.named("collection", name) from None
     standing = await shown(parts, request, caller, [found])
     if not standing:
-        raise NotFound
+        raise NotFound.named("collection", name)
     return standing[0]
 
 
@@ -109,7 +109,7 @@ async def _delete_property(parts: Parts, collection: Collection, path: str) -> N
     if path == "keen" or path.startswith("keen."):
         raise Forbidden("A property of 'keen' can not be deleted.")
     if not any(name == path or name.startswith(path + ".") for name in properties_of(collection.schema)):
-        raise NotFound
+        raise NotFound.named("property", path)
     await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
 
 

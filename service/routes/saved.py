@@ -57,7 +57,7 @@ def router(parts: Parts) -> Router:
         caller.require_definition(name, True, False)
         query = await _blocking(parts, lambda: parts.catalog.saved_query(caller.project.id, name))
         if query is None:
-            raise NotFound
+            raise NotFound.named("saved query", name)
         caller.require_definition(name, bool(query.refresh_rate))
         return json_answer(saved.dumped(await _told(parts, request, caller, query)))
 
@@ -74,7 +74,7 @@ def router(parts: Parts) -> Router:
         name = _name(request)
         files = await _blocking(parts, lambda: parts.catalog.remove_saved_query(caller.project.id, name))
         if files is None:
-            raise NotFound
+            raise NotFound.named("saved query", name)
         await _blocking(parts, lambda: parts.saved.results.remove_files(files))
         return empty_answer()
 

@@ -64,10 +64,10 @@ def router(parts: Parts) -> Router:
                 parts.catalog_executor, parts.catalog.collection, address.project_id, address.collection
             )
         except UnknownCollection:
-            raise NotFound from None
+            raise NotFound.named("collection", address.collection) from None
         visible = await shown(parts, request, caller, [collection])
         if not visible:
-            raise NotFound
+            raise NotFound.named("collection", address.collection)
         return json_answer(_described(address, visible[0]))
 
     path = f"{PROJECTS}/{{project_id}}/events"
@@ -131,6 +131,6 @@ def _described(address: EventAddress, collection: Collection) -> dict[str, Any]:
         return _listed(collection, include=True)
     type_name = properties_of(collection.schema).get(name)
     if type_name is None:
-        raise NotFound
+        raise NotFound.named("property", name)
     url = url_of(address.project_id, "events", collection.name, "properties", name)
     return {"property_name": name, "url": url, "type": type_name}

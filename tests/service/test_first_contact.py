@@ -31,6 +31,12 @@ def test_a_browser_gets_a_page_and_a_client_the_versions(served: Served) -> None
         ("//3.0/projects", "two slashes"),
         ("@/queries/count/", "Leave out the slash at the end"),
         ("/nonsense", "nothing has the path '/nonsense'"),
+        ("@/events/nope", "there is no collection 'nope'"),
+        ("@/events/nope/properties/a", "there is no collection 'nope'"),
+        ("@/queries/saved/nope", "there is no saved query 'nope'"),
+        ("@/queries/saved/nope/result", "there is no saved query 'nope'"),
+        ("@/datasets/nope", "there is no dataset 'nope'"),
+        ("@/datasets/nope/results?index_by=a", "there is no dataset 'nope'"),
     ],
 )
 def test_a_404_says_which_part_is_wrong(served: Served, project: ServedProject, path: str, said: str) -> None:
@@ -39,6 +45,24 @@ def test_a_404_says_which_part_is_wrong(served: Served, project: ServedProject, 
     assert (reply.status, reply.json["error_code"]) == (404, "ResourceNotFoundError")
     assert reply.json["message"].startswith("Resource not found: ")
     assert said in reply.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("events/nope", "there is no collection 'nope'"),
+        ("events/known/properties/nope", "there is no property 'nope'"),
+        ("queries/saved/nope", "there is no saved query 'nope'"),
+        ("datasets/nope", "there is no dataset 'nope'"),
+    ],
+)
+def test_a_deletion_of_what_is_not_there_says_what_is_missing(
+    served: Served, project: ServedProject, path: str, said: str
+) -> None:
+    base = f"/3.0/projects/{project.id}"
+    assert served.request("POST", f"{base}/events/known", {"a": 1}, key=project.write_key).status == 201
+    reply = served.request("DELETE", f"{base}/{path}", key=project.master_key)
+    assert (reply.status, reply.json["message"]) == (404, f"Resource not found: {said}.")
 
 
 @pytest.mark.parametrize(("value", "shown"), [("1700000000", "1700000000"), ("true", "true"), ("1.5", "1.5")])

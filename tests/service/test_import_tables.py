@@ -359,7 +359,8 @@ def test_a_column_that_looks_like_the_time_earns_a_hint(
     file = written(tmp_path, content)
     arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
     assert run_import(*arguments) == 0
-    assert "--timestamp timestamp" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "delete them again and import the file with --timestamp timestamp" in said
     assert run_import(*arguments, "--timestamp", "timestamp") == 0
     assert "hint" not in capsys.readouterr().err
 
