@@ -22,8 +22,21 @@ from storage.catalog import Catalog
 from storage.catalog_records import FileRow
 from storage.check import Report, check
 from storage.errors import StorageError
-from storage.fs import LocalFileSystem
-from storage.log_segments import DRAFT_SUFFIX, LOCK_NAME, POSITION_NAME, SegmentFile, list_segments
+from storage.fs import FileSystem, LocalFileSystem
+from storage.log_errors import LogError
+from storage.log_format import SegmentHeader
+from storage.log_position import Claims
+from storage.log_recovery import note_claims
+from storage.log_segments import (
+    DRAFT_SUFFIX,
+    LOCK_NAME,
+    POSITION_NAME,
+    SegmentFile,
+    create_segment,
+    frames,
+    list_segments,
+    read_segment,
+)
 from storage.paths import DataFolder
 
 MANIFEST = "BACKUP.json"
@@ -195,9 +208,37 @@ def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
         if int(log.name) not in flushed:
             shutil.rmtree(log)
             continue
-        for segment in _ended_before(list_segments(LocalFileSystem(), log), flushed[int(log.name)]):
+        fs, lsn = LocalFileSystem(), flushed[int(log.name)]
+        for segment in _ended_before(list_segments(fs, log), lsn):
             segment.path.unlink()
+        _drop_flushed_frames(fs, log, lsn)
         _sync_folder(log)
+
+
+def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
+    """Let the first segment that is left begin at the LSN up to which all is in files.
+
+    A segment of an older server, or one that is damaged, stays as it is: the check of the copy says so.
+    """
+    first = next(iter(list_segments(fs, log)), None)
+    if first is None or first.base >= lsn:
+        return
+    try:
+        header, data = read_segment(fs, first, int(log.name), first.base, None)
+        end = first.base + len(data)
+        claims = Claims(header.claimed)
+        for frame in frames(first, header, data, first.base, min(lsn, end)):
+            note_claims(claims, frame)
+    except LogError:
+        return
+    if header.key and end >= lsn:
+        rest = SegmentHeader(header.log_id, lsn, claims.end, header.key)
+        descriptor = create_segment(fs, log, rest)
+        fs.append(descriptor, bytes(data[lsn - first.base :]))
+        fs.datasync(descriptor)
+        fs.close(descriptor)
+    if header.key:
+        first.path.unlink()
 
 
 def _ended_before(segments: list[SegmentFile], lsn: int) -> Iterable[SegmentFile]:

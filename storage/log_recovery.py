@@ -113,7 +113,7 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
         header, data = read_segment(fs, segment, log_id, segment.base, following.base)
         claims = claims or _claims_before(header, confirmed)
         for frame in frames(segment, header, data, segment.base, following.base):
-            _note(claims, frame)
+            note_claims(claims, frame)
             witnessed.note(frame)
     last = segments[-1]
     header, data = read_segment(fs, last, log_id, last.base, None)
@@ -148,7 +148,7 @@ def _end_of_last(
     lsn = segment.base
     try:
         for frame in frames(segment, header, data, lsn, lsn + len(data)):
-            _note(claims, frame)
+            note_claims(claims, frame)
             witnessed.note(frame)
             lsn = frame.end_lsn
     except LogDamaged:
@@ -179,6 +179,6 @@ def _settle(
         fs.close(fd)
 
 
-def _note(claims: Claims, frame: Frame) -> None:
+def note_claims(claims: Claims, frame: Frame) -> None:
     if frame.base_ordinal & CLAIMED_BIT:
         claims.note(frame.base_ordinal, frame.count, CLAIMED_BIT)
