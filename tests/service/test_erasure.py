@@ -91,7 +91,8 @@ def test_a_deleted_collection_is_as_if_it_had_never_been(served: Served, project
     assert served.request("GET", f"{base}/events", key=project.read_key).json == []
     assert served.request("GET", base, key=project.read_key).json["events"] == []
     reply = served.request("GET", f"{base}/queries/count?event_collection=c", key=project.read_key)
-    assert (reply.json, "warning" in reply.headers) == ({"result": 0}, True)
+    assert (reply.json["result"], "warning" in reply.headers) == (0, True)
+    assert [one["code"] for one in reply.json["warnings"]] == ["UnknownCollection"]
     assert delete(served, project, "c").status == 404
     served.record(project, "c", {"new": 1})
     properties = served.request("GET", f"{base}/events/c", key=project.read_key).json["properties"]
