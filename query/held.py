@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -14,7 +15,8 @@ from query.errors import QueryError
 from query.nodes import Filter, Span
 from query.operators import Spend
 from query.plan import SourceOf, View, Views
-from storage.schema import Lane
+from query.sql import Statement
+from storage.schema import NULLS, Lane, LaneKind, Schema
 from storage.source import Source, SourceGone
 
 SAMPLE_MAX = 100
@@ -30,7 +32,8 @@ def held_lanes(
     spend: Callable[[], Spend],
     deadline: Deadline,
 ) -> tuple[Lane, ...] | None:
-    """The lanes that any event under the filters has a value in; None where there is no such event.
+    """The lanes that any event under the filters has a value in, and one for each property that is only null
+    there; None where there is no such event.
 
     ``spend`` makes what counts the conditions that the filters come to.
     Raises QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
@@ -38,7 +41,7 @@ def held_lanes(
     for _ in range(2):
         view = Views(sources, tuple(filters), spend_forced=spend()).view(collection, (Span(),))
         try:
-            return lanes_seen(view, Span(), engine, deadline)
+            return _seen(view, Span(), engine, deadline, view.available.paths_columns()[0])
         except SourceGone:
             # Files were replaced between snapshot and read.
             continue
@@ -46,13 +49,18 @@ def held_lanes(
 
 
 def lanes_standing(source: Source) -> tuple[Lane, ...]:
-    """The lanes that any stored event has a value in. Of a collection that was never erased from all have."""
+    """The lanes that any stored event has a value in, or its null. Never erased from, a collection has all: a
+    null's lane goes with the erasure of the last one."""
     if not source.erase_version:
         return source.schema.lanes
     columns = {name for file in (*source.files, *source.damaged) for name in file.columns}
     if source.tail is not None:
         columns.update(source.tail.column_names)
-    return tuple(lane for lane in source.schema.lanes if lane.column in columns)
+    return tuple(
+        lane
+        for lane in source.schema.lanes
+        if (NULLS if lane.kind is LaneKind.NULL else lane.column) in columns
+    )
 
 
 def dated_by_arrival(source: Source, engine: Engine, deadline: Deadline) -> bool:
@@ -84,16 +92,29 @@ def lanes_seen(view: View, span: Span, engine: Engine, deadline: Deadline) -> tu
 
     Raises SourceGone, QueryTimeout, QueryCancelled, QueryError.
     """
+    return _seen(view, span, engine, deadline, None)
+
+
+def _seen(
+    view: View, span: Span, engine: Engine, deadline: Deadline, nulls: Column | None
+) -> tuple[Lane, ...] | None:
+    """The same, and lanes of the paths in ``nulls`` that no other tells of."""
     names = view.available.names
     lanes = [lane for lane in view.source.schema.lanes if lane.column in names]
     columns = [Column(lane.column, ColumnKind(lane.kind.value)) for lane in lanes]
-    scan = view.scan(columns, view.condition(()), span)
+    scan = view.scan([*columns, nulls] if nulls else columns, view.condition(()), span)
     if scan.empty:
         return None
-    statement = writer.presence(scan, columns)
-    tables = view.tables(scan)
-    chunks = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
-    ((rows, *counts),) = [row for chunk in chunks for row in chunk]
+
+    def rows_of(statement: Statement) -> list[Sequence[Any]]:
+        tables = view.tables(scan)
+        chunks = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
+        return [row for chunk in chunks for row in chunk]
+
+    ((rows, *counts),) = rows_of(writer.presence(scan, columns))
     if not rows:
         return None
-    return tuple(lane for lane, count in zip(lanes, counts, strict=True) if count)
+    seen = Schema(tuple(lane for lane, count in zip(lanes, counts, strict=True) if count))
+    if nulls is not None:
+        seen = seen.extended((path, LaneKind.NULL) for (path,) in rows_of(writer.texts_listed(scan, nulls)))
+    return seen.lanes

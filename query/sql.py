@@ -1077,6 +1077,11 @@ def presence(scan: Scan, columns: Sequence[Column]) -> Statement:
     return sql("SELECT {} {}", joined(", ", [Statement("count(*)"), *counts]), filtered(scan))
 
 
+def texts_listed(scan: Scan, column: Column) -> Statement:
+    """Every text in the column's lists, once."""
+    return sql("SELECT DISTINCT unnest({}) {}", col(column), filtered(scan))
+
+
 def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
     """Events newest first: their bytes of text, then the columns, instants as text."""
     texts = [col(column) for column in columns if _TYPES[column.kind] == "VARCHAR"]

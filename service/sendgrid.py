@@ -12,6 +12,8 @@ from codecs import BOM_UTF8
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from service.admission import AdmissionLimits, items_of
 from service.collect_errors import InvalidBatch
 from service.wire import json_of
@@ -20,6 +22,7 @@ COLLECTION = "sendgrid"
 TOKEN_LENGTH_MAX = 64
 SECONDS_MAX = 253_402_300_799
 """The end of the year 9999."""
+_NO_JSON = "The request body is not valid JSON."
 
 
 def batch_of(body: bytes, limits: AdmissionLimits) -> bytes:
@@ -29,12 +32,22 @@ def batch_of(body: bytes, limits: AdmissionLimits) -> bytes:
     """
     body = body.removeprefix(BOM_UTF8)
     if not body.lstrip(b" \t\r\n").startswith(b"["):
-        raise _not_a_list()
+        raise _not_a_list() if _is_json(body) else InvalidBatch("InvalidJSONError", _NO_JSON)
     items = items_of(body, limits.batch_events_max, limits.batch_events_max)
     events = [
         bytes(item) if len(item) > limits.event_bytes_max else _converted(bytes(item)) for item in items
     ]
     return b'{"%b":[%b]}' % (COLLECTION.encode(), b",".join(events))
+
+
+def _is_json(body: bytes) -> bool:
+    """Without making a value of it."""
+    try:
+        body.decode()
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _not_a_list() -> InvalidBatch:

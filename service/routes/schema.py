@@ -27,7 +27,7 @@ from service.wire import (
 )
 from storage.catalog_errors import UnknownCollection
 from storage.catalog_records import Collection
-from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema
+from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
 
 LOCATION = "keen.location.coordinates"
 
@@ -104,7 +104,11 @@ def _order(lane: Lane) -> tuple[str, int]:
 def properties_of(schema: Schema) -> dict[str, str]:
     """Property path → the name of its type; of a path with several kinds of values the first seen."""
     types = {TIMESTAMP: "datetime", CREATED_AT: "datetime", EVENT_ID: "string"}
+    above = with_prefixes(path.rpartition(".")[0] for path in schema.by_path)
     for path, lanes in schema.by_path.items():
+        if path in above and all(lane.kind is LaneKind.NULL for lane in lanes):
+            # Properties below tell of it; whether it has a lane depends on which event came first.
+            continue
         kind = next((lane.kind for lane in lanes if lane.kind is not LaneKind.NULL), LaneKind.NULL)
         types[path] = "geo" if path == LOCATION else _TYPES[kind]
     return types

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from keen import scoped_keys
 
@@ -34,6 +34,8 @@ OTHERS = {"keen.id": "u.c", "keen.created_at": "u.d", "keen": "b.a"}
 """Two stores have not these in common: asked for are others in their place."""
 INDEXES = ["a", "u.id", "t", "b.c", "Price"]
 READS = ["queries", "saved_queries", "cached_queries", "datasets", "schema"]
+UNSHRUNK = [phase for phase in Phase if phase not in (Phase.shrink, Phase.explain)]
+"""Each example asks much of a server: shrinking one would take minutes."""
 ROUNDED = ("average", "deviation")
 _numbers = itertools.count()
 
@@ -179,7 +181,7 @@ questions = st.one_of(
     index=st.lists(st.sampled_from(INDEXES), min_size=1, max_size=2, unique=True),
     values=st.lists(st.one_of(st.none(), strategies.scalars), min_size=2, max_size=2),
 )
-@settings(max_examples=examples(50), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50), deadline=None, phases=UNSHRUNK, suppress_health_check=list(HealthCheck))
 def test_a_filtered_key_is_told_what_a_store_of_what_it_may_see_tells(
     sides: Sides,
     events: list[Event],
@@ -338,6 +340,25 @@ def test_what_a_key_may_not_see_does_not_change_what_its_words_mean(sides: Sides
     span = Span(strategies.BASE_US, strategies.BASE_US + 2 * strategies.HOUR_US)
     query = {"analysis_type": "count", "event_collection": "words", "interval": "hourly"}
     _check_dataset(sides, sides.scoped_key(filters), {**query, **spoken.timeframe(span)}, ["t"], [5])
+
+
+def test_a_key_is_told_of_properties_that_are_only_null_in_what_it_sees(sides: Sides) -> None:
+    """Whatever they are out of sight, and whichever event came first."""
+    seen: list[Event] = [
+        {"open": True, "a": None, "o": None, "n": {"m": None}},
+        {"open": True, "o": {"p": 1}},
+    ]
+    key = sides.access_key([Condition("open", Operator.EQ, True)])
+    for number, events in enumerate((seen, seen[::-1])):
+        name = f"nulls{number}"
+        sides.whole.record(sides.all, name, [{"a": 1, "o": 2, "b": None, "n": 3}, *events])
+        sides.whole.record(sides.rest, name, events)
+        for _ in range(2):
+            _check_schema(sides, key, [name])
+            told = sides.whole.told(sides.all, "GET", f"events/{name}", key=key)["properties"]
+            own = {path: kind for path, kind in told.items() if not path.startswith("keen.")}
+            assert own == {"a": "null", "n.m": "null", "o.p": "num", "open": "bool"}
+            sides.whole.flush()
 
 
 def test_what_a_key_may_not_see_does_not_make_its_questions_too_long(sides: Sides) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from query.nodes import Condition, Operator
 from service.recent import Recent, RecentAnswers, key_of
+from storage.catalog_mark import ChangeMark
 from storage.catalog_sqlite import connect
 from storage.source import Source
 from tests.support.server import Reply, Served, ServedProject
@@ -35,6 +38,8 @@ def erase_nothing(served: Served, project: ServedProject) -> None:
             "UPDATE collections SET erase_version = erase_version + 1 WHERE project_id = ?", [project.id]
         )
         catalog.execute("UPDATE state SET version = version + 1")
+    # As every writer of the catalog does once it has committed.
+    ChangeMark(served.data / "catalog.sqlite").change()
 
 
 def test_an_older_answer_is_told_where_it_may_be_that_old(served: Served, project: ServedProject) -> None:
@@ -83,6 +88,25 @@ def test_a_cached_result_is_not_told_after_an_erasure(served: Served, project: S
     again = served.request("GET", f"{path}/result", key=project.read_key).json
     assert (again["result"], again["run_information"]["stale"]) == (2, False)
     assert again["run_information"]["last_run_date"] > first["run_information"]["last_run_date"]
+
+
+def test_no_older_answer_is_told_once_a_deletion_was_answered(served: Served, project: ServedProject) -> None:
+    events = f"/3.0/projects/{project.id}/events/c"
+    path = f"/3.0/projects/{project.id}/queries/saved/n"
+    query = {**COUNT, "analysis_type": "count"}
+    served.request("PUT", path, {"query": query, "refresh_rate": 14_400}, key=project.master_key)
+    served.record(project, "c", *({"n": number, "a": None} for number in range(6)))
+    for left in range(5, 0, -1):
+        for _ in range(2):
+            ask(served, project, max_age=60)
+            served.request("GET", f"{path}/result", key=project.read_key)
+        filters = quote(json.dumps([{"property_name": "n", "operator": "eq", "property_value": left}]))
+        gone = served.request("DELETE", f"{events}?filters={filters}", key=project.master_key)
+        assert gone.status == 204, gone.body
+        assert told(ask(served, project, max_age=60)) == (left, False)
+        assert served.request("GET", f"{path}/result", key=project.read_key).json["result"] == left
+    properties = served.request("GET", events, key=project.master_key).json["properties"]
+    assert properties["a"] == "null"
 
 
 def test_what_is_kept_is_bounded_and_ages() -> None:

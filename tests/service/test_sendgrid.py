@@ -71,6 +71,15 @@ def test_what_is_no_list_of_events_is_a_400(served: Served, project: ServedProje
     assert stored(served, project) == []
 
 
+@pytest.mark.parametrize("body", [b"", b" ", b"{", b"x", b'{"a":NaN}', b'{"a":"\xff"}', b'{"a":1} 2', b"["])
+def test_what_is_no_json_is_told_apart_from_json_that_is_no_list(
+    served: Served, project: ServedProject, body: bytes
+) -> None:
+    assert deliver(served, project, body).json["error_code"] == "InvalidJSONError"
+    for other in (b"{}", b'{"a":[]}', b' "x"', b"null", b"7"):
+        assert deliver(served, project, other).json["error_code"] == "InvalidBatchError"
+
+
 def test_it_is_a_write_like_any_other(served: Served, project: ServedProject) -> None:
     assert deliver(served, project, [], project.read_key).status == 403
     assert deliver(served, project, [], "wrong").status == 401
