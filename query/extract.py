@@ -7,7 +7,7 @@ say, with the explicit nulls and empty objects that the row lists.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from query import sql as writer
@@ -145,12 +145,7 @@ def _since(plan: ExtractionPlan, start_us: int) -> Scan:
     """The plan's scan from this time on, without the files that end before it."""
     scan = plan.scan
     start = start_us if scan.span.start_us is None else max(start_us, scan.span.start_us)
-    kept = {file.path for file in plan.view.files if file.max_us >= start}
-    cut = (tuple(path for path in piece.paths if path in kept) for piece in scan.pieces)
-    pieces = (replace(piece, paths=paths, timed=True) for piece, paths in zip(scan.pieces, cut, strict=True))
-    return replace(
-        scan, span=Span(start, scan.span.end_us), pieces=tuple(piece for piece in pieces if piece.paths)
-    )
+    return plan.view.narrowed(scan, Span(start, scan.span.end_us))
 
 
 def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation) -> _Found:

@@ -186,6 +186,16 @@ class View:
             in_us=in_us,
         )
 
+    def narrowed(self, scan: Scan, span: Span) -> Scan:
+        """The scan over a span within its own that begins later, without the files that end before that.
+
+        What the fewer files hold is found anew: a column may be in those alone that are left out.
+        """
+        start = span.start_us
+        files = tuple(file for file in self.files if start is None or file.max_us >= start)
+        pieces = tuple(replace(piece, timed=True) for piece in _pieces(files, scan.columns, span))
+        return replace(scan, span=span, pieces=pieces)
+
     def tables(self, scan: Scan) -> dict[str, pa.Table]:
         """What must be registered to run the scan: the tail, cut to its columns."""
         if scan.tail is None or self.source.tail is None:

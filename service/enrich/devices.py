@@ -97,7 +97,7 @@ class Devices:
         rules = _rules_folder()
         crawlers = _read(rules / "bots.yml")
         self._crawlers = RuleList([_BOUNDED.format(rule["regex"]) for rule in crawlers])
-        self._crawler_names = [str(rule["name"]) for rule in crawlers]
+        self._crawler_names = [str(rule["name"]).partition("/")[0] for rule in crawlers]
         brands = [pair for group in _GROUPS for pair in _brands(rules / "device", group)]
         self._brands = [brand for _, brand in brands]
         self._brand_rules = RuleList([pattern for pattern, _ in brands])
