@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import json
-import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +19,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from service.__main__ import main
+from storage.catalog_sqlite import connect
 from storage.parquet import unmarked
 from tests.service.whole import Whole
 
@@ -96,7 +96,7 @@ class Written:
 
     def _unmark(self) -> None:
         catalog = self.whole.catalog
-        with contextlib.closing(sqlite3.connect(catalog.folder.catalog)) as database:
+        with contextlib.closing(connect(catalog.folder.catalog)) as database:
             for file in catalog.live_files():
                 path = catalog.folder.absolute(file.path)
                 table = unmarked(pq.ParquetFile(path).read())
@@ -104,7 +104,6 @@ class Written:
                 content = path.read_bytes()
                 facts = (len(content), hashlib.sha256(content).hexdigest(), file.id)
                 database.execute("UPDATE files SET marked = 0, bytes = ?, sha256 = ? WHERE id = ?", facts)
-            database.commit()
 
     def printed(self, *options: str, collection: str = COLLECTION) -> str:
         """What ``acumen files`` prints."""
