@@ -88,7 +88,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Folder:
-    root = tmp_path_factory.getbasetemp() / "flips-origin"
+    root = tmp_path_factory.mktemp("flips") / "origin"
     whole = Whole(root)
     events = [{"n": n / 3, "name": f"name {n % 7}"} for n in range(600)]
     whole.record(whole.project, "c", events[:300])
@@ -119,11 +119,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Folder:
     key = {"name": "K", "permitted": ["queries"], "options": {"queries": options}}
     whole.told(whole.project, "POST", "keys", key)
     whole.record(whole.project, "later", [{"a": 1}])
-    crashed = shutil.copytree(root, root.with_name("flips-crashed"))
+    crashed = shutil.copytree(root, root.with_name("crashed"))
     whole.close()
     Catalog.open(root).seal()
     folder = Folder(root, project, {}, crashed)
-    copy = shutil.copytree(root, root.with_name("flips-right"))
+    copy = shutil.copytree(root, root.with_name("right"))
     folder.right = told(folder, copy, engine)
     assert folder.right["sum"]["result"] == pytest.approx(sum(n / 3 for n in range(600)))
     assert folder.right["saved"] and folder.right["dataset"] and folder.right["export"]
