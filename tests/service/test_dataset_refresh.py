@@ -26,6 +26,7 @@ from service.dataset_results import State, States, stored_result
 from service.metrics import Metrics
 from service.settings import load
 from storage.catalog import system_clock
+from storage.catalog_mark import ChangeMark
 from storage.catalog_records import Counts, DatasetStatus
 from storage.catalog_sqlite import connect
 from tests.query.support_source import read
@@ -380,6 +381,7 @@ def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Be
         # What deleting the collection comes to.
         connection.execute("UPDATE collections SET generation = generation + 1")
         connection.execute("UPDATE state SET version = version + 1")
+    ChangeMark(bench.store.folder.catalog).change()
     assert bench.served(["a"]) is None
     bench.refresh()
     assert [row["value"] for row in bench.served(["a"])] == [0] * 10
@@ -403,6 +405,7 @@ def test_files_of_before_an_erasure_go_though_no_others_can_be_made(tmp_path: Pa
         with closing(connect(bench.store.folder.catalog)) as connection, connection:
             connection.execute("UPDATE collections SET erase_version = erase_version + 1")
             connection.execute("UPDATE state SET version = version + 1")
+        ChangeMark(bench.store.folder.catalog).change()
         bench.refresh()
         assert bench.state.dataset.status is DatasetStatus.WARN
         bench.now_us = system_clock() + 60_000_000
