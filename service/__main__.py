@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from service import backup_command, files_command, tenants_command
+from service.command_errors import CannotDo
 
 if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
-    except (_Failed, tenants_command.CannotDo, backup_command.CannotDo, files_command.CannotDo) as error:
+    except (_Failed, CannotDo) as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -258,10 +259,7 @@ def _keys(args: argparse.Namespace) -> int:
     from service import keys_command
 
     with _opened(args, make=True) as catalog:
-        try:
-            _say(keys_command.run(catalog, catalog.keyring, args))
-        except keys_command.CannotDo as error:
-            raise _Failed(str(error)) from None
+        _say(keys_command.run(catalog, catalog.keyring, args))
     return 0
 
 

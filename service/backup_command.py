@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from service.command_errors import CannotDo
+
 if TYPE_CHECKING:
     from service.settings import Settings
     from storage.backup import Manifest
     from storage.catalog import Catalog
 
 Say = Callable[[str], None]
-
-
-class CannotDo(Exception):
-    """The command cannot be carried out; the text says why."""
 
 
 def add_backup(commands: Any, add_data: Callable[[argparse.ArgumentParser], None], run: Any) -> None:

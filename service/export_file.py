@@ -21,6 +21,7 @@ from query.errors import QueryLimitExceeded
 from query.export import Chunk
 from query.export_rows import Csv, Tables, ndjson
 from service.export_request import Format
+from storage.files import sha256_of
 from storage.parquet import PlainWriter
 
 UNFINISHED = ".tmp"
@@ -120,8 +121,7 @@ def is_sound(path: Path, status: os.stat_result) -> bool:
 
 @lru_cache(maxsize=1_024)
 def _digest_of(path: Path, _stamp: tuple[int, int, int, int]) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return sha256_of(path)
 
 
 class Rows(Protocol):

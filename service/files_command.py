@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from service.command_errors import CannotDo
+
 if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
     from service.reader_code import Collected, ReadFile
@@ -16,10 +18,6 @@ if TYPE_CHECKING:
 OPTIONS = {"sql": "DuckDB", "polars": "Polars", "pandas": "pandas", "spark": "Spark"}
 NO_FILE = "no Parquet file yet. Events go to files within minutes; until then the API alone has them."
 REPLACED = "Files are replaced as the collection changes: if one is missing, run 'acumen files' again."
-
-
-class CannotDo(Exception):
-    """Why not, in a sentence."""
 
 
 def add_files(commands: Any, add_data: Callable[[argparse.ArgumentParser], None], run: Any) -> None:

@@ -7,7 +7,6 @@ can be named by where it begins and a second import of it recognised.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import json
 import re
@@ -374,9 +373,3 @@ def names_of(text: bytes) -> list[str]:
     except (msgspec.MsgspecError, RecursionError):
         return []
     return [*event, *(["keen.timestamp"] if "timestamp" in keen else [])]
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file as it is on disk, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

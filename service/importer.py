@@ -28,7 +28,6 @@ from service.import_source import (
     Item,
     ItemBatch,
     Source,
-    digest_of,
     names_of,
     with_time,
     without_stamps,
@@ -37,6 +36,7 @@ from service.import_tables import TableSource
 from service.import_targets import ImportFailed, ImportTarget, open_data, open_url
 from service.import_times import NAMES
 from service.settings import BadSettings, key_of_environment, load
+from storage.files import sha256_of
 
 IN_FLIGHT = 4
 """Batches sent and not yet answered."""
@@ -154,7 +154,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Pr
     try:
         # Events that are read in another way are other events, and so another import.
         identity = f"{args.project}/{args.collection}/{source.identity}"
-        digest = None if source.path is None else await asyncio.to_thread(digest_of, source.path)
+        digest = None if source.path is None else await asyncio.to_thread(sha256_of, source.path)
         async with _target(args) as target:
             prepare = preparation(options, source.drops_stamps, table=isinstance(source.source, TableSource))
             sending = Sending(target, source.source, refused, progress, prepare)

@@ -9,6 +9,7 @@ from typing import Any
 
 from query.filters import conservative_regex_check
 from service.access_keys import PERMITTED
+from service.command_errors import CannotDo
 from service.errors import InvalidParameter
 from service.routes.keys import checked, new_access_key, shown
 from service.secret_options import BadSecret, access_key_of
@@ -16,10 +17,6 @@ from storage.catalog import Catalog, system_clock
 from storage.catalog_errors import UnknownAccessKey, UnknownProject
 from storage.catalog_records import AccessKey
 from storage.keyring import Keyring
-
-
-class CannotDo(Exception):
-    """Why not, in a sentence."""
 
 
 def add_arguments(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from service.command_errors import CannotDo
 from service.secret_options import BadSecret, add_key_file, read_secret, refuse
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ Action = Callable[["Catalog", argparse.Namespace], str]
 Bind = Callable[..., Callable[[argparse.Namespace], int]]
 """``bind(action, make=False)``: how a command is run; ``make`` where it may be the first for the folder."""
 AddData = Callable[[argparse.ArgumentParser], None]
-
-
-class CannotDo(Exception):
-    """Why not, in a sentence."""
 
 
 def add_orgs(commands: Any, add_data: AddData, bind: Bind) -> None:

@@ -8,7 +8,6 @@ once its manifest is written, which is last.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from storage.catalog import Catalog
 from storage.catalog_records import FileRow
 from storage.check import Report, check
 from storage.errors import StorageError
+from storage.files import sha256_of
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log_errors import LogError
 from storage.log_format import SegmentHeader
@@ -144,11 +144,11 @@ def restore(
     _copy_tree(source, draft, say)
     if secret_file is not None:
         _write(draft / "secret.key", secret_file.read_bytes())
-    _sync_folder(draft)
+    LocalFileSystem().sync_directory(draft)
     if data.exists():
         data.rmdir()
     draft.rename(data)
-    _sync_folder(data.absolute().parent)
+    LocalFileSystem().sync_directory(data.absolute().parent)
     return manifest
 
 
@@ -182,7 +182,7 @@ def _tidy_catalog(copy: DataFolder) -> None:
         if path.name.endswith("-shm") or path.stat().st_size == 0:
             path.unlink()
     copy.migrate_lock.unlink(missing_ok=True)
-    _sync_folder(copy.root)
+    LocalFileSystem().sync_directory(copy.root)
 
 
 def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
@@ -197,8 +197,8 @@ def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
                     _copy_file(path, target / path.name)
         except FileNotFoundError:
             raise _Moved from None
-        _sync_folder(target)
-    _sync_folder(copy.logs)
+        LocalFileSystem().sync_directory(target)
+    LocalFileSystem().sync_directory(copy.logs)
 
 
 def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
@@ -212,7 +212,7 @@ def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
         for segment in _ended_before(list_segments(fs, log), lsn):
             segment.path.unlink()
         _drop_flushed_frames(fs, log, lsn)
-        _sync_folder(log)
+        LocalFileSystem().sync_directory(log)
 
 
 def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
@@ -252,7 +252,7 @@ def _copy_files(
     for number, file in enumerate(files, 1):
         target = copy.absolute(file.path)
         _make_folder(target.parent)
-        if not (target.exists() and _digest(target) == file.sha256):
+        if not (target.exists() and sha256_of(target) == file.sha256):
             target.unlink(missing_ok=True)
             if not _linked(previous, file, target):
                 _copy_event_file(folder.absolute(file.path), target)
@@ -260,7 +260,7 @@ def _copy_files(
         if number % 100 == 0 or number == len(files):
             say(f"Copied {number:,} of {len(files):,} Parquet files ({done / max(1, total):.0%})")
     for parent in {copy.absolute(file.path).parent for file in files}:
-        _sync_folder(parent)
+        LocalFileSystem().sync_directory(parent)
 
 
 def _linked(previous: Path | None, file: FileRow, target: Path) -> bool:
@@ -268,7 +268,7 @@ def _linked(previous: Path | None, file: FileRow, target: Path) -> bool:
         return False
     source = previous / file.path
     try:
-        if _digest(source) != file.sha256:
+        if sha256_of(source) != file.sha256:
             return False
         os.link(source, target)
     except OSError:
@@ -294,7 +294,7 @@ def _copy_tree(source: Path, target: Path, say: Say) -> None:
         if number % 100 == 0 or number == len(files):
             say(f"Restored {number:,} of {len(files):,} files")
     for path in (path for path in paths if path.is_dir()):
-        _sync_folder(target / path.relative_to(source))
+        LocalFileSystem().sync_directory(target / path.relative_to(source))
 
 
 def _new_folder(target: Path) -> DataFolder:
@@ -316,20 +316,17 @@ def _make_folder(path: Path) -> None:
     missing = [path, *path.parents]
     for folder in reversed(missing[: next((i for i, p in enumerate(missing) if p.exists()), len(missing))]):
         folder.mkdir(mode=FOLDER_MODE)
-        _sync_folder(folder.parent)
+        LocalFileSystem().sync_directory(folder.parent)
 
 
-def _copy_file(source: Path, target: Path) -> str:
-    """Durable content; its SHA-256."""
-    digest = hashlib.sha256()
+def _copy_file(source: Path, target: Path) -> None:
+    """A copy whose content is durable."""
     descriptor = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE_MODE)
     with open(source, "rb") as origin, open(descriptor, "wb") as copy:
         while block := origin.read(READ_BYTES):
-            digest.update(block)
             copy.write(block)
         copy.flush()
         os.fsync(copy.fileno())
-    return digest.hexdigest()
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -338,17 +335,4 @@ def _write(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    LocalFileSystem().sync_directory(path.parent)

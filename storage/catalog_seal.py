@@ -6,7 +6,6 @@ SQLite's pages have no checksums, and a changed byte of one may read as well as 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 from storage.catalog_checksums import row_faults
 from storage.catalog_errors import CatalogDamaged
 from storage.catalog_wal import wal_fault
+from storage.files import sha256_of
 
 FAULTS_MAX = 20
 
@@ -29,7 +29,7 @@ def seal(catalog: Path) -> None:
     """Enter the digest. Nobody may have the catalog open, whose write-ahead log is empty. Raises OSError."""
     path = seal_path(catalog)
     unfinished = path.with_name(path.name + ".unfinished")
-    digest = _digest(catalog)
+    digest = sha256_of(catalog)
     with unfinished.open("w", encoding="ascii") as file:
         file.write(digest + "\n")
         file.flush()
@@ -47,7 +47,7 @@ def check_seal(catalog: Path) -> bool:
     path = seal_path(catalog)
     try:
         sealed = path.read_bytes().strip()
-        found = _digest(catalog)
+        found = sha256_of(catalog)
     except FileNotFoundError:
         return False
     if sealed != found.encode() and path.exists():
@@ -91,8 +91,3 @@ def _page_faults(catalog: Path) -> Iterator[str]:
             yield from islice(row_faults(connection), FAULTS_MAX)
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             yield str(error)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,7 +6,6 @@ server a file may be replaced while it is being read; it is then no longer live,
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from storage.catalog import Catalog
 from storage.catalog_records import Collection, Counts, FileRow, LogRow, LogState
 from storage.catalog_seal import integrity_faults
 from storage.chunks import ChunksDamaged, ManifestReader
+from storage.files import sha256_of
 from storage.fs import FileSystem, LocalFileSystem
 from storage.log import LogReader
 from storage.log_errors import LogDamaged, LogError, SegmentMissing
@@ -29,7 +29,6 @@ from storage.paths import DataFolder
 from storage.pieces import pieces_of
 from storage.results_file import is_whole
 
-READ_BYTES = 1 << 20
 SHA256_LENGTH = 64
 
 
@@ -114,7 +113,7 @@ def _settled(catalog: Catalog, collection: Collection) -> tuple[list[FileRow], C
 def _file_fault(folder: DataFolder, file: FileRow) -> str | None:
     path = folder.absolute(file.path)
     try:
-        if _digest(path) != file.sha256:
+        if sha256_of(path) != file.sha256:
             return "its content is not what was written (SHA-256 differs)"
         rows = pq.ParquetFile(path).metadata.num_rows
     except OSError as error:
@@ -144,7 +143,7 @@ def _check_results(folder: DataFolder, catalog: Catalog, report: Report) -> None
 
 def _is_sound_or_gone(path: Path, digest: str) -> bool:
     try:
-        return _digest(path) == digest
+        return sha256_of(path) == digest
     except FileNotFoundError:
         return True
     except OSError:
@@ -162,14 +161,6 @@ def _check_chunks(folder: DataFolder, fs: FileSystem, report: Report) -> None:
         report.faults.append(str(error))
     except OSError:
         pass
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Report) -> None:

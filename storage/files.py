@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from storage.fs import FileSystem
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a whole file, in hex. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class SyncedFiles:

@@ -19,6 +19,7 @@ from pathlib import Path
 import zstandard
 
 from storage.errors import StorageError
+from storage.fs import LocalFileSystem
 
 MARK = b"ACURES01"
 _ENTRY = struct.Struct("<16sQII")
@@ -73,7 +74,7 @@ def write_results(path: Path, payloads: Iterable[tuple[bytes, bytes]], keys_max:
         path.unlink(missing_ok=True)
         raise
     for folder in (path.parent, path.parent.parent, path.parent.parent.parent):
-        _sync_folder(folder)
+        LocalFileSystem().sync_directory(folder)
 
 
 def find_result(path: Path, key: bytes) -> bytes | None:
@@ -153,11 +154,3 @@ def _search(held: mmap.mmap, start: int, count: int, digest: bytes) -> tuple[int
 
 def _digest(key: bytes) -> bytes:
     return hashlib.blake2b(key, digest_size=_DIGEST_BYTES).digest()
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,0 +1,7 @@
+"""What the ``acumen`` commands raise, and the command line prints."""
+
+from __future__ import annotations
+
+
+class CannotDo(Exception):
+    """The command cannot be carried out; the text says why, in a sentence."""
