@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from query.errors import QueryError, QueryLimitExceeded, QueryOverloaded
+from query.turns import Turn, Turns
 
 T = TypeVar("T")
 
@@ -48,6 +49,8 @@ def computed(reservation: Reservation, attempt: Callable[[], T]) -> T:
     except BaseException:
         reservation.release()
         raise
+    finally:
+        reservation.turn.give()
 
 
 class MemoryBudget:
@@ -60,6 +63,7 @@ class MemoryBudget:
         self._wait_seconds = wait_seconds
         # An answer may be collected as garbage, and so released, at any moment: also under this very lock.
         self._condition = threading.Condition(threading.RLock())
+        self.turns = Turns()
         self._held = 0
         self._peak = 0
         self._computing: list[Reservation] = []
@@ -108,7 +112,7 @@ class MemoryBudget:
                 self._computing.remove(one)
             self._condition.notify_all()
 
-    def _wait_for_turn(self, one: Reservation) -> None:
+    def _wait_for_older(self, one: Reservation) -> None:
         with self._condition:
             while self._older(one):
                 self._wait(one)
@@ -122,6 +126,8 @@ class MemoryBudget:
     def _wait(self, one: Reservation) -> None:
         """Raises QueryOverloaded after too long."""
         one.check()
+        # Whoever holds the memory may need the turn to give it back.
+        one.turn.give()
         began = time.monotonic()
         self._condition.wait(min(_WAIT_SECONDS, one.wait_seconds))
         one.waited_seconds += time.monotonic() - began
@@ -151,6 +157,7 @@ class Reservation:
         self._own = min(OWN_BYTES, budget.bytes_max // 64)
         self._free = self._own
         self.check = check
+        self.turn = Turn(budget.turns, check)
         self.held_bytes = 0
         self.waited_seconds = 0.0
 
@@ -182,7 +189,7 @@ class Reservation:
     def start_again(self) -> None:
         """Give everything back, and wait until the older questions are done. Raises QueryOverloaded."""
         self._release_bytes()
-        self._budget._wait_for_turn(self)
+        self._budget._wait_for_older(self)
 
     def finish(self, size: int) -> None:
         """The answer is made: keep its bytes until ``release``."""

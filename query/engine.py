@@ -25,6 +25,7 @@ from query.budget import MemoryBudget, Reservation
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
 from query.extents import ExtentCache
 from query.sql import Statement, regex_check
+from query.turns import Turn
 from storage.source import SourceGone
 
 Row = tuple[Any, ...]
@@ -36,6 +37,8 @@ FETCH_ROWS = 256
 """Rows that are fetched before it is looked how large they are."""
 FETCH_ROWS_MAX = 2_048
 """Rows that are fetched together where those before were small: as many as the engine makes at once."""
+SMALL_BYTES = 64 << 10
+"""A table of lists that is worked through without a turn."""
 _REPEAT_SECONDS = 0.02
 _log = logging.getLogger(__name__)
 
@@ -235,6 +238,9 @@ class Engine:
         """
         token = cancel or CancelToken()
         ends_at = time.monotonic() + timeout if deadline is None else deadline
+        turn = None if reservation is None else reservation.turn
+        if turn is not None:
+            turn.give()
         cursor = self._connection.cursor()
         try:
             with self._watch.watching(cursor, token, timeout, ends_at), self._translated(token):
@@ -247,7 +253,7 @@ class Engine:
                     yield from _reserved(_rows_of(found.to_arrow_table(), wholes, reservation), reservation)
                 else:
                     cursor.execute(statement.text, list(statement.values))
-                    yield from _reserved(_fetched(cursor), reservation)
+                    yield from _reserved(_fetched(cursor, turn), reservation)
         finally:
             cursor.close()
 
@@ -318,8 +324,8 @@ class Engine:
         )
 
 
-def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[list[Row], int]]:
-    """Chunks, and about how many bytes each takes."""
+def _fetched(cursor: duckdb.DuckDBPyConnection, turn: Turn | None) -> Iterator[tuple[list[Row], int]]:
+    """Chunks, and about how many bytes each takes. Where there are many rows, they are fetched in turn."""
     chunk: list[Row] = []
     size, wanted = 0, FETCH_ROWS
     while True:
@@ -333,6 +339,8 @@ def _fetched(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[list[Row], int
             chunk, size = [], 0
         if ended:
             return
+        if turn is not None:
+            turn.take()
         wanted = max(1, min(2 * wanted, FETCH_ROWS_MAX, CHUNK_BYTES // row_bytes))
 
 
@@ -360,6 +368,8 @@ def _rows_of(
     """
     if reservation is not None:
         reservation.reserve(table.nbytes)
+        if table.nbytes > SMALL_BYTES:
+            reservation.turn.take()
     try:
         start = 0
         while start < table.num_rows:
@@ -416,6 +426,7 @@ def _reserved(
         reservation.reserve(size)
         yield chunk
         reservation.give_back(size)
+        reservation.turn.offer()
 
 
 def _literal(value: object) -> str:

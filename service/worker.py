@@ -14,6 +14,7 @@ import logging
 import shutil
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -58,6 +59,9 @@ from storage.reader import Reader
 CATALOG_THREADS = 4
 ORPHAN_SECONDS = 2.0
 """How long a worker whose supervisor died goes on answering what it had begun."""
+
+SWITCH_SECONDS = 0.0005
+"""After which a thread that works in Python lets another go on."""
 
 _log = logging.getLogger("acumen.worker")
 
@@ -419,6 +423,7 @@ def main() -> int:
     gc.freeze()
     # Answers of many rows make many objects that go all at once, and no cycles to speak of.
     gc.set_threshold(50_000, 20, 20)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(settings, args.number, listener, args.ready))
     return 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -174,6 +174,8 @@ class _Types:
     nullable: bool
     short: bool
     """No text in the JSON can be longer than its limit: that need not be checked."""
+    leaves: dict[frozenset[LaneKind], Any] = field(default_factory=dict)
+    """Unions that were made, which takes long, by what a property without others in it takes."""
 
     def event(self, root: Node) -> Any:
         keen = root.children.pop("keen", Node())
@@ -199,25 +201,32 @@ class _Types:
         named = list(fields)
         names: dict[str, str] = {}
         for number, (name, child) in enumerate(node.children.items()):
-            kinds = self._value(child)
+            kinds = self._field(child)
             if kinds is not None:
                 names[f"f{number}"] = name
-                named.append((f"f{number}", kinds | UnsetType, UNSET))
+                named.append((f"f{number}", kinds, UNSET))
         return msgspec.defstruct("Event", named, rename=names, forbid_unknown_fields=True, gc=False)
 
-    def _value(self, node: Node) -> Any:
-        """None where nothing is taken at this node."""
-        options: dict[LaneKind, Any] = {
-            LaneKind.NUMBER: Number,
-            LaneKind.STRING: self._text(),
-            LaneKind.BOOLEAN: bool,
-            LaneKind.JSON: list[self._item(LIST_DEPTH)],  # type: ignore[misc]
+    def _field(self, node: Node) -> Any:
+        """What is taken at this node, where nothing is taken too; None where only that is."""
+        if node.children:
+            return self._value(node.kinds, self._struct(node))
+        kinds = frozenset(node.kinds)
+        if kinds not in self.leaves:
+            self.leaves[kinds] = self._value(kinds)
+        return self.leaves[kinds]
+
+    def _value(self, kinds: Collection[LaneKind], *structs: Any) -> Any:
+        options: dict[LaneKind, Callable[[], Any]] = {
+            LaneKind.NUMBER: lambda: Number,
+            LaneKind.STRING: self._text,
+            LaneKind.BOOLEAN: lambda: bool,
+            LaneKind.JSON: lambda: list[self._item(LIST_DEPTH)],  # type: ignore[misc]
         }
         taken: list[Any] = [type(None)] if self.nullable else []
-        taken += [option for kind, option in options.items() if kind in node.kinds]
-        if node.children:
-            taken.append(self._struct(node))
-        return functools.reduce(operator.or_, taken) if taken else None
+        taken += [option() for kind, option in options.items() if kind in kinds]
+        taken += structs
+        return functools.reduce(operator.or_, taken) | UnsetType if taken else None
 
     def _text(self) -> Any:
         return str if self.short else Annotated[str, Meta(max_length=self.limits.string_length_max)]

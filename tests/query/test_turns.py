@@ -1,0 +1,171 @@
+"""Questions with large results work through their rows one after another; small ones never wait."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+
+from query.budget import MemoryBudget, Reservation, computed
+from query.engine import CHUNK_ROWS, Deadline, Engine, Row
+from query.errors import QueryTimeout
+from query.sql import Statement
+from query.turns import Turn, Turns
+
+LARGE = Statement(f"SELECT range FROM range({3 * CHUNK_ROWS})")
+SMALL = Statement("SELECT range FROM range(100)")
+LISTS = Statement("SELECT range % 100 AS key, list(range) FROM range(100000) GROUP BY key")
+PATIENCE = 30.0
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as made:
+        yield made
+
+
+def asked(
+    engine: Engine, statement: Statement, reservation: Reservation, *, lists: bool = False
+) -> Generator[list[Row], None, None]:
+    yield from engine.chunks(statement, reservation=reservation, lists=lists)
+
+
+def answer(
+    engine: Engine, statement: Statement, check: Callable[[], None] = lambda: None, *, lists: bool = False
+) -> int:
+    """A whole question; the rows of its answer."""
+    reservation = engine.budget.open(check)
+    try:
+        return computed(
+            reservation, lambda: sum(map(len, asked(engine, statement, reservation, lists=lists)))
+        )
+    finally:
+        reservation.release()
+
+
+def test_a_small_answer_never_waits(engine: Engine, threads: ThreadPoolExecutor) -> None:
+    reservation = engine.budget.open()
+    with closing(asked(engine, LARGE, reservation)) as chunks:
+        next(chunks)
+        assert threads.submit(answer, engine, SMALL).result(PATIENCE) == 100
+    reservation.turn.give()
+
+
+@pytest.mark.parametrize(("statement", "lists"), [(LARGE, False), (LISTS, True)])
+def test_a_large_answer_waits_until_its_time_is_up(
+    engine: Engine, threads: ThreadPoolExecutor, statement: Statement, lists: bool
+) -> None:
+    reservation = engine.budget.open()
+    with closing(asked(engine, LARGE, reservation)) as chunks:
+        next(chunks)
+        late = threads.submit(answer, engine, statement, Deadline.after(0.2).check, lists=lists)
+        with pytest.raises(QueryTimeout):
+            late.result(PATIENCE)
+    reservation.turn.give()
+    assert answer(engine, statement, lists=lists)
+
+
+def test_a_question_that_fails_gives_its_turn(engine: Engine) -> None:
+    reservation = engine.budget.open()
+
+    def failing() -> int:
+        for _ in asked(engine, LARGE, reservation):
+            raise ZeroDivisionError
+        return 0
+
+    with pytest.raises(ZeroDivisionError):
+        computed(reservation, failing)
+    assert answer(engine, LARGE) == 3 * CHUNK_ROWS
+
+
+def test_large_answers_take_turns_between_their_chunks(engine: Engine, threads: ThreadPoolExecutor) -> None:
+    """A long answer does not hold up the others until it is whole."""
+    reservation = engine.budget.open()
+    chunks = asked(engine, LARGE, reservation)
+    first = len(next(chunks))
+    other = threads.submit(answer, engine, LARGE)
+    while not engine.budget.turns.wanted:
+        assert not other.done()
+        time.sleep(0.001)
+    # Resuming offers the turn, and comes back once the other one offers it in return or is done.
+    rows = first + sum(map(len, chunks))
+    reservation.release()
+    reservation.turn.give()
+    assert (rows, other.result(PATIENCE)) == (3 * CHUNK_ROWS, 3 * CHUNK_ROWS)
+
+
+def test_who_waits_for_memory_lets_others_have_the_turn(threads: ThreadPoolExecutor) -> None:
+    budget = MemoryBudget(64 << 20)
+    older, younger = budget.open(), budget.open()
+    younger.reserve(60 << 20)
+    older.turn.take()
+    grown: Future[None] = threads.submit(older.reserve, 20 << 20)
+    # As a question does that holds the memory and works through its rows.
+    threads.submit(younger.turn.take).result(PATIENCE)
+    younger.release()
+    younger.turn.give()
+    grown.result(PATIENCE)
+
+
+def test_one_at_a_time_in_the_order_of_coming(threads: ThreadPoolExecutor) -> None:
+    turns, order, working = Turns(), list[int](), list[int]()
+    turns.take(lambda: None)
+
+    def work(number: int) -> None:
+        turn = Turn(turns, lambda: None)
+        turn.take()
+        working.append(number)
+        assert working == [number]
+        order.append(number)
+        working.clear()
+        turn.give()
+
+    found = []
+    for number in range(6):
+        found.append(threads.submit(work, number))
+        while len(turns._waiting) <= number:
+            time.sleep(0.001)
+    turns.give()
+    for one in found:
+        one.result(PATIENCE)
+    assert order == [0, 1, 2, 3, 4, 5]
+
+
+def test_turns_that_are_left_while_they_wait_are_never_lost(threads: ThreadPoolExecutor) -> None:
+    """Many wait, and some leave at any moment: at the end it is free, and no two had it at once."""
+    turns, seed = Turns(), random.Random(5)
+    inside = threading.Semaphore(1)
+
+    class Left(Exception):
+        pass
+
+    def work(leaves: bool) -> bool:
+        def check() -> None:
+            if leaves:
+                raise Left
+
+        turn = Turn(turns, check)
+        try:
+            turn.take()
+            for _ in range(3):
+                assert inside.acquire(blocking=False)
+                inside.release()
+                turn.offer()
+        except Left:
+            return False
+        turn.give()
+        return True
+
+    turns.take(lambda: None)
+    done = [threads.submit(work, seed.random() < 0.5) for _ in range(400)]
+    while not any(one.done() for one in done):
+        time.sleep(0.001)
+    turns.give()
+    assert {one.result(PATIENCE) for one in done} == {False, True}
+    turns.take(lambda: None)
+    assert not turns.wanted
