@@ -160,6 +160,7 @@ class Reservation:
         self.turn = Turn(budget.turns, check)
         self.held_bytes = 0
         self.waited_seconds = 0.0
+        self._ended = False
 
     @property
     def used_bytes(self) -> int:
@@ -194,12 +195,17 @@ class Reservation:
     def finish(self, size: int) -> None:
         """The answer is made: keep its bytes until ``release``."""
         self.reduce_to(size)
-        self._budget._end(self)
+        self._end()
 
     def release(self) -> None:
         """Give everything back. May be called again."""
-        self._budget._end(self)
+        self._end()
         self._release_bytes()
+
+    def _end(self) -> None:
+        if not self._ended:
+            self._budget._end(self)
+            self._ended = True
 
     def _release_bytes(self) -> None:
         self._free = self._own

@@ -8,7 +8,7 @@ lists them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -121,7 +121,7 @@ _WHOLE = ("event_collection", "timeframe", "timezone", "week_start", "filters", 
 """May stand in a member of a multi-analysis where they say the same as beside it."""
 
 
-def check(analysis: str, params: Mapping[str, Any], beside: Iterable[str] = ()) -> None:
+def check(analysis: str, params: Mapping[str, Any], beside: Collection[str] = ()) -> None:
     """Refuses what no analysis knows, at every level. ``beside``: what else may stand there.
 
     Values are looked at only as far as they are understood; what is wrong with them is for ``parse`` to say.
@@ -129,9 +129,8 @@ def check(analysis: str, params: Mapping[str, Any], beside: Iterable[str] = ()) 
     """
     if not isinstance(params, Mapping) or analysis not in ANALYSES:
         return
-    allowed = SENT_BY_SDKS.union(BY_NAME, beside)
     for name in params:
-        if name not in allowed:
+        if name not in BY_NAME and name not in SENT_BY_SDKS and name not in beside:
             raise _unknown(name, taken_by(analysis), f"a parameter of {analysis}")
     _Walk(params).check()
 
@@ -194,6 +193,8 @@ class _Walk:
                 self._member(member, f"analyses.{shown(label)}")
 
     def _each(self, value: Any, name: str, look: Callable[[Mapping[str, Any], str], None]) -> None:
+        if value is None:
+            return
         value = _decoded(value)
         entries = enumerate(value) if isinstance(value, list) else ((None, value),)
         for index, entry in entries:

@@ -282,7 +282,7 @@ class Part(StrEnum):
     """Of an index, where all other parts are null: whether the value equals null as a filter has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Key:
     """A value to group by: a path's columns, lists taken apart, or numeric buckets, or ranges."""
 
@@ -295,7 +295,7 @@ class Key:
     greatest: float = 0.0
     """Of buckets: no double is greater."""
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
         """In the order of values: numbers, strings, booleans, instants."""
         return self._values if self.missing is None else (*self._values, Part.MISSING)

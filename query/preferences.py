@@ -31,6 +31,8 @@ class Preferences:
     def narrowed(self, given: Mapping[str, Any], where: str = "") -> Preferences:
         """With what ``given`` says of ``round`` and ``week_start`` in their places; ``where`` it stands, for
         messages. Raises InvalidQuery."""
+        if ROUND not in given and WEEK_START not in given:
+            return self
         return Preferences(
             decimals(given.get(ROUND), self.decimals, where + ROUND),
             week_start(given.get(WEEK_START), self.week_start, where + WEEK_START),

@@ -68,6 +68,8 @@ class Sight:
         self._lock = threading.Lock()
         self._dated: OrderedDict[str, bool] = OrderedDict()
         self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
+        self._whole: dict[tuple[str, str], Seen] = {}
+        """What a key without filters sees, by project and collection."""
 
     def warnings(
         self,
@@ -142,7 +144,7 @@ class Sight:
             return None
         if not filters:
             # A deletion that ends takes the lanes with it that no event has any more.
-            return Seen(source.schema)
+            return self._all(project_id, name, source.schema)
         key = (project_id, name, hashlib.sha256(repr(tuple(filters)).encode()).hexdigest())
         erasures = (source.generation, source.erase_version)
         with self._lock:
@@ -166,6 +168,14 @@ class Sight:
             while len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
         return seen
+
+    def _all(self, project_id: str, name: str, schema: Schema) -> Seen:
+        kept = self._whole.get((project_id, name))
+        if kept is None or kept.schema is not schema:
+            if len(self._whole) >= KEPT_MAX:
+                self._whole = {}
+            kept = self._whole[project_id, name] = Seen(schema)
+        return kept
 
     def _near(self, project_id: str, name: str, filters: Sequence[Filter], deadline: Deadline) -> str | None:
         """A name that the caller sees events of."""

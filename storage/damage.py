@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from storage.fs import FileSystem
@@ -53,5 +54,6 @@ def noted_within(folder: DataFolder, log_id: int, seconds: float) -> bool:
     return 0 <= age < seconds
 
 
+@lru_cache(maxsize=256)
 def _path(folder: DataFolder, log_id: int) -> Path:
     return folder.log(log_id) / NAME
