@@ -49,8 +49,6 @@ def computed(reservation: Reservation, attempt: Callable[[], T]) -> T:
     except BaseException:
         reservation.release()
         raise
-    finally:
-        reservation.turn.give()
 
 
 class MemoryBudget:
@@ -206,6 +204,7 @@ class Reservation:
         if not self._ended:
             self._budget._end(self)
             self._ended = True
+            self.turn.give()
 
     def _release_bytes(self) -> None:
         self._free = self._own

@@ -36,10 +36,6 @@ ACUMEN_WORKERS, …); docs/settings.md lists them all. An option wins over its v
 """
 
 
-class _Failed(Exception):
-    """The command cannot be carried out; the text says why."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line; the exit status."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -49,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
-    except (_Failed, CannotDo) as error:
+    except CannotDo as error:
         return _complain(str(error))
     except KeyboardInterrupt:
         return 130
@@ -188,7 +184,7 @@ def _settings(args: argparse.Namespace) -> Settings:
     try:
         return load_options(given)
     except BadSettings as error:
-        raise _Failed(str(error)) from None
+        raise CannotDo(str(error)) from None
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -201,12 +197,12 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         logs.set_up(settings.current_log_level(), "supervisor")
     except BadSettings as error:
-        raise _Failed(str(error)) from None
+        raise CannotDo(str(error)) from None
     supervisor = Supervisor(settings, _announce)
     try:
         return supervisor.run()
     except CannotServe as error:
-        raise _Failed(str(error)) from None
+        raise CannotDo(str(error)) from None
 
 
 def _check_tls(settings: Settings) -> None:
@@ -220,7 +216,7 @@ def _check_tls(settings: Settings) -> None:
             settings.tls_cert, settings.tls_key
         )
     except (OSError, ssl.SSLError) as error:
-        raise _Failed(
+        raise CannotDo(
             f"The TLS certificate {settings.tls_cert} and key {settings.tls_key} cannot be used: {error}."
         ) from None
 
@@ -315,7 +311,7 @@ def _repair(args: argparse.Namespace) -> int:
             lock_folder(catalog.folder.root)
             mended = repair(catalog.folder, catalog)
         except (CannotServe, StorageError, OSError) as error:
-            raise _Failed(str(error)) from None
+            raise CannotDo(str(error)) from None
     for log in mended:
         _say(f"log {log.log_id}: saved {log.events} events in {log.frames} frames that were in no file yet.")
         if log.quarantine is not None:
@@ -356,7 +352,7 @@ class _opened:
             else:
                 self._catalog = Catalog.open(data, secret=secret)
         except (CatalogError, OSError) as error:
-            raise _Failed(str(error)) from None
+            raise CannotDo(str(error)) from None
         return self._catalog
 
     def __exit__(self, _: object, error: object, __: object) -> None:
@@ -364,7 +360,7 @@ class _opened:
 
         self._catalog.close()
         if isinstance(error, CatalogError):
-            raise _Failed(str(error)) from None
+            raise CannotDo(str(error)) from None
 
 
 def _say(text: str) -> None:

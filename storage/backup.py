@@ -212,7 +212,7 @@ def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
         for segment in _ended_before(list_segments(fs, log), lsn):
             segment.path.unlink()
         _drop_flushed_frames(fs, log, lsn)
-        LocalFileSystem().sync_directory(log)
+        fs.sync_directory(log)
 
 
 def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
@@ -231,14 +231,15 @@ def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
             note_claims(claims, frame)
     except LogError:
         return
-    if header.key and end >= lsn:
+    if not header.key:
+        return
+    if end >= lsn:
         rest = SegmentHeader(header.log_id, lsn, claims.end, header.key)
         descriptor = create_segment(fs, log, rest)
         fs.append(descriptor, bytes(data[lsn - first.base :]))
         fs.datasync(descriptor)
         fs.close(descriptor)
-    if header.key:
-        first.path.unlink()
+    first.path.unlink()
 
 
 def _ended_before(segments: list[SegmentFile], lsn: int) -> Iterable[SegmentFile]:

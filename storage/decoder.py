@@ -175,7 +175,7 @@ class _Types:
     short: bool
     """No text in the JSON can be longer than its limit: that need not be checked."""
     leaves: dict[frozenset[LaneKind], Any] = field(default_factory=dict)
-    """Unions that were made, which takes long, by what a property without others in it takes."""
+    """The types of properties without others in them, by their kinds: making a union takes long."""
 
     def event(self, root: Node) -> Any:
         keen = root.children.pop("keen", Node())
@@ -201,14 +201,14 @@ class _Types:
         named = list(fields)
         names: dict[str, str] = {}
         for number, (name, child) in enumerate(node.children.items()):
-            kinds = self._field(child)
-            if kinds is not None:
+            accepted = self._field(child)
+            if accepted is not None:
                 names[f"f{number}"] = name
-                named.append((f"f{number}", kinds, UNSET))
+                named.append((f"f{number}", accepted, UNSET))
         return msgspec.defstruct("Event", named, rename=names, forbid_unknown_fields=True, gc=False)
 
     def _field(self, node: Node) -> Any:
-        """What is taken at this node, where nothing is taken too; None where only that is."""
+        """The type of an optional field for this property; None where no value of it is taken."""
         if node.children:
             return self._value(node.kinds, self._struct(node))
         kinds = frozenset(node.kinds)
