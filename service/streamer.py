@@ -104,6 +104,7 @@ class Streamer:
                 return True
             if batch.ranges:
                 self._catalog.plan_stream(collection.id, position, batch)
+        written = 0
         if batch.ranges:
             # The collection as it is now: its files may have columns that it had not when the round began.
             collection = self._catalog.collection_by_id(collection.id)
@@ -111,14 +112,16 @@ class Streamer:
                 # Files that are no more may have columns that are others' names by now: begin anew.
                 return True
             try:
-                self._write(collection, position, settled, batch)
+                written = self._write(collection, position, settled, batch)
             except SourceGone:
                 return True
         self._catalog.end_stream(collection.id, batch.position)
+        # Counted once the file is ticked off: one that a crash has written twice is counted once.
+        self._tools.metrics.counter("acumen_streamed_events_total").add(written)
         return batch.position.version != settled.version
 
-    def _write(self, collection: Collection, position: Position, settled: Settled, batch: Batch) -> None:
-        """Raises QueryError, SourceGone, OSError."""
+    def _write(self, collection: Collection, position: Position, settled: Settled, batch: Batch) -> int:
+        """Write the batch's file. How many events it holds. Raises QueryError, SourceGone, OSError."""
         found = list(files_after(position, settled))
         refuse_damaged(found)
         files = tuple(file.data_file(self._catalog.folder.root) for file in found)
@@ -133,7 +136,7 @@ class Streamer:
         cut = export.cut(self._events_max)
         if not cut.rows:
             # They were erased since they were planned.
-            return
+            return 0
         events = 0
         with _new_file(self._path(collection, batch)) as write:
             packer = isal_zlib.compressobj(wbits=_GZIP_WBITS)
@@ -141,7 +144,7 @@ class Streamer:
                 write(packer.compress(ndjson(chunk, None)))
                 events += len(chunk.rows)
             write(packer.flush())
-        self._tools.metrics.counter("acumen_streamed_events_total").add(events)
+        return events
 
     def _path(self, collection: Collection, batch: Batch) -> Path:
         """The collection's number keeps apart what a disk that knows no capitals puts into one folder."""

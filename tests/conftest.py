@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from zoneinfo import reset_tzpath
 
 import pytest
 
 from tests.support.server import Served, ServedProject
+
+# The references of the tests read the same zones as the product: those of the tzdata package. The machine's own
+# may be a year older, and a country may have changed its rules since.
+reset_tzpath(to=())
 
 
 @pytest.fixture(scope="session")

@@ -372,6 +372,7 @@ class TestRelative:
         st.sampled_from(WeekStart),
     )
     @example(("America/St_Johns", us("2010-11-07T02:45Z")), "day", 1, "this", WeekStart.SUNDAY)
+    @example(("Africa/Casablanca", us("2034-12-17T00:00Z")), "day", 1, "this", WeekStart.SUNDAY)
     @example(("America/St_Johns", us("2010-11-07T02:45Z")), "week", 1, "this", WeekStart.SUNDAY)
     @example(("Pacific/Apia", us("2011-12-30T11:00Z")), "day", 1, "previous", WeekStart.SUNDAY)
     @example(("Pacific/Apia", us("2011-12-31T11:00Z")), "week", 1, "this", WeekStart.MONDAY)
