@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import msgspec
-from sqlalchemy import Connection, Table, func, literal_column, select
+from sqlalchemy import Connection, Table, bindparam, func, literal_column, select
 from sqlalchemy.engine import Engine, ExceptionContext
 from sqlalchemy.event import listen
 from sqlalchemy.sql import ColumnElement, FromClause, Select
@@ -49,10 +49,27 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
 """The tables whose rows have a checksum, and what tells the rows of each apart.
 
 Where rows are looked up or listed by what they belong to, the key begins with it: a row that is not found can
-then be told from one that is lost (``refuse_lost``)."""
+then be told from one that is lost (``refuse_lost``, ``refuse_incomplete``)."""
 UNVERIFIED = "acumen_unverified"
 """Option of a statement whose rows are compared otherwise, or decide nothing."""
 FAULTS_MAX = 20
+_ENTERED = (
+    select(row_checksums.c.row_key)
+    .where(
+        row_checksums.c.of == bindparam("of"),
+        row_checksums.c.row_key.in_(bindparam("keys", expanding=True)),
+    )
+    .limit(1)
+)
+_NUMBER_ENTERED = (
+    select(func.count())
+    .select_from(row_checksums)
+    .where(
+        row_checksums.c.of == bindparam("of"),
+        row_checksums.c.row_key >= bindparam("first"),
+        row_checksums.c.row_key < bindparam("beyond"),
+    )
+)
 _BY_NAME = {str(table.name): columns for table, columns in KEYS.items()}
 _SEPARATOR, _AFTER_SEPARATOR = ",", "-"
 _PRIMARY_CODE = 0xFF
@@ -86,17 +103,23 @@ def verify_selects(engine: Engine) -> None:
     listen(engine, "handle_error", _translate)
 
 
-def refuse_lost(connection: Connection, table: Table, values: Sequence[Any], number: int = 0) -> None:
-    """``number`` rows were found whose keys begin with the values, or have just these. Raises CatalogDamaged
-    where others were written."""
-    column = row_checksums.c.row_key
-    if len(values) < len(KEYS[table]):
-        prefix = key_of(*values, "")
-        bounds = (column >= prefix, column < prefix[:-1] + _AFTER_SEPARATOR)
-    else:
-        bounds = (column == key_of(*values), column == key_of(*values))
-    counted = select(func.count()).select_from(row_checksums).where(row_checksums.c.of == table.name, *bounds)
-    entered = connection.execute(counted).scalar_one()
+def refuse_lost(connection: Connection, table: Table, keys: Sequence[Sequence[Any]]) -> None:
+    """No row was found of these keys, of which one IN list takes all. Raises CatalogDamaged where one was
+    written."""
+    wanted = {"of": table.name, "keys": [key_of(*key) for key in keys]}
+    lost = connection.execute(_ENTERED, wanted).scalar()
+    if lost is not None:
+        raise CatalogDamaged(
+            f"The catalog is damaged: row {lost} of its table {table.name} is lost. Run 'acumen check'."
+        )
+
+
+def refuse_incomplete(connection: Connection, table: Table, values: Sequence[Any], number: int) -> None:
+    """``number`` rows were found whose keys begin with the values. Raises CatalogDamaged where others were
+    written."""
+    prefix = key_of(*values, "")
+    bounds = {"of": table.name, "first": prefix, "beyond": prefix[:-1] + _AFTER_SEPARATOR}
+    entered = connection.execute(_NUMBER_ENTERED, bounds).scalar_one()
     if entered != number:
         raise CatalogDamaged(
             f"The catalog is damaged: its table {table.name} gives {number} rows of {key_of(*values)!r}, and "

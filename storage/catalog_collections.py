@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from storage.catalog_checksums import refuse_lost
+from storage.catalog_checksums import refuse_incomplete, refuse_lost
 from storage.catalog_errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
 from storage.catalog_records import Collection, ErasureState, FileState
 from storage.catalog_sqlite import slices
@@ -41,6 +41,7 @@ _COLUMNS = (
     collections.c.pruned_version,
     collections.c.freed_us,
 )
+_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project_id"))
 _OF_PROJECT = (
     select(*_COLUMNS).where(collections.c.project_id == bindparam("project_id")).order_by(collections.c.name)
 )
@@ -154,7 +155,7 @@ def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]
         for collection_id, path, kind, column in connection.execute(_LANES, {"ids": some}):
             rows[collection_id].append(Lane(path, LaneKind(kind), column))
     for collection_id, own in rows.items():
-        refuse_lost(connection, lanes, (collection_id,), len(own))
+        refuse_incomplete(connection, lanes, (collection_id,), len(own))
     return {
         collection_id: Schema(tuple(own), version - len(own), pruned)
         for collection_id, own in rows.items()
@@ -184,8 +185,9 @@ def named_collections(
     rows: list[Any] = []
     for some in slices([name for name in dict.fromkeys(names) if is_text(name)]):
         found = connection.execute(_BY_NAMES, {"project_id": project_id, "names": some}).all()
-        for name in set(some).difference(row.name for row in found):
-            refuse_lost(connection, collections, (project_id, name))
+        absent = set(some).difference(row.name for row in found)
+        if absent:
+            refuse_lost(connection, collections, [(project_id, name) for name in absent])
         rows += found
     return _decode(connection, schemas, rows)
 
@@ -235,8 +237,7 @@ def _insert(connection: Connection, project_id: str, names: Sequence[str], now_u
     and was removed: what was computed of that one is not of this one."""
     if not all(name and is_text(name) for name in names):
         raise InvalidName("A collection's name must be text and not empty.")
-    known = select(projects.c.id).where(projects.c.id == bindparam("project_id"))
-    if connection.execute(known, {"project_id": project_id}).first() is None:
+    if connection.execute(_PROJECT, {"project_id": project_id}).first() is None:
         raise UnknownProject(f"There is no project {project_id}.")
     if not names:
         return

@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.server import Served, ServedProject
 
-# The references of the tests read the same zones as the product: those of the tzdata package. The machine's own
-# may be a year older, and a country may have changed its rules since.
+# The references of the tests read the same zones as the product: those of the tzdata package. The machine's
+# own may be a year older, and a country may have changed its rules since.
 reset_tzpath(to=())
 
 

@@ -11,6 +11,7 @@ Put it into a module of this folder that is named in ``MODULES``.
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import tracemalloc
@@ -35,7 +36,8 @@ DECODERS = frozenset({"msgspec", "json", "_json", "orjson", "isal", "zlib", "zst
 class Watch:
     """Measures what happens within ``with watch:`` in the thread that enters it, the event loop's.
 
-    ``peak_bytes``: what Python and its extensions allocated at most, over what stood before.
+    ``peak_bytes``: what Python and its extensions allocated at most, over what stood before. Python's
+    collector of cycles rests meanwhile: what it would free at some moment or other counts.
     ``slice_bytes``: the longest text that one call of a decoder worked through on the event loop.
     ``calls``: the most function calls that the event loop made in one turn.
     """
@@ -46,6 +48,7 @@ class Watch:
     _turn: int = field(default=0, init=False)
 
     def __enter__(self) -> Watch:
+        gc.disable()
         tracemalloc.start()
         sys.setprofile(self._note)
         return self
@@ -54,6 +57,7 @@ class Watch:
         sys.setprofile(None)
         self.peak_bytes = max(self.peak_bytes, tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
+        gc.enable()
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
         if event == "call":

@@ -265,7 +265,7 @@ def test_events_come_as_they_are_extracted_into_folders_as_keens(streaming: tupl
         server.record(
             project, name, {"n": 1, "who": {"name": name}, "none": None, "keen": {"timestamp": MOMENT}}
         )
-    # Killed once the files are counted: between the ticking off of a file and its count, a kill leaves one out.
+    # Once they are counted: a kill between the ticking off of a file and its count leaves that count out.
     await_counted(server, len(names))
     server.kill("runner")
     server.wait_ready()
