@@ -220,30 +220,29 @@ def events(
 
 
 class _Objects:
-    """The nested objects of many events: one list per path, its objects made where first needed."""
+    """The nested objects of many events: one list per path, its objects made where first needed.
+
+    What makes them knows the lists alone: an extraction's events are freed when it ends, not when Python next
+    looks for cycles.
+    """
 
     def __init__(self, roots: list[Event]) -> None:
         self._size = len(roots)
         self._lists: dict[str, list[Event | None]] = {"": list(roots)}
-        self._makers: dict[str, Callable[[int], Event]] = {}
+        self._makers: dict[str, Callable[[int], Event]] = {"": roots.__getitem__}
 
     def at(self, path: str) -> tuple[list[Event | None], Callable[[int], Event]]:
         """For every event the object at ``path``, None where it has none yet; and what makes that one."""
         if path not in self._lists:
             self._lists[path] = [None] * self._size
         there = self._lists[path]
-        if path and path not in self._makers:
+        if path not in self._makers:
             self._makers[path] = self._maker(path, there)
-        return there, self._makers.get(path, self._root)
+        return there, self._makers[path]
 
     def make(self, path: str, position: int) -> Event:
         """The object at ``path`` of one event, and those around it."""
         return self.at(path)[1](position)
-
-    def _root(self, position: int) -> Event:
-        root = self._lists[""][position]
-        assert root is not None
-        return root
 
     def _maker(self, path: str, there: list[Event | None]) -> Callable[[int], Event]:
         outer, _, name = path.rpartition(".")

@@ -213,8 +213,17 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self.table.closed(self)
-        self._unparsed = b""
         super().connection_lost(exc)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Of what refers back here, and of what was read: it is freed now, not when Python next looks for
+        cycles, which holds up the event loop the longer the more there are."""
+        self._unparsed, self._express_parts = b"", []
+        self.headers, self.scope = [], None  # type: ignore[assignment]
+        if self.cycle is not None and self.cycle.response_complete:
+            self.cycle = None  # type: ignore[assignment]
+        self._closable.close = self._closable.abort
 
     # What the table of connections asks
 
