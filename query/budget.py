@@ -77,11 +77,16 @@ class MemoryBudget:
         return self._peak
 
     def open(
-        self, check: Callable[[], None] = lambda: None, wait_seconds: float | None = None
+        self,
+        check: Callable[[], None] = lambda: None,
+        wait_seconds: float | None = None,
+        *,
+        project_id: str = "",
     ) -> Reservation:
         """A reservation of one question. ``check`` is called while it waits, and may raise; ``wait_seconds``:
         where it may wait shorter or longer than others."""
-        made = Reservation(self, check, self._wait_seconds if wait_seconds is None else wait_seconds)
+        seconds = self._wait_seconds if wait_seconds is None else wait_seconds
+        made = Reservation(self, check, seconds, project_id)
         with self._condition:
             self._computing.append(made)
         return made
@@ -124,8 +129,9 @@ class MemoryBudget:
     def _wait(self, one: Reservation) -> None:
         """Raises QueryOverloaded after too long."""
         one.check()
-        # Whoever holds the memory may need the turn to give it back.
+        # Whoever holds the memory may need the turns to give it back.
         one.turn.give()
+        one.read_ended()
         began = time.monotonic()
         self._condition.wait(min(_WAIT_SECONDS, one.wait_seconds))
         one.waited_seconds += time.monotonic() - began
@@ -149,13 +155,17 @@ class Reservation:
     A small part comes with it, beside the budget: a question with a small answer never waits for memory.
     """
 
-    def __init__(self, budget: MemoryBudget, check: Callable[[], None], wait_seconds: float) -> None:
+    def __init__(
+        self, budget: MemoryBudget, check: Callable[[], None], wait_seconds: float, project_id: str
+    ) -> None:
         self._budget = budget
+        self.project_id = project_id
         self.wait_seconds = wait_seconds
         self._own = min(OWN_BYTES, budget.bytes_max // 64)
         self._free = self._own
         self.check = check
         self.turn = Turn(budget.turns, check)
+        self._reading: Turn | None = None
         self.held_bytes = 0
         self.waited_seconds = 0.0
         self._ended = False
@@ -181,6 +191,16 @@ class Reservation:
             self._free -= spare
             self._budget._shrink(self, spare)
 
+    def read_by(self, turns: Turns) -> None:
+        """Take the turn at reading much, until ``read_ended``. Blocks; raises what ``check`` does."""
+        if self._reading is None:
+            self._reading = Turn(turns, self.check, self.project_id)
+        self._reading.take()
+
+    def read_ended(self) -> None:
+        if self._reading is not None:
+            self._reading.give()
+
     def reduce_to(self, size: int) -> None:
         """Keep so much of what is reserved."""
         self.give_back(max(0, self.used_bytes - size))
@@ -205,6 +225,7 @@ class Reservation:
             self._budget._end(self)
             self._ended = True
             self.turn.give()
+            self.read_ended()
 
     def _release_bytes(self) -> None:
         self._free = self._own

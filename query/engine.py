@@ -24,8 +24,9 @@ import pyarrow.compute as pc
 from query.budget import MemoryBudget, Reservation
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
 from query.extents import ExtentCache
+from query.sorting import sorted_items
 from query.sql import Statement, regex_check
-from query.turns import Turn
+from query.turns import Turn, Turns
 from storage.source import SourceGone
 
 Row = tuple[Any, ...]
@@ -39,6 +40,10 @@ FETCH_ROWS_MAX = 2_048
 """Rows that are fetched together where those before were small: as many as the engine makes at once."""
 SMALL_BYTES = 64 << 10
 """A table of lists that is worked through without a turn."""
+SMALL_SCAN_ROWS = 100_000
+"""So many rows are read without waiting for others: a matter of milliseconds."""
+LIST_ITEMS = 10_000
+"""Items of a list that become Python's objects by one call."""
 _REPEAT_SECONDS = 0.02
 _log = logging.getLogger(__name__)
 
@@ -200,6 +205,8 @@ class Engine:
         self._connection = duckdb.connect(":memory:")
         self._configure(data_folder, threads, temp_folder)
         self._watch = _Watch()
+        # As with query slots, no project takes more than half: another's question finds one free.
+        self._reads = Turns(2 * threads, threads)
         self.extents = ExtentCache()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
 
@@ -227,12 +234,15 @@ class Engine:
         reservation: Reservation | None = None,
         *,
         lists: bool = False,
+        reads: int = 0,
     ) -> Iterator[list[Row]]:
         """Rows as they come, ``CHUNK_ROWS`` at a time or fewer where they are wide; ``timeout`` in seconds
         bounds them all.
 
         ``deadline``, by the monotonic clock, is when that time is up if it began earlier than now. The memory
         of a chunk is reserved in ``reservation``. ``lists``: some columns are lists, which may be long.
+        ``reads``: about how many stored rows the statement reads; where they are many, and there is a
+        reservation, it waits until few others read as many.
 
         Raises QueryTimeout, QueryCancelled, QueryLimitExceeded (memory, spill), SourceGone, QueryError.
         """
@@ -241,6 +251,9 @@ class Engine:
         turn = None if reservation is None else reservation.turn
         if turn is not None:
             turn.give()
+        if reservation is not None and reads > SMALL_SCAN_ROWS:
+            # Until its rows are fetched: what waits to be fetched takes DuckDB's memory.
+            reservation.read_by(self._reads)
         cursor = self._connection.cursor()
         try:
             with self._watch.watching(cursor, token, timeout, ends_at), self._translated(token):
@@ -248,14 +261,15 @@ class Engine:
                     cursor.register(table, rows)
                 if lists:
                     # How long lists are is known before they become Python's only where Arrow holds them.
-                    found = cursor.sql(statement.text, params=list(statement.values))
-                    wholes = [str(one) in _WHOLE_TYPES for one in found.types]
-                    yield from _reserved(_rows_of(found.to_arrow_table(), wholes, reservation), reservation)
+                    table, wholes = _table_of(cursor, statement)
+                    yield from _reserved(_rows_of(table, wholes, reservation), reservation)
                 else:
                     cursor.execute(statement.text, list(statement.values))
                     yield from _reserved(_fetched(cursor, turn), reservation)
         finally:
             cursor.close()
+            if reservation is not None:
+                reservation.read_ended()
 
     def check_regex(self, pattern: str) -> str | None:
         """What is wrong with an RE2 pattern, or None."""
@@ -359,6 +373,12 @@ _WHOLE_TYPES = frozenset({"HUGEINT", "UHUGEINT"})
 """Integers that Arrow holds as decimals."""
 
 
+def _table_of(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[pa.Table, list[bool]]:
+    """The rows, and which columns are integers that Arrow holds as decimals."""
+    found = cursor.sql(statement.text, params=list(statement.values))
+    return found.to_arrow_table(), [str(one) in _WHOLE_TYPES for one in found.types]
+
+
 def _rows_of(
     table: pa.Table, wholes: Sequence[bool], reservation: Reservation | None
 ) -> Iterator[tuple[list[Row], int]]:
@@ -399,20 +419,32 @@ def _table_bytes(table: pa.Table) -> int:
 
 
 def _cells(column: pa.ChunkedArray, whole: bool) -> list[Any]:
-    """As ``to_pylist``, many times faster for lists."""
+    """As ``to_pylist``, many times faster for lists; a long list is sorted."""
     cells: list[Any] = []
     if not pa.types.is_list(column.type):
         cells += column.to_pylist()
         return [None if cell is None else int(cell) for cell in cells] if whole else cells
     for chunk in column.chunks:
-        items, ends = chunk.flatten().to_pylist(), 0
-        for length in pc.list_value_length(chunk).to_pylist():
+        flat = chunk.flatten()
+        lengths = pc.list_value_length(chunk).to_pylist()
+        if len(flat) > LIST_ITEMS and len(lengths) == 1:
+            flat = sorted_items(flat)
+        items, ends = _items(flat), 0
+        for length in lengths:
             if length is None:
                 cells.append(None)
             else:
                 cells.append(items[ends : ends + length])
                 ends += length
     return cells
+
+
+def _items(flat: pa.Array) -> list[Any]:
+    """A slice at a time: one call for a million texts holds the interpreter for half a second."""
+    items: list[Any] = []
+    for start in range(0, len(flat), LIST_ITEMS):
+        items += flat.slice(start, LIST_ITEMS).to_pylist()
+    return items
 
 
 def _reserved(

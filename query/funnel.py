@@ -23,6 +23,7 @@ from query.jsonout import Written, dumps
 from query.nodes import FunnelQuery, Span, Step
 from query.plan import Key, Part, Scan, View, Views, hull, key_of
 from query.predicates import Predicate
+from query.sorting import in_order
 from query.sql import Statement
 
 _Actor = tuple[tuple[int, Any], bytes, int]
@@ -130,7 +131,7 @@ def funnel_body(
     }
     if plan.lists_actors:
         check()
-        actors.sort(key=lambda actor: actor[0])
+        actors = in_order(actors, key=lambda actor: actor[0])
         body["actors"] = _listed(actors, frozenset(counted), steps, bytes_max, check, held)
     return body
 

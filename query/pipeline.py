@@ -63,8 +63,9 @@ class _Runner:
         self.deadline.check()
 
     def chunks(
-        self, statement: Statement, tables: dict[str, Any], *, lists: bool = False
+        self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
     ) -> Iterator[list[Row]]:
+        """``reads``: about how many stored rows the statement reads."""
         self.check()
         deadline = self.deadline
         for chunk in self.engine.chunks(
@@ -75,13 +76,17 @@ class _Runner:
             deadline.at,
             self.reservation,
             lists=lists,
+            reads=reads,
         ):
             yield chunk
             # What is done with a chunk takes time of its own, which no interrupt of the engine ends.
             self.check()
 
-    def rows(self, statement: Statement, tables: dict[str, Any], *, lists: bool = False) -> Iterator[Row]:
-        return (row for chunk in self.chunks(statement, tables, lists=lists) for row in chunk)
+    def rows(
+        self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
+    ) -> Iterator[Row]:
+        chunks = self.chunks(statement, tables, reads=reads, lists=lists)
+        return (row for chunk in chunks for row in chunk)
 
 
 class Conditions:
@@ -114,15 +119,17 @@ def answer(
     cancel: CancelToken | None = None,
     forced_filters: Sequence[Filter] = (),
     deadline: Deadline | None = None,
+    project_id: str = "",
 ) -> Answer:
     """The answer's body. ``sources`` gives a fresh snapshot of a collection by its name.
 
     ``forced_filters`` are a key's own: they narrow every collection read. ``deadline`` is when the time is up
-    if it began before now; then ``cancel`` is the deadline's. Raises InvalidQuery,
+    if it began before now; then ``cancel`` is the deadline's. Large questions of one ``project_id`` leave
+    room for those of others. Raises InvalidQuery,
     QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryOverloaded, QueryError.
     """
     ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
-    runner = _Runner(engine, ends, engine.budget.open(ends.check))
+    runner = _Runner(engine, ends, engine.budget.open(ends.check, project_id=project_id))
 
     extent_of = reader(engine, runner.deadline)
 
@@ -232,7 +239,8 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
     rows: Iterable[Row] = ()
     if _must_run(plan):
         limits.check_rows(plan.view.rows)
-        rows = runner.rows(writer.metrics(plan), plan.view.tables(plan.scan), lists=plan.has_lists)
+        tables = plan.view.tables(plan.scan)
+        rows = runner.rows(writer.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
     result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows
 
@@ -256,7 +264,7 @@ def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -
     scanned = sum(branch.view.rows for branch in plan.branches)
     if statement is not None:
         limits.check_rows(sum(branch.view.rows for branch in plan.branches if not branch.scan.empty))
-    rows = runner.rows(statement, plan.tables) if statement is not None else ()
+    rows = runner.rows(statement, plan.tables, reads=scanned) if statement is not None else ()
     body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check, runner.reservation)
     return body, scanned
 
@@ -267,7 +275,7 @@ def _extraction(
     plan = extract.plan_extraction(query, views, limits)
 
     def run(statement: Statement, scan: Scan) -> Iterator[list[Row]]:
-        return runner.chunks(statement, plan.view.tables(scan))
+        return runner.chunks(statement, plan.view.tables(scan), reads=plan.view.rows)
 
     return {"result": extract.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
 

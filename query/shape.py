@@ -27,6 +27,7 @@ from query.jsonout import Written, dumps
 from query.limits import Limits
 from query.nodes import Analysis
 from query.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part
+from query.sorting import in_order
 from storage.instants import format_instant
 
 _CELL_BYTES_MIN = 32
@@ -207,7 +208,7 @@ class Groups:
 
     def _sorted(self, entries: list[_Sortable]) -> list[_Sortable]:
         if self._plan.order is None:
-            entries.sort(key=lambda entry: entry[0])
+            entries = in_order(entries, key=lambda entry: entry[0])
         return entries if self._plan.ordered else self._ordered(entries)
 
     def intervals(self, rows: Iterable[Row]) -> Written:
@@ -215,7 +216,7 @@ class Groups:
         groups, found = self._cells(rows, len(self._plan.query.buckets.edges) - 1)
         places = list(range(len(groups)))
         if self._plan.order is None:
-            places.sort(key=lambda place: groups[place][1])
+            places = in_order(places, key=lambda place: groups[place][1])
         return self.arranged(groups, found, places)
 
     def arranged(
@@ -399,8 +400,7 @@ def _sorted_by(
     """By what orders the group (part 0) or its results (part 1); null is last either way."""
     nulls = [entry for entry in entries if entry[part][position][0] == _NULL_ORDER]
     rest = [entry for entry in entries if entry[part][position][0] != _NULL_ORDER]
-    rest.sort(key=lambda entry: entry[part][position], reverse=descending)
-    return rest + nulls
+    return in_order(rest, key=lambda entry: entry[part][position], reverse=descending) + nulls
 
 
 def unbounded() -> Reservation:
@@ -631,7 +631,7 @@ def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
             continue
         kind = aggregate.columns[0].kind
         if kind is ColumnKind.INSTANT:
-            return [format_instant(us) for us in sorted(cell or ())]
+            return [format_instant(us) for us in in_order(list(cell or ()))]
         if aggregate.fold is not Fold.ELEMENTS and kind is ColumnKind.STRING:
             texts += cell or ()
             continue
@@ -653,7 +653,7 @@ def _unique_plain(metric: MetricPlan, cells: Row) -> list[Any]:
     found: list[Any] = cells[0] or []
     if _plain_kind(metric) is not ColumnKind.STRING:
         found = [value for value in map(number, found) if value is not None]
-    found.sort()
+    found = in_order(found)
     if any(one == next for one, next in pairwise(found)):
         found = list(dict.fromkeys(found))
     if any(cells[1:]):
@@ -674,7 +674,7 @@ def _distinct(values: list[Any]) -> list[Any]:
     """Each once, the first of equal ones, sorted. Takes the given list's items away."""
     found = dict.fromkeys(values)
     values.clear()
-    return sorted(found)
+    return in_order(list(found))
 
 
 def _decoder_of(kind: ColumnKind) -> Callable[[Any], Any]:

@@ -51,6 +51,8 @@ from storage.schema import Lane
 from storage.source import Source
 
 T = TypeVar("T")
+QUIET_BYTES = 32 << 20
+"""Results that take less together are not large."""
 Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
 """Finds the warnings to stand beside an answer that was made of these sources."""
 
@@ -124,6 +126,10 @@ class Asking:
     def check_regex(self) -> CheckRegex:
         return self._engine.check_regex
 
+    def is_quiet(self) -> bool:
+        """Whether no large result is being made or sent."""
+        return self._engine.budget.held_bytes < QUIET_BYTES
+
     def preferences_of(self, project: Project) -> Preferences:
         """What its questions are read by."""
         return self._preferences.of_project(project.preferences)
@@ -162,7 +168,7 @@ class Asking:
 
         def work(token: CancelToken) -> Told:
             deadline = Deadline.after(self._limits.timeout_seconds, token)
-            return self._found(question, self._source_of(caller), deadline, forced)
+            return self._found(caller, question, self._source_of(caller), deadline, forced)
 
         return await self.during(caller, analysis, work, gone)
 
@@ -270,7 +276,7 @@ class Asking:
             key = key_of(caller.project.id, analysis, params, forced, told_apart)
             if key is not None:
                 return self._recently(caller, question, question.max_age, key, deadline, forced, warn)
-        return self._found(question, self._source_of(caller), deadline, forced, warn)
+        return self._found(caller, question, self._source_of(caller), deadline, forced, warn)
 
     def warnings(
         self, caller: Caller, analysis: str, params: Mapping[str, Any], question: Request
@@ -335,7 +341,7 @@ class Asking:
         if kept is not None:
             return Told(kept.body, kept.warnings, int(self._recent.now() - kept.at))
         at, watched = self._recent.now(), Watched(self._source_of(caller))
-        told = self._found(question, watched, deadline, forced, warn)
+        told = self._found(caller, question, watched, deadline, forced, warn)
         read = {name: erasures(source) for name, source in watched.given.items()}
         if told.complete:
             self._recent.keep(key, Recent(told.body, told.warnings, read, at))
@@ -343,6 +349,7 @@ class Asking:
 
     def _found(
         self,
+        caller: Caller,
         question: Request,
         source_of: Callable[[str], Source],
         deadline: Deadline,
@@ -357,6 +364,7 @@ class Asking:
             limits=self._limits,
             deadline=deadline,
             forced_filters=forced,
+            project_id=caller.project.id,
         )
         warnings = warn(watched.given) if warn is not None else []
         if warnings:

@@ -85,7 +85,7 @@ class CollectLimits:
 
     event_bytes_max: int = 900_000
     bulk_bytes_max: int = 10_000_000
-    inflated_bytes_max: int = 50_000_000
+    inflated_bytes_max: int = 25_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,7 +208,7 @@ class Settings(BaseSettings):
     bulk_bytes_max: int = Field(10_000_000, ge=1, description="Bytes of one bulk body, as sent.")
     bulk_events_max: int = Field(50_000, ge=1, description="Events in one bulk body.")
     inflated_bytes_max: int = Field(
-        50_000_000, ge=1, description="Bytes of one compressed body once inflated."
+        25_000_000, ge=1, description="Bytes of one compressed body once inflated."
     )
     query_bytes_max: int = Field(10_000_000, ge=1, description="Bytes of one query's body.")
     query_values_max: int = Field(
@@ -296,7 +296,7 @@ class Settings(BaseSettings):
     )
     response_bytes_max: int = Field(150_000_000, ge=1_000, description="Bytes of one query's answer.")
     query_slots: int = Field(
-        16,
+        48,
         ge=1,
         le=1_024,
         description="Queries that one worker runs at once; those of one project take at most half of them.",

@@ -20,7 +20,8 @@ STEPS_MAX = 2_000_000
 """Brackets, long texts and texts with escapes that are passed over: about a second's work."""
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_BLANKS = re.compile(rb"[ \t\r\n]*+")
+_BLANKS = re.compile(rb"[ \t\r\n]{0,65536}+")
+_BLANKS_AT_ONCE = 65_536
 _SCALAR = re.compile(rb"[-+.0-9A-Za-z]++")
 _FLAT = re.compile(rb'(?:[^"\[\]{}\\]{1,4096}+|"[^"\\]{0,4096}+"){0,64}+')
 _BRACKETS = re.compile(rb"([\[{]{1,65536}+)|[\]}]{1,65536}+")
@@ -152,7 +153,10 @@ class _Split:
                 at = flat
 
     def _blank(self, at: int) -> int:
-        return self._end_of(_BLANKS, at)
+        end = self._end_of(_BLANKS, at)
+        while end - at == _BLANKS_AT_ONCE:
+            at, end = end, self._end_of(_BLANKS, end)
+        return end
 
     def _mark(self, at: int) -> bytes:
         return self._text[at : at + 1]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import gc
 import logging
 import shutil
 import socket
@@ -24,7 +23,7 @@ import uvicorn
 
 from query.budget import MemoryBudget
 from query.engine import Engine
-from service import child, logs
+from service import child, cycles, logs
 from service.app import create_app
 from service.asking import Asking
 from service.auth import Tenants, key_of
@@ -167,6 +166,7 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
     running = [
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
+        asyncio.ensure_future(cycles.collect(parts.asking.is_quiet)),
         asyncio.ensure_future(_sync(parts)),
     ]
     try:
@@ -418,11 +418,7 @@ def main() -> int:
     settings = load()
     logs.set_up(settings.current_log_level(), f"worker-{args.number}")
     listener = socket.socket(fileno=args.listener)
-    # What was imported lives as long as the process: the collector need not look at it again and again.
-    gc.collect()
-    gc.freeze()
-    # Answers of many rows make many objects that go all at once, and no cycles to speak of.
-    gc.set_threshold(50_000, 20, 20)
+    cycles.set_up()
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(settings, args.number, listener, args.ready))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
 from query.budget import MemoryBudget, Reservation, computed
-from query.engine import CHUNK_ROWS, Deadline, Engine, Row
+from query.engine import CHUNK_ROWS, SMALL_SCAN_ROWS, Deadline, Engine, Row
 from query.errors import QueryTimeout
 from query.sql import Statement
 from query.turns import Turn, Turns
@@ -169,3 +170,69 @@ def test_turns_that_are_left_while_they_wait_are_never_lost(threads: ThreadPoolE
     assert {one.result(PATIENCE) for one in done} == {False, True}
     turns.take(lambda: None)
     assert not turns.wanted
+
+
+# Large reads
+
+
+def read(engine: Engine, rows: int, project_id: str, check: Callable[[], None] = lambda: None) -> int:
+    """A question that says that it reads so many rows; how many its answer has."""
+    with closing_reservation(engine, check, project_id) as reservation:
+        return sum(map(len, engine.chunks(SMALL, reservation=reservation, reads=rows)))
+
+
+@contextmanager
+def closing_reservation(engine: Engine, check: Callable[[], None], project_id: str) -> Iterator[Reservation]:
+    reservation = engine.budget.open(check, project_id=project_id)
+    try:
+        yield reservation
+    finally:
+        reservation.release()
+
+
+def test_large_reads_of_one_project_wait_for_each_other_alone(
+    engine: Engine, threads: ThreadPoolExecutor
+) -> None:
+    """Another project's read goes on at once, and so does every small one; who gives up leaves nothing."""
+    large = SMALL_SCAN_ROWS + 1
+    with ExitStack() as held:
+        while engine._reads._is_entitled("busy"):
+            held.enter_context(engine._reads.one(lambda: None, "busy"))
+        late = threads.submit(read, engine, large, "busy", Deadline.after(0.2).check)
+        with pytest.raises(QueryTimeout):
+            late.result(PATIENCE)
+        waiting = threads.submit(read, engine, large, "busy")
+        while not engine._reads.wanted:
+            assert not waiting.done()
+            time.sleep(0.001)
+        assert read(engine, SMALL_SCAN_ROWS, "busy") == 100
+        assert read(engine, large, "another") == 100
+        assert not waiting.done()
+    assert waiting.result(PATIENCE) == 100
+
+
+def test_as_many_hold_turns_as_may_and_all_have_them_in_the_end(threads: ThreadPoolExecutor) -> None:
+    turns, guard, seed = Turns(4, 2), threading.Lock(), random.Random(11)
+    held: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+
+    def work(project_id: str) -> None:
+        with turns.one(lambda: None, project_id):
+            with guard:
+                held[project_id] += 1
+                assert held[project_id] <= 2
+                assert held.total() <= 4
+                most["all"] = max(most["all"], held.total())
+                most[project_id] = max(most[project_id], held[project_id])
+            time.sleep(0.0005)
+            with guard:
+                held[project_id] -= 1
+
+    done = [threads.submit(work, seed.choice("abc")) for _ in range(300)]
+    for one in done:
+        one.result(PATIENCE)
+    assert not turns.wanted
+    assert most["all"] > 2
+    with ExitStack() as again:
+        for project_id in "aabb":
+            again.enter_context(turns.one(lambda: None, project_id))
