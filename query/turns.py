@@ -36,23 +36,24 @@ class Turns:
         self._waiting: list[_Waiter] = []
 
     @contextmanager
-    def one(self, check: Callable[[], None], project_id: str = "") -> Iterator[None]:
+    def one(self, check: Callable[[], None], project_id: str = "", *, ahead: bool = False) -> Iterator[None]:
         """Holds a turn. Blocks and raises as ``take`` does."""
-        self.take(check, project_id)
+        self.take(check, project_id, ahead=ahead)
         try:
             yield
         finally:
             self.give(project_id)
 
-    def take(self, check: Callable[[], None], project_id: str = "") -> None:
-        """Blocks. ``check`` is called while it waits; what it raises ends the waiting."""
+    def take(self, check: Callable[[], None], project_id: str = "", *, ahead: bool = False) -> None:
+        """Blocks. ``check`` is called while it waits; what it raises ends the waiting. ``ahead`` of all who
+        wait already."""
         with self._lock:
             # Whoever waits while a turn is free belongs to a project that has its share: nobody is passed by.
             if self._is_entitled(project_id):
                 self._grant(project_id)
                 return
             waiter = _Waiter(project_id)
-            self._waiting.append(waiter)
+            self._waiting.insert(0 if ahead else len(self._waiting), waiter)
         try:
             while not waiter.given.wait(_CHECK_SECONDS):
                 check()

@@ -51,8 +51,6 @@ from storage.schema import Lane
 from storage.source import Source
 
 T = TypeVar("T")
-QUIET_BYTES = 32 << 20
-"""Results that take less together are not large."""
 Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
 """Finds the warnings to stand beside an answer that was made of these sources."""
 
@@ -127,8 +125,8 @@ class Asking:
         return self._engine.check_regex
 
     def is_quiet(self) -> bool:
-        """Whether no large result is being made or sent."""
-        return self._engine.budget.held_bytes < QUIET_BYTES
+        """Whether no question is being answered."""
+        return not self._slots.held
 
     def preferences_of(self, project: Project) -> Preferences:
         """What its questions are read by."""

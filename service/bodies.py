@@ -153,7 +153,7 @@ class BodyReader:
         try:
             pieces = open_encoding(body, encoding, self.limits.members_max)
             while not ended:
-                made, ended = take(pieces) if inline else await body_thread.call(take, pieces)
+                made, ended = take(pieces) if inline else await body_thread.call_beside(take, pieces)
                 inline = False
                 self.hold(len(made))
                 size += len(made)

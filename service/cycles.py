@@ -2,7 +2,7 @@
 
 What stands around a large result are millions of objects, and looking through all of them holds the event
 loop up for tenths of a second. Next to none of them are cycles. So young objects are looked through as they
-come, a few at a time, and all of them only while no large result is being made.
+come, a few at a time, and all of them only while no question is being answered.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ YOUNG_OBJECTS = 50_000
 YOUNG_ROUNDS = 2
 """Objects that were young for so many rounds are old."""
 _NEVER = 2**31 - 1
-LOOK_SECONDS = 30.0
+LOOK_SECONDS = 60.0
+WORTH_ROUNDS = 20
+"""So many rounds of young objects must have become old since the last time."""
 OVERDUE_LOOKS = 60
 """After so many looks in vain all objects are looked through whatever is being made."""
 
@@ -33,6 +35,6 @@ async def collect(is_quiet: Callable[[], bool], seconds: float = LOOK_SECONDS) -
     while True:
         await asyncio.sleep(seconds)
         waited += 1
-        if is_quiet() or waited >= OVERDUE_LOOKS:
+        if gc.get_count()[2] >= WORTH_ROUNDS and (is_quiet() or waited >= OVERDUE_LOOKS):
             gc.collect()
             waited = 0

@@ -23,7 +23,7 @@ import uvicorn
 
 from query.budget import MemoryBudget
 from query.engine import Engine
-from service import child, cycles, logs
+from service import body_thread, child, cycles, logs
 from service.app import create_app
 from service.asking import Asking
 from service.auth import Tenants, key_of
@@ -105,6 +105,7 @@ async def composed(
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
+        body_thread.share(engine.budget.turns)
         reader = Reader(catalog.folder, catalog, fs)
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, and_, bindparam, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, select
 
 from storage.catalog_records import Claim, event_scope, request_scope, shared_scope
 from storage.catalog_sqlite import slices, upsert
@@ -34,7 +34,9 @@ _OLDEST = (
     .order_by(claims.c.claimed_us)
     .limit(bindparam("most"))
 )
-_KEPT = select(claim_counts.c.count).where(claim_counts.c.scope == bindparam("of"))
+_KEPT = select(func.coalesce(func.sum(claim_counts.c.count), 0)).where(
+    claim_counts.c.scope.in_(bindparam("scopes", expanding=True))
+)
 _COLLECTIONS = select(collections.c.id, collections.c.generation).where(
     collections.c.project_id == bindparam("wanted")
 )
@@ -87,11 +89,10 @@ def claims_of(connection: Connection, pairs: Iterable[tuple[str, str]]) -> Mappi
 
 def kept_tokens(connection: Connection, project_id: str) -> int:
     """How many tokens and keys of the project are kept, expired ones until they are purged."""
-    kept = connection.execute(_KEPT, {"of": request_scope(project_id)}).scalar() or 0
+    scopes = [request_scope(project_id)]
     for row in connection.execute(_COLLECTIONS, {"wanted": project_id}).all():
-        for scope in (event_scope, shared_scope):
-            kept += connection.execute(_KEPT, {"of": scope(row.id, row.generation)}).scalar() or 0
-    return int(kept)
+        scopes += event_scope(row.id, row.generation), shared_scope(row.id, row.generation)
+    return sum(int(connection.execute(_KEPT, {"scopes": some}).scalar_one()) for some in slices(scopes))
 
 
 def void_claims(connection: Connection, log_id: int, ordinals: Sequence[int]) -> None:

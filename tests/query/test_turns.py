@@ -236,3 +236,21 @@ def test_as_many_hold_turns_as_may_and_all_have_them_in_the_end(threads: ThreadP
     with ExitStack() as again:
         for project_id in "aabb":
             again.enter_context(turns.one(lambda: None, project_id))
+
+
+def test_who_comes_ahead_waits_for_none_that_wait(threads: ThreadPoolExecutor) -> None:
+    turns, order = Turns(), list[str]()
+
+    def work(name: str, ahead: bool) -> None:
+        with turns.one(lambda: None, ahead=ahead):
+            order.append(name)
+
+    with turns.one(lambda: None):
+        found = []
+        for name, ahead in (("question", False), ("body", True)):
+            found.append(threads.submit(work, name, ahead))
+            while len(turns._waiting) < len(found):
+                time.sleep(0.001)
+    for one in found:
+        one.result(PATIENCE)
+    assert order == ["body", "question"]
