@@ -87,6 +87,7 @@ def col(column: Column) -> Statement:
     return name(column.name)
 
 
+_BYTE_MAX = 255
 _TIME_US = Statement('"$us"')
 """A row's time in µs, an integer."""
 
@@ -452,6 +453,13 @@ def bucket_index(buckets: Buckets) -> Statement:
     """The position of the bucket that a row's time is in, by integer arithmetic where that is short."""
     runs = _runs(buckets.edges)
     return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
+
+
+def _small(index: Statement, buckets: Buckets) -> Statement:
+    """The index of one of few buckets as a byte: the engine groups by it without hashing."""
+    if len(buckets.edges) - 1 > _BYTE_MAX:
+        return index
+    return sql("CAST({} AS UTINYINT)", index)
 
 
 def bucketed(source: Statement, buckets: Buckets) -> Statement:
@@ -929,9 +937,11 @@ def indexed(plan: MetricsPlan, indexes: int) -> Statement:
 
 
 def _grouped(plan: MetricsPlan) -> Statement:
-    heads: list[Statement] = [bucket_index(plan.buckets)] if plan.buckets is not None else []
-    parts = [key_parts(key, position) for position, key in enumerate(plan.keys)]
-    heads += [part for key in parts for part in key]
+    parts = [part for position, key in enumerate(plan.keys) for part in key_parts(key, position)]
+    heads = list(parts)
+    if plan.buckets is not None:
+        index = bucket_index(plan.buckets)
+        heads.insert(0, index if parts else _small(index, plan.buckets))
     folds = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
     source = unnested(plan.scan, plan.keys)
     if plan.buckets is not None:

@@ -33,11 +33,11 @@ from service.rules import script_callback
 from service.wire import error_answer, raw_path
 
 MODULES = (
+    queries,
     system,
     discovery,
     schema,
     saved,
-    queries,
     datasets,
     dashboards,
     keys,
@@ -46,7 +46,7 @@ MODULES = (
     organisations,
     retention,
 )
-"""Of routes, in the order in which they are tried."""
+"""Of routes, in the order in which they are tried: what is asked most comes first."""
 
 
 def create_app(parts: Parts) -> Starlette:

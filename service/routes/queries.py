@@ -36,6 +36,8 @@ from service.wire import (
     warning_headers,
 )
 
+_MOST_ASKED = ("count", "sum", "count_unique", "funnel", "average", "extraction", "median", "select_unique")
+"""Their routes are tried first."""
 _BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum", "sum"})
 """Keen's map of queries names these without ``_url``."""
 
@@ -44,11 +46,11 @@ def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
     path = f"{PROJECTS}/{{project_id}}/queries"
     rule = needs(Permission.QUERIES)
-    routes.project(path, _list_queries, rule)
-    for analysis in ANALYSES:
+    for analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
         routes.project(
             f"{path}/{analysis}", _asking(parts, analysis), rule, ("GET", "HEAD", "POST"), scripted=True
         )
+    routes.project(path, _list_queries, rule)
     return routes.router
 
 
