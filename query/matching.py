@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from query import sql as writer
 from query.columns import EMPTIES_COLUMN, ID_COLUMN, NULLS_COLUMN, Available
 from query.engine import Deadline, Engine
 from query.limits import Limits
-from query.nodes import Filter, Span
+from query.nodes import AnyOf, Condition, Filter, Span
 from query.operators import predicate
 from query.pipeline import Conditions
 from query.plan import Views
+from query.predicates import TRUE
 from storage.schema import Schema
 from storage.source import Source
 
@@ -20,6 +21,16 @@ def check_conditions(schema: Schema, filters: Sequence[Filter], limits: Limits) 
     """Raises TooManyConditions where events of this schema could not be looked for."""
     columns = {lane.column for lane in schema.lanes} | {NULLS_COLUMN.name, EMPTIES_COLUMN.name}
     predicate(filters, Available(schema, columns), Conditions(limits, lambda: None).spend)
+
+
+def kept_without_value(filters: Sequence[Filter]) -> Iterator[Condition]:
+    """The conditions that keep every event that has no value of their property, as ``ne`` does."""
+    nothing = Available(Schema(), ())
+    for one in filters:
+        if isinstance(one, AnyOf):
+            yield from kept_without_value(one.operands)
+        elif predicate((one,), nothing, lambda _: None) == TRUE:
+            yield one
 
 
 def matching_ids(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -13,10 +13,11 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from query.fields import structured
-from query.matching import check_conditions
+from query.matching import check_conditions, kept_without_value
 from query.nodes import Filter, MetricQuery
 from query.parameters import check, is_absent
 from query.parse import from_query_string
+from query.suggest import did_you_mean
 from service.auth import Caller, Permission
 from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
 from service.parts import Parts
@@ -79,7 +80,7 @@ def router(parts: Parts) -> Router:
         updates = _read_updates(body)
         parameters, filters = await narrowed(parts, caller.project, address.collection, _narrowing(body))
         collection = await _collection(parts, request, caller, address.collection)
-        check_conditions(collection.schema, filters, parts.asking.limits)
+        _check_filters(parts, collection, filters)
         return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
 
     rule = needs(Permission.MASTER)
@@ -119,8 +120,21 @@ async def _delete_events(
     parameters: dict[str, Any] = {}
     if given:
         parameters, filters = await narrowed(parts, project, collection.name, given)
-        check_conditions(collection.schema, filters, parts.asking.limits)
+        _check_filters(parts, collection, filters)
     await carried_out(parts, collection, ErasureKind.EVENTS, parameters)
+
+
+def _check_filters(parts: Parts, collection: Collection, filters: Sequence[Filter]) -> None:
+    """Raises TooManyConditions, and InvalidParameter for a condition that narrows nothing, since no event has
+    its property: that is misspelt."""
+    check_conditions(collection.schema, filters, parts.asking.limits)
+    known = properties_of(collection.schema)
+    for one in kept_without_value(filters):
+        if one.path not in known and not any(name.startswith(one.path + ".") for name in known):
+            raise InvalidParameter(
+                f"No event of '{collection.name}' has the property '{one.path}', so the filter with "
+                f"'{one.operator}' would mean all events.{did_you_mean(one.path, known)} Nothing was changed."
+            )
 
 
 async def _read_deletion(parts: Parts, request: Request, address: EventAddress) -> Mapping[str, Any]:

@@ -328,6 +328,49 @@ def test_an_update_is_narrowed_by_what_narrows_or_refused(
     assert events(served, project) == [{"a": 1}, {"a": 2}]
 
 
+MISSPELT = [
+    {"property_name": "usr.id", "operator": "ne", "property_value": "bob"},
+    {"property_name": "usr.id", "operator": "not_contains", "property_value": "bob"},
+    {"property_name": "usr.id", "operator": "exists", "property_value": False},
+    {"property_name": "usr.id", "operator": "eq", "property_value": None},
+    {"property_name": "usr.id", "operator": "in", "property_value": [None, "bob"]},
+    {
+        "operator": "or",
+        "operands": [OF_BOB[0], {"property_name": "usr.id", "operator": "ne", "property_value": 1}],
+    },
+]
+
+
+@pytest.mark.parametrize("condition", MISSPELT, ids=lambda one: one["operator"])
+def test_a_misspelt_property_never_means_all_events(
+    served: Served, project: ServedProject, condition: dict[str, Any]
+) -> None:
+    served.record(project, "c", {"user": {"id": "bob"}}, {"user": {"id": "ann"}})
+    before = events(served, project)
+    path = f"/3.0/projects/{project.id}/events/c"
+    change = {"property_updates": [{"property_name": "a", "property_value": 3}], "filters": [condition]}
+    for reply in (
+        delete(served, project, "c", filters=json.dumps([condition])),
+        served.request("PUT", path, change, key=project.master_key),
+    ):
+        assert reply.status == 400, reply.body
+        assert "'usr.id'" in reply.json["message"]
+        assert "Did you mean 'user.id'?" in reply.json["message"]
+    assert events(served, project) == before
+
+
+def test_a_condition_on_what_some_events_lack_is_taken(served: Served, project: ServedProject) -> None:
+    """Of properties that exist, of objects around them, of 'keen'; and what matches nothing is no fault."""
+    served.record(project, "c", {"user": {"id": "bob"}}, {"n": 1})
+    for condition, left in (
+        ({"property_name": "keen.location", "operator": "exists", "property_value": True}, 2),
+        ({"property_name": "gone", "operator": "eq", "property_value": 1}, 2),
+        ({"property_name": "user", "operator": "exists", "property_value": False}, 1),
+    ):
+        assert delete(served, project, "c", filters=json.dumps([condition])).status == 204
+        assert len(events(served, project)) == left
+
+
 def test_all_are_changed_without_any_parameter_that_narrows(served: Served, project: ServedProject) -> None:
     served.record(project, "c", {"a": 1}, {"a": 2})
     path = f"/3.0/projects/{project.id}/events/c?api_key={project.master_key}&_=17"
