@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from query.fields import flag, missing, structured, wrong
+from query.parameters import analysis_meant
 from query.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
-from query.suggest import did_you_mean
+from query.suggest import meant
 
 ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
@@ -29,7 +30,7 @@ def analysis_of(query: Mapping[str, Any]) -> str:
             f"query.{ANALYSIS}",
             f"one of {', '.join(sorted(ANALYSES))}",
             name,
-            hint=did_you_mean(name, sorted(ANALYSES)),
+            hint=meant(analysis_meant(name)),
         )
     return name
 

@@ -24,7 +24,26 @@ MULTI_ANALYSIS = "multi_analysis"
 METRICS = frozenset(analysis.value for analysis in Analysis)
 """The analyses that a multi-analysis may be made of."""
 ANALYSES = METRICS | {EXTRACTION, FUNNEL, MULTI_ANALYSIS}
+_OTHER_NAMES = {
+    "avg": "average",
+    "count_distinct": "count_unique",
+    "distinct": "count_unique",
+    "max": "maximum",
+    "mean": "average",
+    "min": "minimum",
+    "stddev": "standard_deviation",
+    "unique": "count_unique",
+    "uniques": "select_unique",
+}
+"""As other systems call analyses."""
 _ARRANGED = METRICS | {MULTI_ANALYSIS}
+
+
+def analysis_meant(name: object, known: Iterable[str] = ANALYSES) -> str | None:
+    """The analysis that a misspelt one, or one of another system, probably means."""
+    meant = _OTHER_NAMES.get(name.lower()) if isinstance(name, str) else None
+    return meant or nearest(name, sorted(known))
+
 
 ENTRIES_MAX = 5_000
 """Filters, steps and the like whose keys are looked at: ``parse`` refuses a question of more."""

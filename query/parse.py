@@ -49,10 +49,10 @@ from query.nodes import (
     Span,
     Step,
 )
-from query.parameters import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.parameters import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, analysis_meant
 from query.preferences import KEEN, Preferences, decimals, week_start
 from query.query_string import from_query_string
-from query.suggest import did_you_mean
+from query.suggest import meant
 
 __all__ = ["ANALYSES", "EXTRACTION", "FUNNEL", "MULTI_ANALYSIS", "from_query_string", "parse"]
 
@@ -208,7 +208,7 @@ def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str])
         raise missing(f"{where}.analysis_type")
     analysis = _METRICS.get(name) if isinstance(name, str) else None
     if analysis is None:
-        hint = did_you_mean(name, _METRICS)
+        hint = meant(analysis_meant(name, _METRICS))
         raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name, hint=hint)
     # Time and filters belong to the whole; ignoring them here would answer another question.
     if entry.get("timeframe") is not None and reading.params.get("timeframe") is None:

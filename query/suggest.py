@@ -46,8 +46,12 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with a space before it; empty where no known name is like this one."""
-    found = nearest(name, known)
-    return "" if found is None else f" Did you mean '{found}'?"
+    return meant(nearest(name, known))
+
+
+def meant(name: str | None) -> str:
+    """The same for a name that was found in another way."""
+    return "" if name is None else f" Did you mean '{name}'?"
 
 
 def _plain(name: str) -> str:

@@ -286,13 +286,14 @@ def _not_understood(timeframe: Any) -> InvalidQuery:
 
 
 def _meant(text: str) -> str | None:
-    """The relative timeframe that "7d" or "last 7 days" says in other words."""
+    """The relative timeframe that "7d", "last 7 days" or "this_7_dayz" says in other words."""
     found = _OTHER_WORDS.fullmatch(text.strip().lower()) if len(text) <= NAME_LENGTH_MAX else None
     unit = None if found is None else _unit_meant(found["unit"])
+    if found is not None and unit is None and found["count"]:
+        unit = nearest(found["unit"].rstrip("s"), Unit)
     if found is None or unit is None:
-        return nearest(
-            text, [*_ALIASES, *(f"{which}_{unit}" for which in ("this", "previous") for unit in Unit)]
-        )
+        known = (f"{which}_{one}" for which in ("this", "previous") for one in Unit)
+        return nearest(text, [*_ALIASES, *known])
     which = "previous" if found["which"] in ("last", "past", "previous", "prior") else "this"
     count = int(found["count"] or 1)
     return f"{which}_{unit}" if not found["count"] else f"{which}_{count}_{unit}s"

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
-from query.parse import ANALYSES
-from query.suggest import nearest
+from query.parameters import analysis_meant
+from query.suggest import did_you_mean, meant
 from service.collect import find_target
 from service.errors import MethodNotAllowed, NotFound, render
 from service.parts import Parts
@@ -78,14 +78,11 @@ def _no_route(path: bytes) -> str:
         return f"{text} Leave out the slash at the end."
     if len(parts) == 6 and parts[4] == "queries":
         text = f"Resource not found: no analysis is called '{parts[5][:60]}'."
-        return _with_nearest(text, parts[5], ANALYSES)
+        return text + meant(analysis_meant(parts[5]))
+    if parts[1] == "projects" and len(parts) > 3:
+        return f"{text} Every path begins with the version: /3.0{shown}."
     kinds = ("projects", "events", "queries", "keys", "datasets", "extractions")
-    return _with_nearest(text, parts[min(4, len(parts) - 1)], kinds)
-
-
-def _with_nearest(text: str, name: str, known: Iterable[str]) -> str:
-    found = nearest(name, known)
-    return f"{text} Did you mean '{found}'?" if found else text
+    return text + did_you_mean(parts[min(4, len(parts) - 1)], kinds)
 
 
 def routes_of(app: Starlette) -> list[Route]:

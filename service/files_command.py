@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from service.command_errors import CannotDo
+from storage.catalog_errors import UnknownProject
 
 if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
@@ -41,6 +42,10 @@ def add_files(commands: Any, add_data: Callable[[argparse.ArgumentParser], None]
 
 def run(catalog: Catalog, args: argparse.Namespace, say: Callable[[str], None]) -> int:
     """Prints what the options ask for; the exit status. Raises CannotDo."""
+    try:
+        catalog.project(args.project)
+    except UnknownProject as error:
+        raise CannotDo(str(error)) from None
     collection = catalog.collection(args.project, args.collection)
     live = catalog.live_files(collection.id)
     sound = [file for file in live if file.damaged is None]

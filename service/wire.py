@@ -149,7 +149,15 @@ def json_of(body: bytes, values_max: int | None = None) -> Any:
         # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
         return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError):
-        raise InvalidJSON("The request body is not valid JSON.") from None
+        raise InvalidJSON(f"The request body is not valid JSON.{_form_hint(body)}") from None
+
+
+def _form_hint(body: bytes) -> str:
+    """For a form, as ``curl --data`` sends one."""
+    name, equals, _ = body[:100].partition(b"=")
+    if equals and name.replace(b"_", b"").isalnum():
+        return ' It is a form: send an object, as {"event_collection": "purchases"}.'
+    return ""
 
 
 def _refuse(name: str) -> float:

@@ -84,6 +84,8 @@ def back_up(
     never change. Where the copy is found damaged it gets no manifest, unless that is accepted. Raises
     BackupFailed, OSError.
     """
+    if target.resolve().is_relative_to(folder.root.resolve()):
+        raise BackupFailed(f"{target} is in the data folder itself: a backup belongs into another place.")
     copy = _new_folder(target)
     _check_room(catalog, target)
     for _ in range(ATTEMPTS_MAX):

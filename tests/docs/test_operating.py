@@ -149,6 +149,11 @@ def test_a_restore_over_a_folder_says_which_deletions_it_undoes(tmp_path: Path) 
         acumen("backup", first, "--data", data)
         server.record(project, "c", {"n": 300})
         acumen("backup", second, "--data", data, "--previous", first)
+        for within in (data / "backup", data / "files" / "of" / "today"):
+            assert "another place" in acumen("backup", within, "--data", data, status=1)
+            assert not within.exists()
+        unknown: list[str | Path] = ["--collection", "c", "--data", data]
+        assert "no project abc" in acumen("files", "--project", "abc", *unknown, status=1)
         delete(server, project, "n", "lt", 10)
         assert "not empty" in acumen("restore", second, "--data", data, status=1)
         assert "Another Acumen server" in acumen("restore", second, "--data", data, "--replace", status=1)

@@ -34,6 +34,8 @@ def refusal(analysis: str = "count", **params: Any) -> InvalidQuery:
         ("This_7_Days", "this_7_days"),
         ("30 min", "this_30_minutes"),
         ("this_dya", "this_day"),
+        ("this_7_dayz", "this_7_days"),
+        ("previous_2_wekes", "previous_2_weeks"),
         ("yesterdy", "yesterday"),
         ("day", "this_day"),
     ],
@@ -110,4 +112,6 @@ def test_operators_and_analyses_name_the_nearest() -> None:
     assert "Did you mean 'not_contains'?" in refusal(filters=[near]).message
     members = {"n": {"analysis_type": "avrage", "target_property": "a"}}
     assert "Did you mean 'average'?" in refusal("multi_analysis", analyses=members).message
+    elsewhere = {"n": {"analysis_type": "stddev", "target_property": "a"}}
+    assert "Did you mean 'standard_deviation'?" in refusal("multi_analysis", analyses=elsewhere).message
     assert "two decimals" in refusal("percentile", target_property="a", percentile=101).message

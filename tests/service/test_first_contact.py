@@ -25,6 +25,11 @@ def test_a_browser_gets_a_page_and_a_client_the_versions(served: Served) -> None
         ("/3.0/projects/abc/events/x", "no project has the id 'abc'"),
         ("/3.0/projects/abc/queries/count", "no project has the id 'abc'"),
         ("@/queries/counts", "no analysis is called 'counts'. Did you mean 'count'?"),
+        ("@/queries/avg", "no analysis is called 'avg'. Did you mean 'average'?"),
+        (
+            "/projects/abc/queries/count",
+            "begins with the version: /3.0/projects/abc/queries/count.",
+        ),
         ("@/event/x", "Did you mean 'events'?"),
         ("@/querys/count", "Did you mean 'queries'?"),
         ("/3.0/project", "Did you mean 'projects'?"),
@@ -81,3 +86,11 @@ def test_a_put_with_the_write_key_is_told_to_use_post(served: Served, project: S
     reply = served.request("PUT", path, {"a": 1}, key=project.write_key)
     assert (reply.status, reply.json["error_code"]) == (401, "AdminOnlyEndpointError")
     assert "use POST" in reply.json["message"]
+
+
+def test_a_form_for_a_question_is_called_one(served: Served, project: ServedProject) -> None:
+    path = f"/3.0/projects/{project.id}/queries/count"
+    for body, is_form in ((b"event_collection=purchases", True), (b"{event_collection: 1}", False)):
+        reply = served.request("POST", path, body, key=project.read_key)
+        assert (reply.status, reply.json["error_code"]) == (400, "InvalidJSONError")
+        assert ("It is a form" in reply.json["message"]) == is_form
