@@ -365,6 +365,14 @@ def _taken(event: dict[str, Raw], path: Sequence[str]) -> tuple[bytes | None, di
     return value, rest | ({path[0]: inner} if inner else {})
 
 
+def has_property(text: bytes, path: Sequence[str]) -> bool:
+    """Whether an event has a property at this path."""
+    try:
+        return _taken(_members.decode(text), path)[0] is not None
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+
+
 def names_of(text: bytes) -> list[str]:
     """The names of an event's properties, and ``keen.timestamp`` where it has one; none of what is none."""
     try:

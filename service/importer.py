@@ -12,7 +12,7 @@ import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import IO
 
 import orjson
 
+from query.suggest import did_you_mean
 from service.admission import Refusal, check_collection_name
 from service.import_open import open_source
 from service.import_options import BadOption, ImportOptions, add_reading_arguments, options_of
@@ -28,6 +29,7 @@ from service.import_source import (
     Item,
     ItemBatch,
     Source,
+    has_property,
     names_of,
     with_time,
     without_stamps,
@@ -157,7 +159,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Pr
         digest = None if source.path is None else await asyncio.to_thread(sha256_of, source.path)
         async with _target(args) as target:
             prepare = preparation(options, source.drops_stamps, table=isinstance(source.source, TableSource))
-            sending = Sending(target, source.source, refused, progress, prepare)
+            sending = Sending(target, source.source, refused, progress, prepare, options.timestamp_path)
             try:
                 await sending.send_all(BatchKeys(identity, digest), args.allow_refused)
             finally:
@@ -206,8 +208,10 @@ class Sending:
         refused: RefusedFile,
         progress: Progress,
         prepare: Prepare | None,
+        time_path: Sequence[str] = (),
     ) -> None:
         self._target = target
+        self._time_path = time_path
         self._source = source
         self._refused = refused
         self._progress = progress
@@ -221,6 +225,7 @@ class Sending:
             while True:
                 batch = await asyncio.to_thread(next, batches, None)
                 if batch is not None:
+                    self._check_times(batch)
                     self._hint(batch)
                     task = asyncio.ensure_future(self._send(batch, keys.key(batch)))
                     self._waiting.append((batch, task))
@@ -273,6 +278,19 @@ class Sending:
                 self._refused.write(item, Refusal("InvalidEventError", item.problem or ""))
             self._progress.refused += len(self._source.broken_rows)
             self._source.broken_rows.clear()
+
+    def _check_times(self, batch: ItemBatch) -> None:
+        """Raises ImportFailed where no event of the first batch has the property that is to be its time."""
+        if batch.index or not self._time_path or isinstance(self._source, TableSource):
+            return
+        texts = [item.text for item in batch.items if item.problem is None]
+        if texts and not any(has_property(text, self._time_path) for text in texts):
+            name = ".".join(self._time_path)
+            hint = did_you_mean(name, dict.fromkeys(name for text in texts for name in names_of(text)))
+            raise ImportFailed(
+                f"none of the first {len(texts):,} events has the property '{name}', which --timestamp names."
+                f"{hint} Nothing was imported."
+            )
 
     def _hint(self, batch: ItemBatch) -> None:
         """Say on the first batch what its types were found to be, and that it seems to hold times unread."""

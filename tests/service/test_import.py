@@ -28,6 +28,7 @@ from service.keeper_main import make_keeper
 from service.log_session import LogSession
 from service.settings import load
 from storage.catalog import Catalog, system_clock
+from storage.catalog_errors import UnknownCollection
 from storage.catalog_records import ErasureKind, Project
 from tests.support.server import Served, acumen_command
 
@@ -217,6 +218,22 @@ def test_what_cannot_be_imported_is_said(
     given_data = [] if "--url" in arguments else ["--data", str(data)]
     assert run_import(*[str(file) if a == "FILE" else a for a in arguments], *given_data) == status
     assert capsys.readouterr().err.startswith("acumen: ")
+
+
+def test_a_time_that_no_event_has_stops_the_import_before_it_begins(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "events.ndjson"
+    path.write_bytes(as_ndjson([{"n": n, "time": "2024-01-01T00:00:00Z"} for n in range(3)]))
+    status = run_import(
+        str(path), "--project", project.id, "--collection", "c", "--data", str(data), "--timestamp", "tiem"
+    )
+    said = capsys.readouterr().err
+    assert status == 1
+    with pytest.raises(UnknownCollection):
+        counted(data, project, "c")
+    assert "none of the first 3 events has the property 'tiem'" in said
+    assert "Did you mean 'time'?" in said
 
 
 @pytest.fixture(scope="module")
