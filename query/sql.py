@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, TypeGuard, TypeVar
@@ -357,10 +357,31 @@ def rows_of(scan: Scan) -> Statement:
 
 def filtered(scan: Scan) -> Statement:
     """``FROM … WHERE …`` of the scan."""
+    direct = _direct(scan)
+    if direct is not None:
+        source, tests = direct
+        tests += [condition(scan.rest)] if scan.rest != p.TRUE else []
+        return sql("FROM {} WHERE {}", source, joined(" AND ", tests)) if tests else sql("FROM {}", source)
     rows = _with_readings(rows_of(scan), scan.readings)
     if scan.rest == p.TRUE:
         return sql("FROM {}", rows)
     return sql("FROM {} WHERE {}", rows, condition(scan.rest))
+
+
+def _direct(scan: Scan) -> tuple[Statement, list[Statement]] | None:
+    """What is read and the tests of its rows' times, where the columns are taken as they stand in one place:
+    the engine plans a statement without a subquery sooner. None where they are not."""
+    if scan.readings or scan.in_us or len(scan.pieces) + (scan.tail is not None) != 1:
+        return None
+    held = scan.pieces[0].held if scan.pieces else scan.tail_held
+    marked = bool(scan.pieces) and scan.pieces[0].marked
+    for column in scan.columns:
+        if column.name not in held or (marked and column.kind is ColumnKind.INSTANT):
+            return None
+    if scan.tail is not None:
+        return name(scan.tail), _tests(scan, timed=True)
+    piece = scan.pieces[0]
+    return _files(piece), _tests(scan, timed=piece.timed, marked=marked)
 
 
 def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]) -> Statement:
@@ -395,9 +416,18 @@ def _reading(what: p.Reading, text: Statement) -> Statement:
 
 
 def _read_files(piece: Piece, scan: Scan) -> Statement:
+    return _select(scan, piece.held, _files(piece), piece.timed, marked=piece.marked)
+
+
+def _files(piece: Piece) -> Statement:
     by_name = Statement(", union_by_name=true" if piece.by_name else "")
-    source = sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
-    return _select(scan, piece.held, source, piece.timed, marked=piece.marked)
+    return sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
+
+
+def _tests(scan: Scan, *, timed: bool, marked: bool = False) -> list[Statement]:
+    """Of times, as they stand in the file, so that whole parts of it can be left out."""
+    tests = list(_in_span(scan.span, marked=marked)) if timed else []
+    return tests + [_compare(time, marked=marked) for time in scan.times]
 
 
 def _select(
@@ -415,9 +445,7 @@ def _select(
     if scan.in_us:
         columns.append(sql("epoch_us({}) AS {}", col(TIMESTAMP_COLUMN), _TIME_US))
     listed = joined(", ", columns or [Statement('1 AS "$row"')])
-    tests = list(_in_span(scan.span, marked=marked)) if timed else []
-    # As they stand in the file, so that whole parts of it can be left out.
-    tests += [_compare(time, marked=marked) for time in scan.times]
+    tests = _tests(scan, timed=timed, marked=marked)
     where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
     return sql("SELECT {} FROM {}{}", listed, source, where)
 
@@ -453,6 +481,16 @@ def bucket_index(buckets: Buckets) -> Statement:
     """The position of the bucket that a row's time is in, by integer arithmetic where that is short."""
     runs = _runs(buckets.edges)
     return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
+
+
+def _counts_us(buckets: Buckets) -> bool:
+    """Whether the bucket of a row is found by its time in µs, and not by its day or without it."""
+    runs = _runs(buckets.edges)
+    return len(runs) > 1 or not (runs[0].count == 1 or _in_days(runs[0])) if runs else True
+
+
+def _in_days(run: _Run) -> bool:
+    return run.start_us % _DAY_US == 0 and run.step_us % _DAY_US == 0
 
 
 def _small(index: Statement, buckets: Buckets) -> Statement:
@@ -502,7 +540,7 @@ def _run_tree(runs: list[_Run]) -> Statement:
     run = runs[0]
     if run.count == 1:
         return whole(run.first)
-    if run.start_us % _DAY_US == 0 and run.step_us % _DAY_US == 0:
+    if _in_days(run):
         # The engine finds a day of UTC faster than it divides.
         first_day = sql("make_date({})", whole(run.start_us // _DAY_US))
         since = sql("(CAST({} AS DATE) - {})", col(TIMESTAMP_COLUMN), first_day)
@@ -943,7 +981,10 @@ def _grouped(plan: MetricsPlan) -> Statement:
         index = bucket_index(plan.buckets)
         heads.insert(0, index if parts else _small(index, plan.buckets))
     folds = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
-    source = unnested(plan.scan, plan.keys)
+    scan = plan.scan
+    if scan.in_us and plan.buckets is not None and not _counts_us(plan.buckets):
+        scan = replace(scan, in_us=False)
+    source = unnested(scan, plan.keys)
     if plan.buckets is not None:
         source = bucketed(source, plan.buckets)
     listed = joined(", ", [*heads, *folds] or [Statement("1")])

@@ -36,7 +36,7 @@ from service.wire import (
     warning_headers,
 )
 
-_MOST_ASKED = ("count", "sum", "count_unique", "funnel", "average", "extraction", "median", "select_unique")
+_MOST_ASKED = ("count", "sum", "count_unique", "funnel", "average", "extraction", "maximum", "minimum")
 """Their routes are tried first."""
 _BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum", "sum"})
 """Keen's map of queries names these without ``_url``."""
