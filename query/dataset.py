@@ -22,7 +22,7 @@ from query.budget import Reservation
 from query.engine import Deadline, Engine, Row
 from query.errors import QueryLimitExceeded
 from query.extents import reader
-from query.jsonout import dumps
+from query.jsonout import array, dumps
 from query.limits import Limits
 from query.nodes import Analysis, Buckets, Metric, MetricQuery, Span
 from query.plan import Key, MetricsPlan, Part, Views, plan_indexed, plan_metrics
@@ -275,4 +275,4 @@ def _plain(query: MetricQuery, cells: Sequence[dict[int, Members]], empty: Membe
         members = cell.get(0, empty)[0]
         value = b"{" + members + b"}" if query.multi else members.partition(b":")[2]
         texts.append(b'{"value":' + value + b',"timeframe":' + dumps(span) + b"}")
-    return b"[" + b",".join(texts) + b"]"
+    return array(texts)

@@ -23,7 +23,7 @@ from query.columns import (
 )
 from query.engine import Row
 from query.errors import QueryLimitExceeded
-from query.jsonout import Written, dumps
+from query.jsonout import Written, array, dumps
 from query.limits import Limits
 from query.nodes import ExtractionQuery, Span
 from query.plan import Scan, View, Views
@@ -87,7 +87,7 @@ def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits, reservation: 
             "Ask for a shorter timeframe, filter, or use 'latest'."
         )
     reservation.reserve(found.size)
-    return Written(b"[" + b",".join(found.texts) + b"]")
+    return Written(array(found.texts))
 
 
 @dataclass

@@ -23,7 +23,7 @@ from query import sums
 from query.budget import MemoryBudget, Reservation
 from query.columns import ColumnKind
 from query.errors import QueryLimitExceeded
-from query.jsonout import Written, dumps
+from query.jsonout import Written, array, dumps, dumps_in_steps
 from query.limits import Limits
 from query.nodes import Analysis
 from query.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part
@@ -172,7 +172,7 @@ class Groups:
             parts.append(part)
         self._reserve(sum(map(len, parts)) + len(parts))
         self._settle()
-        return Written(b"[" + b",".join(parts) + b"]")
+        return Written(array(parts))
 
     def _sorted_texts(self, rows: Iterable[Row]) -> Iterator[bytes]:
         limit = self._plan.query.limit
@@ -246,7 +246,7 @@ class Groups:
             self._reserve(len(texts[-1]))
         self._reserve(sum(map(len, texts)))
         self._settle()
-        return Written(b"[" + b",".join(texts) + b"]")
+        return Written(array(texts))
 
     def _in_order(self, entries: list[_Entry]) -> list[bytes]:
         sortable = [(group[1], results[1], _entry_text((group, results))) for group, results in entries]
@@ -430,7 +430,7 @@ def _written_lists(
     """The results of a row with lists, which may be long, as JSON."""
     items = _sorting_bytes(plan, row)
     reservation.reserve(items)
-    text = dumps(_labelled(plan, fold(row)))
+    text = dumps_in_steps(_labelled(plan, fold(row)))
     reservation.give_back(items)
     reservation.reserve(2 * len(text) + _BUFFER_BYTES)
     return Written(text)
