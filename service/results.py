@@ -116,7 +116,7 @@ class Results:
     ) -> tuple[bytes, tuple[str, ...]]:
         """The result as JSON, and warnings; nothing is kept. Raises QueryError."""
         request = self._parsed(query, now_us, deadline)
-        found = self._answer(request, self._source_of(query), audience, deadline)
+        found = self._answer(query, request, self._source_of(query), audience, deadline)
         _check_complete(found)
         return self._result(query, found), tuple(found.warnings)
 
@@ -129,7 +129,7 @@ class Results:
         try:
             request = self._parsed(query, now_us, deadline)
             watched = Watched(self._source_of(query))
-            found = self._answer(request, watched, audience, deadline)
+            found = self._answer(query, request, watched, audience, deadline)
             _check_complete(found)
             wanted = parts(request.query)
             covered = self._count(wanted, watched.given, audience, deadline)
@@ -233,7 +233,12 @@ class Results:
         )
 
     def _answer(
-        self, request: Request, source_of: Callable[[str], Source], audience: Audience, deadline: Deadline
+        self,
+        query: SavedQuery,
+        request: Request,
+        source_of: Callable[[str], Source],
+        audience: Audience,
+        deadline: Deadline,
     ) -> Answer:
         return answer(
             _unechoed(request) if audience.filters else request,
@@ -242,6 +247,7 @@ class Results:
             limits=self._limits,
             deadline=deadline,
             forced_filters=audience.filters,
+            project_id=query.project_id,
         )
 
     def _count(
