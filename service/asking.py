@@ -51,6 +51,8 @@ from storage.schema import Lane
 from storage.source import Source
 
 T = TypeVar("T")
+GONE_AFTER_SECONDS = 0.05
+"""So long a question runs before it is looked whether its client is still there."""
 Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
 """Finds the warnings to stand beside an answer that was made of these sources."""
 
@@ -246,11 +248,8 @@ class Asking:
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
         done = loop.run_in_executor(self._executor, lambda: context.run(work, token))
-        watch = asyncio.ensure_future(gone())
+        watch = _GoneWatch(loop, gone, token)
         try:
-            await asyncio.wait((done, watch), return_when=asyncio.FIRST_COMPLETED)
-            if not done.done():
-                token.cancel(QueryCancelled("The client went away."))
             # The slot is held until the thread is free again, whatever becomes of the client.
             return await asyncio.shield(done)
         except asyncio.CancelledError:
@@ -258,7 +257,7 @@ class Asking:
             await asyncio.wait((done,))
             raise
         finally:
-            watch.cancel()
+            watch.end()
 
     def _answer(
         self, caller: Caller, analysis: str, read: Callable[[], Mapping[str, Any]], token: CancelToken
@@ -373,6 +372,30 @@ class Asking:
             found.body.clear()
             reservation.finish(len(body))
         return Told(body, tuple(found.warnings), complete=found.complete, reservation=reservation)
+
+
+class _GoneWatch:
+    """Cancels a question once its client has left. It begins a moment late: most are answered before."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, gone: Callable[[], Awaitable[None]], token: CancelToken
+    ) -> None:
+        self._gone = gone
+        self._token = token
+        self._task: asyncio.Task[None] | None = None
+        self._timer = loop.call_later(GONE_AFTER_SECONDS, self._begin)
+
+    def end(self) -> None:
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        await self._gone()
+        self._token.cancel(QueryCancelled("The client went away."))
 
 
 def written(body: Any, limits: Limits) -> bytes:

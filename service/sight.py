@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from query.data_warnings import (
     DataWarning,
@@ -27,7 +27,7 @@ from query.engine import Deadline, Engine
 from query.errors import QueryError
 from query.held import dated_by_arrival, held_lanes
 from query.limits import Limits
-from query.nodes import Filter, Query
+from query.nodes import Filter, MetricQuery, Query, Span
 from query.pipeline import Conditions
 from query.suggest import KNOWN_MAX, nearest
 from storage.schema import Schema
@@ -83,6 +83,10 @@ class Sight:
 
         Empty where what it sees cannot be found out within the limits of a question.
         """
+        if not filters and sources and _names_nothing(query):
+            source = sources.get(query.collection)
+            if source is not None and source.known:
+                return []
         given = dict(sources or {})
         for name in collections_of(query):
             if name not in given:
@@ -189,6 +193,16 @@ class Sight:
                 return found
             names.remove(found)
         return None
+
+
+def _names_nothing(query: Query) -> TypeGuard[MetricQuery]:
+    """Whether the question, as a plain count, names a collection alone."""
+    return (
+        isinstance(query, MetricQuery)
+        and not (query.groups or query.filters)
+        and query.span == Span()
+        and all(metric.target is None for metric in query.metrics)
+    )
 
 
 def _rows(source: Source) -> int:
