@@ -154,6 +154,10 @@ class Groups:
         self._labels = [_label(metric) for metric in plan.metrics]
         orders = () if plan.ordered else plan.query.order
         self._ordering = [self._labels.index(order.by) for order in orders if order.by in self._labels]
+        # Most questions have one result, which orders nothing: there may be a million of them.
+        alone = len(self._labels) == 1 and not self._ordering
+        self._only_label = dumps(self._labels[0]) + b":" if alone else None
+        self._only_path = dumps(self._paths[0]) + b":" if len(self._paths) == 1 else None
         self._rounds = any(metric.metric.decimals is not None for metric in plan.metrics)
         self._held = 0
 
@@ -285,6 +289,9 @@ class Groups:
             yield item
 
     def group(self, row: Row) -> Members:
+        if self._only_path is not None:
+            value, order = self._decoders[0](row, self._first)
+            return self._only_path + dumps(value), (order,)
         values, orders = [], []
         position = self._first
         for decode, key in zip(self._decoders, self._keys, strict=True):
@@ -298,8 +305,11 @@ class Groups:
         return self.written(self._fold(row))
 
     def written(self, results: Sequence[Any]) -> Members:
+        rounded = self._rounded(results)
+        if self._only_label is not None:
+            return self._only_label + dumps(rounded[0]), ()
         orders = tuple(value_order(results[position]) for position in self._ordering)
-        return _members(self._labels, self._rounded(results)), orders
+        return _members(self._labels, rounded), orders
 
     def _rounded(self, results: Sequence[Any]) -> Sequence[Any]:
         """Only as they are written: groups are ordered by what was computed."""
