@@ -126,10 +126,6 @@ class Asking:
     def check_regex(self) -> CheckRegex:
         return self._engine.check_regex
 
-    def is_quiet(self) -> bool:
-        """Whether no question is being answered."""
-        return not self._slots.held
-
     def preferences_of(self, project: Project) -> Preferences:
         """What its questions are read by."""
         return self._preferences.of_project(project.preferences)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import logging
 import shutil
 import socket
@@ -23,7 +24,7 @@ import uvicorn
 
 from query.budget import MemoryBudget
 from query.engine import Engine
-from service import body_thread, child, cycles, logs
+from service import body_thread, child, logs
 from service.app import create_app
 from service.asking import Asking
 from service.auth import Tenants, key_of
@@ -167,7 +168,6 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
     running = [
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
-        asyncio.ensure_future(cycles.collect(parts.asking.is_quiet)),
         asyncio.ensure_future(_sync(parts)),
     ]
     try:
@@ -419,7 +419,11 @@ def main() -> int:
     settings = load()
     logs.set_up(settings.current_log_level(), f"worker-{args.number}")
     listener = socket.socket(fileno=args.listener)
-    cycles.set_up()
+    # What was imported lives as long as the process: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    # Answers of many rows make many objects that go all at once, and no cycles to speak of.
+    gc.set_threshold(50_000, 20, 20)
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(settings, args.number, listener, args.ready))
