@@ -60,7 +60,13 @@ def main() -> int:
         metavar="N",
         help=f"events to load, and the most that any part measures with ({EVENTS:,}; in full: 10000000)",
     )
+    parser.add_argument(
+        "--rounds", type=int, metavar="N", help="as many rounds of each figure at most; 1 shows that it runs"
+    )
     args = parser.parse_args()
+    if args.rounds is not None:
+        for module in (bulk, posts, shredding, erasure):
+            module.ROUNDS = max(1, min(args.rounds, module.ROUNDS))
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

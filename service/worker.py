@@ -106,7 +106,6 @@ async def composed(
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
-        body_thread.share(engine.budget.turns)
         reader = Reader(catalog.folder, catalog, fs)
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
@@ -188,13 +187,15 @@ def _metrics(settings: Settings, number: int) -> Metrics:
 
 def _engine(settings: Settings, folder: DataFolder, spill: Path) -> Engine:
     shutil.rmtree(spill, ignore_errors=True)
+    budget = MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds)
+    body_thread.share(budget.turns)
     return Engine(
         folder.root,
         memory_limit_bytes=settings.engine_memory_bytes,
         threads=settings.worker_threads,
         temp_folder=spill,
         temp_bytes_max=settings.worker_spill_bytes,
-        budget=MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds),
+        budget=budget,
     )
 
 
