@@ -30,7 +30,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
     ("posts", ["posts a second", "processor time of a post"], 1),
     ("bulk", ["bulk of 100", "bulk of 1,000", "with nulls", "with drift", "with tokens"], 15),
     ("memory", ["supervisor", "worker-0", "keeper"], 0),
-    ("erasure", ["time of a deletion"], 3),
+    ("erasure", ["time of a deletion"], 1),
 ]
 
 
