@@ -65,8 +65,9 @@ def main() -> int:
     )
     args = parser.parse_args()
     if args.rounds is not None:
-        for module in (bulk, posts, shredding, erasure):
-            module.ROUNDS = max(1, min(args.rounds, module.ROUNDS))
+        most = max(1, args.rounds)
+        bulk.ROUNDS, posts.ROUNDS = min(most, bulk.ROUNDS), min(most, posts.ROUNDS)
+        shredding.ROUNDS, erasure.ROUNDS = min(most, shredding.ROUNDS), min(most, erasure.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")
