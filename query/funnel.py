@@ -7,9 +7,8 @@ satisfies, and an actor's masks are joined. What inverted and optional steps mea
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +19,7 @@ from query import sql as writer
 from query.budget import Reservation
 from query.columns import TIMESTAMP_COLUMN
 from query.errors import QueryLimitExceeded
-from query.jsonout import STEP_VALUES, Written, array, dumps
+from query.jsonout import STEP_VALUES, Written, array, dumps, in_parts
 from query.nodes import FunnelQuery, Span, Step
 from query.plan import Key, Part, Scan, View, Views, hull, key_of
 from query.predicates import Predicate
@@ -164,7 +163,7 @@ def _listed(
         counted = {mask for mask in masks if _survives(mask, position, steps)}
         size = sum(len(text) + 1 for _, text, mask in actors if mask in counted)
         reservation.reserve(2 * size)
-        parts = list(_parts(text for _, text, mask in actors if mask in counted))
+        parts = list(in_parts((text for _, text, mask in actors if mask in counted), STEP_VALUES))
         held += sum(map(len, parts))
         if held > bytes_max:
             raise QueryLimitExceeded(
@@ -175,12 +174,6 @@ def _listed(
     # The actors themselves go now.
     reservation.reduce_to(2 * held)
     return listed
-
-
-def _parts(texts: Iterator[bytes]) -> Iterator[bytes]:
-    """The texts with commas between them, some at a time."""
-    while part := b",".join(islice(texts, STEP_VALUES)):
-        yield part
 
 
 def _branch(

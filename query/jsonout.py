@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -29,6 +31,13 @@ def dumps(value: Any) -> bytes:
     except UnicodeEncodeError:
         # Half a surrogate pair, echoed: only an escape can spell it.
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def in_parts(texts: Iterable[bytes], most: int) -> Iterator[bytes]:
+    """Elements as parts for ``array``, ``most`` of them in each."""
+    remaining = iter(texts)
+    while part := b",".join(islice(remaining, most)):
+        yield part
 
 
 def array(parts: list[bytes]) -> bytes:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -23,7 +23,7 @@ from query import sums
 from query.budget import MemoryBudget, Reservation
 from query.columns import ColumnKind
 from query.errors import QueryLimitExceeded
-from query.jsonout import Written, array, dumps, dumps_in_steps
+from query.jsonout import Written, array, dumps, dumps_in_steps, in_parts
 from query.limits import Limits
 from query.nodes import Analysis
 from query.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part
@@ -170,8 +170,7 @@ class Groups:
         """A JSON array of what is written already, put together in parts: many small texts take twice as
         much as one."""
         parts: list[bytes] = []
-        remaining = iter(texts)
-        while part := b",".join(islice(remaining, _CHECK_EVERY)):
+        for part in in_parts(texts, _CHECK_EVERY):
             self._reserve(len(part) + 1)
             parts.append(part)
         self._reserve(sum(map(len, parts)) + len(parts))

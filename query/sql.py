@@ -486,7 +486,7 @@ def bucket_index(buckets: Buckets) -> Statement:
 def _counts_us(buckets: Buckets) -> bool:
     """Whether the bucket of a row is found by its time in µs, and not by its day or without it."""
     runs = _runs(buckets.edges)
-    return len(runs) > 1 or not (runs[0].count == 1 or _in_days(runs[0])) if runs else True
+    return not (len(runs) == 1 and (runs[0].count == 1 or _in_days(runs[0])))
 
 
 def _in_days(run: _Run) -> bool:

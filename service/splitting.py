@@ -20,8 +20,8 @@ STEPS_MAX = 2_000_000
 """Brackets, long texts and texts with escapes that are passed over: about a second's work."""
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_BLANKS = re.compile(rb"[ \t\r\n]{0,65536}+")
 _BLANKS_AT_ONCE = 65_536
+_BLANKS = re.compile(rb"[ \t\r\n]{0,%d}+" % _BLANKS_AT_ONCE)
 _SCALAR = re.compile(rb"[-+.0-9A-Za-z]++")
 _FLAT = re.compile(rb'(?:[^"\[\]{}\\]{1,4096}+|"[^"\\]{0,4096}+"){0,64}+')
 _BRACKETS = re.compile(rb"([\[{]{1,65536}+)|[\]}]{1,65536}+")
