@@ -477,15 +477,13 @@ class _Run:
     count: int
 
 
-def bucket_index(buckets: Buckets) -> Statement:
+def _bucket_index(runs: list[_Run]) -> Statement:
     """The position of the bucket that a row's time is in, by integer arithmetic where that is short."""
-    runs = _runs(buckets.edges)
     return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
 
 
-def _counts_us(buckets: Buckets) -> bool:
+def _counts_us(runs: list[_Run]) -> bool:
     """Whether the bucket of a row is found by its time in µs, and not by its day or without it."""
-    runs = _runs(buckets.edges)
     return not (len(runs) == 1 and (runs[0].count == 1 or _in_days(runs[0])))
 
 
@@ -500,9 +498,9 @@ def _small(index: Statement, buckets: Buckets) -> Statement:
     return sql("CAST({} AS UTINYINT)", index)
 
 
-def bucketed(source: Statement, buckets: Buckets) -> Statement:
+def _bucketed(source: Statement, buckets: Buckets, runs: list[_Run]) -> Statement:
     """``source`` (a FROM clause), joined to the edges where these are too irregular for arithmetic."""
-    if len(_runs(buckets.edges)) <= _RUNS_MAX:
+    if len(runs) <= _RUNS_MAX:
         return source
     starts = list(buckets.edges[:-1])
     return sql(
@@ -977,16 +975,17 @@ def indexed(plan: MetricsPlan, indexes: int) -> Statement:
 def _grouped(plan: MetricsPlan) -> Statement:
     parts = [part for position, key in enumerate(plan.keys) for part in key_parts(key, position)]
     heads = list(parts)
+    runs = [] if plan.buckets is None else _runs(plan.buckets.edges)
     if plan.buckets is not None:
-        index = bucket_index(plan.buckets)
+        index = _bucket_index(runs)
         heads.insert(0, index if parts else _small(index, plan.buckets))
     folds = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
     scan = plan.scan
-    if scan.in_us and plan.buckets is not None and not _counts_us(plan.buckets):
+    if scan.in_us and not _counts_us(runs):
         scan = replace(scan, in_us=False)
     source = unnested(scan, plan.keys)
     if plan.buckets is not None:
-        source = bucketed(source, plan.buckets)
+        source = _bucketed(source, plan.buckets, runs)
     listed = joined(", ", [*heads, *folds] or [Statement("1")])
     if not (plan.buckets or plan.keys):
         return sql("SELECT {} {}", listed, source)
