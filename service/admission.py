@@ -244,14 +244,21 @@ def lone_list(body: bytes) -> tuple[str, bytes] | None:
 _BATCH_SHAPE = 'The request body must be an object of lists of events: {"collection name": [{…}, {…}]}.'
 
 
-def split_list(text: bytes, room: int, events_max: int) -> list[Raw]:
-    """The JSON text of each item, of which there is ``room`` for so many. Raises InvalidBatch, NotParsed."""
+def count_first(text: bytes, room: int, events_max: int) -> None:
+    """Refuse a large list of more than ``room`` events before anything is built of it.
+
+    Raises InvalidBatch, and NotParsed where it is no list of objects alone.
+    """
     if len(text) > body_thread.INLINE_BYTES_MAX:
         beyond = holds_more_events(text, room)
         if beyond:
             raise too_many_events(events_max)
         if beyond is None:
             raise NotParsed
+
+
+def split_list(text: bytes, room: int, events_max: int) -> list[Raw]:
+    """The JSON text of each item of a list that ``count_first`` let pass. Raises InvalidBatch, NotParsed."""
     try:
         items = _items.decode(text)
     except RecursionError:
@@ -284,6 +291,7 @@ def batches_of(body: bytes, names_max: int) -> dict[str, bytes]:
 def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
     """As ``split_list``, by whichever way leads through the text; for threads."""
     try:
+        count_first(text, room, events_max)
         return split_list(text, room, events_max)
     except NotParsed:
         return split_list_slowly(text, room, events_max)
@@ -291,8 +299,6 @@ def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
 
 def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: int) -> Sorted | None:
     """The list as one piece, where the strict check passes all of it and there is room for so many events."""
-    if len(text) > body_thread.INLINE_BYTES_MAX and holds_more_events(text, room) is not False:
-        return None
     checked = checker.check_list(text, room, limits.event_bytes_max)
     return None if checked is None else Sorted(checked.count, whole=checked)
 

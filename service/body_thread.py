@@ -8,8 +8,10 @@ them: so no more than one thread of all these competes with the event loop for t
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from query.turns import Turns
@@ -22,6 +24,10 @@ INLINE_BYTES_MAX = 1 << 20
 others, and for a few milliseconds at most."""
 SLOW_INLINE_BYTES_MAX = 32_768
 """The same for work that takes a function call for each value."""
+LONG_SECONDS = 0.02
+"""Work that took longer is followed by a turn of the event loop."""
+PASS_SECONDS = 1.0
+"""How long that turn is waited for."""
 
 _executor = ThreadPoolExecutor(1, thread_name_prefix="acumen-bodies")
 _turns = Turns()
@@ -35,12 +41,29 @@ def share(turns: Turns) -> None:
 
 async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The result of the work, done in the thread."""
+    loop = asyncio.get_running_loop()
 
     def in_turn() -> T:
         with _turns.one(lambda: None, ahead=True):
-            return work(*args, **kwargs)
+            began = monotonic()
+            try:
+                return work(*args, **kwargs)
+            finally:
+                if monotonic() - began > LONG_SECONDS:
+                    _let_pass(loop)
 
-    return await asyncio.get_running_loop().run_in_executor(_executor, in_turn)
+    return await loop.run_in_executor(_executor, in_turn)
+
+
+def _let_pass(loop: asyncio.AbstractEventLoop) -> None:
+    """Return once the event loop has done what was ready. A parser keeps the interpreter to itself until
+    it is done; were the next to follow at once, the loop would wait for both, and for each after them."""
+    passed = threading.Event()
+    try:
+        loop.call_soon_threadsafe(passed.set)
+    except RuntimeError:
+        return  # The loop is closed, as at the end of a test.
+    passed.wait(PASS_SECONDS)
 
 
 async def call_beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

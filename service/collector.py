@@ -30,6 +30,7 @@ from service.admission import (
     Sorted,
     check_collection_name,
     check_whole,
+    count_first,
     lone_list,
     sections,
     sort_one,
@@ -208,7 +209,7 @@ class Collector:
         if lone is not None:
             name, text = lone
             home = self.homes.known(project_id, name)
-            whole = None if home is None else await self._whole(text, home.checker, events_max)
+            whole = None if home is None else await self._lone(text, home.checker)
             if whole is not None and whole.taken:
                 return await self._log_verdicts(project_id, [Share(name, whole, home)], origin)
         try:
@@ -266,13 +267,17 @@ class Collector:
     ) -> Share:
         refusal = check_collection_name(name)
         if refusal is not None:
-            count = len(await self._items(text, room))
+            count = len(await self._counted_items(text, room))
             return Share(name, Sorted(count, refused=dict.fromkeys(range(count), refusal)), None)
         checker = home.checker if home else self._blank
-        whole = await self._whole(text, checker, room)
-        if whole is not None:
-            return Share(name, whole, home)
-        items = await self._items(text, room)
+        try:
+            await self._count_first(text, room)
+            whole = await self._whole(text, checker, room)
+            if whole is not None:
+                return Share(name, whole, home)
+            items = await self._items(text, room)
+        except NotParsed:
+            items = await self._items_slowly(text, room)
         context = await self._context(origin, text)
         result = Sorted(len(items))
         turn = _Turn()
@@ -310,17 +315,35 @@ class Collector:
         except StorageError as error:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
+    async def _lone(self, text: bytes, checker: Checker) -> Sorted | None:
+        """The only list of a body, if the strict check passes all of it."""
+        try:
+            await self._count_first(text, self.limits.batch_events_max)
+        except NotParsed:
+            return None
+        return await self._whole(text, checker, self.limits.batch_events_max)
+
+    async def _count_first(self, text: bytes, room: int) -> None:
+        if len(text) > body_thread.INLINE_BYTES_MAX:
+            await body_thread.call(count_first, text, room, self.limits.batch_events_max)
+
     async def _whole(self, text: bytes, checker: Checker, room: int) -> Sorted | None:
         large = len(text) > body_thread.INLINE_BYTES_MAX
         return await body_thread.call_if(large, check_whole, text, checker, self.limits, room)
 
-    async def _items(self, text: bytes, room: int) -> list[Raw]:
-        limit = self.limits.batch_events_max
+    async def _counted_items(self, text: bytes, room: int) -> list[Raw]:
         try:
-            large = len(text) > body_thread.INLINE_BYTES_MAX
-            return await body_thread.call_if(large, split_list, text, room, limit)
+            await self._count_first(text, room)
+            return await self._items(text, room)
         except NotParsed:
-            return await body_thread.call(split_list_slowly, text, room, limit)
+            return await self._items_slowly(text, room)
+
+    async def _items(self, text: bytes, room: int) -> list[Raw]:
+        large = len(text) > body_thread.INLINE_BYTES_MAX
+        return await body_thread.call_if(large, split_list, text, room, self.limits.batch_events_max)
+
+    async def _items_slowly(self, text: bytes, room: int) -> list[Raw]:
+        return await body_thread.call(split_list_slowly, text, room, self.limits.batch_events_max)
 
     async def _settle_new(self, project_id: str, shares: list[Share]) -> None:
         """Where a request names several new collections, make them and their lanes all at once."""
