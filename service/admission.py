@@ -304,9 +304,12 @@ def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: in
 
 
 def sort_one(
-    index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context
+    index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context, paths: Paths
 ) -> Ready | Refusal:
-    """One event of a list. Raises InvalidBatch where its text makes the whole body no JSON."""
+    """One event of a list; ``paths`` keeps what all of the request's events bring.
+
+    Raises InvalidBatch where its text makes the whole body no JSON.
+    """
     if len(raw) > limits.event_bytes_max:
         text = f"The event is larger than the limit of {limits.event_bytes_max} bytes."
         return Refusal("InvalidPropertyValueError", text)
@@ -315,7 +318,7 @@ def sort_one(
         token = checked.tokens[0] if checked.tokens else None
         return Ready(index, checked.lines[:-1], checked.times[0], token, checked.flags & ~HAS_TOKEN, [])
     try:
-        return _ready(index, raw, limits, context)
+        return paths.take(_ready(index, raw, limits, context), checker.schema)
     except InvalidJSON as error:
         if _is_json(raw):
             return Refusal("InvalidPropertyValueError", error.description)
@@ -410,12 +413,16 @@ class Paths:
     def take(self, event: Ready, schema: Schema) -> Ready | Refusal:
         if not event.wanted:
             return event
+        unknown = {path for path, _ in event.wanted if path not in schema.by_path}
+        if len(unknown) > self._properties_max and event.plain is None:
+            # Whatever else the collection holds, there is no room for it.
+            return _beyond_properties(self._properties_max, min(unknown))
         new = [pair for pair in event.wanted if pair not in self._known]
-        unknown = sum(path not in schema.by_path for path, _ in new)
-        if unknown > self._left:
-            first = next(path for path, _ in new if path not in schema.by_path)
+        unkept = sum(path in unknown for path, _ in new)
+        if unkept > self._left:
+            first = next(path for path, _ in new if path in unknown)
             return _beyond_properties(self._properties_max, first)
-        self._left -= unknown
+        self._left -= unkept
         self._known.update(zip(new, new, strict=True))
         event.wanted = [self._known[pair] for pair in event.wanted]
         return event

@@ -34,7 +34,7 @@ from service.autofill import fill_batch, fill_event
 from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.bodies import BodyReader, BodyTooLarge, ClientGone
 from service.collect_errors import EventRefused
-from service.collector import Collector, Origin, Verdicts, synced
+from service.collector import INLINE_EVENTS_MAX, Collector, Origin, Verdicts, synced
 from service.edge import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.express import Express
 from service.given_keys import given_keys
@@ -61,8 +61,6 @@ KNOWN_LENGTH_MAX = 512
 LOOK_US = 100_000
 SLOW_US = 300_000
 """A body that takes longer is written with the rights that its key has in the end."""
-RENDERED_INLINE_MAX = 5_000
-"""Verdicts that are written on the event loop; more are in a thread."""
 KEY_LENGTH_MAX = 255
 CREATED = b'{"created":true}'
 SUCCESS = b'{"success":true}'
@@ -283,7 +281,7 @@ class CollectApp:
         self._accepted.add(accepted)
         tally.events += accepted
         tally.bytes += len(body)
-        many = sum(verdicts.counts.values()) > RENDERED_INLINE_MAX
+        many = sum(verdicts.counts.values()) > INLINE_EVENTS_MAX
         answer = await body_thread.call_if(many, render_verdicts, verdicts)
         return 200, answer, _duplicates(verdicts.duplicates)
 

@@ -61,9 +61,9 @@ _log = logging.getLogger("acumen.collect")
 CLOSED_RETRY_SECONDS = 5
 TURN_SECONDS = 0.002
 """How long events are examined in full before the event loop gets a turn."""
-SORTED_PER_TURN = 100
-"""Collections of one request sorted before the event loop gets a turn."""
 
+INLINE_EVENTS_MAX = 5_000
+"""The verdicts on more events than these are worked through in a thread."""
 REFUSAL_TEXT_MAX = 1_000_000
 """Characters of all descriptions in one answer."""
 NOT_EXPLAINED = "Refused, like others of this request before."
@@ -193,7 +193,7 @@ class Collector:
         home = await self._find(project_id, name)
         checker = home.checker if home else self._blank
         context = await self._context(origin, raw)
-        found = await _sort_one(0, raw, checker, self.limits, context)
+        found = await self._sort_event(0, raw, checker, context, Paths(self.limits.properties_max))
         if isinstance(found, Refusal):
             raise EventRefused(found.name, found.description)
         share = Share(name, Sorted(1, ready=[found]), home)
@@ -226,37 +226,43 @@ class Collector:
         """
         shares = await self._sort_all(project_id, batches, origin)
         await self._settle_new(project_id, shares)
+        turn = _Turn()
         for share in shares:
+            await turn.over()
             if share.sorted.taken and not self._is_settled(share):
                 await self._settle(project_id, share)
         return await self._log_verdicts(project_id, shares, origin)
 
     async def _log_verdicts(self, project_id: str, shares: list[Share], origin: Origin) -> Verdicts:
         """Log what was taken; the verdict on each event once that is durable."""
-        verdicts = Verdicts()
+        verdicts, turn = Verdicts(), _Turn()
         for share in shares:
+            await turn.over()
             verdicts.counts[share.name] = share.sorted.count
             if share.sorted.refused:
-                verdicts.refused[share.name] = {
-                    index: refusal.for_bulk() for index, refusal in share.sorted.refused.items()
-                }
+                verdicts.refused[share.name] = found = {}
+                for index, refusal in share.sorted.refused.items():
+                    await turn.over()
+                    found[index] = refusal.for_bulk()
         taken = [share for share in shares if share.sorted.taken]
         if not taken:
-            return _shortened(verdicts)
-        response = kept_answers.packed(shares) if origin.idempotency_key else b""
+            return await _shortened(verdicts)
+        many, response = sum(verdicts.counts.values()) > INLINE_EVENTS_MAX, b""
+        if origin.idempotency_key:
+            response = await body_thread.call_if(many, kept_answers.packed, shares)
         logged = await self._log_shares(project_id, taken, origin, response)
         if logged.response is not None:
-            verdicts.refused = kept_answers.refused(logged.response, shares)
+            verdicts.refused = await body_thread.call_if(many, kept_answers.refused, logged.response, shares)
         verdicts.duplicates = logged.duplicates
-        return _shortened(verdicts)
+        return await _shortened(verdicts)
 
     async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> list[Share]:
         shares: list[Share] = []
         room, paths = self.limits.batch_events_max, Paths(self.limits.properties_max)
         homes = await self._find_all(project_id, batches)
-        for number, (name, text) in enumerate(batches.items(), 1):
-            if number % SORTED_PER_TURN == 0:
-                await asyncio.sleep(0)
+        turn = _Turn()
+        for name, text in batches.items():
+            await turn.over()
             share = await self._sort(name, text, homes.get(name), origin, room, paths)
             room -= share.sorted.count
             shares.append(share)
@@ -283,14 +289,19 @@ class Collector:
         turn = _Turn()
         for index, item in enumerate(items):
             await turn.over()
-            found = await _sort_one(index, bytes(item), checker, self.limits, context)
-            if isinstance(found, Ready):
-                found = paths.take(found, checker.schema)
+            found = await self._sort_event(index, bytes(item), checker, context, paths)
             if isinstance(found, Refusal):
                 result.refused[index] = found
             else:
                 result.ready.append(found)
         return Share(name, result, home)
+
+    async def _sort_event(
+        self, index: int, raw: bytes, checker: Checker, context: Context, paths: Paths
+    ) -> Ready | Refusal:
+        """As ``sort_one``; a long event is examined in a thread."""
+        large = len(raw) > body_thread.SLOW_INLINE_BYTES_MAX
+        return await body_thread.call_if(large, sort_one, index, raw, checker, self.limits, context, paths)
 
     async def _context(self, origin: Origin, text: bytes) -> Context:
         """What an examined event needs; what its add-ons need is made ready where it seems to have some."""
@@ -362,6 +373,7 @@ class Collector:
         except StorageError as error:
             raise Unavailable("The catalog does not answer. Send again.") from error
         for share in shares:
+            await turn.over()
             home = homes.get(share.name)
             if home is None:
                 if share.name in wanted:
@@ -488,11 +500,12 @@ class Collector:
             raise Unavailable("The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS)
 
 
-def _shortened(verdicts: Verdicts) -> Verdicts:
+async def _shortened(verdicts: Verdicts) -> Verdicts:
     """The same, where the descriptions of refusals are too long together: the last ones say nothing then."""
-    left = REFUSAL_TEXT_MAX
+    left, turn = REFUSAL_TEXT_MAX, _Turn()
     for refused in verdicts.refused.values():
         for index, refusal in refused.items():
+            await turn.over()
             left -= len(refusal.description)
             if left < 0:
                 refused[index] = Refusal(refusal.name, NOT_EXPLAINED)
@@ -509,14 +522,6 @@ class _Turn:
         if time.perf_counter() - self._began > TURN_SECONDS:
             await asyncio.sleep(0)
             self._began = time.perf_counter()
-
-
-async def _sort_one(
-    index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context
-) -> Ready | Refusal:
-    """As ``sort_one``; a long event is examined in a thread."""
-    large = len(raw) > body_thread.SLOW_INLINE_BYTES_MAX
-    return await body_thread.call_if(large, sort_one, index, raw, checker, limits, context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,6 +189,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._begun_bytes = 0
         """Read together with a request's first byte, and not counted where one before it ended there."""
         self._in_headers = True
+        self._head_bytes = 0
+        """Given to the parser since the line and headers of a request began."""
         self._refused = False
         self._refusal: Rendered | None = None
         """What is still to be answered, behind those that are not answered yet."""
@@ -277,7 +279,11 @@ class BoundedProtocol(HttpToolsProtocol):
             if len(self.pipeline) >= PIPELINED_MAX:
                 self._put_off(rest)
                 return
+            if self._in_headers and self._head_bytes > self.header_bytes_max:
+                self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
+                return
             part = rest[:PARSE_BYTES]
+            self._head_bytes += len(part)
             try:
                 self.parser.feed_data(part)
                 rest = rest[len(part) :]
@@ -310,7 +316,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._closable.resume_reading()
 
     def on_message_begin(self) -> None:
-        self._in_headers = True
+        self._in_headers, self._head_bytes = True, 0
         self._begun_bytes = self._read_bytes
         super().on_message_begin()
 
@@ -363,7 +369,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self._again is not None:
             return
-        self._in_headers = True
+        self._in_headers, self._head_bytes = True, 0
         if self._refused or (self._express_for is not None and self._take_express()):
             return
         super().on_message_complete()

@@ -19,8 +19,8 @@ def bringing(index: int, *names: str) -> Ready:
 
 
 def test_new_properties_are_kept_once_and_only_so_many() -> None:
-    paths, schema = Paths(properties_max=2), Schema()
-    limit = 2 * NEW_PROPERTIES_FACTOR
+    paths, schema = Paths(properties_max=3), Schema()
+    limit = 3 * NEW_PROPERTIES_FACTOR
     taken = [paths.take(bringing(n, f"a{n}", f"b{n}", "same"), schema) for n in range(limit)]
     kept = [event for event in taken if isinstance(event, Ready)]
     assert len({pair for event in kept for pair in event.wanted}) <= limit
@@ -29,6 +29,15 @@ def test_new_properties_are_kept_once_and_only_so_many() -> None:
     assert len(refused) == limit - len(kept) > 0
     assert {refusal.name for refusal in refused} == {"InvalidPropertyNameError"}
     assert isinstance(paths.take(bringing(0, "same"), schema), Ready)
+
+
+def test_what_an_event_brings_is_not_kept_where_no_collection_has_room_for_it() -> None:
+    paths, schema = Paths(properties_max=3), Schema()
+    for _ in range(2 * NEW_PROPERTIES_FACTOR):
+        refusal = paths.take(bringing(0, "d", "c", "b", "a"), schema)
+        assert isinstance(refusal, Refusal)
+        assert refusal.name == "InvalidPropertyNameError" and "The first new one: 'a'" in refusal.description
+    assert isinstance(paths.take(bringing(0, "a", "b", "c"), schema), Ready)
 
 
 def test_the_descriptions_of_an_answer_are_bounded_and_its_names_are_not(tmp_path: Path) -> None:
