@@ -173,8 +173,11 @@ def split_batch(body: bytes, names_max: int) -> dict[str, bytes]:
         and holds_more_lists(body, names_max)
     ):
         raise _too_many_names(names_max)
+    body_thread.rest()
     try:
-        return _lists(_batch.decode(body), names_max)
+        parts = _batch.decode(body)
+        body_thread.rest()
+        return _lists(parts, names_max)
     except msgspec.ValidationError:
         raise InvalidBatch("InvalidBatchError", _BATCH_SHAPE) from None
     except RecursionError:
@@ -292,6 +295,7 @@ def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
     """As ``split_list``, by whichever way leads through the text; for threads."""
     try:
         count_first(text, room, events_max)
+        body_thread.rest()
         return split_list(text, room, events_max)
     except NotParsed:
         return split_list_slowly(text, room, events_max)

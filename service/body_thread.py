@@ -26,11 +26,13 @@ SLOW_INLINE_BYTES_MAX = 32_768
 """The same for work that takes a function call for each value."""
 LONG_SECONDS = 0.02
 """Work that took longer is followed by a turn of the event loop."""
-PASS_SECONDS = 1.0
+REST_SECONDS = 1.0
 """How long that turn is waited for."""
 
 _executor = ThreadPoolExecutor(1, thread_name_prefix="acumen-bodies")
 _turns = Turns()
+_working = threading.local()
+"""For which loop the thread works, and since when without a rest."""
 
 
 def share(turns: Turns) -> None:
@@ -45,25 +47,32 @@ async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
     def in_turn() -> T:
         with _turns.one(lambda: None, ahead=True):
-            began = monotonic()
+            _working.loop, _working.since = loop, monotonic()
             try:
                 return work(*args, **kwargs)
             finally:
-                if monotonic() - began > LONG_SECONDS:
-                    _let_pass(loop)
+                rest()
+                _working.loop = None
 
     return await loop.run_in_executor(_executor, in_turn)
 
 
-def _let_pass(loop: asyncio.AbstractEventLoop) -> None:
-    """Return once the event loop has done what was ready. A parser keeps the interpreter to itself until
-    it is done; were the next to follow at once, the loop would wait for both, and for each after them."""
+def rest() -> None:
+    """Between two parts of work that may be long: return once the event loop has done what was ready.
+
+    A parser keeps the interpreter to itself until it is done; were the next to follow at once, the loop would
+    wait for both, and for each after them. Does nothing in other threads, or where little time has passed.
+    """
+    loop: asyncio.AbstractEventLoop | None = getattr(_working, "loop", None)
+    if loop is None or monotonic() - _working.since < LONG_SECONDS:
+        return
     passed = threading.Event()
     try:
         loop.call_soon_threadsafe(passed.set)
     except RuntimeError:
         return  # The loop is closed, as at the end of a test.
-    passed.wait(PASS_SECONDS)
+    passed.wait(REST_SECONDS)
+    _working.since = monotonic()
 
 
 async def call_beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
