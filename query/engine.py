@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -58,7 +59,9 @@ class CancelToken:
 
     @property
     def reason(self) -> QueryError | None:
-        return self._reason
+        """A new error each time: one that was raised leads to the frames it left, and these to this token,
+        a cycle that only the garbage collector ends."""
+        return None if self._reason is None else copy(self._reason)
 
     def cancel(self, reason: QueryError | None = None) -> None:
         """Makes the run raise ``reason``; without one, QueryCancelled."""
@@ -67,7 +70,7 @@ class CancelToken:
 
     def raise_if_cancelled(self) -> None:
         if self._reason is not None:
-            raise self._reason
+            raise copy(self._reason)
 
     def _mark(self, reason: QueryError) -> tuple[_Watch, ...]:
         with self._lock:
@@ -261,8 +264,7 @@ class Engine:
                     cursor.register(table, rows)
                 if lists:
                     # How long lists are is known before they become Python's only where Arrow holds them.
-                    table, wholes = _table_of(cursor, statement)
-                    yield from _reserved(_rows_of(table, wholes, reservation), reservation)
+                    yield from _reserved(_rows_of(_table_of(cursor, statement), reservation), reservation)
                 else:
                     cursor.execute(statement.text, list(statement.values))
                     yield from _reserved(_fetched(cursor, turn), reservation)
@@ -369,23 +371,12 @@ _LIST_ITEM_BYTES = 72
 """What an item of a list takes in Python beside its characters."""
 
 
-_WHOLE_TYPES = frozenset({"HUGEINT", "UHUGEINT"})
-"""Integers that Arrow holds as decimals."""
+def _table_of(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> pa.Table:
+    return cursor.sql(statement.text, params=list(statement.values)).to_arrow_table()
 
 
-def _table_of(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[pa.Table, list[bool]]:
-    """The rows, and which columns are integers that Arrow holds as decimals."""
-    found = cursor.sql(statement.text, params=list(statement.values))
-    return found.to_arrow_table(), [str(one) in _WHOLE_TYPES for one in found.types]
-
-
-def _rows_of(
-    table: pa.Table, wholes: Sequence[bool], reservation: Reservation | None
-) -> Iterator[tuple[list[Row], int]]:
-    """Chunks of a table of which some columns are lists, and about how many bytes each takes.
-
-    ``wholes``: which columns are integers that Arrow holds as decimals.
-    """
+def _rows_of(table: pa.Table, reservation: Reservation | None) -> Iterator[tuple[list[Row], int]]:
+    """Chunks of a table of which some columns are lists, and about how many bytes each takes."""
     if reservation is not None:
         reservation.reserve(table.nbytes)
         if table.nbytes > SMALL_BYTES:
@@ -401,7 +392,7 @@ def _rows_of(
             if reservation is not None and size > CHUNK_BYTES:
                 reservation.reserve(size)
                 reservation.give_back(size)
-            cells = [_cells(column, whole) for column, whole in zip(part.columns, wholes, strict=True)]
+            cells = [_cells(column) for column in part.columns]
             yield list(zip(*cells, strict=True)), size
             del cells
             start += rows
@@ -418,11 +409,13 @@ def _table_bytes(table: pa.Table) -> int:
     return int(table.nbytes) + _LIST_ITEM_BYTES * cells
 
 
-def _cells(column: pa.ChunkedArray, whole: bool) -> list[Any]:
+def _cells(column: pa.ChunkedArray) -> list[Any]:
     """As ``to_pylist``, many times faster for lists; a long list is sorted."""
     cells: list[Any] = []
     if not pa.types.is_list(column.type):
         cells += column.to_pylist()
+        # Arrow holds the engine's longest integers as decimals.
+        whole = pa.types.is_decimal(column.type) and column.type.scale == 0
         return [None if cell is None else int(cell) for cell in cells] if whole else cells
     for chunk in column.chunks:
         flat = chunk.flatten()

@@ -355,9 +355,10 @@ def rows_of(scan: Scan) -> Statement:
     return sql("({})", joined(" UNION ALL ", selects))
 
 
-def filtered(scan: Scan) -> Statement:
-    """``FROM … WHERE …`` of the scan."""
-    direct = _direct(scan)
+def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
+    """``FROM … WHERE …`` of the scan. ``zoned``: instants may keep the zone that they have in files, which
+    spares changing each of them."""
+    direct = _direct(scan, zoned)
     if direct is not None:
         source, tests = direct
         tests += [condition(scan.rest)] if scan.rest != p.TRUE else []
@@ -368,20 +369,25 @@ def filtered(scan: Scan) -> Statement:
     return sql("FROM {} WHERE {}", rows, condition(scan.rest))
 
 
-def _direct(scan: Scan) -> tuple[Statement, list[Statement]] | None:
+def _direct(scan: Scan, zoned: bool) -> tuple[Statement, list[Statement]] | None:
     """What is read and the tests of its rows' times, where the columns are taken as they stand in one place:
     the engine plans a statement without a subquery sooner. None where they are not."""
     if scan.readings or scan.in_us or len(scan.pieces) + (scan.tail is not None) != 1:
         return None
     held = scan.pieces[0].held if scan.pieces else scan.tail_held
     marked = bool(scan.pieces) and scan.pieces[0].marked
-    for column in scan.columns:
-        if column.name not in held or (marked and column.kind is ColumnKind.INSTANT):
-            return None
+    if any(column.name not in held for column in scan.columns):
+        return None
+    if marked and _has_instant(p.columns_of(scan.rest) if zoned else scan.columns):
+        return None
     if scan.tail is not None:
         return name(scan.tail), _tests(scan, timed=True)
     piece = scan.pieces[0]
     return _files(piece), _tests(scan, timed=piece.timed, marked=marked)
+
+
+def _has_instant(columns: Iterable[Column]) -> bool:
+    return any(column.kind is ColumnKind.INSTANT for column in columns)
 
 
 def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]) -> Statement:
@@ -597,12 +603,12 @@ def _element_part(part: str, position: int) -> Statement:
     return name(f"${part}{position}")
 
 
-def unnested(scan: Scan, keys: Sequence[Key]) -> Statement:
+def unnested(scan: Scan, keys: Sequence[Key], *, zoned: bool = False) -> Statement:
     """``FROM …`` of the scan, with a row for each element of every list that is grouped by.
 
     Lists repeat a great deal more than they differ, so each distinct one is taken apart once, and joined.
     """
-    source = filtered(scan)
+    source = filtered(scan, zoned=zoned)
     for position, key in enumerate(keys):
         if key.list_column is not None:
             text = name(f"$list{position}")
@@ -903,6 +909,8 @@ def aggregate(one: Aggregate) -> Statement:
 def _extreme(function: str, column: Column) -> Statement:
     if column.kind is ColumnKind.LONG:
         return sql("CAST({}(CAST({} AS BIGNUM)) AS VARCHAR)", Statement(function), col(column))
+    if column.kind is ColumnKind.INSTANT:
+        return sql("make_timestamp(epoch_us({}({})))", Statement(function), col(column))
     return sql("{}({})", Statement(function), col(column))
 
 
@@ -983,7 +991,7 @@ def _grouped(plan: MetricsPlan) -> Statement:
     scan = plan.scan
     if scan.in_us and not _counts_us(runs):
         scan = replace(scan, in_us=False)
-    source = unnested(scan, plan.keys)
+    source = unnested(scan, plan.keys, zoned=not (plan.buckets or plan.keys))
     if plan.buckets is not None:
         source = _bucketed(source, plan.buckets, runs)
     listed = joined(", ", [*heads, *folds] or [Statement("1")])
@@ -1143,7 +1151,7 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
     return sql(
         "SELECT {} {} ORDER BY {} DESC LIMIT {}",
         joined(", ", listed),
-        filtered(scan),
+        filtered(scan, zoned=True),
         col(TIMESTAMP_COLUMN),
         whole(limit),
     )
@@ -1151,13 +1159,14 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
 
 def _as_text(column: Column) -> Statement:
     """Six digits of fraction and no zone: ``2026-01-01T00:00:00.000000``."""
-    return sql("strftime({}, '%Y-%m-%dT%H:%M:%S.%f')", col(column))
+    return sql("strftime(make_timestamp(epoch_us({})), '%Y-%m-%dT%H:%M:%S.%f')", col(column))
 
 
 def newest_times(scan: Scan, limit: int) -> Statement:
     """The ``limit`` newest times, newest first, in µs."""
     time = col(TIMESTAMP_COLUMN)
-    return sql("SELECT epoch_us({}) {} ORDER BY {} DESC LIMIT {}", time, filtered(scan), time, whole(limit))
+    source = filtered(scan, zoned=True)
+    return sql("SELECT epoch_us({}) {} ORDER BY {} DESC LIMIT {}", time, source, time, whole(limit))
 
 
 def cuts(scan: Scan, size: int, limit: int) -> Statement:

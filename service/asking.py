@@ -254,6 +254,8 @@ class Asking:
             raise
         finally:
             watch.end()
+            # Its error leads to this frame, which would lead back to it.
+            del done
 
     def _answer(
         self, caller: Caller, analysis: str, read: Callable[[], Mapping[str, Any]], token: CancelToken
@@ -383,8 +385,10 @@ class _GoneWatch:
 
     def end(self) -> None:
         self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        # The task's error leads back here.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
 
     def _begin(self) -> None:
         self._task = asyncio.ensure_future(self._watch())

@@ -169,6 +169,8 @@ class Homes:
                 # All that were asked for together are too many; these alone may not be.
                 await self._look_up(project_id, name, create=False)
                 await self._add(home.collection_id, missing)
+            finally:
+                del task
             home = await self.ensure(project_id, name)
         return home
 
@@ -202,7 +204,11 @@ class Homes:
             task = asyncio.ensure_future(self._look_up(project_id, name, create=create))
             self._asking[key] = task
             task.add_done_callback(lambda _: self._asking.pop(key))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # Its error leads to this frame, which would lead back to it.
+            del task
 
     async def _look_up(self, project_id: str, name: str, *, create: bool) -> Home | None:
         catalog, most = self._catalog, self._collections_max

@@ -63,6 +63,11 @@ ORPHAN_SECONDS = 2.0
 SWITCH_SECONDS = 0.0005
 """After which a thread that works in Python lets another go on."""
 
+GARBAGE_THRESHOLDS = (5_000, 10, 200_000)
+"""Of Python's collector of cycles, which stops all threads while it looks. Answers of many rows make many
+objects that go without it, and cycles are hardly made: so it looks at few objects, the new ones, at a time,
+and at all of them after days."""
+
 _log = logging.getLogger("acumen.worker")
 
 
@@ -423,8 +428,7 @@ def main() -> int:
     # What was imported lives as long as the process: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
-    # Answers of many rows make many objects that go all at once, and no cycles to speak of.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         runner.run(_serve(settings, args.number, listener, args.ready))
