@@ -20,7 +20,7 @@ import duckdb
 from bench.report import Report, Wrong
 from bench.serving import COLLECTION, Acumen
 from bench.store import Loaded
-from storage.parquet import ROW_GROUP_ROWS
+from storage.files.parquet import ROW_GROUP_ROWS
 
 ROUNDS = 3
 SHARE = 40

@@ -18,9 +18,9 @@ from typing import Any, Self
 
 from bench import accounting
 from bench.report import Wrong
-from storage.catalog import Catalog
-from storage.catalog_records import Collection, FileRow
-from storage.compact import plan_merge
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Collection, FileRow
+from storage.files.compaction import plan_merge
 
 START_SECONDS = 60.0
 COLLECTION = "purchases"

@@ -21,11 +21,11 @@ import pyarrow.parquet as pq
 
 from bench.events import Generator, Shape
 from bench.report import Report
-from storage.decoder import Checker
-from storage.events import Context, EventLimits, examine
-from storage.parquet import ROW_GROUP_ROWS, encode, sort_by_time
+from storage.columns.shredder import Piece, Shredder
+from storage.events.strict_decoder import Checker
+from storage.events.validation import Context, EventLimits, examine
+from storage.files.parquet import ROW_GROUP_ROWS, encode, sort_by_time
 from storage.schema import Schema
-from storage.shred import Piece, Shredder
 
 ROUNDS = 5
 PER_ROUND_MAX = 2 * ROW_GROUP_ROWS

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from bench.serving import Acumen
-from storage.compact import plan_merge
+from storage.files.compaction import plan_merge
 
 
 def started(server: Acumen) -> dict[str, object]:

@@ -15,8 +15,8 @@ from service.command_errors import CannotDo
 if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
     from service.settings import Settings
-    from storage.catalog import Catalog
-    from storage.catalog_records import Project
+    from storage.catalog.catalog import Catalog
+    from storage.catalog.records import Project
 
 WINDOWS = (
     "Acumen does not run on native Windows: its durability rests on calls that only Linux and macOS have. "
@@ -277,7 +277,7 @@ def _files(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from storage.check import check
+    from storage.maintenance.integrity_check import check
 
     with _opened(args) as catalog:
         report = check(catalog.folder, catalog)
@@ -303,7 +303,7 @@ def _check(args: argparse.Namespace) -> int:
 def _repair(args: argparse.Namespace) -> int:
     from service.supervisor import CannotServe, lock_folder
     from storage.errors import StorageError
-    from storage.repair import repair
+    from storage.maintenance.log_repair import repair
 
     with _opened(args) as catalog:
         try:
@@ -342,8 +342,8 @@ class _opened:
         self._make = make
 
     def __enter__(self) -> Catalog:
-        from storage.catalog import Catalog
-        from storage.catalog_errors import CatalogError
+        from storage.catalog.catalog import Catalog
+        from storage.catalog.errors import CatalogError
 
         data, secret = self._settings.data, self._settings.secret_key
         try:
@@ -356,7 +356,7 @@ class _opened:
         return self._catalog
 
     def __exit__(self, _: object, error: object, __: object) -> None:
-        from storage.catalog_errors import CatalogError
+        from storage.catalog.errors import CatalogError
 
         self._catalog.close()
         if isinstance(error, CatalogError):

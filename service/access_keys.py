@@ -14,7 +14,7 @@ from query.nodes import Filter
 from query.parameters import check_filters, check_keys
 from service.errors import InvalidParameter
 from service.quotas import NAMES, read_quotas
-from storage.events import Context, EventLimits, InvalidEvent, examine
+from storage.events.validation import Context, EventLimits, InvalidEvent, examine
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
 FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")

@@ -20,9 +20,17 @@ from msgspec import Raw
 from service import body_thread, splitting
 from service.collect_errors import InvalidBatch
 from service.counting import holds_more_events, holds_more_lists
-from storage.decoder import Checked, Checker
-from storage.events import Context, EventLimits, Examined, InvalidEvent, InvalidJSON, Wanted, examine
-from storage.log_format import HAS_EMPTY, HAS_NULL, HAS_TOKEN, ROWWISE, Section
+from storage.events.strict_decoder import Checked, Checker
+from storage.events.validation import (
+    Context,
+    EventLimits,
+    Examined,
+    InvalidEvent,
+    InvalidJSON,
+    Wanted,
+    examine,
+)
+from storage.log.format import HAS_EMPTY, HAS_NULL, HAS_TOKEN, ROWWISE, Section
 from storage.schema import LaneKind, Schema
 
 COLLECTION_NAME_LENGTH_MAX = 64

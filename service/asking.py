@@ -1,7 +1,7 @@
 """A question on its way: read, given a slot, answered in a thread, stopped when nobody waits for it.
 
-The one place where ``query`` and ``storage.reader`` meet, and where a key's forced filters narrow what a
-question can see, so that no route can forget them.
+The one place where ``query`` and ``storage.read.snapshot_reader`` meet, and where a key's forced filters
+narrow what a question can see, so that no route can forget them.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ from service.recent import BYTES_MAX as KEPT_BYTES_MAX
 from service.recent import Recent, RecentAnswers, key_of
 from service.sight import Sight, SourceReader
 from service.slots import Slots
-from storage.catalog import system_clock
-from storage.catalog_records import Project
+from storage.catalog.catalog import system_clock
+from storage.catalog.records import Project
 from storage.schema import Lane
 from storage.source import Source
 

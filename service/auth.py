@@ -28,8 +28,8 @@ from service.access_keys import NO_OPTIONS, Options, stored_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from service.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.scoped_keys import Scope, scope_of
-from storage.catalog_records import AccessKey, Organisation, Project
-from storage.keyring import Keyring
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import AccessKey, Organisation, Project
 
 T = TypeVar("T")
 _log = logging.getLogger("acumen.auth")

@@ -18,8 +18,8 @@ from query.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError
 from service.metrics import Metrics
 from service.settings import Settings
-from storage.catalog import Catalog, system_clock
-from storage.reader import Reader
+from storage.catalog.catalog import Catalog, system_clock
+from storage.read.snapshot_reader import Reader
 
 LOOK_SECONDS = 0.25
 """How soon a change of the catalog wakes the tasks."""

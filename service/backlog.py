@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 
-from storage import damage
-from storage.catalog import Catalog
-from storage.fs import FileSystem
-from storage.log import LogReader
+from storage.catalog.catalog import Catalog
+from storage.disk.file_system import FileSystem
+from storage.log.writer import LogReader
+from storage.recovery import damage_marker as damage
 
 
 @dataclass

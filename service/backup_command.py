@@ -13,8 +13,8 @@ from service.command_errors import CannotDo
 
 if TYPE_CHECKING:
     from service.settings import Settings
-    from storage.backup import Manifest
-    from storage.catalog import Catalog
+    from storage.catalog.catalog import Catalog
+    from storage.maintenance.backup import Manifest
 
 Say = Callable[[str], None]
 
@@ -70,8 +70,8 @@ def _add_accept_damage(parser: argparse.ArgumentParser) -> None:
 
 def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
     """Exit status 0 once the copy is there and was found whole."""
-    from storage.backup import BackupFailed
-    from storage.backup import back_up as copy
+    from storage.maintenance.backup import BackupFailed
+    from storage.maintenance.backup import back_up as copy
 
     try:
         now_us = time.time_ns() // 1_000
@@ -102,8 +102,8 @@ def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
 
 def restore(settings: Settings, args: argparse.Namespace, say: Say) -> int:
     from service.supervisor import CannotServe, lock_folder
-    from storage.backup import BackupFailed, read_manifest
-    from storage.backup import restore as put
+    from storage.maintenance.backup import BackupFailed, read_manifest
+    from storage.maintenance.backup import restore as put
 
     data: Path = settings.data
     try:
@@ -138,7 +138,7 @@ def restore(settings: Settings, args: argparse.Namespace, say: Say) -> int:
 
 def _say_what_comes_back(data: Path, manifest: Manifest, say: Say) -> None:
     """Deletions and changes that were made after the backup are not in it: whoever restores must know."""
-    from storage.catalog import Catalog
+    from storage.catalog.catalog import Catalog
     from storage.errors import StorageError
 
     try:

@@ -26,12 +26,12 @@ from typing import NamedTuple, TypeVar
 
 from service.collect_errors import Unavailable
 from service.errors import QuotaExceeded
-from storage.catalog import Catalog
-from storage.catalog_records import Claim, event_scope, request_scope, shared_scope, shared_token
-from storage.fs import FileSystem
-from storage.log import LogReader, LogWriter
-from storage.log_errors import Backpressure, LogUnavailable
-from storage.log_format import Batch, Section
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Claim, event_scope, request_scope, shared_scope, shared_token
+from storage.disk.file_system import FileSystem
+from storage.log.errors import Backpressure, LogUnavailable
+from storage.log.format import Batch, Section
+from storage.log.writer import LogReader, LogWriter
 
 _log = logging.getLogger("acumen.collect")
 _T = TypeVar("_T")

@@ -45,7 +45,7 @@ from service.quotas import NoStore, Quotas, Tally
 from service.refusals import Refusals
 from service.rules import WRITES
 from service.sendgrid import batch_of
-from storage.events import Context
+from storage.events.validation import Context
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

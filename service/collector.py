@@ -45,15 +45,15 @@ from service.claims import Claims, Key, Token, Wish, event_token
 from service.collect_errors import EventRefused, KeyReused, Unavailable
 from service.enrich.enricher import Enricher, keeping
 from service.homes import Homes
-from storage.catalog import Catalog
-from storage.catalog_errors import TooManyCollections, TooManyProperties
-from storage.catalog_records import Claim
-from storage.decoder import Checker
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import TooManyCollections, TooManyProperties
+from storage.catalog.records import Claim
 from storage.errors import StorageError
-from storage.events import Context, Enrich, Wanted
-from storage.log import LogWriter
-from storage.log_errors import Backpressure, LogUnavailable
-from storage.log_format import Batch, Section
+from storage.events.strict_decoder import Checker
+from storage.events.validation import Context, Enrich, Wanted
+from storage.log.errors import Backpressure, LogUnavailable
+from storage.log.format import Batch, Section
+from storage.log.writer import LogWriter
 from storage.schema import Schema
 
 _log = logging.getLogger("acumen.collect")

@@ -17,7 +17,7 @@ from service.access_keys import NO_OPTIONS
 from service.auth import KEY_LENGTH_MAX, Caller, Permission
 from service.errors import InvalidJSON, InvalidParameter
 from service.wire import check_answerable, json_of
-from storage.catalog_records import Dashboard
+from storage.catalog.records import Dashboard
 
 DOCUMENT_BYTES_MAX = 1_000_000
 METADATA_BYTES_MAX = 16_384

@@ -22,10 +22,10 @@ from service import datasets
 from service.background import Tools
 from service.dataset_results import Moment, moment_of
 from service.project_preferences import ProjectPreferences
-from storage.catalog_errors import CatalogUnavailable, DatasetChanged
-from storage.catalog_records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
+from storage.catalog.errors import CatalogUnavailable, DatasetChanged
+from storage.catalog.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.errors import StorageError
-from storage.results_file import TooManyKeys, is_whole, write_results
+from storage.files.dataset_file import TooManyKeys, is_whole, write_results
 from storage.source import Source, SourceGone
 
 RECENT_US = 48 * 3_600 * 1_000_000

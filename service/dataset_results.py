@@ -20,10 +20,10 @@ from query.nodes import MetricQuery
 from service import datasets
 from service.datasets import Definition
 from service.project_preferences import ProjectPreferences
-from storage.catalog import Catalog
-from storage.catalog_records import Collection, Dataset, DatasetFile
-from storage.reader import TRUSTED_SECONDS
-from storage.results_file import ResultsDamaged, find_result
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Collection, Dataset, DatasetFile
+from storage.files.dataset_file import ResultsDamaged, find_result
+from storage.read.snapshot_reader import TRUSTED_SECONDS
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind
 
 KEPT_BYTES_MAX = 32 << 20

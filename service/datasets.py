@@ -18,7 +18,7 @@ from query.nodes import Buckets, MetricQuery, Span
 from query.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
 from query.preferences import KEEN, Preferences
 from service.errors import InvalidParameter
-from storage.catalog_records import Dataset, DatasetStatus, Project
+from storage.catalog.records import Dataset, DatasetStatus, Project
 from storage.instants import format_instant
 
 INDEX_MAX = 3

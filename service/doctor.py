@@ -25,11 +25,11 @@ from service.connections import connections_within
 from service.resources import container_cpus, container_memory_bytes
 from service.settings import PREFIX, BadSettings, Settings, changed, load_options
 from service.version import version
-from storage import damage
-from storage.backup import MANIFEST
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from storage.errors import StorageError
+from storage.maintenance.backup import MANIFEST
 from storage.paths import DataFolder
+from storage.recovery import damage_marker as damage
 
 GIB = 1 << 30
 CERTIFICATE_DAYS = 14

@@ -42,7 +42,7 @@ from query.errors import (
     QueryTimeout,
 )
 from service import bodies, collect_errors
-from storage.catalog_errors import (
+from storage.catalog.errors import (
     CatalogDamaged,
     CatalogUnavailable,
     DuplicateDataset,
@@ -51,8 +51,8 @@ from storage.catalog_errors import (
     UnknownDataset,
     UnknownProject,
 )
-from storage.log_errors import Backpressure, LogUnavailable, LogUnreadable
-from storage.reader import SnapshotUnstable
+from storage.log.errors import Backpressure, LogUnavailable, LogUnreadable
+from storage.read.snapshot_reader import SnapshotUnstable
 
 _log = logging.getLogger("acumen.errors")
 

@@ -21,8 +21,8 @@ from query.errors import QueryLimitExceeded
 from query.export import Chunk
 from query.export_rows import Csv, Tables, ndjson
 from service.export_request import Format
-from storage.files import sha256_of
-from storage.parquet import PlainWriter
+from storage.disk.durable_files import sha256_of
+from storage.files.parquet import PlainWriter
 
 UNFINISHED = ".tmp"
 _GZIP_WBITS = 31

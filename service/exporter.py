@@ -26,9 +26,9 @@ from service.export_file import UNFINISHED, Output, rows_into
 from service.export_request import Format
 from service.exports import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of
 from service.results import SERVER_FAULT
-from storage.catalog_records import Export, ExportFile
-from storage.log_errors import LogUnreadable
-from storage.reader import SnapshotUnstable
+from storage.catalog.records import Export, ExportFile
+from storage.log.errors import LogUnreadable
+from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone
 
 LEASE_SECONDS = 15.0

@@ -28,9 +28,9 @@ from service.results import Audience
 from service.saved import moment_text
 from service.settings import Settings
 from service.wire import url_of
-from storage.catalog import Catalog, system_clock
-from storage.catalog_records import Export, ExportState, NewExport, Project
-from storage.keyring import Keyring
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import Export, ExportState, NewExport, Project
 
 Json = dict[str, Any]
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from service.command_errors import CannotDo
-from storage.catalog_errors import UnknownProject
+from storage.catalog.errors import UnknownProject
 
 if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
     from service.reader_code import Collected, ReadFile
-    from storage.catalog import Catalog
-    from storage.catalog_records import Collection, FileRow
+    from storage.catalog.catalog import Catalog
+    from storage.catalog.records import Collection, FileRow
 
 OPTIONS = {"sql": "DuckDB", "polars": "Polars", "pandas": "pandas", "spark": "Spark"}
 NO_FILE = "no Parquet file yet. Events go to files within minutes; until then the API alone has them."
@@ -73,7 +73,7 @@ def _code(
 
 def _collected(catalog: Catalog, collection: Collection, files: list[FileRow], notes: list[str]) -> Collected:
     from service.reader_code import PLACES_MAX, Collected, ReadFile, numbers_of
-    from storage.parquet import digits_in, places_in
+    from storage.files.parquet import digits_in, places_in
 
     read = [
         ReadFile(str(catalog.folder.absolute(file.path)), file.rows, file.columns, file.marked)

@@ -15,11 +15,11 @@ from functools import partial
 from typing import TypeVar
 
 from service.admission import Home
-from storage.catalog import Catalog
-from storage.catalog_errors import TooManyProperties
-from storage.catalog_records import Collection
-from storage.decoder import Checker
-from storage.events import EventLimits, Wanted
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import TooManyProperties
+from storage.catalog.records import Collection
+from storage.events.strict_decoder import Checker
+from storage.events.validation import EventLimits, Wanted
 from storage.schema import LaneKind
 
 _T = TypeVar("_T")

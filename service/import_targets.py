@@ -24,8 +24,8 @@ from service.keeper_main import make_keeper
 from service.log_session import LogSession, admission_limits, keep_looking_after, log_limits
 from service.metrics import count_import
 from service.settings import Settings
-from storage.catalog import Catalog, system_clock
-from storage.catalog_errors import UnknownProject
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.errors import UnknownProject
 from storage.errors import StorageError
 
 ATTEMPTS_MAX = 10

@@ -38,7 +38,7 @@ from service.import_tables import TableSource
 from service.import_targets import ImportFailed, ImportTarget, open_data, open_url
 from service.import_times import NAMES
 from service.settings import BadSettings, key_of_environment, load
-from storage.files import sha256_of
+from storage.disk.durable_files import sha256_of
 
 IN_FLIGHT = 4
 """Batches sent and not yet answered."""

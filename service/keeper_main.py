@@ -12,8 +12,8 @@ from service import child, logs
 from service.matcher import FilterMatcher
 from service.metrics import Metrics
 from service.settings import Settings, load
-from storage.catalog import Catalog
-from storage.keeper import Keeper, KeeperSettings
+from storage.catalog.catalog import Catalog
+from storage.keeper.keeper import Keeper, KeeperSettings
 
 _log = logging.getLogger("acumen.keeper")
 

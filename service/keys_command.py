@@ -13,10 +13,10 @@ from service.command_errors import CannotDo
 from service.errors import InvalidParameter
 from service.routes.keys import checked, new_access_key, shown
 from service.secret_options import BadSecret, access_key_of
-from storage.catalog import Catalog, system_clock
-from storage.catalog_errors import UnknownAccessKey, UnknownProject
-from storage.catalog_records import AccessKey
-from storage.keyring import Keyring
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.errors import UnknownAccessKey, UnknownProject
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import AccessKey
 
 
 def add_arguments(

@@ -18,9 +18,9 @@ from service.claims import CLAIM_WAIT_SECONDS, Claims, OtherLogs
 from service.collector import Collector, waker
 from service.enrich.enricher import Enricher
 from service.settings import Settings
-from storage.catalog import Catalog
-from storage.fs import FileSystem, LocalFileSystem
-from storage.log import LogWriter
+from storage.catalog.catalog import Catalog
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.log.writer import LogWriter
 
 _log = logging.getLogger("acumen.collect")
 

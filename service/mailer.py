@@ -24,7 +24,7 @@ from service.exports import Links
 from service.saved import moment_text
 from service.settings import Settings
 from service.wire import url_of
-from storage.catalog_records import Export, ExportState, MailState
+from storage.catalog.records import Export, ExportState, MailState
 
 PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
 """After each attempt but the last; with one more attempt than these the mail is given up."""

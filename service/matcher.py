@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from service.settings import Settings
-from storage.erase import CannotErase
+from storage.files.deletion import CannotErase
 from storage.paths import DataFolder
 from storage.source import Source
 

@@ -15,8 +15,8 @@ from service.rates import RateLimits
 from service.refusals import Refusals
 from service.saved_answers import SavedAnswers
 from service.settings import Settings
-from storage.catalog import Catalog, system_clock
-from storage.keyring import Keyring
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.keyring import Keyring
 
 
 @dataclass(slots=True)

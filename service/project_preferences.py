@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from query.preferences import KEEN, Preferences
-from storage.catalog import Catalog
-from storage.catalog_errors import UnknownProject
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import UnknownProject
 
 
 class ProjectPreferences:

@@ -6,8 +6,8 @@ import logging
 
 from service.background import Tools
 from service.exports import end_file
-from storage.catalog_errors import UnknownDataset
-from storage.catalog_records import ErasureKind, Project
+from storage.catalog.errors import UnknownDataset
+from storage.catalog.records import ErasureKind, Project
 
 DAY_US = 86_400_000_000
 

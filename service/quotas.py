@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from service.errors import InvalidParameter, QuotaExceeded, RateLimited
 from service.rates import Quota, fields_of
-from storage.catalog_activity import day_of, first_of_next_month
-from storage.catalog_records import Activity, ActivityOf, Project
+from storage.catalog.records import Activity, ActivityOf, Project
+from storage.catalog.tenants.activity import day_of, first_of_next_month
 
 SYNC_SECONDS = 1.0
 STORED_SECONDS = 15.0

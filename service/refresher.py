@@ -15,7 +15,7 @@ from query.fingerprint import Erasures
 from service.background import Tools
 from service.results import Audience, Results, collections_of, outdated
 from service.saved import next_run_us
-from storage.catalog_records import SavedQuery, SavedRun
+from storage.catalog.records import SavedQuery, SavedRun
 
 STRAY_SECONDS = 120.0
 """Far longer than a result's file waits for its run to be entered."""

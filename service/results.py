@@ -45,8 +45,8 @@ from service.errors import Unavailable
 from service.project_preferences import ProjectPreferences
 from service.saved import is_funnel
 from service.sight import SourceReader
-from storage.catalog import Catalog
-from storage.catalog_records import SavedQuery, SavedResult, SavedRun
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import SavedQuery, SavedResult, SavedRun
 from storage.source import Source
 
 SEEN_MAX = 4_096

@@ -27,7 +27,7 @@ from service.wire import (
     request_key,
     segment_of,
 )
-from storage.catalog_records import Organisation
+from storage.catalog.records import Organisation
 
 READING = ("GET", "HEAD")
 SLOW_SECONDS = 0.3

@@ -15,7 +15,7 @@ from query.fields import is_deeper, missing, whole, wrong
 from query.parameters import check_keys
 from query.parse import EXTRACTION, FUNNEL
 from service.wire import url_of
-from storage.catalog_records import SavedQuery, SavedRun
+from storage.catalog.records import SavedQuery, SavedRun
 
 Json = dict[str, Any]
 Judge = Callable[[str, Mapping[str, Any]], object]

@@ -22,9 +22,9 @@ from service.asking import Asking, Told
 from service.auth import Caller, Permission
 from service.errors import NotFound
 from service.results import Audience, Results, Standing
-from storage.catalog import Catalog, system_clock
-from storage.catalog_records import SavedQuery, SavedRun
-from storage.reader import Moment, Reader
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.records import SavedQuery, SavedRun
+from storage.read.snapshot_reader import Moment, Reader
 
 T = TypeVar("T")
 Key = tuple[str, str, str, bool, bool]

@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 from service.background import Tools
-from storage.fs import FileSystem, LocalFileSystem
-from storage.verify import Verifier, fault_of
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.files.verification import Verifier, fault_of
 
 BACK_SECONDS = 15.0
 """Pause between two looks at the files that are set aside: the operator may have put them back."""

@@ -20,13 +20,13 @@ from query.export import Export
 from query.export_rows import ndjson
 from query.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
 from service.background import Tools
-from storage.catalog_records import Collection
-from storage.lock import FolderLock
+from storage.catalog.records import Collection
+from storage.catalog.stored.stream_positions import Batch, Position, Range, Settled, event_id, next_batch
+from storage.disk.lock import FolderLock
 from storage.paths import encode
+from storage.read.change_feed import begin, files_after, ids_after, refuse_damaged
 from storage.schema import EVENT_ID
 from storage.source import Source, SourceGone
-from storage.stream import Batch, Position, Range, Settled, event_id, next_batch
-from storage.streams import begin, files_after, ids_after, refuse_damaged
 
 RETRY_SECONDS = 15.0
 """After a failure, where the next round is not due sooner."""

@@ -25,13 +25,13 @@ from pathlib import Path
 from service import child, logs
 from service.settings import PREFIX, BadSettings, Settings, as_environment, changed
 from service.version import version
-from storage.catalog import Catalog
-from storage.catalog_errors import CatalogError
-from storage.catalog_records import Project
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import CatalogError
+from storage.catalog.records import Project
+from storage.disk.file_system import LocalFileSystem
 from storage.errors import StorageError
-from storage.fs import LocalFileSystem
 from storage.paths import DataFolder
-from storage.recover import recover
+from storage.recovery.startup import recover
 from storage.source import SourceGone
 
 LOCK_WAIT_SECONDS = 10.0
@@ -159,7 +159,7 @@ class Supervisor:
         """Before any event comes. Where it fails the runner tries again, and says so."""
         if self.settings.stream_folder is None:
             return
-        from storage.streams import begin
+        from storage.read.change_feed import begin
 
         try:
             begin(catalog)

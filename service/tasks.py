@@ -20,9 +20,9 @@ from service.refresher import Refresher
 from service.scrubber import Scrubber
 from service.settings import Settings
 from service.streamer import Streamer
-from storage.catalog import Catalog
-from storage.fs import LocalFileSystem
-from storage.reader import Reader
+from storage.catalog.catalog import Catalog
+from storage.disk.file_system import LocalFileSystem
+from storage.read.snapshot_reader import Reader
 
 STOP_SECONDS = 10.0
 """How long a piece of work may go on once the server stops; whatever is left is begun again later."""

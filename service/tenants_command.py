@@ -14,8 +14,8 @@ from service.secret_options import BadSecret, add_key_file, read_secret, refuse
 if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
     from service.settings import Settings
-    from storage.catalog import Catalog
-    from storage.catalog_records import Organisation, Project
+    from storage.catalog.catalog import Catalog
+    from storage.catalog.records import Organisation, Project
 
 Action = Callable[["Catalog", argparse.Namespace], str]
 """What a command does with the catalog; the text to be printed."""
@@ -149,7 +149,7 @@ def _rekey_org(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
-    from storage.catalog_errors import OrganisationInUse
+    from storage.catalog.errors import OrganisationInUse
 
     try:
         catalog.delete_organisation(args.id, with_projects=args.with_projects)
@@ -160,7 +160,7 @@ def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
 
 def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from service.quotas import usage_json
-    from storage.catalog_records import Usage
+    from storage.catalog.records import Usage
 
     chosen = catalog.organisations() if args.id is None else [_organisation(catalog, args.id)]
     held = catalog.usage()
@@ -276,7 +276,7 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    from storage.catalog_records import KeyKind
+    from storage.catalog.records import KeyKind
 
     wanted: dict[KeyKind, str | None] = {}
     for kind in KeyKind:
@@ -309,7 +309,7 @@ def _one(catalog: Catalog, project: Project) -> str:
 def _project_usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from service.auth import key_names
     from service.quotas import usage_json
-    from storage.catalog_records import Usage
+    from storage.catalog.records import Usage
 
     project = catalog.project(args.id)
     held = asdict(catalog.usage().get(project.id, Usage()))

@@ -51,10 +51,10 @@ from service.results import Results
 from service.saved_answers import SavedAnswers
 from service.settings import Settings, load
 from service.slots import Slots
-from storage.catalog import Catalog, system_clock
-from storage.fs import LocalFileSystem
+from storage.catalog.catalog import Catalog, system_clock
+from storage.disk.file_system import LocalFileSystem
 from storage.paths import DataFolder
-from storage.reader import Reader
+from storage.read.snapshot_reader import Reader
 
 CATALOG_THREADS = 4
 ORPHAN_SECONDS = 2.0

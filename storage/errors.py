@@ -1,7 +1,7 @@
 """The errors of storage; every one that a caller may meet derives from ``StorageError``.
 
 StorageError
-└── LogError                  drawn out in ``storage.log_errors``
+└── LogError                  drawn out in ``storage.log.errors``
 """
 
 from __future__ import annotations

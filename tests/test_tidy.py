@@ -30,19 +30,40 @@ CONFINED = {
     "uvicorn": r"service\..*",
     "pydantic": r"service\..*",
     "pydantic_settings": r"service\.settings",
-    "sqlalchemy": r"storage\.(catalog.*|migrations\..*)",
-    "alembic": r"storage\.(catalog_migration|migrations\..*)",
-    "duckdb": r"query\.engine|storage\.shred",
-    "pyarrow.parquet": r"storage\.(parquet|compact|check)|service\.import_tables",
+    "sqlalchemy": r"storage\.catalog\..*",
+    "alembic": r"storage\.catalog\.(migration|migrations\..*)",
+    "duckdb": r"query\.engine|storage\.columns\.shredder",
+    "pyarrow.parquet": (
+        r"storage\.(files\.(parquet|compaction)|maintenance\.integrity_check)|service\.import_tables"
+    ),
 }
 PURE = (
     *(
         f"query.{name}"
         for name in ("nodes", "parse", "timeframe", "filters", "grouping", "plan", "sql", "shape")
     ),
-    *(f"storage.{name}" for name in ("schema", "source", "instants", "log_format", "spans", "events")),
+    *(
+        f"storage.{name}"
+        for name in ("schema", "source", "instants", "log.format", "files.partitions", "events.validation")
+    ),
 )
 INPUT_AND_OUTPUT = {"os", "io", "socket", "subprocess", "threading", "tempfile", "shutil", "pathlib", "time"}
+ROOMS = {
+    "storage": (
+        "disk",
+        "log",
+        "events",
+        "columns",
+        "catalog",
+        "files",
+        "recovery",
+        "read",
+        "keeper",
+        "maintenance",
+    ),
+}
+"""Folders of a package, each of which may import those before it and the modules beside them all."""
+ROOM_MODULES_MAX = 15
 BANNED_MODULE_NAMES = {"utils", "util", "helpers", "common", "manager", "core", "misc"}
 
 
@@ -101,6 +122,39 @@ def test_query_sees_only_the_face_of_storage(module: str) -> None:
     """The log, the catalog and the files are none of the compiler's business."""
     seen = {name for name in imports_of(module) if name in MODULES and name.startswith("storage.")}
     assert seen <= QUERY_SEES_OF_STORAGE
+
+
+def room_of(module: str) -> str | None:
+    """The room of a module of a package that has some; None for one beside them."""
+    package, _, rest = module.partition(".")
+    room = rest.partition(".")[0]
+    return room if room in ROOMS.get(package, ()) else None
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_folder_is_a_room(package: str) -> None:
+    folders = {path.name for path in (ROOT / package).iterdir() if (path / "__init__.py").exists()}
+    assert folders == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.split(".")[0] in ROOMS])
+def test_rooms_import_in_one_direction(module: str) -> None:
+    package = module.split(".")[0]
+    rooms = ROOMS[package]
+    own = room_of(module)
+    reach = rooms[: rooms.index(own) + 1] if own else ()
+    seen = {name for name in imports_of(module) if name.startswith(f"{package}.")}
+    assert not {name for name in seen if (room := room_of(name)) and room not in reach}
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_are_small(package: str) -> None:
+    """So that a newcomer sees at once what is in them."""
+    counts: dict[Path, int] = {}
+    for module, path in MODULES.items():
+        if module.startswith(package) and path.name != "__init__.py" and "migrations" not in path.parts:
+            counts[path.parent] = counts.get(path.parent, 0) + 1
+    assert not {folder: count for folder, count in counts.items() if count > ROOM_MODULES_MAX}
 
 
 @pytest.mark.parametrize(("library", "homes"), CONFINED.items())
@@ -170,10 +224,11 @@ def test_no_module_is_orphaned() -> None:
     imported = {name for module in MODULES for name in imports_of(module) - {module}}
     texts = "\n".join(path.read_text() for path in MODULES.values())
     started = {module for module in MODULES if f'"{module}"' in texts}
-    entered = {"service.__main__", *PACKAGES}
+    folders = {module for module, path in MODULES.items() if path.name == "__init__.py"}
+    entered = {"service.__main__", *folders}
     orphans = set(MODULES) - imported - started - entered
     # Packages of migrations are read from their folder.
-    assert {module for module in orphans if not module.startswith("storage.migrations")} == set()
+    assert {module for module in orphans if not module.startswith("storage.catalog.migrations")} == set()
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:

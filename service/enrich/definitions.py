@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from storage.events import InvalidEvent
+from storage.events.validation import InvalidEvent
 
 ADDONS_MAX = 20
 """Add-ons of one event: each may write as much as its input is long."""

@@ -17,7 +17,7 @@ from service.enrich.agents import Agents
 from service.enrich.definitions import GEO, KINDS, Addon, read_addons
 from service.enrich.geo import Places, read_address
 from service.metrics import ADDON_OUTCOMES, Metrics
-from storage.events import Enrich, EventLimits, Received
+from storage.events.validation import Enrich, EventLimits, Received
 from storage.instants import format_instant
 
 Output = Mapping[str, Any]

@@ -17,7 +17,7 @@ from service.errors import InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes, needs
 from service.wire import empty_answer, json_answer, read_json, request_key, segment_of
-from storage.catalog_records import Dashboard
+from storage.catalog.records import Dashboard
 
 DASHBOARDS = "/projects/{project_id}/dashboards"
 METADATA_HEADER = "x-keen-blob-metadata"

@@ -42,7 +42,7 @@ from service.wire import (
     url_of,
     warning_headers,
 )
-from storage.catalog_records import Dataset
+from storage.catalog.records import Dataset
 
 PAGE_DEFAULT = 10
 PAGE_MAX = 100

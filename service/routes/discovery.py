@@ -22,7 +22,7 @@ from service.quotas import usage_json
 from service.routes.schema import shown
 from service.rules import OWN, Routes, needs
 from service.wire import PROJECTS, json_answer, request_key, url_of
-from storage.catalog_records import Collection, Project, SavedQuery, Usage
+from storage.catalog.records import Collection, Project, SavedQuery, Usage
 
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},

@@ -37,9 +37,9 @@ from service.wire import (
     pairs_of,
     read_json,
 )
-from storage.catalog_errors import TooManyProperties, UnknownCollection
-from storage.catalog_records import Collection, Erasure, ErasureKind, ErasureState, Project
-from storage.events import Context, EventLimits, Examined, InvalidEvent, examine
+from storage.catalog.errors import TooManyProperties, UnknownCollection
+from storage.catalog.records import Collection, Erasure, ErasureKind, ErasureState, Project
+from storage.events.validation import Context, EventLimits, Examined, InvalidEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between looks at what became of a request; the last one is kept to."""

@@ -28,9 +28,9 @@ from service.wire import (
     read_json,
     segment_of,
 )
-from storage.catalog_errors import UnknownAccessKey, WrongSecret
-from storage.catalog_records import AccessKey
-from storage.keyring import Keyring
+from storage.catalog.errors import UnknownAccessKey, WrongSecret
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import AccessKey
 
 KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200

@@ -18,8 +18,8 @@ from service.preferences import check_preferences
 from service.quotas import usage_json
 from service.rules import Routes
 from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
-from storage.catalog_errors import DuplicateProject, InvalidName, UnknownProject
-from storage.catalog_records import Organisation, Project, Usage
+from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
+from storage.catalog.records import Organisation, Project, Usage
 
 ORGANISATION = "/3.0/organizations/{organization_id}"
 USERS_MAX = 1_000

@@ -17,7 +17,7 @@ from service.errors import InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes, needs
 from service.wire import PROJECTS, empty_answer, json_answer, raw_path, read_json
-from storage.catalog_errors import UnknownCollection
+from storage.catalog.errors import UnknownCollection
 
 DAYS_MAX = 36_500
 T = TypeVar("T")

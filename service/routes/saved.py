@@ -38,7 +38,7 @@ from service.wire import (
     segment_of,
     warning_headers,
 )
-from storage.catalog_records import SavedQuery
+from storage.catalog.records import SavedQuery
 
 T = TypeVar("T")
 SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"

@@ -25,8 +25,8 @@ from service.wire import (
     parameter,
     url_of,
 )
-from storage.catalog_errors import UnknownCollection
-from storage.catalog_records import Collection
+from storage.catalog.errors import UnknownCollection
+from storage.catalog.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
 
 LOCATION = "keen.location.coordinates"

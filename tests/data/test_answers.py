@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from tests.data.comparison import same
 from tests.data.conftest import DATA
 from tests.support.server import Served, ServedProject

@@ -35,7 +35,7 @@ def section(text: str, heading: str) -> str:
 def error_codes() -> Iterator[str]:
     """Every text constant that is an error's code, where errors for clients are made."""
     sources = [*(ROOT / "service").rglob("*.py"), *(ROOT / "query").rglob("*.py")]
-    for path in [*sources, ROOT / "storage/events.py", ROOT / "storage/decoder.py"]:
+    for path in [*sources, ROOT / "storage/events/validation.py", ROOT / "storage/events/strict_decoder.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             if (
                 isinstance(node, ast.Constant)

@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from service.__main__ import main
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from tests.service.whole import Whole
 from tests.support.server import Served, ServedProject
 

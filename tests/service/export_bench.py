@@ -18,10 +18,10 @@ from service.exporter import Exporter
 from service.metrics import Metrics
 from service.settings import load
 from service.worker import composed
-from storage.catalog import Catalog, system_clock
-from storage.catalog_records import Export, Project
-from storage.fs import LocalFileSystem
-from storage.reader import Reader
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.records import Export, Project
+from storage.disk.file_system import LocalFileSystem
+from storage.read.snapshot_reader import Reader
 
 BASE = "http://test.example"
 

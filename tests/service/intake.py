@@ -17,11 +17,11 @@ from service.auth import Tenants
 from service.bodies import BodyLimits, BodyReader
 from service.collect import CollectApp, CollectLimits, Message, Receive, Scope, Send
 from service.log_session import LogLimits, LogSession, keep_looking_after
-from storage.catalog import Catalog
-from storage.catalog_records import Project
-from storage.fs import FileSystem, LocalFileSystem
-from storage.keyring import Keyring
-from storage.log import Frame, LogReader
+from storage.catalog.catalog import Catalog
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import Project
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.log.writer import Frame, LogReader
 
 THREADS = 4
 

@@ -19,8 +19,8 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from service.__main__ import main
-from storage.catalog_sqlite import connect
-from storage.parquet import unmarked
+from storage.catalog.database.connection import connect
+from storage.files.parquet import unmarked
 from tests.service.whole import Whole
 
 ZONE = "America/New_York"

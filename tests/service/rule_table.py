@@ -12,7 +12,7 @@ from service.auth import Permission
 from service.rules import WRITES, Realm, Rule
 from service.settings import load
 from service.worker import composed
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from tests.support.server import Served, ServedProject
 
 WRITE_ROUTES = [

@@ -14,9 +14,9 @@ from keen import scoped_keys
 
 from service.auth import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
-from storage.catalog import Catalog
-from storage.catalog_records import AccessKey, Organisation, Project
-from storage.keyring import Keyring
+from storage.catalog.catalog import Catalog
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import AccessKey, Organisation, Project
 from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 

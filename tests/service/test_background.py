@@ -14,7 +14,7 @@ from query.errors import QueryCancelled
 from service import background
 from service.background import Background
 from service.metrics import Metrics
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from tests.support.server import Served
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from service.admission import AdmissionLimits
 from service.claims import event_token, idempotency_token
-from storage.catalog import system_clock
-from storage.catalog_records import Claim
-from storage.fs import LocalFileSystem
-from storage.log import LogWriter, adopt
+from storage.catalog.catalog import system_clock
+from storage.catalog.records import Claim
+from storage.disk.file_system import LocalFileSystem
+from storage.log.writer import LogWriter, adopt
 from tests.service.intake import Intake, intake, run
 
 

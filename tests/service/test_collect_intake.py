@@ -25,9 +25,9 @@ from service.admission import AdmissionLimits
 from service.bodies import BodyLimits
 from service.collect import CollectLimits, Message
 from service.log_session import LogLimits
-from storage.catalog_records import KeyKind
-from storage.fs import LocalFileSystem
-from storage.log_format import ROWWISE
+from storage.catalog.records import KeyKind
+from storage.disk.file_system import LocalFileSystem
+from storage.log.format import ROWWISE
 from tests.service.intake import THREADS, Intake, converse, intake, run
 
 

@@ -14,7 +14,7 @@ from query.engine import CancelToken
 from query.errors import QueryCancelled
 from service.admission import AdmissionLimits
 from service.asking import GONE_AFTER_SECONDS, _GoneWatch
-from storage.catalog_errors import TooManyCollections
+from storage.catalog.errors import TooManyCollections
 from tests.service.intake import intake, run
 
 

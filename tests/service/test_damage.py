@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.log_format import SEGMENT_HEADER_SIZE
+from storage.log.format import SEGMENT_HEADER_SIZE
 from tests.support.server import Reply, Served, ServedProject
 
 NEVER_FLUSHED = {"ACUMEN_FLUSH_SECONDS": "3600"}

@@ -15,8 +15,8 @@ from query.engine import Engine
 from query.limits import Limits
 from query.parse import parse
 from query.pipeline import answer
-from storage.chunks import ChunksDamaged
-from storage.reader import Reader, SnapshotUnstable
+from storage.columns.arrow_chunks import ChunksDamaged
+from storage.read.snapshot_reader import Reader, SnapshotUnstable
 from tests.service.whole import Whole
 from tests.storage.test_store_faults import faulty_store
 

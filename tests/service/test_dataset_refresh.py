@@ -25,10 +25,10 @@ from service.dataset_refresh import DatasetRefresher
 from service.dataset_results import State, States, stored_result
 from service.metrics import Metrics
 from service.settings import load
-from storage.catalog import system_clock
-from storage.catalog_mark import ChangeMark
-from storage.catalog_records import Counts, DatasetStatus
-from storage.catalog_sqlite import connect
+from storage.catalog.catalog import system_clock
+from storage.catalog.database.change_mark import ChangeMark
+from storage.catalog.database.connection import connect
+from storage.catalog.records import Counts, DatasetStatus
 from tests.query.support_source import read
 from tests.query.test_reference import close
 from tests.storage.store import Store

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.catalog_records import event_scope
+from storage.catalog.records import event_scope
 from storage.instants import format_instant, parse_instant
 from tests.query.test_reference import close
 from tests.service.whole import Whole

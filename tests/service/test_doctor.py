@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
-from storage import damage
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from storage.paths import DataFolder
+from storage.recovery import damage_marker as damage
 from tests.sdk.certificate import make_certificate
 from tests.support.server import Served, free_port
 

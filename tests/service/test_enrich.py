@@ -19,7 +19,7 @@ from service.enrich.referrers import SERVICES, parse_referrer
 from service.enrich.times import parse_time
 from service.enrich.urls import PARAMETERS_MAX, parse_url
 from service.metrics import Metrics
-from storage.events import Context, EventLimits, InvalidEvent, Received, examine
+from storage.events.validation import Context, EventLimits, InvalidEvent, Received, examine
 from tests.support.mmdb import city, write_mmdb
 from tests.support.scale import examples
 

@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from query import errors as query_errors
 from service import bodies, collect_errors, errors
 from service.errors import MethodNotAllowed, render
-from storage.catalog_errors import CatalogBusy, CountsDisagree, UnknownCollection, UnknownProject
-from storage.log_errors import Backpressure, LogDamaged, LogUnavailable
-from storage.reader import SnapshotUnstable
+from storage.catalog.errors import CatalogBusy, CountsDisagree, UnknownCollection, UnknownProject
+from storage.log.errors import Backpressure, LogDamaged, LogUnavailable
+from storage.read.snapshot_reader import SnapshotUnstable
 from tests.support.server import Reply, Served, ServedProject
 
 RENDERED: list[tuple[Exception, int, str]] = [

@@ -16,7 +16,7 @@ import uvicorn
 
 from service.bodies import BodyLimits
 from service.protocol import bounded_protocol
-from storage.fs import FileSystem, LocalFileSystem
+from storage.disk.file_system import FileSystem, LocalFileSystem
 from tests.service.intake import Intake, intake, run
 
 JSON = r'{"created":true}'

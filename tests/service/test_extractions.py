@@ -25,10 +25,10 @@ from service.export_file import Output
 from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
 from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
 from service.purge import Purge
-from storage.catalog import system_clock
-from storage.catalog_records import ErasureKind, ExportState, KeyKind
-from storage.log_errors import LogUnreadable
-from storage.reader import SnapshotUnstable
+from storage.catalog.catalog import system_clock
+from storage.catalog.records import ErasureKind, ExportState, KeyKind
+from storage.log.errors import LogUnreadable
+from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone
 from tests.service.export_bench import BASE, Bench
 from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject

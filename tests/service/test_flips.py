@@ -26,16 +26,16 @@ from query.limits import Limits
 from query.parse import parse
 from query.pipeline import answer
 from service.export_file import Output, is_sound
-from storage.catalog import Catalog
-from storage.catalog_errors import CatalogDamaged
-from storage.catalog_seal import seal_path
-from storage.catalog_sqlite import connect
-from storage.check import check
+from storage.catalog.catalog import Catalog
+from storage.catalog.database.connection import connect
+from storage.catalog.database.seal import seal_path
+from storage.catalog.errors import CatalogDamaged
+from storage.disk.file_system import LocalFileSystem
 from storage.errors import StorageError
-from storage.fs import LocalFileSystem
-from storage.reader import Reader
-from storage.recover import recover
-from storage.results_file import find_result
+from storage.files.dataset_file import find_result
+from storage.maintenance.integrity_check import check
+from storage.read.snapshot_reader import Reader
+from storage.recovery.startup import recover
 from tests.service.whole import Whole
 from tests.support.scale import examples
 

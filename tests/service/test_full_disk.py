@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.failure_log import FailureLog, is_disk_full
-from storage.fs import LocalFileSystem
-from storage.keeper import Keeper, KeeperSettings
+from storage.disk.failure_log import FailureLog, is_disk_full
+from storage.disk.file_system import LocalFileSystem
+from storage.keeper.keeper import Keeper, KeeperSettings
 from tests.service.intake import intake, run
 from tests.service.whole import Whole
 from tests.storage.store import Store

@@ -27,9 +27,9 @@ from service.import_source import BadSource, EventSource
 from service.keeper_main import make_keeper
 from service.log_session import LogSession
 from service.settings import load
-from storage.catalog import Catalog, system_clock
-from storage.catalog_errors import UnknownCollection
-from storage.catalog_records import ErasureKind, Project
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.errors import UnknownCollection
+from storage.catalog.records import ErasureKind, Project
 from tests.support.server import Served, acumen_command
 
 EVENTS = [

@@ -26,8 +26,8 @@ from service.import_options import ImportOptions
 from service.import_source import BadSource, EventSource
 from service.import_tables import TableOptions, TableSource
 from service.import_times import reader
-from storage.catalog import Catalog
-from storage.catalog_records import Project
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Project
 from tests.service.test_import import counted, data, project, run_import
 from tests.support.scale import examples
 

@@ -13,8 +13,8 @@ import pytest
 
 from service.exports import PROCESSING_MAIL
 from service.mailer import PAUSES_SECONDS, SUBJECT_GONE, SUBJECT_READY, Mailer
-from storage.catalog import system_clock
-from storage.catalog_records import MailState, NewExport
+from storage.catalog.catalog import system_clock
+from storage.catalog.records import MailState, NewExport
 from tests.sdk.certificate import make_certificate
 from tests.service.export_bench import Bench
 from tests.support.smtp import MailServer, mail_server

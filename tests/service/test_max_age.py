@@ -11,8 +11,8 @@ import pytest
 
 from query.nodes import Condition, Operator
 from service.recent import Recent, RecentAnswers, key_of
-from storage.catalog_mark import ChangeMark
-from storage.catalog_sqlite import connect
+from storage.catalog.database.change_mark import ChangeMark
+from storage.catalog.database.connection import connect
 from storage.source import Source
 from tests.support.server import Reply, Served, ServedProject
 

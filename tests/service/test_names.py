@@ -11,8 +11,8 @@ import pytest
 from service import homes, kept_answers
 from service.admission import DESCRIPTION_LENGTH_MAX, Refusal
 from service.purge import Purge
-from storage import keeper
-from storage.catalog_records import request_scope
+from storage.catalog.records import request_scope
+from storage.keeper import keeper
 from tests.service.intake import intake, run
 from tests.service.whole import Whole
 

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from service.__main__ import main
-from storage.catalog import Catalog
-from storage.fs import LocalFileSystem
-from storage.recover import recover
+from storage.catalog.catalog import Catalog
+from storage.disk.file_system import LocalFileSystem
+from storage.recovery.startup import recover
 from tests.service.whole import Whole
 
 FOLDERS = Path(__file__).parent / "older"

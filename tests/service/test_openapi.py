@@ -17,7 +17,7 @@ from service.collect import find_target
 from service.openapi.describe import ALWAYS, parameters_of
 from service.settings import load
 from service.worker import composed
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from tests.support.server import Served, ServedProject
 
 DOCUMENT = openapi.document(load())

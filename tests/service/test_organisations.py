@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_errors import UnknownProject
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import UnknownProject
 from tests.support.server import Reply, Served, ServedProject
 
 

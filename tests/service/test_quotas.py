@@ -14,8 +14,8 @@ from service.auth import key_id
 from service.errors import InvalidParameter
 from service.preferences import check_preferences
 from service.quotas import NAMES, PROJECT_NAMES, Quotas, read_quotas
-from storage.catalog_activity import first_of_month, first_of_next_month
-from storage.catalog_records import Activity, Project
+from storage.catalog.records import Activity, Project
+from storage.catalog.tenants.activity import first_of_month, first_of_next_month
 from tests.service.whole import Whole
 from tests.support.server import Served
 

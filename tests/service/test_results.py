@@ -30,8 +30,8 @@ from service.refresher import Refresher
 from service.results import Audience, Results, Standing
 from service.saved import next_run_us
 from service.settings import load
-from storage.catalog_records import Counts, SavedQuery, SavedRun
-from storage.compact import Compactor
+from storage.catalog.records import Counts, SavedQuery, SavedRun
+from storage.files.compaction import Compactor
 from storage.instants import format_instant
 from tests.storage.store import Store
 from tests.support.scale import examples

@@ -15,10 +15,10 @@ import pytest
 from service.export_file import is_sound
 from service.metrics import Metrics
 from service.scrubber import Scrubber
-from storage.catalog import system_clock
-from storage.check import check
+from storage.catalog.catalog import system_clock
 from storage.errors import StorageError
-from storage.streams import begin
+from storage.maintenance.integrity_check import check
+from storage.read.change_feed import begin
 from tests.service.export_bench import Bench
 from tests.service.test_damaged_files import flip
 from tests.service.test_streamer import Streaming, streamed

@@ -21,12 +21,12 @@ from service.background import Cancels, Tools
 from service.metrics import Metrics
 from service.settings import BadSettings, load
 from service.streamer import RETRY_SECONDS, Streamer
-from storage.catalog import Catalog
-from storage.fs import LocalFileSystem
-from storage.log import Batch, Section
-from storage.reader import Reader
+from storage.catalog.catalog import Catalog
+from storage.disk.file_system import LocalFileSystem
+from storage.log.writer import Batch, Section
+from storage.read.change_feed import begin
+from storage.read.snapshot_reader import Reader
 from storage.schema import LaneKind
-from storage.streams import begin
 from tests.storage.test_erase import DAY_US, Model
 from tests.support.scale import examples
 from tests.support.server import Served

@@ -26,12 +26,12 @@ from service.refresher import Refresher
 from service.scrubber import Scrubber
 from service.settings import load
 from service.worker import composed
-from storage.catalog import Catalog, system_clock
-from storage.catalog_records import Project
-from storage.compact import Compactor
-from storage.fs import LocalFileSystem
-from storage.keeper import Keeper, KeeperSettings
-from storage.reader import Reader
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.records import Project
+from storage.disk.file_system import LocalFileSystem
+from storage.files.compaction import Compactor
+from storage.keeper.keeper import Keeper, KeeperSettings
+from storage.read.snapshot_reader import Reader
 
 WAITING = {"PUT": ("events",), "DELETE": ("events",)}
 """Requests that the keeper must do something for: method → what follows the project in the path."""

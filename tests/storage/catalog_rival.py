@@ -10,8 +10,8 @@ import random
 import sys
 from pathlib import Path
 
-from storage.catalog import Catalog
-from storage.catalog_records import Claim
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Claim
 from storage.schema import LaneKind
 
 TTL_US = 10**12

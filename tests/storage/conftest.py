@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_records import Collection
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Collection
 from tests.support.catalogs import Clock
 
 

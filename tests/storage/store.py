@@ -11,17 +11,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from storage.catalog import Catalog
-from storage.catalog_records import Collection
-from storage.decoder import Checker
-from storage.events import Context, EventLimits, examine
-from storage.fs import FileSystem, LocalFileSystem
-from storage.keeper import Keeper, KeeperSettings
-from storage.log import Batch, LogWriter, Section
-from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
-from storage.parquet import unmarked
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Collection
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.events.strict_decoder import Checker
+from storage.events.validation import Context, EventLimits, examine
+from storage.files.parquet import unmarked
+from storage.keeper.keeper import Keeper, KeeperSettings
+from storage.log.format import HAS_EMPTY, HAS_NULL, ROWWISE
+from storage.log.writer import Batch, LogWriter, Section
 from storage.paths import DataFolder
-from storage.reader import Reader
+from storage.read.snapshot_reader import Reader
 from storage.source import Source
 
 LIMITS = EventLimits()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_errors import (
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import (
     DuplicateProject,
     InvalidName,
     LogConflict,
@@ -20,7 +20,7 @@ from storage.catalog_errors import (
     UnknownOrganisation,
     UnknownProject,
 )
-from storage.catalog_records import Collection, Counts, FlushCommit, LogRow, LogState
+from storage.catalog.records import Collection, Counts, FlushCommit, LogRow, LogState
 from storage.schema import LaneKind, Schema
 from tests.support.catalogs import flush
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from storage.catalog import Catalog
-from storage.catalog_records import request_scope
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import request_scope
 from tests.support.catalogs import HOUR_US, claim_of
 
 

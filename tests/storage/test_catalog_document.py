@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog_migration import FORMAT_VERSION
-from storage.catalog_records import FileState, KeyKind, LogState
-from storage.catalog_tables import metadata
+from storage.catalog.migration import FORMAT_VERSION
+from storage.catalog.records import FileState, KeyKind, LogState
+from storage.catalog.tables import metadata
 from storage.paths import NAME_LENGTH_MAX, DataFolder
 from storage.schema import LaneKind
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_errors import CountsDisagree, FlushConflict, UnknownCollection
-from storage.catalog_records import Collection, Counts, FlushCommit, LogRow, LogState
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import CountsDisagree, FlushConflict, UnknownCollection
+from storage.catalog.records import Collection, Counts, FlushCommit, LogRow, LogState
 from storage.schema import LaneKind
 from tests.support.catalogs import HOUR_US, Clock, claim_of, file_row, flush
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_errors import UnknownOrganisation
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import UnknownOrganisation
 
 WRITE = """
 import sys
 from pathlib import Path
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 Catalog.open(Path(sys.argv[1])).create_organisation("Other")
 """
 

@@ -12,12 +12,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from storage import migrations
-from storage.catalog import Catalog
-from storage.catalog_errors import CatalogNotReady, NewerFormat
-from storage.catalog_migration import FORMAT_VERSION, revisions
-from storage.catalog_sqlite import Database
-from storage.catalog_tables import metadata
+from storage.catalog import migrations
+from storage.catalog.catalog import Catalog
+from storage.catalog.database.connection import Database
+from storage.catalog.errors import CatalogNotReady, NewerFormat
+from storage.catalog.migration import FORMAT_VERSION, revisions
+from storage.catalog.tables import metadata
 from storage.paths import DataFolder
 
 

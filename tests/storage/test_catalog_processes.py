@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_errors import CatalogBusy, CatalogError
-from storage.catalog_sqlite import Database
+from storage.catalog.catalog import Catalog
+from storage.catalog.database.connection import Database
+from storage.catalog.errors import CatalogBusy, CatalogError
 
 RIVAL = Path(__file__).parent / "catalog_rival.py"
 ROOT = Path(__file__).parents[2]

@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from storage import erase
-from storage.catalog_records import ErasureKind, ErasureState, event_scope
-from storage.check import check
-from storage.events import Context, examine
-from storage.keeper import Keeper
-from storage.recover import recover
+from storage.catalog.records import ErasureKind, ErasureState, event_scope
+from storage.events.validation import Context, examine
+from storage.files import deletion as erase
+from storage.keeper.keeper import Keeper
+from storage.maintenance.integrity_check import check
+from storage.recovery.startup import recover
 from storage.schema import EMPTIES, NULLS
 from storage.source import Source
 from tests.storage.store import ALWAYS, LIMITS, Store

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_records import Claim, ClockMark
-from storage.held_clock import HeldClock
-from storage.keeper import Keeper
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Claim, ClockMark
+from storage.keeper.held_clock import HeldClock
+from storage.keeper.keeper import Keeper
 from tests.storage.store import ALWAYS, Store
 from tests.storage.test_erase import matching
 

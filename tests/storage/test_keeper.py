@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage.check import check
-from storage.compact import Compactor
-from storage.reader import Reader
-from storage.recover import recover
+from storage.files.compaction import Compactor
+from storage.maintenance.integrity_check import check
+from storage.read.snapshot_reader import Reader
+from storage.recovery.startup import recover
 from tests.storage.store import Store
 
 DAY_US = 86_400_000_000

@@ -17,17 +17,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from storage import reader as reader_module
-from storage.chunks import ChunkStore
-from storage.compact import Compactor
-from storage.fs import LocalFileSystem
-from storage.keeper import Keeper, KeeperSettings
-from storage.lock import FolderLock
-from storage.log import Batch, Section
-from storage.log_errors import LogUnreadable
-from storage.log_format import ROWWISE, SEGMENT_HEADER_SIZE
-from storage.reader import Reader, TooMuchUnsettled
-from storage.recover import adopt_orphans, recover
+from storage.columns.arrow_chunks import ChunkStore
+from storage.disk.file_system import LocalFileSystem
+from storage.disk.lock import FolderLock
+from storage.files.compaction import Compactor
+from storage.keeper.keeper import Keeper, KeeperSettings
+from storage.log.errors import LogUnreadable
+from storage.log.format import ROWWISE, SEGMENT_HEADER_SIZE
+from storage.log.writer import Batch, Section
+from storage.read import snapshot_reader as reader_module
+from storage.read.snapshot_reader import Reader, TooMuchUnsettled
+from storage.recovery.startup import adopt_orphans, recover
 from storage.schema import Schema
 from tests.storage.store import Store
 
@@ -305,8 +305,8 @@ def test_a_merge_that_fails_leaves_no_file_behind(store: Store, fs: Refusing) ->
 
 def test_files_that_are_huge_once_read_are_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """However small their first rows are, from which their size was guessed."""
-    monkeypatch.setattr("storage.compact.MEMORY_MAX", 1_000_000)
-    monkeypatch.setattr("storage.parquet.ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr("storage.files.compaction.MEMORY_MAX", 1_000_000)
+    monkeypatch.setattr("storage.files.parquet.ROW_GROUP_ROWS", 100)
     for _ in range(4):
         small = [b'{"x":1}'] * 100
         store.send("c", [*small, *[b'{"t":"%s"}' % (b"t" * 9_000)] * 90], time_us=LONG_AGO_US)

@@ -17,8 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.fs import LocalFileSystem
-from storage.log import (
+from storage.disk.file_system import LocalFileSystem
+from storage.log.format import SEGMENT_HEADER_SIZE, encode_frame
+from storage.log.position import VOIDS_MAX, Claims, PositionFile
+from storage.log.writer import (
     CLAIMED_BIT,
     Backpressure,
     Batch,
@@ -33,8 +35,6 @@ from storage.log import (
     delete_log,
     delete_through,
 )
-from storage.log_format import SEGMENT_HEADER_SIZE, encode_frame
-from storage.log_position import VOIDS_MAX, Claims, PositionFile
 from tests.support.faulty_fs import FaultyFileSystem
 from tests.support.log_verbs import (
     LOG_ID,
@@ -127,7 +127,7 @@ def test_another_process_sees_the_position_at_once(log: Log) -> None:
     log.write("a")
     code = (
         "import sys; from pathlib import Path;"
-        "from storage.fs import LocalFileSystem; from storage.log import LogReader;"
+        "from storage.disk.file_system import LocalFileSystem; from storage.log.writer import LogReader;"
         f"r = LogReader(LocalFileSystem(), Path(sys.argv[1]), {LOG_ID}); lsn = r.synced().lsn;"
         "print(lsn, len(list(r.read(0, lsn))))"
     )

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal.isal_zlib import crc32
 
-from storage import log_format, log_position, log_segments
-from storage.log_errors import BadFrame
-from storage.log_format import (
+from storage.log import format as log_format
+from storage.log import position as log_position
+from storage.log import segments as log_segments
+from storage.log.errors import BadFrame
+from storage.log.format import (
     Batch,
     Frame,
     Section,

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy import event as sqlalchemy_event
 
-from storage import keeper
-from storage.catalog_records import Collection, ErasureKind
-from storage.check import check
+from storage.catalog.records import Collection, ErasureKind
+from storage.keeper import keeper
+from storage.maintenance.integrity_check import check
 from storage.schema import NULLS, LaneKind, Schema, with_prefixes
 from tests.storage.store import Store
 from tests.storage.test_erase import flat, knowing

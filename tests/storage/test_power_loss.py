@@ -14,8 +14,8 @@ from random import Random
 
 import pytest
 
-from storage import log as log_module
-from storage.log import CLAIMED_BIT, Frame, LogReader, LogUnavailable, LogWriter, Position, adopt
+from storage.log import writer as log_module
+from storage.log.writer import CLAIMED_BIT, Frame, LogReader, LogUnavailable, LogWriter, Position, adopt
 from tests.support.faulty_fs import FaultyFileSystem
 from tests.support.log_verbs import LOG_ID, Told, batch_of, texts_of
 from tests.support.scale import examples

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import event
 
 from service.errors import render
-from storage import damage
-from storage.catalog_errors import CatalogUnavailable
-from storage.reader import DataUnreadable, Reader
+from storage.catalog.errors import CatalogUnavailable
+from storage.read.snapshot_reader import DataUnreadable, Reader
+from storage.recovery import damage_marker as damage
 from tests.storage.test_store_faults import StoreDisk, faulty_store, numbered
 
 READS_MAX = 200

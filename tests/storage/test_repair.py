@@ -14,10 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isal.isal_zlib import crc32
 
-from storage.catalog_records import Claim
-from storage.check import check
-from storage.log import Batch, LogWriter, Section
-from storage.log_format import (
+from storage.catalog.records import Claim
+from storage.log.format import (
     KEYLESS_HEADER_SIZE,
     MAGIC,
     SEGMENT_HEADER_SIZE,
@@ -25,9 +23,11 @@ from storage.log_format import (
     decode_segment_header,
     encode_frame,
 )
-from storage.log_segments import list_segments
-from storage.recover import recover
-from storage.repair import StillInUse, repair
+from storage.log.segments import list_segments
+from storage.log.writer import Batch, LogWriter, Section
+from storage.maintenance.integrity_check import check
+from storage.maintenance.log_repair import StillInUse, repair
+from storage.recovery.startup import recover
 from tests.storage.store import Store
 from tests.support.scale import examples
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.catalog import Catalog
-from storage.catalog_errors import InvalidName, WrongSecret
-from storage.catalog_records import KeyKind, Project
-from storage.catalog_sqlite import connect
+from storage.catalog.catalog import Catalog
+from storage.catalog.database.connection import connect
+from storage.catalog.errors import InvalidName, WrongSecret
+from storage.catalog.records import KeyKind, Project
 
 SECRET = "a secret that is not the folder's own"
 

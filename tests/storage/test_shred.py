@@ -12,12 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.decoder import Checker
-from storage.events import Context, EventLimits, examine, kind_of, leaves
-from storage.log_format import HAS_EMPTY, HAS_NULL, ROWWISE
-from storage.rows import cell, lane_columns
+from storage.columns.rowwise_shredder import cell, lane_columns
+from storage.columns.shredder import Piece, Shredder, absences, split_lines, with_system
+from storage.events.strict_decoder import Checker
+from storage.events.validation import Context, EventLimits, examine, kind_of, leaves
+from storage.log.format import HAS_EMPTY, HAS_NULL, ROWWISE
 from storage.schema import EMPTIES, EVENT_ID, NULLS, LaneKind, Schema
-from storage.shred import Piece, Shredder, absences, split_lines, with_system
 from tests.support.scale import examples
 
 LIMITS = EventLimits()

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.spans import FILES_MAX, common_label, cut, last_day, parent_label
+from storage.files.partitions import FILES_MAX, common_label, cut, last_day, parent_label
 from tests.support.scale import examples
 
 DAYS = st.dictionaries(st.dates(), st.integers(1, 20_000), min_size=1, max_size=300)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.check import check
-from storage.log import LogUnavailable
+from storage.log.writer import LogUnavailable
+from storage.maintenance.integrity_check import check
 from tests.storage.store import Store
 from tests.support.faulty_fs import FaultyFileSystem, _Directory
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from storage.catalog import Catalog
-from storage.catalog_records import Claim, Collection, Counts, FileRow, FlushCommit
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Claim, Collection, Counts, FileRow, FlushCommit
 from storage.paths import event_file
 
 HOUR_US = 3_600_000_000

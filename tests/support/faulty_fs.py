@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from storage.fs import LocalFileSystem
+from storage.disk.file_system import LocalFileSystem
 
 
 @dataclass(eq=False)

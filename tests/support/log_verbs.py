@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import pack
 
-from storage.fs import FileSystem, LocalFileSystem
-from storage.log import Batch, Frame, LogReader, LogWriter, Position, Section, adopt
-from storage.log_format import SEGMENT_HEADER_SIZE, decode_segment_header, encode_frame
-from storage.log_segments import list_segments, log_directory
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.log.format import SEGMENT_HEADER_SIZE, decode_segment_header, encode_frame
+from storage.log.segments import list_segments, log_directory
+from storage.log.writer import Batch, Frame, LogReader, LogWriter, Position, Section, adopt
 
 LOG_ID = 7
 PATIENCE_SECONDS = 30.0

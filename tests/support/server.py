@@ -21,7 +21,7 @@ from typing import Any, Self
 from unittest import mock
 
 from service.__main__ import main
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 
 START_SECONDS = 300.0
 """Waiting ends with the state waited for; this long on a machine that is busy with much else."""

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from storage.catalog import Catalog
+from storage.catalog.catalog import Catalog
 from tests.support.server import Served, ServedProject
 
 SECRET = "a secret of tests alone"

@@ -1,0 +1,274 @@
+"""A checksum for every row of the catalog that answers depend on, in the table ``row_checksums``.
+
+SQLite's pages have none, and a changed byte of one may read as well as the right one. Triggers enter the
+checksum in the transaction that writes the row, each SELECT compares it for each row that it gives, and a
+damaged row can be neither changed nor deleted. ``row_faults`` looks at all rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import msgspec
+from sqlalchemy import Connection, Table, bindparam, func, literal_column, select
+from sqlalchemy.engine import Engine, ExceptionContext
+from sqlalchemy.event import listen
+from sqlalchemy.sql import ColumnElement, FromClause, Select
+from sqlalchemy.sql.selectable import Alias, Join
+
+from storage.catalog import tables
+from storage.catalog.errors import CatalogDamaged
+from storage.catalog.tables import row_checksums
+
+KEYS: Mapping[Table, tuple[str, ...]] = {
+    tables.state: ("id",),
+    tables.meta: ("name",),
+    tables.organisations: ("id",),
+    tables.projects: ("id",),
+    tables.project_keys: ("project_id", "key"),
+    tables.access_keys: ("number",),
+    tables.collections: ("project_id", "name"),
+    tables.lanes: ("collection_id", "position"),
+    tables.counters: ("collection_id",),
+    tables.files: ("id",),
+    tables.erasures: ("id",),
+    tables.logs: ("id",),
+    tables.saved_queries: ("project_id", "name"),
+    tables.saved_runs: ("query_id", "audience"),
+    tables.datasets: ("project_id", "name"),
+    tables.dataset_files: ("dataset_id", "id"),
+    tables.exports: ("number",),
+    tables.dashboards: ("project_id", "name"),
+    tables.streams: ("collection_id",),
+}
+"""The tables whose rows have a checksum, and what tells the rows of each apart.
+
+Where rows are looked up or listed by what they belong to, the key begins with it: a row that is not found can
+then be told from one that is lost (``refuse_lost``, ``refuse_incomplete``)."""
+UNVERIFIED = "acumen_unverified"
+"""Option of a statement whose rows are compared otherwise, or decide nothing."""
+FAULTS_MAX = 20
+_ENTERED = (
+    select(row_checksums.c.row_key)
+    .where(
+        row_checksums.c.of == bindparam("of"),
+        row_checksums.c.row_key.in_(bindparam("keys", expanding=True)),
+    )
+    .limit(1)
+)
+_NUMBER_ENTERED = (
+    select(func.count())
+    .select_from(row_checksums)
+    .where(
+        row_checksums.c.of == bindparam("of"),
+        row_checksums.c.row_key >= bindparam("first"),
+        row_checksums.c.row_key < bindparam("beyond"),
+    )
+)
+_BY_NAME = {str(table.name): columns for table, columns in KEYS.items()}
+_SEPARATOR, _AFTER_SEPARATOR = ",", "-"
+_PRIMARY_CODE = 0xFF
+_DAMAGED_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_encode = msgspec.msgpack.Encoder().encode
+_found = threading.local()
+_verified: WeakKeyDictionary[Select[Any], Select[Any]] = WeakKeyDictionary()
+
+
+def checksum_of(table: str, cells: Sequence[Any]) -> int:
+    """Of a row's cells, ordered by the names of their columns."""
+    digest = blake2b(_encode((table, *cells)), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def key_of(*values: Any) -> str:
+    """As the key of a row stands in ``row_checksums``; of its first values, as such keys begin."""
+    *first, last = values
+    return "".join(_quoted(value) + _SEPARATOR for value in first) + str(last)
+
+
+def register(connection: sqlite3.Connection) -> None:
+    """What the triggers and statements call. Without it a connection can read, but write no such row."""
+    connection.create_function("row_checksum", -1, _row_checksum, deterministic=True)
+    connection.create_function("row_intact", -1, _row_intact, deterministic=True)
+
+
+def verify_selects(engine: Engine) -> None:
+    """Every SELECT over this engine raises CatalogDamaged for a row that is not as it was written."""
+    listen(engine, "before_execute", _with_verification, retval=True)
+    listen(engine, "handle_error", _translate)
+
+
+def refuse_lost(connection: Connection, table: Table, keys: Sequence[Sequence[Any]]) -> None:
+    """No row was found of these keys, of which one IN list takes all. Raises CatalogDamaged where one was
+    written."""
+    wanted = {"of": table.name, "keys": [key_of(*key) for key in keys]}
+    lost = connection.execute(_ENTERED, wanted).scalar()
+    if lost is not None:
+        raise CatalogDamaged(
+            f"The catalog is damaged: row {lost} of its table {table.name} is lost. Run 'acumen check'."
+        )
+
+
+def refuse_incomplete(connection: Connection, table: Table, values: Sequence[Any], number: int) -> None:
+    """``number`` rows were found whose keys begin with the values. Raises CatalogDamaged where others were
+    written."""
+    prefix = key_of(*values, "")
+    bounds = {"of": table.name, "first": prefix, "beyond": prefix[:-1] + _AFTER_SEPARATOR}
+    entered = connection.execute(_NUMBER_ENTERED, bounds).scalar_one()
+    if entered != number:
+        raise CatalogDamaged(
+            f"The catalog is damaged: its table {table.name} gives {number} rows of {key_of(*values)!r}, and "
+            f"{entered} were written. Run 'acumen check'."
+        )
+
+
+def install(connection: Connection) -> None:
+    """Triggers for the tables as they are now, and the checksums of all rows that stand in them."""
+    connection.exec_driver_sql("DELETE FROM row_checksums")
+    for table, key in _BY_NAME.items():
+        columns = _columns(connection.connection.driver_connection, table)
+        cells = ", ".join(_named(columns))
+        connection.exec_driver_sql(
+            f"INSERT INTO row_checksums SELECT '{table}', {_key_sql(key)}, row_checksum('{table}', {cells}) "
+            f"FROM {table}"
+        )
+        for name, text in _triggers(table, key, columns):
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+            connection.exec_driver_sql(f"CREATE TRIGGER {name} {text}")
+
+
+def remove_triggers(connection: Connection) -> None:
+    """Before tables are changed; ``install`` makes them again."""
+    for table, key in _BY_NAME.items():
+        for name, _ in _triggers(table, key, []):
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def row_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """Rows that are not as they were written, that are lost, or that nobody wrote."""
+    if not _columns(connection, row_checksums.name):
+        return
+    for table, key in _BY_NAME.items():
+        columns = _columns(connection, table)
+        entered = dict(
+            connection.execute("SELECT row_key, checksum FROM row_checksums WHERE of = ?", [table])
+        )
+        # By the rows themselves, whatever an index says.
+        for row_key, *cells in connection.execute(
+            f"SELECT {_key_sql(key)}, {', '.join(_named(columns))} FROM {table} NOT INDEXED"
+        ):
+            if entered.pop(row_key, None) != checksum_of(table, cells):
+                yield _fault(table, row_key)
+        for row_key in entered:
+            yield f"row {row_key} of {table} is lost"
+
+
+def _fault(table: str, row_key: object) -> str:
+    return f"row {row_key} of {table} is not as it was written"
+
+
+def _row_checksum(table: str, *cells: Any) -> int:
+    return checksum_of(table, cells)
+
+
+def _row_intact(checksum: int | None, table: str, row_key: Any, *cells: Any) -> int:
+    if checksum != checksum_of(table, cells):
+        _found.row = _fault(table, row_key)
+        raise CatalogDamaged(_found.row)
+    return 1
+
+
+def _translate(context: ExceptionContext) -> None:
+    error = context.original_exception
+    if not isinstance(error, sqlite3.DatabaseError):
+        return
+    text = str(error)
+    if "user-defined function" in text or "decode to UTF-8" in text:
+        found = vars(_found).pop("row", "a row is not text as it was written")
+        raise CatalogDamaged(f"The catalog is damaged: {found}. Run 'acumen check'.") from error
+    if (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE in _DAMAGED_CODES:
+        raise CatalogDamaged(f"The catalog is damaged: {text}. Run 'acumen check'.") from error
+
+
+def _with_verification(
+    connection: Connection, statement: Any, many: Any, params: Any, options: Mapping[str, Any]
+) -> tuple[Any, Any, Any]:
+    if isinstance(statement, Select) and not statement.get_execution_options().get(UNVERIFIED):
+        known = _verified.get(statement)
+        if known is None:
+            known = _verified[statement] = _verifying(statement)
+        statement = known
+    return statement, many, params
+
+
+def _verifying(statement: Select[Any]) -> Select[Any]:
+    sources = [source for one in statement.get_final_froms() for source in _sources(one)]
+    return statement.where(*(_intact(source, table, outer) for source, table, outer in sources))
+
+
+def _sources(one: FromClause, outer: bool = False) -> Iterator[tuple[FromClause, Table, bool]]:
+    """The tables with checksums, and whether a row of theirs may be missing beside the others."""
+    if isinstance(one, Join):
+        yield from _sources(one.left, outer or one.full)
+        yield from _sources(one.right, outer or one.full or one.isouter)
+        return
+    table = one.element if isinstance(one, Alias) else one
+    if isinstance(table, Table) and table in KEYS:
+        yield one, table, outer
+
+
+def _intact(source: FromClause, table: Table, outer: bool) -> ColumnElement[bool]:
+    *first, last = KEYS[table]
+    key: ColumnElement[Any] = source.c[last]
+    for column in reversed(first):
+        key = func.quote(source.c[column]).op("||")(literal_column(f"'{_SEPARATOR}'")).op("||")(key)
+    name: ColumnElement[str] = literal_column(f"'{table.name}'")
+    entered = (
+        select(row_checksums.c.checksum)
+        .where(row_checksums.c.of == name, row_checksums.c.row_key == key.op("||")(literal_column("''")))
+        .correlate(source)
+        .scalar_subquery()
+    )
+    cells = [source.c[one] for one in sorted(table.columns.keys())]
+    intact = func.row_intact(entered, name, key, *cells) == literal_column("1")
+    return source.c[last].is_(None) | intact if outer else intact
+
+
+def _columns(connection: Any, table: str) -> list[str]:
+    return sorted(row[1] for row in connection.execute(f"PRAGMA table_info({table})"))
+
+
+def _named(columns: Sequence[str], row: str = "") -> list[str]:
+    return [f'{row}"{column}"' for column in columns]
+
+
+def _key_sql(key: Sequence[str], row: str = "") -> str:
+    *first, last = _named(key, row)
+    return "".join(f"quote({one}) || '{_SEPARATOR}' || " for one in first) + f"{last} || ''"
+
+
+def _quoted(value: Any) -> str:
+    return str(value) if isinstance(value, int) else "'" + str(value).replace("'", "''") + "'"
+
+
+def _triggers(table: str, key: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each one's name and the rest of its text."""
+    old, new = (", ".join(_named(columns, row)) for row in ("OLD.", "NEW."))
+    old_key, new_key = _key_sql(key, "OLD."), _key_sql(key, "NEW.")
+    this = f"of = '{table}' AND row_key = {old_key} AND row_intact(checksum, '{table}', {old_key}, {old})"
+    yield (
+        f"{table}_inserted",
+        f"AFTER INSERT ON {table} BEGIN INSERT OR REPLACE INTO row_checksums "
+        f"VALUES ('{table}', {new_key}, row_checksum('{table}', {new})); END",
+    )
+    yield (
+        f"{table}_updated",
+        f"AFTER UPDATE ON {table} BEGIN UPDATE row_checksums "
+        f"SET row_key = {new_key}, checksum = row_checksum('{table}', {new}) WHERE {this}; END",
+    )
+    yield (f"{table}_deleted", f"AFTER DELETE ON {table} BEGIN DELETE FROM row_checksums WHERE {this}; END")

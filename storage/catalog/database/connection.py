@@ -1,0 +1,217 @@
+"""The catalog's database on SQLite: all that knows the dialect.
+
+A catalog on PostgreSQL needs another ``Database`` (REPEATABLE READ for reads) and another ``upsert``.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table, create_engine, event, exc
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.catalog.database.change_mark import ChangeMark
+from storage.catalog.database.checksums import register, verify_selects
+from storage.catalog.database.seal import break_seal, seal
+from storage.catalog.errors import CatalogBusy, CatalogError, CatalogUnavailable
+
+T = TypeVar("T")
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another process's transaction."""
+CHECKPOINT_SECONDS = 0.25
+"""How long the emptying of the write-ahead log waits for those who read of it."""
+VALUES_MAX = 500
+"""Values bound to one IN list; SQLite takes some ten thousand."""
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    # What was deleted is overwritten: an erased person's token must not stay in a free page.
+    "PRAGMA secure_delete=ON",
+    # macOS only: without these an fsync there does not reach the disk.
+    "PRAGMA fullfsync=ON",
+    "PRAGMA checkpoint_fullfsync=ON",
+)
+_PRIMARY_CODE = 0xFF
+"""The part of SQLite's error codes that is not detail."""
+_BEGIN = "acumen_begin"
+_VERSION = "SELECT version FROM state"
+
+
+class Database:
+    """Connections to one catalog file, for the threads of one process.
+
+    The driver's own transactions are off: it would begin late, never for reads, and so split what
+    must be one view.
+    """
+
+    on_use: Callable[[], None] | None = None
+    """Called, where there is one, before each use of any catalog, in the thread that uses it."""
+
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._path = path
+        self._busy_seconds = busy_seconds
+        self._process = os.getpid()
+        # Writers of one process queue here: SQLite's own waiting is polling with growing sleeps.
+        self._write_lock = threading.Lock()
+        self._sealed = True
+        self._mark = ChangeMark(path)
+        self._version_lock = threading.Lock()
+        self._version_connection: sqlite3.Connection | None = None
+        # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
+        url = URL.create("sqlite", database=str(path))
+        connect_args = {"timeout": busy_seconds, "check_same_thread": False}
+        self._reader = create_engine(url, pool_size=8, max_overflow=-1, connect_args=connect_args)
+        event.listen(self._reader, "connect", _configure)
+        event.listen(self._reader, "begin", _begin)
+        verify_selects(self._reader)
+        self._writer = self._reader.execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One unchanging view of the catalog. Raises CatalogUnavailable."""
+        self._check_use()
+        with _refusals(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that no other writer can interleave; committed durably on exit, undone on errors.
+
+        Raises CatalogBusy when another process keeps the catalog for longer than the busy time, and
+        CatalogUnavailable when the disk refuses.
+        """
+        self._check_use()
+        try:
+            self._mark.open()
+        except OSError as error:
+            raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+        try:
+            with self._write_lock, _refusals(), self._writer.begin() as connection:
+                if self._sealed:
+                    break_seal(self._path)
+                    self._sealed = False
+                yield connection
+        finally:
+            self._mark.change()
+
+    def mark(self) -> int:
+        """Equal numbers mean that nothing was written in between. Reads shared memory alone, for event loops;
+        must be read before what it is to vouch for."""
+        return self._mark.read()
+
+    def version(self) -> int:
+        """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
+        self._check_use()
+        with self._version_lock:
+            if self._version_connection is None:
+                self._version_connection = connect(self._path, self._busy_seconds)
+            try:
+                [(version,)] = self._version_connection.execute(_VERSION).fetchall()
+            except sqlite3.OperationalError as error:
+                raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+        return int(version)
+
+    def close(self) -> None:
+        with self._version_lock:
+            if self._version_connection is not None:
+                self._version_connection.close()
+                self._version_connection = None
+        self._reader.dispose()
+
+    def seal(self) -> None:
+        """Close for good, and enter the digest of what was written. Raises OSError."""
+        emptied = self.checkpoint()
+        self.close()
+        if emptied:
+            seal(self._path)
+
+    def checkpoint(self) -> bool:
+        """Empty the write-ahead log. False where somebody reads of it still; all writers wait meanwhile, so
+        that it is given up soon."""
+        self._refuse_fork()
+        with closing(connect(self._path, min(self._busy_seconds, CHECKPOINT_SECONDS))) as connection:
+            [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return not busy
+
+    def _check_use(self) -> None:
+        if Database.on_use is not None:
+            Database.on_use()
+        self._refuse_fork()
+
+    def _refuse_fork(self) -> None:
+        if os.getpid() != self._process:
+            raise CatalogError("A catalog opened before a fork cannot be used after it: open it again.")
+
+
+def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A plain connection without the driver's transactions."""
+    connection = sqlite3.connect(path, timeout=busy_seconds, check_same_thread=False, isolation_level=None)
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).fetchall()
+    register(connection)
+    return connection
+
+
+def back_up(source: Path, target: Path) -> None:
+    """Copies a catalog as one consistent view, write-ahead log included; the target is replaced whole."""
+    unfinished = target.with_name(target.name + ".unfinished")
+    unfinished.unlink(missing_ok=True)
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(unfinished)) as copy:
+        origin.backup(copy)
+        # The copy inherits WAL mode; it must be one file.
+        copy.execute("PRAGMA journal_mode=DELETE").fetchall()
+    with unfinished.open("rb+") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(target)
+
+
+def is_empty(path: Path) -> bool:
+    """Whether the file holds no table yet."""
+    with closing(sqlite3.connect(path)) as connection:
+        [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    return bool(tables == 0)
+
+
+def upsert(table: Table) -> Insert:
+    """An INSERT that takes ``on_conflict_do_update``."""
+    return insert(table)
+
+
+def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The values in runs that one IN list takes."""
+    for start in range(0, len(values), VALUES_MAX):
+        yield values[start : start + VALUES_MAX]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database itself could not do, as errors of the catalog."""
+    try:
+        yield
+    except exc.OperationalError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
+            raise CatalogBusy(f"Another process keeps the catalog locked: {error.orig}.") from error
+        raise CatalogUnavailable(f"The catalog can not be used now: {error.orig}.") from error
+
+
+def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(pragma).fetchall()
+    register(connection)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))

@@ -1,0 +1,210 @@
+"""Cached datasets: their definitions, how far they are computed, and the files of results.
+
+Each function runs inside its caller's transaction. A file's row is there before the file: ``writing`` until
+the run that wrote it commits, then ``live``, and ``dead`` once a later run has replaced it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
+
+from storage.catalog.database.connection import slices
+from storage.catalog.errors import DatasetChanged, DuplicateDataset, UnknownDataset, UnknownProject
+from storage.catalog.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
+from storage.catalog.tables import dataset_files, datasets, projects
+
+_WRITING, _LIVE, _DEAD = "writing", "live", "dead"
+_COLUMNS = tuple(datasets.c)
+_NAMED = select(*_COLUMNS).where(
+    datasets.c.project_id == bindparam("project"), datasets.c.name == bindparam("named")
+)
+_OF_PROJECT = select(*_COLUMNS).where(datasets.c.project_id == bindparam("project")).order_by(datasets.c.name)
+_ALL = select(*_COLUMNS).order_by(datasets.c.id)
+_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"))
+_THERE = select(datasets.c.id).where(datasets.c.id == bindparam("of"))
+_FILES = (
+    select(dataset_files.c.id, dataset_files.c.dataset_id, dataset_files.c.buckets)
+    .where(dataset_files.c.dataset_id == bindparam("of"), dataset_files.c.state == _LIVE)
+    .order_by(dataset_files.c.id)
+)
+_SET = update(datasets).where(datasets.c.id == bindparam("of"))
+_DELETE = delete(datasets).where(datasets.c.id == bindparam("of"))
+_DELETE_FILES = delete(dataset_files).where(dataset_files.c.dataset_id == bindparam("of"))
+_RESERVE = insert(dataset_files).returning(dataset_files.c.id)
+_MAKE_LIVE = (
+    update(dataset_files)
+    .where(dataset_files.c.id == bindparam("file"), dataset_files.c.state == _WRITING)
+    .values(state=_LIVE, buckets=bindparam("held"))
+)
+_HOLD = (
+    update(dataset_files)
+    .where(dataset_files.c.id == bindparam("file"), dataset_files.c.state == _LIVE)
+    .values(buckets=bindparam("held"))
+)
+_MAKE_DEAD = (
+    update(dataset_files)
+    .where(dataset_files.c.id == bindparam("file"), dataset_files.c.state == _LIVE)
+    .values(state=_DEAD, changed_us=bindparam("now"))
+)
+_MAKE_ALL_DEAD = (
+    update(dataset_files)
+    .where(dataset_files.c.dataset_id == bindparam("of"), dataset_files.c.state == _LIVE)
+    .values(state=_DEAD, changed_us=bindparam("now"))
+)
+_GIVEN_UP = select(dataset_files.c.id, dataset_files.c.dataset_id).where(
+    dataset_files.c.state == _WRITING,
+)
+_DEAD_BEFORE = select(dataset_files.c.id, dataset_files.c.dataset_id).where(
+    dataset_files.c.state == _DEAD, dataset_files.c.changed_us < bindparam("before")
+)
+_FORGET = delete(dataset_files).where(
+    dataset_files.c.id.in_(bindparam("ids", expanding=True)), dataset_files.c.state != _LIVE
+)
+
+
+def create(connection: Connection, project_id: str, name: str, definition: str, now_us: int) -> Dataset:
+    """Raises DuplicateDataset, UnknownProject."""
+    if connection.execute(_PROJECT, {"project": project_id}).first() is None:
+        raise UnknownProject(f"There is no project {project_id}.")
+    if connection.execute(_NAMED, {"project": project_id, "named": name}).first() is not None:
+        raise DuplicateDataset(f"There is a dataset named '{name}' already: delete it first to replace it.")
+    values = {
+        "project_id": project_id,
+        "name": name,
+        "definition": definition,
+        "created_us": now_us,
+        "status": DatasetStatus.CREATED,
+        "run": 0,
+    }
+    connection.execute(insert(datasets), values)
+    return find(connection, project_id, name)
+
+
+def find(connection: Connection, project_id: str, name: str) -> Dataset:
+    """Raises UnknownDataset."""
+    row = connection.execute(_NAMED, {"project": project_id, "named": name}).first()
+    if row is None:
+        raise UnknownDataset(name)
+    return _dataset(connection, row)
+
+
+def list_datasets(connection: Connection, project_id: str) -> list[Dataset]:
+    """By name, without their files."""
+    return [_bare(row) for row in connection.execute(_OF_PROJECT, {"project": project_id})]
+
+
+def list_all(connection: Connection) -> list[Dataset]:
+    """Of all projects, oldest first, with their files."""
+    return [_dataset(connection, row) for row in connection.execute(_ALL).all()]
+
+
+def remove(connection: Connection, project_id: str, name: str) -> int:
+    """Its id, which names the folder that is nobody's now. Raises UnknownDataset."""
+    found = find(connection, project_id, name)
+    connection.execute(_DELETE_FILES, {"of": found.id})
+    connection.execute(_DELETE, {"of": found.id})
+    return found.id
+
+
+def begin_run(connection: Connection, dataset_id: int, status: DatasetStatus, now_us: int) -> None:
+    connection.execute(_SET.values(status=status, scheduled_us=now_us), {"of": dataset_id})
+
+
+def fail_run(connection: Connection, dataset_id: int, status: DatasetStatus, message: str) -> None:
+    connection.execute(_SET.values(status=status, message=message), {"of": dataset_id})
+
+
+def reserve_file(connection: Connection, dataset_id: int, now_us: int) -> int:
+    """The id of a file about to be written. Raises DatasetChanged where the dataset is gone."""
+    if connection.execute(_THERE, {"of": dataset_id}).first() is None:
+        raise DatasetChanged("The dataset was deleted meanwhile.")
+    values = {"dataset_id": dataset_id, "state": _WRITING, "changed_us": now_us}
+    file_id: int = connection.execute(_RESERVE, values).scalar_one()
+    return file_id
+
+
+def commit_run(connection: Connection, run: DatasetRun, now_us: int) -> None:
+    """The one moment at which the files of a run take the place of those it replaces.
+
+    Raises DatasetChanged where the dataset is gone or another run came first.
+    """
+    values = {
+        "run": run.number,
+        "status": DatasetStatus.OK,
+        "message": None,
+        "generation": run.moment[0],
+        "erase_version": run.moment[1],
+        "through_us": run.through_us,
+        "start_us": run.start_us,
+        "end_us": run.end_us,
+        "later": run.later,
+    }
+    done = connection.execute(
+        _SET.where(datasets.c.run == run.number - 1).values(**values), {"of": run.dataset_id}
+    )
+    if done.rowcount != 1:
+        raise DatasetChanged("The dataset was deleted, or computed by another, meanwhile.")
+    for change, files in ((_MAKE_LIVE, run.added), (_HOLD, run.kept)):
+        for file in files:
+            held = json.dumps([[one.start_us, one.end_us, one.events] for one in file.buckets])
+            if connection.execute(change, {"file": file.id, "held": held}).rowcount != 1:
+                raise DatasetChanged("A file of the run was given up meanwhile.")
+    for file_id in run.removed:
+        connection.execute(_MAKE_DEAD, {"file": file_id, "now": now_us})
+
+
+def end_files(connection: Connection, dataset_id: int, now_us: int) -> None:
+    """All of its files are to go, whether or not others can be made."""
+    connection.execute(_MAKE_ALL_DEAD, {"of": dataset_id, "now": now_us})
+
+
+def forgettable(connection: Connection, before_us: int, *, given_up: bool) -> list[tuple[int, int]]:
+    """(file, dataset) of files that were replaced before then, and of those never finished where told."""
+    rows = connection.execute(_DEAD_BEFORE, {"before": before_us}).all()
+    if given_up:
+        rows = [*rows, *connection.execute(_GIVEN_UP).all()]
+    return [(row.id, row.dataset_id) for row in rows]
+
+
+def forget_files(connection: Connection, ids: Sequence[int]) -> None:
+    """Live ones stay."""
+    for some in slices(ids):
+        connection.execute(_FORGET, {"ids": some})
+
+
+def _dataset(connection: Connection, row: Row[Any]) -> Dataset:
+    bare = _bare(row)
+    files = connection.execute(_FILES, {"of": bare.id})
+    return replace(bare, files=tuple(_file(*file) for file in files))
+
+
+def _file(file_id: int, dataset_id: int, buckets: str) -> DatasetFile:
+    return DatasetFile(file_id, dataset_id, _buckets(json.loads(buckets)))
+
+
+def _buckets(listed: Iterable[Sequence[int]]) -> tuple[Bucket, ...]:
+    return tuple(Bucket(start, end, events) for start, end, events in listed)
+
+
+def _bare(row: Row[Any]) -> Dataset:
+    return Dataset(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        definition=row.definition,
+        created_us=row.created_us,
+        status=DatasetStatus(row.status),
+        message=row.message,
+        run=row.run,
+        scheduled_us=row.scheduled_us,
+        through_us=row.through_us,
+        moment=None if row.generation is None else (row.generation, row.erase_version),
+        start_us=row.start_us,
+        end_us=row.end_us,
+        later=row.later,
+    )

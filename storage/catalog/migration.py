@@ -1,0 +1,181 @@
+"""Opening a data folder: its format, the copy before a migration, the migration."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import sqlalchemy
+
+from storage.catalog.database.checksums import install, remove_triggers
+from storage.catalog.database.connection import Database, back_up, is_empty
+from storage.catalog.database.seal import check_seal, refuse_faults
+from storage.catalog.errors import CatalogNotReady, NewerFormat
+from storage.paths import DataFolder
+
+FORMAT_VERSION = 19
+"""Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
+UNSTAMPED = 0
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_VERSIONS = _MIGRATIONS / "versions"
+_CURRENT = sqlalchemy.text("SELECT version_num FROM alembic_version")
+
+
+def prepare(folder: DataFolder) -> Database:
+    """Makes or migrates the data folder and opens its catalog.
+
+    Raises NewerFormat where a newer server wrote the folder, CatalogDamaged; nothing is changed then.
+    """
+    _refuse_newer(read_format(folder))
+    make_folder(folder)
+    with _locked(folder.migrate_lock):
+        stamped = read_format(folder)
+        _refuse_newer(stamped)
+        _make_file(folder.catalog)
+        if not check_seal(folder.catalog):
+            refuse_faults(folder.catalog)
+        database = Database(folder.catalog)
+        try:
+            if _revision(database) != revisions()[-1]:
+                if not is_empty(folder.catalog):
+                    back_up(folder.catalog, folder.catalog_backup(stamped))
+                _migrate(database)
+            if stamped != FORMAT_VERSION:
+                _stamp(folder)
+            _sync_folder(folder.root)
+        except BaseException:
+            database.close()
+            raise
+    return database
+
+
+def open_ready(folder: DataFolder) -> Database:
+    """Opens a catalog as it is. Raises CatalogNotReady where it is missing or older, NewerFormat."""
+    if not folder.catalog.exists():
+        raise CatalogNotReady(f"There is no Acumen data in {folder.root}: start the server on it once.")
+    stamped = read_format(folder)
+    _refuse_newer(stamped)
+    check_seal(folder.catalog)
+    database = Database(folder.catalog)
+    try:
+        if stamped != FORMAT_VERSION or _revision(database) != revisions()[-1]:
+            raise CatalogNotReady(
+                f"The data in {folder.root} is of an older format ({stamped}, this is {FORMAT_VERSION}): "
+                "start the server on it once, which migrates it."
+            )
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def read_format(folder: DataFolder) -> int:
+    """The stamped format; UNSTAMPED where there is no stamp. Raises NewerFormat for one it cannot read."""
+    try:
+        text = folder.format_stamp.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return UNSTAMPED
+    if not (text.isascii() and text.isdigit()):
+        raise NewerFormat(
+            f"{folder.format_stamp} holds {text[:40]!r}, not a format number: another program or a newer "
+            "Acumen wrote it."
+        )
+    return int(text)
+
+
+def make_folder(folder: DataFolder) -> None:
+    """The data folder and those that stand in it, for nobody but their owner."""
+    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.root.stat().st_mode & 0o077:
+        try:
+            folder.root.chmod(0o700)
+        except PermissionError:
+            # A mounted volume of another owner: the server may use it and cannot change it.
+            pass
+    for path in folder.folders:
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_file(path: Path) -> None:
+    """SQLite gives the files beside the catalog the catalog's own mode.
+
+    One that exists is not opened here: closing it would drop the locks of this process's connections.
+    """
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    elif path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
+def _refuse_newer(stamped: int) -> None:
+    if stamped > FORMAT_VERSION:
+        raise NewerFormat(
+            f"The data folder has format {stamped}; this Acumen reads formats up to {FORMAT_VERSION}. "
+            "Start the newer Acumen that wrote it, or one after that."
+        )
+
+
+@lru_cache(maxsize=1)
+def revisions() -> tuple[str, ...]:
+    """Of the migrations, first to last: each file's name begins with its number."""
+    return tuple(sorted(path.stem.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py")))
+
+
+def _revision(database: Database) -> str | None:
+    """The catalog's revision, None before the first. Raises NewerFormat for one that is unknown here."""
+    with database.reading() as connection:
+        if not sqlalchemy.inspect(connection).has_table("alembic_version"):
+            return None
+        revision: str | None = connection.execute(_CURRENT).scalar()
+    if revision is not None and revision not in revisions():
+        raise NewerFormat(
+            f"The catalog has revision {revision}, which this Acumen does not know: a newer Acumen wrote it. "
+            "Start that one, or one after it."
+        )
+    return revision
+
+
+def _migrate(database: Database) -> None:
+    # Imported where it is needed: every process opens a catalog, and hardly one migrates it.
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    # The value is a template of configparser: a percent sign in the path must be doubled.
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        remove_triggers(connection)
+        command.upgrade(config, "head")
+        install(connection)
+
+
+def _stamp(folder: DataFolder) -> None:
+    unfinished = folder.tmp / "FORMAT"
+    with unfinished.open("w", encoding="utf-8") as file:
+        file.write(f"{FORMAT_VERSION}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(folder.format_stamp)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

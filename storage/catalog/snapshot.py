@@ -1,0 +1,120 @@
+"""One moment of the catalog as a query needs it, remembered between queries."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from storage.catalog.database.connection import Database
+from storage.catalog.errors import CatalogDamaged
+from storage.catalog.records import Collection, CollectionFiles, Snapshot
+from storage.catalog.state import read_state
+from storage.catalog.stored.collections import SchemaCache, named_collections
+from storage.catalog.stored.files import files_by_id, find_counters, live_ids
+from storage.catalog.stored.logs import list_logs
+from storage.paths import DataFolder
+from storage.source import DataFile
+
+SNAPSHOTS_MAX = 4_096
+"""Snapshots of one version that are kept."""
+COLLECTIONS_MAX = 4_096
+"""Collections whose files are kept decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A collection's live files at one (generation, data version)."""
+
+    moment: tuple[int, int]
+    by_id: Mapping[int, DataFile]
+    files: tuple[DataFile, ...]
+    damaged: tuple[DataFile, ...]
+
+
+class Snapshots:
+    """Reads snapshots; safe to use from several threads.
+
+    A snapshot holds for as long as the catalog's version does, and a collection's files for as long as
+    its data version does; of a collection that changed only the files not seen before are read.
+    """
+
+    def __init__(self, database: Database, folder: DataFolder, schemas: SchemaCache) -> None:
+        self._database = database
+        self._folder = folder
+        self._schemas = schemas
+        self._lock = threading.Lock()
+        self._version = -1
+        self._snapshots: dict[tuple[str, tuple[str, ...]], Snapshot] = {}
+        self._held: dict[int, _Held] = {}
+
+    def take(self, project_id: str, names: Sequence[str]) -> Snapshot:
+        key = (project_id, tuple(names))
+        version = self._database.version()
+        with self._lock:
+            known = self._snapshots.get(key) if version == self._version else None
+        if known is not None:
+            return known
+        with self._database.reading() as connection:
+            snapshot = self._read(connection, project_id, names)
+        self._remember(key, snapshot)
+        return snapshot
+
+    def _remember(self, key: tuple[str, tuple[str, ...]], snapshot: Snapshot) -> None:
+        with self._lock:
+            if snapshot.version < self._version:
+                return
+            if snapshot.version > self._version or len(self._snapshots) >= SNAPSHOTS_MAX:
+                self._snapshots = {}
+                self._version = snapshot.version
+            self._snapshots[key] = snapshot
+
+    def _read(self, connection: Connection, project_id: str, names: Sequence[str]) -> Snapshot:
+        version, flushed_number = read_state(connection)
+        logs = list_logs(connection)
+        found = named_collections(connection, self._schemas, project_id, names)
+        collections = {collection.name: self._with_files(connection, collection) for collection in found}
+        return Snapshot(version, flushed_number, logs, collections)
+
+    def _with_files(self, connection: Connection, collection: Collection) -> CollectionFiles:
+        held = self._held.get(collection.id)
+        moment = (collection.generation, collection.data_version)
+        if held is None or held.moment != moment:
+            held = self._load(connection, collection.id, moment, {} if held is None else held.by_id)
+            with self._lock:
+                if len(self._held) >= COLLECTIONS_MAX:
+                    self._held.clear()
+                self._held[collection.id] = held
+        return CollectionFiles(collection, held.files, held.damaged)
+
+    def _load(
+        self,
+        connection: Connection,
+        collection_id: int,
+        moment: tuple[int, int],
+        known: Mapping[int, DataFile],
+    ) -> _Held:
+        ids = live_ids(connection, collection_id)
+        read = files_by_id(connection, [file_id for file_id in ids if file_id not in known])
+        by_id = {
+            file_id: known[file_id] if file_id in known else read[file_id].data_file(self._folder.root)
+            for file_id in ids
+        }
+        rows, stored = (
+            sum(file.rows for file in by_id.values()),
+            find_counters(connection, collection_id).stored,
+        )
+        if rows != stored:
+            # Counted in one transaction, so the catalog's own bytes are damaged: answers would lack events.
+            raise CatalogDamaged(
+                f"By the catalog the live files of collection {collection_id} hold {rows} events, and "
+                f"{stored} were stored: run 'acumen check'."
+            )
+        return _Held(
+            moment,
+            by_id,
+            tuple(file for file in by_id.values() if not ids[file.id]),
+            tuple(file for file in by_id.values() if ids[file.id]),
+        )

@@ -1,0 +1,98 @@
+"""The catalog's version, and small values by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from storage.catalog.database.connection import upsert
+from storage.catalog.records import HELD_SLACK_US, ClockMark, Loss
+from storage.catalog.tables import collections, files, meta, projects, state
+
+_LOSSES = "losses"
+_CLOCK = "clock"
+_NEWEST = tuple(
+    select(func.max(column))
+    for column in (files.c.reserved_us, collections.c.created_us, projects.c.created_us)
+)
+_TENANTS = "tenants_version"
+_BUMP = update(state).values(version=state.c.version + 1)
+_STATE = select(state.c.version, state.c.flushed_number)
+_NEXT_FLUSH = (
+    update(state)
+    .where(state.c.flushed_number == bindparam("before"))
+    .values(flushed_number=state.c.flushed_number + 1)
+)
+_GET = select(meta.c.value).where(meta.c.name == bindparam("wanted"))
+_INSERT_META = upsert(meta)
+_SET = _INSERT_META.on_conflict_do_update(
+    index_elements=[meta.c.name], set_={"value": _INSERT_META.excluded.value}
+)
+
+
+def bump(connection: Connection) -> None:
+    """Tells every reader that what it cached may have changed."""
+    connection.execute(_BUMP)
+
+
+def bump_tenants(connection: Connection) -> None:
+    """Also tells those who cached projects, organisations and keys."""
+    bump(connection)
+    set_meta(connection, _TENANTS, str(tenants_version(connection) + 1))
+
+
+def tenants_version(connection: Connection) -> int:
+    """Of projects, organisations and keys; 0 in a catalog in which none was changed since this is counted."""
+    return int(get_meta(connection, _TENANTS) or 0)
+
+
+def read_state(connection: Connection) -> tuple[int, int]:
+    """(version, flushed number)."""
+    version, flushed_number = connection.execute(_STATE).one()
+    return version, flushed_number
+
+
+def advance_flushed_number(connection: Connection, number: int) -> bool:
+    """False where ``number`` is not the next one."""
+    return connection.execute(_NEXT_FLUSH, {"before": number - 1}).rowcount == 1
+
+
+def get_meta(connection: Connection, name: str) -> str | None:
+    value: str | None = connection.execute(_GET, {"wanted": name}).scalar_one_or_none()
+    return value
+
+
+def set_meta(connection: Connection, name: str, value: str) -> None:
+    connection.execute(_SET, {"name": name, "value": value})
+
+
+def losses(connection: Connection) -> list[Loss]:
+    return [Loss(**row) for row in json.loads(get_meta(connection, _LOSSES) or "[]")]
+
+
+def add_losses(connection: Connection, new: Sequence[Loss]) -> None:
+    known = {(loss.log_id, loss.lsn): loss for loss in [*losses(connection), *new]}
+    set_meta(connection, _LOSSES, json.dumps([asdict(loss) for loss in known.values()]))
+
+
+def clock_mark(connection: Connection) -> ClockMark | None:
+    told = get_meta(connection, _CLOCK)
+    return None if told is None else ClockMark(**json.loads(told))
+
+
+def mark_clock(connection: Connection, mark: ClockMark) -> None:
+    set_meta(connection, _CLOCK, json.dumps(asdict(mark)))
+
+
+def held_us(connection: Connection, now_us: int) -> int:
+    """Now, or earlier where the clock has jumped ahead."""
+    mark = clock_mark(connection)
+    return now_us if mark is None else min(now_us, mark.held_us + HELD_SLACK_US)
+
+
+def newest_moment_us(connection: Connection) -> int:
+    """Of all that was made and is known still; 0 where nothing is."""
+    return max(int(connection.execute(one).scalar() or 0) for one in _NEWEST)

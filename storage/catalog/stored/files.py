@@ -1,0 +1,328 @@
+"""Parquet files and counters: flush and swap. Each function runs in its caller's transaction."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from storage.catalog.database.checksums import UNVERIFIED
+from storage.catalog.database.connection import slices
+from storage.catalog.errors import CountsDisagree, FlushConflict, UnknownCollection
+from storage.catalog.records import Counts, FileRow, FileState, FlushCommit, ReservedFile
+from storage.catalog.state import advance_flushed_number
+from storage.catalog.stored.logs import advance
+from storage.catalog.tables import collections, counters, files
+
+_FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "created_us", "marked")
+"""Columns that are known once the file is live, as they stand in a FileRow."""
+_ROW = (
+    files.c.id,
+    files.c.collection_id,
+    files.c.generation,
+    files.c.span,
+    files.c.path,
+    files.c.rows,
+    files.c.bytes,
+    files.c.sha256,
+    files.c.min_us,
+    files.c.max_us,
+    files.c.columns,
+    files.c.created_us,
+    files.c.damaged,
+    files.c.marked,
+)
+_COLUMNS_AT = [column.name for column in _ROW].index("columns")
+_LIVE = select(*_ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
+_LIVE_OF = _LIVE.where(files.c.collection_id == bindparam("of"))
+_LIVE_IDS = (
+    select(files.c.id, files.c.damaged)
+    .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
+    .order_by(files.c.id)
+    # Their rows are compared with what was counted (``catalog_snapshot``).
+    .execution_options(**{UNVERIFIED: True})
+)
+_MANY = (
+    select(files.c.collection_id)
+    .where(files.c.state == FileState.LIVE.value)
+    .group_by(files.c.collection_id)
+    .having(func.count() > 1)
+)
+_MERGEABLE = (
+    select(collections.c.id, collections.c.data_version)
+    .where(collections.c.id.in_(_MANY))
+    .order_by(collections.c.id)
+)
+_BY_IDS = select(*_ROW).where(files.c.id.in_(bindparam("ids", expanding=True)))
+_DEAD = (
+    select(*_ROW)
+    .where(files.c.state == FileState.DEAD.value, files.c.removed_us < bindparam("before"))
+    .order_by(files.c.id)
+)
+_WRITING = (
+    select(files.c.id, files.c.collection_id, files.c.generation, files.c.reserved_us)
+    .where(files.c.state == FileState.WRITING.value, files.c.reserved_us < bindparam("before"))
+    .order_by(files.c.id)
+)
+_MAKE_LIVE = (
+    update(files)
+    .where(
+        files.c.id == bindparam("file_id"),
+        files.c.collection_id == bindparam("of"),
+        files.c.generation == bindparam("of_generation"),
+        files.c.state == FileState.WRITING.value,
+    )
+    .values(
+        state=FileState.LIVE.value,
+        **{name: bindparam(f"new_{name}") for name in (*_FACTS, "columns")},
+    )
+)
+_REMOVE = (
+    update(files)
+    .where(
+        files.c.id.in_(bindparam("ids", expanding=True)),
+        files.c.collection_id == bindparam("of"),
+        files.c.state == FileState.LIVE.value,
+    )
+    .values(state=FileState.DEAD.value, removed_us=bindparam("now"))
+)
+_ROWS_OF = select(func.coalesce(func.sum(files.c.rows), 0)).where(
+    files.c.id.in_(bindparam("ids", expanding=True))
+)
+_FORGET = delete(files).where(
+    files.c.id.in_(bindparam("ids", expanding=True)), files.c.state != FileState.LIVE.value
+)
+_GENERATION = select(collections.c.generation).where(collections.c.id == bindparam("of"))
+_REVIVE = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"), collections.c.freed_us.is_not(None))
+    .values(freed_us=None)
+)
+_TOUCH = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"))
+    .values(data_version=collections.c.data_version + 1)
+)
+_ERASE = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"))
+    .values(erase_version=collections.c.erase_version + 1)
+)
+_COUNT = (
+    update(counters)
+    .where(counters.c.collection_id == bindparam("of"))
+    .values(
+        logged=counters.c.logged + bindparam("by_logged"),
+        stored=counters.c.stored + bindparam("by_stored"),
+        duplicates=counters.c.duplicates + bindparam("by_duplicates"),
+        erased=counters.c.erased + bindparam("by_erased"),
+    )
+)
+_COUNTERS = select(
+    counters.c.collection_id,
+    counters.c.logged,
+    counters.c.stored,
+    counters.c.duplicates,
+    counters.c.erased,
+)
+_COUNTERS_OF = _COUNTERS.where(counters.c.collection_id == bindparam("of"))
+
+
+def reserve_files(connection: Connection, collection_id: int, count: int, now_us: int) -> list[int]:
+    """Takes ids for files that are about to be written."""
+    row = {
+        "collection_id": collection_id,
+        "generation": _generation(connection, collection_id),
+        "state": FileState.WRITING.value,
+        "reserved_us": now_us,
+    }
+    if count < 1:
+        return []
+    return sorted(connection.execute(insert(files).returning(files.c.id), [row] * count).scalars())
+
+
+def commit_flush(connection: Connection, flush: FlushCommit) -> None:
+    """Registers a flush of all collections. Raises FlushConflict, LogConflict, CountsDisagree."""
+    if not advance_flushed_number(connection, flush.flush_number):
+        raise FlushConflict(f"Flush {flush.flush_number} does not follow the last one.")
+    advance(connection, flush.positions)
+    rows: dict[int, int] = {}
+    for file in flush.files:
+        rows[file.collection_id] = rows.get(file.collection_id, 0) + file.rows
+    for collection_id in sorted(rows.keys() | flush.counts.keys()):
+        counts = flush.counts.get(collection_id, Counts())
+        _check(collection_id, counts, rows.get(collection_id, 0))
+        _add_counts(connection, collection_id, counts)
+        connection.execute(_TOUCH, {"of": collection_id})
+    if rows:
+        # A worker that has not heard of a deletion yet goes on with the collection.
+        connection.execute(_REVIVE, [{"of": collection_id} for collection_id in rows])
+    _make_live(connection, flush.files)
+
+
+def swap_files(
+    connection: Connection,
+    collection_id: int,
+    remove: Sequence[int],
+    add: Sequence[FileRow],
+    counts: Counts,
+    now_us: int,
+    *,
+    changed: bool = False,
+) -> bool:
+    """Replaces live files by others. False, and the caller must roll back, where any is not live.
+
+    ``changed``: they hold other events, as they do wherever some were erased.
+    """
+    ids = sorted(set(remove))
+    before = removed = 0
+    for some in slices(ids):
+        before += connection.execute(_ROWS_OF, {"ids": some}).scalar_one()
+        removed += connection.execute(_REMOVE, {"ids": some, "of": collection_id, "now": now_us}).rowcount
+    if removed != len(ids):
+        return False
+    if any(file.collection_id != collection_id for file in add):
+        raise FlushConflict(f"A swap in collection {collection_id} adds a file of another collection.")
+    _check(collection_id, counts, sum(file.rows for file in add) - before)
+    _make_live(connection, add)
+    _add_counts(connection, collection_id, counts)
+    connection.execute(_TOUCH, {"of": collection_id})
+    if counts.erased or changed:
+        connection.execute(_ERASE, {"of": collection_id})
+    return True
+
+
+def list_live(connection: Connection, collection_id: int | None) -> list[FileRow]:
+    """Live files by id, of one collection or of all."""
+    if collection_id is None:
+        return [decode_file(row) for row in connection.execute(_LIVE)]
+    return [decode_file(row) for row in connection.execute(_LIVE_OF, {"of": collection_id})]
+
+
+def live_ids(connection: Connection, collection_id: int) -> dict[int, bool]:
+    """Live files → whether each is set aside as damaged, by id."""
+    return {row.id: row.damaged is not None for row in connection.execute(_LIVE_IDS, {"of": collection_id})}
+
+
+def set_aside(connection: Connection, file_id: int, why: str | None) -> bool:
+    """Marks a live file as damaged, or with None as sound again. False where it is so already, or is not live
+    any more."""
+    changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
+    wanted = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
+    of = connection.execute(update(files).where(wanted).values(damaged=why).returning(files.c.collection_id))
+    collection_id = of.scalar_one_or_none()
+    if collection_id is not None:
+        connection.execute(_TOUCH, {"of": collection_id})
+    return collection_id is not None
+
+
+def damaged_files(connection: Connection) -> list[FileRow]:
+    """Live files that are set aside, by id."""
+    return [decode_file(row) for row in connection.execute(_LIVE.where(files.c.damaged.is_not(None)))]
+
+
+def unverified_file(connection: Connection, before_us: int) -> FileRow | None:
+    """The live file that was verified, or else written, the longest ago, where that was before then."""
+    age = func.coalesce(files.c.verified_us, files.c.created_us)
+    wanted = select(*_ROW).where(
+        files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
+    )
+    row = connection.execute(wanted.order_by(age).limit(1)).first()
+    return None if row is None else decode_file(row)
+
+
+def verified(connection: Connection, file_id: int, now_us: int) -> None:
+    connection.execute(update(files).where(files.c.id == file_id).values(verified_us=now_us))
+
+
+def mergeable(connection: Connection) -> dict[int, int]:
+    """Collection id → data version, of those with more than one live file."""
+    return {row.id: row.data_version for row in connection.execute(_MERGEABLE)}
+
+
+def files_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, FileRow]:
+    found: dict[int, FileRow] = {}
+    for some in slices(ids):
+        for row in connection.execute(_BY_IDS, {"ids": some}):
+            found[row.id] = decode_file(row)
+    return found
+
+
+def dead_files(connection: Connection, before_us: int) -> list[FileRow]:
+    """Files that were replaced before then."""
+    return [decode_file(row) for row in connection.execute(_DEAD, {"before": before_us})]
+
+
+def writing_files(connection: Connection, before_us: int) -> list[ReservedFile]:
+    """Files that were reserved before then and never became live."""
+    return [ReservedFile(*row) for row in connection.execute(_WRITING, {"before": before_us})]
+
+
+def forget_files(connection: Connection, ids: Iterable[int]) -> int:
+    """Removes rows of files that are not live; returns how many."""
+    return sum(connection.execute(_FORGET, {"ids": some}).rowcount for some in slices(list(ids)))
+
+
+def find_counters(connection: Connection, collection_id: int) -> Counts:
+    row = connection.execute(_COUNTERS_OF, {"of": collection_id}).first()
+    if row is None:
+        raise UnknownCollection(f"There is no collection with id {collection_id}.")
+    return Counts(*row[1:])
+
+
+def all_counters(connection: Connection) -> Mapping[int, Counts]:
+    """Collection id → its counts."""
+    return {row[0]: Counts(*row[1:]) for row in connection.execute(_COUNTERS)}
+
+
+def decode_file(row: Sequence[Any]) -> FileRow:
+    facts = list(row)
+    # Thousands of files repeat the same few names: keep each once.
+    facts[_COLUMNS_AT] = {
+        sys.intern(name): greatest for name, greatest in json.loads(facts[_COLUMNS_AT]).items()
+    }
+    return FileRow(*facts)
+
+
+def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
+    """FlushConflict where an id is not reserved any more or the collection was deleted meanwhile."""
+    if not added:
+        return
+    for collection_id, generation in sorted({(file.collection_id, file.generation) for file in added}):
+        if _generation(connection, collection_id) != generation:
+            raise FlushConflict(f"Generation {generation} of collection {collection_id} is gone.")
+    made = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
+    if made != len(added):
+        raise FlushConflict(f"Of {len(added)} new files only {made} are reserved: some were given up.")
+
+
+def _encode_file(file: FileRow) -> dict[str, Any]:
+    encoded: dict[str, Any] = {f"new_{name}": getattr(file, name) for name in _FACTS}
+    encoded["new_columns"] = json.dumps(dict(file.columns), ensure_ascii=False, separators=(",", ":"))
+    return encoded | {"file_id": file.id, "of": file.collection_id, "of_generation": file.generation}
+
+
+def _check(collection_id: int, counts: Counts, rows: int) -> None:
+    """No commit may make or lose an event."""
+    if not counts.balanced or counts.stored != rows:
+        raise CountsDisagree(
+            f"In collection {collection_id} the files change by {rows} rows and the counts by {counts}."
+        )
+
+
+def _add_counts(connection: Connection, collection_id: int, counts: Counts) -> None:
+    logged, stored, duplicates, erased = astuple(counts)
+    values = {"by_logged": logged, "by_stored": stored, "by_duplicates": duplicates, "by_erased": erased}
+    if connection.execute(_COUNT, values | {"of": collection_id}).rowcount != 1:
+        raise UnknownCollection(f"There is no collection with id {collection_id}.")
+
+
+def _generation(connection: Connection, collection_id: int) -> int:
+    generation = connection.execute(_GENERATION, {"of": collection_id}).scalar_one_or_none()
+    if generation is None:
+        raise UnknownCollection(f"There is no collection with id {collection_id}.")
+    return int(generation)

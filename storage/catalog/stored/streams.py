@@ -1,0 +1,88 @@
+"""How far events were streamed out, by collection. Each function runs inside its caller's transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from storage.catalog.database.connection import upsert
+from storage.catalog.records import FileState, LogState
+from storage.catalog.state import get_meta, set_meta
+from storage.catalog.stored.files import list_live
+from storage.catalog.stored.logs import list_logs
+from storage.catalog.stored.stream_positions import (
+    Batch,
+    Position,
+    Settled,
+    read_batch,
+    read_position,
+    written,
+)
+from storage.catalog.tables import collections, files, logs, streams
+
+_BEGUN = "streaming"
+"""The name under which it is kept that streaming was begun."""
+_INSERT = upsert(streams)
+_SET = _INSERT.on_conflict_do_update(
+    index_elements=[streams.c.collection_id],
+    set_={"position": _INSERT.excluded.position, "planned": _INSERT.excluded.planned},
+)
+_PLAN = update(streams).where(streams.c.collection_id == bindparam("of")).values(planned=bindparam("batch"))
+_UNFINISHED = select(func.min(files.c.id)).where(
+    files.c.collection_id == bindparam("of"), files.c.state == FileState.WRITING.value
+)
+_LAST_FILE = select(func.max(files.c.id))
+_LAST_LOG = select(func.max(logs.c.id))
+_DATA_VERSION = select(collections.c.data_version).where(collections.c.id == bindparam("of"))
+
+
+def is_begun(connection: Connection) -> bool:
+    return get_meta(connection, _BEGUN) is not None
+
+
+def begin(connection: Connection, positions: Mapping[int, Position]) -> None:
+    """From here on: what these positions cover was there before, collections without one come later."""
+    for collection_id, position in positions.items():
+        set_position(connection, collection_id, position)
+    set_meta(connection, _BEGUN, "1")
+
+
+def find(connection: Connection) -> dict[int, tuple[Position, Batch | None]]:
+    """Collection id → how far it is, and what was planned and is perhaps not done."""
+    return {
+        row.collection_id: (
+            read_position(row.position),
+            None if row.planned is None else read_batch(row.planned),
+        )
+        for row in connection.execute(select(streams))
+    }
+
+
+def set_position(connection: Connection, collection_id: int, position: Position) -> None:
+    """What was planned is done."""
+    connection.execute(_SET, {"collection_id": collection_id, "position": written(position), "planned": None})
+
+
+def plan(connection: Connection, collection_id: int, position: Position, batch: Batch) -> None:
+    """``position``: as it is, for a collection that has none yet."""
+    set_position(connection, collection_id, position)
+    connection.execute(_PLAN, {"of": collection_id, "batch": written(batch)})
+
+
+def settled(connection: Connection, collection_id: int) -> Settled:
+    """What stands in files at this moment, and what can not come to files any more."""
+    open_logs = [
+        log.id
+        for log in list_logs(connection)
+        if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn
+    ]
+    after_all = (connection.execute(_LAST_LOG).scalar() or 0) + 1
+    unfinished = connection.execute(_UNFINISHED, {"of": collection_id}).scalar()
+    last_file = connection.execute(_LAST_FILE).scalar() or 0
+    return Settled(
+        files=tuple(list_live(connection, collection_id)),
+        floor=min(open_logs, default=after_all),
+        file=last_file if unfinished is None else unfinished - 1,
+        version=connection.execute(_DATA_VERSION, {"of": collection_id}).scalar_one(),
+    )

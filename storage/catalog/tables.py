@@ -1,0 +1,358 @@
+"""The catalog's tables as of the newest migration. A test holds the two equal."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("flushed_number", BigInteger, nullable=False),
+)
+"""One row, id 1."""
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+organisations = Table(
+    "organisations",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("deleted_us", BigInteger),
+    sqlite_autoincrement=True,
+)
+"""``key`` is sealed, and so are those of projects."""
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("organisation_id", Text, ForeignKey("organisations.id"), nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("users", Text, nullable=False, server_default="[]"),
+    Column("preferences", Text, nullable=False, server_default="{}"),
+    Column("deleted_us", BigInteger),
+    Column("purged_us", BigInteger),
+    sqlite_autoincrement=True,
+)
+
+project_keys = Table(
+    "project_keys",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+)
+
+access_keys = Table(
+    "access_keys",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("is_active", Boolean, nullable=False),
+    Column("permitted", Text, nullable=False),
+    Column("options", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Index("access_keys_by_project", "project_id", "number"),
+    sqlite_autoincrement=True,
+)
+
+collections = Table(
+    "collections",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("lanes_version", Integer, nullable=False),
+    Column("data_version", BigInteger, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("erase_version", Integer, nullable=False, server_default="0"),
+    Column("retention_days", Integer),
+    Column("pruned_version", Integer, nullable=False, server_default="0"),
+    Column("freed_us", BigInteger),
+    Column("retained_days", Integer),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("collection_id", Integer, ForeignKey("collections.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("column", Text, nullable=False),
+    UniqueConstraint("collection_id", "path", "kind"),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("collection_id", Integer, ForeignKey("collections.id"), primary_key=True),
+    Column("logged", BigInteger, nullable=False),
+    Column("stored", BigInteger, nullable=False),
+    Column("duplicates", BigInteger, nullable=False),
+    Column("erased", BigInteger, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reserved_us", BigInteger, nullable=False),
+    Column("removed_us", BigInteger),
+    Column("span", Text),
+    Column("path", Text),
+    Column("rows", BigInteger),
+    Column("bytes", BigInteger),
+    Column("sha256", Text),
+    Column("min_us", BigInteger),
+    Column("max_us", BigInteger),
+    Column("columns", Text),
+    Column("created_us", BigInteger),
+    Column("damaged", Text),
+    Column("verified_us", BigInteger),
+    Column("marked", Boolean, nullable=False, server_default="0"),
+    Index("files_by_state", "state", "collection_id"),
+    sqlite_autoincrement=True,
+)
+"""What follows ``removed_us`` is known once the file is live. ``damaged`` says why the file is set aside;
+``verified_us`` is when its bytes were last compared with ``sha256``."""
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("events", BigInteger, nullable=False),
+    Column("problem", Text),
+    Column("requested_us", BigInteger, nullable=False),
+    Column("ended_us", BigInteger),
+    Index("erasures_by_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("flushed_lsn", BigInteger, nullable=False),
+    Column("end_lsn", BigInteger),
+    Column("created_us", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("token", Text, primary_key=True),
+    Column("log_id", Integer, nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("response", LargeBinary, nullable=False),
+    Column("claimed_us", BigInteger, nullable=False),
+    Index("claims_by_ordinal", "log_id", "ordinal"),
+    Index("claims_by_time", "claimed_us"),
+    sqlite_with_rowid=False,
+)
+"""Claims outlive their log: no foreign key. Triggers count them in ``claim_counts``."""
+
+claim_counts = Table(
+    "claim_counts",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+saved_queries = Table(
+    "saved_queries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("refresh_rate", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("modified_us", BigInteger, nullable=False),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+saved_runs = Table(
+    "saved_runs",
+    metadata,
+    Column("query_id", Integer, ForeignKey("saved_queries.id"), primary_key=True),
+    Column("audience", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("run_us", BigInteger, nullable=False),
+    Column("duration_us", BigInteger, nullable=False),
+    Column("failure", Text),
+    Column("failures", Integer, nullable=False),
+    Column("asked_us", BigInteger),
+    Column("events", BigInteger),
+    Column("covers", Text),
+    Column("file", Text),
+    Column("sha256", Text),
+)
+"""The last run of a saved query, and the last result; see ``catalog_records.SavedRun``."""
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("message", Text),
+    Column("run", Integer, nullable=False),
+    Column("scheduled_us", BigInteger),
+    Column("through_us", BigInteger),
+    Column("generation", Integer),
+    Column("erase_version", BigInteger),
+    Column("start_us", BigInteger),
+    Column("end_us", BigInteger),
+    Column("later", BigInteger),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+dataset_files = Table(
+    "dataset_files",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", Integer, ForeignKey("datasets.id"), nullable=False),
+    Column("state", Text, nullable=False),
+    Column("changed_us", BigInteger, nullable=False),
+    Column("buckets", Text),
+    Index("dataset_files_by_dataset", "dataset_id", "state"),
+    sqlite_autoincrement=True,
+)
+"""Files of results: ``buckets`` is JSON, [[start, end, events], ...], once the file is live."""
+
+exports = Table(
+    "exports",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("audience", Text, nullable=False),
+    Column("collection", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("gzip", Boolean, nullable=False),
+    Column("email", Text),
+    Column("state", Text, nullable=False),
+    Column("message", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("started_us", BigInteger),
+    Column("ended_us", BigInteger),
+    Column("expires_us", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("claim", Text),
+    Column("lease_us", BigInteger),
+    Column("events", BigInteger, nullable=False),
+    Column("total", BigInteger),
+    Column("bytes", BigInteger),
+    Column("file", Text),
+    Column("generation", Integer),
+    Column("erase_version", Integer),
+    Column("mail_state", Text),
+    Column("mail_attempts", Integer, nullable=False),
+    Column("mail_us", BigInteger),
+    Column("mail_message", Text),
+    Index("exports_by_project", "project_id", "number"),
+    Index("exports_by_state", "state", "number"),
+    sqlite_autoincrement=True,
+)
+"""Extractions that become files; see ``catalog_records.Export``."""
+
+dashboards = Table(
+    "dashboards",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("public_key", Text),
+    UniqueConstraint("project_id", "name"),
+    sqlite_autoincrement=True,
+)
+
+activity = Table(
+    "activity",
+    metadata,
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("key_id", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("events", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("query_us", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was sent and asked on a day, counted since 1970 in UTC."""
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("collection_id", Integer, ForeignKey("collections.id"), primary_key=True),
+    Column("position", Text, nullable=False),
+    Column("planned", Text),
+)
+"""How far events were streamed out, and what is to be streamed next, in the JSON of
+``storage.catalog.stored.stream_positions``."""
+
+row_checksums = Table(
+    "row_checksums",
+    metadata,
+    Column("of", Text, primary_key=True),
+    Column("row_key", Text, primary_key=True),
+    Column("checksum", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Of the rows of the other tables; see ``storage.catalog.database.checksums``."""

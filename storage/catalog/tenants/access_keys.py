@@ -1,0 +1,122 @@
+"""Access keys. Each function runs inside its caller's transaction.
+
+The catalog never sees a key: only the digest that it is found by, and what the server's secret sealed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from storage.catalog.errors import UnknownAccessKey
+from storage.catalog.records import AccessKey
+from storage.catalog.tables import access_keys
+from storage.catalog.tenants.projects import project_row
+
+_COLUMNS = (
+    access_keys.c.project_id,
+    access_keys.c.digest,
+    access_keys.c.sealed,
+    access_keys.c.name,
+    access_keys.c.is_active,
+    access_keys.c.permitted,
+    access_keys.c.options,
+    access_keys.c.created_us,
+)
+_MINE = access_keys.c.project_id == bindparam("project")
+_THIS = _MINE & (access_keys.c.digest == bindparam("wanted"))
+_FIND = select(*_COLUMNS).where(_THIS)
+_LIST = select(*_COLUMNS).where(_MINE).order_by(access_keys.c.number)
+_NAMED = _LIST.where(access_keys.c.name == bindparam("named"))
+_UPDATE = update(access_keys).where(_THIS)
+_DELETE = delete(access_keys).where(_THIS)
+
+
+def create_access_key(connection: Connection, key: AccessKey) -> None:
+    """Raises UnknownProject."""
+    project_row(connection, key.project_id)
+    values = {
+        "project_id": key.project_id,
+        "digest": key.digest,
+        "sealed": key.sealed,
+        "created_us": key.created_us,
+        **_written(key.name, key.is_active, key.permitted, key.options),
+    }
+    connection.execute(insert(access_keys), values)
+
+
+def find_access_key(connection: Connection, project_id: str, digest: str) -> AccessKey | None:
+    row = connection.execute(_FIND, {"project": project_id, "wanted": digest}).first()
+    return None if row is None else _read(row)
+
+
+def list_access_keys(
+    connection: Connection, project_id: str, name: str | None, offset: int, limit: int
+) -> list[AccessKey]:
+    """Oldest first; those of this very name, where one is given."""
+    statement = (_LIST if name is None else _NAMED).offset(offset).limit(limit)
+    values = {"project": project_id} | ({} if name is None else {"named": name})
+    return [_read(row) for row in connection.execute(statement, values)]
+
+
+def update_access_key(
+    connection: Connection,
+    project_id: str,
+    digest: str,
+    *,
+    name: str,
+    is_active: bool | None,
+    permitted: tuple[str, ...],
+    options: Mapping[str, Any],
+) -> AccessKey:
+    """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
+    values = _written(name, bool(is_active), permitted, options)
+    if is_active is None:
+        del values["is_active"]
+    return _changed(connection, project_id, digest, values)
+
+
+def activate_access_key(connection: Connection, project_id: str, digest: str, active: bool) -> AccessKey:
+    """Raises UnknownAccessKey."""
+    return _changed(connection, project_id, digest, {"is_active": active})
+
+
+def delete_access_key(connection: Connection, project_id: str, digest: str) -> None:
+    """Raises UnknownAccessKey."""
+    if not connection.execute(_DELETE, {"project": project_id, "wanted": digest}).rowcount:
+        raise UnknownAccessKey
+
+
+def _changed(connection: Connection, project_id: str, digest: str, values: dict[str, Any]) -> AccessKey:
+    connection.execute(_UPDATE.values(**values), {"project": project_id, "wanted": digest})
+    found = find_access_key(connection, project_id, digest)
+    if found is None:
+        raise UnknownAccessKey
+    return found
+
+
+def _written(
+    name: str, is_active: bool, permitted: tuple[str, ...], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "is_active": is_active,
+        "permitted": json.dumps(permitted),
+        "options": json.dumps(options),
+    }
+
+
+def _read(row: Any) -> AccessKey:
+    return AccessKey(
+        project_id=row.project_id,
+        digest=row.digest,
+        sealed=row.sealed,
+        name=row.name,
+        is_active=bool(row.is_active),
+        permitted=tuple(json.loads(row.permitted)),
+        options=json.loads(row.options),
+        created_us=row.created_us,
+    )

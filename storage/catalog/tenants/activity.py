@@ -1,0 +1,93 @@
+"""What projects and their keys have sent and asked, by UTC day. Each function runs inside its caller's
+transaction.
+
+No reader caches it, so that nothing here raises the catalog's version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import date
+
+from sqlalchemy import Connection, bindparam, case, delete, func, select
+
+from storage.catalog.database.connection import upsert
+from storage.catalog.records import Activity, ActivityOf
+from storage.catalog.tables import activity, collections, files
+
+KEPT_DAYS = 62
+"""Two months, so that the last one is whole."""
+_EPOCH = date(1970, 1, 1)
+_INSERT = upsert(activity)
+_ADD = _INSERT.on_conflict_do_update(
+    index_elements=[activity.c.project_id, activity.c.key_id, activity.c.day],
+    set_={name: activity.c[name] + _INSERT.excluded[name] for name in ("events", "bytes", "query_us")},
+)
+_COUNTS = ("events", "bytes", "query_us")
+_OF_PROJECT = (
+    select(
+        activity.c.key_id,
+        *(func.sum(activity.c[name]).label(f"month_{name}") for name in _COUNTS),
+        *(
+            func.sum(case((activity.c.day == bindparam("today"), activity.c[name]), else_=0)).label(name)
+            for name in _COUNTS
+        ),
+    )
+    .where(activity.c.project_id == bindparam("wanted"), activity.c.day >= bindparam("month"))
+    .group_by(activity.c.key_id)
+)
+_STORED = (
+    select(func.coalesce(func.sum(files.c.bytes), 0))
+    .join(collections, files.c.collection_id == collections.c.id)
+    .where(collections.c.project_id == bindparam("wanted"), files.c.state == "live")
+)
+
+
+def day_of(now_us: int) -> int:
+    """Days since 1970, UTC."""
+    return now_us // 86_400_000_000
+
+
+def first_of_month(day: int) -> int:
+    return day - date.fromordinal(_EPOCH.toordinal() + day).day + 1
+
+
+def first_of_next_month(day: int) -> int:
+    at = date.fromordinal(_EPOCH.toordinal() + day)
+    following = date(at.year + at.month // 12, at.month % 12 + 1, 1)
+    return following.toordinal() - _EPOCH.toordinal()
+
+
+def add(connection: Connection, counted: Mapping[tuple[str, str], Activity], now_us: int) -> None:
+    """Adds to today's counts of each project and key. What is older than two months goes."""
+    day = day_of(now_us)
+    rows = [
+        {"project_id": project_id, "key_id": key_id, "day": day, "events": one.events}
+        | {"bytes": one.bytes, "query_us": one.query_us}
+        for (project_id, key_id), one in counted.items()
+    ]
+    if rows:
+        connection.execute(_ADD, rows)
+        connection.execute(delete(activity).where(activity.c.day < day - KEPT_DAYS))
+
+
+def activity_of(connection: Connection, project_ids: Collection[str], now_us: int) -> dict[str, ActivityOf]:
+    """Project id → what was counted today and this month: in all, and by key."""
+    day = day_of(now_us)
+    found = {}
+    for project_id in project_ids:
+        asked = {"wanted": project_id, "today": day, "month": first_of_month(day)}
+        rows = connection.execute(_OF_PROJECT, asked).all()
+        today = {row.key_id: Activity(row.events, row.bytes, row.query_us) for row in rows}
+        month = {row.key_id: Activity(row.month_events, row.month_bytes, row.month_query_us) for row in rows}
+        found[project_id] = ActivityOf(today, month)
+    return found
+
+
+def stored_bytes(connection: Connection, project_id: str) -> int:
+    """Of the project's events in files."""
+    return int(connection.execute(_STORED, {"wanted": project_id}).scalar_one())
+
+
+def forget(connection: Connection, project_id: str) -> None:
+    connection.execute(delete(activity).where(activity.c.project_id == project_id))

@@ -1,0 +1,404 @@
+"""Taking stored events away, or changing them: files to files, in one swap with the request's end.
+
+The keeper has flushed all that was acknowledged before, and holds compaction back meanwhile; which events
+match is told by the ``Matcher``, which knows filters. Files without a match stay as they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Collection, Erasure, ErasureKind, FileRow, TokenHolder, event_scope
+from storage.columns.property_update import Update, read_update, updated
+from storage.columns.rowwise_shredder import wanted_of
+from storage.disk.file_system import FileSystem
+from storage.events.strict_decoder import TOKEN
+from storage.files.flush import FileWriter
+from storage.files.parquet import Encoded, encode_parts, parts_of, repetitive_in
+from storage.files.pruning import nulls_in
+from storage.files.verification import Verifier
+from storage.paths import DataFolder
+from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
+from storage.source import Source
+
+FILES_AT_ONCE = 2
+"""So many files and their replacements are in memory at most."""
+HOLDERS_AT_ONCE = 10_000
+"""So many tokens are freed in a transaction: all who write to the catalog wait for it."""
+PAUSE_SECONDS = 0.05
+"""Between two such transactions, for who waits."""
+DAMAGED = "A stored file is damaged: 'acumen check' names it. Nothing was changed."
+
+
+class CannotErase(Exception):
+    """Why a request can not be done, in a sentence for whoever sent it."""
+
+
+class Matcher(Protocol):
+    """Which events of a source a request is about."""
+
+    def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
+        """Their ``keen.id``; None for all of them. Raises CannotErase."""
+
+
+def needs_matcher(erasure: Erasure) -> bool:
+    """Whether which events it is about is told by filters or a timeframe."""
+    given = (value for name, value in erasure.parameters.items() if name != "updates")
+    return erasure.kind is not ErasureKind.PROPERTY and any(value not in (None, []) for value in given)
+
+
+def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
+    """Of a keeper that was given no matcher, which is asked for requests without conditions alone."""
+    if set(parameters) - {"start_us", "end_us", "filters"} or parameters.get("filters"):
+        raise CannotErase("This keeper knows no filters.")
+    if parameters.get("start_us") is not None or parameters.get("end_us") is not None:
+        raise CannotErase("This keeper knows no timeframes.")
+    return None
+
+
+@dataclass
+class _Change:
+    """What replaces what. Files that are added stand on the disk already, one written after the other, so
+    that few are in memory at a time."""
+
+    removed: list[int] = field(default_factory=list)
+    added: list[FileRow] = field(default_factory=list)
+    erased: int = 0
+    events: int = 0
+    tokens: list[pa.Table] = field(default_factory=list)
+    """Ids and tokens of events that go: as columns, since there may be one for each of many millions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A file that is to be replaced by one of so many rows; ``make`` may run on another thread."""
+
+    file: FileRow
+    rows: int
+    make: Callable[[], Encoded | None]
+
+
+class Eraser:
+    """Carries requests out. Nobody else may swap files of the collection meanwhile."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem, matcher: Matcher) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._writer = FileWriter(folder, catalog, fs)
+        self._matcher = matcher
+        self._verifier = Verifier(folder, catalog, fs)
+
+    def carry_out(self, erasure: Erasure) -> int:
+        """The number of events it was about. Raises CannotErase, and what disk or catalog raise: then nothing
+        has changed, and the request waits still."""
+        collection = self._catalog.collection_by_id(erasure.collection_id)
+        files = self._catalog.live_files(collection.id)
+        self._check_room(erasure, files)
+        change = _Change()
+        try:
+            collection = self._make(change, erasure, collection, files)
+            left = [file for file in files if file.id not in change.removed]
+            done = self._catalog.commit_erasure(
+                erasure,
+                change.removed,
+                change.added,
+                erased=change.erased,
+                events=change.events,
+                holders=self._free_most(_holders(collection, change.tokens)),
+                nulls=nulls_in(self._folder, collection.schema, [*left, *change.added]),
+                changed=bool(change.removed or change.added),
+            )
+        except BaseException:
+            found = self._catalog.erasure(erasure.id)
+            if found is not None and found.state is erasure.state:
+                self._writer.discard(change.added)
+            raise
+        if not done:
+            self._writer.discard(change.added)
+            raise RuntimeError("files were replaced while events were taken out of them")
+        return change.events
+
+    def _free_most(self, holders: Iterator[TokenHolder]) -> list[TokenHolder]:
+        """Frees the tokens of all but the last ones, which are left to the transaction that ends the request.
+
+        The events go next: nothing can fail but disk or catalog, and then the request waits still. Whoever
+        sends an event with its token anew meanwhile has it stored, as after the end."""
+        last: list[TokenHolder] = []
+        while some := list(islice(holders, HOLDERS_AT_ONCE)):
+            if last:
+                self._catalog.free_tokens(last)
+                time.sleep(PAUSE_SECONDS)
+            last = some
+        return last
+
+    def _make(
+        self, change: _Change, erasure: Erasure, collection: Collection, files: Sequence[FileRow]
+    ) -> Collection:
+        """The collection, with the lanes that were added for the request."""
+        if erasure.kind is ErasureKind.EVENTS:
+            self._without_events(change, collection, files, erasure.parameters)
+        elif erasure.kind is ErasureKind.PROPERTY:
+            self._without_property(change, collection, files, str(erasure.parameters["property"]))
+        else:
+            # They were added when it was asked for, and may have been removed since: no event held them.
+            wanted = [
+                pair for one in erasure.parameters["updates"] for pair in wanted_of(one["line"].encode())
+            ]
+            collection = self._catalog.add_lanes(collection.id, wanted, sys.maxsize)
+            self._updated(change, collection, files, erasure.parameters)
+        return collection
+
+    def _check_room(self, erasure: Erasure, files: Sequence[FileRow]) -> None:
+        """Old and new files stand beside each other until nobody reads the old ones."""
+        need = sum(file.bytes for file in files if _may_be_copied(erasure, file))
+        if need and shutil.disk_usage(self._folder.root).free < need:
+            raise CannotErase(
+                f"The disk has no room for a second copy of the {need} bytes of this collection's files."
+            )
+
+    def _found(
+        self, collection: Collection, file: FileRow, parameters: Mapping[str, Any]
+    ) -> list[str] | None:
+        """The events of a file that are meant; None for all of them. Raises CannotErase."""
+        if _narrowed(parameters) or not _inside(file, parameters):
+            self._check(file)
+        try:
+            return self._matcher(_source_of(self._folder, collection, file), parameters)
+        except CannotErase:
+            raise
+        except Exception:
+            # Where the file is the reason no later try would go better.
+            self._check(file)
+            raise
+
+    def _without_events(
+        self,
+        change: _Change,
+        collection: Collection,
+        files: Sequence[FileRow],
+        parameters: Mapping[str, Any],
+    ) -> None:
+        def jobs() -> Iterator[_Job]:
+            for file in files:
+                if not _may_hold(file, parameters):
+                    continue
+                found = self._found(collection, file, parameters)
+                if found is not None and not found:
+                    continue
+                job = self._drop_rows(collection, file, found, change)
+                if job is not None:
+                    yield job
+
+        self._carry(change, collection, jobs())
+        change.events = change.erased
+
+    def _drop_rows(
+        self, collection: Collection, file: FileRow, ids: list[str] | None, change: _Change
+    ) -> _Job | None:
+        """None where nothing of the file is left."""
+        change.removed.append(file.id)
+        gone = file.rows if ids is None else len(ids)
+        change.erased += gone
+        change.tokens += self._tokens(collection, file, ids)
+        if gone == file.rows:
+            return None
+        wanted = pa.array(ids, pa.string())
+
+        def kept(content: bytes) -> Iterator[pa.Table]:
+            for part in parts_of(content):
+                yield part.filter(pc.invert(pc.is_in(part.column(EVENT_ID), wanted)))
+
+        def make() -> Encoded | None:
+            content = self._content(file)
+            return encode_parts(lambda: kept(content), repetitive_in(content))
+
+        return _Job(file, file.rows - gone, make)
+
+    def _without_property(
+        self, change: _Change, collection: Collection, files: Sequence[FileRow], path: str
+    ) -> None:
+        lanes = [*collection.schema.at(path), *collection.schema.under(path)]
+        columns = {lane.column for lane in lanes}
+
+        def jobs() -> Iterator[_Job]:
+            for file in files:
+                listed = [name for name in (NULLS, EMPTIES) if name in file.columns]
+                if not columns & file.columns.keys() and not listed:
+                    continue
+                take = partial(self._parts_without, file, columns, listed, path)
+                change.removed.append(file.id)
+                change.events += file.rows
+                yield _Job(file, file.rows, partial(encode_parts, take))
+
+        self._carry(change, collection, jobs())
+
+    def _tokens(self, collection: Collection, file: FileRow, ids: list[str] | None) -> Iterator[pa.Table]:
+        """Ids and tokens of the events that go, of those with a token."""
+        wanted = None if ids is None else pa.array(ids, pa.string())
+        for column in (lane.column for lane in collection.schema.at(TOKEN) if lane.column in file.columns):
+            for part in parts_of(self._content(file), [EVENT_ID, column]):
+                found = part.filter(pc.is_valid(part.column(column)))
+                if wanted is not None:
+                    found = found.filter(pc.is_in(found.column(EVENT_ID), wanted))
+                if found.num_rows:
+                    yield found.select([EVENT_ID, column])
+
+    def _parts_without(
+        self, file: FileRow, columns: set[str], listed: Sequence[str], path: str
+    ) -> Iterator[pa.Table]:
+        return (_without_paths(part, columns, listed, path) for part in self._parts(file))
+
+    def _updated(
+        self,
+        change: _Change,
+        collection: Collection,
+        files: Sequence[FileRow],
+        parameters: Mapping[str, Any],
+    ) -> None:
+        schema = collection.schema
+        updates = [
+            read_update(schema, one["path"], one["line"].encode(), upsert=one["upsert"])
+            for one in parameters["updates"]
+        ]
+
+        def jobs() -> Iterator[_Job]:
+            for file in files:
+                if not _may_hold(file, parameters):
+                    continue
+                found = self._found(collection, file, parameters)
+                if found is not None and not found:
+                    continue
+                ids = None if found is None else pa.array(found, pa.string())
+                events = sum(updated(part, ids, updates, schema)[1] for part in self._parts(file))
+                if events:
+                    take = partial(self._parts_updated, file, ids, updates, schema)
+                    change.removed.append(file.id)
+                    change.events += events
+                    yield _Job(file, file.rows, partial(encode_parts, take))
+
+        self._carry(change, collection, jobs())
+
+    def _parts_updated(
+        self, file: FileRow, ids: pa.Array | None, updates: Sequence[Update], schema: Schema
+    ) -> Iterator[pa.Table]:
+        return (updated(part, ids, updates, schema)[0] for part in self._parts(file))
+
+    def _carry(self, change: _Change, collection: Collection, jobs: Iterator[_Job]) -> None:
+        """One file is made while the one before it is written: not more, since each is in memory whole."""
+        with ThreadPoolExecutor(FILES_AT_ONCE, "eraser") as pool:
+            made: deque[tuple[_Job, Future[Encoded | None]]] = deque()
+            try:
+                for job in jobs:
+                    made.append((job, pool.submit(job.make)))
+                    if len(made) == FILES_AT_ONCE:
+                        self._take(change, collection, made)
+                while made:
+                    self._take(change, collection, made)
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _take(
+        self, change: _Change, collection: Collection, made: deque[tuple[_Job, Future[Encoded | None]]]
+    ) -> None:
+        job, future = made.popleft()
+        self._add(change, collection, job.file, job.rows, future.result())
+
+    def _add(
+        self, change: _Change, collection: Collection, file: FileRow, rows: int, content: Encoded | None
+    ) -> None:
+        """The label of a file stays: its rows are some of those that were there."""
+        if content is None or content.rows != rows:
+            found = 0 if content is None else content.rows
+            raise RuntimeError(f"{file.path} without what was to go holds {found} rows, not {rows}")
+        change.added += self._writer.write(collection, [(file.span, content)])
+
+    def _parts(self, file: FileRow) -> Iterator[pa.Table]:
+        """The file's rows, some at a time. Raises CannotErase where it is not as it was written."""
+        yield from parts_of(self._content(file))
+
+    def _content(self, file: FileRow) -> bytes:
+        try:
+            content = self._folder.absolute(file.path).read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if hashlib.sha256(content).hexdigest() != file.sha256:
+            raise CannotErase(DAMAGED)
+        return content
+
+    def _check(self, file: FileRow) -> None:
+        """Raises CannotErase where the file is not as it was written: what matches could not be told."""
+        found = file.data_file(self._folder.root)
+        fault = file.damaged or self._verifier.fault(found)
+        if fault is not None:
+            self._verifier.set_aside(found, fault)
+            raise CannotErase(DAMAGED)
+
+
+def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
+    start, end = parameters.get("start_us"), parameters.get("end_us")
+    return (start is None or file.max_us >= start) and (end is None or file.min_us < end)
+
+
+def _inside(file: FileRow, parameters: Mapping[str, Any]) -> bool:
+    """Whether all its events are within the timeframe."""
+    start, end = parameters.get("start_us"), parameters.get("end_us")
+    return (start is None or file.min_us >= start) and (end is None or file.max_us < end)
+
+
+def _narrowed(parameters: Mapping[str, Any]) -> bool:
+    """Whether not all events of the timeframe are meant."""
+    return any(parameters[name] for name in parameters.keys() - {"start_us", "end_us"})
+
+
+def _may_be_copied(erasure: Erasure, file: FileRow) -> bool:
+    """Whether some of its rows may have to stand in another file; those that go as a whole take no room."""
+    if erasure.kind is ErasureKind.PROPERTY:
+        return True
+    given = erasure.parameters
+    return _may_hold(file, given) and (_narrowed(given) or not _inside(file, given))
+
+
+def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:
+    return Source(collection.schema, (file.data_file(folder.root),))
+
+
+def _holders(collection: Collection, tokens: Sequence[pa.Table]) -> Iterator[TokenHolder]:
+    scope = event_scope(collection.id, collection.generation)
+    for table in tokens:
+        for batch in table.to_batches(HOLDERS_AT_ONCE):
+            for event_id, token in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield TokenHolder(scope, token, *_place(event_id))
+
+
+def _place(event_id: str) -> tuple[int, int]:
+    """The log and the ordinal that an event's id was made of."""
+    return int(event_id[:8], 16), int(event_id[8:], 16)
+
+
+def _without_paths(part: pa.Table, columns: set[str], listed: Sequence[str], path: str) -> pa.Table:
+    """Without the columns; the path, and all below it, go from the lists of nulls and empty objects too."""
+    kept = part.select([name for name in part.column_names if name not in columns])
+    prefix = path + "."
+    for name in listed:
+        lists = [
+            None if paths is None else [one for one in paths if one != path and not one.startswith(prefix)]
+            for paths in part.column(name).to_pylist()
+        ]
+        position = kept.column_names.index(name)
+        field = kept.schema.field(name)
+        kept = kept.set_column(position, field, pa.array([one or None for one in lists], field.type))
+    return kept

@@ -1,0 +1,121 @@
+"""Chunks to files: the one commit point of an event's way to rest.
+
+Order: reserve ids in the catalog → write and sync files → sync their folders → one transaction that makes
+the files live, advances every log's ``flushed_lsn`` and adds the counters. Whatever fails before the
+commit leaves the events where they were, in the log, and some files that garbage collection knows of.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Collection, Counts, FileRow, FlushCommit
+from storage.disk.durable_files import SyncedFiles
+from storage.disk.file_system import FileSystem
+from storage.files.parquet import Encoded, cut_by_time, encode, sort_by_time
+from storage.paths import DataFolder, event_file
+
+logger = logging.getLogger("acumen.keeper")
+
+
+class FileWriter:
+    """Writes Parquet files of known collections, synced; they are not live before a commit."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._fs = fs
+        self._files = SyncedFiles(fs, folder.events)
+
+    def write(self, collection: Collection, files: Sequence[tuple[str, Encoded]]) -> list[FileRow]:
+        """(span label, content) of each file → its row for the catalog. All are synced on return; where
+        that raises, none is left."""
+        ids = self._catalog.reserve_files(collection.id, len(files))
+        rows: list[FileRow] = []
+        try:
+            for file_id, (label, content) in zip(ids, files, strict=True):
+                path = event_file(
+                    collection.project_id,
+                    collection.name,
+                    collection.id,
+                    collection.generation,
+                    label,
+                    file_id,
+                )
+                rows.append(_row(file_id, collection, label, path, content))
+                self._files.write(self._folder.absolute(path), content.data.to_pybytes())
+        except BaseException:
+            self.discard(rows)
+            raise
+        return rows
+
+    def discard(self, rows: Sequence[FileRow]) -> None:
+        """Remove files that are not live and never will be: on a full disk, each attempt would leave more.
+
+        What can not be removed now goes with the files that were never finished.
+        """
+        try:
+            for row in rows:
+                try:
+                    self._fs.remove(self._folder.absolute(row.path))
+                except FileNotFoundError:
+                    pass
+            self._catalog.forget_files([row.id for row in rows])
+        except Exception:
+            logger.exception("files of a failed write are left for later")
+
+
+def _row(file_id: int, collection: Collection, label: str, path: str, content: Encoded) -> FileRow:
+    return FileRow(
+        id=file_id,
+        collection_id=collection.id,
+        generation=collection.generation,
+        span=label,
+        path=path,
+        rows=content.rows,
+        bytes=content.data.size,
+        sha256=content.sha256,
+        min_us=content.min_us,
+        max_us=content.max_us,
+        columns=dict(content.columns),
+        created_us=time.time_ns() // 1000,
+    )
+
+
+class Flusher:
+    """Flushes all collections together."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
+        self._catalog = catalog
+        self._writer = FileWriter(folder, catalog, fs)
+
+    def flush(
+        self,
+        number: int,
+        positions: Mapping[int, int],
+        tables: Mapping[int, Sequence[pa.Table]],
+        collections: Mapping[int, Collection],
+        counts: Mapping[int, Counts],
+    ) -> None:
+        """Flush ``number``: these tables, which hold every event up to ``positions``, log by log.
+
+        Raises whatever the disk or the catalog raised; then nothing has changed.
+        """
+        files: list[FileRow] = []
+        try:
+            for collection_id, parts in tables.items():
+                collection = collections[collection_id]
+                table = sort_by_time(pa.concat_tables(parts, promote_options="default"))
+                contents = [(piece.label, encode(rows)) for piece, rows in cut_by_time(table)]
+                files.extend(self._writer.write(collection, contents))
+            self._catalog.commit_flush(FlushCommit(number, dict(positions), files, dict(counts)))
+        except BaseException:
+            # A commit may raise and stand all the same.
+            if self._catalog.flushed_number() < number:
+                self._writer.discard(files)
+            raise

@@ -1,0 +1,67 @@
+"""Removing property names that no event holds any more from a collection's schema.
+
+A lane stays while a live file or a chunk has its column, or while an event holds its path as an explicit
+null. Events that are in no chunk yet are not looked at: whoever reads one that was logged before its lanes
+were removed adds them anew (``Schema.pruned``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from storage.catalog.records import FileRow
+from storage.files.parquet import read_column
+from storage.paths import DataFolder
+from storage.schema import NULLS, Schema, with_prefixes
+
+logger = logging.getLogger("acumen.keeper")
+
+
+def columns_of(tables: Iterable[pa.Table]) -> set[str]:
+    return {name for table in tables for name in table.column_names}
+
+
+def nulls_in(
+    folder: DataFolder, schema: Schema, files: Sequence[FileRow], tables: Sequence[pa.Table] = ()
+) -> set[str]:
+    """The paths that some event holds as an explicit null, among those whose lanes would go if none did.
+
+    The files and tables are all that there is of the collection.
+    """
+    held = columns_of(tables).union(*(file.columns for file in files))
+    gone, _ = schema.unheld(held, frozenset())
+    wanted = with_prefixes(lane.path for lane in gone)
+    return _found(wanted, chain(_in_tables(tables), _in_files(folder, files))) if wanted else set()
+
+
+def _in_tables(tables: Iterable[pa.Table]) -> Iterator[Iterable[pa.Array]]:
+    for table in tables:
+        if NULLS in table.column_names:
+            yield table.column(NULLS).chunks
+
+
+def _in_files(folder: DataFolder, files: Iterable[FileRow]) -> Iterator[Iterable[pa.Array]]:
+    for file in files:
+        if NULLS in file.columns:
+            yield read_column(folder.absolute(file.path), NULLS)
+
+
+def _found(wanted: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
+    """Those of the paths that stand in a list of nulls; read no further than until all are found. All of them
+    where a file can not be read: they stay."""
+    found: set[str] = set()
+    try:
+        for source in sources:
+            for lists in source:
+                found |= wanted & set(pc.unique(pc.list_flatten(lists)).to_pylist())
+                if len(found) == len(wanted):
+                    return found
+    except (OSError, pa.ArrowException) as error:
+        logger.warning("properties that no event may hold are kept: %s", error)
+        return set(wanted)
+    return found

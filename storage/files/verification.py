@@ -1,0 +1,116 @@
+"""Files are compared with the digests of the catalog before anybody believes what they hold.
+
+Once for each process: a file is remembered by its inode, times and size, so that one that was touched since
+is read again. What decays on the disk without a trace in those is found by ``service.scrubber``. A file that
+is not what was written is set aside: the catalog says so from then on, and no snapshot has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from storage.catalog.catalog import Catalog
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.paths import DataFolder
+from storage.source import DataFile, SourceGone
+
+READ_BYTES = 1 << 20
+THREADS = 4
+"""Digests of so many files are made at once."""
+REMEMBERED_MAX = 200_000
+READS = 2
+"""So often a file is read before it is taken for unreadable."""
+
+logger = logging.getLogger("acumen.verify")
+
+Stamp = tuple[int, int, int, int]
+
+
+class Verifier:
+    """Of one process. Thread-safe."""
+
+    def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -> None:
+        self._folder = folder
+        self._catalog = catalog
+        self._fs = fs or LocalFileSystem()
+        self._lock = threading.Lock()
+        self._seen: dict[str, Stamp] = {}
+
+    def __call__(self, files: Sequence[DataFile]) -> None:
+        """Raises SourceGone where a file is not what was written, or was replaced since the snapshot."""
+        new = [file for file in files if self._seen.get(file.path) != _stamp(file.path)]
+        if not new:
+            return
+        if len(new) == 1:
+            faults = [self.fault(new[0])]
+        else:
+            with ThreadPoolExecutor(min(THREADS, len(new)), "verify") as pool:
+                faults = list(pool.map(self.fault, new))
+        damaged = [(file, fault) for file, fault in zip(new, faults, strict=True) if fault is not None]
+        for file, fault in damaged:
+            self.set_aside(file, fault)
+        if damaged:
+            raise SourceGone("A file of the snapshot is not what was written.")
+
+    def set_aside(self, file: DataFile, fault: str) -> None:
+        """From now on no snapshot has it. Nothing is done where it is not live any more."""
+        if self._catalog.set_aside(file.id, fault):
+            logger.error("%s is damaged and set aside: %s", file.path, fault)
+
+    def fault(self, file: DataFile) -> str | None:
+        """What is wrong with it; None, and it is remembered, where it is as it was written."""
+        # Taken before it is read: what is changed while it is read has another stamp at the next look.
+        stamp = _stamp(file.path)
+        fault = fault_of(file, self._fs)
+        if fault is None and stamp is not None:
+            with self._lock:
+                if len(self._seen) >= REMEMBERED_MAX:
+                    self._seen = {}
+                self._seen[file.path] = stamp
+        return fault
+
+
+def fault_of(file: DataFile, fs: FileSystem, pace: Callable[[int], None] = lambda _: None) -> str | None:
+    """What is wrong with a file's bytes; None where they are what was written. ``pace``: called with the
+    number of bytes after each piece that is read."""
+    for attempt in range(READS):
+        try:
+            return _compared(file, fs, pace)
+        except FileNotFoundError:
+            return "it is missing"
+        except OSError as error:
+            if attempt == READS - 1:
+                return f"it can not be read ({error.strerror or error})"
+    raise AssertionError("the last attempt returns")
+
+
+def _compared(file: DataFile, fs: FileSystem, pace: Callable[[int], None]) -> str | None:
+    handle = fs.open_read(Path(file.path))
+    try:
+        digest, offset = hashlib.sha256(), 0
+        while block := fs.read_at(handle, READ_BYTES, offset):
+            digest.update(block)
+            offset += len(block)
+            pace(len(block))
+    finally:
+        fs.close(handle)
+    if offset != file.bytes:
+        return f"it has {offset} bytes, {file.bytes} were written"
+    if digest.hexdigest() != file.sha256:
+        return "its content is not what was written (SHA-256 differs)"
+    return None
+
+
+def _stamp(path: str) -> Stamp | None:
+    try:
+        # A Path costs more than the call, which every question makes for each of its files.
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size

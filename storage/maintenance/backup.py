@@ -1,0 +1,341 @@
+"""``acumen backup`` and ``acumen restore``: a copy of a data folder that a server may run on, and back.
+
+The log is copied first, then the catalog, then the Parquet files that the copied catalog names. What is
+flushed after the log was copied is in those files, so everything that was acknowledged before the backup
+began is in it once. Superseded files and segments are left out: they hold what was erased. A copy is a backup
+once its manifest is written, which is last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from storage.catalog.catalog import Catalog
+from storage.catalog.database import connection as catalog_sqlite
+from storage.catalog.records import FileRow
+from storage.disk.durable_files import sha256_of
+from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.errors import StorageError
+from storage.log.adoption import note_claims
+from storage.log.errors import LogError
+from storage.log.format import SegmentHeader
+from storage.log.position import Claims
+from storage.log.segments import (
+    DRAFT_SUFFIX,
+    LOCK_NAME,
+    POSITION_NAME,
+    SegmentFile,
+    create_segment,
+    frames,
+    list_segments,
+    read_segment,
+)
+from storage.maintenance.integrity_check import Report, check
+from storage.paths import DataFolder
+
+MANIFEST = "BACKUP.json"
+ATTEMPTS_MAX = 5
+"""Times that a copy begins anew because what it copied was erased or removed meanwhile."""
+READ_BYTES = 1 << 20
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+Say = Callable[[str], None]
+
+
+class BackupFailed(StorageError):
+    """There is no backup, or nothing was restored; the text says why and what would help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What ``BACKUP.json`` says. ``last_erasure``: the last deletion or change that the backup knows of."""
+
+    taken_us: int
+    files: int
+    events: int
+    bytes: int
+    last_erasure: int
+
+
+class _Moved(Exception):
+    """A file went while it was being copied: begin anew."""
+
+
+def back_up(
+    folder: DataFolder,
+    catalog: Catalog,
+    target: Path,
+    now_us: int,
+    *,
+    previous: Path | None = None,
+    accept_damage: bool = False,
+    say: Say,
+) -> tuple[Manifest, Report]:
+    """Copy the data folder into ``target``, and check the copy.
+
+    Files of ``previous``, an earlier backup on the same disk, are linked and not copied, since Parquet files
+    never change. Where the copy is found damaged it gets no manifest, unless that is accepted. Raises
+    BackupFailed, OSError.
+    """
+    if target.resolve().is_relative_to(folder.root.resolve()):
+        raise BackupFailed(f"{target} is in the data folder itself: a backup belongs into another place.")
+    copy = _new_folder(target)
+    _check_room(catalog, target)
+    for _ in range(ATTEMPTS_MAX):
+        try:
+            last_erasure = _copy(folder, catalog, copy, previous, say)
+            break
+        except _Moved:
+            say("The data moved while it was copied: the log and the catalog are copied again.")
+    else:
+        raise BackupFailed(f"Deletions and flushes came faster than copies, {ATTEMPTS_MAX} times: try again.")
+    say("Checking the copy")
+    copied = Catalog.open(copy.root)
+    try:
+        report = check(copy, copied)
+    finally:
+        copied.close()
+    _tidy_catalog(copy)
+    manifest = Manifest(now_us, report.files, report.rows + report.buffered, report.bytes, last_erasure)
+    if report.sound or accept_damage:
+        _write(copy.root / MANIFEST, json.dumps(asdict(manifest), indent=1).encode() + b"\n")
+    return manifest, report
+
+
+def read_manifest(source: Path) -> Manifest:
+    """Raises BackupFailed where the folder is no finished backup."""
+    try:
+        return Manifest(**json.loads((source / MANIFEST).read_bytes()))
+    except FileNotFoundError:
+        raise BackupFailed(
+            f"{source} is no finished backup: it has no {MANIFEST}, which 'acumen backup' writes last."
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise BackupFailed(f"{source / MANIFEST} cannot be read: {error}") from None
+
+
+def restore(
+    source: Path, data: Path, *, secret_file: Path | None, accept_damage: bool = False, say: Say
+) -> Manifest:
+    """Check a backup and put it in the place of ``data``, which must not exist or be empty.
+
+    The folder appears as a whole or not at all. Raises BackupFailed, OSError.
+    """
+    manifest = read_manifest(source)
+    if data.exists() and any(data.iterdir()):
+        raise BackupFailed(f"{data} is not empty: restore into a new folder, or give --replace.")
+    say("Checking the backup")
+    backup = Catalog.open(source)
+    try:
+        report = check(DataFolder.at(source), backup)
+    finally:
+        backup.close()
+        _tidy_catalog(DataFolder.at(source))
+    if not report.sound and not accept_damage:
+        raise BackupFailed(f"The backup is damaged: {report.faults[0]} ({len(report.faults)} faults in all).")
+    draft = data.absolute().with_name(data.name + ".restoring")
+    shutil.rmtree(draft, ignore_errors=True)
+    _make_folder(draft)
+    _copy_tree(source, draft, say)
+    if secret_file is not None:
+        _write(draft / "secret.key", secret_file.read_bytes())
+    LocalFileSystem().sync_directory(draft)
+    if data.exists():
+        data.rmdir()
+    draft.rename(data)
+    LocalFileSystem().sync_directory(data.absolute().parent)
+    return manifest
+
+
+def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path | None, say: Say) -> int:
+    """One attempt at everything; the last erasure that is in the copy. Raises _Moved."""
+    erased_before = catalog.last_erasure()
+    shutil.rmtree(copy.logs, ignore_errors=True)
+    copy.catalog.unlink(missing_ok=True)
+    _write(copy.format_stamp, folder.format_stamp.read_bytes())
+    say("Copying the log")
+    _copy_logs(folder, copy)
+    say("Copying the catalog")
+    catalog_sqlite.back_up(folder.catalog, copy.catalog)
+    copied = Catalog.open(copy.root)
+    try:
+        if copied.last_erasure() != erased_before:
+            raise _Moved
+        _drop_flushed_segments(copy, copied)
+        _copy_files(folder, copy, copied.live_files(), previous, say)
+    finally:
+        copied.close()
+    for path in (copy.chunks, copy.results, copy.exports, copy.spool, copy.tmp, copy.events):
+        _make_folder(path)
+    _tidy_catalog(copy)
+    return erased_before
+
+
+def _tidy_catalog(copy: DataFolder) -> None:
+    """Remove what opening the catalog of a copy left beside it."""
+    for path in copy.root.glob("catalog.sqlite-*"):
+        if path.name.endswith("-shm") or path.stat().st_size == 0:
+            path.unlink()
+    copy.migrate_lock.unlink(missing_ok=True)
+    LocalFileSystem().sync_directory(copy.root)
+
+
+def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
+    """Segments as far as they go. Positions are left out: they go on while the log is copied."""
+    _make_folder(copy.logs)
+    for log in sorted(folder.logs.iterdir()):
+        target = copy.logs / log.name
+        _make_folder(target)
+        try:
+            for path in sorted(log.iterdir()):
+                if path.name not in (POSITION_NAME, LOCK_NAME) and path.suffix != DRAFT_SUFFIX:
+                    _copy_file(path, target / path.name)
+        except FileNotFoundError:
+            raise _Moved from None
+        LocalFileSystem().sync_directory(target)
+    LocalFileSystem().sync_directory(copy.logs)
+
+
+def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
+    """Remove what the copied catalog knows to be in files: it may hold events that were erased since."""
+    flushed = {row.id: row.flushed_lsn for row in catalog.logs()}
+    for log in copy.logs.iterdir():
+        if int(log.name) not in flushed:
+            shutil.rmtree(log)
+            continue
+        fs, lsn = LocalFileSystem(), flushed[int(log.name)]
+        for segment in _ended_before(list_segments(fs, log), lsn):
+            segment.path.unlink()
+        _drop_flushed_frames(fs, log, lsn)
+        fs.sync_directory(log)
+
+
+def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
+    """Let the first segment that is left begin at the LSN up to which all is in files.
+
+    A segment of an older server, or one that is damaged, stays as it is: the check of the copy says so.
+    """
+    first = next(iter(list_segments(fs, log)), None)
+    if first is None or first.base >= lsn:
+        return
+    try:
+        header, data = read_segment(fs, first, int(log.name), first.base, None)
+        end = first.base + len(data)
+        claims = Claims(header.claimed)
+        for frame in frames(first, header, data, first.base, min(lsn, end)):
+            note_claims(claims, frame)
+    except LogError:
+        return
+    if not header.key:
+        return
+    if end >= lsn:
+        rest = SegmentHeader(header.log_id, lsn, claims.end, header.key)
+        descriptor = create_segment(fs, log, rest)
+        fs.append(descriptor, bytes(data[lsn - first.base :]))
+        fs.datasync(descriptor)
+        fs.close(descriptor)
+    first.path.unlink()
+
+
+def _ended_before(segments: list[SegmentFile], lsn: int) -> Iterable[SegmentFile]:
+    return (one for one, following in pairwise(segments) if following.base <= lsn)
+
+
+def _copy_files(
+    folder: DataFolder, copy: DataFolder, files: list[FileRow], previous: Path | None, say: Say
+) -> None:
+    done, total = 0, sum(file.bytes for file in files)
+    for number, file in enumerate(files, 1):
+        target = copy.absolute(file.path)
+        _make_folder(target.parent)
+        if not (target.exists() and sha256_of(target) == file.sha256):
+            target.unlink(missing_ok=True)
+            if not _linked(previous, file, target):
+                _copy_event_file(folder.absolute(file.path), target)
+        done += file.bytes
+        if number % 100 == 0 or number == len(files):
+            say(f"Copied {number:,} of {len(files):,} Parquet files ({done / max(1, total):.0%})")
+    for parent in {copy.absolute(file.path).parent for file in files}:
+        LocalFileSystem().sync_directory(parent)
+
+
+def _linked(previous: Path | None, file: FileRow, target: Path) -> bool:
+    if previous is None:
+        return False
+    source = previous / file.path
+    try:
+        if sha256_of(source) != file.sha256:
+            return False
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+def _copy_event_file(source: Path, target: Path) -> None:
+    """A damaged file is copied as it is: the check of the copy names it."""
+    try:
+        _copy_file(source, target)
+    except FileNotFoundError:
+        raise _Moved from None
+
+
+def _copy_tree(source: Path, target: Path, say: Say) -> None:
+    paths = [path for path in sorted(source.rglob("*")) if path.name != MANIFEST]
+    files = [path for path in paths if path.is_file()]
+    for path in (path for path in paths if path.is_dir()):
+        _make_folder(target / path.relative_to(source))
+    for number, path in enumerate(files, 1):
+        _copy_file(path, target / path.relative_to(source))
+        if number % 100 == 0 or number == len(files):
+            say(f"Restored {number:,} of {len(files):,} files")
+    for path in (path for path in paths if path.is_dir()):
+        LocalFileSystem().sync_directory(target / path.relative_to(source))
+
+
+def _new_folder(target: Path) -> DataFolder:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise BackupFailed(f"{target} is not empty: a backup is a folder of its own.")
+    _make_folder(target)
+    return DataFolder.at(target)
+
+
+def _check_room(catalog: Catalog, target: Path) -> None:
+    needed = sum(file.bytes for file in catalog.live_files()) + catalog.folder.catalog.stat().st_size
+    free = shutil.disk_usage(target).free
+    if free < needed:
+        raise BackupFailed(f"{target} has {free:,} bytes free, and the backup needs {needed:,} at least.")
+
+
+def _make_folder(path: Path) -> None:
+    """With all above it that are missing; durable."""
+    missing = [path, *path.parents]
+    for folder in reversed(missing[: next((i for i, p in enumerate(missing) if p.exists()), len(missing))]):
+        folder.mkdir(mode=FOLDER_MODE)
+        LocalFileSystem().sync_directory(folder.parent)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """A copy whose content is durable."""
+    descriptor = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE_MODE)
+    with open(source, "rb") as origin, open(descriptor, "wb") as copy:
+        while block := origin.read(READ_BYTES):
+            copy.write(block)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE_MODE)
+    with open(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    LocalFileSystem().sync_directory(path.parent)

@@ -1,0 +1,69 @@
+"""Where streaming out begins, and the ids of what may be new."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import FileRow
+from storage.catalog.stored.stream_positions import Position, Settled, next_batch
+from storage.errors import StorageError
+from storage.files.parquet import read_column
+from storage.files.verification import Verifier
+from storage.paths import DataFolder
+from storage.schema import EVENT_ID
+from storage.source import DataFile
+
+Verify = Callable[[Sequence[DataFile]], None]
+"""As of ``source.Source``."""
+
+
+class FilesDamaged(StorageError):
+    """Files that are set aside may hold events that are to be streamed."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__(f"new events can not be read, since files are damaged: {', '.join(paths)}")
+
+
+def begin(catalog: Catalog) -> None:
+    """Where streaming is on for the first time: what stands in files now was there before.
+
+    Raises OSError, and what ``ids_after`` does.
+    """
+    if catalog.streams() is not None:
+        return
+    positions = {}
+    verify = Verifier(catalog.folder, catalog)
+    for collection in catalog.all_collections():
+        settled = catalog.settled(collection.id)
+        ids = ids_after(catalog.folder, Position(), settled, verify)
+        everything = next_batch(Position(), settled, ids, "", sys.maxsize).position
+        positions[collection.id] = replace(everything, number=0)
+    catalog.begin_streams(positions)
+
+
+def files_after(position: Position, settled: Settled) -> Iterator[FileRow]:
+    """Those that may hold new events."""
+    return (file for file in settled.files if file.id > position.file)
+
+
+def refuse_damaged(files: Sequence[FileRow]) -> None:
+    """Raises FilesDamaged: events of a file that is set aside are streamed once it is back, and later ones
+    wait for them."""
+    damaged = [file.path for file in files if file.damaged is not None]
+    if damaged:
+        raise FilesDamaged(damaged)
+
+
+def ids_after(folder: DataFolder, position: Position, settled: Settled, verify: Verify) -> Iterator[pa.Array]:
+    """The ids in these files. Raises OSError, FilesDamaged where one is set aside, and SourceGone where one
+    is gone since, or found to be damaged."""
+    files = list(files_after(position, settled))
+    refuse_damaged(files)
+    verify([file.data_file(folder.root) for file in files])
+    for file in files:
+        yield from read_column(folder.absolute(file.path), EVENT_ID)
