@@ -27,7 +27,7 @@ from storage.log.writer import Batch, Section
 from storage.read.change_feed import begin
 from storage.read.snapshot_reader import Reader
 from storage.schema import LaneKind
-from tests.storage.test_erase import DAY_US, Model
+from tests.storage.files.test_deletion import DAY_US, Model
 from tests.support.scale import examples
 from tests.support.server import Served
 

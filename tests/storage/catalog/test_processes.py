@@ -16,7 +16,7 @@ from storage.catalog.database.connection import Database
 from storage.catalog.errors import CatalogBusy, CatalogError
 
 RIVAL = Path(__file__).parent / "catalog_rival.py"
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RIVALS = 4
 ROUNDS = 8
 

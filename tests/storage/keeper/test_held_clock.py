@@ -13,8 +13,8 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.records import Claim, ClockMark
 from storage.keeper.held_clock import HeldClock
 from storage.keeper.keeper import Keeper
+from tests.storage.files.test_deletion import matching
 from tests.storage.store import ALWAYS, Store
-from tests.storage.test_erase import matching
 
 DAY, HOUR = 86_400.0, 3_600.0
 HELD = replace(ALWAYS, clock_hold_seconds=HOUR)

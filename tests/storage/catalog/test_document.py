@@ -13,7 +13,7 @@ from storage.catalog.tables import metadata
 from storage.paths import NAME_LENGTH_MAX, DataFolder
 from storage.schema import LaneKind
 
-TEXT = (Path(__file__).parents[2] / "docs" / "formats" / "catalog.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "formats" / "catalog.md").read_text(encoding="utf-8")
 ROWS = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", TEXT, re.MULTILINE)}
 
 

@@ -22,8 +22,8 @@ from storage.catalog.records import Collection, ErasureKind
 from storage.keeper import keeper
 from storage.maintenance.integrity_check import check
 from storage.schema import NULLS, LaneKind, Schema, with_prefixes
+from tests.storage.files.test_deletion import flat, knowing
 from tests.storage.store import Store
-from tests.storage.test_erase import flat, knowing
 from tests.support.scale import examples
 
 NAMES = st.sampled_from(["a", "A", "a.b", "d", "d:string"])

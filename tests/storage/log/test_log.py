@@ -136,7 +136,7 @@ def test_another_process_sees_the_position_at_once(log: Log) -> None:
         capture_output=True,
         text=True,
         check=True,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert answer.stdout.split() == [str(FRAME_SIZE), "1"]
 
