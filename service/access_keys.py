@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
-from query.filters import CheckRegex, parse_filters
+from query.language.filters import CheckRegex, parse_filters
+from query.language.nodes import Filter
+from query.language.parameters import check_filters, check_keys
 from query.limits import Limits
-from query.nodes import Filter
-from query.parameters import check_filters, check_keys
 from service.errors import InvalidParameter
 from service.quotas import NAMES, read_quotas
 from storage.events.validation import Context, EventLimits, InvalidEvent, examine

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
 
-from query.parameters import analysis_meant
-from query.suggest import did_you_mean, meant
+from query.language.parameters import analysis_meant
+from query.language.suggestions import did_you_mean, meant
 from service.collect import find_target
 from service.errors import MethodNotAllowed, NotFound, render
 from service.parts import Parts

@@ -14,10 +14,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from query import parameters
-from query.budget import MemoryBudget, Reservation
-from query.data_warnings import DataWarning, without_effect
-from query.engine import CancelToken, Deadline, Engine
+from query.answers.freshness import Watched, erasures
+from query.answers.pipeline import Conditions, answer
+from query.answers.visible_properties import held_lanes, lanes_standing
+from query.engine.engine import CancelToken, Deadline, Engine
+from query.engine.memory_budget import MemoryBudget, Reservation
 from query.errors import (
     InvalidQuery,
     QueryCancelled,
@@ -26,16 +27,15 @@ from query.errors import (
     QueryOverloaded,
     QueryTimeout,
 )
-from query.filters import CheckRegex
-from query.fingerprint import Watched, erasures
-from query.held import held_lanes, lanes_standing
-from query.jsonout import dumps
+from query.json_encoding import dumps
+from query.language import parameters
+from query.language.filters import CheckRegex
+from query.language.nodes import Filter, Request
+from query.language.parameters import without_use
+from query.language.parse import parse
+from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
-from query.nodes import Filter, Request
-from query.parameters import without_use
-from query.parse import parse
-from query.pipeline import Conditions, answer
-from query.preferences import KEEN, Preferences
+from query.plan.data_warnings import DataWarning, without_effect
 from service.auth import Caller, Permission
 from service.concurrency import Concurrency
 from service.errors import ApiError, RateLimited

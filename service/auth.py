@@ -20,10 +20,10 @@ from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
 from query.errors import InvalidQuery, QueryLimitExceeded
-from query.filters import conservative_regex_check, parse_filters
+from query.language.filters import conservative_regex_check, parse_filters
+from query.language.nodes import Filter
+from query.language.parameters import check_filters
 from query.limits import Limits
-from query.nodes import Filter
-from query.parameters import check_filters
 from service.access_keys import NO_OPTIONS, Options, stored_options
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from service.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from query.engine import CancelToken, Engine
+from query.engine.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError
 from service.metrics import Metrics
 from service.settings import Settings

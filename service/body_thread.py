@@ -1,8 +1,8 @@
 """The one thread of a worker in which large request bodies are inflated, counted and taken apart.
 
 One, so that the memory of a body that is being taken apart is needed once, whatever comes at the same time.
-And where large results are worked through by turns (``query.turns``), the work here takes its turn, ahead of
-them: so no more than one thread of all these competes with the event loop for the interpreter.
+And where large results are worked through by turns (``query.engine.turns``), the work here takes its turn,
+ahead of them: so no more than one thread of all these competes with the event loop for the interpreter.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import ParamSpec, TypeVar
 
-from query.turns import Turns
+from query.engine.turns import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from query import dataset as answers
-from query.engine import Deadline
+from query.answers import precomputed as answers
+from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
-from query.nodes import Buckets, MetricQuery, Span
+from query.language.nodes import Buckets, MetricQuery, Span
 from service import datasets
 from service.background import Tools
 from service.dataset_results import Moment, moment_of

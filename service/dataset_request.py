@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from query.dataset import Scalar
+from query.answers.precomputed import Scalar
 from query.errors import InvalidQuery
-from query.fields import decode_json, encodable, is_number, missing, shown, structured, wrong
-from query.nodes import Condition, Operator, Span
+from query.language.fields import decode_json, encodable, is_number, missing, shown, structured, wrong
+from query.language.nodes import Condition, Operator, Span
 from service.datasets import Definition
 
 HoldsText = Callable[[str], bool]

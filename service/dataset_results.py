@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from query import dataset as answers
-from query.budget import Reservation
+from query.answers import precomputed as answers
+from query.engine.memory_budget import Reservation
+from query.language.nodes import MetricQuery
 from query.limits import Limits
-from query.nodes import MetricQuery
 from service import datasets
 from service.datasets import Definition
 from service.project_preferences import ProjectPreferences

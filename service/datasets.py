@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import Any
 
-from query import parameters, timeframe
 from query.errors import InvalidQuery
-from query.fields import encodable, missing, structured, text, wrong
-from query.filters import CheckRegex
+from query.language import parameters, timeframe
+from query.language.fields import encodable, missing, structured, text, wrong
+from query.language.filters import CheckRegex
+from query.language.nodes import Buckets, MetricQuery, Span
+from query.language.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
+from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
-from query.nodes import Buckets, MetricQuery, Span
-from query.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
-from query.preferences import KEEN, Preferences
 from service.errors import InvalidParameter
 from storage.catalog.records import Dataset, DatasetStatus, Project
 from storage.instants import format_instant

@@ -16,10 +16,10 @@ from typing import IO, Protocol
 
 from isal import isal_zlib
 
-from query.columns import Column
+from query.answers.export import Chunk
+from query.answers.export_rows import Csv, Tables, ndjson
 from query.errors import QueryLimitExceeded
-from query.export import Chunk
-from query.export_rows import Csv, Tables, ndjson
+from query.plan.columns import Column
 from service.export_request import Format
 from storage.disk.durable_files import sha256_of
 from storage.files.parquet import PlainWriter

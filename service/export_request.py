@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from query.fields import shown, wrong
+from query.language.fields import shown, wrong
 from service.errors import Forbidden, InvalidParameter
 
 EMAILS = ("email", "email_address")

@@ -14,12 +14,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from query.engine import Deadline
+from query.answers.export import Chunk, Cut
+from query.answers.export import Export as Extraction
+from query.answers.freshness import erasures
+from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
-from query.export import Chunk, Cut
-from query.export import Export as Extraction
-from query.fingerprint import erasures
-from query.frozen import thaw
+from query.language.serialized_query import thaw
 from service.background import Tools
 from service.errors import DAMAGED
 from service.export_file import UNFINISHED, Output, rows_into

@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from query import parameters
-from query.engine import Deadline
+from query.engine.engine import Deadline
 from query.errors import QueryLimitExceeded
-from query.frozen import freeze
-from query.nodes import ExtractionQuery
-from query.parse import EXTRACTION, parse
+from query.language import parameters
+from query.language.nodes import ExtractionQuery
+from query.language.parse import EXTRACTION, parse
+from query.language.serialized_query import freeze
 from service import export_request
 from service.asking import Asking
 from service.auth import Caller, Permission, key_lives

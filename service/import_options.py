@@ -6,7 +6,7 @@ import argparse
 import codecs
 from dataclasses import dataclass, field
 
-from query import zones
+from query.language import zones
 from service.import_format import TABLES, Format
 from service.import_tables import KINDS, TableOptions
 from service.import_times import ReadTime, reader

@@ -20,7 +20,7 @@ from typing import IO
 
 import orjson
 
-from query.suggest import did_you_mean
+from query.language.suggestions import did_you_mean
 from service.admission import Refusal, check_collection_name
 from service.import_open import open_source
 from service.import_options import BadOption, ImportOptions, add_reading_arguments, options_of

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from query.filters import conservative_regex_check
+from query.language.filters import conservative_regex_check
 from service.access_keys import PERMITTED
 from service.command_errors import CannotDo
 from service.errors import InvalidParameter

@@ -12,8 +12,8 @@ from storage.paths import DataFolder
 from storage.source import Source
 
 if TYPE_CHECKING:
-    from query.engine import Engine
-    from query.nodes import Span
+    from query.engine.engine import Engine
+    from query.language.nodes import Span
 
 MATCH_SECONDS = 3_600.0
 """The longest that one file may take: nobody's patience, but an end."""
@@ -32,11 +32,11 @@ class FilterMatcher:
 
     def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
         """Raises CannotErase for filters that are none any more, which the request was not taken with."""
-        from query.engine import Deadline
+        from query.answers.event_matching import matching_ids
+        from query.engine.engine import Deadline
         from query.errors import InvalidQuery, QueryLimitExceeded
-        from query.filters import parse_filters
-        from query.matching import matching_ids
-        from query.nodes import Span
+        from query.language.filters import parse_filters
+        from query.language.nodes import Span
 
         span = Span(parameters.get("start_us"), parameters.get("end_us"))
         try:
@@ -57,7 +57,7 @@ class FilterMatcher:
 
     def _opened(self) -> Engine:
         if self._engine is None:
-            from query.engine import Engine
+            from query.engine.engine import Engine
 
             self._engine = Engine(
                 self._folder.root,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from query.errors import InvalidQuery
-from query.preferences import KEEN, ROUND, WEEK_START
-from query.suggest import nearest
+from query.language.preferences import KEEN, ROUND, WEEK_START
+from query.language.suggestions import nearest
 from service.errors import InvalidParameter
 from service.quotas import PROJECT_NAMES, read_quotas
 

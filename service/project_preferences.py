@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from query.preferences import KEEN, Preferences
+from query.language.preferences import KEEN, Preferences
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import UnknownProject
 

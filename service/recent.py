@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from query.fingerprint import Covered, Erasures, erased
-from query.nodes import Filter
+from query.answers.freshness import Covered, Erasures, erased
+from query.language.nodes import Filter
 from storage.source import Source
 
 BYTES_MAX = 16 << 20

@@ -10,8 +10,8 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
+from query.answers.freshness import Erasures
 from query.errors import QueryCancelled
-from query.fingerprint import Erasures
 from service.background import Tools
 from service.results import Audience, Results, collections_of, outdated
 from service.saved import next_run_us

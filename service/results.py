@@ -21,9 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from query.engine import CancelToken, Deadline, Engine
-from query.errors import DataDamaged, QueryCancelled, QueryError
-from query.fingerprint import (
+from query.answers.freshness import (
     NEVER,
     Covered,
     Erasures,
@@ -35,11 +33,13 @@ from query.fingerprint import (
     outlines,
     parts,
 )
+from query.answers.pipeline import Answer, answer
+from query.engine.engine import CancelToken, Deadline, Engine
+from query.errors import DataDamaged, QueryCancelled, QueryError
+from query.language.nodes import Filter, FunnelQuery, Request
+from query.language.parse import parse
+from query.language.preferences import KEEN, ROUND, WEEK_START, Preferences
 from query.limits import Limits
-from query.nodes import Filter, FunnelQuery, Request
-from query.parse import parse
-from query.pipeline import Answer, answer
-from query.preferences import KEEN, ROUND, WEEK_START, Preferences
 from service.asking import written
 from service.errors import Unavailable
 from service.project_preferences import ProjectPreferences

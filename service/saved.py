@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from query.definition import analysis_of, normalised, without_filters
 from query.errors import InvalidQuery
-from query.fields import is_deeper, missing, whole, wrong
-from query.parameters import check_keys
-from query.parse import EXTRACTION, FUNNEL
+from query.language.fields import is_deeper, missing, whole, wrong
+from query.language.normal_form import analysis_of, normalised, without_filters
+from query.language.parameters import check_keys
+from query.language.parse import EXTRACTION, FUNNEL
 from service.wire import url_of
 from storage.catalog.records import SavedQuery, SavedRun
 

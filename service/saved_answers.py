@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from query.engine import CancelToken, Deadline
+from query.engine.engine import CancelToken, Deadline
 from service import saved
 from service.asking import Asking, Told
 from service.auth import Caller, Permission

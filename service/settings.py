@@ -17,11 +17,11 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from query.calendar import WeekStart
 from query.errors import InvalidQuery
+from query.language.calendar import WeekStart
+from query.language.preferences import DECIMALS_MAX, Preferences, decimals
+from query.language.suggestions import nearest
 from query.limits import Limits
-from query.preferences import DECIMALS_MAX, Preferences, decimals
-from query.suggest import nearest
 from service.resources import container_cpus, container_memory_bytes
 
 PREFIX = "ACUMEN_"

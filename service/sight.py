@@ -14,7 +14,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeGuard
 
-from query.data_warnings import (
+from query.answers.pipeline import Conditions
+from query.answers.visible_properties import dated_by_arrival, held_lanes
+from query.engine.engine import Deadline, Engine
+from query.errors import QueryError
+from query.language.nodes import Filter, MetricQuery, Query, Span
+from query.language.suggestions import KNOWN_MAX, nearest
+from query.limits import Limits
+from query.plan.data_warnings import (
     DataWarning,
     Seen,
     collections_of,
@@ -23,13 +30,6 @@ from query.data_warnings import (
     undated,
     warnings_of,
 )
-from query.engine import Deadline, Engine
-from query.errors import QueryError
-from query.held import dated_by_arrival, held_lanes
-from query.limits import Limits
-from query.nodes import Filter, MetricQuery, Query, Span
-from query.pipeline import Conditions
-from query.suggest import KNOWN_MAX, nearest
 from storage.schema import Schema
 from storage.source import Source, SourceGone
 

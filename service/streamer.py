@@ -15,10 +15,10 @@ from pathlib import Path
 
 from isal import isal_zlib
 
-from query.engine import Deadline
-from query.export import Export
-from query.export_rows import ndjson
-from query.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
+from query.answers.export import Export
+from query.answers.export_rows import ndjson
+from query.engine.engine import Deadline
+from query.language.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
 from service.background import Tools
 from storage.catalog.records import Collection
 from storage.catalog.stored.stream_positions import Batch, Position, Range, Settled, event_id, next_batch

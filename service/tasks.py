@@ -6,8 +6,8 @@ import contextlib
 import shutil
 import threading
 
-from query.budget import MemoryBudget
-from query.engine import Engine
+from query.engine.engine import Engine
+from query.engine.memory_budget import MemoryBudget
 from query.errors import QueryCancelled
 from service.background import Background, Cancels, Task, Tools
 from service.dataset_refresh import DatasetRefresher

@@ -13,8 +13,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from query.parameters import SENT_BY_SDKS, check_keys
-from query.query_string import ambiguous
+from query.language.parameters import SENT_BY_SDKS, check_keys
+from query.language.query_string import ambiguous
 from service import body_thread
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback

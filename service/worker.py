@@ -22,8 +22,8 @@ from pathlib import Path
 
 import uvicorn
 
-from query.budget import MemoryBudget
-from query.engine import Engine
+from query.engine.engine import Engine
+from query.engine.memory_budget import MemoryBudget
 from service import body_thread, child, logs
 from service.app import create_app
 from service.asking import Asking

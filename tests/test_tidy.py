@@ -32,7 +32,7 @@ CONFINED = {
     "pydantic_settings": r"service\.settings",
     "sqlalchemy": r"storage\.catalog\..*",
     "alembic": r"storage\.catalog\.(migration|migrations\..*)",
-    "duckdb": r"query\.engine|storage\.columns\.shredder",
+    "duckdb": r"query\.engine\.engine|storage\.columns\.shredder",
     "pyarrow.parquet": (
         r"storage\.(files\.(parquet|compaction)|maintenance\.integrity_check)|service\.import_tables"
     ),
@@ -40,7 +40,12 @@ CONFINED = {
 PURE = (
     *(
         f"query.{name}"
-        for name in ("nodes", "parse", "timeframe", "filters", "grouping", "plan", "sql", "shape")
+        for name in (
+            *(f"language.{name}" for name in ("nodes", "parse", "timeframe", "filters", "grouping")),
+            "plan.plan",
+            "sql.statements",
+            "answers.shape",
+        )
     ),
     *(
         f"storage.{name}"
@@ -49,6 +54,7 @@ PURE = (
 )
 INPUT_AND_OUTPUT = {"os", "io", "socket", "subprocess", "threading", "tempfile", "shutil", "pathlib", "time"}
 ROOMS = {
+    "query": ("language", "plan", "sql", "engine", "answers"),
     "storage": (
         "disk",
         "log",

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from query.calendar import WeekStart
-from query.preferences import DECIMALS_MAX, UNROUNDED
+from query.language.calendar import WeekStart
+from query.language.preferences import DECIMALS_MAX, UNROUNDED
 from service.metrics import ANALYSES
 from service.openapi.describe import (
     BOOLEAN,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from query.data_warnings import WarningCode
+from query.plan.data_warnings import WarningCode
 from service.openapi.describe import STRING, Area, in_header, in_path, in_query, record
 from service.settings import Settings
 

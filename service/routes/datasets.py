@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query import dataset as answers
-from query.budget import computed
-from query.jsonout import dumps
-from query.nodes import Analysis, Group, Metric, MetricQuery, Span
-from query.nodes import Request as Question
-from query.parameters import check as check_query
-from query.preferences import Preferences
+from query.answers import precomputed as answers
+from query.engine.memory_budget import computed
+from query.json_encoding import dumps
+from query.language.nodes import Analysis, Group, Metric, MetricQuery, Span
+from query.language.nodes import Request as Question
+from query.language.parameters import check as check_query
+from query.language.preferences import Preferences
 from service import datasets
 from service.auth import Caller, Permission
 from service.dataset_request import HoldsText, IndexValues, index_values, part_of

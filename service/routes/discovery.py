@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query import zones
+from query.language import zones
 from service import welcome
 from service.auth import Caller, Permission, key_names
 from service.parts import Parts

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query.fields import structured
-from query.matching import check_conditions, kept_without_value
-from query.nodes import Filter, MetricQuery
-from query.parameters import check, is_absent
-from query.parse import from_query_string
-from query.suggest import did_you_mean
+from query.answers.event_matching import check_conditions, kept_without_value
+from query.language.fields import structured
+from query.language.nodes import Filter, MetricQuery
+from query.language.parameters import check, is_absent
+from query.language.parse import from_query_string
+from query.language.suggestions import did_you_mean
 from service.auth import Caller, Permission
 from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
 from service.parts import Parts

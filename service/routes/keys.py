@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query.filters import CheckRegex
+from query.language.filters import CheckRegex
 from service.access_keys import Definition, read_definition
 from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query.jsonout import dumps
-from query.parse import ANALYSES, EXTRACTION, from_query_string
+from query.json_encoding import dumps
+from query.language.parse import ANALYSES, EXTRACTION, from_query_string
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.errors import Forbidden

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query.parse import EXTRACTION
+from query.language.parse import EXTRACTION
 from service import saved
 from service.auth import Caller, Permission
 from service.errors import NotFound

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from query.language.nodes import Operator
+from query.language.parse import ANALYSES
 from query.limits import Limits
-from query.nodes import Operator
-from query.parse import ANALYSES
 
 ROOT = Path(__file__).resolve().parents[2]
 API = (ROOT / "docs/api.md").read_text()

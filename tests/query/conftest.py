@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from query.engine import Engine
+from query.engine.engine import Engine
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise, product
 from typing import Any
 
-from query.nodes import (
+from query.language.nodes import (
     Analysis,
     AnyOf,
     Circle,

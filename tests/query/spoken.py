@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from query.nodes import (
+from query.language.nodes import (
     AnyOf,
     Circle,
     ExtractionQuery,

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from query.nodes import (
+from query.language.nodes import (
     Analysis,
     AnyOf,
     Buckets,

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from query import jsonout
-from query.pipeline import Answer
+from query import json_encoding as jsonout
+from query.answers.pipeline import Answer
 from storage.instants import parse_instant
 from storage.schema import (
     ARROW_TYPES,

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from query.budget import MemoryBudget, Reservation, ResultsDropped, computed
-from query.engine import Engine
+from query.answers.pipeline import answer
+from query.engine.engine import Engine
+from query.engine.memory_budget import MemoryBudget, Reservation, ResultsDropped, computed
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryOverloaded
-from query.jsonout import dumps
+from query.json_encoding import dumps
+from query.language.parse import parse
 from query.limits import Limits
-from query.parse import parse
-from query.pipeline import answer
 from storage.source import Source
 from tests.query.support_source import source_of
 

@@ -14,17 +14,18 @@ from typing import Any
 
 import pytest
 
-from query import jsonout, shape
-from query.engine import CancelToken, Deadline, Engine
+from query import json_encoding as jsonout
+from query.answers import shape
+from query.answers.funnel import funnel_body, plan_funnel
+from query.answers.pipeline import answer, explain
+from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
-from query.funnel import funnel_body, plan_funnel
+from query.language.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
+from query.language.parse import ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, parse
+from query.language.regex_cost import UNICODE_CLASS, written_out
 from query.limits import Limits
-from query.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
-from query.parse import ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, parse
-from query.patterns import UNICODE_CLASS, written_out
-from query.pipeline import answer, explain
-from query.plan import Views, plan_metrics
-from query.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.plan.plan import Views, plan_metrics
+from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
 from storage.source import Source
 from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served

@@ -11,12 +11,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query import dataset
-from query.engine import Deadline, Engine
+from query.answers import precomputed as dataset
+from query.answers.pipeline import answer
+from query.answers.shape import loads
+from query.engine.engine import Deadline, Engine
+from query.language.nodes import Buckets, Condition, MetricQuery, Operator, Request, Span
 from query.limits import Limits
-from query.nodes import Buckets, Condition, MetricQuery, Operator, Request, Span
-from query.pipeline import answer
-from query.shape import loads
 from storage.instants import format_instant
 from storage.source import NOWHERE, Source
 from tests.query import strategies

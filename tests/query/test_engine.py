@@ -11,13 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from query import jsonout
-from query.engine import CancelToken, Engine
+from query import json_encoding as jsonout
+from query.answers.pipeline import answer
+from query.engine.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
+from query.language.nodes import Analysis, Condition, Metric, MetricQuery, Operator, Request
 from query.limits import Limits
-from query.nodes import Analysis, Condition, Metric, MetricQuery, Operator, Request
-from query.pipeline import answer
-from query.sql import Statement, name, sql
+from query.sql.statements import Statement, name, sql
 from storage.source import Source, SourceGone
 from tests.query.support_source import read, source_of
 

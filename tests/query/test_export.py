@@ -18,14 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.engine import Deadline, Engine
+from query.answers.export import SLICE_BYTES, SLICE_ROWS, Cut, Export, rows_of_slice
+from query.answers.export_rows import GUARD, GUARDED
+from query.answers.pipeline import answer
+from query.engine.engine import Deadline, Engine
 from query.errors import QueryLimitExceeded, TooManyConditions
-from query.export import SLICE_BYTES, SLICE_ROWS, Cut, Export, rows_of_slice
-from query.export_rows import GUARD, GUARDED
-from query.frozen import freeze, thaw
+from query.language.nodes import Condition, ExtractionQuery, Filter, Operator, Request, Span
+from query.language.serialized_query import freeze, thaw
 from query.limits import Limits
-from query.nodes import Condition, ExtractionQuery, Filter, Operator, Request, Span
-from query.pipeline import answer
 from service.export_file import Output, rows_into
 from service.export_request import Format
 from storage.instants import format_instant, parse_instant

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from query.errors import InvalidQuery
+from query.language.parse import parse
 from query.limits import Limits
-from query.parse import parse
 from storage.instants import parse_instant
 
 NOW = parse_instant("2024-05-15T19:15:42Z") or 0

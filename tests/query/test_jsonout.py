@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query import jsonout
-from query.jsonout import array, dumps, dumps_in_steps
+from query import json_encoding as jsonout
+from query.json_encoding import array, dumps, dumps_in_steps
 from tests.support.scale import examples
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from query.engine import Engine
+from query.engine.engine import Engine
 from tests.query.support_source import Event, source_of
 from tests.query.test_cost import ask
 

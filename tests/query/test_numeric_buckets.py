@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.engine import Engine
+from query.answers.pipeline import answer
+from query.engine.engine import Engine
 from query.errors import InvalidQuery
-from query.grouping import parse_groups
+from query.language.grouping import parse_groups
+from query.language.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, Request
 from query.limits import Limits
-from query.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, Request
-from query.pipeline import answer
 from tests.query.support_source import read, source_of
 from tests.query.test_reference import checked
 from tests.query.test_sums import events_of

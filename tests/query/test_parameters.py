@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from query.errors import InvalidQuery
-from query.limits import Limits
-from query.parameters import (
+from query.language.parameters import (
     ANALYSES,
     BY_NAME,
     ENTRIES_MAX,
@@ -23,8 +22,9 @@ from query.parameters import (
     check_filters,
     without_use,
 )
-from query.parse import parse
-from query.query_string import from_query_string
+from query.language.parse import parse
+from query.language.query_string import from_query_string
+from query.limits import Limits
 from tests.support.scale import examples
 
 FILTER = {"property_name": "plan", "operator": "eq", "property_value": "pro"}

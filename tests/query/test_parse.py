@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from query.errors import InvalidQuery, QueryError, QueryLimitExceeded
-from query.limits import Limits
-from query.nodes import (
+from query.language.nodes import (
     Analysis,
     AnyOf,
     Buckets,
@@ -30,7 +29,8 @@ from query.nodes import (
     Request,
     Span,
 )
-from query.parse import ANALYSES, from_query_string, parse
+from query.language.parse import ANALYSES, from_query_string, parse
+from query.limits import Limits
 from storage.instants import parse_instant
 from tests.support.scale import examples
 

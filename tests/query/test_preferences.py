@@ -10,13 +10,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from query.calendar import WeekStart
+from query.answers.shape import rounded
 from query.errors import InvalidQuery
+from query.language.calendar import WeekStart
+from query.language.nodes import MetricQuery, Request
+from query.language.parse import parse
+from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
-from query.nodes import MetricQuery, Request
-from query.parse import parse
-from query.preferences import KEEN, Preferences
-from query.shape import rounded
 from storage.instants import parse_instant
 from tests.support.scale import examples
 

@@ -12,10 +12,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from query import jsonout
-from query.engine import Engine
-from query.limits import Limits
-from query.nodes import (
+from query import json_encoding as jsonout
+from query.answers.pipeline import answer
+from query.engine.engine import Engine
+from query.language.nodes import (
     Analysis,
     ExtractionQuery,
     Filter,
@@ -24,7 +24,7 @@ from query.nodes import (
     MetricQuery,
     Request,
 )
-from query.pipeline import answer
+from query.limits import Limits
 from storage.instants import format_instant
 from storage.source import NOWHERE
 from tests.query import reference, strategies

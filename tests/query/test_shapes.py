@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from query import jsonout, shape
-from query.engine import Engine
+from query import json_encoding as jsonout
+from query.answers import shape
+from query.answers.pipeline import answer, explain
+from query.engine.engine import Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
-from query.limits import Limits
-from query.nodes import (
+from query.language.nodes import (
     Analysis,
     Buckets,
     Condition,
@@ -30,8 +31,8 @@ from query.nodes import (
     Span,
     Step,
 )
-from query.pipeline import answer, explain
-from query.plan import Views, plan_metrics
+from query.limits import Limits
+from query.plan.plan import Views, plan_metrics
 from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source

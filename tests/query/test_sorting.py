@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query import sorting
-from query.sorting import in_order, sorted_items
+from query.engine import sorting
+from query.engine.sorting import in_order, sorted_items
 from tests.support.scale import examples
 
 

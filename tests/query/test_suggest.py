@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.suggest import COMPARED_MAX, KNOWN_MAX, NAME_LENGTH_MAX, did_you_mean, nearest
+from query.language.suggestions import COMPARED_MAX, KNOWN_MAX, NAME_LENGTH_MAX, did_you_mean, nearest
 
 PARAMETERS = ["event_collection", "target_property", "filters", "group_by", "timeframe", "timezone", "limit"]
 

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query import sums
-from query.dataset import arranged, payloads
-from query.engine import Deadline, Engine
+from query.answers.pipeline import answer
+from query.answers.precomputed import arranged, payloads
+from query.answers.shape import loads
+from query.engine.engine import Deadline, Engine
+from query.language.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, Request, Span
 from query.limits import Limits
-from query.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, Request, Span
-from query.pipeline import answer
-from query.shape import loads
+from query.plan import exact_sums as sums
 from tests.query.strategies import BASE_US, HOUR_US
 from tests.query.support_source import Event, read, source_of
 from tests.query.test_reference import checked

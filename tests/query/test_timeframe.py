@@ -17,10 +17,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from query.calendar import WeekStart
 from query.errors import InvalidQuery, QueryLimitExceeded
-from query.nodes import Span
-from query.timeframe import bucket_zone, buckets, parse_timezone, resolve
+from query.language.calendar import WeekStart
+from query.language.nodes import Span
+from query.language.timeframe import bucket_zone, buckets, parse_timezone, resolve
 from storage.instants import format_instant, parse_instant
 from tests.support.scale import examples
 

@@ -12,11 +12,11 @@ from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from query.budget import MemoryBudget, Reservation, computed
-from query.engine import CHUNK_ROWS, SMALL_SCAN_ROWS, Deadline, Engine, Row
+from query.engine.engine import CHUNK_ROWS, SMALL_SCAN_ROWS, Deadline, Engine, Row
+from query.engine.memory_budget import MemoryBudget, Reservation, computed
+from query.engine.turns import Turn, Turns
 from query.errors import QueryTimeout
-from query.sql import Statement
-from query.turns import Turn, Turns
+from query.sql.statements import Statement
 
 LARGE = Statement(f"SELECT range FROM range({3 * CHUNK_ROWS})")
 SMALL = Statement("SELECT range FROM range(100)")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from query import zones
 from query.errors import InvalidQuery
-from query.timeframe import parse_timezone
+from query.language import zones
+from query.language.timeframe import parse_timezone
 
 OF_THE_MACHINE = [
     "localtime",

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from query.engine import Engine
+from query.engine.engine import Engine
 from service.background import Cancels, Tools
 from service.exporter import Exporter
 from service.metrics import Metrics

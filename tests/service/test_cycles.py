@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from query.engine import CancelToken
+from query.engine.engine import CancelToken
 from query.errors import QueryCancelled
 from service.admission import AdmissionLimits
 from service.asking import GONE_AFTER_SECONDS, _GoneWatch

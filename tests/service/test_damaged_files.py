@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import pytest
 
-from query.engine import Engine
+from query.answers.pipeline import answer
+from query.engine.engine import Engine
+from query.language.parse import parse
 from query.limits import Limits
-from query.parse import parse
-from query.pipeline import answer
 from storage.columns.arrow_chunks import ChunksDamaged
 from storage.read.snapshot_reader import Reader, SnapshotUnstable
 from tests.service.whole import Whole

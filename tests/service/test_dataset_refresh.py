@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from query import dataset as answers
-from query.engine import Engine
-from query.nodes import Condition, MetricQuery, Operator, Request
-from query.pipeline import answer
+from query.answers import precomputed as answers
+from query.answers.pipeline import answer
+from query.engine.engine import Engine
+from query.language.nodes import Condition, MetricQuery, Operator, Request
 from service import datasets
 from service.background import Cancels, Tools
 from service.dataset_refresh import DatasetRefresher

@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from query.engine import Engine
+from query.answers.pipeline import answer
+from query.engine.engine import Engine
 from query.errors import QueryError
-from query.jsonout import dumps
+from query.json_encoding import dumps
+from query.language.parse import parse
 from query.limits import Limits
-from query.parse import parse
-from query.pipeline import answer
 from service.export_file import Output, is_sound
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.connection import connect

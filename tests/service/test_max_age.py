@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from query.nodes import Condition, Operator
+from query.language.nodes import Condition, Operator
 from service.recent import Recent, RecentAnswers, key_of
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect

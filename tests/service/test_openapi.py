@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from starlette.routing import Match, Route
 
-from query.parse import ANALYSES
+from query.language.parse import ANALYSES
 from service import openapi
 from service.app import create_app, routes_of
 from service.collect import find_target

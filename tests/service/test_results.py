@@ -19,10 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from query.engine import CancelToken, Deadline, Engine
+from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded
+from query.language.nodes import Condition, Filter, Operator
 from query.limits import Limits
-from query.nodes import Condition, Filter, Operator
 from service.background import Cancels, Tools
 from service.errors import Unavailable
 from service.metrics import Metrics

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from query.engine import Engine
+from query.engine.engine import Engine
 from service.background import Cancels, Tools
 from service.metrics import Metrics
 from service.settings import BadSettings, load

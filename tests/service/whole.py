@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from query.engine import Engine
+from query.engine.engine import Engine
 from service.background import Cancels, Tools
 from service.dataset_refresh import DatasetRefresher
 from service.matcher import FilterMatcher

@@ -1,0 +1,167 @@
+"""Extractions of any size: a snapshot in slices of time, newest first, of which one at a time is held.
+
+Each slice is a question of its own, bounded in time and memory like any other. All see one source, so that
+the properties found beforehand are those of all rows to come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from query.answers import extraction as extract
+from query.answers.pipeline import Conditions, seen_by
+from query.engine.engine import Deadline, Engine, Row
+from query.errors import TooManyConditions
+from query.language.nodes import ExtractionQuery, Filter, Span
+from query.limits import Limits
+from query.plan.columns import TIMESTAMP_COLUMN, Column
+from query.plan.plan import View, Views
+from query.sql import statements as writer
+from storage.source import Source
+
+SLICE_ROWS = 50_000
+SLICE_BYTES = 8 << 20
+"""As Parquet has them, which is some ten times less than in memory."""
+_PACKING = 8
+"""How many times fewer bytes events take in a file than not yet in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some rows: in each the bytes of its texts, then a cell of each column."""
+
+    rows: Sequence[Row]
+    columns: tuple[Column, ...]
+    paths: tuple[str, ...]
+    """Of each column; empty for the lists of nulls and of empty objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The slices of an extraction: ``starts`` of each, the newest first, and how many rows there are."""
+
+    starts: tuple[int, ...]
+    rows: int
+
+    def spans(self, whole: Span) -> Iterator[Span]:
+        end = whole.end_us
+        for start in dict.fromkeys(self.starts):
+            yield Span(start, end)
+            end = start
+
+
+class Export:
+    """One extraction under a key's filters. Every method may raise QueryError and SourceGone."""
+
+    def __init__(
+        self,
+        query: ExtractionQuery,
+        source: Source,
+        engine: Engine,
+        *,
+        forced: Sequence[Filter],
+        limits: Limits,
+        deadline: Callable[[], Deadline],
+        slice_rows: int | None = None,
+    ) -> None:
+        """``deadline`` gives the time of each question that is asked of the engine."""
+        self._query = query
+        self._source = source
+        self._engine = engine
+        self._forced = tuple(forced)
+        self._limits = limits
+        self._deadline = deadline
+        self._slice_rows = slice_rows or rows_of_slice(source)
+        self._seen: frozenset[str] | None = None
+        """The lanes in sight, once they have to be known."""
+
+    def cut(self, rows_max: int) -> Cut:
+        """Of at most one row more than ``rows_max``."""
+        deadline = self._deadline()
+        view = self._view(self._query.span, deadline)
+        try:
+            condition = view.condition(self._query.filters)
+        except TooManyConditions:
+            if not self._forced:
+                raise
+            self._seen = seen_by(self._engine, deadline)(view, self._query.span)
+            view = self._view(self._query.span, deadline)
+            condition = view.condition(self._query.filters)
+        scan = view.scan((TIMESTAMP_COLUMN,), condition, self._query.span)
+        if scan.empty:
+            return Cut((), 0)
+        limit = rows_max + 1 if self._query.latest is None else min(self._query.latest, rows_max + 1)
+        statement = writer.cuts(scan, self._slice_rows, limit)
+        chunks = self._engine.chunks(
+            statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at
+        )
+        found = [row for chunk in chunks for row in chunk]
+        return Cut(tuple(row[0] for row in found), sum(row[1] for row in found))
+
+    def held(self, cut: Cut) -> dict[Column, str]:
+        """The columns in which any row of these slices has a value, with their paths."""
+        deadline = self._deadline()
+        span = Span(cut.starts[-1] if cut.starts else None, self._query.span.end_us)
+        query = replace(self._query, span=span)
+        view = self._view(span, deadline)
+        columns, paths = extract.wanted(query.properties, view)
+        pairs = {column: path for column, path in zip(columns, paths, strict=True) if path}
+        scan = view.scan((*pairs, TIMESTAMP_COLUMN), view.condition(query.filters), span)
+        if scan.empty or not cut.rows:
+            return {column: path for column, path in pairs.items() if column in extract.SYSTEM_COLUMNS}
+        statement = writer.presence(scan, tuple(pairs))
+        chunks = self._engine.chunks(
+            statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at
+        )
+        ((_, *counts),) = [row for chunk in chunks for row in chunk]
+        return {column: pairs[column] for column, count in zip(pairs, counts, strict=True) if count}
+
+    def chunks(self, cut: Cut) -> Iterator[Chunk]:
+        """The rows, newest first."""
+        left = cut.rows
+        for span in cut.spans(self._query.span):
+            if left <= 0:
+                return
+            for chunk in self._slice(span, left):
+                left -= len(chunk.rows)
+                yield chunk
+
+    def _slice(self, span: Span, limit: int) -> Iterator[Chunk]:
+        deadline = self._deadline()
+        query = replace(self._query, span=span, latest=limit)
+        plan = extract.plan_extraction(query, self._views(deadline), self._limits)
+        if plan.scan.empty:
+            return
+        statement = plan.statement(plan.scan)
+        tables = plan.view.tables(plan.scan)
+        for rows in self._engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at):
+            yield Chunk(rows, plan.columns, plan.paths)
+
+    def _view(self, span: Span, deadline: Deadline) -> View:
+        return self._views(deadline).view(self._query.collection, (span,))
+
+    def _views(self, deadline: Deadline) -> Views:
+        own, forced = (Conditions(self._limits, deadline.check).spend for _ in range(2))
+        seen = self._seen
+        held = None if seen is None else lambda _view, _span: seen
+        return Views(lambda _: self._source, self._forced, own, held, forced)
+
+
+def named_paths(properties: Collection[str] | None, held: Collection[str]) -> list[str]:
+    """The paths of a table's columns, sorted: those held, and any named one at or under which nothing is."""
+    paths = set(held)
+    for name in properties or ():
+        if not any(path == name or path.startswith(f"{name}.") for path in held):
+            paths.add(name)
+    return sorted(paths)
+
+
+def rows_of_slice(source: Source) -> int:
+    """As many as have some megabytes, of the longest events that any file has on average."""
+    sizes = [file.bytes / file.rows for file in source.files if file.rows]
+    tail = source.tail
+    if tail is not None and tail.num_rows:
+        sizes.append(tail.nbytes / tail.num_rows / _PACKING)
+    longest = max(sizes, default=0.0)
+    return max(1, min(SLICE_ROWS, int(SLICE_BYTES / longest))) if longest else SLICE_ROWS

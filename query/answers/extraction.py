@@ -1,0 +1,303 @@
+"""Extractions: rows back into the events that were sent, newest first.
+
+A row's lanes are disjoint and paths are reversible, so an event is its non-null cells, put where their paths
+say, with the explicit nulls and empty objects that the row lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from query.answers.shape import loads
+from query.engine.engine import Row
+from query.engine.memory_budget import Reservation
+from query.errors import QueryLimitExceeded
+from query.json_encoding import Written, array, dumps
+from query.language.nodes import ExtractionQuery, Span
+from query.limits import Limits
+from query.plan.columns import (
+    CREATED_AT_COLUMN,
+    EMPTIES_COLUMN,
+    ID_COLUMN,
+    NULLS_COLUMN,
+    TIMESTAMP_COLUMN,
+    Column,
+    ColumnKind,
+)
+from query.plan.plan import Scan, View, Views
+from query.sql import statements as writer
+from query.sql.statements import Statement
+
+Event = dict[str, Any]
+Run = Callable[[Statement, Scan], Iterable[Sequence[Row]]]
+"""Runs a statement over a scan's tables; rows come in chunks."""
+
+_OBJECTS_SHARE = 4
+"""How many times the bytes of their texts a chunk's events take as Python's objects and as JSON, beside its
+rows."""
+_EVENT_BYTES = 600
+"""What each of them takes beside that."""
+_SLICE_SHARE = 2
+"""The newest slice is cut to hold this many times the wanted events, if they are spread evenly."""
+SYSTEM_COLUMNS = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    query: ExtractionQuery
+    view: View
+    scan: Scan
+    columns: tuple[Column, ...]
+    """In the order selected, after the size."""
+    paths: tuple[str, ...]
+    """The path of each column; empty for the lists of nulls and of empty objects."""
+    limit: int
+
+    def statement(self, scan: Scan) -> Statement:
+        return writer.extraction(scan, self.columns, self.limit)
+
+
+def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> ExtractionPlan:
+    """Raises QueryLimitExceeded where the extraction would look at too many events."""
+    view = views.view(query.collection, (query.span,))
+    if query.latest is None and view.rows > limits.extraction_scan_max:
+        raise QueryLimitExceeded(
+            f"The extraction would scan more than {limits.extraction_scan_max:,} events. "
+            "Ask for a shorter timeframe, or for the newest ones by 'latest'."
+        )
+    columns, paths = wanted(query.properties, view)
+    scan = view.scan((*columns, TIMESTAMP_COLUMN), view.condition(query.filters), query.span)
+    limit = query.latest if query.latest is not None else limits.extraction_events_max + 1
+    return ExtractionPlan(query, view, scan, columns, paths, limit)
+
+
+def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> Written:
+    """The events. Raises QueryLimitExceeded where they are too many or too large."""
+    if plan.scan.empty:
+        return Written(b"[]")
+    found = _newest(plan, run, limits, reservation) if plan.query.latest is not None else None
+    if found is None:
+        limits.check_rows(plan.view.rows)
+        found = _fetch(plan, plan.scan, run, limits, reservation)
+    if plan.query.latest is None and found.count >= plan.limit:
+        raise QueryLimitExceeded(
+            f"The extraction has more than {limits.extraction_events_max:,} events. "
+            "Ask for a shorter timeframe, filter, or use 'latest'."
+        )
+    reservation.reserve(found.size)
+    return Written(array(found.texts))
+
+
+@dataclass
+class _Found:
+    """Events as JSON."""
+
+    count: int = 0
+    size: int = 0
+    texts: list[bytes] = field(default_factory=list)
+    """Of each chunk of rows."""
+
+
+def _newest(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> _Found | None:
+    """The newest events from as short a span as holds them; None where all has to be read.
+
+    First a guess by the catalog; where that is too short, the exact times, which are cheap to read alone.
+    """
+    start = _likely_start(plan)
+    if start is None:
+        return None
+    before = reservation.used_bytes
+    found = _fetch(plan, _since(plan, start), run, limits, reservation)
+    if found.count >= plan.limit:
+        return found
+    limits.check_rows(plan.view.rows)
+    narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
+    times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
+    if len(times) <= found.count:
+        return found
+    del found
+    reservation.reduce_to(before)
+    return _fetch(plan, _since(plan, times[-1]), run, limits, reservation)
+
+
+def _likely_start(plan: ExtractionPlan) -> int | None:
+    """The latest time after which the files hold enough rows, were each file's spread evenly."""
+    files = sorted(plan.view.files, key=lambda file: file.max_us, reverse=True)
+    end = plan.query.span.end_us
+    wanted = plan.limit * _SLICE_SHARE
+    if plan.view.rows <= wanted * 2:
+        return None
+    for position, file in enumerate(files):
+        last = file.max_us if end is None else min(file.max_us, end)
+        share = wanted / file.rows
+        if share < 1 or position == len(files) - 1:
+            length = max(last - file.min_us, 0) + 1
+            return int(last - length * min(1.0, share * 1.1)) if share < 0.5 else file.min_us
+        wanted -= file.rows
+        if wanted <= 0:
+            return file.min_us
+    return None
+
+
+def _since(plan: ExtractionPlan, start_us: int) -> Scan:
+    """The plan's scan from this time on, without the files that end before it."""
+    scan = plan.scan
+    start = start_us if scan.span.start_us is None else max(start_us, scan.span.start_us)
+    return plan.view.narrowed(scan, Span(start, scan.span.end_us))
+
+
+def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation) -> _Found:
+    """The scan's events, made of each chunk as it comes: rows of many columns are mostly nulls."""
+    found = _Found()
+    properties = None if plan.query.properties is None else frozenset(plan.query.properties)
+    size = 0
+    for chunk in run(plan.statement(scan), scan):
+        chunk_bytes = sum(row[0] for row in chunk)
+        size += chunk_bytes
+        if size > limits.response_bytes_max:
+            raise QueryLimitExceeded(
+                f"The extraction is larger than {limits.response_bytes_max:,} bytes. "
+                "Ask for fewer events, or for some properties by 'property_names'."
+            )
+        # The objects that are written next take as much again as the rows they are made of.
+        objects_bytes = _OBJECTS_SHARE * chunk_bytes + _EVENT_BYTES * len(chunk)
+        reservation.reserve(objects_bytes)
+        text = dumps(events(chunk, plan.columns, plan.paths, properties))[1:-1]
+        reservation.give_back(objects_bytes)
+        reservation.reserve(len(text) + 1)
+        found.texts.append(text)
+        found.count += len(chunk)
+        found.size += len(text) + 1
+    return found
+
+
+def wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, ...], tuple[str, ...]]:
+    """The columns to select and their paths; those of explicit nulls and empty objects have none."""
+    pairs: dict[Column, str] = {}
+    system = {column.name: column for column in SYSTEM_COLUMNS}
+    wanted = None if properties is None else frozenset(properties)
+    for path, column in system.items():
+        if wanted is None or is_wanted(path, wanted):
+            pairs[column] = path
+    for lane in view.source.schema.lanes:
+        if (wanted is None or is_wanted(lane.path, wanted)) and lane.column in view.available.names:
+            pairs[Column(lane.column, ColumnKind(lane.kind.value))] = lane.path
+    for paths_column in view.available.paths_columns():
+        if paths_column is not None:
+            pairs[paths_column] = ""
+    return tuple(pairs), tuple(pairs.values())
+
+
+def is_wanted(path: str, wanted: Collection[str]) -> bool:
+    """True for the wanted paths, best a set, and for what is nested in them."""
+    while path:
+        if path in wanted:
+            return True
+        path = path.rpartition(".")[0]
+    return False
+
+
+# --- rows into events -----------------------------------------------------------------------------------
+
+
+def events(
+    rows: Sequence[Row], columns: Sequence[Column], paths: Sequence[str], properties: Collection[str] | None
+) -> list[Event]:
+    """The events of rows (size, cells of ``columns`` …), column by column: most cells are null."""
+    built: list[Event] = [{} for _ in rows]
+    if not rows:
+        return built
+    objects = _Objects(built)
+    cells = list(zip(*rows, strict=True))[1:]
+    for column, path, values in zip(columns, paths, cells, strict=True):
+        if column in (NULLS_COLUMN, EMPTIES_COLUMN):
+            _place_listed(objects, values, properties, empty=column == EMPTIES_COLUMN)
+        else:
+            _place(objects, path, decoded(column.kind, values))
+    return built
+
+
+class _Objects:
+    """The nested objects of many events: one list per path, its objects made where first needed.
+
+    What makes them knows the lists alone: an extraction's events are freed when it ends, not when Python next
+    looks for cycles.
+    """
+
+    def __init__(self, roots: list[Event]) -> None:
+        self._size = len(roots)
+        self._lists: dict[str, list[Event | None]] = {"": list(roots)}
+        self._makers: dict[str, Callable[[int], Event]] = {"": roots.__getitem__}
+
+    def at(self, path: str) -> tuple[list[Event | None], Callable[[int], Event]]:
+        """For every event the object at ``path``, None where it has none yet; and what makes that one."""
+        if path not in self._lists:
+            self._lists[path] = [None] * self._size
+        there = self._lists[path]
+        if path not in self._makers:
+            self._makers[path] = self._maker(path, there)
+        return there, self._makers[path]
+
+    def make(self, path: str, position: int) -> Event:
+        """The object at ``path`` of one event, and those around it."""
+        return self.at(path)[1](position)
+
+    def _maker(self, path: str, there: list[Event | None]) -> Callable[[int], Event]:
+        outer, _, name = path.rpartition(".")
+        homes, make_home = self.at(outer)
+
+        def make(position: int) -> Event:
+            found = there[position]
+            if found is None:
+                found = there[position] = {}
+                home = homes[position]
+                if home is None:
+                    home = make_home(position)
+                home[name] = found
+            return found
+
+        return make
+
+
+def _place(objects: _Objects, path: str, values: Sequence[Any]) -> None:
+    if values.count(None) == len(values):
+        return
+    outer, _, name = path.rpartition(".")
+    homes, make = objects.at(outer)
+    for position, (home, value) in enumerate(zip(homes, values, strict=True)):
+        if value is not None:
+            if home is None:
+                home = make(position)
+            home[name] = value
+
+
+def _place_listed(
+    objects: _Objects, lists: Iterable[Sequence[str] | None], properties: Collection[str] | None, empty: bool
+) -> None:
+    for position, paths in enumerate(lists):
+        for path in paths or ():
+            if properties is None or is_wanted(path, properties):
+                if empty:
+                    objects.make(path, position)
+                else:
+                    outer, _, name = path.rpartition(".")
+                    objects.make(outer, position)[name] = None
+
+
+def decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
+    """Cells as JSON values; integral doubles as integers, as in every other answer."""
+    if kind is ColumnKind.NUMBER:
+        return [int(value) if value is not None and value.is_integer() else value for value in values]
+    if kind is ColumnKind.LONG:
+        return [None if value is None else int(value) for value in values]
+    if kind is ColumnKind.INSTANT:
+        return [text[:-3] + "Z" if text.endswith("000") else text + "Z" for text in values]
+    if kind is ColumnKind.JSON:
+        read: dict[str | None, Any] = {None: None}
+        for text in values:
+            if text not in read:
+                read[text] = loads(text)
+        return [read[text] for text in values]
+    return values

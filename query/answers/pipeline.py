@@ -1,0 +1,323 @@
+"""From a parsed question to the answer's body: plan, run, shape; and ``explain``, which stops at the plan."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from query.answers import extraction as extract
+from query.answers import funnel, shape
+from query.answers.visible_properties import lanes_seen
+from query.engine.engine import CancelToken, Deadline, Engine, Row
+from query.engine.extents import reader
+from query.engine.memory_budget import Reservation, computed
+from query.errors import QueryError, TooManyConditions
+from query.language.nodes import (
+    Analysis,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Metric,
+    MetricQuery,
+    Query,
+    Request,
+    Span,
+)
+from query.limits import Limits
+from query.plan.exact_sums import Uncertain
+from query.plan.operators import filter_paths
+from query.plan.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
+from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.sql import statements as writer
+from query.sql.statements import Statement
+from storage.source import SourceGone
+
+ATTEMPTS_MAX = 4
+"""So many snapshots are tried: each may be replaced, or have one more collection's files found damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """``body`` is for ``jsonout.dumps``: integers of any size, and much that is written already.
+
+    Warnings are for a header. Not ``complete``: files with events of the timeframe are damaged and set aside.
+    """
+
+    body: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    complete: bool = True
+    reservation: Reservation | None = None
+    """Of the body's memory, for as long as it is held."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Runner:
+    """An engine with what every run of one question shares."""
+
+    engine: Engine
+    deadline: Deadline
+    reservation: Reservation
+
+    def check(self) -> None:
+        self.deadline.check()
+
+    def chunks(
+        self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
+    ) -> Iterator[list[Row]]:
+        """``reads``: about how many stored rows the statement reads."""
+        self.check()
+        deadline = self.deadline
+        for chunk in self.engine.chunks(
+            statement,
+            tables,
+            deadline.cancel,
+            deadline.seconds,
+            deadline.at,
+            self.reservation,
+            lists=lists,
+            reads=reads,
+        ):
+            yield chunk
+            # What is done with a chunk takes time of its own, which no interrupt of the engine ends.
+            self.check()
+
+    def rows(
+        self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
+    ) -> Iterator[Row]:
+        chunks = self.chunks(statement, tables, reads=reads, lists=lists)
+        return (row for chunk in chunks for row in chunk)
+
+
+class Conditions:
+    """Counts what the filters of one question come to, as it is planned."""
+
+    def __init__(self, limits: Limits, check: Callable[[], None]) -> None:
+        self._left = limits.conditions_max
+        self._limit = limits.conditions_max
+        self._check = check
+
+    def spend(self, conditions: int) -> None:
+        """Raises QueryLimitExceeded, and what ``check`` does."""
+        self._check()
+        self._left -= conditions
+        if self._left < 0:
+            raise TooManyConditions(
+                f"The filters of the query, or of its key, come to more than {self._limit:,} conditions: one "
+                "for each filter and column that it reads, where 'exists' and null read all that is nested "
+                f"in the property, and {LONG_LIST_SIZE} for a list of more than {VALUES_INLINE_MAX} values. "
+                "Use fewer filters, or name properties without others in them."
+            )
+
+
+def answer(
+    request: Request,
+    sources: SourceOf,
+    engine: Engine,
+    *,
+    limits: Limits,
+    cancel: CancelToken | None = None,
+    forced_filters: Sequence[Filter] = (),
+    deadline: Deadline | None = None,
+    project_id: str = "",
+) -> Answer:
+    """The answer's body. ``sources`` gives a fresh snapshot of a collection by its name.
+
+    ``forced_filters`` are a key's own: they narrow every collection read. ``deadline`` is when the time is up
+    if it began before now; then ``cancel`` is the deadline's. Large questions of one ``project_id`` leave
+    room for those of others. Raises InvalidQuery,
+    QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryOverloaded, QueryError.
+    """
+    ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
+    runner = _Runner(engine, ends, engine.budget.open(ends.check, project_id=project_id))
+
+    extent_of = reader(engine, runner.deadline)
+
+    def views(held: Held | None, exact: bool) -> Views:
+        own, forced = (Conditions(limits, runner.check).spend for _ in range(2))
+        return Views(sources, tuple(forced_filters), own, held, forced, extent_of=extent_of, exact=exact)
+
+    def certain(held: Held | None = None) -> Answer:
+        try:
+            return _answer(request, views(held, exact=False), runner, limits)
+        except Uncertain:
+            return _answer(request, views(held, exact=True), runner, limits)
+
+    def attempt() -> Answer:
+        try:
+            return certain()
+        except TooManyConditions:
+            if not forced_filters:
+                raise
+        # What a key does not see may not make its question too long.
+        return certain(seen_by(engine, runner.deadline))
+
+    def retried() -> Answer:
+        for _ in range(ATTEMPTS_MAX - 1):
+            try:
+                return attempt()
+            except SourceGone:
+                # Files were replaced between snapshot and read, or found to be damaged; the next snapshot
+                # names those that replaced them, and leaves out the damaged ones.
+                runner.reservation.reduce_to(0)
+        try:
+            return attempt()
+        except SourceGone as error:
+            raise QueryError("The stored events could not be read.") from error
+
+    return replace(computed(runner.reservation, retried), reservation=runner.reservation)
+
+
+def seen_by(engine: Engine, deadline: Deadline) -> Held:
+    """What finds the lanes that are not empty to a view's key."""
+
+    def held(view: View, span: Span) -> frozenset[str]:
+        lanes = lanes_seen(view, span, engine, deadline) or ()
+        return frozenset(lane.column for lane in lanes)
+
+    return held
+
+
+def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> Answer:
+    started = time.perf_counter()
+    runner.check()
+    query = request.query
+    match query:
+        case MetricQuery():
+            body, scanned = _metrics(query, views, runner, limits)
+        case FunnelQuery():
+            body, scanned = _funnel(query, views, runner, limits)
+        case ExtractionQuery():
+            body, scanned = _extraction(query, views, runner, limits)
+    if request.include_metadata:
+        properties = len(named_properties(query))
+        if views.forced:
+            # What lies outside a key's filters is not even counted to it.
+            scanned = _visible(query, views, runner, limits)
+        body["execution_metadata"] = {
+            "events_scanned": scanned,
+            "properties_per_event": properties,
+            "total_properties_scanned": scanned * properties,
+            "total_processing_time": round(time.perf_counter() - started, 6),
+        }
+    if views.damaged:
+        body["complete"] = False
+        if not views.forced:
+            # A file's name says how much there is, and of when.
+            body["damaged_files"] = sorted(file.name for file in views.damaged.values())
+    # Nor does a key with filters learn which names there are beyond what it sees.
+    unknown = [] if views.forced else views.unknown
+    return Answer(body, [f"The collection '{name}' does not exist." for name in unknown], not views.damaged)
+
+
+def _visible(query: Query, views: Views, runner: _Runner, limits: Limits) -> int:
+    """The events in the question's timeframes that its key can see."""
+    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    found = 0
+    for part in parts:
+        counting = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span)
+        body, _ = _metrics(counting, views, runner, limits)
+        found += body["result"]
+    return found
+
+
+def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[str]:
+    """The distinct properties that a question names."""
+    match query:
+        case MetricQuery():
+            targets = {metric.target for metric in query.metrics if metric.target is not None}
+            return targets | {group.path for group in query.groups} | filter_paths(query.filters)
+        case FunnelQuery():
+            actors = {step.actor for step in query.steps}
+            return actors.union(*(filter_paths(step.filters) for step in query.steps))
+        case ExtractionQuery():
+            return set(query.properties or ()) | filter_paths(query.filters)
+
+
+def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
+    plan = plan_metrics(query, views, _rows_max(query, limits))
+    rows: Iterable[Row] = ()
+    if _must_run(plan):
+        limits.check_rows(plan.view.rows)
+        tables = plan.view.tables(plan.scan)
+        rows = runner.rows(writer.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
+    result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
+    return {"result": result}, plan.counted + plan.view.rows
+
+
+def _rows_max(query: MetricQuery, limits: Limits) -> int:
+    return limits.groups_max if query.buckets is None else limits.cells_max
+
+
+def _must_run(plan: MetricsPlan) -> bool:
+    """False where no row is read, or nothing is asked of the rows."""
+    if plan.buckets is not None and len(plan.buckets.edges) < 2:
+        # A timeframe that ends where it starts has no interval, and so no row.
+        return False
+    arranged = bool(plan.keys) or plan.buckets is not None
+    return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
+
+
+def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
+    plan = funnel.plan_funnel(query, views, limits.funnel_actors_max)
+    statement = plan.statement
+    scanned = sum(branch.view.rows for branch in plan.branches)
+    if statement is not None:
+        limits.check_rows(sum(branch.view.rows for branch in plan.branches if not branch.scan.empty))
+    rows = runner.rows(statement, plan.tables, reads=scanned) if statement is not None else ()
+    body = funnel.funnel_body(plan, rows, limits.response_bytes_max, runner.check, runner.reservation)
+    return body, scanned
+
+
+def _extraction(
+    query: ExtractionQuery, views: Views, runner: _Runner, limits: Limits
+) -> tuple[dict[str, Any], int]:
+    plan = extract.plan_extraction(query, views, limits)
+
+    def run(statement: Statement, scan: Scan) -> Iterator[list[Row]]:
+        return runner.chunks(statement, plan.view.tables(scan), reads=plan.view.rows)
+
+    return {"result": extract.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
+
+
+def explain(
+    request: Request, sources: SourceOf, *, limits: Limits, forced_filters: Sequence[Filter] = ()
+) -> str:
+    """The plan as text: what is read, and the statement with its bound values. Runs nothing."""
+    views = Views(sources, tuple(forced_filters))
+    query = request.query
+    match query:
+        case MetricQuery():
+            plan = plan_metrics(query, views, _rows_max(query, limits))
+            head = f"rows counted by the catalog: {plan.counted}\n" if plan.counted else ""
+            return head + _explained(plan.scan, writer.metrics(plan) if _must_run(plan) else None)
+        case FunnelQuery():
+            steps = funnel.plan_funnel(query, views, limits.funnel_actors_max)
+            scans = "".join(_explained_scan(branch.scan) for branch in steps.branches)
+            return scans + _explained_statement(steps.statement)
+        case ExtractionQuery():
+            rows = extract.plan_extraction(query, views, limits)
+            return _explained(rows.scan, None if rows.scan.empty else rows.statement(rows.scan))
+
+
+def _explained(scan: Scan, statement: Statement | None) -> str:
+    return _explained_scan(scan) + _explained_statement(statement)
+
+
+def _explained_scan(scan: Scan) -> str:
+    lines = [f"span: {scan.span.start_us} .. {scan.span.end_us} µs"]
+    lines += [
+        f"read: {len(piece.paths)} file(s), {'timeframe tested' if piece.timed else 'whole'}, "
+        f"columns {sorted(piece.held)}"
+        for piece in scan.pieces
+    ]
+    if scan.tail is not None:
+        lines.append(f"read: tail, columns {sorted(column.name for column in scan.columns)}")
+    return "\n".join(lines) + "\n"
+
+
+def _explained_statement(statement: Statement | None) -> str:
+    if statement is None:
+        return "run: nothing\n"
+    return f"run: {statement.text}\nvalues: {list(statement.values)!r}\n"

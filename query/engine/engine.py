@@ -1,0 +1,465 @@
+"""Running statements: the only importer of DuckDB in ``query``.
+
+One connection lives as long as the engine; every run gets a cursor of its own, on which its Arrow tables
+are registered. Settings are locked, and the file system is shut but for the data folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from query.engine.extents import ExtentCache
+from query.engine.memory_budget import MemoryBudget, Reservation
+from query.engine.sorting import sorted_items
+from query.engine.turns import Turn, Turns
+from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
+from query.sql.statements import Statement, regex_check
+from storage.source import SourceGone
+
+Row = tuple[Any, ...]
+
+CHUNK_ROWS = 10_000
+CHUNK_BYTES = 4 << 20
+"""About what a chunk takes at most in Python, where its rows are wide."""
+FETCH_ROWS = 256
+"""Rows that are fetched before it is looked how large they are."""
+FETCH_ROWS_MAX = 2_048
+"""Rows that are fetched together where those before were small: as many as the engine makes at once."""
+SMALL_BYTES = 64 << 10
+"""A table of lists that is worked through without a turn."""
+SMALL_SCAN_ROWS = 100_000
+"""So many rows are read without waiting for others: a matter of milliseconds."""
+LIST_ITEMS = 10_000
+"""Items of a list that become Python's objects by one call."""
+_REPEAT_SECONDS = 0.02
+_log = logging.getLogger(__name__)
+
+
+class CancelToken:
+    """Cancels whatever runs under it, now or later, from any thread; the first reason given stays."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._reason: QueryError | None = None
+        self._watchers: list[_Watch] = []
+
+    @property
+    def reason(self) -> QueryError | None:
+        """A new error each time: one that was raised leads to the frames it left, and these to this token,
+        a cycle that only the garbage collector ends."""
+        return None if self._reason is None else copy(self._reason)
+
+    def cancel(self, reason: QueryError | None = None) -> None:
+        """Makes the run raise ``reason``; without one, QueryCancelled."""
+        for watcher in self._mark(reason or QueryCancelled("The query was cancelled.")):
+            watcher.wake()
+
+    def raise_if_cancelled(self) -> None:
+        if self._reason is not None:
+            raise copy(self._reason)
+
+    def _mark(self, reason: QueryError) -> tuple[_Watch, ...]:
+        with self._lock:
+            self._reason = self._reason or reason
+            return tuple(self._watchers)
+
+    def _attach(self, watcher: _Watch) -> None:
+        with self._lock:
+            self._watchers.append(watcher)
+
+    def _detach(self, watcher: _Watch) -> None:
+        with self._lock:
+            self._watchers.remove(watcher)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the time of a question is up, and what may end it before."""
+
+    cancel: CancelToken
+    seconds: float
+    """That the question has in all."""
+    at: float
+    """By the monotonic clock."""
+
+    @classmethod
+    def after(cls, seconds: float, cancel: CancelToken | None = None) -> Deadline:
+        """Time that begins now."""
+        return cls(cancel or CancelToken(), seconds, time.monotonic() + seconds)
+
+    def check(self) -> None:
+        """Raises the reason of a cancellation, or QueryTimeout where the time is up."""
+        self.cancel.raise_if_cancelled()
+        if time.monotonic() >= self.at:
+            raise timed_out(self.seconds)
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    cursor: duckdb.DuckDBPyConnection
+    cancel: CancelToken
+    deadline: float
+    timeout: float
+
+
+class _Watch:
+    """One thread that interrupts what is cancelled or late, again and again until it has stopped.
+
+    An interrupt that comes just before a statement starts is lost, hence the repetition.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._running: set[_Running] = set()
+        self._wakes_at = float("inf")
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="query-watch", daemon=True)
+        self._thread.start()
+
+    @contextmanager
+    def watching(
+        self, cursor: duckdb.DuckDBPyConnection, cancel: CancelToken, timeout: float, deadline: float
+    ) -> Iterator[None]:
+        running = _Running(cursor, cancel, deadline, timeout)
+        cancel._attach(self)
+        try:
+            with self._condition:
+                self._running.add(running)
+                if running.deadline < self._wakes_at:
+                    self._condition.notify()
+            cancel.raise_if_cancelled()
+            yield
+        finally:
+            with self._condition:
+                self._running.discard(running)
+            cancel._detach(self)
+
+    def wake(self) -> None:
+        with self._condition:
+            self._condition.notify()
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._condition:
+            while not self._closed:
+                now = time.monotonic()
+                pending = [running for running in self._running if _must_stop(running, now)]
+                for running in pending:
+                    running.cursor.interrupt()
+                deadlines = [running.deadline for running in self._running]
+                self._wakes_at = now + _REPEAT_SECONDS if pending else min(deadlines, default=float("inf"))
+                idle = self._wakes_at == float("inf")
+                self._condition.wait(None if idle else max(0.0, self._wakes_at - now))
+
+
+def _must_stop(running: _Running, now: float) -> bool:
+    if running.cancel.reason is None and now >= running.deadline:
+        running.cancel._mark(timed_out(running.timeout))
+    return running.cancel.reason is not None
+
+
+def timed_out(seconds: float) -> QueryTimeout:
+    """What is said of a question that took longer than these seconds."""
+    return QueryTimeout(
+        f"The query ran longer than the {seconds:g} seconds that it may. "
+        "Ask for a shorter timeframe, or for fewer groups or intervals."
+    )
+
+
+class Engine:
+    """DuckDB in this process. Threads may share it; each run has its own cursor."""
+
+    def __init__(
+        self,
+        data_folder: Path,
+        *,
+        memory_limit_bytes: int,
+        threads: int,
+        temp_folder: Path,
+        temp_bytes_max: int,
+        budget: MemoryBudget | None = None,
+    ) -> None:
+        """Reads only below ``data_folder``; spills into ``temp_folder``, which is made when needed.
+
+        ``budget`` bounds what results take in Python, as ``memory_limit_bytes`` what DuckDB takes.
+        """
+        self.budget = budget or MemoryBudget(memory_limit_bytes)
+        self._memory_limit_bytes = memory_limit_bytes
+        self._temp_bytes_max = temp_bytes_max
+        self._connection = duckdb.connect(":memory:")
+        self._configure(data_folder, threads, temp_folder)
+        self._watch = _Watch()
+        # As with query slots, no project takes more than half: another's question finds one free.
+        self._reads = Turns(2 * threads, threads)
+        self.extents = ExtentCache()
+        self._checked = lru_cache(maxsize=1024)(self._check_regex)
+
+    def close(self) -> None:
+        self._watch.close()
+        self._connection.close()
+
+    def run(
+        self,
+        statement: Statement,
+        tables: Mapping[str, pa.Table] | None = None,
+        cancel: CancelToken | None = None,
+        timeout: float = 300.0,
+    ) -> list[Row]:
+        """All rows. Raises as ``chunks`` does."""
+        return [row for chunk in self.chunks(statement, tables, cancel, timeout) for row in chunk]
+
+    def chunks(
+        self,
+        statement: Statement,
+        tables: Mapping[str, pa.Table] | None = None,
+        cancel: CancelToken | None = None,
+        timeout: float = 300.0,
+        deadline: float | None = None,
+        reservation: Reservation | None = None,
+        *,
+        lists: bool = False,
+        reads: int = 0,
+    ) -> Iterator[list[Row]]:
+        """Rows as they come, ``CHUNK_ROWS`` at a time or fewer where they are wide; ``timeout`` in seconds
+        bounds them all.
+
+        ``deadline``, by the monotonic clock, is when that time is up if it began earlier than now. The memory
+        of a chunk is reserved in ``reservation``. ``lists``: some columns are lists, which may be long.
+        ``reads``: about how many stored rows the statement reads; where they are many, and there is a
+        reservation, it waits until few others read as many.
+
+        Raises QueryTimeout, QueryCancelled, QueryLimitExceeded (memory, spill), SourceGone, QueryError.
+        """
+        token = cancel or CancelToken()
+        ends_at = time.monotonic() + timeout if deadline is None else deadline
+        turn = None if reservation is None else reservation.turn
+        if turn is not None:
+            turn.give()
+        if reservation is not None and reads > SMALL_SCAN_ROWS:
+            # Until its rows are fetched: what waits to be fetched takes DuckDB's memory.
+            reservation.read_by(self._reads)
+        cursor = self._connection.cursor()
+        try:
+            with self._watch.watching(cursor, token, timeout, ends_at), self._translated(token):
+                for table, rows in (tables or {}).items():
+                    cursor.register(table, rows)
+                if lists:
+                    # How long lists are is known before they become Python's only where Arrow holds them.
+                    yield from _reserved(_rows_of(_table_of(cursor, statement), reservation), reservation)
+                else:
+                    cursor.execute(statement.text, list(statement.values))
+                    yield from _reserved(_fetched(cursor, turn), reservation)
+        finally:
+            cursor.close()
+            if reservation is not None:
+                reservation.read_ended()
+
+    def check_regex(self, pattern: str) -> str | None:
+        """What is wrong with an RE2 pattern, or None."""
+        return self._checked(pattern)
+
+    def _check_regex(self, pattern: str) -> str | None:
+        statement = regex_check(pattern)
+        cursor = self._connection.cursor()
+        try:
+            cursor.execute(statement.text, list(statement.values)).fetchall()
+        except duckdb.Error as error:
+            return str(error).partition("Error: ")[2].partition("\n")[0] or "it is not valid"
+        finally:
+            cursor.close()
+        return None
+
+    def _configure(self, data_folder: Path, threads: int, temp_folder: Path) -> None:
+        folder = str(data_folder.resolve()).rstrip("/") + "/"
+        settings: dict[str, object] = {
+            "memory_limit": f"{self._memory_limit_bytes}B",
+            "threads": threads,
+            "temp_directory": str(temp_folder),
+            "max_temp_directory_size": f"{self._temp_bytes_max}B",
+            "parquet_metadata_cache": True,
+            "preserve_insertion_order": False,
+            "autoload_known_extensions": False,
+            "autoinstall_known_extensions": False,
+            "python_enable_replacements": False,
+            "TimeZone": "UTC",
+            "allowed_directories": [folder],
+            "enable_external_access": False,
+            "lock_configuration": True,
+        }
+        for setting, value in settings.items():
+            # What is set without this word does not hold for cursors.
+            self._connection.execute(f"SET GLOBAL {setting} = {_literal(value)}")
+
+    @contextmanager
+    def _translated(self, cancel: CancelToken) -> Iterator[None]:
+        """DuckDB's errors as ours; its messages may quote SQL and go to the log alone."""
+        try:
+            yield
+        except duckdb.InterruptException:
+            raise cancel.reason or QueryCancelled("The query was interrupted.") from None
+        except duckdb.OutOfMemoryException as error:
+            raise self._limit_exceeded(str(error)) from None
+        except duckdb.IOException as error:
+            if cancel.reason is not None:
+                raise cancel.reason from None
+            _log.warning("a file could not be read: %s", error)
+            raise SourceGone("A file of the snapshot could not be read.") from error
+        except duckdb.Error as error:
+            if cancel.reason is not None:
+                raise cancel.reason from None
+            _log.exception("a statement failed")
+            raise QueryError("The query could not be run.") from error
+
+    def _limit_exceeded(self, message: str) -> QueryLimitExceeded:
+        if "max_temp_directory_size" in message:
+            what = f"the {self._temp_bytes_max:,} bytes of disk that queries may spill to"
+        else:
+            what = f"the {self._memory_limit_bytes:,} bytes of memory that queries may use"
+        return QueryLimitExceeded(
+            f"The query needs more than {what}. "
+            "Ask for a shorter timeframe, for fewer groups, or for fewer distinct values."
+        )
+
+
+def _fetched(cursor: duckdb.DuckDBPyConnection, turn: Turn | None) -> Iterator[tuple[list[Row], int]]:
+    """Chunks, and about how many bytes each takes. Where there are many rows, they are fetched in turn."""
+    chunk: list[Row] = []
+    size, wanted = 0, FETCH_ROWS
+    while True:
+        rows = cursor.fetchmany(wanted)
+        row_bytes = _row_bytes(rows)
+        size += row_bytes * len(rows)
+        chunk += rows
+        ended = len(rows) < wanted
+        if chunk and (ended or size >= CHUNK_BYTES or len(chunk) + FETCH_ROWS_MAX > CHUNK_ROWS):
+            yield chunk, size
+            chunk, size = [], 0
+        if ended:
+            return
+        if turn is not None:
+            turn.take()
+        wanted = max(1, min(2 * wanted, FETCH_ROWS_MAX, CHUNK_BYTES // row_bytes))
+
+
+def _row_bytes(rows: Sequence[Row]) -> int:
+    """About what one of the rows takes, from some of them."""
+    some = rows[:: max(1, len(rows) // 8)]
+    total: int = sum(map(sys.getsizeof, some)) + sum(sys.getsizeof(cell) for row in some for cell in row)
+    return 1 + total // max(1, len(some))
+
+
+_LIST_ITEM_BYTES = 72
+"""What an item of a list takes in Python beside its characters."""
+
+
+def _table_of(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> pa.Table:
+    return cursor.sql(statement.text, params=list(statement.values)).to_arrow_table()
+
+
+def _rows_of(table: pa.Table, reservation: Reservation | None) -> Iterator[tuple[list[Row], int]]:
+    """Chunks of a table of which some columns are lists, and about how many bytes each takes."""
+    if reservation is not None:
+        reservation.reserve(table.nbytes)
+        if table.nbytes > SMALL_BYTES:
+            reservation.turn.take()
+    try:
+        start = 0
+        while start < table.num_rows:
+            rows = min(CHUNK_ROWS, table.num_rows - start)
+            while rows > 1 and _table_bytes(table.slice(start, rows)) > CHUNK_BYTES:
+                rows //= 2
+            part = table.slice(start, rows)
+            size = _table_bytes(part)
+            if reservation is not None and size > CHUNK_BYTES:
+                reservation.reserve(size)
+                reservation.give_back(size)
+            cells = [_cells(column) for column in part.columns]
+            yield list(zip(*cells, strict=True)), size
+            del cells
+            start += rows
+    finally:
+        if reservation is not None:
+            reservation.give_back(table.nbytes)
+
+
+def _table_bytes(table: pa.Table) -> int:
+    """About what its cells take as Python's objects."""
+    lists = [column for column in table.columns if pa.types.is_list(column.type)]
+    items = sum(len(chunk.flatten()) for column in lists for chunk in column.chunks)
+    cells: int = items + table.num_rows * table.num_columns
+    return int(table.nbytes) + _LIST_ITEM_BYTES * cells
+
+
+def _cells(column: pa.ChunkedArray) -> list[Any]:
+    """As ``to_pylist``, many times faster for lists; a long list is sorted."""
+    cells: list[Any] = []
+    if not pa.types.is_list(column.type):
+        cells += column.to_pylist()
+        # Arrow holds the engine's longest integers as decimals.
+        whole = pa.types.is_decimal(column.type) and column.type.scale == 0
+        return [None if cell is None else int(cell) for cell in cells] if whole else cells
+    for chunk in column.chunks:
+        flat = chunk.flatten()
+        lengths = pc.list_value_length(chunk).to_pylist()
+        if len(flat) > LIST_ITEMS and len(lengths) == 1:
+            flat = sorted_items(flat)
+        items, ends = _items(flat), 0
+        for length in lengths:
+            if length is None:
+                cells.append(None)
+            else:
+                cells.append(items[ends : ends + length])
+                ends += length
+    return cells
+
+
+def _items(flat: pa.Array) -> list[Any]:
+    """A slice at a time: one call for a million texts holds the interpreter for half a second."""
+    items: list[Any] = []
+    for start in range(0, len(flat), LIST_ITEMS):
+        items += flat.slice(start, LIST_ITEMS).to_pylist()
+    return items
+
+
+def _reserved(
+    chunks: Iterator[tuple[list[Row], int]], reservation: Reservation | None
+) -> Iterator[list[Row]]:
+    """The chunks, the memory of each reserved until the next one is wanted."""
+    for chunk, size in chunks:
+        if reservation is None:
+            yield chunk
+            continue
+        reservation.reserve(size)
+        yield chunk
+        reservation.give_back(size)
+        reservation.turn.offer()
+
+
+def _literal(value: object) -> str:
+    """A setting's value. Settings take no parameters; these values are the operator's own."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_literal(item) for item in value) + "]"
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,229 @@
+"""Filters: a JSON list of conditions, all of which must hold, read into ``Condition`` and ``AnyOf``.
+
+Every operator has one reader of its operand. The readers check types only, never coerce: ``"true"`` is no
+boolean and ``"1"`` no number, here as in the events.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.language.fields import encodable, is_number, shown, structured, text, wrong
+from query.language.nodes import AnyOf, Circle, Condition, Filter, Operator
+from query.language.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
+from query.language.suggestions import did_you_mean
+from query.limits import Limits
+
+CODE = "InvalidFilterError"
+GEO_PROPERTY = "keen.location.coordinates"
+
+CheckRegex = Callable[[str], str | None]
+"""What is wrong with a pattern, or None where it is valid RE2."""
+Check = Callable[[], None]
+"""Called now and then; may raise to put an end to it."""
+
+
+class RegexSizes:
+    """Sums up the regular expressions of one question."""
+
+    def __init__(self, size_max: int) -> None:
+        self._size_max = size_max
+        self._size = 0
+
+    def add(self, pattern: str) -> None:
+        """Raises QueryLimitExceeded."""
+        self._size += written_out(pattern)
+        if self._size > self._size_max:
+            raise QueryLimitExceeded(
+                f"The regular expressions of one query may have {self._size_max:,} characters at most with "
+                r"their repetitions written out, where a class such as \p{L} counts as "
+                f"{UNICODE_CLASS} and a repetition of no fixed number as {OPTIONAL} more."
+            )
+
+
+_OPERATORS = {operator.value: operator for operator in Operator}
+_NOT_RE2 = re.compile(
+    r"""\\[1-9]                                   # a reference back
+      | \(\?(?:<?[=!] | > | \( | \# | P[=>])      # looking around, atomic, conditional, comment
+      | (?:[*+?}])\+                              # possessive
+    """,
+    re.VERBOSE,
+)
+_REPEAT_MAX = 1000
+_INTEGER_BITS_MAX = 14_000
+"""Python writes integers of up to 4,300 digits."""
+
+
+def parse_filters(
+    value: Any,
+    limits: Limits,
+    check_regex: CheckRegex,
+    name: str = "filters",
+    *,
+    check: Check = lambda: None,
+    sizes: RegexSizes | None = None,
+) -> tuple[Filter, ...]:
+    """The filters of a JSON list or its text; None is no filter. ``sizes``: of what was read before.
+
+    Raises InvalidQuery (InvalidFilterError, InvalidPropertyNameForGeoFilter), QueryLimitExceeded.
+    """
+    if isinstance(value, str):
+        value = structured(name, value)
+    if value is None:
+        return ()
+    sizes = sizes or RegexSizes(limits.regexes_size_max)
+    return _Reader(limits, check_regex, check, sizes).read_list(value, name, 0)
+
+
+def is_geo(item: Filter) -> bool:
+    """True where the filter or one inside it is ``within``."""
+    if isinstance(item, AnyOf):
+        return any(is_geo(operand) for operand in item.operands)
+    return item.operator is Operator.WITHIN
+
+
+def conservative_regex_check(pattern: str) -> str | None:
+    """Refuses what RE2 refuses, and some that it takes: for use without an engine to ask."""
+    bare = re.sub(r"\\[^1-9]", "_", pattern, flags=re.DOTALL)
+    if _NOT_RE2.search(re.sub(r"\[\]?[^\]]*\]", "_", bare)):
+        return "it uses a construct that RE2 does not have"
+    if any(int(count) > _REPEAT_MAX for count in re.findall(r"[{,](\d{1,9})(?=[,}])", bare)):
+        return f"it repeats something more than {_REPEAT_MAX} times"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            re.compile(pattern)
+    except re.error as error:
+        return str(error)
+    except (RecursionError, OverflowError):
+        return "it is nested too deeply"
+    return None
+
+
+class _Reader:
+    """Reads one list; counts its filters over all levels."""
+
+    def __init__(self, limits: Limits, check_regex: CheckRegex, check: Check, sizes: RegexSizes) -> None:
+        self._limits = limits
+        self._check_regex = check_regex
+        self._check = check
+        self._sizes = sizes
+        self._count = 0
+
+    def read_list(self, value: Any, name: str, depth: int) -> tuple[Filter, ...]:
+        if not isinstance(value, list):
+            raise wrong(name, "a list of filters", value, CODE)
+        if depth > self._limits.filter_depth_max:
+            raise QueryLimitExceeded(
+                f"'{name.split('[')[0]}' is nested more than {self._limits.filter_depth_max} levels deep."
+            )
+        self._count += len(value)
+        if self._count > self._limits.filters_max:
+            raise QueryLimitExceeded(
+                f"A query may have {self._limits.filters_max} filters at most. "
+                "Use the operator 'in' in place of many 'eq'."
+            )
+        return tuple(self._read(item, f"{name}[{index}]", depth) for index, item in enumerate(value))
+
+    def _read(self, item: Any, name: str, depth: int) -> Filter:
+        self._check()
+        if not isinstance(item, dict):
+            raise wrong(name, "an object with property_name, operator and property_value", item, CODE)
+        operator = item.get("operator")
+        if operator == "or":
+            operands = self.read_list(item.get("operands"), f"{name}.operands", depth + 1)
+            if not operands:
+                raise wrong(f"{name}.operands", "a list of at least one filter", [], CODE)
+            return AnyOf(operands)
+        known = _OPERATORS.get(operator) if isinstance(operator, str) else None
+        if known is None:
+            near = did_you_mean(operator, [*_OPERATORS, "or"])
+            raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE, near)
+        path = item.get("property_name")
+        if known is Operator.WITHIN and path != GEO_PROPERTY:
+            raise InvalidQuery(
+                f"You specified a geo filter on a property other than {GEO_PROPERTY}, which is not allowed. "
+                f"You specified: '{shown(path)}'.",
+                "InvalidPropertyNameForGeoFilter",
+            )
+        path = text(f"{name}.property_name", path, self._limits.name_length_max, CODE)
+        if "property_value" not in item:
+            raise InvalidQuery(f"'{name}' needs a 'property_value'.", CODE)
+        return Condition(path, known, self._operand(known, item["property_value"]))
+
+    def _operand(self, operator: Operator, value: Any) -> Any:
+        if operator in (Operator.EQ, Operator.NE):
+            fits = _is_scalar(value) or (isinstance(value, list) and self._are_scalars(value))
+        elif operator is Operator.EXISTS:
+            fits = isinstance(value, bool)
+        elif operator is Operator.IN:
+            fits = isinstance(value, list) and self._are_scalars(value)
+        elif operator is Operator.WITHIN:
+            return _circle(value)
+        elif operator is Operator.REGEX:
+            fits = isinstance(value, str) and encodable(value)
+        elif operator in (Operator.CONTAINS, Operator.NOT_CONTAINS):
+            fits = _is_scalar(value) and value is not None
+        else:
+            fits = _is_scalar(value) and value is not None and not isinstance(value, bool)
+        if not fits:
+            raise _mismatch(operator, value)
+        if operator is Operator.REGEX:
+            self._check_pattern(value)
+        return value
+
+    def _check_pattern(self, pattern: str) -> None:
+        if len(pattern) > self._limits.regex_length_max:
+            raise QueryLimitExceeded(
+                f"A regular expression may have {self._limits.regex_length_max} characters at most."
+            )
+        self._sizes.add(pattern)
+        problem = self._check_regex(pattern)
+        if problem is not None:
+            raise InvalidQuery(
+                f"The regular expression is not valid RE2 syntax: {shown(problem)}. "
+                f"You specified: {shown(pattern)}.",
+                CODE,
+            )
+
+    def _are_scalars(self, values: list[Any]) -> bool:
+        if len(values) > self._limits.filter_values_max:
+            raise QueryLimitExceeded(
+                f"The list of one filter may have {self._limits.filter_values_max} values at most."
+            )
+        return all(_is_scalar(value) for value in values)
+
+
+def _is_scalar(value: Any) -> bool:
+    """A JSON string, finite number, boolean or null; integers up to what can be written as text."""
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, float):
+        return is_number(value)
+    if isinstance(value, int):
+        return value.bit_length() <= _INTEGER_BITS_MAX
+    return value is None
+
+
+def _circle(value: Any) -> Circle:
+    """``{"coordinates": [longitude, latitude], "max_distance_miles": number}``"""
+    if isinstance(value, dict):
+        coordinates, miles = value.get("coordinates"), value.get("max_distance_miles")
+        if isinstance(coordinates, list) and len(coordinates) == 2 and all(map(is_number, coordinates)):
+            longitude, latitude = coordinates
+            on_earth = -180 <= longitude <= 180 and -90 <= latitude <= 90
+            if on_earth and is_number(miles) and isinstance(miles, (int, float)) and miles >= 0:
+                return Circle(float(longitude), float(latitude), float(miles))
+    raise _mismatch(Operator.WITHIN, value)
+
+
+def _mismatch(operator: Operator, value: Any) -> InvalidQuery:
+    return InvalidQuery(
+        "The specified value is invalid for the given operator. "
+        f"Operator: {operator.value}. Value: {shown(value)}",
+        CODE,
+    )

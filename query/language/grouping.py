@@ -1,0 +1,166 @@
+"""``group_by``, ``order_by`` and ``limit``: how an answer is divided, sorted and cut."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.json_encoding import dumps
+from query.language.fields import is_number, structured, text, whole, wrong
+from query.language.nodes import Group, Order, Range
+from query.language.suggestions import nearest
+from query.limits import Limits
+
+CODE = "InvalidGroupByError"
+ORDER_CODE = "InvalidOrderByError"
+LIMIT_CODE = "InvalidLimitError"
+
+_LIMIT_MAX = 2**31 - 1
+BUCKET_SIZE_MAX = 1e22
+"""Up to here a bound below 2^53 such steps is an integer of 128 bits."""
+
+
+def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda: None) -> tuple[Group, ...]:
+    """A path, an object, a list of both, or the JSON text of these; None is no grouping.
+
+    ``check`` is called between the entries, of which each may have many ranges, and may raise.
+
+    Raises InvalidQuery (InvalidGroupByError), QueryLimitExceeded.
+    """
+    value = structured("group_by", value)
+    if value is None:
+        return ()
+    entries = value if isinstance(value, list) else [value]
+    if len(entries) > limits.group_by_max:
+        raise QueryLimitExceeded(f"'group_by' may have {limits.group_by_max} entries at most.")
+    groups = tuple(_group(entry, limits) for entry in _checked(entries, check))
+    if len({group.path for group in groups}) < len(groups):
+        raise wrong("group_by", "a list that names each property once", value, CODE)
+    return groups
+
+
+def _checked(entries: Sequence[Any], check: Callable[[], None]) -> Iterator[Any]:
+    for entry in entries:
+        check()
+        yield entry
+
+
+def parse_order(value: Any, groups: Sequence[Group], labels: Sequence[str]) -> tuple[Order, ...]:
+    """``labels``: what may be ordered by beside the groups. Raises InvalidQuery (InvalidOrderByError)."""
+    value = structured("order_by", value)
+    if value is None or value == []:
+        return ()
+    if not groups:
+        raise InvalidQuery("'order_by' needs a 'group_by'.", ORDER_CODE)
+    known = [*labels, *(group.path for group in groups)]
+    entries = value if isinstance(value, list) else [value]
+    if len(entries) > len(known):
+        raise wrong("order_by", "a list that names each property once", value, ORDER_CODE)
+    return tuple(_order(entry, known) for entry in entries)
+
+
+def parse_limit(value: Any, order: Sequence[Order]) -> int | None:
+    """At least 1; needs an order. Raises InvalidQuery (InvalidLimitError)."""
+    if value is None or value == "":
+        return None
+    limit = whole("limit", value, 1, LIMIT_CODE)
+    if not order:
+        raise InvalidQuery("'limit' needs an 'order_by', and so a 'group_by'.", LIMIT_CODE)
+    return min(limit, _LIMIT_MAX)
+
+
+def _group(entry: Any, limits: Limits) -> Group:
+    if not isinstance(entry, dict):
+        return Group(text("group_by", entry, limits.name_length_max, CODE))
+    path = text("group_by.property_name", entry.get("property_name"), limits.name_length_max, CODE)
+    buckets, ranges = entry.get("buckets"), entry.get("ranges")
+    if buckets is not None and ranges is not None:
+        raise InvalidQuery("A 'group_by' entry takes either 'buckets' or 'ranges', not both.", CODE)
+    if buckets is not None:
+        return Group(path, size=_bucket_size(buckets))
+    if ranges is not None:
+        return Group(path, ranges=_ranges(ranges, limits))
+    return Group(path)
+
+
+def _bucket_size(buckets: Any) -> float:
+    size = buckets.get("size") if isinstance(buckets, dict) else None
+    if not is_number(size) or not isinstance(size, (int, float)) or not 0 < size <= BUCKET_SIZE_MAX:
+        raise wrong(
+            "group_by.buckets", 'an object as {"size": 10}, its size above 0 and up to 1e22', buckets, CODE
+        )
+    return float(size)
+
+
+def _ranges(value: Any, limits: Limits) -> tuple[Range, ...]:
+    if not isinstance(value, list) or not value:
+        raise wrong("group_by.ranges", "a list of at least one range", value, CODE)
+    if len(value) > limits.ranges_max:
+        raise QueryLimitExceeded(f"'group_by.ranges' may have {limits.ranges_max} entries at most.")
+    ranges = tuple(_range(entry, limits) for entry in value)
+    if len({one.label for one in ranges}) < len(ranges):
+        raise wrong("group_by.ranges", "a list of ranges with different labels", value, CODE)
+    for lower, upper in pairwise(sorted(ranges, key=_low)):
+        if lower.high is None or lower.high > _low(upper):
+            raise wrong("group_by.ranges", "a list of ranges that do not overlap", value, CODE)
+    return ranges
+
+
+def _range(entry: Any, limits: Limits) -> Range:
+    name = "group_by.ranges"
+    if not isinstance(entry, dict):
+        raise wrong(name, 'a list of objects as {"from": 0, "to": 18}', entry, CODE)
+    low, high = entry.get("from"), entry.get("to")
+    if not all(end is None or is_number(end) for end in (low, high)):
+        raise wrong(name, "a list of ranges whose 'from' and 'to' are numbers", entry, CODE)
+    if low is not None and high is not None and low >= high:
+        raise wrong(name, "a list of ranges whose 'from' is below their 'to'", entry, CODE)
+    label = entry.get("label")
+    if label is None:
+        label = f"{_end_text(low)}..{_end_text(high)}"
+    label = text(f"{name}.label", label, limits.name_length_max, CODE)
+    return Range(low, high, label)
+
+
+def _low(one: Range) -> float:
+    return float("-inf") if one.low is None else one.low
+
+
+def _end_text(end: float | None) -> str:
+    if end is None:
+        return ""
+    return str(int(end)) if float(end).is_integer() and abs(end) < 1e15 else str(end)
+
+
+def _order(entry: Any, known: Sequence[str]) -> Order:
+    by, direction = entry, None
+    if isinstance(entry, dict):
+        by, direction = entry.get("property_name"), entry.get("direction")
+    if not isinstance(by, str) or by not in known:
+        raise _unordered(by, known)
+    if direction is None:
+        return Order(by)
+    if not isinstance(direction, str) or direction.upper() not in ("ASC", "DESC"):
+        hint = ' To sort down: {"property_name": "result", "direction": "DESC"}.'
+        raise wrong("order_by.direction", "ASC or DESC", direction, ORDER_CODE, hint)
+    return Order(by, direction.upper() == "DESC")
+
+
+def _unordered(by: Any, known: Sequence[str]) -> InvalidQuery:
+    """Says how to sort down, which many write as ``-result`` or ``result desc``."""
+    name, down = by, False
+    if isinstance(by, str):
+        words = re.fullmatch(
+            r"([-+]?)(.*?)(?:[\s:,]+(asc|desc)(?:ending)?)?", by[:1_000], re.IGNORECASE | re.DOTALL
+        )
+        assert words is not None
+        name, down = words[2], words[1] == "-" or (words[3] or "").lower() == "desc"
+    meant = name if name in known else nearest(name, known)
+    hint = f" Did you mean '{meant}'?" if meant is not None else ""
+    if meant is None or down:
+        as_text = dumps({"property_name": meant or known[0], "direction": "DESC"}).decode()
+        hint = f" Did you mean {as_text}?" if meant is not None else f" To sort down: {as_text}."
+    return wrong("order_by", f"one of {', '.join(known)}", by, ORDER_CODE, hint)

@@ -1,0 +1,180 @@
+"""The question, as frozen values: what ``parse`` makes and every later stage reads.
+
+Times are int64 µs since 1970 UTC and half-open, ``[start, end)``; ``None`` is an open end. Nothing here
+knows JSON, SQL or a collection's columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from query.language.preferences import KEEN, Preferences
+
+
+class Analysis(StrEnum):
+    COUNT = "count"
+    COUNT_UNIQUE = "count_unique"
+    MINIMUM = "minimum"
+    MAXIMUM = "maximum"
+    SUM = "sum"
+    AVERAGE = "average"
+    MEDIAN = "median"
+    PERCENTILE = "percentile"
+    STANDARD_DEVIATION = "standard_deviation"
+    SELECT_UNIQUE = "select_unique"
+
+
+class Operator(StrEnum):
+    EQ = "eq"
+    NE = "ne"
+    LT = "lt"
+    LTE = "lte"
+    GT = "gt"
+    GTE = "gte"
+    EXISTS = "exists"
+    IN = "in"
+    CONTAINS = "contains"
+    NOT_CONTAINS = "not_contains"
+    WITHIN = "within"
+    REGEX = "regex"
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """The operand of ``within``: degrees and statute miles."""
+
+    longitude: float
+    latitude: float
+    miles: float
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """``property operator operand``; the operand is a JSON value (dict only as a Circle)."""
+
+    path: str
+    operator: Operator
+    operand: Any
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """``or``: true where any operand is."""
+
+    operands: tuple[Filter, ...]
+
+
+Filter = Condition | AnyOf
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A resolved timeframe."""
+
+    start_us: int | None = None
+    end_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """An interval resolved over a closed timeframe: ``edges[i] .. edges[i+1]`` is bucket i."""
+
+    edges: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """``low <= v < high``; an end of None is open. ``label`` is what the row says."""
+
+    low: int | float | None
+    high: int | float | None
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One ``group_by`` entry: the plain property, numeric buckets of ``size``, or ``ranges``."""
+
+    path: str
+    size: float | None = None
+    ranges: tuple[Range, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """``by`` is ``result`` (or a multi-analysis label) or a group's path."""
+
+    by: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One analysis; ``label`` is its key in a multi-analysis answer, ``None`` alone."""
+
+    analysis: Analysis
+    target: str | None = None
+    percentile: float | None = None
+    label: str | None = None
+    decimals: int | None = None
+    """To which its result is rounded; None: not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricQuery:
+    """Every analysis but extraction and funnel; several metrics make a multi-analysis."""
+
+    collection: str
+    metrics: tuple[Metric, ...]
+    span: Span = Span()
+    filters: tuple[Filter, ...] = ()
+    groups: tuple[Group, ...] = ()
+    buckets: Buckets | None = None
+    order: tuple[Order, ...] = ()
+    limit: int | None = None
+    zero_fill: bool = True
+    multi: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionQuery:
+    collection: str
+    span: Span = Span()
+    filters: tuple[Filter, ...] = ()
+    latest: int | None = None
+    properties: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One funnel step. ``echo`` is the normalised step of the answer, its eight keys."""
+
+    collection: str
+    actor: str
+    span: Span
+    filters: tuple[Filter, ...] = ()
+    inverted: bool = False
+    optional: bool = False
+    with_actors: bool = False
+    echo: dict[str, Any] = field(default_factory=dict, hash=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelQuery:
+    steps: tuple[Step, ...]
+
+
+Query = MetricQuery | ExtractionQuery | FunnelQuery
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A parsed question and what the caller asked of the answer's wrapping."""
+
+    query: Query
+    include_metadata: bool = False
+    max_age: int | None = None
+    preferences: Preferences = KEEN
+    """By which it was read."""

@@ -1,0 +1,104 @@
+"""A question as it is kept: one normal form of its parameters, whatever form they were sent in.
+
+What an analysis takes is there, null where it was not given, and nothing else. Groups are a list or null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from query.language.fields import flag, missing, structured, wrong
+from query.language.parameters import analysis_meant
+from query.language.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.language.suggestions import meant
+
+ANALYSIS = "analysis_type"
+_ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
+_PREFERENCES = ("round", "week_start")
+"""Kept only where they are given: without them the project's preferences hold."""
+_STEP_FLAGS = ("inverted", "optional", "with_actors")
+
+
+def analysis_of(query: Mapping[str, Any]) -> str:
+    """The analysis that a definition names. Raises InvalidQuery."""
+    name = query.get(ANALYSIS)
+    if name is None or name == "":
+        raise missing(f"query.{ANALYSIS}")
+    if not isinstance(name, str) or name not in ANALYSES:
+        raise wrong(
+            f"query.{ANALYSIS}",
+            f"one of {', '.join(sorted(ANALYSES))}",
+            name,
+            hint=meant(analysis_meant(name)),
+        )
+    return name
+
+
+def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
+    """The normal form of parameters that ``parse`` takes; asked again, it asks the same."""
+    analysis = analysis_of(query)
+    kept: dict[str, Any] = {ANALYSIS: analysis}
+    if analysis != FUNNEL:
+        kept["event_collection"] = query["event_collection"]
+    if analysis == MULTI_ANALYSIS:
+        kept["analyses"] = structured("analyses", query["analyses"])
+    elif analysis == FUNNEL:
+        kept["steps"] = [_step(step) for step in structured("steps", query["steps"])]
+    elif analysis != EXTRACTION:
+        kept["target_property"] = query.get("target_property")
+    if analysis == "percentile":
+        kept["percentile"] = query["percentile"]
+    kept |= _where(query)
+    if analysis == EXTRACTION:
+        kept["latest"] = _given(query, "latest")
+        kept["property_names"] = _listed("property_names", query)
+    elif analysis != FUNNEL:
+        kept |= {name: _given(query, name) for name in _ARRANGED}
+        kept["group_by"] = _listed("group_by", query)
+        kept["order_by"] = structured("order_by", kept["order_by"])
+    return kept | _preferred(query)
+
+
+def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
+    """A definition in its normal form without the values that its filters name."""
+    shown = {**query, "filters": []}
+    if "steps" in query:
+        shown["steps"] = [{**step, "filters": []} for step in query["steps"]]
+    return shown
+
+
+def _where(query: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "filters": structured("filters", query.get("filters")) or [],
+        "timeframe": structured("timeframe", _given(query, "timeframe")),
+        "timezone": structured("timezone", _given(query, "timezone")),
+    }
+
+
+def _step(step: Mapping[str, Any]) -> dict[str, Any]:
+    """What a step has of its own: what it lacks stays the whole funnel's."""
+    return {
+        "event_collection": step["event_collection"],
+        "actor_property": step["actor_property"],
+        **_where(step),
+        **{name: flag(step, name, False) for name in _STEP_FLAGS},
+        **_preferred(step),
+    }
+
+
+def _preferred(query: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: _given(query, name) for name in _PREFERENCES}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _given(query: Mapping[str, Any], name: str) -> Any:
+    value = query.get(name)
+    return None if value == "" else value
+
+
+def _listed(name: str, query: Mapping[str, Any]) -> list[Any] | None:
+    value = structured(name, _given(query, name))
+    if value is None or value == []:
+        return None
+    return value if isinstance(value, list) else [value]

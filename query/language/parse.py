@@ -1,0 +1,364 @@
+"""The parameters of a question, as JSON or a query string had them, read into ``nodes.Request``.
+
+Whatever it accepts can be planned. A parameter that is wrong is an ``InvalidQuery`` that names it, and
+nothing else is ever raised. Parameters that an analysis does not take are refused by
+``query.language.parameters`` where a question comes in, and ignored here: definitions that are kept from
+before may hold them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.language import timeframe
+from query.language.fields import (
+    flag,
+    is_deeper,
+    missing,
+    real,
+    required_text,
+    structured,
+    text,
+    whole,
+    wrong,
+)
+from query.language.filters import CODE as FILTER_CODE
+from query.language.filters import (
+    Check,
+    CheckRegex,
+    RegexSizes,
+    conservative_regex_check,
+    is_geo,
+    parse_filters,
+)
+from query.language.grouping import CODE as GROUP_CODE
+from query.language.grouping import parse_groups, parse_limit, parse_order
+from query.language.nodes import (
+    Analysis,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    Group,
+    Metric,
+    MetricQuery,
+    Query,
+    Request,
+    Span,
+    Step,
+)
+from query.language.parameters import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, analysis_meant
+from query.language.preferences import KEEN, Preferences, decimals, week_start
+from query.language.query_string import from_query_string
+from query.language.suggestions import meant
+from query.limits import Limits
+
+__all__ = ["ANALYSES", "EXTRACTION", "FUNNEL", "MULTI_ANALYSIS", "from_query_string", "parse"]
+
+MAX_AGE_SECONDS_MAX = 129_600
+ECHO_DEPTH_MAX = 300
+"""Levels of a funnel's step, which its answer repeats: more than filters of the greatest depth have."""
+RESULT = "result"
+
+_METRICS = {analysis.value: analysis for analysis in Analysis}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What every part of one parse needs."""
+
+    params: Mapping[str, Any]
+    now_us: int
+    limits: Limits
+    check_regex: CheckRegex
+    check: Check
+    regex_sizes: RegexSizes
+    preferences: Preferences
+
+    def filters(self, value: Any, name: str = "filters") -> tuple[Filter, ...]:
+        return parse_filters(
+            value, self.limits, self.check_regex, name, check=self.check, sizes=self.regex_sizes
+        )
+
+    def collection(self) -> str:
+        return required_text(self.params, "event_collection", self.limits.name_length_max)
+
+    def span(self, frame: Any, zone: Any) -> Span:
+        return timeframe.resolve(frame, zone, self.now_us, self.preferences.week_start)
+
+
+def parse(
+    analysis_text: str,
+    params: Mapping[str, Any],
+    *,
+    now_us: int,
+    limits: Limits,
+    check_regex: CheckRegex = conservative_regex_check,
+    check: Check = lambda: None,
+    preferences: Preferences = KEEN,
+) -> Request:
+    """The question that ``params`` ask of the analysis named ``analysis_text``, as of ``now_us``.
+
+    ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as a query string
+    has them. ``check_regex`` says what is wrong with a pattern, or None; ``check`` is called between the
+    parts of a long question, and may raise. ``preferences`` hold where ``params`` say nothing else. Raises
+    InvalidQuery and its subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does
+    not exist.
+    """
+    if not isinstance(params, Mapping):
+        raise InvalidQuery("A query must be a JSON object of parameters.")
+    preferences = preferences.narrowed(params)
+    sizes = RegexSizes(limits.regexes_size_max)
+    reading = _Reading(params, now_us, limits, check_regex, check, sizes, preferences)
+    query: Query
+    if analysis_text == EXTRACTION:
+        query = _extraction(reading)
+    elif analysis_text == FUNNEL:
+        query = _funnel(reading)
+    elif analysis_text == MULTI_ANALYSIS:
+        query = _multi_analysis(reading)
+    elif analysis_text in _METRICS:
+        query = _metric_query(reading, _METRICS[analysis_text])
+    else:
+        raise InvalidQuery("Resource not found", "ResourceNotFoundError")
+    metadata, max_age = flag(params, "include_metadata", False), _max_age(params.get("max_age"))
+    return Request(query, metadata, max_age, preferences)
+
+
+def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
+    collection = reading.collection()
+    metric = _metric(analysis, reading.params, reading)
+    groups = parse_groups(reading.params.get("group_by"), reading.limits, reading.check)
+    if any(group.path == RESULT for group in groups):
+        raise InvalidQuery(
+            "'group_by' cannot name the property 'result': its rows would have that key twice. "
+            "Use a multi_analysis with one analysis.",
+            GROUP_CODE,
+        )
+    return _metrics_query(reading, collection, (metric,), groups, (RESULT,), multi=False)
+
+
+def _multi_analysis(reading: _Reading) -> MetricQuery:
+    collection = reading.collection()
+    groups = parse_groups(reading.params.get("group_by"), reading.limits, reading.check)
+    metrics = _labelled_metrics(reading, groups)
+    labels = [metric.label for metric in metrics if metric.label is not None]
+    return _metrics_query(reading, collection, metrics, groups, labels, multi=True)
+
+
+def _metrics_query(
+    reading: _Reading,
+    collection: str,
+    metrics: tuple[Metric, ...],
+    groups: tuple[Group, ...],
+    labels: Sequence[str],
+    *,
+    multi: bool,
+) -> MetricQuery:
+    params, limits = reading.params, reading.limits
+    filters = reading.filters(params.get("filters"))
+    if groups and any(map(is_geo, filters)):
+        raise InvalidQuery("The operator 'within' cannot be used together with 'group_by'.", FILTER_CODE)
+    frame, zone, interval = params.get("timeframe"), params.get("timezone"), params.get("interval")
+    span = reading.span(frame, zone)
+    buckets = None
+    if interval is not None and interval != "":
+        if frame is None:
+            raise missing("timeframe")
+        zone = timeframe.bucket_zone(frame, zone)
+        week = reading.preferences.week_start
+        buckets = timeframe.buckets(span, interval, zone, limits.intervals_max, week)
+    order = parse_order(params.get("order_by"), groups, labels)
+    return MetricQuery(
+        collection=collection,
+        metrics=metrics,
+        span=span,
+        filters=filters,
+        groups=groups,
+        buckets=buckets,
+        order=order,
+        limit=parse_limit(params.get("limit"), order),
+        zero_fill=flag(params, "zero_fill", True),
+        multi=multi,
+    )
+
+
+def _labelled_metrics(reading: _Reading, groups: Sequence[Group]) -> tuple[Metric, ...]:
+    analyses = structured("analyses", reading.params.get("analyses"))
+    if analyses is None:
+        raise missing("analyses")
+    if not isinstance(analyses, Mapping) or not analyses:
+        raise wrong("analyses", "an object of at least one label and its analysis", analyses)
+    if len(analyses) > reading.limits.analyses_max:
+        raise QueryLimitExceeded(f"'analyses' may have {reading.limits.analyses_max} entries at most.")
+    paths = {group.path for group in groups}
+    return tuple(_labelled_metric(reading, label, entry, paths) for label, entry in analyses.items())
+
+
+def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str]) -> Metric:
+    label = text("analyses", label, reading.limits.name_length_max)
+    if label == RESULT or label in paths:
+        raise wrong("analyses", "an object whose labels are not 'result' and no property of group_by", label)
+    where = f"analyses.{label}"
+    if not isinstance(entry, Mapping):
+        raise wrong(where, "an object with analysis_type and target_property", entry)
+    name = entry.get("analysis_type")
+    if name is None:
+        raise missing(f"{where}.analysis_type")
+    analysis = _METRICS.get(name) if isinstance(name, str) else None
+    if analysis is None:
+        hint = meant(analysis_meant(name, _METRICS))
+        raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name, hint=hint)
+    # Time and filters belong to the whole; ignoring them here would answer another question.
+    if entry.get("timeframe") is not None and reading.params.get("timeframe") is None:
+        raise missing("timeframe")
+    if entry.get("filters"):
+        raise InvalidQuery(f"'{where}' cannot have filters of its own: they belong to the whole query.")
+    return _metric(analysis, entry, reading, label, f"{where}.")
+
+
+def _metric(
+    analysis: Analysis,
+    params: Mapping[str, Any],
+    reading: _Reading,
+    label: str | None = None,
+    where: str = "",
+) -> Metric:
+    shown = decimals(params.get("round"), reading.preferences.decimals, f"{where}round")
+    if analysis is Analysis.COUNT:
+        return Metric(analysis, label=label)
+    target = params.get("target_property")
+    if target is None or target == "":
+        raise missing(f"{where}target_property")
+    target = text(f"{where}target_property", target, reading.limits.name_length_max)
+    percentile = None
+    if analysis is Analysis.PERCENTILE:
+        percentile = _percentile(params.get("percentile"), f"{where}percentile")
+    return Metric(analysis, target, percentile, label, shown)
+
+
+def _percentile(value: Any, name: str) -> float:
+    if value is None or value == "":
+        raise missing(name)
+    percentile = real(name, value)
+    if not 0 < percentile <= 100 or round(percentile, 2) != percentile:
+        raise wrong(name, "a number above 0 and up to 100 with two decimals at most", value)
+    return percentile
+
+
+def _max_age(value: Any) -> int | None:
+    if value is None or value == "":
+        return None
+    seconds = whole("max_age", value, 0)
+    if seconds > MAX_AGE_SECONDS_MAX:
+        raise wrong("max_age", f"a number of seconds from 0 to {MAX_AGE_SECONDS_MAX}", value)
+    return seconds
+
+
+def _extraction(reading: _Reading) -> ExtractionQuery:
+    params = reading.params
+    collection = reading.collection()
+    for name in ("email", "email_address"):
+        if params.get(name):
+            raise InvalidQuery(
+                f"'{name}' has no place here: only an extraction that is asked for by itself can be mailed."
+            )
+    return ExtractionQuery(
+        collection=collection,
+        span=reading.span(params.get("timeframe"), params.get("timezone")),
+        filters=reading.filters(params.get("filters")),
+        latest=_latest(params.get("latest"), reading.limits),
+        properties=_property_names(params.get("property_names"), reading.limits),
+    )
+
+
+def _latest(value: Any, limits: Limits) -> int | None:
+    if value is None or value == "":
+        return None
+    latest = whole("latest", value, 1)
+    if latest > limits.latest_max:
+        raise QueryLimitExceeded(
+            f"'latest' may be {limits.latest_max} at most. Use a shorter timeframe for each request."
+        )
+    return latest
+
+
+def _property_names(value: Any, limits: Limits) -> tuple[str, ...] | None:
+    names = structured("property_names", value)
+    if names is None or names == []:
+        return None
+    if isinstance(names, str):
+        names = [names]
+    if not isinstance(names, list):
+        raise wrong("property_names", "a property's name or a list of names", value)
+    if len(names) > limits.property_names_max:
+        raise QueryLimitExceeded(f"'property_names' may have {limits.property_names_max} entries at most.")
+    return tuple(dict.fromkeys(text("property_names", name, limits.name_length_max) for name in names))
+
+
+def _funnel(reading: _Reading) -> FunnelQuery:
+    steps = structured("steps", reading.params.get("steps"))
+    if steps is None:
+        raise missing("steps")
+    if not isinstance(steps, list) or not steps:
+        raise wrong("steps", "a list of at least one step", steps)
+    if len(steps) > reading.limits.steps_max:
+        raise QueryLimitExceeded(f"A funnel may have {reading.limits.steps_max} steps at most.")
+    parsed = tuple(_step(reading, step, f"steps[{index}].") for index, step in enumerate(steps))
+    for name in ("inverted", "optional"):
+        if getattr(parsed[0], name):
+            raise InvalidQuery(f"The first step of a funnel cannot be {name}.")
+    return FunnelQuery(parsed)
+
+
+def _step(reading: _Reading, step: Any, where: str) -> Step:
+    if not isinstance(step, Mapping):
+        raise wrong(where[:-1], "an object with event_collection and actor_property", step)
+    collection = required_text(step, "event_collection", reading.limits.name_length_max)
+    actor = _actor(step.get("actor_property"), where, reading.limits)
+    frame = _own_or_root(reading, step, "timeframe")
+    zone = _own_or_root(reading, step, "timezone")
+    week = week_start(step.get("week_start"), reading.preferences.week_start, f"{where}week_start")
+    span = timeframe.resolve(frame, zone, reading.now_us, week)
+    filters = structured("filters", _own_or_root(reading, step, "filters"))
+    if is_deeper([filters, frame], ECHO_DEPTH_MAX):
+        raise QueryLimitExceeded(f"'{where[:-1]}' is nested more than {ECHO_DEPTH_MAX} levels deep.")
+    inverted, optional, with_actors = (
+        flag(step, name, False, where) for name in ("inverted", "optional", "with_actors")
+    )
+    return Step(
+        collection=collection,
+        actor=actor,
+        span=span,
+        filters=reading.filters(filters, f"{where}filters"),
+        inverted=inverted,
+        optional=optional,
+        with_actors=with_actors,
+        echo={
+            "with_actors": with_actors,
+            "actor_property": step["actor_property"],
+            "filters": [] if filters is None else filters,
+            "timeframe": structured("timeframe", frame),
+            "timezone": structured("timezone", zone),
+            "event_collection": collection,
+            "optional": optional,
+            "inverted": inverted,
+            **({"week_start": week.value} if step.get("week_start") else {}),
+        },
+    )
+
+
+def _own_or_root(reading: _Reading, step: Mapping[str, Any], name: str) -> Any:
+    """The step's own value, or the whole funnel's where the step has none or an empty list."""
+    own = step.get(name)
+    return reading.params.get(name) if own is None or own == [] else own
+
+
+def _actor(value: Any, where: str, limits: Limits) -> str:
+    if value is None or value == "" or value == []:
+        raise missing("actor_property")
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return text(f"{where}actor_property", value, limits.name_length_max)

@@ -1,0 +1,157 @@
+"""A query string's pairs as the mapping that a JSON body would have been.
+
+Lists and objects are JSON (``filters=[…]``) or written in brackets, as PHP and jQuery do
+(``filters[0][property_name]=a``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from query.errors import InvalidQuery
+from query.language.fields import decode_json, structured
+from query.language.parameters import BY_NAME, Spelling
+
+BRACKETS_DEPTH_MAX = 220
+"""Levels of brackets: more than filters of the greatest depth have."""
+_BRACKETS = re.compile(r"(\w+)((?:\[[^\[\]]*\])+)", re.ASCII)
+_INDEX = re.compile(r"\d{1,9}", re.ASCII)
+_LITERAL = re.compile(r'-?\d.*|true|false|null|["\[{].*', re.ASCII | re.DOTALL)
+_TYPED = frozenset({"property_value", "size", "from", "to"})
+"""Keys whose values have a type, and all below them: in brackets a number, true, false and null are that."""
+
+Tree = dict[str, Any]
+"""Keys → texts and further trees."""
+
+
+def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Parameter → value; lists and objects decoded, other values as their text.
+
+    Empty values count as absent, but for an empty timeframe, which would silently mean all time. Raises
+    InvalidQuery where JSON is malformed (InvalidJSONError), brackets cannot be read, or one parameter has two
+    values.
+    """
+    texts: dict[str, str] = {}
+    lists: dict[str, list[str]] = {}
+    trees: dict[str, Tree] = {}
+    for name, text in pairs:
+        base, keys = _split(name)
+        if text == "" and base != "timeframe" and "property_value" not in keys:
+            continue
+        parameter = BY_NAME.get(base)
+        if parameter is not None and parameter.repeated and len(keys) < 2 and all(map(_is_index, keys)):
+            lists.setdefault(base, []).append(text)
+        elif keys:
+            _put(trees.setdefault(base, {}), keys, text, base, name)
+        elif parameter is not None:
+            _put_once(texts, name, text, name)
+        else:
+            # Of a parameter unknown here the last value counts.
+            texts[name] = text
+    params = {name: _value(name, text) for name, text in texts.items()}
+    params.update((name, _list(name, found)) for name, found in lists.items())
+    for name, tree in trees.items():
+        found = _assembled(tree, as_object=name == "analyses")
+        if name in params and params[name] != found:
+            raise ambiguous(name)
+        params[name] = found
+    return params
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """A parameter's name and the keys in brackets after it. Raises InvalidQuery."""
+    base = name.partition("[")[0]
+    if base == name:
+        return name, []
+    found = _BRACKETS.fullmatch(name)
+    if base not in BY_NAME:
+        return name, []
+    if found is None or BY_NAME[base].spelling is Spelling.WORD:
+        raise _unreadable(name)
+    keys = found[2][1:-1].split("][")
+    if len(keys) > BRACKETS_DEPTH_MAX:
+        raise InvalidQuery(f"'{base}' is nested more than {BRACKETS_DEPTH_MAX} levels deep in brackets.")
+    return base, keys
+
+
+def _is_index(key: str) -> bool:
+    return key == "" or _INDEX.fullmatch(key) is not None
+
+
+def _put(tree: Tree, keys: Sequence[str], text: str, base: str, name: str) -> None:
+    for key in keys[:-1]:
+        if key == "":
+            # Which of several such belong together cannot be told.
+            raise _unreadable(name)
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ambiguous(base)
+    key = keys[-1] or str(len(tree))
+    value = _literal(text, name) if not _TYPED.isdisjoint(keys) else text
+    if tree.setdefault(key, value) != value:
+        raise ambiguous(base)
+
+
+def _literal(text: str, name: str) -> Any:
+    """The JSON value that the text spells, or the text."""
+    if not _LITERAL.fullmatch(text):
+        return text
+    try:
+        return decode_json(name, text)
+    except InvalidQuery:
+        if text[0] in '"[{':
+            raise
+        return text
+
+
+def _assembled(tree: Any, *, as_object: bool = False) -> Any:
+    """Trees whose keys are all numbers as lists, in the order of the numbers."""
+    if not isinstance(tree, dict):
+        return tree
+    parts = {key: _assembled(part) for key, part in tree.items()}
+    if not as_object and all(_INDEX.fullmatch(key) for key in parts):
+        return [parts[key] for key in sorted(parts, key=int)]
+    return parts
+
+
+def _value(name: str, text: str) -> Any:
+    parameter = BY_NAME.get(name)
+    spelling = Spelling.WORD if parameter is None else parameter.spelling
+    if spelling is Spelling.JSON:
+        return decode_json(name, text)
+    if name == "timeframe":
+        return _timeframe(text)
+    return structured(name, text) if spelling is Spelling.EITHER else text
+
+
+def _timeframe(text: str) -> Any:
+    """What is no JSON stays text: it is a bad timeframe, and told so as in a body."""
+    try:
+        return structured("timeframe", text)
+    except InvalidQuery:
+        return text
+
+
+def _list(name: str, found: list[str]) -> Any:
+    if len(set(found)) == 1:
+        return _value(name, found[0])
+    values = [_value(name, text) for text in found]
+    return [entry for value in values for entry in (value if isinstance(value, list) else [value])]
+
+
+def _put_once(values: dict[str, str], key: str, text: str, name: str) -> None:
+    if values.setdefault(key, text) != text:
+        raise ambiguous(name)
+
+
+def _unreadable(name: str) -> InvalidQuery:
+    return InvalidQuery(
+        f"The parameter '{name[:100]}' cannot be read. Lists and objects are JSON, as filters=[…], or in "
+        "numbered brackets, as filters[0][property_name]=… and timeframe[start]=…."
+    )
+
+
+def ambiguous(name: str) -> InvalidQuery:
+    return InvalidQuery(f"You have multiple values for {name} specified.")

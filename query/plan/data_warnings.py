@@ -1,0 +1,291 @@
+"""What leaves a question without data: names that no event has, and values of another type than it asks for.
+
+Such a question is answered as Keen answers it, with nothing or 0, and these warnings stand beside the answer.
+They need only which lanes there are, never the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from query.language.nodes import (
+    Analysis,
+    AnyOf,
+    Condition,
+    ExtractionQuery,
+    Filter,
+    FunnelQuery,
+    MetricQuery,
+    Operator,
+    Query,
+    Span,
+)
+from query.language.parameters import Parameter
+from query.language.suggestions import did_you_mean, nearest
+from query.plan import operators
+from query.plan import predicates as p
+from query.plan.columns import NUMERIC, SYSTEM_PATHS, Available, ColumnKind
+from storage.schema import TIMESTAMP, LaneKind, Schema
+
+WARNINGS_MAX = 50
+"""Beside one answer."""
+LIST_LENGTH_MAX = 100
+"""Filters with longer lists are not compared with the types of what is stored."""
+TIMESTAMP_NAMES = frozenset({"timestamp", "time", "created_at", "createdat", "ts", "date", "datetime"})
+"""Properties at the top of an event that many tools read as its time; in small letters."""
+_NUMERIC_ANALYSES = frozenset(Analysis) - {Analysis.COUNT, Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE}
+
+
+class WarningCode(StrEnum):
+    UNKNOWN_COLLECTION = "UnknownCollection"
+    UNKNOWN_PROPERTY = "UnknownProperty"
+    PROPERTY_IS_OBJECT = "PropertyIsObject"
+    """It has no value of its own, only properties in it."""
+    NO_NUMBERS = "NoNumbers"
+    """Numbers are asked for, and none are there: they may be kept as text."""
+    FILTER_NEVER_MATCHES = "FilterNeverMatches"
+    FILTER_ALWAYS_MATCHES = "FilterAlwaysMatches"
+    PARAMETER_WITHOUT_EFFECT = "ParameterWithoutEffect"
+    TIMESTAMP_IS_PROPERTY = "TimestampIsProperty"
+    """Events have a time of their own in a property, and are dated by when they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataWarning:
+    """``parameter``: which one of the question it is about."""
+
+    code: WarningCode
+    parameter: str
+    message: str
+    did_you_mean: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "code": self.code.value,
+            "parameter": self.parameter,
+            "message": self.message,
+            "did_you_mean": self.did_you_mean,
+        }
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The properties of a collection's events, as far as the caller may see them."""
+
+    schema: Schema
+
+    @cached_property
+    def available(self) -> Available:
+        valued = (lane.column for lane in self.schema.lanes if lane.kind is not LaneKind.NULL)
+        return Available(self.schema, frozenset(valued))
+
+    def knows(self, path: str) -> bool:
+        return path in SYSTEM_PATHS or bool(self.schema.at(path)) or self.is_object(path)
+
+    def is_object(self, path: str) -> bool:
+        """Whether there are properties in it, and no value of its own."""
+        return not self.available.at(path) and bool(self.available.under(path) or self.schema.under(path))
+
+    def names(self) -> Iterator[str]:
+        yield from SYSTEM_PATHS
+        yield from self.schema.by_path
+
+
+SeenOf = Callable[[str], Seen | None]
+"""What is seen of a collection; None where no event of it is."""
+NearCollection = Callable[[str], str | None]
+"""The collection that the caller sees events of with a name most like this one."""
+
+
+def warnings_of(query: Query, seen_of: SeenOf, near_collection: NearCollection) -> list[DataWarning]:
+    """In the order of the question's parts, at most WARNINGS_MAX."""
+    found = _warnings(query, _Names(seen_of, near_collection))
+    return list(islice(dict.fromkeys(found), WARNINGS_MAX))
+
+
+def timestamp_property(schema: Schema) -> str | None:
+    """A property that looks like the time of the events; they are dated by ``keen.timestamp`` alone."""
+    kinds = (LaneKind.STRING, LaneKind.NUMBER)
+    paths = (lane.path for lane in schema.lanes if lane.kind in kinds)
+    return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
+
+
+def has_timeframe(query: Query) -> bool:
+    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    return any(part.span != Span() for part in parts)
+
+
+def undated(collection: str, path: str) -> DataWarning:
+    return DataWarning(
+        WarningCode.TIMESTAMP_IS_PROPERTY,
+        "timeframe",
+        f"The events of '{collection}' have a property '{path}' and were sent without 'keen.timestamp', so "
+        "they are dated by when they came. Send their time as 'keen.timestamp'.",
+        TIMESTAMP,
+    )
+
+
+def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataWarning]:
+    """For the parameters of other analyses that were sent along."""
+    return [
+        DataWarning(
+            WarningCode.PARAMETER_WITHOUT_EFFECT,
+            parameter.name,
+            f"'{parameter.name}' has no effect on {analysis}: it belongs to "
+            f"{', '.join(sorted(parameter.analyses))}.",
+        )
+        for parameter in parameters
+    ]
+
+
+def collections_of(query: Query) -> list[str]:
+    """The collections that a question names, each once."""
+    parts = query.steps if isinstance(query, FunnelQuery) else (query,)
+    return list(dict.fromkeys(part.collection for part in parts))
+
+
+@dataclass(frozen=True)
+class _Names:
+    seen_of: SeenOf
+    near_collection: NearCollection
+
+    def collection(self, name: str, parameter: str) -> Seen | DataWarning:
+        seen = self.seen_of(name)
+        if seen is not None:
+            return seen
+        near = self.near_collection(name)
+        message = f"There is no collection '{name}'."
+        if near is not None:
+            message += f" Did you mean '{near}'?"
+        return DataWarning(WarningCode.UNKNOWN_COLLECTION, parameter, message, near)
+
+
+def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
+    match query:
+        case MetricQuery():
+            seen = names.collection(query.collection, "event_collection")
+            if isinstance(seen, DataWarning):
+                yield seen
+                return
+            yield from _of_metrics(query, seen)
+            yield from _of_filters(query.filters, seen, "filters")
+        case ExtractionQuery():
+            seen = names.collection(query.collection, "event_collection")
+            if isinstance(seen, DataWarning):
+                yield seen
+                return
+            for path in query.properties or ():
+                if not seen.knows(path):
+                    yield _unknown(path, seen, "property_names")
+            yield from _of_filters(query.filters, seen, "filters")
+        case FunnelQuery():
+            for index, step in enumerate(query.steps):
+                where = f"steps[{index}]"
+                seen = names.collection(step.collection, f"{where}.event_collection")
+                if isinstance(seen, DataWarning):
+                    yield seen
+                    continue
+                yield from _of_value(step.actor, seen, f"{where}.actor_property")
+                yield from _of_filters(step.filters, seen, f"{where}.filters")
+
+
+def _of_metrics(query: MetricQuery, seen: Seen) -> Iterator[DataWarning]:
+    for metric in query.metrics:
+        if metric.target is not None:
+            where = "target_property" if metric.label is None else f"analyses.{metric.label}.target_property"
+            numbers = metric.analysis in _NUMERIC_ANALYSES
+            yield from _of_value(metric.target, seen, where, numbers=numbers)
+    for group in query.groups:
+        numbers = group.size is not None or group.ranges is not None
+        yield from _of_value(group.path, seen, "group_by", numbers=numbers)
+
+
+def _of_value(path: str, seen: Seen, where: str, *, numbers: bool = False) -> Iterator[DataWarning]:
+    """Where a value of the property is asked for."""
+    if not seen.knows(path):
+        yield _unknown(path, seen, where)
+    elif seen.is_object(path):
+        child = next((lane.path for lane in seen.schema.under(path)), None)
+        message = f"'{path}' is an object, which has no value of its own."
+        if child is not None:
+            message += f" Name a property in it, as '{child}'."
+        yield DataWarning(WarningCode.PROPERTY_IS_OBJECT, where, message, child)
+    elif numbers and not seen.available.numeric(path):
+        kinds = {column.kind for column in seen.available.at(path)}
+        if ColumnKind.STRING in kinds:
+            message = (
+                f"'{path}' holds text and no numbers, also where the text spells a number: it is skipped."
+            )
+        else:
+            message = f"'{path}' holds no numbers."
+        yield DataWarning(WarningCode.NO_NUMBERS, where, message)
+
+
+def _of_filters(filters: Iterable[Filter], seen: Seen, where: str) -> Iterator[DataWarning]:
+    for index, item in enumerate(filters):
+        place = f"{where}[{index}]"
+        if isinstance(item, AnyOf):
+            yield from _of_filters(item.operands, seen, f"{place}.operands")
+        elif not seen.knows(item.path):
+            yield _unknown(item.path, seen, f"{place}.property_name")
+        else:
+            yield from _of_condition(item, seen, f"{place}.property_value")
+
+
+def _of_condition(item: Condition, seen: Seen, where: str) -> Iterator[DataWarning]:
+    """Where the operand is of a type that the property never holds."""
+    operand = item.operand
+    long = isinstance(operand, list) and len(operand) > LIST_LENGTH_MAX
+    if item.operator is Operator.EXISTS or operand is None or long:
+        return
+    found = operators.predicate((item,), seen.available)
+    if found not in (p.FALSE, p.TRUE):
+        return
+    kinds = sorted({_TYPE_NAMES[column.kind] for column in seen.available.at(item.path)})
+    holds = f"'{item.path}' holds {' and '.join(kinds) or 'no such value'}"
+    compared = f"'{item.operator.value}' compares it with {_named(operand)}"
+    if found == p.FALSE:
+        yield DataWarning(
+            WarningCode.FILTER_NEVER_MATCHES,
+            where,
+            f"The filter matches no event: {holds}, and {compared}.",
+        )
+    else:
+        yield DataWarning(
+            WarningCode.FILTER_ALWAYS_MATCHES,
+            where,
+            f"The filter matches every event: {holds}, and {compared}.",
+        )
+
+
+_TYPE_NAMES = {
+    **dict.fromkeys(NUMERIC, "numbers"),
+    ColumnKind.STRING: "text",
+    ColumnKind.BOOLEAN: "true or false",
+    ColumnKind.JSON: "lists",
+    ColumnKind.INSTANT: "times",
+    ColumnKind.PATHS: "lists",
+}
+
+
+def _named(operand: Any) -> str:
+    if isinstance(operand, bool):
+        return "true or false"
+    if isinstance(operand, str):
+        return "text"
+    if isinstance(operand, (int, float)):
+        return "a number"
+    if isinstance(operand, list):
+        return f"a list of {' and '.join(sorted({_named(one) for one in operand})) or 'nothing'}"
+    return "null" if operand is None else "a place"
+
+
+def _unknown(path: str, seen: Seen, where: str) -> DataWarning:
+    near = nearest(path, seen.names())
+    message = f"No event has the property '{path}'.{did_you_mean(path, [near] if near else [])}"
+    return DataWarning(WarningCode.UNKNOWN_PROPERTY, where, message, near)

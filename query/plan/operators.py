@@ -1,0 +1,234 @@
+"""Filter operators: what ``property operator operand`` means for each kind of column.
+
+Types are strict: ``1`` is ``1.0`` and is not ``"1"`` or ``true``. A path has one column per kind of value
+and a row fills at most one of them, so a condition is the disjunction of what it means for each column.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from query.language.nodes import AnyOf, Condition, Filter, Operator
+from query.plan import predicates as p
+from query.plan.columns import Available, Column, ColumnKind
+from query.plan.predicates import Predicate
+from storage.instants import parse_instant
+
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_SIGNS = {Operator.LT: "<", Operator.LTE: "<=", Operator.GT: ">", Operator.GTE: ">="}
+
+
+Spend = Callable[[int], None]
+"""Told of every filter how many conditions it comes to; may raise."""
+
+
+def predicate(filters: Iterable[Filter], available: Available, spend: Spend = lambda _: None) -> Predicate:
+    """The conjunction of the filters over the columns at hand."""
+    return p.all_of(_predicate(item, available, spend) for item in filters)
+
+
+def filter_paths(filters: Iterable[Filter]) -> set[str]:
+    """The properties that the filters name."""
+    paths: set[str] = set()
+    for item in filters:
+        paths |= filter_paths(item.operands) if isinstance(item, AnyOf) else {item.path}
+    return paths
+
+
+def _predicate(item: Filter, available: Available, spend: Spend) -> Predicate:
+    if isinstance(item, AnyOf):
+        return p.some_of(_predicate(operand, available, spend) for operand in item.operands)
+    found = _READERS[item.operator](item, available)
+    spend(max(1, p.size_of(found)))
+    return found
+
+
+def _equal(item: Condition, available: Available) -> Predicate:
+    if item.operand is None:
+        return _null(item.path, available)
+    return p.some_of(_equal_in(column, item.operand) for column in available.at(item.path))
+
+
+def _not_equal(item: Condition, available: Available) -> Predicate:
+    return p.negated(_equal(item, available))
+
+
+def _null(path: str, available: Available) -> Predicate:
+    """True where the value is null or missing, or a list that holds a null."""
+    nulls, empties = available.paths_columns()
+    valued: list[Predicate] = [p.Present(column) for column in available.at(path) + available.under(path)]
+    if nulls is not None:
+        valued.append(p.Lists(nulls, path, at=False, below=True))
+    if empties is not None:
+        valued.append(p.Lists(empties, path, at=True, below=True))
+    with_null = [
+        p.HasElement(column, (None,)) for column in available.at(path) if column.kind is ColumnKind.JSON
+    ]
+    return p.some_of((p.negated(p.some_of(valued)), *with_null))
+
+
+def _exists(item: Condition, available: Available) -> Predicate:
+    nulls, empties = available.paths_columns()
+    present: list[Predicate] = [
+        p.Present(column) for column in available.at(item.path) + available.under(item.path)
+    ]
+    present += [
+        p.Lists(column, item.path, at=True, below=True) for column in (nulls, empties) if column is not None
+    ]
+    found = p.some_of(present)
+    return found if item.operand else p.negated(found)
+
+
+def _in(item: Condition, available: Available) -> Predicate:
+    """True where ``eq`` is for one of the operand's values."""
+    options: list[Predicate] = []
+    values = [value for value in item.operand if value is not None]
+    for column in available.at(item.path):
+        if column.kind is ColumnKind.JSON:
+            elements = tuple(_exact(value) for value in values)
+            options.append(p.HasElement(column, elements) if elements else p.FALSE)
+        else:
+            stored = tuple(
+                cell for cell in (_stored(column.kind, value) for value in values) if cell is not None
+            )
+            options.append(p.OneOf(column, stored) if stored else p.FALSE)
+    if len(values) < len(item.operand):
+        options.append(_null(item.path, available))
+    return p.some_of(options)
+
+
+def _contains(item: Condition, available: Available) -> Predicate:
+    options: list[Predicate] = []
+    for column in available.at(item.path):
+        if column.kind is ColumnKind.STRING and isinstance(item.operand, str):
+            options.append(p.ContainsText(column, item.operand))
+        elif column.kind is ColumnKind.JSON:
+            options.append(p.HasElement(column, (_exact(item.operand),)))
+    return p.some_of(options)
+
+
+def _not_contains(item: Condition, available: Available) -> Predicate:
+    return p.negated(_contains(item, available))
+
+
+def _ordered(item: Condition, available: Available) -> Predicate:
+    sign = _SIGNS[item.operator]
+    return p.some_of(_ordered_in(column, sign, item.operand) for column in available.at(item.path))
+
+
+def _within(item: Condition, available: Available) -> Predicate:
+    return p.some_of(
+        p.Near(column, item.operand) for column in available.at(item.path) if column.kind is ColumnKind.JSON
+    )
+
+
+def _regex(item: Condition, available: Available) -> Predicate:
+    return p.some_of(
+        p.Matches(column, item.operand)
+        for column in available.at(item.path)
+        if column.kind is ColumnKind.STRING
+    )
+
+
+_READERS: dict[Operator, Callable[[Condition, Available], Predicate]] = {
+    Operator.EQ: _equal,
+    Operator.NE: _not_equal,
+    Operator.LT: _ordered,
+    Operator.LTE: _ordered,
+    Operator.GT: _ordered,
+    Operator.GTE: _ordered,
+    Operator.EXISTS: _exists,
+    Operator.IN: _in,
+    Operator.CONTAINS: _contains,
+    Operator.NOT_CONTAINS: _not_contains,
+    Operator.WITHIN: _within,
+    Operator.REGEX: _regex,
+}
+
+
+def _equal_in(column: Column, operand: Any) -> Predicate:
+    if column.kind is ColumnKind.JSON:
+        if isinstance(operand, list):
+            return p.SameList(column, tuple(_exact(element) for element in operand))
+        return p.HasElement(column, (_exact(operand),))
+    stored = _stored(column.kind, operand)
+    return p.FALSE if stored is None else p.Compare(column, "=", stored)
+
+
+def _stored(kind: ColumnKind, value: Any) -> p.Scalar | p.Instant | None:
+    """The value as a column of this kind stores it; None where it never holds an equal one."""
+    value = _exact(value)
+    if isinstance(value, bool):
+        return value if kind is ColumnKind.BOOLEAN else None
+    if isinstance(value, str):
+        if kind is ColumnKind.INSTANT:
+            us = parse_instant(value)
+            return None if us is None else p.Instant(us)
+        return value if kind is ColumnKind.STRING else None
+    if isinstance(value, int | float):
+        if _is_double(value):
+            return float(value) if kind is ColumnKind.NUMBER else None
+        if _INT64_MIN <= value <= _INT64_MAX:
+            return value if kind is ColumnKind.INTEGER else None
+        return str(value) if kind is ColumnKind.LONG else None
+    return None
+
+
+def _ordered_in(column: Column, sign: str, operand: Any) -> Predicate:
+    if isinstance(operand, str):
+        us = parse_instant(operand)
+        if column.kind is ColumnKind.STRING:
+            if us is None:
+                return p.Compare(column, sign, operand)
+            return p.CompareAsInstant(column, sign, p.Instant(us), operand)
+        if column.kind is ColumnKind.INSTANT and us is not None:
+            return p.Compare(column, sign, p.Instant(us))
+        return p.FALSE
+    if column.kind is ColumnKind.NUMBER:
+        return _ordered_doubles(column, sign, operand)
+    if column.kind is ColumnKind.INTEGER:
+        return _ordered_integers(column, sign, operand)
+    if column.kind is ColumnKind.LONG:
+        return p.Compare(column, sign, str(_bound(sign, operand)))
+    return p.FALSE
+
+
+def _ordered_doubles(column: Column, sign: str, operand: int | float) -> Predicate:
+    """A bound that no double equals is replaced by its neighbour, which leaves the same doubles."""
+    try:
+        nearest = float(operand)
+    except OverflowError:
+        below = operand > 0
+        return p.Present(column) if below == sign.startswith("<") else p.FALSE
+    if nearest == operand:
+        return p.Compare(column, sign, nearest)
+    upper = nearest if nearest > operand else math.nextafter(nearest, math.inf)
+    return p.Compare(column, "<" if sign.startswith("<") else ">=", upper)
+
+
+def _ordered_integers(column: Column, sign: str, operand: int | float) -> Predicate:
+    bound = _bound(sign, operand)
+    if _INT64_MIN <= bound <= _INT64_MAX:
+        return p.Compare(column, sign, bound)
+    below = bound > 0
+    return p.Present(column) if below == sign.startswith("<") else p.FALSE
+
+
+def _bound(sign: str, operand: int | float) -> int:
+    """The integer that divides the integers as the operand does."""
+    return math.ceil(operand) if sign in ("<", ">=") else math.floor(operand)
+
+
+def _exact(value: Any) -> Any:
+    """The value, integral floats as integers: ``1.0`` and ``1`` are one number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_double(value: int | float) -> bool:
+    """True where a double equals the number."""
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False

@@ -1,0 +1,269 @@
+"""What a row must satisfy, column by column, as frozen nodes without a word of SQL.
+
+A node is true, false or null of a row (null where its column is); null counts as false everywhere, and
+``Not`` of it as true.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from query.language.nodes import Circle
+from query.plan.columns import Column
+
+Scalar = str | int | float | bool
+
+VALUES_INLINE_MAX = 50
+"""More values than this are looked up in a hash table."""
+LONG_LIST_SIZE = 100
+"""Conditions that such a list counts as."""
+
+
+class Reading(StrEnum):
+    """What is read in a text before it is compared."""
+
+    INSTANT = "instant"
+    LONGITUDE = "longitude"
+    LATITUDE = "latitude"
+    NUMBERS = "numbers"
+    """A list's elements that a double holds, null in the place of others; so with those that follow."""
+    STRINGS = "strings"
+    REST = "rest"
+    """The JSON of all other elements."""
+
+
+ELEMENTS = (Reading.NUMBERS, Reading.STRINGS, Reading.REST)
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """µs since 1970 UTC, as the operand of a comparison."""
+
+    us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Always:
+    """A constant: what no row's content changes."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    operands: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SomeOf:
+    operands: tuple[Predicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    operand: Predicate
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The column holds a value."""
+
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """``column sign operand``, the operand of the column's own type; sign is one of = < <= > >=."""
+
+    column: Column
+    sign: str
+    operand: Scalar | Instant
+
+
+@dataclass(frozen=True, slots=True)
+class CompareAsInstant:
+    """Text compared with an instant where it parses as one, otherwise with the instant's text."""
+
+    column: Column
+    sign: str
+    instant: Instant
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    column: Column
+    operands: tuple[Scalar | Instant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContainsText:
+    column: Column
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """RE2, unanchored."""
+
+    column: Column
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasElement:
+    """The list holds at least one of the elements; None is a null element."""
+
+    column: Column
+    elements: tuple[Scalar | None, ...]
+
+    @property
+    def text(self) -> str | None:
+        """The one element, where it is text that nothing else in JSON is spelled like."""
+        if len(self.elements) == 1 and isinstance(self.elements[0], str) and not _is_json(self.elements[0]):
+            return self.elements[0]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class SameList:
+    """The list has these elements, in this order, and no others."""
+
+    column: Column
+    elements: tuple[Scalar | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The list of paths names ``path`` (where ``at``) or a path below it (where ``below``)."""
+
+    column: Column
+    path: str
+    at: bool
+    below: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """The list's first two numbers, longitude and latitude, lie within the circle."""
+
+    column: Column
+    circle: Circle
+
+
+Predicate = (
+    Always
+    | AllOf
+    | SomeOf
+    | Not
+    | Present
+    | Compare
+    | CompareAsInstant
+    | OneOf
+    | ContainsText
+    | Matches
+    | HasElement
+    | SameList
+    | Lists
+    | Near
+)
+
+TRUE = Always(True)
+FALSE = Always(False)
+
+
+def all_of(operands: Iterable[Predicate]) -> Predicate:
+    """True where every operand is; constants are folded."""
+    kept = tuple(operand for operand in operands if operand != TRUE)
+    if FALSE in kept:
+        return FALSE
+    return kept[0] if len(kept) == 1 else AllOf(kept) if kept else TRUE
+
+
+def some_of(operands: Iterable[Predicate]) -> Predicate:
+    """True where one operand is; constants are folded, and equalities of one column made one."""
+    kept = tuple(operand for operand in operands if operand != FALSE)
+    if TRUE in kept:
+        return TRUE
+    kept = _merged(kept)
+    return kept[0] if len(kept) == 1 else SomeOf(kept) if kept else FALSE
+
+
+def _merged(operands: tuple[Predicate, ...]) -> tuple[Predicate, ...]:
+    equal: dict[Column, list[Scalar | Instant]] = {}
+    others: list[Predicate] = []
+    for operand in operands:
+        if isinstance(operand, Compare) and operand.sign == "=":
+            equal.setdefault(operand.column, []).append(operand.operand)
+        else:
+            others.append(operand)
+    merged: list[Predicate] = [
+        Compare(column, "=", values[0]) if len(values) == 1 else OneOf(column, tuple(values))
+        for column, values in equal.items()
+    ]
+    return (*merged, *others)
+
+
+def negated(operand: Predicate) -> Predicate:
+    if isinstance(operand, Always):
+        return Always(not operand.value)
+    return operand.operand if isinstance(operand, Not) else Not(operand)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        # What only looks like a number to us may be read as one by the engine.
+        return text[:1] in "-+.0123456789[{NnIi"
+    return True
+
+
+def columns_of(predicate: Predicate) -> Iterator[Column]:
+    """Every column that the predicate reads, some more than once."""
+    if isinstance(predicate, AllOf | SomeOf):
+        for operand in predicate.operands:
+            yield from columns_of(operand)
+    elif isinstance(predicate, Not):
+        yield from columns_of(predicate.operand)
+    elif not isinstance(predicate, Always):
+        yield predicate.column
+
+
+def size_of(predicate: Predicate) -> int:
+    """How many conditions the predicate comes to. A long list is a table of its own to the engine.
+
+    Lists of paths do not count: whether there are any depends on events that a key may not see.
+    """
+    match predicate:
+        case Lists():
+            return 0
+        case AllOf(operands=operands) | SomeOf(operands=operands):
+            return sum(map(size_of, operands))
+        case Not(operand=operand):
+            return size_of(operand)
+        case OneOf(operands=operands) if len(operands) > VALUES_INLINE_MAX:
+            return LONG_LIST_SIZE
+    return 1
+
+
+def readings_of(predicate: Predicate) -> Iterator[tuple[Reading, Column]]:
+    """Everything that the predicate reads in texts, some more than once."""
+    match predicate:
+        case AllOf(operands=operands) | SomeOf(operands=operands):
+            for operand in operands:
+                yield from readings_of(operand)
+        case Not(operand=operand):
+            yield from readings_of(operand)
+        case CompareAsInstant(column=column):
+            yield Reading.INSTANT, column
+        case Near(column=column):
+            yield Reading.LONGITUDE, column
+            yield Reading.LATITUDE, column
+        case SameList(column=column):
+            yield from ((reading, column) for reading in ELEMENTS)
+        case HasElement(column=column, text=None):
+            yield from ((reading, column) for reading in ELEMENTS)
