@@ -29,8 +29,8 @@ from storage.catalog.catalog import system_clock
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
 from storage.catalog.records import Counts, DatasetStatus
+from tests.query.answers.test_reference import close
 from tests.query.support_source import read
-from tests.query.test_reference import close
 from tests.storage.store import Store
 from tests.support.scale import examples
 

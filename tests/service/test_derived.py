@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from storage.catalog.records import event_scope
 from storage.instants import format_instant, parse_instant
-from tests.query.test_reference import close
+from tests.query.answers.test_reference import close
 from tests.service.whole import Whole
 from tests.support.scale import examples
 

@@ -22,8 +22,8 @@ from query.language.filters import is_geo
 from query.language.nodes import Condition, Filter, FunnelQuery, MetricQuery, Operator, Span
 from storage.instants import format_instant, parse_instant
 from tests.query import reference, spoken, strategies
+from tests.query.answers.test_reference import close
 from tests.query.support_source import Event
-from tests.query.test_reference import close
 from tests.service.whole import Whole
 from tests.support.scale import examples
 from tests.support.server import TAKES_SCOPED_KEYS

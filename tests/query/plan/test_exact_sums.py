@@ -20,9 +20,9 @@ from query.engine.engine import Deadline, Engine
 from query.language.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, Request, Span
 from query.limits import Limits
 from query.plan import exact_sums as sums
+from tests.query.answers.test_reference import checked
 from tests.query.strategies import BASE_US, HOUR_US
 from tests.query.support_source import Event, read, source_of
-from tests.query.test_reference import checked
 
 SUM, AVERAGE = Analysis.SUM, Analysis.AVERAGE
 GROUPS = 3

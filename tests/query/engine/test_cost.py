@@ -420,7 +420,7 @@ def test_property_names_are_found_at_once_however_many_they_are(engine: Engine, 
 
 
 def test_every_limit_stands_in_the_documentation() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
+    text = (Path(__file__).parents[3] / "docs" / "queries.md").read_text()
     limits = text.partition("## Limits")[2]
     values = [getattr(Limits(), one.name) for one in fields(Limits)]
     values += [ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, VALUES_INLINE_MAX, LONG_LIST_SIZE, UNICODE_CLASS]

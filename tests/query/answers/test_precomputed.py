@@ -20,8 +20,8 @@ from query.limits import Limits
 from storage.instants import format_instant
 from storage.source import NOWHERE, Source
 from tests.query import strategies
+from tests.query.answers.test_reference import checked, close
 from tests.query.support_source import Event, leaves, read, source_of
-from tests.query.test_reference import checked, close
 
 LIMITS = Limits()
 PATHS = [*strategies.PATHS, "a", "b", "u", "Price"]

@@ -20,9 +20,9 @@ from query.errors import InvalidQuery
 from query.language.grouping import parse_groups
 from query.language.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, Request
 from query.limits import Limits
+from tests.query.answers.test_reference import checked
+from tests.query.plan.test_exact_sums import events_of
 from tests.query.support_source import read, source_of
-from tests.query.test_reference import checked
-from tests.query.test_sums import events_of
 
 
 def ask(engine: Engine, folder: Path, values: list[Any], **how: Any) -> list[tuple[Any, int]]:

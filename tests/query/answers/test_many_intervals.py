@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from query.engine.engine import Engine
+from tests.query.engine.test_cost import ask
 from tests.query.support_source import Event, source_of
-from tests.query.test_cost import ask
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -32,8 +32,8 @@ from storage.instants import format_instant, parse_instant
 from storage.schema import Schema
 from storage.source import DataFile, Source
 from tests.query import strategies
+from tests.query.answers.test_reference import checked
 from tests.query.support_source import Event, leaves, read, schema_of, source_of, table_of
-from tests.query.test_reference import checked
 
 BASE_US = 1_700_000_000_000_000
 
