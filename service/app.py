@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Match, Route
 from query.language.parameters import analysis_meant
 from query.language.suggestions import did_you_mean, meant
 from service.collect import find_target
-from service.errors import MethodNotAllowed, NotFound, render
+from service.error_rendering import render
+from service.errors import MethodNotAllowed, NotFound
 from service.parts import Parts
 from service.routes import (
     dashboards,

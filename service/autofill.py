@@ -11,7 +11,7 @@ from service.access_keys import Json
 from service.admission import AdmissionLimits, batches_of, items_of
 from service.bodies import BodyTooLarge
 from service.errors import InvalidJSON
-from service.wire import json_of
+from service.json_body import json_of
 
 
 def fill(event: Any, autofill: Json) -> Any:

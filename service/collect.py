@@ -27,7 +27,7 @@ from urllib.parse import parse_qs, unquote_to_bytes
 
 import orjson
 
-from service import body_thread, errors
+from service import body_thread
 from service.access_keys import Json
 from service.auth import POLL_SECONDS, Caller, Tenants, key_of
 from service.autofill import fill_batch, fill_event
@@ -36,6 +36,8 @@ from service.bodies import BodyReader, BodyTooLarge, ClientGone
 from service.collect_errors import EventRefused
 from service.collector import INLINE_EVENTS_MAX, Collector, Origin, Verdicts, synced
 from service.edge import ALLOW_ORIGIN, EXPOSE, NO_STORE
+from service.error_rendering import render
+from service.errors import ApiError, InvalidParameter
 from service.express import Express
 from service.given_keys import given_keys
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
@@ -228,7 +230,7 @@ class CollectApp:
         autofill: Json | None,
         tally: Tally,
     ) -> tuple[int, bytes, Headers]:
-        """The status, body and further headers of the answer. Raises what ``errors`` renders."""
+        """The status, body and further headers of the answer. Raises what ``render`` knows."""
         if b"content-encoding" not in headers:
             return await self._submit(target, scope, headers, body, received_us, autofill, tally)
         single = target.collection is not None
@@ -250,7 +252,7 @@ class CollectApp:
         autofill: Json | None,
         tally: Tally,
     ) -> tuple[int, bytes, Headers]:
-        """Take the body as it is, but for the key's autofill. Raises what ``errors`` renders."""
+        """Take the body as it is, but for the key's autofill. Raises what ``render`` knows."""
         if target.collection is not None and _KEY not in headers and autofill is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
@@ -308,7 +310,7 @@ class CollectApp:
         rated: Iterable[tuple[bytes, bytes]] = (),
     ) -> int:
         SECRETS.set(secrets_of(scope))
-        found = errors.render(error)
+        found = render(error)
         self._refusals.count(found.status, found.body)
         if isinstance(error, EventRefused):
             self._refused.add()
@@ -351,7 +353,7 @@ class CollectApp:
                 )
         except Exception as error:
             if isinstance(error, BadBeacon):
-                error = errors.InvalidParameter(str(error))
+                error = InvalidParameter(str(error))
             status = await self._fail(scope, send, error, callback, rated)
         self._count(scope, status, came_us)
 
@@ -413,7 +415,7 @@ class CollectApp:
         loop = asyncio.get_running_loop()
         try:
             caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, given)
-        except errors.ApiError:
+        except ApiError:
             self._forget(pair)
             raise
         finally:
@@ -460,7 +462,7 @@ class CollectApp:
             return Origin(received_us, context)
         key = headers[_KEY].decode("latin-1").strip()
         if not 0 < len(key) <= KEY_LENGTH_MAX:
-            raise errors.InvalidParameter(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} characters.")
+            raise InvalidParameter(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} characters.")
         # The same body sent to another route is another request.
         digest = hashlib.blake2b(body, digest_size=16, key=scope["path"].encode()[-64:]).digest()
         return Origin(received_us, context, key, digest)

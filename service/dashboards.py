@@ -16,7 +16,7 @@ from typing import Any
 from service.access_keys import NO_OPTIONS
 from service.auth import KEY_LENGTH_MAX, Caller, Permission
 from service.errors import InvalidJSON, InvalidParameter
-from service.wire import check_answerable, json_of
+from service.json_body import check_answerable, json_of
 from storage.catalog.records import Dashboard
 
 DOCUMENT_BYTES_MAX = 1_000_000

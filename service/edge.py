@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from service.errors import Rendered, render
+from service.error_rendering import Rendered, render
 from service.logs import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.metrics import ROUTES, STATUSES, Metrics
 from service.refusals import Refusals

@@ -20,6 +20,7 @@ from query.language.nodes import ExtractionQuery
 from query.language.parse import EXTRACTION, parse
 from query.language.serialized_query import freeze
 from service import export_request
+from service.api_paths import url_of
 from service.asking import Asking
 from service.auth import Caller, Permission, key_lives
 from service.errors import Forbidden, Gone, NotFound, RateLimited
@@ -27,7 +28,6 @@ from service.export_request import Format
 from service.results import Audience
 from service.saved import moment_text
 from service.settings import Settings
-from service.wire import url_of
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.keyring import Keyring
 from storage.catalog.records import Export, ExportState, NewExport, Project

@@ -16,7 +16,7 @@ from typing import Protocol
 from service.bodies import BodiesOverloaded, BodyReader
 from service.collect_errors import Unavailable
 from service.collector import Collector
-from service.errors import Rendered, render
+from service.error_rendering import Rendered, render
 from service.metrics import STATUSES, Metrics
 from service.quick import QuickAnswer
 from service.quotas import Tally

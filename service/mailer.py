@@ -17,13 +17,13 @@ from email.utils import format_datetime, parseaddr
 from urllib.parse import urlsplit
 
 from query.errors import InvalidQuery
+from service.api_paths import url_of
 from service.background import Tools
 from service.errors import Forbidden
 from service.export_request import check_address, check_recipient
 from service.exports import Links
 from service.saved import moment_text
 from service.settings import Settings
-from service.wire import url_of
 from storage.catalog.records import Export, ExportState, MailState
 
 PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)

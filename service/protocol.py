@@ -15,15 +15,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from service.connections import SLICE_BYTES, Admission, AnswersOverloaded, Connections
 from service.edge import ALLOW_ORIGIN, EXPOSE, App, Message, Receive, Scope, Send, send_error
-from service.errors import (
-    HeadersTooLarge,
-    Rendered,
-    TooManyAnswers,
-    TooManyConnections,
-    UriTooLong,
-    render,
-    rendered,
-)
+from service.error_rendering import Rendered, render, rendered
+from service.errors import HeadersTooLarge, TooManyAnswers, TooManyConnections, UriTooLong
 from service.express import Express, Request
 from service.quotas import Tally
 

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from service.auth import Caller, Permission, Tenants
-from service.errors import AdminOnly, InvalidParameter, NotFound, Unavailable, render
+from service.error_rendering import render
+from service.errors import AdminOnly, InvalidParameter, NotFound, Unavailable
 from service.given_keys import given_keys
 from service.wire import (
     callback_of,

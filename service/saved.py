@@ -14,7 +14,7 @@ from query.language.fields import is_deeper, missing, whole, wrong
 from query.language.normal_form import analysis_of, normalised, without_filters
 from query.language.parameters import check_keys
 from query.language.parse import EXTRACTION, FUNNEL
-from service.wire import url_of
+from service.api_paths import url_of
 from storage.catalog.records import SavedQuery, SavedRun
 
 Json = dict[str, Any]

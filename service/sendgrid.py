@@ -16,7 +16,7 @@ import msgspec
 
 from service.admission import AdmissionLimits, items_of
 from service.collect_errors import InvalidBatch
-from service.wire import json_of
+from service.json_body import json_of
 
 COLLECTION = "sendgrid"
 TOKEN_LENGTH_MAX = 64

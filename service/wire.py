@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -18,15 +17,15 @@ from query.language.query_string import ambiguous
 from service import body_thread
 from service.auth import Caller, key_of
 from service.beacon import BadBeacon, check_callback
-from service.bodies import BodyReader, TooManyValues
-from service.counting import holds_more_values
+from service.bodies import BodyReader
 from service.edge import FIELDS, Scope, as_headers
-from service.errors import JSON, InvalidJSON, InvalidParameter, Rendered
+from service.error_rendering import JSON, Rendered
+from service.errors import InvalidParameter
 from service.given_keys import given_keys
+from service.json_body import json_of
 from service.rates import Rate, RateLimits, fields_of
 
 Pairs = list[tuple[str, str]]
-PROJECTS = "/3.0/projects"
 _NOTHING: Any = object()
 HARMLESS = frozenset({"api_key", "_"})
 """Parameters that may stand in any query string: the key, and what keeps caches away."""
@@ -76,11 +75,6 @@ def raw_path(scope: Scope) -> bytes:
 
 def _decoded(part: bytes) -> str:
     return unquote_to_bytes(part).decode("utf-8", "replace")
-
-
-def url_of(project_id: str, *segments: str) -> str:
-    """``/3.0/projects/P/…``, each segment percent-encoded."""
-    return "/".join([PROJECTS, *(quote(segment, safe="") for segment in (project_id, *segments))])
 
 
 def pairs_of(scope: Scope) -> Pairs:
@@ -140,30 +134,6 @@ def callback_of(pairs: Pairs) -> str | None:
         raise InvalidParameter(str(error)) from None
 
 
-def json_of(body: bytes, values_max: int | None = None) -> Any:
-    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON, and TooManyValues where
-    it holds more values than it may, before any is made."""
-    if values_max is not None and holds_more_values(body, values_max):
-        raise TooManyValues(values_max)
-    try:
-        # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
-        return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        raise InvalidJSON(f"The request body is not valid JSON.{_form_hint(body)}") from None
-
-
-def _form_hint(body: bytes) -> str:
-    """For a form, as ``curl --data`` sends one."""
-    name, equals, _ = body[:100].partition(b"=")
-    if equals and name.replace(b"_", b"").isalnum():
-        return ' It is a form: send an object, as {"event_collection": "purchases"}.'
-    return ""
-
-
-def _refuse(name: str) -> float:
-    raise ValueError(name)
-
-
 async def read_json(bodies: BodyReader, request: Request, limit: int, empty: Any = _NOTHING) -> Any:
     """The request's body; ``empty`` where there is none and one is given. Raises BodyError, InvalidJSON."""
     async with opened(bodies, request, limit) as body:
@@ -202,18 +172,6 @@ def _warning(text: str) -> str:
     """As RFC 7234 has it; the text may name what a client sent, so only plain characters pass."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
     return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'
-
-
-def check_answerable(value: Any, name: str) -> None:
-    """Raises InvalidParameter for JSON that an answer could not give back: halves of surrogate pairs,
-    integers beyond 64 bits, numbers that are not finite, and what is nested very deep."""
-    try:
-        json.dumps(value, allow_nan=False)
-        orjson.dumps([[[[value]]]])
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidParameter(
-            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deep."
-        ) from None
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

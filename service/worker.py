@@ -35,7 +35,8 @@ from service.concurrency import Concurrency
 from service.connections import ConnectionLimits, Connections, connections_within, raise_descriptors
 from service.edge import App, Edge, Headers, Receive, Scope, Send, as_headers, send_error
 from service.enrich.enricher import Enricher
-from service.errors import Unavailable, render
+from service.error_rendering import render
+from service.errors import Unavailable
 from service.express import Express
 from service.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
 from service.loop_pauses import measure_pauses

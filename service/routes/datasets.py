@@ -23,6 +23,7 @@ from query.language.nodes import Request as Question
 from query.language.parameters import check as check_query
 from query.language.preferences import Preferences
 from service import datasets
+from service.api_paths import PROJECTS, url_of
 from service.auth import Caller, Permission
 from service.dataset_request import HoldsText, IndexValues, index_values, part_of
 from service.dataset_results import KEPT_BYTES_MAX, Kept, State, States, holds_text, stored_result
@@ -31,7 +32,6 @@ from service.parts import Parts
 from service.project_preferences import ProjectPreferences
 from service.rules import Routes, needs
 from service.wire import (
-    PROJECTS,
     check_parameters,
     empty_answer,
     gone_of,
@@ -39,7 +39,6 @@ from service.wire import (
     pairs_of,
     parameter,
     read_json,
-    url_of,
     warning_headers,
 )
 from storage.catalog.records import Dataset

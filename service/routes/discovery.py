@@ -16,12 +16,13 @@ from starlette.routing import Router
 
 from query.language import zones
 from service import welcome
+from service.api_paths import PROJECTS, url_of
 from service.auth import Caller, Permission, key_names
 from service.parts import Parts
 from service.quotas import usage_json
 from service.routes.schema import shown
 from service.rules import OWN, Routes, needs
-from service.wire import PROJECTS, json_answer, request_key, url_of
+from service.wire import json_answer, request_key
 from storage.catalog.records import Collection, Project, SavedQuery, Usage
 
 VERSIONS = [

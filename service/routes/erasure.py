@@ -18,6 +18,7 @@ from query.language.nodes import Filter, MetricQuery
 from query.language.parameters import check, is_absent
 from query.language.parse import from_query_string
 from query.language.suggestions import did_you_mean
+from service.api_paths import PROJECTS
 from service.auth import Caller, Permission
 from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
 from service.parts import Parts
@@ -26,7 +27,6 @@ from service.routes.schema import properties_of, shown
 from service.rules import Routes, needs
 from service.wire import (
     HARMLESS,
-    PROJECTS,
     EventAddress,
     Pairs,
     check_names,

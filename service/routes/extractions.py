@@ -12,22 +12,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Router
 
+from service.api_paths import PROJECTS, url_of
 from service.auth import Caller, Permission
 from service.errors import Gone, InvalidParameter, NotFound, RangeNotSatisfiable
 from service.export_file import is_sound
 from service.exports import Exports, download_name, media_type_of
 from service.parts import Parts
 from service.rules import LINKED, Routes, needs
-from service.wire import (
-    PROJECTS,
-    empty_answer,
-    json_answer,
-    pairs_of,
-    parameter,
-    project_of,
-    segment_of,
-    url_of,
-)
+from service.wire import empty_answer, json_answer, pairs_of, parameter, project_of, segment_of
 
 PAGE_MAX = 100
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)

@@ -14,20 +14,13 @@ from starlette.routing import Router
 
 from query.language.filters import CheckRegex
 from service.access_keys import Definition, read_definition
+from service.api_paths import PROJECTS
 from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound
+from service.json_body import check_answerable
 from service.parts import Parts
 from service.rules import Routes, needs
-from service.wire import (
-    PROJECTS,
-    check_answerable,
-    empty_answer,
-    json_answer,
-    pairs_of,
-    parameter,
-    read_json,
-    segment_of,
-)
+from service.wire import empty_answer, json_answer, pairs_of, parameter, read_json, segment_of
 from storage.catalog.errors import UnknownAccessKey, WrongSecret
 from storage.catalog.keyring import Keyring
 from storage.catalog.records import AccessKey

@@ -13,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from service.errors import Conflict, InvalidParameter, NotFound
+from service.json_body import check_answerable
 from service.parts import Parts
 from service.preferences import check_preferences
 from service.quotas import usage_json
 from service.rules import Routes
-from service.wire import check_answerable, empty_answer, json_answer, read_json, segment_of
+from service.wire import empty_answer, json_answer, read_json, segment_of
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
 from storage.catalog.records import Organisation, Project, Usage
 

@@ -12,27 +12,26 @@ from starlette.routing import Router
 
 from query.json_encoding import dumps
 from query.language.parse import ANALYSES, EXTRACTION, from_query_string
+from service.api_paths import PROJECTS, url_of
 from service.asking import Told
 from service.auth import Caller, Permission
 from service.errors import Forbidden
 from service.export_request import wants_file
 from service.exports import Exports
+from service.json_body import json_of
 from service.parts import Parts
 from service.rates import Rate
 from service.routes.extractions import base_url
 from service.rules import Handler, Routes, needs
 from service.wire import (
-    PROJECTS,
     Pairs,
     callback_of,
     count_rate,
     gone_of,
     json_answer,
-    json_of,
     opened,
     pairs_of,
     script_answer,
-    url_of,
     warning_headers,
 )
 

@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
+from service.api_paths import PROJECTS
 from service.auth import Caller, Permission
 from service.errors import InvalidParameter, NotFound
 from service.parts import Parts
 from service.rules import Routes, needs
-from service.wire import PROJECTS, empty_answer, json_answer, raw_path, read_json
+from service.wire import empty_answer, json_answer, raw_path, read_json
 from storage.catalog.errors import UnknownCollection
 
 DAYS_MAX = 36_500

@@ -16,21 +16,21 @@ from starlette.routing import Router
 
 from query.language.parse import EXTRACTION
 from service import saved
+from service.api_paths import PROJECTS
 from service.auth import Caller, Permission
 from service.errors import NotFound
+from service.json_body import json_of
 from service.parts import Parts
 from service.rates import Rate
 from service.rules import Routes, needs
 from service.saved_answers import Ask
 from service.wire import (
-    PROJECTS,
     callback_of,
     check_parameters,
     count_rate,
     empty_answer,
     gone_of,
     json_answer,
-    json_of,
     opened,
     pairs_of,
     raw_path,

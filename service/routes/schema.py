@@ -11,20 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
+from service.api_paths import PROJECTS, url_of
 from service.auth import Caller, Permission
 from service.errors import NotFound
 from service.parts import Parts
 from service.rules import Routes, needs
-from service.wire import (
-    PROJECTS,
-    EventAddress,
-    event_address,
-    gone_of,
-    json_answer,
-    pairs_of,
-    parameter,
-    url_of,
-)
+from service.wire import EventAddress, event_address, gone_of, json_answer, pairs_of, parameter
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from service import openapi
-from service.errors import DAMAGED, Unavailable
+from service.error_rendering import DAMAGED
+from service.errors import Unavailable
 from service.parts import Parts
 from service.rules import Routes
 from service.wire import json_answer

@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 
 from query import errors as query_errors
 from service import bodies, collect_errors, errors
-from service.errors import MethodNotAllowed, render
+from service.error_rendering import render
+from service.errors import MethodNotAllowed
 from storage.catalog.errors import CatalogBusy, CountsDisagree, UnknownCollection, UnknownProject
 from storage.log.errors import Backpressure, LogDamaged, LogUnavailable
 from storage.read.snapshot_reader import SnapshotUnstable

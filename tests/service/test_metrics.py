@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from service.errors import rendered
+from service.error_rendering import rendered
 from service.loop_pauses import measure_pauses
 from service.metrics import FAMILIES, Metrics
 from service.refusals import Refusals
