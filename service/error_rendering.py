@@ -21,7 +21,7 @@ from query.errors import (
     QueryTimeout,
 )
 from service import bodies, collect_errors
-from service.errors import ApiError, NotFound, Unavailable
+from service.errors import DAMAGED, DAMAGED_RETRY_SECONDS, ApiError, NotFound, Unavailable
 from storage.catalog.errors import (
     CatalogDamaged,
     CatalogUnavailable,
@@ -37,11 +37,6 @@ from storage.read.snapshot_reader import SnapshotUnstable
 _log = logging.getLogger("acumen.errors")
 
 JSON = "application/json"
-DAMAGED = (
-    "A part of the server's log is damaged, so questions can not be answered in full; events are still "
-    "taken. The operator finds what is wrong with 'acumen check'."
-)
-DAMAGED_RETRY_SECONDS = 60
 _CAUSES_MAX = 20
 
 

@@ -18,12 +18,18 @@ ApiError                       raised by ``service`` itself
 ├── TimedOut                   504: it goes on
 └── Unavailable                503, with Retry-After
 
-``service.error_rendering`` turns these into answers, and what ``query``, ``storage`` and the write path raise.
+``service.error_rendering`` turns these into answers, like what ``query``, ``storage`` and the write path raise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+DAMAGED = (
+    "A part of the server's log is damaged, so questions can not be answered in full; events are still "
+    "taken. The operator finds what is wrong with 'acumen check'."
+)
+DAMAGED_RETRY_SECONDS = 60
 
 
 class ApiError(Exception):

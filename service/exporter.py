@@ -21,7 +21,7 @@ from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.language.serialized_query import thaw
 from service.background import Tools
-from service.error_rendering import DAMAGED
+from service.errors import DAMAGED
 from service.export_file import UNFINISHED, Output, rows_into
 from service.export_request import Format
 from service.exports import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of

@@ -10,8 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Router
 
 from service import openapi
-from service.error_rendering import DAMAGED
-from service.errors import Unavailable
+from service.errors import DAMAGED, Unavailable
 from service.parts import Parts
 from service.rules import Routes
 from service.wire import json_answer

@@ -20,7 +20,7 @@ from keen import scoped_keys
 
 from query.errors import QueryCancelled
 from service import exporter
-from service.error_rendering import DAMAGED
+from service.errors import DAMAGED
 from service.export_file import Output
 from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
 from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
