@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from service import backup_command, files_command, tenants_command
-from service.command_errors import CannotDo
+from service.cli import backup as backup_command
+from service.cli import files as files_command
+from service.cli import tenants as tenants_command
+from service.cli.errors import CannotDo
 
 if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
@@ -108,7 +110,7 @@ def _add_keys(commands: Any, *, wanted: bool) -> None:
         "here holds on every worker of a running server within a second.",
     )
     if wanted:
-        from service import keys_command
+        from service.cli import keys as keys_command
 
         keys_command.add_arguments(keys, _add_data)
         keys.set_defaults(run=_keys)
@@ -123,7 +125,7 @@ def _add_import(commands: Any, *, wanted: bool) -> None:
     )
     if wanted:
         # It needs much of the server, which other commands should not wait for.
-        from service import importer
+        from service.imports import import_command as importer
 
         importer.add_arguments(command)
         command.set_defaults(run=importer.run)
@@ -167,7 +169,7 @@ def _add_doctor(commands: Any, *, wanted: bool) -> None:
     )
     _add_data(command)
     if wanted:
-        from service import doctor
+        from service.cli import doctor
 
         doctor.add_arguments(command)
         command.set_defaults(run=lambda args: doctor.run(args, _say))
@@ -188,9 +190,9 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _serve(args: argparse.Namespace) -> int:
-    from service import logs
+    from service.process.supervisor import CannotServe, Supervisor
     from service.settings import BadSettings
-    from service.supervisor import CannotServe, Supervisor
+    from service.telemetry import json_logging as logs
 
     settings = _settings(args)
     _check_tls(settings)
@@ -252,7 +254,7 @@ Ask a first question:
 
 
 def _keys(args: argparse.Namespace) -> int:
-    from service import keys_command
+    from service.cli import keys as keys_command
 
     with _opened(args, make=True) as catalog:
         _say(keys_command.run(catalog, catalog.keyring, args))
@@ -301,7 +303,7 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _repair(args: argparse.Namespace) -> int:
-    from service.supervisor import CannotServe, lock_folder
+    from service.process.supervisor import CannotServe, lock_folder
     from storage.errors import StorageError
     from storage.maintenance.log_repair import repair
 

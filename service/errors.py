@@ -18,7 +18,8 @@ ApiError                       raised by ``service`` itself
 ├── TimedOut                   504: it goes on
 └── Unavailable                503, with Retry-After
 
-``service.error_rendering`` turns these into answers, like what ``query``, ``storage`` and the write path raise.
+``service.http.error_rendering`` turns these into answers, like what ``query``, ``storage`` and the write path
+raise.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Files are compared with the digests of the catalog before anybody believes what they hold.
 
 Once for each process: a file is remembered by its inode, times and size, so that one that was touched since
-is read again. What decays on the disk without a trace in those is found by ``service.scrubber``. A file that
-is not what was written is set aside: the catalog says so from then on, and no snapshot has it.
+is read again. What decays on the disk without a trace in those is found by
+``service.maintenance.scrub_task``. A file that is not what was written is set aside: the catalog says so from
+then on, and no snapshot has it.
 """
 
 from __future__ import annotations

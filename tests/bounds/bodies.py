@@ -12,10 +12,10 @@ from unittest.mock import patch
 import httpx
 import zstandard
 
-from service import body_thread
-from service.admission import AdmissionLimits
-from service.bodies import BodyLimits
-from service.collect import CollectLimits
+from service.bodies import body_thread
+from service.bodies.reader import BodyLimits
+from service.http.write_api import CollectLimits
+from service.ingest.admission import AdmissionLimits
 from tests.bounds.worst import KIB, MIB, Watch, worst_case
 from tests.service.intake import intake
 from tests.service.whole import Whole

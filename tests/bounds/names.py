@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from service.admission import AdmissionLimits
+from service.ingest.admission import AdmissionLimits
 from tests.bounds.worst import KIB, MIB, Watch, worst_case
 from tests.service.intake import intake
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml_rs
 
-from service.metrics import FAMILIES
 from service.settings import Settings
+from service.telemetry.metrics import FAMILIES
 from tests.sdk.certificate import Certificate, make_certificate
 from tests.support.server import Served, free_port
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from service import openapi
+from service.http import openapi
 from service.settings import Settings, load
 from tests.support.server import Served, ServedProject, acumen_command
 

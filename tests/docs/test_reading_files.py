@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from service import reader_code
+from service.cli import reader_code
 from tests.service.whole import Whole
 from tests.support.server import acumen_command
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from service.exports import PROCESSING_NO_MAIL
+from service.exports.jobs import PROCESSING_NO_MAIL
 from tests.sdk import scenario
 from tests.sdk.certificate import Certificate, make_certificate
 from tests.sdk.conftest import Acumen

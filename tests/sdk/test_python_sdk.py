@@ -11,7 +11,7 @@ from keen import direction, scoped_keys
 from keen.client import KeenClient
 from keen.exceptions import KeenApiError
 
-from service.exports import PROCESSING_NO_MAIL
+from service.exports.jobs import PROCESSING_NO_MAIL
 from tests.sdk import scenario
 from tests.sdk.conftest import Acumen
 

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from query.engine.engine import Engine
-from service.background import Cancels, Tools
-from service.exporter import Exporter
-from service.metrics import Metrics
+from service.background.task_runner import Cancels, Tools
+from service.exports.export_task import Exporter
+from service.process.worker import composed
 from service.settings import load
-from service.worker import composed
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.records import Export, Project
 from storage.disk.file_system import LocalFileSystem

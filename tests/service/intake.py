@@ -12,11 +12,11 @@ from typing import Any
 
 import httpx
 
-from service.admission import AdmissionLimits
-from service.auth import Tenants
-from service.bodies import BodyLimits, BodyReader
-from service.collect import CollectApp, CollectLimits, Message, Receive, Scope, Send
-from service.log_session import LogLimits, LogSession, keep_looking_after
+from service.auth.principal import Tenants
+from service.bodies.reader import BodyLimits, BodyReader
+from service.http.write_api import CollectApp, CollectLimits, Message, Receive, Scope, Send
+from service.ingest.admission import AdmissionLimits
+from service.ingest.log_session import LogLimits, LogSession, keep_looking_after
 from storage.catalog.catalog import Catalog
 from storage.catalog.keyring import Keyring
 from storage.catalog.records import Project

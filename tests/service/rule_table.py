@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.app import create_app, routes_of
-from service.auth import Permission
-from service.rules import WRITES, Realm, Rule
+from service.auth.principal import Permission
+from service.http.app import create_app, routes_of
+from service.http.authorization import WRITES, Realm, Rule
+from service.process.worker import composed
 from service.settings import load
-from service.worker import composed
 from storage.catalog.catalog import Catalog
 from tests.support.server import Served, ServedProject
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from service.access_keys import PERMITTED
-from service.auth import Permission
+from service.auth.access_keys import PERMITTED
+from service.auth.principal import Permission
 from tests.service.rule_table import Ruled, check, ruled_by_project, ruled_routes
 from tests.support.server import Reply, Served, ServedProject
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from keen import scoped_keys
 
-from service.auth import Caller, Permission, Tenants, key_of
+from service.auth.principal import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog.catalog import Catalog
 from storage.catalog.keyring import Keyring

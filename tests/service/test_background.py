@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from query.errors import QueryCancelled
-from service import background
-from service.background import Background
-from service.metrics import Metrics
+from service.background import task_runner as background
+from service.background.task_runner import Background
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
 from tests.support.server import Served
 

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 import pytest
 
-from service import openapi
-from service.openapi.describe import Example, Operation, parameters_of
+from service.http import openapi
+from service.http.openapi.describe import Example, Operation, parameters_of
 from service.settings import load
 from tests.service.test_openapi_examples import KEYS, filled, names_of
 from tests.support.server import Reply, Served

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.beacon import PIXEL, BadBeacon, check_callback, check_redirect, decode_data
+from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect, decode_data
 from tests.service.intake import intake, run
 
 

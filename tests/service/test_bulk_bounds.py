@@ -8,8 +8,8 @@ from unittest.mock import patch
 
 import orjson
 
-from service import collector
-from service.admission import NEW_PROPERTIES_FACTOR, AdmissionLimits, Paths, Ready, Refusal
+from service.ingest import ingestor as collector
+from service.ingest.admission import NEW_PROPERTIES_FACTOR, AdmissionLimits, Paths, Ready, Refusal
 from storage.schema import LaneKind, Schema
 from tests.service.intake import Intake, intake, run
 

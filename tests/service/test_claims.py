@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from service.admission import AdmissionLimits
-from service.claims import event_token, idempotency_token
+from service.ingest.admission import AdmissionLimits
+from service.ingest.deduplication import event_token, idempotency_token
 from storage.catalog.catalog import system_clock
 from storage.catalog.records import Claim
 from storage.disk.file_system import LocalFileSystem

@@ -21,10 +21,10 @@ import orjson
 import pytest
 import zstandard
 
-from service.admission import AdmissionLimits
-from service.bodies import BodyLimits
-from service.collect import CollectLimits, Message
-from service.log_session import LogLimits
+from service.bodies.reader import BodyLimits
+from service.http.write_api import CollectLimits, Message
+from service.ingest.admission import AdmissionLimits
+from service.ingest.log_session import LogLimits
 from storage.catalog.records import KeyKind
 from storage.disk.file_system import LocalFileSystem
 from storage.log.format import ROWWISE

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.concurrency import CELLS, Concurrency
 from service.errors import RateLimited
+from service.limits.concurrency_limiter import CELLS, Concurrency
 
 
 def concurrency(folder: Path, number: int = 0, *, per_project: int = 0, per_key: int = 0) -> Concurrency:

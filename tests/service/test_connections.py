@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from service.connections import ConnectionLimits, Connections, connections_within
-from service.edge import Message, Receive, Scope, Send
-from service.metrics import Metrics
-from service.protocol import PIPELINED_MAX, bounded_protocol
+from service.http.connections import ConnectionLimits, Connections, connections_within
+from service.http.middleware import Message, Receive, Scope, Send
+from service.http.protocol import PIPELINED_MAX, bounded_protocol
+from service.telemetry.metrics import Metrics
 from tests.service.intake import run
 
 KIB = 1 << 10

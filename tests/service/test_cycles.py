@@ -12,8 +12,8 @@ from typing import Any
 
 from query.engine.engine import CancelToken
 from query.errors import QueryCancelled
-from service.admission import AdmissionLimits
-from service.asking import GONE_AFTER_SECONDS, _GoneWatch
+from service.ingest.admission import AdmissionLimits
+from service.queries.query_service import GONE_AFTER_SECONDS, _GoneWatch
 from storage.catalog.errors import TooManyCollections
 from tests.service.intake import intake, run
 

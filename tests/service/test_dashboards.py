@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service import dashboards
+from service.queries import dashboards
 from tests.support.server import Reply, Served, ServedProject
 
 DOCUMENT = {

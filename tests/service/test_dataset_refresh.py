@@ -19,12 +19,12 @@ from query.answers import precomputed as answers
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.language.nodes import Condition, MetricQuery, Operator, Request
-from service import datasets
-from service.background import Cancels, Tools
-from service.dataset_refresh import DatasetRefresher
-from service.dataset_results import State, States, stored_result
-from service.metrics import Metrics
+from service.background.task_runner import Cancels, Tools
+from service.datasets import definition as datasets
+from service.datasets.refresh_task import DatasetRefresher
+from service.datasets.results import State, States, stored_result
 from service.settings import load
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service import splitting
+from service.bodies import splitting
 from tests.service.intake import intake, run
 
 SHAPES = {

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml_rs
 
-from service.enrich import devices
-from service.enrich.agents import Agents
-from service.enrich.rule_list import RuleList
+from service.ingest.enrich import devices
+from service.ingest.enrich.agents import Agents
+from service.ingest.enrich.rule_list import RuleList
 from tests.support.scale import SCALE
 
 SHARE_WANTED = 0.95

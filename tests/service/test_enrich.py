@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.enrich.agents import Agents
-from service.enrich.enricher import Enricher
-from service.enrich.geo import Places, place_of, read_address
-from service.enrich.referrers import SERVICES, parse_referrer
-from service.enrich.times import parse_time
-from service.enrich.urls import PARAMETERS_MAX, parse_url
-from service.metrics import Metrics
+from service.ingest.enrich.agents import Agents
+from service.ingest.enrich.enricher import Enricher
+from service.ingest.enrich.geo import Places, place_of, read_address
+from service.ingest.enrich.referrers import SERVICES, parse_referrer
+from service.ingest.enrich.times import parse_time
+from service.ingest.enrich.urls import PARAMETERS_MAX, parse_url
+from service.telemetry.metrics import Metrics
 from storage.events.validation import Context, EventLimits, InvalidEvent, Received, examine
 from tests.support.mmdb import city, write_mmdb
 from tests.support.scale import examples
@@ -468,7 +468,7 @@ def test_without_a_database_the_registries_tell_the_country() -> None:
 
 
 def test_a_database_that_changes_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.enrich.geo.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("service.ingest.enrich.geo.LOOK_SECONDS", 0.0)
     path = write_mmdb(tmp_path / "a.mmdb", {"81.2.69.0/24": {"country_code": "GB"}})
     places = Places(path)
     assert not places.ready
@@ -484,7 +484,7 @@ def test_a_database_that_changes_is_read_again(tmp_path: Path, monkeypatch: pyte
 def test_a_database_that_is_no_longer_one_leaves_what_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("service.enrich.geo.LOOK_SECONDS", 0.0)
+    monkeypatch.setattr("service.ingest.enrich.geo.LOOK_SECONDS", 0.0)
     path = write_mmdb(tmp_path / "a.mmdb", {"81.2.69.0/24": {"country_code": "GB"}})
     places = Places(path)
     places.prepare()

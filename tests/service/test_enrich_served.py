@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.admission import ENRICHMENT_BYTES_MAX, AdmissionLimits
+from service.ingest.admission import ENRICHMENT_BYTES_MAX, AdmissionLimits
 from tests.service.intake import Intake, intake, run
 from tests.support.mmdb import city, write_mmdb
 from tests.support.scale import examples

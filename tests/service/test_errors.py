@@ -11,9 +11,11 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from query import errors as query_errors
-from service import bodies, collect_errors, errors
-from service.error_rendering import render
+from service import errors
+from service.bodies import reader as bodies
 from service.errors import MethodNotAllowed
+from service.http.error_rendering import render
+from service.ingest import errors as collect_errors
 from storage.catalog.errors import CatalogBusy, CountsDisagree, UnknownCollection, UnknownProject
 from storage.log.errors import Backpressure, LogDamaged, LogUnavailable
 from storage.read.snapshot_reader import SnapshotUnstable

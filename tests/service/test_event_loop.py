@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.app import create_app, routes_of
+from service.http.app import create_app, routes_of
 from storage.catalog.database.connection import Database
 from tests.service.rule_table import WRITE_ROUTES
 from tests.service.whole import Whole

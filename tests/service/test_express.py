@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from service.bodies import BodyLimits
-from service.protocol import bounded_protocol
+from service.bodies.reader import BodyLimits
+from service.http.protocol import bounded_protocol
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from tests.service.intake import Intake, intake, run
 

@@ -19,12 +19,12 @@ import pytest
 from keen import scoped_keys
 
 from query.errors import QueryCancelled
-from service import exporter
 from service.errors import DAMAGED
-from service.export_file import Output
-from service.exporter import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
-from service.exports import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
-from service.purge import Purge
+from service.exports import export_task as exporter
+from service.exports.export_task import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
+from service.exports.file_writer import Output
+from service.exports.jobs import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
+from service.maintenance.purge_task import Purge
 from storage.catalog.catalog import system_clock
 from storage.catalog.records import ErasureKind, ExportState, KeyKind
 from storage.log.errors import LogUnreadable

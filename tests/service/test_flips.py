@@ -25,7 +25,7 @@ from query.errors import QueryError
 from query.json_encoding import dumps
 from query.language.parse import parse
 from query.limits import Limits
-from service.export_file import Output, is_sound
+from service.exports.file_writer import Output, is_sound
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.connection import connect
 from storage.catalog.database.seal import seal_path

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service.edge import ASKED_BYTES_MAX
+from service.http.middleware import ASKED_BYTES_MAX
 from tests.support.server import Served, ServedProject
 
 DATA = base64.b64encode(b'{"n":1}').decode()

@@ -21,11 +21,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import import_source, import_targets, importer
-from service.collector import Origin
-from service.import_source import BadSource, EventSource
-from service.keeper_main import make_keeper
-from service.log_session import LogSession
+from service.imports import import_command as importer
+from service.imports import json_source as import_source
+from service.imports import targets as import_targets
+from service.imports.json_source import BadSource, EventSource
+from service.ingest.ingestor import Origin
+from service.ingest.log_session import LogSession
+from service.process.keeper import make_keeper
 from service.settings import load
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownCollection

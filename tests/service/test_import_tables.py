@@ -19,13 +19,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import import_tables
-from service.import_format import Sniffed
-from service.import_open import open_source
-from service.import_options import ImportOptions
-from service.import_source import BadSource, EventSource
-from service.import_tables import TableOptions, TableSource
-from service.import_times import reader
+from service.imports import tables as import_tables
+from service.imports.formats import Sniffed
+from service.imports.json_source import BadSource, EventSource
+from service.imports.opening import open_source
+from service.imports.options import ImportOptions
+from service.imports.tables import TableOptions, TableSource
+from service.imports.times import reader
 from storage.catalog.catalog import Catalog
 from storage.catalog.records import Project
 from tests.service.test_import import counted, data, project, run_import
@@ -417,7 +417,7 @@ def test_cells_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_broken_answer_is_said_to_be_broken(tmp_path: Path) -> None:
-    from service.import_format import Format
+    from service.imports.formats import Format
 
     for content in ('{"result":[{"a":1}', '{"result":[{"a":1}],', '{"result" [', '{"result":[{}]}x'):
         source = EventSource(str(written(tmp_path, content)), 900_000, Format.ANSWER)

@@ -13,9 +13,9 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service import counting, inflating
-from service.bodies import BodyLimits
-from service.counting import holds_more_values
+from service.bodies import counting, inflating
+from service.bodies.counting import holds_more_values
+from service.bodies.reader import BodyLimits
 from tests.service.intake import Intake, intake, run
 
 EVENTS = b'{"visits":[' + b'{"n":1},' * 40 + b'{"n":2}]}'
@@ -120,7 +120,7 @@ def test_each_byte_of_many_members_is_looked_at_a_bounded_number_of_times(
         def __getattr__(self, name: str) -> object:
             return getattr(self._stream, name)
 
-    monkeypatch.setattr("service.inflating.isal_zlib.decompressobj", Noting)
+    monkeypatch.setattr("service.bodies.inflating.isal_zlib.decompressobj", Noting)
     assert inflated(gzip.compress(b"a") * 90, b"gzip") == b"a" * 90
     assert longest <= 64
 

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import pytest
 from keen import scoped_keys
 
-from service.auth import POLL_SECONDS
+from service.auth.principal import POLL_SECONDS
 from tests.service.test_query_routes import SLOW
 from tests.support.server import TAKES_SCOPED_KEYS, Reply, Served, ServedProject
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service import logs
+from service.telemetry import json_logging as logs
 from tests.support.server import Served
 
 KEY = "A1B2C3D4E5F6A7B8C9D0"

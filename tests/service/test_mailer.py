@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from service.exports import PROCESSING_MAIL
-from service.mailer import PAUSES_SECONDS, SUBJECT_GONE, SUBJECT_READY, Mailer
+from service.exports.jobs import PROCESSING_MAIL
+from service.exports.mail_task import PAUSES_SECONDS, SUBJECT_GONE, SUBJECT_READY, Mailer
 from storage.catalog.catalog import system_clock
 from storage.catalog.records import MailState, NewExport
 from tests.sdk.certificate import make_certificate

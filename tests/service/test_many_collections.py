@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service import homes as homes_module
+from service.ingest import collection_cache as homes_module
 from tests.service.intake import intake, run
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from service.error_rendering import rendered
-from service.loop_pauses import measure_pauses
-from service.metrics import FAMILIES, Metrics
-from service.refusals import Refusals
+from service.http.error_rendering import rendered
+from service.telemetry.loop_pauses import measure_pauses
+from service.telemetry.metrics import FAMILIES, Metrics
+from service.telemetry.refusals import Refusals
 from tests.support.server import Served
 
 

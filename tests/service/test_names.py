@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from service import homes, kept_answers
-from service.admission import DESCRIPTION_LENGTH_MAX, Refusal
-from service.purge import Purge
+from service.ingest import collection_cache as homes
+from service.ingest import kept_answers
+from service.ingest.admission import DESCRIPTION_LENGTH_MAX, Refusal
+from service.maintenance.purge_task import Purge
 from storage.catalog.records import request_scope
 from storage.keeper import keeper
 from tests.service.intake import intake, run

@@ -11,12 +11,12 @@ import pytest
 from starlette.routing import Match, Route
 
 from query.language.parse import ANALYSES
-from service import openapi
-from service.app import create_app, routes_of
-from service.collect import find_target
-from service.openapi.describe import ALWAYS, parameters_of
+from service.http import openapi
+from service.http.app import create_app, routes_of
+from service.http.openapi.describe import ALWAYS, parameters_of
+from service.http.write_api import find_target
+from service.process.worker import composed
 from service.settings import load
-from service.worker import composed
 from storage.catalog.catalog import Catalog
 from tests.support.server import Served, ServedProject
 
@@ -61,7 +61,7 @@ def test_every_described_operation_has_a_route_and_every_route_is_described(rout
     undescribed = [
         (routes[number].path, method) for number, method in there - described if number is not None
     ]
-    assert not undescribed, "routes that service/openapi/ does not describe: see its README.md"
+    assert not undescribed, "routes that service/http/openapi/ does not describe: see its README.md"
 
 
 def test_it_is_served(served: Served) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from service import openapi
-from service.openapi.describe import Area
+from service.http import openapi
+from service.http.openapi.describe import Area
 from service.settings import load
 from tests.support.server import Reply, Served, ServedProject
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from keen import scoped_keys
 
-from service.access_keys import PERMITTED
-from service.auth import Permission
-from service.rules import Realm, Rule
+from service.auth.access_keys import PERMITTED
+from service.auth.principal import Permission
+from service.http.authorization import Realm, Rule
 from tests.service.rule_table import READ_KEY, Ruled, check, ruled_by_project, ruled_routes
 from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 

@@ -279,7 +279,7 @@ def test_preferences_that_mean_nothing_are_refused(
     whole: Whole, preferences: dict[str, Any], message: str
 ) -> None:
     from service.errors import InvalidParameter
-    from service.routes.organisations import preferences as checked
+    from service.http.routes.organisations import preferences as checked
 
     with pytest.raises(InvalidParameter, match=message[:30].replace("'", ".")) as refused:
         checked(preferences)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.proxies import client_ip_finder
+from service.http.client_address import client_ip_finder
 from service.settings import load
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from service.auth import key_id
+from service.auth.preferences import check_preferences
+from service.auth.principal import key_id
 from service.errors import InvalidParameter
-from service.preferences import check_preferences
-from service.quotas import NAMES, PROJECT_NAMES, Quotas, read_quotas
+from service.limits.quotas import NAMES, PROJECT_NAMES, Quotas, read_quotas
 from storage.catalog.records import Activity, Project
 from storage.catalog.tenants.activity import first_of_month, first_of_next_month
 from tests.service.whole import Whole

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import RateLimited
-from service.rates import CELLS, Quota, Rate, RateLimits, fields_of
+from service.limits.rate_limiter import CELLS, Quota, Rate, RateLimits, fields_of
 
 
 def test_without_a_limit_nothing_is_counted_and_no_file_is_made(tmp_path: Path) -> None:

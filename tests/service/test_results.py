@@ -23,13 +23,13 @@ from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded
 from query.language.nodes import Condition, Filter, Operator
 from query.limits import Limits
-from service.background import Cancels, Tools
+from service.background.task_runner import Cancels, Tools
 from service.errors import Unavailable
-from service.metrics import Metrics
-from service.refresher import Refresher
-from service.results import Audience, Results, Standing
-from service.saved import next_run_us
+from service.saved_queries.definition import next_run_us
+from service.saved_queries.refresh_task import Refresher
+from service.saved_queries.results import Audience, Results, Standing
 from service.settings import load
+from service.telemetry.metrics import Metrics
 from storage.catalog.records import Counts, SavedQuery, SavedRun
 from storage.files.compaction import Compactor
 from storage.instants import format_instant

@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.core.result import Ok
 
-from service.metrics import ANALYSES
+from service.telemetry.metrics import ANALYSES
 from tests.service.test_openapi_examples import (
     AREAS,
     DOCUMENT,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keen import scoped_keys
 
-from service.scoped_keys import Scope, is_written, scope_of
+from service.auth.scoped_keys import Scope, is_written, scope_of
 from tests.query import strategies
 from tests.support.server import TAKES_SCOPED_KEYS, Reply, Served, ServedProject
 

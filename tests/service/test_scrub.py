@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from service.export_file import is_sound
-from service.metrics import Metrics
-from service.scrubber import Scrubber
+from service.exports.file_writer import is_sound
+from service.maintenance.scrub_task import Scrubber
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
 from storage.errors import StorageError
 from storage.maintenance.integrity_check import check

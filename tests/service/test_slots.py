@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from query.errors import QueryOverloaded
-from service.slots import Slots
+from service.limits.query_scheduler import Slots
 
 Held = AbstractAsyncContextManager[None]
 

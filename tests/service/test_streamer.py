@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from query.engine.engine import Engine
-from service.background import Cancels, Tools
-from service.metrics import Metrics
+from service.background.task_runner import Cancels, Tools
+from service.maintenance.event_stream_task import RETRY_SECONDS, Streamer
 from service.settings import BadSettings, load
-from service.streamer import RETRY_SECONDS, Streamer
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
 from storage.disk.file_system import LocalFileSystem
 from storage.log.writer import Batch, Section

@@ -18,14 +18,14 @@ from urllib.parse import urlencode
 import httpx
 
 from query.engine.engine import Engine
-from service.background import Cancels, Tools
-from service.dataset_refresh import DatasetRefresher
-from service.matcher import FilterMatcher
-from service.metrics import Metrics
-from service.refresher import Refresher
-from service.scrubber import Scrubber
+from service.background.task_runner import Cancels, Tools
+from service.datasets.refresh_task import DatasetRefresher
+from service.maintenance.scrub_task import Scrubber
+from service.process.filter_matcher import FilterMatcher
+from service.process.worker import composed
+from service.saved_queries.refresh_task import Refresher
 from service.settings import load
-from service.worker import composed
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.records import Project
 from storage.disk.file_system import LocalFileSystem

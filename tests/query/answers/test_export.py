@@ -26,8 +26,8 @@ from query.errors import QueryLimitExceeded, TooManyConditions
 from query.language.nodes import Condition, ExtractionQuery, Filter, Operator, Request, Span
 from query.language.serialized_query import freeze, thaw
 from query.limits import Limits
-from service.export_file import Output, rows_into
-from service.export_request import Format
+from service.exports.file_writer import Output, rows_into
+from service.exports.request import Format
 from storage.instants import format_instant, parse_instant
 from storage.schema import Schema
 from storage.source import DataFile, Source

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from service.error_rendering import render
+from service.http.error_rendering import render
 from storage.catalog.errors import CatalogUnavailable
 from storage.read.snapshot_reader import DataUnreadable, Reader
 from storage.recovery import damage_marker as damage

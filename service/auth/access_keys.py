@@ -1,0 +1,247 @@
+"""Access keys: what one may do, as its JSON says it, and as callers are held to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from query.errors import InvalidQuery, QueryLimitExceeded
+from query.language.filters import CheckRegex, parse_filters
+from query.language.nodes import Filter
+from query.language.parameters import check_filters, check_keys
+from query.limits import Limits
+from service.errors import InvalidParameter
+from service.limits.quotas import NAMES, read_quotas
+from storage.events.validation import Context, EventLimits, InvalidEvent, examine
+
+PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
+FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
+"""Of a key's body; the last two are only written by the server."""
+QUOTAS = "quotas"
+"""A section that keys have only where it was given."""
+SECTIONS = ("saved_queries", "writes", "datasets", "cached_queries", "queries")
+OPERATIONS = ("read", "list", "retrieve")
+NAME_LENGTH_MAX = 256
+OPTIONS_NAMES_MAX = 10_000
+"""Names in one list of an option."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Which of the saved queries or datasets a key may have; ``allowed`` None: all but the blocked ones."""
+
+    allowed: frozenset[str] | None = None
+    blocked: frozenset[str] = frozenset()
+
+    def admit(self, name: str) -> bool:
+        return name not in self.blocked and (self.allowed is None or name in self.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetScope:
+    """``index_by``: dataset → index property → the values allowed of it."""
+
+    operations: frozenset[str] = frozenset(OPERATIONS)
+    names: Names = Names()
+    index_by: Mapping[str, Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What narrows the permissions of a key."""
+
+    autofill: Json | None = None
+    query_filters: tuple[Filter, ...] = ()
+    saved_filters: tuple[Filter, ...] = ()
+    saved: Names = Names()
+    cached: Names = Names()
+    datasets: DatasetScope = DatasetScope()
+    extraction: bool = True
+    """Whether raw events may be extracted."""
+    quotas: Mapping[str, int] = field(default_factory=dict)
+
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An access key as it is sent: name, whether it is active, what is permitted, options in full."""
+
+    name: str
+    is_active: bool | None
+    """None: not given."""
+    permitted: tuple[str, ...]
+    options: Json
+
+
+def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
+    """Raises InvalidParameter, which names the field."""
+    if not isinstance(body, dict):
+        raise InvalidParameter("The body must be a JSON object: name, is_active, permitted, options.")
+    # Left out in silence, options that are spelt wrong would restrict nothing.
+    check_keys(body, FIELDS, "an access key")
+    name = body.get("name")
+    if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX or not _encodable(name):
+        raise InvalidParameter(f"'name' must be a string of 1 to {NAME_LENGTH_MAX} characters.")
+    is_active = body.get("is_active")
+    if "is_active" in body and not isinstance(is_active, bool):
+        raise InvalidParameter("'is_active' must be true or false.")
+    permitted = body.get("permitted")
+    known = isinstance(permitted, list) and all(
+        isinstance(one, str) and one in PERMITTED for one in permitted
+    )
+    if not known:
+        raise InvalidParameter(f"'permitted' must be a list of any of {', '.join(PERMITTED)}.")
+    assert isinstance(permitted, list)
+    given = body.get("options")
+    if not isinstance(given, dict | None):
+        raise InvalidParameter("'options' must be an object.")
+    options = {section: (given or {}).get(section) for section in SECTIONS}
+    known_sections = (*SECTIONS, QUOTAS)
+    unknown = sorted(str(name) for name in (given or {}) if name not in known_sections)
+    if unknown:
+        # Left out in silence, a restriction that is spelt wrong would restrict nothing.
+        there = ", ".join(known_sections)
+        raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {there}.")
+    if given and given.get(QUOTAS) is not None:
+        options[QUOTAS] = given[QUOTAS]
+    _check_autofill(read_options(options, check_regex).autofill)
+    for section in ("queries", "saved_queries"):
+        check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
+    return Definition(name, is_active, tuple(dict.fromkeys(permitted)), options)
+
+
+def _check_autofill(autofill: Json | None) -> None:
+    """Raises InvalidParameter where no event may hold it: every event of the key would be refused."""
+    if not autofill:
+        return
+    try:
+        examine(json.dumps(autofill).encode(), EventLimits(), Context())
+    except InvalidEvent as error:
+        raise InvalidParameter(f"'options.writes.autofill' can be in no event. {error.description}") from None
+
+
+def read_options(options: Json, check_regex: CheckRegex) -> Options:
+    """Raises InvalidParameter, which names the option."""
+    sections = {name: _section(options, name) for name in SECTIONS}
+    autofill = sections["writes"].get("autofill")
+    if not isinstance(autofill, dict | None):
+        raise InvalidParameter("'options.writes.autofill' must be an object.")
+    _only(sections["writes"], "writes", "autofill")
+    _only(sections["queries"], "queries", "filters", "extraction")
+    extraction = sections["queries"].get("extraction")
+    if not isinstance(extraction, bool | None):
+        raise InvalidParameter("'options.queries.extraction' must be true or false.")
+    _only(sections["saved_queries"], "saved_queries", "allowed", "blocked", "filters")
+    _only(sections["cached_queries"], "cached_queries", "allowed", "blocked")
+    return Options(
+        autofill=autofill,
+        query_filters=_filters(sections["queries"], "queries", check_regex),
+        saved_filters=_filters(sections["saved_queries"], "saved_queries", check_regex),
+        saved=_names(sections["saved_queries"], "saved_queries"),
+        cached=_names(sections["cached_queries"], "cached_queries"),
+        datasets=_datasets(sections["datasets"]),
+        extraction=extraction is not False,
+        quotas=read_quotas(options.get(QUOTAS), f"options.{QUOTAS}", NAMES),
+    )
+
+
+def stored_options(options: Json) -> Options:
+    """The options of a key that was made with them: whoever judged its patterns then knows RE2."""
+    return read_options(options, lambda _: None)
+
+
+def _section(options: Json, name: str) -> Json:
+    found = options.get(name)
+    if not isinstance(found, dict | None):
+        raise InvalidParameter(f"'options.{name}' must be an object.")
+    return found or {}
+
+
+def _only(section: Json, name: str, *known: str) -> None:
+    for key in section:
+        if key not in known:
+            there = ", ".join(known)
+            raise InvalidParameter(f"'options.{name}.{str(key)[:100]}' is unknown: there are {there}.")
+
+
+def _filters(section: Json, name: str, check_regex: CheckRegex) -> tuple[Filter, ...]:
+    where = f"options.{name}.filters"
+    value = section.get("filters")
+    if not isinstance(value, list | None):
+        raise InvalidParameter(f"'{where}' must be a list of filters.")
+    try:
+        return parse_filters(value, Limits(), check_regex, where)
+    except (InvalidQuery, QueryLimitExceeded) as error:
+        raise InvalidParameter(str(error)) from None
+
+
+def _names(section: Json, name: str) -> Names:
+    allowed = _name_list(section, name, "allowed")
+    return Names(allowed, _name_list(section, name, "blocked") or frozenset())
+
+
+def _name_list(section: Json, name: str, key: str) -> frozenset[str] | None:
+    value = section.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) > OPTIONS_NAMES_MAX or not all(map(_is_text, value)):
+        raise InvalidParameter(f"'options.{name}.{key}' must be a list of names.")
+    return frozenset(value)
+
+
+def _is_list_of(value: Any, known: tuple[str, ...]) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) and one in known for one in value)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and _encodable(value)
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _datasets(section: Json) -> DatasetScope:
+    _only(section, "datasets", "operations", "allowed", "blocked")
+    operations = section.get("operations")
+    if operations is None:
+        operations = list(OPERATIONS)
+    if not isinstance(operations, list) or not all(
+        isinstance(o, str) and o in OPERATIONS for o in operations
+    ):
+        raise InvalidParameter(
+            f"'options.datasets.operations' must be a list of any of {', '.join(OPERATIONS)}."
+        )
+    blocked = _name_list(section, "datasets", "blocked") or frozenset()
+    allowed = section.get("allowed")
+    if isinstance(allowed, list):
+        allowed = dict.fromkeys(_name_list(section, "datasets", "allowed") or ())
+    if not isinstance(allowed, dict | None):
+        raise InvalidParameter("'options.datasets.allowed' must be an object of dataset names, or a list.")
+    narrowed = {name: scope for name, scope in (allowed or {}).items() if scope is not None and scope != {}}
+    index_by = {name: _index_by(name, scope) for name, scope in narrowed.items()}
+    names = Names(None if allowed is None else frozenset(allowed), blocked)
+    return DatasetScope(frozenset(operations), names, index_by)
+
+
+def _index_by(name: str, scope: Any) -> Mapping[str, tuple[Any, ...]]:
+    where = f"options.datasets.allowed.{name[:100]}"
+    if not isinstance(scope, dict) or not isinstance(scope.get("index_by"), dict) or len(scope) > 1:
+        raise InvalidParameter(f"'{where}' must be null, or an object with 'index_by' or nothing.")
+    found: dict[str, tuple[Any, ...]] = {}
+    for path, values in scope["index_by"].items():
+        listed = values if isinstance(values, list) else [values]
+        if any(isinstance(value, dict | list) for value in listed):
+            raise InvalidParameter(f"'{where}.index_by.{path[:100]}' must be a list of plain values.")
+        found[path] = tuple(listed)
+    return found

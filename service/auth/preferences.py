@@ -1,0 +1,62 @@
+"""Preferences of a project that Acumen acts on. Others are kept as they are, and mean nothing here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from query.errors import InvalidQuery
+from query.language.preferences import KEEN, ROUND, WEEK_START
+from query.language.suggestions import nearest
+from service.errors import InvalidParameter
+from service.limits.quotas import PROJECT_NAMES, read_quotas
+
+SCOPED_KEYS = "scoped_keys"
+"""Whether the project takes scoped keys at all."""
+SCOPED_KEYS_WITHOUT_FILTERS = "scoped_keys_without_filters"
+"""Whether it takes those that filter nothing."""
+QUOTAS = "quotas"
+"""How much the project may send, ask and store."""
+SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
+
+KNOWN = (*SWITCHES, QUOTAS, ROUND, WEEK_START)
+
+
+def is_on(preferences: Mapping[str, Any], switch: str) -> bool:
+    return preferences.get(switch) is True
+
+
+def check_preferences(preferences: Mapping[str, Any]) -> None:
+    """Raises InvalidParameter for a value that is none, and for a name that is nearly one of these."""
+    try:
+        KEEN.narrowed(preferences, "preferences.")
+    except InvalidQuery as error:
+        raise InvalidParameter(error.message) from None
+    for name, value in preferences.items():
+        if name == QUOTAS:
+            read_quotas(value, f"preferences.{QUOTAS}", PROJECT_NAMES)
+        elif name in SWITCHES:
+            if not isinstance(value, bool):
+                raise InvalidParameter(f"'preferences.{name}' must be true or false.")
+        elif name not in KNOWN and (meant := nearest(name, KNOWN)) is not None:
+            raise InvalidParameter(f"'preferences.{name[:100]}' is unknown. Did you mean '{meant}'?")
+
+
+def changed(preferences: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """The preferences after ``NAME=JSON`` for each; ``NAME=`` removes one. Raises InvalidParameter."""
+    found = dict(preferences)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not name or not equals:
+            raise InvalidParameter(f"'{assignment[:100]}' must be NAME=VALUE, the value as JSON.")
+        if not text:
+            found.pop(name, None)
+            continue
+        try:
+            found[name] = json.loads(text)
+        except (ValueError, RecursionError):
+            raise InvalidParameter(
+                f"The value of '{name[:100]}' is not JSON: true, 5 and \"text\" are."
+            ) from None
+    return found

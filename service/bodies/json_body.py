@@ -1,0 +1,48 @@
+"""JSON of a request's body as Python's values, and what of it an answer can give back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from service.bodies.counting import holds_more_values
+from service.bodies.reader import TooManyValues
+from service.errors import InvalidJSON, InvalidParameter
+
+
+def json_of(body: bytes, values_max: int | None = None) -> Any:
+    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON, and TooManyValues where
+    it holds more values than it may, before any is made."""
+    if values_max is not None and holds_more_values(body, values_max):
+        raise TooManyValues(values_max)
+    try:
+        # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
+        return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        raise InvalidJSON(f"The request body is not valid JSON.{_form_hint(body)}") from None
+
+
+def _form_hint(body: bytes) -> str:
+    """For a form, as ``curl --data`` sends one."""
+    name, equals, _ = body[:100].partition(b"=")
+    if equals and name.replace(b"_", b"").isalnum():
+        return ' It is a form: send an object, as {"event_collection": "purchases"}.'
+    return ""
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(name)
+
+
+def check_answerable(value: Any, name: str) -> None:
+    """Raises InvalidParameter for JSON that an answer could not give back: halves of surrogate pairs,
+    integers beyond 64 bits, numbers that are not finite, and what is nested very deep."""
+    try:
+        json.dumps(value, allow_nan=False)
+        orjson.dumps([[[[value]]]])
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidParameter(
+            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deep."
+        ) from None

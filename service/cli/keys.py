@@ -1,0 +1,138 @@
+"""``acumen keys``: access keys from a shell, beside a running server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import Any
+
+from query.language.filters import conservative_regex_check
+from service.auth.access_keys import PERMITTED
+from service.cli.errors import CannotDo
+from service.cli.secret_options import BadSecret, access_key_of
+from service.errors import InvalidParameter
+from service.http.routes.keys import checked, new_access_key, shown
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.errors import UnknownAccessKey, UnknownProject
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import AccessKey
+
+
+def add_arguments(
+    parser: argparse.ArgumentParser, add_data: Callable[[argparse.ArgumentParser], None]
+) -> None:
+    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, help: str, action: Callable[..., Any]) -> argparse.ArgumentParser:
+        one = actions.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
+        one.add_argument("--project", required=True, metavar="ID")
+        add_data(one)
+        one.set_defaults(action=action)
+        return one
+
+    add("list", "print a project's access keys as JSON", _list)
+    create = add("create", "make an access key and print it as JSON", _create)
+    create.add_argument("name", metavar="NAME")
+    update = add("update", "change an access key; what is not given stays", _update)
+    _add_key(update)
+    update.add_argument("--name")
+    for one in (create, update):
+        one.add_argument("--permit", action="append", choices=PERMITTED, help="a right; give it for each")
+        one.add_argument("--options", metavar="JSON", help="options as the API takes them; see docs/keys.md")
+    for name, help, action in (
+        ("show", "print an access key as JSON", _show),
+        ("revoke", "end a key until it is unrevoked, on every worker within a second", _revoke),
+        ("unrevoke", "let a revoked key live again", _unrevoke),
+        ("delete", "end a key for ever", _delete),
+    ):
+        _add_key(add(name, help, action))
+
+
+def _add_key(parser: argparse.ArgumentParser) -> None:
+    """Which access key the command is about."""
+    parser.add_argument("key", metavar="KEY", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--key-file",
+        metavar="FILE",
+        help="a file with the access key; '-': standard input (default: the variable ACUMEN_ACCESS_KEY)",
+    )
+
+
+def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
+    """What is to be printed. Raises CannotDo."""
+    try:
+        catalog.project(args.project)
+        found = args.action(catalog, keyring, args)
+    except UnknownProject as error:
+        raise CannotDo(str(error)) from None
+    except UnknownAccessKey:
+        raise CannotDo(f"Project {args.project} has no such access key.") from None
+    except (InvalidParameter, BadSecret) as error:
+        raise CannotDo(str(error)) from None
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _list(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    return [shown(keyring, key) for key in catalog.access_keys(args.project)]
+
+
+def _show(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    return shown(keyring, _known(catalog, keyring, args))
+
+
+def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    known = _known(catalog, keyring, args)
+    body = {
+        "name": known.name if args.name is None else args.name,
+        "permitted": list(known.permitted) if args.permit is None else args.permit,
+        "options": dict(known.options) if args.options is None else _options(args),
+    }
+    # Patterns that stay were judged when they came.
+    made = checked(body, conservative_regex_check if args.options is not None else lambda _: None)
+    changed = catalog.update_access_key(
+        args.project,
+        known.digest,
+        name=made.name,
+        is_active=made.is_active,
+        permitted=made.permitted,
+        options=made.options,
+    )
+    return shown(keyring, changed)
+
+
+def _known(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> AccessKey:
+    """Raises UnknownAccessKey."""
+    found = catalog.access_key(args.project, keyring.digest(args.project, access_key_of(args)))
+    if found is None:
+        raise UnknownAccessKey
+    return found
+
+
+def _options(args: argparse.Namespace) -> Any:
+    try:
+        return json.loads(args.options) if args.options else {}
+    except ValueError as error:
+        raise CannotDo(f"--options is not JSON: {error}.") from None
+
+
+def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    body = {"name": args.name, "permitted": args.permit or [], "options": _options(args)}
+    _, key = new_access_key(keyring, args.project, checked(body, conservative_regex_check), system_clock())
+    catalog.create_access_key(key)
+    return shown(keyring, key)
+
+
+def _revoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    digest = keyring.digest(args.project, access_key_of(args))
+    return shown(keyring, catalog.activate_access_key(args.project, digest, False))
+
+
+def _unrevoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    digest = keyring.digest(args.project, access_key_of(args))
+    return shown(keyring, catalog.activate_access_key(args.project, digest, True))
+
+
+def _delete(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
+    catalog.delete_access_key(args.project, keyring.digest(args.project, access_key_of(args)))
+    return {"deleted": True}

@@ -1,0 +1,347 @@
+"""``acumen orgs`` and ``acumen projects``: tenants from a shell, beside a running server."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from service.cli.errors import CannotDo
+from service.cli.secret_options import BadSecret, add_key_file, read_secret, refuse
+
+if TYPE_CHECKING:
+    # Imported where it is used: a shell that asks for help should not wait for it.
+    from service.settings import Settings
+    from storage.catalog.catalog import Catalog
+    from storage.catalog.records import Organisation, Project
+
+Action = Callable[["Catalog", argparse.Namespace], str]
+"""What a command does with the catalog; the text to be printed."""
+Bind = Callable[..., Callable[[argparse.Namespace], int]]
+"""``bind(action, make=False)``: how a command is run; ``make`` where it may be the first for the folder."""
+AddData = Callable[[argparse.ArgumentParser], None]
+
+
+def add_orgs(commands: Any, add_data: AddData, bind: Bind) -> None:
+    orgs = commands.add_parser("orgs", help="create, list, change and delete organisations")
+    actions = _Actions(orgs, add_data, bind)
+    create = actions.add(
+        "create",
+        "create an organisation and print it as JSON, key included",
+        _create_org,
+        about="Create an organisation. With its key its projects are made, changed and deleted over "
+        "HTTP; organisations themselves are made only here.",
+        make=True,
+    )
+    create.add_argument("name", metavar="NAME")
+    actions.add("list", "print all organisations as JSON, keys included", _list_orgs)
+    actions.add_one("show", "print one organisation as JSON, key and projects included", _show_org)
+    update = actions.add_one("update", "rename an organisation", _update_org)
+    update.add_argument("--name", required=True)
+    actions.add_one("rekey", "give an organisation a new key; the old one dies within a second", _rekey_org)
+    delete = actions.add_one("delete", "delete an organisation for good", _delete_org)
+    delete.add_argument(
+        "--with-projects", action="store_true", help="its projects too: their keys die, their data goes later"
+    )
+    usage = actions.add("usage", "print as JSON what the projects hold", _usage)
+    usage.add_argument("id", metavar="ID", nargs="?", help="of one organisation (default: of each)")
+
+
+def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
+    projects = commands.add_parser("projects", help="create, list, change and delete projects")
+    actions = _Actions(projects, add_data, bind)
+    create = actions.add(
+        "create",
+        "create a project and print it as JSON, keys included",
+        _create_project,
+        about="Create a project. A running server picks it up within a second.",
+        make=True,
+    )
+    create.add_argument("name", metavar="NAME")
+    create.add_argument("--org", metavar="ID", help="the organisation it belongs to (default: the oldest)")
+    create.add_argument("--id", help="letters and digits; made up where it is not given")
+    add_key_file(create, "master", "file with a master key to use: it may do everything in the project")
+    add_key_file(create, "write", "file with a write key to use: it may record events")
+    add_key_file(create, "read", "file with a read key to use: it may ask questions")
+    for kind in _KINDS:
+        create.add_argument(f"--{kind}-key", nargs="?", const="", help=argparse.SUPPRESS)
+    actions.add("list", "print all projects as JSON, keys included", _list_projects)
+    actions.add_one("show", "print one project as JSON, keys included", _show_project)
+    update = actions.add_one("update", "change a project; what is not given stays", _update_project)
+    update.add_argument("--name")
+    for one in (create, update):
+        one.add_argument("--user", metavar="ADDRESS", action="append", help="a person's address; for each")
+        one.add_argument("--preferences", metavar="JSON", help="an object, as the API takes it")
+    update.add_argument(
+        "--set",
+        metavar="NAME=JSON",
+        action="append",
+        help="one preference; the others stay (scoped_keys=true); without a value it is removed",
+    )
+    rekey = actions.add_one("rekey", "give a project new keys; the old ones die in a second", _rekey_project)
+    for kind in _KINDS:
+        text = f"make a new {kind} key only (default: all three)"
+        rekey.add_argument(f"--{kind}-key", nargs="?", const="", metavar="", help=text)
+        add_key_file(rekey, kind, f"the {kind} key only, as this file has it")
+    text = "print as JSON what a project holds, and what its keys have sent and asked"
+    actions.add_one("usage", text, _project_usage)
+    text = "delete a project: its keys die within a second, its data goes later"
+    actions.add_one("delete", text, _delete_project)
+    text = "bring a deleted project back, as long as its data is there"
+    actions.add_one("restore", text, _restore_project)
+
+
+class _Actions:
+    """The commands below one command."""
+
+    def __init__(self, parser: argparse.ArgumentParser, add_data: AddData, bind: Bind) -> None:
+        self._commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+        self._add_data = add_data
+        self._bind = bind
+
+    def add(
+        self, name: str, help: str, action: Action, *, about: str = "", make: bool = False
+    ) -> argparse.ArgumentParser:
+        told = about or f"{help[:1].upper()}{help[1:]}."
+        one: argparse.ArgumentParser = self._commands.add_parser(name, help=help, description=told)
+        self._add_data(one)
+        one.set_defaults(run=self._bind(action, make=make))
+        return one
+
+    def add_one(self, name: str, help: str, action: Action) -> argparse.ArgumentParser:
+        """A command about the organisation or project that is named."""
+        one = self.add(name, help, action)
+        one.add_argument("id", metavar="ID")
+        return one
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+# Organisations
+
+
+def _create_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _json(_told(catalog.create_organisation(args.name)))
+
+
+def _list_orgs(catalog: Catalog, _: argparse.Namespace) -> str:
+    return _json([_told(one) for one in catalog.organisations()])
+
+
+def _show_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    found = _organisation(catalog, args.id)
+    own = [{"id": one.id, "name": one.name} for one in _projects_of(catalog, found)]
+    return _json(_told(found) | {"projects": own})
+
+
+def _update_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    catalog.rename_organisation(args.id, args.name)
+    return _show_org(catalog, args)
+
+
+def _rekey_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    # The others' keys are not looked at: they may be sealed with a secret that is lost.
+    return _json({"id": args.id, "key": catalog.renew_organisation_key(args.id)})
+
+
+def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
+    from storage.catalog.errors import OrganisationInUse
+
+    try:
+        catalog.delete_organisation(args.id, with_projects=args.with_projects)
+    except OrganisationInUse as error:
+        raise CannotDo(f"{error} Delete them first, or give --with-projects.") from None
+    return f"Organisation {args.id} is deleted."
+
+
+def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
+    from service.limits.quotas import usage_json
+    from storage.catalog.records import Usage
+
+    chosen = catalog.organisations() if args.id is None else [_organisation(catalog, args.id)]
+    held = catalog.usage()
+    return _json(
+        [
+            {
+                "id": one.id,
+                "name": one.name,
+                "projects": [
+                    {
+                        "id": project.id,
+                        "name": project.name,
+                        **asdict(held.get(project.id, Usage())),
+                        **usage_json(catalog.activity(project.id)),
+                    }
+                    for project in _projects_of(catalog, one)
+                ],
+            }
+            for one in chosen
+        ]
+    )
+
+
+def _told(organisation: Organisation) -> dict[str, Any]:
+    return {"id": organisation.id, "name": organisation.name, "key": organisation.key}
+
+
+def _organisation(catalog: Catalog, organisation_id: str) -> Organisation:
+    found = next((one for one in catalog.organisations() if one.id == organisation_id), None)
+    if found is None:
+        raise CannotDo(f"There is no organisation {organisation_id}.")
+    return found
+
+
+def _projects_of(catalog: Catalog, organisation: Organisation) -> list[Project]:
+    return [one for one in catalog.projects() if one.organisation_id == organisation.id]
+
+
+# Projects
+
+
+_KINDS = ("master", "write", "read")
+
+
+def _key_from_file(args: argparse.Namespace, kind: str) -> str | None:
+    """The key that is given for a kind, if one is. Raises CannotDo."""
+    try:
+        if getattr(args, f"{kind}_key"):
+            refuse(f"--{kind}-key", f"--{kind}-key-file FILE")
+        file = getattr(args, f"{kind}_key_file")
+        return None if file is None else read_secret(f"--{kind}-key-file", file)
+    except BadSecret as error:
+        raise CannotDo(str(error)) from None
+
+
+def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    project = catalog.create_project(
+        args.name,
+        id=args.id,
+        organisation_id=args.org,
+        master_key=_key_from_file(args, "master"),
+        write_key=_key_from_file(args, "write"),
+        read_key=_key_from_file(args, "read"),
+        **_given(args),
+    )
+    return _one(catalog, project)
+
+
+def _list_projects(catalog: Catalog, _: argparse.Namespace) -> str:
+    return _json(_shown(catalog, catalog.projects()))
+
+
+def _show_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _one(catalog, catalog.project(args.id))
+
+
+def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    given = _given(args)
+    if args.set:
+        given["preferences"] = _set(catalog, args, given.get("preferences"))
+    return _one(catalog, catalog.update_project(args.id, name=args.name, **given))
+
+
+def _set(catalog: Catalog, args: argparse.Namespace, given: dict[str, Any] | None) -> dict[str, Any]:
+    """The project's preferences with those of ``--set``. Raises CannotDo."""
+    from service.auth.preferences import changed
+    from service.errors import InvalidParameter
+    from service.http.routes.organisations import preferences
+
+    before = catalog.project(args.id).preferences if given is None else given
+    try:
+        return preferences(changed(before, args.set))
+    except InvalidParameter as error:
+        raise CannotDo(str(error)) from None
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    """Users and preferences, where there are any, as the API would take them. Raises CannotDo."""
+    from service.errors import InvalidParameter
+    from service.http.routes.organisations import addresses, preferences
+
+    given: dict[str, Any] = {}
+    try:
+        if args.user is not None:
+            given["users"] = addresses([{"email": one} for one in args.user if one])
+        if args.preferences is not None:
+            given["preferences"] = preferences(json.loads(args.preferences))
+    except InvalidParameter as error:
+        raise CannotDo(str(error)) from None
+    except ValueError as error:
+        raise CannotDo(f"--preferences is not JSON: {error}.") from None
+    return given
+
+
+def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    from storage.catalog.records import KeyKind
+
+    wanted: dict[KeyKind, str | None] = {}
+    for kind in KeyKind:
+        key = _key_from_file(args, kind.value)
+        if key is not None or getattr(args, f"{kind.value}_key") is not None:
+            wanted[kind] = key
+    catalog.renew_project_keys(args.id, wanted or dict.fromkeys(KeyKind))
+    project = catalog.project(args.id)
+    # Without the organisation's key, which may be sealed with a secret that is lost.
+    return _json({"id": project.id, "name": project.name, **_keys(project)})
+
+
+def _restore_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    return _one(catalog, catalog.restore_project(args.id))
+
+
+def _delete_project(catalog: Catalog, args: argparse.Namespace) -> str:
+    catalog.delete_project(args.id)
+    settings: Settings = args.settings
+    return (
+        f"Project {args.id} is deleted. Until its data is purged, in {settings.purge_days:g} days, it can be "
+        "restored."
+    )
+
+
+def _one(catalog: Catalog, project: Project) -> str:
+    return _json(_shown(catalog, [project])[0])
+
+
+def _project_usage(catalog: Catalog, args: argparse.Namespace) -> str:
+    from service.auth.principal import key_names
+    from service.limits.quotas import usage_json
+    from storage.catalog.records import Usage
+
+    project = catalog.project(args.id)
+    held = asdict(catalog.usage().get(project.id, Usage()))
+    activity = catalog.activity(project.id)
+    return _json(
+        {
+            "id": project.id,
+            "name": project.name,
+            **held,
+            **usage_json(activity, key_names(catalog, project)),
+        }
+    )
+
+
+def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, Any]]:
+    keys = {organisation.id: organisation.key for organisation in catalog.organisations()}
+    return [
+        {
+            "id": project.id,
+            "name": project.name,
+            **_keys(project),
+            "preferences": dict(project.preferences),
+            "organization_id": project.organisation_id,
+            "organization_key": keys[project.organisation_id],
+        }
+        for project in projects
+    ]
+
+
+def _keys(project: Project) -> dict[str, str]:
+    return {
+        "master_key": project.master_key,
+        "write_key": project.write_key,
+        "read_key": project.read_key,
+    }

@@ -1,0 +1,321 @@
+"""Keeping cached datasets computed: bootstrap, refresh, and what to remove.
+
+A run takes the buckets of the dataset's timeframe as of now, and counts the events of each. Buckets that have
+as many events as when they were computed are as they were, unless something was erased; all others are
+computed, in files of some hundred buckets at most. One transaction then puts the new files in the place of
+the old ones. A run that dies leaves nothing but files that the next process removes.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from query.answers import precomputed as answers
+from query.engine.engine import Deadline
+from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
+from query.language.nodes import Buckets, MetricQuery, Span
+from service.auth.project_preferences import ProjectPreferences
+from service.background.task_runner import Tools
+from service.datasets import definition as datasets
+from service.datasets.results import Moment, moment_of
+from storage.catalog.errors import CatalogUnavailable, DatasetChanged
+from storage.catalog.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
+from storage.errors import StorageError
+from storage.files.dataset_file import TooManyKeys, is_whole, write_results
+from storage.source import Source, SourceGone
+
+RECENT_US = 48 * 3_600 * 1_000_000
+"""Younger buckets, which change at every run, stand in files of their own."""
+FILE_BUCKETS = 32
+FILES_WANTED = 8
+"""A file has so many buckets, or so great a part of all."""
+FILES_MAX = 24
+"""With more files than this, small ones that are neighbours become one."""
+PAUSE_US = 60 * 1_000_000
+"""At least between two runs of a dataset, unless something was erased."""
+DEAD_US = 30 * 1_000_000
+"""How long a replaced file stays for those who are about to open it."""
+SWEEP_US = 10 * 1_000_000
+
+_log = logging.getLogger("acumen.datasets")
+
+
+class DatasetRefresher:
+    """The runner's task. Belongs to one thread."""
+
+    name = "datasets"
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        self._catalog = tools.catalog
+        self._folder = tools.catalog.folder
+        self._limits = tools.settings.query_limits
+        self._preferences = ProjectPreferences(tools.catalog, tools.settings.preferences)
+        self._every_us = int(tools.settings.dataset_refresh_seconds * 1_000_000)
+        self._version = -1
+        self._known: list[tuple[Dataset, datasets.Definition, Moment]] = []
+        self._swept_us: int | None = None
+
+    def run_due(self, now_us: int) -> bool:
+        self._look()
+        self._sweep(now_us)
+        due = [one for one in self._known if self._is_due(*one, now_us)]
+        if not due:
+            return False
+        # The one that has waited longest: none is kept from its turn by others that take long.
+        dataset, definition, _ = min(due, key=lambda one: one[0].scheduled_us or 0)
+        self._run(dataset, definition, now_us)
+        return True
+
+    def _look(self) -> None:
+        version = self._catalog.version()
+        if version == self._version:
+            return
+        known = []
+        for dataset in self._catalog.all_datasets():
+            definition = datasets.stored(dataset, self._preferences.of(dataset.project_id))
+            moment = self._moment(dataset, definition)
+            if dataset.files and dataset.moment != moment:
+                # Nobody may be told what they hold, and what was erased must go even if the next run fails.
+                self._catalog.end_dataset_files(dataset.id)
+                dataset = replace(dataset, files=())
+            known.append((dataset, definition, moment))
+        self._known, self._version = known, version
+
+    def _moment(self, dataset: Dataset, definition: datasets.Definition) -> Moment:
+        found = self._catalog.named_collections(dataset.project_id, [definition.collection])
+        return moment_of(found[0] if found else None)
+
+    def _is_due(self, dataset: Dataset, definition: datasets.Definition, moment: Moment, now_us: int) -> bool:
+        if dataset.scheduled_us is None:
+            return True
+        since = now_us - dataset.scheduled_us
+        failed = dataset.status in (DatasetStatus.FAILED, DatasetStatus.WARN)
+        if failed or since < 0:
+            # The clock may have been set back.
+            return abs(since) >= min(PAUSE_US, self._every_us)
+        if dataset.run == 0 or dataset.moment != moment or since >= self._every_us:
+            return True
+        if since < PAUSE_US:
+            return False
+        span = definition.span(now_us)
+        return (span.start_us, span.end_us) != (dataset.start_us, dataset.end_us)
+
+    def _run(self, dataset: Dataset, definition: datasets.Definition, now_us: int) -> None:
+        first = dataset.run == 0
+        self._catalog.begin_dataset_run(
+            dataset.id, DatasetStatus.BOOTSTRAPPING if first else dataset.status, now_us
+        )
+        try:
+            _Run(self._tools, dataset, definition).compute(now_us)
+        except DatasetChanged:
+            # Deleted, or erased from: looked at anew.
+            return
+        except (QueryCancelled, CatalogUnavailable):
+            raise
+        except (QueryError, StorageError, SourceGone, OSError) as error:
+            _log.warning("the dataset %r could not be computed: %s", dataset.name, error)
+            status = DatasetStatus.FAILED if first else DatasetStatus.WARN
+            self._catalog.fail_dataset_run(dataset.id, status, str(error) or type(error).__name__)
+
+    def _sweep(self, now_us: int) -> None:
+        """Remove what nobody reads: replaced files, those of dead processes, folders of deleted datasets."""
+        first = self._swept_us is None
+        if self._swept_us is not None and 0 <= now_us - self._swept_us < SWEEP_US:
+            return
+        self._swept_us = now_us
+        found = self._catalog.forgettable_dataset_files(now_us - DEAD_US, given_up=first)
+        for file_id, dataset_id in found:
+            self._folder.dataset_file(dataset_id, file_id).unlink(missing_ok=True)
+        if found:
+            self._catalog.forget_dataset_files([file_id for file_id, _ in found])
+        known = {str(dataset.id) for dataset, _, _ in self._known}
+        if self._folder.datasets.exists():
+            for path in self._folder.datasets.iterdir():
+                if path.name not in known:
+                    shutil.rmtree(path, ignore_errors=True)
+
+
+@dataclass
+class _Run:
+    """One run of one dataset."""
+
+    tools: Tools
+    dataset: Dataset
+    definition: datasets.Definition
+
+    def compute(self, through_us: int) -> None:
+        """As of now. Raises DatasetChanged, QueryError, SourceGone, StorageError, OSError."""
+        moment = self._moment()
+        query = self.definition.question(
+            through_us, self.tools.settings.query_limits, self.tools.engine.check_regex
+        )
+        assert query.buckets is not None
+        edges = query.buckets.edges
+        counts = self._counts(edges)
+        wanted = _buckets(edges, counts)
+        files = self.dataset.files if self.dataset.moment == moment else ()
+        path_of = self.tools.catalog.folder.dataset_file
+        # A data folder may have been put back without its results.
+        kept = _kept([file for file in files if is_whole(path_of(file.dataset_id, file.id))], wanted)
+        held = {bucket.start_us for file in kept for bucket in file.buckets}
+        missing = [bucket for bucket in wanted if bucket.start_us not in held]
+        added = []
+        try:
+            for some in _cut(missing, len(wanted), through_us):
+                added += self._write(query, some)
+            if self._moment() != moment:
+                raise DatasetChanged("Events were erased meanwhile.")
+            self._commit(query, moment, through_us, counts.later, added, kept)
+        except BaseException:
+            self._discard(added)
+            raise
+
+    def _commit(
+        self,
+        query: MetricQuery,
+        moment: Moment,
+        through_us: int,
+        later: int,
+        added: Sequence[DatasetFile],
+        kept: Sequence[DatasetFile],
+    ) -> None:
+        stay = {file.id for file in kept}
+        assert query.span.start_us is not None and query.span.end_us is not None
+        run = DatasetRun(
+            dataset_id=self.dataset.id,
+            number=self.dataset.run + 1,
+            moment=moment,
+            through_us=through_us,
+            start_us=query.span.start_us,
+            end_us=query.span.end_us,
+            later=later,
+            added=tuple(added),
+            kept=tuple(kept),
+            removed=tuple(file.id for file in self.dataset.files if file.id not in stay),
+        )
+        self.tools.catalog.commit_dataset_run(run)
+
+    def _write(self, query: MetricQuery, buckets: Sequence[Bucket]) -> list[DatasetFile]:
+        """Compute neighbouring buckets into one file, or into more where one would need too much."""
+        try:
+            return [self._write_one(query, buckets)]
+        except QueryLimitExceeded:
+            if len(buckets) == 1:
+                raise
+        middle = len(buckets) // 2
+        first = self._write(query, buckets[:middle])
+        try:
+            return [*first, *self._write(query, buckets[middle:])]
+        except BaseException:
+            self._discard(first)
+            raise
+
+    def _write_one(self, query: MetricQuery, buckets: Sequence[Bucket]) -> DatasetFile:
+        tools = self.tools
+        edges = (*(bucket.start_us for bucket in buckets), buckets[-1].end_us)
+        part = replace(query, span=Span(edges[0], edges[-1]), buckets=Buckets(edges))
+        source = self._source()
+        deadline = self._deadline()
+        # Counted in the very source that is computed from.
+        counts = answers.event_counts(query.collection, edges, source, tools.engine, deadline)
+        file_id = tools.catalog.reserve_dataset_file(self.dataset.id)
+        limits = tools.settings.query_limits
+        found = answers.payloads(
+            part, self.definition.index_by, source, tools.engine, limits=limits, deadline=deadline
+        )
+        path = tools.catalog.folder.dataset_file(self.dataset.id, file_id)
+        try:
+            write_results(path, found, tools.settings.dataset_values_max)
+        except TooManyKeys as error:
+            raise QueryLimitExceeded(
+                f"The properties of 'index_by' have more than {error.limit:,} combinations of values, "
+                "which is the limit. Index by properties with fewer values."
+            ) from None
+        return DatasetFile(file_id, self.dataset.id, tuple(_buckets(edges, counts)))
+
+    def _counts(self, edges: tuple[int, ...]) -> answers.EventCounts:
+        source = self._source()
+        return answers.event_counts(
+            self.definition.collection, edges, source, self.tools.engine, self._deadline()
+        )
+
+    def _source(self) -> Source:
+        """Raises DataDamaged: what was computed from all events is not replaced by less."""
+        source = self.tools.reader.source(self.dataset.project_id, self.definition.collection)
+        if source.damaged:
+            raise DataDamaged
+        return source
+
+    def _deadline(self) -> Deadline:
+        return Deadline.after(self.tools.settings.query_timeout_seconds, self.tools.cancels.token())
+
+    def _moment(self) -> Moment:
+        found = self.tools.catalog.named_collections(self.dataset.project_id, [self.definition.collection])
+        return moment_of(found[0] if found else None)
+
+    def _discard(self, files: Sequence[DatasetFile]) -> None:
+        """Remove files of a run that failed; what can not be removed goes at the next start."""
+        try:
+            for file in files:
+                self.tools.catalog.folder.dataset_file(file.dataset_id, file.id).unlink(missing_ok=True)
+            self.tools.catalog.forget_dataset_files([file.id for file in files])
+        except (OSError, StorageError):
+            _log.exception("files of a failed run are left for later")
+
+
+def _buckets(edges: tuple[int, ...], counts: answers.EventCounts) -> list[Bucket]:
+    return [
+        Bucket(start, end, events)
+        for (start, end), events in zip(pairwise(edges), counts.buckets, strict=True)
+    ]
+
+
+def _kept(files: Sequence[DatasetFile], wanted: Sequence[Bucket]) -> list[DatasetFile]:
+    """The files of which all that is wanted still is as it was, with only that; without small ones where
+    there would be many."""
+    left = {bucket.start_us: bucket for bucket in wanted}
+    kept: list[DatasetFile] = []
+    for file in files:
+        mine = tuple(
+            bucket
+            for bucket in file.buckets
+            if bucket.start_us in left and left[bucket.start_us].end_us == bucket.end_us
+        )
+        if mine and all(bucket == left[bucket.start_us] for bucket in mine):
+            kept.append(replace(file, buckets=mine))
+            for bucket in mine:
+                del left[bucket.start_us]
+    if len(kept) > FILES_MAX - FILES_WANTED:
+        size = _file_buckets(len(wanted))
+        kept = [file for file in kept if len(file.buckets) > size // 2]
+    return kept
+
+
+def _cut(missing: Sequence[Bucket], of: int, now_us: int) -> Iterator[list[Bucket]]:
+    """Runs of neighbours, recent ones apart from older ones, each of a file's size at most."""
+    size = _file_buckets(of)
+    run: list[Bucket] = []
+    for bucket in missing:
+        if run and (
+            len(run) >= size
+            or run[-1].end_us != bucket.start_us
+            or _is_recent(run[-1], now_us) != _is_recent(bucket, now_us)
+        ):
+            yield run
+            run = []
+        run.append(bucket)
+    if run:
+        yield run
+
+
+def _is_recent(bucket: Bucket, now_us: int) -> bool:
+    return bucket.end_us > now_us - RECENT_US
+
+
+def _file_buckets(of: int) -> int:
+    return max(FILE_BUCKETS, -(-of // FILES_WANTED))

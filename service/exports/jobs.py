@@ -1,0 +1,304 @@
+"""Extractions that become files, as the API has them: asked for, told of, and reached by a signed link.
+
+The events a job reads are fixed when it is asked for: the timeframe as of then, and the filters of the key
+that asked. A key that sees part of the events sees of the jobs its own alone.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from query.engine.engine import Deadline
+from query.errors import QueryLimitExceeded
+from query.language import parameters
+from query.language.nodes import ExtractionQuery
+from query.language.parse import EXTRACTION, parse
+from query.language.serialized_query import freeze
+from service.api_paths import url_of
+from service.auth.principal import Caller, Permission, key_lives
+from service.errors import Forbidden, Gone, NotFound, RateLimited
+from service.exports import request as export_request
+from service.exports.request import Format
+from service.queries.query_service import Asking
+from service.saved_queries.definition import moment_text
+from service.saved_queries.results import Audience
+from service.settings import Settings
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import Export, ExportState, NewExport, Project
+
+Json = dict[str, Any]
+
+PROCESSING_MAIL = "Processing. Check the specified email for the extraction results."
+PROCESSING_LINK = "Processing. Ask for the job at 'job.url': it has the link to the file once that is made."
+PROCESSING_NO_MAIL = (
+    "Processing. This server sends no mail: ask for the job at 'job.url', which has the link to the file "
+    "once that is made."
+)
+ERASED = "Events of this collection were deleted or changed since the file was made. Extract them again."
+REVOKED = "The key that asked for this extraction is no key of the project any more."
+OVERDUE = "The time for which files are kept is over. Extract the events again."
+QUESTION_BYTES_MAX = 1_000_000
+JOBS_MAX = 10_000
+"""Of one project, those that are over included."""
+_RETRY_SECONDS = 60
+_SECOND_US = 1_000_000
+_PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
+_NAME_LENGTH_MAX = 80
+_SIGNATURE = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_MOMENT = re.compile(r"\d{1,12}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a format is called outside."""
+
+    content_type: str
+    """As it is asked for."""
+    media_type: str
+    suffix: str
+
+
+KINDS: Mapping[Format, Kind] = {
+    Format.CSV: Kind("text/csv", "text/csv; charset=utf-8", "csv"),
+    Format.NDJSON: Kind("application/json", "application/x-ndjson", "ndjson"),
+    Format.PARQUET: Kind("application/vnd.apache.parquet", "application/vnd.apache.parquet", "parquet"),
+}
+
+
+def suffix_of(export: Export) -> str:
+    return KINDS[Format(export.format)].suffix + (".gz" if export.gzip else "")
+
+
+def media_type_of(export: Export) -> str:
+    return "application/gzip" if export.gzip else KINDS[Format(export.format)].media_type
+
+
+def download_name(export: Export) -> str:
+    """What a browser saves the file as: plain whatever the collection is called."""
+    collection = _PLAIN.sub("-", export.collection).strip("-")[:_NAME_LENGTH_MAX] or "extraction"
+    return f"{collection}-{export.id[:8]}.{suffix_of(export)}"
+
+
+class Links:
+    """Links to files that work without a key until they expire."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._key = keyring.derived("extraction links")
+
+    def path(self, export: Export) -> str:
+        """Of a job that is done; works as long as its file is kept."""
+        assert export.expires_us is not None
+        expires = export.expires_us // _SECOND_US
+        signature = self._signature(export.project_id, export.id, expires)
+        path = url_of(export.project_id, "extractions", export.id, "file")
+        return f"{path}?expires={expires}&signature={signature}"
+
+    def check(
+        self, project_id: str, export_id: str, expires: str | None, signature: str | None, now: float
+    ) -> None:
+        """Raises Forbidden for a link that was not given out, Gone for one whose time is over."""
+        if expires is None or signature is None:
+            raise Forbidden("The link is not whole: it needs 'expires' and 'signature'.")
+        good = _MOMENT.fullmatch(expires) and _SIGNATURE.fullmatch(signature)
+        wanted = self._signature(project_id, export_id, int(expires)) if good else ""
+        if not good or not hmac.compare_digest(wanted, signature):
+            raise Forbidden("The link was not made by this server, or was changed.")
+        if int(expires) <= now:
+            raise Gone(OVERDUE)
+
+    def _signature(self, project_id: str, export_id: str, expires: int) -> str:
+        text = f"{project_id}/{export_id}/{expires}".encode("utf-8", "surrogatepass")
+        return hmac.digest(self._key, text, "sha256").hex()
+
+
+class Exports:
+    """The jobs of one worker's callers. Methods block."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        keyring: Keyring,
+        asking: Asking,
+        clock: Callable[[], int] = system_clock,
+    ) -> None:
+        """By ``clock``, in µs, relative timeframes are read."""
+        self._clock = clock
+        self._settings = settings
+        self._catalog = catalog
+        self._asking = asking
+        self._limits = settings.export_limits
+        self.links = Links(keyring)
+
+    def request(self, caller: Caller, params: Mapping[str, Any], base_url: str) -> Json:
+        """The answer to an extraction that is to become a file. Raises InvalidQuery, ApiError."""
+        if not self._settings.export_queue_max:
+            raise Forbidden("This server makes no files of extractions: leave out 'delivery' and 'email'.")
+        asked = export_request.read(params)
+        mails = bool(self._settings.smtp_host)
+        query = self._judge(caller.project, asked.query)
+        if asked.email is not None and mails:
+            export_request.check_recipient(asked.email, self._settings.mail_domains)
+        forced = caller.filters_for(Permission.QUERIES)
+        question = freeze(query, forced)
+        if len(question) > QUESTION_BYTES_MAX:
+            raise QueryLimitExceeded(
+                f"An extraction that becomes a file may have {QUESTION_BYTES_MAX:,} bytes of parameters."
+            )
+        # Before the catalog is kept from others for it.
+        self._check_room(*self._catalog.exports_held(caller.project.id))
+        new = NewExport(
+            id=secrets.token_hex(16),
+            project_id=caller.project.id,
+            key_id=caller.key_id,
+            audience=Audience(forced).digest,
+            collection=query.collection,
+            question=question,
+            format=asked.format,
+            gzip=asked.gzip,
+            email=asked.email if mails else None,
+        )
+        made = self._catalog.create_export(new, self._check_room)
+        by_mail = PROCESSING_MAIL if mails else PROCESSING_NO_MAIL
+        result = PROCESSING_LINK if asked.email is None else by_mail
+        return {"result": result, "job": self.described(caller, made, base_url)}
+
+    def find(self, caller: Caller, export_id: str) -> Export:
+        """A job that this caller may see, as it stands. Raises NotFound."""
+        found = self._catalog.export(caller.project.id, export_id)
+        if found is None or not _sees(caller, found[0]):
+            raise NotFound
+        return found[0]
+
+    def page(self, caller: Caller, before_id: str | None, limit: int) -> list[Export]:
+        """Those that this caller may see, newest first, from the one after ``before_id`` on.
+
+        Raises NotFound.
+        """
+        before = None if before_id is None else self.find(caller, before_id).number
+        forced = caller.filters_for(Permission.QUERIES)
+        of = (caller.key_id, Audience(forced).digest) if forced else None
+        return self._catalog.exports(caller.project.id, of=of, before=before, limit=limit)
+
+    def remove(self, caller: Caller, export_id: str) -> None:
+        """Ends the job, and its file. Raises NotFound, Forbidden."""
+        found = self.find(caller, export_id)
+        if not (_owns(caller, found) or Permission.MASTER in caller.permissions):
+            raise Forbidden("This key may not do that: another key asked for this extraction.")
+        self._catalog.remove_export(found)
+        if found.file is not None:
+            end_file(self._catalog, found.file)
+
+    def file(self, project: Project, export_id: str) -> Export:
+        """The job whose file may be handed out now. Raises Gone, NotFound."""
+        found = self._catalog.export(project.id, export_id)
+        if found is None:
+            raise Gone("The extraction was removed.")
+        export, moment = found
+        if export.state is ExportState.DONE and moment != (export.generation, export.erase_version):
+            raise Gone(ERASED)
+        if export.state is ExportState.EXPIRED:
+            raise Gone(export.message)
+        if export.state is not ExportState.DONE:
+            raise NotFound
+        if not asker_lives(self._catalog, project, export):
+            raise Gone(REVOKED)
+        return export
+
+    def described(self, caller: Caller, export: Export, base_url: str) -> Json:
+        """The job as the API tells it."""
+        kind = KINDS[Format(export.format)]
+        done = export.state is ExportState.DONE
+        told: Json = {
+            "id": export.id,
+            "url": url_of(export.project_id, "extractions", export.id),
+            "state": export.state.value,
+            "message": export.message,
+            "event_collection": export.collection,
+            "content_type": kind.content_type,
+            "content_encoding": "gzip" if export.gzip else None,
+            "created_date": moment_text(export.created_us),
+            "started_date": _moment(export.started_us),
+            "finished_date": _moment(export.ended_us),
+            "expires_date": _moment(export.expires_us),
+            "progress": {"events": export.events, "of": export.total},
+            "bytes": export.bytes,
+            "file_url": base_url + self.links.path(export) if done else None,
+        }
+        if export.email is not None and (_owns(caller, export) or Permission.MASTER in caller.permissions):
+            told["email"] = export.email
+            mail: Json = {
+                "state": None if export.mail_state is None else export.mail_state.value,
+                "attempts": export.mail_attempts,
+                "message": export.mail_message,
+            }
+            told["mail"] = mail
+        return told
+
+    def _judge(self, project: Project, params: Mapping[str, Any]) -> ExtractionQuery:
+        deadline = Deadline.after(self._limits.timeout_seconds)
+        if self._asking.strict:
+            parameters.check(EXTRACTION, params)
+        request = parse(
+            EXTRACTION,
+            params,
+            now_us=self._clock(),
+            limits=self._limits,
+            check_regex=self._asking.check_regex,
+            check=deadline.check,
+            preferences=self._asking.preferences_of(project),
+        )
+        assert isinstance(request.query, ExtractionQuery)
+        return request.query
+
+    def _check_room(self, waiting: int, jobs: int, kept: int) -> None:
+        """Raises RateLimited."""
+        settings = self._settings
+        if waiting >= settings.export_queue_max:
+            raise RateLimited(
+                f"{settings.export_queue_max} extractions of this project wait or run already, which is the "
+                "limit. Try again once one of them is done.",
+                _RETRY_SECONDS,
+            )
+        if jobs >= JOBS_MAX or kept >= settings.export_store_bytes_max:
+            raise RateLimited(
+                f"The project's extractions hold {kept:,} bytes in {jobs:,} jobs; the limits are "
+                f"{settings.export_store_bytes_max:,} and {JOBS_MAX:,}. Delete some of them.",
+                _RETRY_SECONDS,
+            )
+
+
+def asker_lives(catalog: Catalog, project: Project, export: Export) -> bool:
+    """Whether the key that asked for a job opens the project still: what it asked for dies with it."""
+    return key_lives(project, export.key_id, catalog.access_key(project.id, export.key_id))
+
+
+def end_file(catalog: Catalog, name: str) -> None:
+    """Takes a file's bytes away, from under those that are reading it too."""
+    path = catalog.folder.exports / name
+    try:
+        with open(path, "r+b") as file:
+            file.truncate()
+        path.unlink()
+    except FileNotFoundError:
+        pass
+
+
+def _sees(caller: Caller, export: Export) -> bool:
+    return not caller.filters_for(Permission.QUERIES) or _owns(caller, export)
+
+
+def _owns(caller: Caller, export: Export) -> bool:
+    """Whether this very key asked for it, and sees the same events still."""
+    audience = Audience(caller.filters_for(Permission.QUERIES)).digest
+    return export.key_id == caller.key_id and export.audience == audience
+
+
+def _moment(us: int | None) -> str | None:
+    return None if us is None else moment_text(us)

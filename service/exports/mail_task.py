@@ -1,0 +1,188 @@
+"""The runner's task that tells those who asked for an extraction by e-mail what became of it.
+
+An attempt is written down before it is made: a mail may come twice where the server dies right after it was
+taken, and is never tried without end.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import smtplib
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from urllib.parse import urlsplit
+
+from query.errors import InvalidQuery
+from service.api_paths import url_of
+from service.background.task_runner import Tools
+from service.errors import Forbidden
+from service.exports.jobs import Links
+from service.exports.request import check_address, check_recipient
+from service.saved_queries.definition import moment_text
+from service.settings import Settings
+from storage.catalog.records import Export, ExportState, MailState
+
+PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
+"""After each attempt but the last; with one more attempt than these the mail is given up."""
+TIMEOUT_SECONDS = 30.0
+"""Longest wait for the mail server's next word."""
+SUBJECT_READY = "Your extraction is ready"
+SUBJECT_GONE = "Your extraction could not be made"
+_SECOND_US = 1_000_000
+# Names of collections are whoever's who records events: what a mail program could make a link of stays out.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_ -]{1,64}", re.ASCII)
+
+_log = logging.getLogger("acumen.mail")
+
+
+class Refused(Exception):
+    """The mail server will not take this mail, however often it is asked."""
+
+
+class Mailer:
+    """See ``service.background.task_runner.Task``."""
+
+    name = "mails"
+
+    def __init__(self, tools: Tools) -> None:
+        self._settings = tools.settings
+        self._catalog = tools.catalog
+        self._stop = tools.stop
+        self._links = Links(tools.catalog.keyring)
+
+    def run_due(self, now_us: int) -> bool:
+        if not self._settings.smtp_host or self._stop.is_set():
+            return False
+        export = self._catalog.mail_due(now_us, now_us + PAUSES_SECONDS[0] * _SECOND_US)
+        if export is None:
+            return False
+        self._tell(export, now_us)
+        return True
+
+    def _tell(self, export: Export, now_us: int) -> None:
+        assert export.email is not None
+        try:
+            # What was an address when it was asked for may be none any more.
+            check_address(export.email)
+            check_recipient(export.email, self._settings.mail_domains)
+            send(self._settings, mail_about(export, self._settings, self._links), export.email)
+        except (Forbidden, InvalidQuery) as error:
+            self._failed(export, error.message, now_us)
+        except Refused as error:
+            self._failed(export, str(error), now_us)
+        except (OSError, smtplib.SMTPException) as error:
+            self._try_later(export, error, now_us)
+        else:
+            self._catalog.export_mailed(export, MailState.SENT, now_us)
+
+    def _try_later(self, export: Export, error: Exception, now_us: int) -> None:
+        fields = {"job": export.id, "attempts": export.mail_attempts, "error": str(error)}
+        _log.warning("A mail could not be sent.", extra={"fields": fields})
+        if export.mail_attempts > len(PAUSES_SECONDS):
+            why = f"Given up after {export.mail_attempts} attempts. {said(error)}"
+            self._failed(export, why, now_us)
+            return
+        pause_us = PAUSES_SECONDS[export.mail_attempts - 1] * _SECOND_US
+        self._catalog.export_mailed(export, MailState.WAITING, now_us + pause_us, said(error))
+
+    def _failed(self, export: Export, why: str, now_us: int) -> None:
+        self._catalog.export_mailed(export, MailState.FAILED, now_us, why)
+
+
+def mail_about(export: Export, settings: Settings, links: Links) -> EmailMessage:
+    """What is said of a job that has ended. Of what a client sent, it holds the recipient and no more than
+    plain words."""
+    mail = EmailMessage()
+    ready = export.state is ExportState.DONE
+    mail["Subject"] = SUBJECT_READY if ready else SUBJECT_GONE
+    mail["From"] = settings.smtp_from
+    mail["To"] = export.email
+    mail["Date"] = format_datetime(datetime.now(UTC))
+    domain = parseaddr(settings.smtp_from)[1].rpartition("@")[2]
+    mail["Message-ID"] = f"<extraction.{export.id}.{export.state.value}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content("\n".join(_ready(export, settings, links) if ready else _gone(export)) + "\n")
+    return mail
+
+
+def _ready(export: Export, settings: Settings, links: Links) -> list[str]:
+    assert export.expires_us is not None
+    base = settings.public_url
+    return [
+        f"The file is made: {export.events:,} events, {export.bytes:,} bytes.",
+        "",
+        base + links.path(export),
+        "",
+        "The link needs no key: give it only to those who may see the events. It ends at",
+        f"{moment_text(export.expires_us)}.",
+        "",
+        *_asked(export),
+        f"Job: {base}{url_of(export.project_id, 'extractions', export.id)}",
+    ]
+
+
+def _gone(export: Export) -> list[str]:
+    return [f"There is no file: {export.message}", "", *_asked(export)]
+
+
+def _asked(export: Export) -> list[str]:
+    named = [f"Collection: {export.collection}"] if _PLAIN_NAME.fullmatch(export.collection) else []
+    return [*named, f"Asked for: {moment_text(export.created_us)}"]
+
+
+def send(settings: Settings, mail: EmailMessage, recipient: str) -> None:
+    """Hands it to the mail server, for nobody else. Raises Refused, OSError, smtplib.SMTPException."""
+    server = _connected(settings)
+    try:
+        if settings.smtp_user:
+            server.login(settings.smtp_user, settings.smtp_password)
+        server.send_message(mail, to_addrs=[recipient])
+        # What was taken is taken, however the conversation ends.
+        with suppress(OSError, smtplib.SMTPException):
+            server.quit()
+    except smtplib.SMTPRecipientsRefused as error:
+        codes = [code for code, _ in error.recipients.values()]
+        if codes and all(code >= 500 for code in codes):
+            raise Refused(f"The mail server refused the recipient ({codes[0]}).") from error
+        raise
+    except smtplib.SMTPDataError as error:
+        if error.smtp_code >= 500:
+            raise Refused(f"The mail server refused the mail ({error.smtp_code}).") from error
+        raise
+    finally:
+        server.close()
+
+
+def _connected(settings: Settings) -> smtplib.SMTP:
+    host, port = settings.smtp_host, settings.smtp_port
+    own_name = urlsplit(settings.public_url).hostname or "localhost"
+    if settings.smtp_security == "tls":
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(host, port, own_name, timeout=TIMEOUT_SECONDS, context=context)
+    server = smtplib.SMTP(host, port, own_name, timeout=TIMEOUT_SECONDS)
+    if settings.smtp_security == "starttls":
+        try:
+            server.starttls(context=ssl.create_default_context())
+        except BaseException:
+            server.close()
+            raise
+    return server
+
+
+def said(error: Exception) -> str:
+    """Why a mail could not be sent, for those who asked: what the mail server says is for the log."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        return "The mail server does not take the recipient now."
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        return "The mail server refused the user or password that this server has."
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return "The mail server does not offer what is asked of it: STARTTLS or authentication."
+    if isinstance(error, smtplib.SMTPResponseException):
+        return f"The mail server answered with {error.smtp_code}."
+    if isinstance(error, ssl.SSLError):
+        return "The mail server's certificate or TLS can not be used."
+    return "The mail server could not be reached."

@@ -1,0 +1,286 @@
+"""The open connections of one worker: how many there may be, and how long and how much they keep unsent.
+
+A client that reads slowly, or not at all, costs the memory of its answer. Each must take some of it within a
+bounded time, and all answers together have a bound: beyond it the slowest reader's connection is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from service.telemetry.metrics import Metrics
+from service.telemetry.refusals import Refusals
+
+SLICE_BYTES = 65_536
+"""Longer bodies are handed to the connection in slices, each once the one before has mostly left."""
+PROGRESS_BYTES = 32_768
+"""A client must take so much of an answer, or all that is left, within the time for writing."""
+TICKS = 10
+"""Parts into which the time for writing is divided: it is kept to a tenth."""
+QUIET_SECONDS = 1.0
+"""A connection without a request is closed for a new one only after so long."""
+LINGERING_MAX = 64
+"""Refused connections that may wait for their answer to be read; beyond it they are closed at once."""
+RESERVED_MIN, RESERVED_MAX = 128, 1_024
+"""Descriptors that are kept for files: a quarter of all, but within these."""
+
+_log = logging.getLogger("acumen.connections")
+
+
+class Connection(Protocol):
+    """What is asked of a connection here."""
+
+    @property
+    def address(self) -> str:
+        """The client's, as the socket has it; empty where it has none."""
+
+    def sent_bytes(self) -> int:
+        """Bytes written so far that have left for the client."""
+
+    def unsent_bytes(self) -> int:
+        """Bytes written that wait for the client to read."""
+
+    def quiet_since(self) -> float | None:
+        """Since when (by the loop's clock) no request is in hand; None where one is."""
+
+    def close_quiet(self) -> None:
+        """Close it: no request is in hand."""
+
+    def abort(self) -> None:
+        """Close it at once, whatever is unsent."""
+
+
+class Admission(Enum):
+    """What becomes of a new connection."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    """It gets an answer that says so."""
+    DROPPED = "dropped"
+    """It is closed without an answer: too many wait for theirs."""
+
+
+class AnswersOverloaded(Exception):
+    """All unsent answers together hold as many bytes as they may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """``per_client_max``: connections of one address, 0 for any number, without those that ``is_shared``
+    names, behind which many clients stand."""
+
+    connections_max: int = 10_000
+    per_client_max: int = 0
+    write_seconds: float = 30.0
+    unsent_bytes_max: int = 256 << 20
+    judged_seconds: float = 1.0
+    """A reader is not closed for another's answer before: whoever began just now has no speed yet."""
+    is_shared: Callable[[str], bool] = lambda address: False
+
+
+@dataclass(slots=True, eq=False)
+class Sending:
+    """One long answer on its way."""
+
+    connection: Connection
+    size: int
+    began: float
+    sent_before: int
+
+    def speed(self, now: float) -> float:
+        """Bytes a second since it began."""
+        return (self.connection.sent_bytes() - self.sent_before) / max(now - self.began, 1e-3)
+
+
+@dataclass(slots=True)
+class _Mark:
+    """By ``since`` + the time for writing, ``goal`` bytes must have left."""
+
+    since: float
+    goal: int
+
+
+class Connections:
+    """One per worker. All methods belong to its event loop."""
+
+    def __init__(
+        self,
+        limits: ConnectionLimits | None = None,
+        metrics: Metrics | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self.limits = limits or ConnectionLimits()
+        metrics = metrics or Metrics()
+        self.refusals = refusals or Refusals(metrics, 0)
+        self._open: dict[Connection, None] = {}
+        self._refused: set[Connection] = set()
+        self._by_client: Counter[str] = Counter()
+        self._marks: dict[Connection, _Mark] = {}
+        self._sending: dict[Sending, None] = {}
+        self._sweep: asyncio.TimerHandle | None = None
+        self.held_bytes = 0
+        """Of the long answers on their way, whole: their memory is free again once they have left."""
+        self._count = metrics.counter("acumen_connections")
+        self._unsent = metrics.counter("acumen_unsent_bytes")
+        self._slow = metrics.counter("acumen_connections_closed_total", "slow_reader")
+        self._early = metrics.counter("acumen_connections_closed_total", "idle")
+        self._full = metrics.counter("acumen_connections_closed_total", "limit")
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    # How many
+
+    def opened(self, connection: Connection) -> Admission:
+        """Count a new connection in, if there is room; quiet ones are closed to make some."""
+        address, limits = connection.address, self.limits
+        crowded = 0 < limits.per_client_max <= self._by_client[address] and not limits.is_shared(address)
+        if crowded or (len(self._open) >= limits.connections_max and not self._close_quiet()):
+            self._full.add()
+            if len(self._refused) >= LINGERING_MAX:
+                return Admission.DROPPED
+            self._refused.add(connection)
+            return Admission.REFUSED
+        self._open[connection] = None
+        self._by_client[address] += 1
+        self._count.set(len(self._open))
+        self._start()
+        return Admission.TAKEN
+
+    def closed(self, connection: Connection) -> None:
+        self._refused.discard(connection)
+        self._marks.pop(connection, None)
+        if connection not in self._open:
+            return
+        del self._open[connection]
+        address = connection.address
+        self._by_client[address] -= 1
+        if self._by_client[address] <= 0:
+            del self._by_client[address]
+        self._count.set(len(self._open))
+
+    def _close_quiet(self) -> bool:
+        """Close the connection that has been without a request for longest, and a few more of the kind: a
+        look at all of them for each newcomer would cost too much."""
+        now = asyncio.get_running_loop().time()
+        quiet = []
+        for connection in self._open:
+            since = connection.quiet_since()
+            if since is not None and now - since >= QUIET_SECONDS:
+                quiet.append((since, connection))
+        quiet.sort(key=lambda pair: pair[0])
+        for _, connection in quiet[: max(1, len(self._open) // 100)]:
+            # It is out of the table now, though its socket closes a little later.
+            self.closed(connection)
+            connection.close_quiet()
+            self._early.add()
+        return bool(quiet)
+
+    # How much, and how long
+
+    def begin(self, connection: Connection, size: int) -> Sending:
+        """Count a long answer until ``end``. Raises AnswersOverloaded where no slow reader makes room."""
+        now = asyncio.get_running_loop().time()
+        while self.held_bytes and self.held_bytes + size > self.limits.unsent_bytes_max:
+            if not self._close_slowest(now):
+                raise AnswersOverloaded
+        sending = Sending(connection, size, now, connection.sent_bytes())
+        self._sending[sending] = None
+        self.held_bytes += size
+        return sending
+
+    def end(self, sending: Sending) -> None:
+        """The answer has left, or its connection is closed."""
+        if sending in self._sending:
+            del self._sending[sending]
+            self.held_bytes -= sending.size
+
+    def _close_slowest(self, now: float) -> bool:
+        slow = [one for one in self._sending if now - one.began >= self.limits.judged_seconds]
+        if not slow:
+            return False
+        slowest = min(slow, key=lambda one: one.speed(now))
+        self.end(slowest)
+        self._close_slow(slowest.connection)
+        return True
+
+    def _close_slow(self, connection: Connection) -> None:
+        self._slow.add()
+        self._marks.pop(connection, None)
+        connection.abort()
+
+    def _start(self) -> None:
+        if self._sweep is None:
+            seconds = self.limits.write_seconds / TICKS
+            self._sweep = asyncio.get_running_loop().call_later(seconds, self._look_at_all)
+
+    def _look_at_all(self) -> None:
+        self._sweep = None
+        now = asyncio.get_running_loop().time()
+        closed, unsent = 0, self.held_bytes
+        for connection in [*self._open, *self._refused]:
+            waiting = connection.unsent_bytes()
+            unsent += waiting
+            closed += self._is_stalled(connection, waiting, now)
+        closed += self._shed(unsent, now)
+        self._unsent.set(unsent)
+        if closed:
+            fields = {"connections": closed, "seconds": self.limits.write_seconds}
+            _log.warning("Connections whose clients did not read were closed.", extra={"fields": fields})
+        if self._open or self._refused:
+            self._start()
+
+    def _is_stalled(self, connection: Connection, waiting: int, now: float) -> bool:
+        """Note how far the client has read; close the connection where that is too little."""
+        if not waiting:
+            self._marks.pop(connection, None)
+            return False
+        sent, mark = connection.sent_bytes(), self._marks.get(connection)
+        if mark is None or sent >= mark.goal:
+            self._marks[connection] = _Mark(now, sent + min(PROGRESS_BYTES, waiting))
+            return False
+        if now - mark.since < self.limits.write_seconds:
+            return False
+        self._close_slow(connection)
+        return True
+
+    def _shed(self, unsent: int, now: float) -> int:
+        """Close connections, those first whose clients have read nothing for longest, until the rest of
+        all answers keeps to its bound. How many were closed."""
+        closed = 0
+        waiting = sorted(self._marks.items(), key=lambda item: item[1].since)
+        for connection, mark in waiting:
+            if unsent <= self.limits.unsent_bytes_max or now - mark.since < self.limits.judged_seconds:
+                break
+            unsent -= connection.unsent_bytes()
+            for sending in [one for one in self._sending if one.connection is connection]:
+                unsent -= sending.size
+                self.end(sending)
+            self._close_slow(connection)
+            closed += 1
+        return closed
+
+
+def raise_descriptors() -> int:
+    """Let this process have as many descriptors as the system allows it; returns how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (OSError, ValueError):
+            _log.warning("The limit of open files stays as it is.", extra={"fields": {"limit": soft}})
+    return 1 << 30 if soft == resource.RLIM_INFINITY else soft
+
+
+def connections_within(descriptors: int, wanted: int) -> int:
+    """As many connections as wanted, but that descriptors are left for the files of questions."""
+    reserved = min(RESERVED_MAX, max(RESERVED_MIN, descriptors // 4))
+    return max(1, min(wanted, descriptors - reserved))

@@ -1,0 +1,185 @@
+"""The express lane: a single event that came whole, from known hands, answered without an ASGI cycle.
+
+Most of what such a request costs is the way through the layers: a scope, a task, messages. Here the
+connection hands it over as soon as its last byte is there, and is called back once the event is durable.
+Nothing is decided here that the ordinary way decides otherwise: a request takes the lane only where its
+path and key were let through a moment ago and its event passes its collection's strict check; all else,
+every error included, goes the ordinary way.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from service.bodies.reader import BodiesOverloaded, BodyReader
+from service.http.error_rendering import Rendered, render
+from service.http.fast_answer import QuickAnswer
+from service.ingest.errors import Unavailable
+from service.ingest.ingestor import Collector
+from service.limits.quotas import Tally
+from service.telemetry.metrics import STATUSES, Metrics
+from service.telemetry.refusals import Refusals
+
+Headers = list[tuple[bytes, bytes]]
+
+BODY_BYTES_MAX = 65_536
+"""A longer body mostly comes in parts, and weighs more than the way it takes."""
+
+LENGTH_DIGITS_MAX = 20
+"""Of a body's length, as a header gives it; it may begin with any number of zeros."""
+
+
+class Connection(Protocol):
+    """The connection of a request in the lane."""
+
+    def finish(self, request: Request, error: Rendered | None) -> None:
+        """Send the answer, and go on with what comes next."""
+
+
+class _Nobody:
+    """Stands for the event that wakes an ASGI application; here none waits."""
+
+    def set(self) -> None:
+        pass
+
+
+_NOBODY = _Nobody()
+
+
+class Request:
+    """A request in the lane, from its last byte to its answer.
+
+    The connection keeps it where it keeps an ASGI cycle, and looks at it as at one.
+    """
+
+    __slots__ = (
+        "_connection",
+        "_lane",
+        "_size",
+        "_tally",
+        "began_ns",
+        "disconnected",
+        "keep_alive",
+        "response_complete",
+        "response_started",
+    )
+
+    more_body = False
+    message_event = _NOBODY
+
+    def __init__(self, lane: Express, connection: Connection, began_ns: int, size: int, tally: Tally) -> None:
+        self._lane = lane
+        self._connection = connection
+        self._size = size
+        self._tally = tally
+        self.began_ns = began_ns
+        self.disconnected = False
+        self.keep_alive = True
+        self.response_started = False
+        self.response_complete = False
+
+    def settle(self, error: Exception | None) -> None:
+        """The event is durable, or could not be made so."""
+        self.response_started = self.response_complete = True
+        found = self._lane.settle(self.began_ns, self._size, self._tally, error)
+        self._connection.finish(self, found)
+
+
+class Express:
+    """One per worker. ``allowed`` tells until when (µs, monotonic) a project and key need no new look at the
+    catalog; ``tallies`` count what they send; ``target`` what a path without a query names: a project and a
+    collection."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        bodies: BodyReader,
+        metrics: Metrics,
+        refusals: Refusals,
+        *,
+        answer: QuickAnswer,
+        allowed: Mapping[tuple[str, bytes], int],
+        tallies: Mapping[tuple[str, bytes], Tally],
+        target: Callable[[bytes], tuple[str, str] | None],
+        request_id: Callable[[], bytes],
+    ) -> None:
+        self._collector = collector
+        self._bodies = bodies
+        self._allowed = allowed
+        self._tallies = tallies
+        self._target = target
+        self._request_id = request_id
+        self._answer = answer
+        self._seconds = metrics.histogram("acumen_request_seconds", "record")
+        self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
+        self._refusals = refusals
+        self._accepted = metrics.counter("acumen_events_total", "accepted")
+
+    def admits(self, url: bytes, headers: Headers) -> tuple[str, str, Tally] | None:
+        """The project and collection of a POST that may take the lane, by all that stands before its body,
+        and where it is counted."""
+        named = self._target(url)
+        if named is None:
+            return None
+        size = b""
+        key: bytes | None = None
+        for name, value in headers:
+            if name == b"content-length":
+                size = value
+            elif name == b"authorization":
+                if key is not None:
+                    return None
+                key = value
+            elif name in _ORDINARY:
+                return None
+        if not size.isdigit() or len(size) > LENGTH_DIGITS_MAX or int(size) > BODY_BYTES_MAX:
+            return None
+        pair = (named[0], key or b"")
+        if self._allowed.get(pair, 0) < time.monotonic_ns() // 1000:
+            return None
+        tally = self._tallies.get(pair)
+        if tally is None or tally.refused:
+            return None
+        return named[0], named[1], tally
+
+    def take(self, connection: Connection, named: tuple[str, str, Tally], body: bytes) -> Request | None:
+        """The request, once its event is queued for the log; None where it must go the ordinary way."""
+        received_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
+        size = len(body)
+        try:
+            self._bodies.hold(size)
+        except BodiesOverloaded:
+            return None
+        request = Request(self, connection, began_ns, size, named[2])
+        try:
+            taken = self._collector.log_fast(named[0], named[1], body, received_us, request)
+        except Unavailable:
+            taken = False
+        if not taken:
+            self._bodies.release(size)
+            return None
+        return request
+
+    def settle(self, began_ns: int, size: int, tally: Tally, error: Exception | None) -> Rendered | None:
+        """Count the answer; None where it is good news."""
+        self._bodies.release(size)
+        self._seconds.observe((time.monotonic_ns() - began_ns) / 1e9)
+        self._answers[1 if error is None else 4].add()
+        if error is None:
+            self._accepted.add()
+            tally.events += 1
+            tally.bytes += size
+            return None
+        found = render(Unavailable("The events could not be stored. Send again."))
+        self._refusals.count(found.status, found.body)
+        return found
+
+    def text(self, default_headers: Headers, *, keep_alive: bool) -> bytes:
+        """The whole answer to an event that is durable."""
+        return self._answer.text(default_headers, self._request_id(), keep_alive=keep_alive)
+
+
+_ORDINARY = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect", b"upgrade"})
+"""Headers that say that more is to be done than to take an event."""

@@ -1,0 +1,197 @@
+"""The layer around every route but the write routes, which stand in front of it and do the same for their own
+answers (``service.http.write_api``).
+
+It gives each request an id, adds the CORS headers (to errors too, or a browser cannot read them), answers
+preflights on every path, counts and logs requests, and turns whatever escapes into an error of the API.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from service.http.error_rendering import Rendered, render
+from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
+from service.telemetry.metrics import ROUTES, STATUSES, Metrics
+from service.telemetry.refusals import Refusals
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+FIELDS = "acumen.fields"
+"""Key of a scope: header fields that the answer is to have, whatever it will be."""
+
+ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
+EXPOSE = (
+    b"access-control-expose-headers",
+    b"Retry-After, RateLimit, RateLimit-Policy, Warning, X-Request-Id, Acumen-Duplicates",
+)
+NO_STORE = (b"cache-control", b"no-store")
+PREFLIGHT: Headers = [
+    ALLOW_ORIGIN,
+    (b"access-control-allow-methods", b"GET, POST, PUT, DELETE, OPTIONS, HEAD"),
+    (
+        b"access-control-allow-headers",
+        b"origin, content-type, accept, authorization, user-agent, keen-sdk, x-keen-blob-metadata, "
+        b"content-encoding, idempotency-key",
+    ),
+    (b"access-control-max-age", b"86400"),
+]
+
+ASKED_BYTES_MAX = 4_096
+"""Of the names of headers that a preflight asks for."""
+_NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?:[ \t]*,[ \t]*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
+
+_log = logging.getLogger("acumen.edge")
+
+
+def preflight(headers: Headers) -> Headers:
+    """The answer to a preflight: any header may be sent, since none but those named is looked at."""
+    asked = b", ".join(value for name, value in headers if name == b"access-control-request-headers")
+    if not asked or len(asked) > ASKED_BYTES_MAX or _NAMES.fullmatch(asked) is None:
+        return PREFLIGHT
+    fields = [
+        (name, value + b", " + asked if name == b"access-control-allow-headers" else value)
+        for name, value in PREFLIGHT
+    ]
+    return [*fields, (b"vary", b"Access-Control-Request-Headers")]
+
+
+class Edge:
+    """An ASGI application around another one."""
+
+    def __init__(
+        self, app: App, metrics: Metrics, *, refusals: Refusals | None = None, access_log: bool = False
+    ) -> None:
+        self._app = app
+        self._access_log = access_log
+        self._refusals = refusals or Refusals(metrics, 0)
+        self._prefix = secrets.token_hex(6)
+        self._number = 0
+        self._seconds = {route: metrics.histogram("acumen_request_seconds", route) for route in ROUTES}
+        self._answers = {
+            route: [metrics.counter("acumen_requests_total", route, status) for status in STATUSES]
+            for route in ROUTES
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        self._number += 1
+        exchange = _Exchange(scope, send, f"{self._prefix}{self._number:08x}")
+        started = time.perf_counter()
+        REQUEST_ID.set(exchange.request_id)
+        try:
+            if scope["method"] == "OPTIONS":
+                await _empty(exchange.send, 204, preflight(scope["headers"]))
+            else:
+                scope[FIELDS] = exchange.fields
+                await self._app(scope, receive, exchange.send)
+        except Exception as error:
+            await self._fail(exchange, error)
+        finally:
+            self._count(exchange, time.perf_counter() - started)
+
+    async def _fail(self, exchange: _Exchange, error: Exception) -> None:
+        _remember_secrets(exchange.scope)
+        if exchange.status:
+            # Too late for another answer: the connection is cut so that the client sees it is not whole.
+            _log.error("An answer broke off.", exc_info=error)
+            raise error
+        await send_error(exchange.send, render(error))
+
+    def _count(self, exchange: _Exchange, seconds: float) -> None:
+        route = route_of(exchange.scope)
+        self._seconds[route].observe(seconds)
+        if exchange.status:
+            self._answers[route][exchange.status // 100 - 1].add()
+            self._refusals.count(exchange.status, exchange.error_body)
+        if self._access_log:
+            log_request(exchange.scope, exchange.status, seconds)
+
+
+class _Exchange:
+    """One request on its way out."""
+
+    __slots__ = ("_send", "error_body", "fields", "request_id", "scope", "status")
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self._send = send
+        self.request_id = request_id
+        self.status = 0
+        self.error_body = b""
+        self.fields: Headers = []
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers: Headers = list(message.get("headers", ()))
+            if not any(name == ALLOW_ORIGIN[0] for name, _ in headers):
+                headers.append(ALLOW_ORIGIN)
+            headers.append(EXPOSE)
+            if self.scope["path"].startswith(("/3.0/", "/projects/")) and not any(
+                name == NO_STORE[0] for name, _ in headers
+            ):
+                # What one key is told is not for the next, nor for that one once it is revoked.
+                headers.append(NO_STORE)
+            for name, value in self.fields:
+                _join(headers, name, value)
+            headers.append((b"x-request-id", self.request_id.encode()))
+            message["headers"] = headers
+        elif self.status >= 400:
+            self.error_body = message.get("body", b"")
+        await self._send(message)
+
+
+def _join(headers: Headers, name: bytes, value: bytes) -> None:
+    """Add a field; to one of the same name as one more of its list."""
+    for at, (known, before) in enumerate(headers):
+        if known == name:
+            headers[at] = (name, before + b", " + value)
+            return
+    headers.append((name, value))
+
+
+def route_of(scope: Scope) -> str:
+    """The kind of request, as the metrics tell them apart."""
+    parts = scope["path"].split("/", 5)
+    if len(parts) > 4 and parts[2] == "projects":
+        if parts[4] == "events":
+            writes = scope["method"] == "POST" or b"data=" in scope["query_string"]
+            return "record" if writes else "schema"
+        return "queries" if parts[4] == "queries" else "other"
+    if len(parts) == 2 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs"):
+        return "system"
+    # "OPTIONS *" has a path without a slash.
+    return "discovery" if len(parts) > 1 and parts[1] in ("", "3.0", "timezones") else "other"
+
+
+def as_headers(fields: Mapping[str, str]) -> Headers:
+    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in fields.items()]
+
+
+async def send_error(send: Send, error: Rendered) -> None:
+    """The whole answer, with the CORS headers where nobody adds them."""
+    headers = as_headers(error.headers)
+    headers += [(b"content-length", str(len(error.body)).encode()), ALLOW_ORIGIN]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": error.body})
+
+
+async def _empty(send: Send, status: int, headers: Headers) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _remember_secrets(scope: Scope) -> None:
+    SECRETS.set(secrets_of(scope))

@@ -1,0 +1,53 @@
+"""What a worker is made of, as the routes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+
+from service.auth.principal import Tenants
+from service.bodies.reader import BodyReader
+from service.limits.quotas import Quotas
+from service.limits.rate_limiter import RateLimits
+from service.queries.query_service import Asking
+from service.saved_queries.result_cache import SavedAnswers
+from service.settings import Settings
+from service.telemetry.metrics import Metrics
+from service.telemetry.refusals import Refusals
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.keyring import Keyring
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """Whether this worker should be sent requests."""
+
+    stopping: bool = False
+    closed_because: str | None = None
+    """Why events are refused at present; None while they are taken."""
+    damaged_logs: tuple[int, ...] = ()
+    """Logs of which bytes can not be read: events are taken, and no question can be answered in full."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    settings: Settings
+    catalog: Catalog
+    tenants: Tenants
+    asking: Asking
+    saved: SavedAnswers
+    bodies: BodyReader
+    metrics: Metrics
+    rates: RateLimits
+    refusals: Refusals
+    quotas: Quotas
+    catalog_executor: Executor
+    """Threads for looks at the catalog, which may wait for a disk."""
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    clock: Callable[[], int] = system_clock
+    """What timeframes are relative to, in µs."""
+
+    @property
+    def keyring(self) -> Keyring:
+        return self.catalog.keyring

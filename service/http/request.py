@@ -1,0 +1,207 @@
+"""Requests and answers as the routes handle them: addresses, parameters, keys, JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote_to_bytes
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from query.language.parameters import SENT_BY_SDKS, check_keys
+from query.language.query_string import ambiguous
+from service.auth.given_keys import given_keys
+from service.auth.principal import Caller, key_of
+from service.bodies import body_thread
+from service.bodies.json_body import json_of
+from service.bodies.reader import BodyReader
+from service.errors import InvalidParameter
+from service.http.error_rendering import JSON, Rendered
+from service.http.middleware import FIELDS, Scope, as_headers
+from service.http.pixel import BadBeacon, check_callback
+from service.limits.rate_limiter import Rate, RateLimits, fields_of
+
+Pairs = list[tuple[str, str]]
+_NOTHING: Any = object()
+HARMLESS = frozenset({"api_key", "_"})
+"""Parameters that may stand in any query string: the key, and what keeps caches away."""
+_WARNING_LENGTH_MAX = 500
+
+
+@dataclass(frozen=True, slots=True)
+class EventAddress:
+    """What a path below ``/events`` names; both parts are None for the list of collections."""
+
+    project_id: str
+    collection: str | None = None
+    property_name: str | None = None
+
+
+def event_address(scope: Scope) -> EventAddress:
+    """Read from the path as sent: a collection is all between ``/events/`` and the end or ``/properties/``.
+
+    Slashes may be raw or ``%2F``; only raw ones can set ``/properties/`` apart.
+    """
+    parts = raw_path(scope).split(b"/", 5)
+    project_id = _decoded(parts[3])
+    rest = parts[5] if len(parts) > 5 else b""
+    if not rest:
+        return EventAddress(project_id)
+    collection, found, name = rest.rpartition(b"/properties/")
+    if found and collection and name:
+        return EventAddress(project_id, _decoded(collection), _decoded(name))
+    return EventAddress(project_id, _decoded(rest))
+
+
+def project_of(scope: Scope) -> str:
+    """The project id in a path below ``/3.0/projects/``, or ``/projects/`` where dashboards are."""
+    first, *rest = raw_path(scope).split(b"/", 4)[1:]
+    return _decoded(rest[0] if first == b"projects" else rest[1])
+
+
+def segment_of(scope: Scope, number: int) -> str:
+    """A segment of the path as sent, decoded; the first has the number 1."""
+    return _decoded(raw_path(scope).split(b"/")[number])
+
+
+def raw_path(scope: Scope) -> bytes:
+    path: bytes = scope.get("raw_path") or quote(scope["path"], safe="/").encode()
+    return path.partition(b"?")[0]
+
+
+def _decoded(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")
+
+
+def pairs_of(scope: Scope) -> Pairs:
+    """The query string's parameters; stray ``?`` and ``&`` around them are ignored."""
+    text = scope["query_string"].decode("latin-1").lstrip("?&")
+    return [(name, value) for name, value in parse_qsl(text, keep_blank_values=True) if name]
+
+
+def parameter(pairs: Pairs, name: str) -> str | None:
+    """The last non-empty value of a parameter."""
+    return next((value for found, value in reversed(pairs) if found == name and value), None)
+
+
+def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Refuses a parameter that ``what``, which takes something away or changes it, does not take.
+
+    Whatever the settings say: a name that is spelt wrong must not make all of what was to be a part. Raises
+    InvalidQuery.
+    """
+    check_keys(dict.fromkeys(name for name in names if name not in HARMLESS), known, what, kind="parameter")
+
+
+def check_parameters(pairs: Pairs, known: Sequence[str], what: str) -> None:
+    """Refuses a parameter that ``what`` does not take, nor any SDK sends, or that has two values.
+
+    Raises InvalidQuery.
+    """
+    sent: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in SENT_BY_SDKS and value and sent.setdefault(name, value) != value:
+            raise ambiguous(name)
+    check_keys(sent, known, what, kind="parameter")
+
+
+def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) -> None:
+    """Count a request of this kind, and say in its answer what is left.
+
+    Comes after the right, and before anything of the request is read. Raises RateLimited.
+    """
+    quotas = rates.check(caller.project.id, rate, caller.counted_as)
+    if quotas:
+        request.scope[FIELDS].extend(as_headers(fields_of(quotas)))
+
+
+def request_key(request: Request) -> str | None:
+    """The key of a request, None where it has none. Raises InvalidParameter for two of one kind."""
+    header, parameter = given_keys(request.scope)
+    return key_of(header.decode("latin-1"), parameter or None)
+
+
+def callback_of(pairs: Pairs) -> str | None:
+    """The JSONP callback, None where none is wanted. Raises InvalidParameter."""
+    name = parameter(pairs, "jsonp")
+    try:
+        return check_callback(name) if name is not None else None
+    except BadBeacon as error:
+        raise InvalidParameter(str(error)) from None
+
+
+async def read_json(bodies: BodyReader, request: Request, limit: int, empty: Any = _NOTHING) -> Any:
+    """The request's body; ``empty`` where there is none and one is given. Raises BodyError, InvalidJSON."""
+    async with opened(bodies, request, limit) as body:
+        if empty is not _NOTHING and not body.strip():
+            return empty
+        large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
+        return await body_thread.call_if(large, json_of, body, bodies.limits.values_max)
+
+
+def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncContextManager[bytes]:
+    """The request's body, inflated, held as long as the context lasts. Raises BodyError."""
+    length, encoding = (request.headers.get(name) for name in ("content-length", "content-encoding"))
+    return bodies.opened(
+        request.receive,
+        length.encode("latin-1") if length else None,
+        encoding.encode("latin-1") if encoding else None,
+        limit,
+    )
+
+
+def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:
+    """What returns once the client has left."""
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    return gone
+
+
+def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
+    return {"warning": ", ".join(_warning(text) for text in warnings)} if warnings else None
+
+
+def _warning(text: str) -> str:
+    """As RFC 7234 has it; the text may name what a client sent, so only plain characters pass."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
+    return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'
+
+
+def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The value (or, as bytes, its JSON) as the body."""
+    body = value if isinstance(value, bytes) else orjson.dumps(value)
+    return Response(body, status, headers, JSON)
+
+
+def empty_answer() -> Response:
+    """204. The connection is closed: Keen's client for Node never looks at the end of such an answer, and its
+    process would not end before the connection does."""
+    return Response(status_code=204, headers={"connection": "close"})
+
+
+def error_answer(error: Rendered, callback: str | None = None) -> Response:
+    if callback is not None:
+        return script_answer(callback, error.body, error.status, error.headers)
+    return Response(error.body, error.status, error.headers)
+
+
+def script_answer(
+    callback: str, body: bytes, status: int = 200, headers: dict[str, str] | None = None
+) -> Response:
+    """``callback(body);`` as JavaScript that no browser will take for anything else."""
+    # Both are line ends in older JavaScript, and ordinary characters in JSON.
+    body = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    kept = {name: value for name, value in (headers or {}).items() if name != "content-type"}
+    kept |= {
+        "content-type": "text/javascript; charset=utf-8",
+        "x-content-type-options": "nosniff",
+        "cross-origin-resource-policy": "cross-origin",
+    }
+    return Response(callback.encode() + b"(" + body + b");", status, kept)

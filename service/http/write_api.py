@@ -1,0 +1,541 @@
+"""The write routes as a bare ASGI application in front of everything else.
+
+    POST /3.0/projects/P/events/C            one event
+    POST /3.0/projects/P/events              lists of events, a verdict on each
+    GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP; HEAD records none
+
+All other requests go to ``next_app``, the ``Edge`` with everything behind it; this stands before it, not
+behind, and gives its own answers their id, headers and counts. What one request costs here decides how
+many events a second the server takes: whatever can be known before is kept in dictionaries, by the bytes
+as they come in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import hashlib
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import parse_qs, unquote_to_bytes
+
+import orjson
+
+from service.auth.access_keys import Json
+from service.auth.given_keys import given_keys
+from service.auth.principal import POLL_SECONDS, Caller, Tenants, key_of
+from service.bodies import body_thread
+from service.bodies.reader import BodyReader, BodyTooLarge, ClientGone
+from service.errors import ApiError, InvalidParameter
+from service.http.authorization import WRITES
+from service.http.error_rendering import render
+from service.http.fast_answer import QuickAnswer
+from service.http.fast_path import Express
+from service.http.middleware import ALLOW_ORIGIN, EXPOSE, NO_STORE
+from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
+from service.ingest.autofill import fill_batch, fill_event
+from service.ingest.errors import EventRefused
+from service.ingest.ingestor import INLINE_EVENTS_MAX, Collector, Origin, Verdicts, synced
+from service.ingest.sendgrid import batch_of
+from service.limits.quotas import NoStore, Quotas, Tally
+from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
+from service.telemetry.metrics import STATUSES, Metrics
+from service.telemetry.refusals import Refusals
+from storage.events.validation import Context
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+KNOWN_MAX = 20_000
+"""Paths, and pairs of project and key, that are remembered."""
+KNOWN_LENGTH_MAX = 512
+"""Longer paths and keys are not: whoever sent many of them would fill the memory."""
+LOOK_US = 100_000
+SLOW_US = 300_000
+"""A body that takes longer is written with the rights that its key has in the end."""
+KEY_LENGTH_MAX = 255
+CREATED = b'{"created":true}'
+SUCCESS = b'{"success":true}'
+
+CORS: Headers = [ALLOW_ORIGIN, EXPOSE]
+_JSON = (b"content-type", b"application/json")
+_KEY = b"idempotency-key"
+_ANYWHERE = (b"cross-origin-resource-policy", b"cross-origin")
+"""Pages that embed only what allows it (COEP) may embed this."""
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
+
+_DATA = re.compile(rb"(?:^|&)data=")
+_SENDGRID = re.compile(rb"/3\.0/projects/([^/]+)/partners/sendgrid/versions/v3")
+_PATH = re.compile(rb"/3\.0/projects/([^/]+)/events(?:/(.*))?", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class CollectLimits:
+    """Bytes of bodies: of one event, of a bulk body as sent, and of one compressed body once inflated."""
+
+    event_bytes_max: int = 900_000
+    bulk_bytes_max: int = 10_000_000
+    inflated_bytes_max: int = 25_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path of the write routes names; ``collection`` is None for the bulk route."""
+
+    project_id: str
+    collection: str | None
+    sendgrid: bool = False
+    """Its webhook, which sends a list of its own."""
+
+
+class CollectApp:
+    """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second unless it says
+    that something has changed.
+
+    ``client_ip`` finds a request's client; ``admit`` raises where a project or key has used up its rate, and
+    else gives what the answer is to say of it.
+    """
+
+    def __init__(
+        self,
+        next_app: AsgiApp,
+        collector: Collector,
+        tenants: Tenants,
+        *,
+        bodies: BodyReader,
+        limits: CollectLimits,
+        executor: Executor,
+        client_ip: Callable[[Scope], str],
+        quotas: Quotas | None = None,
+        admit: Callable[[str, bytes], Headers] | None = None,
+        metrics: Metrics | None = None,
+        refusals: Refusals | None = None,
+        access_log: bool = False,
+    ) -> None:
+        self._next = next_app
+        self._collector = collector
+        self._tenants = tenants
+        self._bodies = bodies
+        self._limits = limits
+        self._event_bytes_max = limits.event_bytes_max
+        self._executor = executor
+        self._client_ip = client_ip
+        self._admit = admit
+        self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
+        self._access_log = access_log
+        metrics = metrics or Metrics()
+        self._refusals = refusals or Refusals(metrics, 0)
+        self._seconds = metrics.histogram("acumen_request_seconds", "record")
+        self._answers = [metrics.counter("acumen_requests_total", "record", status) for status in STATUSES]
+        self._accepted = metrics.counter("acumen_events_total", "accepted")
+        self._doubled = metrics.counter("acumen_events_total", "duplicate")
+        self._refused = metrics.counter("acumen_events_total", "refused")
+        self._targets: dict[bytes, Target | None] = {}
+        # By the monotonic clock: a revoked key must not live on for as long as the other one is set back.
+        self._allowed: dict[tuple[str, bytes], int] = {}
+        self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
+        self._tallies: dict[tuple[str, bytes], Tally] = {}
+        """Of the keys that are let through."""
+        self._looking: set[tuple[str, bytes]] = set()
+        tenants.watch(self._forget_all)
+        self._id_prefix = secrets.token_hex(6).encode()
+        self._ids = itertools.count(1)
+        self.express: Express | None = None
+        """The way past this application, where nothing is to be done but to take an event."""
+        if admit is None and not access_log:
+            size = (b"content-length", b"%d" % len(CREATED))
+            self.express = Express(
+                collector,
+                bodies,
+                metrics,
+                self._refusals,
+                answer=QuickAnswer(201, [_JSON, size, *CORS], CREATED),
+                allowed=self._allowed,
+                tallies=self._tallies,
+                target=self._known_target,
+                request_id=self._new_id,
+            )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            path: bytes = scope.get("raw_path") or scope["path"].encode()
+            try:
+                target = self._targets[path]
+            except KeyError:
+                target = self._remember_target(path)
+            if target is not None:
+                if scope["method"] == "POST":
+                    return await self._post(target, scope, receive, send)
+                if (
+                    scope["method"] in ("GET", "HEAD")
+                    and target.collection is not None
+                    and _DATA.search(scope["query_string"])
+                ):
+                    return await self._beacon(target, scope, send)
+        return await self._next(scope, receive, send)
+
+    async def _post(self, target: Target, scope: Scope, receive: Receive, send: Send) -> None:
+        received_us, came_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
+        self._begin()
+        project_id, name = target.project_id, target.collection
+        limit = self._event_bytes_max if name is not None else self._limits.bulk_bytes_max
+        rated: Headers = []
+        try:
+            headers: dict[bytes, bytes] = dict(scope["headers"])
+            key = _key_of(scope)
+            autofill = None
+            if self._allowed.get((project_id, key), 0) < came_us:
+                autofill = await self._authorize(project_id, key)
+            tally = self._tally(project_id, key)
+            self._quotas.check_writes(tally)
+            if self._admit is not None:
+                rated = self._admit(project_id, key)
+            body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
+            held = len(body)
+            try:
+                now_us = time.monotonic_ns() // 1000
+                if now_us - came_us > SLOW_US:
+                    # The key may have been revoked, or changed, since the request began.
+                    known = self._allowed.get((project_id, key), 0) >= now_us
+                    autofill = None if known else await self._authorize(project_id, key)
+                status, payload, extra = await self._take(
+                    target, scope, headers, body, received_us, autofill, tally
+                )
+            finally:
+                self._bodies.release(held)
+            await self._send(send, status, [_JSON, *extra, *rated], payload)
+        except ClientGone:
+            return
+        except Exception as error:
+            status = await self._fail(scope, send, error, rated=rated)
+        self._count(scope, status, came_us)
+
+    async def _take(
+        self,
+        target: Target,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        received_us: int,
+        autofill: Json | None,
+        tally: Tally,
+    ) -> tuple[int, bytes, Headers]:
+        """The status, body and further headers of the answer. Raises what ``render`` knows."""
+        if b"content-encoding" not in headers:
+            return await self._submit(target, scope, headers, body, received_us, autofill, tally)
+        single = target.collection is not None
+        inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
+        body = await self._bodies.inflate(body, headers[b"content-encoding"], inflated_max)
+        held = len(body)
+        try:
+            return await self._submit(target, scope, headers, body, received_us, autofill, tally)
+        finally:
+            self._bodies.release(held)
+
+    async def _submit(
+        self,
+        target: Target,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        body: bytes,
+        received_us: int,
+        autofill: Json | None,
+        tally: Tally,
+    ) -> tuple[int, bytes, Headers]:
+        """Take the body as it is, but for the key's autofill. Raises what ``render`` knows."""
+        if target.collection is not None and _KEY not in headers and autofill is None:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
+                await synced(future)
+                self._accepted.add()
+                tally.events += 1
+                tally.bytes += len(body)
+                return 201, CREATED, []
+        # Some clients on Windows begin with a byte order mark, which JSON lets a reader pass over.
+        body = body.removeprefix(codecs.BOM_UTF8)
+        origin = self._origin(scope, headers, body, received_us)
+        if target.sendgrid:
+            body = await body_thread.call(batch_of, body, self._collector.limits)
+        if autofill is not None:
+            origin = replace(origin, autofill=autofill)
+            body = await self._fill(body, autofill, single=target.collection is not None)
+        if target.collection is not None:
+            doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
+            (self._doubled if doubled else self._accepted).add()
+            tally.events += not doubled
+            tally.bytes += len(body)
+            return 201, CREATED, _duplicates(doubled)
+        verdicts = await self._collector.submit_body(target.project_id, body, origin)
+        refused = sum(map(len, verdicts.refused.values()))
+        self._refused.add(refused)
+        self._doubled.add(verdicts.duplicates)
+        accepted = sum(verdicts.counts.values()) - refused - verdicts.duplicates
+        self._accepted.add(accepted)
+        tally.events += accepted
+        tally.bytes += len(body)
+        many = sum(verdicts.counts.values()) > INLINE_EVENTS_MAX
+        answer = await body_thread.call_if(many, render_verdicts, verdicts)
+        return 200, answer, _duplicates(verdicts.duplicates)
+
+    async def _fill(self, body: bytes, autofill: Json, *, single: bool) -> bytes:
+        if single:
+            large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
+            return await body_thread.call_if(large, fill_event, body, autofill, self._event_bytes_max)
+        limit = self._limits.inflated_bytes_max
+        return await body_thread.call(fill_batch, body, autofill, limit, self._collector.limits)
+
+    def _count(self, scope: Scope, status: int, came_us: int) -> None:
+        seconds = (time.monotonic_ns() // 1000 - came_us) / 1e6
+        self._seconds.observe(seconds)
+        self._answers[status // 100 - 1].add()
+        if self._access_log:
+            log_request(scope, status, seconds)
+
+    async def _fail(
+        self,
+        scope: Scope,
+        send: Send,
+        error: Exception,
+        callback: str | None = None,
+        rated: Iterable[tuple[bytes, bytes]] = (),
+    ) -> int:
+        SECRETS.set(secrets_of(scope))
+        found = render(error)
+        self._refusals.count(found.status, found.body)
+        if isinstance(error, EventRefused):
+            self._refused.add()
+        if callback is not None:
+            return await self._call_back(send, found.status, callback, found.body)
+        extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in found.headers.items()]
+        extra += [NO_STORE, *rated]
+        if found.status in (408, 413):
+            # What the client still sends is not read.
+            extra.append((b"connection", b"close"))
+        await self._send(send, found.status, extra, found.body)
+        return found.status
+
+    async def _beacon(self, target: Target, scope: Scope, send: Send) -> None:
+        received_us, came_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
+        self._begin()
+        query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        callback: str | None = None
+        rated: Headers = []
+        try:
+            if "jsonp" in query and is_callback(query["jsonp"][0]):
+                # Known first, so that every error reaches the page; a bad name is told in its turn.
+                callback = query["jsonp"][0]
+            rated, autofill = await self._admit_beacon(target, scope)
+            if "jsonp" in query:
+                check_callback(query["jsonp"][0])
+            location = check_redirect(query["redirect"][0]) if "redirect" in query else None
+            await self._record_beacon(target, scope, query["data"][0], received_us, autofill)
+            if callback is not None:
+                status = await self._call_back(send, 200, callback, CREATED)
+            elif location is not None:
+                status = 302
+                await self._send(
+                    send, status, [(b"location", location.encode()), NO_STORE, _ANYWHERE, *rated], b""
+                )
+            else:
+                status = 200
+                await self._send(
+                    send, status, [(b"content-type", b"image/gif"), NO_STORE, _ANYWHERE, *rated], PIXEL
+                )
+        except Exception as error:
+            if isinstance(error, BadBeacon):
+                error = InvalidParameter(str(error))
+            status = await self._fail(scope, send, error, callback, rated)
+        self._count(scope, status, came_us)
+
+    async def _admit_beacon(self, target: Target, scope: Scope) -> tuple[Headers, Json | None]:
+        """What is to be said of the rate, and the key's autofill. Raises ApiError: for the project, its key,
+        the key's right and the rate, in this order."""
+        autofill = None
+        key = _key_of(scope)
+        if self._allowed.get((target.project_id, key), 0) < time.monotonic_ns() // 1000:
+            autofill = await self._authorize(target.project_id, key)
+        self._quotas.check_writes(self._tally(target.project_id, key))
+        return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
+
+    def _tally(self, project_id: str, key: bytes) -> Tally:
+        """Where a key that was just let through is counted."""
+        found = self._tallies.get((project_id, key))
+        if found is not None:
+            return found
+        counted_as = self._tenants.counted_as(project_id, key_of(key.decode("latin-1"), None) or "")
+        return self._quotas.tally(project_id, counted_as)
+
+    async def _record_beacon(
+        self, target: Target, scope: Scope, data: str, received_us: int, autofill: Json | None
+    ) -> None:
+        event = decode_data(data)
+        if scope["method"] == "HEAD":
+            return
+        assert target.collection is not None
+        if len(event) > self._limits.event_bytes_max:
+            raise BodyTooLarge(self._limits.event_bytes_max)
+        if autofill is not None:
+            event = await self._fill(event, autofill, single=True)
+        origin = Origin(received_us, self._context(scope, dict(scope["headers"])), autofill=autofill)
+        doubled = await self._collector.submit_one(target.project_id, target.collection, event, origin)
+        (self._doubled if doubled else self._accepted).add()
+        tally = self._tally(target.project_id, _key_of(scope))
+        tally.events += not doubled
+        tally.bytes += len(event)
+
+    async def _call_back(self, send: Send, status: int, callback: str, argument: bytes) -> int:
+        headers = [(b"content-type", b"text/javascript; charset=utf-8"), NO_STORE, _NOSNIFF, _ANYWHERE]
+        await self._send(send, status, headers, callback.encode() + b"(" + argument + b");")
+        return status
+
+    async def _authorize(self, project_id: str, key: bytes) -> Json | None:
+        """What the key writes into each event, if it does.
+
+        Raises ApiError: an unknown project, then a wrong key, then one without the right to write.
+        """
+        pair = (project_id, key)
+        filling = self._filling.get(pair)
+        if filling is not None and filling[0] >= time.monotonic_ns() // 1000:
+            return filling[1]
+        if pair in self._allowed and pair not in self._looking:
+            # One request looks again; those beside it need not wait for that, unless it takes long.
+            self._allowed[pair] = time.monotonic_ns() // 1000 + LOOK_US
+        self._looking.add(pair)
+        given = key_of(key.decode("latin-1"), None)
+        loop = asyncio.get_running_loop()
+        try:
+            caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, given)
+        except ApiError:
+            self._forget(pair)
+            raise
+        finally:
+            self._looking.discard(pair)
+        self._forget(pair)
+        autofill = caller.options.autofill or None
+        if len(key) <= KNOWN_LENGTH_MAX:
+            self._remember_key(pair, autofill, tally)
+        return autofill
+
+    def _identify(self, project_id: str, key: str | None) -> tuple[Caller, Tally]:
+        """Who holds the key, and where it is counted. Blocks. Raises ApiError."""
+        caller = self._tenants.authenticate(project_id, key)
+        caller.require(*WRITES.permissions)
+        tally = self._quotas.tally(project_id, caller.counted_as)
+        tally.limits = caller.options.quotas
+        self._quotas.prepare(tally)
+        return caller, tally
+
+    def _forget(self, pair: tuple[str, bytes]) -> None:
+        self._allowed.pop(pair, None)
+        self._filling.pop(pair, None)
+        self._tallies.pop(pair, None)
+
+    def _forget_all(self) -> None:
+        self._allowed.clear()
+        self._filling.clear()
+        self._tallies.clear()
+
+    def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None, tally: Tally) -> None:
+        """A key that writes into events is not among those that the express lane lets through."""
+        if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
+            self._forget_all()
+        until = time.monotonic_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
+        self._tallies[pair] = tally
+        if autofill is None:
+            self._allowed[pair] = until
+        else:
+            self._filling[pair] = (until, autofill)
+
+    def _origin(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int) -> Origin:
+        context = self._context(scope, headers)
+        if _KEY not in headers:
+            return Origin(received_us, context)
+        key = headers[_KEY].decode("latin-1").strip()
+        if not 0 < len(key) <= KEY_LENGTH_MAX:
+            raise InvalidParameter(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} characters.")
+        # The same body sent to another route is another request.
+        digest = hashlib.blake2b(body, digest_size=16, key=scope["path"].encode()[-64:]).digest()
+        return Origin(received_us, context, key, digest)
+
+    def _context(self, scope: Scope, headers: dict[bytes, bytes]) -> Context:
+        agent = headers.get(b"user-agent", b"").decode("utf-8", "replace")
+        return Context(self._client_ip(scope), agent)
+
+    def _remember_target(self, path: bytes) -> Target | None:
+        if len(path) > KNOWN_LENGTH_MAX:
+            return find_target(path)
+        if len(self._targets) >= KNOWN_MAX:
+            self._targets.clear()
+        target = self._targets[path] = find_target(path)
+        return target
+
+    def _known_target(self, url: bytes) -> tuple[str, str] | None:
+        """The project and collection of a path that came before, if events are posted to it one by one."""
+        target = self._targets.get(url)
+        return None if target is None or target.collection is None else (target.project_id, target.collection)
+
+    def _begin(self) -> None:
+        """A new request's id, which its answer and every line of the log about it bear."""
+        REQUEST_ID.set(self._new_id().decode())
+
+    def _new_id(self) -> bytes:
+        return b"%b-%x" % (self._id_prefix, next(self._ids))
+
+    async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
+        size = (b"content-length", b"%d" % len(body))
+        every = [*headers, size, *CORS, (b"x-request-id", REQUEST_ID.get().encode())]
+        await send({"type": "http.response.start", "status": status, "headers": every})
+        await send({"type": "http.response.body", "body": body})
+
+
+def find_target(path: bytes) -> Target | None:
+    """What a raw path names; None for all that is not a write route.
+
+    A collection is all that follows ``/events/``, raw slashes included, unless it names a property.
+    """
+    match = _PATH.fullmatch(path)
+    if match is None:
+        webhook = _SENDGRID.fullmatch(path)
+        return None if webhook is None else Target(_unquote(webhook[1]), None, sendgrid=True)
+    project_id = _unquote(match[1])
+    rest: bytes | None = match[2]
+    if not rest:
+        return Target(project_id, None)
+    return None if b"/properties/" in rest else Target(project_id, _unquote(rest))
+
+
+def render_verdicts(verdicts: Verdicts) -> bytes:
+    """The body of a bulk answer: per collection and in order, what became of each event."""
+    lists = []
+    for name, count in verdicts.counts.items():
+        items = [SUCCESS] * count
+        for index, refusal in verdicts.refused.get(name, {}).items():
+            error = {"name": refusal.name, "description": refusal.description}
+            items[index] = orjson.dumps({"success": False, "error": error})
+        lists.append(orjson.dumps(name) + b":[" + b",".join(items) + b"]")
+    return b"{" + b",".join(lists) + b"}"
+
+
+def _duplicates(count: int) -> Headers:
+    """How many of the accepted events had been stored before, by their token or the request's key."""
+    return [(b"acumen-duplicates", b"%d" % count)] if count else []
+
+
+def _key_of(scope: Scope) -> bytes:
+    """The key of a request. Raises InvalidParameter for two of one kind."""
+    header, parameter = given_keys(scope)
+    return header or parameter.encode("utf-8", "replace")
+
+
+def _unquote(part: bytes) -> str:
+    return unquote_to_bytes(part).decode("utf-8", "replace")

@@ -1,0 +1,446 @@
+"""``acumen import``: a file of events into a collection, over HTTP or straight into a data folder.
+
+The file is cut into batches at fixed places. Each is sent under a key made of the file's digest and the
+place, so that an import can be broken off and begun again, and what came before is recognised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import orjson
+
+from query.language.suggestions import did_you_mean
+from service.imports.json_source import (
+    BadSource,
+    Item,
+    ItemBatch,
+    Source,
+    has_property,
+    names_of,
+    with_time,
+    without_stamps,
+)
+from service.imports.opening import open_source
+from service.imports.options import BadOption, ImportOptions, add_reading_arguments, options_of
+from service.imports.tables import TableSource
+from service.imports.targets import ImportFailed, ImportTarget, open_data, open_url
+from service.imports.times import NAMES
+from service.ingest.admission import Refusal, check_collection_name
+from service.settings import BadSettings, key_of_environment, load
+from storage.disk.durable_files import sha256_of
+
+IN_FLIGHT = 4
+"""Batches sent and not yet answered."""
+EVENT_BYTES_MAX = 900_000
+REFUSED_TEXT_MAX = 20_000
+REFUSALS_SHOWN = 5
+HOPELESS_EVENTS = 2_000
+"""Events refused, and none taken, after which the file is believed to be another than was meant."""
+BAR_SECONDS = 0.2
+LINE_SECONDS = 10.0
+BAR_WIDTH = 30
+REFUSED_STATUS = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options, on the parser that the command line made for it."""
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        help="NDJSON, a JSON array, an answer of the API, CSV or TSV, plain or gzip; Parquet or Arrow IPC; "
+        "'-': standard input",
+    )
+    parser.add_argument("--project", required=True, metavar="ID", help="the project")
+    parser.add_argument("--collection", required=True, metavar="NAME", help="the collection of every event")
+    add_reading_arguments(parser)
+    parser.add_argument(
+        "--allow-refused",
+        type=int,
+        default=0,
+        metavar="N",
+        help=f"refused events up to which the exit status is 0, and {REFUSED_STATUS} beyond (default 0)",
+    )
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        help="send to this server, as http://127.0.0.1:8000; the project's write key comes from "
+        "ACUMEN_WRITE_KEY or --write-key-file",
+    )
+    parser.add_argument(
+        "--write-key-file", type=Path, metavar="FILE", help="with --url: a file that holds the write key"
+    )
+    parser.add_argument("--write-key", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="without --url: the data folder, with or without a server running on it "
+        "(ACUMEN_DATA; default: data)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """The exit status: 0 once every batch is answered; 1 where it was broken off; 2 where it could not
+    begin; 3 where more events were refused than --allow-refused lets pass."""
+    try:
+        _check(args)
+        options = options_of(args)
+    except BadOption as error:
+        _say(f"acumen: {error}")
+        return 2
+    progress = Progress()
+    try:
+        asyncio.run(_import(args, options, progress))
+    except (BadSource, BadSettings, ImportFailed, OSError) as error:
+        _say(f"acumen: the import stopped: {error}")
+        if progress.new or progress.known:
+            _say("What was counted is stored. The same command goes on from there and stores nothing twice.")
+        return 1
+    except KeyboardInterrupt:
+        _say("\nBroken off. The same command goes on from there and stores nothing twice.")
+        return 130
+    if progress.refused > args.allow_refused:
+        if args.allow_refused:
+            _say(f"acumen: more events were refused than --allow-refused {args.allow_refused}")
+        return REFUSED_STATUS
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Raises BadOption."""
+    refusal = check_collection_name(args.collection)
+    if refusal is not None:
+        raise BadOption(refusal.description)
+    if args.url and args.data:
+        raise BadOption("give --url or --data, not both")
+    if args.write_key is not None:
+        raise BadOption(
+            "a key on the command line is seen by everybody who lists processes, and stays in the shell's "
+            "history: set ACUMEN_WRITE_KEY, or give --write-key-file"
+        )
+    if args.write_key_file and not args.url:
+        raise BadOption("--write-key-file goes with --url")
+    if args.url and not _write_key(args):
+        raise BadOption("--url needs the project's write key, in ACUMEN_WRITE_KEY or a --write-key-file")
+    if args.allow_refused < 0:
+        raise BadOption("--allow-refused is a number of events, from 0")
+    if args.file != "-" and not Path(args.file).is_file():
+        raise BadOption(f"there is no file {args.file}")
+
+
+def _write_key(args: argparse.Namespace) -> str:
+    if args.write_key_file is None:
+        return key_of_environment("write")
+    try:
+        text: str = args.write_key_file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadOption(f"the write key cannot be read from {args.write_key_file}: {error}") from None
+    return text.strip()
+
+
+async def _import(args: argparse.Namespace, options: ImportOptions, progress: Progress) -> None:
+    refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
+    source = await asyncio.to_thread(open_source, args.file, options, EVENT_BYTES_MAX)
+    progress.source = source.source
+    try:
+        # Events that are read in another way are other events, and so another import.
+        identity = f"{args.project}/{args.collection}/{source.identity}"
+        digest = None if source.path is None else await asyncio.to_thread(sha256_of, source.path)
+        async with _target(args) as target:
+            prepare = preparation(options, source.drops_stamps, table=isinstance(source.source, TableSource))
+            sending = Sending(target, source.source, refused, progress, prepare, options.timestamp_path)
+            try:
+                await sending.send_all(BatchKeys(identity, digest), args.allow_refused)
+            finally:
+                progress.finish(refused)
+    finally:
+        source.close()
+        refused.close()
+
+
+def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarget]:
+    if args.url:
+        return open_url(args.url, args.project, _write_key(args), args.collection)
+    return open_data(load(data=args.data), args.project, args.collection)
+
+
+Prepare = Callable[[bytes], bytes]
+"""Makes of an event what is sent. Raises ValueError where the event is at fault."""
+
+
+def preparation(options: ImportOptions, drops_stamps: bool, *, table: bool) -> Prepare | None:
+    """What is done to each event; None for nothing. Tables read the times of their rows themselves."""
+    steps: list[Prepare] = []
+    if drops_stamps:
+        steps.append(without_stamps)
+    if not table and options.timestamp_path and options.read_time is not None:
+        path, read = options.timestamp_path, options.read_time
+        steps.append(lambda text: with_time(text, path, read))
+    if not steps:
+        return None
+
+    def prepare(text: bytes) -> bytes:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return prepare
+
+
+class Sending:
+    """Sends every batch of a source, some at once; their answers are taken in order."""
+
+    def __init__(
+        self,
+        target: ImportTarget,
+        source: Source,
+        refused: RefusedFile,
+        progress: Progress,
+        prepare: Prepare | None,
+        time_path: Sequence[str] = (),
+    ) -> None:
+        self._target = target
+        self._time_path = time_path
+        self._source = source
+        self._refused = refused
+        self._progress = progress
+        self._prepare = prepare
+        self._waiting: deque[tuple[ItemBatch, asyncio.Task[Answers]]] = deque()
+
+    async def send_all(self, keys: BatchKeys, allow_refused: int) -> None:
+        """Raises BadSource, ImportFailed."""
+        batches = self._source.batches()
+        try:
+            while True:
+                batch = await asyncio.to_thread(next, batches, None)
+                if batch is not None:
+                    self._check_times(batch)
+                    self._hint(batch)
+                    task = asyncio.ensure_future(self._send(batch, keys.key(batch)))
+                    self._waiting.append((batch, task))
+                while self._waiting and (batch is None or len(self._waiting) >= IN_FLIGHT):
+                    await self._settle_first()
+                if batch is None:
+                    return
+                self._stop_if_hopeless(allow_refused)
+        except BadSource:
+            # What can be read of the file is sent.
+            while self._waiting:
+                await self._settle_first()
+            raise
+        finally:
+            for _, task in self._waiting:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in self._waiting), return_exceptions=True)
+            self._note_broken_rows()
+
+    async def _send(self, batch: ItemBatch, key: str) -> Answers:
+        answers = Answers()
+        texts: list[bytes] = []
+        places: list[int] = []
+        for index, item in enumerate(batch.items):
+            try:
+                if item.problem is not None:
+                    raise ValueError(item.problem)
+                texts.append(self._prepare(item.text) if self._prepare else item.text)
+                places.append(index)
+            except ValueError as error:
+                answers.refused[index] = Refusal("InvalidEventError", str(error))
+        if texts:
+            events = b"[" + b",".join(texts) + b"]"
+            digest = hashlib.blake2b(events, digest_size=16).digest()
+            outcome = await self._target.send(events, key, digest)
+            answers.refused.update({places[index]: why for index, why in outcome.refused.items()})
+            answers.known = outcome.known
+        return answers
+
+    async def _settle_first(self) -> None:
+        batch, task = self._waiting.popleft()
+        answers = await task
+        for index in sorted(answers.refused):
+            self._refused.write(batch.items[index], answers.refused[index])
+        self._progress.add(len(batch.items) - len(answers.refused), answers.known, len(answers.refused))
+
+    def _note_broken_rows(self) -> None:
+        if isinstance(self._source, TableSource):
+            for item in self._source.broken_rows:
+                self._refused.write(item, Refusal("InvalidEventError", item.problem or ""))
+            self._progress.refused += len(self._source.broken_rows)
+            self._source.broken_rows.clear()
+
+    def _check_times(self, batch: ItemBatch) -> None:
+        """Raises ImportFailed where no event of the first batch has the property that is to be its time."""
+        if batch.index or not self._time_path or isinstance(self._source, TableSource):
+            return
+        texts = [item.text for item in batch.items if item.problem is None]
+        if texts and not any(has_property(text, self._time_path) for text in texts):
+            name = ".".join(self._time_path)
+            hint = did_you_mean(name, dict.fromkeys(name for text in texts for name in names_of(text)))
+            raise ImportFailed(
+                f"none of the first {len(texts):,} events has the property '{name}', which --timestamp names."
+                f"{hint} Nothing was imported."
+            )
+
+    def _hint(self, batch: ItemBatch) -> None:
+        """Say on the first batch what its types were found to be, and that it seems to hold times unread."""
+        if batch.index:
+            return
+        if isinstance(self._source, TableSource) and self._source.found_types:
+            found = ", ".join(f"{name} {kind}" for name, kind in self._source.found_types.items())
+            _say(f"types: {found}")
+        first = next((item for item in batch.items if item.problem is None), None)
+        if first is None:
+            return
+        names = names_of(self._prepare_or_none(first))
+        likely = [name for name in names if name.lower() in NAMES]
+        if likely and "keen.timestamp" not in names:
+            _say(
+                f"hint: the events have a property '{likely[0]}' and no 'keen.timestamp', so they are dated "
+                "now. Where it is their time, delete them again and import the file with "
+                f"--timestamp {likely[0]}"
+            )
+
+    def _prepare_or_none(self, item: Item) -> bytes:
+        try:
+            return self._prepare(item.text) if self._prepare else item.text
+        except ValueError:
+            return b""
+
+    def _stop_if_hopeless(self, allow_refused: int) -> None:
+        progress = self._progress
+        if progress.new or progress.known or progress.refused < max(HOPELESS_EVENTS, allow_refused + 1):
+            return
+        raise ImportFailed(
+            f"none of the first {progress.refused:,} events could be taken. "
+            "Is this the file, and the format, that was meant?"
+        )
+
+
+@dataclass(slots=True)
+class Answers:
+    """What became of one batch: refused items by their place in it, and how many were stored before."""
+
+    refused: dict[int, Refusal] = field(default_factory=dict)
+    known: int = 0
+
+
+class BatchKeys:
+    """Names for batches: equal for equal content at the same place, for one project and collection.
+
+    A file is known by the digest of the whole; of a stream that cannot be read twice, by what came so far.
+    """
+
+    def __init__(self, identity: str, file_digest: str | None) -> None:
+        self._stream = hashlib.sha256(identity.encode()) if file_digest is None else None
+        self._prefix = f"{identity}{file_digest}"
+
+    def key(self, batch: ItemBatch) -> str:
+        """To be asked once for each batch, in order."""
+        if self._stream is None:
+            text = f"{self._prefix}/{batch.offset}"
+            return "import-" + hashlib.sha256(text.encode()).hexdigest()
+        for item in batch.items:
+            self._stream.update(b"%d:" % len(item.text))
+            self._stream.update(item.text)
+        return f"import-{self._stream.hexdigest()}-{batch.index}"
+
+
+class RefusedFile:
+    """``FILE.refused.ndjson``: what was not taken, and why. Made with the first such event."""
+
+    def __init__(self, source: Path) -> None:
+        self.path = source.with_name(source.name + ".refused.ndjson")
+        self.first: list[str] = []
+        """The first refusals, as lines for a person."""
+        self._file: IO[bytes] | None = None
+
+    def write(self, item: Item, refusal: Refusal) -> None:
+        if self._file is None:
+            self._file = open(self.path, "wb")  # noqa: SIM115
+        text = item.text[:REFUSED_TEXT_MAX].decode("utf-8", "replace")
+        record = {
+            "number": item.number,
+            "offset": item.offset,
+            "error": {"name": refusal.name, "description": refusal.description},
+            "event": text,
+        }
+        self._file.write(orjson.dumps(record) + b"\n")
+        if len(self.first) < REFUSALS_SHOWN:
+            place = f"event {item.number}" if item.number else "a row"
+            self.first.append(f"  {place}: {refusal.description}  {text[:60]}")
+
+    @property
+    def written(self) -> bool:
+        return self._file is not None
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+@dataclass(slots=True)
+class Progress:
+    """Says on standard error how far the import is: a bar on a terminal, now and then a line elsewhere."""
+
+    source: Source | None = None
+    new: int = 0
+    known: int = 0
+    """Events that were stored before, by an earlier run or under an equal uniqueness token."""
+    refused: int = 0
+    shown_at: float = field(default_factory=time.monotonic)
+
+    def add(self, accepted: int, known: int, refused: int) -> None:
+        self.new += accepted - known
+        self.known += known
+        self.refused += refused
+        terminal = sys.stderr.isatty()
+        if time.monotonic() - self.shown_at < (BAR_SECONDS if terminal else LINE_SECONDS):
+            return
+        self.shown_at = time.monotonic()
+        if terminal:
+            sys.stderr.write(f"\r{self._bar()} {self._counts()}\x1b[K")
+            sys.stderr.flush()
+        else:
+            share = self._share()
+            _say(f"{share:.0%} {self._counts()}" if share else self._counts())
+
+    def finish(self, refused: RefusedFile) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
+        _say(self._counts())
+        if refused.written:
+            _say("refused, first of all:" if self.refused > len(refused.first) else "refused:")
+            for line in refused.first:
+                _say(line)
+            _say(f"All refused events, with the reason of each: {refused.path}")
+
+    def _counts(self) -> str:
+        known = f", already known: {self.known:,}" if self.known else ""
+        return f"stored: {self.new:,}{known}, refused: {self.refused:,}"
+
+    def _share(self) -> float:
+        if self.source is None or not self.source.size:
+            return 0.0
+        return min(1.0, self.source.position / self.source.size)
+
+    def _bar(self) -> str:
+        if self.source is None or not self.source.size:
+            return ""
+        filled = round(self._share() * BAR_WIDTH)
+        return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {self._share():4.0%}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,383 @@
+"""Reading a file of events in JSON (lines, an array, an answer of the API; plain or gzip), never all at once.
+
+What comes out are batches, cut at the same places every time the same content is read, so that a batch
+can be named by where it begins and a second import of it recognised.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import msgspec
+import orjson
+from msgspec import Raw
+
+from service.imports.formats import Format
+from service.imports.times import ReadTime
+
+CHUNK_BYTES = 1 << 20
+BATCH_EVENTS_MAX = 1_000
+BATCH_BYTES_MAX = 4_000_000
+"""A batch may be longer by one event."""
+
+GZIP_MAGIC = b"\x1f\x8b"
+_WHITE = b" \t\r\n"
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class BadSource(Exception):
+    """A file that cannot be read to its end; the text says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The text of one event, where it begins in the uncompressed content, and its number from 1."""
+
+    number: int
+    offset: int
+    text: bytes
+    problem: str | None = None
+    """Why this is no event at all; ``text`` may then be cut short."""
+
+
+@dataclass(slots=True)
+class ItemBatch:
+    """Items in order. ``offset`` names the batch: equal content is cut equally."""
+
+    index: int
+    offset: int
+    items: list[Item] = field(default_factory=list)
+    size: int = 0
+
+
+class Source(Protocol):
+    """A file as batches of events."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file; None where that is not known."""
+        ...
+
+    @property
+    def position(self) -> int:
+        """Bytes of it that were read so far."""
+        ...
+
+    def batches(self) -> Iterator[ItemBatch]:
+        """Raises BadSource at the point from which the content cannot be read."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def batched(items: Iterable[Item]) -> Iterator[ItemBatch]:
+    """Items in batches, cut by count and size alone."""
+    batch: ItemBatch | None = None
+    index = 0
+    for item in items:
+        if batch is None:
+            batch = ItemBatch(index, item.offset)
+        batch.items.append(item)
+        batch.size += len(item.text) + 1
+        if len(batch.items) >= BATCH_EVENTS_MAX or batch.size >= BATCH_BYTES_MAX:
+            yield batch
+            batch, index = None, index + 1
+    if batch is not None:
+        yield batch
+
+
+class EventSource:
+    """One file of events in JSON; ``start`` are bytes of standard input (``-``) that were read already."""
+
+    def __init__(
+        self, name: str, item_bytes_max: int, kind: Format | None = None, start: bytes = b""
+    ) -> None:
+        self.name = name
+        self._item_bytes_max = item_bytes_max
+        self._kind = kind
+        self._raw: IO[bytes] = sys.stdin.buffer if name == "-" else open(name, "rb")  # noqa: SIM115
+        self.size = None if name == "-" else Path(name).stat().st_size
+        self._counted = Counted(self._raw, start)
+        plain = io.BufferedReader(self._counted, CHUNK_BYTES)
+        packed = plain.peek(2)[:2] == GZIP_MAGIC
+        self._stream: io.BufferedIOBase = gzip.GzipFile(fileobj=plain) if packed else plain
+        self._buffer = b""
+        self._text: str | None = None
+        self._base, self._at = 0, 0
+
+    @property
+    def position(self) -> int:
+        return self._counted.position
+
+    def close(self) -> None:
+        if self._raw is not sys.stdin.buffer:
+            self._raw.close()
+
+    def batches(self) -> Iterator[ItemBatch]:
+        """Raises BadSource at the point from which the content cannot be read."""
+        return batched(self._items())
+
+    def _items(self) -> Iterator[Item]:
+        if self._fill() and self._buffer.startswith(_BYTE_ORDER_MARK):
+            self._at = len(_BYTE_ORDER_MARK)
+        while not self._skip_white():
+            if not self._fill():
+                return
+        for number, (offset, text) in enumerate(self._texts(), start=1):
+            yield self._item(number, offset, text)
+
+    def _texts(self) -> Iterator[tuple[int, bytes]]:
+        if self._kind is Format.ANSWER:
+            return self._answer()
+        array = self._kind is Format.JSON or (self._kind is None and self._peek() == b"[")
+        return self._array() if array else self._lines()
+
+    def _item(self, number: int, offset: int, text: bytes) -> Item:
+        if len(text) > self._item_bytes_max:
+            limit = self._item_bytes_max
+            return Item(number, offset, text[:1_000], f"The event is larger than the limit of {limit} bytes.")
+        try:
+            _one.decode(text)
+            text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return Item(number, offset, text, f"Not UTF-8 at byte {error.start}.")
+        except (msgspec.MsgspecError, RecursionError) as error:
+            return Item(number, offset, text, f"Not valid JSON: {error}.")
+        return Item(number, offset, text)
+
+    def _lines(self) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not blank. Of one longer than an event may be, only its first part."""
+        while True:
+            end = self._buffer.find(b"\n", self._at)
+            if end < 0 and self._fill():
+                if len(self._buffer) > self._item_bytes_max + CHUNK_BYTES and b"\n" not in self._buffer:
+                    yield self._long_line()
+                continue
+            stop = end if end >= 0 else len(self._buffer)
+            line, offset = self._buffer[self._at : stop].strip(_WHITE), self._offset
+            self._at = min(stop + 1, len(self._buffer))
+            if line:
+                yield offset, line
+            if end < 0:
+                return
+
+    def _long_line(self) -> tuple[int, bytes]:
+        offset = self._offset
+        line = self._buffer[self._at : self._at + self._item_bytes_max + 1]
+        while (end := self._buffer.find(b"\n", self._at)) < 0:
+            self._at = len(self._buffer)
+            if not self._fill():
+                return offset, line
+        self._at = end + 1
+        return offset, line
+
+    def _answer(self) -> Iterator[tuple[int, bytes]]:
+        """The items of the list ``result`` of one object."""
+        self._expect(b"{")
+        while (mark := self._peek()) != b"}":
+            if mark == b",":
+                self._at += 1
+                continue
+            name = self._value()
+            self._expect(b":")
+            if name == b'"result"' and self._peek() == b"[":
+                yield from self._array(within=True)
+            else:
+                self._peek()
+                self._value()
+        self._at += 1
+        if self._peek(at_end=True):
+            raise self._broken("something follows the end of the answer")
+
+    def _expect(self, mark: bytes) -> None:
+        if self._peek() != mark:
+            raise self._broken(f"'{mark.decode()}' is missing")
+        self._at += 1
+
+    def _value(self) -> bytes:
+        end = self._value_end()
+        text = self._buffer[self._at : end]
+        self._at = end
+        return text
+
+    def _array(self, *, within: bool = False) -> Iterator[tuple[int, bytes]]:
+        """The items of one array, found by a decoder that reads bytes as if each were a character."""
+        self._expect(b"[")
+        first = True
+        while (mark := self._peek()) != b"]":
+            if not first:
+                if mark != b",":
+                    raise self._broken("a comma or the end of the array is missing")
+                self._at += 1
+                self._peek()
+            first = False
+            end = self._value_end()
+            yield self._offset, self._buffer[self._at : end]
+            self._at = end
+        self._at += 1
+        if not within and self._peek(at_end=True):
+            raise self._broken("something follows the end of the array")
+
+    def _value_end(self) -> int:
+        """Where in the buffer the value that begins here ends; fills the buffer as far as that needs."""
+        while True:
+            if self._text is None:
+                self._text = self._buffer.decode("latin-1")
+            try:
+                _, end = _lenient.raw_decode(self._text, self._at)
+            except RecursionError:
+                raise self._broken("an item is nested too deeply") from None
+            except ValueError as error:
+                if len(self._buffer) - self._at > 4 * self._item_bytes_max + CHUNK_BYTES:
+                    raise self._broken(f"an item is far larger than {self._item_bytes_max} bytes") from None
+                if not self._fill():
+                    raise self._broken(str(error)) from None
+                continue
+            # A number may go on in the next chunk: what ends it must be there.
+            if not _CUT_NUMBER.fullmatch(self._buffer, end) or not self._fill():
+                return end
+
+    def _peek(self, *, at_end: bool = False) -> bytes:
+        """The next byte that is not white space, without taking it."""
+        while not self._skip_white():
+            if not self._fill():
+                if at_end:
+                    return b""
+                raise self._broken("it ends too soon")
+        return self._buffer[self._at : self._at + 1]
+
+    def _skip_white(self) -> bool:
+        at, buffer, end = self._at, self._buffer, len(self._buffer)
+        while at < end and buffer[at] in _WHITE:
+            at += 1
+        self._at = at
+        return at < end
+
+    @property
+    def _offset(self) -> int:
+        return self._base + self._at
+
+    def _fill(self) -> bool:
+        """Read on; what was taken leaves the buffer. False at the end of the content."""
+        try:
+            chunk = self._stream.read(CHUNK_BYTES)
+        except (EOFError, zlib.error, OSError, ValueError) as error:
+            raise self._broken(str(error)) from None
+        self._base += self._at
+        self._buffer = self._buffer[self._at :] + chunk
+        self._at, self._text = 0, None
+        return bool(chunk)
+
+    def _broken(self, why: str) -> BadSource:
+        return BadSource(f"{self.name} cannot be read from byte {self._offset} on: {why}.")
+
+
+class Counted(io.RawIOBase):
+    """Bytes taken from a file that may be a pipe, counted; ``start`` are the first of them."""
+
+    def __init__(self, file: IO[bytes], start: bytes = b"") -> None:
+        self._file = file
+        self._start = start
+        self.position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._start:
+            part, self._start = self._start[: len(buffer)], self._start[len(buffer) :]
+        else:
+            part = self._file.read(len(buffer))
+        buffer[: len(part)] = part
+        self.position += len(part)
+        return len(part)
+
+
+_STAMPS = ("created_at", "id")
+_members = msgspec.json.Decoder(dict[str, Raw])
+_one = msgspec.json.Decoder(Raw)
+_lenient = json.JSONDecoder(strict=False)
+_CUT_NUMBER = re.compile(rb"(\.|[eE][+-]?)?")
+"""What may follow a number in the buffer where the rest of it has not been read yet."""
+
+
+def as_it_is(text: bytes) -> bytes:
+    return text
+
+
+def without_stamps(text: bytes) -> bytes:
+    """An event as Keen exports it, without what only a server may set; all else keeps its spelling.
+
+    What is no such event stays as it is, for the server to refuse.
+    """
+    try:
+        event = _members.decode(text)
+        keen = _members.decode(event["keen"])
+    except (msgspec.MsgspecError, KeyError, RecursionError):
+        return text
+    if keen.keys().isdisjoint(_STAMPS):
+        return text
+    kept = {name: value for name, value in keen.items() if name not in _STAMPS}
+    return msgspec.json.encode(event | {"keen": kept})
+
+
+def with_time(text: bytes, path: Sequence[str], read: ReadTime) -> bytes:
+    """An event whose property at ``path`` becomes its ``keen.timestamp``, and is none of its own any more.
+
+    What has no such property, or is no event, stays as it is. Raises ValueError where the value is no time.
+    """
+    try:
+        event = _members.decode(text)
+        value, rest = _taken(event, path)
+        if value is None or value.strip() == b"null":
+            return text
+        keen = _members.decode(rest.get("keen", Raw(b"{}")))
+    except (msgspec.MsgspecError, RecursionError):
+        return text
+    try:
+        time = read(msgspec.json.decode(value))
+    except ValueError as error:
+        raise ValueError(f"'{'.'.join(path)}': {error}.") from None
+    keen["timestamp"] = Raw(orjson.dumps(time))
+    return msgspec.json.encode(rest | {"keen": keen})
+
+
+def _taken(event: dict[str, Raw], path: Sequence[str]) -> tuple[bytes | None, dict[str, Any]]:
+    """The value at a path, and the event without it."""
+    if path[0] not in event:
+        return None, event
+    rest = {name: part for name, part in event.items() if name != path[0]}
+    if len(path) == 1:
+        return bytes(event[path[0]]), rest
+    value, inner = _taken(_members.decode(event[path[0]]), path[1:])
+    return value, rest | ({path[0]: inner} if inner else {})
+
+
+def has_property(text: bytes, path: Sequence[str]) -> bool:
+    """Whether an event has a property at this path."""
+    try:
+        return _taken(_members.decode(text), path)[0] is not None
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+
+
+def names_of(text: bytes) -> list[str]:
+    """The names of an event's properties, and ``keen.timestamp`` where it has one; none of what is none."""
+    try:
+        event = _members.decode(text)
+        keen = _members.decode(event["keen"]) if "keen" in event else {}
+    except (msgspec.MsgspecError, RecursionError):
+        return []
+    return [*event, *(["keen.timestamp"] if "timestamp" in keen else [])]

@@ -1,0 +1,98 @@
+"""Opening the file of ``acumen import``: looks at its beginning, and gives the source that reads it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import zlib
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from service.imports.formats import TABLES, Format, Sniffed, UnknownFormat, sniff, sniff_table
+from service.imports.json_source import GZIP_MAGIC, BadSource, EventSource, Source
+from service.imports.options import ImportOptions
+from service.imports.tables import TableSource
+
+START_BYTES = 1 << 20
+_GZIP_WINDOW = 31
+
+
+@dataclass(slots=True)
+class OpenedSource:
+    """A source and what it was found to be; ``path`` is None where it can be read only once."""
+
+    source: Source
+    path: Path | None
+    identity: str
+    """Stands for how the file is read; empty where its bytes are sent as they are."""
+    drops_stamps: bool
+    stack: ExitStack
+
+    def close(self) -> None:
+        self.source.close()
+        self.stack.close()
+
+
+def open_source(name: str, options: ImportOptions, item_bytes_max: int) -> OpenedSource:
+    """Raises BadSource where the content is none that can be read."""
+    start = _start_of(name)
+    packed = start[:2] == GZIP_MAGIC
+    found = _sniffed(name, _unpacked(start) if packed else start, len(start) < START_BYTES, options)
+    answer = found.format is Format.ANSWER
+    identity = options.identity + ("keen/" if options.keen_export or answer else "")
+    stack = ExitStack()
+    if found.format not in TABLES:
+        if options.tables.types or options.tables.columns:
+            raise BadSource(f"{name} is {found.format.value}: --types and --columns go with CSV.")
+        source: Source = EventSource(name, item_bytes_max, found.format, start if name == "-" else b"")
+        path = None if name == "-" else Path(name)
+        return OpenedSource(source, path, identity, options.keen_export or answer, stack)
+    path = _spooled(start, stack) if name == "-" else Path(name)
+    table = TableSource(path, found, options.tables, packed=packed)
+    return OpenedSource(table, path, f"{found.format.value}/{identity}", options.keen_export, stack)
+
+
+def _start_of(name: str) -> bytes:
+    if name != "-":
+        with open(name, "rb") as file:
+            return file.read(START_BYTES)
+    start = b""
+    while len(start) < START_BYTES and (part := sys.stdin.buffer.read(START_BYTES - len(start))):
+        start += part
+    return start
+
+
+def _unpacked(start: bytes) -> bytes:
+    try:
+        return zlib.decompressobj(_GZIP_WINDOW).decompress(start, START_BYTES)
+    except zlib.error as error:
+        raise BadSource(f"The file cannot be unpacked: {error}.") from None
+
+
+def _sniffed(name: str, start: bytes, whole: bool, options: ImportOptions) -> Sniffed:
+    try:
+        kind = options.format
+        if kind is None:
+            found = sniff(start, whole=whole)
+        elif kind in TABLES:
+            found = sniff_table(start, kind)
+        else:
+            found = Sniffed(kind)
+    except UnknownFormat as error:
+        raise BadSource(f"{name} {error}.") from None
+    if options.delimiter is not None:
+        found = replace(found, delimiter=options.delimiter)
+    if options.encoding is not None:
+        found = replace(found, encoding=options.encoding)
+    return found
+
+
+def _spooled(start: bytes, stack: ExitStack) -> Path:
+    """Standard input as a file, since tables are read more than once."""
+    path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="acumen-import-"))) / "stdin"
+    with path.open("wb") as spool:
+        spool.write(start)
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+    return path

@@ -1,0 +1,458 @@
+"""Reading tables for ``acumen import``: CSV, TSV, Parquet and Arrow IPC, a row an event.
+
+pyarrow reads them; here rows become the JSON of events. A column ``user.id`` is the property ``id`` within
+``user``; an empty cell is a property that the event does not have. Types of text columns are found over
+the whole file before the first event is sent, so that one column has one type throughout.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from service.imports.formats import Format, Sniffed
+from service.imports.json_source import BadSource, Counted, Item, ItemBatch, batched
+from service.imports.times import ReadTime
+
+BLOCK_BYTES = 8 << 20
+"""A row of text may not be longer."""
+TABLE_ROWS = 10_000
+_END_BYTES = 16
+KINDS = ("auto", "text", "number", "boolean", "json")
+
+_NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+_BOOLEAN = r"^(?i:true|false)$"
+_one = msgspec.json.Decoder(msgspec.Raw)
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """What the command line says about the columns."""
+
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Column → one of KINDS."""
+    columns: tuple[str, ...] = ()
+    """Names of the columns where the file has no header."""
+    timestamp: str | None = None
+    """The column that is the event's time, read by ``read_time``."""
+    read_time: ReadTime | None = None
+
+
+class BadRow(ValueError):
+    """A row that is no event; the text says which column is at fault, and why."""
+
+
+class TableSource:
+    """One file as batches of events; cut equally whenever the same file is read with the same options."""
+
+    def __init__(self, path: Path, sniffed: Sniffed, options: TableOptions, *, packed: bool) -> None:
+        self.name = str(path)
+        self.size = path.stat().st_size
+        self.broken_rows: list[Item] = []
+        """Rows with more or fewer cells than the header, as far as was read; their places are unknown."""
+        self._path = path
+        self._sniffed = sniffed
+        self._options = options
+        self._packed = packed
+        self._counted: Counted | None = None
+        self._opened: list[IO[bytes]] = []
+        self._kinds: dict[str, str] = {}
+
+    @property
+    def position(self) -> int:
+        return self._counted.position if self._counted is not None else 0
+
+    @property
+    def found_types(self) -> Mapping[str, str]:
+        """Column → the type that it was found, or said, to have; once batches are read."""
+        return self._kinds
+
+    def close(self) -> None:
+        for file in self._opened:
+            file.close()
+        self._opened.clear()
+
+    def batches(self) -> Iterator[ItemBatch]:
+        """Raises BadSource where the file cannot be read, or its columns make no events."""
+        return batched(self._items())
+
+    def _items(self) -> Iterator[Item]:
+        try:
+            if self._sniffed.format in (Format.CSV, Format.TSV):
+                names = self._text_names()
+                self._check(names)
+                self._kinds = self._infer(names)
+                tables = self._text_batches(names, note=True)
+            else:
+                tables = self._binary_batches()
+            yield from self._rows(tables)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError) as error:
+            raise BadSource(f"{self.name} cannot be read: {_first_line(error)}") from None
+
+    def _rows(self, tables: Iterator[pa.RecordBatch]) -> Iterator[Item]:
+        number = 0
+        tree: Tree | None = None
+        for table in tables:
+            if tree is None:
+                self._check(table.schema.names)
+                tree = _tree(table.schema.names, self._options.timestamp)
+            cells = [self._cells(name, table.column(name)) for name in table.schema.names]
+            for row in zip(*cells, strict=True):
+                number += 1
+                yield _item(number, row, tree)
+
+    def _check(self, names: Sequence[str]) -> None:
+        """Raises BadSource where the columns cannot be properties, or options name columns that are none."""
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise BadSource(f"{self.name} has two columns named '{doubled[0]}'.")
+        if "" in names:
+            raise BadSource(f"{self.name}: column {list(names).index('') + 1} has no name.")
+        wanted = [*self._options.types, *([self._options.timestamp] if self._options.timestamp else [])]
+        for name in wanted:
+            if name not in names:
+                raise BadSource(f"{self.name} has no column '{name}'; it has {', '.join(names)}.")
+
+    # Text
+
+    def _text_names(self) -> list[str]:
+        if self._options.columns:
+            return list(self._options.columns)
+        try:
+            return list(self._reader(None, note=False).schema.names)
+        except StopIteration:
+            return []
+
+    def _reader(self, names: Sequence[str] | None, *, note: bool) -> pyarrow.csv.CSVStreamingReader:
+        """Cells as bytes: what is not UTF-8 is the fault of a row, and not of the whole file."""
+        self.close()
+
+        def skip(row: pyarrow.csv.InvalidRow) -> str:
+            if note:
+                why = f"The row has {row.actual_columns} cells, where the header has {row.expected_columns}."
+                self.broken_rows.append(Item(0, 0, (row.text or "").encode(), why))
+            return "skip"
+
+        types = {name: pa.binary() for name in names or ()}
+        return pyarrow.csv.open_csv(
+            self._stream(),
+            read_options=pyarrow.csv.ReadOptions(
+                block_size=BLOCK_BYTES,
+                encoding="utf8" if self._sniffed.encoding == "utf-8" else self._sniffed.encoding,
+                column_names=list(self._options.columns) or None,
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self._sniffed.delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=skip,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=types,
+                check_utf8=False,
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=[""],
+            ),
+        )
+
+    def _stream(self) -> io.RawIOBase:
+        raw = open(self._path, "rb")  # noqa: SIM115
+        self._opened.append(raw)
+        self._counted = Counted(raw)
+        plain = io.BufferedReader(self._counted, 1 << 20)
+        self._text = _Remembering(gzip.GzipFile(fileobj=plain) if self._packed else plain)
+        return self._text
+
+    def _text_batches(self, names: Sequence[str], *, note: bool = False) -> Iterator[pa.RecordBatch]:
+        if not names:
+            return
+        yield from self._reader(names, note=note)
+
+    def _infer(self, names: Sequence[str]) -> dict[str, str]:
+        """The type of each column, over the whole file; what was said on the command line stands."""
+        said = {name: kind for name, kind in self._options.types.items() if kind != "auto"}
+        if self._options.timestamp is not None:
+            said[self._options.timestamp] = "text"
+        left = {name: ["number", "boolean"] for name in names if name not in said}
+        seen: set[str] = set()
+        rows, last = 0, None
+        for table in self._text_batches(names):
+            rows, last = rows + len(table), table if len(table) else last
+            for name, kinds in left.items():
+                column = table.column(name)
+                if kinds and column.null_count < len(column):
+                    seen.add(name)
+                    left[name] = [kind for kind in kinds if _all_are(kind, column)]
+        if last is not None and self._text.ends_within_quotes(
+            last.slice(len(last) - 1).to_pylist()[0].values()
+        ):
+            raise BadSource(f"{self.name}: row {rows} has a quote that is never closed.")
+        found = {name: kinds[0] if kinds and name in seen else "text" for name, kinds in left.items()}
+        return {name: (said | found)[name] for name in names}
+
+    # Binary
+
+    def _binary_batches(self) -> Iterator[pa.RecordBatch]:
+        if self._packed:
+            raise BadSource(f"{self.name} is packed with gzip: unpack it first.")
+        if self._options.types or self._options.columns:
+            raise BadSource(f"{self.name} has names and types of its own: --types and --columns do not fit.")
+        for table in self._arrow_batches():
+            self._check(table.schema.names)
+            arrays = [_plain(name, table.column(name)) for name in table.schema.names]
+            yield pa.RecordBatch.from_arrays(arrays, names=table.schema.names)
+
+    def _arrow_batches(self) -> Iterator[pa.RecordBatch]:
+        self._counted = Counted(io.BytesIO())
+        if self._sniffed.format is Format.PARQUET:
+            with pq.ParquetFile(self._path) as file:
+                yield from file.iter_batches(batch_size=TABLE_ROWS)
+            return
+        with pa.OSFile(self.name, "rb") as file:
+            start = file.read(6)
+            file.seek(0)
+            if start == b"ARROW1":
+                reader = pa.ipc.open_file(file)
+                yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+            else:
+                yield from pa.ipc.open_stream(file)
+
+    # Cells
+
+    def _cells(self, name: str, column: pa.Array) -> list[Any]:
+        """The JSON of each cell; None where it is empty, and a BadRow where it is at fault."""
+        kind = self._kinds.get(name)
+        if name == self._options.timestamp and self._options.read_time is not None:
+            return [_time_cell(name, value, self._options.read_time) for value in column.to_pylist()]
+        if kind is None:
+            return [None if value is None else _json(value) for value in column.to_pylist()]
+        if kind == "text":
+            return _text_cells(name, column)
+        return [None if cell is None else _forced(name, kind, cell) for cell in column.to_pylist()]
+
+
+class _Remembering(io.RawIOBase):
+    """A stream that keeps the end of what was read of it."""
+
+    def __init__(self, inner: io.BufferedIOBase) -> None:
+        self._inner, self._end = inner, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        found = self._inner.read(size)
+        self._end = (self._end + found[-_END_BYTES:])[-_END_BYTES:]
+        return found
+
+    def ends_within_quotes(self, last_row: Iterable[bytes | None]) -> bool:
+        """Whether all up to the end was taken for one cell: it holds line ends, and no quote comes after."""
+        end = self._end.replace(b"\0", b"").rstrip(b"\r\n")
+        cell = [b"", *last_row][-1] or b""
+        return (b"\n" in cell or b"\r" in cell) and not end.endswith(b'"')
+
+
+# One row
+
+Tree = dict[str, "int | Tree"]
+"""Properties by name; a leaf is the number of its column. ``""`` is the column of a property that others
+lie within."""
+
+
+def _tree(names: Sequence[str], timestamp: str | None) -> Tree:
+    tree: Tree = {}
+    for number, name in enumerate(names):
+        path = ["keen", "timestamp"] if name == timestamp else name.split(".")
+        branch = tree
+        for part in path[:-1]:
+            inner = branch.get(part)
+            if not isinstance(inner, dict):
+                inner = {} if inner is None else {"": inner}
+                branch[part] = inner
+            branch = inner
+        last = branch.get(path[-1])
+        if isinstance(last, dict):
+            last[""] = number
+        else:
+            branch[path[-1]] = number
+    return tree
+
+
+def _item(number: int, row: Sequence[Any], tree: Tree) -> Item:
+    try:
+        text = _object(row, tree, "")
+        return Item(number, number, text or b"{}")
+    except BadRow as error:
+        shown = b",".join(b"" if cell is None or isinstance(cell, BadRow) else cell for cell in row)
+        return Item(number, number, shown, str(error))
+
+
+def _object(row: Sequence[Any], tree: Tree, path: str) -> bytes | None:
+    """The JSON of a branch; None where nothing in it has a value. Raises BadRow."""
+    members = []
+    own: bytes | None = None
+    for name, part in tree.items():
+        if isinstance(part, dict):
+            cell = _object(row, part, f"{path}{name}.")
+        else:
+            cell = row[part]
+            if isinstance(cell, BadRow):
+                raise cell
+        if cell is None:
+            continue
+        if not name:
+            own = cell
+        else:
+            members.append(orjson.dumps(name) + b":" + cell)
+    if own is not None and members:
+        raise BadRow(f"Columns '{path[:-1]}' and others within it both have a value: one property cannot.")
+    if own is not None:
+        return own
+    return b"{" + b",".join(members) + b"}" if members else None
+
+
+# Cells of text
+
+
+def _all_are(kind: str, column: pa.Array) -> bool:
+    """Whether every cell that is not empty is of the kind."""
+    try:
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()).drop_null())
+    except pa.ArrowInvalid:
+        return False
+    pattern = _NUMBER if kind == "number" else _BOOLEAN
+    if not pc.all(pc.match_substring_regex(text, pattern), min_count=0).as_py():
+        return False
+    if kind == "number" and len(text):
+        # What is beyond the range of numbers stays text.
+        return bool(pc.all(pc.is_finite(text.cast(pa.float64()))).as_py())
+    return True
+
+
+def _text_cells(name: str, column: pa.Array) -> list[Any]:
+    try:
+        values: list[Any] = column.cast(pa.string()).to_pylist()
+    except pa.ArrowInvalid:
+        values = [_decoded(name, cell) for cell in column.to_pylist()]
+    return [value if value is None or isinstance(value, BadRow) else orjson.dumps(value) for value in values]
+
+
+def _decoded(name: str, cell: bytes | None) -> str | BadRow | None:
+    try:
+        return None if cell is None else cell.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return BadRow(
+            f"Column '{name}' is not UTF-8 at byte {error.start}: give --encoding, as latin-1 or cp1252."
+        )
+
+
+def _forced(name: str, kind: str, cell: bytes) -> bytes | BadRow:
+    """The JSON of a cell whose column is of the kind, throughout or because it was said so."""
+    text = cell.strip()
+    if kind == "boolean" and text.lower() in (b"true", b"false"):
+        return text.lower()
+    try:
+        found = _one.decode(text)
+        if kind == "json" or (kind == "number" and bytes(found)[:1] in b"-0123456789"):
+            return bytes(found)
+    except (msgspec.MsgspecError, RecursionError):
+        pass
+    shown = text[:60].decode("utf-8", "replace")
+    return BadRow(f"Column '{name}' is to be {kind}, and '{shown}' is not.")
+
+
+def _time_cell(name: str, value: Any, read: ReadTime) -> bytes | BadRow | None:
+    if value is None:
+        return None
+    try:
+        return orjson.dumps(read(value.decode() if isinstance(value, bytes) else value))
+    except ValueError as error:
+        return BadRow(f"Column '{name}': {error}.")
+
+
+# Cells of Arrow's types
+
+
+def _plain(name: str, column: pa.Array) -> pa.Array:
+    """The column in types that Python has values for: no dictionaries, no nanoseconds. Raises BadSource."""
+    wanted = _plain_type(column.type)
+    if wanted == column.type:
+        return column
+    try:
+        return column.cast(wanted, safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise BadSource(f"Column '{name}' has the type {column.type}, which cannot be imported.") from None
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", kind.tz)
+    if pa.types.is_time64(kind):
+        return pa.time64("us")
+    if pa.types.is_duration(kind):
+        return pa.duration("us")
+    if pa.types.is_list(kind):
+        return pa.list_(_plain_type(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_plain_type(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(inner.name, _plain_type(inner.type)) for inner in kind])
+    return kind
+
+
+def _json(value: Any) -> bytes | None:
+    """None where the value is none that JSON has (not a number, infinity)."""
+    if isinstance(value, (str, int)):
+        return orjson.dumps(value)
+    pruned = _pruned(value)
+    if pruned is None:
+        return None
+    text = orjson.dumps(pruned, default=_other, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+    return None if text == b"null" else text
+
+
+def _pruned(value: Any) -> Any:
+    """Without members that have no value: a table cannot tell them from absent ones."""
+    if isinstance(value, dict):
+        kept = {name: _pruned(part) for name, part in value.items() if part is not None}
+        return {name: part for name, part in kept.items() if part is not None} or None
+    if isinstance(value, list):
+        if value and all(isinstance(part, tuple) for part in value):
+            return _pruned({str(name): part for name, part in value})
+        return [_pruned(part) for part in value]
+    return value
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return None
+        return orjson.Fragment(f"{value:f}".encode())
+    if isinstance(value, bytes):
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode("ascii")
+    if hasattr(value, "total_seconds"):
+        return value.total_seconds()
+    return str(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,231 @@
+"""Where ``acumen import`` puts events: a server over HTTP, or a data folder in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from service.ingest.admission import Refusal
+from service.ingest.enrich.enricher import Enricher
+from service.ingest.errors import CollectError, Unavailable
+from service.ingest.ingestor import Origin
+from service.ingest.log_session import LogSession, admission_limits, keep_looking_after, log_limits
+from service.process.keeper import make_keeper
+from service.settings import Settings
+from service.telemetry.metrics import count_import
+from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.errors import UnknownProject
+from storage.errors import StorageError
+
+ATTEMPTS_MAX = 10
+"""Times that a batch is sent before the import gives up: some two minutes."""
+WAIT_SECONDS_MAX = 30.0
+ANSWER_SECONDS = 120.0
+THREADS = 4
+DUPLICATES = "acumen-duplicates"
+"""The header of an answer that says how many of its events had been stored before."""
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class ImportFailed(Exception):
+    """The target takes no more, and trying again now would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a batch: the refused events by index, and how many of the others were stored before."""
+
+    refused: dict[int, Refusal]
+    known: int = 0
+
+
+class ImportTarget(Protocol):
+    """Takes batches: the JSON text of a list of events, and the key that names the batch for ever."""
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+        """Returns once the batch is durable."""
+        ...
+
+
+class UrlTarget:
+    """A running server. Sends again what got no answer: the key keeps it from being stored twice."""
+
+    def __init__(self, client: httpx.AsyncClient, project_id: str, collection: str) -> None:
+        self._client = client
+        self._path = f"/3.0/projects/{quote(project_id, safe='')}/events"
+        self._collection = collection
+        self._retry_after = 0.0
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+        body = b"{" + orjson.dumps(self._collection) + b":" + events + b"}"
+        headers = {"idempotency-key": key, "content-type": "application/json"}
+        trouble = ""
+        for attempt in range(ATTEMPTS_MAX):
+            if attempt:
+                await asyncio.sleep(self._wait_seconds(attempt))
+            self._retry_after = 0.0
+            try:
+                answer = await self._client.post(self._path, content=body, headers=headers)
+            except httpx.HTTPError as error:
+                trouble = str(error) or type(error).__name__
+                continue
+            if answer.status_code == 200:
+                return self._outcome(answer)
+            trouble = f"{answer.status_code} {_message(answer)}"
+            if answer.status_code not in RETRIED:
+                break
+            self._retry_after = _seconds(answer.headers.get("retry-after", ""))
+        raise ImportFailed(f"the server at {self._client.base_url} does not take it: {trouble}")
+
+    def _outcome(self, answer: httpx.Response) -> Outcome:
+        try:
+            verdicts = answer.json()[self._collection]
+            known = int(answer.headers.get(DUPLICATES, "0"))
+            return Outcome(_refusals(verdicts), known)
+        except (ValueError, KeyError, TypeError):
+            raise ImportFailed(
+                f"what answers at {self._client.base_url} is no Acumen server: it answered 200 with "
+                f"{answer.headers.get('content-type', 'no content type')}. Is it a login page?"
+            ) from None
+
+    def _wait_seconds(self, attempt: int) -> float:
+        backoff = min(WAIT_SECONDS_MAX, 0.25 * float(2**attempt))
+        return max(self._retry_after, backoff * random.uniform(0.5, 1.0))
+
+
+class DataTarget:
+    """A data folder, through a log of its own; works beside a running server."""
+
+    def __init__(self, session: LogSession, metrics_path: Path, project_id: str, collection: str) -> None:
+        self._metrics_path = metrics_path
+        self._collector = session.collector
+        self._project_id = project_id
+        self._collection = collection
+
+    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+        for attempt in range(1, ATTEMPTS_MAX + 1):
+            origin = Origin(system_clock(), idempotency_key=key, digest=digest)
+            try:
+                verdicts = await self._collector.submit(self._project_id, {self._collection: events}, origin)
+                refused = verdicts.refused.get(self._collection, {})
+                count = verdicts.counts.get(self._collection, 0)
+                await asyncio.to_thread(self._count, count, len(refused), verdicts.duplicates)
+                return Outcome(refused, verdicts.duplicates)
+            except Unavailable as error:
+                if attempt == ATTEMPTS_MAX:
+                    raise ImportFailed(error.message) from error
+                await asyncio.sleep(min(WAIT_SECONDS_MAX, 0.25 * 2**attempt))
+            except CollectError as error:
+                raise ImportFailed(error.message) from error
+        raise AssertionError("unreachable")
+
+    def _count(self, events: int, refused: int, duplicates: int) -> None:
+        """In the metrics of the server that runs on the folder, if one does."""
+        accepted = events - refused - duplicates
+        count_import(self._metrics_path, accepted=accepted, refused=refused, duplicate=duplicates)
+
+
+@asynccontextmanager
+async def open_url(url: str, project_id: str, write_key: str, collection: str) -> AsyncIterator[ImportTarget]:
+    """Raises ImportFailed where the URL cannot be one."""
+    try:
+        client = httpx.AsyncClient(
+            base_url=url, headers={"authorization": write_key}, timeout=ANSWER_SECONDS, trust_env=False
+        )
+    except (httpx.InvalidURL, ValueError) as error:
+        raise ImportFailed(f"{url} is no URL: {error}") from None
+    async with client:
+        yield UrlTarget(client, project_id, collection)
+
+
+@asynccontextmanager
+async def open_data(settings: Settings, project_id: str, collection: str) -> AsyncIterator[ImportTarget]:
+    """A target in the data folder of the settings, whose limits hold as they do for a worker.
+
+    Beside a server, its keeper turns what is logged into files; without one, a keeper in this process
+    does, which ends with everything in files. Raises ImportFailed where there is no such folder or project.
+    """
+    data = settings.data
+    try:
+        catalog = Catalog.open(data, secret=settings.secret_key)
+    except (StorageError, OSError) as error:
+        raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
+    try:
+        catalog.project(project_id)
+        with ThreadPoolExecutor(THREADS, "collect") as executor:
+            async with AsyncExitStack() as closing:
+                session = await closing.enter_async_context(_session(catalog, settings, executor))
+                watch = asyncio.ensure_future(keep_looking_after(session))
+                # The keeper begins once the log is made, and ends once it is closed: all of it is in files.
+                with _Keeping(catalog, settings):
+                    try:
+                        yield DataTarget(session, settings.metrics_path, project_id, collection)
+                    finally:
+                        watch.cancel()
+                        await asyncio.wait([watch])
+                        await closing.aclose()
+    except UnknownProject:
+        raise ImportFailed(f"there is no project {project_id} in {data}") from None
+    except StorageError as error:
+        raise ImportFailed(str(error)) from error
+    finally:
+        catalog.close()
+
+
+def _session(
+    catalog: Catalog, settings: Settings, executor: Executor
+) -> AbstractAsyncContextManager[LogSession]:
+    return LogSession.opened(
+        catalog,
+        executor,
+        admission=admission_limits(settings),
+        limits=log_limits(settings),
+        enricher=Enricher(settings.geoip_database),
+    )
+
+
+class _Keeping:
+    """A keeper in a thread, which does nothing while another process is the keeper."""
+
+    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+        self._stop = threading.Event()
+        self._keeper = make_keeper(settings, catalog)
+        self._thread = threading.Thread(target=self._keeper.run, args=(self._stop,), name="keeper")
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._keeper.close()
+
+
+def _refusals(verdicts: list[dict[str, Any]]) -> dict[int, Refusal]:
+    return {
+        index: Refusal(verdict["error"]["name"], verdict["error"]["description"])
+        for index, verdict in enumerate(verdicts)
+        if not verdict["success"]
+    }
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return answer.reason_phrase
+
+
+def _seconds(text: str) -> float:
+    return min(float(text), WAIT_SECONDS_MAX) if text.isdigit() else 0.0

@@ -1,0 +1,271 @@
+"""What one worker knows of collections: their ids, their lanes and the strict check made of them.
+
+The catalog is asked in threads, never on the event loop, and once for all requests that want the same.
+What a frame cites (a collection, a version of its lanes) was committed before ``Homes`` hands it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import TypeVar
+
+from service.ingest.admission import Home
+from storage.catalog.catalog import Catalog
+from storage.catalog.errors import TooManyProperties
+from storage.catalog.records import Collection
+from storage.events.strict_decoder import Checker
+from storage.events.validation import EventLimits, Wanted
+from storage.schema import LaneKind
+
+_T = TypeVar("_T")
+
+KNOWN_MAX = 4_000
+"""Collections that a worker knows at most: the check of two dozen properties takes 35 kilobytes."""
+TOGETHER = 250
+"""Collections whose checks one thread builds at a time: some tenths of a second."""
+OUTDATED_SECONDS = 600.0
+"""After so long without a look at the catalog nothing is logged: the keeper removes a collection
+``keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
+
+
+class _Known:
+    """Homes by project and name, of which the ones longest unused are let go.
+
+    Two generations instead of an order: what is used is found at once in the young one or brought there, and
+    where that is full the old one goes. So looking up costs what a dictionary costs.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._young_max = max(1, most // 2)
+        self._young: dict[str, dict[str, Home]] = {}
+        self._old: dict[str, dict[str, Home]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return sum(len(homes) for kept in (self._young, self._old) for homes in kept.values())
+
+    def get(self, project_id: str, name: str) -> Home | None:
+        homes = self._young.get(project_id)
+        home = None if homes is None else homes.get(name)
+        if home is None and self._old:
+            homes = self._old.get(project_id)
+            home = None if homes is None else homes.pop(name, None)
+            if home is not None:
+                self.put(project_id, name, home)
+        return home
+
+    def put(self, project_id: str, name: str, home: Home) -> None:
+        self.drop(project_id, name)
+        if self._count >= self._young_max:
+            self._young, self._old, self._count = {}, self._young, 0
+        self._young.setdefault(project_id, {})[name] = home
+        self._count += 1
+
+    def drop(self, project_id: str, name: str) -> None:
+        if self._young.get(project_id, {}).pop(name, None) is not None:
+            self._count -= 1
+        self._old.get(project_id, {}).pop(name, None)
+
+    def all(self) -> list[tuple[str, str, Home]]:
+        """(project, name, home) of each."""
+        return [
+            (project_id, name, home)
+            for kept in (self._young, self._old)
+            for project_id, homes in kept.items()
+            for name, home in homes.items()
+        ]
+
+
+class Homes:
+    """Collections by project and name. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        limits: EventLimits,
+        properties_max: int,
+        executor: Executor,
+        known_max: int = KNOWN_MAX,
+        *,
+        collections_max: int = sys.maxsize,
+    ) -> None:
+        self._catalog = catalog
+        self._limits = limits
+        self._properties_max = properties_max
+        self._collections_max = collections_max
+        self._executor = executor
+        self._known_max = known_max
+        self._homes = _Known(known_max)
+        self._asking: dict[tuple[str, str, bool], asyncio.Task[Home | None]] = {}
+        self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
+        self._adding: dict[int, asyncio.Task[None]] = {}
+        self._version = -1
+        self.valid_until = time.monotonic() + OUTDATED_SECONDS
+        """Until when events may be logged without another look at the catalog."""
+
+    def known(self, project_id: str, name: str) -> Home | None:
+        """The collection as last seen, without asking the catalog."""
+        return self._homes.get(project_id, name)
+
+    async def find(self, project_id: str, name: str) -> Home | None:
+        """The collection, or None where it does not exist."""
+        return self.known(project_id, name) or await self._ask(project_id, name, create=False)
+
+    async def find_anew(self, project_id: str, name: str) -> Home | None:
+        """As ``find``, as the catalog has it now."""
+        return await self._ask(project_id, name, create=False)
+
+    async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, Home]:
+        """Those of the collections that exist, by name."""
+        found = {name: self.known(project_id, name) for name in names}
+        unknown = [name for name, home in found.items() if home is None]
+        if len(unknown) == 1:
+            found[unknown[0]] = await self.find(project_id, unknown[0])
+            unknown = []
+        for some in _some(unknown):
+            there = await self._in_thread(partial(self._catalog.named_collections, project_id, some))
+            found |= await self._keep_all([one for one in there if not one.freed])
+        return {name: home for name, home in found.items() if home is not None}
+
+    async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, Home]:
+        """The collections by name, with their lanes, created where they do not exist: many at once.
+
+        One that would have too many properties lacks those that are new; those that the project may not have
+        are missing.
+        """
+        most = self._properties_max, self._collections_max
+        made = await self._in_thread(lambda: self._catalog.ensure_collections(project_id, wanted, *most))
+        found: dict[str, Home] = {}
+        for some in _some(made):
+            found |= await self._keep_all(some)
+        return found
+
+    async def ensure(self, project_id: str, name: str) -> Home:
+        """The collection, created where it does not exist yet. Raises TooManyCollections."""
+        home = self.known(project_id, name) or await self._ask(project_id, name, create=True)
+        assert home is not None
+        return home
+
+    async def with_lanes(self, project_id: str, name: str, wanted: Wanted) -> Home:
+        """The collection, created where needed, once its schema has every wanted lane.
+
+        Raises TooManyCollections, or TooManyProperties: what is known of the collection is up to date then.
+        """
+        home = await self.ensure(project_id, name)
+        while missing := home.checker.schema.missing(wanted):
+            self._wanted.setdefault(home.collection_id, {}).update(dict.fromkeys(missing))
+            task = self._adding.get(home.collection_id)
+            if task is None:
+                task = asyncio.ensure_future(self._add_all(home.collection_id))
+                self._adding[home.collection_id] = task
+            try:
+                await asyncio.shield(task)
+            except TooManyProperties:
+                # All that were asked for together are too many; these alone may not be.
+                await self._look_up(project_id, name, create=False)
+                await self._add(home.collection_id, missing)
+            finally:
+                del task
+            home = await self.ensure(project_id, name)
+        return home
+
+    async def refresh(self) -> None:
+        """Look at what others changed: new lanes, and collections that are no more."""
+        if time.monotonic() > self.valid_until:
+            # Some may have been removed for good, with which no event may be logged.
+            self._homes = _Known(self._known_max)
+            self._version = -1
+        version = await self._in_thread(self._catalog.version)
+        if version == self._version:
+            self.valid_until = time.monotonic() + OUTDATED_SECONDS
+            return
+        known = self._homes.all()
+        ids = [home.collection_id for _, _, home in known]
+        collections = {c.id: c for c in await self._in_thread(lambda: self._catalog.collections_by_ids(ids))}
+        for project_id, name, home in known:
+            now = collections.get(home.collection_id)
+            if now is None or now.freed or now.generation != home.generation:
+                self._homes.drop(project_id, name)
+            elif now.schema.version > home.checker.schema.version:
+                await self._keep(now)
+        self._version = version
+        self.valid_until = time.monotonic() + OUTDATED_SECONDS
+
+    async def _ask(self, project_id: str, name: str, *, create: bool) -> Home | None:
+        """One question to the catalog for all who ask at the same time."""
+        key = (project_id, name, create)
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._look_up(project_id, name, create=create))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key))
+        try:
+            return await asyncio.shield(task)
+        finally:
+            # Its error leads to this frame, which would lead back to it.
+            del task
+
+    async def _look_up(self, project_id: str, name: str, *, create: bool) -> Home | None:
+        catalog, most = self._catalog, self._collections_max
+        if create:
+            return await self._keep(
+                await self._in_thread(lambda: catalog.ensure_collection(project_id, name, most))
+            )
+        found = await self._in_thread(lambda: catalog.named_collections(project_id, [name]))
+        if found and not found[0].freed:
+            return await self._keep(found[0])
+        self._homes.drop(project_id, name)
+        return None
+
+    async def _add_all(self, collection_id: int) -> None:
+        """Add the lanes that all requests wait for."""
+        wanted = list(self._wanted.pop(collection_id))
+        try:
+            await self._add(collection_id, wanted)
+        finally:
+            del self._adding[collection_id]
+
+    async def _add(self, collection_id: int, wanted: Wanted) -> None:
+        limit = self._properties_max
+        await self._keep(await self._in_thread(lambda: self._catalog.add_lanes(collection_id, wanted, limit)))
+
+    async def _keep(self, collection: Collection) -> Home:
+        return (await self._keep_all([collection]))[collection.name]
+
+    async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, Home]:
+        """By name: as known already, or with a check that is built now."""
+        found = {one.name: home for one in collections if (home := self._current(one)) is not None}
+        new = [one for one in collections if one.name not in found]
+        if not new:
+            return found
+        # Building a check of many lanes takes milliseconds.
+        checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
+        for one, checker in zip(new, checkers, strict=True):
+            found[one.name] = home = self._current(one) or Home(one.id, one.generation, checker)
+            self._homes.put(one.project_id, one.name, home)
+        return found
+
+    def _current(self, collection: Collection) -> Home | None:
+        """What is known of the collection, if that is no older."""
+        known = self._homes.get(collection.project_id, collection.name)
+        if (
+            known is not None
+            and (known.collection_id, known.generation) == (collection.id, collection.generation)
+            and known.checker.schema.version >= collection.schema.version
+        ):
+            return known
+        return None
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, call)
+
+
+def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    for start in range(0, len(values), TOGETHER):
+        yield values[start : start + TOGETHER]

@@ -1,0 +1,385 @@
+"""Tokens and idempotency keys: of all events that cite one, over all workers, the first is kept.
+
+The order of steps is the whole point. Waiting requests are settled in groups, one group at a time:
+
+1. reserve an ordinal for the group in this worker's log;
+2. claim all that its requests cite in one catalog transaction: token → (log, ordinal), first come first;
+3. append the group as one frame, without the events whose token somebody had before;
+4. once it is synced, answer; if it failed, first take its claims back; only then the next group.
+
+So a claim whose ordinal its log holds stands for a durable frame. A claim that a dead worker left behind
+lies beyond its log's recovered end, and whoever adopts the log takes it back. A request that lost a token
+to another log waits for the winner's frame before it is answered, and claims again where the winner's
+claim was taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from service.errors import QuotaExceeded
+from service.ingest.errors import Unavailable
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import Claim, event_scope, request_scope, shared_scope, shared_token
+from storage.disk.file_system import FileSystem
+from storage.log.errors import Backpressure, LogUnavailable
+from storage.log.format import Batch, Section
+from storage.log.writer import LogReader, LogWriter
+
+_log = logging.getLogger("acumen.collect")
+_T = TypeVar("_T")
+
+CLAIM_WAIT_SECONDS = 10.0
+"""The longest wait for claims, and for a winner's frame."""
+POLL_SECONDS = 0.003
+LOOKS_PER_CATALOG_READ = 10
+RETRY_SECONDS = 0.5
+ROOM_SECONDS = 2.0
+"""How old the known number of a project's tokens may be."""
+ROOMS_MAX = 10_000
+GROUP_BYTES_MAX = 16 << 20
+NOT_STORED = "The events could not be stored. Send them again."
+
+
+class Token(NamedTuple):
+    """What can be claimed once: a scope (of one collection, or one project's keys) and a text."""
+
+    scope: str
+    text: str
+
+
+def event_token(collection_id: int, generation: int, text: str, within: str = "") -> Token:
+    """The token of an event; ``within`` is what ``share_of`` tells of its key's autofill, if it has one."""
+    if within:
+        return Token(shared_scope(collection_id, generation), shared_token(text, within))
+    return Token(event_scope(collection_id, generation), text)
+
+
+def idempotency_token(project_id: str, key: str) -> Token:
+    return Token(request_scope(project_id), key)
+
+
+@dataclass(slots=True)
+class Wish:
+    """One request that cites tokens. ``build`` makes its sections, given the tokens that others had."""
+
+    tokens: Sequence[Token]
+    events: int
+    size: int
+    received_us: int
+    build: Callable[[frozenset[Token]], list[Section]]
+    key: Key | None = None
+    project_id: str = ""
+
+    def cited(self) -> list[Token]:
+        """All that it would claim, its idempotency key too."""
+        return [*self.tokens, *([] if self.key is None else [self.key.token])]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An idempotency key, the 16-byte digest of the body that came with it, and the answer to repeat."""
+
+    project_id: str
+    text: str
+    digest: bytes
+    response: bytes
+    within: str = ""
+    """Whose key it is, where not the whole project's."""
+
+    @property
+    def token(self) -> Token:
+        return idempotency_token(self.project_id, f"{self.text}\n{self.within}" if self.within else self.text)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """``lost`` are the claims that other logs had before. With ``earlier``, the claim of the same
+    idempotency key, nothing was logged."""
+
+    lost: list[Claim] = field(default_factory=list)
+    earlier: Claim | None = None
+    logged: int = 0
+    """Events of the request in its frame."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    wish: Wish
+    done: asyncio.Future[Outcome]
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+class Claims:
+    """The claims of one worker's log. All methods belong to one event loop.
+
+    ``holds(log_id, ordinal)`` says whether another log holds a claimed ordinal durably; None where that
+    log is gone: sealed, flushed and removed.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        log: LogWriter,
+        *,
+        holds: Callable[[int, int], bool | None],
+        executor: Executor,
+        wait_seconds: float = CLAIM_WAIT_SECONDS,
+        tokens_max: int,
+        token_days: float,
+    ) -> None:
+        """``tokens_max``: tokens and keys that are kept for one project; ``token_days``: how long."""
+        self._catalog = catalog
+        self._log = log
+        self._log_id = log.log_id
+        self._holds = holds
+        self._executor = executor
+        self._wait_seconds = wait_seconds
+        self._tokens_max = tokens_max
+        self._ttl_us = int(token_days * 86_400 * 1_000_000)
+        self._rooms: dict[str, tuple[float, int]] = {}
+        """Project → when it was looked at, and how many more tokens it may have."""
+        self._queue: list[_Waiting] = []
+        self._runner: asyncio.Task[None] | None = None
+        self._spare: int | None = None
+        """An ordinal that was reserved and that no claim ever cited."""
+
+    async def settle(self, wish: Wish) -> Outcome:
+        """Claim and log; returns once the frame is durable. Raises Unavailable, with no claim left."""
+        waiting = _Waiting(wish, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._runner is None:
+            self._runner = asyncio.ensure_future(self._run())
+        try:
+            async with asyncio.timeout(self._wait_seconds):
+                return await waiting.done
+        except TimeoutError:
+            raise Unavailable(NOT_STORED) from None
+
+    async def await_winners(self, claims: Iterable[Claim]) -> list[Claim]:
+        """Return once each claim's frame is durable, or its claim was taken back: those that were.
+
+        Raises Unavailable where that takes too long.
+        """
+        deadline = asyncio.get_running_loop().time() + self._wait_seconds
+        return [claim for claim in claims if not await self._is_durable(claim, deadline)]
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                group = self._next_group()
+                try:
+                    group = await self._with_room(group)
+                    if group:
+                        await self._settle_group(group)
+                except Exception as error:
+                    _fail(group, error)
+                for waiting in group:
+                    if not waiting.done.done():
+                        waiting.done.set_result(waiting.outcome)
+        finally:
+            self._runner = None
+
+    def _next_group(self) -> list[_Waiting]:
+        """The requests that have waited longest, in order; one with a key makes a group of its own,
+        since a frame carries one key."""
+        self._queue = [waiting for waiting in self._queue if not waiting.done.done()]
+        if not self._queue:
+            return []
+        taken, size = 1, self._queue[0].wish.size
+        if self._queue[0].wish.key is None:
+            for waiting in self._queue[1:]:
+                size += waiting.wish.size
+                if waiting.wish.key is not None or size > GROUP_BYTES_MAX:
+                    break
+                taken += 1
+        group, self._queue = self._queue[:taken], self._queue[taken:]
+        return group
+
+    async def _with_room(self, group: list[_Waiting]) -> list[_Waiting]:
+        """Those whose projects may keep what they cite; the others are refused."""
+        taken = []
+        for waiting in group:
+            wish = waiting.wish
+            if await self._takes_room(wish.project_id, wish.cited()):
+                taken.append(waiting)
+            elif not waiting.done.done():
+                waiting.done.set_exception(
+                    QuotaExceeded(
+                        f"This project keeps {self._tokens_max:,} uniqueness tokens and idempotency keys, "
+                        "which is the limit: old ones go by themselves after some time. Send events without "
+                        "them, or have ACUMEN_TOKENS_MAX raised."
+                    )
+                )
+        return taken
+
+    async def _takes_room(self, project_id: str, tokens: list[Token]) -> bool:
+        now = time.monotonic()
+        looked, room = self._rooms.get(project_id, (0.0, -1))
+        if room < len(tokens) or now - looked > ROOM_SECONDS:
+            kept = await self._in_thread(lambda: self._catalog.kept_tokens(project_id))
+            looked, room = now, self._tokens_max - kept
+        wanted = len(tokens)
+        if wanted > room:
+            # What is kept already takes no room: a request may be sent again.
+            held = await self._in_thread(lambda: self._catalog.claims_of(tokens))
+            wanted = sum(token not in held for token in set(tokens))
+        if len(self._rooms) >= ROOMS_MAX:
+            self._rooms.clear()
+        fits = wanted <= max(0, room)
+        self._rooms[project_id] = (looked, room - wanted if fits else room)
+        return fits
+
+    async def _settle_group(self, group: list[_Waiting]) -> None:
+        first = group[0].wish
+        ordinal, self._spare = self._log.reserve(1) if self._spare is None else self._spare, None
+        claims = self._claims_of(group, ordinal)
+        try:
+            winners = await self._in_thread(
+                lambda: self._catalog.claim(claims, first.received_us, self._ttl_us)
+            )
+        except Exception as error:
+            # It may have been committed all the same.
+            _fail(group, error)
+            await self._take_back(ordinal)
+            return
+        others = {_token_of(winner): winner for winner in winners if not self._ours(winner, ordinal)}
+        key = first.key
+        if key is not None and key.token in others:
+            group[0].outcome.earlier = others[key.token]
+            if len(others) == len(claims):
+                self._spare = ordinal
+            else:
+                await self._take_back(ordinal)
+            return
+        batch = Batch(first.received_us, self._build(group, others))
+        if key is not None:
+            batch.idempotency_key, batch.digest = key.text, key.digest
+        try:
+            await self._append(batch, ordinal)
+        except Exception as error:
+            _fail(group, error)
+            await self._take_back(ordinal)
+            return
+        if not batch.count:
+            # The frame holds no event, hence not the ordinal that a claim of its key would cite. The same
+            # request again is all duplicates again, so the key need not be kept.
+            if key is not None:
+                await self._take_back(ordinal)
+            else:
+                self._spare = ordinal
+
+    async def _append(self, batch: Batch, ordinal: int) -> None:
+        """Log the frame and wait until it is durable."""
+        synced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if batch.count:
+            # Nobody else reserves, so these follow; reserving them before the claims would leave gaps
+            # where events were lost, and a log remembers only so many gaps.
+            following = self._log.reserve(batch.count - 1)
+            assert following == ordinal + 1
+            self._log.append_claimed(batch, synced, ordinal)
+        else:
+            self._log.append(batch, synced)
+        await synced
+
+    def _claims_of(self, group: list[_Waiting], ordinal: int) -> list[Claim]:
+        first = group[0].wish
+        claims = {
+            token: Claim(token.scope, token.text, self._log_id, ordinal, b"", b"", first.received_us)
+            for waiting in group
+            for token in waiting.wish.tokens
+        }
+        if (key := first.key) is not None:
+            claims[key.token] = Claim(
+                *key.token, self._log_id, ordinal, key.digest, key.response, first.received_us
+            )
+        return list(claims.values())
+
+    def _build(self, group: list[_Waiting], others: dict[Token, Claim]) -> list[Section]:
+        """The sections of all requests; of a token that several cite, the first has it."""
+        had = set(others)
+        sections: list[Section] = []
+        for waiting in group:
+            wish = waiting.wish
+            waiting.outcome.lost = [others[token] for token in wish.tokens if token in others]
+            own = wish.build(frozenset(had.intersection(wish.tokens)))
+            waiting.outcome.logged = sum(section.count for section in own)
+            sections += own
+            had.update(wish.tokens)
+        return sections
+
+    def _ours(self, winner: Claim, ordinal: int) -> bool:
+        return winner.log_id == self._log_id and winner.ordinal == ordinal
+
+    async def _take_back(self, ordinal: int) -> None:
+        """Remove the claims of this ordinal. Goes on until it succeeds: nothing may be logged meanwhile."""
+        while True:
+            try:
+                await self._in_thread(lambda: self._catalog.void_claims(self._log_id, [ordinal]))
+                return
+            except Exception:
+                _log.exception("claims could not be taken back; trying again")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _is_durable(self, claim: Claim, deadline: float) -> bool:
+        if claim.log_id == self._log_id:
+            # Groups are settled one after the other, and whoever asks was in a later one.
+            return True
+        loop = asyncio.get_running_loop()
+        pair = (claim.scope, claim.token)
+        looks = 0
+        while True:
+            holds = await self._in_thread(lambda: self._holds(claim.log_id, claim.ordinal))
+            if holds:
+                return True
+            looks += 1
+            if holds is None or looks % LOOKS_PER_CATALOG_READ == 0:
+                now = (await self._in_thread(lambda: self._catalog.claims_of([pair]))).get(pair)
+                same = now is not None and (now.log_id, now.ordinal) == (claim.log_id, claim.ordinal)
+                if not same or holds is None:
+                    return same
+            if loop.time() > deadline:
+                raise Unavailable("An earlier event of the same token is not durable yet. Send again.")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _in_thread(self, call: Callable[[], _T]) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
+
+
+class OtherLogs:
+    """Asks the logs of other workers how far they are durable. For threads of one executor."""
+
+    def __init__(self, catalog: Catalog, fs: FileSystem, root: Path) -> None:
+        self._catalog = catalog
+        self._fs = fs
+        self._root = root
+
+    def holds(self, log_id: int, ordinal: int) -> bool | None:
+        # A log that was adopted meanwhile may have another file at the same place: look anew each time.
+        reader = LogReader(self._fs, self._root, log_id)
+        try:
+            if reader.synced().holds(ordinal):
+                return True
+        finally:
+            reader.close()
+        return False if any(row.id == log_id for row in self._catalog.logs()) else None
+
+
+def _token_of(claim: Claim) -> Token:
+    return Token(claim.scope, claim.token)
+
+
+def _fail(group: list[_Waiting], error: Exception) -> None:
+    if not isinstance(error, (Unavailable, Backpressure, LogUnavailable)):
+        _log.error("claims failed", exc_info=error)
+    for waiting in group:
+        if not waiting.done.done():
+            refusal = error if isinstance(error, Unavailable) else Unavailable(NOT_STORED)
+            waiting.done.set_exception(refusal)

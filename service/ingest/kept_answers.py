@@ -1,0 +1,70 @@
+"""What an idempotency key keeps of a bulk answer: which events were refused, and under which name.
+
+A byte for each event, compressed: nothing of what the client sent. The rest of the answer is made anew from
+the request that comes again, which is the same body.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from service.ingest.admission import PERMANENT, Refusal, Sorted
+
+NAMES = sorted(PERMANENT)
+FORMAT = b"\1"
+REPEATED = "The event was refused when this request came first."
+
+
+class Share(Protocol):
+    """One collection's events of a request."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sorted(self) -> Sorted: ...
+
+
+class _Old(msgspec.Struct):
+    """How answers were kept before there was a format: as JSON, whole."""
+
+    refused: dict[str, dict[int, Refusal]]
+
+
+def packed(shares: Sequence[Share]) -> bytes:
+    """What to keep of the answer to these."""
+    codes = bytearray(sum(share.sorted.count for share in shares))
+    start = 0
+    for share in shares:
+        for index, refusal in share.sorted.refused.items():
+            codes[start + index] = NAMES.index(refusal.for_bulk().name) + 1
+        start += share.sorted.count
+    return FORMAT + zlib.compress(bytes(codes)) if any(codes) else FORMAT
+
+
+def refused(kept: bytes, shares: Iterable[Share]) -> dict[str, dict[int, Refusal]]:
+    """The refusals of the answer that was given first, given the same request again."""
+    if not kept.startswith(FORMAT):
+        return msgspec.json.decode(kept, type=_Old).refused
+    codes = zlib.decompress(kept[1:]) if len(kept) > 1 else b""
+    found: dict[str, dict[int, Refusal]] = {}
+    start = 0
+    for share in shares:
+        end = start + share.sorted.count
+        own = {index: code for index, code in enumerate(codes[start:end]) if code}
+        if own:
+            found[share.name] = {
+                index: _refusal(share, index, NAMES[code - 1]) for index, code in own.items()
+            }
+        start = end
+    return found
+
+
+def _refusal(share: Share, index: int, name: str) -> Refusal:
+    now = share.sorted.refused.get(index)
+    if now is not None and now.for_bulk().name == name:
+        return now.for_bulk()
+    return Refusal(name, REPEATED)

@@ -1,0 +1,98 @@
+"""SendGrid's event webhook: its list of events as a bulk body of one collection.
+
+What SendGrid sends is kept, but for names that no property may have. Its own id of an event becomes the token
+that makes a repeated delivery count once, and its time the event's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from codecs import BOM_UTF8
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from service.bodies.json_body import json_of
+from service.ingest.admission import AdmissionLimits, items_of
+from service.ingest.errors import InvalidBatch
+
+COLLECTION = "sendgrid"
+TOKEN_LENGTH_MAX = 64
+SECONDS_MAX = 253_402_300_799
+"""The end of the year 9999."""
+_NO_JSON = "The request body is not valid JSON."
+
+
+def batch_of(body: bytes, limits: AdmissionLimits) -> bytes:
+    """Raises InvalidJSON; InvalidBatch where it is not a list of objects, or of too many.
+
+    An event that is too long stays as it is: it is refused for that.
+    """
+    body = body.removeprefix(BOM_UTF8)
+    if not body.lstrip(b" \t\r\n").startswith(b"["):
+        raise _not_a_list() if _is_json(body) else InvalidBatch("InvalidJSONError", _NO_JSON)
+    items = items_of(body, limits.batch_events_max, limits.batch_events_max)
+    events = [
+        bytes(item) if len(item) > limits.event_bytes_max else _converted(bytes(item)) for item in items
+    ]
+    return b'{"%b":[%b]}' % (COLLECTION.encode(), b",".join(events))
+
+
+def _is_json(body: bytes) -> bool:
+    """Without making a value of it."""
+    try:
+        body.decode()
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _not_a_list() -> InvalidBatch:
+    return InvalidBatch("InvalidBatchError", "The request body must be a list of events: [{…}, {…}].")
+
+
+def _converted(item: bytes) -> bytes:
+    event = json_of(item)
+    if not isinstance(event, dict):
+        raise _not_a_list()
+    try:
+        return json.dumps(_event(event)).encode()
+    except (ValueError, RecursionError):
+        raise InvalidBatch("InvalidJSONError", "The request body is nested too deep.") from None
+
+
+def _event(sent: dict[str, Any]) -> dict[str, Any]:
+    event: dict[str, Any] = _renamed(sent)
+    keen: dict[str, Any] = {}
+    seconds = sent.get("timestamp")
+    if isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= SECONDS_MAX:
+        keen["timestamp"] = datetime.fromtimestamp(seconds, UTC).isoformat()
+    own_id = sent.get("sg_event_id")
+    if isinstance(own_id, str) and own_id:
+        keen["uniqueness_token"] = _token(own_id)
+    if keen:
+        event["keen"] = keen
+    return event
+
+
+def _renamed(value: Any, *, root: bool = True) -> Any:
+    """With names that properties may have: ``_`` for a dot, for ``$`` at the beginning, before ``keen``."""
+    if isinstance(value, list):
+        return [_renamed(item, root=False) for item in value]
+    if not isinstance(value, dict):
+        return value
+    renamed: dict[str, Any] = {}
+    for name, item in value.items():
+        legal = name.replace(".", "_")
+        legal = "_" + legal[1:] if legal.startswith("$") else legal
+        renamed["_keen" if root and legal == "keen" else legal or "_"] = _renamed(item, root=False)
+    return renamed
+
+
+def _token(own_id: str) -> str:
+    if len(own_id) <= TOKEN_LENGTH_MAX:
+        return own_id
+    return hashlib.sha256(own_id.encode("utf-8", "replace")).hexdigest()[:TOKEN_LENGTH_MAX]

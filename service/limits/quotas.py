@@ -1,0 +1,300 @@
+"""How much projects and their keys may send and ask in a day and a month (UTC), and store.
+
+A request only adds to numbers of its own process. Once in ``SYNC_SECONDS`` each worker adds them to the
+catalog, reads what all workers came to, and judges who has used up a quota: until that window ends, or a
+limit is raised, those are refused from memory. So a quota is held to within what comes in a moment, and a
+server that is killed forgets at most that moment.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from service.errors import InvalidParameter, QuotaExceeded, RateLimited
+from service.limits.rate_limiter import Quota, fields_of
+from storage.catalog.records import Activity, ActivityOf, Project
+from storage.catalog.tenants.activity import day_of, first_of_next_month
+
+SYNC_SECONDS = 1.0
+STORED_SECONDS = 15.0
+"""How old the known size of what a project stores may be."""
+TALLIES_MAX = 20_000
+QUOTA_MAX = 2**53
+_DAY_SECONDS = 86_400
+_WORDS = {"events": "events", "bytes": "bytes of events", "query_seconds": "seconds of queries"}
+
+NAMES = (
+    "events_per_day",
+    "events_per_month",
+    "bytes_per_day",
+    "bytes_per_month",
+    "query_seconds_per_day",
+    "query_seconds_per_month",
+)
+STORED_BYTES = "stored_bytes"
+PROJECT_NAMES = (*NAMES, STORED_BYTES)
+KINDS = ("events", "bytes", "query_seconds", STORED_BYTES)
+
+Limits = Mapping[str, int]
+"""Quota → how much; 0 or absent: no limit."""
+
+
+def read_quotas(value: Any, where: str, names: tuple[str, ...]) -> dict[str, int]:
+    """Raises InvalidParameter, which names the field."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InvalidParameter(f"'{where}' must be an object of {', '.join(names)}.")
+    for name, limit in value.items():
+        if name not in names:
+            raise InvalidParameter(f"'{where}.{str(name)[:100]}' is unknown: there are {', '.join(names)}.")
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= QUOTA_MAX:
+            raise InvalidParameter(f"'{where}.{name}' must be a whole number; 0 is no limit.")
+    return dict(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why nothing more is taken, until when (seconds since 1970)."""
+
+    kind: str
+    message: str
+    policy: str
+    limit: int
+    until: float
+
+    def error(self, now: float) -> RateLimited | QuotaExceeded:
+        if self.kind == STORED_BYTES:
+            return QuotaExceeded(self.message)
+        seconds = max(1, int(self.until - now + 0.999))
+        quota = Quota(self.policy, self.limit, 0, seconds)
+        return RateLimited(f"{self.message} Try again in {seconds} seconds.", seconds, fields_of([quota]))
+
+
+class Tally:
+    """What one key of a project has sent and asked in this process. Belongs to its event loop."""
+
+    __slots__ = (
+        "added",
+        "bytes",
+        "events",
+        "is_new",
+        "key_id",
+        "limits",
+        "project_id",
+        "query_us",
+        "refused",
+    )
+
+    def __init__(self, project_id: str, key_id: str) -> None:
+        self.project_id = project_id
+        self.key_id = key_id
+        self.events = 0
+        self.bytes = 0
+        self.query_us = 0
+        self.added = Activity()
+        """What of it the catalog has."""
+        self.limits: Limits = {}
+        """Of the key."""
+        self.refused: dict[str, Refusal] = {}
+        """By kind of quota."""
+        self.is_new = True
+
+    def counted(self) -> Activity:
+        return Activity(self.events, self.bytes, self.query_us)
+
+
+class Store(Protocol):
+    """What of the catalog is used here."""
+
+    def add_activity(
+        self, counted: Mapping[tuple[str, str], Activity], project_ids: list[str]
+    ) -> Mapping[str, ActivityOf]: ...
+
+    def stored_bytes(self, project_id: str) -> int: ...
+
+
+class NoStore:
+    """Keeps nothing."""
+
+    def add_activity(
+        self, counted: Mapping[tuple[str, str], Activity], project_ids: list[str]
+    ) -> Mapping[str, ActivityOf]:
+        return {one: ActivityOf({}, {}) for one in project_ids}
+
+    def stored_bytes(self, project_id: str) -> int:
+        return 0
+
+
+class Quotas:
+    """Of one worker. ``sync`` and ``prepare`` block, and are for threads; all else is for the event loop."""
+
+    def __init__(
+        self,
+        store: Store,
+        defaults: Limits,
+        project_of: Callable[[str], Project | None],
+        count_refusal: Callable[[str], None] = lambda _: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """``defaults`` hold for projects whose preferences say nothing else."""
+        self._store = store
+        self._defaults = defaults
+        self._project_of = project_of
+        self._count_refusal = count_refusal
+        self._clock = clock
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._lock = threading.Lock()
+        self._stored: dict[str, tuple[float, int]] = {}
+
+    def tally(self, project_id: str, key_id: str) -> Tally:
+        pair = (project_id, key_id)
+        found = self._tallies.get(pair)
+        if found is None:
+            if len(self._tallies) >= TALLIES_MAX:
+                self._tallies = {
+                    of: one for of, one in self._tallies.items() if one.counted() != one.added or one.refused
+                }
+            found = self._tallies.setdefault(pair, Tally(project_id, key_id))
+        return found
+
+    def prepare(self, tally: Tally) -> None:
+        """Judge a key of which nothing is known here yet."""
+        if tally.is_new:
+            with self._lock:
+                self._judge([tally], self._store.add_activity({}, [tally.project_id]))
+
+    def check(self, tally: Tally, *kinds: str) -> None:
+        """Raises RateLimited or QuotaExceeded where a quota of these kinds is used up."""
+        if tally.refused:
+            now = self._clock()
+            for kind in kinds:
+                refusal = tally.refused.get(kind)
+                if refusal is not None and now < refusal.until:
+                    self._count_refusal(kind)
+                    raise refusal.error(now)
+
+    def check_writes(self, tally: Tally) -> None:
+        self.check(tally, "events", "bytes", STORED_BYTES)
+
+    def check_queries(self, tally: Tally) -> None:
+        self.check(tally, "query_seconds")
+
+    def sync(self) -> None:
+        """Add what was counted since the last time, and judge by what all workers have counted."""
+        with self._lock:
+            counts = {one: one.counted() for one in tuple(self._tallies.values())}
+            active = [one for one, count in counts.items() if count != one.added or one.refused]
+            if not active:
+                return
+            rows = {
+                (one.project_id, one.key_id): _less(counts[one], one.added)
+                for one in active
+                if counts[one] != one.added
+            }
+            project_ids = list(dict.fromkeys(one.project_id for one in active))
+            known = self._store.add_activity(rows, project_ids)
+            for one in active:
+                one.added = counts[one]
+            self._judge(active, known)
+
+    def _judge(self, tallies: Iterable[Tally], known: Mapping[str, ActivityOf]) -> None:
+        now = self._clock()
+        of_projects = {
+            project_id: self._refusals_of_project(project_id, activity, now)
+            for project_id, activity in known.items()
+        }
+        for tally in tallies:
+            activity = known[tally.project_id]
+            nothing = Activity()
+            today = activity.today.get(tally.key_id, nothing)
+            month = activity.month.get(tally.key_id, nothing)
+            own = _refusals("key", tally.limits, today, month, now) if tally.limits else {}
+            tally.refused = {**own, **of_projects[tally.project_id]}
+            tally.is_new = False
+
+    def _refusals_of_project(self, project_id: str, known: ActivityOf, now: float) -> dict[str, Refusal]:
+        limits = self.limits_of(self._project_of(project_id))
+        if not any(limits.values()):
+            return {}
+        today, month = total(known.today), total(known.month)
+        found = _refusals("project", limits, today, month, now)
+        limit = limits.get(STORED_BYTES, 0)
+        if limit and self._stored_bytes(project_id, now) >= limit:
+            message = (
+                f"This project may store {limit:,} bytes, and does. Delete events, or have the limit raised."
+            )
+            found[STORED_BYTES] = Refusal(
+                STORED_BYTES, message, STORED_BYTES, limit, now + 2 * STORED_SECONDS
+            )
+        return found
+
+    def limits_of(self, project: Project | None) -> Limits:
+        given = None if project is None else project.preferences.get("quotas")
+        return {**self._defaults, **(given if isinstance(given, dict) else {})}
+
+    def _stored_bytes(self, project_id: str, now: float) -> int:
+        looked, found = self._stored.get(project_id, (0.0, 0))
+        if not 0 <= now - looked < STORED_SECONDS:
+            found = self._store.stored_bytes(project_id)
+            self._stored[project_id] = (now, found)
+        return found
+
+
+def total(by_key: Mapping[str, Activity]) -> Activity:
+    return sum(by_key.values(), start=Activity())
+
+
+def as_json(activity: Activity) -> dict[str, Any]:
+    return {
+        "events": activity.events,
+        "bytes": activity.bytes,
+        "query_seconds": round(activity.query_us / 1_000_000, 3),
+    }
+
+
+def usage_json(activity: ActivityOf, names: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What a project has sent and asked, as its usage shows it. ``names``: of keys, by their ids; without
+    them keys are not shown apart."""
+    told: dict[str, Any] = {
+        "today": as_json(total(activity.today)),
+        "this_month": as_json(total(activity.month)),
+    }
+    if names is not None:
+        told["keys"] = [
+            {
+                "name": names.get(key_id, "another key"),
+                "today": as_json(activity.today.get(key_id, Activity())),
+                "this_month": as_json(count),
+            }
+            for key_id, count in sorted(activity.month.items())
+        ]
+    return told
+
+
+def _less(count: Activity, added: Activity) -> Activity:
+    return Activity(count.events - added.events, count.bytes - added.bytes, count.query_us - added.query_us)
+
+
+def _refusals(who: str, limits: Limits, today: Activity, month: Activity, now: float) -> dict[str, Refusal]:
+    """By kind; of two used up windows the longer one counts."""
+    day = day_of(int(now * 1_000_000))
+    windows = (
+        ("day", today, (day + 1) * _DAY_SECONDS),
+        ("month", month, first_of_next_month(day) * _DAY_SECONDS),
+    )
+    found: dict[str, Refusal] = {}
+    for window, count, until in windows:
+        used = {"events": count.events, "bytes": count.bytes, "query_seconds": count.query_us / 1_000_000}
+        for kind, amount in used.items():
+            limit = limits.get(f"{kind}_per_{window}", 0)
+            if limit and amount >= limit:
+                verb = "use" if kind == "query_seconds" else "send"
+                message = f"This {who} may {verb} {limit:,} {_WORDS[kind]} a {window} (UTC), and has."
+                policy = f"{kind}-per-{window}".replace("_", "-") + ("-of-key" if who == "key" else "")
+                found[kind] = Refusal(kind, message, policy, limit, until)
+    return found

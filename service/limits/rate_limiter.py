@@ -1,0 +1,180 @@
+"""How often a project, and one key of it, may ask in a minute, counted over all workers in one mapped file.
+
+The file is a hash table of fixed windows; a cell of a past minute is free. Names that find no free cell are
+counted in cells that they may share with others: then a limit comes early, but never too late. The file
+lives in the run folder and is made anew at every start: a limit is a brake, not a bill. A request that is
+refused is not counted, so one key that asks too often does not use up what the project's other keys may ask.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from service.container import allocate
+from service.errors import RateLimited
+
+WINDOW_SECONDS = 60
+CELLS = 16_384
+SHARED_CELLS = 4_096
+_CELL = struct.Struct("<QII")
+_PROBES = 32
+
+
+class Rate(StrEnum):
+    """What is counted apart. Results from a cache and datasets are not counted."""
+
+    QUERIES = "queries"
+    EXTRACTIONS = "extractions"
+    WRITES = "writes"
+    UPDATES = "updates"
+    DELETES = "deletes"
+    COLLECTION_DELETES = "collection deletes"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of one limit. ``seconds`` until it is whole again; ``unit`` None: requests."""
+
+    policy: str
+    limit: int
+    left: int
+    seconds: int | None = None
+    window_seconds: int | None = None
+    unit: str | None = None
+
+
+def fields_of(quotas: Iterable[Quota]) -> dict[str, str]:
+    """The header fields of draft-ietf-httpapi-ratelimit-headers-11; none for no quotas."""
+    policies, left = [], []
+    for quota in quotas:
+        unit = "" if quota.unit is None else f';qu="{quota.unit}"'
+        window = "" if quota.window_seconds is None else f";w={quota.window_seconds}"
+        policies.append(f'"{quota.policy}";q={quota.limit}{unit}{window}')
+        after = "" if quota.seconds is None else f";t={quota.seconds}"
+        left.append(f'"{quota.policy}";r={quota.left}{after}')
+    return {"ratelimit-policy": ", ".join(policies), "ratelimit": ", ".join(left)} if policies else {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Policy:
+    name: str
+    limit: int
+    of_key: bool
+
+
+class RateLimits:
+    """``projects`` and ``keys`` say how many requests of each kind a project, and each key of it, may send
+    in a minute; 0 or absent is no limit."""
+
+    def __init__(
+        self,
+        path: Path,
+        projects: Mapping[Rate, int],
+        keys: Mapping[Rate, int] | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._policies = {rate: _policies(rate, projects, keys or {}) for rate in Rate}
+        self._clock = clock
+        self._file = -1
+        if any(self._policies.values()):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            size = (CELLS + SHARED_CELLS) * _CELL.size
+            allocate(self._file, size)
+            self._table = mmap.mmap(self._file, size)
+
+    def limits(self, rate: Rate) -> bool:
+        """Is there any limit of this kind?"""
+        return bool(self._policies[rate])
+
+    def check(self, project_id: str, rate: Rate, key: str = "") -> tuple[Quota, ...]:
+        """Count one request; what is left of each limit it falls under. ``key`` is any name of the key.
+
+        Raises RateLimited, and counts nothing, where the project or the key has used up this minute.
+        """
+        policies = self._policies[rate]
+        if not policies:
+            return ()
+        now = self._clock()
+        window = int(now) // WINDOW_SECONDS
+        seconds = max(1, int((window + 1) * WINDOW_SECONDS - now + 0.999))
+        names = [f"{rate}/{project_id}/{key if policy.of_key else ''}" for policy in policies]
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            cells = [self._cell(name, window & 0xFFFFFFFF) for name in names]
+            counts = [self._count(cell) for cell in cells]
+            used_up = [
+                policy for policy, count in zip(policies, counts, strict=True) if count >= policy.limit
+            ]
+            if not used_up:
+                counts = [self._add(cell) for cell in cells]
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        quotas = tuple(
+            Quota(policy.name, policy.limit, max(0, policy.limit - count), seconds, WINDOW_SECONDS)
+            for policy, count in zip(policies, counts, strict=True)
+        )
+        if used_up:
+            who = "key" if used_up[0].of_key else "project"
+            raise RateLimited(
+                f"This {who} may send {used_up[0].limit} {rate} a minute. Try again in {seconds} seconds.",
+                seconds,
+                fields_of(quotas),
+            )
+        return quotas
+
+    def _cell(self, name: str, window: int) -> int:
+        """Where this name is counted in this window: a new cell where it was not yet."""
+        digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
+        free = None
+        for probe in range(_PROBES):
+            at = (digest + probe) % CELLS * _CELL.size
+            key, minute, _ = _CELL.unpack_from(self._table, at)
+            if key == digest and minute == window:
+                return at
+            if free is None and minute != window:
+                free = at
+        if free is None:
+            return self._shared_cell(digest, window)
+        _CELL.pack_into(self._table, free, digest, window, 0)
+        return free
+
+    def _shared_cell(self, digest: int, window: int) -> int:
+        at = (CELLS + digest % SHARED_CELLS) * _CELL.size
+        if _CELL.unpack_from(self._table, at)[1] != window:
+            _CELL.pack_into(self._table, at, 0, window, 0)
+        return at
+
+    def _count(self, cell: int) -> int:
+        return int(_CELL.unpack_from(self._table, cell)[2])
+
+    def _add(self, cell: int) -> int:
+        key, minute, count = _CELL.unpack_from(self._table, cell)
+        _CELL.pack_into(self._table, cell, key, minute, count + 1)
+        return int(count) + 1
+
+    def close(self) -> None:
+        if self._file >= 0:
+            self._table.close()
+            os.close(self._file)
+            self._file = -1
+
+
+def _policies(rate: Rate, projects: Mapping[Rate, int], keys: Mapping[Rate, int]) -> tuple[_Policy, ...]:
+    """Those of a kind of request; the key's first, since it is the narrower one."""
+    name = rate.replace(" ", "-")
+    found = []
+    if keys.get(rate, 0) > 0:
+        found.append(_Policy(f"{name}-of-key", keys[rate], True))
+    if projects.get(rate, 0) > 0:
+        found.append(_Policy(name, projects[rate], False))
+    return tuple(found)

@@ -1,0 +1,46 @@
+"""What the data folder holds, for the metrics: measured now and then by the runner."""
+
+from __future__ import annotations
+
+import time
+
+from service.background.task_runner import Tools
+
+EVERY_SECONDS = 10.0
+
+
+class Measures:
+    """A task of the runner."""
+
+    name = "measures"
+
+    def __init__(self, tools: Tools) -> None:
+        self._catalog = tools.catalog
+        counter = tools.metrics.counter
+        self._events = counter("acumen_events_stored")
+        self._bytes = counter("acumen_stored_bytes")
+        self._collections = counter("acumen_collections")
+        self._projects = counter("acumen_projects")
+        self._log_bytes = counter("acumen_log_bytes")
+        self._due = 0.0
+
+    def run_due(self, now_us: int) -> bool:
+        if time.monotonic() < self._due:
+            return False
+        held = self._catalog.usage().values()
+        self._events.set(sum(one.events for one in held))
+        self._bytes.set(sum(one.bytes for one in held))
+        self._collections.set(sum(one.collections for one in held))
+        self._projects.set(len(self._catalog.projects()))
+        self._log_bytes.set(self._segment_bytes())
+        self._due = time.monotonic() + EVERY_SECONDS
+        return False
+
+    def _segment_bytes(self) -> int:
+        size = 0
+        for path in self._catalog.folder.logs.rglob("*.seg"):
+            try:
+                size += path.stat().st_size
+            except FileNotFoundError:
+                continue
+        return size

@@ -1,0 +1,449 @@
+"""One HTTP worker: the composition root of everything that answers requests.
+
+Run by the supervisor as ``python -m service.process.worker``, with the listening socket and its number in the
+arguments, and its settings in the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import shutil
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from query.engine.engine import Engine
+from query.engine.memory_budget import MemoryBudget
+from service.auth.principal import Tenants, key_of
+from service.bodies import body_thread
+from service.bodies.reader import BodyLimits, BodyReader
+from service.errors import Unavailable
+from service.http.app import create_app
+from service.http.client_address import client_ip_finder, is_trusted
+from service.http.connections import ConnectionLimits, Connections, connections_within, raise_descriptors
+from service.http.error_rendering import render
+from service.http.fast_path import Express
+from service.http.middleware import App, Edge, Headers, Receive, Scope, Send, as_headers, send_error
+from service.http.parts import Lifecycle, Parts
+from service.http.protocol import bounded_protocol
+from service.http.write_api import CollectApp, CollectLimits
+from service.ingest.enrich.enricher import Enricher
+from service.ingest.ingestor import Collector
+from service.ingest.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
+from service.limits.concurrency_limiter import Concurrency
+from service.limits.query_scheduler import Slots
+from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
+from service.limits.rate_limiter import Rate, RateLimits, fields_of
+from service.process import child_process as child
+from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
+from service.queries.query_service import Asking
+from service.saved_queries.result_cache import SavedAnswers
+from service.saved_queries.results import Results
+from service.settings import Settings, load
+from service.telemetry import json_logging as logs
+from service.telemetry.loop_pauses import measure_pauses
+from service.telemetry.metrics import Metrics
+from service.telemetry.refusals import Refusals
+from storage.catalog.catalog import Catalog, system_clock
+from storage.disk.file_system import LocalFileSystem
+from storage.paths import DataFolder
+from storage.read.snapshot_reader import Reader
+
+CATALOG_THREADS = 4
+ORPHAN_SECONDS = 2.0
+"""How long a worker whose supervisor died goes on answering what it had begun."""
+
+SWITCH_SECONDS = 0.0005
+"""After which a thread that works in Python lets another go on."""
+
+GARBAGE_THRESHOLDS = (5_000, 10, 200_000)
+"""Of Python's collector of cycles, which stops all threads while it looks. Answers of many rows make many
+objects that go without it, and cycles are hardly made: so it looks at few objects, the new ones, at a time,
+and at all of them after days."""
+
+_log = logging.getLogger("acumen.worker")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, stopped by ``stop`` alone."""
+
+    def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, unready_seconds: float) -> None:
+        super().__init__(config)
+        self._lifecycle = lifecycle
+        self._unready_seconds = unready_seconds
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def stop(self, why: child.Why) -> None:
+        """Be unready for a while, then finish what runs; an orphan hurries, since a successor waits."""
+        self._lifecycle.stopping = True
+        if why is child.Why.ORPHANED:
+            self.config.timeout_graceful_shutdown = int(ORPHAN_SECONDS)
+        else:
+            await asyncio.sleep(self._unready_seconds)
+        self.should_exit = True
+
+
+@asynccontextmanager
+async def composed(
+    settings: Settings, number: int, clock: Callable[[], int] = system_clock
+) -> AsyncIterator[tuple[CollectApp, Parts]]:
+    """The whole application of worker ``number``, for the running event loop. By ``clock``, in µs, questions
+    are asked and definitions kept; events are received by the system's."""
+    fs = LocalFileSystem()
+    with contextlib.ExitStack() as stack:
+        catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
+        stack.callback(catalog.close)
+        metrics = _metrics(settings, number)
+        refusals = Refusals(metrics, settings.error_log_seconds)
+        rates = stack.enter_context(contextlib.closing(_rates(settings)))
+        concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
+        catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
+        query_threads = ThreadPoolExecutor(settings.query_slots, "query")
+        engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
+        stack.callback(engine.close)
+        reader = Reader(catalog.folder, catalog, fs)
+        stack.callback(reader.close)
+        stack.callback(query_threads.shutdown)
+        stack.callback(catalog_threads.shutdown)
+        tenants = Tenants(catalog, catalog.keyring, executor=catalog_threads)
+        quotas = _quotas(settings, catalog, tenants, metrics, clock)
+        slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
+        asking = Asking(
+            reader,
+            engine,
+            settings.query_limits,
+            slots,
+            concurrency,
+            metrics,
+            query_threads,
+            clock,
+            quotas=quotas,
+            strict=settings.unknown_parameters == "refuse",
+            kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
+            preferences=settings.preferences,
+        )
+        bodies = BodyReader(_body_limits(settings))
+        results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
+        # Each kind of kept answers has its part of what the caches may take together.
+        kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
+        saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, kept_max, clock)
+        parts = Parts(
+            settings,
+            catalog,
+            tenants,
+            asking,
+            saved,
+            bodies,
+            metrics,
+            rates,
+            refusals,
+            quotas,
+            catalog_threads,
+            clock=clock,
+        )
+        stack.callback(refusals.log_due, last=True)
+        async with (
+            LogSession.opened(
+                catalog,
+                catalog_threads,
+                admission=admission_limits(settings),
+                limits=log_limits(settings),
+                enricher=_enricher(settings, metrics, catalog_threads),
+                logs_closing=number == 0,
+            ) as session,
+            _watching(parts, session),
+        ):
+            yield _compose(parts, session.collector), parts
+
+
+@asynccontextmanager
+async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
+    """What is measured and looked after while the worker runs."""
+    running = [
+        asyncio.ensure_future(_watch(parts, session)),
+        asyncio.ensure_future(measure_pauses(parts.metrics)),
+        asyncio.ensure_future(_sync(parts)),
+    ]
+    try:
+        yield
+    finally:
+        for one in running:
+            one.cancel()
+        await asyncio.wait(running)
+        await _sync_once(parts)
+
+
+def _metrics(settings: Settings, number: int) -> Metrics:
+    metrics = Metrics(settings.metrics_path, number, settings.metric_rows)
+    metrics.clear_gauges()
+    metrics.counter("acumen_starts_total", "worker").add()
+    return metrics
+
+
+def _engine(settings: Settings, folder: DataFolder, spill: Path) -> Engine:
+    shutil.rmtree(spill, ignore_errors=True)
+    budget = MemoryBudget(settings.results_memory_bytes, settings.query_wait_seconds)
+    body_thread.share(budget.turns)
+    return Engine(
+        folder.root,
+        memory_limit_bytes=settings.engine_memory_bytes,
+        threads=settings.worker_threads,
+        temp_folder=spill,
+        temp_bytes_max=settings.worker_spill_bytes,
+        budget=budget,
+    )
+
+
+def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enricher:
+    enricher = Enricher(settings.geoip_database, metrics)
+    if settings.geoip_database is not None:
+        # Whoever names a database has add-ons; if it cannot be read, now is when to be told.
+        threads.submit(enricher.prepare_places)
+    return enricher
+
+
+def _compose(parts: Parts, collector: Collector) -> CollectApp:
+    """The write path in front, and around all else the edge."""
+    settings = parts.settings
+    inner = Edge(create_app(parts), parts.metrics, refusals=parts.refusals, access_log=settings.access_log)
+    return CollectApp(
+        inner,
+        collector,
+        parts.tenants,
+        bodies=parts.bodies,
+        limits=CollectLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
+        executor=parts.catalog_executor,
+        client_ip=client_ip_finder(settings.trusted_proxies),
+        quotas=parts.quotas,
+        admit=_admission(parts.rates, parts.tenants),
+        metrics=parts.metrics,
+        refusals=parts.refusals,
+        access_log=settings.access_log,
+    )
+
+
+def _quotas(
+    settings: Settings, catalog: Catalog, tenants: Tenants, metrics: Metrics, clock: Callable[[], int]
+) -> Quotas:
+    refusals = {kind: metrics.counter("acumen_quota_refusals_total", kind) for kind in KINDS}
+    defaults = {name: getattr(settings, f"quota_{name}") for name in PROJECT_NAMES}
+    return Quotas(
+        catalog,
+        defaults,
+        tenants.known,
+        count_refusal=lambda kind: refusals[kind].add(),
+        clock=lambda: clock() / 1_000_000,
+    )
+
+
+async def _sync(parts: Parts) -> None:
+    """Bring what is counted to the catalog from time to time."""
+    while True:
+        await asyncio.sleep(SYNC_SECONDS)
+        await _sync_once(parts)
+
+
+async def _sync_once(parts: Parts) -> None:
+    try:
+        await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, parts.quotas.sync)
+    except Exception:
+        _log.exception("what was counted for quotas can not be kept now; it is tried again")
+
+
+def _body_limits(settings: Settings) -> BodyLimits:
+    return BodyLimits(
+        settings.body_timeout_seconds,
+        settings.body_bytes_in_flight,
+        values_max=settings.query_values_max,
+    )
+
+
+def _rates(settings: Settings) -> RateLimits:
+    projects = {
+        Rate.QUERIES: settings.rate_queries,
+        Rate.EXTRACTIONS: settings.rate_extractions,
+        Rate.WRITES: settings.rate_writes,
+        Rate.UPDATES: settings.rate_updates,
+        Rate.DELETES: settings.rate_deletes,
+        Rate.COLLECTION_DELETES: settings.rate_collection_deletes,
+    }
+    keys = {
+        Rate.QUERIES: settings.rate_queries_per_key,
+        Rate.EXTRACTIONS: settings.rate_extractions_per_key,
+        Rate.WRITES: settings.rate_writes_per_key,
+        Rate.UPDATES: settings.rate_updates_per_key,
+        Rate.DELETES: settings.rate_deletes_per_key,
+        Rate.COLLECTION_DELETES: settings.rate_collection_deletes_per_key,
+    }
+    return RateLimits(settings.run_folder / "rates", projects, keys)
+
+
+def _admission(rates: RateLimits, tenants: Tenants) -> Callable[[str, bytes], Headers] | None:
+    """Counts requests that record events, by project and key; None where they have no limit."""
+    if not rates.limits(Rate.WRITES):
+        return None
+
+    def admit(project_id: str, key: bytes) -> Headers:
+        counted_as = tenants.counted_as(project_id, key_of(key.decode("latin-1"), None) or "")
+        quotas = rates.check(project_id, Rate.WRITES, counted_as)
+        return as_headers(fields_of(quotas))
+
+    return admit
+
+
+def _concurrency(settings: Settings, number: int) -> Concurrency:
+    return Concurrency(
+        settings.run_folder / "running",
+        number,
+        settings.workers,
+        per_project=settings.concurrent_queries,
+        per_key=settings.concurrent_queries_per_key,
+    )
+
+
+async def _watch(parts: Parts, session: LogSession) -> None:
+    """Look after the session, and measure it."""
+    queued = parts.metrics.counter("acumen_log_queued_bytes")
+    held = parts.metrics.counter("acumen_body_bytes")
+    damaged = parts.metrics.counter("acumen_logs_damaged")
+    jumped = parts.metrics.counter("acumen_clock_jumped")
+    free = parts.metrics.counter("acumen_disk_free_bytes")
+    unflushed = parts.metrics.counter("acumen_log_unflushed_bytes")
+    refused = parts.metrics.counter("acumen_events_refused")
+    while True:
+        try:
+            await session.look_after()
+            parts.lifecycle.damaged_logs = session.backlog.damaged_logs
+            parts.lifecycle.closed_because = session.collector.closed_because
+            damaged.set(len(session.backlog.damaged_logs))
+            jumped.set(int(session.backlog.clock_jumped))
+            free.set(session.backlog.free_bytes)
+            unflushed.set(session.backlog.unflushed_bytes)
+            refused.set(int(session.collector.closed_because is not None))
+            queued.set(session.log.queued_bytes)
+            parts.refusals.log_due()
+            held.set(parts.bodies.held_bytes)
+        except Exception:
+            _log.exception("looking after the worker failed; it is tried again")
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+def _connections(settings: Settings, parts: Parts) -> Connections:
+    """The table of connections, with as many as this process has descriptors for."""
+    limits = ConnectionLimits(
+        connections_max=connections_within(raise_descriptors(), settings.connections_max),
+        per_client_max=settings.connections_per_client,
+        write_seconds=settings.write_seconds,
+        unsent_bytes_max=settings.answer_bytes_in_flight,
+        is_shared=lambda address: is_trusted(settings.trusted_proxies, address),
+    )
+    return Connections(limits, parts.metrics, parts.refusals)
+
+
+def _config(
+    settings: Settings, app: App, express: Express | None, connections: Connections, *, tls: bool
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=bounded_protocol(settings.header_bytes_max, settings.header_seconds, express, connections),
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=4_096,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_seconds)),
+        ssl_certfile=settings.tls_cert if tls else None,
+        ssl_keyfile=settings.tls_key if tls else None,
+    )
+
+
+def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
+    """The application, telling those whose time is up when the server stops to ask again."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not lifecycle.stopping:
+                raise
+            error = Unavailable("The server stops. It is not certain what became of this request.")
+            # A RuntimeError: an answer had begun. It stays cut short, and the connection is closed.
+            with contextlib.suppress(RuntimeError):
+                await send_error(send, render(error))
+
+    return answer
+
+
+async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
+    async with composed(settings, number) as (app, parts):
+        answering = _answering_at_the_end(app, parts.lifecycle)
+        connections = _connections(settings, parts)
+        config = _config(settings, answering, app.express, connections, tls=settings.tls_cert is not None)
+        server = Server(config, parts.lifecycle, settings.unready_seconds)
+        loop = asyncio.get_running_loop()
+
+        def stop(why: child.Why) -> None:
+            asyncio.run_coroutine_threadsafe(server.stop(why), loop)
+
+        def reload() -> None:
+            logs.set_level(settings.current_log_level())
+            if settings.tls_cert is not None and config.ssl is not None:
+                # Into one of its own first: a pair that does not fit must not get into the one in use.
+                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+                    settings.tls_cert, settings.tls_key
+                )
+                config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
+
+        child.on_stop(stop, reload)
+        serving = asyncio.ensure_future(server.serve([listener]))
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.005)
+        child.say_ready(ready)
+        await serving
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="One HTTP worker, started by 'acumen serve'.")
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--listener", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    args = parser.parse_args()
+    settings = load()
+    logs.set_up(settings.current_log_level(), f"worker-{args.number}")
+    listener = socket.socket(fileno=args.listener)
+    # What was imported lives as long as the process: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(_serve(settings, args.number, listener, args.ready))
+    return 0
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+if __name__ == "__main__":
+    child.leave(main())

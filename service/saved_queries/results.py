@@ -1,0 +1,351 @@
+"""Kept results of saved queries: computed, stored as files, and compared with what is stored of events.
+
+For workers and the runner alike; everything here blocks. A result belongs to one version of a query and one
+audience: those whose keys see events through the same filters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import Enum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from query.answers.freshness import (
+    NEVER,
+    Covered,
+    Erasures,
+    Outline,
+    Part,
+    Watched,
+    count,
+    erased,
+    outlines,
+    parts,
+)
+from query.answers.pipeline import Answer, answer
+from query.engine.engine import CancelToken, Deadline, Engine
+from query.errors import DataDamaged, QueryCancelled, QueryError
+from query.language.nodes import Filter, FunnelQuery, Request
+from query.language.parse import parse
+from query.language.preferences import KEEN, ROUND, WEEK_START, Preferences
+from query.limits import Limits
+from service.auth.project_preferences import ProjectPreferences
+from service.errors import Unavailable
+from service.queries.query_service import written
+from service.queries.sight import SourceReader
+from service.saved_queries.definition import is_funnel
+from storage.catalog.catalog import Catalog
+from storage.catalog.records import SavedQuery, SavedResult, SavedRun
+from storage.source import Source
+
+SEEN_MAX = 4_096
+SERVER_FAULT = "The server failed to answer. The failure was logged."
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Those who see the events that ``filters`` leave."""
+
+    filters: tuple[Filter, ...] = ()
+
+    @cached_property
+    def digest(self) -> str:
+        """Empty where everything is seen."""
+        return hashlib.sha256(repr(self.filters).encode()).hexdigest() if self.filters else ""
+
+
+class Standing(Enum):
+    """How a kept result stands to the events that are stored now."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    ERASED = "erased"
+    """Events of its collections were taken away or changed: it must not be told any more."""
+    UNSURE = "unsure"
+    """Only counting can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    run: SavedRun
+    """As stored."""
+    result: bytes
+    """JSON."""
+    warnings: tuple[str, ...]
+
+
+class Results:
+    """The results of one process. Thread-safe."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        reader: SourceReader,
+        engine: Engine,
+        limits: Limits,
+        preferences: Preferences = KEEN,
+    ) -> None:
+        """``preferences``: of projects that have none."""
+        self._preferences = ProjectPreferences(catalog, preferences)
+        self._catalog = catalog
+        self._folder = catalog.folder.results
+        self._reader = reader
+        self._engine = engine
+        self._limits = limits
+        self._lock = threading.Lock()
+        # File of a result → what it covers as last seen equal to it, None once it was seen to differ.
+        self._seen: OrderedDict[str, Mapping[str, Outline] | None] = OrderedDict()
+
+    def deadline(self, token: CancelToken) -> Deadline:
+        """Of work that begins now."""
+        return Deadline.after(self._limits.timeout_seconds, token)
+
+    def now(
+        self, query: SavedQuery, audience: Audience, now_us: int, deadline: Deadline
+    ) -> tuple[bytes, tuple[str, ...]]:
+        """The result as JSON, and warnings; nothing is kept. Raises QueryError."""
+        request = self._parsed(query, now_us, deadline)
+        found = self._answer(query, request, self._source_of(query), audience, deadline)
+        _check_complete(found)
+        return self._result(query, found), tuple(found.warnings)
+
+    def compute(self, query: SavedQuery, audience: Audience, now_us: int, deadline: Deadline) -> Computed:
+        """The result, stored in place of the last one, which a run that fails leaves where it is.
+
+        What it fails with is stored as well as raised, but for QueryCancelled.
+        """
+        started = time.perf_counter()
+        try:
+            request = self._parsed(query, now_us, deadline)
+            watched = Watched(self._source_of(query))
+            found = self._answer(query, request, watched, audience, deadline)
+            _check_complete(found)
+            wanted = parts(request.query)
+            covered = self._count(wanted, watched.given, audience, deadline)
+            result = self._result(query, found)
+            file = self._write(query, audience, result)
+        except QueryCancelled:
+            raise
+        except Exception as error:
+            why = error.message if isinstance(error, QueryError) else SERVER_FAULT
+            elapsed_us = _elapsed_us(started)
+            failed = SavedRun(query.id, audience.digest, query.version, now_us, elapsed_us, why, 1, None)
+            self.remove_file(self._catalog.store_saved_run(failed))
+            raise
+        digest = hashlib.sha256(result).hexdigest()
+        kept = SavedResult(now_us, covered.events, _covers_text(covered, request.preferences), file, digest)
+        run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
+        self._note(file, outlines(wanted, watched.given))
+        self.remove_file(self._catalog.store_saved_run(run))
+        return Computed(run, result, tuple(found.warnings))
+
+    def load(self, result: SavedResult) -> bytes | None:
+        """The bytes of a result; None where they are gone or not what was written."""
+        try:
+            found = (self._folder / result.file).read_bytes()
+        except FileNotFoundError:
+            return None
+        return found if hashlib.sha256(found).hexdigest() == result.sha256 else None
+
+    def look(self, query: SavedQuery, result: SavedResult) -> Standing:
+        """How the result stands, as far as can be told without counting."""
+        covered = _covered(result.covers)
+        source_of = self._source_of(query)
+        sources = {name: source_of(name) for name in covered.erasures}
+        if erased(covered, sources):
+            return Standing.ERASED
+        request = self._parsed(query, result.asked_us, None)
+        if request.preferences != _preferences(result.covers):
+            return Standing.STALE
+        with self._lock:
+            known = result.file in self._seen
+            seen = self._seen.get(result.file)
+        if known and seen is None:
+            return Standing.STALE
+        if any(source.damaged for source in sources.values()):
+            # Whether it is as of now can not be told without the files that are set aside.
+            return Standing.STALE
+        wanted = parts(request.query)
+        return Standing.FRESH if known and seen == outlines(wanted, sources) else Standing.UNSURE
+
+    def examine(
+        self, query: SavedQuery, audience: Audience, result: SavedResult, deadline: Deadline
+    ) -> Standing:
+        """How the result stands; never UNSURE. Raises QueryError."""
+        found = self.look(query, result)
+        if found is not Standing.UNSURE:
+            return found
+        covered = _covered(result.covers)
+        source_of = self._source_of(query)
+        sources = {name: source_of(name) for name in covered.erasures}
+        if erased(covered, sources):
+            return Standing.ERASED
+        wanted = parts(self._parsed(query, result.asked_us, deadline).query)
+        same = self._count(wanted, sources, audience, deadline).counts == covered.counts
+        self._note(result.file, outlines(wanted, sources) if same else None)
+        return Standing.FRESH if same else Standing.STALE
+
+    def remove_file(self, name: str | None) -> None:
+        """Ends the bytes of a result that no run refers to."""
+        if name is not None:
+            with suppress(FileNotFoundError):
+                (self._folder / name).unlink()
+            with self._lock:
+                self._seen.pop(name, None)
+
+    def remove_files(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove_file(name)
+
+    def remove_strays(self, seconds: float, now: float) -> None:
+        """Files that a process which died has left: those older than this to which no run refers."""
+        old = [path for path in self._folder.iterdir() if now - _changed(path) > seconds]
+        if old:
+            named = {run.result.file for run in self._catalog.saved_runs() if run.result is not None}
+            for path in old:
+                if path.name not in named:
+                    self.remove_file(path.name)
+
+    def _source_of(self, query: SavedQuery) -> Callable[[str], Source]:
+        return lambda name: self._reader.source(query.project_id, name)
+
+    def _parsed(self, query: SavedQuery, now_us: int, deadline: Deadline | None) -> Request:
+        params = json.loads(query.query)
+        return parse(
+            params["analysis_type"],
+            params,
+            now_us=now_us,
+            limits=self._limits,
+            check_regex=self._engine.check_regex,
+            check=deadline.check if deadline is not None else lambda: None,
+            preferences=self._preferences.of(query.project_id),
+        )
+
+    def _answer(
+        self,
+        query: SavedQuery,
+        request: Request,
+        source_of: Callable[[str], Source],
+        audience: Audience,
+        deadline: Deadline,
+    ) -> Answer:
+        return answer(
+            _unechoed(request) if audience.filters else request,
+            source_of,
+            self._engine,
+            limits=self._limits,
+            deadline=deadline,
+            forced_filters=audience.filters,
+            project_id=query.project_id,
+        )
+
+    def _count(
+        self, wanted: tuple[Part, ...], sources: Mapping[str, Source], audience: Audience, deadline: Deadline
+    ) -> Covered:
+        return count(
+            wanted,
+            sources,
+            self._engine,
+            limits=self._limits,
+            deadline=deadline,
+            forced_filters=audience.filters,
+        )
+
+    def _result(self, query: SavedQuery, found: Answer) -> bytes:
+        body = found.body
+        if not is_funnel(json.loads(query.query)["analysis_type"]):
+            return written(body["result"], self._limits)
+        nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
+        return written(nested, self._limits)
+
+    def _write(self, query: SavedQuery, audience: Audience, result: bytes) -> str:
+        name = f"{query.id}-{audience.digest[:16] or 'all'}-{secrets.token_hex(8)}.json"
+        path = self._folder / name
+        unfinished = path.with_suffix(".tmp")
+        try:
+            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(descriptor, "wb") as file:
+                file.write(result)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            unfinished.unlink(missing_ok=True)
+            raise Unavailable("The result can not be kept now. Try again shortly.") from error
+        return name
+
+    def _note(self, file: str, seen: Mapping[str, Outline] | None) -> None:
+        with self._lock:
+            self._seen[file] = seen
+            self._seen.move_to_end(file)
+            while len(self._seen) > SEEN_MAX:
+                self._seen.popitem(last=False)
+
+
+def _check_complete(found: Answer) -> None:
+    """What is kept is complete, and so is what stands for it. Raises DataDamaged."""
+    if not found.complete:
+        raise DataDamaged
+
+
+def collections_of(result: SavedResult) -> Iterable[str]:
+    return _covered(result.covers).erasures
+
+
+def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
+    """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
+    covered = _covered(result.covers)
+    return any(now.get(name, NEVER) != then for name, then in covered.erasures.items())
+
+
+def _changed(path: Path) -> float:
+    """When; now for a file that has just gone."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return time.time()
+
+
+def _unechoed(request: Request) -> Request:
+    """The question without the values that its filters name in what the answer repeats of it."""
+    if not isinstance(request.query, FunnelQuery):
+        return request
+    steps = (replace(step, echo={**step.echo, "filters": []}) for step in request.query.steps)
+    return replace(request, query=FunnelQuery(tuple(steps)))
+
+
+def _covers_text(covered: Covered, preferences: Preferences) -> str:
+    found: dict[str, Any] = {
+        name: [one.generation, one.erase_version] for name, one in covered.erasures.items()
+    }
+    preferred = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
+    held = {"collections": found, "counts": covered.counts, "preferences": preferred}
+    return json.dumps(held, separators=(",", ":"))
+
+
+def _covered(text: str) -> Covered:
+    held = json.loads(text)
+    return Covered(
+        {name: Erasures(*one) for name, one in held["collections"].items()},
+        tuple(held["counts"]),
+    )
+
+
+def _preferences(text: str) -> Preferences:
+    """That a result was computed by."""
+    return KEEN.narrowed(json.loads(text).get("preferences", {}))
+
+
+def _elapsed_us(started: float) -> int:
+    return round((time.perf_counter() - started) * 1_000_000)

@@ -1,0 +1,32 @@
+"""How long a worker's event loop lets others wait, measured by a timer that is late by as much."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from service.telemetry.metrics import Metrics
+
+TICK_SECONDS = 0.05
+KEPT_SECONDS = 60.0
+
+
+async def measure_pauses(metrics: Metrics) -> None:
+    """Until cancelled: every pause into the histogram, the longest of the last minute into the gauge."""
+    pauses = metrics.histogram("acumen_loop_pause_seconds")
+    longest = metrics.counter("acumen_loop_longest_pause_seconds")
+    loop = asyncio.get_running_loop()
+    recent: deque[tuple[float, float]] = deque()
+    """Each longer than all that came after it, with its moment."""
+    while True:
+        began = loop.time()
+        await asyncio.sleep(TICK_SECONDS)
+        now = loop.time()
+        pause = max(0.0, now - began - TICK_SECONDS)
+        pauses.observe(pause)
+        while recent and recent[-1][1] <= pause:
+            recent.pop()
+        recent.append((now, pause))
+        while now - recent[0][0] > KEPT_SECONDS:
+            recent.popleft()
+        longest.set(recent[0][1])

@@ -1,0 +1,286 @@
+"""Counters for Prometheus, added up over all processes of the server.
+
+Every process writes its own row of one mapped file in the run folder, and whoever is asked adds the rows
+up. All series are known beforehand, so that a count is one addition in memory. A process that is started
+again goes on in the row of the one it replaces: counters never go back while the server runs.
+"""
+
+from __future__ import annotations
+
+import bisect
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from service.container import allocate
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+ROUTES = ("record", "queries", "schema", "discovery", "system", "other")
+PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+ERROR_STATUSES = tuple(
+    map(str, (400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 416, 422, 429, 431, 500, 503, 504))
+)
+STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
+ANALYSES = (
+    "count",
+    "count_unique",
+    "minimum",
+    "maximum",
+    "sum",
+    "average",
+    "median",
+    "percentile",
+    "standard_deviation",
+    "select_unique",
+    "extraction",
+    "funnel",
+    "multi_analysis",
+)
+
+TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub", "measures")
+"""Everything that the runner does, by name."""
+
+ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")
+ADDON_OUTCOMES = ("enriched", "missing", "unusable", "unknown", "dropped")
+"""Of an add-on of an event: it found something; its input was missing, no such thing as it reads, or nothing
+it knows; what it found had no room in the collection or the event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric: its series are all combinations of its labels' values."""
+
+    name: str
+    kind: str
+    help: str
+    labels: Mapping[str, tuple[str, ...]]
+    buckets: tuple[float, ...] = ()
+    same: bool = False
+    """Each process looks at the same thing: their numbers are not added up."""
+
+    @property
+    def width(self) -> int:
+        """Cells of one series: one, or for a histogram its buckets, those above them, and the sum."""
+        return len(self.buckets) + 2 if self.buckets else 1
+
+    def series(self) -> Iterator[tuple[str, ...]]:
+        yield from product(*self.labels.values())
+
+
+FAMILIES = (
+    Family("acumen_requests_total", "counter", "Requests answered.", {"route": ROUTES, "status": STATUSES}),
+    Family("acumen_errors_total", "counter", "Requests answered with an error.", {"status": ERROR_STATUSES}),
+    Family("acumen_request_seconds", "histogram", "Time to answer a request.", {"route": ROUTES}, SECONDS),
+    Family(
+        "acumen_events_total",
+        "counter",
+        "Events by what became of them.",
+        {"outcome": ("accepted", "refused", "duplicate")},
+    ),
+    Family(
+        "acumen_events_imported_total",
+        "counter",
+        "Events that 'acumen import' without --url put into the data folder while the server ran.",
+        {"outcome": ("accepted", "refused", "duplicate")},
+    ),
+    Family(
+        "acumen_addons_total",
+        "counter",
+        "Add-ons of events by what became of them.",
+        {"addon": ADDONS, "outcome": ADDON_OUTCOMES},
+    ),
+    Family("acumen_query_seconds", "histogram", "Time to run a query.", {"analysis": ANALYSES}, SECONDS),
+    Family(
+        "acumen_queries_total",
+        "counter",
+        "Queries by how they ended.",
+        {"outcome": ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")},
+    ),
+    Family("acumen_queries_running", "gauge", "Queries that run now.", {}),
+    Family("acumen_queries_waiting", "gauge", "Queries that wait for a slot.", {}),
+    Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),
+    Family("acumen_body_bytes", "gauge", "Body bytes held by unanswered requests.", {}),
+    Family("acumen_connections", "gauge", "Open connections.", {}),
+    Family("acumen_unsent_bytes", "gauge", "Bytes of answers that clients have not read yet.", {}),
+    Family(
+        "acumen_connections_closed_total",
+        "counter",
+        "Connections closed before their time: refused at a limit, idle when the table was full, or read too "
+        "slowly.",
+        {"reason": ("limit", "idle", "slow_reader")},
+    ),
+    Family("acumen_disk_free_bytes", "gauge", "Free bytes on the disk of the data folder.", {}, same=True),
+    Family(
+        "acumen_events_refused", "gauge", "1 while all events are refused for want of room.", {}, same=True
+    ),
+    Family("acumen_log_bytes", "gauge", "Bytes of the logs' files.", {}),
+    Family(
+        "acumen_log_unflushed_bytes",
+        "gauge",
+        "Bytes in the logs that are in no Parquet file yet.",
+        {},
+        same=True,
+    ),
+    Family("acumen_events_unflushed", "gauge", "Events that are in no Parquet file yet.", {}),
+    Family("acumen_events_stored", "gauge", "Events in Parquet files.", {}),
+    Family("acumen_stored_bytes", "gauge", "Bytes of Parquet files.", {}),
+    Family("acumen_collections", "gauge", "Event collections with Parquet files.", {}),
+    Family("acumen_projects", "gauge", "Projects.", {}),
+    Family("acumen_loop_pause_seconds", "histogram", "Pauses of the workers' event loops.", {}, PAUSES),
+    Family(
+        "acumen_loop_longest_pause_seconds",
+        "gauge",
+        "The longest pause of an event loop in the last minute.",
+        {},
+        same=True,
+    ),
+    Family(
+        "acumen_quota_refusals_total",
+        "counter",
+        "Requests refused because a quota is used up.",
+        {"quota": ("events", "bytes", "query_seconds", "stored_bytes")},
+    ),
+    Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
+    Family(
+        "acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not believed.", {}, same=True
+    ),
+    Family("acumen_files_damaged", "gauge", "Stored files that are damaged and set aside.", {}, same=True),
+    Family("acumen_streamed_events_total", "counter", "Events streamed out.", {}),
+    Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper", "runner")}),
+    Family("acumen_task_failures_total", "counter", "Failures of background tasks.", {"task": TASKS}),
+)
+
+
+def _place() -> tuple[dict[tuple[str, ...], int], int]:
+    """(family name, label values…) → its first cell, and how many cells there are in all."""
+    places: dict[tuple[str, ...], int] = {}
+    size = 0
+    for family in FAMILIES:
+        for values in family.series():
+            places[(family.name, *values)] = size
+            size += family.width
+    return places, size
+
+
+_PLACES, CELLS = _place()
+_BUCKETS = {family.name: family.buckets for family in FAMILIES}
+
+
+class Counter:
+    """One series of a counter or gauge of this process."""
+
+    __slots__ = ("_at", "_cells")
+
+    def __init__(self, cells: memoryview[float], at: int) -> None:
+        self._cells = cells
+        self._at = at
+
+    def add(self, amount: float = 1.0) -> None:
+        self._cells[self._at] += amount
+
+    def set(self, value: float) -> None:
+        self._cells[self._at] = value
+
+
+class Histogram:
+    """One series of a histogram of this process."""
+
+    __slots__ = ("_at", "_buckets", "_cells")
+
+    def __init__(self, cells: memoryview[float], at: int, buckets: tuple[float, ...]) -> None:
+        self._cells = cells
+        self._at = at
+        self._buckets = buckets
+
+    def observe(self, value: float) -> None:
+        self._cells[self._at + bisect.bisect_left(self._buckets, value)] += 1.0
+        self._cells[self._at + len(self._buckets) + 1] += value
+
+
+class Metrics:
+    """The numbers of one process, in its ``row`` of the file at ``path``; None keeps them to itself."""
+
+    def __init__(self, path: Path | None = None, row: int = 0, rows: int = 1) -> None:
+        self._rows = max(rows, row + 1)
+        size = self._rows * CELLS * 8
+        if path is None:
+            self._map = mmap.mmap(-1, size)
+        else:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                allocate(file, size)
+                self._map = mmap.mmap(file, size)
+            finally:
+                os.close(file)
+        self._all = memoryview(self._map).cast("d")
+        self._own = self._all[row * CELLS : (row + 1) * CELLS]
+
+    def counter(self, name: str, *labels: str) -> Counter:
+        """The series of these label values, in the order of the family's labels. KeyError if unknown."""
+        return Counter(self._own, _PLACES[(name, *labels)])
+
+    def histogram(self, name: str, *labels: str) -> Histogram:
+        return Histogram(self._own, _PLACES[(name, *labels)], _BUCKETS[name])
+
+    def clear_gauges(self) -> None:
+        """A process that begins has nothing running, whatever the one before it left."""
+        for family in FAMILIES:
+            if family.kind == "gauge":
+                for values in family.series():
+                    self._own[_PLACES[(family.name, *values)]] = 0.0
+
+    def text(self) -> str:
+        """All families in Prometheus' text format, version 0.0.4."""
+        lines: list[str] = []
+        for family in FAMILIES:
+            merge = max if family.same else sum
+            lines += [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
+            for values in family.series():
+                at = _PLACES[(family.name, *values)]
+                cells = [merge(self._all[cell::CELLS]) for cell in range(at, at + family.width)]
+                lines += _lines(family, values, cells)
+        return "\n".join(lines) + "\n"
+
+
+def count_import(path: Path, **outcomes: int) -> None:
+    """Add to what was imported, in the last row of the file at ``path``; nothing where no server runs.
+
+    Several imports may run at once, in any number of processes: each locks the file while it adds.
+    """
+    try:
+        with path.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            rows = os.fstat(file.fileno()).st_size // (CELLS * 8)
+            if not rows:
+                return
+            with mmap.mmap(file.fileno(), rows * CELLS * 8) as mapped:
+                for outcome, count in outcomes.items():
+                    at = ((rows - 1) * CELLS + _PLACES[("acumen_events_imported_total", outcome)]) * 8
+                    (before,) = struct.unpack_from("d", mapped, at)
+                    struct.pack_into("d", mapped, at, before + count)
+    except FileNotFoundError:
+        return
+
+
+def _lines(family: Family, values: tuple[str, ...], cells: list[float]) -> Iterator[str]:
+    labels = [f'{name}="{value}"' for name, value in zip(family.labels, values, strict=True)]
+    if not family.buckets:
+        yield f"{family.name}{_braced(labels)} {cells[0]!r}"
+        return
+    count = 0.0
+    for edge, cell in zip((*map(str, family.buckets), "+Inf"), cells, strict=False):
+        count += cell
+        bucket = _braced([*labels, f'le="{edge}"'])
+        yield f"{family.name}_bucket{bucket} {count!r}"
+    yield f"{family.name}_sum{_braced(labels)} {cells[-1]!r}"
+    yield f"{family.name}_count{_braced(labels)} {count!r}"
+
+
+def _braced(labels: list[str]) -> str:
+    return "{" + ",".join(labels) + "}" if labels else ""
