@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 
 from tests.bounds.worst import KIB, MIB, Watch, worst_case
+from tests.service.http.test_connections import get, until, wires
 from tests.service.intake import run
-from tests.service.test_connections import get, until, wires
 
 
 @worst_case("Connections of one worker", peak_bytes=2 * MIB, slice_bytes=64 * KIB, calls=100_000)

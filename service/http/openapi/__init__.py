@@ -2,8 +2,8 @@
 
 Written by hand, since ``service.http.write_api`` answers the most used routes before the application, and the
 others read the query string and the body themselves, in the several forms that Keen's clients send. One
-module describes one area; ``tests/service/test_openapi.py`` holds that all routes are described, and sends
-the examples.
+module describes one area; ``tests/service/http/test_openapi.py`` holds that all routes are described, and
+sends the examples.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from storage.errors import StorageError
 from storage.maintenance.integrity_check import check
 from storage.read.change_feed import begin
 from tests.service.export_bench import Bench
-from tests.service.test_damaged_files import flip
-from tests.service.test_streamer import Streaming, streamed
+from tests.service.maintenance.test_event_stream_task import Streaming, streamed
+from tests.service.process.test_damaged_files import flip
 from tests.service.whole import Whole
 
 FILES = 3

@@ -14,7 +14,7 @@ import pytest
 from keen import scoped_keys
 
 from service.auth.principal import POLL_SECONDS
-from tests.service.test_query_routes import SLOW
+from tests.service.queries.test_query_routes import SLOW
 from tests.support.server import TAKES_SCOPED_KEYS, Reply, Served, ServedProject
 
 QUERY_SECONDS = 2.0

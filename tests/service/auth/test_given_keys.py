@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.service.http.test_fast_path import numbers, wire
 from tests.service.intake import run
-from tests.service.test_express import numbers, wire
 from tests.support.server import Served, ServedProject
 
 

@@ -16,7 +16,7 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig,
 from schemathesis.core.result import Ok
 
 from service.telemetry.metrics import ANALYSES
-from tests.service.test_openapi_examples import (
+from tests.service.http.test_openapi_examples import (
     AREAS,
     DOCUMENT,
     complain,

@@ -793,7 +793,7 @@ def test_what_is_remembered_is_never_changed(enricher: Enricher) -> None:
 
 
 def test_the_example_of_the_documentation(enricher: Enricher) -> None:
-    text = (Path(__file__).resolve().parents[2] / "docs" / "enrichment.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[3] / "docs" / "enrichment.md").read_text(encoding="utf-8")
     sent, kept = (json.loads(block.partition("```")[0]) for block in text.split("```json\n")[1:3])
     found = examine(json.dumps(sent).encode(), EventLimits(), Context("8.8.8.8", IPHONE, 0, enricher))
     assert json.loads(found.payload) == kept | {"user_agent": IPHONE}

@@ -28,7 +28,7 @@ from service.imports.tables import TableOptions, TableSource
 from service.imports.times import reader
 from storage.catalog.catalog import Catalog
 from storage.catalog.records import Project
-from tests.service.test_import import counted, data, project, run_import
+from tests.service.imports.test_import_command import counted, data, project, run_import
 from tests.support.scale import examples
 
 __all__ = ["data", "project"]

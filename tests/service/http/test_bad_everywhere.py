@@ -18,7 +18,7 @@ import pytest
 from service.http import openapi
 from service.http.openapi.describe import Example, Operation, parameters_of
 from service.settings import load
-from tests.service.test_openapi_examples import KEYS, filled, names_of
+from tests.service.http.test_openapi_examples import KEYS, filled, names_of
 from tests.support.server import Reply, Served
 
 OPERATIONS = [operation for area in openapi.areas(load()) for operation in area.operations]
