@@ -9,9 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from service.cli import backup as backup_command
-from service.cli import files as files_command
-from service.cli import tenants as tenants_command
+from service.cli import backup, files, tenants
 from service.cli.errors import CannotDo
 
 if TYPE_CHECKING:
@@ -61,16 +59,16 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_serve(commands)
-    tenants_command.add_orgs(commands, _add_data, _on_catalog)
-    tenants_command.add_projects(commands, _add_data, _on_catalog)
+    tenants.add_orgs(commands, _add_data, _on_catalog)
+    tenants.add_projects(commands, _add_data, _on_catalog)
     _add_keys(commands, wanted=list(command) == ["keys"])
     _add_import(commands, wanted=list(command) == ["import"])
-    files_command.add_files(commands, _add_data, _files)
+    files.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)
     _add_doctor(commands, wanted=list(command) == ["doctor"])
-    backup_command.add_backup(commands, _add_data, _back_up)
-    backup_command.add_restore(commands, _add_data, _restore)
+    backup.add_backup(commands, _add_data, _back_up)
+    backup.add_restore(commands, _add_data, _restore)
     return parser
 
 
@@ -125,10 +123,10 @@ def _add_import(commands: Any, *, wanted: bool) -> None:
     )
     if wanted:
         # It needs much of the server, which other commands should not wait for.
-        from service.imports import import_command as importer
+        from service.imports import import_command
 
-        importer.add_arguments(command)
-        command.set_defaults(run=importer.run)
+        import_command.add_arguments(command)
+        command.set_defaults(run=import_command.run)
 
 
 def _add_check(commands: Any) -> None:
@@ -192,12 +190,12 @@ def _settings(args: argparse.Namespace) -> Settings:
 def _serve(args: argparse.Namespace) -> int:
     from service.process.supervisor import CannotServe, Supervisor
     from service.settings import BadSettings
-    from service.telemetry import json_logging as logs
+    from service.telemetry import json_logging
 
     settings = _settings(args)
     _check_tls(settings)
     try:
-        logs.set_up(settings.current_log_level(), "supervisor")
+        json_logging.set_up(settings.current_log_level(), "supervisor")
     except BadSettings as error:
         raise CannotDo(str(error)) from None
     supervisor = Supervisor(settings, _announce)
@@ -261,7 +259,7 @@ def _keys(args: argparse.Namespace) -> int:
     return 0
 
 
-def _on_catalog(action: tenants_command.Action, *, make: bool) -> Callable[[argparse.Namespace], int]:
+def _on_catalog(action: tenants.Action, *, make: bool) -> Callable[[argparse.Namespace], int]:
     """Runs a command on the catalog, made where there is none: a project may come before the first start."""
 
     def run(args: argparse.Namespace) -> int:
@@ -275,7 +273,7 @@ def _on_catalog(action: tenants_command.Action, *, make: bool) -> Callable[[argp
 
 def _files(args: argparse.Namespace) -> int:
     with _opened(args) as catalog:
-        return files_command.run(catalog, args, _say)
+        return files.run(catalog, args, _say)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -329,11 +327,11 @@ def _repair(args: argparse.Namespace) -> int:
 
 def _back_up(args: argparse.Namespace) -> int:
     with _opened(args) as catalog:
-        return backup_command.back_up(catalog, args, _say)
+        return backup.back_up(catalog, args, _say)
 
 
 def _restore(args: argparse.Namespace) -> int:
-    return backup_command.restore(_settings(args), args, _say)
+    return backup.restore(_settings(args), args, _say)
 
 
 class _opened:

@@ -140,6 +140,12 @@ def test_packages_import_in_one_direction(module: str) -> None:
     assert not {name for name in imports_of(module) if name.split(".")[0] in other}
 
 
+@pytest.mark.parametrize("package", ROOMS)
+def test_tests_stand_in_the_same_rooms(package: str) -> None:
+    folders = {path.parent.name for path in (ROOT / "tests" / package).glob("*/test_*.py")}
+    assert folders <= set(ROOMS[package])
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("query")])
 def test_query_sees_only_the_face_of_storage(module: str) -> None:
     """The log, the catalog and the files are none of the compiler's business."""

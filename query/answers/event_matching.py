@@ -12,7 +12,7 @@ from query.plan.columns import EMPTIES_COLUMN, ID_COLUMN, NULLS_COLUMN, Availabl
 from query.plan.operators import predicate
 from query.plan.plan import Views
 from query.plan.predicates import TRUE
-from query.sql import statements as writer
+from query.sql import statements
 from storage.schema import Schema
 from storage.source import Source
 
@@ -46,6 +46,6 @@ def matching_ids(
     scan = view.scan((ID_COLUMN,), view.condition(filters), span)
     if scan.empty:
         return []
-    statement = writer.values(scan, ID_COLUMN)
+    statement = statements.values(scan, ID_COLUMN)
     chunks = engine.chunks(statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at)
     return [row[0] for chunk in chunks for row in chunk]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from query.answers import extraction as extract
+from query.answers import extraction
 from query.answers.pipeline import Conditions, seen_by
 from query.engine.engine import Deadline, Engine, Row
 from query.errors import TooManyConditions
@@ -17,7 +17,7 @@ from query.language.nodes import ExtractionQuery, Filter, Span
 from query.limits import Limits
 from query.plan.columns import TIMESTAMP_COLUMN, Column
 from query.plan.plan import View, Views
-from query.sql import statements as writer
+from query.sql import statements
 from storage.source import Source
 
 SLICE_ROWS = 50_000
@@ -92,7 +92,7 @@ class Export:
         if scan.empty:
             return Cut((), 0)
         limit = rows_max + 1 if self._query.latest is None else min(self._query.latest, rows_max + 1)
-        statement = writer.cuts(scan, self._slice_rows, limit)
+        statement = statements.cuts(scan, self._slice_rows, limit)
         chunks = self._engine.chunks(
             statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at
         )
@@ -105,12 +105,12 @@ class Export:
         span = Span(cut.starts[-1] if cut.starts else None, self._query.span.end_us)
         query = replace(self._query, span=span)
         view = self._view(span, deadline)
-        columns, paths = extract.wanted(query.properties, view)
+        columns, paths = extraction.wanted(query.properties, view)
         pairs = {column: path for column, path in zip(columns, paths, strict=True) if path}
         scan = view.scan((*pairs, TIMESTAMP_COLUMN), view.condition(query.filters), span)
         if scan.empty or not cut.rows:
-            return {column: path for column, path in pairs.items() if column in extract.SYSTEM_COLUMNS}
-        statement = writer.presence(scan, tuple(pairs))
+            return {column: path for column, path in pairs.items() if column in extraction.SYSTEM_COLUMNS}
+        statement = statements.presence(scan, tuple(pairs))
         chunks = self._engine.chunks(
             statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at
         )
@@ -130,7 +130,7 @@ class Export:
     def _slice(self, span: Span, limit: int) -> Iterator[Chunk]:
         deadline = self._deadline()
         query = replace(self._query, span=span, latest=limit)
-        plan = extract.plan_extraction(query, self._views(deadline), self._limits)
+        plan = extraction.plan_extraction(query, self._views(deadline), self._limits)
         if plan.scan.empty:
             return
         statement = plan.statement(plan.scan)

@@ -27,7 +27,7 @@ from query.plan.columns import (
     ColumnKind,
 )
 from query.plan.plan import Scan, View, Views
-from query.sql import statements as writer
+from query.sql import statements
 from query.sql.statements import Statement
 
 Event = dict[str, Any]
@@ -56,7 +56,7 @@ class ExtractionPlan:
     limit: int
 
     def statement(self, scan: Scan) -> Statement:
-        return writer.extraction(scan, self.columns, self.limit)
+        return statements.extraction(scan, self.columns, self.limit)
 
 
 def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> ExtractionPlan:
@@ -114,7 +114,7 @@ def _newest(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reserva
         return found
     limits.check_rows(plan.view.rows)
     narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
-    times = [row[0] for chunk in run(writer.newest_times(narrow, plan.limit), narrow) for row in chunk]
+    times = [row[0] for chunk in run(statements.newest_times(narrow, plan.limit), narrow) for row in chunk]
     if len(times) <= found.count:
         return found
     del found

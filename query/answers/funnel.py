@@ -23,7 +23,7 @@ from query.plan import predicates as p
 from query.plan.columns import TIMESTAMP_COLUMN
 from query.plan.plan import Key, Part, Scan, View, Views, hull, key_of
 from query.plan.predicates import Predicate
-from query.sql import statements as writer
+from query.sql import statements
 from query.sql.statements import Statement
 
 _Actor = tuple[tuple[int, Any], bytes, int]
@@ -68,9 +68,9 @@ class FunnelPlan:
         if not any(position == 0 for branch in live for position, _, _ in branch.steps):
             return None
         branches = [
-            writer.funnel_branch(branch.scan, branch.key, self.parts, branch.steps) for branch in live
+            statements.funnel_branch(branch.scan, branch.key, self.parts, branch.steps) for branch in live
         ]
-        return writer.funnel(branches, self.parts, self.actors_max if self.lists_actors else None)
+        return statements.funnel(branches, self.parts, self.actors_max if self.lists_actors else None)
 
     @property
     def tables(self) -> dict[str, pa.Table]:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from query.answers import extraction as extract
-from query.answers import funnel, shape
+from query.answers import extraction, funnel, shape
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
 from query.engine.extents import reader
@@ -30,7 +29,7 @@ from query.plan.exact_sums import Uncertain
 from query.plan.operators import filter_paths
 from query.plan.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
-from query.sql import statements as writer
+from query.sql import statements
 from query.sql.statements import Statement
 from storage.source import SourceGone
 
@@ -241,7 +240,7 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
     if _must_run(plan):
         limits.check_rows(plan.view.rows)
         tables = plan.view.tables(plan.scan)
-        rows = runner.rows(writer.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
+        rows = runner.rows(statements.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
     result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows
 
@@ -273,12 +272,12 @@ def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -
 def _extraction(
     query: ExtractionQuery, views: Views, runner: _Runner, limits: Limits
 ) -> tuple[dict[str, Any], int]:
-    plan = extract.plan_extraction(query, views, limits)
+    plan = extraction.plan_extraction(query, views, limits)
 
     def run(statement: Statement, scan: Scan) -> Iterator[list[Row]]:
         return runner.chunks(statement, plan.view.tables(scan), reads=plan.view.rows)
 
-    return {"result": extract.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
+    return {"result": extraction.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
 
 
 def explain(
@@ -291,13 +290,13 @@ def explain(
         case MetricQuery():
             plan = plan_metrics(query, views, _rows_max(query, limits))
             head = f"rows counted by the catalog: {plan.counted}\n" if plan.counted else ""
-            return head + _explained(plan.scan, writer.metrics(plan) if _must_run(plan) else None)
+            return head + _explained(plan.scan, statements.metrics(plan) if _must_run(plan) else None)
         case FunnelQuery():
             steps = funnel.plan_funnel(query, views, limits.funnel_actors_max)
             scans = "".join(_explained_scan(branch.scan) for branch in steps.branches)
             return scans + _explained_statement(steps.statement)
         case ExtractionQuery():
-            rows = extract.plan_extraction(query, views, limits)
+            rows = extraction.plan_extraction(query, views, limits)
             return _explained(rows.scan, None if rows.scan.empty else rows.statement(rows.scan))
 
 

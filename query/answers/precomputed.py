@@ -26,7 +26,7 @@ from query.json_encoding import array, dumps
 from query.language.nodes import Analysis, Buckets, Metric, MetricQuery, Span
 from query.limits import Limits
 from query.plan.plan import Key, MetricsPlan, Part, Views, plan_indexed, plan_metrics
-from query.sql import statements as writer
+from query.sql import statements
 from query.sql.statements import Statement
 from storage.instants import parse_instant
 from storage.schema import CREATED_AT, TIMESTAMP
@@ -59,11 +59,11 @@ def event_counts(
     if counts:
         query = MetricQuery(collection, _COUNT, Span(edges[0], edges[-1]), buckets=Buckets(edges))
         plan = plan_metrics(query, Views(lambda _: source), len(counts))
-        for row in _rows(plan, writer.metrics(plan), engine, deadline):
+        for row in _rows(plan, statements.metrics(plan), engine, deadline):
             counts[row[0]] = row[1]
     after = MetricQuery(collection, _COUNT, Span(edges[-1], None))
     plan = plan_metrics(after, Views(lambda _: source), 1)
-    later = plan.counted + sum(row[0] for row in _rows(plan, writer.metrics(plan), engine, deadline))
+    later = plan.counted + sum(row[0] for row in _rows(plan, statements.metrics(plan), engine, deadline))
     return EventCounts(tuple(counts), later)
 
 
@@ -85,7 +85,7 @@ def payloads(
     # Rounded when they are read, by what is preferred then.
     query = replace(query, metrics=tuple(replace(metric, decimals=None) for metric in query.metrics))
     plan = plan_indexed(query, paths, views, limits.cells_max)
-    rows = _rows(plan, writer.indexed(plan, len(paths)), engine, deadline)
+    rows = _rows(plan, statements.indexed(plan, len(paths)), engine, deadline)
     indexes = plan.keys[: len(paths)]
     width = sum(len(key.parts) for key in indexes)
     groups = Groups(plan, limits, deadline.check, len(paths))

@@ -25,7 +25,7 @@ from query.errors import QueryLimitExceeded
 from query.json_encoding import Written, array, dumps, dumps_in_steps, in_parts
 from query.language.nodes import Analysis
 from query.limits import Limits
-from query.plan import exact_sums as sums
+from query.plan import exact_sums
 from query.plan.columns import ColumnKind
 from query.plan.plan import Aggregate, Fold, Key, MetricPlan, MetricsPlan, Part
 from storage.instants import format_instant
@@ -571,7 +571,7 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
     if metric.in_two_parts:
         high, low, rows = cells
         one = metric.aggregates[0]
-        return number(sums.rounded(high, low, rows, one.split, one.exact_rows)) if rows else 0
+        return number(exact_sums.rounded(high, low, rows, one.split, one.exact_rows)) if rows else 0
     if len(cells) == 1 and isinstance(cells[0], float):
         return number(cells[0])
     total, error = _total(metric.aggregates, cells)
@@ -584,7 +584,7 @@ def _average(metric: MetricPlan, cells: Row) -> int | float | None:
     if folds == _TWO_PARTS:
         high, low, rows = cells
         one = metric.aggregates[0]
-        return number(sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
+        return number(exact_sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
     present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is Fold.PRESENT)
     rows = sum(present)
     if not rows:
@@ -603,7 +603,7 @@ def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fract
     for aggregate, cell in zip(aggregates, cells, strict=True):
         if aggregate.fold is Fold.PRESENT:
             if split:
-                error, split = Fraction(sums.error_of(low, cell, split)), 0.0
+                error, split = Fraction(exact_sums.error_of(low, cell, split)), 0.0
             continue
         value = Fraction(_numeric(cell) or 0)
         total += value if aggregate.band is None else value * Fraction(2) ** aggregate.band.low
@@ -616,8 +616,8 @@ def _rounded(value: Fraction, error: Fraction) -> int | float | None:
     """The nearest double, all digits where it is an integer; None beyond doubles. Raises Uncertain."""
     try:
         result = float(value - error)
-        if error and (result != float(value + error) or abs(result) >= sums.EXACT_DOUBLES):
-            raise sums.Uncertain
+        if error and (result != float(value + error) or abs(result) >= exact_sums.EXACT_DOUBLES):
+            raise exact_sums.Uncertain
     except OverflowError:
         return None
     return int(value) if value.denominator == 1 and not error else number(result)

@@ -14,7 +14,7 @@ from query.plan import predicates as p
 from query.plan.columns import CREATED_AT_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.operators import Spend
 from query.plan.plan import SourceOf, View, Views
-from query.sql import statements as writer
+from query.sql import statements
 from query.sql.statements import Statement
 from storage.schema import NULLS, Lane, LaneKind, Schema
 from storage.source import Source, SourceGone
@@ -72,7 +72,7 @@ def dated_by_arrival(source: Source, engine: Engine, deadline: Deadline) -> bool
         return _last_dated_by_arrival(source.tail)
     view = Views(lambda _: source).view("", (Span(),))
     scan = view.scan((TIMESTAMP_COLUMN, CREATED_AT_COLUMN), p.TRUE, Span())
-    statement = writer.extraction(scan, (TIMESTAMP_COLUMN, CREATED_AT_COLUMN), SAMPLE_MAX)
+    statement = statements.extraction(scan, (TIMESTAMP_COLUMN, CREATED_AT_COLUMN), SAMPLE_MAX)
     tables = view.tables(scan)
     chunks = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
     rows = [row for chunk in chunks for row in chunk]
@@ -111,10 +111,12 @@ def _seen(
         chunks = engine.chunks(statement, tables, deadline.cancel, deadline.seconds, deadline.at)
         return [row for chunk in chunks for row in chunk]
 
-    ((rows, *counts),) = rows_of(writer.presence(scan, columns))
+    ((rows, *counts),) = rows_of(statements.presence(scan, columns))
     if not rows:
         return None
     seen = Schema(tuple(lane for lane, count in zip(lanes, counts, strict=True) if count))
     if nulls is not None:
-        seen = seen.extended((path, LaneKind.NULL) for (path,) in rows_of(writer.texts_listed(scan, nulls)))
+        seen = seen.extended(
+            (path, LaneKind.NULL) for (path,) in rows_of(statements.texts_listed(scan, nulls))
+        )
     return seen.lanes

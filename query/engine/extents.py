@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from query.plan.columns import Column
 from query.plan.exact_sums import Extent
 from query.plan.plan import View
-from query.sql import statements as writer
+from query.sql import statements
 
 if TYPE_CHECKING:
     from query.engine.engine import Deadline, Engine
@@ -67,7 +67,7 @@ def reader(engine: Engine, deadline: Deadline) -> Callable[[View, Column], Exten
 def _read(
     paths: Sequence[str], column: Column, engine: Engine, deadline: Deadline
 ) -> list[tuple[str, Extent]]:
-    statement = writer.extents(paths, column)
+    statement = statements.extents(paths, column)
     chunks = engine.chunks(statement, {}, deadline.cancel, deadline.seconds, deadline.at)
     return [(row[0], _extent(*row[1:])) for chunk in chunks for row in chunk]
 

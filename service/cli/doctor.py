@@ -29,7 +29,7 @@ from storage.catalog.catalog import Catalog
 from storage.errors import StorageError
 from storage.maintenance.backup import MANIFEST
 from storage.paths import DataFolder
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 
 GIB = 1 << 30
 CERTIFICATE_DAYS = 14
@@ -305,7 +305,7 @@ def _stored(settings: Settings) -> Findings:
         yield _fault("catalog", str(error))
         return
     with contextlib.closing(catalog):
-        logs = damage.noted_logs(folder, [row.id for row in catalog.logs()])
+        logs = damage_marker.noted_logs(folder, [row.id for row in catalog.logs()])
         files = catalog.damaged_files()
         mark = catalog.clock_mark()
         held = catalog.usage().values()

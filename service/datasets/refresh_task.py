@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from query.answers import precomputed as answers
+from query.answers import precomputed
 from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.language.nodes import Buckets, MetricQuery, Span
@@ -222,10 +222,10 @@ class _Run:
         source = self._source()
         deadline = self._deadline()
         # Counted in the very source that is computed from.
-        counts = answers.event_counts(query.collection, edges, source, tools.engine, deadline)
+        counts = precomputed.event_counts(query.collection, edges, source, tools.engine, deadline)
         file_id = tools.catalog.reserve_dataset_file(self.dataset.id)
         limits = tools.settings.query_limits
-        found = answers.payloads(
+        found = precomputed.payloads(
             part, self.definition.index_by, source, tools.engine, limits=limits, deadline=deadline
         )
         path = tools.catalog.folder.dataset_file(self.dataset.id, file_id)
@@ -238,9 +238,9 @@ class _Run:
             ) from None
         return DatasetFile(file_id, self.dataset.id, tuple(_buckets(edges, counts)))
 
-    def _counts(self, edges: tuple[int, ...]) -> answers.EventCounts:
+    def _counts(self, edges: tuple[int, ...]) -> precomputed.EventCounts:
         source = self._source()
-        return answers.event_counts(
+        return precomputed.event_counts(
             self.definition.collection, edges, source, self.tools.engine, self._deadline()
         )
 
@@ -268,7 +268,7 @@ class _Run:
             _log.exception("files of a failed run are left for later")
 
 
-def _buckets(edges: tuple[int, ...], counts: answers.EventCounts) -> list[Bucket]:
+def _buckets(edges: tuple[int, ...], counts: precomputed.EventCounts) -> list[Bucket]:
     return [
         Bucket(start, end, events)
         for (start, end), events in zip(pairwise(edges), counts.buckets, strict=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from query.answers import precomputed as answers
+from query.answers import precomputed
 from query.engine.memory_budget import Reservation
 from query.language.nodes import MetricQuery
 from query.limits import Limits
@@ -166,7 +166,7 @@ def stored_result(
             return None
         if payload is not None:
             found.append((payload, positions))
-    return answers.arranged(query, found, limits=limits, reservation=reservation)
+    return precomputed.arranged(query, found, limits=limits, reservation=reservation)
 
 
 def _buckets_of(dataset: Dataset, edges: tuple[int, ...]) -> list[tuple[DatasetFile, dict[int, int]]] | None:

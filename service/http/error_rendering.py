@@ -20,9 +20,9 @@ from query.errors import (
     QueryOverloaded,
     QueryTimeout,
 )
-from service.bodies import reader as bodies
+from service.bodies import reader
 from service.errors import DAMAGED, DAMAGED_RETRY_SECONDS, ApiError, NotFound, Unavailable
-from service.ingest import errors as collect_errors
+from service.ingest import errors
 from storage.catalog.errors import (
     CatalogDamaged,
     CatalogUnavailable,
@@ -111,27 +111,27 @@ def _query(error: QueryError) -> Rendered:
     return _unknown_failure(error)
 
 
-_BODY_ERRORS: dict[type[bodies.BodyError], tuple[int, str]] = {
-    bodies.BodyTooLarge: (413, "RequestTooLargeError"),
-    bodies.BodyTimeout: (408, "RequestTimeoutError"),
-    bodies.BodiesOverloaded: (503, Unavailable.code),
-    bodies.BodyEncodingUnknown: (415, "UnsupportedEncodingError"),
-    bodies.BodyEncodingBroken: (400, "InvalidEncodingError"),
-    bodies.TooManyValues: (413, "RequestTooLargeError"),
-    bodies.ClientGone: (400, "ClientGoneError"),
+_BODY_ERRORS: dict[type[reader.BodyError], tuple[int, str]] = {
+    reader.BodyTooLarge: (413, "RequestTooLargeError"),
+    reader.BodyTimeout: (408, "RequestTimeoutError"),
+    reader.BodiesOverloaded: (503, Unavailable.code),
+    reader.BodyEncodingUnknown: (415, "UnsupportedEncodingError"),
+    reader.BodyEncodingBroken: (400, "InvalidEncodingError"),
+    reader.TooManyValues: (413, "RequestTooLargeError"),
+    reader.ClientGone: (400, "ClientGoneError"),
 }
 
 
-def _body(error: bodies.BodyError) -> Rendered:
+def _body(error: reader.BodyError) -> Rendered:
     status, code = _BODY_ERRORS[type(error)]
     message = str(error) or "The client went away."
     return _later(status, code, message) if status == 503 else rendered(status, code, message)
 
 
-def _collect(error: collect_errors.CollectError) -> Rendered:
-    if isinstance(error, collect_errors.Unavailable):
+def _collect(error: errors.CollectError) -> Rendered:
+    if isinstance(error, errors.Unavailable):
         return _later(503, error.code, error.message, error.retry_after_seconds)
-    return rendered(409 if isinstance(error, collect_errors.KeyReused) else 400, error.code, error.message)
+    return rendered(409 if isinstance(error, errors.KeyReused) else 400, error.code, error.message)
 
 
 def _storage(error: Exception) -> Rendered:
@@ -179,8 +179,8 @@ def _http(error: HTTPException) -> Rendered:
 _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (ApiError, _api),
     (QueryError, _query),
-    (bodies.BodyError, _body),
-    (collect_errors.CollectError, _collect),
+    (reader.BodyError, _body),
+    (errors.CollectError, _collect),
     (Backpressure, _storage),
     (LogUnavailable, _storage),
     (LogUnreadable, _damaged),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from storage.catalog.catalog import Catalog
 from storage.disk.file_system import FileSystem
 from storage.log.writer import LogReader
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Backlog:
         rows = self.catalog.logs()
         for log_id in self._readers.keys() - {row.id for row in rows}:
             self._readers.pop(log_id).close()
-        self.damaged_logs = damage.noted_logs(folder, [row.id for row in rows])
+        self.damaged_logs = damage_marker.noted_logs(folder, [row.id for row in rows])
         mark = self.catalog.clock_mark()
         self.clock_jumped = mark is not None and mark.jumped
         waiting = 0

@@ -8,10 +8,10 @@ import logging
 import os
 import threading
 
-from service.process import child_process as child
+from service.process import child_process
 from service.process.filter_matcher import FilterMatcher
 from service.settings import Settings, load
-from service.telemetry import json_logging as logs
+from service.telemetry import json_logging
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
 from storage.keeper.keeper import Keeper, KeeperSettings
@@ -52,16 +52,16 @@ def main() -> int:
     parser.add_argument("--ready", type=int, required=True)
     args = parser.parse_args()
     settings = load()
-    logs.set_up(settings.current_log_level(), "keeper")
+    json_logging.set_up(settings.current_log_level(), "keeper")
     stop = threading.Event()
 
-    def end(why: child.Why) -> None:
-        if why is child.Why.ORPHANED:
+    def end(why: child_process.Why) -> None:
+        if why is child_process.Why.ORPHANED:
             # A successor waits for the folder; what is not committed is read from the logs again.
-            child.leave(1)
+            child_process.leave(1)
         stop.set()
 
-    child.on_stop(end, lambda: logs.set_level(settings.current_log_level()))
+    child_process.on_stop(end, lambda: json_logging.set_level(settings.current_log_level()))
     os.nice(NICENESS)
     gc.freeze()
     # Reading a log makes many objects that stay for a while and no cycles.
@@ -72,7 +72,7 @@ def main() -> int:
     try:
         keeper = make_keeper(settings, catalog)
         threading.Thread(target=_measure, args=(keeper, metrics, stop), daemon=True).start()
-        child.say_ready(args.ready)
+        child_process.say_ready(args.ready)
         keeper.run(stop)
     finally:
         catalog.close()
@@ -86,4 +86,4 @@ def _measure(keeper: Keeper, metrics: Metrics, stop: threading.Event) -> None:
 
 
 if __name__ == "__main__":
-    child.leave(main())
+    child_process.leave(main())

@@ -10,9 +10,9 @@ import gc
 import os
 import threading
 
-from service.process import child_process as child
+from service.process import child_process
 from service.settings import load
-from service.telemetry import json_logging as logs
+from service.telemetry import json_logging
 
 NICENESS = 10
 """Nobody waits for what is done here: acknowledgements and answers come first, then the keeper."""
@@ -27,19 +27,19 @@ def main() -> int:
     parser.add_argument("--ready", type=int, required=True)
     args = parser.parse_args()
     settings = load()
-    logs.set_up(settings.current_log_level(), "runner")
+    json_logging.set_up(settings.current_log_level(), "runner")
     stop = threading.Event()
 
-    def end(why: child.Why) -> None:
-        if why is child.Why.ORPHANED:
+    def end(why: child_process.Why) -> None:
+        if why is child_process.Why.ORPHANED:
             # A successor waits for the folder; what was begun is begun again.
-            child.leave(1)
+            child_process.leave(1)
         stop.set()
 
-    child.on_stop(end, lambda: logs.set_level(settings.current_log_level()))
+    child_process.on_stop(end, lambda: json_logging.set_level(settings.current_log_level()))
     os.nice(NICENESS)
     # Before the rest is imported: a server that starts need not wait for work that can.
-    child.say_ready(args.ready)
+    child_process.say_ready(args.ready)
     if stop.wait(START_SECONDS):
         return 0
     from service.process import tasks
@@ -50,4 +50,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    child.leave(main())
+    child_process.leave(main())

@@ -22,9 +22,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.process import child_process as child
+from service.process import child_process
 from service.settings import PREFIX, BadSettings, Settings, as_environment, changed
-from service.telemetry import json_logging as logs
+from service.telemetry import json_logging
 from service.version import version
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import CatalogError
@@ -189,12 +189,12 @@ class Supervisor:
         self.reload_due = False
         _log.info("SIGHUP: the log level and the certificate are read anew.")
         try:
-            logs.set_level(self.settings.current_log_level())
+            json_logging.set_level(self.settings.current_log_level())
         except BadSettings as error:
             _log.error(str(error))
         for one in self.children:
             if one.alive:
-                _say(one, child.RELOAD)
+                _say(one, child_process.RELOAD)
 
     def _keep_running(self, url: str, announce: Callable[[], None]) -> None:
         selector = selectors.DefaultSelector()
@@ -284,7 +284,7 @@ class Supervisor:
             raise CannotServe(f"The process {one.name} can not be started: {error.strerror}.")
 
     def _note_ready(self, one: Child, selector: selectors.BaseSelector) -> None:
-        one.ready = os.read(one.ready_fd, 64) == child.READY or one.ready
+        one.ready = os.read(one.ready_fd, 64) == child_process.READY or one.ready
         one.worked = one.worked or one.ready
         self._close_ready(one, selector)
 
@@ -329,7 +329,7 @@ class Supervisor:
     def _end(self, children: list[Child], seconds: float) -> None:
         for one in children:
             if one.alive:
-                _say(one, child.STOP)
+                _say(one, child_process.STOP)
         deadline = time.monotonic() + seconds
         for one in children:
             if one.process is None:

@@ -44,13 +44,13 @@ from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import Slots
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
-from service.process import child_process as child
+from service.process import child_process
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.query_service import Asking
 from service.saved_queries.result_cache import SavedAnswers
 from service.saved_queries.results import Results
 from service.settings import Settings, load
-from service.telemetry import json_logging as logs
+from service.telemetry import json_logging
 from service.telemetry.loop_pauses import measure_pauses
 from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
@@ -86,10 +86,10 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def stop(self, why: child.Why) -> None:
+    async def stop(self, why: child_process.Why) -> None:
         """Be unready for a while, then finish what runs; an orphan hurries, since a successor waits."""
         self._lifecycle.stopping = True
-        if why is child.Why.ORPHANED:
+        if why is child_process.Why.ORPHANED:
             self.config.timeout_graceful_shutdown = int(ORPHAN_SECONDS)
         else:
             await asyncio.sleep(self._unready_seconds)
@@ -399,11 +399,11 @@ async def _serve(settings: Settings, number: int, listener: socket.socket, ready
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
 
-        def stop(why: child.Why) -> None:
+        def stop(why: child_process.Why) -> None:
             asyncio.run_coroutine_threadsafe(server.stop(why), loop)
 
         def reload() -> None:
-            logs.set_level(settings.current_log_level())
+            json_logging.set_level(settings.current_log_level())
             if settings.tls_cert is not None and config.ssl is not None:
                 # Into one of its own first: a pair that does not fit must not get into the one in use.
                 ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
@@ -411,11 +411,11 @@ async def _serve(settings: Settings, number: int, listener: socket.socket, ready
                 )
                 config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
 
-        child.on_stop(stop, reload)
+        child_process.on_stop(stop, reload)
         serving = asyncio.ensure_future(server.serve([listener]))
         while not server.started and not serving.done():
             await asyncio.sleep(0.005)
-        child.say_ready(ready)
+        child_process.say_ready(ready)
         await serving
 
 
@@ -426,7 +426,7 @@ def main() -> int:
     parser.add_argument("--ready", type=int, required=True)
     args = parser.parse_args()
     settings = load()
-    logs.set_up(settings.current_log_level(), f"worker-{args.number}")
+    json_logging.set_up(settings.current_log_level(), f"worker-{args.number}")
     listener = socket.socket(fileno=args.listener)
     # What was imported lives as long as the process: the collector need not look at it again and again.
     gc.collect()
@@ -446,4 +446,4 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 
 if __name__ == "__main__":
-    child.leave(main())
+    child_process.leave(main())

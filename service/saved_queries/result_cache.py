@@ -20,7 +20,7 @@ from query.engine.engine import CancelToken, Deadline
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
 from service.queries.query_service import Asking, Told
-from service.saved_queries import definition as saved
+from service.saved_queries import definition
 from service.saved_queries.results import Audience, Results, Standing
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.records import SavedQuery, SavedRun
@@ -113,27 +113,27 @@ class SavedAnswers:
             return await self._asked(caller, query, ask, plain=plain)
         return await self._cached(caller, key, cached, ask)
 
-    async def described(self, caller: Caller, query: SavedQuery, ask: Ask) -> saved.Json:
+    async def described(self, caller: Caller, query: SavedQuery, ask: Ask) -> definition.Json:
         """The definition; of its last run those are told, and exactly, who may have its result."""
         audience = Audience(caller.filters_for(Permission.CACHED_QUERIES))
         narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
-            return saved.described(query, narrowed=narrowed)
+            return definition.described(query, narrowed=narrowed)
         runs = await self._in_thread(lambda: self._catalog.saved_runs(query.id))
         run = next((one for one in runs if one.audience == audience.digest), None)
         if run is None or run.version != query.version:
-            return saved.described(query, narrowed=narrowed)
+            return definition.described(query, narrowed=narrowed)
         if run.result is None:
-            return saved.described(query, run, narrowed=narrowed)
+            return definition.described(query, run, narrowed=narrowed)
         standing = await self._standing(caller, query, run, audience, ask)
         if standing is Standing.ERASED:
-            return saved.described(query, narrowed=narrowed)
-        return saved.described(query, run, standing is Standing.STALE, narrowed=narrowed)
+            return definition.described(query, narrowed=narrowed)
+        return definition.described(query, run, standing is Standing.STALE, narrowed=narrowed)
 
     async def _asked(self, caller: Caller, query: SavedQuery, ask: Ask, *, plain: bool) -> Told:
         """Of a query whose result is not kept: an ad-hoc question, with the definition around it."""
         audience = Audience(caller.filters_for(Permission.SAVED_QUERIES))
-        analysis = saved.analysis_type(query)
+        analysis = definition.analysis_type(query)
         ask.count(analysis)
 
         def work(token: CancelToken) -> Told:
@@ -214,14 +214,14 @@ class SavedAnswers:
         def work(token: CancelToken) -> Standing:
             return self.results.examine(query, audience, result, self._deadline(token))
 
-        return await self._asking.during(caller, saved.analysis_type(query), work, ask.gone)
+        return await self._asking.during(caller, definition.analysis_type(query), work, ask.gone)
 
     async def _computed(self, caller: Caller, query: SavedQuery, audience: Audience, ask: Ask) -> _Kept:
         def work(token: CancelToken) -> _Kept:
             done = self.results.compute(query, audience, self._clock(), self._deadline(token))
             return _Kept(done.run, done.result, False, done.warnings)
 
-        return await self._asking.during(caller, saved.analysis_type(query), work, ask.gone)
+        return await self._asking.during(caller, definition.analysis_type(query), work, ask.gone)
 
     def _deadline(self, token: CancelToken) -> Deadline:
         return self.results.deadline(token)
@@ -286,19 +286,20 @@ def _told(query: SavedQuery, kept: _Kept, key: Key) -> Told:
 
 def _shown(query: SavedQuery, result: bytes, *, narrowed: bool) -> bytes:
     """The result; for a filtered key without what its steps filter by, where it repeats them."""
-    if not narrowed or not saved.is_funnel(saved.analysis_type(query)):
+    if not narrowed or not definition.is_funnel(definition.analysis_type(query)):
         return result
     found = json.loads(result)
     if not any(step.get("filters") for step in found["steps"]):
         return result
-    return saved.dumped({**found, "steps": [{**step, "filters": []} for step in found["steps"]]})
+    return definition.dumped({**found, "steps": [{**step, "filters": []} for step in found["steps"]]})
 
 
 def _body(query: SavedQuery, kept: _Kept | None, result: bytes, *, plain: bool, narrowed: bool) -> bytes:
     if plain:
-        return result if saved.is_funnel(saved.analysis_type(query)) else b'{"result":' + result + b"}"
+        is_funnel = definition.is_funnel(definition.analysis_type(query))
+        return result if is_funnel else b'{"result":' + result + b"}"
     run, stale = (None, None) if kept is None else (kept.run, kept.stale)
-    return saved.with_result(saved.described(query, run, stale, narrowed=narrowed), result)
+    return definition.with_result(definition.described(query, run, stale, narrowed=narrowed), result)
 
 
 def _expired(query: SavedQuery, run: SavedRun, now_us: int) -> bool:

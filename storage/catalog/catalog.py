@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.catalog import migration as catalog_migration
+from storage.catalog import migration
 from storage.catalog import state as catalog_state
 from storage.catalog.database.connection import Database
 from storage.catalog.derived import dashboards as catalog_dashboards
@@ -61,8 +61,7 @@ from storage.catalog.records import (
 from storage.catalog.snapshot import Snapshots
 from storage.catalog.stored import claims as catalog_claims
 from storage.catalog.stored import collections as catalog_collections
-from storage.catalog.stored import erasures as catalog_erasures
-from storage.catalog.stored import files as catalog_files
+from storage.catalog.stored import erasures, files
 from storage.catalog.stored import logs as catalog_logs
 from storage.catalog.stored import streams as catalog_streams
 from storage.catalog.stored.collections import SchemaCache
@@ -102,7 +101,7 @@ class Catalog:
         NewerFormat, before anything is changed, where a newer server wrote the folder; OSError.
         """
         folder = DataFolder.at(data)
-        database = catalog_migration.prepare(folder)
+        database = migration.prepare(folder)
         catalog = cls(folder, database, Keyring.open(folder.root, secret), clock)
         catalog._seal_keys()
         return catalog
@@ -113,7 +112,7 @@ class Catalog:
     ) -> Catalog:
         """Opens what ``prepare`` has made. Raises CatalogNotReady, NewerFormat, OSError."""
         folder = DataFolder.at(data)
-        database = catalog_migration.open_ready(folder)
+        database = migration.open_ready(folder)
         return cls(folder, database, Keyring.open(folder.root, secret), clock)
 
     def close(self) -> None:
@@ -492,7 +491,7 @@ class Catalog:
         self, connection: Connection, collection_id: int, columns: Set[str], nulls: Set[str]
     ) -> tuple[Collection, bool]:
         current = catalog_collections.find_collection(connection, self._schemas, collection_id)
-        live = catalog_files.list_live(connection, collection_id)
+        live = files.list_live(connection, collection_id)
         held = set(columns).union(*(file.columns for file in live))
         schema = catalog_collections.prune_lanes(connection, current, held, nulls)
         return replace(current, schema=schema), schema is not current.schema
@@ -619,28 +618,26 @@ class Catalog:
     def request_erasure(self, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
         """The id of a request that the keeper will do, committed."""
         with self._changing() as connection:
-            return catalog_erasures.request_erasure(
-                connection, collection_id, kind, parameters, self._clock()
-            )
+            return erasures.request_erasure(connection, collection_id, kind, parameters, self._clock())
 
     def waiting_erasures(self) -> list[Erasure]:
         """Oldest first."""
         with self._database.reading() as connection:
-            return catalog_erasures.waiting_erasures(connection)
+            return erasures.waiting_erasures(connection)
 
     def erasure(self, erasure_id: int) -> Erasure | None:
         with self._database.reading() as connection:
-            return catalog_erasures.find_erasure(connection, erasure_id)
+            return erasures.find_erasure(connection, erasure_id)
 
     def last_erasure(self) -> int:
         """The id of the last request that was done; 0 before the first."""
         with self._database.reading() as connection:
-            return catalog_erasures.last_erasure(connection)
+            return erasures.last_erasure(connection)
 
     def last_erasure_us(self) -> int:
         """When the last request was done; 0 before the first."""
         with self._database.reading() as connection:
-            return catalog_erasures.last_erasure_us(connection)
+            return erasures.last_erasure_us(connection)
 
     def commit_erasure(
         self,
@@ -666,12 +663,12 @@ class Catalog:
         with self._changing() as connection:
             now_us = self._clock()
             counts = Counts(0, -erased, 0, erased)
-            swapped = not changed or catalog_files.swap_files(
+            swapped = not changed or files.swap_files(
                 connection, erasure.collection_id, remove_ids, add, counts, now_us, changed=True
             )
-            done = swapped and catalog_erasures.end_erasure(connection, erasure, now_us, events=events)
+            done = swapped and erasures.end_erasure(connection, erasure, now_us, events=events)
             if done:
-                catalog_erasures.forget_claims(connection, holders)
+                erasures.forget_claims(connection, holders)
                 self._prune(connection, erasure.collection_id, frozenset(), nulls)
                 catalog_collections.free_empty(connection, erasure.collection_id, now_us)
             else:
@@ -681,42 +678,42 @@ class Catalog:
     def free_tokens(self, holders: Iterable[TokenHolder]) -> None:
         """Of events that are about to be no more."""
         with self._database.writing() as connection:
-            catalog_erasures.forget_claims(connection, holders)
+            erasures.forget_claims(connection, holders)
 
     def fail_erasure(self, erasure: Erasure, problem: str) -> None:
         """Ends a request that can not be done."""
         with self._changing() as connection:
-            catalog_erasures.end_erasure(connection, erasure, self._clock(), problem=problem)
+            erasures.end_erasure(connection, erasure, self._clock(), problem=problem)
 
     def forget_erasures(self, before_us: int) -> int:
         """Removes requests that ended before then; returns how many."""
         with self._database.writing() as connection:
-            return catalog_erasures.forget_erasures(connection, before_us)
+            return erasures.forget_erasures(connection, before_us)
 
     def retentions(self) -> Mapping[int, int]:
         """Collection id → days, of those that keep events for so long only."""
         with self._database.reading() as connection:
-            return catalog_erasures.retentions(connection)
+            return erasures.retentions(connection)
 
     def retained(self) -> Mapping[int, int]:
         """Collection id → days, of those whose retention was carried out at least once since it was set."""
         with self._database.reading() as connection:
-            return catalog_erasures.retained(connection)
+            return erasures.retained(connection)
 
     def note_retained(self, collection_id: int, days: int) -> None:
         """All events that were older when this retention was first carried out are gone."""
         with self._database.writing() as connection:
-            catalog_erasures.note_retained(connection, collection_id, days)
+            erasures.note_retained(connection, collection_id, days)
 
     def purged_collections(self) -> set[int]:
         """Collections of purged projects that have events in files still."""
         with self._database.reading() as connection:
-            return catalog_erasures.purged_collections(connection)
+            return erasures.purged_collections(connection)
 
     def set_retention(self, collection_id: int, days: int | None) -> None:
         """None: events are kept for ever."""
         with self._changing() as connection:
-            catalog_erasures.set_retention(connection, collection_id, days)
+            erasures.set_retention(connection, collection_id, days)
 
     def scrub(self) -> bool:
         """Write the catalog's own log into it and empty that: what was overwritten stands nowhere then.
@@ -730,7 +727,7 @@ class Catalog:
     def reserve_files(self, collection_id: int, n: int) -> list[int]:
         """Ids for files about to be written, committed before any of them exists. UnknownCollection."""
         with self._database.writing() as connection:
-            return catalog_files.reserve_files(connection, collection_id, n, self._clock())
+            return files.reserve_files(connection, collection_id, n, self._clock())
 
     def commit_flush(self, flush: FlushCommit) -> None:
         """The one commit point of a flush: files, log positions, counters and data versions.
@@ -739,7 +736,7 @@ class Catalog:
         deleted), LogConflict (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
         """
         with self._changing() as connection:
-            catalog_files.commit_flush(connection, flush)
+            files.commit_flush(connection, flush)
 
     def swap_files(
         self,
@@ -754,7 +751,7 @@ class Catalog:
         FlushConflict, UnknownCollection.
         """
         with self._changing() as connection:
-            swapped = catalog_files.swap_files(
+            swapped = files.swap_files(
                 connection, collection_id, remove_ids, add, counts or Counts(), self._clock()
             )
             if not swapped:
@@ -764,58 +761,58 @@ class Catalog:
     def live_files(self, collection_id: int | None = None) -> list[FileRow]:
         """By id; of all collections where none is given."""
         with self._database.reading() as connection:
-            return catalog_files.list_live(connection, collection_id)
+            return files.list_live(connection, collection_id)
 
     def set_aside(self, file_id: int, why: str | None) -> bool:
         """Marks a live file as damaged, or with None as sound again. False where it is so already, or not
         live."""
         with self._changing() as connection:
-            return catalog_files.set_aside(connection, file_id, why)
+            return files.set_aside(connection, file_id, why)
 
     def damaged_files(self) -> list[FileRow]:
         """Live files that are set aside."""
         with self._database.reading() as connection:
-            return catalog_files.damaged_files(connection)
+            return files.damaged_files(connection)
 
     def unverified_file(self, before_us: int) -> FileRow | None:
         """The live file that was verified, or else written, the longest ago, where that was before then."""
         with self._database.reading() as connection:
-            return catalog_files.unverified_file(connection, before_us)
+            return files.unverified_file(connection, before_us)
 
     def verified(self, file_id: int) -> None:
         """The file's bytes are what was written, as of now. No version is bumped: nothing has changed."""
         with self._database.writing() as connection:
-            catalog_files.verified(connection, file_id, self._clock())
+            files.verified(connection, file_id, self._clock())
 
     def mergeable(self) -> Mapping[int, int]:
         """Collection id → data version, of those with more than one live file."""
         with self._database.reading() as connection:
-            return catalog_files.mergeable(connection)
+            return files.mergeable(connection)
 
     def dead_files(self, before_us: int) -> list[FileRow]:
         """Files that were replaced before then."""
         with self._database.reading() as connection:
-            return catalog_files.dead_files(connection, before_us)
+            return files.dead_files(connection, before_us)
 
     def writing_files(self, before_us: int) -> list[ReservedFile]:
         """Files that were reserved before then and never became live."""
         with self._database.reading() as connection:
-            return catalog_files.writing_files(connection, before_us)
+            return files.writing_files(connection, before_us)
 
     def forget_files(self, ids: Iterable[int]) -> int:
         """Removes the rows of dead and reserved files; live ones stay. Returns how many went."""
         with self._database.writing() as connection:
-            return catalog_files.forget_files(connection, ids)
+            return files.forget_files(connection, ids)
 
     def counters(self, collection_id: int) -> Counts:
         """Raises UnknownCollection."""
         with self._database.reading() as connection:
-            return catalog_files.find_counters(connection, collection_id)
+            return files.find_counters(connection, collection_id)
 
     def all_counters(self) -> Mapping[int, Counts]:
         """Collection id → its counts."""
         with self._database.reading() as connection:
-            return catalog_files.all_counters(connection)
+            return files.all_counters(connection)
 
     def clock_mark(self) -> ClockMark | None:
         """What the keeper last told of the clock; None before it ever did."""

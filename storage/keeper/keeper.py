@@ -35,7 +35,7 @@ from storage.files.pruning import columns_of, nulls_in
 from storage.keeper.held_clock import HeldClock
 from storage.log.writer import Frame, LogDamaged, LogReader, SegmentMissing, delete_log, delete_through
 from storage.paths import DataFolder
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 from storage.recovery.startup import adopt_orphans
 
 logger = logging.getLogger("acumen.keeper")
@@ -357,11 +357,11 @@ class Keeper:
             yield from progress.reader.read(progress.position, synced)
             if progress.damaged:
                 progress.damaged = False
-                damage.clear(self._folder, log_id)
+                damage_marker.clear(self._folder, log_id)
         except (LogDamaged, SegmentMissing) as found:
             progress.resume = now + DAMAGED_SECONDS
             progress.damaged = True
-            damage.note(self._folder, log_id, str(found))
+            damage_marker.note(self._folder, log_id, str(found))
             logger.error("a log is damaged; what lies behind the damage stays there: %s", found)
         except OSError as error:
             progress.resume = now + UNREADABLE_SECONDS

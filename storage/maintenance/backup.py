@@ -17,7 +17,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.database import connection as catalog_sqlite
+from storage.catalog.database import connection
 from storage.catalog.records import FileRow
 from storage.disk.durable_files import sha256_of
 from storage.disk.file_system import FileSystem, LocalFileSystem
@@ -163,7 +163,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     say("Copying the log")
     _copy_logs(folder, copy)
     say("Copying the catalog")
-    catalog_sqlite.back_up(folder.catalog, copy.catalog)
+    connection.back_up(folder.catalog, copy.catalog)
     copied = Catalog.open(copy.root)
     try:
         if copied.last_erasure() != erased_before:

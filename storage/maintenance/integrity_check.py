@@ -27,7 +27,7 @@ from storage.log.salvage import Hole, Salvage
 from storage.log.segments import POSITION_NAME
 from storage.log.writer import LogReader
 from storage.paths import DataFolder
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 
 SHA256_LENGTH = 64
 
@@ -180,7 +180,7 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
                 report.log_fault(row.id, f"a segment past {row.flushed_lsn} is missing")
         except LogError as error:
             report.log_fault(row.id, str(error))
-        why = damage.noted(folder, row.id, fs)
+        why = damage_marker.noted(folder, row.id, fs)
         if why is not None and row.id not in report.damaged_logs:
             report.log_fault(row.id, f"it could not be taken over: {why}")
 

@@ -29,7 +29,7 @@ from storage.log.errors import LogUnreadable
 from storage.log.format import Frame
 from storage.log.writer import LogDamaged, LogReader, SegmentMissing
 from storage.paths import DataFolder
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 from storage.schema import SYSTEM_TYPES, Schema
 from storage.source import NOWHERE, Source
 
@@ -272,7 +272,7 @@ class Reader:
                 except FileNotFoundError:
                     continue
                 self._rests[log_id] = _Rest(LogReader(self._fs, self._folder.root, log_id))
-            why = damage.noted(self._folder, log_id, self._fs)
+            why = damage_marker.noted(self._folder, log_id, self._fs)
             if why is not None:
                 raise LogUnreadable(log_id, why)
             waiting += max(0, self._rests[log_id].reader.synced().lsn - start)

@@ -15,7 +15,7 @@ from storage.disk.lock import FolderLock
 from storage.log.segments import POSITION_NAME
 from storage.log.writer import LogBusy, LogDamaged, Position, adopt
 from storage.paths import DataFolder
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 
 VOIDS_AT_ONCE = 1_000
 LAST_ORDINAL = 2**63 - 1
@@ -35,7 +35,7 @@ def adopt_orphans(folder: DataFolder, catalog: Catalog, fs: FileSystem, *, pause
     for row in catalog.logs():
         if row.state is not LogState.OPEN or not folder.log(row.id).exists():
             continue
-        if not damage.noted_within(folder, row.id, pause_seconds):
+        if not damage_marker.noted_within(folder, row.id, pause_seconds):
             adopted += _adopt(folder, catalog, fs, row)
     return adopted
 
@@ -47,9 +47,9 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
         return False
     except LogDamaged as found:
         logger.error("log %d can not be adopted: %s", row.id, found)
-        damage.note(folder, row.id, str(found))
+        damage_marker.note(folder, row.id, str(found))
         return False
-    damage.clear(folder, row.id)
+    damage_marker.clear(folder, row.id)
     _seal(catalog, row.id, _not_before_flushed(end, row))
     logger.debug("adopted log %d, which ends at %d", row.id, end.lsn)
     return True
@@ -76,7 +76,7 @@ def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
             end = _not_before_flushed(adopt(fs, folder.root, row.id), row)
         except LogDamaged as found:
             logger.error("log %d can not be read to its end: %s", row.id, found)
-            damage.note(folder, row.id, str(found))
+            damage_marker.note(folder, row.id, str(found))
             continue
         if end.lsn < row.end_lsn:
             logger.warning("log %d was copied before it ended: at %d of %d", row.id, end.lsn, row.end_lsn)

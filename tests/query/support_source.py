@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from query import json_encoding as jsonout
+from query import json_encoding
 from query.answers.pipeline import Answer
 from storage.instants import parse_instant
 from storage.schema import (
@@ -36,7 +36,7 @@ Event = dict[str, Any]
 
 def read(given: Answer) -> Any:
     """The body of an answer as a client reads it."""
-    return json.loads(jsonout.dumps(given.body))
+    return json.loads(json_encoding.dumps(given.body))
 
 
 def kind_of(value: Any) -> LaneKind:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from query import json_encoding as jsonout
+from query import json_encoding
 from query.json_encoding import array, dumps, dumps_in_steps
 from tests.support.scale import examples
 
@@ -20,7 +20,7 @@ scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
 @given(st.lists(scalars) | st.dictionaries(st.text(), st.lists(scalars)) | scalars, st.integers(1, 5))
 def test_steps_make_no_difference(value: Any, step: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(jsonout, "STEP_VALUES", step)
+        patch.setattr(json_encoding, "STEP_VALUES", step)
         assert json.loads(dumps_in_steps(value)) == json.loads(dumps(value))
 
 

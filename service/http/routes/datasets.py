@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Router
 
-from query.answers import precomputed as answers
+from query.answers import precomputed
 from query.engine.memory_budget import computed
 from query.json_encoding import dumps
 from query.language.nodes import Analysis, Group, Metric, MetricQuery, Span
@@ -206,7 +206,7 @@ class _Datasets:
     ) -> bytes | None:
         """What was computed beforehand; None where that does not answer this question."""
         assert query.buckets is not None
-        key = answers.key_of(state.definition.index_by, values.values)
+        key = precomputed.key_of(state.definition.index_by, values.values)
         edges = query.buckets.edges
         for _ in range(_ATTEMPTS):
             if not state.usable:

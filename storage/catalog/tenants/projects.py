@@ -25,7 +25,7 @@ from storage.catalog.errors import (
 from storage.catalog.keyring import SEALED, Keyring
 from storage.catalog.records import KeyKind, Organisation, Project, request_scope
 from storage.catalog.tables import claims, organisations, project_keys, projects
-from storage.catalog.tenants import activity as catalog_activity
+from storage.catalog.tenants import activity
 
 NAME_LENGTH_MAX = 256
 PROJECT_ID_LENGTH_MAX = 64
@@ -286,7 +286,7 @@ def end_purge(connection: Connection, project: Project, now_us: int) -> None:
     connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
     connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
     connection.execute(delete(claims).where(claims.c.scope == request_scope(project.id)))
-    catalog_activity.forget(connection, project.id)
+    activity.forget(connection, project.id)
 
 
 def new_id() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.answers import precomputed as dataset
+from query.answers import precomputed
 from query.answers.pipeline import answer
 from query.answers.shape import loads
 from query.engine.engine import Deadline, Engine
@@ -43,7 +43,7 @@ def computed(
     for part in parts:
         span = Span(part.edges[0], part.edges[-1])
         pairs = list(
-            dataset.payloads(
+            precomputed.payloads(
                 replace(query, span=span, buckets=part),
                 paths,
                 source,
@@ -97,9 +97,9 @@ def test_every_combination_of_values_has_the_answer_of_the_filtered_question(
         )
         asked = replace(query, filters=(*query.filters, *filters))
         expected = read(answer(Request(asked), lambda _: source, engine, limits=LIMITS))["result"]
-        key = dataset.key_of(paths, values)
+        key = precomputed.key_of(paths, values)
         payloads = [(part[key], places) for part in found if key in part]
-        told = loads(dataset.arranged(query, payloads, limits=LIMITS).decode())
+        told = loads(precomputed.arranged(query, payloads, limits=LIMITS).decode())
         unsure = query.order and any(
             "average" in one.analysis or "deviation" in one.analysis for one in query.metrics
         )
@@ -119,7 +119,7 @@ def test_events_are_counted_in_each_bucket_and_after_the_last(
     source = source_of(events, data_folder, random.Random(seed))
     times = [event["keen"]["timestamp"] for event in events]
 
-    counts = dataset.event_counts("c", edges, source, engine, Deadline.after(60))
+    counts = precomputed.event_counts("c", edges, source, engine, Deadline.after(60))
 
     ends = [format_instant(edge) for edge in edges]
     assert list(counts.buckets) == [
@@ -129,5 +129,5 @@ def test_events_are_counted_in_each_bucket_and_after_the_last(
 
 
 def test_nowhere_there_is_nothing(engine: Engine) -> None:
-    counts = dataset.event_counts("c", (0, 1, 2), NOWHERE, engine, Deadline.after(60))
-    assert counts == dataset.EventCounts((0, 0), 0)
+    counts = precomputed.event_counts("c", (0, 1, 2), NOWHERE, engine, Deadline.after(60))
+    assert counts == precomputed.EventCounts((0, 0), 0)

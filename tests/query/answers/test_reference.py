@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from query import json_encoding as jsonout
+from query import json_encoding
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.language.nodes import (
@@ -168,7 +168,7 @@ def test_an_extraction_gives_the_events_back_as_they_were_sent(
         for event in whole
         if event["keen"]["timestamp"] >= (times[len(found) - 1] if found else "")
     ]
-    for event in json.loads(jsonout.dumps(found)):
+    for event in json.loads(json_encoding.dumps(found)):
         index = next(i for i, one in enumerate(left) if close(sorted_keys(event), sorted_keys(one)))
         del left[index]
     if query.properties is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from query import json_encoding as jsonout
+from query import json_encoding
 from query.answers import shape
 from query.answers.pipeline import answer, explain
 from query.engine.engine import Engine
@@ -194,7 +194,7 @@ def test_buckets_answer_with_their_lower_bound_and_ranges_with_their_label(
 def test_numbers_without_a_fraction_are_integers_in_the_text(engine: Engine, source: Source) -> None:
     body = ask(engine, source, MetricQuery("c", (Metric(Analysis.MAXIMUM, "price"),)))
 
-    assert jsonout.dumps(body) == b'{"result":10}'
+    assert json_encoding.dumps(body) == b'{"result":10}'
 
 
 def test_a_sum_of_integers_beyond_64_bits_is_exact_in_the_text(engine: Engine, data_folder: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_sum_of_integers_beyond_64_bits_is_exact_in_the_text(engine: Engine, d
 
     body = ask(engine, source, MetricQuery("c", (Metric(Analysis.SUM, "n"),)))
 
-    assert jsonout.dumps(body) == b'{"result":%d}' % (5 * 2**62 + 15)
+    assert json_encoding.dumps(body) == b'{"result":%d}' % (5 * 2**62 + 15)
 
 
 def test_metadata_counts_events_and_the_properties_named(engine: Engine, source: Source) -> None:
@@ -500,7 +500,7 @@ def test_an_extraction_spells_out_integers_that_doubles_hold(engine: Engine, dat
     ]
     source = source_of(sent, data_folder, random.Random(1))
     body = ask(engine, source, ExtractionQuery("c", properties=("v",)))
-    texts = {jsonout.dumps(one["v"]).decode() for one in body["result"]}
+    texts = {json_encoding.dumps(one["v"]).decode() for one in body["result"]}
     assert texts == {
         "9223372036854775808",
         "-9223372036854775808",

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from query import json_encoding as jsonout
+from query import json_encoding
 from query.answers import shape
 from query.answers.funnel import funnel_body, plan_funnel
 from query.answers.pipeline import answer, explain
@@ -370,7 +370,7 @@ def test_groups_take_little_more_memory_than_their_text(grouped: Source) -> None
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 6 * len(jsonout.dumps(written))
+    assert peak < 6 * len(json_encoding.dumps(written))
 
 
 # --- actors and events ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from query import json_encoding as jsonout
+from query import json_encoding
 from query.answers.pipeline import answer
 from query.engine.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
@@ -226,10 +226,10 @@ def test_names_are_quoted_whatever_they_hold() -> None:
 
 
 def test_json_holds_integers_of_any_size_and_no_infinities() -> None:
-    text = jsonout.dumps({"a": 2**70, "b": [1.5, float("inf")], "é": None}).decode()
+    text = json_encoding.dumps({"a": 2**70, "b": [1.5, float("inf")], "é": None}).decode()
 
     assert text == '{"a":1180591620717411303424,"b":[1.5,null],"é":null}'
-    assert jsonout.dumps({"a": float("nan")}) == b'{"a":null}'
+    assert json_encoding.dumps({"a": float("nan")}) == b'{"a":null}'
 
 
 def test_statements_run_while_time_passes(engine: Engine) -> None:

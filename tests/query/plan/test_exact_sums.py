@@ -19,7 +19,7 @@ from query.answers.shape import loads
 from query.engine.engine import Deadline, Engine
 from query.language.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, Request, Span
 from query.limits import Limits
-from query.plan import exact_sums as sums
+from query.plan import exact_sums
 from tests.query.answers.test_reference import checked
 from tests.query.strategies import BASE_US, HOUR_US
 from tests.query.support_source import Event, read, source_of
@@ -173,20 +173,20 @@ def test_datasets_say_what_the_question_says(engine: Engine, data_folder: Path, 
 
 
 def test_two_parts_that_do_not_tell_how_the_total_is_rounded_are_not_believed() -> None:
-    split = sums.splitter(1e6)
+    split = exact_sums.splitter(1e6)
 
-    assert sums.rounded(100.0, 2.0**-40, 1000, split) == 100.0 + 2.0**-40
-    with pytest.raises(sums.Uncertain):
-        sums.rounded(1.0, 2.0**-53, 1000, split)
-    with pytest.raises(sums.Uncertain):
-        sums.rounded_mean(3.0, 0.0, 3_000_000, split)
+    assert exact_sums.rounded(100.0, 2.0**-40, 1000, split) == 100.0 + 2.0**-40
+    with pytest.raises(exact_sums.Uncertain):
+        exact_sums.rounded(1.0, 2.0**-53, 1000, split)
+    with pytest.raises(exact_sums.Uncertain):
+        exact_sums.rounded_mean(3.0, 0.0, 3_000_000, split)
 
 
 @given(value=doubles)
 def test_bands_hold_every_bit(value: float) -> None:
-    extent = sums.Extent(value, value, abs(value) or math.inf, value.is_integer())
+    extent = exact_sums.Extent(value, value, abs(value) or math.inf, value.is_integer())
 
-    parts = sums.bands(extent, 2_000_000)
+    parts = exact_sums.bands(extent, 2_000_000)
 
     assert sum(2 ** (band.bits + 1) * 2_000_000 <= 2**54 for band in parts) == len(parts)
     assert not value or parts[-1].low + parts[-1].bits >= math.frexp(value)[1]

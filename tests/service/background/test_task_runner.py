@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from query.errors import QueryCancelled
-from service.background import task_runner as background
+from service.background import task_runner
 from service.background.task_runner import Background
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
@@ -58,7 +58,7 @@ def test_a_task_runs_on_while_it_has_more_and_is_woken_by_a_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not the next look that begins it: there is none for an hour."""
-    monkeypatch.setattr(background, "POLL_SECONDS", 3_600.0)
+    monkeypatch.setattr(task_runner, "POLL_SECONDS", 3_600.0)
     catalog = Catalog.prepare(tmp_path)
     task = Doing(lambda call: call < 5)
     with running(catalog, Metrics(), task):

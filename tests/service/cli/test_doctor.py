@@ -15,7 +15,7 @@ import pytest
 from service.__main__ import main
 from storage.catalog.catalog import Catalog
 from storage.paths import DataFolder
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 from tests.sdk.certificate import make_certificate
 from tests.support.server import Served, free_port
 
@@ -98,7 +98,7 @@ def damaged_log(data: Path, _: pytest.MonkeyPatch) -> None:
     number = catalog.create_log()
     catalog.close()
     DataFolder.at(data).log(number).mkdir()
-    damage.note(DataFolder.at(data), number, "a bit is wrong")
+    damage_marker.note(DataFolder.at(data), number, "a bit is wrong")
 
 
 def ahead(data: Path, _: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from query.answers import precomputed as answers
+from query.answers import precomputed
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.language.nodes import Condition, MetricQuery, Operator, Request
@@ -115,7 +115,7 @@ class Bench:
 
     def served(self, values: list[Any], timeframe: str | None = None) -> Any:
         """What was computed beforehand; None where that does not do."""
-        key = answers.key_of(self.state.definition.index_by, values)
+        key = precomputed.key_of(self.state.definition.index_by, values)
         folder = self.store.folder
         found = stored_result(
             self.state,

@@ -20,7 +20,7 @@ from keen import scoped_keys
 
 from query.errors import QueryCancelled
 from service.errors import DAMAGED
-from service.exports import export_task as exporter
+from service.exports import export_task
 from service.exports.export_task import ATTEMPTS_MAX, LEASE_SECONDS, Exporter
 from service.exports.file_writer import Output
 from service.exports.jobs import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
@@ -608,7 +608,7 @@ def test_files_that_a_death_left_are_removed(bench: Bench, monkeypatch: pytest.M
     bench.work()
     assert "x-1.csv" in bench.files(), "it may be about to be named"
     assert len(bench.files()) == 2
-    monkeypatch.setattr(exporter, "STRAY_SECONDS", -1.0)
+    monkeypatch.setattr(export_task, "STRAY_SECONDS", -1.0)
     bench.exporter._swept = float("-inf")
     bench.work()
     assert bench.files() == [bench.kept(kept).file]
@@ -631,7 +631,7 @@ def test_a_snapshot_whose_files_went_is_taken_anew(bench: Bench, monkeypatch: py
 def test_a_job_that_is_removed_while_it_runs_leaves_no_file(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporter, "RENEW_SECONDS", -1.0)
+    monkeypatch.setattr(export_task, "RENEW_SECONDS", -1.0)
     job = bench.ask()
     found = bench.engine.chunks
     calls = []

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from query import errors as query_errors
 from service import errors
-from service.bodies import reader as bodies
+from service.bodies import reader
 from service.errors import MethodNotAllowed
 from service.http.error_rendering import render
 from service.ingest import errors as collect_errors
@@ -39,12 +39,12 @@ RENDERED: list[tuple[Exception, int, str]] = [
     (query_errors.QueryCancelled("x"), 503, "QueryCancelledError"),
     (query_errors.QueryOverloaded("x"), 429, "RateLimitExceededError"),
     (query_errors.QueryError("secret"), 500, "InternalServerError"),
-    (bodies.BodyTooLarge(1), 413, "RequestTooLargeError"),
-    (bodies.BodyTimeout(1), 408, "RequestTimeoutError"),
-    (bodies.BodiesOverloaded(), 503, "ServiceUnavailableError"),
-    (bodies.BodyEncodingUnknown("br"), 415, "UnsupportedEncodingError"),
-    (bodies.BodyEncodingBroken("gzip"), 400, "InvalidEncodingError"),
-    (bodies.ClientGone(), 400, "ClientGoneError"),
+    (reader.BodyTooLarge(1), 413, "RequestTooLargeError"),
+    (reader.BodyTimeout(1), 408, "RequestTimeoutError"),
+    (reader.BodiesOverloaded(), 503, "ServiceUnavailableError"),
+    (reader.BodyEncodingUnknown("br"), 415, "UnsupportedEncodingError"),
+    (reader.BodyEncodingBroken("gzip"), 400, "InvalidEncodingError"),
+    (reader.ClientGone(), 400, "ClientGoneError"),
     (collect_errors.InvalidBatch("InvalidBatchError", "x"), 400, "InvalidBatchError"),
     (collect_errors.EventRefused("InvalidPropertyNameError", "x"), 400, "InvalidPropertyNameError"),
     (collect_errors.KeyReused(), 409, "IdempotencyKeyReusedError"),

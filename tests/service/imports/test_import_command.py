@@ -21,9 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.imports import import_command as importer
-from service.imports import json_source as import_source
-from service.imports import targets as import_targets
+from service.imports import import_command, json_source, targets
 from service.imports.json_source import BadSource, EventSource
 from service.ingest.ingestor import Origin
 from service.ingest.log_session import LogSession
@@ -41,8 +39,8 @@ EVENTS = [
 
 def run_import(*arguments: str) -> int:
     parser = argparse.ArgumentParser()
-    importer.add_arguments(parser)
-    return importer.run(parser.parse_args(arguments))
+    import_command.add_arguments(parser)
+    return import_command.run(parser.parse_args(arguments))
 
 
 def counted(data: Path, project: Project, collection: str) -> int:
@@ -146,7 +144,7 @@ def test_keens_own_exports_are_taken_without_what_only_a_server_sets(
     ],
 )
 def test_all_else_of_an_export_keeps_its_spelling(sent: str, kept: str | None) -> None:
-    assert import_source.without_stamps(sent.encode()).decode() == (sent if kept is None else kept)
+    assert json_source.without_stamps(sent.encode()).decode() == (sent if kept is None else kept)
 
 
 def test_an_import_that_was_killed_goes_on_where_it_stopped(
@@ -275,7 +273,7 @@ def test_a_file_goes_into_the_folder_of_a_running_server(tmp_path: Path, served:
 def test_a_server_that_is_away_for_a_while_is_asked_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(import_targets, "ATTEMPTS_MAX", 2)
+    monkeypatch.setattr(targets, "ATTEMPTS_MAX", 2)
     monkeypatch.setenv("ACUMEN_WRITE_KEY", "k")
     file = tmp_path / "events"
     file.write_bytes(b"{}\n")
@@ -365,14 +363,14 @@ def test_items_come_out_as_they_went_in_wherever_the_reads_end(
     items = items if array else [item for item in items if not isinstance(item, list)]
     file = tmp_path_factory.mktemp("source") / "file"
     file.write_bytes(as_array(items) if array else as_ndjson(items))
-    before = import_source.CHUNK_BYTES
-    import_source.CHUNK_BYTES = chunk_bytes
+    before = json_source.CHUNK_BYTES
+    json_source.CHUNK_BYTES = chunk_bytes
     try:
         source = EventSource(str(file), 900_000)
         found = [item for batch in source.batches() for item in batch.items]
         source.close()
     finally:
-        import_source.CHUNK_BYTES = before
+        json_source.CHUNK_BYTES = before
     assert [json.loads(item.text) for item in found] == items
     assert [item.problem for item in found] == [None] * len(items)
     content = file.read_bytes()
@@ -393,7 +391,7 @@ def test_a_broken_array_is_said_to_be_broken(tmp_path: Path, text: bytes) -> Non
 def test_a_number_that_a_read_cuts_is_one_item(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr(import_source, "CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr(json_source, "CHUNK_BYTES", chunk_bytes)
     file = tmp_path / "file"
     file.write_bytes(b'[1.5,2.25e+3,{"a":1},-7E-1]')
     source = EventSource(str(file), 900_000)

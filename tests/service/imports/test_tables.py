@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.imports import tables as import_tables
+from service.imports import tables
 from service.imports.formats import Sniffed
 from service.imports.json_source import BadSource, EventSource
 from service.imports.opening import open_source
@@ -81,7 +81,7 @@ def test_a_table_of_text_is_recognised_and_its_columns_typed(
 def test_one_column_has_one_type_however_late_it_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_tables, "BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 1_000)
     rows = "".join(f"{n},{n}\n" for n in range(2_000))
     found = read(written(tmp_path, f"id,code\n{rows}2000,A1\n"))
     assert [found[0], found[-1]] == [{"id": 0, "code": "0"}, {"id": 2000, "code": "A1"}]

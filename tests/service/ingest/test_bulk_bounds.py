@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import orjson
 
-from service.ingest import ingestor as collector
+from service.ingest import ingestor
 from service.ingest.admission import NEW_PROPERTIES_FACTOR, AdmissionLimits, Paths, Ready, Refusal
 from storage.schema import LaneKind, Schema
 from tests.service.intake import Intake, intake, run
@@ -50,13 +50,13 @@ def test_the_descriptions_of_an_answer_are_bounded_and_its_names_are_not(tmp_pat
             assert {verdict["error"]["name"] for verdict in refused} == {"InvalidPropertyNameError"}
             texts = [verdict["error"]["description"] for verdict in refused]
             assert "nnn" in texts[0]
-            assert texts[-1] == collector.NOT_EXPLAINED
-            assert sum(map(len, texts)) <= 1_000 + 20 * len(collector.NOT_EXPLAINED)
+            assert texts[-1] == ingestor.NOT_EXPLAINED
+            assert sum(map(len, texts)) <= 1_000 + 20 * len(ingestor.NOT_EXPLAINED)
 
     async def verdicts(one: Intake) -> list[Any]:
         reply = await one.http.post(one.events, content=body)
         found: list[Any] = reply.json()["visits"]
         return found
 
-    with patch.object(collector, "REFUSAL_TEXT_MAX", 1_000):
+    with patch.object(ingestor, "REFUSAL_TEXT_MAX", 1_000):
         run(scenario())

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.ingest import collection_cache as homes
-from service.ingest import kept_answers
+from service.ingest import collection_cache, kept_answers
 from service.ingest.admission import DESCRIPTION_LENGTH_MAX, Refusal
 from service.maintenance.purge_task import Purge
 from storage.catalog.records import request_scope
@@ -219,7 +218,7 @@ def test_nothing_is_logged_by_a_worker_that_has_not_seen_the_catalog_for_long(
         async with intake(tmp_path / "data") as it:
             assert (await it.http.post(it.events + "/a", json={"n": 1})).status_code == 201
             with monkeypatch.context() as patch:
-                patch.setattr(homes, "OUTDATED_SECONDS", -1.0)
+                patch.setattr(collection_cache, "OUTDATED_SECONDS", -1.0)
                 await it.session.collector.homes.refresh()
                 assert (await it.http.post(it.events + "/a", json={"n": 2})).status_code == 503
             await it.session.collector.homes.refresh()

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from service.telemetry import json_logging as logs
+from service.telemetry import json_logging
 from tests.support.server import Served
 
 KEY = "A1B2C3D4E5F6A7B8C9D0"
@@ -19,12 +19,12 @@ EVENT = base64.b64encode(b'{"secret":"??>>"}').decode()
 def line(message: str, query: str = "", authorization: str | None = None) -> str:
     headers = [(b"authorization", authorization.encode())] if authorization else []
     scope = {"headers": headers, "query_string": query.encode(), "path": "/"}
-    token = logs.SECRETS.set(logs.secrets_of(scope))
+    token = json_logging.SECRETS.set(json_logging.secrets_of(scope))
     try:
         record = logging.LogRecord("acumen", logging.INFO, "", 0, message, None, None)
-        return logs.JsonLines("test").format(record)
+        return json_logging.JsonLines("test").format(record)
     finally:
-        logs.SECRETS.reset(token)
+        json_logging.SECRETS.reset(token)
 
 
 def test_a_line_is_one_json_object() -> None:
@@ -46,7 +46,7 @@ def test_a_line_is_one_json_object() -> None:
 )
 def test_what_a_parameter_keeps_secret_is_blotted_out_wherever_it_turns_up(message: str, query: str) -> None:
     written = line(message, query)
-    assert logs.BLOT in written
+    assert json_logging.BLOT in written
     assert KEY not in written
     assert EVENT not in written
     assert quote(EVENT, safe="") not in written
@@ -57,7 +57,7 @@ def test_the_authorization_header_is_blotted_out() -> None:
 
 
 def test_of_parameters_only_known_names_are_shown() -> None:
-    shown = logs.parameter_names(f"api_key={KEY}&timeframe=today&{KEY}&x={KEY}".encode())
+    shown = json_logging.parameter_names(f"api_key={KEY}&timeframe=today&{KEY}&x={KEY}".encode())
     assert shown == ["api_key", "timeframe", "…"]
 
 

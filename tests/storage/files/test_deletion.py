@@ -20,7 +20,7 @@ import pytest
 
 from storage.catalog.records import ErasureKind, ErasureState, event_scope
 from storage.events.validation import Context, examine
-from storage.files import deletion as erase
+from storage.files import deletion
 from storage.keeper.keeper import Keeper
 from storage.maintenance.integrity_check import check
 from storage.recovery.startup import recover
@@ -324,7 +324,7 @@ def test_many_tokens_are_freed_in_parts_and_those_of_what_stays_are_held(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that nobody who writes to the catalog waits for all of them; what fails between is done again."""
-    monkeypatch.setattr(erase, "HOLDERS_AT_ONCE", 2)
+    monkeypatch.setattr(deletion, "HOLDERS_AT_ONCE", 2)
     store = knowing(Store(tmp_path))
     store.send("c", [b'{"n":%d,"keen":{"uniqueness_token":"t%d"}}' % (n, n) for n in range(9)])
     store.send("c", [b'{"n":10}'])

@@ -25,7 +25,7 @@ from storage.keeper.keeper import Keeper, KeeperSettings
 from storage.log.errors import LogUnreadable
 from storage.log.format import ROWWISE, SEGMENT_HEADER_SIZE
 from storage.log.writer import Batch, Section
-from storage.read import snapshot_reader as reader_module
+from storage.read import snapshot_reader
 from storage.read.snapshot_reader import Reader, TooMuchUnsettled
 from storage.recovery.startup import adopt_orphans, recover
 from storage.schema import Schema
@@ -339,7 +339,7 @@ def test_a_question_is_refused_before_the_logs_fill_the_memory(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.send("c", numbered(*range(1_000)))
-    monkeypatch.setattr(reader_module, "REST_BYTES_MAX", 5_000)
+    monkeypatch.setattr(snapshot_reader, "REST_BYTES_MAX", 5_000)
     with pytest.raises(TooMuchUnsettled):
         store.rows("c")
     flush(store)

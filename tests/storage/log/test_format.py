@@ -11,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from isal.isal_zlib import crc32
 
-from storage.log import format as log_format
-from storage.log import position as log_position
-from storage.log import segments as log_segments
+from storage.log import format, position, segments
 from storage.log.errors import BadFrame
 from storage.log.format import (
     Batch,
@@ -32,7 +30,7 @@ DOCUMENT = (Path(__file__).parents[3] / "docs/formats/log.md").read_text()
 
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
-keys = st.integers(0, 2**log_format.KEY_BITS - 1)
+keys = st.integers(0, 2**format.KEY_BITS - 1)
 i64 = st.integers(-(2**63), 2**63 - 1)
 
 
@@ -128,7 +126,7 @@ def test_a_frame_is_one_for_those_alone_who_know_the_key(key: int, other: int) -
 
 
 def test_a_segment_of_an_older_server_reads_as_one_without_a_key() -> None:
-    fields = pack("<8sIIQQ", log_format.MAGIC, 1, 7, 5, 6)
+    fields = pack("<8sIIQQ", format.MAGIC, 1, 7, 5, 6)
     header = decode_segment_header(fields + pack("<I", crc32(fields)) + simple_frame())
     assert header == SegmentHeader(7, 5, 6, key=0, size=36)
 
@@ -204,9 +202,9 @@ def documented_fields(heading: str) -> list[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("heading", "start", "size", "struct_size"),
     [
-        ("header field | value", 0, log_format.SEGMENT_HEADER_SIZE, log_format.SEGMENT_FIELDS.size + 4),
-        ("prefix field | value", 0, log_format.PREFIX_SIZE, log_format.PREFIX.size),
-        ("section field | value", 0, log_format.SECTION_SIZE, log_format.SECTION.size),
+        ("header field | value", 0, format.SEGMENT_HEADER_SIZE, format.SEGMENT_FIELDS.size + 4),
+        ("prefix field | value", 0, format.PREFIX_SIZE, format.PREFIX.size),
+        ("section field | value", 0, format.SECTION_SIZE, format.SECTION.size),
     ],
 )
 def test_documented_fields_add_up_to_the_sizes_in_the_code(
@@ -222,35 +220,35 @@ def test_documented_fields_add_up_to_the_sizes_in_the_code(
 def test_the_documented_frame_header_follows_its_prefix() -> None:
     table = DOCUMENT.split("header field | value |")[2]
     rows = [(int(o), int(s)) for o, s in re.findall(r"^\| (\d+) \| (\d+)", table.split("\n\n")[0], re.M)]
-    end = log_format.PREFIX_SIZE
+    end = format.PREFIX_SIZE
     for offset, width in rows:
         assert offset == end
         end += width
-    assert end - log_format.PREFIX_SIZE == log_format.HEADER_SIZE == log_format.HEADER.size
+    assert end - format.PREFIX_SIZE == format.HEADER_SIZE == format.HEADER.size
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        f"The header is {log_format.SEGMENT_HEADER_SIZE} bytes.",
-        f"The prefix is {log_format.PREFIX_SIZE} bytes, the header {log_format.HEADER_SIZE}.",
-        f"The section header is {log_format.SECTION_SIZE} bytes.",
-        f"at file offset {log_format.SEGMENT_HEADER_SIZE} + x − base",
-        f"a header of {log_format.KEYLESS_HEADER_SIZE} bytes",
-        f"`{log_format.MAGIC.decode().strip()}` and a line feed",
-        f"at least {log_format.HEADER_SIZE} |",
-        f"0 or {log_format.DIGEST_SIZE} |",
-        f"*claimed* ordinals from 2^{log_format.CLAIMED_BIT.bit_length() - 1}",
-        f"| {log_format.HAS_NULL} holds `null` · {log_format.HAS_EMPTY} holds `{{}}` ·",
-        f"· {log_format.HAS_TOKEN} holds a uniqueness token ·",
-        f"· {log_format.ROWWISE} to be shredded row by row",
-        f"XOR {log_position.CHECK:#x}",
-        f"at most {log_position.VOIDS_MAX} |",
-        f"({log_position.POSITION_SIZE} bytes)",
-        f"<base>{log_segments.SEGMENT_SUFFIX} ",
-        f"<base>{log_segments.DRAFT_SUFFIX} ",
-        f"<log id>/{log_segments.POSITION_NAME} ",
-        f"<log id>/{log_segments.LOCK_NAME} ",
+        f"The header is {format.SEGMENT_HEADER_SIZE} bytes.",
+        f"The prefix is {format.PREFIX_SIZE} bytes, the header {format.HEADER_SIZE}.",
+        f"The section header is {format.SECTION_SIZE} bytes.",
+        f"at file offset {format.SEGMENT_HEADER_SIZE} + x − base",
+        f"a header of {format.KEYLESS_HEADER_SIZE} bytes",
+        f"`{format.MAGIC.decode().strip()}` and a line feed",
+        f"at least {format.HEADER_SIZE} |",
+        f"0 or {format.DIGEST_SIZE} |",
+        f"*claimed* ordinals from 2^{format.CLAIMED_BIT.bit_length() - 1}",
+        f"| {format.HAS_NULL} holds `null` · {format.HAS_EMPTY} holds `{{}}` ·",
+        f"· {format.HAS_TOKEN} holds a uniqueness token ·",
+        f"· {format.ROWWISE} to be shredded row by row",
+        f"XOR {position.CHECK:#x}",
+        f"at most {position.VOIDS_MAX} |",
+        f"({position.POSITION_SIZE} bytes)",
+        f"<base>{segments.SEGMENT_SUFFIX} ",
+        f"<base>{segments.DRAFT_SUFFIX} ",
+        f"<log id>/{segments.POSITION_NAME} ",
+        f"<log id>/{segments.LOCK_NAME} ",
     ],
 )
 def test_the_document_states(statement: str) -> None:
@@ -264,4 +262,4 @@ def test_the_documented_example_is_what_is_written() -> None:
 
 
 def test_a_full_table_of_voids_fills_the_position_file_no_further_than_it_goes() -> None:
-    assert 40 + 16 * log_position.VOIDS_MAX <= log_position.POSITION_SIZE - 8
+    assert 40 + 16 * position.VOIDS_MAX <= position.POSITION_SIZE - 8

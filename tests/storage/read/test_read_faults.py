@@ -14,7 +14,7 @@ from sqlalchemy import event
 from service.http.error_rendering import render
 from storage.catalog.errors import CatalogUnavailable
 from storage.read.snapshot_reader import DataUnreadable, Reader
-from storage.recovery import damage_marker as damage
+from storage.recovery import damage_marker
 from tests.storage.test_store_faults import StoreDisk, faulty_store, numbered
 
 READS_MAX = 200
@@ -97,9 +97,9 @@ def test_a_read_that_fails_once_makes_no_answer_wrong(shop: Shop, error: int) ->
 def test_a_note_of_damage_that_can_not_be_read_is_not_passed_over(shop: Shop) -> None:
     """The note may be all that tells that events are missing."""
     [log_id, *_] = [row.id for row in shop.store.catalog.logs()]
-    damage.note(shop.store.folder, log_id, "bytes are lost")
-    (shop.store.folder.log(log_id) / damage.NAME).unlink()
-    (shop.store.folder.log(log_id) / damage.NAME).mkdir()
+    damage_marker.note(shop.store.folder, log_id, "bytes are lost")
+    (shop.store.folder.log(log_id) / damage_marker.NAME).unlink()
+    (shop.store.folder.log(log_id) / damage_marker.NAME).mkdir()
     with pytest.raises(DataUnreadable):
         shop.store.source("c")
 
