@@ -56,14 +56,24 @@ def array(parts: list[bytes]) -> bytes:
 
 def dumps_in_steps(value: Any) -> bytes:
     """As ``dumps``, for a list or an object of lists that may be long: no step writes more than
-    ``STEP_VALUES``, so that other threads get on."""
+    ``STEP_VALUES``, so that other threads get on. They do as well while the steps are joined."""
+    if not isinstance(value, dict | list):
+        return dumps(value)
+    return b"".join(list(_steps(value)))
+
+
+def _steps(value: Any) -> Iterator[bytes]:
     if isinstance(value, dict):
-        members = (dumps(name) + b":" + dumps_in_steps(item) for name, item in value.items())
-        return b"{" + b",".join(members) + b"}"
-    if isinstance(value, list) and len(value) > STEP_VALUES:
-        starts = range(0, len(value), STEP_VALUES)
-        return array([dumps(value[start : start + STEP_VALUES])[1:-1] for start in starts])
-    return dumps(value)
+        for number, (name, item) in enumerate(value.items()):
+            yield (b"," if number else b"{") + dumps(name) + b":"
+            yield from _steps(item)
+        yield b"}" if value else b"{}"
+    elif isinstance(value, list) and len(value) > STEP_VALUES:
+        for start in range(0, len(value), STEP_VALUES):
+            yield (b"," if start else b"[") + dumps(value[start : start + STEP_VALUES])[1:-1]
+        yield b"]"
+    else:
+        yield dumps(value)
 
 
 def _finite(value: Any) -> Any:
