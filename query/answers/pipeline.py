@@ -39,7 +39,7 @@ ATTEMPTS_MAX = 4
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``body`` is for ``jsonout.dumps``: integers of any size, and much that is written already.
+    """``body`` is for ``json_encoding.dumps``: integers of any size, and much that is written already.
 
     Warnings are for a header. Not ``complete``: files with events of the timeframe are damaged and set aside.
     """

@@ -46,7 +46,7 @@ SMALL_SCAN_ROWS = 100_000
 LIST_ITEMS = 10_000
 """Items of a list that become Python's objects by one call."""
 _REPEAT_SECONDS = 0.02
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("acumen.engine")
 
 
 class CancelToken:

@@ -359,9 +359,9 @@ class Aggregate:
     path: str = ""
     """Of EXPLICIT_NULL, whose column lists the paths of nulls."""
     split: float = 0.0
-    """Of SUM_HIGH and SUM_LOW: what parts a value, as by ``sums.splitter``."""
+    """Of SUM_HIGH and SUM_LOW: what parts a value, as by ``exact_sums.splitter``."""
     exact_rows: float = 0.0
-    """Of SUM_HIGH and SUM_LOW, as by ``sums.exact_rows``."""
+    """Of SUM_HIGH and SUM_LOW, as by ``exact_sums.exact_rows``."""
     band: Band | None = None
     """Of SUM_BAND."""
     centre: float = 0.0

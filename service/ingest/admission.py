@@ -170,7 +170,7 @@ _items = msgspec.json.Decoder(list[Raw])
 
 
 class NotParsed(Exception):
-    """No parser gets through the text, which may be JSON: ``splitting`` can tell."""
+    """No parser gets through the text, which may be JSON: ``service.bodies.splitting`` can tell."""
 
 
 def split_batch(body: bytes, names_max: int) -> dict[str, bytes]:

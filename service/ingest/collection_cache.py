@@ -30,7 +30,7 @@ TOGETHER = 250
 """Collections whose checks one thread builds at a time: some tenths of a second."""
 OUTDATED_SECONDS = 600.0
 """After so long without a look at the catalog nothing is logged: the keeper removes a collection
-``keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
+``storage.keeper.keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
 
 
 class _Known:

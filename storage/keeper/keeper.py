@@ -103,7 +103,7 @@ FORGET_SECONDS = 86_400.0
 """How long a request that ended is remembered."""
 FREED_SECONDS = 3_600.0
 """A collection without events is removed so long after: no worker remembers it any more then, since none logs
-an event where it has not looked at the catalog for ``homes.OUTDATED_SECONDS``."""
+an event where it has not looked at the catalog for ``OUTDATED_SECONDS`` of the workers' collection cache."""
 CLAIMS_AT_ONCE, CLAIM_STEPS, CLAIM_PAUSE_SECONDS = 500, 20, 0.005
 """Expired tokens that one transaction removes, transactions in one round of housekeeping, pauses between."""
 PRUNED_AT_ONCE = 500

@@ -7,7 +7,7 @@ LogError                the base
 ├── SegmentMissing      the bytes asked for were removed since: take a new snapshot
 ├── LogUnreadable       it was found damaged: nothing that may need it can be answered
 ├── LogDamaged          bytes that had been durable cannot be read: names file and offset
-└── BadFrame            inside ``storage.log_*`` only: no whole frame stands here
+└── BadFrame            inside ``storage.log`` only: no whole frame stands here
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ __all__ = [
 
 OnSynced = Callable[[list[object], Exception | None], None]
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("acumen.log")
 
 
 class _Group:

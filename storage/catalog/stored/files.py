@@ -43,7 +43,7 @@ _LIVE_IDS = (
     select(files.c.id, files.c.damaged)
     .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
     .order_by(files.c.id)
-    # Their rows are compared with what was counted (``catalog_snapshot``).
+    # Their rows are compared with what was counted (``storage.catalog.snapshot``).
     .execution_options(**{UNVERIFIED: True})
 )
 _MANY = (

@@ -68,17 +68,17 @@ def test_zone_files_of_the_machine_change_nothing(tmp_path: Path) -> None:
     """Two folders that a machine could have in place of its zone files: an empty one, and a wrong one."""
     wrong = tmp_path / "wrong"
     (wrong / "Europe").mkdir(parents=True)
-    somewhere = Path(zones.__file__).parent
+    root = Path(zones.__file__).parents[2]
     tokyo = (files("tzdata") / "zoneinfo" / "Asia" / "Tokyo").read_bytes()
     (wrong / "Europe" / "Berlin").write_bytes(tokyo)
     (wrong / "Europe" / "Nowhere").write_bytes(tokyo)
-    told = "from query.zones import names, zone; from datetime import datetime as d;"
+    told = "from query.language.zones import names, zone; from datetime import datetime as d;"
     told += "print(d(2026, 1, 1, tzinfo=zone('Europe/Berlin')).utcoffset(), 'Europe/Nowhere' in names())"
 
     answers = {
         subprocess.run(
             [sys.executable, "-P", "-c", told],
-            env={**os.environ, "PYTHONTZPATH": str(folder), "PYTHONPATH": str(somewhere.parent)},
+            env={**os.environ, "PYTHONTZPATH": str(folder), "PYTHONPATH": str(root)},
             capture_output=True,
             text=True,
             check=True,

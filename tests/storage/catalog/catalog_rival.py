@@ -1,4 +1,4 @@
-"""One of several processes that want the same things of one catalog; run by test_catalog_processes.
+"""One of several processes that want the same things of one catalog; run by test_processes.
 
 Arguments: data folder, own number, rounds. Waits for a line on stdin, prints one JSON object.
 """

@@ -1,5 +1,5 @@
 """A checksum for every row that answers depend on. What is entered of the rows that are there follows once
-all migrations are done (``catalog_checksums.install``)."""
+all migrations are done (``storage.catalog.database.checksums.install``)."""
 
 from __future__ import annotations
 
