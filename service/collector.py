@@ -42,7 +42,7 @@ from service.admission import (
 )
 from service.autofill import share_of
 from service.claims import Claims, Key, Token, Wish, event_token
-from service.collect_errors import EventRefused, KeyReused, Unavailable
+from service.collect_errors import EventRefused, InvalidBatch, KeyReused, Unavailable
 from service.enrich.enricher import Enricher, keeping
 from service.homes import Homes
 from storage.catalog import Catalog
@@ -327,10 +327,11 @@ class Collector:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
     async def _lone(self, text: bytes, checker: Checker) -> Sorted | None:
-        """The only list of a body, if the strict check passes all of it."""
+        """The only list of a body, if the strict check passes all of it. Else the body is taken apart, and may
+        be another thing than one list."""
         try:
             await self._count_first(text, self.limits.batch_events_max)
-        except NotParsed:
+        except (NotParsed, InvalidBatch):
             return None
         return await self._whole(text, checker, self.limits.batch_events_max)
 
@@ -608,3 +609,6 @@ async def synced(future: asyncio.Future[None]) -> None:
         await future
     except LogUnavailable as error:
         raise Unavailable("The events could not be stored. Send again.") from error
+    finally:
+        # Its error leads to this frame, which would lead back to it.
+        del future
