@@ -327,8 +327,8 @@ class Collector:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
     async def _lone(self, text: bytes, checker: Checker) -> Sorted | None:
-        """The only list of a body, if the strict check passes all of it. Else the body is taken apart, and may
-        be another thing than one list."""
+        """The only list of a body, if the strict check passes all of it. Else the body is taken apart, and it
+        may be another thing than one list."""
         try:
             await self._count_first(text, self.limits.batch_events_max)
         except (NotParsed, InvalidBatch):
