@@ -172,9 +172,9 @@ class _Watch:
 
 
 def _must_stop(running: _Running, now: float) -> bool:
-    if running.cancel.reason is None and now >= running.deadline:
+    if running.cancel._reason is None and now >= running.deadline:
         running.cancel._mark(timed_out(running.timeout))
-    return running.cancel.reason is not None
+    return running.cancel._reason is not None
 
 
 def timed_out(seconds: float) -> QueryTimeout:

@@ -58,7 +58,8 @@ async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def rest() -> None:
-    """Between two parts of work that may be long: return once the event loop has done what was ready.
+    """Between two parts of work that may be long: return once the event loop has done what was ready, or has
+    not come to it in ``REST_SECONDS``.
 
     A parser keeps the interpreter to itself until it is done; were the next to follow at once, the loop would
     wait for both, and for each after them. Does nothing in other threads, or where little time has passed.

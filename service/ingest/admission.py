@@ -431,6 +431,8 @@ class Paths:
             return _beyond_properties(self._properties_max, min(unknown))
         new = [pair for pair in event.wanted if pair not in self._known]
         unkept = sum(path in unknown for path, _ in new)
+        if unkept > self._left and event.plain is not None:
+            return self.take(event.plain(), schema)
         if unkept > self._left:
             first = next(path for path, _ in new if path in unknown)
             return _beyond_properties(self._properties_max, first)

@@ -162,6 +162,9 @@ class Claims:
                 return await waiting.done
         except TimeoutError:
             raise Unavailable(NOT_STORED) from None
+        finally:
+            # Its error leads to this frame, and to the request, which would lead back to it.
+            del waiting
 
     async def await_winners(self, claims: Iterable[Claim]) -> list[Claim]:
         """Return once each claim's frame is durable, or its claim was taken back: those that were.
@@ -287,7 +290,11 @@ class Claims:
             self._log.append_claimed(batch, synced, ordinal)
         else:
             self._log.append(batch, synced)
-        await synced
+        try:
+            await synced
+        finally:
+            # Its error leads to this frame, which would lead back to it.
+            del synced
 
     def _claims_of(self, group: list[_Waiting], ordinal: int) -> list[Claim]:
         first = group[0].wish
@@ -381,5 +388,6 @@ def _fail(group: list[_Waiting], error: Exception) -> None:
         _log.error("claims failed", exc_info=error)
     for waiting in group:
         if not waiting.done.done():
-            refusal = error if isinstance(error, Unavailable) else Unavailable(NOT_STORED)
-            waiting.done.set_exception(refusal)
+            # A new one for each: the error itself leads to the frame that holds the whole group.
+            message = error.message if isinstance(error, Unavailable) else NOT_STORED
+            waiting.done.set_exception(Unavailable(message))

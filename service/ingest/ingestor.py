@@ -45,7 +45,7 @@ from service.ingest.autofill import share_of
 from service.ingest.collection_cache import Homes
 from service.ingest.deduplication import Claims, Key, Token, Wish, event_token
 from service.ingest.enrich.enricher import Enricher, keeping
-from service.ingest.errors import EventRefused, KeyReused, Unavailable
+from service.ingest.errors import EventRefused, InvalidBatch, KeyReused, Unavailable
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.records import Claim
@@ -328,10 +328,11 @@ class Collector:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
     async def _lone(self, text: bytes, checker: Checker) -> Sorted | None:
-        """The only list of a body, if the strict check passes all of it."""
+        """The only list of a body, if the strict check passes all of it. Else the body is taken apart, and it
+        may be another thing than one list."""
         try:
             await self._count_first(text, self.limits.batch_events_max)
-        except NotParsed:
+        except (NotParsed, InvalidBatch):
             return None
         return await self._whole(text, checker, self.limits.batch_events_max)
 
@@ -609,3 +610,6 @@ async def synced(future: asyncio.Future[None]) -> None:
         await future
     except LogUnavailable as error:
         raise Unavailable("The events could not be stored. Send again.") from error
+    finally:
+        # Its error leads to this frame, which would lead back to it.
+        del future

@@ -7,7 +7,9 @@ from typing import Any
 from unittest.mock import patch
 
 import orjson
+import pytest
 
+from service.bodies import body_thread
 from service.ingest import ingestor
 from service.ingest.admission import NEW_PROPERTIES_FACTOR, AdmissionLimits, Paths, Ready, Refusal
 from storage.schema import LaneKind, Schema
@@ -59,4 +61,27 @@ def test_the_descriptions_of_an_answer_are_bounded_and_its_names_are_not(tmp_pat
         return found
 
     with patch.object(ingestor, "REFUSAL_TEXT_MAX", 1_000):
+        run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b'{"c":[{"n":1},{"n":2},{"n":3}],"c":[{"n":4}]}', 200, id="the last of two counts"),
+        pytest.param(b'{"c":[{"n":1},{"n":2},{"n":3}] zz}', 400, id="no JSON"),
+        pytest.param(b'{"c":[{"n":1},{"n":2},{"n":3}]}', 400, id="too many"),
+    ],
+)
+def test_a_long_body_is_answered_the_same_whether_its_collection_is_known(
+    tmp_path: Path, body: bytes, status: int
+) -> None:
+    async def scenario() -> None:
+        async with intake(tmp_path / "data", admission=AdmissionLimits(batch_events_max=2)) as one:
+            before = await one.http.post(one.events, content=body)
+            assert (await one.http.post(f"{one.events}/c", json={"n": 0})).status_code == 201
+            after = await one.http.post(one.events, content=body)
+            assert before.status_code == after.status_code == status
+            assert before.text == after.text
+
+    with patch.object(body_thread, "INLINE_BYTES_MAX", 8):
         run(scenario())

@@ -12,6 +12,7 @@ from typing import Any
 
 from query.engine.engine import CancelToken
 from query.errors import QueryCancelled
+from service.errors import QuotaExceeded
 from service.ingest.admission import AdmissionLimits
 from service.queries.query_service import GONE_AFTER_SECONDS, _GoneWatch
 from storage.catalog.errors import TooManyCollections
@@ -84,5 +85,21 @@ def test_an_event_of_a_collection_for_which_there_is_no_room(tmp_path: Path) -> 
                 # Threads let go of the last thing that they did when they do the next one.
                 assert (await one.http.post(f"{one.events}/first", json={"a": 1})).status_code == 201
                 assert found_in_cycles(TooManyCollections) == []
+
+    run(scenario())
+
+
+def test_a_token_for_which_there_is_no_room(tmp_path: Path) -> None:
+    """Else the whole of each refused request would stay."""
+
+    async def scenario() -> None:
+        async with intake(tmp_path / "data", admission=AdmissionLimits(tokens_max=0)) as one:
+            assert (await one.http.post(f"{one.events}/first", json={"a": 1})).status_code == 201
+            with uncollected():
+                event = {"a": 1, "keen": {"uniqueness_token": "t"}}
+                reply = await one.http.post(f"{one.events}/first", json=event)
+                assert reply.status_code == 403
+                assert (await one.http.post(f"{one.events}/first", json={"a": 1})).status_code == 201
+                assert found_in_cycles(QuotaExceeded) == []
 
     run(scenario())
