@@ -87,7 +87,7 @@ class Cancels:
             token.cancel(reason)
 
 
-class Background:
+class TaskRunner:
     """Runs tasks until ``stop``. ``run`` belongs to one thread, ``stop`` may be called from any."""
 
     def __init__(

@@ -24,7 +24,7 @@ from service.auth.principal import Caller, Permission, key_lives
 from service.errors import Forbidden, Gone, NotFound, RateLimited
 from service.exports import request as export_request
 from service.exports.request import Format
-from service.queries.query_service import Asking
+from service.queries.query_service import QueryService
 from service.saved_queries.definition import moment_text
 from service.saved_queries.results import Audience
 from service.settings import Settings
@@ -125,7 +125,7 @@ class Exports:
         settings: Settings,
         catalog: Catalog,
         keyring: Keyring,
-        asking: Asking,
+        asking: QueryService,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         """By ``clock``, in µs, relative timeframes are read."""

@@ -51,7 +51,7 @@ MODULES = (
 
 
 def create_app(parts: Parts) -> Starlette:
-    """The application; ``service.http.middleware.Edge`` goes around it, and the write path in front."""
+    """The application; ``RequestMiddleware`` goes around it, and the write path stands in front."""
     routes = [route for module in MODULES for route in module.router(parts).routes]
 
     async def tell(request: Request, error: Exception) -> Response:

@@ -7,7 +7,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 Headers = list[tuple[bytes, bytes]]
 
 
-class QuickAnswer:
+class FixedAnswer:
     """One status, some headers and a body; only the value of the last header, ``x-request-id``, varies."""
 
     def __init__(self, status: int, headers: Headers, body: bytes) -> None:

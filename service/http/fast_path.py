@@ -15,9 +15,9 @@ from typing import Protocol
 
 from service.bodies.reader import BodiesOverloaded, BodyReader
 from service.http.error_rendering import Rendered, render
-from service.http.fast_answer import QuickAnswer
+from service.http.fast_answer import FixedAnswer
 from service.ingest.errors import Unavailable
-from service.ingest.ingestor import Collector
+from service.ingest.ingestor import Ingestor
 from service.limits.quotas import Tally
 from service.telemetry.metrics import STATUSES, Metrics
 from service.telemetry.refusals import Refusals
@@ -69,7 +69,9 @@ class Request:
     more_body = False
     message_event = _NOBODY
 
-    def __init__(self, lane: Express, connection: Connection, began_ns: int, size: int, tally: Tally) -> None:
+    def __init__(
+        self, lane: FastPath, connection: Connection, began_ns: int, size: int, tally: Tally
+    ) -> None:
         self._lane = lane
         self._connection = connection
         self._size = size
@@ -87,19 +89,19 @@ class Request:
         self._connection.finish(self, found)
 
 
-class Express:
+class FastPath:
     """One per worker. ``allowed`` tells until when (µs, monotonic) a project and key need no new look at the
     catalog; ``tallies`` count what they send; ``target`` what a path without a query names: a project and a
     collection."""
 
     def __init__(
         self,
-        collector: Collector,
+        collector: Ingestor,
         bodies: BodyReader,
         metrics: Metrics,
         refusals: Refusals,
         *,
-        answer: QuickAnswer,
+        answer: FixedAnswer,
         allowed: Mapping[tuple[str, bytes], int],
         tallies: Mapping[tuple[str, bytes], Tally],
         target: Callable[[bytes], tuple[str, str] | None],

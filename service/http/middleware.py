@@ -65,7 +65,7 @@ def preflight(headers: Headers) -> Headers:
     return [*fields, (b"vary", b"Access-Control-Request-Headers")]
 
 
-class Edge:
+class RequestMiddleware:
     """An ASGI application around another one."""
 
     def __init__(

@@ -10,8 +10,8 @@ from service.auth.principal import Tenants
 from service.bodies.reader import BodyReader
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
-from service.queries.query_service import Asking
-from service.saved_queries.result_cache import SavedAnswers
+from service.queries.query_service import QueryService
+from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
@@ -35,8 +35,8 @@ class Parts:
     settings: Settings
     catalog: Catalog
     tenants: Tenants
-    asking: Asking
-    saved: SavedAnswers
+    asking: QueryService
+    saved: ResultCache
     bodies: BodyReader
     metrics: Metrics
     rates: RateLimits

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.errors import HeadersTooLarge, TooManyAnswers, TooManyConnections, UriTooLong
 from service.http.connections import SLICE_BYTES, Admission, AnswersOverloaded, Connections
 from service.http.error_rendering import Rendered, render, rendered
-from service.http.fast_path import Express, Request
+from service.http.fast_path import FastPath, Request
 from service.http.middleware import ALLOW_ORIGIN, EXPOSE, App, Message, Receive, Scope, Send, send_error
 from service.limits.quotas import Tally
 
@@ -169,7 +169,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     header_bytes_max = 131_072
     header_seconds = 30.0
-    express: Express | None = None
+    express: FastPath | None = None
     table: Connections
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -483,7 +483,7 @@ class BoundedProtocol(HttpToolsProtocol):
 def bounded_protocol(
     header_bytes_max: int,
     header_seconds: float,
-    express: Express | None = None,
+    express: FastPath | None = None,
     connections: Connections | None = None,
 ) -> type[asyncio.Protocol]:
     """The protocol class with these limits, as uvicorn takes it."""

@@ -4,8 +4,8 @@
     POST /3.0/projects/P/events              lists of events, a verdict on each
     GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP; HEAD records none
 
-All other requests go to ``next_app``, the ``Edge`` with everything behind it; this stands before it, not
-behind, and gives its own answers their id, headers and counts. What one request costs here decides how
+All other requests go to ``next_app``, the ``RequestMiddleware`` with everything behind it; this stands before
+it, not behind, and gives its own answers their id, headers and counts. What one request costs here decides how
 many events a second the server takes: whatever can be known before is kept in dictionaries, by the bytes
 as they come in.
 """
@@ -35,13 +35,13 @@ from service.bodies.reader import BodyReader, BodyTooLarge, ClientGone
 from service.errors import ApiError, InvalidParameter
 from service.http.authorization import WRITES
 from service.http.error_rendering import render
-from service.http.fast_answer import QuickAnswer
-from service.http.fast_path import Express
+from service.http.fast_answer import FixedAnswer
+from service.http.fast_path import FastPath
 from service.http.middleware import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.ingest.autofill import fill_batch, fill_event
 from service.ingest.errors import EventRefused
-from service.ingest.ingestor import INLINE_EVENTS_MAX, Collector, Origin, Verdicts, synced
+from service.ingest.ingestor import INLINE_EVENTS_MAX, Ingestor, Origin, Verdicts, synced
 from service.ingest.sendgrid import batch_of
 from service.limits.quotas import NoStore, Quotas, Tally
 from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
@@ -80,7 +80,7 @@ _PATH = re.compile(rb"/3\.0/projects/([^/]+)/events(?:/(.*))?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class CollectLimits:
+class WriteLimits:
     """Bytes of bodies: of one event, of a bulk body as sent, and of one compressed body once inflated."""
 
     event_bytes_max: int = 900_000
@@ -98,7 +98,7 @@ class Target:
     """Its webhook, which sends a list of its own."""
 
 
-class CollectApp:
+class WriteApi:
     """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second unless it says
     that something has changed.
 
@@ -109,11 +109,11 @@ class CollectApp:
     def __init__(
         self,
         next_app: AsgiApp,
-        collector: Collector,
+        collector: Ingestor,
         tenants: Tenants,
         *,
         bodies: BodyReader,
-        limits: CollectLimits,
+        limits: WriteLimits,
         executor: Executor,
         client_ip: Callable[[Scope], str],
         quotas: Quotas | None = None,
@@ -150,16 +150,16 @@ class CollectApp:
         tenants.watch(self._forget_all)
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
-        self.express: Express | None = None
+        self.express: FastPath | None = None
         """The way past this application, where nothing is to be done but to take an event."""
         if admit is None and not access_log:
             size = (b"content-length", b"%d" % len(CREATED))
-            self.express = Express(
+            self.express = FastPath(
                 collector,
                 bodies,
                 metrics,
                 self._refusals,
-                answer=QuickAnswer(201, [_JSON, size, *CORS], CREATED),
+                answer=FixedAnswer(201, [_JSON, size, *CORS], CREATED),
                 allowed=self._allowed,
                 tallies=self._tallies,
                 target=self._known_target,

@@ -443,7 +443,7 @@ class Paths:
 
 
 @dataclass(slots=True)
-class Home:
+class CollectionHandle:
     """What a section says of its collection."""
 
     collection_id: int
@@ -451,7 +451,9 @@ class Home:
     checker: Checker
 
 
-def sections(home: Home, events: list[Ready], duplicates: int, received_us: int) -> Iterator[Section]:
+def sections(
+    home: CollectionHandle, events: list[Ready], duplicates: int, received_us: int
+) -> Iterator[Section]:
     """The events as sections of a frame: those that the bulk shredder reads, and those it does not."""
     plain: list[Ready] = []
     rowwise: list[Ready] = []
@@ -465,7 +467,9 @@ def sections(home: Home, events: list[Ready], duplicates: int, received_us: int)
         yield _section(home, rowwise, duplicates, ROWWISE, received_us)
 
 
-def _section(home: Home, events: list[Ready], duplicates: int, flags: int, received_us: int) -> Section:
+def _section(
+    home: CollectionHandle, events: list[Ready], duplicates: int, flags: int, received_us: int
+) -> Section:
     for event in events:
         flags |= event.flags
         if event.token is not None:
@@ -482,7 +486,7 @@ def _section(home: Home, events: list[Ready], duplicates: int, flags: int, recei
     )
 
 
-def whole_section(home: Home, checked: Checked, received_us: int) -> Section:
+def whole_section(home: CollectionHandle, checked: Checked, received_us: int) -> Section:
     """Events that passed the strict check together, none of them with a token."""
     # By position: this runs for every request, and names cost more than all else in it.
     return Section(

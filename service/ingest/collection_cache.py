@@ -1,7 +1,7 @@
 """What one worker knows of collections: their ids, their lanes and the strict check made of them.
 
 The catalog is asked in threads, never on the event loop, and once for all requests that want the same.
-What a frame cites (a collection, a version of its lanes) was committed before ``Homes`` hands it out.
+What a frame cites (a collection, a version of its lanes) was committed before ``CollectionCache`` hands it out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
 
-from service.ingest.admission import Home
+from service.ingest.admission import CollectionHandle
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyProperties
 from storage.catalog.records import Collection
@@ -42,14 +42,14 @@ class _Known:
 
     def __init__(self, most: int) -> None:
         self._young_max = max(1, most // 2)
-        self._young: dict[str, dict[str, Home]] = {}
-        self._old: dict[str, dict[str, Home]] = {}
+        self._young: dict[str, dict[str, CollectionHandle]] = {}
+        self._old: dict[str, dict[str, CollectionHandle]] = {}
         self._count = 0
 
     def __len__(self) -> int:
         return sum(len(homes) for kept in (self._young, self._old) for homes in kept.values())
 
-    def get(self, project_id: str, name: str) -> Home | None:
+    def get(self, project_id: str, name: str) -> CollectionHandle | None:
         homes = self._young.get(project_id)
         home = None if homes is None else homes.get(name)
         if home is None and self._old:
@@ -59,7 +59,7 @@ class _Known:
                 self.put(project_id, name, home)
         return home
 
-    def put(self, project_id: str, name: str, home: Home) -> None:
+    def put(self, project_id: str, name: str, home: CollectionHandle) -> None:
         self.drop(project_id, name)
         if self._count >= self._young_max:
             self._young, self._old, self._count = {}, self._young, 0
@@ -71,7 +71,7 @@ class _Known:
             self._count -= 1
         self._old.get(project_id, {}).pop(name, None)
 
-    def all(self) -> list[tuple[str, str, Home]]:
+    def all(self) -> list[tuple[str, str, CollectionHandle]]:
         """(project, name, home) of each."""
         return [
             (project_id, name, home)
@@ -81,7 +81,7 @@ class _Known:
         ]
 
 
-class Homes:
+class CollectionCache:
     """Collections by project and name. All methods belong to one event loop."""
 
     def __init__(
@@ -101,26 +101,26 @@ class Homes:
         self._executor = executor
         self._known_max = known_max
         self._homes = _Known(known_max)
-        self._asking: dict[tuple[str, str, bool], asyncio.Task[Home | None]] = {}
+        self._asking: dict[tuple[str, str, bool], asyncio.Task[CollectionHandle | None]] = {}
         self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
         self._adding: dict[int, asyncio.Task[None]] = {}
         self._version = -1
         self.valid_until = time.monotonic() + OUTDATED_SECONDS
         """Until when events may be logged without another look at the catalog."""
 
-    def known(self, project_id: str, name: str) -> Home | None:
+    def known(self, project_id: str, name: str) -> CollectionHandle | None:
         """The collection as last seen, without asking the catalog."""
         return self._homes.get(project_id, name)
 
-    async def find(self, project_id: str, name: str) -> Home | None:
+    async def find(self, project_id: str, name: str) -> CollectionHandle | None:
         """The collection, or None where it does not exist."""
         return self.known(project_id, name) or await self._ask(project_id, name, create=False)
 
-    async def find_anew(self, project_id: str, name: str) -> Home | None:
+    async def find_anew(self, project_id: str, name: str) -> CollectionHandle | None:
         """As ``find``, as the catalog has it now."""
         return await self._ask(project_id, name, create=False)
 
-    async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, Home]:
+    async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         """Those of the collections that exist, by name."""
         found = {name: self.known(project_id, name) for name in names}
         unknown = [name for name, home in found.items() if home is None]
@@ -132,7 +132,7 @@ class Homes:
             found |= await self._keep_all([one for one in there if not one.freed])
         return {name: home for name, home in found.items() if home is not None}
 
-    async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, Home]:
+    async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, CollectionHandle]:
         """The collections by name, with their lanes, created where they do not exist: many at once.
 
         One that would have too many properties lacks those that are new; those that the project may not have
@@ -140,18 +140,18 @@ class Homes:
         """
         most = self._properties_max, self._collections_max
         made = await self._in_thread(lambda: self._catalog.ensure_collections(project_id, wanted, *most))
-        found: dict[str, Home] = {}
+        found: dict[str, CollectionHandle] = {}
         for some in _some(made):
             found |= await self._keep_all(some)
         return found
 
-    async def ensure(self, project_id: str, name: str) -> Home:
+    async def ensure(self, project_id: str, name: str) -> CollectionHandle:
         """The collection, created where it does not exist yet. Raises TooManyCollections."""
         home = self.known(project_id, name) or await self._ask(project_id, name, create=True)
         assert home is not None
         return home
 
-    async def with_lanes(self, project_id: str, name: str, wanted: Wanted) -> Home:
+    async def with_lanes(self, project_id: str, name: str, wanted: Wanted) -> CollectionHandle:
         """The collection, created where needed, once its schema has every wanted lane.
 
         Raises TooManyCollections, or TooManyProperties: what is known of the collection is up to date then.
@@ -196,7 +196,7 @@ class Homes:
         self._version = version
         self.valid_until = time.monotonic() + OUTDATED_SECONDS
 
-    async def _ask(self, project_id: str, name: str, *, create: bool) -> Home | None:
+    async def _ask(self, project_id: str, name: str, *, create: bool) -> CollectionHandle | None:
         """One question to the catalog for all who ask at the same time."""
         key = (project_id, name, create)
         task = self._asking.get(key)
@@ -210,7 +210,7 @@ class Homes:
             # Its error leads to this frame, which would lead back to it.
             del task
 
-    async def _look_up(self, project_id: str, name: str, *, create: bool) -> Home | None:
+    async def _look_up(self, project_id: str, name: str, *, create: bool) -> CollectionHandle | None:
         catalog, most = self._catalog, self._collections_max
         if create:
             return await self._keep(
@@ -234,10 +234,10 @@ class Homes:
         limit = self._properties_max
         await self._keep(await self._in_thread(lambda: self._catalog.add_lanes(collection_id, wanted, limit)))
 
-    async def _keep(self, collection: Collection) -> Home:
+    async def _keep(self, collection: Collection) -> CollectionHandle:
         return (await self._keep_all([collection]))[collection.name]
 
-    async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, Home]:
+    async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, CollectionHandle]:
         """By name: as known already, or with a check that is built now."""
         found = {one.name: home for one in collections if (home := self._current(one)) is not None}
         new = [one for one in collections if one.name not in found]
@@ -246,11 +246,11 @@ class Homes:
         # Building a check of many lanes takes milliseconds.
         checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
         for one, checker in zip(new, checkers, strict=True):
-            found[one.name] = home = self._current(one) or Home(one.id, one.generation, checker)
+            found[one.name] = home = self._current(one) or CollectionHandle(one.id, one.generation, checker)
             self._homes.put(one.project_id, one.name, home)
         return found
 
-    def _current(self, collection: Collection) -> Home | None:
+    def _current(self, collection: Collection) -> CollectionHandle | None:
         """What is known of the collection, if that is no older."""
         known = self._homes.get(collection.project_id, collection.name)
         if (

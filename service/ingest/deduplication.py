@@ -117,7 +117,7 @@ class _Waiting:
     outcome: Outcome = field(default_factory=Outcome)
 
 
-class Claims:
+class Deduplicator:
     """The claims of one worker's log. All methods belong to one event loop.
 
     ``holds(log_id, ordinal)`` says whether another log holds a claimed ordinal durably; None where that

@@ -1,6 +1,6 @@
 """Taking events in: from JSON text to durable frames, and the verdict on each event.
 
-Nothing here knows HTTP; requests and files of an import come in the same way. One ``Collector`` serves
+Nothing here knows HTTP; requests and files of an import come in the same way. One ``Ingestor`` serves
 one log and one event loop. It answers a submit only once everything that the answer says is synced: its
 own frame, and the frame of every earlier event that one of its tokens stands for.
 """
@@ -22,7 +22,7 @@ from service.bodies import body_thread
 from service.ingest import kept_answers
 from service.ingest.admission import (
     AdmissionLimits,
-    Home,
+    CollectionHandle,
     NotParsed,
     Paths,
     Ready,
@@ -42,8 +42,8 @@ from service.ingest.admission import (
     whole_section,
 )
 from service.ingest.autofill import share_of
-from service.ingest.collection_cache import Homes
-from service.ingest.deduplication import Claims, Key, Token, Wish, event_token
+from service.ingest.collection_cache import CollectionCache
+from service.ingest.deduplication import Deduplicator, Key, Token, Wish, event_token
 from service.ingest.enrich.enricher import Enricher, keeping
 from service.ingest.errors import EventRefused, InvalidBatch, KeyReused, Unavailable
 from storage.catalog.catalog import Catalog
@@ -88,7 +88,7 @@ class Share:
 
     name: str
     sorted: Sorted
-    home: Home | None
+    home: CollectionHandle | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception 
     return on_synced
 
 
-class Collector:
+class Ingestor:
     """The way into one log. All methods belong to one event loop."""
 
     def __init__(
@@ -149,7 +149,7 @@ class Collector:
         log: LogWriter,
         limits: AdmissionLimits,
         *,
-        claims: Claims,
+        claims: Deduplicator,
         executor: Executor,
         enricher: Enricher | None = None,
     ) -> None:
@@ -159,7 +159,7 @@ class Collector:
         self._executor = executor
         self._claims = claims
         self._enricher = enricher or Enricher()
-        self.homes = Homes(
+        self.homes = CollectionCache(
             catalog,
             limits.event,
             limits.properties_max,
@@ -270,7 +270,7 @@ class Collector:
         return shares
 
     async def _sort(
-        self, name: str, text: bytes, home: Home | None, origin: Origin, room: int, paths: Paths
+        self, name: str, text: bytes, home: CollectionHandle | None, origin: Origin, room: int, paths: Paths
     ) -> Share:
         refusal = check_collection_name(name)
         if refusal is not None:
@@ -314,13 +314,13 @@ class Collector:
         known = origin.context
         return Context(known.ip, known.user_agent, origin.received_us, enrich)
 
-    async def _find(self, project_id: str, name: str) -> Home | None:
+    async def _find(self, project_id: str, name: str) -> CollectionHandle | None:
         try:
             return await self.homes.find(project_id, name)
         except StorageError as error:
             raise Unavailable("The catalog does not answer. Send again.") from error
 
-    async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, Home]:
+    async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         try:
             good = [name for name in names if check_collection_name(name) is None]
             return await self.homes.find_all(project_id, good)
@@ -538,7 +538,7 @@ class _Logged:
 class _Cited:
     """A share event by event, so that those whose token is lost can be left out."""
 
-    home: Home
+    home: CollectionHandle
     events: list[Ready]
     tokens: list[Token]
     """Of each event; the first event of a token comes first."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 from service.ingest.admission import AdmissionLimits
 from service.ingest.backpressure import Backlog
-from service.ingest.deduplication import CLAIM_WAIT_SECONDS, Claims, OtherLogs
+from service.ingest.deduplication import CLAIM_WAIT_SECONDS, Deduplicator, OtherLogs
 from service.ingest.enrich.enricher import Enricher
-from service.ingest.ingestor import Collector, waker
+from service.ingest.ingestor import Ingestor, waker
 from service.settings import Settings
 from storage.catalog.catalog import Catalog
 from storage.disk.file_system import FileSystem, LocalFileSystem
@@ -66,7 +66,7 @@ class LogSession:
     def __init__(
         self,
         log: LogWriter,
-        collector: Collector,
+        collector: Ingestor,
         backlog: Backlog,
         executor: Executor,
         *,
@@ -116,7 +116,7 @@ class LogSession:
         log = await loop.run_in_executor(executor, create)
         holds = OtherLogs(catalog, fs, root).holds
         admission = admission or AdmissionLimits()
-        claims = Claims(
+        claims = Deduplicator(
             catalog,
             log,
             holds=holds,
@@ -125,7 +125,7 @@ class LogSession:
             tokens_max=admission.tokens_max,
             token_days=admission.token_days,
         )
-        collector = Collector(catalog, log, admission, claims=claims, executor=executor, enricher=enricher)
+        collector = Ingestor(catalog, log, admission, claims=claims, executor=executor, enricher=enricher)
         backlog = Backlog(catalog, fs, limits.free_bytes_min, limits.unflushed_bytes_max)
         session = cls(log, collector, backlog, executor, logs_closing=logs_closing)
         try:

@@ -22,7 +22,7 @@ class _Waiter:
     granted: asyncio.Future[None]
 
 
-class Slots:
+class QueryScheduler:
     """All methods belong to one event loop."""
 
     def __init__(self, slots: int, queue_max: int, wait_seconds: float) -> None:

@@ -9,7 +9,7 @@ import threading
 from query.engine.engine import Engine
 from query.engine.memory_budget import MemoryBudget
 from query.errors import QueryCancelled
-from service.background.task_runner import Background, Cancels, Task, Tools
+from service.background.task_runner import TaskRunner, Cancels, Task, Tools
 from service.datasets.refresh_task import DatasetRefresher
 from service.exports.export_task import Exporter
 from service.exports.mail_task import Mailer
@@ -65,7 +65,7 @@ def run(settings: Settings, number: int, stop: threading.Event) -> None:
         cancels = Cancels()
         tools = Tools(settings, catalog, reader, engine, metrics, stop, cancels)
         threading.Thread(target=_cancel_at, args=(stop, cancels), daemon=True).start()
-        Background(tasks_of(tools), catalog, metrics, stop).run(STOP_SECONDS)
+        TaskRunner(tasks_of(tools), catalog, metrics, stop).run(STOP_SECONDS)
 
 
 def _cancel_at(stop: threading.Event, cancels: Cancels) -> None:

@@ -32,22 +32,31 @@ from service.http.app import create_app
 from service.http.client_address import client_ip_finder, is_trusted
 from service.http.connections import ConnectionLimits, Connections, connections_within, raise_descriptors
 from service.http.error_rendering import render
-from service.http.fast_path import Express
-from service.http.middleware import App, Edge, Headers, Receive, Scope, Send, as_headers, send_error
+from service.http.fast_path import FastPath
+from service.http.middleware import (
+    App,
+    RequestMiddleware,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    as_headers,
+    send_error,
+)
 from service.http.parts import Lifecycle, Parts
 from service.http.protocol import bounded_protocol
-from service.http.write_api import CollectApp, CollectLimits
+from service.http.write_api import WriteApi, WriteLimits
 from service.ingest.enrich.enricher import Enricher
-from service.ingest.ingestor import Collector
+from service.ingest.ingestor import Ingestor
 from service.ingest.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
 from service.limits.concurrency_limiter import Concurrency
-from service.limits.query_scheduler import Slots
+from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
 from service.process import child_process
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
-from service.queries.query_service import Asking
-from service.saved_queries.result_cache import SavedAnswers
+from service.queries.query_service import QueryService
+from service.saved_queries.result_cache import ResultCache
 from service.saved_queries.results import Results
 from service.settings import Settings, load
 from service.telemetry import json_logging
@@ -99,7 +108,7 @@ class Server(uvicorn.Server):
 @asynccontextmanager
 async def composed(
     settings: Settings, number: int, clock: Callable[[], int] = system_clock
-) -> AsyncIterator[tuple[CollectApp, Parts]]:
+) -> AsyncIterator[tuple[WriteApi, Parts]]:
     """The whole application of worker ``number``, for the running event loop. By ``clock``, in µs, questions
     are asked and definitions kept; events are received by the system's."""
     fs = LocalFileSystem()
@@ -120,8 +129,8 @@ async def composed(
         stack.callback(catalog_threads.shutdown)
         tenants = Tenants(catalog, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
-        slots = Slots(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
-        asking = Asking(
+        slots = QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
+        asking = QueryService(
             reader,
             engine,
             settings.query_limits,
@@ -139,7 +148,7 @@ async def composed(
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         # Each kind of kept answers has its part of what the caches may take together.
         kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
-        saved = SavedAnswers(catalog, reader, results, asking, catalog_threads, kept_max, clock)
+        saved = ResultCache(catalog, reader, results, asking, catalog_threads, kept_max, clock)
         parts = Parts(
             settings,
             catalog,
@@ -215,16 +224,18 @@ def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enrich
     return enricher
 
 
-def _compose(parts: Parts, collector: Collector) -> CollectApp:
+def _compose(parts: Parts, collector: Ingestor) -> WriteApi:
     """The write path in front, and around all else the edge."""
     settings = parts.settings
-    inner = Edge(create_app(parts), parts.metrics, refusals=parts.refusals, access_log=settings.access_log)
-    return CollectApp(
+    inner = RequestMiddleware(
+        create_app(parts), parts.metrics, refusals=parts.refusals, access_log=settings.access_log
+    )
+    return WriteApi(
         inner,
         collector,
         parts.tenants,
         bodies=parts.bodies,
-        limits=CollectLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
+        limits=WriteLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
         executor=parts.catalog_executor,
         client_ip=client_ip_finder(settings.trusted_proxies),
         quotas=parts.quotas,
@@ -354,7 +365,7 @@ def _connections(settings: Settings, parts: Parts) -> Connections:
 
 
 def _config(
-    settings: Settings, app: App, express: Express | None, connections: Connections, *, tls: bool
+    settings: Settings, app: App, express: FastPath | None, connections: Connections, *, tls: bool
 ) -> uvicorn.Config:
     return uvicorn.Config(
         app,

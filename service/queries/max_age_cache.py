@@ -33,7 +33,7 @@ class Recent:
     at: float
 
 
-class RecentAnswers:
+class MaxAgeCache:
     """Of one worker. Thread-safe."""
 
     def __init__(self, bytes_max: int = BYTES_MAX, clock: Callable[[], float] = time.monotonic) -> None:

@@ -39,10 +39,10 @@ from query.plan.data_warnings import DataWarning, without_effect
 from service.auth.principal import Caller, Permission
 from service.errors import ApiError, RateLimited
 from service.limits.concurrency_limiter import Concurrency
-from service.limits.query_scheduler import Slots
+from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
-from service.queries.max_age_cache import Recent, RecentAnswers, key_of
+from service.queries.max_age_cache import Recent, MaxAgeCache, key_of
 from service.queries.sight import Sight, SourceReader
 from service.telemetry.metrics import ANALYSES, Metrics
 from storage.catalog.catalog import system_clock
@@ -71,7 +71,7 @@ class Told:
     """Of the body's memory, until it is sent: from then on it counts as an unsent answer."""
 
 
-class Asking:
+class QueryService:
     """Answers the questions of one worker. Methods belong to its event loop."""
 
     def __init__(
@@ -79,7 +79,7 @@ class Asking:
         reader: SourceReader,
         engine: Engine,
         limits: Limits,
-        slots: Slots,
+        slots: QueryScheduler,
         concurrency: Concurrency,
         metrics: Metrics,
         executor: Executor,
@@ -100,7 +100,7 @@ class Asking:
         self._concurrency = concurrency
         self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
         self._executor = executor
-        self._recent = RecentAnswers(kept_bytes_max)
+        self._recent = MaxAgeCache(kept_bytes_max)
         self._clock = clock
         self.strict = strict
         self._preferences = preferences

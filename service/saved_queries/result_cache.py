@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from query.engine.engine import CancelToken, Deadline
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
-from service.queries.query_service import Asking, Told
+from service.queries.query_service import QueryService, Told
 from service.saved_queries import definition
 from service.saved_queries.results import Audience, Results, Standing
 from storage.catalog.catalog import Catalog, system_clock
@@ -69,7 +69,7 @@ class _Replaced(Exception):
     """The bytes of a result are gone: there is a newer one, or they are damaged."""
 
 
-class SavedAnswers:
+class ResultCache:
     """Belongs to the event loop of one worker."""
 
     def __init__(
@@ -77,7 +77,7 @@ class SavedAnswers:
         catalog: Catalog,
         reader: Reader,
         results: Results,
-        asking: Asking,
+        asking: QueryService,
         executor: Executor,
         held_bytes_max: int,
         clock: Callable[[], int] = system_clock,

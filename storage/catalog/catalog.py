@@ -532,7 +532,10 @@ class Catalog:
         last_claimed_ordinal: int | None,
         voids: Iterable[tuple[int, int]],
     ) -> None:
-        """Ends a log where its repair ended it; see ``storage.catalog.stored.logs``. Raises UnknownLog, LogConflict."""
+        """Ends a log where its repair ended it; see ``storage.catalog.stored.logs``.
+
+        Raises UnknownLog, LogConflict.
+        """
         with self._changing() as connection:
             catalog_logs.mend_log(connection, log_id, end_lsn, last_claimed_ordinal, voids)
 

@@ -14,7 +14,7 @@ import zstandard
 
 from service.bodies import body_thread
 from service.bodies.reader import BodyLimits
-from service.http.write_api import CollectLimits
+from service.http.write_api import WriteLimits
 from service.ingest.admission import AdmissionLimits
 from tests.bounds.worst import KIB, MIB, Watch, worst_case
 from tests.service.intake import intake
@@ -22,7 +22,7 @@ from tests.service.whole import Whole
 
 EVENT_BYTES_MAX = 10 * KIB
 BULK_BYTES_MAX = 20 * KIB
-LIMITS = CollectLimits(
+LIMITS = WriteLimits(
     event_bytes_max=EVENT_BYTES_MAX, bulk_bytes_max=BULK_BYTES_MAX, inflated_bytes_max=200 * KIB
 )
 
@@ -114,7 +114,7 @@ def questions_of_many_values(data: Path, watch: Watch) -> list[httpx.Response]:
 
 
 ADMISSION = AdmissionLimits(event_bytes_max=EVENT_BYTES_MAX, batch_events_max=100, properties_max=20)
-LARGE = CollectLimits(EVENT_BYTES_MAX, 10 * MIB, 10 * MIB)
+LARGE = WriteLimits(EVENT_BYTES_MAX, 10 * MIB, 10 * MIB)
 COUNT = 20_000
 INLINE = patch.object(body_thread, "INLINE_BYTES_MAX", 8 * KIB)
 """What is worked through on the event loop is lowered like all else."""

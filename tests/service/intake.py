@@ -14,7 +14,7 @@ import httpx
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyLimits, BodyReader
-from service.http.write_api import CollectApp, CollectLimits, Message, Receive, Scope, Send
+from service.http.write_api import WriteApi, WriteLimits, Message, Receive, Scope, Send
 from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits, LogSession, keep_looking_after
 from storage.catalog.catalog import Catalog
@@ -30,7 +30,7 @@ THREADS = 4
 class Intake:
     """One worker's write path."""
 
-    app: CollectApp
+    app: WriteApi
     http: httpx.AsyncClient
     project: Project
     session: LogSession
@@ -63,7 +63,7 @@ async def intake(
     *,
     fs: FileSystem | None = None,
     admission: AdmissionLimits | None = None,
-    limits: CollectLimits | None = None,
+    limits: WriteLimits | None = None,
     log_limits: LogLimits | None = None,
     body_limits: BodyLimits | None = None,
     wait_seconds: float = 10.0,
@@ -75,12 +75,12 @@ async def intake(
             catalog, executor, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds
         ) as session:
             bodies = BodyReader(body_limits or BodyLimits())
-            app = CollectApp(
+            app = WriteApi(
                 nothing_else,
                 session.collector,
                 Tenants(catalog, Keyring("a secret for tests")),
                 bodies=bodies,
-                limits=limits or CollectLimits(),
+                limits=limits or WriteLimits(),
                 executor=executor,
                 client_ip=lambda scope: "203.0.113.9",
             )
@@ -103,7 +103,7 @@ async def nothing_else(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def converse(app: CollectApp, scope: Scope, receive: Receive) -> list[Message]:
+async def converse(app: WriteApi, scope: Scope, receive: Receive) -> list[Message]:
     """What the application sends for a request whose messages ``receive`` gives."""
     sent: list[Message] = []
 

@@ -12,7 +12,7 @@ import pytest
 
 from query.errors import QueryCancelled
 from service.background import task_runner
-from service.background.task_runner import Background
+from service.background.task_runner import TaskRunner
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
 from tests.support.server import Served
@@ -36,7 +36,7 @@ def running(
     catalog: Catalog, metrics: Metrics, *tasks: Doing, stop: threading.Event | None = None
 ) -> Iterator[None]:
     stop = stop or threading.Event()
-    whole = Background(tasks, catalog, metrics, stop)
+    whole = TaskRunner(tasks, catalog, metrics, stop)
     thread = threading.Thread(target=whole.run, args=(5.0,))
     thread.start()
     try:
@@ -110,7 +110,7 @@ def test_a_stop_does_not_wait_for_a_task_longer_than_it_is_told(tmp_path: Path) 
         release.wait()
         return False
 
-    whole = Background([Doing(hang)], catalog, Metrics(), stop)
+    whole = TaskRunner([Doing(hang)], catalog, Metrics(), stop)
     thread = threading.Thread(target=whole.run, args=(0.2,))
     thread.start()
     stop.set()

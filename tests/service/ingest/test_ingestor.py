@@ -22,7 +22,7 @@ import pytest
 import zstandard
 
 from service.bodies.reader import BodyLimits
-from service.http.write_api import CollectLimits, Message
+from service.http.write_api import WriteLimits, Message
 from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits
 from storage.catalog.records import KeyKind
@@ -187,7 +187,7 @@ def test_what_is_no_write_goes_on_to_the_rest(tmp_path: Path) -> None:
 
 def test_order_of_checks_project_key_right_size_json(tmp_path: Path) -> None:
     async def story() -> None:
-        async with intake(tmp_path, limits=CollectLimits(event_bytes_max=20)) as it:
+        async with intake(tmp_path, limits=WriteLimits(event_bytes_max=20)) as it:
             bad = b"x" * 30
             nowhere = await it.http.post("/3.0/projects/none/events/a", content=bad)
             assert (nowhere.status_code, nowhere.json()["error_code"]) == (404, "ResourceNotFoundError")
@@ -270,7 +270,7 @@ def test_a_body_that_inflates_without_end_is_too_large_and_a_torn_one_broken(
     tmp_path: Path, encoding: str, pack: Any
 ) -> None:
     async def story() -> None:
-        async with intake(tmp_path, limits=CollectLimits(inflated_bytes_max=100_000)) as it:
+        async with intake(tmp_path, limits=WriteLimits(inflated_bytes_max=100_000)) as it:
             headers = {"content-encoding": encoding}
             bomb = pack(b'{"a":[' + b" " * 5_000_000 + b"]}")
             assert len(bomb) < 50_000
@@ -590,7 +590,7 @@ def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path) -> None:
 
 def test_sizes_are_bounded_by_what_comes_whatever_the_header_says(tmp_path: Path) -> None:
     async def story() -> None:
-        limits = CollectLimits(event_bytes_max=50, bulk_bytes_max=200)
+        limits = WriteLimits(event_bytes_max=50, bulk_bytes_max=200)
         async with intake(tmp_path, limits=limits, admission=AdmissionLimits(event_bytes_max=50)) as it:
             big = b'{"x":"' + b"y" * 60 + b'"}'
             assert (await it.http.post(it.events + "/a", content=big)).status_code == 413

@@ -61,7 +61,7 @@ def test_new_collections_with_too_many_properties_are_refused_event_by_event(tmp
 def test_collections_that_are_not_used_are_let_go_and_found_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(collection_cache.Homes.__init__, "__defaults__", (20,))
+    monkeypatch.setattr(collection_cache.CollectionCache.__init__, "__defaults__", (20,))
 
     async def scenario() -> None:
         async with intake(tmp_path / "data") as one:

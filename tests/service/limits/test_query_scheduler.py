@@ -8,12 +8,12 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from query.errors import QueryOverloaded
-from service.limits.query_scheduler import Slots
+from service.limits.query_scheduler import QueryScheduler
 
 Held = AbstractAsyncContextManager[None]
 
 
-async def hold(slots: Slots, project: str) -> Held:
+async def hold(slots: QueryScheduler, project: str) -> Held:
     slot = slots.one(project)
     await slot.__aenter__()
     return slot
@@ -27,7 +27,7 @@ async def release(slot: Held) -> None:
 @pytest.mark.parametrize(("slots", "share"), [(1, 1), (2, 1), (3, 2), (4, 2), (16, 8)])
 def test_a_project_takes_half_of_the_slots_and_a_newcomer_finds_one_free(slots: int, share: int) -> None:
     async def scenario() -> None:
-        held = Slots(slots, 1_000, 10.0)
+        held = QueryScheduler(slots, 1_000, 10.0)
         waiting = [asyncio.ensure_future(hold(held, "greedy")) for _ in range(slots + 5)]
         await asyncio.sleep(0.01)
         assert (held.held, held.waiting) == (share, slots + 5 - share)
@@ -40,7 +40,7 @@ def test_a_project_takes_half_of_the_slots_and_a_newcomer_finds_one_free(slots: 
     asyncio.run(scenario())
 
 
-async def take_turns(slots: Slots, order: list[str], project: str) -> None:
+async def take_turns(slots: QueryScheduler, order: list[str], project: str) -> None:
     async with slots.one(project):
         order.append(project)
         await asyncio.sleep(0.005)
@@ -48,7 +48,7 @@ async def take_turns(slots: Slots, order: list[str], project: str) -> None:
 
 def test_a_single_slot_goes_around_between_the_projects_that_wait() -> None:
     async def scenario() -> None:
-        slots = Slots(1, 1_000, 10.0)
+        slots = QueryScheduler(1, 1_000, 10.0)
         order: list[str] = []
         names = ["a", "a", "a", "b", "b", "c"]
         await asyncio.gather(*(take_turns(slots, order, name) for name in names))
@@ -60,7 +60,7 @@ def test_a_single_slot_goes_around_between_the_projects_that_wait() -> None:
 
 def test_ever_new_projects_do_not_keep_an_older_one_waiting() -> None:
     async def scenario() -> None:
-        slots = Slots(1, 1_000, 10.0)
+        slots = QueryScheduler(1, 1_000, 10.0)
         order: list[str] = []
         asking: list[asyncio.Future[None]] = []
 
@@ -85,7 +85,7 @@ def test_ever_new_projects_do_not_keep_an_older_one_waiting() -> None:
 
 def test_a_slot_that_falls_free_goes_to_the_waiting_project_that_holds_fewest() -> None:
     async def scenario() -> None:
-        slots = Slots(4, 10, 1.0)
+        slots = QueryScheduler(4, 10, 1.0)
         running = [await hold(slots, name) for name in ("greedy", "greedy", "other", "other")]
         order: list[str] = []
         asking = [
@@ -104,7 +104,7 @@ def test_a_slot_that_falls_free_goes_to_the_waiting_project_that_holds_fewest() 
 
 def test_no_project_takes_more_than_half_of_the_slots_while_others_wait() -> None:
     async def scenario() -> None:
-        slots = Slots(6, 1_000, 10.0)
+        slots = QueryScheduler(6, 1_000, 10.0)
         running = {"a": 0, "b": 0}
         shares: list[int] = []
 
@@ -123,7 +123,7 @@ def test_no_project_takes_more_than_half_of_the_slots_while_others_wait() -> Non
 
 def test_one_project_fills_half_of_the_queue_and_others_may_still_wait() -> None:
     async def scenario() -> None:
-        slots = Slots(1, 4, 10.0)
+        slots = QueryScheduler(1, 4, 10.0)
         running = await hold(slots, "greedy")
         waiting = [asyncio.ensure_future(hold(slots, "greedy")) for _ in range(2)]
         await asyncio.sleep(0)
@@ -142,7 +142,7 @@ def test_one_project_fills_half_of_the_queue_and_others_may_still_wait() -> None
 
 def test_a_full_queue_refuses_at_once() -> None:
     async def scenario() -> None:
-        slots = Slots(1, 0, 1.0)
+        slots = QueryScheduler(1, 0, 1.0)
         await hold(slots, "a")
         with pytest.raises(QueryOverloaded):
             await hold(slots, "b")
@@ -152,7 +152,7 @@ def test_a_full_queue_refuses_at_once() -> None:
 
 def test_a_wait_that_is_too_long_is_refused_and_leaves_no_trace() -> None:
     async def scenario() -> None:
-        slots = Slots(1, 5, 0.01)
+        slots = QueryScheduler(1, 5, 0.01)
         slot = await hold(slots, "a")
         with pytest.raises(QueryOverloaded):
             await hold(slots, "b")
@@ -166,7 +166,7 @@ def test_a_wait_that_is_too_long_is_refused_and_leaves_no_trace() -> None:
 
 def test_a_waiter_that_is_cancelled_as_it_gets_its_slot_gives_it_back() -> None:
     async def scenario() -> None:
-        slots = Slots(1, 5, 10.0)
+        slots = QueryScheduler(1, 5, 10.0)
         slot = await hold(slots, "a")
         waiting = asyncio.ensure_future(hold(slots, "b"))
         await asyncio.sleep(0.01)

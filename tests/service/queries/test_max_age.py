@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from query.language.nodes import Condition, Operator
-from service.queries.max_age_cache import Recent, RecentAnswers, key_of
+from service.queries.max_age_cache import Recent, MaxAgeCache, key_of
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
 from storage.source import Source
@@ -111,7 +111,7 @@ def test_no_older_answer_is_told_once_a_deletion_was_answered(served: Served, pr
 
 def test_what_is_kept_is_bounded_and_ages() -> None:
     now = [0.0]
-    kept = RecentAnswers(1_000, lambda: now[0])
+    kept = MaxAgeCache(1_000, lambda: now[0])
     for number in range(20):
         kept.keep(f"{number:02d}", Recent(b"x" * 98, (), {}, now[0]))
     held = [number for number in range(20) if kept.find(f"{number:02d}", 1, _no_source)]
