@@ -7,13 +7,27 @@ files of the measured collection hold, and whether some of them are still to be 
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from bench.serving import Acumen
-from storage.files.compaction import plan_merge
+
+MODULES = ("storage.files.compaction", "storage.compact")
+"""Where files are planned to be merged: now, and in a checkout of before 0039."""
+
+
+def plan_merge_of_checkout() -> Callable[..., object]:
+    for name in MODULES:
+        try:
+            found: Callable[..., object] = importlib.import_module(name).plan_merge
+        except ModuleNotFoundError:
+            continue
+        return found
+    raise ModuleNotFoundError(f"None of {MODULES} is there.")
 
 
 def started(server: Acumen) -> dict[str, object]:
@@ -29,7 +43,8 @@ def started(server: Acumen) -> dict[str, object]:
 
 def stored(server: Acumen) -> dict[str, object]:
     files = server.files()
-    return {"rows": [file.rows for file in files], "merging": bool(plan_merge(files, datetime.now(UTC)))}
+    merging = bool(plan_merge_of_checkout()(files, datetime.now(UTC)))
+    return {"rows": [file.rows for file in files], "merging": merging}
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from query.language.calendar import WeekStart
 from query.language.preferences import DECIMALS_MAX, Preferences, decimals
 from query.language.suggestions import nearest
 from query.limits import Limits
-from service.container import container_cpus, container_memory_bytes
+from service.machine import container_cpus, container_memory_bytes
 
 PREFIX = "ACUMEN_"
 MIB = 1 << 20

@@ -21,8 +21,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from service.container import container_cpus, container_memory_bytes
 from service.http.connections import connections_within
+from service.machine import container_cpus, container_memory_bytes
 from service.settings import PREFIX, BadSettings, Settings, changed, load_options
 from service.version import version
 from storage.catalog.catalog import Catalog

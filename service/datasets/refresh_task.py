@@ -18,10 +18,10 @@ from query.answers import precomputed
 from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.language.nodes import Buckets, MetricQuery, Span
-from service.auth.project_preferences import ProjectPreferences
 from service.background.task_runner import Tools
 from service.datasets import definition as datasets
 from service.datasets.results import Moment, moment_of
+from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.errors import CatalogUnavailable, DatasetChanged
 from storage.catalog.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.errors import StorageError

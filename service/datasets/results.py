@@ -17,9 +17,9 @@ from query.answers import precomputed
 from query.engine.memory_budget import Reservation
 from query.language.nodes import MetricQuery
 from query.limits import Limits
-from service.auth.project_preferences import ProjectPreferences
 from service.datasets import definition as datasets
 from service.datasets.definition import Definition
+from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.catalog import Catalog
 from storage.catalog.records import Collection, Dataset, DatasetFile
 from storage.files.dataset_file import ResultsDamaged, find_result

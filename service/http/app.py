@@ -27,7 +27,7 @@ from service.http.routes import (
     organisations,
     queries,
     retention,
-    saved,
+    saved_queries,
     schema,
     system,
 )
@@ -38,7 +38,7 @@ MODULES = (
     system,
     discovery,
     schema,
-    saved,
+    saved_queries,
     datasets,
     dashboards,
     keys,

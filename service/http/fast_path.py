@@ -15,7 +15,7 @@ from typing import Protocol
 
 from service.bodies.reader import BodiesOverloaded, BodyReader
 from service.http.error_rendering import Rendered, render
-from service.http.fast_answer import FixedAnswer
+from service.http.fixed_answer import FixedAnswer
 from service.ingest.errors import Unavailable
 from service.ingest.ingestor import Ingestor
 from service.limits.quotas import Tally

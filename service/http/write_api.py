@@ -5,8 +5,8 @@
     GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP; HEAD records none
 
 All other requests go to ``next_app``, the ``RequestMiddleware`` with everything behind it; this stands before
-it, not behind, and gives its own answers their id, headers and counts. What one request costs here decides how
-many events a second the server takes: whatever can be known before is kept in dictionaries, by the bytes
+it, not behind, and gives its own answers their id, headers and counts. What one request costs here decides
+how many events a second the server takes: whatever can be known before is kept in dictionaries, by the bytes
 as they come in.
 """
 
@@ -35,8 +35,8 @@ from service.bodies.reader import BodyReader, BodyTooLarge, ClientGone
 from service.errors import ApiError, InvalidParameter
 from service.http.authorization import WRITES
 from service.http.error_rendering import render
-from service.http.fast_answer import FixedAnswer
 from service.http.fast_path import FastPath
+from service.http.fixed_answer import FixedAnswer
 from service.http.middleware import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.ingest.autofill import fill_batch, fill_event

@@ -1,7 +1,8 @@
 """What one worker knows of collections: their ids, their lanes and the strict check made of them.
 
 The catalog is asked in threads, never on the event loop, and once for all requests that want the same.
-What a frame cites (a collection, a version of its lanes) was committed before ``CollectionCache`` hands it out.
+What a frame cites (a collection, a version of its lanes) was committed before ``CollectionCache`` gives it
+out.
 """
 
 from __future__ import annotations

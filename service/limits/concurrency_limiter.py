@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from service.container import allocate
 from service.errors import RateLimited
 from service.limits.rate_limiter import Quota, fields_of
+from service.machine import allocate
 
 CELLS = 2_048
 """Of one worker, which holds far fewer questions at once."""

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from service.container import allocate
 from service.errors import RateLimited
+from service.machine import allocate
 
 WINDOW_SECONDS = 60
 CELLS = 16_384

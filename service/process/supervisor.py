@@ -32,7 +32,7 @@ from storage.catalog.records import Project
 from storage.disk.file_system import LocalFileSystem
 from storage.errors import StorageError
 from storage.paths import DataFolder
-from storage.recovery.startup import recover
+from storage.recovery.takeover import recover
 from storage.source import SourceGone
 
 LOCK_WAIT_SECONDS = 10.0

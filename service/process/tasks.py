@@ -9,7 +9,7 @@ import threading
 from query.engine.engine import Engine
 from query.engine.memory_budget import MemoryBudget
 from query.errors import QueryCancelled
-from service.background.task_runner import TaskRunner, Cancels, Task, Tools
+from service.background.task_runner import Cancels, Task, TaskRunner, Tools
 from service.datasets.refresh_task import DatasetRefresher
 from service.exports.export_task import Exporter
 from service.exports.mail_task import Mailer

@@ -35,9 +35,9 @@ from service.http.error_rendering import render
 from service.http.fast_path import FastPath
 from service.http.middleware import (
     App,
-    RequestMiddleware,
     Headers,
     Receive,
+    RequestMiddleware,
     Scope,
     Send,
     as_headers,

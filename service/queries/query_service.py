@@ -42,7 +42,7 @@ from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
-from service.queries.max_age_cache import Recent, MaxAgeCache, key_of
+from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
 from service.queries.sight import Sight, SourceReader
 from service.telemetry.metrics import ANALYSES, Metrics
 from storage.catalog.catalog import system_clock

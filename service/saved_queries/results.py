@@ -40,8 +40,8 @@ from query.language.nodes import Filter, FunnelQuery, Request
 from query.language.parse import parse
 from query.language.preferences import KEEN, ROUND, WEEK_START, Preferences
 from query.limits import Limits
-from service.auth.project_preferences import ProjectPreferences
 from service.errors import Unavailable
+from service.queries.project_preferences import ProjectPreferences
 from service.queries.query_service import written
 from service.queries.sight import SourceReader
 from service.saved_queries.definition import is_funnel

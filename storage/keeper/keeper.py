@@ -23,7 +23,7 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.records import Collection, Counts, Erasure, ErasureKind, LogRow, LogState
 from storage.columns.arrow_chunks import ChunkStore
-from storage.columns.log_shredder import CollectionPiece, pieces_of, read_rowwise, wanted_by
+from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import Piece, Shredder
 from storage.disk.failure_log import FailureLog
 from storage.disk.file_system import FileSystem, LocalFileSystem
@@ -36,7 +36,7 @@ from storage.keeper.held_clock import HeldClock
 from storage.log.writer import Frame, LogDamaged, LogReader, SegmentMissing, delete_log, delete_through
 from storage.paths import DataFolder
 from storage.recovery import damage_marker
-from storage.recovery.startup import adopt_orphans
+from storage.recovery.takeover import adopt_orphans
 
 logger = logging.getLogger("acumen.keeper")
 

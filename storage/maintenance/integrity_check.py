@@ -16,7 +16,7 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.database.seal import integrity_faults
 from storage.catalog.records import Collection, Counts, FileRow, LogRow, LogState
 from storage.columns.arrow_chunks import ChunksDamaged, ManifestReader
-from storage.columns.log_shredder import pieces_of
+from storage.columns.frame_pieces import pieces_of
 from storage.disk.durable_files import sha256_of
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.files.dataset_file import is_whole

@@ -22,7 +22,7 @@ from storage.log.salvage import Hole, Salvage, Whole
 from storage.log.segments import POSITION_NAME, create_segment
 from storage.log.writer import LogBusy, LogDamaged, LogReader, SegmentMissing, adopt
 from storage.paths import DataFolder
-from storage.recovery.startup import SAVED_SUFFIX, adopt_orphans, finish_repairs
+from storage.recovery.takeover import SAVED_SUFFIX, adopt_orphans, finish_repairs
 
 
 class StillInUse(StorageError):

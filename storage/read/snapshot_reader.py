@@ -20,7 +20,7 @@ import pyarrow as pa
 from storage.catalog.catalog import Catalog
 from storage.catalog.records import Collection
 from storage.columns.arrow_chunks import ChunksDamaged, Manifest, ManifestReader
-from storage.columns.log_shredder import CollectionPiece, pieces_of, read_rowwise, wanted_by
+from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import Shredder
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.errors import StorageError

@@ -14,7 +14,7 @@ import httpx
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyLimits, BodyReader
-from service.http.write_api import WriteApi, WriteLimits, Message, Receive, Scope, Send
+from service.http.write_api import Message, Receive, Scope, Send, WriteApi, WriteLimits
 from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits, LogSession, keep_looking_after
 from storage.catalog.catalog import Catalog

@@ -24,7 +24,6 @@ from query.language.parameters import check as check_query
 from query.language.preferences import Preferences
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Caller, Permission
-from service.auth.project_preferences import ProjectPreferences
 from service.datasets import definition as datasets
 from service.datasets.request import HoldsText, IndexValues, index_values, part_of
 from service.datasets.results import KEPT_BYTES_MAX, Kept, State, States, holds_text, stored_result
@@ -41,6 +40,7 @@ from service.http.request import (
     read_json,
     warning_headers,
 )
+from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.records import Dataset
 
 PAGE_DEFAULT = 10

@@ -22,7 +22,7 @@ import pytest
 import zstandard
 
 from service.bodies.reader import BodyLimits
-from service.http.write_api import WriteLimits, Message
+from service.http.write_api import Message, WriteLimits
 from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits
 from storage.catalog.records import KeyKind

@@ -35,7 +35,7 @@ from storage.errors import StorageError
 from storage.files.dataset_file import find_result
 from storage.maintenance.integrity_check import check
 from storage.read.snapshot_reader import Reader
-from storage.recovery.startup import recover
+from storage.recovery.takeover import recover
 from tests.service.whole import Whole
 from tests.support.scale import examples
 

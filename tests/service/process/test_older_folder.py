@@ -19,7 +19,7 @@ import pytest
 from service.__main__ import main
 from storage.catalog.catalog import Catalog
 from storage.disk.file_system import LocalFileSystem
-from storage.recovery.startup import recover
+from storage.recovery.takeover import recover
 from tests.service.whole import Whole
 
 FOLDERS = Path(__file__).parent / "older"

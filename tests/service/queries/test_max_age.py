@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from query.language.nodes import Condition, Operator
-from service.queries.max_age_cache import Recent, MaxAgeCache, key_of
+from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
 from storage.source import Source

@@ -23,7 +23,7 @@ from storage.events.validation import Context, examine
 from storage.files import deletion
 from storage.keeper.keeper import Keeper
 from storage.maintenance.integrity_check import check
-from storage.recovery.startup import recover
+from storage.recovery.takeover import recover
 from storage.schema import EMPTIES, NULLS
 from storage.source import Source
 from tests.storage.store import ALWAYS, LIMITS, Store

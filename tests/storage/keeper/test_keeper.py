@@ -17,7 +17,7 @@ import pytest
 from storage.files.compaction import Compactor
 from storage.maintenance.integrity_check import check
 from storage.read.snapshot_reader import Reader
-from storage.recovery.startup import recover
+from storage.recovery.takeover import recover
 from tests.storage.store import Store
 
 DAY_US = 86_400_000_000

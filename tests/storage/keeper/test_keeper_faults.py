@@ -27,7 +27,7 @@ from storage.log.format import ROWWISE, SEGMENT_HEADER_SIZE
 from storage.log.writer import Batch, Section
 from storage.read import snapshot_reader
 from storage.read.snapshot_reader import Reader, TooMuchUnsettled
-from storage.recovery.startup import adopt_orphans, recover
+from storage.recovery.takeover import adopt_orphans, recover
 from storage.schema import Schema
 from tests.storage.store import Store
 

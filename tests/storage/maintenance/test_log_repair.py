@@ -27,7 +27,7 @@ from storage.log.segments import list_segments
 from storage.log.writer import Batch, LogWriter, Section
 from storage.maintenance.integrity_check import check
 from storage.maintenance.log_repair import StillInUse, repair
-from storage.recovery.startup import recover
+from storage.recovery.takeover import recover
 from tests.storage.store import Store
 from tests.support.scale import examples
 
