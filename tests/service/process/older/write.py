@@ -1,8 +1,8 @@
 """Writes a data folder, and the right answers to questions about it, with the Acumen of the current folder.
 
 In a checkout of the version wanted: ``PYTHONPATH=. python <this file> OUT`` makes ``OUT/<commit>.tar.xz`` and
-``OUT/<commit>.json.xz``. A version of before docs/decisions/0039 has this file in ``tests/service/older``: use
-that one. The answers are those of the old version; sums are of numbers that
+``OUT/<commit>.json.xz``. A version of before docs/decisions/0039 has its own in ``tests/service/older``. The
+answers are those of the old version; sums are of numbers that
 doubles add exactly, so that they are right.
 """
 
