@@ -66,9 +66,7 @@ def test_the_descriptions_of_an_answer_are_bounded_and_its_names_are_not(tmp_pat
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        pytest.param(
-            b'{"c":[{"n":1},{"n":2},{"n":3}],"c":[{"n":4}]}', 200, id="the last of two counts"
-        ),
+        pytest.param(b'{"c":[{"n":1},{"n":2},{"n":3}],"c":[{"n":4}]}', 200, id="the last of two counts"),
         pytest.param(b'{"c":[{"n":1},{"n":2},{"n":3}] zz}', 400, id="no JSON"),
         pytest.param(b'{"c":[{"n":1},{"n":2},{"n":3}]}', 400, id="too many"),
     ],
