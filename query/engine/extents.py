@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+from weakref import ref
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 KEPT_MAX = 100_000
 """Pairs of a file and a column."""
+TAILS_MAX = 1_000
+"""Tables of events that are in no file yet."""
 
 
 class ExtentCache:
@@ -29,6 +32,7 @@ class ExtentCache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: OrderedDict[tuple[str, str], Extent] = OrderedDict()
+        self._tails: OrderedDict[int, tuple[ref[pa.Table], dict[str, Extent]]] = OrderedDict()
 
     def find(self, path: str, column: str) -> Extent | None:
         with self._lock:
@@ -39,6 +43,19 @@ class ExtentCache:
             self._held[(path, column)] = extent
             while len(self._held) > KEPT_MAX:
                 self._held.popitem(last=False)
+
+    def of_tail(self, table: pa.Table, column: Column) -> Extent:
+        """Found once for each table, which is the same until further events come."""
+        with self._lock:
+            kept = self._tails.get(id(table))
+            if kept is None or kept[0]() is not table:
+                kept = self._tails[id(table)] = (ref(table), {})
+                while len(self._tails) > TAILS_MAX:
+                    self._tails.popitem(last=False)
+        found = kept[1].get(column.name)
+        if found is None:
+            found = kept[1][column.name] = _of_table(table, column)
+        return found
 
 
 def reader(engine: Engine, deadline: Deadline) -> Callable[[View, Column], Extent]:
@@ -56,7 +73,8 @@ def reader(engine: Engine, deadline: Deadline) -> Callable[[View, Column], Exten
             for path, extent in _read(sorted(missing), column, engine, deadline):
                 engine.extents.keep(path, column.name, extent)
                 found[path] = extent
-        total = _of_table(view.source.tail, column)
+        tail = view.source.tail
+        total = Extent() if tail is None else engine.extents.of_tail(tail, column)
         for one in found.values():
             total = total.joined(one or Extent())
         return total
@@ -72,8 +90,8 @@ def _read(
     return [(row[0], _extent(*row[1:])) for chunk in chunks for row in chunk]
 
 
-def _of_table(table: pa.Table | None, column: Column) -> Extent:
-    if table is None or column.name not in table.column_names:
+def _of_table(table: pa.Table, column: Column) -> Extent:
+    if column.name not in table.column_names:
         return Extent()
     values = table.column(column.name)
     ends = pc.min_max(values).as_py()

@@ -95,6 +95,27 @@ class Seen:
         yield from SYSTEM_PATHS
         yield from self.schema.by_path
 
+    def is_sound(self, path: str, *, numbers: bool) -> bool:
+        """Whether the property has values, and numbers where these are asked for. Known once found."""
+        key = path, numbers
+        if key in self._sound:
+            return True
+        if any(_of_value(path, self, "", numbers=numbers)):
+            return False
+        self._sound.add(key)
+        return True
+
+    @cached_property
+    def _sound(self) -> set[tuple[str, bool]]:
+        return set()
+
+    @cached_property
+    def timestamp_property(self) -> str | None:
+        """A property that looks like the time of the events; they are dated by ``keen.timestamp`` alone."""
+        kinds = (LaneKind.STRING, LaneKind.NUMBER)
+        paths = (lane.path for lane in self.schema.lanes if lane.kind in kinds)
+        return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
+
 
 SeenOf = Callable[[str], Seen | None]
 """What is seen of a collection; None where no event of it is."""
@@ -108,11 +129,13 @@ def warnings_of(query: Query, seen_of: SeenOf, near_collection: NearCollection) 
     return list(islice(dict.fromkeys(found), WARNINGS_MAX))
 
 
-def timestamp_property(schema: Schema) -> str | None:
-    """A property that looks like the time of the events; they are dated by ``keen.timestamp`` alone."""
-    kinds = (LaneKind.STRING, LaneKind.NUMBER)
-    paths = (lane.path for lane in schema.lanes if lane.kind in kinds)
-    return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
+def is_sound(query: Query, seen: Seen) -> bool:
+    """Whether it is sure that there is nothing to warn of: a quick look at questions without filters."""
+    return (
+        isinstance(query, MetricQuery)
+        and not query.filters
+        and all(seen.is_sound(path, numbers=numbers) for path, numbers, _ in _values(query))
+    )
 
 
 def has_timeframe(query: Query) -> bool:
@@ -195,14 +218,18 @@ def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
 
 
 def _of_metrics(query: MetricQuery, seen: Seen) -> Iterator[DataWarning]:
+    for path, numbers, where in _values(query):
+        yield from _of_value(path, seen, where, numbers=numbers)
+
+
+def _values(query: MetricQuery) -> Iterator[tuple[str, bool, str]]:
+    """Of which properties values are asked for, whether these are to be numbers, and by which parameter."""
     for metric in query.metrics:
         if metric.target is not None:
             where = "target_property" if metric.label is None else f"analyses.{metric.label}.target_property"
-            numbers = metric.analysis in _NUMERIC_ANALYSES
-            yield from _of_value(metric.target, seen, where, numbers=numbers)
+            yield metric.target, metric.analysis in _NUMERIC_ANALYSES, where
     for group in query.groups:
-        numbers = group.size is not None or group.ranges is not None
-        yield from _of_value(group.path, seen, "group_by", numbers=numbers)
+        yield group.path, group.size is not None or group.ranges is not None, "group_by"
 
 
 def _of_value(path: str, seen: Seen, where: str, *, numbers: bool = False) -> Iterator[DataWarning]:

@@ -75,7 +75,7 @@ ORPHAN_SECONDS = 2.0
 SWITCH_SECONDS = 0.0005
 """After which a thread that works in Python lets another go on."""
 
-GARBAGE_THRESHOLDS = (5_000, 10, 20_000)
+GARBAGE_THRESHOLDS = (2_000, 10, 50_000)
 """Of Python's collector of cycles, which stops all threads while it looks. Answers of many rows make many
 objects that go without it, and cycles are hardly made: so it looks at few objects, the new ones, at a time,
 and at all of them after a billion new ones."""

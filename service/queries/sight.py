@@ -12,13 +12,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeGuard
+from typing import Protocol
 
 from query.answers.pipeline import Conditions
 from query.answers.visible_properties import dated_by_arrival, held_lanes
 from query.engine.engine import Deadline, Engine
 from query.errors import QueryError
-from query.language.nodes import Filter, MetricQuery, Query, Span
+from query.language.nodes import Filter, MetricQuery, Query
 from query.language.suggestions import KNOWN_MAX, nearest
 from query.limits import Limits
 from query.plan.data_warnings import (
@@ -26,7 +26,7 @@ from query.plan.data_warnings import (
     Seen,
     collections_of,
     has_timeframe,
-    timestamp_property,
+    is_sound,
     undated,
     warnings_of,
 )
@@ -83,10 +83,8 @@ class Sight:
 
         Empty where what it sees cannot be found out within the limits of a question.
         """
-        if not filters and sources and _names_nothing(query):
-            source = sources.get(query.collection)
-            if source is not None and source.known:
-                return []
+        if not filters and sources and self._is_sound(project_id, query, sources):
+            return self._undated(project_id, query, sources, deadline)
         given = dict(sources or {})
         for name in collections_of(query):
             if name not in given:
@@ -105,18 +103,36 @@ class Sight:
             found = warnings_of(query, seen_of, near)
             if filters:
                 return warnings_of(query, seen_anew, near) if found else found
-            return found + self._undated(query, given, deadline)
+            return found + self._undated(project_id, query, given, deadline)
         except (QueryError, SourceGone):
             return []
 
-    def _undated(self, query: Query, sources: Mapping[str, Source], deadline: Deadline) -> list[DataWarning]:
+    def _is_sound(self, project_id: str, query: Query, sources: Mapping[str, Source]) -> bool:
+        """A quick look at what a key without filters asks; most questions need no other."""
+        if not isinstance(query, MetricQuery):
+            return False
+        source = sources.get(query.collection)
+        if source is None or not source.known:
+            return False
+        return is_sound(query, self._all(project_id, query.collection, source.schema))
+
+    def _undated(
+        self, project_id: str, query: Query, sources: Mapping[str, Source], deadline: Deadline
+    ) -> list[DataWarning]:
         """Where a timeframe is asked of events whose time stands in a property of their own."""
         found = []
         for name, source in sources.items() if has_timeframe(query) else ():
-            path = timestamp_property(source.schema)
-            if path is not None and self._dated_by_arrival(source, deadline):
+            path = self._all(project_id, name, source.schema).timestamp_property
+            if path is not None and self._is_dated_by_arrival(source, deadline):
                 found.append(undated(name, path))
         return found
+
+    def _is_dated_by_arrival(self, source: Source, deadline: Deadline) -> bool:
+        """False where that cannot be found out."""
+        try:
+            return self._dated_by_arrival(source, deadline)
+        except (QueryError, SourceGone):
+            return False
 
     def _dated_by_arrival(self, source: Source, deadline: Deadline) -> bool:
         """Of the newest file, which is looked at once, or of what is in none yet."""
@@ -193,16 +209,6 @@ class Sight:
                 return found
             names.remove(found)
         return None
-
-
-def _names_nothing(query: Query) -> TypeGuard[MetricQuery]:
-    """Whether the question, as a plain count, names a collection alone."""
-    return (
-        isinstance(query, MetricQuery)
-        and not (query.groups or query.filters)
-        and query.span == Span()
-        and all(metric.target is None for metric in query.metrics)
-    )
 
 
 def _rows(source: Source) -> int:
