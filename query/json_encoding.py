@@ -59,7 +59,7 @@ def dumps_in_steps(value: Any) -> bytes:
     ``STEP_VALUES``, so that other threads get on. They do as well while the steps are joined."""
     if not isinstance(value, dict | list):
         return dumps(value)
-    return b"".join(list(_steps(value)))
+    return b"".join(_steps(value))
 
 
 def _steps(value: Any) -> Iterator[bytes]:

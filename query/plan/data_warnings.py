@@ -129,12 +129,10 @@ def warnings_of(query: Query, seen_of: SeenOf, near_collection: NearCollection) 
     return list(islice(dict.fromkeys(found), WARNINGS_MAX))
 
 
-def is_sound(query: Query, seen: Seen) -> bool:
+def is_sound(query: MetricQuery, seen: Seen) -> bool:
     """Whether it is sure that there is nothing to warn of: a quick look at questions without filters."""
-    return (
-        isinstance(query, MetricQuery)
-        and not query.filters
-        and all(seen.is_sound(path, numbers=numbers) for path, numbers, _ in _values(query))
+    return not query.filters and all(
+        seen.is_sound(path, numbers=numbers) for path, numbers, _ in _values(query)
     )
 
 

@@ -1,4 +1,5 @@
-"""The only module that writes SQL. Text and its bound values travel as one frozen ``Statement``.
+"""The only module that writes the SQL of questions. Text and its bound values travel as one frozen
+``Statement``.
 
 What a client sent is bound; names come from the catalog and are quoted; numbers written into the text
 (bucket edges, positions) were made by this server. Names of our own begin with ``$``, which no property

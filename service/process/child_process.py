@@ -8,14 +8,19 @@ however often, and a SIGHUP one to say reload.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import NoReturn
+
+from service.settings import Settings, load
+from service.telemetry import json_logging
 
 READY = b"ready\n"
 STOP = b"stop\n"
@@ -28,6 +33,36 @@ class Why(Enum):
 
     TOLD = "told"
     ORPHANED = "orphaned"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A child that does one thing until ``stop`` is set; ``ready`` is for ``say_ready``."""
+
+    settings: Settings
+    number: int
+    ready: int
+    stop: threading.Event
+
+
+def begin(name: str, description: str) -> Begun:
+    """Read what the supervisor gave, log under this name, and end when told: at once where the supervisor is
+    gone, so that a successor has the folder. What was begun is begun again from the logs and the catalog."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--number", type=int, required=True)
+    parser.add_argument("--ready", type=int, required=True)
+    args = parser.parse_args()
+    settings = load()
+    json_logging.set_up(settings.current_log_level(), name)
+    stop = threading.Event()
+
+    def end(why: Why) -> None:
+        if why is Why.ORPHANED:
+            leave(1)
+        stop.set()
+
+    on_stop(end, lambda: json_logging.set_level(settings.current_log_level()))
+    return Begun(settings, args.number, args.ready, stop)
 
 
 def on_stop(call: Callable[[Why], None], reload: Callable[[], None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import logging
 import os
@@ -10,8 +9,7 @@ import threading
 
 from service.process import child_process
 from service.process.filter_matcher import FilterMatcher
-from service.settings import Settings, load
-from service.telemetry import json_logging
+from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
 from storage.keeper.keeper import Keeper, KeeperSettings
@@ -47,33 +45,19 @@ MEASURE_SECONDS = 0.5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="The keeper, started by 'acumen serve'.")
-    parser.add_argument("--number", type=int, required=True)
-    parser.add_argument("--ready", type=int, required=True)
-    args = parser.parse_args()
-    settings = load()
-    json_logging.set_up(settings.current_log_level(), "keeper")
-    stop = threading.Event()
-
-    def end(why: child_process.Why) -> None:
-        if why is child_process.Why.ORPHANED:
-            # A successor waits for the folder; what is not committed is read from the logs again.
-            child_process.leave(1)
-        stop.set()
-
-    child_process.on_stop(end, lambda: json_logging.set_level(settings.current_log_level()))
+    child = child_process.begin("keeper", "The keeper, started by 'acumen serve'.")
     os.nice(NICENESS)
     gc.freeze()
     # Reading a log makes many objects that stay for a while and no cycles.
     gc.set_threshold(50_000, 20, 20)
-    metrics = Metrics(settings.metrics_path, args.number, settings.metric_rows)
+    metrics = Metrics(child.settings.metrics_path, child.number, child.settings.metric_rows)
     metrics.counter("acumen_starts_total", "keeper").add()
-    catalog = Catalog.open(settings.data, secret=settings.secret_key)
+    catalog = Catalog.open(child.settings.data, secret=child.settings.secret_key)
     try:
-        keeper = make_keeper(settings, catalog)
-        threading.Thread(target=_measure, args=(keeper, metrics, stop), daemon=True).start()
-        child_process.say_ready(args.ready)
-        keeper.run(stop)
+        keeper = make_keeper(child.settings, catalog)
+        threading.Thread(target=_measure, args=(keeper, metrics, child.stop), daemon=True).start()
+        child_process.say_ready(child.ready)
+        keeper.run(child.stop)
     finally:
         catalog.close()
     return 0
