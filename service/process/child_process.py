@@ -1,14 +1,13 @@
-"""A child process of the supervisor: how it is told to stop, and notices that its parent is gone.
+"""A child process of the supervisor: what it is given, how it is stopped, and what it does when orphaned.
 
-Commands come over standard input, a pipe: the lines ``reload`` and ``stop``, or its end where the supervisor
-died. The supervisor gives each child a process group of its own, so a signal to the group of
-``acumen serve`` never reaches it; a SIGTERM or SIGINT sent to the child itself is one more way to say stop,
-however often, and a SIGHUP one to say reload.
+Commands come over a pipe: the lines ``reload`` and ``stop``, or its end where the supervisor died. Each child
+has a process group of its own, so a signal to the group of ``acumen serve`` never reaches it; a SIGTERM or
+SIGINT sent to the child itself stops it as well, however often, and a SIGHUP reloads.
 """
 
 from __future__ import annotations
 
-import argparse
+import importlib
 import logging
 import os
 import signal
@@ -17,9 +16,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import NoReturn
 
-from service.settings import Settings, load
+from service.settings import Settings
 from service.telemetry import json_logging
 
 READY = b"ready\n"
@@ -36,24 +36,51 @@ class Why(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
-    """A child that does one thing until ``stop`` is set; ``ready`` is for ``say_ready``."""
+class Given:
+    """What the supervisor gives a child. ``lock`` is only kept open: it marks the data folder as in use."""
 
     settings: Settings
+    name: str
     number: int
+    commands: int
     ready: int
-    stop: threading.Event
+    lock: int
+    listener: int | None = None
+
+    @property
+    def descriptors(self) -> list[int]:
+        """Everything that stays open in the child besides the standard streams."""
+        return [one for one in (self.commands, self.ready, self.lock, self.listener) if one is not None]
+
+    def say_ready(self) -> None:
+        """Tell the supervisor that this child does its work now."""
+        os.write(self.ready, READY)
+        os.close(self.ready)
 
 
-def begin(name: str, description: str) -> Begun:
-    """Read what the supervisor gave, log under this name, and end when told: at once where the supervisor is
-    gone, so that a successor has the folder. What was begun is begun again from the logs and the catalog."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--number", type=int, required=True)
-    parser.add_argument("--ready", type=int, required=True)
-    args = parser.parse_args()
-    settings = load()
-    json_logging.set_up(settings.current_log_level(), name)
+def run(module: str, given: Given) -> NoReturn:
+    """Do the work of a child, ``main(given)`` of a module, in this process, and end it."""
+    json_logging.set_up(given.settings.current_log_level(), given.name)
+    _show_name(given.name)
+    try:
+        importlib.import_module(module).main(given)
+    except BaseException:
+        _log.critical("This process ends by an error.", exc_info=True)
+        leave(1)
+    leave(0)
+
+
+def _show_name(name: str) -> None:
+    """In ``ps`` and ``top``, where the system has a place for it."""
+    try:
+        Path("/proc/self/comm").write_text(f"acumen-{name}", encoding="utf-8")
+    except OSError:
+        pass
+
+
+def stopped(given: Given) -> threading.Event:
+    """What is set when this child is to stop: at once where the supervisor is gone, so that a successor has
+    the folder. What was begun is begun again from the logs and the catalog."""
     stop = threading.Event()
 
     def end(why: Why) -> None:
@@ -61,11 +88,11 @@ def begin(name: str, description: str) -> Begun:
             leave(1)
         stop.set()
 
-    on_stop(end, lambda: json_logging.set_level(settings.current_log_level()))
-    return Begun(settings, args.number, args.ready, stop)
+    on_stop(given, end, lambda: json_logging.set_level(given.settings.current_log_level()))
+    return stop
 
 
-def on_stop(call: Callable[[Why], None], reload: Callable[[], None]) -> None:
+def on_stop(given: Given, call: Callable[[Why], None], reload: Callable[[], None]) -> None:
     """Call ``call`` once, on a thread of its own, when this process is to stop, and ``reload`` whenever it is
     to read its log level and certificate anew. For the main thread."""
     lock = threading.Lock()
@@ -83,9 +110,8 @@ def on_stop(call: Callable[[Why], None], reload: Callable[[], None]) -> None:
         threading.Thread(target=stop, args=(Why.TOLD,), daemon=True).start()
 
     def watch() -> None:
-        # Not through sys.stdin: a thread in its buffer makes the interpreter's shutdown fail.
         rest = b""
-        while said := os.read(0, 4_096):
+        while said := os.read(given.commands, 4_096):
             *lines, rest = (rest + said).split(b"\n")
             for line in lines:
                 if line + b"\n" == STOP:
@@ -119,9 +145,3 @@ def leave(status: int) -> NoReturn:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(status)
-
-
-def say_ready(descriptor: int) -> None:
-    """Tell the supervisor that this child does its work now."""
-    os.write(descriptor, READY)
-    os.close(descriptor)

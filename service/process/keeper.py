@@ -1,4 +1,4 @@
-"""The keeper's process, run by the supervisor as ``python -m service.process.keeper``."""
+"""The keeper's process, a child of the supervisor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 
-from service.process import child_process
+from service.process.child_process import Given, stopped
 from service.process.filter_matcher import FilterMatcher
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -44,30 +44,26 @@ is read from the logs all the same."""
 MEASURE_SECONDS = 0.5
 
 
-def main() -> int:
-    child = child_process.begin("keeper", "The keeper, started by 'acumen serve'.")
+def main(given: Given) -> None:
+    """Keep until the supervisor says stop."""
+    settings, stop = given.settings, stopped(given)
     os.nice(NICENESS)
     gc.freeze()
     # Reading a log makes many objects that stay for a while and no cycles.
     gc.set_threshold(50_000, 20, 20)
-    metrics = Metrics(child.settings.metrics_path, child.number, child.settings.metric_rows)
+    metrics = Metrics(settings.metrics_path, given.number, settings.metric_rows)
     metrics.counter("acumen_starts_total", "keeper").add()
-    catalog = Catalog.open(child.settings.data, secret=child.settings.secret_key)
+    catalog = Catalog.open(settings.data, secret=settings.secret_key)
     try:
-        keeper = make_keeper(child.settings, catalog)
-        threading.Thread(target=_measure, args=(keeper, metrics, child.stop), daemon=True).start()
-        child_process.say_ready(child.ready)
-        keeper.run(child.stop)
+        keeper = make_keeper(settings, catalog)
+        threading.Thread(target=_measure, args=(keeper, metrics, stop), daemon=True).start()
+        given.say_ready()
+        keeper.run(stop)
     finally:
         catalog.close()
-    return 0
 
 
 def _measure(keeper: Keeper, metrics: Metrics, stop: threading.Event) -> None:
     unflushed = metrics.counter("acumen_events_unflushed")
     while not stop.wait(MEASURE_SECONDS):
         unflushed.set(keeper.unflushed_events)
-
-
-if __name__ == "__main__":
-    child_process.leave(main())

@@ -1,12 +1,13 @@
 """``acumen serve``: the process that owns the data folder and keeps its workers, keeper and runner going.
 
-It locks the folder, binds the port, prepares the catalog, and starts its children: spawned, never forked,
-each with the listening socket, the folder's lock and a pipe. While any child of a killed supervisor lives
-it holds the lock, so a successor waits for it; and children end by themselves when their pipe does.
+It locks the folder, binds the port, prepares the catalog, and starts its children, each with the folder's
+lock and a pipe, the workers with the listening socket. While any child of a killed supervisor lives it holds
+the lock, so a successor waits for it; and children end by themselves when their pipe does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -15,15 +16,15 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.process import child_process
-from service.settings import PREFIX, BadSettings, Settings, as_environment, changed
+from service.process import child_process, start_child
+from service.process.child_process import Given
+from service.process.start_child import Process
+from service.settings import PREFIX, BadSettings, Settings, changed
 from service.telemetry import json_logging
 from service.version import version
 from storage.catalog.catalog import Catalog
@@ -35,6 +36,9 @@ from storage.paths import DataFolder
 from storage.recovery.takeover import recover
 from storage.source import SourceGone
 
+WORKER, KEEPER, RUNNER = "service.process.worker", "service.process.keeper", "service.process.runner"
+"""The modules of the children."""
+
 LOCK_WAIT_SECONDS = 10.0
 RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before a child that keeps dying is started again."""
@@ -45,6 +49,7 @@ KEEPER_SECONDS = 60.0
 FIRST_STARTS_MAX = 4
 """Failed starts of one child after which a server that never worked gives up."""
 POLL_SECONDS = 0.2
+END_POLL_SECONDS = 0.01
 
 _log = logging.getLogger("acumen.supervisor")
 
@@ -60,7 +65,9 @@ class Child:
     name: str
     module: str
     number: int
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
+    commands: int = -1
+    """The end of a pipe into which commands are written; closed where it is -1, as the next one."""
     ready_fd: int = -1
     ready: bool = False
     worked: bool = False
@@ -77,10 +84,11 @@ class Child:
 @dataclass
 class Supervisor:
     """Runs until it is told to stop. ``announce`` is called once, when all children work: with the server's
-    address, the oldest project, and whether this start made it."""
+    address, the oldest project, and whether this start made it. ``forks`` says how children are made."""
 
     settings: Settings
     announce: Callable[[str, Project, bool], None] = lambda url, project, new: None
+    forks: bool = start_child.FORKS
     children: list[Child] = field(default_factory=list)
     stopping: bool = False
     stop_signal: int = 0
@@ -100,13 +108,13 @@ class Supervisor:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             self._listener, self._lock = listener, lock
-            self.children = [
-                Child(f"worker-{n}", "service.process.worker", n) for n in range(self.settings.workers)
-            ]
-            self.children.append(Child("keeper", "service.process.keeper", self.settings.workers))
-            self.children.append(Child("runner", "service.process.runner", self.settings.workers + 1))
+            self.children = [Child(f"worker-{n}", WORKER, n) for n in range(self.settings.workers)]
+            self.children.append(Child("keeper", KEEPER, self.settings.workers))
+            self.children.append(Child("runner", RUNNER, self.settings.workers + 1))
             url = url_of(self.settings, listener)
             self._log_start(url)
+            if self.forks:
+                start_child.prepare((WORKER, KEEPER, RUNNER))
             self._keep_running(url, lambda: self.announce(url, first, new))
             self._seal()
             self._log_stop()
@@ -237,41 +245,27 @@ class Supervisor:
         fields = {"child": one.name, "status": status, "restart_seconds": pause}
         _log.error("A child process ended and is started again.", extra={"fields": fields})
         self._close_ready(one, selector)
-        if one.process.stdin is not None:
-            one.process.stdin.close()
-        one.process, one.ready = None, False
+        os.close(one.commands)
+        one.process, one.commands, one.ready = None, -1, False
         one.due = now + pause
         one.failures += 1
         if not one.worked and one.failures >= FIRST_STARTS_MAX:
             raise CannotServe(f"The process {one.name} does not start: it said why above.")
 
     def _start(self, one: Child, now: float, selector: selectors.BaseSelector) -> None:
-        try:
-            ready_read, ready_write = os.pipe()
-        except OSError as error:
-            self._put_off(one, now, error)
-            return
-        arguments = ["--number", str(one.number), "--ready", str(ready_write)]
-        passed = [ready_write, self._lock]
-        if one.module == "service.process.worker":
-            arguments += ["--listener", str(self._listener.fileno())]
-            passed.append(self._listener.fileno())
-        try:
-            one.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", one.module, *arguments],
-                stdin=subprocess.PIPE,
-                pass_fds=passed,
-                process_group=0,
-                env=as_environment(self.settings),
-            )
-        except OSError as error:
-            os.close(ready_read)
-            self._put_off(one, now, error)
-            return
-        finally:
-            os.close(ready_write)
-        one.ready_fd, one.started = ready_read, now
-        selector.register(ready_read, selectors.EVENT_READ, one)
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+            try:
+                ready, said = _pipe(ours, theirs)
+                commands, given = _pipe(theirs, ours)
+                listener = self._listener.fileno() if one.module == WORKER else None
+                ends = Given(self.settings, one.name, one.number, commands, said, self._lock, listener)
+                one.process = (start_child.fork if self.forks else start_child.spawn)(one.module, ends)
+            except OSError as error:
+                self._put_off(one, now, error)
+                return
+            ours.pop_all()
+        one.ready_fd, one.commands, one.started = ready, given, now
+        selector.register(ready, selectors.EVENT_READ, one)
 
     def _put_off(self, one: Child, now: float, error: OSError) -> None:
         """The system gives no process just now, for want of memory or descriptors: try again later."""
@@ -334,23 +328,32 @@ class Supervisor:
         for one in children:
             if one.process is None:
                 continue
-            try:
-                one.process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
+            while one.alive and time.monotonic() < deadline:
+                time.sleep(END_POLL_SECONDS)
+            if one.alive:
                 fields = {"child": one.name, "seconds": seconds}
                 _log.warning("A child process did not stop in time and is killed.", extra={"fields": fields})
                 one.process.kill()
-                one.process.wait()
+                while one.alive:
+                    time.sleep(END_POLL_SECONDS)
+            os.close(one.commands)
+            one.commands = -1
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """The two ends of a new pipe, each closed by its stack."""
+    read, write = os.pipe()
+    reader.callback(os.close, read)
+    writer.callback(os.close, write)
+    return read, write
 
 
 def _say(one: Child, command: bytes) -> None:
     """Write a command to a child, which may be gone."""
-    if one.process is not None and one.process.stdin is not None:
-        try:
-            one.process.stdin.write(command)
-            one.process.stdin.flush()
-        except OSError:
-            pass
+    try:
+        os.write(one.commands, command)
+    except OSError:
+        pass
 
 
 def lock_folder(data: Path) -> int:

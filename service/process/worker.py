@@ -1,12 +1,10 @@
 """One HTTP worker: the composition root of everything that answers requests.
 
-Run by the supervisor as ``python -m service.process.worker``, with the listening socket and its number in the
-arguments, and its settings in the environment.
+A child of the supervisor, from which it has the listening socket.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
@@ -53,12 +51,12 @@ from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
-from service.process import child_process
+from service.process.child_process import Given, Why, on_stop
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.query_service import QueryService
 from service.saved_queries.result_cache import ResultCache
 from service.saved_queries.results import Results
-from service.settings import Settings, load
+from service.settings import Settings
 from service.telemetry import json_logging
 from service.telemetry.loop_pauses import measure_pauses
 from service.telemetry.metrics import Metrics
@@ -95,10 +93,10 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def stop(self, why: child_process.Why) -> None:
+    async def stop(self, why: Why) -> None:
         """Be unready for a while, then finish what runs; an orphan hurries, since a successor waits."""
         self._lifecycle.stopping = True
-        if why is child_process.Why.ORPHANED:
+        if why is Why.ORPHANED:
             self.config.timeout_graceful_shutdown = int(ORPHAN_SECONDS)
         else:
             await asyncio.sleep(self._unready_seconds)
@@ -402,15 +400,17 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
     return answer
 
 
-async def _serve(settings: Settings, number: int, listener: socket.socket, ready: int) -> None:
-    async with composed(settings, number) as (app, parts):
+async def _serve(given: Given) -> None:
+    assert given.listener is not None
+    settings, listener = given.settings, socket.socket(fileno=given.listener)
+    async with composed(settings, given.number) as (app, parts):
         answering = _answering_at_the_end(app, parts.lifecycle)
         connections = _connections(settings, parts)
         config = _config(settings, answering, app.express, connections, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
 
-        def stop(why: child_process.Why) -> None:
+        def stop(why: Why) -> None:
             asyncio.run_coroutine_threadsafe(server.stop(why), loop)
 
         def reload() -> None:
@@ -422,31 +422,23 @@ async def _serve(settings: Settings, number: int, listener: socket.socket, ready
                 )
                 config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
 
-        child_process.on_stop(stop, reload)
+        on_stop(given, stop, reload)
         serving = asyncio.ensure_future(server.serve([listener]))
         while not server.started and not serving.done():
             await asyncio.sleep(0.005)
-        child_process.say_ready(ready)
+        given.say_ready()
         await serving
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description="One HTTP worker, started by 'acumen serve'.")
-    parser.add_argument("--number", type=int, required=True)
-    parser.add_argument("--listener", type=int, required=True)
-    parser.add_argument("--ready", type=int, required=True)
-    args = parser.parse_args()
-    settings = load()
-    json_logging.set_up(settings.current_log_level(), f"worker-{args.number}")
-    listener = socket.socket(fileno=args.listener)
+def main(given: Given) -> None:
+    """Answer requests until the supervisor says stop."""
     # What was imported lives as long as the process: the collector need not look at it again and again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(settings, args.number, listener, args.ready))
-    return 0
+        runner.run(_serve(given))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
@@ -454,7 +446,3 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
-
-
-if __name__ == "__main__":
-    child_process.leave(main())

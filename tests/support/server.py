@@ -69,6 +69,7 @@ class Served:
         data: Path | None = None,
         arguments: Sequence[str] = (),
         scheme: str = "http",
+        command: Sequence[str] = (),
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="acumen-test-")
         self.data = data or Path(self._folder.name) / "data"
@@ -77,6 +78,7 @@ class Served:
         self.workers = workers
         self._env = {**os.environ, **_quiet(env or {})}
         self._arguments = list(arguments)
+        self._command = list(command) or acumen_command()
         self._process: subprocess.Popen[bytes] | None = None
         self.log = Path(self._folder.name) / "log"
         """What the server wrote, standard output and error together, over all its starts."""
@@ -104,7 +106,7 @@ class Served:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it and, unless told otherwise, wait until every child of it works and it has said so."""
-        command = [*acumen_command(), "serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [*self._command, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--data", str(self.data), "--workers", str(self.workers), *self._arguments]
         with self.log.open("ab") as log:
             self._said_before = log.tell()

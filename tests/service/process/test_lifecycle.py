@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 import urllib.error
@@ -157,6 +158,48 @@ def test_children_of_a_killed_server_end_and_another_takes_over() -> None:
         for pid in pids:
             with pytest.raises(ProcessLookupError):
                 os.kill(pid, 0)
+
+
+SPAWNING = """
+import sys
+from service.process import start_child
+start_child.FORKS = False
+from service.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_children_in_interpreters_of_their_own_are_looked_after_as_well() -> None:
+    """Where the system has no sound fork, as on macOS."""
+    with Served(workers=1, command=[sys.executable, "-P", "-c", SPAWNING]) as server:
+        server.record(server.project, "c", {"a": 1})
+        old = server.child_pid("worker-0")
+        assert b"start_child" in Path(f"/proc/{old}/cmdline").read_bytes() or sys.platform != "linux"
+        server.kill("worker-0")
+        deadline = time.monotonic() + 120
+        while server.child_pid("worker-0") == old:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        server.wait_ready()
+        assert count(server) == 1
+        pids = [server.child_pid(name) for name in server.state()["children"]]
+        server.kill()
+        server.start()
+        assert count(server) == 1
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+        assert server.stop() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: children are forked there alone")
+def test_a_forked_child_has_nothing_of_its_siblings_and_a_name_of_its_own(served: Served) -> None:
+    for name, child in served.state()["children"].items():
+        folder = Path(f"/proc/{child['pid']}")
+        assert (folder / "comm").read_text().strip() == f"acumen-{name}"[:15]
+        ours = {one.readlink() for one in Path(f"/proc/{served.pid}/fd").iterdir() if int(one.name) > 2}
+        shared = ours & {one.readlink() for one in (folder / "fd").iterdir()}
+        assert len([one for one in shared if str(one).startswith("pipe:")]) == 1, "that of its own commands"
 
 
 def test_a_taken_port_is_one_sentence_and_status_1() -> None:
