@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.json_encoding import dumps
-from query.language.fields import is_number, structured, text, whole, wrong
+from query.language.fields import is_number, structured, text, wrong
 from query.language.nodes import Group, Order, Range
+from query.language.parameter_table import value_of
 from query.language.suggestions import nearest
 from query.limits import Limits
 
@@ -62,11 +63,11 @@ def parse_order(value: Any, groups: Sequence[Group], labels: Sequence[str]) -> t
     return tuple(_order(entry, known) for entry in entries)
 
 
-def parse_limit(value: Any, order: Sequence[Order]) -> int | None:
-    """At least 1; needs an order. Raises InvalidQuery (InvalidLimitError)."""
-    if value is None or value == "":
+def parse_limit(params: Mapping[str, Any], order: Sequence[Order]) -> int | None:
+    """The parameter ``limit``, at least 1; needs an order. Raises InvalidQuery (InvalidLimitError)."""
+    limit: int | None = value_of(params, "limit", LIMIT_CODE)
+    if limit is None:
         return None
-    limit = whole("limit", value, 1, LIMIT_CODE)
     if not order:
         raise InvalidQuery("'limit' needs an 'order_by', and so a 'group_by'.", LIMIT_CODE)
     return min(limit, _LIMIT_MAX)

@@ -1,29 +1,22 @@
-"""Every parameter of a question: its name, the analyses that take it, and how a query string spells it.
+"""Names of a question's parameters and of what stands in them: unknown ones are refused with a hint.
 
-``TABLE`` is the one list of them. A parameter that stands nowhere in it would leave a question answered as if
-it had not been sent; ``check`` refuses it and names the nearest known one. The keys of filters, groups, steps
-and the like are in ``KEYS``. A parameter of other analyses alone is let pass, as Keen did: ``without_use``
-lists them.
+The known names are those of ``parameter_table``. A parameter that stands nowhere in it would leave a
+question answered as if it had not been sent; ``check`` refuses it and names the nearest known one. The keys
+of filters, groups, steps and the like are in ``KEYS``. A parameter of other analyses alone is let pass, as
+Keen did: ``without_use`` lists them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from query.errors import InvalidQuery
+from query.language import parameter_table
 from query.language.fields import shown, structured
-from query.language.nodes import Analysis
+from query.language.parameter_table import ANALYSES, BY_NAME, Json, Parameter, taken_by
 from query.language.suggestions import nearest
 
-EXTRACTION = "extraction"
-FUNNEL = "funnel"
-MULTI_ANALYSIS = "multi_analysis"
-METRICS = frozenset(analysis.value for analysis in Analysis)
-"""The analyses that a multi-analysis may be made of."""
-ANALYSES = METRICS | {EXTRACTION, FUNNEL, MULTI_ANALYSIS}
 _OTHER_NAMES = {
     "avg": "average",
     "count_distinct": "count_unique",
@@ -36,7 +29,6 @@ _OTHER_NAMES = {
     "uniques": "select_unique",
 }
 """As other systems call analyses."""
-_ARRANGED = METRICS | {MULTI_ANALYSIS}
 
 
 def analysis_meant(name: object, known: Iterable[str] = ANALYSES) -> str | None:
@@ -50,59 +42,6 @@ ENTRIES_MAX = 5_000
 DEPTH_MAX = 100
 SHOWN_MAX = 24
 """Known names that a message lists."""
-
-
-class Spelling(StrEnum):
-    """How a query string holds a value."""
-
-    WORD = "word"
-    """As it is."""
-    EITHER = "either"
-    """A bare text, or JSON where it begins like a list, an object or a quoted string."""
-    JSON = "json"
-    """Nothing but JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """``repeated``: may stand several times in a query string, or as ``name[]``, and is a list then."""
-
-    name: str
-    analyses: frozenset[str] = ANALYSES
-    spelling: Spelling = Spelling.WORD
-    repeated: bool = False
-
-
-TABLE = (
-    Parameter("event_collection", ANALYSES - {FUNNEL}),
-    Parameter("target_property", METRICS - {"count"}),
-    Parameter("percentile", frozenset({"percentile"})),
-    Parameter("analyses", frozenset({MULTI_ANALYSIS}), Spelling.JSON),
-    Parameter("steps", frozenset({FUNNEL}), Spelling.JSON),
-    Parameter("filters", ANALYSES, Spelling.JSON),
-    Parameter("timeframe", ANALYSES, Spelling.EITHER),
-    Parameter("timezone", ANALYSES, Spelling.EITHER),
-    Parameter("interval", _ARRANGED, Spelling.EITHER),
-    Parameter("group_by", _ARRANGED, Spelling.EITHER, repeated=True),
-    Parameter("order_by", _ARRANGED, Spelling.EITHER),
-    Parameter("limit", _ARRANGED),
-    Parameter("zero_fill", _ARRANGED),
-    Parameter("round", _ARRANGED),
-    Parameter("week_start"),
-    Parameter("latest", frozenset({EXTRACTION})),
-    Parameter("property_names", frozenset({EXTRACTION}), Spelling.EITHER, repeated=True),
-    Parameter("email", frozenset({EXTRACTION})),
-    Parameter("email_address", frozenset({EXTRACTION})),
-    Parameter("delivery", frozenset({EXTRACTION})),
-    Parameter("content_type", frozenset({EXTRACTION})),
-    Parameter("content_encoding", frozenset({EXTRACTION})),
-    Parameter("include_metadata"),
-    Parameter("max_age"),
-)
-"""A new parameter is one line here, and is read in ``query.language.parse``."""
-
-BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
-
 SENT_BY_SDKS = frozenset({"analysis_type", "api_key", "jsonp", "callback", "_"})
 """What official SDKs and UIs, and jQuery under them, add to a question by themselves."""
 
@@ -110,31 +49,27 @@ WITHOUT_EFFECT = frozenset({"event_collection", "target_property", "percentile",
 """Keen's own, which may stand beside an analysis that does not take them: they narrow and arrange nothing."""
 
 FILTER = "filter"
+
+
+def _keys(schema: Json) -> frozenset[str]:
+    return frozenset(schema["properties"])
+
+
+_BY_QUERY_CREATOR = frozenset({"property_type"})
+"""Sent by Keen's query-creator with filters."""
 KEYS: Mapping[str, frozenset[str]] = {
-    FILTER: frozenset({"property_name", "operator", "property_value", "property_type"}),
-    "or": frozenset({"operator", "operands", "property_type"}),
-    "within": frozenset({"coordinates", "max_distance_miles"}),
-    "timeframe": frozenset({"start", "end"}),
-    "group_by": frozenset({"property_name", "buckets", "ranges"}),
-    "buckets": frozenset({"size"}),
-    "range": frozenset({"from", "to", "label"}),
-    "order_by": frozenset({"property_name", "direction"}),
-    "step": frozenset(
-        {
-            "event_collection",
-            "actor_property",
-            "timeframe",
-            "timezone",
-            "week_start",
-            "filters",
-            "inverted",
-            "optional",
-            "with_actors",
-        }
-    ),
-    "member": frozenset({"analysis_type", "target_property", "percentile", "round"}),
+    FILTER: _keys(parameter_table.CONDITION) | _BY_QUERY_CREATOR,
+    "or": _keys(parameter_table.EITHER_OF) | _BY_QUERY_CREATOR,
+    "within": _keys(parameter_table.CIRCLE),
+    "timeframe": _keys(parameter_table.SPAN),
+    "group_by": _keys(parameter_table.GROUP),
+    "buckets": _keys(parameter_table.BUCKETS),
+    "range": _keys(parameter_table.RANGE),
+    "order_by": _keys(parameter_table.ORDER),
+    "step": _keys(parameter_table.STEP),
+    "member": _keys(parameter_table.MEMBER),
 }
-"""The keys of the objects within parameters. ``property_type`` is sent by Keen's query-creator."""
+"""The keys of the objects within parameters."""
 
 _WHOLE = ("event_collection", "timeframe", "timezone", "week_start", "filters", "interval", "group_by")
 """May stand in a member of a multi-analysis where they say the same as beside it."""
@@ -150,12 +85,9 @@ def check(analysis: str, params: Mapping[str, Any], beside: Collection[str] = ()
         return
     for name in params:
         if name not in BY_NAME and name not in SENT_BY_SDKS and name not in beside:
-            raise _unknown(name, taken_by(analysis), f"a parameter of {analysis}")
+            known = [parameter.name for parameter in taken_by(analysis)]
+            raise _unknown(name, known, f"a parameter of {analysis}")
     _Walk(params).check()
-
-
-def taken_by(analysis: str) -> list[str]:
-    return [parameter.name for parameter in TABLE if analysis in parameter.analyses]
 
 
 def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
@@ -278,7 +210,7 @@ class _Walk:
         known = KEYS[kind]
         for key in entry:
             if key not in known and not (kind in (FILTER, "or") and _is_other_form(key, entry)):
-                shown_names = sorted(known - {"property_type"})
+                shown_names = sorted(known - _BY_QUERY_CREATOR)
                 raise _unknown(key, shown_names, f"known in '{name}'", code)
 
 

@@ -22,7 +22,6 @@ from query.language.fields import (
     required_text,
     structured,
     text,
-    whole,
     wrong,
 )
 from query.language.filters import CODE as FILTER_CODE
@@ -49,7 +48,8 @@ from query.language.nodes import (
     Span,
     Step,
 )
-from query.language.parameters import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, analysis_meant
+from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, value_of
+from query.language.parameters import analysis_meant
 from query.language.preferences import KEEN, Preferences, decimals, week_start
 from query.language.query_string import from_query_string
 from query.language.suggestions import meant
@@ -57,7 +57,6 @@ from query.limits import Limits
 
 __all__ = ["ANALYSES", "EXTRACTION", "FUNNEL", "MULTI_ANALYSIS", "from_query_string", "parse"]
 
-MAX_AGE_SECONDS_MAX = 129_600
 ECHO_DEPTH_MAX = 300
 """Levels of a funnel's step, which its answer repeats: more than filters of the greatest depth have."""
 RESULT = "result"
@@ -123,8 +122,7 @@ def parse(
         query = _metric_query(reading, _METRICS[analysis_text])
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
-    metadata, max_age = flag(params, "include_metadata", False), _max_age(params.get("max_age"))
-    return Request(query, metadata, max_age, preferences)
+    return Request(query, value_of(params, "include_metadata"), value_of(params, "max_age"), preferences)
 
 
 def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:
@@ -179,8 +177,8 @@ def _metrics_query(
         groups=groups,
         buckets=buckets,
         order=order,
-        limit=parse_limit(params.get("limit"), order),
-        zero_fill=flag(params, "zero_fill", True),
+        limit=parse_limit(params, order),
+        zero_fill=value_of(params, "zero_fill"),
         multi=multi,
     )
 
@@ -248,15 +246,6 @@ def _percentile(value: Any, name: str) -> float:
     return percentile
 
 
-def _max_age(value: Any) -> int | None:
-    if value is None or value == "":
-        return None
-    seconds = whole("max_age", value, 0)
-    if seconds > MAX_AGE_SECONDS_MAX:
-        raise wrong("max_age", f"a number of seconds from 0 to {MAX_AGE_SECONDS_MAX}", value)
-    return seconds
-
-
 def _extraction(reading: _Reading) -> ExtractionQuery:
     params = reading.params
     collection = reading.collection()
@@ -269,16 +258,14 @@ def _extraction(reading: _Reading) -> ExtractionQuery:
         collection=collection,
         span=reading.span(params.get("timeframe"), params.get("timezone")),
         filters=reading.filters(params.get("filters")),
-        latest=_latest(params.get("latest"), reading.limits),
+        latest=_latest(params, reading.limits),
         properties=_property_names(params.get("property_names"), reading.limits),
     )
 
 
-def _latest(value: Any, limits: Limits) -> int | None:
-    if value is None or value == "":
-        return None
-    latest = whole("latest", value, 1)
-    if latest > limits.latest_max:
+def _latest(params: Mapping[str, Any], limits: Limits) -> int | None:
+    latest: int | None = value_of(params, "latest")
+    if latest is not None and latest > limits.latest_max:
         raise QueryLimitExceeded(
             f"'latest' may be {limits.latest_max} at most. Use a shorter timeframe for each request."
         )

@@ -12,7 +12,7 @@ from typing import Any
 
 from query.errors import InvalidQuery
 from query.language.fields import decode_json, structured
-from query.language.parameters import BY_NAME, Spelling
+from query.language.parameter_table import BY_NAME, Spelling
 
 BRACKETS_DEPTH_MAX = 220
 """Levels of brackets: more than filters of the greatest depth have."""

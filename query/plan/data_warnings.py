@@ -25,7 +25,7 @@ from query.language.nodes import (
     Query,
     Span,
 )
-from query.language.parameters import Parameter
+from query.language.parameter_table import Parameter
 from query.language.suggestions import did_you_mean, nearest
 from query.plan import operators
 from query.plan import predicates as p

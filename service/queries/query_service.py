@@ -31,6 +31,7 @@ from query.json_encoding import dumps
 from query.language import parameters
 from query.language.filters import CheckRegex
 from query.language.nodes import Filter, Request
+from query.language.parameter_table import ANALYSIS_NAMES
 from query.language.parameters import without_use
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
@@ -44,7 +45,7 @@ from service.limits.quotas import NoStore, Quotas, Tally
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
 from service.queries.sight import Sight, SourceReader
-from service.telemetry.metrics import ANALYSES, Metrics
+from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
 from storage.catalog.records import Project
 from storage.schema import Lane
@@ -104,7 +105,7 @@ class QueryService:
         self._clock = clock
         self.strict = strict
         self._preferences = preferences
-        self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSES}
+        self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSIS_NAMES}
         self._ends = {
             end: metrics.counter("acumen_queries_total", end)
             for end in ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from query.language.parameter_table import ANALYSIS_NAMES
 from service.machine import allocate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -26,22 +27,6 @@ ERROR_STATUSES = tuple(
     map(str, (400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 416, 422, 429, 431, 500, 503, 504))
 )
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
-ANALYSES = (
-    "count",
-    "count_unique",
-    "minimum",
-    "maximum",
-    "sum",
-    "average",
-    "median",
-    "percentile",
-    "standard_deviation",
-    "select_unique",
-    "extraction",
-    "funnel",
-    "multi_analysis",
-)
-
 TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub", "measures")
 """Everything that the runner does, by name."""
 
@@ -94,7 +79,13 @@ FAMILIES = (
         "Add-ons of events by what became of them.",
         {"addon": ADDONS, "outcome": ADDON_OUTCOMES},
     ),
-    Family("acumen_query_seconds", "histogram", "Time to run a query.", {"analysis": ANALYSES}, SECONDS),
+    Family(
+        "acumen_query_seconds",
+        "histogram",
+        "Time to run a query.",
+        {"analysis": ANALYSIS_NAMES},
+        SECONDS,
+    ),
     Family(
         "acumen_queries_total",
         "counter",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from query.language.calendar import WeekStart
+from query.language.parameter_table import ANALYSIS_NAMES as ANALYSES
 from query.language.preferences import DECIMALS_MAX, UNROUNDED
 from service.http.openapi.describe import (
     BOOLEAN,
@@ -26,7 +27,6 @@ from service.http.openapi.describe import (
     ref,
 )
 from service.settings import Settings
-from service.telemetry.metrics import ANALYSES
 
 QUERIES = f"{PROJECT}/queries"
 METRICS = tuple(name for name in ANALYSES if name not in ("extraction", "funnel"))

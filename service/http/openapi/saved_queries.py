@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from query.language.parameter_table import ANALYSIS_NAMES as ANALYSES
 from service.http.openapi.describe import (
     BOOLEAN,
     INTEGER,
@@ -23,7 +24,6 @@ from service.http.openapi.describe import (
 )
 from service.saved_queries.definition import REFRESH_SECONDS_MAX, REFRESH_SECONDS_MIN
 from service.settings import Settings
-from service.telemetry.metrics import ANALYSES
 
 SAVED = f"{PROJECT}/queries/saved"
 LEGACY = f"{PROJECT}/saved_queries"

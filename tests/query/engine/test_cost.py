@@ -21,7 +21,8 @@ from query.answers.pipeline import answer, explain
 from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.language.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
-from query.language.parse import ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, parse
+from query.language.parameter_table import MAX_AGE_SECONDS_MAX
+from query.language.parse import ECHO_DEPTH_MAX, parse
 from query.language.regex_cost import UNICODE_CLASS, written_out
 from query.limits import Limits
 from query.plan.plan import Views, plan_metrics

@@ -12,16 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from query.errors import InvalidQuery
-from query.language.parameters import (
-    ANALYSES,
-    BY_NAME,
-    ENTRIES_MAX,
-    METRICS,
-    SENT_BY_SDKS,
-    check,
-    check_filters,
-    without_use,
-)
+from query.language.parameter_table import ANALYSES, BY_NAME, METRICS
+from query.language.parameters import ENTRIES_MAX, SENT_BY_SDKS, check, check_filters, without_use
 from query.language.parse import parse
 from query.language.query_string import from_query_string
 from query.limits import Limits

@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from schemathesis.core.result import Ok
 
-from service.telemetry.metrics import ANALYSES
+from query.language.parameter_table import ANALYSIS_NAMES
 from tests.service.http.test_openapi_examples import (
     AREAS,
     DOCUMENT,
@@ -139,7 +139,7 @@ def try_out(operation: Any, mode: GenerationMode, url: str, key: str, session: r
     sent = 0
 
     @settings(
-        max_examples=examples(QUESTION_EXAMPLES if operation.label.endswith(ANALYSES) else EXAMPLES),
+        max_examples=examples(QUESTION_EXAMPLES if operation.label.endswith(ANALYSIS_NAMES) else EXAMPLES),
         deadline=None,
         database=None,
         phases=[Phase.generate],

@@ -1,0 +1,367 @@
+"""The one table of a question's parameters: name, JSON schema, meaning, and the analyses that take each.
+
+From it come the names and types that questions are read by, the hints for misspelt names, the schema of the
+question routes and the tables of docs/queries.md, which ``python -m query.language.parameter_table`` prints.
+A new parameter is one entry of ``TABLE`` and is read in ``query.language.parse``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from query.language.calendar import Unit, WeekStart
+from query.language.fields import flag, whole, wrong
+from query.language.nodes import Analysis, Operator
+from query.language.preferences import DECIMALS_MAX, UNROUNDED
+
+Json = dict[str, Any]
+
+EXTRACTION = "extraction"
+FUNNEL = "funnel"
+MULTI_ANALYSIS = "multi_analysis"
+ANALYSIS_NAMES = (*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL, MULTI_ANALYSIS)
+"""In the order of the documentation."""
+ANALYSES = frozenset(ANALYSIS_NAMES)
+METRICS = frozenset(analysis.value for analysis in Analysis)
+"""The analyses that a multi-analysis may be made of."""
+ARRANGED = METRICS | {MULTI_ANALYSIS}
+"""The analyses whose answers have groups and intervals."""
+TARGETED = METRICS - {Analysis.COUNT.value}
+"""The analyses of a property."""
+
+MAX_AGE_SECONDS_MAX = 129_600
+"""Of the parameter ``max_age``."""
+
+
+class Spelling(StrEnum):
+    """How a query string holds a value."""
+
+    WORD = "word"
+    """As it is."""
+    EITHER = "either"
+    """A bare text, or JSON where it begins like a list, an object or a quoted string."""
+    JSON = "json"
+    """Nothing but JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of questions.
+
+    ``schema`` is JSON Schema, with names of ``SCHEMAS`` as OpenAPI's component references. ``repeated``: it
+    may stand several times in a query string, or as ``name[]``, and is a list then.
+    """
+
+    name: str
+    schema: Json
+    description: str
+    analyses: frozenset[str] = ANALYSES
+    spelling: Spelling = Spelling.WORD
+    repeated: bool = False
+    required: bool = False
+    default: Any = None
+    """What holds where it is absent, null or empty."""
+
+    @property
+    def documented(self) -> Json:
+        """The schema with the meaning and the default."""
+        default = {} if self.default is None else {"default": self.default}
+        return {**self.schema, **default, "description": self.description}
+
+
+def ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def listing(schema: Json) -> Json:
+    return {"type": "array", "items": schema}
+
+
+def record(properties: Json, *required: str) -> Json:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+def _one_or_list(*schemas: Json) -> Json:
+    return {"anyOf": [*schemas, listing({"anyOf": list(schemas)} if len(schemas) > 1 else schemas[0])]}
+
+
+_UNITS = f"({'|'.join(unit.value for unit in Unit)})"
+_TEXT: Json = {"type": "string"}
+_NAME: Json = {"type": "string", "minLength": 1}
+_NUMBER: Json = {"type": "number"}
+_BOOLEAN: Json = {"type": "boolean"}
+_COUNT: Json = {"type": "integer", "minimum": 1}
+_RELATIVE: Json = {
+    "type": "string",
+    "pattern": f"^(today|yesterday|(this|previous|last)_([1-9][0-9]{{0,8}}_{_UNITS}s?|{_UNITS}))$",
+}
+_INTERVAL: Json = {
+    "type": "string",
+    "pattern": f"^((minute|hour|week|month|year)ly|daily|every_[1-9][0-9]{{0,8}}_{_UNITS}s?)$",
+}
+TIMEZONE: Json = {"anyOf": [_TEXT, {"type": "integer"}]}
+WEEK_START: Json = {"type": "string", "enum": [day.value for day in WeekStart]}
+ROUND: Json = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": DECIMALS_MAX}, {"const": UNROUNDED}]}
+
+SPAN = record({"start": _TEXT, "end": _TEXT})
+CONDITION = record(
+    {
+        "property_name": _NAME,
+        "operator": {"type": "string", "enum": [operator.value for operator in Operator]},
+        "property_value": {"description": "Any JSON; with `within` a `Circle`."},
+    },
+    "property_name",
+    "operator",
+)
+EITHER_OF = record({"operator": {"const": "or"}, "operands": listing(ref("Filter"))}, "operator", "operands")
+CIRCLE = record(
+    {
+        "coordinates": {
+            **listing(_NUMBER),
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "Longitude, latitude.",
+        },
+        "max_distance_miles": _NUMBER,
+    },
+    "coordinates",
+    "max_distance_miles",
+)
+BUCKETS = record({"size": {"type": "number", "exclusiveMinimum": 0}}, "size")
+RANGE = record({"from": _NUMBER, "to": _NUMBER, "label": _TEXT})
+GROUP = record({"property_name": _NAME, "buckets": BUCKETS, "ranges": listing(RANGE)}, "property_name")
+ORDER = record(
+    {"property_name": _NAME, "direction": {"type": "string", "enum": ["ASC", "DESC"], "default": "ASC"}},
+    "property_name",
+)
+MEMBER = record(
+    {
+        "analysis_type": {"type": "string", "enum": [analysis.value for analysis in Analysis]},
+        "target_property": _NAME,
+        "percentile": _NUMBER,
+        "round": ROUND,
+    },
+    "analysis_type",
+)
+STEP = record(
+    {
+        "event_collection": {**_NAME, "description": "Whose events."},
+        "actor_property": {**_NAME, "description": "What identifies an actor, as a dotted path."},
+        "timeframe": ref("Timeframe"),
+        "timezone": TIMEZONE,
+        "week_start": WEEK_START,
+        "filters": listing(ref("Filter")),
+        "inverted": {**_BOOLEAN, "description": "Those who did not do it stay; not on the first step."},
+        "optional": {**_BOOLEAN, "description": "Counted, but nobody drops out; not on the first step."},
+        "with_actors": {**_BOOLEAN, "description": "The answer names this step's actors."},
+    },
+    "event_collection",
+    "actor_property",
+)
+SCHEMAS: Mapping[str, Json] = {
+    "Timeframe": {"anyOf": [_RELATIVE, SPAN]},
+    "Filter": {"anyOf": [CONDITION, EITHER_OF]},
+    "Circle": CIRCLE,
+    "Group": GROUP,
+    "Order": ORDER,
+    "Analysis": MEMBER,
+    "Step": STEP,
+}
+"""The objects that parameters hold, by the names that references have."""
+
+_OF_EXTRACTIONS = frozenset({EXTRACTION})
+TABLE = (
+    Parameter(
+        "event_collection",
+        _NAME,
+        "The collection that is asked about.",
+        ANALYSES - {FUNNEL},
+        required=True,
+    ),
+    Parameter(
+        "target_property",
+        _NAME,
+        "The property to analyse, as a dotted path: `user.id`.",
+        TARGETED,
+        required=True,
+    ),
+    Parameter(
+        "percentile",
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+        "Which percentile, by nearest rank; two decimals at most.",
+        frozenset({Analysis.PERCENTILE.value}),
+        required=True,
+    ),
+    Parameter(
+        "analyses",
+        {"type": "object", "additionalProperties": ref("Analysis"), "minProperties": 1},
+        "Label → analysis; the labels are keys of the answer.",
+        frozenset({MULTI_ANALYSIS}),
+        Spelling.JSON,
+        required=True,
+    ),
+    Parameter(
+        "steps",
+        {**listing(ref("Step")), "minItems": 1, "maxItems": 20},
+        "The steps. Each counts the actors of the steps before it that did this too, in any order.",
+        frozenset({FUNNEL}),
+        Spelling.JSON,
+        required=True,
+    ),
+    Parameter(
+        "filters",
+        listing(ref("Filter")),
+        "Only events that pass all of these.",
+        ANALYSES,
+        Spelling.JSON,
+    ),
+    Parameter(
+        "timeframe",
+        ref("Timeframe"),
+        "Relative (`this_14_days`, `previous_month`, `today`) or `{start, end}`; none is all time.",
+        ANALYSES,
+        Spelling.EITHER,
+    ),
+    Parameter(
+        "timezone",
+        TIMEZONE,
+        "Of a relative timeframe and of intervals: an IANA name, or seconds east of UTC.",
+        ANALYSES,
+        Spelling.EITHER,
+    ),
+    Parameter(
+        "interval",
+        _INTERVAL,
+        "One answer for each `minutely`, `hourly`, `daily`, `weekly`, `monthly`, `yearly` or "
+        "`every_<n>_<units>` part of the timeframe.",
+        ARRANGED,
+        Spelling.EITHER,
+    ),
+    Parameter(
+        "group_by",
+        _one_or_list(_TEXT, ref("Group")),
+        "One answer for each value of these properties.",
+        ARRANGED,
+        Spelling.EITHER,
+        repeated=True,
+    ),
+    Parameter(
+        "order_by",
+        _one_or_list(_TEXT, ref("Order")),
+        "Order of the groups: by `result` or a grouped property.",
+        ARRANGED,
+        Spelling.EITHER,
+    ),
+    Parameter("limit", _COUNT, "The first groups only; needs `order_by`.", ARRANGED),
+    Parameter(
+        "zero_fill", _BOOLEAN, "Whether every group appears in every interval.", ARRANGED, default=True
+    ),
+    Parameter(
+        "round",
+        ROUND,
+        "To how many decimals results are rounded, halves away from zero; `none`: not at all, whatever the "
+        "project or the server prefers.",
+        ARRANGED,
+    ),
+    Parameter(
+        "week_start",
+        WEEK_START,
+        "On which day weeks begin, in relative timeframes and `weekly`; as the project prefers if absent.",
+    ),
+    Parameter("latest", _COUNT, "The newest events only, newest first.", _OF_EXTRACTIONS),
+    Parameter(
+        "property_names",
+        _one_or_list(_TEXT),
+        "Only these properties of each event.",
+        _OF_EXTRACTIONS,
+        Spelling.EITHER,
+        repeated=True,
+    ),
+    Parameter(
+        "email",
+        _TEXT,
+        "Make a file, and mail the link to it to this address, of a domain that the server's operator "
+        "allows. A server that sends no mail says so, and names the job.",
+        _OF_EXTRACTIONS,
+    ),
+    Parameter("email_address", _TEXT, "An older name of `email`.", _OF_EXTRACTIONS),
+    Parameter(
+        "delivery",
+        {"type": "string", "enum": ["link"]},
+        "Make a file, to be fetched by a link: the answer names the job.",
+        _OF_EXTRACTIONS,
+    ),
+    Parameter(
+        "content_type",
+        {"type": "string", "enum": ["text/csv", "application/json", "application/vnd.apache.parquet"]},
+        "Of a file: CSV (the default), an event in each line, or Parquet.",
+        _OF_EXTRACTIONS,
+    ),
+    Parameter(
+        "content_encoding",
+        {"type": "string", "enum": ["gzip"]},
+        "How a file of lines is packed; absent: not at all.",
+        _OF_EXTRACTIONS,
+    ),
+    Parameter("include_metadata", _BOOLEAN, "Whether to add `execution_metadata`.", default=False),
+    Parameter(
+        "max_age",
+        {"type": "integer", "minimum": 0, "maximum": MAX_AGE_SECONDS_MAX},
+        "How old, in seconds, the answer may be; absent: it is computed anew.",
+    ),
+)
+
+BY_NAME: Mapping[str, Parameter] = {parameter.name: parameter for parameter in TABLE}
+
+
+def taken_by(analysis: str) -> list[Parameter]:
+    return [parameter for parameter in TABLE if analysis in parameter.analyses]
+
+
+def value_of(params: Mapping[str, Any], name: str, code: str = "InvalidParameterError") -> Any:
+    """The value of a parameter that is an integer or a boolean, also where it is text; else its default.
+
+    Raises InvalidQuery.
+    """
+    parameter, value = BY_NAME[name], params.get(name)
+    if value is None or value == "":
+        return parameter.default
+    if parameter.schema["type"] == "boolean":
+        return flag(params, name, parameter.default)
+    low, high = parameter.schema["minimum"], parameter.schema.get("maximum")
+    number = whole(name, value, low, code)
+    if high is not None and number > high:
+        raise wrong(name, f"an integer from {low} to {high}", value, code)
+    return number
+
+
+def markdown() -> str:
+    """The table of docs/queries.md."""
+    rows = ["| parameter | of | |", "|---|---|---|"]
+    rows += [f"| `{one.name}` | {_of(one)} | {_meaning(one)} |" for one in TABLE]
+    return "\n".join(rows) + "\n"
+
+
+def _of(parameter: Parameter) -> str:
+    taken, left = parameter.analyses, ANALYSES - parameter.analyses
+    if not left:
+        return "all"
+    few = sorted(taken if len(taken) <= len(left) else left, key=ANALYSIS_NAMES.index)
+    names = ", ".join(f"`{name}`" for name in few)
+    return names if len(taken) <= len(left) else f"all but {names}"
+
+
+def _meaning(parameter: Parameter) -> str:
+    text = parameter.description.replace("|", "\\|")
+    if parameter.required:
+        return f"{text} Required."
+    if parameter.default is not None:
+        return f"{text} Default: `{str(parameter.default).lower()}`."
+    return text
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")  # noqa: T201
