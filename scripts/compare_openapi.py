@@ -3,7 +3,8 @@
     python scripts/compare_openapi.py OLD.json NEW.json
 
 Compared are routes, methods, parameters, examples, request bodies, statuses of answers, their media types and
-headers, and properties of schemas, at any depth and whatever the components are called: references are followed.
+headers, and of schemas properties, values and bounds, at any depth and whatever the components are called:
+references are followed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
+BOUNDS = {"pattern", "format", "minimum", "maximum", "minLength", "maxLength"}
 
 
 def described(document: Json) -> Iterator[str]:
@@ -55,6 +57,10 @@ def properties(document: Json, schema: Any, prefix: str = "", seen: tuple[str, .
         if schema["$ref"] not in seen:
             yield from properties(document, resolved(document, schema), prefix, (*seen, schema["$ref"]))
         return
+    for value in [*schema.get("enum", ()), *([schema["const"]] if "const" in schema else ())]:
+        yield f"value {json.dumps(value)} of {prefix}"
+    for keyword in sorted(BOUNDS & schema.keys()):
+        yield f"{keyword} of {prefix}: {json.dumps(schema[keyword])}"
     required = schema.get("required", ())
     for name, one in schema.get("properties", {}).items():
         yield f"property {prefix}{name}"

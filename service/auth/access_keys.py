@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,12 @@ from query.language.filters import CheckRegex, parse_filters
 from query.language.nodes import Filter
 from query.language.parameters import check_filters, check_keys
 from query.limits import Limits
+from service.answerable import check_answerable
 from service.errors import InvalidParameter
 from service.limits.quotas import NAMES, read_quotas
+from storage.catalog.errors import WrongSecret
+from storage.catalog.keyring import Keyring
+from storage.catalog.records import AccessKey
 from storage.events.validation import Context, EventLimits, InvalidEvent, examine
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
@@ -26,6 +31,7 @@ OPERATIONS = ("read", "list", "retrieve")
 NAME_LENGTH_MAX = 256
 OPTIONS_NAMES_MAX = 10_000
 """Names in one list of an option."""
+OPTIONS_BYTES_MAX = 262_144
 
 Json = dict[str, Any]
 
@@ -149,6 +155,40 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
         extraction=extraction is not False,
         quotas=read_quotas(options.get(QUOTAS), f"options.{QUOTAS}", NAMES),
     )
+
+
+def new_access_key(keyring: Keyring, project_id: str, made: Definition, now_us: int) -> tuple[str, AccessKey]:
+    """The key itself, 64 upper-case hexadecimal digits, and how the catalog keeps it."""
+    key = secrets.token_hex(32).upper()
+    digest = keyring.digest(project_id, key)
+    sealed = keyring.seal(key, f"{project_id}/{digest}")
+    fields = (made.name, made.is_active is not False, made.permitted, made.options)
+    return key, AccessKey(project_id, digest, sealed, *fields, now_us)
+
+
+def checked(body: Any, check_regex: CheckRegex) -> Definition:
+    """A key as it may be kept: all of it can be shown again. Raises InvalidParameter."""
+    made = read_definition(body, check_regex)
+    check_answerable(made.options, "options")
+    if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
+        raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
+    return made
+
+
+def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
+    """As the API shows it. ``key`` is null where the server's secret is not the one it was sealed with."""
+    try:
+        text = keyring.unseal(key.sealed, f"{key.project_id}/{key.digest}")
+    except WrongSecret:
+        text = None
+    return {
+        "key": text,
+        "name": key.name,
+        "is_active": key.is_active,
+        "permitted": list(key.permitted),
+        "options": dict(key.options),
+        "project_id": key.project_id,
+    }
 
 
 def stored_options(options: Json) -> Options:

@@ -1,15 +1,13 @@
-"""JSON of a request's body as Python's values, and what of it an answer can give back."""
+"""JSON of a request's body as Python's values."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-import orjson
-
 from service.bodies.counting import holds_more_values
 from service.bodies.reader import TooManyValues
-from service.errors import InvalidJSON, InvalidParameter
+from service.errors import InvalidJSON
 
 
 def json_of(body: bytes, values_max: int | None = None) -> Any:
@@ -34,15 +32,3 @@ def _form_hint(body: bytes) -> str:
 
 def _refuse(name: str) -> float:
     raise ValueError(name)
-
-
-def check_answerable(value: Any, name: str) -> None:
-    """Raises InvalidParameter for JSON that an answer could not give back: halves of surrogate pairs,
-    integers beyond 64 bits, numbers that are not finite, and what is nested very deep."""
-    try:
-        json.dumps(value, allow_nan=False)
-        orjson.dumps([[[[value]]]])
-    except (TypeError, ValueError, RecursionError):
-        raise InvalidParameter(
-            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deep."
-        ) from None

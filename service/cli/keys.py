@@ -8,11 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from query.language.filters import conservative_regex_check
-from service.auth.access_keys import PERMITTED
+from service.auth.access_keys import PERMITTED, checked, new_access_key, shown
 from service.cli.errors import CannotDo
 from service.cli.secret_options import BadSecret, access_key_of
 from service.errors import InvalidParameter
-from service.http.routes.keys import checked, new_access_key, shown
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownAccessKey, UnknownProject
 from storage.catalog.keyring import Keyring

@@ -247,27 +247,27 @@ def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
 def _set(catalog: Catalog, args: argparse.Namespace, given: dict[str, Any] | None) -> dict[str, Any]:
     """The project's preferences with those of ``--set``. Raises CannotDo."""
     from service.auth.preferences import changed
+    from service.auth.project_fields import check_preferences
     from service.errors import InvalidParameter
-    from service.http.routes.organisations import preferences
 
     before = catalog.project(args.id).preferences if given is None else given
     try:
-        return preferences(changed(before, args.set))
+        return check_preferences(changed(before, args.set))
     except InvalidParameter as error:
         raise CannotDo(str(error)) from None
 
 
 def _given(args: argparse.Namespace) -> dict[str, Any]:
     """Users and preferences, where there are any, as the API would take them. Raises CannotDo."""
+    from service.auth.project_fields import addresses, check_preferences
     from service.errors import InvalidParameter
-    from service.http.routes.organisations import addresses, preferences
 
     given: dict[str, Any] = {}
     try:
         if args.user is not None:
-            given["users"] = addresses([{"email": one} for one in args.user if one])
+            given["users"] = addresses(one for one in args.user if one)
         if args.preferences is not None:
-            given["preferences"] = preferences(json.loads(args.preferences))
+            given["preferences"] = check_preferences(json.loads(args.preferences))
     except InvalidParameter as error:
         raise CannotDo(str(error)) from None
     except ValueError as error:

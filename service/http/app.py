@@ -1,20 +1,21 @@
-"""Everything that the write path does not answer: a Starlette application around the parts of a worker."""
+"""Everything that the write path does not answer: a FastAPI application around the parts of a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import Any
 
-from starlette.applications import Starlette
+from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import Match
 
 from query.language.parameters import analysis_meant
 from query.language.suggestions import did_you_mean, meant
 from service.errors import MethodNotAllowed, NotFound
-from service.http.authorization import script_callback
 from service.http.error_rendering import render
+from service.http.openapi import recording
+from service.http.openapi.document import document
 from service.http.parts import Parts
 from service.http.request import error_answer, raw_path
 from service.http.routes import (
@@ -31,41 +32,75 @@ from service.http.routes import (
     schema,
     system,
 )
+from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
+from service.settings import Settings
 
-MODULES = (
-    queries,
-    system,
-    discovery,
-    schema,
-    saved_queries,
-    datasets,
-    dashboards,
-    keys,
-    erasure,
-    extractions,
-    organisations,
-    retention,
+SERVED = (
+    queries.area,
+    system.area,
+    discovery.area,
+    schema.area,
+    saved_queries.area,
+    datasets.area,
+    dashboards.area,
+    keys.area,
+    erasure.area,
+    extractions.area,
+    organisations.area,
+    retention.area,
 )
-"""Of routes, in the order in which they are tried: what is asked most comes first."""
+"""In the order in which they are tried: what is asked most comes first."""
+ROUTES: list[RuledRoute] = [route for area in SERVED for route in area.routes]
+AREAS = (
+    recording.area,
+    queries.area,
+    extractions.area,
+    saved_queries.area,
+    datasets.area,
+    dashboards.area,
+    schema.area,
+    discovery.area,
+    keys.area,
+    erasure.area,
+    retention.area,
+    organisations.area,
+    system.area,
+)
+"""In the order of the OpenAPI document, which is that in which its examples are sent."""
 
 
-def create_app(parts: Parts) -> Starlette:
+def create_app(parts: Parts) -> FastAPI:
     """The application; ``RequestMiddleware`` goes around it, and the write path stands in front."""
-    routes = [route for module in MODULES for route in module.router(parts).routes]
-
-    async def tell(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and (
-            error.status_code == MethodNotAllowed.status or find_target(raw_path(request.scope)) is not None
-        ):
-            error = MethodNotAllowed(_methods(routes, request))
-        elif isinstance(error, HTTPException) and error.status_code == NotFound.status:
-            error = NotFound(_no_route(raw_path(request.scope)))
-        return error_answer(render(error), script_callback(request))
-
-    app = Starlette(routes=routes, exception_handlers={HTTPException: tell})
-    app.router.redirect_slashes = False
+    app = FastAPI(
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _tell},
+        # What FastAPI measures would go to whatever a library or the environment has set up.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    # One list: a router that is included in another looks through its routes twice.
+    app.router.routes.extend(ROUTES)
+    app.state.parts = parts
+    app.state.datasets = datasets.DatasetReader(parts)
+    app.state.described = system.Description(lambda: describe(parts.settings))
     return app
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document of all routes."""
+    return document(AREAS, settings)
+
+
+async def _tell(request: Request, error: Exception) -> Response:
+    """The answer where no route takes the path, or none of its routes the method."""
+    if isinstance(error, HTTPException) and (
+        error.status_code == MethodNotAllowed.status or find_target(raw_path(request.scope)) is not None
+    ):
+        error = MethodNotAllowed(_methods(request))
+    elif isinstance(error, HTTPException) and error.status_code == NotFound.status:
+        error = NotFound(_no_route(raw_path(request.scope)))
+    return error_answer(render(error), script_callback(request))
 
 
 def _no_route(path: bytes) -> str:
@@ -86,15 +121,10 @@ def _no_route(path: bytes) -> str:
     return text + did_you_mean(parts[min(4, len(parts) - 1)], kinds)
 
 
-def routes_of(app: Starlette) -> list[Route]:
-    """In the order in which they are tried."""
-    return [route for route in app.routes if isinstance(route, Route)]
-
-
-def _methods(routes: Iterable[BaseRoute], request: Request) -> str:
+def _methods(request: Request) -> str:
     """Those of all routes of this path: each route alone knows only its own."""
-    matching = (route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
-    found = {method for route in matching if isinstance(route, Route) for method in route.methods or ()}
+    matching = (route for route in ROUTES if route.matches(request.scope)[0] is not Match.NONE)
+    found = {method for route in matching for method in route.methods or ()}
     if find_target(raw_path(request.scope)) is not None:
         # The write path's, which came before.
         found.add("POST")

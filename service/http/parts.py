@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyReader
@@ -17,6 +19,8 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.keyring import Keyring
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -47,6 +51,10 @@ class Parts:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock
     """What timeframes are relative to, in µs."""
+
+    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        """What the work gives, on a thread that may wait for a disk."""
+        return await asyncio.get_running_loop().run_in_executor(self.catalog_executor, work, *arguments)
 
     @property
     def keyring(self) -> Keyring:

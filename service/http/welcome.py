@@ -19,7 +19,8 @@ _PAGE = """<!doctype html>
 code{{background:#eee;padding:.1em .3em}}</style></head>
 <body><h1>Acumen {version}</h1>
 <p>This is an event-analytics API. It answers programs; there is nothing to click here.</p>
-<ul><li><a href="/openapi.json">openapi.json</a> describes every call.</li>
+<ul><li><a href="/docs">The documentation of the API</a> shows every call;
+<a href="/openapi.json">openapi.json</a> is the same for programs.</li>
 <li><a href="/health">health</a> and <a href="/ready">ready</a> tell how the server is.</li>
 <li>The README and the folder <code>docs</code> of the source explain the rest.</li></ul>
 <p>Next: send an event with the project's write key, which <code>acumen projects list</code> prints.</p>

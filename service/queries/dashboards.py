@@ -9,13 +9,13 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from service.answerable import check_answerable
 from service.auth.access_keys import NO_OPTIONS
-from service.auth.principal import KEY_LENGTH_MAX, Caller, Permission
-from service.bodies.json_body import check_answerable, json_of
+from service.auth.principal import Caller, Permission
+from service.bodies.json_body import json_of
 from service.errors import InvalidJSON, InvalidParameter
 from storage.catalog.records import Dashboard
 
@@ -27,28 +27,10 @@ LIST = "metadata"
 """The name that no dashboard can have: at its address stands the list."""
 _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,256}")
 _KEY = "publicAccessKey"
+_KNOWN = ("title", "widgets", "queries", "tags", "lastModificationDate", "isPublic", _KEY)
+"""Of the metadata; their types are those of ``service.http.models.dashboards``."""
 
 Json = dict[str, Any]
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_list_of_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-_COUNT = ("a whole number", _is_count)
-_KNOWN: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
-    "title": ("a string", lambda value: isinstance(value, str)),
-    "widgets": _COUNT,
-    "queries": _COUNT,
-    "tags": ("a list of strings", _is_list_of_texts),
-    "lastModificationDate": _COUNT,
-    "isPublic": ("true or false", lambda value: isinstance(value, bool)),
-    _KEY: ("a string", lambda value: isinstance(value, str) and len(value) <= KEY_LENGTH_MAX),
-}
 
 
 def read_name(name: str) -> str:
@@ -61,26 +43,20 @@ def read_name(name: str) -> str:
     return name
 
 
-def read_header(raw: bytes) -> Json:
-    """The metadata that comes in a header. Raises InvalidParameter, InvalidJSON."""
+def read_header(raw: bytes) -> Any:
+    """The JSON of the metadata that comes in a header. Raises InvalidJSON."""
     try:
-        return read_metadata(json_of(raw))
+        return json_of(raw)
     except InvalidJSON:
         # What browsers let scripts put into headers beyond ASCII goes out as Latin-1.
-        return read_metadata(json_of(raw.decode("latin-1").encode()))
+        return json_of(raw.decode("latin-1").encode())
 
 
-def read_metadata(given: Any) -> Json:
-    """Raises InvalidParameter."""
-    if not isinstance(given, dict):
-        raise InvalidParameter("A dashboard's metadata must be a JSON object.")
+def check_metadata(given: Json) -> Json:
+    """Metadata whose known fields are of their types. Raises InvalidParameter where it may not be kept."""
     check_answerable(given, "metadata")
     if len(json.dumps(given)) > METADATA_BYTES_MAX:
         raise InvalidParameter(f"A dashboard's metadata may have {METADATA_BYTES_MAX} bytes at most.")
-    for name, (kind, fits) in _KNOWN.items():
-        value = given.get(name)
-        if value is not None and not fits(value):
-            raise InvalidParameter(f"'{name}' of a dashboard's metadata must be {kind}, or null.")
     return given
 
 

@@ -2,113 +2,183 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
-from starlette.requests import Request
+from pydantic import ValidationError
 from starlette.responses import Response
-from starlette.routing import Router
 
-from service.auth.principal import Caller, Permission
+from service.auth.principal import Permission
 from service.errors import InvalidParameter, NotFound
-from service.http.authorization import Routes, needs
-from service.http.parts import Parts
+from service.http.authorization import MASTER, needs
+from service.http.models.dashboards import DashboardMetadata, DashboardMetadataSent
+from service.http.models.faults import fault_of
+from service.http.models.shared import Json
+from service.http.openapi.operation import STRING, Answer, Example, gone, in_header, ok
 from service.http.request import empty_answer, json_answer, read_json, request_key, segment_of
+from service.http.routing import Area, OfProject, ProjectCall
 from service.queries import dashboards
 from storage.catalog.records import Dashboard
 
 DASHBOARDS = "/projects/{project_id}/dashboards"
-METADATA_HEADER = "x-keen-blob-metadata"
+METADATA_HEADER = "X-Keen-Blob-Metadata"
+_ONE = f"{DASHBOARDS}/{{dashboard_id}}"
+_METADATA = f"{_ONE}/metadata"
+_READ = needs(Permission.QUERIES, Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
+_SALES = {"dashboard_id": "sales"}
+_DOCUMENT = {"version": "1", "widgets": [{"id": "w1", "type": "chart", "query": "daily-sales"}]}
+_SAID = {METADATA_HEADER: '{"title": "Sales"}'}
+_OBJECT: Json = {"type": "object"}
 
-T = TypeVar("T")
-
-
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-    served = _Dashboards(parts)
-    one = f"{DASHBOARDS}/{{dashboard_id}}"
-    read = needs(Permission.QUERIES, Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
-    change = needs(Permission.MASTER)
-    routes.project(f"{DASHBOARDS}/{dashboards.LIST}", served.listed, read)
-    routes.project(one, served.shown, read)
-    routes.project(one, served.put, change, ("PUT",))
-    routes.project(one, served.delete, change, ("DELETE",))
-    routes.project(f"{one}/metadata", served.described, read)
-    routes.project(f"{one}/metadata", served.describe, change, ("PUT",))
-    return routes.router
+area = Area(
+    "dashboards",
+    "Dashboards of Keen's dashboard creator.",
+    [("PUT", f"{DASHBOARDS}/first", {"widgets": []})],
+)
 
 
-class _Dashboards:
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._catalog = parts.catalog
-
-    async def listed(self, request: Request, caller: Caller) -> Response:
-        found = await self._blocking(lambda: self._catalog.dashboards(caller.project.id))
-        key = request_key(request) or ""
-        return json_answer(
-            [dashboards.described(one) for one in found if dashboards.visible(caller, key, one)]
-        )
-
-    async def shown(self, request: Request, caller: Caller) -> Response:
-        found = await self._visible(request, caller)
-        project_id = caller.project.id
-        document = await self._blocking(lambda: self._catalog.dashboard_document(project_id, found.name))
-        if document is None:
-            raise NotFound
-        return json_answer(document.encode())
-
-    async def described(self, request: Request, caller: Caller) -> Response:
-        return json_answer(dashboards.described(await self._visible(request, caller)))
-
-    async def put(self, request: Request, caller: Caller) -> Response:
-        name = dashboards.read_name(_name(request))
-        header = request.headers.get(METADATA_HEADER)
-        given = None if header is None else dashboards.read_header(header.encode("latin-1"))
-        document = await read_json(self._parts.bodies, request, dashboards.DOCUMENT_BYTES_MAX)
-        dashboards.check_document(document)
-        project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
-
-        def store() -> bool:
-            old = self._catalog.dashboard(project_id, name)
-            if old is None and len(self._catalog.dashboards(project_id)) >= dashboards.DASHBOARDS_MAX:
-                raise InvalidParameter(
-                    f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
-                )
-            now_ms = self._parts.clock() // 1_000
-            made = dashboards.made(name, document, given, old, now_ms)
-            return self._catalog.put_dashboard(project_id, made, text)
-
-        created = await self._blocking(store)
-        return json_answer(text.encode(), 201 if created else 200)
-
-    async def describe(self, request: Request, caller: Caller) -> Response:
-        name = dashboards.read_name(_name(request))
-        body = await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)
-        made = dashboards.stored(name, dashboards.read_metadata(body))
-        if not await self._blocking(lambda: self._catalog.describe_dashboard(caller.project.id, made)):
-            raise NotFound
-        return json_answer(dashboards.described(made))
-
-    async def delete(self, request: Request, caller: Caller) -> Response:
-        name = _name(request)
-        if not await self._blocking(lambda: self._catalog.remove_dashboard(caller.project.id, name)):
-            raise NotFound
-        return empty_answer()
-
-    async def _visible(self, request: Request, caller: Caller) -> Dashboard:
-        """Raises NotFound, for what the key is not to see too."""
-        name = _name(request)
-        found = await self._blocking(lambda: self._catalog.dashboard(caller.project.id, name))
-        if found is None or not dashboards.visible(caller, request_key(request) or "", found):
-            raise NotFound
-        return found
-
-    async def _blocking(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._parts.catalog_executor, work)
+@area.get(
+    f"{DASHBOARDS}/{dashboards.LIST}",
+    _READ,
+    "What is said of each dashboard, by their ids",
+    ok(list[DashboardMetadata], "The metadata."),
+    examples=(Example(key="read"),),
+    name="list_dashboards",
+)
+async def list_dashboards(call: OfProject) -> Response:
+    """Keys that see all answers of a project see all its dashboards. A key with filters or lists of names
+    sees those alone whose metadata has `isPublic` and the key as `publicAccessKey`; others are a 404 to
+    it."""
+    parts, request, caller = call
+    found = await parts.in_thread(parts.catalog.dashboards, caller.project.id)
+    key = request_key(request) or ""
+    return json_answer([dashboards.described(one) for one in found if dashboards.visible(caller, key, one)])
 
 
-def _name(request: Request) -> str:
-    return segment_of(request.scope, 4)
+@area.put(
+    _ONE,
+    MASTER,
+    "Store or replace a dashboard",
+    {200: Answer("It was there.", schema=_OBJECT), 201: Answer("It is new.", schema=_OBJECT)},
+    description=f"The body is any JSON object of up to {dashboards.DOCUMENT_BYTES_MAX:,} bytes.",
+    parameters=(
+        in_header(
+            METADATA_HEADER,
+            STRING,
+            f"Its metadata as JSON, up to {dashboards.METADATA_BYTES_MAX:,} bytes. Without it, what was said "
+            "of the dashboard stands.",
+        ),
+    ),
+    body=_OBJECT,
+    examples=(
+        Example(_SALES, headers=_SAID, body=_DOCUMENT, status=201),
+        Example(_SALES, body=_DOCUMENT),
+        Example(_SALES, body=_DOCUMENT, key="read", status=401),
+        Example(_SALES, body=["no object"], status=400),
+    ),
+)
+async def put(call: OfProject) -> Response:
+    parts, request, caller = call
+    name = dashboards.read_name(_name(call))
+    header = request.headers.get(METADATA_HEADER)
+    given = None if header is None else _metadata_of(header)
+    document = await read_json(parts.bodies, request, dashboards.DOCUMENT_BYTES_MAX)
+    dashboards.check_document(document)
+    project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
+
+    def store() -> bool:
+        old = parts.catalog.dashboard(project_id, name)
+        if old is None and len(parts.catalog.dashboards(project_id)) >= dashboards.DASHBOARDS_MAX:
+            raise InvalidParameter(
+                f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
+            )
+        made = dashboards.made(name, document, given, old, parts.clock() // 1_000)
+        return parts.catalog.put_dashboard(project_id, made, text)
+
+    created = await parts.in_thread(store)
+    return json_answer(text.encode(), 201 if created else 200)
+
+
+@area.get(
+    _ONE,
+    _READ,
+    "One dashboard",
+    {200: Answer("As it was stored.", schema=_OBJECT)},
+    examples=(Example(_SALES, key="read"),),
+)
+async def show(call: OfProject) -> Response:
+    found = await _visible(call)
+    document = await call.parts.in_thread(
+        call.parts.catalog.dashboard_document, call.caller.project.id, found.name
+    )
+    if document is None:
+        raise NotFound
+    return json_answer(document.encode())
+
+
+@area.put(
+    _METADATA,
+    MASTER,
+    "Replace what is said of a dashboard",
+    ok(DashboardMetadata, "The metadata as it is now."),
+    examples=(
+        Example(_SALES, body={"title": "Sales", "tags": ["shop"], "isPublic": False}),
+        Example(_SALES, body={"tags": "shop"}, status=400),
+    ),
+)
+async def describe(call: OfProject, metadata: DashboardMetadataSent) -> Response:
+    parts = call.parts
+    name = dashboards.read_name(_name(call))
+    made = dashboards.stored(name, dashboards.check_metadata(metadata.sent()))
+    if not await parts.in_thread(parts.catalog.describe_dashboard, call.caller.project.id, made):
+        raise NotFound
+    return json_answer(dashboards.described(made))
+
+
+@area.get(
+    _METADATA,
+    _READ,
+    "What is said of a dashboard",
+    ok(DashboardMetadata, "The metadata."),
+    examples=(Example(_SALES, key="read"),),
+)
+async def described(call: OfProject) -> Response:
+    return json_answer(dashboards.described(await _visible(call)))
+
+
+@area.delete(
+    _ONE,
+    MASTER,
+    "Delete a dashboard for ever",
+    gone(),
+    examples=(Example(_SALES, status=204), Example(_SALES, status=404)),
+)
+async def delete(call: OfProject) -> Response:
+    parts = call.parts
+    if not await parts.in_thread(parts.catalog.remove_dashboard, call.caller.project.id, _name(call)):
+        raise NotFound
+    return empty_answer()
+
+
+def _metadata_of(header: str) -> Json:
+    """Raises InvalidParameter, InvalidJSON."""
+    found: Any = dashboards.read_header(header.encode("latin-1"))
+    try:
+        sent = DashboardMetadataSent.model_validate(found).sent()
+    except ValidationError as error:
+        faults = [{**fault, "loc": (METADATA_HEADER, *fault["loc"])} for fault in error.errors()]
+        raise fault_of(faults, DashboardMetadataSent) from None
+    return dashboards.check_metadata(sent)
+
+
+async def _visible(call: ProjectCall) -> Dashboard:
+    """Raises NotFound, for what the key is not to see too."""
+    parts, request, caller = call
+    found = await parts.in_thread(parts.catalog.dashboard, caller.project.id, _name(call))
+    if found is None or not dashboards.visible(caller, request_key(request) or "", found):
+        raise NotFound
+    return found
+
+
+def _name(call: ProjectCall) -> str:
+    return segment_of(call.request.scope, 4)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import re
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import quote
 
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
 from query.answers import precomputed
 from query.engine.memory_budget import computed
@@ -27,8 +24,10 @@ from service.auth.principal import Caller, Permission
 from service.datasets import definition as datasets
 from service.datasets.request import HoldsText, IndexValues, index_values, part_of
 from service.datasets.results import KEPT_BYTES_MAX, Kept, State, States, holds_text, stored_result
-from service.errors import InvalidParameter
-from service.http.authorization import Routes, needs
+from service.http.authorization import MASTER, needs
+from service.http.models.datasets import Dataset as DatasetModel
+from service.http.models.datasets import DatasetResult, Datasets, NewDataset
+from service.http.openapi.operation import STRING, Answer, Example, gone, in_query, ok
 from service.http.parts import Parts
 from service.http.request import (
     check_parameters,
@@ -37,9 +36,9 @@ from service.http.request import (
     json_answer,
     pairs_of,
     parameter,
-    read_json,
     warning_headers,
 )
+from service.http.routing import Area, OfProject, ProjectCall
 from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.records import Dataset
 
@@ -50,25 +49,214 @@ _QUESTIONS_MAX = 200
 """Each may have some thousand buckets."""
 _RESULT_PARAMETERS = ("index_by", "timeframe", "dataset_name", "name")
 """The last two are sent by keen-analysis."""
-_DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
-T = TypeVar("T")
+DATASETS = f"{PROJECTS}/{{project_id}}/datasets"
+_ONE = f"{DATASETS}/{{dataset_name}}"
+_READ = needs(Permission.DATASETS)
+_QUERY = {
+    "analysis_type": "count",
+    "event_collection": "purchases",
+    "timeframe": "this_500_days",
+    "timezone": "US/Pacific",
+    "interval": "daily",
+    "group_by": "item",
+}
+_BODY = {"query": _QUERY, "index_by": "customer.id", "display_name": "Purchases"}
+_BAD = {"query": {**_QUERY, "interval": "sometimes"}, "index_by": "customer.id"}
+_NAMED = {"dataset_name": "by-customer"}
+_OTHER = {"dataset_name": "other"}
+
+area = Area(
+    "datasets",
+    "Have answers ready for every value of a property.",
+    [
+        (
+            "POST",
+            f"{PROJECTS}/{{project_id}}/events/purchases",
+            {"item": "tea", "price": 4.5, "customer": {"id": "c1"}},
+        )
+    ],
+)
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-    served = _Datasets(parts)
-    path = f"{PROJECTS}/{{project_id}}/datasets"
-    read, change = needs(Permission.DATASETS), needs(Permission.MASTER)
-    routes.project(path, served.listed, read)
-    routes.project(f"{path}/{{name}}", served.shown, read)
-    routes.project(f"{path}/{{name}}", served.create, change, ("PUT",))
-    routes.project(f"{path}/{{name}}", served.delete, change, ("DELETE",))
-    routes.project(f"{path}/{{name}}/results", served.results, read)
-    return routes.router
+@area.put(
+    _ONE,
+    MASTER,
+    "Make a dataset",
+    {201: Answer("It is made, and computed soon.", DatasetModel)},
+    errors=(409,),
+    examples=(
+        Example(_NAMED, body=_BODY, status=201),
+        Example(_NAMED, body=_BODY, status=409),
+        Example(_OTHER, body=_BAD, status=400),
+        Example(_OTHER, body=_BODY, key="read", status=401),
+    ),
+)
+async def create(call: OfProject, definition: NewDataset) -> Response:
+    """A dataset is never changed: delete it first, then make another."""
+    parts, _, caller = call
+    name, asking = _name(call), parts.asking
+    datasets.check_name(name)
+
+    def make() -> tuple[Dataset, list[dict[str, Any]]]:
+        body = definition.sent()
+        read = datasets.read(
+            name,
+            body,
+            parts.clock(),
+            asking.limits,
+            asking.check_regex,
+            strict=asking.strict,
+            preferred=asking.preferences_of(caller.project),
+        )
+        warnings = _warnings(call, body["query"], read)
+        return parts.catalog.create_dataset(caller.project.id, name, read.written()), warnings
+
+    made, warnings = await parts.in_thread(make)
+    told = _described(caller, made, parts.clock())
+    return _answer({**told, "warnings": warnings} if warnings else told, 201)
 
 
-class _Datasets:
+def _may_list(call: ProjectCall) -> None:
+    """Raises Forbidden."""
+    call.caller.require_dataset(None, "list")
+
+
+@area.get(
+    DATASETS,
+    _READ,
+    "The datasets, by name",
+    ok(Datasets),
+    before=_may_list,
+    examples=(
+        Example(query={"limit": "1"}, key="read"),
+        Example(query={"limit": "0"}, key="read", status=400),
+        Example(key="write", status=403),
+    ),
+)
+async def list_datasets(
+    call: OfProject,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many.")] = PAGE_DEFAULT,
+    after_name: Annotated[str, Query(description="Only those after this name.")] = "",
+) -> Response:
+    parts, request, caller = call
+    every = await parts.in_thread(parts.catalog.datasets, caller.project.id)
+    mine = [dataset for dataset in every if caller.options.datasets.names.admit(dataset.name)]
+    later = [dataset for dataset in mine if dataset.name > after_name]
+    found = later[:limit]
+    following = None
+    if len(later) > limit:
+        base = parts.settings.public_url or str(request.base_url).rstrip("/")
+        query = f"limit={limit}&after_name={quote(found[-1].name, safe='')}"
+        following = f"{base}{url_of(caller.project.id, 'datasets')}?{query}"
+    now_us = parts.clock()
+    described = [_described(caller, dataset, now_us) for dataset in found]
+    return _answer({"datasets": described, "next_page_url": following, "count": len(mine)})
+
+
+@area.get(
+    _ONE,
+    _READ,
+    "One dataset and how far it is computed",
+    ok(DatasetModel),
+    examples=(Example(_NAMED, key="read"),),
+)
+async def show(call: OfProject) -> Response:
+    name = _name(call)
+    call.caller.require_dataset(name, "retrieve")
+    state = await _reader(call).state(call.caller, name)
+    return _answer(_described(call.caller, state.dataset, call.parts.clock()))
+
+
+@area.get(
+    f"{_ONE}/results",
+    _READ,
+    "What was computed for one value",
+    ok(DatasetResult),
+    parameters=(
+        in_query(
+            "index_by",
+            STRING,
+            "A value of the property: text as it is or in quotes, or a JSON object or list with a value for "
+            "each.",
+            required=True,
+        ),
+        in_query("timeframe", STRING, "A part of the dataset's own; without it, all of that."),
+    ),
+    errors=(504,),
+    examples=(
+        Example(_NAMED, query={"index_by": "c1", "timeframe": "this_2_days"}),
+        Example(
+            _NAMED,
+            query={"index_by": '{"customer.id":"c1"}', "timeframe": '"previous_7_days"'},
+            key="read",
+        ),
+        Example(_NAMED, query={"index_by": "c1", "timeframe": "this_3_years"}, status=400),
+        Example(_NAMED, query={"index_by": "c1"}, key="write", status=403),
+        Example({"dataset_name": "nothing"}, query={"index_by": "c1"}, status=404),
+    ),
+)
+async def results(call: OfProject) -> Response:
+    """Rows as of the last run, by the dataset's interval. What was not computed beforehand is asked of the
+    events themselves: before the first run, after an erasure, for a key with filters, and where the timeframe
+    cuts an interval of the dataset in two."""
+    return await _reader(call).results(call.request, call.caller, _name(call))
+
+
+@area.delete(
+    _ONE,
+    MASTER,
+    "Remove a dataset and its results",
+    gone(),
+    examples=(
+        Example(_NAMED, key="read", status=401),
+        Example(_NAMED, status=204),
+        Example(_NAMED, status=404),
+    ),
+)
+async def delete(call: OfProject) -> Response:
+    catalog = call.parts.catalog
+
+    def remove() -> None:
+        dataset_id = catalog.delete_dataset(call.caller.project.id, _name(call))
+        # What can not be removed now, or is being written, is removed by the refresher.
+        with contextlib.suppress(OSError):
+            shutil.rmtree(catalog.folder.dataset(dataset_id))
+
+    await call.parts.in_thread(remove)
+    return empty_answer()
+
+
+def _name(call: ProjectCall) -> str:
+    name: str = call.request.path_params["dataset_name"]
+    return name
+
+
+def _reader(call: ProjectCall) -> DatasetReader:
+    reader: DatasetReader = call.request.app.state.datasets
+    return reader
+
+
+def _warnings(
+    call: ProjectCall, sent: dict[str, Any], definition: datasets.Definition
+) -> list[dict[str, Any]]:
+    """What leaves a new dataset without data."""
+    asking = call.parts.asking
+    query = definition.question(call.parts.clock(), asking.limits, asking.check_regex)
+    found = asking.warnings(call.caller, definition.query["analysis_type"], sent, Question(query))
+    groups = tuple(Group(path) for path in definition.index_by)
+    indexed = Question(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
+    about_index = (
+        {**one, "parameter": "index_by"}
+        for one in asking.warnings(call.caller, "count", {}, indexed)
+        if one["parameter"] == "group_by"
+    )
+    return [*found, *about_index]
+
+
+class DatasetReader:
+    """The results of datasets, with what a worker keeps of them in memory."""
+
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._catalog = parts.catalog
@@ -76,85 +264,9 @@ class _Datasets:
         self._kept = Kept(min(KEPT_BYTES_MAX, parts.settings.caches_memory_bytes // 4))
         self._questions: dict[tuple[int, Span, Preferences], MetricQuery] = {}
 
-    async def listed(self, request: Request, caller: Caller) -> Response:
-        caller.require_dataset(None, "list")
-        pairs = pairs_of(request.scope)
-        limit = _limit(parameter(pairs, "limit"))
-        after = parameter(pairs, "after_name") or ""
-        every = await self._in_thread(self._catalog.datasets, caller.project.id)
-        mine = [dataset for dataset in every if caller.options.datasets.names.admit(dataset.name)]
-        later = [dataset for dataset in mine if dataset.name > after]
-        found = later[:limit]
-        following = None
-        if len(later) > limit:
-            base = self._parts.settings.public_url or str(request.base_url).rstrip("/")
-            query = f"limit={limit}&after_name={quote(found[-1].name, safe='')}"
-            following = f"{base}{url_of(caller.project.id, 'datasets')}?{query}"
-        now_us = self._parts.clock()
-        described = [_described(caller, dataset, now_us) for dataset in found]
-        return _answer({"datasets": described, "next_page_url": following, "count": len(mine)})
-
-    async def shown(self, request: Request, caller: Caller) -> Response:
-        name = request.path_params["name"]
-        caller.require_dataset(name, "retrieve")
-        state = await self._state(caller, name)
-        return _answer(_described(caller, state.dataset, self._parts.clock()))
-
-    async def create(self, request: Request, caller: Caller) -> Response:
-        name = request.path_params["name"]
-        body = await self._body(request)
-        datasets.check_name(name)
-        asking = self._parts.asking
-
-        def make() -> tuple[Dataset, list[dict[str, Any]]]:
-            definition = datasets.read(
-                name,
-                body,
-                self._parts.clock(),
-                asking.limits,
-                asking.check_regex,
-                strict=asking.strict,
-                preferred=asking.preferences_of(caller.project),
-            )
-            warnings = self._warnings(caller, body["query"], definition)
-            return self._catalog.create_dataset(caller.project.id, name, definition.written()), warnings
-
-        made, warnings = await self._in_thread(make)
-        told = _described(caller, made, self._parts.clock())
-        return _answer({**told, "warnings": warnings} if warnings else told, 201)
-
-    def _warnings(
-        self, caller: Caller, sent: dict[str, Any], definition: datasets.Definition
-    ) -> list[dict[str, Any]]:
-        """What leaves a new dataset without data."""
-        asking = self._parts.asking
-        query = definition.question(self._parts.clock(), asking.limits, asking.check_regex)
-        found = asking.warnings(caller, definition.query["analysis_type"], sent, Question(query))
-        groups = tuple(Group(path) for path in definition.index_by)
-        indexed = Question(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
-        about_index = (
-            {**one, "parameter": "index_by"}
-            for one in asking.warnings(caller, "count", {}, indexed)
-            if one["parameter"] == "group_by"
-        )
-        return [*found, *about_index]
-
-    async def delete(self, request: Request, caller: Caller) -> Response:
-        name = request.path_params["name"]
-
-        def remove() -> None:
-            dataset_id = self._catalog.delete_dataset(caller.project.id, name)
-            # What can not be removed now, or is being written, is removed by the refresher.
-            with contextlib.suppress(OSError):
-                shutil.rmtree(self._catalog.folder.dataset(dataset_id))
-
-        await self._in_thread(remove)
-        return empty_answer()
-
-    async def results(self, request: Request, caller: Caller) -> Response:
-        name = request.path_params["name"]
+    async def results(self, request: Request, caller: Caller, name: str) -> Response:
         caller.require_dataset(name, "read")
-        state = await self._state(caller, name)
+        state = await self.state(caller, name)
         pairs = pairs_of(request.scope)
         if self._parts.asking.strict:
             check_parameters(pairs, _RESULT_PARAMETERS, "the results of a dataset")
@@ -193,7 +305,7 @@ class _Datasets:
         known = self._questions.get(key)
         if known is None:
             asking = self._parts.asking
-            known = await self._in_thread(
+            known = await self._parts.in_thread(
                 state.definition.question, now_us, asking.limits, asking.check_regex, span
             )
             if len(self._questions) >= _QUESTIONS_MAX:
@@ -217,10 +329,10 @@ class _Datasets:
             if result is not None:
                 return result
             try:
-                result = await self._in_thread(lambda known: self._read(known, query, key), state)
+                result = await self._parts.in_thread(lambda known: self._read(known, query, key), state)
             except FileNotFoundError:
                 # A later run has replaced them.
-                state = await self._in_thread(self._states.load, caller.project.id, name)
+                state = await self._parts.in_thread(self._states.load, caller.project.id, name)
                 continue
             if result is not None:
                 self._kept.put(version, result)
@@ -262,19 +374,12 @@ class _Datasets:
         )
         return told.body[len(b'{"result":') : -1], warning_headers(told.warnings)
 
-    async def _state(self, caller: Caller, name: str) -> State:
+    async def state(self, caller: Caller, name: str) -> State:
         """Raises UnknownDataset."""
         known = self._states.surely(caller.project.id, name)
         if known is not None:
             return known
-        return await self._in_thread(self._states.current, caller.project.id, name)
-
-    async def _body(self, request: Request) -> Any:
-        return await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)
-
-    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._parts.catalog_executor, work, *arguments)
+        return await self._parts.in_thread(self._states.current, caller.project.id, name)
 
 
 def _described(caller: Caller, dataset: Dataset, now_us: int) -> dict[str, Any]:
@@ -284,12 +389,3 @@ def _described(caller: Caller, dataset: Dataset, now_us: int) -> dict[str, Any]:
 def _answer(value: Any, status: int = 200) -> Response:
     """Definitions may hold integers of any size."""
     return json_answer(dumps(value), status)
-
-
-def _limit(given: str | None) -> int:
-    if given is None:
-        return PAGE_DEFAULT
-    limit = int(given) if _DIGITS.fullmatch(given) else 0
-    if not 1 <= limit <= PAGE_MAX:
-        raise InvalidParameter(f"'limit' must be a number from 1 to {PAGE_MAX}.")
-    return limit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -10,18 +9,19 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
 from query.language import zones
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Caller, Permission, key_names
 from service.http import welcome
-from service.http.authorization import OWN, Routes, needs
+from service.http.authorization import MASTER, OWN, PUBLIC, needs
+from service.http.models import discovery as models
+from service.http.openapi.operation import Example, ok
 from service.http.parts import Parts
 from service.http.request import json_answer, request_key
 from service.http.routes.schema import shown
+from service.http.routing import Area, OfAnyone, OfProject
 from service.limits.quotas import usage_json
 from storage.catalog.records import Collection, Project, SavedQuery, Usage
 
@@ -31,49 +31,84 @@ VERSIONS = [
     {"is_public": True, "url": "/3.0", "version": "3.0"},
 ]
 _ZONES_SECONDS = 600
+_PROJECT = f"{PROJECTS}/{{project_id}}"
+_OPEN: dict[str, Any] = {"errors": (503,), "open": True, "examples": (Example(key=""),)}
+_OF_MASTERS = (Example(), Example(key="write", status=401))
+
+area = Area("discover", "Find your way.")
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
+@area.get(
+    PROJECTS,
+    OWN,
+    "The projects of a master key",
+    ok(list[models.Project], "The projects."),
+    examples=_OF_MASTERS,
+)
+async def projects(call: OfAnyone) -> Response:
+    parts, request = call
+    told = []
+    for one in await parts.tenants.mastered(request_key(request)):
+        collections = await parts.in_thread(parts.catalog.collections, one.id)
+        saved = await parts.in_thread(parts.catalog.saved_queries, one.id)
+        told.append(_listed(one, collections, saved, one.master_key))
+    return json_answer(told)
 
-    async def versions(request: Request) -> Response:
-        if "text/html" in request.headers.get("accept", ""):
-            return welcome.page()
-        return json_answer(VERSIONS, headers={"vary": "Accept"})
 
-    async def resources(_: Request) -> Response:
-        return json_answer({"projects_resource_url": PROJECTS})
+@area.get(
+    _PROJECT,
+    needs(Permission.SCHEMA),
+    "One project and its collections",
+    ok(models.Project, "The project."),
+    examples=(Example(), Example(key="write", status=403)),
+)
+async def project(call: OfProject) -> Response:
+    """Its saved queries are listed for the master key alone, as at their own address."""
+    parts, request, caller = call
+    project_id = caller.project.id
+    found = await shown(call, await parts.in_thread(parts.catalog.collections, project_id))
+    saved: list[SavedQuery] = []
+    if Permission.MASTER in caller.permissions:
+        saved = await parts.in_thread(parts.catalog.saved_queries, project_id)
+    return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))
 
-    async def timezones(_: Request) -> Response:
-        return json_answer(_zones(int(time.time()) // _ZONES_SECONDS))
 
-    async def projects(request: Request) -> Response:
-        found = await parts.tenants.mastered(request_key(request))
-        told = [
-            _listed(one, await _collections(parts, one), await _saved(parts, one), one.master_key)
-            for one in found
-        ]
-        return json_answer(told)
+@area.get(
+    f"{_PROJECT}/organization-usage",
+    MASTER,
+    "What the project holds",
+    ok(models.OwnUsage, "What the project holds."),
+    examples=_OF_MASTERS,
+)
+async def usage(call: OfProject) -> Response:
+    parts, caller = call.parts, call.caller
+    found = await parts.in_thread(parts.catalog.usage)
+    told = _used(found.get(caller.project.id, Usage()))
+    return json_answer(told | await parts.in_thread(taken, parts, caller))
 
-    async def project(request: Request, caller: Caller) -> Response:
-        found = await shown(parts, request, caller, await _collections(parts, caller.project))
-        # As at their own address, saved queries are listed for the master key alone.
-        saved = await _saved(parts, caller.project) if Permission.MASTER in caller.permissions else []
-        return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))
 
-    async def usage(_: Request, caller: Caller) -> Response:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.usage)
-        told = _used(found.get(caller.project.id, Usage()))
-        return json_answer(told | await loop.run_in_executor(parts.catalog_executor, taken, parts, caller))
+@area.get("/", PUBLIC, "The versions of the API", ok(list[models.Version], "The versions."), **_OPEN)
+async def versions(call: OfAnyone) -> Response:
+    """A browser gets a page for people."""
+    if "text/html" in call.request.headers.get("accept", ""):
+        return welcome.page()
+    return json_answer(VERSIONS, headers={"vary": "Accept"})
 
-    routes.public("/", versions)
-    routes.public("/3.0", resources)
-    routes.public("/timezones", timezones)
-    routes.public(PROJECTS, projects, rule=OWN)
-    routes.project(f"{PROJECTS}/{{project_id}}", project, needs(Permission.SCHEMA))
-    routes.project(f"{PROJECTS}/{{project_id}}/organization-usage", usage, needs(Permission.MASTER))
-    return routes.router
+
+@area.get("/3.0", PUBLIC, "Where the projects are", ok(models.Resources, "Their address."), **_OPEN)
+async def resources(_: OfAnyone) -> Response:
+    return json_answer({"projects_resource_url": PROJECTS})
+
+
+@area.get(
+    "/timezones",
+    PUBLIC,
+    "Time zones and their offsets now",
+    ok(list[models.Timezone], "The time zones."),
+    **_OPEN,
+)
+async def timezones(_: OfAnyone) -> Response:
+    return json_answer(_zones(int(time.time()) // _ZONES_SECONDS))
 
 
 def taken(parts: Parts, caller: Caller) -> dict[str, Any]:
@@ -88,16 +123,6 @@ def _used(usage: Usage) -> dict[str, Any]:
     """As Keen says it, with what else there is."""
     told = asdict(usage)
     return {"cached_queries": {"limited": False, "current_usage": told.pop("cached_queries")}, **told}
-
-
-async def _collections(parts: Parts, project: Project) -> list[Collection]:
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(parts.catalog_executor, parts.catalog.collections, project.id)
-
-
-async def _saved(parts: Parts, project: Project) -> list[SavedQuery]:
-    loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(parts.catalog_executor, parts.catalog.saved_queries, project.id)
 
 
 def _listed(

@@ -10,18 +10,18 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
 from query.answers.event_matching import check_conditions, kept_without_value
 from query.language.fields import structured
 from query.language.nodes import Filter, MetricQuery
 from query.language.parameters import check, is_absent
-from query.language.parse import from_query_string
+from query.language.query_string import from_query_string
 from query.language.suggestions import did_you_mean
 from service.api_paths import PROJECTS
-from service.auth.principal import Caller, Permission
 from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
-from service.http.authorization import Routes, needs
+from service.http.authorization import MASTER
+from service.http.models.erasure import EventUpdate, PropertyUpdate, Updated
+from service.http.openapi.operation import STRING, Example, Operation, gone, in_query, ok
 from service.http.parts import Parts
 from service.http.request import (
     HARMLESS,
@@ -36,6 +36,7 @@ from service.http.request import (
     read_json,
 )
 from service.http.routes.schema import properties_of, shown
+from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
 from storage.catalog.errors import TooManyProperties, UnknownCollection
 from storage.catalog.records import Collection, Erasure, ErasureKind, ErasureState, Project
@@ -43,64 +44,126 @@ from storage.events.validation import Context, EventLimits, Examined, InvalidEve
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between looks at what became of a request; the last one is kept to."""
-UPDATES_MAX = 100
 _NARROWING = ("filters", "timeframe", "timezone", "week_start")
 _AS_THEY_ARE = Context("${keen.ip}", "${keen.user_agent}")
 """In a change placeholders stand for nothing: whoever asks for it is not who sent the events."""
+_EVENTS = f"{PROJECTS}/{{project_id}}/events"
+_PATH = f"{_EVENTS}/{{rest:path}}"
+_COLLECTION = f"{_EVENTS}/{{event_collection}}"
+_BOB = '[{"property_name":"user.id","operator":"eq","property_value":"bob"}]'
+_LOGINS = {"event_collection": "logins"}
+_PLAN = {"property_name": "plan", "property_value": "free"}
+_GONE = gone("Done: no question sees them any more. The bytes go from the disk after the grace.")
+
+area = Area(
+    "erase",
+    "Take events away, or change them.",
+    [
+        ("POST", f"{_EVENTS}/logins", {"user": {"id": name, "mail": f"{name}@example.com"}})
+        for name in ("ann", "bob")
+    ],
+)
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-
-    async def delete(request: Request, caller: Caller) -> Response:
-        address = event_address(request.scope)
-        if address.collection is None:
-            raise NotFound
-        # Before it is said whether there is such a collection, as for every limited request.
-        count_rate(parts.rates, request, caller, _rate_of(request, address))
-        given = await _read_deletion(parts, request, address)
-        collection = await _collection(parts, request, caller, address.collection)
-        if address.property_name is not None:
-            await _delete_property(parts, collection, address.property_name)
-        else:
-            await _delete_events(parts, caller.project, collection, given)
-        return empty_answer()
-
-    async def update(request: Request, caller: Caller) -> Response:
-        address = event_address(request.scope)
-        if address.collection is None or address.property_name is not None:
-            raise NotFound
-        count_rate(parts.rates, request, caller, Rate.UPDATES)
-        check_names(
-            (name for name, _ in pairs_of(request.scope)),
-            (),
-            "the query string of a change, whose body says all",
-        )
-        body = await read_json(parts.bodies, request, parts.settings.query_bytes_max)
-        updates = _read_updates(body)
-        parameters, filters = await narrowed(parts, caller.project, address.collection, _narrowing(body))
-        collection = await _collection(parts, request, caller, address.collection)
-        _check_filters(parts, collection, filters)
-        return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
-
-    rule = needs(Permission.MASTER)
-    path = f"{PROJECTS}/{{project_id}}/events/{{rest:path}}"
-    routes.project(path, delete, rule, ["DELETE"], narrows=True)
-    hint = "It changes stored events; to record one, use POST."
-    routes.project(path, update, rule, ["PUT"], admin_hint=hint)
-    return routes.router
+def _before_update(call: ProjectCall) -> None:
+    """What a change is told before its body is read. Raises NotFound, RateLimited, InvalidQuery."""
+    address = event_address(call.request.scope)
+    if address.collection is None or address.property_name is not None:
+        raise NotFound
+    count_rate(call.parts.rates, call.request, call.caller, Rate.UPDATES)
+    names = (name for name, _ in pairs_of(call.request.scope))
+    check_names(names, (), "the query string of a change, whose body says all")
 
 
-async def _collection(parts: Parts, request: Request, caller: Caller, name: str) -> Collection:
+@area.serve(
+    _PATH,
+    MASTER,
+    Operation(
+        method="put",
+        path=_COLLECTION,
+        summary="Change properties of events",
+        answers=ok(Updated, "How many were changed."),
+        errors=(504,),
+        examples=(
+            Example(_LOGINS, body={"property_updates": [{**_PLAN, "upsert_property": True}]}),
+            Example(_LOGINS, body={"property_updates": [{"property_name": "plan"}]}, status=400),
+        ),
+    ),
+    before=_before_update,
+    admin_hint="It changes stored events; to record one, use POST.",
+)
+async def update(call: OfProject, body: EventUpdate) -> Response:
+    """In all events that were acknowledged before and match. Without `upsert_property` only events that have
+    the property are changed."""
+    parts, request, caller = call
+    name = event_address(request.scope).collection or ""
+    updates = [_read_update(one, number) for number, one in enumerate(body.property_updates)]
+    parameters, filters = await narrowed(parts, caller.project, name, _narrowing_of(body))
+    collection = await _collection(call, name)
+    _check_filters(parts, collection, filters)
+    return json_answer({"updated_events": await _update(parts, collection, updates, parameters)})
+
+
+@area.serve(
+    _PATH,
+    MASTER,
+    Operation(
+        method="delete",
+        path=_COLLECTION,
+        summary="Delete events, or a whole collection",
+        answers=_GONE,
+        description="All events that were acknowledged before and match `filters` and `timeframe`. Without "
+        "either, the whole collection; then no other parameter may stand there. A body may "
+        "repeat the parameters, and says nothing itself.",
+        parameters=(
+            in_query("filters", STRING, "A list of filters, as JSON."),
+            in_query("timeframe", STRING, "A relative one, plain or quoted, or an absolute one as JSON."),
+            in_query("timezone", STRING, "Of a relative timeframe: a name, or seconds east of UTC."),
+            in_query("week_start", STRING, "Of a relative timeframe: on which day weeks begin."),
+        ),
+        errors=(504,),
+        examples=(
+            Example(_LOGINS, {"filters": _BOB, "timeframe": '"this_7_days"'}, status=204),
+            Example(_LOGINS, {"filter": _BOB}, status=400, summary="A slip of the pen deletes nothing"),
+            Example(_LOGINS, key="read", status=401),
+        ),
+    ),
+    Operation(
+        method="delete",
+        path=f"{_COLLECTION}/properties/{{property_name}}",
+        summary="Delete a property, with all that is nested in it, from every event",
+        answers=_GONE,
+        errors=(504,),
+        examples=(
+            Example(_LOGINS | {"property_name": "user.mail"}, status=204),
+            Example(_LOGINS | {"property_name": "keen.id"}, status=403),
+        ),
+    ),
+    narrows=True,
+)
+async def delete(call: OfProject) -> Response:
+    parts, request, caller = call
+    address = event_address(request.scope)
+    if address.collection is None:
+        raise NotFound
+    # Before it is said whether there is such a collection, as for every limited request.
+    count_rate(parts.rates, request, caller, _rate_of(request, address))
+    given = await _read_deletion(parts, request, address)
+    collection = await _collection(call, address.collection)
+    if address.property_name is not None:
+        await _delete_property(parts, collection, address.property_name)
+    else:
+        await _delete_events(parts, caller.project, collection, given)
+    return empty_answer()
+
+
+async def _collection(call: ProjectCall, name: str) -> Collection:
     """As it stands now. Raises NotFound."""
-    loop = asyncio.get_running_loop()
     try:
-        found = await loop.run_in_executor(
-            parts.catalog_executor, parts.catalog.collection, caller.project.id, name
-        )
+        found = await call.parts.in_thread(call.parts.catalog.collection, call.caller.project.id, name)
     except UnknownCollection:
         raise NotFound.named("collection", name) from None
-    standing = await shown(parts, request, caller, [found])
+    standing = await shown(call, [found])
     if not standing:
         raise NotFound.named("collection", name)
     return standing[0]
@@ -202,15 +265,11 @@ def _narrows(pairs: Pairs) -> bool:
     return any(name.partition("[")[0] in _NARROWING for name, _ in pairs)
 
 
-def _read_updates(body: Any) -> list[tuple[dict[str, Any], Examined]]:
-    """Raises InvalidParameter, EventRefused."""
-    if not isinstance(body, dict):
-        raise InvalidParameter("The body must be an object with 'property_updates'.")
-    check_names(body, ("property_updates", *_NARROWING), "a change")
-    given = body.get("property_updates")
-    if not isinstance(given, list) or not 0 < len(given) <= UPDATES_MAX:
-        raise InvalidParameter(f"'property_updates' must be a list of 1 to {UPDATES_MAX} updates.")
-    return [_read_update(one, number) for number, one in enumerate(given)]
+def _narrowing_of(body: EventUpdate) -> Mapping[str, Any]:
+    """What the body of a change narrows it by. Raises InvalidParameter, InvalidQuery."""
+    sent = body.sent()
+    check_names(sent, ("property_updates", *_NARROWING), "a change")
+    return _narrowing(sent)
 
 
 async def _update(
@@ -221,44 +280,33 @@ async def _update(
 ) -> int:
     """How many events were changed. Raises InvalidParameter."""
     wanted = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
-    loop = asyncio.get_running_loop()
     try:
-        await loop.run_in_executor(
-            parts.catalog_executor,
-            parts.catalog.add_lanes,
-            collection.id,
-            wanted,
-            parts.settings.properties_max,
-        )
+        await parts.in_thread(parts.catalog.add_lanes, collection.id, wanted, parts.settings.properties_max)
     except TooManyProperties as error:
         raise InvalidParameter(str(error)) from None
     parameters["updates"] = [update for update, _ in updates]
     return (await carried_out(parts, collection, ErasureKind.UPDATE, parameters)).events
 
 
-def _read_update(given: Any, number: int) -> tuple[dict[str, Any], Examined]:
-    """As the keeper takes it, and its value as the event that holds nothing else."""
-    where = f"property_updates[{number}]"
-    if not isinstance(given, dict):
-        raise InvalidParameter(f"'{where}' must be an object.")
-    check_names(given, ("property_name", "property_value", "upsert_property"), f"'{where}'")
-    path, upsert = given.get("property_name"), given.get("upsert_property", False)
-    if not isinstance(path, str) or not path:
-        raise InvalidParameter(f"'{where}.property_name' must be the dotted path of a property.")
+def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], Examined]:
+    """As the keeper takes it, and its value as the event that holds nothing else.
+
+    Raises InvalidParameter, Forbidden.
+    """
+    where, path = f"property_updates[{number}]", given.property_name
+    known = list(PropertyUpdate.model_fields)
+    check_names((*known, *(given.model_extra or ())), known, f"'{where}'")
     if path == "keen" or path.startswith("keen."):
         raise Forbidden("A property of 'keen' can not be changed.")
-    if not isinstance(upsert, bool):
-        raise InvalidParameter(f"'{where}.upsert_property' must be true or false.")
-    if "property_value" not in given:
-        raise InvalidParameter(f"'{where}.property_value' is missing.")
-    event: Any = given["property_value"]
+    event: Any = given.property_value
     for name in reversed(path.split(".")):
         event = {name: event}
     try:
         examined = examine(json.dumps(event).encode(), EventLimits(), _AS_THEY_ARE)
     except (InvalidEvent, ValueError, RecursionError) as error:
         raise InvalidParameter(f"'{where}': {error}") from None
-    return {"path": path, "line": examined.payload.decode(), "upsert": upsert}, examined
+    line = {"path": path, "line": examined.payload.decode(), "upsert": given.upsert_property}
+    return line, examined
 
 
 async def narrowed(
@@ -268,10 +316,7 @@ async def narrowed(
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
     # Strictly, whatever the settings say of questions.
     check("count", params)
-    loop = asyncio.get_running_loop()
-    question = await loop.run_in_executor(
-        parts.catalog_executor, parts.asking.judge, project, "count", params
-    )
+    question = await parts.in_thread(parts.asking.judge, project, "count", params)
     assert isinstance(question.query, MetricQuery)
     span = question.query.span
     parameters = {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}
@@ -282,17 +327,14 @@ async def carried_out(
     parts: Parts, collection: Collection, kind: ErasureKind, parameters: Mapping[str, Any]
 ) -> Erasure:
     """The request, once the keeper has done it. Raises TimedOut, Unavailable: it may be done later still."""
-    loop = asyncio.get_running_loop()
     catalog = parts.catalog
-    number = await loop.run_in_executor(
-        parts.catalog_executor, catalog.request_erasure, collection.id, kind, parameters
-    )
+    number = await parts.in_thread(catalog.request_erasure, collection.id, kind, parameters)
     deadline = time.monotonic() + parts.settings.erase_seconds
     looks = 0
     while time.monotonic() < deadline:
         await asyncio.sleep(POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)])
         looks += 1
-        found = await loop.run_in_executor(parts.catalog_executor, catalog.erasure, number)
+        found = await parts.in_thread(catalog.erasure, number)
         if found is None or found.state is ErasureState.DONE:
             return found or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
         if found.state is ErasureState.FAILED:

@@ -2,42 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated
 
+from fastapi import Query
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Router
 
 from service.api_paths import PROJECTS, url_of
-from service.auth.principal import Caller, Permission
-from service.errors import Gone, InvalidParameter, NotFound, RangeNotSatisfiable
+from service.auth.principal import Permission
+from service.errors import Gone, NotFound, RangeNotSatisfiable
 from service.exports.file_writer import is_sound
 from service.exports.jobs import Exports, download_name, media_type_of
-from service.http.authorization import LINKED, Routes, needs
+from service.http.authorization import LINKED, needs
+from service.http.models.extractions import ExtractionJob, ExtractionJobs
+from service.http.models.shared import Json
+from service.http.openapi.operation import STRING, Answer, Example, gone, in_query, ok
 from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, pairs_of, parameter, project_of, segment_of
+from service.http.routing import Area, OfAnyone, OfProject
 
 PAGE_MAX = 100
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
-_DIGITS = re.compile(r"\d{1,9}", re.ASCII)
+_PATH = f"{PROJECTS}/{{project_id}}/extractions"
+_ONE = f"{_PATH}/{{job_id}}"
+_RULE = needs(Permission.QUERIES)
+_JOB = {"job_id": "{job_id}"}
+_KINDS = ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "application/gzip")
+_FILE: dict[str, Json] = {kind: {**STRING, "format": "binary"} for kind in _KINDS}
+_ASKED = {"event_collection": "purchases", "delivery": "link", "content_type": "text/csv"}
 
-T = TypeVar("T")
-
-
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-    served = _Extractions(parts)
-    path = f"{PROJECTS}/{{project_id}}/extractions"
-    rule = needs(Permission.QUERIES)
-    routes.project(path, served.listed, rule)
-    routes.project(f"{path}/{{job_id}}", served.shown, rule)
-    routes.project(f"{path}/{{job_id}}", served.remove, rule, ("DELETE",))
-    routes.public(f"{path}/{{job_id}}/file", served.file, rule=LINKED)
-    return routes.router
+area = Area(
+    "extractions",
+    "Get events as a file: ask with `delivery` or `email`, see how far it is, fetch it by a link.",
+    [
+        ("POST", f"{PROJECTS}/{{project_id}}/events/purchases", {"price": 7}),
+        ("POST", f"{PROJECTS}/{{project_id}}/queries/extraction", _ASKED),
+    ],
+)
 
 
 def base_url(parts: Parts, request: Request) -> str:
@@ -45,73 +48,124 @@ def base_url(parts: Parts, request: Request) -> str:
     return parts.settings.public_url or str(request.base_url).rstrip("/")
 
 
-class _Extractions:
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking, parts.clock)
-
-    async def listed(self, request: Request, caller: Caller) -> Response:
-        pairs = pairs_of(request.scope)
-        limit = _limit(parameter(pairs, "limit"))
-        before = parameter(pairs, "before")
-        found = await self._in_thread(self._exports.page, caller, before, limit + 1)
-        base = base_url(self._parts, request)
-        following = None
-        if len(found) > limit:
-            found = found[:limit]
-            query = f"limit={limit}&before={found[-1].id}"
-            following = f"{base}{url_of(caller.project.id, 'extractions')}?{query}"
-        told = [self._exports.described(caller, export, base) for export in found]
-        return json_answer({"extractions": told, "next_page_url": following})
-
-    async def shown(self, request: Request, caller: Caller) -> Response:
-        found = await self._in_thread(self._exports.find, caller, segment_of(request.scope, 5))
-        return json_answer(self._exports.described(caller, found, base_url(self._parts, request)))
-
-    async def remove(self, request: Request, caller: Caller) -> Response:
-        await self._in_thread(self._exports.remove, caller, segment_of(request.scope, 5))
-        return empty_answer()
-
-    async def file(self, request: Request) -> Response:
-        """Needs no key: the link is one."""
-        project_id, job_id = project_of(request.scope), segment_of(request.scope, 5)
-        project = await self._parts.tenants.project(project_id)
-        if project is None:
-            raise NotFound
-        pairs = pairs_of(request.scope)
-        expires, signature = parameter(pairs, "expires"), parameter(pairs, "signature")
-        self._exports.links.check(project_id, job_id, expires, signature, time.time())
-        export = await self._in_thread(self._exports.file, project, job_id)
-        path = self._parts.catalog.folder.exports / (export.file or "")
-        try:
-            found = await self._in_thread(path.stat)
-            sound = await self._in_thread(is_sound, path, found)
-        except FileNotFoundError:
-            raise Gone("The extraction's file is gone.") from None
-        if not sound:
-            raise Gone("The extraction's file is damaged. Ask for the extraction again.")
-        _check_range(request, found.st_size)
-        headers = {"x-content-type-options": "nosniff", "cache-control": "private, no-store"}
-        return FileResponse(
-            path,
-            headers=headers,
-            media_type=media_type_of(export),
-            filename=download_name(export),
-            stat_result=found,
-        )
-
-    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._parts.catalog_executor, work, *arguments)
+def exports_of(parts: Parts) -> Exports:
+    return Exports(parts.settings, parts.catalog, parts.keyring, parts.asking, parts.clock)
 
 
-def _limit(given: str | None) -> int:
-    if given is None:
-        return PAGE_MAX
-    limit = int(given) if _DIGITS.fullmatch(given) else 0
-    if not 1 <= limit <= PAGE_MAX:
-        raise InvalidParameter(f"'limit' must be a number from 1 to {PAGE_MAX}.")
-    return limit
+@area.get(
+    _PATH,
+    _RULE,
+    "The extractions to files, newest first",
+    ok(ExtractionJobs),
+    examples=(
+        Example(query={"limit": "10"}, key="read", keep={"job_id": "extractions.0.id"}),
+        Example(query={"limit": "0"}, key="read", status=400),
+        Example(key="write", status=403),
+    ),
+)
+async def list_extractions(
+    call: OfProject,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many.")] = PAGE_MAX,
+    before: Annotated[str, Query(description="Only those asked for before the job with this id.")] = "",
+) -> Response:
+    """Of a key that sees part of the events: those that it asked for."""
+    parts, request, caller = call
+    exports = exports_of(parts)
+    found = await parts.in_thread(exports.page, caller, before or None, limit + 1)
+    base = base_url(parts, request)
+    following = None
+    if len(found) > limit:
+        found = found[:limit]
+        query = f"limit={limit}&before={found[-1].id}"
+        following = f"{base}{url_of(caller.project.id, 'extractions')}?{query}"
+    told = [exports.described(caller, export, base) for export in found]
+    return json_answer({"extractions": told, "next_page_url": following})
+
+
+@area.get(
+    _ONE,
+    _RULE,
+    "One extraction, how far it is, and the link to its file",
+    ok(ExtractionJob),
+    examples=(
+        Example(
+            _JOB,
+            key="read",
+            keep={"expires": "file_url?expires", "signature": "file_url?signature"},
+            patient=True,
+        ),
+        Example({"job_id": "nothing"}, key="read", status=404),
+    ),
+)
+async def show(call: OfProject) -> Response:
+    parts, request, caller = call
+    exports = exports_of(parts)
+    found = await parts.in_thread(exports.find, caller, segment_of(request.scope, 5))
+    return json_answer(exports.described(caller, found, base_url(parts, request)))
+
+
+@area.get(
+    f"{_ONE}/file",
+    LINKED,
+    "The file, by a signed link",
+    {
+        200: Answer("The file.", content=_FILE),
+        206: Answer("The part of it that `Range` names.", content=_FILE),
+    },
+    parameters=(in_query("expires", STRING, "Of the link."), in_query("signature", STRING, "Of the link.")),
+    errors=(400, 403, 404, 405, 410, 416, 500, 503),
+    examples=(
+        Example(_JOB, query={"expires": "{expires}", "signature": "{signature}"}, key=""),
+        Example(_JOB, query={"expires": "1", "signature": "0"}, key="", status=403),
+    ),
+    open=True,
+)
+async def file(call: OfAnyone) -> Response:
+    """The address is `file_url` of the job, as it is. `HEAD` and a `Range` of bytes are answered."""
+    parts, request = call
+    project_id, job_id = project_of(request.scope), segment_of(request.scope, 5)
+    project = await parts.tenants.project(project_id)
+    if project is None:
+        raise NotFound
+    exports, pairs = exports_of(parts), pairs_of(request.scope)
+    expires, signature = parameter(pairs, "expires"), parameter(pairs, "signature")
+    exports.links.check(project_id, job_id, expires, signature, time.time())
+    export = await parts.in_thread(exports.file, project, job_id)
+    path = parts.catalog.folder.exports / (export.file or "")
+    try:
+        found = await parts.in_thread(path.stat)
+        sound = await parts.in_thread(is_sound, path, found)
+    except FileNotFoundError:
+        raise Gone("The extraction's file is gone.") from None
+    if not sound:
+        raise Gone("The extraction's file is damaged. Ask for the extraction again.")
+    _check_range(request, found.st_size)
+    headers = {"x-content-type-options": "nosniff", "cache-control": "private, no-store"}
+    return FileResponse(
+        path,
+        headers=headers,
+        media_type=media_type_of(export),
+        filename=download_name(export),
+        stat_result=found,
+    )
+
+
+@area.delete(
+    _ONE,
+    _RULE,
+    "Cancel an extraction, or remove its file",
+    gone("It is gone, and its link with it."),
+    examples=(
+        Example(_JOB, key="read", status=403),
+        Example(_JOB, status=204),
+        Example(_JOB, status=404),
+    ),
+)
+async def remove(call: OfProject) -> Response:
+    """For the key that asked for it, and the master key."""
+    exports = exports_of(call.parts)
+    await call.parts.in_thread(exports.remove, call.caller, segment_of(call.request.scope, 5))
+    return empty_answer()
 
 
 def _check_range(request: Request, size: int) -> None:

@@ -2,183 +2,168 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import secrets
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, TypeVar
 
-from starlette.requests import Request
+from fastapi import Query
 from starlette.responses import Response
-from starlette.routing import Router
 
-from query.language.filters import CheckRegex
 from service.api_paths import PROJECTS
-from service.auth.access_keys import Definition, read_definition
-from service.auth.principal import Caller, Permission
-from service.bodies.json_body import check_answerable
-from service.errors import InvalidParameter, NotFound
-from service.http.authorization import Routes, needs
-from service.http.parts import Parts
-from service.http.request import empty_answer, json_answer, pairs_of, parameter, read_json, segment_of
-from storage.catalog.errors import UnknownAccessKey, WrongSecret
-from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey
+from service.auth.access_keys import Definition, checked, new_access_key, shown
+from service.errors import NotFound
+from service.http.authorization import MASTER
+from service.http.models.keys import AccessKey, AccessKeyDefinition
+from service.http.models.shared import Json
+from service.http.openapi.operation import Answer, Example, gone, ok
+from service.http.request import empty_answer, json_answer, segment_of
+from service.http.routing import Area, OfProject, ProjectCall
+from storage.catalog import records
+from storage.catalog.errors import UnknownAccessKey
 
 KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200
 PAGE_MAX = 1_000_000
-OPTIONS_BYTES_MAX = 262_144
+_ONE = f"{KEYS}/{{access_key}}"
+_SENT: Json = {
+    "name": "Dashboard of one customer",
+    "permitted": ["queries", "schema"],
+    "options": {
+        "queries": {"filters": [{"property_name": "customer.id", "operator": "eq", "property_value": "c1"}]}
+    },
+}
+_MINE = {"access_key": "{made_key}"}
+_TOLD = ok(AccessKey, "The key.")
 T = TypeVar("T")
 
-
-def new_access_key(keyring: Keyring, project_id: str, made: Definition, now_us: int) -> tuple[str, AccessKey]:
-    """The key itself, 64 upper-case hexadecimal digits, and how the catalog keeps it."""
-    key = secrets.token_hex(32).upper()
-    digest = keyring.digest(project_id, key)
-    sealed = keyring.seal(key, f"{project_id}/{digest}")
-    fields = (made.name, made.is_active is not False, made.permitted, made.options)
-    return key, AccessKey(project_id, digest, sealed, *fields, now_us)
+area = Area("keys", "Keys of your own making.")
 
 
-def checked(body: Any, check_regex: CheckRegex) -> Definition:
-    """A key as it may be kept: all of it can be shown again. Raises InvalidParameter."""
-    made = read_definition(body, check_regex)
-    check_answerable(made.options, "options")
-    if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
-        raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
-    return made
+@area.post(
+    KEYS,
+    MASTER,
+    "Make an access key",
+    {201: Answer("The key.", AccessKey)},
+    examples=(
+        Example(body=_SENT, status=201, keep={"made_key": "key"}),
+        Example(body={"name": "x", "permitted": ["all"]}, status=400),
+        Example(body=_SENT, key="read", status=401),
+    ),
+)
+async def create(call: OfProject, definition: AccessKeyDefinition) -> Response:
+    """What a key is permitted to do, narrowed by its options: `writes.autofill` is written into every event
+    that is sent with it, and wins; `queries.filters` and `saved_queries.filters` hold for all that is asked
+    with it; `allowed` and `blocked` name saved queries, cached ones and datasets. A list that is left out
+    leaves nothing out."""
+    parts = call.parts
+    made = _checked(call, definition)
+    _, key = new_access_key(parts.keyring, call.caller.project.id, made, parts.clock())
+    await parts.in_thread(parts.catalog.create_access_key, key)
+    return _told(call, key, 201)
 
 
-def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
-    """As the API shows it. ``key`` is null where the server's secret is not the one it was sealed with."""
+@area.get(
+    KEYS,
+    MASTER,
+    "The project's access keys, oldest first",
+    ok(list[AccessKey], "The keys."),
+    examples=(Example(query={"name": "Dashboard of one customer"}),),
+)
+async def list_keys(
+    call: OfProject,
+    name: Annotated[str, Query(description="Only keys of this very name.")] = "",
+    page: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Which page.")] = 1,
+    per_page: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Keys on a page.")] = PAGE_SIZE_MAX,
+) -> Response:
+    parts, project_id = call.parts, call.caller.project.id
+    found = await parts.in_thread(
+        lambda: parts.catalog.access_keys(
+            project_id, name=name or None, offset=(page - 1) * per_page, limit=per_page
+        )
+    )
+    return json_answer([shown(parts.keyring, key) for key in found])
+
+
+@area.get(_ONE, MASTER, "One access key", _TOLD, examples=(Example(_MINE),))
+async def show(call: OfProject) -> Response:
+    catalog = call.parts.catalog
+    key = await call.parts.in_thread(catalog.access_key, call.caller.project.id, _digest(call))
+    if key is None:
+        raise NotFound
+    return _told(call, key)
+
+
+@area.post(
+    _ONE,
+    MASTER,
+    "Replace name, rights and options of an access key",
+    _TOLD,
+    examples=(Example(_MINE, body={**_SENT, "name": "Renamed"}),),
+)
+async def update(call: OfProject, definition: AccessKeyDefinition) -> Response:
+    made, digest = _checked(call, definition), _digest(call)
+
+    def change() -> records.AccessKey:
+        return call.parts.catalog.update_access_key(
+            call.caller.project.id,
+            digest,
+            name=made.name,
+            is_active=made.is_active,
+            permitted=made.permitted,
+            options=made.options,
+        )
+
+    return _told(call, await _changing(call, change))
+
+
+@area.post(f"{_ONE}/revoke", MASTER, "Revoke an access key", _TOLD, examples=(Example(_MINE),))
+async def revoke(call: OfProject) -> Response:
+    return await _activate(call, active=False)
+
+
+@area.post(f"{_ONE}/unrevoke", MASTER, "Let a key live again", _TOLD, examples=(Example(_MINE),))
+async def unrevoke(call: OfProject) -> Response:
+    return await _activate(call, active=True)
+
+
+@area.delete(
+    _ONE,
+    MASTER,
+    "Delete an access key for ever",
+    gone(),
+    examples=(Example(_MINE, status=204), Example(_MINE, status=404)),
+)
+async def delete(call: OfProject) -> Response:
+    digest = _digest(call)
+    await _changing(call, lambda: call.parts.catalog.delete_access_key(call.caller.project.id, digest))
+    return empty_answer()
+
+
+async def _activate(call: ProjectCall, *, active: bool) -> Response:
+    """What the body holds is of no interest: clients send nothing, or an empty string."""
+    project_id, digest = call.caller.project.id, _digest(call)
+    catalog = call.parts.catalog
+    key = await _changing(call, lambda: catalog.activate_access_key(project_id, digest, active))
+    return _told(call, key)
+
+
+def _checked(call: ProjectCall, definition: AccessKeyDefinition) -> Definition:
+    """Raises InvalidParameter."""
+    return checked(definition.sent(), call.parts.asking.check_regex)
+
+
+def _digest(call: ProjectCall) -> str:
+    """Of the key that the path names."""
+    return call.parts.keyring.digest(call.caller.project.id, segment_of(call.request.scope, 5))
+
+
+def _told(call: ProjectCall, key: records.AccessKey, status: int = 200) -> Response:
+    return json_answer(shown(call.parts.keyring, key), status)
+
+
+async def _changing(call: ProjectCall, work: Callable[[], T]) -> T:
     try:
-        text = keyring.unseal(key.sealed, f"{key.project_id}/{key.digest}")
-    except WrongSecret:
-        text = None
-    return {
-        "key": text,
-        "name": key.name,
-        "is_active": key.is_active,
-        "permitted": list(key.permitted),
-        "options": dict(key.options),
-        "project_id": key.project_id,
-    }
-
-
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-    rule = needs(Permission.MASTER)
-    api = _Keys(parts)
-    routes.project(KEYS, api.list, rule)
-    routes.project(KEYS, api.create, rule, ["POST"])
-    one = f"{KEYS}/{{key}}"
-    routes.project(one, api.show, rule)
-    routes.project(one, api.update, rule, ["POST"])
-    routes.project(one, api.delete, rule, ["DELETE"])
-    routes.project(f"{one}/revoke", api.revoke, rule, ["POST"])
-    routes.project(f"{one}/unrevoke", api.unrevoke, rule, ["POST"])
-    return routes.router
-
-
-class _Keys:
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._catalog = parts.catalog
-
-    async def list(self, request: Request, caller: Caller) -> Response:
-        pairs = pairs_of(request.scope)
-        size = _whole(parameter(pairs, "per_page"), "per_page", PAGE_SIZE_MAX, PAGE_SIZE_MAX)
-        page = _whole(parameter(pairs, "page"), "page", 1, PAGE_MAX)
-        name = parameter(pairs, "name")
-        found = await self._blocking(
-            lambda: self._catalog.access_keys(
-                caller.project.id, name=name, offset=(page - 1) * size, limit=size
-            )
-        )
-        return json_answer([shown(self._parts.keyring, key) for key in found])
-
-    async def create(self, request: Request, caller: Caller) -> Response:
-        made = await self._read(request)
-        _, key = new_access_key(self._parts.keyring, caller.project.id, made, self._parts.clock())
-        await self._blocking(lambda: self._catalog.create_access_key(key))
-        return self._told(key, 201)
-
-    async def _read(self, request: Request) -> Definition:
-        """Raises InvalidParameter, InvalidJSON."""
-        return checked(await read_json(self._parts.bodies, request, self._limit), self._check_regex)
-
-    async def show(self, request: Request, caller: Caller) -> Response:
-        digest = self._digest(request, caller)
-        key = await self._blocking(lambda: self._catalog.access_key(caller.project.id, digest))
-        if key is None:
-            raise NotFound
-        return self._told(key)
-
-    async def update(self, request: Request, caller: Caller) -> Response:
-        digest = self._digest(request, caller)
-        made = await self._read(request)
-        return self._told(
-            await self._changing(
-                lambda: self._catalog.update_access_key(
-                    caller.project.id,
-                    digest,
-                    name=made.name,
-                    is_active=made.is_active,
-                    permitted=made.permitted,
-                    options=made.options,
-                )
-            )
-        )
-
-    async def revoke(self, request: Request, caller: Caller) -> Response:
-        return await self._activate(request, caller, active=False)
-
-    async def unrevoke(self, request: Request, caller: Caller) -> Response:
-        return await self._activate(request, caller, active=True)
-
-    async def delete(self, request: Request, caller: Caller) -> Response:
-        digest = self._digest(request, caller)
-        await self._changing(lambda: self._catalog.delete_access_key(caller.project.id, digest))
-        return empty_answer()
-
-    async def _activate(self, request: Request, caller: Caller, *, active: bool) -> Response:
-        """What the body holds is of no interest: clients send nothing, or an empty string."""
-        digest = self._digest(request, caller)
-        project_id = caller.project.id
-        return self._told(
-            await self._changing(lambda: self._catalog.activate_access_key(project_id, digest, active))
-        )
-
-    @property
-    def _limit(self) -> int:
-        return self._parts.settings.query_bytes_max
-
-    def _check_regex(self, pattern: str) -> str | None:
-        return self._parts.asking.check_regex(pattern)
-
-    def _digest(self, request: Request, caller: Caller) -> str:
-        """Of the key that the path names."""
-        return self._parts.keyring.digest(caller.project.id, segment_of(request.scope, 5))
-
-    def _told(self, key: AccessKey, status: int = 200) -> Response:
-        return json_answer(shown(self._parts.keyring, key), status)
-
-    async def _changing(self, work: Callable[[], T]) -> T:
-        try:
-            changed = await self._blocking(work)
-        except UnknownAccessKey:
-            raise NotFound from None
-        self._parts.tenants.look_again()
-        return changed
-
-    async def _blocking(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._parts.catalog_executor, work)
-
-
-def _whole(text: str | None, name: str, default: int, largest: int) -> int:
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= largest):
-        raise InvalidParameter(f"'{name}' must be a whole number from 1 to {largest}.")
-    return int(text)
+        changed = await call.parts.in_thread(work)
+    except UnknownAccessKey:
+        raise NotFound from None
+    call.parts.tenants.look_again()
+    return changed

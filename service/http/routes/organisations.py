@@ -2,49 +2,140 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from typing import Any, TypeVar
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
-from service.auth.preferences import check_preferences
-from service.bodies.json_body import check_answerable
 from service.errors import Conflict, InvalidParameter, NotFound
-from service.http.authorization import Routes
+from service.http.authorization import ORGANISATION
+from service.http.models.organisations import OwnedProject, ProjectChange, ProjectDefinition, Usage
+from service.http.openapi.operation import Example, Operation, gone, ok
 from service.http.parts import Parts
-from service.http.request import empty_answer, json_answer, read_json, segment_of
+from service.http.request import empty_answer, json_answer, segment_of
+from service.http.routing import Area, OfOrganisation, OrganisationCall
 from service.limits.quotas import usage_json
+from storage.catalog import records
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
-from storage.catalog.records import Organisation, Project, Usage
+from storage.catalog.records import Project
 
-ORGANISATION = "/3.0/organizations/{organization_id}"
-USERS_MAX = 1_000
-ADDRESS_LENGTH_MAX = 254
-PREFERENCES_BYTES_MAX = 65_536
+_ORGANISATION = "/3.0/organizations/{organization_id}"
+_BASE = f"{_ORGANISATION}/projects"
+_ONE = f"{_BASE}/{{own_project}}"
+_NEW = {"name": "Shop of {project_id}"}
+_MINE = {"own_project": "{made_id}"}
+_TOLD = ok(OwnedProject, "The project, keys included.")
 T = TypeVar("T")
 
+area = Area(
+    "organizations",
+    "Projects, for whoever holds the organisation's key. Organisations are made from the shell.",
+)
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-    api = _Projects(parts)
-    base = f"{ORGANISATION}/projects"
-    one = f"{base}/{{project_id}}"
-    routes.organisation(f"{ORGANISATION}/usage", api.usage)
-    routes.organisation(base, api.show_all)
-    routes.organisation(base, api.create, ["POST"])
-    routes.organisation(one, api.show)
-    routes.organisation(one, api.update, ["POST", "PUT"])
-    routes.organisation(one, api.delete, ["DELETE"])
-    return routes.router
+
+@area.post(
+    _BASE,
+    ORGANISATION,
+    "Make a project",
+    _TOLD,
+    errors=(409,),
+    examples=(
+        Example(body=_NEW, key="organization", keep={"made_id": "id"}),
+        Example(body=_NEW, key="organization", status=409),
+        Example(body={"name": "Other"}, key="master", status=401),
+    ),
+)
+async def create(call: OfOrganisation, given: ProjectDefinition) -> Response:
+    def make() -> Project:
+        return call.parts.catalog.create_project(
+            given.name,
+            organisation_id=call.organisation.id,
+            users=given.addresses() or (),
+            preferences=given.preferences,
+            own_name=True,
+        )
+
+    return json_answer(shown(await _changing(call.parts, make)))
+
+
+@area.get(
+    _BASE,
+    ORGANISATION,
+    "The organisation's projects",
+    ok(list[OwnedProject], "The projects, keys included."),
+    examples=(Example(key="organization"),),
+)
+async def show_all(call: OfOrganisation) -> Response:
+    return json_answer([shown(project) for project in await _own(call)])
+
+
+@area.get(
+    f"{_ORGANISATION}/usage",
+    ORGANISATION,
+    "What the organisation's projects hold",
+    ok(Usage, "In all, and by project; events that stand in files, and their bytes."),
+    examples=(Example(key="organization"), Example(key="read", status=401)),
+)
+async def usage(call: OfOrganisation) -> Response:
+    own, catalog = await _own(call), call.parts.catalog
+    found = await call.parts.in_thread(catalog.usage)
+    held = [asdict(found.get(project.id, records.Usage())) for project in own]
+    sent = await call.parts.in_thread(lambda: [catalog.activity(project.id) for project in own])
+    total = {one.name: sum(usage[one.name] for usage in held) for one in fields(records.Usage)}
+    listed = [
+        {"id": project.id, "name": project.name, **usage, **usage_json(activity)}
+        for project, usage, activity in zip(own, held, sent, strict=True)
+    ]
+    return json_answer({**total, "projects": listed})
+
+
+@area.get(_ONE, ORGANISATION, "One project", _TOLD, examples=(Example(_MINE, key="organization"),))
+async def show(call: OfOrganisation) -> Response:
+    return json_answer(shown(await _one(call)))
+
+
+def _change(method: Any) -> Operation:
+    body = {"users": [{"email": "ann@example.com"}]}
+    return Operation(
+        method=method,
+        path=_ONE,
+        summary="Change a project's name, users or preferences",
+        answers=_TOLD,
+        errors=(409,),
+        examples=(Example(_MINE, body=body, key="organization"),),
+    )
+
+
+@area.serve(_ONE, ORGANISATION, _change("post"), _change("put"))
+async def update(call: OfOrganisation, given: ProjectChange) -> Response:
+    """What is not given stays; `users` replaces the whole list."""
+    project = await _one(call)
+    changes = {"name": given.name, "users": given.addresses(), "preferences": given.preferences}
+    sent = {name: value for name, value in changes.items() if value is not None}
+    catalog = call.parts.catalog
+    changed = await _changing(call.parts, lambda: catalog.update_project(project.id, **sent, own_name=True))
+    return json_answer(shown(changed))
+
+
+@area.delete(
+    _ONE,
+    ORGANISATION,
+    "Delete a project",
+    gone("Its keys are dead; its data is purged some days later."),
+    examples=(
+        Example(_MINE, key="organization", status=204),
+        Example(_MINE, key="organization", status=404),
+    ),
+)
+async def delete(call: OfOrganisation) -> Response:
+    project = await _one(call)
+    await _changing(call.parts, lambda: call.parts.catalog.delete_project(project.id))
+    return empty_answer()
 
 
 def shown(project: Project) -> dict[str, Any]:
-    """As the API shows it: the one object in which names are not written with underscores."""
+    """As ``models.organisations.OwnedProject`` describes it."""
     return {
         "id": project.id,
         "name": project.name,
@@ -58,130 +149,29 @@ def shown(project: Project) -> dict[str, Any]:
     }
 
 
-class _Projects:
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._catalog = parts.catalog
-
-    async def show_all(self, _: Request, organisation: Organisation) -> Response:
-        return json_answer([shown(project) for project in await self._own(organisation)])
-
-    async def usage(self, _: Request, organisation: Organisation) -> Response:
-        own = await self._own(organisation)
-        found = await self._blocking(self._catalog.usage)
-        held = [asdict(found.get(project.id, Usage())) for project in own]
-        sent = await self._blocking(lambda: [self._catalog.activity(project.id) for project in own])
-        total = {one.name: sum(usage[one.name] for usage in held) for one in fields(Usage)}
-        listed = [
-            {"id": project.id, "name": project.name, **usage, **usage_json(activity)}
-            for project, usage, activity in zip(own, held, sent, strict=True)
-        ]
-        return json_answer({**total, "projects": listed})
-
-    async def create(self, request: Request, organisation: Organisation) -> Response:
-        given = await self._read(request)
-        name = given.get("name")
-        if name is None:
-            raise InvalidParameter("'name' is missing: a project must have one.")
-
-        def make() -> Project:
-            return self._catalog.create_project(
-                name,
-                organisation_id=organisation.id,
-                users=given.get("users") or (),
-                preferences=given.get("preferences"),
-                own_name=True,
-            )
-
-        return json_answer(shown(await self._changing(make)))
-
-    async def show(self, request: Request, organisation: Organisation) -> Response:
-        return json_answer(shown(await self._one(request, organisation)))
-
-    async def update(self, request: Request, organisation: Organisation) -> Response:
-        project = await self._one(request, organisation)
-        given = await self._read(request)
-        changed = await self._changing(
-            lambda: self._catalog.update_project(project.id, **given, own_name=True)
-        )
-        return json_answer(shown(changed))
-
-    async def delete(self, request: Request, organisation: Organisation) -> Response:
-        project = await self._one(request, organisation)
-        await self._changing(lambda: self._catalog.delete_project(project.id))
-        return empty_answer()
-
-    async def _own(self, organisation: Organisation) -> list[Project]:
-        found = await self._blocking(self._catalog.projects)
-        return [project for project in found if project.organisation_id == organisation.id]
-
-    async def _one(self, request: Request, organisation: Organisation) -> Project:
-        """Raises NotFound, for projects of others too."""
-        wanted = segment_of(request.scope, 5)
-        found = next((one for one in await self._own(organisation) if one.id == wanted), None)
-        if found is None:
-            raise NotFound
-        return found
-
-    async def _read(self, request: Request) -> dict[str, Any]:
-        """What of name, users and preferences is given, checked. Raises InvalidParameter, InvalidJSON."""
-        body = await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)
-        if not isinstance(body, dict):
-            raise InvalidParameter("The body must be an object: name, users, preferences.")
-        given: dict[str, Any] = {}
-        if body.get("name") is not None:
-            if not isinstance(body["name"], str):
-                raise InvalidParameter("'name' must be a string.")
-            given["name"] = body["name"]
-        if body.get("users") is not None:
-            given["users"] = addresses(body["users"])
-        if body.get("preferences") is not None:
-            given["preferences"] = preferences(body["preferences"])
-        return given
-
-    async def _changing(self, work: Callable[[], T]) -> T:
-        changed = await self._blocking(work)
-        self._parts.tenants.look_again()
-        return changed
-
-    async def _blocking(self, work: Callable[[], T]) -> T:
-        """Raises NotFound, InvalidParameter, Conflict."""
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._parts.catalog_executor, work)
-        except UnknownProject:
-            raise NotFound from None
-        except InvalidName as error:
-            raise InvalidParameter(f"'name': {error}") from None
-        except DuplicateProject as error:
-            raise Conflict(str(error)) from None
+async def _own(call: OrganisationCall) -> list[Project]:
+    found = await call.parts.in_thread(call.parts.catalog.projects)
+    return [project for project in found if project.organisation_id == call.organisation.id]
 
 
-def addresses(value: Any) -> list[str]:
-    """Raises InvalidParameter."""
-    if not isinstance(value, list) or len(value) > USERS_MAX:
-        raise InvalidParameter(f"'users' must be a list of at most {USERS_MAX} objects with an 'email'.")
-    found: list[str] = []
-    for number, user in enumerate(value):
-        address = user.get("email") if isinstance(user, Mapping) else None
-        if not isinstance(address, str) or not _is_address(address):
-            raise InvalidParameter(f"'users[{number}].email' must be an e-mail address.")
-        found.append(address)
-    return list(dict.fromkeys(found))
+async def _one(call: OrganisationCall) -> Project:
+    """The project that the path names. Raises NotFound, for projects of others too."""
+    wanted = segment_of(call.request.scope, 5)
+    found = next((one for one in await _own(call) if one.id == wanted), None)
+    if found is None:
+        raise NotFound
+    return found
 
 
-def _is_address(text: str) -> bool:
-    local, at, host = text.rpartition("@")
-    plain = all(character.isprintable() and not character.isspace() for character in text)
-    return bool(at and local and host) and plain and len(text) <= ADDRESS_LENGTH_MAX
-
-
-def preferences(value: Any) -> dict[str, Any]:
-    """Raises InvalidParameter."""
-    if not isinstance(value, dict):
-        raise InvalidParameter("'preferences' must be an object.")
-    check_answerable(value, "preferences")
-    size = len(json.dumps(value))
-    if size > PREFERENCES_BYTES_MAX:
-        raise InvalidParameter(f"'preferences' may have {PREFERENCES_BYTES_MAX} bytes at most.")
-    check_preferences(value)
-    return value
+async def _changing(parts: Parts, work: Callable[[], T]) -> T:
+    """Raises NotFound, InvalidParameter, Conflict."""
+    try:
+        changed = await parts.in_thread(work)
+    except UnknownProject:
+        raise NotFound from None
+    except InvalidName as error:
+        raise InvalidParameter(f"'name': {error}") from None
+    except DuplicateProject as error:
+        raise Conflict(str(error)) from None
+    parts.tenants.look_again()
+    return changed

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
 from query.json_encoding import dumps
-from query.language.parse import ANALYSES, EXTRACTION, from_query_string
+from query.language.parameter_table import ANALYSES, EXTRACTION
+from query.language.query_string import from_query_string
 from service.api_paths import PROJECTS, url_of
-from service.auth.principal import Caller, Permission
+from service.auth.principal import Permission
 from service.bodies.json_body import json_of
 from service.errors import Forbidden
-from service.exports.jobs import Exports
 from service.exports.request import wants_file
-from service.http.authorization import Handler, Routes, needs
-from service.http.parts import Parts
+from service.http.authorization import needs
+from service.http.openapi.operation import Endpoint, Example, ok
+from service.http.openapi.questions import operations_of
 from service.http.request import (
     Pairs,
     callback_of,
@@ -31,70 +29,78 @@ from service.http.request import (
     script_answer,
     warning_headers,
 )
-from service.http.routes.extractions import base_url
+from service.http.routes.extractions import base_url, exports_of
+from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
 from service.queries.query_service import Told
 
+QUERIES = f"{PROJECTS}/{{project_id}}/queries"
 _MOST_ASKED = ("count", "sum", "count_unique", "funnel", "average", "extraction", "maximum", "minimum")
 """Their routes are tried first."""
 _BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum", "sum"})
 """Keen's map of queries names these without ``_url``."""
+_EVENTS = {
+    "purchases": [{"price": 7, "user": {"id": "bob"}}, {"price": 30, "user": {"id": "ann"}}],
+    "signups": [{"user": {"id": "ann"}}],
+}
+_RULE = needs(Permission.QUERIES)
+
+area = Area("ask", "Ask questions.", [("POST", f"{PROJECTS}/{{project_id}}/events", _EVENTS)])
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-    path = f"{PROJECTS}/{{project_id}}/queries"
-    rule = needs(Permission.QUERIES)
-    for analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
-        routes.project(
-            f"{path}/{analysis}", _asking(parts, analysis), rule, ("GET", "HEAD", "POST"), scripted=True
-        )
-    routes.project(path, _list_queries, rule)
-    return routes.router
-
-
-async def _list_queries(request: Request, caller: Caller) -> Response:
-    names = ((name, name if name in _BARE_NAMES else f"{name}_url") for name in sorted(ANALYSES))
-    return json_answer({key: url_of(caller.project.id, "queries", name) for name, key in names})
-
-
-def _asking(parts: Parts, analysis: str) -> Handler:
+def _asking(analysis: str) -> Endpoint:
+    """The handler of an analysis. It takes nothing that FastAPI would check: a question is read and judged in
+    ``query``, in a thread of its own."""
     rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
 
-    async def ask(request: Request, caller: Caller) -> Response:
+    async def ask(call: OfProject) -> Response:
+        parts, request, caller = call
         if analysis == EXTRACTION and not caller.options.extraction:
             raise Forbidden("This key may not do that: its options leave out extraction.")
         count_rate(parts.rates, request, caller, rate)
         if request.method == "POST":
-            return await _answer_post(parts, request, caller, analysis)
+            return await _answer_post(call, analysis)
         pairs = pairs_of(request.scope)
         callback = callback_of(pairs)
-        told = await _tell(parts, request, caller, analysis, _reader_of(pairs))
+        told = await _tell(call, analysis, _reader_of(pairs))
         return _answer(told, callback)
 
     return ask
 
 
-async def _tell(
-    parts: Parts, request: Request, caller: Caller, analysis: str, read: Callable[[], Any]
-) -> Told:
+for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
+    _path = f"{QUERIES}/{_analysis}"
+    area.serve(_path, _RULE, *operations_of(_analysis, _path), scripted=True)(_asking(_analysis))
+
+
+@area.get(
+    QUERIES,
+    _RULE,
+    "The queries and where they are",
+    ok(dict[str, str], "Their addresses."),
+    examples=(Example(key="read"),),
+)
+async def list_queries(call: OfProject) -> Response:
+    names = ((name, name if name in _BARE_NAMES else f"{name}_url") for name in sorted(ANALYSES))
+    return json_answer({key: url_of(call.caller.project.id, "queries", name) for name, key in names})
+
+
+async def _tell(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> Told:
+    parts, request, caller = call
     if analysis != EXTRACTION:
         return await parts.asking.ask(caller, analysis, read, gone_of(request))
-    loop = asyncio.get_running_loop()
-    params = await loop.run_in_executor(parts.catalog_executor, read)
+    params = await parts.in_thread(read)
     if not wants_file(params):
         return await parts.asking.ask(caller, analysis, lambda: params, gone_of(request))
-    exports = Exports(parts.settings, parts.catalog, parts.keyring, parts.asking, parts.clock)
     base = base_url(parts, request)
-    made = await loop.run_in_executor(parts.catalog_executor, exports.request, caller, params, base)
-    return Told(dumps(made))
+    return Told(dumps(await parts.in_thread(exports_of(parts).request, caller, params, base)))
 
 
-async def _answer_post(parts: Parts, request: Request, caller: Caller, analysis: str) -> Response:
-    limit = parts.settings.query_bytes_max
-    async with opened(parts.bodies, request, limit) as body:
+async def _answer_post(call: ProjectCall, analysis: str) -> Response:
+    parts = call.parts
+    async with opened(parts.bodies, call.request, parts.settings.query_bytes_max) as body:
         values_max = parts.bodies.limits.values_max
-        told = await _tell(parts, request, caller, analysis, lambda: json_of(body, values_max))
+        told = await _tell(call, analysis, lambda: json_of(body, values_max))
     return _answer(told, None)
 
 

@@ -2,72 +2,73 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from functools import partial
-from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
 from service.api_paths import PROJECTS
-from service.auth.principal import Caller, Permission
-from service.errors import InvalidParameter, NotFound
-from service.http.authorization import Routes, needs
-from service.http.parts import Parts
-from service.http.request import empty_answer, json_answer, raw_path, read_json
+from service.errors import NotFound
+from service.http.authorization import MASTER
+from service.http.models.erasure import NewRetention, Retention
+from service.http.openapi.operation import Example, gone, ok
+from service.http.request import empty_answer, json_answer, raw_path
+from service.http.routing import Area, OfProject, ProjectCall
 from storage.catalog.errors import UnknownCollection
 
-DAYS_MAX = 36_500
-T = TypeVar("T")
+_PATH = f"{PROJECTS}/{{project_id}}/retention/{{event_collection:path}}"
+_LOGINS = {"event_collection": "logins"}
+
+area = Area(
+    "retention",
+    "Keep events for some time only.",
+    [("POST", f"{PROJECTS}/{{project_id}}/events/logins", {"user": {"id": "ann"}})],
+)
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
+@area.put(
+    _PATH,
+    MASTER,
+    "Keep a collection's events for some days only",
+    ok(Retention, "From now on."),
+    examples=(Example(_LOGINS, body={"days": 400}), Example(_LOGINS, body={"days": 0}, status=400)),
+)
+async def keep(call: OfProject, retention: NewRetention) -> Response:
+    """What is older goes day by day, in UTC, by `keen.timestamp`; what is too old already goes now."""
+    found = await _collection_id(call)
+    await call.parts.in_thread(call.parts.catalog.set_retention, found, retention.days)
+    return json_answer({"days": retention.days})
 
-    async def blocking(work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, work)
 
-    async def collection_id(request: Request, caller: Caller) -> int:
-        try:
-            work = partial(parts.catalog.collection, caller.project.id, _collection_of(request))
-            return (await blocking(work)).id
-        except UnknownCollection:
-            raise NotFound from None
+@area.get(_PATH, MASTER, "For how many days events are kept", ok(Retention), examples=(Example(_LOGINS),))
+async def show(call: OfProject) -> Response:
+    found = await _collection_id(call)
+    kept = await call.parts.in_thread(call.parts.catalog.retentions)
+    return json_answer({"days": kept.get(found)})
 
-    async def show(request: Request, caller: Caller) -> Response:
-        found = await collection_id(request, caller)
-        return json_answer({"days": (await blocking(parts.catalog.retentions)).get(found)})
 
-    async def keep(request: Request, caller: Caller) -> Response:
-        days = _days(await read_json(parts.bodies, request, parts.settings.query_bytes_max))
-        found = await collection_id(request, caller)
-        await blocking(partial(parts.catalog.set_retention, found, days))
-        return json_answer({"days": days})
+@area.delete(
+    _PATH,
+    MASTER,
+    "Keep a collection's events for ever",
+    gone("From now on."),
+    examples=(Example(_LOGINS, status=204),),
+)
+async def keep_for_ever(call: OfProject) -> Response:
+    found = await _collection_id(call)
+    await call.parts.in_thread(call.parts.catalog.set_retention, found, None)
+    return empty_answer()
 
-    async def keep_for_ever(request: Request, caller: Caller) -> Response:
-        found = await collection_id(request, caller)
-        await blocking(partial(parts.catalog.set_retention, found, None))
-        return empty_answer()
 
-    path = f"{PROJECTS}/{{project_id}}/retention/{{event_collection:path}}"
-    rule = needs(Permission.MASTER)
-    routes.project(path, show, rule)
-    routes.project(path, keep, rule, ["PUT"])
-    routes.project(path, keep_for_ever, rule, ["DELETE"])
-    return routes.router
+async def _collection_id(call: ProjectCall) -> int:
+    """Raises NotFound."""
+    name = _collection_of(call.request)
+    try:
+        return (await call.parts.in_thread(call.parts.catalog.collection, call.caller.project.id, name)).id
+    except UnknownCollection:
+        raise NotFound from None
 
 
 def _collection_of(request: Request) -> str:
     """All that follows ``/retention/``, raw slashes included."""
     return unquote_to_bytes(raw_path(request.scope).split(b"/", 5)[5]).decode("utf-8", "replace")
-
-
-def _days(body: Any) -> int:
-    """Raises InvalidParameter."""
-    days = body.get("days") if isinstance(body, dict) else None
-    if not isinstance(days, int) or isinstance(days, bool) or not 1 <= days <= DAYS_MAX:
-        raise InvalidParameter(f"'days' must be a whole number from 1 to {DAYS_MAX}.")
-    return days

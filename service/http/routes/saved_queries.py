@@ -6,21 +6,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
-from query.language.parse import EXTRACTION
+from query.language.parameter_table import EXTRACTION
 from service.api_paths import PROJECTS
-from service.auth.principal import Caller, Permission
-from service.bodies.json_body import json_of
+from service.auth.principal import Permission
 from service.errors import NotFound
-from service.http.authorization import Routes, needs
-from service.http.parts import Parts
+from service.http.authorization import MASTER, needs
+from service.http.models.saved_queries import (
+    LegacyPut,
+    LegacySavedQuery,
+    PlainResult,
+    SavedQuery,
+    SavedQueryDefinition,
+    SavedResult,
+)
+from service.http.models.shared import Json
+from service.http.openapi.operation import SCRIPT, Answer, Example, Operation, gone, ok
 from service.http.request import (
     callback_of,
     check_parameters,
@@ -28,129 +34,234 @@ from service.http.request import (
     empty_answer,
     gone_of,
     json_answer,
-    opened,
     pairs_of,
     raw_path,
     script_answer,
     segment_of,
     warning_headers,
 )
+from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
 from service.saved_queries import definition as saved
 from service.saved_queries.result_cache import Ask
-from storage.catalog.records import SavedQuery
+from storage.catalog import records
 
-T = TypeVar("T")
 SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
 LEGACY = f"{PROJECTS}/{{project_id}}/saved_queries"
+_ONE = f"{SAVED}/{{query_name}}"
+_LEGACY_ONE = f"{LEGACY}/{{query_name}}"
+_DEFINITIONS = needs(Permission.QUERY_DEFINITION)
+_RESULTS = needs(Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
+_SUM: Json = {
+    "analysis_type": "sum",
+    "event_collection": "purchases",
+    "target_property": "price",
+    "timeframe": "this_14_days",
+}
+_REVENUE: Json = {"query": _SUM, "refresh_rate": 14_400, "metadata": {"display_name": "Revenue"}}
+_COUNT: Json = {"query": {"analysis_type": "count", "event_collection": "purchases"}}
+_NAMED = {"query_name": "revenue"}
+_RENAMED = {**_REVENUE, "query_name": "revenue-14"}
+_OLD = {"query_name": "orders"}
+
+area = Area(
+    "saved queries",
+    "Keep questions by name, and have them answered beforehand.",
+    [("POST", f"{PROJECTS}/{{project_id}}/events/purchases", {"price": 7})],
+)
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-
-    async def list_all(request: Request, caller: Caller) -> Response:
-        found = await _blocking(parts, lambda: parts.catalog.saved_queries(caller.project.id))
-        return json_answer(saved.dumped([await _told(parts, request, caller, query) for query in found]))
-
-    async def show(request: Request, caller: Caller) -> Response:
-        name = _name(request)
-        caller.require_definition(name, True, False)
-        query = await _blocking(parts, lambda: parts.catalog.saved_query(caller.project.id, name))
-        if query is None:
-            raise NotFound.named("saved query", name)
-        caller.require_definition(name, bool(query.refresh_rate))
-        return json_answer(saved.dumped(await _told(parts, request, caller, query)))
-
-    async def put(request: Request, caller: Caller) -> Response:
-        query, created, warnings = await _put(parts, request, caller)
-        told = await _told(parts, request, caller, query)
-        if warnings:
-            told["warnings"] = warnings
-        if _is_legacy(request):
-            told = {"created": created, "updated": not created, "saved_query": told}
-        return json_answer(saved.dumped(told), 201 if created else 200)
-
-    async def delete(request: Request, caller: Caller) -> Response:
-        name = _name(request)
-        files = await _blocking(parts, lambda: parts.catalog.remove_saved_query(caller.project.id, name))
-        if files is None:
-            raise NotFound.named("saved query", name)
-        await _blocking(parts, lambda: parts.saved.results.remove_files(files))
-        return empty_answer()
-
-    async def result(request: Request, caller: Caller) -> Response:
-        pairs = pairs_of(request.scope)
-        callback = callback_of(pairs)
-        if parts.asking.strict:
-            check_parameters(pairs, (), "the result of a saved query, which is asked as it was saved")
-        plain = _is_legacy(request)
-        told = await parts.saved.result(caller, _name(request), _ask(parts, request, caller), plain=plain)
-        headers = warning_headers(told.warnings)
-        if callback is not None:
-            return script_answer(callback, told.body, headers=headers)
-        return json_answer(told.body, headers=headers)
-
-    for base in (SAVED, LEGACY):
-        one = f"{base}/{{query_name}}"
-        routes.project(base, list_all, needs(Permission.MASTER))
-        routes.project(one, show, needs(Permission.QUERY_DEFINITION))
-        routes.project(one, put, needs(Permission.MASTER), ["PUT"])
-        routes.project(one, delete, needs(Permission.MASTER), ["DELETE"])
-        either = needs(Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
-        routes.project(f"{one}/result", result, either, scripted=True)
-    return routes.router
+@area.put(
+    _ONE,
+    MASTER,
+    "Make or replace a saved query",
+    {200: Answer("It was replaced.", SavedQuery), 201: Answer("It is new.", SavedQuery)},
+    errors=(409,),
+    examples=(
+        Example(_NAMED, body=_REVENUE, status=201),
+        Example(_NAMED, body=_RENAMED, summary="Rename"),
+        Example(_NAMED, body=_REVENUE, status=201),
+        Example(_NAMED, body=_RENAMED, status=409),
+        Example(_NAMED, body={"query": _SUM, "refresh_rate": 60}, status=400),
+        Example(_NAMED, body=_REVENUE, key="read", status=401),
+    ),
+)
+async def put(call: OfProject, definition: SavedQueryDefinition) -> Response:
+    """Replaces everything; what is left out is unset. What only the server writes is ignored."""
+    told, created = await _put(call, definition)
+    return json_answer(saved.dumped(told), 201 if created else 200)
 
 
-async def _put(
-    parts: Parts, request: Request, caller: Caller
-) -> tuple[SavedQuery, bool, list[dict[str, Any]]]:
-    """What is kept now, whether it is new, and what leaves it without data.
+def _result(path: str, summary: str, answer: Answer, example: Mapping[str, str], more: str = "") -> Operation:
+    return Operation(
+        method="get",
+        path=f"{path}/result",
+        summary=summary,
+        answers={200: answer},
+        description=more,
+        parameters=("jsonp",),
+        errors=(504,),
+        examples=(Example(example, key="read"), Example(example, key="write", status=403)),
+    )
 
-    Raises InvalidJSON, InvalidQuery, DuplicateSavedQuery.
+
+@area.serve(
+    f"{_ONE}/result",
+    _RESULTS,
+    _result(
+        _ONE,
+        "The result of a saved query",
+        Answer("The definition and the result.", SavedResult, content={SCRIPT: {}}),
+        _NAMED,
+        "A funnel's `result` holds `result`, `steps` and `actors`. `run_information.stale` says whether "
+        "events that the result covers have come since it was computed.",
+    ),
+    scripted=True,
+)
+async def result(call: OfProject) -> Response:
+    parts, request, caller = call
+    pairs = pairs_of(request.scope)
+    callback = callback_of(pairs)
+    if parts.asking.strict:
+        check_parameters(pairs, (), "the result of a saved query, which is asked as it was saved")
+    told = await parts.saved.result(caller, _name(request), _ask(call), plain=_is_legacy(request))
+    headers = warning_headers(told.warnings)
+    if callback is not None:
+        return script_answer(callback, told.body, headers=headers)
+    return json_answer(told.body, headers=headers)
+
+
+@area.get(
+    _ONE,
+    _DEFINITIONS,
+    "The definition of a saved query",
+    ok(SavedQuery, "The definition."),
+    examples=(Example(_NAMED), Example({"query_name": "none"}, status=404)),
+)
+async def show(call: OfProject) -> Response:
+    name = _name(call.request)
+    call.caller.require_definition(name, True, False)
+    query = await call.parts.in_thread(call.parts.catalog.saved_query, call.caller.project.id, name)
+    if query is None:
+        raise NotFound.named("saved query", name)
+    call.caller.require_definition(name, bool(query.refresh_rate))
+    return json_answer(saved.dumped(await _told(call, query)))
+
+
+@area.get(
+    SAVED,
+    MASTER,
+    "All saved queries",
+    ok(list[SavedQuery], "By name."),
+    examples=(Example(), Example(key="read", status=401)),
+)
+async def list_all(call: OfProject) -> Response:
+    found = await call.parts.in_thread(call.parts.catalog.saved_queries, call.caller.project.id)
+    return json_answer(saved.dumped([await _told(call, query) for query in found]))
+
+
+@area.delete(
+    _ONE,
+    MASTER,
+    "Delete a saved query",
+    gone(),
+    examples=(Example({"query_name": "revenue-14"}, status=204), Example(_NAMED, key="read", status=401)),
+)
+async def delete(call: OfProject) -> Response:
+    name, catalog = _name(call.request), call.parts.catalog
+    files = await call.parts.in_thread(catalog.remove_saved_query, call.caller.project.id, name)
+    if files is None:
+        raise NotFound.named("saved query", name)
+    await call.parts.in_thread(call.parts.saved.results.remove_files, files)
+    return empty_answer()
+
+
+@area.put(
+    _LEGACY_ONE,
+    MASTER,
+    "Make or replace a saved query (old address)",
+    {200: Answer("Replaced.", LegacyPut), 201: Answer("New.", LegacyPut)},
+    errors=(409,),
+    examples=(Example(_OLD, body=_COUNT, status=201),),
+)
+async def legacy_put(call: OfProject, definition: LegacySavedQuery) -> Response:
+    told, created = await _put(call, definition)
+    answer = {"created": created, "updated": not created, "saved_query": told}
+    return json_answer(saved.dumped(answer), 201 if created else 200)
+
+
+area.serve(
+    f"{_LEGACY_ONE}/result",
+    _RESULTS,
+    _result(
+        _LEGACY_ONE,
+        "The result alone (old address)",
+        Answer("The result.", PlainResult, content={SCRIPT: {}}),
+        _OLD,
+    ),
+    scripted=True,
+)(result)
+area.get(
+    _LEGACY_ONE,
+    _DEFINITIONS,
+    "A definition (old address)",
+    ok(SavedQuery, "The definition; also with `saved_query_name`."),
+    examples=(Example(_OLD),),
+)(show)
+area.get(
+    LEGACY, MASTER, "All saved queries (old address)", ok(list[SavedQuery], "By name."), examples=(Example(),)
+)(list_all)
+area.delete(
+    _LEGACY_ONE,
+    MASTER,
+    "Delete a saved query (old address)",
+    gone(),
+    examples=(Example(_OLD, status=204),),
+)(delete)
+
+
+async def _put(call: ProjectCall, definition: SavedQueryDefinition) -> tuple[Json, bool]:
+    """The definition as it is told now, and whether it is new."""
+    kept, created, warnings = await call.parts.in_thread(_keep, call, definition)
+    told = await _told(call, kept)
+    return {**told, "warnings": warnings} if warnings else told, created
+
+
+def _keep(
+    call: ProjectCall, definition: SavedQueryDefinition
+) -> tuple[records.SavedQuery, bool, list[dict[str, Any]]]:
+    """What is kept now, whether it is new, and what leaves it without data. Blocks.
+
+    Raises InvalidQuery, DuplicateSavedQuery.
     """
-    name, limit = _name(request), parts.settings.query_bytes_max
-    async with opened(parts.bodies, request, limit) as body:
+    parts, request, caller = call
+    name, asking = _name(request), parts.asking
+    found: list[dict[str, Any]] = []
 
-        def keep() -> tuple[SavedQuery, bool, list[dict[str, Any]]]:
-            definition = json_of(body, parts.bodies.limits.values_max)
-            if _is_legacy(request) and isinstance(definition, dict) and "query" not in definition:
-                definition = _with_query(definition)
-            found: list[dict[str, Any]] = []
+    def judge(analysis: str, params: Mapping[str, Any]) -> None:
+        question = asking.judge(caller.project, analysis, params)
+        found.extend(asking.warnings(caller, analysis, params, question))
 
-            def judge(analysis: str, params: Mapping[str, Any]) -> None:
-                question = parts.asking.judge(caller.project, analysis, params)
-                found.extend(parts.asking.warnings(caller, analysis, params, question))
-
-            read = saved.read(name, definition, judge, strict=parts.asking.strict)
-            kept, created = parts.catalog.put_saved_query(
-                caller.project.id,
-                name,
-                read.name,
-                query=read.query,
-                metadata=read.metadata,
-                refresh_rate=read.refresh_rate,
-            )
-            return kept, created, found
-
-        return await _blocking(parts, keep)
+    read = saved.read(name, definition.sent(), judge, strict=asking.strict)
+    kept, created = parts.catalog.put_saved_query(
+        caller.project.id,
+        name,
+        read.name,
+        query=read.query,
+        metadata=read.metadata,
+        refresh_rate=read.refresh_rate,
+    )
+    return kept, created, found
 
 
-def _with_query(sent: saved.Json) -> saved.Json:
-    """The definition of which the first version of the API has the parameters beside the fields."""
-    fields = {name: value for name, value in sent.items() if name in saved.FIELDS}
-    return {**fields, "query": {name: value for name, value in sent.items() if name not in fields}}
+async def _told(call: ProjectCall, query: records.SavedQuery) -> Json:
+    definition = await call.parts.saved.described(call.caller, query, _ask(call))
+    return saved.legacy(definition, query.project_id) if _is_legacy(call.request) else definition
 
 
-async def _told(parts: Parts, request: Request, caller: Caller, query: SavedQuery) -> saved.Json:
-    definition = await parts.saved.described(caller, query, _ask(parts, request, caller))
-    return saved.legacy(definition, query.project_id) if _is_legacy(request) else definition
+def _ask(call: ProjectCall) -> Ask:
+    parts, request, caller = call
 
-
-async def _blocking(parts: Parts, work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, work)
-
-
-def _ask(parts: Parts, request: Request, caller: Caller) -> Ask:
     def count(analysis: str) -> None:
         rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
         count_rate(parts.rates, request, caller, rate)

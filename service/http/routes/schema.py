@@ -1,22 +1,33 @@
-"""What is recorded: collections, their properties and the type of each."""
+"""What is recorded: collections, their properties and the type of each; and an event in a URL.
+
+An event in a URL is told apart by its parameter ``data`` and answered by ``service.http.write_api``.
+"""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
 from service.api_paths import PROJECTS, url_of
-from service.auth.principal import Caller, Permission
+from service.auth.principal import Permission
 from service.errors import NotFound
-from service.http.authorization import Routes, needs
-from service.http.parts import Parts
+from service.http.authorization import needs
+from service.http.models import discovery as models
+from service.http.openapi.operation import (
+    BOOLEAN,
+    SCRIPT,
+    STRING,
+    Answer,
+    Example,
+    Operation,
+    in_query,
+    ok,
+)
 from service.http.request import EventAddress, event_address, gone_of, json_answer, pairs_of, parameter
+from service.http.routing import Area, OfProject, ProjectCall
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
@@ -32,47 +43,95 @@ _TYPES = {
     LaneKind.JSON: "list",
     LaneKind.NULL: "null",
 }
+EVENTS = f"{PROJECTS}/{{project_id}}/events"
+_COLLECTION = f"{EVENTS}/{{event_collection}}"
+_RULE = needs(Permission.SCHEMA)
+_PURCHASES = {"event_collection": "purchases"}
+_BEACON = {"data": "eyJwcmljZSI6IDN9", "api_key": "{write_key}"}
+
+area = Area(
+    "schema",
+    "See what is recorded.",
+    [("POST", f"{EVENTS}/purchases", {"price": 1, "user": {"id": "ann"}})],
+)
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
-
-    async def inspect(request: Request, caller: Caller) -> Response:
-        address = event_address(request.scope)
-        loop = asyncio.get_running_loop()
-        if address.collection is None:
-            wanted = parameter(pairs_of(request.scope), "include_schema")
-            include = (wanted or "true").strip().lower() not in ("false", "0")
-            limit = parts.settings.schema_collections_max
-            found = await loop.run_in_executor(
-                parts.catalog_executor, parts.catalog.collections, address.project_id
-            )
-            found = await shown(parts, request, caller, found)
-            if len(found) > limit:
-                return _cut_listing(found, limit, include=include)
-            return json_answer([_listed(collection, include=include) for collection in found])
-        try:
-            collection = await loop.run_in_executor(
-                parts.catalog_executor, parts.catalog.collection, address.project_id, address.collection
-            )
-        except UnknownCollection:
-            raise NotFound.named("collection", address.collection) from None
-        visible = await shown(parts, request, caller, [collection])
-        if not visible:
-            raise NotFound.named("collection", address.collection)
-        return json_answer(_described(address, visible[0]))
-
-    path = f"{PROJECTS}/{{project_id}}/events"
-    for one in (path, f"{path}/{{rest:path}}"):
-        routes.project(one, inspect, needs(Permission.SCHEMA))
-    return routes.router
+@area.get(
+    EVENTS,
+    _RULE,
+    "All collections and their properties",
+    ok(list[models.Collection], "The collections."),
+    parameters=(in_query("include_schema", BOOLEAN, "Whether to list properties (default true)."),),
+    examples=(Example(key="read"), Example(query={"include_schema": "false"}, key="read")),
+)
+async def list_collections(call: OfProject) -> Response:
+    parts, request, caller = call
+    wanted = parameter(pairs_of(request.scope), "include_schema")
+    include = (wanted or "true").strip().lower() not in ("false", "0")
+    limit = parts.settings.schema_collections_max
+    found = await shown(call, await parts.in_thread(parts.catalog.collections, caller.project.id))
+    if len(found) > limit:
+        return _cut_listing(found, limit, include=include)
+    return json_answer([_listed(collection, include=include) for collection in found])
 
 
-async def shown(
-    parts: Parts, request: Request, caller: Caller, collections: Sequence[Collection]
-) -> list[Collection]:
+@area.serve(
+    f"{EVENTS}/{{rest:path}}",
+    _RULE,
+    Operation(
+        method="get",
+        path=_COLLECTION,
+        summary="The properties of a collection; with `data`, record one event",
+        answers={
+            200: Answer(
+                "The collection; for a beacon a GIF or a script.",
+                models.Collection,
+                content={"image/gif": {}, SCRIPT: {}},
+            ),
+            302: Answer("The beacon's event is stored; go on to `redirect`."),
+        },
+        description="With `data`, an event as base64 of its JSON, this records it from an image tag, a link "
+        "(`redirect`) or a script (`jsonp`), and needs a key that may write.",
+        parameters=(
+            in_query("data", STRING, "An event: base64 of its JSON, standard or URL-safe."),
+            in_query("redirect", STRING, "With `data`: an absolute http(s) URL to go on to."),
+            "jsonp",
+        ),
+        errors=(413,),
+        examples=(
+            Example(_PURCHASES, key="read"),
+            Example({"event_collection": "nothing"}, key="read", status=404),
+            Example(_PURCHASES, _BEACON, key="", summary="A pixel"),
+            Example(_PURCHASES, _BEACON | {"redirect": "https://example.com/"}, key="", status=302),
+            Example(_PURCHASES, _BEACON | {"jsonp": "stored"}, key=""),
+        ),
+    ),
+    Operation(
+        method="get",
+        path=f"{_COLLECTION}/properties/{{property_name}}",
+        summary="The type of one property",
+        answers=ok(models.Property, "Its name and type."),
+        examples=(Example(_PURCHASES | {"property_name": "user.id"}, key="read"),),
+    ),
+)
+async def inspect(call: OfProject) -> Response:
+    parts, address = call.parts, event_address(call.request.scope)
+    if address.collection is None:
+        return await list_collections(call)
+    try:
+        collection = await parts.in_thread(parts.catalog.collection, address.project_id, address.collection)
+    except UnknownCollection:
+        raise NotFound.named("collection", address.collection) from None
+    visible = await shown(call, [collection])
+    if not visible:
+        raise NotFound.named("collection", address.collection)
+    return json_answer(_described(address, visible[0]))
+
+
+async def shown(call: ProjectCall, collections: Sequence[Collection]) -> list[Collection]:
     """The collections as the caller sees them: what no event in its sight holds, or none any more, is not
     there."""
+    parts, request, caller = call
     narrowed = bool(caller.filters_for(Permission.SCHEMA))
     visible = []
     for collection in collections:

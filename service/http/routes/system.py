@@ -2,47 +2,103 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Router
 
-from service.errors import DAMAGED, Unavailable
-from service.http import openapi
-from service.http.authorization import Routes
+from query.json_encoding import dumps
+from service.errors import DAMAGED, NotFound, Unavailable
+from service.http.authorization import PUBLIC
+from service.http.models.discovery import Status
+from service.http.openapi.operation import STRING, Answer, Example, ok
+from service.http.openapi.page import FILES, page_file
 from service.http.parts import Parts
-from service.http.request import json_answer
+from service.http.request import json_answer, segment_of
+from service.http.routing import Area, OfAnyone
+
+_OPEN: dict[str, Any] = {"errors": (503,), "open": True, "examples": (Example(key=""),)}
+
+area = Area("operate", "For whoever runs the server.")
 
 
-def router(parts: Parts) -> Router:
-    routes = Routes(parts.tenants)
+class Description:
+    """The OpenAPI document, made once it is asked for: that takes a part of a second."""
 
-    async def health(_: Request) -> Response:
-        return json_answer({"status": "ok"})
+    def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
+        self._make = make
+        self._made: bytes | None = None
 
-    async def ready(_: Request) -> Response:
-        if parts.lifecycle.stopping:
-            raise Unavailable("The server is stopping.")
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(parts.catalog_executor, parts.catalog.version)
-        state: dict[str, Any] = {"status": "ready"}
-        if parts.lifecycle.damaged_logs:
-            # Still ready: events are taken, and sending them nowhere would help nobody.
-            state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
-        if parts.lifecycle.closed_because:
-            # Still ready: questions are answered, and another worker has the same disk.
-            state |= {"events": "refused", "reason": parts.lifecycle.closed_because.partition(" Nothing ")[0]}
-        return json_answer(state)
+    async def of(self, parts: Parts) -> bytes:
+        if self._made is None:
+            self._made = await parts.in_thread(lambda: dumps(self._make()))
+        return self._made
 
-    async def metrics(_: Request) -> Response:
-        return Response(parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def described(_: Request) -> Response:
-        return json_answer(openapi.document(parts.settings))
+@area.get("/openapi.json", PUBLIC, "This document", ok(dict[str, Any], "An OpenAPI document."), **_OPEN)
+async def openapi(call: OfAnyone) -> Response:
+    described: Description = call.request.app.state.described
+    return json_answer(await described.of(call.parts))
 
-    routes.public("/openapi.json", described)
-    for path, handler in (("/health", health), ("/ready", ready), ("/metrics", metrics)):
-        routes.public(path, handler)
-    return routes.router
+
+@area.get(
+    "/docs",
+    PUBLIC,
+    "This document as a page for people",
+    {200: Answer("The page.", content={"text/html": STRING})},
+    **_OPEN,
+)
+async def docs(_: OfAnyone) -> Response:
+    return page_file("docs.html")
+
+
+@area.get(
+    "/docs/{page_file}",
+    PUBLIC,
+    "What the page of the documentation is drawn with",
+    {200: Answer("The file.", content={"text/css": STRING, "text/javascript": STRING})},
+    errors=(404, 503),
+    open=True,
+    examples=(
+        Example({"page_file": "docs.css"}, key=""),
+        Example({"page_file": "docs.js"}, key=""),
+        Example({"page_file": "nothing"}, key="", status=404),
+    ),
+)
+async def docs_file(call: OfAnyone) -> Response:
+    name = segment_of(call.request.scope, 2)
+    if name not in FILES:
+        raise NotFound
+    return page_file(name)
+
+
+@area.get("/health", PUBLIC, "Is the process alive?", ok(Status, "It is."), **_OPEN)
+async def health(_: OfAnyone) -> Response:
+    return json_answer({"status": "ok"})
+
+
+@area.get("/ready", PUBLIC, "May it be sent requests? 503 while it stops", ok(Status, "It may."), **_OPEN)
+async def ready(call: OfAnyone) -> Response:
+    parts = call.parts
+    if parts.lifecycle.stopping:
+        raise Unavailable("The server is stopping.")
+    await parts.in_thread(parts.catalog.version)
+    state: dict[str, Any] = {"status": "ready"}
+    if parts.lifecycle.damaged_logs:
+        # Still ready: events are taken, and sending them nowhere would help nobody.
+        state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
+    if parts.lifecycle.closed_because:
+        # Still ready: questions are answered, and another worker has the same disk.
+        state |= {"events": "refused", "reason": parts.lifecycle.closed_because.partition(" Nothing ")[0]}
+    return json_answer(state)
+
+
+@area.get(
+    "/metrics",
+    PUBLIC,
+    "Counters in Prometheus' text format",
+    {200: Answer("The metrics.", content={"text/plain": STRING})},
+    **_OPEN,
+)
+async def metrics(call: OfAnyone) -> Response:
+    return Response(call.parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -1,25 +1,15 @@
-"""Recording events: one, many, in a URL."""
+"""Recording events, which ``service.http.write_api`` answers in front of all routes: described here alone."""
 
 from __future__ import annotations
 
-from service.http.openapi.describe import (
-    BOOLEAN,
-    PROJECT,
-    STRING,
-    Answer,
-    Area,
-    Example,
-    Json,
-    Operation,
-    listing,
-    mapping,
-    ok,
-    record,
-    ref,
-)
+from query.language.parameter_table import listing, record
+from service.api_paths import PROJECTS
+from service.http.openapi.operation import BOOLEAN, STRING, Answer, Example, Json, Operation, ref
+from service.http.routing import Area
 from service.ingest.enrich.definitions import ADDONS_MAX
 from service.settings import Settings
 
+PROJECT = f"{PROJECTS}/{{project_id}}"
 EVENTS = f"{PROJECT}/events"
 _PURCHASE = {"price": 12.5, "user": {"id": "ann"}, "keen": {"timestamp": "2026-03-01T12:00:00Z"}}
 _BATCH = {
@@ -49,14 +39,16 @@ def _addon(name: str, needed: str, **others: Json) -> Json:
     return record(
         {
             "name": {"const": f"keen:{name}"},
-            "input": record({needed: _PATH, **others}, (needed,)),
+            "input": record({needed: _PATH, **others}, needed),
             "output": _PATH,
         },
-        ("name", "input", "output"),
+        "name",
+        "input",
+        "output",
     )
 
 
-_SCHEMAS: dict[str, Json] = {
+SCHEMAS: dict[str, Json] = {
     "Event": {
         "type": "object",
         "description": "Any JSON object. `keen.timestamp` may say when it happened.",
@@ -81,31 +73,46 @@ _SCHEMAS: dict[str, Json] = {
             _addon("date_time_parser", "date_time"),
         ],
     },
-    "Created": record({"created": {"const": True}}, ("created",)),
+    "Created": record({"created": {"const": True}}, "created"),
     "Verdict": record(
-        {"success": BOOLEAN, "error": record({"name": STRING, "description": STRING})}, ("success",)
+        {"success": BOOLEAN, "error": record({"name": STRING, "description": STRING})}, "success"
     ),
 }
 
 
-def area(settings: Settings) -> Area:
-    return Area("record", "Send events.", (_one(settings), _many(settings), _sendgrid()), _SCHEMAS)
+_VERDICTS: Json = {"type": "object", "additionalProperties": listing(ref("Verdict"))}
+_PACKED = ("content_encoding", "idempotency_key")
+_PURCHASES = {"event_collection": "purchases"}
+_OPENED = {"event": "open", "email": "ann@example.com", "timestamp": 1_767_225_600, "sg_event_id": "e1"}
 
 
-def _one(settings: Settings) -> Operation:
-    purchases = {"event_collection": "purchases"}
-    return Operation(
-        "post",
-        f"{EVENTS}/{{event_collection}}",
-        "Record one event",
-        {201: Answer("The event is stored.", ref("Created"))},
-        description="201 says that the event is durable. An unknown collection is created. "
-        f"At most {settings.event_bytes_max} bytes; the body may be compressed.",
-        parameters=("content_encoding", "idempotency_key"),
+def _of_one(settings: Settings) -> str:
+    return (
+        "201 says that the event is durable. An unknown collection is created. "
+        f"At most {settings.event_bytes_max} bytes; the body may be compressed."
+    )
+
+
+def _of_many(settings: Settings) -> str:
+    return (
+        "Collection → events. The answer has a verdict for each event, in the same order; 200 also where "
+        f"some were refused. At most {settings.bulk_bytes_max} bytes and {settings.bulk_events_max} events."
+    )
+
+
+area = Area("record", "Send events.")
+area.describe(
+    Operation(
+        method="post",
+        path=f"{EVENTS}/{{event_collection}}",
+        summary="Record one event",
+        answers={201: Answer("The event is stored.", schema=ref("Created"))},
+        description=_of_one,
+        parameters=_PACKED,
         body=ref("Event"),
-        errors=(409, 413, 415),
+        errors=(409,),
         examples=(
-            Example(purchases, body=_PURCHASE, key="write", status=201),
+            Example(_PURCHASES, body=_PURCHASE, key="write", status=201),
             Example(
                 {"event_collection": "visits"},
                 body=_VISIT,
@@ -113,46 +120,42 @@ def _one(settings: Settings) -> Operation:
                 status=201,
                 summary="With add-ons, which the server runs",
             ),
-            Example(purchases, body={"$price": 1}, key="write", status=400, summary="A name that is refused"),
-            Example(purchases, body={"price": 1}, key="read", status=403, summary="A key that may not write"),
+            Example(
+                _PURCHASES, body={"$price": 1}, key="write", status=400, summary="A name that is refused"
+            ),
+            Example(
+                _PURCHASES, body={"price": 1}, key="read", status=403, summary="A key that may not write"
+            ),
         ),
-    )
-
-
-def _many(settings: Settings) -> Operation:
-    return Operation(
-        "post",
-        EVENTS,
-        "Record many events",
-        ok(mapping(listing(ref("Verdict"))), "A verdict for each event."),
-        description="Collection → events. The answer has a verdict for each event, in the same order; "
-        f"200 also where some were refused. At most {settings.bulk_bytes_max} bytes and "
-        f"{settings.bulk_events_max} events.",
-        parameters=("content_encoding", "idempotency_key"),
-        body=mapping(listing(ref("Event"))),
-        errors=(409, 413, 415),
+    ),
+    Operation(
+        method="post",
+        path=EVENTS,
+        summary="Record many events",
+        answers={200: Answer("A verdict for each event.", schema=_VERDICTS)},
+        description=_of_many,
+        parameters=_PACKED,
+        body={"type": "object", "additionalProperties": listing(ref("Event"))},
+        errors=(409,),
         examples=(
             Example(body=_BATCH, key="write"),
             Example(body={"purchases": [{"price": 5}, {"a.b": 1}]}, key="write", summary="One is refused"),
         ),
-    )
-
-
-def _sendgrid() -> Operation:
-    opened = {"event": "open", "email": "ann@example.com", "timestamp": 1_767_225_600, "sg_event_id": "e1"}
-    return Operation(
-        "post",
-        f"{PROJECT}/partners/sendgrid/versions/v3",
-        "Record SendGrid's events",
-        ok(mapping(listing(ref("Verdict"))), "A verdict for each event."),
+    ),
+    Operation(
+        method="post",
+        path=f"{PROJECT}/partners/sendgrid/versions/v3",
+        summary="Record SendGrid's events",
+        answers={200: Answer("A verdict for each event.", schema=_VERDICTS)},
         description="For SendGrid's event webhook, with a write key as `api_key`. Events go to the "
         "collection `sendgrid`; `timestamp` is their time, and `sg_event_id` makes a repeated delivery "
         "count once.",
-        parameters=("content_encoding", "idempotency_key"),
+        parameters=_PACKED,
         body=listing({"type": "object"}),
-        errors=(409, 413, 415),
+        errors=(409,),
         examples=(
-            Example(body=[opened, {**opened, "event": "click", "sg_event_id": "e2"}], key="write"),
+            Example(body=[_OPENED, {**_OPENED, "event": "click", "sg_event_id": "e2"}], key="write"),
             Example(body={"event": "open"}, key="write", status=400),
         ),
-    )
+    ),
+)

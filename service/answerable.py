@@ -1,0 +1,22 @@
+"""Which JSON of a request an answer can give back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from service.errors import InvalidParameter
+
+
+def check_answerable(value: Any, name: str) -> None:
+    """Raises InvalidParameter for JSON that an answer could not give back: halves of surrogate pairs,
+    integers beyond 64 bits, numbers that are not finite, and what is nested very deep."""
+    try:
+        json.dumps(value, allow_nan=False)
+        orjson.dumps([[[[value]]]])
+    except (TypeError, ValueError, RecursionError):
+        raise InvalidParameter(
+            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deep."
+        ) from None

@@ -1,0 +1,1 @@
+"""The bodies of requests and answers of the management API, as pydantic's models."""

@@ -1,0 +1,35 @@
+"""Dashboards' metadata, in the names that Keen's dashboard creator has."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import ConfigDict, Field
+
+from service.auth.principal import KEY_LENGTH_MAX
+from service.http.models.shared import Count, Sent, Told
+
+
+class DashboardMetadataSent(Sent):
+    what: ClassVar[str] = "A dashboard's metadata"
+
+    title: str | None = None
+    widgets: Count | None = None
+    queries: Count | None = None
+    tags: list[str] | None = None
+    lastModificationDate: Count | None = None
+    isPublic: bool | None = None
+    publicAccessKey: Annotated[str, Field(max_length=KEY_LENGTH_MAX)] | None = None
+
+
+class DashboardMetadata(Told):
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    title: str | None
+    widgets: Count
+    queries: Count
+    tags: list[str]
+    lastModificationDate: Count | None
+    isPublic: bool
+    publicAccessKey: str | None

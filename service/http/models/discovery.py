@@ -1,0 +1,66 @@
+"""What there is: versions, projects, collections, time zones, usage."""
+
+from __future__ import annotations
+
+from service.http.models.shared import ABSENT, Json, Link, Told
+
+
+class Version(Told):
+    is_public: bool
+    url: str
+    version: str
+
+
+class Resources(Told):
+    projects_resource_url: str
+
+
+class Project(Told):
+    id: str
+    name: str
+    api_key: str
+    url: str
+    events_url: str
+    queries_url: str
+    events: list[Link]
+    saved_queries: list[Link]
+
+
+class CachedQueries(Told):
+    limited: bool
+    current_usage: int
+
+
+class OwnUsage(Told):
+    cached_queries: CachedQueries
+    collections: int
+    events: int
+    bytes: int
+    saved_queries: int
+    cached_datasets: int
+    today: Json = ABSENT
+    this_month: Json = ABSENT
+    quotas: Json = ABSENT
+    keys: list[Json] = ABSENT
+
+
+class Timezone(Told):
+    name: str
+    number_of_seconds_to_offset_time: int
+    utc_offset: str
+
+
+class Collection(Told):
+    name: str
+    url: str
+    properties: dict[str, str] = ABSENT
+
+
+class Property(Told):
+    property_name: str
+    url: str
+    type: str
+
+
+class Status(Told):
+    status: str

@@ -1,0 +1,40 @@
+"""Changes of events, and for how long they are kept."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.http.models.shared import Name, Sent, Told
+
+UPDATES_MAX = 100
+DAYS_MAX = 36_500
+
+
+class PropertyUpdate(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    property_name: Annotated[Name, Field(description="The property's dotted path.")]
+    property_value: Any
+    upsert_property: bool = False
+
+
+class EventUpdate(Sent):
+    property_updates: Annotated[list[PropertyUpdate], Field(min_length=1, max_length=UPDATES_MAX)]
+    filters: Any = Field(None, json_schema_extra={"type": "array", "items": {"type": "object"}})
+    timeframe: Any = None
+    timezone: Any = None
+    week_start: Any = None
+
+
+class Updated(Told):
+    updated_events: int
+
+
+class NewRetention(Sent):
+    days: Annotated[int, Field(ge=1, le=DAYS_MAX)]
+
+
+class Retention(Told):
+    days: int | None

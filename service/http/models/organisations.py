@@ -1,0 +1,79 @@
+"""Projects, as the organisation API makes and shows them: the one place where names are not snake case."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+
+from query.language.parameter_table import ROUND, WEEK_START
+from service.auth.project_fields import USERS_MAX, check_address, check_preferences
+from service.http.models.shared import ABSENT, Count, Json, Sent, Told
+
+_PREFERENCES = {
+    "type": "object",
+    "description": "Any, of which `round` and `week_start` are what the project's questions are answered by.",
+    "properties": {"round": ROUND, "week_start": WEEK_START},
+}
+Preferences = Annotated[Json, AfterValidator(check_preferences), WithJsonSchema(_PREFERENCES)]
+
+
+class User(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    email: Annotated[str, AfterValidator(check_address)]
+
+
+class ProjectFields(Sent):
+    users: Annotated[list[User], Field(max_length=USERS_MAX)] | None = None
+    preferences: Preferences | None = None
+
+    def addresses(self) -> list[str] | None:
+        """Of the users, each once."""
+        return None if self.users is None else list(dict.fromkeys(user.email for user in self.users))
+
+
+class ProjectDefinition(ProjectFields):
+    name: str
+
+
+class ProjectChange(ProjectFields):
+    """What is not given stays; ``users`` replaces the whole list."""
+
+    name: str | None = None
+
+
+class ApiKeys(Told):
+    writeKey: str
+    readKey: str
+    masterKey: str
+
+
+class OwnedProject(Told):
+    id: str
+    name: str
+    users: list[User]
+    apiKeys: ApiKeys
+    preferences: Annotated[Json, WithJsonSchema(_PREFERENCES)]
+
+
+class Held(Told):
+    """What stands in files, and definitions."""
+
+    collections: Count
+    events: Count
+    bytes: Count
+    saved_queries: Count
+    cached_queries: Count
+    cached_datasets: Count
+
+
+class ProjectUsage(Held):
+    id: str
+    name: str
+    today: Json = ABSENT
+    this_month: Json = ABSENT
+
+
+class Usage(Held):
+    projects: list[ProjectUsage]

@@ -1,0 +1,99 @@
+"""Saved queries: their definitions, and what is told of them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SkipValidation, model_validator
+
+from query.language.parameter_table import ANALYSIS_NAMES
+from service.http.models.shared import ABSENT, Json, Moment, Sent, Told, Warning
+from service.saved_queries.definition import FIELDS, NAME_LENGTH_MAX, REFRESH_SECONDS_MAX, REFRESH_SECONDS_MIN
+
+_REFRESH = (
+    "0: computed when asked for. Otherwise computed again every so many seconds, from "
+    f"{REFRESH_SECONDS_MIN} to {REFRESH_SECONDS_MAX}, and served from the last time."
+)
+_ANALYSED = {
+    "properties": {"analysis_type": {"type": "string", "enum": list(ANALYSIS_NAMES)}},
+    "required": ["analysis_type"],
+}
+
+
+class SavedQueryDefinition(Sent):
+    # Read further by ``service.saved_queries.definition``.
+
+    query: Json = Field(
+        description="The parameters of a question, and `analysis_type`.", json_schema_extra=_ANALYSED
+    )
+    refresh_rate: Annotated[int, Field(ge=0, le=REFRESH_SECONDS_MAX), SkipValidation] = Field(
+        0, description=_REFRESH
+    )
+    metadata: Any = Field(None, description="Any JSON; kept as it is.")
+    query_name: str | None = Field(
+        None,
+        description="Another name than the one in the path renames it.",
+        json_schema_extra={"pattern": f"^[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}$"},
+    )
+
+
+class LegacySavedQuery(SavedQueryDefinition):
+    @model_validator(mode="before")
+    @classmethod
+    def _with_query(cls, sent: Any) -> Any:
+        """The first version of the API has the parameters of the query beside the fields."""
+        if not isinstance(sent, dict) or "query" in sent:
+            return sent
+        fields = {name: value for name, value in sent.items() if name in FIELDS}
+        return {**fields, "query": {name: value for name, value in sent.items() if name not in fields}}
+
+
+class RunInformation(Told):
+    last_run_date: datetime
+    last_run_status: Literal["success", "failed"]
+    last_run_message: str | None
+    duration_ms: float
+    events_scanned: int | None
+    data_through: Moment
+    stale: bool | None
+    next_run_date: Moment
+
+
+class AnalysedQuery(Told):
+    analysis_type: str
+
+
+class SavedQueryUrls(Told):
+    cached_query_url: str
+    cached_query_results_url: str
+
+
+class SavedQueryFields(Told):
+    query_name: str
+    refresh_rate: int
+    query: AnalysedQuery
+    metadata: Any
+    run_information: RunInformation | None
+    created_date: datetime
+    last_modified_date: datetime
+    user_last_modified_date: datetime
+    urls: SavedQueryUrls
+
+
+class SavedQuery(SavedQueryFields):
+    warnings: list[Warning] = ABSENT
+
+
+class SavedResult(SavedQueryFields):
+    result: Any
+
+
+class PlainResult(Told):
+    result: Any
+
+
+class LegacyPut(Told):
+    created: bool
+    updated: bool
+    saved_query: SavedQuery

@@ -1,0 +1,90 @@
+"""``/openapi.json``: the description that FastAPI makes of every route, with what it does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from query.language import parameter_table
+from service.http.models.shared import Error, Warning
+from service.http.openapi.operation import PARAMETERS, Json
+from service.http.openapi.recording import SCHEMAS as EVENT_SCHEMAS
+from service.http.routing import Area
+from service.settings import Settings
+
+TITLE = "Acumen"
+VERSION = "3.0"
+DESCRIPTION = """\
+Send JSON events, ask questions about them. The API is Keen's 3.0, so its SDKs work with the host changed.
+
+A key goes into the header `Authorization` as it is, without `Bearer`, or into the parameter `api_key`; the
+header wins. Bodies are read as JSON whatever their content type. Every error has a `message` for people and
+an `error_code` for programs. Text without a time zone is UTC.
+
+`x-examples` are whole requests, with names in braces for what is yours; each was sent, and answered so, by
+the tests of this version.
+"""
+_KEYS: Json = {
+    "header": {"type": "apiKey", "in": "header", "name": "Authorization"},
+    "parameter": {"type": "apiKey", "in": "query", "name": "api_key"},
+}
+
+
+def document(areas: Sequence[Area], settings: Settings) -> Json:
+    """The document, version 3.1. Takes a part of a second."""
+    routes = [
+        operation.route(endpoint, area.tag, settings)
+        for area in areas
+        for operation, endpoint in area.described
+    ]
+    made: Json = get_openapi(
+        title=TITLE,
+        version=VERSION,
+        description=DESCRIPTION,
+        routes=routes,
+        tags=[{"name": area.tag, "description": area.about} for area in areas],
+        servers=[{"url": settings.public_url or "/"}],
+    )
+    made = _plain(made)
+    for area in areas:
+        for operation in area.operations:
+            found = made["paths"][operation.path][operation.method]
+            # FastAPI's own error, which no route of ours ends in.
+            found["responses"].pop("422", None)
+            _drop_titles(one["schema"] for one in found.get("parameters", ()) if "schema" in one)
+            found["x-examples"] = operation.shown_examples()
+    schemas = made["components"]["schemas"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    schemas |= _schemas()
+    _drop_titles(schemas.values())
+    components = {"schemas": schemas, "parameters": PARAMETERS, "securitySchemes": _KEYS}
+    return {**made, "components": components, "security": [{name: []} for name in _KEYS]}
+
+
+def _schemas() -> Json:
+    """Those that raw schemas refer to."""
+    _, models = models_json_schema(
+        [(Error, "serialization"), (Warning, "serialization")],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {**models["$defs"], **parameter_table.SCHEMAS, **EVENT_SCHEMAS}
+
+
+def _plain(value: Any) -> Any:
+    """JSON with whole numbers as integers: FastAPI turns bounds into fractions."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return {name: _plain(one) for name, one in value.items()} if isinstance(value, dict) else value
+
+
+def _drop_titles(schemas: Iterable[Json]) -> None:
+    """Takes away the titles that pydantic makes of the names of models and fields."""
+    for schema in schemas:
+        for one in (schema, *schema.get("properties", {}).values()):
+            one.pop("title", None)

@@ -1,0 +1,267 @@
+"""What a route says of itself for the OpenAPI document: parameters, answers, errors and executed examples.
+
+An ``Operation`` is one method of one path. The types of a handler's body and parameters come from its
+signature, as FastAPI reads it; what a signature cannot say stands here. What all operations share (errors
+that any may end in, parameters of paths) is written once and added to each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fastapi import Response
+from fastapi.routing import APIRoute
+
+from service.settings import Settings
+
+Json = dict[str, Any]
+Key = Literal["", "write", "read", "master", "organization"]
+Endpoint = Callable[..., Any]
+
+STRING: Json = {"type": "string"}
+INTEGER: Json = {"type": "integer"}
+BOOLEAN: Json = {"type": "boolean"}
+JSON = "application/json"
+SCRIPT = "text/javascript"
+_FUNCTION = r"^[A-Za-z_$][A-Za-z0-9_$]*(\.[A-Za-z_$][A-Za-z0-9_$]*|\[[0-9]{1,9}\])*$"
+
+MEANINGS = {
+    400: "Something in the request cannot be used; the message names it.",
+    401: "The key is missing or wrong, or the master key is needed.",
+    403: "The key may not do this.",
+    404: "There is no such project, resource or route.",
+    405: "The route does not take this method.",
+    408: "The body did not come in time.",
+    409: "What is there already is in the way.",
+    410: "It was there, and is not any more.",
+    413: "The body is too large.",
+    415: "The content encoding is unknown.",
+    416: "The file has none of the bytes that are asked for.",
+    429: "Too many requests or running queries; see `Retry-After`.",
+    500: "The server failed; it has logged why.",
+    503: "Not now; see `Retry-After`.",
+    504: "The query ran too long.",
+}
+ALWAYS = (400, 401, 403, 404, 405, 408, 429, 500, 503)
+"""Errors in which every request that needs a key may end."""
+OF_BODIES = (413, 415)
+"""Further errors of routes that read a body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A request that a test sends to a server, in the order of the document, and what comes of it.
+
+    Texts may hold ``{project_id}``, ``{write_key}``, ``{read_key}``, ``{master_key}``, ``{organization_id}``,
+    ``{organization_key}`` and every name that an earlier example of the area kept.
+    """
+
+    path: Mapping[str, str] = field(default_factory=dict)
+    """Of the parameters in the operation's path; what is not named here is one of the names above."""
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    """JSON; None is no body."""
+    key: Key = "master"
+    status: int = 200
+    keep: Mapping[str, str] = field(default_factory=dict)
+    """Name → dotted path in the answer: what later examples of the area call ``{name}``. After a ``?``, a
+    parameter of the address that stands there."""
+    patient: bool = False
+    """Whether to ask again, for some seconds, until the status is the one above and what is to be kept is
+    there (what is done meanwhile)."""
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What comes back with a 2xx or 3xx: JSON of a model or after a schema, other content, or nothing."""
+
+    description: str
+    model: Any = None
+    """A type that pydantic knows."""
+    schema: Json | None = None
+    content: Mapping[str, Json] = field(default_factory=dict)
+    """Further media types → their schemas."""
+
+    def described(self) -> Json:
+        """FastAPI's entry of ``responses``."""
+        found: Json = {"description": self.description}
+        if self.model is not None:
+            found["model"] = self.model
+        kinds = ({} if self.schema is None else {JSON: self.schema}) | dict(self.content)
+        if kinds:
+            found["content"] = {name: {"schema": schema} for name, schema in kinds.items()}
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One method of one path, as the document has it."""
+
+    method: Literal["get", "post", "put", "delete"]
+    path: str
+    summary: str
+    answers: Mapping[int, Answer]
+    description: str | Callable[[Settings], str] = ""
+    """By default the handler's docstring."""
+    parameters: tuple[str | Json, ...] = ()
+    """Names in ``PARAMETERS``, or whole parameter objects. Those of the path are added."""
+    body: Json | None = None
+    """The schema of a body that the handler reads itself; others come from its signature."""
+    errors: tuple[int, ...] = ()
+    """Beyond those of ``ALWAYS``, and ``OF_BODIES`` where there is a body."""
+    examples: tuple[Example, ...] = ()
+    open: bool = False
+    """Whether no key is needed; then only ``errors`` are told."""
+    name: str = ""
+    """The ``operationId``; by default made from the method and the path."""
+
+    def route(self, endpoint: Endpoint, tag: str, settings: Settings) -> APIRoute:
+        """A route that FastAPI describes, and that is never asked."""
+        about = self.description
+        status, first = next(iter(self.answers.items()))
+        made = APIRoute(
+            self.path,
+            endpoint,
+            methods=[self.method],
+            tags=[tag],
+            summary=self.summary,
+            description=about(settings) if callable(about) else about or None,
+            operation_id=self.name or _name(self.method, self.path),
+            status_code=status,
+            response_description=first.description,
+            response_class=Response,
+            response_model=None,
+            responses={number: answer.described() for number, answer in self.answers.items()},
+        )
+        made.openapi_extra = self._extra(takes_body=self.body is not None or made.body_field is not None)
+        return made
+
+    def _extra(self, *, takes_body: bool) -> Json:
+        """What is merged into FastAPI's description."""
+        names = [*parameters_of(self.path), *self.parameters]
+        found: Json = {"parameters": [_parameter(one) for one in names]} if names else {}
+        if takes_body:
+            found["requestBody"] = self._body()
+        always = () if self.open else ALWAYS
+        errors = {*always, *(OF_BODIES if takes_body else ()), *self.errors} - self.answers.keys()
+        found["responses"] = {str(status): error(status) for status in sorted(errors)}
+        if self.open:
+            found["security"] = []
+        return found
+
+    def _body(self) -> Json:
+        shown = [one for one in self.examples if one.body is not None and one.status < 400]
+        content: Json = {} if self.body is None else {"schema": self.body}
+        if shown:
+            content["examples"] = {
+                f"example{number}": {"value": one.body, **({"summary": one.summary} if one.summary else {})}
+                for number, one in enumerate(shown, 1)
+            }
+        return {"required": True, "content": {JSON: content}}
+
+    def shown_examples(self) -> list[Json]:
+        """The requests whole, so that a reader can send them with names of his own in place of the braces."""
+        return [_shown(self, one) for one in self.examples]
+
+
+def in_query(name: str, schema: Json, description: str, *, required: bool = False) -> Json:
+    found = {"name": name, "in": "query", "schema": schema, "description": description}
+    return {**found, "required": True} if required else found
+
+
+def in_path(name: str, description: str, pattern: str | None = None) -> Json:
+    schema = {**STRING, "minLength": 1, **({"pattern": pattern} if pattern else {})}
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
+
+
+def in_header(name: str, schema: Json, description: str) -> Json:
+    return {"name": name, "in": "header", "schema": schema, "description": description}
+
+
+def _named(*parameters: Json) -> dict[str, Json]:
+    return {parameter["name"].lower().replace("-", "_"): parameter for parameter in parameters}
+
+
+PARAMETERS = _named(
+    in_path("project_id", "The project's id.", "^[A-Za-z0-9]+$"),
+    in_path("event_collection", "The collection's name; slashes may be raw or `%2F`."),
+    in_path("property_name", "A dotted path: `user.id`."),
+    in_path("query_name", "The saved query's name.", "^[A-Za-z0-9_-]+$"),
+    in_path("dataset_name", "The dataset's name: letters, digits, `-` and `_`."),
+    in_path("dashboard_id", "The dashboard's id."),
+    in_path("job_id", "The job's id, as the answer to the extraction has it."),
+    in_path("access_key", "The access key."),
+    in_path("organization_id", "The organisation's id."),
+    in_path("own_project", "The id of one of its projects."),
+    in_path("page_file", "The file's name."),
+    in_query("jsonp", {**STRING, "pattern": _FUNCTION}, "Answer a script that calls this function."),
+    in_header("Content-Encoding", {**STRING, "enum": ["gzip", "deflate", "zstd"]}, "How the body is packed."),
+    in_header(
+        "Idempotency-Key",
+        {**STRING, "minLength": 1, "maxLength": 255},
+        "Names this request: sent again with the same body, it is stored once.",
+    ),
+)
+"""The parameters that operations name; those in braces of paths must be among them."""
+
+
+def ref(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def ok(model: Any, description: str = "Done.") -> dict[int, Answer]:
+    return {200: Answer(description, model)}
+
+
+def gone(description: str = "It is gone.") -> dict[int, Answer]:
+    return {204: Answer(description)}
+
+
+def parameters_of(path: str) -> list[str]:
+    """The names in a path's braces."""
+    return re.findall(r"\{(\w+)\}", path)
+
+
+def error(status: int) -> Json:
+    """An error's entry of ``responses``."""
+    found: Json = {"description": MEANINGS[status], "content": {JSON: {"schema": ref("Error")}}}
+    if status in (429, 503):
+        text = "Seconds after which it is worth trying again."
+        found["headers"] = {"Retry-After": {"description": text, "schema": INTEGER}}
+    return found
+
+
+def _parameter(one: str | Json) -> Json:
+    return {"$ref": f"#/components/parameters/{one}"} if isinstance(one, str) else one
+
+
+def _name(method: str, path: str) -> str:
+    """``get_3_0_projects_one``: the method and what of the path is no parameter; ``one`` for a parameter at
+    its end."""
+    words = path.strip("/").split("/")
+    plain = [re.sub(r"\W", "_", word) for word in words if word and word[0] != "{"]
+    last = "_one" if words[-1].startswith("{") else ""
+    return "_".join([method, *(plain or ["root"])]) + last
+
+
+def _shown(operation: Operation, one: Example) -> Json:
+    path = operation.path
+    for name, value in one.path.items():
+        path = path.replace("{" + name + "}", value)
+    request: Json = {"method": operation.method.upper(), "path": path, "key": one.key}
+    for part, sent in (("query", one.query), ("headers", one.headers)):
+        if sent:
+            request[part] = dict(sent)
+    if one.body is not None:
+        request["body"] = one.body
+    found: Json = {"request": request, "status": one.status}
+    if one.keep:
+        found["keep"] = dict(one.keep)
+    if one.patient:
+        found["patient"] = True
+    return {"summary": one.summary, **found} if one.summary else found

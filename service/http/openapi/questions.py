@@ -1,0 +1,196 @@
+"""What the question routes say of themselves: parameters from the one table, shapes of answers, examples."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from query.language.nodes import Analysis
+from query.language.parameter_table import (
+    EXTRACTION,
+    FUNNEL,
+    MULTI_ANALYSIS,
+    SPAN,
+    TARGETED,
+    Parameter,
+    Spelling,
+    listing,
+    record,
+    taken_by,
+)
+from service.http.openapi.operation import SCRIPT, STRING, Answer, Example, Json, Operation, ref
+
+_SUMMARIES = {
+    "count": "Number of events",
+    "count_unique": "Number of distinct values",
+    "minimum": "Least number",
+    "maximum": "Greatest number",
+    "sum": "Sum of the numbers",
+    "average": "Mean of the numbers",
+    "median": "Median of the numbers, by nearest rank",
+    "percentile": "Percentile of the numbers, by nearest rank",
+    "standard_deviation": "Population standard deviation of the numbers",
+    "select_unique": "The distinct values",
+    "extraction": "The events themselves",
+    "funnel": "How many actors took each step",
+    "multi_analysis": "Several analyses at once",
+}
+
+_VALUES: dict[str, Json] = {
+    "count": {"type": "integer", "minimum": 0},
+    "count_unique": {"type": "integer", "minimum": 0},
+    "sum": {"type": ["number", "null"]},
+    "select_unique": {"type": "array"},
+    **{
+        name: {"type": ["number", "null"]}
+        for name in ("minimum", "maximum", "average", "median", "percentile", "standard_deviation")
+    },
+    "multi_analysis": {"type": "object", "description": "The values by their labels."},
+}
+"""Of each analysis over all events that are asked about."""
+
+
+_WHERE: Json = {"event_collection": "purchases", "timeframe": "this_14_days"}
+_EXAMPLES: dict[str, Json] = {
+    **{name: _WHERE | {"target_property": "price"} for name in sorted(TARGETED)},
+    "count": _WHERE | {"interval": "daily", "group_by": "user.id"},
+    "percentile": _WHERE | {"target_property": "price", "percentile": 95},
+    "extraction": _WHERE | {"latest": 10, "property_names": ["price", "keen.timestamp"]},
+    "funnel": {
+        "timeframe": "this_14_days",
+        "steps": [
+            {"event_collection": "signups", "actor_property": "user.id"},
+            {
+                "event_collection": "purchases",
+                "actor_property": "user.id",
+                "filters": [{"property_name": "price", "operator": "gt", "property_value": 2}],
+            },
+        ],
+    },
+    "multi_analysis": _WHERE
+    | {
+        "analyses": {
+            "orders": {"analysis_type": "count"},
+            "revenue": {"analysis_type": "sum", "target_property": "price"},
+        },
+    },
+}
+_FIRST: Json = {"order_by": {"property_name": "result", "direction": "DESC"}, "limit": 3}
+_UNORDERED = (MULTI_ANALYSIS, Analysis.SELECT_UNIQUE.value)
+_LACKING: Json = {"timeframe": "this_14_days"}
+
+
+def body_of(analysis: str) -> Json:
+    """The schema of a question as JSON."""
+    taken = taken_by(analysis)
+    return {
+        "type": "object",
+        "properties": {one.name: one.documented for one in taken},
+        "required": [one.name for one in taken if one.required],
+    }
+
+
+def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
+    """The same question by GET and by POST."""
+    answer = Answer("The answer.", schema=answer_of(analysis))
+    by_get = Operation(
+        method="get",
+        path=path,
+        summary=_SUMMARIES[analysis],
+        answers={200: Answer("The answer.", schema=answer_of(analysis), content={SCRIPT: {}})},
+        parameters=(*(_query_parameter(one) for one in taken_by(analysis)), "jsonp"),
+        errors=(504,),
+        examples=(Example(query=_as_query(_EXAMPLES[analysis]), key="read"),),
+        name=f"get_{analysis}",
+    )
+    by_post = Operation(
+        method="post",
+        path=path,
+        summary=_SUMMARIES[analysis],
+        answers={200: answer},
+        body=body_of(analysis),
+        errors=(504,),
+        examples=(
+            Example(body=_EXAMPLES[analysis], key="read"),
+            *(Example(body=_EXAMPLES[analysis] | more, key="read") for more in _variants(analysis)),
+            Example(body=_LACKING, key="read", status=400, summary="Something is missing"),
+        ),
+        name=f"post_{analysis}",
+    )
+    return by_get, by_post
+
+
+def _query_parameter(one: Parameter) -> Json:
+    found: Json = {"name": one.name, "in": "query", "required": one.required, "description": one.description}
+    if one.spelling is Spelling.JSON:
+        return {**found, "content": {"application/json": {"schema": one.schema}}}
+    if one.schema.get("type") in ("string", "integer", "number", "boolean"):
+        default = {} if one.default is None else {"default": one.default}
+        return {**found, "schema": {**one.schema, **default}}
+    return {**found, "schema": STRING, "description": one.description + " Lists and objects as JSON."}
+
+
+def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
+    """A question as a query string has it: texts and numbers as they are, all else as JSON."""
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
+
+
+def _variants(analysis: str) -> tuple[Json, ...]:
+    """What else can be asked of the same."""
+    if analysis == EXTRACTION:
+        return ({"include_metadata": True}, {"delivery": "link", "content_encoding": "gzip"})
+    if analysis == FUNNEL:
+        return ({"include_metadata": True},)
+    return (
+        {"interval": "weekly", "timezone": "Europe/Warsaw", "week_start": "monday", "round": 2},
+        {"group_by": ["user.id"], "interval": "daily", "zero_fill": False},
+        {"group_by": "user.id", **({} if analysis in _UNORDERED else _FIRST)},
+    )
+
+
+def answer_of(analysis: str) -> Json:
+    """The schema of an answer. Of a metric: a value; by groups a list of rows with the grouped properties
+    and ``result``; by intervals one row for each, with one of the two as its ``value``."""
+    if analysis == EXTRACTION:
+        found = _answer({"type": "array", "items": {"type": "object"}, "description": "The events."}, {})
+        begun = record(
+            {
+                "result": {**STRING, "description": "What becomes of it."},
+                "job": ref("ExtractionJob"),
+            },
+            "result",
+            "job",
+        )
+        return {"anyOf": [{**found, "title": "Events"}, {**begun, "title": "A file that is being made"}]}
+    if analysis == FUNNEL:
+        counts = {"type": "array", "items": {"type": "integer", "minimum": 0}}
+        return _answer(
+            {**counts, "description": "The actors left after each step."},
+            {
+                "steps": {**listing({"type": "object"}), "description": "The steps as they were asked."},
+                "actors": {"description": "Of each step that asked for them the actors, else null."},
+            },
+        )
+    return _answer(_metric_result(_VALUES[analysis], labelled=analysis == MULTI_ANALYSIS), {})
+
+
+def _answer(result: Json, more: Json) -> Json:
+    metadata = {"type": "object", "description": "With `include_metadata`: what answering took."}
+    beside = {**more, "warnings": listing(ref("Warning")), "execution_metadata": metadata}
+    return record({"result": result, **beside}, "result", *list(more)[:1])
+
+
+def _metric_result(value: Json, *, labelled: bool) -> Json:
+    """Rows of a multi-analysis have the labels in place of ``result``."""
+    group: Json = {"type": "object", "title": "A group", "properties": {} if labelled else {"result": value}}
+    if not labelled:
+        group["required"] = ["result"]
+    groups = {"type": "array", "items": group, "title": "By group"}
+    interval = record(
+        {"timeframe": {**SPAN, "required": list(SPAN["properties"])}, "value": {"anyOf": [value, groups]}},
+        "timeframe",
+        "value",
+    )
+    intervals = {"type": "array", "items": interval, "title": "By interval"}
+    return {"anyOf": [{**value, "title": "A value"}, groups, intervals]}

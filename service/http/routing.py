@@ -1,0 +1,304 @@
+"""Routes as FastAPI's, with what Acumen does before FastAPI looks at a request.
+
+The order of a request is: the caller is admitted by the route's rule; the body is read within bounds and
+decoded; FastAPI checks it against the types of the handler's signature; the handler answers. FastAPI itself
+would read the body before any dependency is asked, so admission is no dependency. Every failure becomes the
+API's one shape of an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partialmethod
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.datastructures import QueryParams
+from starlette.routing import Match, Route, request_response
+from starlette.types import Scope
+
+from service.auth.given_keys import given_keys
+from service.auth.principal import Caller, Permission
+from service.bodies import body_thread
+from service.bodies.json_body import json_of
+from service.errors import AdminOnly, InvalidParameter, NotFound
+from service.http.authorization import Realm, Rule, check_same
+from service.http.error_rendering import render
+from service.http.models.faults import fault_of
+from service.http.models.shared import Sent
+from service.http.openapi.operation import Answer, Endpoint, Operation
+from service.http.parts import Parts
+from service.http.request import (
+    callback_of,
+    check_names,
+    error_answer,
+    opened,
+    pairs_of,
+    raw_path,
+    request_key,
+    segment_of,
+)
+from storage.catalog.records import Organisation
+
+READING = ("GET", "HEAD")
+SLOW_SECONDS = 0.3
+"""After so long a key is looked at again before it gets its answer: it may have been revoked."""
+_CALL = "acumen.call"
+"""Key of a scope: the call that the handler is given."""
+Answering = Callable[[Request], Awaitable[Response]]
+
+
+class Call(NamedTuple):
+    """A request to a route that is answered whoever asks."""
+
+    parts: Parts
+    request: Request
+
+
+class ProjectCall(NamedTuple):
+    """A request to a route below a project, from a caller who may make it."""
+
+    parts: Parts
+    request: Request
+    caller: Caller
+
+
+class OrganisationCall(NamedTuple):
+    """A request with the key of the organisation that the path names."""
+
+    parts: Parts
+    request: Request
+    organisation: Organisation
+
+
+async def _call_of(request: Request) -> Any:
+    return request.scope[_CALL]
+
+
+OfAnyone = Annotated[Call, Depends(_call_of)]
+OfProject = Annotated[ProjectCall, Depends(_call_of)]
+OfOrganisation = Annotated[OrganisationCall, Depends(_call_of)]
+"""The types of the parameter by which a handler gets its call."""
+
+
+class RuledRoute(APIRoute):
+    """A route that nobody enters but by its rule.
+
+    ``before`` is asked once the caller is admitted and before the body is read; it may raise. ``scripted``: a
+    GET that names a callback gets its errors through it. ``admin_hint`` follows the text of a refusal for
+    want of the master key. ``narrows``: a DELETE reads its parameters itself; of others they are refused.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Endpoint,
+        rule: Rule,
+        methods: Iterable[str],
+        *,
+        before: Callable[[Any], None] | None = None,
+        scripted: bool = False,
+        admin_hint: str = "",
+        narrows: bool = False,
+    ) -> None:
+        self.rule = rule
+        self._before = before
+        self._scripted = scripted
+        self._admin_hint = admin_hint
+        self._narrows = narrows
+        self._slashes = path.count("/")
+        super().__init__(
+            path,
+            endpoint,
+            methods=list(methods),
+            response_model=None,
+            response_class=Response,
+            # A body without a content type, as ``_Read`` has it, is JSON.
+            strict_content_type=False,
+        )
+        if self._is_direct:
+            # FastAPI's own wrapper opens what only its dependencies need.
+            self.app = request_response(self.get_route_handler())
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As Starlette's: FastAPI's looks in addition for routers that are included in others."""
+        return Route.matches(self, scope)
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        answering = self._direct() if self._is_direct else self._validated(super().get_route_handler())
+
+        async def handle(request: Request) -> Response:
+            callback = script_callback(request) if self._scripted else None
+            try:
+                return await self._answered(request, answering)
+            except AdminOnly as error:
+                refusal = AdminOnly(f"{error.message} {self._admin_hint}".rstrip())
+                return error_answer(render(refusal), callback)
+            except Exception as error:
+                return error_answer(render(error), callback)
+
+        return handle
+
+    async def _answered(self, request: Request, answering: Answering) -> Response:
+        """Raises whatever an answer to an error is made of."""
+        if raw_path(request.scope).count(b"/") < self._slashes:
+            # What is matched is the path decoded: a slash that is part of a name sets nothing apart.
+            raise NotFound
+        call = await self._admitted(request)
+        request.scope[_CALL] = call
+        if self._before is not None:
+            self._before(call)
+        if not isinstance(call, ProjectCall):
+            return await answering(request)
+        began = time.monotonic()
+        if request.method == "DELETE" and not self._narrows:
+            check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
+        response = await answering(request)
+        if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
+            # Whatever took so long, the body or the question: it is told to who may be told it now.
+            check_same(call.caller, await self.rule.admit(call.parts.tenants, request))
+        return response
+
+    async def _admitted(self, request: Request) -> Call | ProjectCall | OrganisationCall:
+        """The call, of who may make it. Raises ApiError."""
+        parts: Parts = request.app.state.parts
+        realm = self.rule.realm
+        if realm is Realm.PROJECT:
+            return ProjectCall(parts, request, await self.rule.admit(parts.tenants, request))
+        if realm is Realm.ORGANISATION:
+            organisation_id, key = segment_of(request.scope, 3), request_key(request)
+            return OrganisationCall(parts, request, await parts.tenants.organisation_of(organisation_id, key))
+        if realm is not Realm.OWN:
+            # Two keys of one kind are a fault even where none is needed.
+            given_keys(request.scope)
+        return Call(parts, request)
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether the handler takes nothing but its call: then FastAPI has nothing to check."""
+        needs = self.dependant
+        typed = needs.path_params or needs.query_params or needs.header_params or needs.cookie_params
+        only_call = [one.call for one in needs.dependencies] == [_call_of]
+        return only_call and not typed and self.body_field is None
+
+    def _direct(self) -> Answering:
+        endpoint, name = self.endpoint, self.dependant.dependencies[0].name
+        assert name is not None
+
+        async def answer(request: Request) -> Response:
+            response: Response = await endpoint(**{name: request.scope[_CALL]})
+            return response
+
+        return answer
+
+    def _validated(self, handler: Answering) -> Answering:
+        """The handler behind FastAPI's checks. Raises BodyError, InvalidJSON, InvalidQuery."""
+        body_field = self.body_field
+
+        async def answer(request: Request) -> Response:
+            try:
+                if body_field is None:
+                    return await handler(_Read(request))
+                parts: Parts = request.app.state.parts
+                async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:
+                    large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
+                    values_max = parts.bodies.limits.values_max
+                    value = await body_thread.call_if(large, json_of, body, values_max)
+                    return await handler(_Read(request, value))
+            except RequestValidationError as error:
+                model = Sent if body_field is None else body_field.field_info.annotation
+                raise fault_of(error.errors(), model) from None
+
+        return answer
+
+
+class _Read(Request):
+    """A request whose body is decoded already, by our reader, whatever its content type is; of its parameters
+    the last that says something counts."""
+
+    def __init__(self, request: Request, value: Any = None) -> None:
+        headers = [field for field in request.scope["headers"] if field[0] != b"content-type"]
+        super().__init__({**request.scope, "headers": headers}, request.receive)
+        self._value = value
+
+    async def body(self) -> bytes:
+        """FastAPI asks whether there is one."""
+        return b"JSON"
+
+    async def json(self) -> Any:
+        return self._value
+
+    @property
+    def query_params(self) -> QueryParams:
+        return QueryParams([(name, value) for name, value in pairs_of(self.scope) if value])
+
+
+class Area:
+    """The routes of one part of the API, in the order in which they are tried, and their description.
+
+    ``tag`` is unique; ``given``: requests with the master key before the examples, as method, path, body.
+    """
+
+    def __init__(self, tag: str, about: str, given: Sequence[tuple[str, str, Any]] = ()) -> None:
+        self.tag = tag
+        self.about = about
+        self.given = given
+        self.routes: list[RuledRoute] = []
+        self.described: list[tuple[Operation, Endpoint]] = []
+
+    @property
+    def operations(self) -> list[Operation]:
+        return [operation for operation, _ in self.described]
+
+    def serve(
+        self, path: str, rule: Rule, *operations: Operation, **how: Any
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Decorates the handler of a path, for the methods of these operations."""
+
+        def register(endpoint: Endpoint) -> Endpoint:
+            methods = dict.fromkeys(one.method.upper() for one in operations)
+            if "GET" in methods:
+                methods["HEAD"] = None
+            self.routes.append(RuledRoute(path, endpoint, rule, methods, **how))
+            self.described += [(one, endpoint) for one in operations]
+            return endpoint
+
+        return register
+
+    def describe(self, *operations: Operation) -> None:
+        """For the document alone: what is answered in front of all routes."""
+        self.described += [(one, _answered_in_front) for one in operations]
+
+    def _one(
+        self, method: Any, path: str, rule: Rule, summary: str, answers: Mapping[int, Answer], **more: Any
+    ) -> Callable[[Endpoint], Endpoint]:
+        """A path of one method that is described as it is served."""
+        how = {name: more.pop(name) for name in _SERVING & more.keys()}
+        shown = path.replace(":path}", "}")
+        operation = Operation(method=method, path=shown, summary=summary, answers=answers, **more)
+        return self.serve(path, rule, operation, **how)
+
+    get = partialmethod(_one, "get")
+    post = partialmethod(_one, "post")
+    put = partialmethod(_one, "put")
+    delete = partialmethod(_one, "delete")
+
+
+async def _answered_in_front() -> None:
+    raise NotFound
+
+
+_SERVING = {"before", "scripted", "admin_hint", "narrows"}
+
+
+def script_callback(request: Request) -> str | None:
+    """The callback where a good one is named; a bad one is told by the handler, in its turn."""
+    if request.method == "POST":
+        return None
+    try:
+        return callback_of(pairs_of(request.scope))
+    except InvalidParameter:
+        return None
