@@ -26,9 +26,10 @@ QUERY_SEES_OF_STORAGE = {"storage.schema", "storage.source", "storage.instants"}
 
 # library → the modules that may import it, as patterns of dotted names
 CONFINED = {
+    "fastapi": r"service\.http\..*",
     "starlette": r"service\.http\..*",
     "uvicorn": r"service\.(http|process)\..*",
-    "pydantic": r"service\.settings",
+    "pydantic": r"service\.(settings|http\..*)",
     "pydantic_settings": r"service\.settings",
     "sqlalchemy": r"storage\.catalog\..*",
     "alembic": r"storage\.catalog\.(migration|migrations\..*)",

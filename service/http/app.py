@@ -6,9 +6,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from query.language.parameters import analysis_meant
 from query.language.suggestions import did_you_mean, meant
@@ -70,9 +72,16 @@ AREAS = (
 """In the order of the OpenAPI document, which is that in which its examples are sent."""
 
 
+class _Application(FastAPI):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without FastAPI's layers for telemetry, limits on bodies and files of forms, which no route here
+        needs. What nobody expects is told by ``RequestMiddleware``."""
+        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+
+
 def create_app(parts: Parts) -> FastAPI:
     """The application; ``RequestMiddleware`` goes around it, and the write path stands in front."""
-    app = FastAPI(
+    app = _Application(
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _tell},

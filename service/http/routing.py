@@ -15,10 +15,11 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
 from starlette.routing import Match, Route, request_response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
@@ -119,16 +120,21 @@ class RuledRoute(APIRoute):
             # A body without a content type, as ``_Read`` has it, is JSON.
             strict_content_type=False,
         )
-        if self._is_direct:
+        if self.is_direct:
             # FastAPI's own wrapper opens what only its dependencies need.
             self.app = request_response(self.get_route_handler())
+        else:
+            self.app = AsyncExitStackMiddleware(self.app)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """As Starlette's: FastAPI's looks in addition for routers that are included in others."""
         return Route.matches(self, scope)
 
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await Route.handle(self, scope, receive, send)
+
     def get_route_handler(self) -> Callable[[Request], Any]:
-        answering = self._direct() if self._is_direct else self._validated(super().get_route_handler())
+        answering = self._direct() if self.is_direct else self._validated(super().get_route_handler())
 
         async def handle(request: Request) -> Response:
             callback = script_callback(request) if self._scripted else None
@@ -177,7 +183,7 @@ class RuledRoute(APIRoute):
         return Call(parts, request)
 
     @property
-    def _is_direct(self) -> bool:
+    def is_direct(self) -> bool:
         """Whether the handler takes nothing but its call: then FastAPI has nothing to check."""
         needs = self.dependant
         typed = needs.path_params or needs.query_params or needs.header_params or needs.cookie_params

@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from query.language.nodes import Operator
+from query.language.parameter_table import taken_by
+from query.language.parameters import KEYS
 from query.language.parse import ANALYSES
 from query.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[2]
 API = (ROOT / "docs/api.md").read_text()
+EXPORTS = (ROOT / "docs/exports.md").read_text()
 QUERIES = (ROOT / "docs/queries.md").read_text()
 
 # Told to nobody: the client has gone, or was refused by the HTTP parser before any route.
@@ -53,6 +56,20 @@ def test_every_analysis_has_a_section(analysis: str) -> None:
 def test_no_section_describes_an_analysis_that_is_not_there() -> None:
     described = set(re.findall(r"^### (\w+)$", section(QUERIES, "## Analyses"), re.MULTILINE))
     assert described == set(ANALYSES)
+
+
+def first_cells(text: str) -> set[str]:
+    """The names in the first column of a section's tables."""
+    rows = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_tables_of_parameters_name_those_there_are() -> None:
+    """All of a funnel's step, and of an extraction to a file; the one table has the others."""
+    assert first_cells(section(QUERIES, "### funnel")) == KEYS["step"]
+    extraction = {parameter.name for parameter in taken_by("extraction")}
+    assert first_cells(section(QUERIES, "### extraction")) <= extraction
+    assert {"delivery", "email", "email_address", "content_type", "content_encoding"} <= first_cells(EXPORTS)
 
 
 @pytest.mark.parametrize("operator", [*(operator.value for operator in Operator), "or"])

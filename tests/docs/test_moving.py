@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from service.http import openapi
+from service.http.app import describe
 from service.settings import Settings, load
 from tests.support.server import Served, ServedProject, acumen_command
 
@@ -234,7 +234,7 @@ def test_definitions_can_be_moved_again(move: Move) -> None:
 
 
 def test_the_calls_it_names_are_there() -> None:
-    document = openapi.document(load())
+    document = describe(load())
     known = {(method.upper(), shape(path)) for path, item in document["paths"].items() for method in item}
     table = GUIDE.partition("## Calls")[2].partition("\n## ")[0]
     named = re.findall(r"`(GET|POST|PUT|DELETE) (/[^`?…]+)[^`]*`", table)

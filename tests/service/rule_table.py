@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from starlette.routing import Route
+
 from service.auth.principal import Permission
-from service.http.app import create_app, routes_of
+from service.http.app import create_app
 from service.http.authorization import WRITES, Realm, Rule
 from service.process.worker import composed
 from service.settings import load
@@ -46,8 +48,9 @@ def ruled_routes(data: Path) -> list[Ruled]:
     async def read() -> list[Ruled]:
         async with composed(load(data=data), 0) as (_, parts):
             return [
-                Ruled(method, route.path, getattr(route.endpoint, "rule", None))  # type: ignore[arg-type]
-                for route in routes_of(create_app(parts))
+                Ruled(method, route.path, getattr(route, "rule", None))  # type: ignore[arg-type]
+                for route in create_app(parts).routes
+                if isinstance(route, Route)
                 for method in sorted(route.methods or ())
             ]
 

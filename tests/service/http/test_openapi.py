@@ -2,66 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
-from query.language.parse import ANALYSES
-from service.http import openapi
-from service.http.app import create_app, routes_of
-from service.http.openapi.describe import ALWAYS, parameters_of
+from query.language.parameter_table import ANALYSES, taken_by
+from service.http.app import AREAS, ROUTES, describe
+from service.http.openapi.operation import ALWAYS, PARAMETERS, parameters_of
 from service.http.write_api import find_target
-from service.process.worker import composed
 from service.settings import load
-from storage.catalog.catalog import Catalog
 from tests.support.server import Served, ServedProject
 
-DOCUMENT = openapi.document(load())
+COMPARE = Path(__file__).resolve().parents[3] / "scripts/compare_openapi.py"
+DOCUMENT = describe(load())
 METHODS = ("get", "post", "put", "patch", "delete")
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item]
 
 
-@pytest.fixture(scope="module")
-def routes(tmp_path_factory: pytest.TempPathFactory) -> list[Route]:
-    """Of the application behind the write path, in the order in which they are tried."""
-    data = tmp_path_factory.mktemp("openapi")
-    Catalog.prepare(data).close()
-    return asyncio.run(_routes(data))
-
-
-async def _routes(data: Path) -> list[Route]:
-    async with composed(load(data=data), 0) as (_, parts):
-        return routes_of(create_app(parts))
-
-
-def route_for(routes: list[Route], path: str, method: str) -> int | None:
+def route_for(path: str, method: str) -> int | None:
     """The number of the route that answers a described operation; -1: the write path does."""
     filled = re.sub(r"\{\w+\}", "x", path)
     if method == "post" and find_target(filled.encode()) is not None:
         return -1
     scope = {"type": "http", "path": filled, "method": method.upper()}
-    matches = (number for number, route in enumerate(routes) if route.matches(scope)[0] is Match.FULL)
+    matches = (number for number, route in enumerate(ROUTES) if route.matches(scope)[0] is Match.FULL)
     return next(matches, None)
 
 
-def test_every_described_operation_has_a_route_and_every_route_is_described(routes: list[Route]) -> None:
-    described = {(route_for(routes, path, method), method) for path, method in OPERATIONS}
-    missing = [(path, method) for path, method in OPERATIONS if route_for(routes, path, method) is None]
+def test_every_described_operation_has_a_route_and_every_route_is_described() -> None:
+    described = {(route_for(path, method), method) for path, method in OPERATIONS}
+    missing = [(path, method) for path, method in OPERATIONS if route_for(path, method) is None]
     assert not missing, "described, and no route"
     there = {
         (number, method.lower())
-        for number, route in enumerate(routes)
+        for number, route in enumerate(ROUTES)
         for method in route.methods or ()
         if method not in ("HEAD", "OPTIONS")
     }
-    undescribed = [
-        (routes[number].path, method) for number, method in there - described if number is not None
-    ]
-    assert not undescribed, "routes that service/http/openapi/ does not describe: see its README.md"
+    assert not [(ROUTES[number].path, method) for number, method in there - described if number is not None]
 
 
 def test_it_is_served(served: Served) -> None:
@@ -95,13 +79,10 @@ def test_every_operation_is_told_with_its_errors_and_examples(path: str, method:
 
 
 def test_no_two_areas_describe_the_same() -> None:
-    every = openapi.areas(load())
     lists: tuple[list[Any], ...] = (
-        [area.tag for area in every],
-        [(operation.path, operation.method) for area in every for operation in area.operations],
+        [area.tag for area in AREAS],
+        [(operation.path, operation.method) for area in AREAS for operation in area.operations],
         [item["operationId"] for path in DOCUMENT["paths"].values() for item in path.values()],
-        [name for area in every for name in area.schemas],
-        [name for area in every for name in area.parameters],
     )
     for named in lists:
         assert len(named) == len(set(named)), sorted(one for one in named if named.count(one) > 1)
@@ -142,6 +123,51 @@ def test_a_method_that_no_route_has_is_told_so(served: Served, project: ServedPr
 
 
 def test_the_public_url_is_the_server() -> None:
-    assert openapi.document(load(public_url="https://acumen.example/"))["servers"] == [
+    assert describe(load(public_url="https://acumen.example/"))["servers"] == [
         {"url": "https://acumen.example"}
     ]
+
+
+@pytest.mark.parametrize("analysis", sorted(ANALYSES))
+def test_questions_are_described_with_the_parameters_of_the_one_table(analysis: str) -> None:
+    path = DOCUMENT["paths"][f"/3.0/projects/{{project_id}}/queries/{analysis}"]
+    names = {parameter.name for parameter in taken_by(analysis)}
+    by_get = {one["name"] for one in path["get"]["parameters"] if "name" in one}
+    body = path["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert by_get == body["properties"].keys() == names
+    required = {parameter.name for parameter in taken_by(analysis) if parameter.required}
+    assert set(body["required"]) == required
+    assert {one["name"] for one in path["get"]["parameters"] if one.get("required")} == required
+
+
+def test_no_error_of_the_framework_is_described() -> None:
+    """Ours are 400, in the one shape of an error."""
+    text = json.dumps(DOCUMENT)
+    assert '"422"' not in text and "ValidationError" not in text
+
+
+def test_every_parameter_that_is_named_is_used() -> None:
+    used = {name for area in AREAS for one in area.operations for name in one.parameters}
+    used |= {name for area in AREAS for one in area.operations for name in parameters_of(one.path)}
+    assert {name for name in used if isinstance(name, str)} == set(PARAMETERS)
+
+
+def compared(old: Path, new: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(COMPARE), str(old), str(new)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_what_a_later_document_lacks_is_listed(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(json.dumps(DOCUMENT))
+    assert compared(old, old).returncode == 0
+    less = json.loads(old.read_text())
+    keys = less["paths"]["/3.0/projects/{project_id}/keys"]
+    del keys["post"]["responses"]["415"], keys["get"]["parameters"][0]
+    del less["components"]["schemas"]["AccessKey"]["properties"]["permitted"]
+    new.write_text(json.dumps(less))
+    found = compared(old, new)
+    assert found.returncode == 1
+    for lost in ("answer 415", "parameter name in query", "property permitted"):
+        assert f"/keys: {lost}" in found.stdout or f", {lost}" in found.stdout, found.stdout
+    assert compared(new, old).returncode == 0

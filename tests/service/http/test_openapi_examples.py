@@ -12,15 +12,14 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from service.http import openapi
-from service.http.openapi.describe import Area
+from service.http.app import AREAS, describe
+from service.http.routing import Area
 from service.settings import load
 from tests.support.server import Reply, Served, ServedProject
 
 Json = dict[str, Any]
 PATIENCE_SECONDS = 10.0
-DOCUMENT = openapi.document(load())
-AREAS = [area for area in openapi.areas(load()) if area.operations]
+DOCUMENT = describe(load())
 KEYS = {"write": "write_key", "read": "read_key", "master": "master_key", "organization": "organization_key"}
 
 
