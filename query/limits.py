@@ -49,7 +49,7 @@ class Limits:
     regex_length_max: int = 1_000
     """Characters."""
     regexes_size_max: int = 100_000
-    """Characters of a question's regular expressions, written out as by ``query.language.regex_cost``."""
+    """Characters of a question's regular expressions, written out as by ``query.regex_cost``."""
     name_length_max: int = 10_000
     """Characters of a property path, a label or a collection's name."""
 

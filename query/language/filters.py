@@ -14,9 +14,9 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.fields import encodable, is_number, shown, structured, text, wrong
 from query.language.nodes import AnyOf, Circle, Condition, Filter, Operator
-from query.language.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
 from query.language.suggestions import did_you_mean
 from query.limits import Limits
+from query.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
 
 CODE = "InvalidFilterError"
 GEO_PROPERTY = "keen.location.coordinates"

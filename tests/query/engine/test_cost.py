@@ -23,10 +23,10 @@ from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.language.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
 from query.language.parameter_table import MAX_AGE_SECONDS_MAX
 from query.language.parse import ECHO_DEPTH_MAX, parse
-from query.language.regex_cost import UNICODE_CLASS, written_out
 from query.limits import Limits
 from query.plan.plan import Views, plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.regex_cost import UNICODE_CLASS, written_out
 from storage.source import Source
 from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served

@@ -147,9 +147,9 @@ def test_no_error_of_the_framework_is_described() -> None:
 
 
 def test_every_parameter_that_is_named_is_used() -> None:
-    used = {name for area in AREAS for one in area.operations for name in one.parameters}
-    used |= {name for area in AREAS for one in area.operations for name in parameters_of(one.path)}
-    assert {name for name in used if isinstance(name, str)} == set(PARAMETERS)
+    operations = [operation for area in AREAS for operation in area.operations]
+    named = {name for one in operations for name in one.parameters if isinstance(name, str)}
+    assert named.union(*(parameters_of(one.path) for one in operations)) == set(PARAMETERS)
 
 
 def compared(old: Path, new: Path) -> subprocess.CompletedProcess[str]:
