@@ -18,8 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
-from starlette.routing import Match, Route, request_response
-from starlette.types import Receive, Scope, Send
+from starlette.routing import Route, request_response
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
@@ -126,12 +125,9 @@ class RuledRoute(APIRoute):
         else:
             self.app = AsyncExitStackMiddleware(self.app)
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As Starlette's: FastAPI's looks in addition for routers that are included in others."""
-        return Route.matches(self, scope)
-
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await Route.handle(self, scope, receive, send)
+    # As Starlette's: FastAPI's look in addition for routers that are included in others.
+    matches = Route.matches
+    handle = Route.handle
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         answering = self._direct() if self.is_direct else self._validated(super().get_route_handler())

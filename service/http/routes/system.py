@@ -35,6 +35,38 @@ class Description:
         return self._made
 
 
+@area.get("/health", PUBLIC, "Is the process alive?", ok(Status, "It is."), **_OPEN)
+async def health(_: OfAnyone) -> Response:
+    return json_answer({"status": "ok"})
+
+
+@area.get("/ready", PUBLIC, "May it be sent requests? 503 while it stops", ok(Status, "It may."), **_OPEN)
+async def ready(call: OfAnyone) -> Response:
+    parts = call.parts
+    if parts.lifecycle.stopping:
+        raise Unavailable("The server is stopping.")
+    await parts.in_thread(parts.catalog.version)
+    state: dict[str, Any] = {"status": "ready"}
+    if parts.lifecycle.damaged_logs:
+        # Still ready: events are taken, and sending them nowhere would help nobody.
+        state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
+    if parts.lifecycle.closed_because:
+        # Still ready: questions are answered, and another worker has the same disk.
+        state |= {"events": "refused", "reason": parts.lifecycle.closed_because.partition(" Nothing ")[0]}
+    return json_answer(state)
+
+
+@area.get(
+    "/metrics",
+    PUBLIC,
+    "Counters in Prometheus' text format",
+    {200: Answer("The metrics.", content={"text/plain": STRING})},
+    **_OPEN,
+)
+async def metrics(call: OfAnyone) -> Response:
+    return Response(call.parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
 @area.get("/openapi.json", PUBLIC, "This document", ok(dict[str, Any], "An OpenAPI document."), **_OPEN)
 async def openapi(call: OfAnyone) -> Response:
     described: Description = call.request.app.state.described
@@ -70,35 +102,3 @@ async def docs_file(call: OfAnyone) -> Response:
     if name not in FILES:
         raise NotFound
     return page_file(name)
-
-
-@area.get("/health", PUBLIC, "Is the process alive?", ok(Status, "It is."), **_OPEN)
-async def health(_: OfAnyone) -> Response:
-    return json_answer({"status": "ok"})
-
-
-@area.get("/ready", PUBLIC, "May it be sent requests? 503 while it stops", ok(Status, "It may."), **_OPEN)
-async def ready(call: OfAnyone) -> Response:
-    parts = call.parts
-    if parts.lifecycle.stopping:
-        raise Unavailable("The server is stopping.")
-    await parts.in_thread(parts.catalog.version)
-    state: dict[str, Any] = {"status": "ready"}
-    if parts.lifecycle.damaged_logs:
-        # Still ready: events are taken, and sending them nowhere would help nobody.
-        state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
-    if parts.lifecycle.closed_because:
-        # Still ready: questions are answered, and another worker has the same disk.
-        state |= {"events": "refused", "reason": parts.lifecycle.closed_because.partition(" Nothing ")[0]}
-    return json_answer(state)
-
-
-@area.get(
-    "/metrics",
-    PUBLIC,
-    "Counters in Prometheus' text format",
-    {200: Answer("The metrics.", content={"text/plain": STRING})},
-    **_OPEN,
-)
-async def metrics(call: OfAnyone) -> Response:
-    return Response(call.parts.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
