@@ -41,7 +41,7 @@ lint: ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy scripts/setup_environment.py
+	$(BIN)/mypy scripts/setup_environment.py scripts/smoke_wheel.py
 
 bench: ## Measure speed and memory as ratios (minutes; BENCH_ARGS="--help" for parts)
 	@sh scripts/setup.sh "$(PYTHON)" dev

@@ -68,6 +68,7 @@ def main() -> int:
         most = max(1, args.rounds)
         bulk.ROUNDS, posts.ROUNDS = min(most, bulk.ROUNDS), min(most, posts.ROUNDS)
         shredding.ROUNDS, erasure.ROUNDS = min(most, shredding.ROUNDS), min(most, erasure.ROUNDS)
+        queries.ROUNDS_MIN, queries.ROUNDS_MAX = min(most, queries.ROUNDS_MIN), min(most, queries.ROUNDS_MAX)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

@@ -21,10 +21,10 @@ from query.answers.export_rows import Csv, Tables, ndjson
 from query.errors import QueryLimitExceeded
 from query.plan.columns import Column
 from service.exports.request import Format
-from storage.disk.durable_files import sha256_of
+from storage.disk.durable_files import UNFINISHED, sha256_of, sync_folder
+from storage.disk.file_system import full_sync
 from storage.files.parquet import PlainWriter
 
-UNFINISHED = ".tmp"
 _GZIP_WBITS = 31
 _BUFFER_BYTES = 1 << 20
 _DIGEST_LENGTH = 64
@@ -93,14 +93,10 @@ class Output:
         if name is not None:
             self.path = self.path.with_name(name)
         self._file.flush()
-        os.fsync(self._file.fileno())
+        full_sync(self._file.fileno())
         self._file.close()
         self._unfinished.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
     def abandon(self) -> None:
         """No file is left."""

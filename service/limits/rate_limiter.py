@@ -8,10 +8,6 @@ refused is not counted, so one key that asks too often does not use up what the 
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import mmap
-import os
 import struct
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,13 +16,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from service.errors import RateLimited
-from service.machine import allocate
+from service.limits.shared_table import PROBES, SharedTable, digest_of
 
 WINDOW_SECONDS = 60
 CELLS = 16_384
 SHARED_CELLS = 4_096
 _CELL = struct.Struct("<QII")
-_PROBES = 32
 
 
 class Rate(StrEnum):
@@ -84,13 +79,7 @@ class RateLimits:
     ) -> None:
         self._policies = {rate: _policies(rate, projects, keys or {}) for rate in Rate}
         self._clock = clock
-        self._file = -1
-        if any(self._policies.values()):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            size = (CELLS + SHARED_CELLS) * _CELL.size
-            allocate(self._file, size)
-            self._table = mmap.mmap(self._file, size)
+        self._table = SharedTable(path, CELLS + SHARED_CELLS, _CELL) if any(self._policies.values()) else None
 
     def limits(self, rate: Rate) -> bool:
         """Is there any limit of this kind?"""
@@ -101,24 +90,21 @@ class RateLimits:
 
         Raises RateLimited, and counts nothing, where the project or the key has used up this minute.
         """
-        policies = self._policies[rate]
-        if not policies:
+        policies, table = self._policies[rate], self._table
+        if not policies or table is None:
             return ()
         now = self._clock()
         window = int(now) // WINDOW_SECONDS
         seconds = max(1, int((window + 1) * WINDOW_SECONDS - now + 0.999))
         names = [f"{rate}/{project_id}/{key if policy.of_key else ''}" for policy in policies]
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        try:
-            cells = [self._cell(name, window & 0xFFFFFFFF) for name in names]
-            counts = [self._count(cell) for cell in cells]
+        with table:
+            cells = [_cell_of(table, name, window & 0xFFFFFFFF) for name in names]
+            counts = [table.read(cell)[2] for cell in cells]
             used_up = [
                 policy for policy, count in zip(policies, counts, strict=True) if count >= policy.limit
             ]
             if not used_up:
-                counts = [self._add(cell) for cell in cells]
-        finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+                counts = [_add(table, cell) for cell in cells]
         quotas = tuple(
             Quota(policy.name, policy.limit, max(0, policy.limit - count), seconds, WINDOW_SECONDS)
             for policy, count in zip(policies, counts, strict=True)
@@ -132,41 +118,40 @@ class RateLimits:
             )
         return quotas
 
-    def _cell(self, name: str, window: int) -> int:
-        """Where this name is counted in this window: a new cell where it was not yet."""
-        digest = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
-        free = None
-        for probe in range(_PROBES):
-            at = (digest + probe) % CELLS * _CELL.size
-            key, minute, _ = _CELL.unpack_from(self._table, at)
-            if key == digest and minute == window:
-                return at
-            if free is None and minute != window:
-                free = at
-        if free is None:
-            return self._shared_cell(digest, window)
-        _CELL.pack_into(self._table, free, digest, window, 0)
-        return free
-
-    def _shared_cell(self, digest: int, window: int) -> int:
-        at = (CELLS + digest % SHARED_CELLS) * _CELL.size
-        if _CELL.unpack_from(self._table, at)[1] != window:
-            _CELL.pack_into(self._table, at, 0, window, 0)
-        return at
-
-    def _count(self, cell: int) -> int:
-        return int(_CELL.unpack_from(self._table, cell)[2])
-
-    def _add(self, cell: int) -> int:
-        key, minute, count = _CELL.unpack_from(self._table, cell)
-        _CELL.pack_into(self._table, cell, key, minute, count + 1)
-        return int(count) + 1
-
     def close(self) -> None:
-        if self._file >= 0:
-            self._table.close()
-            os.close(self._file)
-            self._file = -1
+        table, self._table = self._table, None
+        if table is not None:
+            table.close()
+
+
+def _cell_of(table: SharedTable, name: str, window: int) -> int:
+    """Where this name is counted in this window: a new cell where it was not yet."""
+    digest = digest_of(name)
+    free = None
+    for probe in range(PROBES):
+        at = (digest + probe) % CELLS
+        key, minute, _ = table.read(at)
+        if key == digest and minute == window:
+            return at
+        if free is None and minute != window:
+            free = at
+    if free is None:
+        return _shared_cell(table, digest, window)
+    table.write(free, digest, window, 0)
+    return free
+
+
+def _shared_cell(table: SharedTable, digest: int, window: int) -> int:
+    at = CELLS + digest % SHARED_CELLS
+    if table.read(at)[1] != window:
+        table.write(at, 0, window, 0)
+    return at
+
+
+def _add(table: SharedTable, cell: int) -> int:
+    key, minute, count = table.read(cell)
+    table.write(cell, key, minute, count + 1)
+    return count + 1
 
 
 def _policies(rate: Rate, projects: Mapping[Rate, int], keys: Mapping[Rate, int]) -> tuple[_Policy, ...]:

@@ -7,9 +7,7 @@ the catalog, written under its name, and then ticked off: what a crash leaves is
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from query.language.nodes import AnyOf, Condition, ExtractionQuery, Filter, Oper
 from service.background.task_runner import Tools
 from storage.catalog.records import Collection
 from storage.catalog.stored.stream_positions import Batch, Position, Range, Settled, event_id, next_batch
+from storage.disk.durable_files import make_folder, new_file
 from storage.disk.lock import FolderLock
 from storage.paths import encode
 from storage.read.change_feed import begin, files_after, ids_after, refuse_damaged
@@ -31,6 +30,8 @@ from storage.source import Source, SourceGone
 RETRY_SECONDS = 15.0
 """After a failure, where the next round is not due sooner."""
 _SECOND_US = 1_000_000
+FOLDER_MODE, FILE_MODE = 0o777, 0o666
+"""What other programs read, as far as the umask lets them."""
 _GZIP_WBITS = 31
 _BUFFER_BYTES = 1 << 20
 
@@ -138,7 +139,10 @@ class Streamer:
             # They were erased since they were planned.
             return 0
         events = 0
-        with _new_file(self._path(collection, batch)) as write:
+        path = self._path(collection, batch)
+        make_folder(path.parent, FOLDER_MODE)
+        with new_file(path, FILE_MODE) as file:
+            write = file.write
             packer = isal_zlib.compressobj(wbits=_GZIP_WBITS)
             for chunk in export.chunks(cut):
                 write(packer.compress(ndjson(chunk, None)))
@@ -173,36 +177,3 @@ def _is(operator: Operator, log: int, ordinal: int) -> Condition:
 def _iso(now_us: int) -> str:
     moment = datetime.fromtimestamp(now_us // _SECOND_US, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000Z")
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[Callable[[bytes], object]]:
-    """What is written stands under the name once all of it is durable, and in its place if it was there."""
-    _make_folder(path.parent)
-    unfinished = path.with_name(f".{path.name}.tmp")
-    try:
-        with unfinished.open("wb", buffering=_BUFFER_BYTES) as file:
-            yield file.write
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    _sync(path.parent)
-
-
-def _make_folder(path: Path) -> None:
-    """With those it stands in, each durable."""
-    if not path.is_dir():
-        _make_folder(path.parent)
-        path.mkdir(exist_ok=True)
-        _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

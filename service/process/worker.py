@@ -142,7 +142,7 @@ async def composed(
             kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
             preferences=settings.preferences,
         )
-        bodies = BodyReader(_body_limits(settings))
+        bodies = BodyReader(body_limits(settings))
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         # Each kind of kept answers has its part of what the caches may take together.
         kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
@@ -233,7 +233,7 @@ def _compose(parts: Parts, collector: Ingestor) -> WriteApi:
         collector,
         parts.tenants,
         bodies=parts.bodies,
-        limits=WriteLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max),
+        limits=write_limits(settings),
         executor=parts.catalog_executor,
         client_ip=client_ip_finder(settings.trusted_proxies),
         quotas=parts.quotas,
@@ -272,7 +272,13 @@ async def _sync_once(parts: Parts) -> None:
         _log.exception("what was counted for quotas can not be kept now; it is tried again")
 
 
-def _body_limits(settings: Settings) -> BodyLimits:
+def write_limits(settings: Settings) -> WriteLimits:
+    """Bytes of what the write path takes."""
+    return WriteLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max)
+
+
+def body_limits(settings: Settings) -> BodyLimits:
+    """Of all bodies that a worker holds."""
     return BodyLimits(
         settings.body_timeout_seconds,
         settings.body_bytes_in_flight,
@@ -350,16 +356,15 @@ async def _watch(parts: Parts, session: LogSession) -> None:
         await asyncio.sleep(WATCH_SECONDS)
 
 
-def _connections(settings: Settings, parts: Parts) -> Connections:
-    """The table of connections, with as many as this process has descriptors for."""
-    limits = ConnectionLimits(
+def connection_limits(settings: Settings) -> ConnectionLimits:
+    """As many connections as are set, or fewer where this process has no descriptors for them."""
+    return ConnectionLimits(
         connections_max=connections_within(raise_descriptors(), settings.connections_max),
         per_client_max=settings.connections_per_client,
         write_seconds=settings.write_seconds,
         unsent_bytes_max=settings.answer_bytes_in_flight,
         is_shared=lambda address: is_trusted(settings.trusted_proxies, address),
     )
-    return Connections(limits, parts.metrics, parts.refusals)
 
 
 def _config(
@@ -405,7 +410,7 @@ async def _serve(given: Given) -> None:
     settings, listener = given.settings, socket.socket(fileno=given.listener)
     async with composed(settings, given.number) as (app, parts):
         answering = _answering_at_the_end(app, parts.lifecycle)
-        connections = _connections(settings, parts)
+        connections = Connections(connection_limits(settings), parts.metrics, parts.refusals)
         config = _config(settings, answering, app.express, connections, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()

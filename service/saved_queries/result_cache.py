@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import Any, TypeVar
 from query.engine.engine import CancelToken, Deadline
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
+from service.queries.byte_bounded_cache import ByteBoundedCache
 from service.queries.query_service import QueryService, Told
 from service.saved_queries import definition
 from service.saved_queries.results import Audience, Results, Standing
@@ -87,10 +87,8 @@ class ResultCache:
         self.results = results
         self._asking = asking
         self._executor = executor
-        self._held_bytes_max = held_bytes_max
         self._clock = clock
-        self._held: OrderedDict[Key, _Held] = OrderedDict()
-        self._held_bytes = 0
+        self._held: ByteBoundedCache[Key, _Held] = ByteBoundedCache(held_bytes_max)
         self._locks: dict[Key, tuple[asyncio.Lock, int]] = {}
 
     async def result(self, caller: Caller, name: str, ask: Ask, *, plain: bool = False) -> Told:
@@ -241,9 +239,7 @@ class ResultCache:
             if moment is None:
                 return None
             if self._held.get(key) is held:
-                self._held[key] = replace(held, moment=moment)
-        if key in self._held:
-            self._held.move_to_end(key)
+                self._hold(key, replace(held, moment=moment))
         return held
 
     def _standing_at(self, held: _Held) -> Moment | None:
@@ -253,18 +249,7 @@ class ResultCache:
         return moment if alike else None
 
     def _hold(self, key: Key, held: _Held) -> None:
-        self._drop(key)
-        if len(held.told.body) > self._held_bytes_max // 4:
-            return
-        self._held[key] = held
-        self._held_bytes += len(held.told.body)
-        while self._held_bytes > self._held_bytes_max:
-            self._drop(next(iter(self._held)))
-
-    def _drop(self, key: Key) -> None:
-        held = self._held.pop(key, None)
-        if held is not None:
-            self._held_bytes -= len(held.told.body)
+        self._held.put(key, held, len(held.told.body))
 
 
 def check_name(caller: Caller, name: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import threading
 import time
@@ -47,6 +46,7 @@ from service.queries.sight import SourceReader
 from service.saved_queries.definition import is_funnel
 from storage.catalog.catalog import Catalog
 from storage.catalog.records import SavedQuery, SavedResult, SavedRun
+from storage.disk.durable_files import new_file
 from storage.source import Source
 
 SEEN_MAX = 4_096
@@ -271,17 +271,10 @@ class Results:
 
     def _write(self, query: SavedQuery, audience: Audience, result: bytes) -> str:
         name = f"{query.id}-{audience.digest[:16] or 'all'}-{secrets.token_hex(8)}.json"
-        path = self._folder / name
-        unfinished = path.with_suffix(".tmp")
         try:
-            descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "wb") as file:
+            with new_file(self._folder / name) as file:
                 file.write(result)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
             raise Unavailable("The result can not be kept now. Try again shortly.") from error
         return name
 

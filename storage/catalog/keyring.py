@@ -19,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from storage.catalog.errors import WrongSecret
+from storage.disk.durable_files import sync_folder
 
 SEALED = "sealed:"
 """Begins a sealed text. Keys are letters and digits, so that none of them does."""
@@ -105,10 +106,6 @@ def _secret_of(path: Path) -> str:
                 pass
         finally:
             Path(unfinished).unlink()
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(path.parent)
     # Of a damaged file another secret, so that what is said of a wrong one is said of it.
     return path.read_text(encoding="utf-8", errors="replace").strip()

@@ -15,6 +15,7 @@ from storage.catalog.database.checksums import install, remove_triggers
 from storage.catalog.database.connection import Database, back_up, is_empty
 from storage.catalog.database.seal import check_seal, refuse_faults
 from storage.catalog.errors import CatalogNotReady, NewerFormat
+from storage.disk.durable_files import new_file, sync_folder
 from storage.paths import DataFolder
 
 FORMAT_VERSION = 19
@@ -46,7 +47,7 @@ def prepare(folder: DataFolder) -> Database:
                 _migrate(database)
             if stamped != FORMAT_VERSION:
                 _stamp(folder)
-            _sync_folder(folder.root)
+            sync_folder(folder.root)
         except BaseException:
             database.close()
             raise
@@ -165,17 +166,5 @@ def _migrate(database: Database) -> None:
 
 
 def _stamp(folder: DataFolder) -> None:
-    unfinished = folder.tmp / "FORMAT"
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(f"{FORMAT_VERSION}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder.format_stamp)
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with new_file(folder.format_stamp, 0o644) as file:
+        file.write(f"{FORMAT_VERSION}\n".encode())

@@ -1,11 +1,19 @@
-"""Whole files over the file seam, written so that they are there after a power loss."""
+"""Whole files, written so that they are there after a power loss."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from storage.disk.file_system import FileSystem
+from storage.disk.file_system import FileSystem, LocalFileSystem, full_sync
+
+UNFINISHED = ".tmp"
+"""Ends the name of a file that is being written."""
+_BUFFER_BYTES = 1 << 20
 
 
 def sha256_of(path: Path) -> str:
@@ -14,8 +22,42 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@contextmanager
+def new_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A file that has its name, and replaces one that had it, once all of it is durable.
+
+    Where writing fails nothing is left, and a file that was there stays. Raises OSError.
+    """
+    unfinished = path.with_name(f".{path.name}{UNFINISHED}")
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with open(descriptor, "wb", buffering=_BUFFER_BYTES) as file:
+            yield file
+            file.flush()
+            full_sync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def make_folder(path: Path, mode: int = 0o700) -> None:
+    """A folder and those it lies in, as far as they are missing, each durable. Raises OSError."""
+    if path.is_dir():
+        return
+    make_folder(path.parent, mode)
+    path.mkdir(mode, exist_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder durable. Raises OSError."""
+    LocalFileSystem().sync_directory(path)
+
+
 class SyncedFiles:
-    """Writes files below ``root``, which exists and is durable."""
+    """Writes files over the file seam, below ``root``, which exists and is durable."""
 
     def __init__(self, fs: FileSystem, root: Path) -> None:
         self._fs = fs

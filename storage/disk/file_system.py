@@ -91,7 +91,7 @@ class LocalFileSystem:
     def sync_directory(self, path: Path) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _full_sync(fd)
+            full_sync(fd)
         finally:
             os.close(fd)
 
@@ -146,7 +146,7 @@ class LocalFileSystem:
 
     def datasync(self, fd: int) -> None:
         if sys.platform == "darwin":
-            _full_sync(fd)
+            full_sync(fd)
         else:
             os.fdatasync(fd)
 
@@ -178,7 +178,7 @@ class LocalFileSystem:
         return fd
 
 
-def _full_sync(fd: int) -> None:
+def full_sync(fd: int) -> None:
     """On macOS fsync stops at the drive's cache; F_FULLFSYNC goes through, where the volume knows it."""
     if sys.platform == "darwin":
         try:

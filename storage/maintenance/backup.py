@@ -19,8 +19,8 @@ from pathlib import Path
 from storage.catalog.catalog import Catalog
 from storage.catalog.database import connection
 from storage.catalog.records import FileRow
-from storage.disk.durable_files import sha256_of
-from storage.disk.file_system import FileSystem, LocalFileSystem
+from storage.disk.durable_files import make_folder, new_file, sha256_of
+from storage.disk.file_system import FileSystem, LocalFileSystem, full_sync
 from storage.errors import StorageError
 from storage.log.adoption import note_claims
 from storage.log.errors import LogError
@@ -43,7 +43,6 @@ MANIFEST = "BACKUP.json"
 ATTEMPTS_MAX = 5
 """Times that a copy begins anew because what it copied was erased or removed meanwhile."""
 READ_BYTES = 1 << 20
-FOLDER_MODE = 0o700
 FILE_MODE = 0o600
 
 Say = Callable[[str], None]
@@ -105,7 +104,8 @@ def back_up(
     _tidy_catalog(copy)
     manifest = Manifest(now_us, report.files, report.rows + report.buffered, report.bytes, last_erasure)
     if report.sound or accept_damage:
-        _write(copy.root / MANIFEST, json.dumps(asdict(manifest), indent=1).encode() + b"\n")
+        with new_file(copy.root / MANIFEST) as file:
+            file.write(json.dumps(asdict(manifest), indent=1).encode() + b"\n")
     return manifest, report
 
 
@@ -142,10 +142,11 @@ def restore(
         raise BackupFailed(f"The backup is damaged: {report.faults[0]} ({len(report.faults)} faults in all).")
     draft = data.absolute().with_name(data.name + ".restoring")
     shutil.rmtree(draft, ignore_errors=True)
-    _make_folder(draft)
+    make_folder(draft)
     _copy_tree(source, draft, say)
     if secret_file is not None:
-        _write(draft / "secret.key", secret_file.read_bytes())
+        with new_file(draft / "secret.key") as file:
+            file.write(secret_file.read_bytes())
     LocalFileSystem().sync_directory(draft)
     if data.exists():
         data.rmdir()
@@ -159,7 +160,8 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     erased_before = catalog.last_erasure()
     shutil.rmtree(copy.logs, ignore_errors=True)
     copy.catalog.unlink(missing_ok=True)
-    _write(copy.format_stamp, folder.format_stamp.read_bytes())
+    with new_file(copy.format_stamp) as file:
+        file.write(folder.format_stamp.read_bytes())
     say("Copying the log")
     _copy_logs(folder, copy)
     say("Copying the catalog")
@@ -173,7 +175,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     finally:
         copied.close()
     for path in (copy.chunks, copy.results, copy.exports, copy.spool, copy.tmp, copy.events):
-        _make_folder(path)
+        make_folder(path)
     _tidy_catalog(copy)
     return erased_before
 
@@ -189,10 +191,10 @@ def _tidy_catalog(copy: DataFolder) -> None:
 
 def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
     """Segments as far as they go. Positions are left out: they go on while the log is copied."""
-    _make_folder(copy.logs)
+    make_folder(copy.logs)
     for log in sorted(folder.logs.iterdir()):
         target = copy.logs / log.name
-        _make_folder(target)
+        make_folder(target)
         try:
             for path in sorted(log.iterdir()):
                 if path.name not in (POSITION_NAME, LOCK_NAME) and path.suffix != DRAFT_SUFFIX:
@@ -254,7 +256,7 @@ def _copy_files(
     done, total = 0, sum(file.bytes for file in files)
     for number, file in enumerate(files, 1):
         target = copy.absolute(file.path)
-        _make_folder(target.parent)
+        make_folder(target.parent)
         if not (target.exists() and sha256_of(target) == file.sha256):
             target.unlink(missing_ok=True)
             if not _linked(previous, file, target):
@@ -291,7 +293,7 @@ def _copy_tree(source: Path, target: Path, say: Say) -> None:
     paths = [path for path in sorted(source.rglob("*")) if path.name != MANIFEST]
     files = [path for path in paths if path.is_file()]
     for path in (path for path in paths if path.is_dir()):
-        _make_folder(target / path.relative_to(source))
+        make_folder(target / path.relative_to(source))
     for number, path in enumerate(files, 1):
         _copy_file(path, target / path.relative_to(source))
         if number % 100 == 0 or number == len(files):
@@ -303,7 +305,7 @@ def _copy_tree(source: Path, target: Path, say: Say) -> None:
 def _new_folder(target: Path) -> DataFolder:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupFailed(f"{target} is not empty: a backup is a folder of its own.")
-    _make_folder(target)
+    make_folder(target)
     return DataFolder.at(target)
 
 
@@ -314,14 +316,6 @@ def _check_room(catalog: Catalog, target: Path) -> None:
         raise BackupFailed(f"{target} has {free:,} bytes free, and the backup needs {needed:,} at least.")
 
 
-def _make_folder(path: Path) -> None:
-    """With all above it that are missing; durable."""
-    missing = [path, *path.parents]
-    for folder in reversed(missing[: next((i for i, p in enumerate(missing) if p.exists()), len(missing))]):
-        folder.mkdir(mode=FOLDER_MODE)
-        LocalFileSystem().sync_directory(folder.parent)
-
-
 def _copy_file(source: Path, target: Path) -> None:
     """A copy whose content is durable."""
     descriptor = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE_MODE)
@@ -329,13 +323,4 @@ def _copy_file(source: Path, target: Path) -> None:
         while block := origin.read(READ_BYTES):
             copy.write(block)
         copy.flush()
-        os.fsync(copy.fileno())
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE_MODE)
-    with open(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    LocalFileSystem().sync_directory(path.parent)
+        full_sync(copy.fileno())

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from query.limits import Limits
 from service.__main__ import main
+from service.bodies.reader import BodyLimits
+from service.http.connections import ConnectionLimits
+from service.http.write_api import WriteLimits
+from service.ingest.admission import AdmissionLimits
+from service.ingest.log_session import LogLimits, admission_limits, log_limits
+from service.process.keeper import keeper_settings
+from service.process.worker import body_limits, connection_limits, write_limits
 from service.settings import MIB, PREFIX, BadSettings, Settings, as_environment, as_table, load
+from storage.keeper.keeper import KeeperSettings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -41,6 +50,20 @@ def test_a_child_process_reads_equal_settings(monkeypatch: pytest.MonkeyPatch, t
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert load() == settings
+
+
+def test_what_is_built_from_settings_has_the_same_defaults() -> None:
+    """A limit that is given to a part of the server and one that it has by itself can not drift apart."""
+    settings = load()
+    assert settings.query_limits == Limits()
+    assert keeper_settings(settings) == KeeperSettings()
+    assert admission_limits(settings) == AdmissionLimits()
+    assert log_limits(settings) == LogLimits()
+    assert write_limits(settings) == WriteLimits()
+    assert body_limits(settings) == BodyLimits()
+    given, own = connection_limits(settings), ConnectionLimits()
+    assert replace(given, is_shared=own.is_shared, connections_max=own.connections_max) == own
+    assert settings.connections_max == own.connections_max
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ import httpx
 from query.engine.engine import Engine
 from service.background.task_runner import Cancels, Tools
 from service.datasets.refresh_task import DatasetRefresher
+from service.exports.export_task import Exporter
 from service.maintenance.scrub_task import Scrubber
 from service.process.filter_matcher import FilterMatcher
 from service.process.worker import composed
@@ -156,6 +157,12 @@ class Whole:
         """Compare every stored file with its digest, and take back what is sound again."""
         scrubber = Scrubber(self._tools)
         while scrubber.run_due(self.now_us):
+            pass
+
+    def export(self) -> None:
+        """Make the files of all extractions that were asked for."""
+        exporter = Exporter(self._tools)
+        while exporter.run_due(self.now_us):
             pass
 
     def refresh(self) -> None:

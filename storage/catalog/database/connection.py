@@ -22,6 +22,8 @@ from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.checksums import register, verify_selects
 from storage.catalog.database.seal import break_seal, seal
 from storage.catalog.errors import CatalogBusy, CatalogError, CatalogUnavailable
+from storage.disk.durable_files import sync_folder
+from storage.disk.file_system import full_sync
 
 T = TypeVar("T")
 
@@ -172,8 +174,9 @@ def back_up(source: Path, target: Path) -> None:
         # The copy inherits WAL mode; it must be one file.
         copy.execute("PRAGMA journal_mode=DELETE").fetchall()
     with unfinished.open("rb+") as file:
-        os.fsync(file.fileno())
+        full_sync(file.fileno())
     unfinished.replace(target)
+    sync_folder(target.parent)
 
 
 def is_empty(path: Path) -> bool:

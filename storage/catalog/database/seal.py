@@ -6,7 +6,6 @@ SQLite's pages have no checksums, and a changed byte of one may read as well as 
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -16,7 +15,7 @@ from pathlib import Path
 from storage.catalog.database.checksums import row_faults
 from storage.catalog.database.wal import wal_fault
 from storage.catalog.errors import CatalogDamaged
-from storage.disk.durable_files import sha256_of
+from storage.disk.durable_files import new_file, sha256_of
 
 FAULTS_MAX = 20
 
@@ -27,14 +26,9 @@ def seal_path(catalog: Path) -> Path:
 
 def seal(catalog: Path) -> None:
     """Enter the digest. Nobody may have the catalog open, whose write-ahead log is empty. Raises OSError."""
-    path = seal_path(catalog)
-    unfinished = path.with_name(path.name + ".unfinished")
     digest = sha256_of(catalog)
-    with unfinished.open("w", encoding="ascii") as file:
-        file.write(digest + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    with new_file(seal_path(catalog)) as file:
+        file.write(f"{digest}\n".encode())
 
 
 def break_seal(catalog: Path) -> None:

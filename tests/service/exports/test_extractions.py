@@ -31,6 +31,7 @@ from storage.log.errors import LogUnreadable
 from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone
 from tests.service.export_bench import BASE, Bench
+from tests.service.whole import Whole
 from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 DAY_US = 86_400_000_000
@@ -98,6 +99,19 @@ def test_a_get_asks_as_a_post_does(bench: Bench) -> None:
     job = bench.call("GET", query + '&property_names=["n"]').json()["job"]
     bench.work()
     assert lines(bench, bench.shown(job)) == [{"n": 3}]
+
+
+def test_a_relative_timeframe_is_read_by_the_clock_of_questions(tmp_path: Path) -> None:
+    then = datetime(2020, 1, 2, 12, tzinfo=UTC)
+    whole = Whole(tmp_path / "data", int(then.timestamp()) * 1_000_000, min_free_bytes=0)
+    times = ("2020-01-01T23:00:00Z", "2020-01-02T10:00:00Z", "2020-01-02T11:00:00Z")
+    whole.record(whole.project, "c", [{"keen": {"timestamp": time}} for time in times])
+    asked = {"event_collection": "c", "timeframe": "this_1_days", "delivery": "link"}
+    job = whole.told(whole.project, "POST", "queries/extraction", asked)["job"]
+    whole.export()
+    (done,) = whole.told(whole.project, "GET", "extractions")["extractions"]
+    assert (done["id"], done["state"], done["progress"]["events"]) == (job["id"], "done", 2)
+    whole.close()
 
 
 def test_each_format_has_its_type_and_name(bench: Bench) -> None:
