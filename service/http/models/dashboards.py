@@ -16,7 +16,7 @@ class DashboardMetadataSent(Sent):
     title: str | None = None
     widgets: Count | None = None
     queries: Count | None = None
-    tags: list[str] | None = None
+    tags: Annotated[list[str], Field(fail_fast=True)] | None = None
     lastModificationDate: Count | None = None
     isPublic: bool | None = None
     publicAccessKey: Annotated[str, Field(max_length=KEY_LENGTH_MAX)] | None = None

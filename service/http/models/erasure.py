@@ -21,7 +21,9 @@ class PropertyUpdate(BaseModel):
 
 
 class EventUpdate(Sent):
-    property_updates: Annotated[list[PropertyUpdate], Field(min_length=1, max_length=UPDATES_MAX)]
+    property_updates: Annotated[
+        list[PropertyUpdate], Field(fail_fast=True, min_length=1, max_length=UPDATES_MAX)
+    ]
     filters: Any = Field(None, json_schema_extra={"type": "array", "items": {"type": "object"}})
     timeframe: Any = None
     timezone: Any = None

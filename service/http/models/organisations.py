@@ -25,7 +25,7 @@ class User(BaseModel):
 
 
 class ProjectFields(Sent):
-    users: Annotated[list[User], Field(max_length=USERS_MAX)] | None = None
+    users: Annotated[list[User], Field(fail_fast=True, max_length=USERS_MAX)] | None = None
     preferences: Preferences | None = None
 
     def addresses(self) -> list[str] | None:

@@ -22,7 +22,8 @@ ABSENT: Any = None
 class Sent(BaseModel):
     """A request's body. Types are those of JSON: no text is taken for a number.
 
-    Fields that a model does not know are kept: what reads the body further says which are near.
+    Fields that a model does not know are kept: what reads the body further says which are near. Lists stop at
+    their first fault: a long one of wrong values would otherwise be as many faults.
     """
 
     model_config = ConfigDict(strict=True, extra="allow")

@@ -8,12 +8,15 @@ import re
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from query.language.parameter_table import ANALYSES
 from service.http.app import ROUTES
+from service.http.models.dashboards import DashboardMetadataSent
 from service.http.models.erasure import EventUpdate
 from service.http.models.faults import fault_of
 from service.http.models.keys import AccessKeyDefinition
+from service.http.models.organisations import ProjectDefinition
 from service.http.models.shared import Sent
 from service.http.openapi.page import CSP
 from tests.support.server import Served, ServedProject
@@ -55,12 +58,25 @@ def test_questions_are_answered_without_a_check_of_types() -> None:
     ],
 )
 def test_a_fault_names_its_field_and_what_it_needs(model: type[Sent], body: Any, message: str) -> None:
-    from pydantic import ValidationError
-
     with pytest.raises(ValidationError) as raised:
         model.model_validate(body)
     faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in raised.value.errors()]
     assert message in str(fault_of(faults, model))
+
+
+@pytest.mark.parametrize(
+    ("model", "field", "value"),
+    [
+        (AccessKeyDefinition, "permitted", [1] * 10_000),
+        (EventUpdate, "property_updates", [1] * 10_000),
+        (ProjectDefinition, "users", [1] * 10_000),
+        (DashboardMetadataSent, "tags", [1] * 10_000),
+    ],
+)
+def test_a_long_list_of_wrong_values_is_one_fault(model: type[Sent], field: str, value: list[int]) -> None:
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate({"name": "n", "permitted": [], field: value})
+    assert raised.value.error_count() == 1
 
 
 def test_integers_of_any_size_come_through_the_checks(served: Served, project: ServedProject) -> None:

@@ -209,10 +209,8 @@ function find(text) {
 
 function openNamed() {
   const found = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  if (found instanceof HTMLDetailsElement) {
-    found.open = true;
-    found.scrollIntoView();
-  }
+  if (found instanceof HTMLDetailsElement) found.open = true;
+  if (found) found.scrollIntoView();
 }
 
 async function start() {
