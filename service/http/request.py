@@ -139,8 +139,13 @@ async def read_json(bodies: BodyReader, request: Request, limit: int, empty: Any
     async with opened(bodies, request, limit) as body:
         if empty is not _NOTHING and not body.strip():
             return empty
-        large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
-        return await body_thread.call_if(large, json_of, body, bodies.limits.values_max)
+        return await decoded(bodies, body)
+
+
+async def decoded(bodies: BodyReader, body: bytes) -> Any:
+    """The JSON of a body. Raises InvalidJSON, BodyError."""
+    large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
+    return await body_thread.call_if(large, json_of, body, bodies.limits.values_max)
 
 
 def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncContextManager[bytes]:

@@ -22,8 +22,6 @@ from starlette.routing import Route, request_response
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
-from service.bodies import body_thread
-from service.bodies.json_body import json_of
 from service.errors import AdminOnly, InvalidParameter, NotFound
 from service.http.authorization import Realm, Rule, check_same
 from service.http.error_rendering import render
@@ -34,6 +32,7 @@ from service.http.parts import Parts
 from service.http.request import (
     callback_of,
     check_names,
+    decoded,
     error_answer,
     opened,
     pairs_of,
@@ -43,7 +42,6 @@ from service.http.request import (
 )
 from storage.catalog.records import Organisation
 
-READING = ("GET", "HEAD")
 SLOW_SECONDS = 0.3
 """After so long a key is looked at again before it gets its answer: it may have been revoked."""
 _CALL = "acumen.call"
@@ -206,10 +204,7 @@ class RuledRoute(APIRoute):
                     return await handler(_Read(request))
                 parts: Parts = request.app.state.parts
                 async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:
-                    large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
-                    values_max = parts.bodies.limits.values_max
-                    value = await body_thread.call_if(large, json_of, body, values_max)
-                    return await handler(_Read(request, value))
+                    return await handler(_Read(request, await decoded(parts.bodies, body)))
             except RequestValidationError as error:
                 model = Sent if body_field is None else body_field.field_info.annotation
                 raise fault_of(error.errors(), model) from None
