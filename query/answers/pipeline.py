@@ -27,10 +27,12 @@ from query.language.nodes import (
 from query.limits import Limits
 from query.plan.exact_sums import Uncertain
 from query.plan.operators import filter_paths
-from query.plan.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
+from query.plan.plan import MetricsPlan, plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.plan.scans import Scan
+from query.plan.views import Held, SourceOf, View, Views
 from query.sql import statements
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 from storage.source import SourceGone
 
 ATTEMPTS_MAX = 4

@@ -32,7 +32,8 @@ from query.language.nodes import (
     Step,
 )
 from query.limits import Limits
-from query.plan.plan import Views, plan_metrics
+from query.plan.plan import plan_metrics
+from query.plan.views import Views
 from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source

@@ -24,8 +24,9 @@ from query.language.nodes import Analysis, FunnelQuery, Group, Metric, MetricQue
 from query.language.parse import ECHO_DEPTH_MAX, MAX_AGE_SECONDS_MAX, parse
 from query.language.regex_cost import UNICODE_CLASS, written_out
 from query.limits import Limits
-from query.plan.plan import Views, plan_metrics
+from query.plan.plan import plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.plan.views import Views
 from storage.source import Source
 from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served
