@@ -1,4 +1,4 @@
-"""From a parsed question to the answer's body: plan, run, shape; and ``explain``, which stops at the plan."""
+"""From a parsed question to the answer's body: plan, run, shape."""
 
 from __future__ import annotations
 
@@ -237,9 +237,9 @@ def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[
 
 
 def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
-    plan = plan_metrics(query, views, _rows_max(query, limits))
+    plan = plan_metrics(query, views, rows_max(query, limits))
     rows: Iterable[Row] = ()
-    if _must_run(plan):
+    if must_run(plan):
         limits.check_rows(plan.view.rows)
         tables = plan.view.tables(plan.scan)
         rows = runner.rows(statements.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
@@ -247,11 +247,11 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
     return {"result": result}, plan.counted + plan.view.rows
 
 
-def _rows_max(query: MetricQuery, limits: Limits) -> int:
+def rows_max(query: MetricQuery, limits: Limits) -> int:
     return limits.groups_max if query.buckets is None else limits.cells_max
 
 
-def _must_run(plan: MetricsPlan) -> bool:
+def must_run(plan: MetricsPlan) -> bool:
     """False where no row is read, or nothing is asked of the rows."""
     if plan.buckets is not None and len(plan.buckets.edges) < 2:
         # A timeframe that ends where it starts has no interval, and so no row.
@@ -280,45 +280,3 @@ def _extraction(
         return runner.chunks(statement, plan.view.tables(scan), reads=plan.view.rows)
 
     return {"result": extraction.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
-
-
-def explain(
-    request: Request, sources: SourceOf, *, limits: Limits, forced_filters: Sequence[Filter] = ()
-) -> str:
-    """The plan as text: what is read, and the statement with its bound values. Runs nothing."""
-    views = Views(sources, tuple(forced_filters))
-    query = request.query
-    match query:
-        case MetricQuery():
-            plan = plan_metrics(query, views, _rows_max(query, limits))
-            head = f"rows counted by the catalog: {plan.counted}\n" if plan.counted else ""
-            return head + _explained(plan.scan, statements.metrics(plan) if _must_run(plan) else None)
-        case FunnelQuery():
-            steps = funnel.plan_funnel(query, views, limits.funnel_actors_max)
-            scans = "".join(_explained_scan(branch.scan) for branch in steps.branches)
-            return scans + _explained_statement(steps.statement)
-        case ExtractionQuery():
-            rows = extraction.plan_extraction(query, views, limits)
-            return _explained(rows.scan, None if rows.scan.empty else rows.statement(rows.scan))
-
-
-def _explained(scan: Scan, statement: Statement | None) -> str:
-    return _explained_scan(scan) + _explained_statement(statement)
-
-
-def _explained_scan(scan: Scan) -> str:
-    lines = [f"span: {scan.span.start_us} .. {scan.span.end_us} µs"]
-    lines += [
-        f"read: {len(piece.paths)} file(s), {'timeframe tested' if piece.timed else 'whole'}, "
-        f"columns {sorted(piece.held)}"
-        for piece in scan.pieces
-    ]
-    if scan.tail is not None:
-        lines.append(f"read: tail, columns {sorted(column.name for column in scan.columns)}")
-    return "\n".join(lines) + "\n"
-
-
-def _explained_statement(statement: Statement | None) -> str:
-    if statement is None:
-        return "run: nothing\n"
-    return f"run: {statement.text}\nvalues: {list(statement.values)!r}\n"

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from query.language.nodes import Buckets
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.sql.statement import TIME_US, Statement, bound, col, name, sql, whole
+from query.sql.statement import TIME_US, Note, Statement, bound, col, name, noted, sql, whole
 
 _RUNS_MAX = 64
 """With more runs of equal buckets than this, a join with the edges is faster."""
@@ -51,14 +51,15 @@ def bucketed(source: Statement, buckets: Buckets, runs: list[Run]) -> Statement:
     if len(runs) <= _RUNS_MAX:
         return source
     starts = list(buckets.edges[:-1])
-    return sql(
-        "FROM (SELECT * {}) ASOF JOIN"
+    join = sql(
+        "FROM (SELECT *{})\nASOF JOIN"
         ' (SELECT unnest({}) AS "$bucket", CAST(unnest({}) AS BIGINT) AS "$start") ON {} >= "$start"',
         source,
         bound(list(range(len(starts)))),
         bound(starts),
         TIME_US,
     )
+    return noted(Note.INTERVALS, join)
 
 
 def runs_of(edges: tuple[int, ...]) -> list[Run]:

@@ -13,7 +13,7 @@ from query.sql.lists import elements
 from query.sql.numeric_buckets import bucket_parts
 from query.sql.ranges import range_index
 from query.sql.reading import filtered
-from query.sql.statement import Statement, col, joined, name, sql
+from query.sql.statement import Note, Statement, col, joined, name, noted, sql
 
 
 def key_parts(key: Key, position: int) -> list[Statement]:
@@ -73,12 +73,15 @@ def unnested(scan: Scan, keys: Sequence[Key], *, zoned: bool = False) -> Stateme
     for position, key in enumerate(keys):
         if key.list_column is not None:
             text = name(f"$list{position}")
-            source = sql(
-                "FROM (SELECT * {}) LEFT JOIN ({}) ON {} = {}",
-                source,
-                _taken_apart(scan, key.list_column, text, position),
-                col(key.list_column),
-                text,
+            source = noted(
+                Note.ELEMENTS,
+                sql(
+                    "FROM (SELECT *{})\nLEFT JOIN ({}) ON {} = {}",
+                    source,
+                    noted(Note.LISTS, _taken_apart(scan, key.list_column, text, position)),
+                    col(key.list_column),
+                    text,
+                ),
             )
     return source
 
@@ -93,7 +96,7 @@ def _taken_apart(scan: Scan, column: Column, text: Statement, position: int) -> 
         ),
     )
     return sql(
-        'SELECT {}, {} FROM (SELECT {}, unnest({}) AS "$element" FROM (SELECT DISTINCT {} AS {} {}))',
+        'SELECT {}, {} FROM (SELECT {}, unnest({}) AS "$element" FROM (SELECT DISTINCT {} AS {}{}))',
         text,
         parts,
         text,

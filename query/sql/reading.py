@@ -13,6 +13,7 @@ from query.sql.lists import ELEMENT_NUMBER, ELEMENT_REST, ELEMENT_STRING
 from query.sql.statement import (
     TIME_US,
     TYPES,
+    Note,
     Statement,
     bound,
     col,
@@ -20,6 +21,7 @@ from query.sql.statement import (
     joined,
     marked_instant,
     name,
+    noted,
     read,
     sql,
 )
@@ -28,13 +30,14 @@ from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US
 
 def rows_of(scan: Scan) -> Statement:
     """``(SELECT columns …)``: the scan's rows in its span, before the predicate."""
-    selects = [_read_files(piece, scan) for piece in scan.pieces]
+    selects = [noted(Note.FILES, _read_files(piece, scan)) for piece in scan.pieces]
     if scan.tail is not None:
         source = name(scan.tail)
-        selects.append(_select(scan, scan.tail_held, source, timed=True))
+        selects.append(noted(Note.TAIL, _select(scan, scan.tail_held, source, timed=True)))
     if not selects:
-        selects = [_select(scan, frozenset(), Statement("(SELECT 1 WHERE FALSE)"), timed=False)]
-    return sql("({})", joined(" UNION ALL ", selects))
+        nothing = Statement("(SELECT 1 WHERE FALSE)")
+        selects = [noted(Note.NOWHERE, _select(scan, frozenset(), nothing, timed=False))]
+    return sql("({})", joined("\nUNION ALL", selects))
 
 
 def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
@@ -43,12 +46,15 @@ def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
     direct = _direct(scan, zoned)
     if direct is not None:
         source, tests = direct
-        tests += [condition(scan.rest)] if scan.rest != p.TRUE else []
-        return sql("FROM {} WHERE {}", source, joined(" AND ", tests)) if tests else sql("FROM {}", source)
-    rows = _with_readings(rows_of(scan), scan.readings)
+        where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
+        rows = noted(Note.TIMEFRAME, sql("FROM {}{}", source, where))
+    else:
+        tests = []
+        rows = noted(Note.TIMEFRAME, sql("FROM {}", _with_readings(rows_of(scan), scan.readings)))
     if scan.rest == p.TRUE:
-        return sql("FROM {}", rows)
-    return sql("FROM {} WHERE {}", rows, condition(scan.rest))
+        return rows
+    kept = sql("AND {}" if tests else "WHERE {}", condition(scan.rest))
+    return sql("{}{}", rows, noted(Note.FILTERS, kept))
 
 
 def _direct(scan: Scan, zoned: bool) -> tuple[Statement, list[Statement]] | None:
@@ -83,7 +89,7 @@ def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]
         sql("(CASE WHEN random() < 2 THEN {} END) AS {}", _reading(what, col(column)), read(what, column))
         for what, column in readings
     )
-    return sql("(SELECT *, {} FROM {})", joined(", ", found), rows)
+    return sql("({})", noted(Note.TEXTS, sql("SELECT *, {} FROM {}", joined(", ", found), rows)))
 
 
 def _reading(what: p.Reading, text: Statement) -> Statement:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from query.plan.columns import Column, ColumnKind
@@ -24,6 +25,34 @@ TYPES = {
     ColumnKind.INSTANT: "TIMESTAMP",
     ColumnKind.PATHS: "VARCHAR[]",
 }
+
+
+class Note(StrEnum):
+    """What a step of a statement does, as the comment above it. Constants alone: what a client sent is no
+    text of a statement, not even of a comment."""
+
+    RESULTS = "the results"
+    GROUPS = "the results of each group"
+    ORDER = "in order"
+    INTERVALS = "the interval of each event, by where intervals begin"
+    TIMEFRAME = "the events of the timeframe"
+    FILES = "stored in files"
+    TAIL = "in no file yet"
+    NOWHERE = "no file has any"
+    TEXTS = "what filters compare in texts, read once"
+    FILTERS = "that the filters keep"
+    ELEMENTS = "one row for each element of a list"
+    LISTS = "each different list, taken apart once"
+    MASKS = "how many actors did the same steps"
+    ACTORS = "the steps that each actor did, of those who did the first"
+    STEPS = "the steps that each event counts for"
+    NEWEST = "the newest events"
+    TIMES = "the times of the newest events"
+    SLICES = "where each slice of the newest events begins"
+    PRESENT = "how many events have each property"
+    NULLS = "the properties that are null somewhere"
+    VALUES = "one value of each event"
+    EXTENTS = "how great the numbers of each file are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +73,11 @@ def joined(separator: str, parts: Iterable[Statement]) -> Statement:
     listed = list(parts)
     text = separator.join(part.text for part in listed)
     return Statement(text, tuple(value for part in listed for value in part.values))
+
+
+def noted(note: Note, part: Statement) -> Statement:
+    """The part on lines of its own, below a comment that says what it does."""
+    return Statement(f"\n-- {note.value}\n{part.text}", part.values)
 
 
 def bound(value: Any) -> Statement:

@@ -18,14 +18,14 @@ from query.sql.conditions import condition
 from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, small
 from query.sql.keys import PART_TYPES, key_parts, unnested
 from query.sql.reading import filtered, in_span
-from query.sql.statement import TYPES, Statement, bound, col, joined, name, sql, whole
+from query.sql.statement import TYPES, Note, Statement, bound, col, joined, name, noted, sql, whole
 
 
 def extents(paths: Sequence[str], column: Column) -> Statement:
     """Of each file its path, the least and the greatest value of a number column, the least magnitude but
     zero, and whether all are integral."""
     value = col(column)
-    return sql(
+    found = sql(
         'SELECT "$path", min({}), max({}), min(CASE WHEN {} <> 0 THEN abs({}) END), bool_and({} = trunc({}))'
         " FROM read_parquet({}, hive_partitioning=false, filename='$path') GROUP BY 1",
         value,
@@ -36,20 +36,21 @@ def extents(paths: Sequence[str], column: Column) -> Statement:
         value,
         bound(list(paths)),
     )
+    return noted(Note.EXTENTS, found)
 
 
 def metrics(plan: MetricsPlan) -> Statement:
     """Columns: the bucket's index where there are buckets, the parts of each key, the aggregates."""
     if not (plan.buckets or plan.keys):
         return _grouped(plan)
-    return sql("{}{} LIMIT {}", _grouped(plan), _order(plan), whole(plan.row_limit))
+    return sql("{}{}\nLIMIT {}", _grouped(plan), _order(plan), whole(plan.row_limit))
 
 
 def indexed(plan: MetricsPlan, indexes: int) -> Statement:
     """As ``metrics``, the rows of one value of the first ``indexes`` keys together, by bucket."""
     parts = sum(len(key.parts) for key in plan.keys[:indexes])
     order = Statement(", ".join(str(position) for position in (*range(2, parts + 2), 1)))
-    return sql("{} ORDER BY {} LIMIT {}", _grouped(plan), order, whole(plan.row_limit))
+    return sql("{}\nORDER BY {} LIMIT {}", _grouped(plan), order, whole(plan.row_limit))
 
 
 def _grouped(plan: MetricsPlan) -> Statement:
@@ -68,10 +69,10 @@ def _grouped(plan: MetricsPlan) -> Statement:
         source = bucketed(source, plan.buckets, runs)
     listed = joined(", ", [*heads, *folds] or [Statement("1")])
     if not (plan.buckets or plan.keys):
-        return sql("SELECT {} {}", listed, source)
+        return noted(Note.RESULTS, sql("SELECT {}{}", listed, source))
     grouped = Statement(", ".join(str(position) for position in range(1, len(heads) + 1)))
-    group = sql(" GROUP BY {}", grouped) if heads else Statement(" HAVING count(*) > 0")
-    return sql("SELECT {} {}{}", listed, source, group)
+    group = sql("\nGROUP BY {}", grouped) if heads else Statement("\nHAVING count(*) > 0")
+    return noted(Note.GROUPS, sql("SELECT {}{}{}", listed, source, group))
 
 
 def _order(plan: MetricsPlan) -> Statement:
@@ -97,7 +98,7 @@ def _order(plan: MetricsPlan) -> Statement:
             terms.append(f"{results[order.by].text} {_direction(order)} NULLS LAST")
         else:
             terms.extend(_order_terms(order, positions[order.by]))
-    return Statement(" ORDER BY " + ", ".join(terms)) if terms else Statement("")
+    return noted(Note.ORDER, Statement("ORDER BY " + ", ".join(terms))) if terms else Statement("")
 
 
 def _two_parts(metric: MetricPlan) -> tuple[Statement, Statement]:
@@ -152,15 +153,17 @@ def funnel(branches: Sequence[Statement], parts: Sequence[str], actors_max: int 
     names = joined(", ", (name(f"${part}") for part in parts))
     known = joined(" OR ", (sql("{} IS NOT NULL", name(f"${part}")) for part in parts))
     per_actor = sql(
-        'SELECT {}, bit_or("$mask") AS "$mask" FROM ({}) WHERE {} GROUP BY {} HAVING bit_or("$mask") & 1 = 1',
+        'SELECT {}, bit_or("$mask") AS "$mask" FROM ({})'
+        '\nWHERE {} GROUP BY {} HAVING bit_or("$mask") & 1 = 1',
         names,
-        joined(" UNION ALL ", branches),
+        joined("\nUNION ALL", branches),
         known,
         names,
     )
+    actors = noted(Note.ACTORS, per_actor)
     if actors_max is not None:
-        return sql("{} LIMIT {}", per_actor, whole(actors_max + 1))
-    return sql('SELECT "$mask", count(*) FROM ({}) GROUP BY 1', per_actor)
+        return sql("{} LIMIT {}", actors, whole(actors_max + 1))
+    return noted(Note.MASKS, sql('SELECT "$mask", count(*) FROM ({})\nGROUP BY 1', actors))
 
 
 def funnel_branch(
@@ -184,23 +187,24 @@ def funnel_branch(
         for bit, test, span in steps
     ]
     mask = sql('CAST(({}) AS BIGINT) AS "$mask"', joined(" | ", bits))
-    return sql("SELECT {} {}", joined(", ", [*actor, mask]), unnested(scan, (key,)))
+    return noted(Note.STEPS, sql("SELECT {}{}", joined(", ", [*actor, mask]), unnested(scan, (key,))))
 
 
 def values(scan: Scan, column: Column) -> Statement:
     """A column of every row."""
-    return sql("SELECT {} {}", col(column), filtered(scan))
+    return noted(Note.VALUES, sql("SELECT {}{}", col(column), filtered(scan)))
 
 
 def presence(scan: Scan, columns: Sequence[Column]) -> Statement:
     """One row: how many rows there are, and in how many of them each column has a value."""
     counts = [sql("count({})", col(column)) for column in columns]
-    return sql("SELECT {} {}", joined(", ", [Statement("count(*)"), *counts]), filtered(scan))
+    listed = joined(", ", [Statement("count(*)"), *counts])
+    return noted(Note.PRESENT, sql("SELECT {}{}", listed, filtered(scan)))
 
 
 def texts_listed(scan: Scan, column: Column) -> Statement:
     """Every text in the column's lists, once."""
-    return sql("SELECT DISTINCT unnest({}) {}", col(column), filtered(scan))
+    return noted(Note.NULLS, sql("SELECT DISTINCT unnest({}){}", col(column), filtered(scan)))
 
 
 def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
@@ -211,13 +215,14 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
         size,
         *(_as_text(column) if column.kind is ColumnKind.INSTANT else col(column) for column in columns),
     ]
-    return sql(
-        "SELECT {} {} ORDER BY {} DESC LIMIT {}",
+    newest = sql(
+        "SELECT {}{}\nORDER BY {} DESC LIMIT {}",
         joined(", ", listed),
         filtered(scan, zoned=True),
         col(TIMESTAMP_COLUMN),
         whole(limit),
     )
+    return noted(Note.NEWEST, newest)
 
 
 def _as_text(column: Column) -> Statement:
@@ -229,24 +234,26 @@ def newest_times(scan: Scan, limit: int) -> Statement:
     """The ``limit`` newest times, newest first, in µs."""
     time = col(TIMESTAMP_COLUMN)
     source = filtered(scan, zoned=True)
-    return sql("SELECT epoch_us({}) {} ORDER BY {} DESC LIMIT {}", time, source, time, whole(limit))
+    times = sql("SELECT epoch_us({}){}\nORDER BY {} DESC LIMIT {}", time, source, time, whole(limit))
+    return noted(Note.TIMES, times)
 
 
 def cuts(scan: Scan, size: int, limit: int) -> Statement:
     """(earliest time in µs, rows) of each ``size`` rows, the newest first, of the ``limit`` newest rows."""
     time = col(TIMESTAMP_COLUMN)
     numbered = sql(
-        'SELECT epoch_us({}) AS "$us", row_number() OVER (ORDER BY {} DESC) AS "$n" {}',
+        'SELECT epoch_us({}) AS "$us", row_number() OVER (ORDER BY {} DESC) AS "$n"{}',
         time,
         time,
         filtered(scan),
     )
-    return sql(
+    slices = sql(
         'SELECT min("$us"), count(*) FROM ({}) WHERE "$n" <= {} GROUP BY ("$n" - 1) // {} ORDER BY 1 DESC',
         numbered,
         whole(limit),
         whole(size),
     )
+    return noted(Note.SLICES, slices)
 
 
 def regex_check(pattern: str) -> Statement:
