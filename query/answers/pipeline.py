@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query.answers import extraction, funnel, shape
+from query.answers.explain import Trace, explanation
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
 from query.engine.extents import reader
@@ -60,6 +61,7 @@ class _Runner:
     engine: Engine
     deadline: Deadline
     reservation: Reservation
+    trace: Trace
 
     def check(self) -> None:
         self.deadline.check()
@@ -69,6 +71,7 @@ class _Runner:
     ) -> Iterator[list[Row]]:
         """``reads``: about how many stored rows the statement reads."""
         self.check()
+        self.trace.statements.append(statement)
         deadline = self.deadline
         for chunk in self.engine.chunks(
             statement,
@@ -131,19 +134,21 @@ def answer(
     QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryOverloaded, QueryError.
     """
     ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
-    runner = _Runner(engine, ends, engine.budget.open(ends.check, project_id=project_id))
-
-    extent_of = reader(engine, runner.deadline)
+    reservation = engine.budget.open(ends.check, project_id=project_id)
+    extent_of = reader(engine, ends)
 
     def views(held: Held | None, exact: bool) -> Views:
-        own, forced = (Conditions(limits, runner.check).spend for _ in range(2))
+        own, forced = (Conditions(limits, ends.check).spend for _ in range(2))
         return Views(sources, tuple(forced_filters), own, held, forced, extent_of=extent_of, exact=exact)
+
+    def run(held: Held | None, exact: bool) -> Answer:
+        return _answer(request, views(held, exact), _Runner(engine, ends, reservation, Trace()), limits)
 
     def certain(held: Held | None = None) -> Answer:
         try:
-            return _answer(request, views(held, exact=False), runner, limits)
+            return run(held, exact=False)
         except Uncertain:
-            return _answer(request, views(held, exact=True), runner, limits)
+            return run(held, exact=True)
 
     def attempt() -> Answer:
         try:
@@ -152,7 +157,7 @@ def answer(
             if not forced_filters:
                 raise
         # What a key does not see may not make its question too long.
-        return certain(seen_by(engine, runner.deadline))
+        return certain(seen_by(engine, ends))
 
     def retried() -> Answer:
         for _ in range(ATTEMPTS_MAX - 1):
@@ -161,13 +166,13 @@ def answer(
             except SourceGone:
                 # Files were replaced between snapshot and read, or found to be damaged; the next snapshot
                 # names those that replaced them, and leaves out the damaged ones.
-                runner.reservation.reduce_to(0)
+                reservation.reduce_to(0)
         try:
             return attempt()
         except SourceGone as error:
             raise QueryError("The stored events could not be read.") from error
 
-    return replace(computed(runner.reservation, retried), reservation=runner.reservation)
+    return replace(computed(reservation, retried), reservation=reservation)
 
 
 def seen_by(engine: Engine, deadline: Deadline) -> Held:
@@ -191,6 +196,8 @@ def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> 
             body, scanned = _funnel(query, views, runner, limits)
         case ExtractionQuery():
             body, scanned = _extraction(query, views, runner, limits)
+    if request.explain:
+        body["explain"] = explanation(runner.trace, views)
     if request.include_metadata:
         properties = len(named_properties(query))
         if views.forced:
@@ -243,6 +250,7 @@ def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) 
         limits.check_rows(plan.view.rows)
         tables = plan.view.tables(plan.scan)
         rows = runner.rows(statements.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
+    runner.trace.counted += plan.counted
     result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows
 

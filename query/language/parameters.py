@@ -97,6 +97,7 @@ TABLE = (
     Parameter("content_type", frozenset({EXTRACTION})),
     Parameter("content_encoding", frozenset({EXTRACTION})),
     Parameter("include_metadata"),
+    Parameter("explain"),
     Parameter("max_age"),
 )
 """A new parameter is one line here, and is read in ``query.language.parse``."""

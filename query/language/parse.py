@@ -123,8 +123,8 @@ def parse(
         query = _metric_query(reading, _METRICS[analysis_text])
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
-    metadata, max_age = flag(params, "include_metadata", False), _max_age(params.get("max_age"))
-    return Request(query, metadata, max_age, preferences)
+    metadata, explain = flag(params, "include_metadata", False), flag(params, "explain", False)
+    return Request(query, metadata, _max_age(params.get("max_age")), preferences, explain)
 
 
 def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:

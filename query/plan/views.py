@@ -166,8 +166,9 @@ class Views:
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
     """Whether sums are to be certain at once, which takes longer."""
+    asked: list[tuple[str, View]] = field(default_factory=list)
+    """Every collection that was asked for, and its view."""
     _sources: dict[str, Source] = field(default_factory=dict)
-    _count: int = 0
 
     def view(self, collection: str, spans: Iterable[Span]) -> View:
         source = self._sources.get(collection)
@@ -178,8 +179,7 @@ class Views:
         self.damaged |= {
             file.path: file for file in source.damaged if any(overlaps(file, span) for span in wanted)
         }
-        name = f"$tail{self._count}"
-        self._count += 1
+        name = f"$tail{len(self.asked)}"
         view = View(
             source,
             files,
@@ -190,7 +190,10 @@ class Views:
             extent_of=self.extent_of,
             exact=self.exact,
         )
-        return view if self.held is None else replace(view, held=self.held(view, hull(wanted)))
+        if self.held is not None:
+            view = replace(view, held=self.held(view, hull(wanted)))
+        self.asked.append((collection, view))
+        return view
 
     @property
     def unknown(self) -> list[str]:

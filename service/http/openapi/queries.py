@@ -178,6 +178,7 @@ PARAMETERS = (
         ("extraction",),
     ),
     Parameter("include_metadata", BOOLEAN, "Whether to add `execution_metadata`."),
+    Parameter("explain", BOOLEAN, "Whether to add `explain`: what was run for the answer, and what it read."),
     Parameter("max_age", {"type": "integer", "minimum": 0}, "How old, in seconds, the answer may be."),
 )
 
@@ -305,7 +306,13 @@ def answer_of(analysis: str) -> Json:
 
 def _answer(result: Json, more: Json) -> Json:
     metadata = {"type": "object", "description": "With `include_metadata`: what answering took."}
-    beside = {**more, "warnings": listing(ref("Warning")), "execution_metadata": metadata}
+    explain = {"type": "object", "description": "With `explain`: what was run, and what it read."}
+    beside = {
+        **more,
+        "warnings": listing(ref("Warning")),
+        "execution_metadata": metadata,
+        "explain": explain,
+    }
     return record({"result": result, **beside}, ("result", *list(more)[:1]))
 
 
