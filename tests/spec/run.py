@@ -25,6 +25,10 @@ from tests.spec.cases import FOLDER, BadSpecification, Case, File, faults, files
 Send = Callable[[str, str, bytes | None], tuple[int, Any]]
 """Method, path below the project and body → status, and the JSON of the answer (None where it has none)."""
 BATCH_EVENTS = 1_000
+BUSY_TRIES = 20
+"""So often a request is sent that is answered 429."""
+BUSY_SECONDS = 5
+"""To the next try, where the server does not say when."""
 
 
 class CannotRun(Exception):
@@ -135,7 +139,11 @@ class _Run:
 def _sender(client: httpx.Client, project: str) -> Send:
     def send(method: str, path: str, body: bytes | None) -> tuple[int, Any]:
         try:
-            reply = client.request(method, f"/3.0/projects/{project}/{path}", content=body)
+            for _ in range(BUSY_TRIES):
+                reply = client.request(method, f"/3.0/projects/{project}/{path}", content=body)
+                if reply.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                    break
+                time.sleep(float(reply.headers.get("retry-after", BUSY_SECONDS)))
             return reply.status_code, reply.json() if reply.content else None
         except (httpx.HTTPError, ValueError) as error:
             raise CannotRun(f"{method} {path}: {error}") from None
@@ -168,7 +176,9 @@ def _chosen(found: Iterable[File], only: str) -> Iterable[tuple[File, list[Case]
 
 
 def _options() -> argparse.ArgumentParser:
-    options = argparse.ArgumentParser(prog="python -m tests.spec.run", description=__doc__.splitlines()[0])
+    options = argparse.ArgumentParser(
+        prog="python -m tests.spec.run", description="Ask a server the questions of the specification."
+    )
     options.add_argument("--url", required=True, help="of the server, without a path")
     options.add_argument("--project", required=True, help="the project's id")
     keys = options.add_mutually_exclusive_group(required=True)
