@@ -43,9 +43,9 @@ PURE = (
         f"query.{name}"
         for name in (
             *(f"language.{name}" for name in ("nodes", "parse", "timeframe", "filters", "grouping")),
-            "plan.plan",
+            *(f"plan.{name}" for name in ("plan", "views", "scans", "keys", "aggregates")),
             "sql.statements",
-            "answers.shape",
+            *(f"answers.{name}" for name in ("shape", "groups", "results", "values")),
         )
     ),
     *(

@@ -10,8 +10,8 @@ from query.language.nodes import AnyOf, Condition, Filter, Span
 from query.limits import Limits
 from query.plan.columns import EMPTIES_COLUMN, ID_COLUMN, NULLS_COLUMN, Available
 from query.plan.operators import predicate
-from query.plan.plan import Views
 from query.plan.predicates import TRUE
+from query.plan.views import Views
 from query.sql import statements
 from storage.schema import Schema
 from storage.source import Source

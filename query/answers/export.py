@@ -16,7 +16,7 @@ from query.errors import TooManyConditions
 from query.language.nodes import ExtractionQuery, Filter, Span
 from query.limits import Limits
 from query.plan.columns import TIMESTAMP_COLUMN, Column
-from query.plan.plan import View, Views
+from query.plan.views import View, Views
 from query.sql import statements
 from storage.source import Source
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from query.answers.shape import loads
+from query.answers.values import loads
 from query.engine.engine import Row
 from query.engine.memory_budget import Reservation
 from query.errors import QueryLimitExceeded
@@ -26,9 +26,10 @@ from query.plan.columns import (
     Column,
     ColumnKind,
 )
-from query.plan.plan import Scan, View, Views
+from query.plan.scans import Scan
+from query.plan.views import View, Views
 from query.sql import statements
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 
 Event = dict[str, Any]
 Run = Callable[[Statement, Scan], Iterable[Sequence[Row]]]

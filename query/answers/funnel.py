@@ -13,18 +13,20 @@ from typing import Any
 
 import pyarrow as pa
 
-from query.answers import shape
-from query.engine.memory_budget import Reservation
+from query.answers.values import part_value
+from query.engine.memory_budget import Reservation, unbounded
 from query.engine.sorting import in_order
 from query.errors import QueryLimitExceeded
 from query.json_encoding import STEP_VALUES, Written, array, dumps, in_parts
 from query.language.nodes import FunnelQuery, Span, Step
 from query.plan import predicates as p
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.plan.plan import Key, Part, Scan, View, Views, hull, key_of
+from query.plan.keys import Key, Part, key_of
 from query.plan.predicates import Predicate
+from query.plan.scans import Scan, hull
+from query.plan.views import View, Views
 from query.sql import statements
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 
 _Actor = tuple[tuple[int, Any], bytes, int]
 """What orders it, its JSON, and its mask."""
@@ -102,7 +104,7 @@ def funnel_body(
     ``check`` is called now and then, and may raise. Raises QueryLimitExceeded where the actors are too many
     or take more than ``bytes_max`` bytes.
     """
-    held = reservation or shape.unbounded()
+    held = reservation or unbounded()
     steps = plan.query.steps
     counted: Counter[int] = Counter()
     actors: list[_Actor] = []
@@ -138,7 +140,7 @@ def funnel_body(
 
 def _actor(parts: Sequence[Part], row: Sequence[Any]) -> _Actor:
     value, order = next(
-        shape.part_value(part, cell) for part, cell in zip(parts, row, strict=False) if cell is not None
+        part_value(part, cell) for part, cell in zip(parts, row, strict=False) if cell is not None
     )
     # What the library gives is as large as its buffer was, some kilobytes: a part of it is not.
     return order, dumps([value])[1:-1], row[-1]

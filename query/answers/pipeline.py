@@ -1,4 +1,4 @@
-"""From a parsed question to the answer's body: plan, run, shape; and ``explain``, which stops at the plan."""
+"""From a parsed question to the answer's body: plan, run, shape."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from query.answers import extraction, funnel, shape
+from query.answers.explain import Trace, explanation
 from query.answers.visible_properties import lanes_seen
 from query.engine.engine import CancelToken, Deadline, Engine, Row
 from query.engine.extents import reader
@@ -27,10 +28,12 @@ from query.language.nodes import (
 from query.limits import Limits
 from query.plan.exact_sums import Uncertain
 from query.plan.operators import filter_paths
-from query.plan.plan import Held, MetricsPlan, Scan, SourceOf, View, Views, plan_metrics
+from query.plan.plan import MetricsPlan, plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.plan.scans import Scan
+from query.plan.views import Held, SourceOf, View, Views
 from query.sql import statements
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 from storage.source import SourceGone
 
 ATTEMPTS_MAX = 4
@@ -58,6 +61,7 @@ class _Runner:
     engine: Engine
     deadline: Deadline
     reservation: Reservation
+    trace: Trace
 
     def check(self) -> None:
         self.deadline.check()
@@ -67,6 +71,7 @@ class _Runner:
     ) -> Iterator[list[Row]]:
         """``reads``: about how many stored rows the statement reads."""
         self.check()
+        self.trace.statements.append(statement)
         deadline = self.deadline
         for chunk in self.engine.chunks(
             statement,
@@ -129,19 +134,21 @@ def answer(
     QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryOverloaded, QueryError.
     """
     ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
-    runner = _Runner(engine, ends, engine.budget.open(ends.check, project_id=project_id))
-
-    extent_of = reader(engine, runner.deadline)
+    reservation = engine.budget.open(ends.check, project_id=project_id)
+    extent_of = reader(engine, ends)
 
     def views(held: Held | None, exact: bool) -> Views:
-        own, forced = (Conditions(limits, runner.check).spend for _ in range(2))
+        own, forced = (Conditions(limits, ends.check).spend for _ in range(2))
         return Views(sources, tuple(forced_filters), own, held, forced, extent_of=extent_of, exact=exact)
+
+    def run(held: Held | None, exact: bool) -> Answer:
+        return _answer(request, views(held, exact), _Runner(engine, ends, reservation, Trace()), limits)
 
     def certain(held: Held | None = None) -> Answer:
         try:
-            return _answer(request, views(held, exact=False), runner, limits)
+            return run(held, exact=False)
         except Uncertain:
-            return _answer(request, views(held, exact=True), runner, limits)
+            return run(held, exact=True)
 
     def attempt() -> Answer:
         try:
@@ -150,7 +157,7 @@ def answer(
             if not forced_filters:
                 raise
         # What a key does not see may not make its question too long.
-        return certain(seen_by(engine, runner.deadline))
+        return certain(seen_by(engine, ends))
 
     def retried() -> Answer:
         for _ in range(ATTEMPTS_MAX - 1):
@@ -159,13 +166,13 @@ def answer(
             except SourceGone:
                 # Files were replaced between snapshot and read, or found to be damaged; the next snapshot
                 # names those that replaced them, and leaves out the damaged ones.
-                runner.reservation.reduce_to(0)
+                reservation.reduce_to(0)
         try:
             return attempt()
         except SourceGone as error:
             raise QueryError("The stored events could not be read.") from error
 
-    return replace(computed(runner.reservation, retried), reservation=runner.reservation)
+    return replace(computed(reservation, retried), reservation=reservation)
 
 
 def seen_by(engine: Engine, deadline: Deadline) -> Held:
@@ -189,6 +196,8 @@ def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> 
             body, scanned = _funnel(query, views, runner, limits)
         case ExtractionQuery():
             body, scanned = _extraction(query, views, runner, limits)
+    if request.explain:
+        body["explain"] = explanation(runner.trace, views)
     if request.include_metadata:
         properties = len(named_properties(query))
         if views.forced:
@@ -235,21 +244,22 @@ def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[
 
 
 def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
-    plan = plan_metrics(query, views, _rows_max(query, limits))
+    plan = plan_metrics(query, views, rows_max(query, limits))
     rows: Iterable[Row] = ()
-    if _must_run(plan):
+    if must_run(plan):
         limits.check_rows(plan.view.rows)
         tables = plan.view.tables(plan.scan)
         rows = runner.rows(statements.metrics(plan), tables, reads=plan.view.rows, lists=plan.has_lists)
+    runner.trace.counted += plan.counted
     result = shape.metrics_result(plan, rows, limits, runner.check, runner.reservation)
     return {"result": result}, plan.counted + plan.view.rows
 
 
-def _rows_max(query: MetricQuery, limits: Limits) -> int:
+def rows_max(query: MetricQuery, limits: Limits) -> int:
     return limits.groups_max if query.buckets is None else limits.cells_max
 
 
-def _must_run(plan: MetricsPlan) -> bool:
+def must_run(plan: MetricsPlan) -> bool:
     """False where no row is read, or nothing is asked of the rows."""
     if plan.buckets is not None and len(plan.buckets.edges) < 2:
         # A timeframe that ends where it starts has no interval, and so no row.
@@ -278,45 +288,3 @@ def _extraction(
         return runner.chunks(statement, plan.view.tables(scan), reads=plan.view.rows)
 
     return {"result": extraction.run_extraction(plan, run, limits, runner.reservation)}, plan.view.rows
-
-
-def explain(
-    request: Request, sources: SourceOf, *, limits: Limits, forced_filters: Sequence[Filter] = ()
-) -> str:
-    """The plan as text: what is read, and the statement with its bound values. Runs nothing."""
-    views = Views(sources, tuple(forced_filters))
-    query = request.query
-    match query:
-        case MetricQuery():
-            plan = plan_metrics(query, views, _rows_max(query, limits))
-            head = f"rows counted by the catalog: {plan.counted}\n" if plan.counted else ""
-            return head + _explained(plan.scan, statements.metrics(plan) if _must_run(plan) else None)
-        case FunnelQuery():
-            steps = funnel.plan_funnel(query, views, limits.funnel_actors_max)
-            scans = "".join(_explained_scan(branch.scan) for branch in steps.branches)
-            return scans + _explained_statement(steps.statement)
-        case ExtractionQuery():
-            rows = extraction.plan_extraction(query, views, limits)
-            return _explained(rows.scan, None if rows.scan.empty else rows.statement(rows.scan))
-
-
-def _explained(scan: Scan, statement: Statement | None) -> str:
-    return _explained_scan(scan) + _explained_statement(statement)
-
-
-def _explained_scan(scan: Scan) -> str:
-    lines = [f"span: {scan.span.start_us} .. {scan.span.end_us} µs"]
-    lines += [
-        f"read: {len(piece.paths)} file(s), {'timeframe tested' if piece.timed else 'whole'}, "
-        f"columns {sorted(piece.held)}"
-        for piece in scan.pieces
-    ]
-    if scan.tail is not None:
-        lines.append(f"read: tail, columns {sorted(column.name for column in scan.columns)}")
-    return "\n".join(lines) + "\n"
-
-
-def _explained_statement(statement: Statement | None) -> str:
-    if statement is None:
-        return "run: nothing\n"
-    return f"run: {statement.text}\nvalues: {list(statement.values)!r}\n"

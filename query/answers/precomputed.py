@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
-from query.answers.shape import Groups, Members, instant_us, loads, timeframes
+from query.answers.groups import Groups, Members
+from query.answers.values import instant_us, loads, timeframes
 from query.engine.engine import Deadline, Engine, Row
 from query.engine.extents import reader
 from query.engine.memory_budget import Reservation
@@ -25,9 +26,11 @@ from query.errors import QueryLimitExceeded
 from query.json_encoding import array, dumps
 from query.language.nodes import Analysis, Buckets, Metric, MetricQuery, Span
 from query.limits import Limits
-from query.plan.plan import Key, MetricsPlan, Part, Views, plan_indexed, plan_metrics
+from query.plan.keys import Key, Part
+from query.plan.plan import MetricsPlan, plan_indexed, plan_metrics
+from query.plan.views import Views
 from query.sql import statements
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 from storage.instants import parse_instant
 from storage.schema import CREATED_AT, TIMESTAMP
 from storage.source import NOWHERE, Source

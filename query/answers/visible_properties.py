@@ -13,9 +13,9 @@ from query.language.nodes import Filter, Span
 from query.plan import predicates as p
 from query.plan.columns import CREATED_AT_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.operators import Spend
-from query.plan.plan import SourceOf, View, Views
+from query.plan.views import SourceOf, View, Views
 from query.sql import statements
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 from storage.schema import NULLS, Lane, LaneKind, Schema
 from storage.source import Source, SourceGone
 

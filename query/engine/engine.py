@@ -27,7 +27,8 @@ from query.engine.memory_budget import MemoryBudget, Reservation
 from query.engine.sorting import sorted_items
 from query.engine.turns import Turn, Turns
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
-from query.sql.statements import Statement, regex_check
+from query.sql.statement import Statement
+from query.sql.statements import regex_check
 from storage.source import SourceGone
 
 Row = tuple[Any, ...]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from query.plan.columns import Column
 from query.plan.exact_sums import Extent
-from query.plan.plan import View
+from query.plan.views import View
 from query.sql import statements
 
 if TYPE_CHECKING:

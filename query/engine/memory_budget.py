@@ -8,6 +8,7 @@ and no two wait for each other.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -235,3 +236,8 @@ class Reservation:
     def __del__(self) -> None:
         # An answer that was sent, or never will be.
         self.release()
+
+
+def unbounded() -> Reservation:
+    """Of what takes little memory, or is bounded otherwise."""
+    return MemoryBudget(sys.maxsize).open()

@@ -178,3 +178,5 @@ class Request:
     max_age: int | None = None
     preferences: Preferences = KEEN
     """By which it was read."""
+    explain: bool = False
+    """Whether what was run for it is shown beside the answer."""

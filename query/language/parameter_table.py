@@ -308,6 +308,12 @@ TABLE = (
     ),
     Parameter("include_metadata", _BOOLEAN, "Whether to add `execution_metadata`.", default=False),
     Parameter(
+        "explain",
+        _BOOLEAN,
+        "Whether to add `explain`: what was run for the answer, and what it read.",
+        default=False,
+    ),
+    Parameter(
         "max_age",
         {"type": "integer", "minimum": 0, "maximum": MAX_AGE_SECONDS_MAX},
         "How old, in seconds, the answer may be; absent: it is computed anew.",

@@ -122,7 +122,8 @@ def parse(
         query = _metric_query(reading, _METRICS[analysis_text])
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
-    return Request(query, value_of(params, "include_metadata"), value_of(params, "max_age"), preferences)
+    metadata, explain = value_of(params, "include_metadata"), value_of(params, "explain")
+    return Request(query, metadata, value_of(params, "max_age"), preferences, explain)
 
 
 def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:

@@ -38,7 +38,7 @@ from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
 from query.plan.data_warnings import DataWarning, without_effect
 from service.auth.principal import Caller, Permission
-from service.errors import ApiError, RateLimited
+from service.errors import ApiError, Forbidden, RateLimited
 from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
@@ -264,6 +264,8 @@ class QueryService:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
         params = read()
         question = self._read(analysis, params, deadline, self.preferences_of(caller.project))
+        if question.explain:
+            _check_may_explain(caller)
         forced = caller.filters_for(Permission.QUERIES)
         warn = self._warner(caller, analysis, params, question, deadline)
         if question.max_age is not None:
@@ -397,6 +399,14 @@ class _GoneWatch:
     async def _watch(self) -> None:
         await self._gone()
         self._token.cancel(QueryCancelled("The client went away."))
+
+
+def _check_may_explain(caller: Caller) -> None:
+    """Raises Forbidden where what is read for an answer would tell of more than the caller may see."""
+    if Permission.SCHEMA not in caller.permissions:
+        raise Forbidden("'explain' shows names of properties: this key lacks the permission 'schema'.")
+    if caller.is_filtered:
+        raise Forbidden("'explain' tells how many events there are: it is not for keys with filters.")
 
 
 def written(body: Any, limits: Limits) -> bytes:

@@ -44,6 +44,7 @@ _NAMES_SHOWN = frozenset(
         "email_address",
         "event_collection",
         "expires",
+        "explain",
         "filters",
         "group_by",
         "include_metadata",

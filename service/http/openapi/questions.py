@@ -177,7 +177,13 @@ def answer_of(analysis: str) -> Json:
 
 def _answer(result: Json, more: Json) -> Json:
     metadata = {"type": "object", "description": "With `include_metadata`: what answering took."}
-    beside = {**more, "warnings": listing(ref("Warning")), "execution_metadata": metadata}
+    explain = {"type": "object", "description": "With `explain`: what was run, and what it read."}
+    beside = {
+        **more,
+        "warnings": listing(ref("Warning")),
+        "execution_metadata": metadata,
+        "explain": explain,
+    }
     return record({"result": result, **beside}, "result", *list(more)[:1])
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from query.answers import precomputed
 from query.answers.pipeline import answer
-from query.answers.shape import loads
+from query.answers.values import loads
 from query.engine.engine import Deadline, Engine
 from query.language.nodes import Buckets, Condition, MetricQuery, Operator, Request, Span
 from query.limits import Limits

@@ -12,7 +12,7 @@ import pytest
 
 from query import json_encoding
 from query.answers import shape
-from query.answers.pipeline import answer, explain
+from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.language.nodes import (
@@ -32,10 +32,12 @@ from query.language.nodes import (
     Step,
 )
 from query.limits import Limits
-from query.plan.plan import Views, plan_metrics
+from query.plan.plan import plan_metrics
+from query.plan.views import Views
 from storage.instants import format_instant
 from storage.schema import Schema
 from storage.source import NOWHERE, DataFile, Source
+from tests.query.compiled import statement_of
 from tests.query.support_source import Event, read, schema_of, source_of, table_of, write_file
 
 DAY_US = 86_400_000_000
@@ -345,15 +347,15 @@ def test_a_limit_on_what_is_read_does_not_say_how_much_there_is(engine: Engine, 
     assert "shorter timeframe" in raised.value.message
 
 
-def test_a_plan_explains_itself_with_values_apart_from_text(source: Source) -> None:
+def test_a_statement_has_values_apart_from_its_text(source: Source) -> None:
     query = MetricQuery("c", COUNT, filters=(Condition("g", Operator.EQ, "hidden"),))
 
-    text = explain(Request(query), lambda _: source, limits=Limits())
+    statement = statement_of(Request(query), lambda _: source)
 
-    statement = text[text.index("run: ") : text.index("values: ")]
-    assert "count(*)" in statement
-    assert "hidden" not in statement
-    assert "hidden" in text
+    assert statement is not None
+    assert "count(*)" in statement.text
+    assert "hidden" not in statement.text
+    assert "hidden" in statement.values
 
 
 def test_irregular_intervals_of_any_number_find_their_events(engine: Engine, data_folder: Path) -> None:
@@ -476,8 +478,9 @@ def test_a_long_list_is_compared_by_a_statement_no_longer_than_that_for_a_short_
 
     def statement(wanted: list[Any]) -> str:
         query = MetricQuery("c", COUNT, filters=(Condition("l", Operator.EQ, wanted),))
-        text = explain(Request(query), lambda _: source, limits=Limits())
-        return text.partition("run: ")[2].partition("\nvalues: ")[0]
+        compiled = statement_of(Request(query), lambda _: source)
+        assert compiled is not None
+        return compiled.text
 
     assert len(statement(long)) == len(statement([1]))
     assert result(engine, source, filters=(Condition("l", Operator.EQ, long),)) == 1

@@ -17,17 +17,19 @@ import pytest
 from query import json_encoding
 from query.answers import shape
 from query.answers.funnel import funnel_body, plan_funnel
-from query.answers.pipeline import answer, explain
+from query.answers.pipeline import answer
 from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import QueryCancelled, QueryLimitExceeded, QueryTimeout
 from query.language.nodes import Analysis, FunnelQuery, Group, Metric, MetricQuery
 from query.language.parameter_table import MAX_AGE_SECONDS_MAX
 from query.language.parse import ECHO_DEPTH_MAX, parse
 from query.limits import Limits
-from query.plan.plan import Views, plan_metrics
+from query.plan.plan import plan_metrics
 from query.plan.predicates import LONG_LIST_SIZE, VALUES_INLINE_MAX
+from query.plan.views import Views
 from query.regex_cost import UNICODE_CLASS, written_out
 from storage.source import Source
+from tests.query.compiled import statement_of
 from tests.query.support_source import Event, read, source_of
 from tests.support.server import Served
 
@@ -52,8 +54,9 @@ def ask(engine: Engine, source: Source, analysis: str, limits: Limits = PATIENT,
 def reads_of(source: Source, filters: list[dict[str, Any]]) -> int:
     """How often the statement of a count takes a stored text apart."""
     request = parse("count", {"event_collection": "c", "filters": filters}, now_us=NOW_US, limits=PATIENT)
-    written = explain(request, lambda _: source, limits=PATIENT)
-    return len(re.findall(r"TRY_CAST|json_extract|regexp_full_match|from_json", written))
+    statement = statement_of(request, lambda _: source)
+    assert statement is not None
+    return len(re.findall(r"TRY_CAST|json_extract|regexp_full_match|from_json", statement.text))
 
 
 def where(path: str, operator: str, value: Any) -> dict[str, Any]:

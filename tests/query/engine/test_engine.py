@@ -17,7 +17,7 @@ from query.engine.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
 from query.language.nodes import Analysis, Condition, Metric, MetricQuery, Operator, Request
 from query.limits import Limits
-from query.sql.statements import Statement, name, sql
+from query.sql.statement import Statement, name, sql
 from storage.source import Source, SourceGone
 from tests.query.support_source import read, source_of
 

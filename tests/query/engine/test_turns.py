@@ -16,7 +16,7 @@ from query.engine.engine import CHUNK_ROWS, SMALL_SCAN_ROWS, Deadline, Engine, R
 from query.engine.memory_budget import MemoryBudget, Reservation, computed
 from query.engine.turns import Turn, Turns
 from query.errors import QueryTimeout
-from query.sql.statements import Statement
+from query.sql.statement import Statement
 
 LARGE = Statement(f"SELECT range FROM range({3 * CHUNK_ROWS})")
 SMALL = Statement("SELECT range FROM range(100)")

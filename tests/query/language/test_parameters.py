@@ -48,6 +48,8 @@ def refusal(analysis: str, **params: Any) -> InvalidQuery:
         ("funnel", "step", "steps"),
         ("multi_analysis", "analysis", "analyses"),
         ("count", "maxage", "max_age"),
+        ("count", "explian", "explain"),
+        ("funnel", "EXPLAIN", "explain"),
         ("count", "filter[0][property_name]", "filters"),
         ("count", "filter.0.property_name", "filters"),
         ("count", "time_frame[start]", "timeframe"),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from query.answers.shape import rounded
+from query.answers.values import rounded
 from query.errors import InvalidQuery
 from query.language.calendar import WeekStart
 from query.language.nodes import MetricQuery, Request

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from query.answers.pipeline import answer
 from query.answers.precomputed import arranged, payloads
-from query.answers.shape import loads
+from query.answers.values import loads
 from query.engine.engine import Deadline, Engine
 from query.language.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, Request, Span
 from query.limits import Limits

@@ -1,0 +1,97 @@
+"""``explain``: the statements that were run for an answer, and how much of what is stored they read.
+
+Nothing here is for a key with filters: how many events there are tells of those that it does not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from query.json_encoding import dumps
+from query.plan.views import View, Views
+from query.sql.statement import Statement
+
+SQL_LENGTH_MAX = 100_000
+"""Characters of a statement that are shown."""
+PARAMETERS_LENGTH_MAX = 100_000
+"""Bytes of JSON that the values of a statement may take."""
+ITEMS_MAX = 100
+"""Items of a list that are shown."""
+TEXT_LENGTH_MAX = 1_000
+_INT64_END = 2**63
+
+
+@dataclass
+class Trace:
+    """What is done for one answer, noted as it is done."""
+
+    statements: list[Statement] = field(default_factory=list)
+    counted: int = 0
+    """Events that the catalog counted, and nobody read."""
+
+
+def explanation(trace: Trace, views: Views) -> dict[str, Any]:
+    """As JSON has it: statements in the order run, sources in the order asked for, and how many events the
+    catalog counted. Bounded: of what is left out it is told how much."""
+    names = {file.path: file.name for _, view in views.asked for file in view.source.files}
+    return {
+        "statements": [_statement(one, names) for one in trace.statements],
+        "sources": [_source(collection, view) for collection, view in views.asked],
+        "events_counted_by_catalog": trace.counted,
+    }
+
+
+def _source(collection: str, view: View) -> dict[str, Any]:
+    source = view.source
+    stored = sum(file.rows for file in source.files)
+    return {
+        "collection": collection,
+        "files": len(source.files),
+        "files_skipped": len(source.files) - len(view.files),
+        "events_in_files": stored,
+        "events_skipped": stored - sum(file.rows for file in view.files),
+        "events_in_no_file": 0 if source.tail is None else source.tail.num_rows,
+    }
+
+
+def _statement(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]:
+    text = statement.text.strip()
+    shown: dict[str, Any] = {"sql": text[:SQL_LENGTH_MAX]}
+    if len(text) > SQL_LENGTH_MAX:
+        shown["sql_characters_left_out"] = len(text) - SQL_LENGTH_MAX
+    parameters = _parameters(statement.values, names)
+    shown["parameters"] = parameters
+    if len(parameters) < len(statement.values):
+        shown["parameters_left_out"] = len(statement.values) - len(parameters)
+    return shown
+
+
+def _parameters(values: Sequence[Any], names: Mapping[str, str]) -> list[Any]:
+    """As many as may be shown. Files are named as below the data folder."""
+    shown: list[Any] = []
+    left = PARAMETERS_LENGTH_MAX
+    for value in values:
+        one = _value(value, names)
+        left -= len(dumps(one))
+        if left < 0:
+            break
+        shown.append(one)
+    return shown
+
+
+def _value(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, list):
+        items = [_value(item, names) for item in value[:ITEMS_MAX]]
+        if len(value) <= ITEMS_MAX:
+            return items
+        return {"first": items, "items_left_out": len(value) - ITEMS_MAX}
+    if isinstance(value, str):
+        text = names.get(value, value)
+        return text if len(text) <= TEXT_LENGTH_MAX else text[:TEXT_LENGTH_MAX] + "…"
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int) and -_INT64_END <= value < _INT64_END:
+        return value
+    return str(value)

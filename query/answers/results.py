@@ -1,0 +1,200 @@
+"""One row's aggregates → the result of each metric."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+from query.answers.values import Row, loads, number, rounded
+from query.engine.sorting import in_order
+from query.language.nodes import Analysis
+from query.plan import exact_sums
+from query.plan.aggregates import Aggregate, Fold, MetricPlan
+from query.plan.columns import ColumnKind
+from query.plan.plan import MetricsPlan
+from storage.instants import format_instant
+
+AVERAGES_BELOW = 1e38
+"""An integral average from here on is shown as a float: its digits mean nothing."""
+
+
+def folder(plan: MetricsPlan, first: int) -> Callable[[Row], list[Any]]:
+    """Row → the result of each metric; its aggregates begin at column ``first``."""
+    spans: list[tuple[MetricPlan, int, int]] = []
+    for metric in plan.metrics:
+        spans.append((metric, first, first + len(metric.aggregates)))
+        first += len(metric.aggregates)
+    return lambda row: [fold_metric(metric, row[start:end]) for metric, start, end in spans]
+
+
+def rounded_results(plan: MetricsPlan, results: Sequence[Any]) -> list[Any]:
+    pairs = zip(plan.metrics, results, strict=True)
+    return [rounded(result, metric.metric.decimals) for metric, result in pairs]
+
+
+def label_of(metric: MetricPlan) -> str:
+    return metric.metric.label or "result"
+
+
+def fold_metric(metric: MetricPlan, cells: Row | None) -> Any:
+    """One result from its aggregates; None for a set without rows."""
+    analysis = metric.metric.analysis
+    if analysis is Analysis.SELECT_UNIQUE:
+        return [] if cells is None else _unique(metric, cells)
+    if cells is None or not cells:
+        return 0 if analysis in (Analysis.COUNT, Analysis.COUNT_UNIQUE, Analysis.SUM) else None
+    if analysis is Analysis.COUNT:
+        return cells[0]
+    if analysis is Analysis.COUNT_UNIQUE:
+        if metric.aggregates[0].fold is Fold.DISTINCT:
+            return sum(cells)
+        return len([value for value in _unique(metric, cells) if value is not None])
+    if analysis is Analysis.SUM:
+        return _sum(metric, cells)
+    if analysis is Analysis.AVERAGE:
+        return _average(metric, cells)
+    values = [value for value in map(_numeric, cells) if value is not None]
+    if not values:
+        return None
+    return number(min(values) if analysis is Analysis.MINIMUM else max(values))
+
+
+def _numeric(cell: Any) -> int | float | None:
+    """A number, also where it is the decimal text of a long integer."""
+    return int(cell) if isinstance(cell, str) else cell
+
+
+_TWO_PARTS = (Fold.SUM_HIGH, Fold.SUM_LOW, Fold.PRESENT)
+
+
+def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
+    """Correctly rounded, or all digits of an integer. Raises Uncertain."""
+    if metric.in_two_parts:
+        high, low, rows = cells
+        one = metric.aggregates[0]
+        return number(exact_sums.rounded(high, low, rows, one.split, one.exact_rows)) if rows else 0
+    if len(cells) == 1 and isinstance(cells[0], float):
+        return number(cells[0])
+    total, error = _total(metric.aggregates, cells)
+    return _rounded(total, error)
+
+
+def _average(metric: MetricPlan, cells: Row) -> int | float | None:
+    """Correctly rounded. Raises Uncertain."""
+    folds = tuple(one.fold for one in metric.aggregates)
+    if folds == _TWO_PARTS:
+        high, low, rows = cells
+        one = metric.aggregates[0]
+        return number(exact_sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
+    present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is Fold.PRESENT)
+    rows = sum(present)
+    if not rows:
+        return None
+    if folds == (Fold.SUM, Fold.PRESENT) and isinstance(cells[0], float):
+        return number(cells[0] / rows)
+    total, error = _total(metric.aggregates, cells)
+    mean = _rounded(total / rows, error / rows)
+    return mean if mean is None or abs(mean) < AVERAGES_BELOW else float(mean)
+
+
+def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fraction]:
+    """The sum of all aggregates, and by how much it may be wrong."""
+    total, error = Fraction(0), Fraction(0)
+    low = split = 0.0
+    for aggregate, cell in zip(aggregates, cells, strict=True):
+        if aggregate.fold is Fold.PRESENT:
+            if split:
+                error, split = Fraction(exact_sums.error_of(low, cell, split)), 0.0
+            continue
+        value = Fraction(_numeric(cell) or 0)
+        total += value if aggregate.band is None else value * Fraction(2) ** aggregate.band.low
+        if aggregate.fold is Fold.SUM_LOW:
+            low, split = cell or 0.0, aggregate.split
+    return total, error
+
+
+def _rounded(value: Fraction, error: Fraction) -> int | float | None:
+    """The nearest double, all digits where it is an integer; None beyond doubles. Raises Uncertain."""
+    try:
+        result = float(value - error)
+        if error and (result != float(value + error) or abs(result) >= exact_sums.EXACT_DOUBLES):
+            raise exact_sums.Uncertain
+    except OverflowError:
+        return None
+    return int(value) if value.denominator == 1 and not error else number(result)
+
+
+_PLAIN_KINDS = (ColumnKind.STRING, ColumnKind.NUMBER, ColumnKind.INTEGER)
+
+
+def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
+    """Distinct values, elements for lists, sorted; null last. Objects in lists are no values."""
+    if plain_kind(metric) is not None:
+        return _unique_plain(metric, cells)
+    has_null = False
+    texts: list[str] = []
+    numbers: list[int | float] = []
+    booleans: list[bool] = []
+    for aggregate, cell in zip(metric.aggregates, cells, strict=True):
+        if aggregate.fold is Fold.EXPLICIT_NULL:
+            has_null = has_null or bool(cell)
+            continue
+        kind = aggregate.columns[0].kind
+        if kind is ColumnKind.INSTANT:
+            return [format_instant(us) for us in in_order(list(cell or ()))]
+        if aggregate.fold is not Fold.ELEMENTS and kind is ColumnKind.STRING:
+            texts += cell or ()
+            continue
+        elements = aggregate.fold is Fold.ELEMENTS
+        for value in map(_element if elements else _decoder_of(kind), cell or ()):
+            if value is None:
+                has_null = True
+            elif isinstance(value, bool):
+                booleans.append(value)
+            elif isinstance(value, str):
+                texts.append(value)
+            elif isinstance(value, int | float):
+                numbers.append(value)
+    listed = [*_distinct(numbers), *_distinct(texts), *_distinct(booleans)]
+    return [*listed, None] if has_null else listed
+
+
+def _unique_plain(metric: MetricPlan, cells: Row) -> list[Any]:
+    found: list[Any] = cells[0] or []
+    if plain_kind(metric) is not ColumnKind.STRING:
+        found = [value for value in map(number, found) if value is not None]
+    found = in_order(found)
+    if any(one == next for one, next in pairwise(found)):
+        found = list(dict.fromkeys(found))
+    if any(cells[1:]):
+        found.append(None)
+    return found
+
+
+def plain_kind(metric: MetricPlan) -> ColumnKind | None:
+    """The kind of its values, where its only list is one of texts or of finite numbers."""
+    first, *rest = metric.aggregates or (Aggregate(Fold.ROWS),)
+    if first.fold is not Fold.VALUES or any(one.fold is not Fold.EXPLICIT_NULL for one in rest):
+        return None
+    kind = first.columns[0].kind
+    return kind if kind in _PLAIN_KINDS else None
+
+
+def _distinct(values: list[Any]) -> list[Any]:
+    """Each once, the first of equal ones, sorted. Takes the given list's items away."""
+    found = dict.fromkeys(values)
+    values.clear()
+    return in_order(list(found))
+
+
+def _decoder_of(kind: ColumnKind) -> Callable[[Any], Any]:
+    if kind is ColumnKind.NUMBER:
+        return number
+    return int if kind is ColumnKind.LONG else lambda value: value
+
+
+def _element(text: str) -> Any:
+    value = loads(text)
+    return number(value) if isinstance(value, float) else value

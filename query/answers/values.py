@@ -1,0 +1,87 @@
+"""Single values of answers: cells of the engine as JSON says them, and what orders them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Context, Decimal
+from itertools import pairwise
+from typing import Any
+
+import orjson
+
+from query.plan.keys import Part
+from storage.instants import format_instant
+
+_LONG_DIGITS = re.compile(r"\d{19}")
+"""Shorter runs of digits fit 64 bits, in which orjson keeps integers exact."""
+_EPOCH = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+NULL_ORDER = 4
+_ROUNDING = Context(prec=40, rounding=ROUND_HALF_UP)
+"""Of decimals halves go away from zero, as in sums of money."""
+Row = Sequence[Any]
+
+
+def number(value: Any) -> int | float | None:
+    """A result as JSON says it: integral numbers as integers, what is not finite as null."""
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, Decimal):
+        value = float(value)
+    if not math.isfinite(value):
+        return None
+    return int(value) if value.is_integer() else float(value)
+
+
+def rounded(value: Any, decimals: int | None) -> Any:
+    """A result to so many decimals of the number that JSON shows, halves away from zero."""
+    if decimals is None or not isinstance(value, float) or value.is_integer():
+        return value
+    return number(float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING)))
+
+
+def value_order(value: Any) -> tuple[int, Any]:
+    """Sorts numbers before strings before booleans before null, each by itself; lists item by item."""
+    if isinstance(value, bool):
+        return 2, value
+    if isinstance(value, int | float):
+        return 0, value
+    if isinstance(value, str):
+        return 1, value
+    if isinstance(value, list):
+        return 3, [value_order(item) for item in value]
+    return NULL_ORDER, 0
+
+
+def part_value(part: Part, cell: Any) -> tuple[Any, tuple[int, Any]]:
+    """A non-null cell of one part as a JSON value, and what orders it."""
+    if part is Part.NUMBER:
+        value = number(cell)
+        return value, (0, value)
+    if part is Part.BIG:
+        return int(cell), (0, int(cell))
+    if part is Part.INSTANT:
+        us = instant_us(cell)
+        return format_instant(us), (1, us)
+    return cell, (2 if part is Part.BOOLEAN else 1, cell)
+
+
+def instant_us(value: Any) -> int:
+    """µs of a datetime without zone."""
+    return int((value - _EPOCH) // _MICROSECOND)
+
+
+def timeframes(edges: tuple[int, ...]) -> list[dict[str, str]]:
+    texts = [format_instant(edge) for edge in edges]
+    return [{"start": start, "end": end} for start, end in pairwise(texts)]
+
+
+def loads(text: str) -> Any:
+    """JSON with integers of any size."""
+    if len(text) >= 19 and _LONG_DIGITS.search(text):
+        return json.loads(text)
+    return orjson.loads(text)

@@ -1,0 +1,98 @@
+"""What is grouped by: a path's plain value, its numeric buckets or its ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import cached_property
+
+from query.language.nodes import Condition, Group, Operator, Range
+from query.plan import operators
+from query.plan.columns import Column, ColumnKind
+from query.plan.exact_sums import EXACT_DOUBLES
+from query.plan.predicates import Predicate
+from query.plan.views import View
+
+
+class Part(StrEnum):
+    """One of the columns that together hold a group's value; at most one is non-null."""
+
+    NUMBER = "number"
+    BIG = "big"
+    """Decimal text of an integer that no double holds."""
+    STRING = "string"
+    BOOLEAN = "boolean"
+    INSTANT = "instant"
+    RANGE = "range"
+    """The position of a range in the group's ``ranges``."""
+    MISSING = "missing"
+    """Of an index, where all other parts are null: whether the value equals null as a filter has it."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A value to group by: a path's columns, lists taken apart, or numeric buckets, or ranges."""
+
+    path: str
+    columns: tuple[Column, ...]
+    size: float | None = None
+    ranges: tuple[Range, ...] | None = None
+    missing: Predicate | None = None
+    """Of an index: what holds of the rows that a filter for null would keep."""
+    greatest: float = 0.0
+    """Of buckets: no double is greater."""
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """In the order of values: numbers, strings, booleans, instants."""
+        return self._values if self.missing is None else (*self._values, Part.MISSING)
+
+    @property
+    def _values(self) -> tuple[Part, ...]:
+        if self.ranges is not None:
+            return (Part.RANGE,) if self.columns else ()
+        if self.size is not None:
+            return (
+                ((Part.NUMBER, Part.BIG) if self.beyond_doubles else (Part.NUMBER,)) if self.columns else ()
+            )
+        kinds = {column.kind for column in self.columns}
+        lists = ColumnKind.JSON in kinds
+        present = {
+            Part.NUMBER: lists or ColumnKind.NUMBER in kinds,
+            Part.BIG: lists or bool(kinds & {ColumnKind.INTEGER, ColumnKind.LONG}),
+            Part.STRING: lists or ColumnKind.STRING in kinds,
+            Part.BOOLEAN: lists or ColumnKind.BOOLEAN in kinds,
+            Part.INSTANT: ColumnKind.INSTANT in kinds,
+        }
+        return tuple(part for part, there in present.items() if there)
+
+    @property
+    def beyond_doubles(self) -> bool:
+        """Of buckets: whether integers may be among the values that need all their digits."""
+        others = any(column.kind is not ColumnKind.NUMBER for column in self.columns)
+        return others or self.greatest >= EXACT_DOUBLES
+
+    @property
+    def list_column(self) -> Column | None:
+        plain = self.size is None and self.ranges is None
+        lists = (column for column in self.columns if column.kind is ColumnKind.JSON)
+        return next(lists, None) if plain else None
+
+
+def key_of(path: str, view: View) -> Key:
+    """The plain value of a path, lists taken apart."""
+    return Key(path, view.available.at(path))
+
+
+def key_of_group(group: Group, view: View) -> Key:
+    if group.size is None and group.ranges is None:
+        return key_of(group.path, view)
+    columns = view.available.numeric(group.path)
+    doubles = (view.catalogued(column) for column in columns if column.kind is ColumnKind.NUMBER)
+    greatest = max((extent.greatest for extent in doubles), default=0.0)
+    return Key(group.path, columns, group.size, group.ranges, greatest=greatest)
+
+
+def key_of_index(path: str, view: View) -> Key:
+    null = Condition(path, Operator.EQ, None)
+    return replace(key_of(path, view), missing=operators.predicate((null,), view.available))

@@ -1,0 +1,215 @@
+"""Views: a source as a question sees it, cut to its timeframes and under the filters of its key."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from query.language.nodes import Filter, Span
+from query.plan import operators
+from query.plan import predicates as p
+from query.plan.columns import EMPTIES_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Available, Column
+from query.plan.exact_sums import Extent
+from query.plan.operators import Spend
+from query.plan.predicates import Predicate
+from query.plan.scans import Scan, hull, overlaps, pieces_of
+from storage.source import DataFile, Source
+
+SourceOf = Callable[[str], Source]
+ExtentOf = Callable[["View", Column], Extent]
+Held = Callable[["View", Span], frozenset[str]]
+"""The lanes in which an event that the key sees has a value, within a span."""
+
+
+class _Held(Collection[str]):
+    """The columns of some files and a tail, asked one by one: most questions need few of many."""
+
+    def __init__(self, files: tuple[DataFile, ...], tail: pa.Table | None) -> None:
+        self._files = files
+        self._tail = frozenset(tail.column_names) if tail is not None else frozenset()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tail or any(name in file.columns for file in self._files)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({*self._tail, *(name for file in self._files for name in file.columns)})
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@dataclass(frozen=True)
+class View:
+    """One collection as a question sees it: cut to the files of its timeframes, under the key's filters."""
+
+    source: Source
+    files: tuple[DataFile, ...]
+    name: str
+    """What the tail is registered as."""
+    forced: tuple[Filter, ...] = ()
+    spend: Spend = lambda _: None
+    spend_forced: Spend = lambda _: None
+    held: frozenset[str] | None = None
+    """The lanes in which an event that the key sees has a value; None where that makes no difference."""
+    extent_of: ExtentOf = lambda view, column: view.catalogued(column)
+    exact: bool = False
+    """Whether sums are to be certain at once."""
+
+    @cached_property
+    def available(self) -> Available:
+        return Available(self.source.schema, _Held(self.files, self.source.tail))
+
+    @property
+    def rows(self) -> int:
+        """Rows of everything that a scan reads, before any test."""
+        tail = self.source.tail
+        return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
+
+    def condition(self, filters: Iterable[Filter]) -> Predicate:
+        return operators.predicate(filters, self._asked, self.spend)
+
+    @property
+    def _asked(self) -> Available:
+        """What a question's own filters need: of the events in sight, all other lanes are empty."""
+        names = self.available.names
+        if self.held is None:
+            return self.available
+        kept = {name for name in (*self.held, NULLS_COLUMN.name, EMPTIES_COLUMN.name) if name in names}
+        return Available(self.source.schema, kept)
+
+    def scan(
+        self,
+        columns: Iterable[Column],
+        condition: Predicate,
+        span: Span,
+        tests: Iterable[Predicate] = (),
+        *,
+        in_us: bool = False,
+    ) -> Scan:
+        """The only way from a view to rows: here, and nowhere else, the forced filters join, and files are
+        verified before they are read.
+
+        ``tests``: what else is asked of a row once it is read, of ``columns`` alone. Raises SourceGone.
+        """
+        forced = operators.predicate(self.forced, self.available, self.spend_forced)
+        predicate = p.all_of((forced, condition))
+        if predicate != p.FALSE:
+            self.source.verify(self.files)
+        times, rest = _apart(predicate)
+        wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
+        tail = self.source.tail
+        has_tail = tail is not None and tail.num_rows > 0
+        return Scan(
+            pieces=pieces_of(self.files, wanted, span),
+            tail=self.name if has_tail else None,
+            tail_held=frozenset(tail.column_names) if tail is not None else frozenset(),
+            columns=wanted,
+            span=span,
+            predicate=predicate,
+            readings=tuple(dict.fromkeys(read for one in (predicate, *tests) for read in p.readings_of(one))),
+            times=times,
+            rest=rest,
+            in_us=in_us,
+        )
+
+    def narrowed(self, scan: Scan, span: Span) -> Scan:
+        """The scan over a span within its own that begins later, without the files that end before that.
+
+        What the fewer files hold is found anew: a column may be in those alone that are left out.
+        """
+        start = span.start_us
+        files = tuple(file for file in self.files if start is None or file.max_us >= start)
+        pieces = tuple(replace(piece, timed=True) for piece in pieces_of(files, scan.columns, span))
+        return replace(scan, span=span, pieces=pieces)
+
+    def tables(self, scan: Scan) -> dict[str, pa.Table]:
+        """What must be registered to run the scan: the tail, cut to its columns."""
+        if scan.tail is None or self.source.tail is None:
+            return {}
+        names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}
+        held = [name for name in self.source.tail.column_names if name in names]
+        return {scan.tail: self.source.tail.select(held)}
+
+    def extent(self, column: Column) -> Extent:
+        """What is known of the column's values, whatever the filters."""
+        return self.extent_of(self, column)
+
+    def catalogued(self, column: Column) -> Extent:
+        """As far as the catalog knows: how great they are."""
+        found = [_file_magnitude(file, column.name) for file in self.files if column.name in file.columns]
+        tail = self.source.tail
+        if tail is not None and column.name in tail.column_names:
+            ends = pc.min_max(tail.column(column.name)).as_py()
+            found.append(max((abs(end) for end in ends.values() if end is not None), default=0.0))
+        greatest = max(found, default=0.0)
+        return Extent(-greatest, greatest, 0.0, integral=False)
+
+
+@dataclass
+class Views:
+    """The sources of one question, each asked for once, so that every step sees the same snapshot."""
+
+    source_of: SourceOf
+    forced: tuple[Filter, ...] = ()
+    spend: Spend = lambda _: None
+    """Told of the conditions that each filter comes to."""
+    held: Held | None = None
+    spend_forced: Spend = lambda _: None
+    """The same of the key's filters, which are counted apart: what they come to is no question's doing."""
+    damaged: dict[str, DataFile] = field(default_factory=dict)
+    """Files of the timeframes asked for that are set aside, by path: the views lack their events."""
+    extent_of: ExtentOf = lambda view, column: view.catalogued(column)
+    exact: bool = False
+    """Whether sums are to be certain at once, which takes longer."""
+    asked: list[tuple[str, View]] = field(default_factory=list)
+    """Every collection that was asked for, and its view."""
+    _sources: dict[str, Source] = field(default_factory=dict)
+
+    def view(self, collection: str, spans: Iterable[Span]) -> View:
+        source = self._sources.get(collection)
+        if source is None:
+            source = self._sources[collection] = self.source_of(collection)
+        wanted = tuple(spans)
+        files = tuple(file for file in source.files if any(overlaps(file, span) for span in wanted))
+        self.damaged |= {
+            file.path: file for file in source.damaged if any(overlaps(file, span) for span in wanted)
+        }
+        name = f"$tail{len(self.asked)}"
+        view = View(
+            source,
+            files,
+            name,
+            self.forced,
+            self.spend,
+            self.spend_forced,
+            extent_of=self.extent_of,
+            exact=self.exact,
+        )
+        if self.held is not None:
+            view = replace(view, held=self.held(view, hull(wanted)))
+        self.asked.append((collection, view))
+        return view
+
+    @property
+    def unknown(self) -> list[str]:
+        """The collections asked for that do not exist."""
+        return [name for name, source in self._sources.items() if not source.known]
+
+
+def _apart(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predicate]:
+    """The comparisons of instants that must all hold, and the rest."""
+    both = predicate.operands if isinstance(predicate, p.AllOf) else (predicate,)
+    times = tuple(one for one in both if isinstance(one, p.Compare) and isinstance(one.operand, p.Instant))
+    if not times:
+        return (), predicate
+    return times, p.all_of(one for one in both if one not in times)
+
+
+def _file_magnitude(file: DataFile, name: str) -> float:
+    magnitude = file.columns[name]
+    return sys.float_info.max if magnitude is None else magnitude

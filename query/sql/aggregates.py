@@ -1,0 +1,101 @@
+"""The expression of each aggregate column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from query.plan.aggregates import Aggregate, Fold
+from query.plan.columns import Column, ColumnKind
+from query.plan.exact_sums import Band, powers
+from query.sql.statement import Statement, bound, col, joined, sql
+
+DOUBLE_BITS = 53
+DOUBLE_EXPONENT_END = 1024
+
+
+def aggregate(one: Aggregate) -> Statement:
+    """The expression of one aggregate column."""
+    match one.fold:
+        case Fold.ROWS:
+            return Statement("count(*)")
+        case Fold.DISTINCT:
+            return sql("count(DISTINCT {})", col(one.columns[0]))
+        case Fold.VALUES:
+            column = col(one.columns[0])
+            value = sql("epoch_us({})", column) if one.columns[0].kind is ColumnKind.INSTANT else column
+            return sql("list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL)", value, column)
+        case Fold.ELEMENTS:
+            column = col(one.columns[0])
+            return sql(
+                "list_distinct(flatten(list_transform(list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL),"
+                " lambda x: CAST(json_extract(x, '$[*]') AS VARCHAR[]))))",
+                column,
+                column,
+            )
+        case Fold.EXPLICIT_NULL:
+            return sql("bool_or(list_contains({}, {}))", col(one.columns[0]), bound(one.path))
+        case Fold.MINIMUM | Fold.MAXIMUM:
+            return _extreme("min" if one.fold is Fold.MINIMUM else "max", one.columns[0])
+        case Fold.PRESENT:
+            return sql("count({})", col(one.columns[0]))
+        case Fold.QUANTILE:
+            number = _numeric(one.columns)
+            return _finite(sql("quantile_disc({}, {})", number, bound(one.fraction)))
+        case Fold.DEVIATION:
+            values = _finite(_numeric(one.columns))
+            return _finite(sql("stddev_pop({} - {})", values, Statement(repr(one.centre))))
+    return _sum(one)
+
+
+def _numeric(columns: Sequence[Column]) -> Statement:
+    """The path's number as a double."""
+    terms = [
+        col(column) if column.kind is ColumnKind.NUMBER else sql("TRY_CAST({} AS DOUBLE)", col(column))
+        for column in columns
+    ]
+    return terms[0] if len(terms) == 1 else sql("coalesce({})", joined(", ", terms))
+
+
+def _finite(expression: Statement) -> Statement:
+    return sql("(CASE WHEN isfinite({}) THEN {} END)", expression, expression)
+
+
+def _extreme(function: str, column: Column) -> Statement:
+    if column.kind is ColumnKind.LONG:
+        return sql("CAST({}(CAST({} AS BIGNUM)) AS VARCHAR)", Statement(function), col(column))
+    if column.kind is ColumnKind.INSTANT:
+        return sql("make_timestamp(epoch_us({}({})))", Statement(function), col(column))
+    return sql("{}({})", Statement(function), col(column))
+
+
+def _sum(one: Aggregate) -> Statement:
+    column = one.columns[0]
+    value = col(column)
+    if column.kind is ColumnKind.LONG:
+        return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", value)
+    if one.band is not None:
+        return sql("sum({})", _within_band(value, one.band))
+    if one.fold is Fold.SUM:
+        return sql("coalesce(sum({}), 0)", value)
+    split = Statement(repr(one.split))
+    high = sql("(({} + {}) - {})", value, split, split)
+    return sql("sum({})", high if one.fold is Fold.SUM_HIGH else sql("({} - {})", value, high))
+
+
+def _within_band(value: Statement, band: Band) -> Statement:
+    """The bits of the value in the band, as an integer. Values whose lowest bit lies above have none there,
+    and are left out since moving them down could go beyond a double."""
+    end = band.low + band.bits
+    lower, upper = _times_power(value, -band.low), _times_power(value, -end)
+    bits = sql("trunc({}) - trunc({}) * {}", lower, upper, Statement(repr(2.0**band.bits)))
+    if end + DOUBLE_BITS >= DOUBLE_EXPONENT_END:
+        return bits
+    limit = Statement(repr(math.ldexp(1.0, end + DOUBLE_BITS)))
+    return sql("(CASE WHEN abs({}) < {} THEN {} END)", value, limit, bits)
+
+
+def _times_power(value: Statement, exponent: int) -> Statement:
+    """The value times 2^exponent."""
+    factors = [Statement(repr(one)) for one in powers(exponent)]
+    return joined(" * ", [value, *factors])

@@ -1,0 +1,120 @@
+"""Predicates as boolean expressions of one row."""
+
+from __future__ import annotations
+
+from query.language.nodes import Circle
+from query.plan import predicates as p
+from query.plan.columns import Column, ColumnKind
+from query.plan.predicates import Predicate
+from query.sql.lists import has_element, same_list
+from query.sql.statement import (
+    Statement,
+    bound,
+    col,
+    instant,
+    joined,
+    marked_instant,
+    read,
+    sql,
+    whole,
+)
+
+_EARTH_RADIUS_MILES = 3958.7613
+
+
+def condition(predicate: Predicate) -> Statement:
+    """The predicate as a boolean expression; null counts as false."""
+    match predicate:
+        case p.Always(value=value):
+            return Statement("TRUE" if value else "FALSE")
+        case p.AllOf(operands=operands):
+            return sql("({})", joined(" AND ", map(condition, operands)))
+        case p.SomeOf(operands=operands):
+            return sql("({})", joined(" OR ", map(condition, operands)))
+        case p.Not(operand=operand):
+            return sql("(({}) IS NOT TRUE)", condition(operand))
+        case p.Present(column=column):
+            return sql("{} IS NOT NULL", col(column))
+        case p.Compare():
+            return compare(predicate)
+        case p.CompareAsInstant():
+            return _compare_as_instant(predicate)
+        case p.OneOf():
+            return _one_of(predicate)
+        case p.ContainsText(column=column, text=text):
+            return sql("contains({}, {})", col(column), bound(text))
+        case p.Matches(column=column, pattern=pattern):
+            return sql("regexp_matches({}, {})", col(column), bound(pattern))
+        case p.HasElement():
+            return has_element(predicate)
+        case p.SameList():
+            return same_list(predicate)
+        case p.Lists():
+            return _lists(predicate)
+        case p.Near(column=column, circle=circle):
+            return _near(column, circle)
+
+
+def _operand(value: p.Scalar | p.Instant, *, marked: bool = False) -> Statement:
+    if isinstance(value, p.Instant):
+        return marked_instant(value.us) if marked else instant(value.us)
+    return bound(value)
+
+
+def compare(node: p.Compare, *, marked: bool = False) -> Statement:
+    """``marked``: an instant comes with a zone, which is UTC."""
+    sign = Statement(node.sign)
+    if node.column.kind is ColumnKind.LONG and node.sign != "=":
+        return sql("CAST({} AS BIGNUM) {} CAST({} AS BIGNUM)", col(node.column), sign, _operand(node.operand))
+    return sql("{} {} {}", col(node.column), sign, _operand(node.operand, marked=marked))
+
+
+def _compare_as_instant(node: p.CompareAsInstant) -> Statement:
+    sign = Statement(node.sign)
+    return sql(
+        "coalesce({} {} {}, {} {} {})",
+        read(p.Reading.INSTANT, node.column),
+        sign,
+        whole(node.instant.us),
+        col(node.column),
+        sign,
+        bound(node.text),
+    )
+
+
+def _one_of(node: p.OneOf) -> Statement:
+    column = col(node.column)
+    if any(isinstance(operand, p.Instant) for operand in node.operands):
+        return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
+    if len(node.operands) <= p.VALUES_INLINE_MAX:
+        return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
+    return sql("{} IN (SELECT unnest({}))", column, bound(list(node.operands)))
+
+
+def _lists(node: p.Lists) -> Statement:
+    tests = []
+    if node.at:
+        tests.append(sql("p = {}", bound(node.path)))
+    if node.below:
+        tests.append(sql("starts_with(p, {})", bound(node.path + ".")))
+    return sql("(len(list_filter({}, lambda p: {})) > 0)", col(node.column), joined(" OR ", tests))
+
+
+def _near(column: Column, circle: Circle) -> Statement:
+    """Great-circle distance by the haversine formula. ``least`` ignores nulls, hence the tests for them."""
+    longitude, latitude = read(p.Reading.LONGITUDE, column), read(p.Reading.LATITUDE, column)
+    return sql(
+        "({} IS NOT NULL AND {} IS NOT NULL AND {} * 2 * asin(sqrt(least(1.0,"
+        " pow(sin(radians({} - {}) / 2), 2)"
+        " + cos(radians({})) * cos(radians({})) * pow(sin(radians({} - {}) / 2), 2)))) <= {})",
+        longitude,
+        latitude,
+        Statement(repr(_EARTH_RADIUS_MILES)),
+        latitude,
+        bound(circle.latitude),
+        bound(circle.latitude),
+        latitude,
+        longitude,
+        bound(circle.longitude),
+        bound(circle.miles),
+    )

@@ -1,0 +1,102 @@
+"""The interval that a row's time is in: by arithmetic where intervals are regular, by a join where not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from query.language.nodes import Buckets
+from query.plan.columns import TIMESTAMP_COLUMN
+from query.sql.statement import TIME_US, Note, Statement, bound, col, name, noted, sql, whole
+
+_RUNS_MAX = 64
+"""With more runs of equal buckets than this, a join with the edges is faster."""
+_DAY_US = 86_400_000_000
+_BYTE_MAX = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """``count`` buckets of equal length: bucket ``first`` begins at ``start_us``."""
+
+    first: int
+    start_us: int
+    step_us: int
+    count: int
+
+
+def bucket_index(runs: list[Run]) -> Statement:
+    """The position of the bucket that a row's time is in, by integer arithmetic where that is short."""
+    return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
+
+
+def counts_us(runs: list[Run]) -> bool:
+    """Whether the bucket of a row is found by its time in µs, and not by its day or without it."""
+    return not (len(runs) == 1 and (runs[0].count == 1 or _in_days(runs[0])))
+
+
+def _in_days(run: Run) -> bool:
+    return run.start_us % _DAY_US == 0 and run.step_us % _DAY_US == 0
+
+
+def small(index: Statement, buckets: Buckets) -> Statement:
+    """The index of one of few buckets as a byte: the engine groups by it without hashing."""
+    if len(buckets.edges) - 1 > _BYTE_MAX:
+        return index
+    return sql("CAST({} AS UTINYINT)", index)
+
+
+def bucketed(source: Statement, buckets: Buckets, runs: list[Run]) -> Statement:
+    """``source`` (a FROM clause), joined to the edges where these are too irregular for arithmetic."""
+    if len(runs) <= _RUNS_MAX:
+        return source
+    starts = list(buckets.edges[:-1])
+    join = sql(
+        "FROM (SELECT *{})\nASOF JOIN"
+        ' (SELECT unnest({}) AS "$bucket", CAST(unnest({}) AS BIGINT) AS "$start") ON {} >= "$start"',
+        source,
+        bound(list(range(len(starts)))),
+        bound(starts),
+        TIME_US,
+    )
+    return noted(Note.INTERVALS, join)
+
+
+def runs_of(edges: tuple[int, ...]) -> list[Run]:
+    runs: list[Run] = []
+    for index, (start, end) in enumerate(pairwise(edges)):
+        last = runs[-1] if runs else None
+        if last is not None and last.step_us == end - start:
+            runs[-1] = Run(last.first, last.start_us, last.step_us, last.count + 1)
+        else:
+            runs.append(Run(index, start, end - start, 1))
+    return runs
+
+
+def _run_tree(runs: list[Run]) -> Statement:
+    """A binary search over the runs, then one division."""
+    if len(runs) > 1:
+        middle = len(runs) // 2
+        return sql(
+            "(CASE WHEN {} < {} THEN {} ELSE {} END)",
+            TIME_US,
+            whole(runs[middle].start_us),
+            _run_tree(runs[:middle]),
+            _run_tree(runs[middle:]),
+        )
+    run = runs[0]
+    if run.count == 1:
+        return whole(run.first)
+    if _in_days(run):
+        # The engine finds a day of UTC faster than it divides.
+        first_day = sql("make_date({})", whole(run.start_us // _DAY_US))
+        since = sql("(CAST({} AS DATE) - {})", col(TIMESTAMP_COLUMN), first_day)
+        return _counted(run.first, since, run.step_us // _DAY_US)
+    since = sql("({} - ({}))", TIME_US, whole(run.start_us))
+    return _counted(run.first, since, run.step_us)
+
+
+def _counted(first: int, since: Statement, step: int) -> Statement:
+    """``first`` and the whole steps in ``since``, which is not negative."""
+    steps = since if step == 1 else sql("({} // {})", since, whole(step))
+    return steps if first == 0 else sql("({} + {})", whole(first), steps)

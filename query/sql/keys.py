@@ -1,0 +1,107 @@
+"""What is grouped by: the parts of a key, and a row for each element of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from query.plan.columns import Column, ColumnKind
+from query.plan.keys import Key, Part
+from query.plan.predicates import Predicate
+from query.plan.scans import Scan
+from query.sql.conditions import condition
+from query.sql.lists import elements
+from query.sql.numeric_buckets import bucket_parts
+from query.sql.ranges import range_index
+from query.sql.reading import filtered
+from query.sql.statement import Note, Statement, col, joined, name, noted, sql
+
+
+def key_parts(key: Key, position: int) -> list[Statement]:
+    """One expression for each of the key's parts; ``position`` tells its unnested list from others'."""
+    if key.ranges is not None:
+        return [range_index(key.columns, key.ranges)] if key.columns else []
+    if key.size is not None:
+        return bucket_parts(key, key.size) if key.columns else []
+    values = [_key_part(key, part, position) for part in key.parts if part is not Part.MISSING]
+    return values if key.missing is None else [*values, _missing(values, key.missing)]
+
+
+def _missing(values: Sequence[Statement], null: Predicate) -> Statement:
+    """Whether a row without a value is one that a filter for null keeps; null where it has a value."""
+    valueless = joined(" AND ", [sql("{} IS NULL", value) for value in values] or [Statement("TRUE")])
+    return sql("(CASE WHEN {} THEN ({}) IS TRUE END)", valueless, condition(null))
+
+
+_PART_KINDS = {
+    Part.NUMBER: (ColumnKind.NUMBER,),
+    Part.BIG: (ColumnKind.LONG, ColumnKind.INTEGER),
+    Part.STRING: (ColumnKind.STRING,),
+    Part.BOOLEAN: (ColumnKind.BOOLEAN,),
+    Part.INSTANT: (ColumnKind.INSTANT,),
+}
+PART_TYPES = {
+    Part.NUMBER: "DOUBLE",
+    Part.BIG: "VARCHAR",
+    Part.STRING: "VARCHAR",
+    Part.BOOLEAN: "BOOLEAN",
+    Part.INSTANT: "TIMESTAMP",
+}
+
+
+def _key_part(key: Key, part: Part, position: int) -> Statement:
+    sources = [
+        sql("CAST({} AS VARCHAR)", col(column)) if column.kind is ColumnKind.INTEGER else col(column)
+        for kind in _PART_KINDS[part]
+        for column in key.columns
+        if column.kind is kind
+    ]
+    if key.list_column is not None:
+        sources.append(_element_part(part.value, position))
+    return sources[0] if len(sources) == 1 else sql("coalesce({})", joined(", ", sources))
+
+
+def _element_part(part: str, position: int) -> Statement:
+    return name(f"${part}{position}")
+
+
+def unnested(scan: Scan, keys: Sequence[Key], *, zoned: bool = False) -> Statement:
+    """``FROM …`` of the scan, with a row for each element of every list that is grouped by.
+
+    Lists repeat a great deal more than they differ, so each distinct one is taken apart once, and joined.
+    """
+    source = filtered(scan, zoned=zoned)
+    for position, key in enumerate(keys):
+        if key.list_column is not None:
+            text = name(f"$list{position}")
+            source = noted(
+                Note.ELEMENTS,
+                sql(
+                    "FROM (SELECT *{})\nLEFT JOIN ({}) ON {} = {}",
+                    source,
+                    noted(Note.LISTS, _taken_apart(scan, key.list_column, text, position)),
+                    col(key.list_column),
+                    text,
+                ),
+            )
+    return source
+
+
+def _taken_apart(scan: Scan, column: Column, text: Statement, position: int) -> Statement:
+    """(list's text, parts of one of its elements …), for each distinct list."""
+    parts = joined(
+        ", ",
+        (
+            sql('"$element".{} AS {}', Statement(part), _element_part(part, position))
+            for part in ("number", "big", "string", "boolean")
+        ),
+    )
+    return sql(
+        'SELECT {}, {} FROM (SELECT {}, unnest({}) AS "$element" FROM (SELECT DISTINCT {} AS {}{}))',
+        text,
+        parts,
+        text,
+        elements(text),
+        col(column),
+        text,
+        filtered(scan),
+    )

@@ -1,0 +1,119 @@
+"""List values, which are stored as JSON text: their elements, and conditions on these."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TypeGuard
+
+from query.plan import predicates as p
+from query.plan.columns import Column
+from query.sql.statement import Statement, bound, col, joined, own_list, read, sql
+
+_ELEMENT_TEXT = Statement("CAST(e AS VARCHAR)")
+_ELEMENT_IS_NUMBER = Statement("json_type(e) IN ('UBIGINT', 'BIGINT', 'DOUBLE')")
+_ELEMENT_IS_BIG = Statement(
+    "(regexp_full_match(CAST(e AS VARCHAR), '-?[0-9]{16,}') AND"
+    " coalesce(CAST(TRY_CAST(TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE) AS BIGNUM) AS VARCHAR), '')"
+    " <> CAST(e AS VARCHAR))"
+)
+"""An integer that no double holds: its exact decimal text is not that of the nearest double."""
+ELEMENT_NUMBER = sql(
+    "(CASE WHEN {} AND NOT {} THEN TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE) END)",
+    _ELEMENT_IS_NUMBER,
+    _ELEMENT_IS_BIG,
+)
+ELEMENT_STRING = Statement("(CASE json_type(e) WHEN 'VARCHAR' THEN e->>'$' END)")
+ELEMENT_REST = sql(
+    "(CASE WHEN json_type(e) = 'VARCHAR' OR ({} AND NOT {}) THEN NULL ELSE {} END)",
+    _ELEMENT_IS_NUMBER,
+    _ELEMENT_IS_BIG,
+    _ELEMENT_TEXT,
+)
+"""The JSON of what is neither text nor a number that a double holds."""
+_ELEMENT_TYPES = ("DOUBLE", "VARCHAR", "VARCHAR")
+"""Of ``p.ELEMENTS``."""
+_ELEMENT_VALUE = sql(
+    "struct_pack(number := {}, big := (CASE WHEN {} AND {} THEN {} END),"
+    " string := {},"
+    " boolean := (CASE CAST(e AS VARCHAR) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE END))",
+    ELEMENT_NUMBER,
+    _ELEMENT_IS_NUMBER,
+    _ELEMENT_IS_BIG,
+    _ELEMENT_TEXT,
+    ELEMENT_STRING,
+)
+"""One list element as the parts of a key, all null for null, objects and lists."""
+
+
+def has_element(node: p.HasElement) -> Statement:
+    if node.text is not None:
+        return _has_string(node.column, node.text)
+    return _among_elements(node.column, node.elements)
+
+
+def _has_string(column: Column, text: str) -> Statement:
+    """Most rows are told by a search for the quoted text, which only escapes in the JSON could hide."""
+    cells = col(column)
+    quoted = json.dumps(text, ensure_ascii=False)
+    hidden = sql("contains({}, '\\')", cells)
+    plain = quoted == f'"{text}"'
+    first = sql("({} OR contains({}, {}))", hidden, cells, bound(quoted)) if plain else hidden
+    # No number, boolean, list or object is spelled like this text, so elements may be read as text.
+    test = sql("list_contains(from_json({}, '[\"VARCHAR\"]'), {})", cells, bound(text))
+    return sql("(CASE WHEN {} THEN {} ELSE FALSE END)", first, test)
+
+
+def _among_elements(column: Column, elements: Sequence[p.Scalar | None]) -> Statement:
+    """Whether the list holds any of the elements."""
+    doubles, strings, texts = (
+        [cell for cell in cells if cell is not None]
+        for cells in zip(*map(_element_parts, elements), strict=True)
+    )
+    tests = [
+        sql("list_has_any({}, {})", read(reading, column), own_list(wanted, kind))
+        for reading, wanted, kind in zip(p.ELEMENTS, (doubles, strings, texts), _ELEMENT_TYPES, strict=True)
+        if wanted
+    ]
+    return sql("({})", joined(" OR ", tests))
+
+
+def _element_parts(element: p.Scalar | None) -> tuple[float | None, str | None, str | None]:
+    """An element as it stands among the numbers, the strings, or the rest of a list; once."""
+    if isinstance(element, str):
+        return None, element, None
+    if _is_double(element):
+        return float(element), None, None
+    return None, None, json.dumps(element)
+
+
+def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
+    """True for a number that a double holds exactly."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return float(value) == value
+    except OverflowError:
+        return False
+
+
+def same_list(node: p.SameList) -> Statement:
+    """Three comparisons of whole lists, since a test for each element would make SQL without end."""
+    parts = zip(*map(_element_parts, node.elements), strict=True) if node.elements else ((), (), ())
+    tests = [
+        sql("{} = {}", read(reading, node.column), own_list(wanted, kind))
+        for reading, wanted, kind in zip(p.ELEMENTS, parts, _ELEMENT_TYPES, strict=True)
+    ]
+    return sql("({})", joined(" AND ", tests))
+
+
+def elements(text: Statement) -> Statement:
+    """A list's distinct elements as structs of key parts; one null where there is no list or it is empty."""
+    return sql(
+        "(CASE WHEN {} IS NULL OR json_array_length({}) = 0 THEN [NULL]"
+        " ELSE list_distinct(list_transform(json_extract({}, '$[*]'), lambda e: {})) END)",
+        text,
+        text,
+        text,
+        _ELEMENT_VALUE,
+    )

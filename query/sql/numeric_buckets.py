@@ -1,0 +1,144 @@
+"""Numeric buckets of ``group_by``: their lower bounds, exact in decimals and for integers of any length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from query.plan.columns import Column, ColumnKind
+from query.plan.exact_sums import EXACT_DOUBLES
+from query.plan.keys import Key
+from query.sql.statement import Statement, col, double, joined, sql, whole
+
+DOUBLE_DIGITS = 15
+"""A double holds every integer of so many."""
+DOUBLE_TENS_MAX = 22
+"""Doubles hold powers of ten up to this one."""
+
+
+def bucket_parts(key: Key, size: float) -> list[Statement]:
+    """The lower bound of the numeric bucket that a row's value is in, numbers and size taken as the decimals
+    that they print as: as a double, and as text where it is an integer that no double may hold."""
+    steps = _Steps.of(size)
+    doubles = [col(column) for column in key.columns if column.kind is ColumnKind.NUMBER]
+    value = doubles[0] if doubles else Statement("CAST(NULL AS DOUBLE)")
+    if not key.beyond_doubles:
+        return [_bucket_of_double(value, steps, key.greatest)]
+    digits = _all_digits(key.columns)
+    scaled = _scaled_bucket(digits, steps)
+    zeros = Statement("'" + "0" * steps.places + "'")
+    whole_part = sql("left({}, length({}) - {})", scaled, scaled, whole(steps.places))
+    integral = sql("ends_with({}, {})", scaled, zeros) if steps.places else Statement("TRUE")
+    big = sql("({} AND length(ltrim({}, '-')) > {})", integral, whole_part, whole(DOUBLE_DIGITS))
+    as_double = sql("CAST(concat({}, {}) AS DOUBLE)", scaled, Statement(f"'e-{steps.places}'"))
+    # All values go one way or the other, each bucket one way: by its lower bound.
+    of_digits = sql("(CASE WHEN NOT {} THEN {} END)", big, as_double)
+    of_double = _bucket_of_double(value, steps, min(key.greatest, EXACT_DOUBLES))
+    return [
+        sql("(CASE WHEN {} IS NULL THEN {} ELSE {} END)", digits, of_double, of_digits),
+        sql("(CASE WHEN {} IS NOT NULL AND {} THEN {} END)", digits, big, whole_part),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """A bucket's size, ``units`` / 10 ^ ``places``, and the double nearest to it."""
+
+    size: float
+    units: int
+    places: int
+
+    @classmethod
+    def of(cls, size: float) -> _Steps:
+        _, digits, exponent = Decimal(repr(size)).normalize().as_tuple()
+        units = int("".join(map(str, digits)))
+        assert isinstance(exponent, int)
+        return cls(size, units * 10 ** max(exponent, 0), max(-exponent, 0))
+
+    @property
+    def quick_below(self) -> float:
+        """Values of less magnitude have bounds that are a quotient of two integers which doubles hold."""
+        if self.places > DOUBLE_TENS_MAX or self.units >= 2**50:
+            return 0.0
+        return 2.0**52 / self.units * self.size
+
+
+def _bucket_of_double(value: Statement, steps: _Steps, greatest: float) -> Statement:
+    ratio = sql("floor({} / {})", value, Statement(repr(steps.size)))
+    if greatest < steps.quick_below:
+        return _quick_bound(value, ratio, steps)
+    exact = _nearest_bound(value, ratio, lambda number: _decimal(number, steps))
+    # Where steps are finer than doubles, each double is a step.
+    slow = sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", ratio, _EXACT, exact, value)
+    if steps.quick_below == 0.0:
+        return slow
+    quick = _quick_bound(value, ratio, steps)
+    return sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", value, double(steps.quick_below), quick, slow)
+
+
+def _quick_bound(value: Statement, ratio: Statement, steps: _Steps) -> Statement:
+    if steps.places == 0:
+        # A quotient by an integer is never rounded to the next one, or past it, where bounds are exact.
+        return _quotient(ratio, steps)
+    return _nearest_bound(value, ratio, lambda number: _quotient(number, steps))
+
+
+def _nearest_bound(
+    value: Statement, ratio: Statement, bound_of: Callable[[Statement], Statement]
+) -> Statement:
+    """The bound of so many steps, or of one more or less where the ratio was rounded to another integer."""
+    above = sql("CAST({} >= {} AS INTEGER)", value, bound_of(sql("({} + 1)", ratio)))
+    below = sql("CAST({} < {} AS INTEGER)", value, bound_of(ratio))
+    return bound_of(sql("({} + {} - {})", ratio, above, below))
+
+
+def _quotient(number: Statement, steps: _Steps) -> Statement:
+    """Rounded once, since both are integers that doubles hold."""
+    product = number if steps.units == 1 else sql("({} * {})", number, double(float(steps.units)))
+    return sql("({} / {})", product, double(10.0**steps.places)) if steps.places else product
+
+
+def _decimal(number: Statement, steps: _Steps) -> Statement:
+    product = sql("(CAST({} AS HUGEINT) * {})", number, whole(steps.units))
+    return sql("CAST(concat({}, {}) AS DOUBLE)", product, Statement(f"'e-{steps.places}'"))
+
+
+_EXACT = double(EXACT_DOUBLES)
+
+
+def _all_digits(columns: Sequence[Column]) -> Statement:
+    """The decimal digits of an integer from 2^53 on, otherwise null."""
+    terms = []
+    for column in columns:
+        value = col(column)
+        if column.kind is ColumnKind.NUMBER:
+            digits = sql("CAST(CAST({} AS BIGNUM) AS VARCHAR)", value)
+            terms.append(sql("(CASE WHEN abs({}) >= {} THEN {} END)", value, _EXACT, digits))
+        else:
+            terms.append(sql("CAST({} AS VARCHAR)", value))
+    return terms[0] if len(terms) == 1 else sql("coalesce({})", joined(", ", terms))
+
+
+def _scaled_bucket(digits: Statement, steps: _Steps) -> Statement:
+    """10 ^ places times the lower bound of an integer's bucket, as text."""
+    text = sql("concat({}, {})", digits, Statement("'" + "0" * steps.places + "'"))
+    rest = _remainder(sql("ltrim({}, '-')", text), steps.units)
+    units = whole(steps.units)
+    up = sql(
+        "(CASE WHEN starts_with({}, '-') THEN ({} - {}) % {} ELSE {} END)", text, units, rest, units, rest
+    )
+    difference = sql("CAST({} AS BIGNUM) - CAST(CAST({} AS VARCHAR) AS BIGNUM)", text, up)
+    return sql("CAST({} AS VARCHAR)", difference)
+
+
+def _remainder(digits: Statement, divisor: int) -> Statement:
+    """Of digits of any length, by long division."""
+    return sql(
+        "list_reduce(list_transform(string_split(regexp_replace({}, '([0-9])', '\\1,', 'g'), ','),"
+        " lambda digit: CAST(coalesce(TRY_CAST(digit AS INTEGER), -1) AS HUGEINT)),"
+        " lambda rest, digit: CASE WHEN digit < 0 THEN rest ELSE (rest * 10 + digit) % {} END,"
+        " CAST(0 AS HUGEINT))",
+        digits,
+        whole(divisor),
+    )

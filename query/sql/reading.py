@@ -1,0 +1,182 @@
+"""The rows of a scan: files and the tail as one source, cut to the span and to the predicate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from query.language.nodes import Span
+from query.plan import predicates as p
+from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.scans import Piece, Scan
+from query.sql.conditions import compare, condition
+from query.sql.lists import ELEMENT_NUMBER, ELEMENT_REST, ELEMENT_STRING
+from query.sql.statement import (
+    TIME_US,
+    TYPES,
+    Note,
+    Statement,
+    bound,
+    col,
+    instant,
+    joined,
+    marked_instant,
+    name,
+    noted,
+    read,
+    sql,
+)
+from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US
+
+
+def rows_of(scan: Scan) -> Statement:
+    """``(SELECT columns …)``: the scan's rows in its span, before the predicate."""
+    selects = [noted(Note.FILES, _read_files(piece, scan)) for piece in scan.pieces]
+    if scan.tail is not None:
+        source = name(scan.tail)
+        selects.append(noted(Note.TAIL, _select(scan, scan.tail_held, source, timed=True)))
+    if not selects:
+        nothing = Statement("(SELECT 1 WHERE FALSE)")
+        selects = [noted(Note.NOWHERE, _select(scan, frozenset(), nothing, timed=False))]
+    return sql("({})", joined("\nUNION ALL", selects))
+
+
+def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
+    """``FROM … WHERE …`` of the scan. ``zoned``: instants may keep the zone that they have in files, which
+    spares changing each of them."""
+    direct = _direct(scan, zoned)
+    if direct is not None:
+        source, tests = direct
+        where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
+        rows = noted(Note.TIMEFRAME, sql("FROM {}{}", source, where))
+    else:
+        tests = []
+        rows = noted(Note.TIMEFRAME, sql("FROM {}", _with_readings(rows_of(scan), scan.readings)))
+    if scan.rest == p.TRUE:
+        return rows
+    kept = sql("AND {}" if tests else "WHERE {}", condition(scan.rest))
+    return sql("{}{}", rows, noted(Note.FILTERS, kept))
+
+
+def _direct(scan: Scan, zoned: bool) -> tuple[Statement, list[Statement]] | None:
+    """What is read and the tests of its rows' times, where the columns are taken as they stand in one place:
+    the engine plans a statement without a subquery sooner. None where they are not."""
+    if scan.readings or scan.in_us or len(scan.pieces) + (scan.tail is not None) != 1:
+        return None
+    held = scan.pieces[0].held if scan.pieces else scan.tail_held
+    marked = bool(scan.pieces) and scan.pieces[0].marked
+    if any(column.name not in held for column in scan.columns):
+        return None
+    if marked and _has_instant(p.columns_of(scan.rest) if zoned else scan.columns):
+        return None
+    if scan.tail is not None:
+        return name(scan.tail), _tests(scan, timed=True)
+    piece = scan.pieces[0]
+    return _files(piece), _tests(scan, timed=piece.timed, marked=marked)
+
+
+def _has_instant(columns: Iterable[Column]) -> bool:
+    return any(column.kind is ColumnKind.INSTANT for column in columns)
+
+
+def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]) -> Statement:
+    """The rows, with what the conditions read in their texts, read once however often it is compared.
+
+    What depends on chance is not moved into the conditions, where it would stand, and run, once for each.
+    """
+    if not readings:
+        return rows
+    found = (
+        sql("(CASE WHEN random() < 2 THEN {} END) AS {}", _reading(what, col(column)), read(what, column))
+        for what, column in readings
+    )
+    return sql("({})", noted(Note.TEXTS, sql("SELECT *, {} FROM {}", joined(", ", found), rows)))
+
+
+def _reading(what: p.Reading, text: Statement) -> Statement:
+    match what:
+        case p.Reading.INSTANT:
+            return _parsed_instant(text)
+        case p.Reading.LONGITUDE:
+            return _coordinate(text, 0)
+        case p.Reading.LATITUDE:
+            return _coordinate(text, 1)
+        case p.Reading.NUMBERS:
+            element = ELEMENT_NUMBER
+        case p.Reading.STRINGS:
+            element = ELEMENT_STRING
+        case p.Reading.REST:
+            element = ELEMENT_REST
+    return sql("list_transform(json_extract({}, '$[*]'), lambda e: {})", text, element)
+
+
+def _parsed_instant(column: Statement) -> Statement:
+    """The µs of text that ``storage.instants`` reads as an instant, otherwise null; never an error."""
+    clock = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
+    zone = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
+    grammar = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([Tt ]{clock}{zone}?)?"
+    text = column.text
+    us = f"epoch_us(TRY_CAST(translate({text}, 't,z', 'T.Z') AS TIMESTAMPTZ))"
+    return Statement(
+        f"(CASE WHEN length({text}) BETWEEN 10 AND 64 AND regexp_full_match({text}, '{grammar}')"
+        f" THEN (CASE WHEN {us} BETWEEN {MIN_INSTANT_US} AND {MAX_INSTANT_US} THEN {us} END) END)"
+    )
+
+
+def _coordinate(column: Statement, position: int) -> Statement:
+    element = sql("json_extract({}, {})", column, Statement(f"'$[{position}]'"))
+    return sql(
+        "(CASE WHEN json_type({}) IN ('UBIGINT', 'BIGINT', 'DOUBLE')"
+        " AND isfinite(TRY_CAST({} AS DOUBLE)) THEN TRY_CAST({} AS DOUBLE) END)",
+        element,
+        element,
+        element,
+    )
+
+
+def _read_files(piece: Piece, scan: Scan) -> Statement:
+    return _select(scan, piece.held, _files(piece), piece.timed, marked=piece.marked)
+
+
+def _files(piece: Piece) -> Statement:
+    by_name = Statement(", union_by_name=true" if piece.by_name else "")
+    return sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
+
+
+def _tests(scan: Scan, *, timed: bool, marked: bool = False) -> list[Statement]:
+    """Of times, as they stand in the file, so that whole parts of it can be left out."""
+    tests = list(_in_span(scan.span, marked=marked)) if timed else []
+    return tests + [compare(time, marked=marked) for time in scan.times]
+
+
+def _select(
+    scan: Scan, held: frozenset[str], source: Statement, timed: bool, *, marked: bool = False
+) -> Statement:
+    """``marked``: instants come with a zone, which is UTC, and go on without one as they do elsewhere."""
+    columns = [
+        sql("make_timestamp(epoch_us({})) AS {}", col(column), col(column))
+        if marked and column.kind is ColumnKind.INSTANT and column.name in held
+        else col(column)
+        if column.name in held
+        else sql("CAST(NULL AS {}) AS {}", Statement(TYPES[column.kind]), col(column))
+        for column in scan.columns
+    ]
+    if scan.in_us:
+        columns.append(sql("epoch_us({}) AS {}", col(TIMESTAMP_COLUMN), TIME_US))
+    listed = joined(", ", columns or [Statement('1 AS "$row"')])
+    tests = _tests(scan, timed=timed, marked=marked)
+    where = sql(" WHERE {}", joined(" AND ", tests)) if tests else Statement("")
+    return sql("SELECT {} FROM {}{}", listed, source, where)
+
+
+def _in_span(span: Span, *, marked: bool = False) -> Iterator[Statement]:
+    time = col(TIMESTAMP_COLUMN)
+    at = marked_instant if marked else instant
+    if span.start_us is not None:
+        yield sql("{} >= {}", time, at(span.start_us))
+    if span.end_us is not None:
+        yield sql("{} < {}", time, at(span.end_us))
+
+
+def in_span(span: Span) -> Statement:
+    """A test of one row's time, for a step whose span is narrower than its scan's."""
+    return joined(" AND ", list(_in_span(span)) or [Statement("TRUE")])

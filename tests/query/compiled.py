@@ -1,0 +1,32 @@
+"""The statement of a question, compiled and not run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from query.answers.extraction import plan_extraction
+from query.answers.funnel import plan_funnel
+from query.answers.pipeline import must_run, rows_max
+from query.language.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, Request
+from query.limits import Limits
+from query.plan.plan import plan_metrics
+from query.plan.views import SourceOf, Views
+from query.sql import statements
+from query.sql.statement import Statement
+
+
+def statement_of(
+    request: Request, sources: SourceOf, *, limits: Limits | None = None, forced: Sequence[Filter] = ()
+) -> Statement | None:
+    """None where nothing has to be run."""
+    views = Views(sources, tuple(forced))
+    limits = limits or Limits()
+    match request.query:
+        case MetricQuery() as query:
+            plan = plan_metrics(query, views, rows_max(query, limits))
+            return statements.metrics(plan) if must_run(plan) else None
+        case FunnelQuery() as query:
+            return plan_funnel(query, views, limits.funnel_actors_max).statement
+        case ExtractionQuery() as query:
+            rows = plan_extraction(query, views, limits)
+            return None if rows.scan.empty else rows.statement(rows.scan)
