@@ -29,7 +29,7 @@ from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, i
 from service.auth.scoped_keys import Scope, scope_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey, Organisation, Project
+from storage.catalog.tenants.records import AccessKey, Organisation, Project
 
 T = TypeVar("T")
 _log = logging.getLogger("acumen.auth")
@@ -172,10 +172,10 @@ class ProjectCatalog(Protocol):
     def access_key(self, project_id: str, digest: str) -> AccessKey | None: ...
 
 
-class KeyCatalog(Protocol):
+class ProjectKeys(Protocol):
     """What lists the access keys of a project."""
 
-    def access_keys(self, project_id: str) -> Iterable[AccessKey]: ...
+    def of_project(self, project_id: str) -> Iterable[AccessKey]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,7 +362,7 @@ class Tenants:
         return seen.granted.get((project.id, self._keyring.digest(project.id, key)))
 
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
-        record = self._catalog.access_key(project.id, digest)
+        record = self._catalog.access_keys.find(project.id, digest)
         if record is not None:
             return _by_access_key(project, record) if record.is_active else None
         scope = scope_of(key, project.master_key)
@@ -403,7 +403,7 @@ class Tenants:
             return
         tenants_version = self._catalog.tenants_version()
         if tenants_version != self._tenants_version:
-            self._seen = _seen(self._catalog.projects(), self._catalog.organisations())
+            self._seen = _seen(self._catalog.projects.all(), self._catalog.organisations.all())
             self._tenants_version = tenants_version
         self._version = version
 
@@ -459,12 +459,12 @@ def key_lives(project: Project, wanted: str, access_key: AccessKey | None) -> bo
     return wanted in map(key_id, own)
 
 
-def key_names(catalog: KeyCatalog, project: Project) -> dict[str, str]:
+def key_names(access_keys: ProjectKeys, project: Project) -> dict[str, str]:
     """What the keys of a project are called, by the ids that they are counted under."""
     own = {"master key": project.master_key, "write key": project.write_key, "read key": project.read_key}
     found = {key_id(key): name for name, key in own.items()}
     found[_scopes_of(project)] = "scoped keys"
-    return found | {one.digest: one.name for one in catalog.access_keys(project.id)}
+    return found | {one.digest: one.name for one in access_keys.of_project(project.id)}
 
 
 def _scopes_of(project: Project) -> str:

@@ -21,7 +21,8 @@ from service.datasets import definition as datasets
 from service.datasets.definition import Definition
 from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection, Dataset, DatasetFile
+from storage.catalog.derived.records import Dataset, DatasetFile
+from storage.catalog.stored.records import Collection
 from storage.files.dataset_file import ResultsDamaged, find_result
 from storage.read.snapshot_reader import TRUSTED_SECONDS
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind
@@ -106,9 +107,9 @@ class States:
     def load(self, project_id: str, name: str) -> State:
         """Asks the catalog. Raises UnknownDataset."""
         version = self._catalog.version()
-        dataset = self._catalog.dataset(project_id, name)
+        dataset = self._catalog.datasets.get(project_id, name)
         definition = datasets.stored(dataset, self._preferences.of(project_id))
-        found = self._catalog.named_collections(project_id, [definition.collection])
+        found = self._catalog.collections.named(project_id, [definition.collection])
         state = State(dataset, definition, found[0] if found else None)
         of, known = self._held
         if of != version or len(known) >= STATES_MAX:

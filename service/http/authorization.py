@@ -28,7 +28,7 @@ from service.http.request import (
     request_key,
     segment_of,
 )
-from storage.catalog.records import Organisation
+from storage.catalog.tenants.records import Organisation
 
 READING = ("GET", "HEAD")
 SLOW_SECONDS = 0.3

@@ -18,7 +18,7 @@ from typing import TypeVar
 from service.ingest.admission import CollectionHandle
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyProperties
-from storage.catalog.records import Collection
+from storage.catalog.stored.records import Collection
 from storage.events.strict_decoder import Checker
 from storage.events.validation import EventLimits, Wanted
 from storage.schema import LaneKind
@@ -129,7 +129,7 @@ class CollectionCache:
             found[unknown[0]] = await self.find(project_id, unknown[0])
             unknown = []
         for some in _some(unknown):
-            there = await self._in_thread(partial(self._catalog.named_collections, project_id, some))
+            there = await self._in_thread(partial(self._catalog.collections.named, project_id, some))
             found |= await self._keep_all([one for one in there if not one.freed])
         return {name: home for name, home in found.items() if home is not None}
 
@@ -140,7 +140,7 @@ class CollectionCache:
         are missing.
         """
         most = self._properties_max, self._collections_max
-        made = await self._in_thread(lambda: self._catalog.ensure_collections(project_id, wanted, *most))
+        made = await self._in_thread(lambda: self._catalog.collections.ensure_all(project_id, wanted, *most))
         found: dict[str, CollectionHandle] = {}
         for some in _some(made):
             found |= await self._keep_all(some)
@@ -187,7 +187,7 @@ class CollectionCache:
             return
         known = self._homes.all()
         ids = [home.collection_id for _, _, home in known]
-        collections = {c.id: c for c in await self._in_thread(lambda: self._catalog.collections_by_ids(ids))}
+        collections = {c.id: c for c in await self._in_thread(lambda: self._catalog.collections.by_ids(ids))}
         for project_id, name, home in known:
             now = collections.get(home.collection_id)
             if now is None or now.freed or now.generation != home.generation:
@@ -215,9 +215,9 @@ class CollectionCache:
         catalog, most = self._catalog, self._collections_max
         if create:
             return await self._keep(
-                await self._in_thread(lambda: catalog.ensure_collection(project_id, name, most))
+                await self._in_thread(lambda: catalog.collections.ensure(project_id, name, most))
             )
-        found = await self._in_thread(lambda: catalog.named_collections(project_id, [name]))
+        found = await self._in_thread(lambda: catalog.collections.named(project_id, [name]))
         if found and not found[0].freed:
             return await self._keep(found[0])
         self._homes.drop(project_id, name)
@@ -233,7 +233,9 @@ class CollectionCache:
 
     async def _add(self, collection_id: int, wanted: Wanted) -> None:
         limit = self._properties_max
-        await self._keep(await self._in_thread(lambda: self._catalog.add_lanes(collection_id, wanted, limit)))
+        await self._keep(
+            await self._in_thread(lambda: self._catalog.collections.add_lanes(collection_id, wanted, limit))
+        )
 
     async def _keep(self, collection: Collection) -> CollectionHandle:
         return (await self._keep_all([collection]))[collection.name]

@@ -27,11 +27,11 @@ class Measures:
     def run_due(self, now_us: int) -> bool:
         if time.monotonic() < self._due:
             return False
-        held = self._catalog.usage().values()
+        held = self._catalog.projects.usage().values()
         self._events.set(sum(one.events for one in held))
         self._bytes.set(sum(one.bytes for one in held))
         self._collections.set(sum(one.collections for one in held))
-        self._projects.set(len(self._catalog.projects()))
+        self._projects.set(len(self._catalog.projects.all()))
         self._log_bytes.set(self._segment_bytes())
         self._due = time.monotonic() + EVERY_SECONDS
         return False

@@ -52,14 +52,14 @@ class Scrubber:
     def _verify_next(self, now_us: int) -> bool:
         if not self._every_us:
             return False
-        row = self._catalog.unverified_file(now_us - self._every_us)
+        row = self._catalog.files.oldest_unverified(now_us - self._every_us)
         if row is None:
             return False
         file = row.data_file(self._root)
         started = time.monotonic()
         fault = fault_of(file, self._fs, self._paced(started))
         if fault is None:
-            self._catalog.verified(file.id)
+            self._catalog.files.mark_verified(file.id)
         else:
             self._verifier.set_aside(file, fault)
         return True
@@ -83,11 +83,11 @@ class Scrubber:
         if version == self._version and now - self._looked < BACK_SECONDS:
             return
         self._version, self._looked = version, now
-        damaged = self._catalog.damaged_files()
+        damaged = self._catalog.files.damaged()
         for row in damaged:
             file = row.data_file(self._root)
             sound = fault_of(file, self._fs, self._paced(time.monotonic())) is None
-            if sound and self._catalog.set_aside(file.id, None):
+            if sound and self._catalog.files.set_aside(file.id, None):
                 _log.warning("%s is as it was written again, and counts again", file.path)
                 damaged = [one for one in damaged if one.id != row.id]
         self._damaged.set(len(damaged))

@@ -250,7 +250,7 @@ def _quotas(
     refusals = {kind: metrics.counter("acumen_quota_refusals_total", kind) for kind in KINDS}
     defaults = {name: getattr(settings, f"quota_{name}") for name in PROJECT_NAMES}
     return Quotas(
-        catalog,
+        catalog.activity,
         defaults,
         tenants.known,
         count_refusal=lambda kind: refusals[kind].add(),

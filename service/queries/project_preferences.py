@@ -29,6 +29,6 @@ class ProjectPreferences:
 
     def _read(self, project_id: str) -> Preferences:
         try:
-            return self._default.of_project(self._catalog.project(project_id).preferences)
+            return self._default.of_project(self._catalog.projects.get(project_id).preferences)
         except UnknownProject:
             return self._default

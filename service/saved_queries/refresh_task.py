@@ -15,7 +15,7 @@ from query.errors import QueryCancelled
 from service.background.task_runner import Tools
 from service.saved_queries.definition import next_run_us
 from service.saved_queries.results import Audience, Results, collections_of, outdated
-from storage.catalog.records import SavedQuery, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedRun
 
 STRAY_SECONDS = 120.0
 """Far longer than a result's file waits for its run to be entered."""
@@ -49,7 +49,7 @@ class Refresher:
         if not self._due or self._due[0][0] > now_us or self._tools.stop.is_set():
             return False
         due = self._due.pop(0)[1]
-        found = self._catalog.saved_query_and_run(due.project_id, due.name, "")
+        found = self._catalog.saved_queries.find_with_run(due.project_id, due.name, "")
         if found is not None and found[0].refresh_rate and _due_us(*found, now_us) <= now_us:
             self._run(found[0], now_us)
         return True
@@ -64,8 +64,8 @@ class Refresher:
         if sweep:
             self._results.remove_strays(STRAY_SECONDS, time.time())
             self._swept = now
-        queries = {query.id: query for query in self._catalog.refreshed_queries()}
-        runs = self._catalog.saved_runs()
+        queries = {query.id: query for query in self._catalog.saved_queries.refreshed()}
+        runs = self._catalog.saved_queries.runs()
         lasting = self._end(runs, queries, now_us)
         self._due = [(_due_us(query, lasting.get(query.id), now_us), query) for query in queries.values()]
         self._due.sort(key=lambda due: due[0])
@@ -80,7 +80,7 @@ class Refresher:
         for run in runs:
             query = queries.get(run.query_id)
             if query is None or self._is_over(run, query, now_us, known):
-                if self._catalog.remove_saved_run(run) and run.result is not None:
+                if self._catalog.saved_queries.remove_run(run) and run.result is not None:
                     self._results.remove_file(run.result.file)
             elif not run.audience:
                 lasting[run.query_id] = run
@@ -97,7 +97,7 @@ class Refresher:
             return False
         there = known.setdefault(query.project_id, {})
         names = [name for name in collections_of(run.result) if name not in there]
-        for one in self._catalog.named_collections(query.project_id, names) if names else ():
+        for one in self._catalog.collections.named(query.project_id, names) if names else ():
             there[one.name] = Erasures(one.generation, one.erase_version)
         return outdated(run.result, there)
 

@@ -23,7 +23,7 @@ from service.queries.query_service import QueryService, Told
 from service.saved_queries import definition
 from service.saved_queries.results import Audience, Results, Standing
 from storage.catalog.catalog import Catalog, system_clock
-from storage.catalog.records import SavedQuery, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedRun
 from storage.read.snapshot_reader import Moment, Reader
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class ResultCache:
             held = await self._current(key, float("inf"))
             if held is not None:
                 return held.told
-        query = await self._in_thread(lambda: self._catalog.saved_query(caller.project.id, name))
+        query = await self._in_thread(lambda: self._catalog.saved_queries.find(caller.project.id, name))
         if query is None:
             raise NotFound.named("saved query", name)
         check_right(caller, query)
@@ -119,7 +119,7 @@ class ResultCache:
         narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
             return definition.described(query, narrowed=narrowed)
-        runs = await self._in_thread(lambda: self._catalog.saved_runs(query.id))
+        runs = await self._in_thread(lambda: self._catalog.saved_queries.runs(query.id))
         run = next((one for one in runs if one.audience == audience.digest), None)
         if run is None or run.version != query.version:
             return definition.described(query, narrowed=narrowed)
@@ -163,7 +163,7 @@ class ResultCache:
             looked, now_us = time.monotonic(), self._clock()
             moment = await self._in_thread(self._reader.moment)
             found = await self._in_thread(
-                lambda: self._catalog.saved_query_and_run(key[0], key[1], audience.digest)
+                lambda: self._catalog.saved_queries.find_with_run(key[0], key[1], audience.digest)
             )
             if found is None:
                 raise NotFound.named("saved query", key[1])

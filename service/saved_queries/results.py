@@ -46,7 +46,7 @@ from service.queries.query_service import written
 from service.queries.sight import SourceReader
 from service.saved_queries.definition import is_funnel
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import SavedQuery, SavedResult, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedResult, SavedRun
 from storage.source import Source
 
 SEEN_MAX = 4_096
@@ -141,13 +141,13 @@ class Results:
             why = error.message if isinstance(error, QueryError) else SERVER_FAULT
             elapsed_us = _elapsed_us(started)
             failed = SavedRun(query.id, audience.digest, query.version, now_us, elapsed_us, why, 1, None)
-            self.remove_file(self._catalog.store_saved_run(failed))
+            self.remove_file(self._catalog.saved_queries.store_run(failed))
             raise
         digest = hashlib.sha256(result).hexdigest()
         kept = SavedResult(now_us, covered.events, _covers_text(covered, request.preferences), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
         self._note(file, outlines(wanted, watched.given))
-        self.remove_file(self._catalog.store_saved_run(run))
+        self.remove_file(self._catalog.saved_queries.store_run(run))
         return Computed(run, result, tuple(found.warnings))
 
     def load(self, result: SavedResult) -> bytes | None:
@@ -212,7 +212,7 @@ class Results:
         """Files that a process which died has left: those older than this to which no run refers."""
         old = [path for path in self._folder.iterdir() if now - _changed(path) > seconds]
         if old:
-            named = {run.result.file for run in self._catalog.saved_runs() if run.result is not None}
+            named = {run.result.file for run in self._catalog.saved_queries.runs() if run.result is not None}
             for path in old:
                 if path.name not in named:
                     self.remove_file(path.name)

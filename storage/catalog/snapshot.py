@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 
 from storage.catalog.database.connection import Database
 from storage.catalog.errors import CatalogDamaged
-from storage.catalog.records import Collection, CollectionFiles, Snapshot
 from storage.catalog.state import read_state
 from storage.catalog.stored.collections import SchemaCache, named_collections
 from storage.catalog.stored.files import files_by_id, find_counters, live_ids
 from storage.catalog.stored.logs import list_logs
+from storage.catalog.stored.records import Collection, CollectionFiles, Snapshot
 from storage.paths import DataFolder
 from storage.source import DataFile
 

@@ -236,7 +236,7 @@ saved_runs = Table(
     Column("file", Text),
     Column("sha256", Text),
 )
-"""The last run of a saved query, and the last result; see ``storage.catalog.records.SavedRun``."""
+"""The last run of a saved query, and the last result; see ``storage.catalog.derived.records.SavedRun``."""
 
 datasets = Table(
     "datasets",
@@ -309,7 +309,7 @@ exports = Table(
     Index("exports_by_state", "state", "number"),
     sqlite_autoincrement=True,
 )
-"""Extractions that become files; see ``storage.catalog.records.Export``."""
+"""Extractions that become files; see ``storage.catalog.derived.records.Export``."""
 
 dashboards = Table(
     "dashboards",

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection
+from storage.catalog.stored.records import Collection
 from storage.columns.arrow_chunks import ChunksDamaged, Manifest, ManifestReader
 from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import Shredder
@@ -151,7 +151,7 @@ class Reader:
 
     def collection_names(self, project_id: str, limit: int) -> list[str]:
         """Of the project, those without events too."""
-        return self._catalog.collection_names(project_id, limit)
+        return self._catalog.collections.names(project_id, limit)
 
     def moment(self) -> Moment:
         """Where this is as it was, so is every source and all else in the catalog. Costs some µs.
@@ -169,7 +169,7 @@ class Reader:
         held = self._held_logs
         if held is None or held[0] != version:
             known = {log.log_id: log for log in held[1]} if held is not None else {}
-            ids = (log.id for log in self._catalog.logs())
+            ids = (log.id for log in self._catalog.logs.all())
             found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
             self._held_logs = held = (version, tuple(found))
         return Moment(version, _positions(held[1]), mark, looked)
@@ -238,7 +238,7 @@ class Reader:
             return pieces
         missing = collection.schema.missing(wanted_by(piece.piece for piece in outdated))
         if missing:
-            self._catalog.add_lanes(collection.id, missing, sys.maxsize)
+            self._catalog.collections.add_lanes(collection.id, missing, sys.maxsize)
             raise _Moved
         return [
             replace(piece, piece=read_rowwise(piece.piece)) if piece.lanes_version < pruned else piece

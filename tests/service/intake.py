@@ -19,7 +19,7 @@ from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits, LogSession, keep_looking_after
 from storage.catalog.catalog import Catalog
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import Project
+from storage.catalog.tenants.records import Project
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.log.writer import Frame, LogReader
 
@@ -69,7 +69,7 @@ async def intake(
     wait_seconds: float = 10.0,
 ) -> AsyncIterator[Intake]:
     catalog = Catalog.prepare(data)
-    project, _ = catalog.ensure_first_project()
+    project, _ = catalog.projects.ensure_first()
     with ThreadPoolExecutor(THREADS) as executor:
         async with LogSession.opened(
             catalog, executor, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Claim, Collection, Counts, FileRow, FlushCommit
+from storage.catalog.stored.records import Claim, Collection, Counts, FileRow, FlushCommit
 from storage.paths import event_file
 
 HOUR_US = 3_600_000_000
@@ -38,10 +38,10 @@ def file_row(collection: Collection, file_id: int, rows: int = 10) -> FileRow:
 
 def flush(catalog: Catalog, collection: Collection, rows: int = 10) -> FileRow:
     """One flush with one file."""
-    [file_id] = catalog.reserve_files(collection.id, 1)
+    [file_id] = catalog.files.reserve(collection.id, 1)
     file = file_row(collection, file_id, rows)
-    number = catalog.flushed_number() + 1
-    catalog.commit_flush(FlushCommit(number, {}, [file], {collection.id: Counts(rows, rows)}))
+    number = catalog.files.flushed_number() + 1
+    catalog.files.commit_flush(FlushCommit(number, {}, [file], {collection.id: Counts(rows, rows)}))
     return file
 
 

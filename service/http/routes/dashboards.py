@@ -17,7 +17,7 @@ from service.http.authorization import Routes, needs
 from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, read_json, request_key, segment_of
 from service.queries import dashboards
-from storage.catalog.records import Dashboard
+from storage.catalog.derived.records import Dashboard
 
 DASHBOARDS = "/projects/{project_id}/dashboards"
 METADATA_HEADER = "x-keen-blob-metadata"
@@ -46,7 +46,7 @@ class _Dashboards:
         self._catalog = parts.catalog
 
     async def listed(self, request: Request, caller: Caller) -> Response:
-        found = await self._blocking(lambda: self._catalog.dashboards(caller.project.id))
+        found = await self._blocking(lambda: self._catalog.dashboards.of_project(caller.project.id))
         key = request_key(request) or ""
         return json_answer(
             [dashboards.described(one) for one in found if dashboards.visible(caller, key, one)]
@@ -55,7 +55,7 @@ class _Dashboards:
     async def shown(self, request: Request, caller: Caller) -> Response:
         found = await self._visible(request, caller)
         project_id = caller.project.id
-        document = await self._blocking(lambda: self._catalog.dashboard_document(project_id, found.name))
+        document = await self._blocking(lambda: self._catalog.dashboards.document(project_id, found.name))
         if document is None:
             raise NotFound
         return json_answer(document.encode())
@@ -72,14 +72,17 @@ class _Dashboards:
         project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
 
         def store() -> bool:
-            old = self._catalog.dashboard(project_id, name)
-            if old is None and len(self._catalog.dashboards(project_id)) >= dashboards.DASHBOARDS_MAX:
+            old = self._catalog.dashboards.find(project_id, name)
+            if (
+                old is None
+                and len(self._catalog.dashboards.of_project(project_id)) >= dashboards.DASHBOARDS_MAX
+            ):
                 raise InvalidParameter(
                     f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
                 )
             now_ms = self._parts.clock() // 1_000
             made = dashboards.made(name, document, given, old, now_ms)
-            return self._catalog.put_dashboard(project_id, made, text)
+            return self._catalog.dashboards.put(project_id, made, text)
 
         created = await self._blocking(store)
         return json_answer(text.encode(), 201 if created else 200)
@@ -88,20 +91,20 @@ class _Dashboards:
         name = dashboards.read_name(_name(request))
         body = await read_json(self._parts.bodies, request, self._parts.settings.query_bytes_max)
         made = dashboards.stored(name, dashboards.read_metadata(body))
-        if not await self._blocking(lambda: self._catalog.describe_dashboard(caller.project.id, made)):
+        if not await self._blocking(lambda: self._catalog.dashboards.describe(caller.project.id, made)):
             raise NotFound
         return json_answer(dashboards.described(made))
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         name = _name(request)
-        if not await self._blocking(lambda: self._catalog.remove_dashboard(caller.project.id, name)):
+        if not await self._blocking(lambda: self._catalog.dashboards.remove(caller.project.id, name)):
             raise NotFound
         return empty_answer()
 
     async def _visible(self, request: Request, caller: Caller) -> Dashboard:
         """Raises NotFound, for what the key is not to see too."""
         name = _name(request)
-        found = await self._blocking(lambda: self._catalog.dashboard(caller.project.id, name))
+        found = await self._blocking(lambda: self._catalog.dashboards.find(caller.project.id, name))
         if found is None or not dashboards.visible(caller, request_key(request) or "", found):
             raise NotFound
         return found

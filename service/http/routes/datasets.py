@@ -41,7 +41,7 @@ from service.http.request import (
     warning_headers,
 )
 from service.queries.project_preferences import ProjectPreferences
-from storage.catalog.records import Dataset
+from storage.catalog.derived.records import Dataset
 
 PAGE_DEFAULT = 10
 PAGE_MAX = 100
@@ -81,7 +81,7 @@ class _Datasets:
         pairs = pairs_of(request.scope)
         limit = _limit(parameter(pairs, "limit"))
         after = parameter(pairs, "after_name") or ""
-        every = await self._in_thread(self._catalog.datasets, caller.project.id)
+        every = await self._in_thread(self._catalog.datasets.of_project, caller.project.id)
         mine = [dataset for dataset in every if caller.options.datasets.names.admit(dataset.name)]
         later = [dataset for dataset in mine if dataset.name > after]
         found = later[:limit]
@@ -117,7 +117,7 @@ class _Datasets:
                 preferred=asking.preferences_of(caller.project),
             )
             warnings = self._warnings(caller, body["query"], definition)
-            return self._catalog.create_dataset(caller.project.id, name, definition.written()), warnings
+            return self._catalog.datasets.create(caller.project.id, name, definition.written()), warnings
 
         made, warnings = await self._in_thread(make)
         told = _described(caller, made, self._parts.clock())
@@ -143,7 +143,7 @@ class _Datasets:
         name = request.path_params["name"]
 
         def remove() -> None:
-            dataset_id = self._catalog.delete_dataset(caller.project.id, name)
+            dataset_id = self._catalog.datasets.delete(caller.project.id, name)
             # What can not be removed now, or is being written, is removed by the refresher.
             with contextlib.suppress(OSError):
                 shutil.rmtree(self._catalog.folder.dataset(dataset_id))

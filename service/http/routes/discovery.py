@@ -23,7 +23,9 @@ from service.http.parts import Parts
 from service.http.request import json_answer, request_key
 from service.http.routes.schema import shown
 from service.limits.quotas import usage_json
-from storage.catalog.records import Collection, Project, SavedQuery, Usage
+from storage.catalog.derived.records import SavedQuery
+from storage.catalog.stored.records import Collection
+from storage.catalog.tenants.records import Project, Usage
 
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
@@ -63,7 +65,7 @@ def router(parts: Parts) -> Router:
 
     async def usage(_: Request, caller: Caller) -> Response:
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.usage)
+        found = await loop.run_in_executor(parts.catalog_executor, parts.catalog.projects.usage)
         told = _used(found.get(caller.project.id, Usage()))
         return json_answer(told | await loop.run_in_executor(parts.catalog_executor, taken, parts, caller))
 
@@ -78,9 +80,11 @@ def router(parts: Parts) -> Router:
 
 def taken(parts: Parts, caller: Caller) -> dict[str, Any]:
     """What was sent and asked, where anything was, and the quotas there are. Blocks."""
-    activity = parts.catalog.activity(caller.project.id)
+    activity = parts.catalog.activity.of_project(caller.project.id)
     limits = {name: limit for name, limit in parts.quotas.limits_of(caller.project).items() if limit}
-    found = usage_json(activity, key_names(parts.catalog, caller.project)) if activity.month else {}
+    found = (
+        usage_json(activity, key_names(parts.catalog.access_keys, caller.project)) if activity.month else {}
+    )
     return found | ({"quotas": limits} if limits else {})
 
 
@@ -92,12 +96,16 @@ def _used(usage: Usage) -> dict[str, Any]:
 
 async def _collections(parts: Parts, project: Project) -> list[Collection]:
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(parts.catalog_executor, parts.catalog.collections, project.id)
+    return await loop.run_in_executor(
+        parts.catalog_executor, parts.catalog.collections.of_project, project.id
+    )
 
 
 async def _saved(parts: Parts, project: Project) -> list[SavedQuery]:
     loop = asyncio.get_running_loop()
-    return await loop.run_in_executor(parts.catalog_executor, parts.catalog.saved_queries, project.id)
+    return await loop.run_in_executor(
+        parts.catalog_executor, parts.catalog.saved_queries.of_project, project.id
+    )
 
 
 def _listed(

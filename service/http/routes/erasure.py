@@ -38,7 +38,8 @@ from service.http.request import (
 from service.http.routes.schema import properties_of, shown
 from service.limits.rate_limiter import Rate
 from storage.catalog.errors import TooManyProperties, UnknownCollection
-from storage.catalog.records import Collection, Erasure, ErasureKind, ErasureState, Project
+from storage.catalog.stored.records import Collection, Erasure, ErasureKind, ErasureState
+from storage.catalog.tenants.records import Project
 from storage.events.validation import Context, EventLimits, Examined, InvalidEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
@@ -96,7 +97,7 @@ async def _collection(parts: Parts, request: Request, caller: Caller, name: str)
     loop = asyncio.get_running_loop()
     try:
         found = await loop.run_in_executor(
-            parts.catalog_executor, parts.catalog.collection, caller.project.id, name
+            parts.catalog_executor, parts.catalog.collections.get, caller.project.id, name
         )
     except UnknownCollection:
         raise NotFound.named("collection", name) from None
@@ -225,7 +226,7 @@ async def _update(
     try:
         await loop.run_in_executor(
             parts.catalog_executor,
-            parts.catalog.add_lanes,
+            parts.catalog.collections.add_lanes,
             collection.id,
             wanted,
             parts.settings.properties_max,
@@ -285,14 +286,14 @@ async def carried_out(
     loop = asyncio.get_running_loop()
     catalog = parts.catalog
     number = await loop.run_in_executor(
-        parts.catalog_executor, catalog.request_erasure, collection.id, kind, parameters
+        parts.catalog_executor, catalog.erasures.request, collection.id, kind, parameters
     )
     deadline = time.monotonic() + parts.settings.erase_seconds
     looks = 0
     while time.monotonic() < deadline:
         await asyncio.sleep(POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)])
         looks += 1
-        found = await loop.run_in_executor(parts.catalog_executor, catalog.erasure, number)
+        found = await loop.run_in_executor(parts.catalog_executor, catalog.erasures.find, number)
         if found is None or found.state is ErasureState.DONE:
             return found or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
         if found.state is ErasureState.FAILED:

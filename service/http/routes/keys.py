@@ -23,7 +23,7 @@ from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, pairs_of, parameter, read_json, segment_of
 from storage.catalog.errors import UnknownAccessKey, WrongSecret
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey
+from storage.catalog.tenants.records import AccessKey
 
 KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200
@@ -92,7 +92,7 @@ class _Keys:
         page = _whole(parameter(pairs, "page"), "page", 1, PAGE_MAX)
         name = parameter(pairs, "name")
         found = await self._blocking(
-            lambda: self._catalog.access_keys(
+            lambda: self._catalog.access_keys.of_project(
                 caller.project.id, name=name, offset=(page - 1) * size, limit=size
             )
         )
@@ -101,7 +101,7 @@ class _Keys:
     async def create(self, request: Request, caller: Caller) -> Response:
         made = await self._read(request)
         _, key = new_access_key(self._parts.keyring, caller.project.id, made, self._parts.clock())
-        await self._blocking(lambda: self._catalog.create_access_key(key))
+        await self._blocking(lambda: self._catalog.access_keys.create(key))
         return self._told(key, 201)
 
     async def _read(self, request: Request) -> Definition:
@@ -110,7 +110,7 @@ class _Keys:
 
     async def show(self, request: Request, caller: Caller) -> Response:
         digest = self._digest(request, caller)
-        key = await self._blocking(lambda: self._catalog.access_key(caller.project.id, digest))
+        key = await self._blocking(lambda: self._catalog.access_keys.find(caller.project.id, digest))
         if key is None:
             raise NotFound
         return self._told(key)
@@ -120,7 +120,7 @@ class _Keys:
         made = await self._read(request)
         return self._told(
             await self._changing(
-                lambda: self._catalog.update_access_key(
+                lambda: self._catalog.access_keys.update(
                     caller.project.id,
                     digest,
                     name=made.name,
@@ -139,7 +139,7 @@ class _Keys:
 
     async def delete(self, request: Request, caller: Caller) -> Response:
         digest = self._digest(request, caller)
-        await self._changing(lambda: self._catalog.delete_access_key(caller.project.id, digest))
+        await self._changing(lambda: self._catalog.access_keys.delete(caller.project.id, digest))
         return empty_answer()
 
     async def _activate(self, request: Request, caller: Caller, *, active: bool) -> Response:
@@ -147,7 +147,7 @@ class _Keys:
         digest = self._digest(request, caller)
         project_id = caller.project.id
         return self._told(
-            await self._changing(lambda: self._catalog.activate_access_key(project_id, digest, active))
+            await self._changing(lambda: self._catalog.access_keys.activate(project_id, digest, active))
         )
 
     @property

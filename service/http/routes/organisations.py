@@ -20,7 +20,7 @@ from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, read_json, segment_of
 from service.limits.quotas import usage_json
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
-from storage.catalog.records import Organisation, Project, Usage
+from storage.catalog.tenants.records import Organisation, Project, Usage
 
 ORGANISATION = "/3.0/organizations/{organization_id}"
 USERS_MAX = 1_000
@@ -68,9 +68,11 @@ class _Projects:
 
     async def usage(self, _: Request, organisation: Organisation) -> Response:
         own = await self._own(organisation)
-        found = await self._blocking(self._catalog.usage)
+        found = await self._blocking(self._catalog.projects.usage)
         held = [asdict(found.get(project.id, Usage())) for project in own]
-        sent = await self._blocking(lambda: [self._catalog.activity(project.id) for project in own])
+        sent = await self._blocking(
+            lambda: [self._catalog.activity.of_project(project.id) for project in own]
+        )
         total = {one.name: sum(usage[one.name] for usage in held) for one in fields(Usage)}
         listed = [
             {"id": project.id, "name": project.name, **usage, **usage_json(activity)}
@@ -85,7 +87,7 @@ class _Projects:
             raise InvalidParameter("'name' is missing: a project must have one.")
 
         def make() -> Project:
-            return self._catalog.create_project(
+            return self._catalog.projects.create(
                 name,
                 organisation_id=organisation.id,
                 users=given.get("users") or (),
@@ -102,17 +104,17 @@ class _Projects:
         project = await self._one(request, organisation)
         given = await self._read(request)
         changed = await self._changing(
-            lambda: self._catalog.update_project(project.id, **given, own_name=True)
+            lambda: self._catalog.projects.update(project.id, **given, own_name=True)
         )
         return json_answer(shown(changed))
 
     async def delete(self, request: Request, organisation: Organisation) -> Response:
         project = await self._one(request, organisation)
-        await self._changing(lambda: self._catalog.delete_project(project.id))
+        await self._changing(lambda: self._catalog.projects.delete(project.id))
         return empty_answer()
 
     async def _own(self, organisation: Organisation) -> list[Project]:
-        found = await self._blocking(self._catalog.projects)
+        found = await self._blocking(self._catalog.projects.all)
         return [project for project in found if project.organisation_id == organisation.id]
 
     async def _one(self, request: Request, organisation: Organisation) -> Project:

@@ -32,24 +32,24 @@ def router(parts: Parts) -> Router:
 
     async def collection_id(request: Request, caller: Caller) -> int:
         try:
-            work = partial(parts.catalog.collection, caller.project.id, _collection_of(request))
+            work = partial(parts.catalog.collections.get, caller.project.id, _collection_of(request))
             return (await blocking(work)).id
         except UnknownCollection:
             raise NotFound from None
 
     async def show(request: Request, caller: Caller) -> Response:
         found = await collection_id(request, caller)
-        return json_answer({"days": (await blocking(parts.catalog.retentions)).get(found)})
+        return json_answer({"days": (await blocking(parts.catalog.retention.days)).get(found)})
 
     async def keep(request: Request, caller: Caller) -> Response:
         days = _days(await read_json(parts.bodies, request, parts.settings.query_bytes_max))
         found = await collection_id(request, caller)
-        await blocking(partial(parts.catalog.set_retention, found, days))
+        await blocking(partial(parts.catalog.retention.put, found, days))
         return json_answer({"days": days})
 
     async def keep_for_ever(request: Request, caller: Caller) -> Response:
         found = await collection_id(request, caller)
-        await blocking(partial(parts.catalog.set_retention, found, None))
+        await blocking(partial(parts.catalog.retention.put, found, None))
         return empty_answer()
 
     path = f"{PROJECTS}/{{project_id}}/retention/{{event_collection:path}}"

@@ -38,7 +38,7 @@ from service.http.request import (
 from service.limits.rate_limiter import Rate
 from service.saved_queries import definition as saved
 from service.saved_queries.result_cache import Ask
-from storage.catalog.records import SavedQuery
+from storage.catalog.derived.records import SavedQuery
 
 T = TypeVar("T")
 SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
@@ -49,13 +49,13 @@ def router(parts: Parts) -> Router:
     routes = Routes(parts.tenants)
 
     async def list_all(request: Request, caller: Caller) -> Response:
-        found = await _blocking(parts, lambda: parts.catalog.saved_queries(caller.project.id))
+        found = await _blocking(parts, lambda: parts.catalog.saved_queries.of_project(caller.project.id))
         return json_answer(saved.dumped([await _told(parts, request, caller, query) for query in found]))
 
     async def show(request: Request, caller: Caller) -> Response:
         name = _name(request)
         caller.require_definition(name, True, False)
-        query = await _blocking(parts, lambda: parts.catalog.saved_query(caller.project.id, name))
+        query = await _blocking(parts, lambda: parts.catalog.saved_queries.find(caller.project.id, name))
         if query is None:
             raise NotFound.named("saved query", name)
         caller.require_definition(name, bool(query.refresh_rate))
@@ -72,7 +72,7 @@ def router(parts: Parts) -> Router:
 
     async def delete(request: Request, caller: Caller) -> Response:
         name = _name(request)
-        files = await _blocking(parts, lambda: parts.catalog.remove_saved_query(caller.project.id, name))
+        files = await _blocking(parts, lambda: parts.catalog.saved_queries.remove(caller.project.id, name))
         if files is None:
             raise NotFound.named("saved query", name)
         await _blocking(parts, lambda: parts.saved.results.remove_files(files))
@@ -122,7 +122,7 @@ async def _put(
                 found.extend(parts.asking.warnings(caller, analysis, params, question))
 
             read = saved.read(name, definition, judge, strict=parts.asking.strict)
-            kept, created = parts.catalog.put_saved_query(
+            kept, created = parts.catalog.saved_queries.put(
                 caller.project.id,
                 name,
                 read.name,

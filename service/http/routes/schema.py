@@ -18,7 +18,7 @@ from service.http.authorization import Routes, needs
 from service.http.parts import Parts
 from service.http.request import EventAddress, event_address, gone_of, json_answer, pairs_of, parameter
 from storage.catalog.errors import UnknownCollection
-from storage.catalog.records import Collection
+from storage.catalog.stored.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
 
 LOCATION = "keen.location.coordinates"
@@ -45,7 +45,7 @@ def router(parts: Parts) -> Router:
             include = (wanted or "true").strip().lower() not in ("false", "0")
             limit = parts.settings.schema_collections_max
             found = await loop.run_in_executor(
-                parts.catalog_executor, parts.catalog.collections, address.project_id
+                parts.catalog_executor, parts.catalog.collections.of_project, address.project_id
             )
             found = await shown(parts, request, caller, found)
             if len(found) > limit:
@@ -53,7 +53,7 @@ def router(parts: Parts) -> Router:
             return json_answer([_listed(collection, include=include) for collection in found])
         try:
             collection = await loop.run_in_executor(
-                parts.catalog_executor, parts.catalog.collection, address.project_id, address.collection
+                parts.catalog_executor, parts.catalog.collections.get, address.project_id, address.collection
             )
         except UnknownCollection:
             raise NotFound.named("collection", address.collection) from None

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, create_engine, event, exc
+from sqlalchemy import Connection, Table, create_engine, event, exc, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -22,6 +22,7 @@ from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.checksums import register, verify_selects
 from storage.catalog.database.seal import break_seal, seal
 from storage.catalog.errors import CatalogBusy, CatalogError, CatalogUnavailable
+from storage.catalog.tables import state
 
 T = TypeVar("T")
 
@@ -45,6 +46,11 @@ _PRIMARY_CODE = 0xFF
 """The part of SQLite's error codes that is not detail."""
 _BEGIN = "acumen_begin"
 _VERSION = "SELECT version FROM state"
+_BUMP = update(state).values(version=state.c.version + 1)
+_BUMP_TENANTS = (
+    "INSERT INTO meta VALUES ('tenants_version', '1') "
+    "ON CONFLICT (name) DO UPDATE SET value = CAST(value AS INTEGER) + 1"
+)
 
 
 class Database:
@@ -103,6 +109,20 @@ class Database:
                 yield connection
         finally:
             self._mark.change()
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """A write that readers must notice."""
+        with self.writing() as connection:
+            connection.execute(_BUMP)
+            yield connection
+
+    @contextmanager
+    def changing_tenants(self) -> Iterator[Connection]:
+        """A write to projects, organisations or keys."""
+        with self.changing() as connection:
+            connection.exec_driver_sql(_BUMP_TENANTS)
+            yield connection
 
     def mark(self) -> int:
         """Equal numbers mean that nothing was written in between. Reads shared memory alone, for event loops;

@@ -16,7 +16,7 @@ from service.auth.principal import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog.catalog import Catalog
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey, Organisation, Project
+from storage.catalog.tenants.records import AccessKey, Organisation, Project
 from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 
@@ -246,11 +246,11 @@ def test_what_changes_elsewhere_in_the_catalog_makes_nobody_read_all_projects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        project = catalog.ensure_first_project()[0]
+        project = catalog.projects.ensure_first()[0]
         tenants, now = Tenants(catalog, catalog.keyring, clock=lambda: now[0]), [100.0]
         tenants.authenticate(project.id, project.read_key)
         reads: list[int] = []
-        read = catalog.projects
+        read = catalog.projects.all
 
         def counted() -> list[Project]:
             reads.append(1)
@@ -258,11 +258,11 @@ def test_what_changes_elsewhere_in_the_catalog_makes_nobody_read_all_projects(
 
         monkeypatch.setattr(catalog, "projects", counted)
         for number in range(5):
-            catalog.ensure_collection(project.id, f"c{number}")
+            catalog.collections.ensure(project.id, f"c{number}")
             now[0] += 1
             tenants.authenticate(project.id, project.read_key)
         assert reads == []
-        other = catalog.create_project("Another")
+        other = catalog.projects.create("Another")
         now[0] += 1
         assert tenants.authenticate(other.id, other.read_key).project == other
         assert reads == [1]

@@ -65,7 +65,7 @@ def test_a_task_runs_on_while_it_has_more_and_is_woken_by_a_change(
         await_calls(task, 5)
         time.sleep(0.1)
         before = len(task.calls)
-        catalog.create_organisation("One more")
+        catalog.organisations.create("One more")
         await_calls(task, before + 1)
     catalog.close()
 

@@ -75,7 +75,7 @@ def test_no_route_reads_the_catalog_on_the_event_loop(whole: Whole, on_loop: lis
 
 def test_many_projects_cost_the_event_loop_nothing(whole: Whole, on_loop: list[str]) -> None:
     for number in range(PROJECTS):
-        whole.catalog.create_project(f"Project {number}")
+        whole.catalog.projects.create(f"Project {number}")
     for _ in range(3):
         assert whole.get("/3.0/projects", key="wrong").status_code == 401
         assert whole.call(whole.project, "GET", "").status_code in (200, 404)

@@ -22,11 +22,11 @@ Catalog.open(Path(sys.argv[1])).create_organisation("Other")
 def test_reading_leaves_the_mark_and_each_write_changes_it(tmp_path: Path) -> None:
     catalog = Catalog.prepare(tmp_path)
     seen = [catalog.mark()]
-    catalog.projects()
+    catalog.projects.all()
     catalog.version()
     assert catalog.mark() == seen[0]
     for name in ("A", "B"):
-        catalog.create_organisation(name)
+        catalog.organisations.create(name)
         assert catalog.mark() not in seen
         seen.append(catalog.mark())
 
@@ -42,5 +42,5 @@ def test_a_write_that_fails_changes_the_mark_too(tmp_path: Path) -> None:
     catalog = Catalog.prepare(tmp_path)
     before = catalog.mark()
     with pytest.raises(UnknownOrganisation):
-        catalog.rename_organisation("nowhere", "Name")
+        catalog.organisations.rename("nowhere", "Name")
     assert catalog.mark() != before

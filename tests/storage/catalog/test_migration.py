@@ -55,7 +55,7 @@ def test_a_fresh_folder_is_its_owners_alone_and_stamped(folder: DataFolder) -> N
 
 def test_files_beside_the_catalog_are_as_private(folder: DataFolder) -> None:
     catalog = Catalog.prepare(folder.root)
-    catalog.ensure_first_project()
+    catalog.projects.ensure_first()
     beside = list(folder.root.glob("catalog.sqlite-*"))
     assert {path.name for path in beside} == {f"catalog.sqlite-{name}" for name in ("wal", "shm", "mark")}
     assert all(mode(path) == 0o600 for path in beside)
@@ -72,11 +72,11 @@ def test_a_folder_made_with_a_wide_mode_is_narrowed(folder: DataFolder) -> None:
 
 def test_a_prepared_folder_opens_again_with_what_it_held(folder: DataFolder) -> None:
     catalog = Catalog.prepare(folder.root)
-    project, _ = catalog.ensure_first_project()
+    project, _ = catalog.projects.ensure_first()
     catalog.close()
     for make in (Catalog.prepare, Catalog.open):
         catalog = make(folder.root)
-        assert catalog.projects() == [project]
+        assert catalog.projects.all() == [project]
         catalog.close()
     assert not list(folder.root.glob("*backup*"))
 
@@ -100,7 +100,7 @@ def test_an_older_catalog_is_copied_and_then_migrated(older: DataFolder) -> None
     with pytest.raises(CatalogNotReady, match="older format"):
         Catalog.open(older.root)
     catalog = Catalog.prepare(older.root)
-    catalog.ensure_first_project()
+    catalog.projects.ensure_first()
     catalog.close()
     backup = older.catalog_backup(0)
     assert mode(backup) == 0o600

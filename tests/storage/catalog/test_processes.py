@@ -63,7 +63,7 @@ def test_every_token_has_one_winner_and_all_hear_of_the_same(answers: list[dict[
 def test_lanes_are_only_ever_appended(answers: list[dict[str, Any]]) -> None:
     """Whatever schema any process saw is the beginning of the final one."""
     catalog = Catalog.open(Path(answers[0]["data"]))
-    lanes = catalog.collection_by_id(answers[0]["collection"]).schema.lanes
+    lanes = catalog.collections.by_id(answers[0]["collection"]).schema.lanes
     catalog.close()
     final = [f"{lane.path}|{lane.kind}|{lane.column}" for lane in lanes]
     for answer in answers:
@@ -92,7 +92,7 @@ def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     other = Database(tmp_path / "catalog.sqlite")
     with other.writing():
         assert catalog.version() == version
-        assert catalog.projects() == []
+        assert catalog.projects.all() == []
     other.close()
     catalog.close()
 
