@@ -196,7 +196,7 @@ def _organisation(catalog: Catalog, organisation_id: str) -> Organisation:
 
 
 def _projects_of(catalog: Catalog, organisation: Organisation) -> list[Project]:
-    return [one for one in catalog.projects.all() if one.organisation_id == organisation.id]
+    return catalog.projects.of_organisation(organisation.id)
 
 
 # Projects

@@ -22,6 +22,7 @@ from service.background.task_runner import Tools
 from service.datasets import definition as datasets
 from service.datasets.results import Moment, moment_of
 from service.queries.project_preferences import ProjectPreferences
+from storage.catalog.database.versions import NEVER_SEEN, Area
 from storage.catalog.derived.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.catalog.errors import CatalogUnavailable, DatasetChanged
 from storage.errors import StorageError
@@ -48,6 +49,8 @@ class DatasetRefresher:
     """The runner's task. Belongs to one thread."""
 
     name = "datasets"
+    areas = frozenset(Area)
+    """The tenants too: results depend on their projects' preferences."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -56,7 +59,7 @@ class DatasetRefresher:
         self._limits = tools.settings.query_limits
         self._preferences = ProjectPreferences(tools.catalog, tools.settings.preferences)
         self._every_us = int(tools.settings.dataset_refresh_seconds * 1_000_000)
-        self._version = -1
+        self._versions = NEVER_SEEN
         self._known: list[tuple[Dataset, datasets.Definition, Moment]] = []
         self._swept_us: int | None = None
 
@@ -72,8 +75,8 @@ class DatasetRefresher:
         return True
 
     def _look(self) -> None:
-        version = self._catalog.version()
-        if version == self._version:
+        versions = self._catalog.versions()
+        if versions == self._versions:
             return
         known = []
         for dataset in self._catalog.datasets.all():
@@ -84,7 +87,7 @@ class DatasetRefresher:
                 self._catalog.datasets.end_files(dataset.id)
                 dataset = replace(dataset, files=())
             known.append((dataset, definition, moment))
-        self._known, self._version = known, version
+        self._known, self._versions = known, versions
 
     def _moment(self, dataset: Dataset, definition: datasets.Definition) -> Moment:
         found = self._catalog.collections.named(dataset.project_id, [definition.collection])

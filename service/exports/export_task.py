@@ -26,7 +26,9 @@ from service.exports.file_writer import UNFINISHED, Output, rows_into
 from service.exports.jobs import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of
 from service.exports.request import Format
 from service.saved_queries.results import SERVER_FAULT
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import Export, ExportFile
+from storage.catalog.errors import UnknownProject
 from storage.log.errors import LogUnreadable
 from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone
@@ -74,6 +76,7 @@ class Exporter:
     """See ``service.background.task_runner.Task``."""
 
     name = "exports"
+    areas = frozenset({Area.DATA, Area.DERIVED})
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -99,7 +102,7 @@ class Exporter:
 
     def _sweep(self, now_us: int) -> None:
         """Files of events that were erased go as soon as the catalog has changed, all else now and then."""
-        now, version = time.monotonic(), self._catalog.version()
+        now, version = time.monotonic(), self._catalog.versions().data
         if version != self._version:
             self._end(self._catalog.exports.outdated(), ERASED)
             self._version = version
@@ -134,10 +137,10 @@ class Exporter:
         if export.attempts > ATTEMPTS_MAX:
             self._fail(export, NEVER_DONE)
             return
-        project = next((one for one in self._catalog.projects.all() if one.id == export.project_id), None)
-        if project is not None and not asker_lives(self._catalog, project, export):
-            self._fail(export, REVOKED)
-            return
+        with suppress(UnknownProject):
+            if not asker_lives(self._catalog, self._catalog.projects.get(export.project_id), export):
+                self._fail(export, REVOKED)
+                return
         try:
             self._make(export)
         except _Unwanted:

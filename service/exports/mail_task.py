@@ -24,6 +24,7 @@ from service.exports.jobs import Links
 from service.exports.request import check_address, check_recipient
 from service.saved_queries.definition import moment_text
 from service.settings import Settings
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import Export, ExportState, MailState
 
 PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
@@ -47,6 +48,7 @@ class Mailer:
     """See ``service.background.task_runner.Task``."""
 
     name = "mails"
+    areas = frozenset({Area.DERIVED})
 
     def __init__(self, tools: Tools) -> None:
         self._settings = tools.settings

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
@@ -181,21 +181,27 @@ class CollectionCache:
             # Some may have been removed for good, with which no event may be logged.
             self._homes = _Known(self._known_max)
             self._version = -1
-        version = await self._in_thread(self._catalog.version)
-        if version == self._version:
-            self.valid_until = time.monotonic() + OUTDATED_SECONDS
-            return
-        known = self._homes.all()
-        ids = [home.collection_id for _, _, home in known]
-        collections = {c.id: c for c in await self._in_thread(lambda: self._catalog.collections.by_ids(ids))}
-        for project_id, name, home in known:
-            now = collections.get(home.collection_id)
+        known = {home.collection_id: (project_id, name, home) for project_id, name, home in self._homes.all()}
+        version, changed = await self._in_thread(lambda: self._changed(known))
+        for collection_id, now in changed.items():
+            project_id, name, home = known[collection_id]
             if now is None or now.freed or now.generation != home.generation:
                 self._homes.drop(project_id, name)
             elif now.schema.version > home.checker.schema.version:
                 await self._keep(now)
         self._version = version
         self.valid_until = time.monotonic() + OUTDATED_SECONDS
+
+    def _changed(self, known: Container[int]) -> tuple[int, dict[int, Collection | None]]:
+        """The data's version, and which of these collections have changed since the last look: id → as it is
+        now, None where it is no more. Costs some µs where nothing has changed. Blocks."""
+        collections = self._catalog.collections
+        if self._catalog.versions().data == self._version:
+            return self._version, {}
+        version, ids = collections.changed_since(self._version)
+        changed: dict[int, Collection | None] = {one: None for one in ids if one in known}
+        changed |= {one.id: one for one in collections.by_ids(list(changed))}
+        return version, changed
 
     async def _ask(self, project_id: str, name: str, *, create: bool) -> CollectionHandle | None:
         """One question to the catalog for all who ask at the same time."""

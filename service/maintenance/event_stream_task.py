@@ -20,6 +20,7 @@ from query.answers.export_rows import ndjson
 from query.engine.engine import Deadline
 from query.language.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
 from service.background.task_runner import Tools
+from storage.catalog.database.versions import Area
 from storage.catalog.stored.records import Collection
 from storage.catalog.stored.stream_positions import Batch, Position, Range, Settled, event_id, next_batch
 from storage.disk.lock import FolderLock
@@ -39,6 +40,7 @@ class Streamer:
     """See ``service.background.task_runner.Task``."""
 
     name = "streaming"
+    areas = frozenset({Area.DATA})
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -81,7 +83,7 @@ class Streamer:
         """The collections that may hold new events."""
         begin(self._catalog)
         known = self._catalog.streams.positions() or {}
-        projects = {project.id for project in self._catalog.projects.all()}
+        projects = self._catalog.projects.ids()
         found = []
         for collection in self._catalog.collections.all():
             position, planned = known.get(collection.id, (Position(), None))

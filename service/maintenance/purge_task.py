@@ -6,6 +6,7 @@ import logging
 
 from service.background.task_runner import Tools
 from service.exports.jobs import end_file
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import UnknownDataset
 from storage.catalog.stored.records import ErasureKind
 from storage.catalog.tenants.records import Project
@@ -19,6 +20,7 @@ class Purge:
     """A task: one deleted project at a time. Done twice it does no harm, and so neither does a crash."""
 
     name = "purge"
+    areas = frozenset({Area.TENANTS})
 
     def __init__(self, tools: Tools) -> None:
         self._catalog = tools.catalog

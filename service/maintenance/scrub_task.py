@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from service.background.task_runner import Tools
+from storage.catalog.database.versions import Area
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.files.verification import Verifier, fault_of
 
@@ -29,6 +30,7 @@ class Scrubber:
     """See ``service.background.task_runner.Task``."""
 
     name = "scrub"
+    areas = frozenset({Area.DATA})
 
     def __init__(self, tools: Tools, fs: FileSystem | None = None) -> None:
         self._tools = tools
@@ -79,7 +81,7 @@ class Scrubber:
 
     def _take_back(self) -> None:
         """Files that were set aside and are as they were written count again."""
-        version, now = self._catalog.version(), time.monotonic()
+        version, now = self._catalog.versions().data, time.monotonic()
         if version == self._version and now - self._looked < BACK_SECONDS:
             return
         self._version, self._looked = version, now

@@ -125,7 +125,7 @@ async def composed(
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
         stack.callback(catalog_threads.shutdown)
-        tenants = Tenants(catalog, catalog.keyring, executor=catalog_threads)
+        tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         slots = QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = QueryService(

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from query.engine.engine import CancelToken, Deadline
+from query.language.preferences import Preferences
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
 from service.queries.query_service import QueryService, Told
@@ -47,6 +48,8 @@ class Ask:
 class _Held:
     told: Told
     moment: Moment
+    preferences: Preferences
+    """Of its project at that moment."""
     looked: float
     """When the moment was taken, by the monotonic clock."""
     stale: bool
@@ -161,7 +164,7 @@ class ResultCache:
     async def _renewed(self, caller: Caller, key: Key, audience: Audience, ask: Ask) -> Told:
         for attempt in range(ATTEMPTS_MAX):
             looked, now_us = time.monotonic(), self._clock()
-            moment = await self._in_thread(self._reader.moment)
+            moment, preferences = await self._in_thread(self._moment_of, key[0])
             found = await self._in_thread(
                 lambda: self._catalog.saved_queries.find_with_run(key[0], key[1], audience.digest)
             )
@@ -183,7 +186,7 @@ class ResultCache:
                 # It is told as of its own moment, and looked at when next it is asked for.
                 return await self._in_thread(_told, query, kept, key)
             told = await self._in_thread(_told, query, kept, key)
-            self._hold(key, _Held(told, moment, looked, kept.stale, _until_us(query, kept.run)))
+            self._hold(key, _Held(told, moment, preferences, looked, kept.stale, _until_us(query, kept.run)))
             return told
         raise AssertionError("the last attempt returns")
 
@@ -237,7 +240,7 @@ class ResultCache:
         if held is None or (held.until_us is not None and self._clock() >= held.until_us):
             return None
         if held.looked < came and not self._reader.surely_stands(held.moment, catalog_alone=held.stale):
-            moment = await self._in_thread(lambda: self._standing_at(held))
+            moment = await self._in_thread(lambda: self._standing_at(held, key[0]))
             if moment is None:
                 return None
             if self._held.get(key) is held:
@@ -246,11 +249,15 @@ class ResultCache:
             self._held.move_to_end(key)
         return held
 
-    def _standing_at(self, held: _Held) -> Moment | None:
+    def _moment_of(self, project_id: str) -> tuple[Moment, Preferences]:
+        """The moment before the preferences: where one of them is as it was, so is all that came after."""
+        return self._reader.moment(), self.results.preferences_of(project_id)
+
+    def _standing_at(self, held: _Held, project_id: str) -> Moment | None:
         """Now, where all is as it was when the answer was made."""
-        moment = self._reader.moment()
+        moment, preferences = self._moment_of(project_id)
         alike = moment.version == held.moment.version if held.stale else moment == held.moment
-        return moment if alike else None
+        return moment if alike and preferences == held.preferences else None
 
     def _hold(self, key: Key, held: _Held) -> None:
         self._drop(key)

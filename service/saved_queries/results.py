@@ -107,6 +107,10 @@ class Results:
         # File of a result → what it covers as last seen equal to it, None once it was seen to differ.
         self._seen: OrderedDict[str, Mapping[str, Outline] | None] = OrderedDict()
 
+    def preferences_of(self, project_id: str) -> Preferences:
+        """Which a result must have been computed by to be fresh. Blocks."""
+        return self._preferences.of(project_id)
+
     def deadline(self, token: CancelToken) -> Deadline:
         """Of work that begins now."""
         return Deadline.after(self._limits.timeout_seconds, token)

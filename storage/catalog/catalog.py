@@ -1,8 +1,8 @@
 """The catalog: what exists, where it is, and how far the logs are settled.
 
-Every change that readers may have cached something of bumps ``version()`` in its own transaction. The
-repositories are synchronous, safe to call from several threads and processes, and may raise
-``CatalogUnavailable``, or ``CatalogBusy`` where they write. A catalog does not survive a fork.
+Every change that readers may have cached something of raises the version of its area (``versions()``) in its
+own transaction. The repositories are synchronous, safe to call from several threads and processes, and may
+raise ``CatalogUnavailable``, or ``CatalogBusy`` where they write. A catalog does not survive a fork.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from storage.catalog import migration
+from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Area, Versions
 from storage.catalog.derived.dashboards import Dashboards
 from storage.catalog.derived.datasets import Datasets
 from storage.catalog.derived.exports import Exports
 from storage.catalog.derived.saved_queries import SavedQueries
 from storage.catalog.keyring import Keyring
 from storage.catalog.snapshot import Snapshots
-from storage.catalog.state import Clock, Meta, tenants_version
+from storage.catalog.state import Clock, Meta
 from storage.catalog.stored.claims import Claims
 from storage.catalog.stored.collections import Collections
 from storage.catalog.stored.erasures import Erasures
@@ -31,6 +33,7 @@ from storage.catalog.stored.schemas import SchemaCache
 from storage.catalog.stored.streams import Streams
 from storage.catalog.tenants.access_keys import AccessKeys
 from storage.catalog.tenants.activity import ActivityCounts
+from storage.catalog.tenants.changes import ChangedTenants
 from storage.catalog.tenants.organisations import Organisations
 from storage.catalog.tenants.projects import Projects, seal_keys
 from storage.paths import DataFolder
@@ -58,6 +61,7 @@ class Catalog:
         self.projects = Projects(database, clock, keyring)
         self.access_keys = AccessKeys(database, clock)
         self.activity = ActivityCounts(database, clock)
+        self.tenants = ChangedTenants(database, clock, keyring)
 
         self.collections = Collections(database, clock, schemas)
         self.retention = Retention(database, clock)
@@ -113,19 +117,14 @@ class Catalog:
         """
         return self._database.checkpoint()
 
-    def mark(self) -> int:
-        """Equal numbers mean that nothing was written in between. Never asks the database: for event loops.
-        Must be read before what it is to vouch for."""
-        return self._database.mark()
+    def mark(self, *areas: Area) -> Marks:
+        """Equal marks mean that nothing of these areas was changed in between. Never asks the database: for
+        event loops. Must be read before what it is to vouch for."""
+        return self._database.mark(*areas)
 
-    def version(self) -> int:
-        """Equal numbers mean that nothing but claims and meta values has changed. Costs some µs."""
-        return self._database.version()
-
-    def tenants_version(self) -> int:
-        """Equal numbers mean that no project, organisation or key has changed."""
-        with self._database.reading() as connection:
-            return tenants_version(connection)
+    def versions(self) -> Versions:
+        """An equal version of an area means that nothing of it has changed. Costs some µs."""
+        return self._database.versions()
 
     def snapshot(self, project_id: str, names: Sequence[str]) -> Snapshot:
         """One moment: the logs, and these collections with their live files."""

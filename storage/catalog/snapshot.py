@@ -37,8 +37,8 @@ class _Held:
 class Snapshots:
     """Reads snapshots; safe to use from several threads.
 
-    A snapshot holds for as long as the catalog's version does, and a collection's files for as long as
-    its data version does; of a collection that changed only the files not seen before are read.
+    A snapshot holds for as long as the version of the catalog's data does, and a collection's files for as
+    long as its own does; of a collection that changed only the files not seen before are read.
     """
 
     def __init__(self, database: Database, folder: DataFolder, schemas: SchemaCache) -> None:
@@ -52,7 +52,7 @@ class Snapshots:
 
     def take(self, project_id: str, names: Sequence[str]) -> Snapshot:
         key = (project_id, tuple(names))
-        version = self._database.version()
+        version = self._database.versions().data
         with self._lock:
             known = self._snapshots.get(key) if version == self._version else None
         if known is not None:

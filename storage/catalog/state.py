@@ -1,4 +1,4 @@
-"""The catalog's version, and small values by name."""
+"""The state of the catalog as a whole, and small values by name."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ _NEWEST = tuple(
     select(func.max(column))
     for column in (files.c.reserved_us, collections.c.created_us, projects.c.created_us)
 )
-_TENANTS = "tenants_version"
-_BUMP = update(state).values(version=state.c.version + 1)
-_STATE = select(state.c.version, state.c.flushed_number)
+_STATE = select(state.c.data_version, state.c.flushed_number)
 _NEXT_FLUSH = (
     update(state)
     .where(state.c.flushed_number == bindparam("before"))
@@ -67,18 +65,8 @@ class Clock(Repository):
             return max(int(connection.execute(one).scalar() or 0) for one in _NEWEST)
 
 
-def bump(connection: Connection) -> None:
-    """Tells every reader that what it cached may have changed."""
-    connection.execute(_BUMP)
-
-
-def tenants_version(connection: Connection) -> int:
-    """Of projects, organisations and keys; 0 in a catalog in which none was changed since this is counted."""
-    return int(get_meta(connection, _TENANTS) or 0)
-
-
 def read_state(connection: Connection) -> tuple[int, int]:
-    """(version, flushed number)."""
+    """(version of the data, flushed number)."""
     version, flushed_number = connection.execute(_STATE).one()
     return version, flushed_number
 

@@ -22,10 +22,12 @@ state = Table(
     "state",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("version", BigInteger, nullable=False),
     Column("flushed_number", BigInteger, nullable=False),
+    Column("tenants_version", BigInteger, nullable=False, server_default="0"),
+    Column("data_version", BigInteger, nullable=False, server_default="0"),
+    Column("derived_version", BigInteger, nullable=False, server_default="0"),
 )
-"""One row, id 1."""
+"""One row, id 1; see ``storage.catalog.database.versions``."""
 
 meta = Table(
     "meta",
@@ -43,9 +45,12 @@ organisations = Table(
     Column("key", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("deleted_us", BigInteger),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
+    Index("organisations_by_change", "changed"),
     sqlite_autoincrement=True,
 )
-"""``key`` is sealed, and so are those of projects."""
+"""``key`` is sealed, and so are those of projects. ``changed``: the tenants' version as of the last
+change."""
 
 projects = Table(
     "projects",
@@ -59,8 +64,12 @@ projects = Table(
     Column("preferences", Text, nullable=False, server_default="{}"),
     Column("deleted_us", BigInteger),
     Column("purged_us", BigInteger),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
+    Index("projects_by_change", "changed"),
+    Index("projects_by_organisation", "organisation_id"),
     sqlite_autoincrement=True,
 )
+"""``changed``: the tenants' version as of the last change of the project or of a key of it."""
 
 project_keys = Table(
     "project_keys",
@@ -101,9 +110,12 @@ collections = Table(
     Column("pruned_version", Integer, nullable=False, server_default="0"),
     Column("freed_us", BigInteger),
     Column("retained_days", Integer),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
+    Index("collections_by_change", "changed"),
     sqlite_autoincrement=True,
 )
+"""``changed``: the data's version as of which its lanes, or whether it is freed, last changed."""
 
 lanes = Table(
     "lanes",

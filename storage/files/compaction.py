@@ -130,14 +130,14 @@ class Compactor:
         self._writer = FileWriter(folder, catalog, fs)
         self._seen: dict[int, tuple[int, int]] = {}
         self._looked_at = (-1, -1)
-        """When nothing was left to merge: the catalog's version, and the time in steps of QUIET."""
+        """When nothing was left to merge: the data's version, and the time in steps of QUIET."""
         self._heavy: set[int] = set()
         self._verify = Verifier(folder, catalog, fs)
 
     def step(self) -> bool:
         """At most one merge. False where nothing is left to merge now."""
         now = datetime.fromtimestamp(self._clock(), UTC)
-        moment = (self._catalog.version(), int(now.timestamp() / QUIET.total_seconds()))
+        moment = (self._catalog.versions().data, int(now.timestamp() / QUIET.total_seconds()))
         if moment == self._looked_at:
             return False
         versions = self._catalog.files.mergeable()

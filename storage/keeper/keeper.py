@@ -432,7 +432,7 @@ class Keeper:
 
     def _erase(self, now: float) -> bool:
         """Carry out what was asked for. Was there anything?"""
-        version = self._catalog.version()
+        version = self._catalog.versions().data
         again = min((when for when, _ in self._retries.values()), default=math.inf)
         if version == self._asked_version and now < again:
             return False
@@ -548,7 +548,7 @@ class Keeper:
     def _retain(self, now: float) -> None:
         """Ask for the events to go that are older than their collection keeps them, whole days in UTC, and
         for those of purged projects. ``now`` is a time that has held."""
-        moment = self._catalog.version(), int(now // HOUR_SECONDS)
+        moment = self._catalog.versions().data, int(now // HOUR_SECONDS)
         if moment == self._retained_at:
             return
         wanted = self._catalog.retention.days()

@@ -104,9 +104,9 @@ def _check_collection(folder: DataFolder, catalog: Catalog, collection: Collecti
 def _settled(catalog: Catalog, collection: Collection) -> tuple[list[FileRow], Counts]:
     """Files and counters of one moment: read again while a flush or swap came between."""
     while True:
-        version = catalog.version()
+        version = catalog.versions().data
         files, counts = catalog.files.live(collection.id), catalog.files.counters(collection.id)
-        if catalog.version() == version:
+        if catalog.versions().data == version:
             return files, counts
 
 

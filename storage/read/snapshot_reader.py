@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
+from storage.catalog.database.change_mark import Marks
+from storage.catalog.database.versions import Area
 from storage.catalog.stored.records import Collection
 from storage.columns.arrow_chunks import ChunksDamaged, Manifest, ManifestReader
 from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
@@ -41,7 +43,7 @@ CELL_BYTES = 8
 
 
 TRUSTED_SECONDS = 1.0
-"""How long the mark of the catalog is relied on: who dies between a write and its mark tells nobody."""
+"""How long the marks of the catalog are relied on: who dies between a write and its mark tells nobody."""
 
 COMPLAINT_SECONDS = 60.0
 """Pause between two lines of the server's log about a damaged log, however many questions need it."""
@@ -97,12 +99,12 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of the whole store: the catalog's version, and how far each log is synced."""
+    """Of the store: the versions of data and of what is derived, and how far each log is synced."""
 
-    version: int
+    version: tuple[int, int]
     synced: tuple[tuple[int, int], ...]
-    mark: int = field(default=0, compare=False)
-    """Of the catalog, from before the version was read."""
+    marks: Marks = field(default=(), compare=False)
+    """Of all areas of the catalog, from before the versions were read."""
     looked: float = field(default=0.0, compare=False)
     """When that was, by the monotonic clock."""
 
@@ -154,7 +156,7 @@ class Reader:
         return self._catalog.collections.names(project_id, limit)
 
     def moment(self) -> Moment:
-        """Where this is as it was, so is every source and all else in the catalog. Costs some µs.
+        """Where this is as it was, so is every source, and all that is derived. Costs some µs.
 
         Raises DataUnreadable.
         """
@@ -164,25 +166,26 @@ class Reader:
             raise DataUnreadable(error) from error
 
     def _moment(self) -> Moment:
-        looked, mark = time.monotonic(), self._catalog.mark()
-        version = self._catalog.version()
+        looked, marks = time.monotonic(), self._catalog.mark(*Area)
+        _, data, derived = self._catalog.versions()
         held = self._held_logs
-        if held is None or held[0] != version:
+        if held is None or held[0] != data:
             known = {log.log_id: log for log in held[1]} if held is not None else {}
             ids = (log.id for log in self._catalog.logs.all())
             found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
-            self._held_logs = held = (version, tuple(found))
-        return Moment(version, _positions(held[1]), mark, looked)
+            self._held_logs = held = (data, tuple(found))
+        return Moment((data, derived), _positions(held[1]), marks, looked)
 
     def surely_stands(self, moment: Moment, *, catalog_alone: bool = False) -> bool:
         """Whether shared memory tells that all is as it was at a moment that this reader gave. Never asks the
         catalog, so an event loop may call it; where it says False, ``moment`` tells."""
-        if time.monotonic() - moment.looked > TRUSTED_SECONDS or self._catalog.mark() != moment.mark:
+        looked_lately = time.monotonic() - moment.looked <= TRUSTED_SECONDS
+        if not looked_lately or self._catalog.mark(*Area) != moment.marks:
             return False
         held = self._held_logs
         if catalog_alone:
             return True
-        return held is not None and held[0] == moment.version and _positions(held[1]) == moment.synced
+        return held is not None and held[0] == moment.version[0] and _positions(held[1]) == moment.synced
 
     def close(self) -> None:
         self._shredder.close()

@@ -78,7 +78,7 @@ async def intake(
             app = WriteApi(
                 nothing_else,
                 session.collector,
-                Tenants(catalog, Keyring("a secret for tests")),
+                Tenants(catalog.tenants, catalog.access_keys, Keyring("a secret for tests")),
                 bodies=bodies,
                 limits=limits or WriteLimits(),
                 executor=executor,

@@ -166,11 +166,9 @@ class _Keys:
 
     async def _changing(self, work: Callable[[], T]) -> T:
         try:
-            changed = await self._blocking(work)
+            return await self._blocking(lambda: self._parts.tenants.changing(work))
         except UnknownAccessKey:
             raise NotFound from None
-        self._parts.tenants.look_again()
-        return changed
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._parts.catalog_executor, work)

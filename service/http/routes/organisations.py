@@ -114,8 +114,7 @@ class _Projects:
         return empty_answer()
 
     async def _own(self, organisation: Organisation) -> list[Project]:
-        found = await self._blocking(self._catalog.projects.all)
-        return [project for project in found if project.organisation_id == organisation.id]
+        return await self._blocking(lambda: self._catalog.projects.of_organisation(organisation.id))
 
     async def _one(self, request: Request, organisation: Organisation) -> Project:
         """Raises NotFound, for projects of others too."""
@@ -142,9 +141,7 @@ class _Projects:
         return given
 
     async def _changing(self, work: Callable[[], T]) -> T:
-        changed = await self._blocking(work)
-        self._parts.tenants.look_again()
-        return changed
+        return await self._blocking(lambda: self._parts.tenants.changing(work))
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         """Raises NotFound, InvalidParameter, Conflict."""

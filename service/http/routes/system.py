@@ -26,7 +26,7 @@ def router(parts: Parts) -> Router:
         if parts.lifecycle.stopping:
             raise Unavailable("The server is stopping.")
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(parts.catalog_executor, parts.catalog.version)
+        await loop.run_in_executor(parts.catalog_executor, parts.catalog.versions)
         state: dict[str, Any] = {"status": "ready"}
         if parts.lifecycle.damaged_logs:
             # Still ready: events are taken, and sending them nowhere would help nobody.

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, delete, insert, select, update
 
 from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import Dashboard
 from storage.catalog.errors import UnknownProject, WrongSecret
 from storage.catalog.keyring import Keyring
@@ -52,7 +53,7 @@ class Dashboards(Repository):
 
     def put(self, project_id: str, dashboard: Dashboard, document: str) -> bool:
         """Whether it was made; one that exists is replaced. Raises UnknownProject."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             values = _values(self._keyring, project_id, dashboard) | {"document": document}
             change = update(dashboards).where(*_MINE).values(values)
             if connection.execute(change, _wanted(project_id, dashboard.name)).rowcount:
@@ -66,13 +67,13 @@ class Dashboards(Repository):
 
     def describe(self, project_id: str, dashboard: Dashboard) -> bool:
         """Replaces what is said of it, not the document. False where there is no such dashboard."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             change = update(dashboards).where(*_MINE).values(_values(self._keyring, project_id, dashboard))
             return connection.execute(change, _wanted(project_id, dashboard.name)).rowcount == 1
 
     def remove(self, project_id: str, name: str) -> bool:
         """False where there is no such dashboard."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             return (
                 connection.execute(delete(dashboards).where(*_MINE), _wanted(project_id, name)).rowcount == 1
             )

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from storage.catalog.database.connection import slices
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.catalog.errors import DatasetChanged, DuplicateDataset, UnknownDataset, UnknownProject
 from storage.catalog.repository import Repository
@@ -73,7 +74,7 @@ class Datasets(Repository):
 
     def create(self, project_id: str, name: str, definition: str) -> Dataset:
         """Raises DuplicateDataset, UnknownProject."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             if connection.execute(_PROJECT, {"project": project_id}).first() is None:
                 raise UnknownProject(f"There is no project {project_id}.")
             if connection.execute(_NAMED, {"project": project_id, "named": name}).first() is not None:
@@ -108,24 +109,24 @@ class Datasets(Repository):
 
     def delete(self, project_id: str, name: str) -> int:
         """Its id, whose folder is nobody's now. Raises UnknownDataset."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             found = _find(connection, project_id, name)
             connection.execute(_DELETE_FILES, {"of": found.id})
             connection.execute(_DELETE, {"of": found.id})
             return found.id
 
     def begin_run(self, dataset_id: int, status: DatasetStatus, now_us: int) -> None:
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             connection.execute(_SET.values(status=status, scheduled_us=now_us), {"of": dataset_id})
 
     def fail_run(self, dataset_id: int, status: DatasetStatus, message: str) -> None:
         """What was computed before stands."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             connection.execute(_SET.values(status=status, message=message), {"of": dataset_id})
 
     def commit_run(self, run: DatasetRun) -> None:
         """Makes the run's files live in one transaction. Raises DatasetChanged."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             values = {
                 "run": run.number,
                 "status": DatasetStatus.OK,
@@ -152,7 +153,7 @@ class Datasets(Repository):
 
     def end_files(self, dataset_id: int) -> None:
         """All of its files are to go, whether or not others can be made."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             connection.execute(_MAKE_ALL_DEAD, {"of": dataset_id, "now": self._clock()})
 
     def reserve_file(self, dataset_id: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import Export, ExportFile, ExportState, MailState, NewExport
 from storage.catalog.errors import UnknownProject
 from storage.catalog.repository import Repository
@@ -89,7 +90,7 @@ class Exports(Repository):
 
         Raises UnknownProject.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             admit(*_held(connection, new.project_id))
             if connection.execute(_THERE, {"project": new.project_id}).first() is None:
                 raise UnknownProject(f"There is no project {new.project_id}.")
@@ -182,7 +183,7 @@ class Exports(Repository):
     def finish(self, export: Export, file: ExportFile, now_us: int, expires_us: int) -> bool:
         """False, and nothing changed, where the job is not the claimant's any more, or events of its
         collection were taken away or changed since they were read."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             made_of = (file.generation, file.erase_version)
             if moment(connection, export.project_id, export.collection) != made_of:
                 return False
@@ -200,7 +201,7 @@ class Exports(Repository):
 
     def fail(self, export: Export, message: str, now_us: int) -> bool:
         """False where the job is not the claimant's any more."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             values = {"state": ExportState.FAILED, "message": message}
             return _change(connection, export, values | _ending(export, now_us))
 
@@ -216,7 +217,7 @@ class Exports(Repository):
 
     def expire(self, export: Export, message: str) -> bool:
         """The job has no file any more. False where it had none."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             done = connection.execute(
                 update(exports)
                 .where(exports.c.number == export.number, exports.c.state == ExportState.DONE)
@@ -233,7 +234,7 @@ class Exports(Repository):
 
     def remove(self, export: Export) -> None:
         """Its file is the caller's to remove."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             connection.execute(delete(exports).where(exports.c.number == export.number))
 
     def forget(self, before_us: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from storage.catalog.database.connection import upsert
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import SavedQuery, SavedResult, SavedRun
 from storage.catalog.errors import DuplicateSavedQuery, UnknownProject
 from storage.catalog.repository import Repository
@@ -71,7 +72,7 @@ class SavedQueries(Repository):
 
         Raises UnknownProject, and DuplicateSavedQuery where the new name is another's.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             now_us = self._clock()
             old = _find(connection, project_id, name)
             if new_name != name and _find(connection, project_id, new_name) is not None:
@@ -95,7 +96,7 @@ class SavedQueries(Repository):
 
     def remove(self, project_id: str, name: str) -> list[str] | None:
         """The files of its results, which no run refers to any more; None where there is no such query."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             query = _find(connection, project_id, name)
             if query is None:
                 return None
@@ -112,7 +113,7 @@ class SavedQueries(Repository):
     def store_run(self, run: SavedRun) -> str | None:
         """Enters a run, one that failed beside the last result. Returns the file of a result to which no run
         refers any more: the one before it, or its own where the query was changed meanwhile."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             own = None if run.result is None else run.result.file
             if connection.execute(_VERSION, {"wanted_query": run.query_id}).scalar() != run.version:
                 return own
@@ -148,7 +149,7 @@ class SavedQueries(Repository):
 
     def remove_run(self, run: SavedRun) -> bool:
         """False where it is not the last run any more; then its file is not the caller's to remove."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DERIVED) as connection:
             done = connection.execute(
                 delete(saved_runs).where(
                     saved_runs.c.query_id == run.query_id,

@@ -19,7 +19,8 @@ from sqlalchemy import (
 )
 
 from storage.catalog.database.checksums import refuse_lost
-from storage.catalog.database.connection import Database, slices
+from storage.catalog.database.connection import Database, slices, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import (
     InvalidName,
     TooManyCollections,
@@ -28,7 +29,7 @@ from storage.catalog.errors import (
     UnknownProject,
 )
 from storage.catalog.repository import Repository
-from storage.catalog.state import bump, get_meta, set_meta
+from storage.catalog.state import get_meta, read_state, set_meta
 from storage.catalog.stored.files import list_live
 from storage.catalog.stored.records import Collection, ErasureState, FileState
 from storage.catalog.stored.schemas import SchemaCache, append_lanes, prune_lanes
@@ -73,6 +74,7 @@ _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expandin
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
 _BY_IDS = select(*_COLUMNS).where(collections.c.id.in_(bindparam("ids", expanding=True)))
 _ALL = select(*_COLUMNS).order_by(collections.c.id)
+_CHANGED = select(collections.c.id).where(collections.c.changed > bindparam("since"))
 _COUNT = (
     select(func.count())
     .select_from(collections)
@@ -82,7 +84,11 @@ _UNCOUNTED = select(collections.c.id).where(
     collections.c.project_id == bindparam("project_id"),
     ~select(counters.c.collection_id).where(counters.c.collection_id == collections.c.id).exists(),
 )
-_REVIVE = update(collections).where(collections.c.id == bindparam("of")).values(freed_us=None)
+_REVIVE = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"))
+    .values(freed_us=None, changed=version_now(Area.DATA))
+)
 _LAST_ERASURE = select(func.coalesce(func.max(erasures.c.id), 0))
 _NEWEST_REMOVED = "newest_removed_erasure"
 _FREED = (
@@ -109,7 +115,7 @@ _FREE = (
         ~select(lanes.c.position).where(lanes.c.collection_id == collections.c.id).exists(),
         ~_LIVE_FILE.exists(),
     )
-    .values(freed_us=bindparam("now"))
+    .values(freed_us=bindparam("now"), changed=version_now(Area.DATA))
 )
 _LANES_VERSIONS = select(collections.c.id, collections.c.lanes_version).where(
     collections.c.lanes_version > collections.c.pruned_version
@@ -205,7 +211,7 @@ class Collections(Repository):
         afterwards without the lanes that are new; those that the project has no room for are not there.
         Raises UnknownProject, InvalidName."""
         found: list[Collection] = []
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             names, now_us = list(wanted), self._clock()
             for current in ensure_collections(
                 connection, self._schemas, project_id, names, collections_max, now_us
@@ -223,7 +229,7 @@ class Collections(Repository):
 
     def remove_freed(self, collection_id: int) -> bool:
         """Forgets a collection of ``freed``. False where it was brought back."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             if collection_id not in freed_collections(connection):
                 return False
             set_meta(connection, _NEWEST_REMOVED, str(_last_erasure(connection)))
@@ -245,7 +251,7 @@ class Collections(Repository):
         current = self.by_id(collection_id)
         if not current.schema.missing(wanted):
             return current
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             current = find_collection(connection, self._schemas, collection_id)
             schema = append_lanes(connection, current, wanted, properties_max)
         return replace(current, schema=schema)
@@ -258,16 +264,23 @@ class Collections(Repository):
         Only the keeper may call this: what it reads of logs afterwards may hold lanes that are removed here,
         and then it adds them anew. Raises UnknownCollection.
         """
-        with self._database.writing() as connection:
-            current, changed = prune(connection, self._schemas, collection_id, columns, nulls)
-            if changed:
-                bump(connection)
-        return current
+        with self._database.changing(Area.DATA) as connection:
+            pruned, changed = prune(connection, self._schemas, collection_id, columns, nulls)
+            if not changed:
+                connection.rollback()
+        return pruned
 
     def lanes_versions(self) -> Mapping[int, int]:
         """Collection id → the version of its lanes, where some were added since some were last removed."""
         with self._database.reading() as connection:
             return {row.id: row.lanes_version for row in connection.execute(_LANES_VERSIONS)}
+
+    def changed_since(self, version: int) -> tuple[int, list[int]]:
+        """The data's version now, and the ids of collections that got or lost lanes, were freed or brought
+        back after this one. New collections are not among them, nor those removed: they were freed before."""
+        with self._database.reading() as connection:
+            now = read_state(connection)[0]
+            return now, list(connection.execute(_CHANGED, {"since": version}).scalars())
 
     def purged(self) -> set[int]:
         """Collections of purged projects that have events in files still."""

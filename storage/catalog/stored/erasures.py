@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Area
 from storage.catalog.repository import Repository
 from storage.catalog.stored.claims import forget_claims
 from storage.catalog.stored.collections import free_empty, prune
@@ -59,7 +60,7 @@ class Erasures(Repository):
 
     def request(self, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
         """The id of a request that the keeper will do, committed."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             values = {
                 "collection_id": collection_id,
                 "kind": kind.value,
@@ -111,7 +112,7 @@ class Erasures(Repository):
 
         False, and nothing changed, where a file or the request is not what it was. Raises as ``Files.swap``.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             now_us = self._clock()
             counts = Counts(0, -erased, 0, erased)
             swapped = not changed or swap_files(
@@ -128,7 +129,7 @@ class Erasures(Repository):
 
     def fail(self, erasure: Erasure, problem: str) -> None:
         """Ends a request that can not be done."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             _end(connection, erasure, self._clock(), problem=problem)
 
     def forget(self, before_us: int) -> int:

@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.catalog.database.checksums import UNVERIFIED
-from storage.catalog.database.connection import slices
+from storage.catalog.database.connection import slices, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import CountsDisagree, FlushConflict, UnknownCollection
 from storage.catalog.repository import Repository
 from storage.catalog.state import advance_flushed_number, read_state
@@ -101,7 +102,7 @@ _GENERATION = select(collections.c.generation).where(collections.c.id == bindpar
 _REVIVE = (
     update(collections)
     .where(collections.c.id == bindparam("of"), collections.c.freed_us.is_not(None))
-    .values(freed_us=None)
+    .values(freed_us=None, changed=version_now(Area.DATA))
 )
 _TOUCH = (
     update(collections)
@@ -155,7 +156,7 @@ class Files(Repository):
         Raises, and changes nothing: FlushConflict (not the next flush; a file id given up; a collection
         deleted), LogConflict (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             if not advance_flushed_number(connection, flush.flush_number):
                 raise FlushConflict(f"Flush {flush.flush_number} does not follow the last one.")
             advance(connection, flush.positions)
@@ -184,7 +185,7 @@ class Files(Repository):
         False, and nothing changed, where any of them is not live any more. Raises CountsDisagree,
         FlushConflict, UnknownCollection.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             swapped = swap_files(
                 connection, collection_id, remove_ids, add, counts or Counts(), self._clock()
             )
@@ -200,7 +201,7 @@ class Files(Repository):
     def set_aside(self, file_id: int, why: str | None) -> bool:
         """Marks a live file as damaged, or with None as sound again. False where it is so already, or not
         live."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
             wanted = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
             of = connection.execute(

@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import LogConflict, UnknownLog
 from storage.catalog.repository import Repository
 from storage.catalog.state import get_meta, set_meta
@@ -50,7 +51,7 @@ class Logs(Repository):
 
     def create(self) -> int:
         """The id of a new, open log; committed."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             values = {"state": LogState.OPEN.value, "flushed_lsn": 0, "created_us": self._clock()}
             return int(connection.execute(_INSERT, values).scalar_one())
 
@@ -63,7 +64,7 @@ class Logs(Repository):
 
         Raises UnknownLog, LogConflict.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             log = _find(connection, log_id)
             if log.state is LogState.SEALED and log.end_lsn != end_lsn:
                 raise LogConflict(
@@ -79,7 +80,7 @@ class Logs(Repository):
 
     def remove(self, log_id: int) -> None:
         """Forgets a sealed log that is flushed to its end. Raises UnknownLog, LogConflict."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             log = _find(connection, log_id)
             if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn:
                 raise LogConflict(f"Log {log_id} is not flushed to its end: it cannot be removed.")
@@ -96,7 +97,7 @@ class Logs(Repository):
 
         Raises UnknownLog, LogConflict.
         """
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             log = _find(connection, log_id)
             if end_lsn < log.flushed_lsn:
                 raise LogConflict(

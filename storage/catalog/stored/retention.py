@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import bindparam, select, update
 
+from storage.catalog.database.versions import Area
 from storage.catalog.repository import Repository
 from storage.catalog.tables import collections
 
@@ -45,5 +46,5 @@ class Retention(Repository):
 
     def put(self, collection_id: int, days: int | None) -> None:
         """None: events are kept for ever."""
-        with self._database.changing() as connection:
+        with self._database.changing(Area.DATA) as connection:
             connection.execute(_RETAIN, {"of": collection_id, "days": days})

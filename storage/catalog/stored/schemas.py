@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from storage.catalog.database.checksums import refuse_incomplete
-from storage.catalog.database.connection import slices
+from storage.catalog.database.connection import slices, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import TooManyProperties
 from storage.catalog.stored.records import Collection
 from storage.catalog.tables import (
@@ -28,7 +29,11 @@ _LANES = (
 _SET_LANES_VERSION = (
     update(collections)
     .where(collections.c.id == bindparam("of"))
-    .values(lanes_version=bindparam("version"), pruned_version=bindparam("pruned"))
+    .values(
+        lanes_version=bindparam("version"),
+        pruned_version=bindparam("pruned"),
+        changed=version_now(Area.DATA),
+    )
 )
 _REMOVE_LANE = delete(lanes).where(
     lanes.c.collection_id == bindparam("of"),

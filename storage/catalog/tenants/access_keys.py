@@ -11,10 +11,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import UnknownAccessKey
 from storage.catalog.repository import Repository
 from storage.catalog.tables import access_keys
-from storage.catalog.tenants.projects import project_row
+from storage.catalog.tenants.projects import project_row, touch_project
 from storage.catalog.tenants.records import AccessKey
 
 _COLUMNS = (
@@ -41,8 +42,9 @@ class AccessKeys(Repository):
 
     def create(self, key: AccessKey) -> None:
         """Raises UnknownProject."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             project_row(connection, key.project_id)
+            touch_project(connection, key.project_id)
             values = {
                 "project_id": key.project_id,
                 "digest": key.digest,
@@ -76,7 +78,7 @@ class AccessKeys(Repository):
         options: Mapping[str, Any],
     ) -> AccessKey:
         """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             values = _written(name, bool(is_active), permitted, options)
             if is_active is None:
                 del values["is_active"]
@@ -84,14 +86,15 @@ class AccessKeys(Repository):
 
     def activate(self, project_id: str, digest: str, active: bool) -> AccessKey:
         """Raises UnknownAccessKey."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             return _changed(connection, project_id, digest, {"is_active": active})
 
     def delete(self, project_id: str, digest: str) -> None:
         """Raises UnknownAccessKey."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             if not connection.execute(_DELETE, {"project": project_id, "wanted": digest}).rowcount:
                 raise UnknownAccessKey
+            touch_project(connection, project_id)
 
 
 def _find(connection: Connection, project_id: str, digest: str) -> AccessKey | None:
@@ -104,6 +107,7 @@ def _changed(connection: Connection, project_id: str, digest: str, values: dict[
     found = _find(connection, project_id, digest)
     if found is None:
         raise UnknownAccessKey
+    touch_project(connection, project_id)
     return found
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from storage.catalog.database.connection import Database
+from storage.catalog.database.connection import Database, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import (
     OrganisationInUse,
     UnknownOrganisation,
@@ -26,8 +27,21 @@ _ORGANISATIONS = (
     .where(organisations.c.deleted_us.is_(None))
     .order_by(organisations.c.number)
 )
-_CHANGE_ORGANISATION = update(organisations).where(
-    organisations.c.id == bindparam("wanted"), organisations.c.deleted_us.is_(None)
+_CHANGE_ORGANISATION = (
+    update(organisations)
+    .where(organisations.c.id == bindparam("wanted"), organisations.c.deleted_us.is_(None))
+    .values(changed=version_now(Area.TENANTS))
+)
+_CHANGED = (
+    select(
+        organisations.c.id,
+        organisations.c.name,
+        organisations.c.key,
+        organisations.c.created_us,
+        organisations.c.deleted_us,
+    )
+    .where(organisations.c.changed > bindparam("since"))
+    .order_by(organisations.c.number)
 )
 
 
@@ -40,28 +54,23 @@ class Organisations(Repository):
 
     def create(self, name: str) -> Organisation:
         """Raises InvalidName."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             return _create(connection, self._keyring, name, self._clock())
 
     def all(self) -> list[Organisation]:
         """Oldest first."""
         with self._database.reading() as connection:
-            return [
-                Organisation(
-                    row.id, row.name, _organisation_key(self._keyring, row.id, row.key), row.created_us
-                )
-                for row in connection.execute(_ORGANISATIONS)
-            ]
+            return [_organisation(self._keyring, row) for row in connection.execute(_ORGANISATIONS)]
 
     def rename(self, organisation_id: str, name: str) -> None:
         """Raises UnknownOrganisation, InvalidName."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             check_name(name, "An organisation")
             _change_organisation(connection, organisation_id, name=name)
 
     def renew_key(self, organisation_id: str) -> str:
         """The new key; the old one is dead. Raises UnknownOrganisation."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             key = _new_organisation_key()
             _change_organisation(
                 connection, organisation_id, key=self._keyring.seal_text(key, organisation_id)
@@ -73,11 +82,13 @@ class Organisations(Repository):
 
         Raises UnknownOrganisation, OrganisationInUse.
         """
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             now_us = self._clock()
             _change_organisation(connection, organisation_id, deleted_us=now_us, name="deleted", key="")
             theirs = projects.c.organisation_id == organisation_id, projects.c.deleted_us.is_(None)
-            deleted = connection.execute(update(projects).where(*theirs).values(deleted_us=now_us)).rowcount
+            deleted = connection.execute(
+                update(projects).where(*theirs).values(deleted_us=now_us, changed=version_now(Area.TENANTS))
+            ).rowcount
             if deleted and not with_projects:
                 raise OrganisationInUse(f"Organisation {organisation_id} has projects: {deleted}.")
 
@@ -87,7 +98,7 @@ def _create(connection: Connection, keyring: Keyring, name: str, now_us: int) ->
     organisation = Organisation(new_id(), name, _new_organisation_key(), now_us)
     sealed = keyring.seal_text(organisation.key, organisation.id)
     values = {"id": organisation.id, "name": name, "key": sealed, "created_us": now_us}
-    connection.execute(insert(organisations), values)
+    connection.execute(insert(organisations).values(changed=version_now(Area.TENANTS)), values)
     return organisation
 
 
@@ -95,6 +106,22 @@ def _change_organisation(connection: Connection, organisation_id: str, **values:
     changed = connection.execute(_CHANGE_ORGANISATION.values(**values), {"wanted": organisation_id})
     if changed.rowcount != 1:
         raise UnknownOrganisation(f"There is no organisation {organisation_id}.")
+
+
+def changed_organisations(
+    connection: Connection, keyring: Keyring, since: int
+) -> tuple[list[Organisation], frozenset[str]]:
+    """The organisations that changed after this version, oldest first, and the ids of those deleted then.
+
+    Raises WrongSecret.
+    """
+    rows = connection.execute(_CHANGED, {"since": since}).all()
+    found = [_organisation(keyring, row) for row in rows if row.deleted_us is None]
+    return found, frozenset(row.id for row in rows if row.deleted_us is not None)
+
+
+def _organisation(keyring: Keyring, row: Any) -> Organisation:
+    return Organisation(row.id, row.name, _organisation_key(keyring, row.id, row.key), row.created_us)
 
 
 def _organisation_key(keyring: Keyring, organisation_id: str, sealed: str) -> str:

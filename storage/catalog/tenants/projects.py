@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
-from storage.catalog.database.connection import Database
+from storage.catalog.database.connection import Database, slices, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import (
     DuplicateProject,
     InvalidName,
@@ -50,13 +51,18 @@ _PROJECT_COLUMNS = (
 )
 _ALL_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
 _PROJECTS = _ALL_PROJECTS.where(projects.c.deleted_us.is_(None))
+_IDS = select(projects.c.id).where(projects.c.deleted_us.is_(None))
 _DELETED = _ALL_PROJECTS.where(
     projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
 )
 _ANY_PROJECT = select(*_PROJECT_COLUMNS).where(projects.c.id == bindparam("wanted"))
 _PROJECT = _ANY_PROJECT.where(projects.c.deleted_us.is_(None))
-_CHANGE = update(projects).where(projects.c.id == bindparam("wanted"))
+_CHANGE = (
+    update(projects).where(projects.c.id == bindparam("wanted")).values(changed=version_now(Area.TENANTS))
+)
+_CHANGED = _ALL_PROJECTS.where(projects.c.changed > bindparam("since"))
 _KEYS_OF_PROJECT = _KEYS.where(project_keys.c.project_id == bindparam("wanted"))
+_KEYS_OF_PROJECTS = _KEYS.where(project_keys.c.project_id.in_(bindparam("ids", expanding=True)))
 
 
 class Projects(Repository):
@@ -85,7 +91,7 @@ class Projects(Repository):
         Raises InvalidName, DuplicateProject, UnknownOrganisation.
         """
         keys = {KeyKind.MASTER: master_key, KeyKind.WRITE: write_key, KeyKind.READ: read_key}
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             return create_project(
                 connection,
                 self._keyring,
@@ -110,7 +116,7 @@ class Projects(Repository):
     ) -> Project:
         """What is None stays; ``own_name`` is as for a new one. Raises UnknownProject, InvalidName,
         DuplicateProject."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             project = find_project(connection, self._keyring, project_id)
             values: dict[str, Any] = {}
             if name is not None:
@@ -131,8 +137,9 @@ class Projects(Repository):
 
         Raises UnknownProject, InvalidName.
         """
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             project_row(connection, project_id)
+            touch_project(connection, project_id)
             chosen = {kind: _checked_key(kind, key) for kind, key in keys.items()}
             of_kinds = project_keys.c.kind.in_([kind.value for kind in chosen])
             connection.execute(delete(project_keys).where(project_keys.c.project_id == project_id, of_kinds))
@@ -147,24 +154,24 @@ class Projects(Repository):
 
     def delete(self, project_id: str) -> None:
         """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             project_row(connection, project_id)
             mark_deleted(connection, project_id, self._clock())
 
     def restore(self, project_id: str) -> Project:
         """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             mark_deleted(connection, project_id, None)
             return find_project(connection, self._keyring, project_id)
 
     def deleted(self) -> list[Project]:
         """Whose data is still there; oldest first."""
         with self._database.reading() as connection:
-            return list_projects(connection, self._keyring, deleted=True)
+            return list_projects(connection, self._keyring, _DELETED)
 
     def begin_purge(self, project: Project) -> bool:
         """From now on it can not be brought back. False where it was meanwhile."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             same = projects.c.deleted_us == project.deleted_us
             open_still = projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
             change = _CHANGE.where(same, open_still).values(purged_us=PURGING)
@@ -172,7 +179,7 @@ class Projects(Repository):
 
     def end_purge(self, project: Project) -> None:
         """All of it is gone, or asked to go: its keys and names go too."""
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             blank = {"purged_us": self._clock(), "name": "purged", "users": "[]", "preferences": "{}"}
             connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
             connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
@@ -184,7 +191,7 @@ class Projects(Repository):
         existing = self.all()
         if existing:
             return existing[0], False
-        with self._database.changing_tenants() as connection:
+        with self._database.changing(Area.TENANTS) as connection:
             existing = list_projects(connection, self._keyring)
             if existing:
                 return existing[0], False
@@ -200,6 +207,16 @@ class Projects(Repository):
         """Oldest first."""
         with self._database.reading() as connection:
             return list_projects(connection, self._keyring)
+
+    def of_organisation(self, organisation_id: str) -> list[Project]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            theirs = _PROJECTS.where(projects.c.organisation_id == organisation_id)
+            return list_projects(connection, self._keyring, theirs)
+
+    def ids(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(_IDS).scalars())
 
     def get(self, project_id: str) -> Project:
         """Raises UnknownProject."""
@@ -248,18 +265,16 @@ def create_project(
         "users": json.dumps(project.users),
         "preferences": json.dumps(project.preferences),
     }
-    connection.execute(insert(projects), values)
+    connection.execute(insert(projects).values(changed=version_now(Area.TENANTS)), values)
     rows = [_key_row(keyring, project.id, kind, key) for kind, key in chosen.items()]
     connection.execute(insert(project_keys), rows)
     return project
 
 
-def list_projects(connection: Connection, keyring: Keyring, *, deleted: bool = False) -> list[Project]:
-    """Oldest first. ``deleted``: those that are, and whose data is still there. Raises WrongSecret."""
-    keys: dict[str, dict[str, str]] = {}
-    for project_id, kind, key in connection.execute(_KEYS):
-        keys.setdefault(project_id, {})[kind] = key
-    rows = connection.execute(_DELETED if deleted else _PROJECTS)
+def list_projects(connection: Connection, keyring: Keyring, wanted: Select[Any] = _PROJECTS) -> list[Project]:
+    """Oldest first. Raises WrongSecret."""
+    rows = connection.execute(wanted).all()
+    keys = _keys_of(connection, [row.id for row in rows])
     return [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in rows]
 
 
@@ -309,6 +324,34 @@ def _refuse_homeless(connection: Connection, project_id: str) -> None:
         raise UnknownOrganisation(
             f"The project's organisation {found} is deleted: it can not be brought back."
         )
+
+
+def touch_project(connection: Connection, project_id: str) -> None:
+    """Notes that a key of the project has changed."""
+    connection.execute(_CHANGE, {"wanted": project_id})
+
+
+def changed_projects(
+    connection: Connection, keyring: Keyring, since: int
+) -> tuple[list[Project], frozenset[str]]:
+    """The projects that changed after this version, oldest first, and the ids of those deleted then.
+
+    Raises WrongSecret.
+    """
+    rows = connection.execute(_CHANGED, {"since": since}).all()
+    alive = [row for row in rows if row.deleted_us is None]
+    keys = _keys_of(connection, [row.id for row in alive])
+    found = [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in alive]
+    return found, frozenset(row.id for row in rows if row.deleted_us is not None)
+
+
+def _keys_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Project id → kind → sealed key."""
+    keys: dict[str, dict[str, str]] = {project_id: {} for project_id in ids}
+    for some in slices(ids):
+        for project_id, kind, key in connection.execute(_KEYS_OF_PROJECTS, {"ids": some}):
+            keys[project_id][kind] = key
+    return keys
 
 
 def project_row(connection: Connection, project_id: str) -> Any:

@@ -83,3 +83,16 @@ class AccessKey:
     permitted: tuple[str, ...]
     options: Mapping[str, Any]
     created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class TenantChanges:
+    """What changed up to a version of the tenants. A project is among the changed ones also where one of its
+    keys or access keys changed."""
+
+    version: int
+    projects: tuple[Project, ...] = ()
+    """Oldest first."""
+    gone_projects: frozenset[str] = frozenset()
+    organisations: tuple[Organisation, ...] = ()
+    gone_organisations: frozenset[str] = frozenset()

@@ -11,6 +11,7 @@ import pytest
 
 from service.http.app import create_app, routes_of
 from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Versions
 from tests.service.rule_table import WRITE_ROUTES
 from tests.service.whole import Whole
 
@@ -44,8 +45,8 @@ def on_loop() -> Iterator[list[str]]:
 
 
 def test_the_hook_sees_a_read_on_the_event_loop(whole: Whole, on_loop: list[str]) -> None:
-    async def read() -> int:
-        return whole.catalog.version()
+    async def read() -> Versions:
+        return whole.catalog.versions()
 
     asyncio.run(read())
     assert len(on_loop) == 1

@@ -146,7 +146,7 @@ def told(
         catalog = Catalog.prepare(root)
         stack.callback(catalog.close)
         if meanwhile is not None:
-            catalog.version()
+            catalog.versions()
             meanwhile()
             # What this one has read of the file is still in its memory.
             catalog = Catalog.open(root)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import re
 from typing import Any
 
 import pytest
 
 from storage.catalog.catalog import Catalog
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Dashboard
 from storage.catalog.errors import (
     DuplicateProject,
     InvalidName,
@@ -20,7 +21,7 @@ from storage.catalog.errors import (
     UnknownOrganisation,
     UnknownProject,
 )
-from storage.catalog.stored.records import Collection, Counts, FlushCommit, LogRow, LogState
+from storage.catalog.stored.records import Collection, Counts, ErasureKind, FlushCommit, LogRow, LogState
 from storage.schema import LaneKind, Schema
 from tests.support.catalogs import flush
 
@@ -161,10 +162,10 @@ class TestCollections:
 
     def test_known_lanes_cost_no_write(self, catalog: Catalog, collection: Collection) -> None:
         made = catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2)
-        version = catalog.version()
+        version = catalog.versions()
         assert catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2) == made
         assert catalog.collections.ensure(collection.project_id, collection.name) == made
-        assert catalog.version() == version
+        assert catalog.versions() == version
 
 
 class TestLogs:
@@ -210,42 +211,63 @@ class TestLogs:
         assert catalog.files.flushed_number() == 1
 
 
-class TestVersion:
-    def test_every_change_that_readers_cache_moves_it(self, catalog: Catalog) -> None:
-        versions = [catalog.version()]
+class TestVersions:
+    def test_a_change_moves_the_version_of_its_area_alone(self, catalog: Catalog) -> None:
+        seen = [catalog.versions()]
 
-        def note() -> None:
-            versions.append(catalog.version())
+        def moved() -> set[Area]:
+            seen.append(catalog.versions())
+            pairs = zip(Area, *seen[-2:], strict=True)
+            assert all(later >= before for _, before, later in pairs)
+            return {area for area, before, later in zip(Area, *seen[-2:], strict=True) if later > before}
 
         project, _ = catalog.projects.ensure_first()
-        note()
-        catalog.organisations.create("other")
-        note()
+        assert moved() == {Area.TENANTS}
+        organisation = catalog.organisations.create("other")
+        assert moved() == {Area.TENANTS}
+        catalog.organisations.rename(organisation.id, "another")
+        assert moved() == {Area.TENANTS}
         catalog.projects.create("other")
-        note()
+        assert moved() == {Area.TENANTS}
+        catalog.projects.update(project.id, preferences={"round": 2})
+        assert moved() == {Area.TENANTS}
         collection = catalog.collections.ensure(project.id, "purchases")
-        note()
+        assert moved() == {Area.DATA}
         catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 9)
-        note()
+        assert moved() == {Area.DATA}
         log_id = catalog.logs.create()
-        note()
+        assert moved() == {Area.DATA}
         file = flush(catalog, collection)
-        note()
+        assert moved() == {Area.DATA}
         catalog.files.swap(collection.id, [file.id], [], Counts(stored=-10, erased=10))
-        note()
+        assert moved() == {Area.DATA}
         catalog.logs.seal(log_id, 0, None)
-        note()
+        assert moved() == {Area.DATA}
         catalog.logs.remove(log_id)
-        note()
-        assert all(later > earlier for earlier, later in itertools.pairwise(versions))
+        assert moved() == {Area.DATA}
+        catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})
+        assert moved() == {Area.DATA}
+        catalog.retention.put(collection.id, 30)
+        assert moved() == {Area.DATA}
+        catalog.saved_queries.put(project.id, "q", "q", query="{}", metadata="{}", refresh_rate=0)
+        assert moved() == {Area.DERIVED}
+        catalog.datasets.create(project.id, "d", "{}")
+        assert moved() == {Area.DERIVED}
+        catalog.dashboards.put(project.id, Dashboard("b", "{}"), "{}")
+        assert moved() == {Area.DERIVED}
+
+    def test_what_prunes_nothing_moves_nothing(self, catalog: Catalog, collection: Collection) -> None:
+        versions = catalog.versions()
+        catalog.collections.prune_lanes(collection.id, frozenset(), frozenset())
+        assert catalog.versions() == versions
 
     def test_small_values_are_kept_and_do_not_move_it(self, catalog: Catalog) -> None:
-        version = catalog.version()
+        version = catalog.versions()
         assert catalog.meta.get("import.offset") is None
         catalog.meta.put("import.offset", "1")
         catalog.meta.put("import.offset", "2")
         assert catalog.meta.get("import.offset") == "2"
-        assert catalog.version() == version
+        assert catalog.versions() == version
 
 
 def schemas() -> int:

@@ -40,7 +40,7 @@ class TestFlush:
     def test_a_refused_flush_changes_nothing(self, catalog: Catalog, collection: Collection) -> None:
         log_id = catalog.logs.create()
         [file_id] = catalog.files.reserve(collection.id, 1)
-        version = catalog.version()
+        version = catalog.versions()
         file = file_row(collection, file_id)
         with pytest.raises(CountsDisagree):
             catalog.files.commit_flush(FlushCommit(1, {log_id: 9}, [file], {collection.id: Counts(9, 9)}))
@@ -50,7 +50,7 @@ class TestFlush:
             catalog.files.commit_flush(FlushCommit(1, {log_id: 9}, [file]))
         with pytest.raises(UnknownCollection):
             catalog.files.commit_flush(FlushCommit(1, {log_id: 9}, [], {99: Counts(1, 0, 1)}))
-        assert catalog.version() == version
+        assert catalog.versions() == version
         assert catalog.files.flushed_number() == 0
         assert catalog.logs.all() == [LogRow(log_id, LogState.OPEN, 0, None)]
         assert catalog.files.live() == []
@@ -107,9 +107,9 @@ class TestSwap:
         old = [flush(catalog, collection) for _ in range(2)]
         a, b = catalog.files.reserve(collection.id, 2)
         assert catalog.files.swap(collection.id, [old[0].id], [file_row(collection, a)])
-        version = catalog.version()
+        version = catalog.versions()
         assert not catalog.files.swap(collection.id, [old[0].id, old[1].id], [file_row(collection, b, 20)])
-        assert catalog.version() == version
+        assert catalog.versions() == version
         assert [file.id for file in catalog.files.live()] == [old[1].id, a]
         assert [file.id for file in catalog.files.unfinished(HOUR_US)] == [b]
 
@@ -173,7 +173,7 @@ class TestSnapshot:
         log_id = catalog.logs.create()
         file = flush(catalog, collection)
         snapshot = catalog.snapshot(collection.project_id, ["purchases", "none", "purchases"])
-        assert snapshot.version == catalog.version()
+        assert snapshot.version == catalog.versions().data
         assert snapshot.flushed_number == 1
         assert snapshot.logs == (LogRow(log_id, LogState.OPEN, 0, None),)
         assert list(snapshot.collections) == ["purchases"]

@@ -88,10 +88,10 @@ def test_a_writer_does_not_wait_for_ever(tmp_path: Path) -> None:
 def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     Catalog.prepare(tmp_path).close()
     catalog = Catalog.open(tmp_path)
-    version = catalog.version()
+    version = catalog.versions()
     other = Database(tmp_path / "catalog.sqlite")
     with other.writing():
-        assert catalog.version() == version
+        assert catalog.versions() == version
         assert catalog.projects.all() == []
     other.close()
     catalog.close()
@@ -102,7 +102,7 @@ def test_a_forked_child_is_told_to_open_its_own(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            catalog.version()
+            catalog.versions()
         except CatalogError:
             os._exit(0)
         os._exit(1)
