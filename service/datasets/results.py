@@ -69,10 +69,10 @@ def holds_text(path: str, lanes: Iterable[Lane]) -> bool:
 
 
 def moment_of(collection: Collection | None) -> Moment:
-    """What grows with every erasure; results of different moments are never mixed."""
+    """What changes with every erasure; results of different moments are never mixed."""
     if collection is None:
         return 0, 0
-    return collection.generation, collection.erase_version
+    return collection.id, collection.erase_version
 
 
 class States:

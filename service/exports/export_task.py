@@ -16,7 +16,7 @@ from pathlib import Path
 
 from query.answers.export import Chunk, Cut
 from query.answers.export import Export as Extraction
-from query.answers.freshness import erasures
+from query.answers.freshness import Erasures, erasures
 from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.language.serialized_query import thaw
@@ -179,7 +179,7 @@ class Exporter:
         progress = _Progress(export)
         cut = self._cut(extraction)
         progress.total = cut.rows
-        self._go_on(progress, (moment.generation, moment.erase_version))
+        self._go_on(progress, moment)
         form = Format(export.format)
         held = {} if form is Format.NDJSON else extraction.held(cut)
         name = f"{export.id}-{export.claim}.{suffix_of(export)}"
@@ -189,11 +189,13 @@ class Exporter:
             rows = rows_into(output, form, held, query.properties, gzip=export.gzip)
             for chunk in extraction.chunks(cut):
                 rows.add(chunk)
-                self._count(progress, chunk, (moment.generation, moment.erase_version))
+                self._count(progress, chunk, moment)
             rows.end()
             name = f"{export.id}-{export.claim}-{output.digest}.{suffix_of(export)}"
             output.finish(name)
-            file = ExportFile(name, output.bytes, progress.written, moment.generation, moment.erase_version)
+            file = ExportFile(
+                name, output.bytes, progress.written, moment.collection_id, moment.erase_version
+            )
             now_us = _now_us()
             expires_us = now_us + int(self._settings.export_days * _DAY_US)
             if not self._catalog.exports.finish(export, file, now_us, expires_us):
@@ -216,16 +218,17 @@ class Exporter:
     def _deadline(self) -> Deadline:
         return Deadline.after(self._limits.timeout_seconds, self._tools.cancels.token())
 
-    def _count(self, progress: _Progress, chunk: Chunk, moment: tuple[int, int]) -> None:
+    def _count(self, progress: _Progress, chunk: Chunk, moment: Erasures) -> None:
         progress.written += len(chunk.rows)
         if time.monotonic() - progress.at > RENEW_SECONDS:
             self._go_on(progress, moment)
 
-    def _go_on(self, progress: _Progress, moment: tuple[int, int]) -> None:
+    def _go_on(self, progress: _Progress, moment: Erasures) -> None:
         """Raises _Unwanted, _Outdated where it is no use."""
         self._renew(progress)
         export = progress.export
-        if self._catalog.collections.moment(export.project_id, export.collection) != moment:
+        now = self._catalog.collections.moment(export.project_id, export.collection)
+        if not moment.stand(Erasures(*now)):
             raise _Outdated
         progress.at = time.monotonic()
 

@@ -202,7 +202,8 @@ class Exports:
         if found is None:
             raise Gone("The extraction was removed.")
         export, moment = found
-        if export.state is ExportState.DONE and moment != (export.generation, export.erase_version):
+        made_of = (export.collection_id, export.erase_version)
+        if export.state is ExportState.DONE and export.collection_id and moment != made_of:
             raise Gone(ERASED)
         if export.state is ExportState.EXPIRED:
             raise Gone(export.message)

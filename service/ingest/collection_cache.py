@@ -37,7 +37,7 @@ OUTDATED_SECONDS = 600.0
 class _Known:
     """Homes by project and name, of which the ones longest unused are let go.
 
-    Two generations instead of an order: what is used is found at once in the young one or brought there, and
+    Two halves instead of an order: what is used is found at once in the young one or brought there, and
     where that is full the old one goes. So looking up costs what a dictionary costs.
     """
 
@@ -185,7 +185,7 @@ class CollectionCache:
         version, changed = await self._in_thread(lambda: self._changed(known))
         for collection_id, now in changed.items():
             project_id, name, home = known[collection_id]
-            if now is None or now.freed or now.generation != home.generation:
+            if now is None or now.freed:
                 self._homes.drop(project_id, name)
             elif now.schema.version > home.checker.schema.version:
                 await self._keep(now)
@@ -255,7 +255,7 @@ class CollectionCache:
         # Building a check of many lanes takes milliseconds.
         checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
         for one, checker in zip(new, checkers, strict=True):
-            found[one.name] = home = self._current(one) or CollectionHandle(one.id, one.generation, checker)
+            found[one.name] = home = self._current(one) or CollectionHandle(one.id, checker)
             self._homes.put(one.project_id, one.name, home)
         return found
 
@@ -264,7 +264,7 @@ class CollectionCache:
         known = self._homes.get(collection.project_id, collection.name)
         if (
             known is not None
-            and (known.collection_id, known.generation) == (collection.id, collection.generation)
+            and known.collection_id == collection.id
             and known.checker.schema.version >= collection.schema.version
         ):
             return known

@@ -55,11 +55,11 @@ class Token(NamedTuple):
     text: str
 
 
-def event_token(collection_id: int, generation: int, text: str, within: str = "") -> Token:
+def event_token(collection_id: int, text: str, within: str = "") -> Token:
     """The token of an event; ``within`` is what ``share_of`` tells of its key's autofill, if it has one."""
     if within:
-        return Token(shared_scope(collection_id, generation), shared_token(text, within))
-    return Token(event_scope(collection_id, generation), text)
+        return Token(shared_scope(collection_id), shared_token(text, within))
+    return Token(event_scope(collection_id), text)
 
 
 def idempotency_token(project_id: str, key: str) -> Token:

@@ -564,7 +564,7 @@ class _Cited:
     def token_of(self, event: Ready) -> Token | None:
         if event.token is None:
             return None
-        return event_token(self.home.collection_id, self.home.generation, event.token, self.within)
+        return event_token(self.home.collection_id, event.token, self.within)
 
     def only(self, tokens: set[Token]) -> _Cited:
         """The events of these tokens."""

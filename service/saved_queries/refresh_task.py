@@ -107,7 +107,7 @@ class Refresher:
         there = known.setdefault(query.project_id, {})
         names = [name for name in collections_of(run.result) if name not in there]
         for one in self._catalog.collections.named(query.project_id, names) if names else ():
-            there[one.name] = Erasures(one.generation, one.erase_version)
+            there[one.name] = Erasures(one.id, one.erase_version)
         return outdated(run.result, there)
 
     def _run(self, query: SavedQuery, now_us: int) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from query.answers.freshness import (
-    NEVER,
+    NOWHERE,
     Covered,
     Erasures,
     Outline,
@@ -310,7 +310,7 @@ def collections_of(result: SavedResult) -> Iterable[str]:
 def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
     """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
     covered = _covered(result.covers)
-    return any(now.get(name, NEVER) != then for name, then in covered.erasures.items())
+    return not all(then.stand(now.get(name, NOWHERE)) for name, then in covered.erasures.items())
 
 
 def _changed(path: Path) -> float:
@@ -331,7 +331,7 @@ def _unechoed(request: Request) -> Request:
 
 def _covers_text(covered: Covered, preferences: Preferences) -> str:
     found: dict[str, Any] = {
-        name: [one.generation, one.erase_version] for name, one in covered.erasures.items()
+        name: [one.collection_id, one.erase_version] for name, one in covered.erasures.items()
     }
     preferred = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
     held = {"collections": found, "counts": covered.counts, "preferences": preferred}

@@ -17,7 +17,7 @@ from storage.catalog.database.seal import check_seal, refuse_faults
 from storage.catalog.errors import CatalogNotReady, NewerFormat
 from storage.paths import DataFolder
 
-FORMAT_VERSION = 20
+FORMAT_VERSION = 21
 """Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"

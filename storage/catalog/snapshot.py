@@ -26,9 +26,9 @@ COLLECTIONS_MAX = 4_096
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A collection's live files at one (generation, data version)."""
+    """A collection's live files at one data version."""
 
-    moment: tuple[int, int]
+    version: int
     by_id: Mapping[int, DataFile]
     files: tuple[DataFile, ...]
     damaged: tuple[DataFile, ...]
@@ -80,9 +80,9 @@ class Snapshots:
 
     def _with_files(self, connection: Connection, collection: Collection) -> CollectionFiles:
         held = self._held.get(collection.id)
-        moment = (collection.generation, collection.data_version)
-        if held is None or held.moment != moment:
-            held = self._load(connection, collection.id, moment, {} if held is None else held.by_id)
+        version = collection.data_version
+        if held is None or held.version != version:
+            held = self._load(connection, collection.id, version, {} if held is None else held.by_id)
             with self._lock:
                 if len(self._held) >= COLLECTIONS_MAX:
                     self._held.clear()
@@ -93,7 +93,7 @@ class Snapshots:
         self,
         connection: Connection,
         collection_id: int,
-        moment: tuple[int, int],
+        version: int,
         known: Mapping[int, DataFile],
     ) -> _Held:
         ids = live_ids(connection, collection_id)
@@ -113,7 +113,7 @@ class Snapshots:
                 f"{stored} were stored: run 'acumen check'."
             )
         return _Held(
-            moment,
+            version,
             by_id,
             tuple(file for file in by_id.values() if not ids[file.id]),
             tuple(file for file in by_id.values() if ids[file.id]),

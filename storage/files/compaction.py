@@ -182,7 +182,7 @@ class Compactor:
         """Remove files that were begun before then and never became live: nobody ever read them."""
         gone: list[int] = []
         for reserved in self._catalog.files.unfinished(before_us):
-            folders = f"*/*.{reserved.collection_id}.{reserved.generation}"
+            folders = f"*/*.{reserved.collection_id}.*"
             paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
             if all(map(self._remove, paths)):
                 gone.append(reserved.id)

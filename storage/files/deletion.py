@@ -377,7 +377,7 @@ def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Sou
 
 
 def _holders(collection: Collection, tokens: Sequence[pa.Table]) -> Iterator[TokenHolder]:
-    scope = event_scope(collection.id, collection.generation)
+    scope = event_scope(collection.id)
     for table in tokens:
         for batch in table.to_batches(HOLDERS_AT_ONCE):
             for event_id, token in zip(*(column.to_pylist() for column in batch.columns), strict=True):

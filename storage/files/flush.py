@@ -43,7 +43,6 @@ class FileWriter:
                     collection.project_id,
                     collection.name,
                     collection.id,
-                    collection.generation,
                     label,
                     file_id,
                 )
@@ -74,7 +73,6 @@ def _row(file_id: int, collection: Collection, label: str, path: str, content: E
     return FileRow(
         id=file_id,
         collection_id=collection.id,
-        generation=collection.generation,
         span=label,
         path=path,
         rows=content.rows,

@@ -377,10 +377,9 @@ class Keeper:
             lost = sum(piece.piece.count for piece in pieces)
             logger.error("%d events are of collection %d, which does not exist", lost, collection_id)
             return
-        live = [piece for piece in pieces if piece.generation == collection.generation]
-        wanted = [piece for piece in live if piece.piece.count]
+        wanted = [piece for piece in pieces if piece.piece.count]
         stored = sum(piece.piece.count for piece in wanted)
-        self._generation.count(collection_id, stored, sum(piece.duplicates for piece in live))
+        self._generation.count(collection_id, stored, sum(piece.duplicates for piece in pieces))
         if wanted:
             collection, shredded = self._learn(collection, wanted)
             table = self._shredder.shred(collection.schema, shredded)

@@ -202,7 +202,7 @@ class Reader:
             if manifest is not None:
                 starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
             self._check_rest(starts)
-            pieces = list(self._pieces(starts, collection.id, collection.generation))
+            pieces = list(self._pieces(starts, collection.id))
             if any(piece.lanes_version > collection.schema.version for piece in pieces):
                 raise _Moved
             chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
@@ -220,13 +220,13 @@ class Reader:
         erased = collection.erase_version
         if erased and not files and not aside and not (tail is not None and tail.num_rows):
             # All its events were taken away: there is no such collection until one comes again.
-            return replace(NOWHERE, generation=collection.generation, erase_version=erased)
+            return replace(NOWHERE, collection_id=collection.id, erase_version=erased)
         return Source(
             collection.schema,
             files,
             tail,
-            version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
-            generation=collection.generation,
+            version=f"{collection.id}.{collection.data_version}.{hash(key):x}",
+            collection_id=collection.id,
             erase_version=erased,
             damaged=aside,
             verify=self.verify,
@@ -282,17 +282,11 @@ class Reader:
         if waiting > REST_BYTES_MAX:
             raise TooMuchUnsettled
 
-    def _pieces(
-        self, starts: Mapping[int, int], collection_id: int, generation: int
-    ) -> Iterator[CollectionPiece]:
+    def _pieces(self, starts: Mapping[int, int], collection_id: int) -> Iterator[CollectionPiece]:
         for log_id, rest in self._rests.items():
             for frame in rest.frames_from(starts[log_id]):
                 for piece in pieces_of(frame):
-                    if (
-                        piece.collection_id == collection_id
-                        and piece.generation == generation
-                        and piece.piece.count
-                    ):
+                    if piece.collection_id == collection_id and piece.piece.count:
                         yield piece
 
     def _tail(

@@ -84,7 +84,6 @@ class Store:
         times = array("q", [time_us if e.timestamp_us is None else e.timestamp_us for e in found])
         section = Section(
             collection.id,
-            collection.generation,
             collection.schema.version,
             len(found),
             0,

@@ -23,9 +23,8 @@ def file_row(collection: Collection, file_id: int, rows: int = 10) -> FileRow:
     return FileRow(
         id=file_id,
         collection_id=collection.id,
-        generation=collection.generation,
         span="2026-11-22",
-        path=event_file(collection.project_id, collection.name, collection.id, 1, "2026-11-22", file_id),
+        path=event_file(collection.project_id, collection.name, collection.id, "2026-11-22", file_id),
         rows=rows,
         bytes=1_000,
         sha256="ab" * 32,

@@ -60,8 +60,9 @@ _OUTDATED = (
     )
     .where(
         exports.c.state == ExportState.DONE,
+        exports.c.collection_id != 0,
         or_(
-            collections.c.generation != exports.c.generation,
+            collections.c.id != exports.c.collection_id,
             collections.c.erase_version != exports.c.erase_version,
         ),
     )
@@ -116,7 +117,7 @@ class Exports(Repository):
             return found
 
     def find(self, project_id: str, export_id: str) -> tuple[Export, tuple[int, int]] | None:
-        """A job, and the generation and erase version of its collection, of one moment."""
+        """A job, and the id and erase version of its collection, of one moment."""
         with self._database.reading() as connection:
             found = _find(connection, project_id, export_id)
             if found is None:
@@ -184,8 +185,8 @@ class Exports(Repository):
         """False, and nothing changed, where the job is not the claimant's any more, or events of its
         collection were taken away or changed since they were read."""
         with self._database.changing(Area.DERIVED) as connection:
-            made_of = (file.generation, file.erase_version)
-            if moment(connection, export.project_id, export.collection) != made_of:
+            now = moment(connection, export.project_id, export.collection)
+            if file.collection_id and now != (file.collection_id, file.erase_version):
                 return False
             values = {
                 "state": ExportState.DONE,
@@ -193,7 +194,7 @@ class Exports(Repository):
                 "total": file.events,
                 "bytes": file.bytes,
                 "file": file.name,
-                "generation": file.generation,
+                "collection_id": file.collection_id,
                 "erase_version": file.erase_version,
                 "expires_us": expires_us,
             }

@@ -116,7 +116,7 @@ class Dataset:
     """All events that were acknowledged before then are in the results. None before the first run, as what
     follows."""
     moment: tuple[int, int] | None
-    """Generation and erase version of the collection; of no collection (0, 0)."""
+    """Id and erase version of the collection; of no collection (0, 0)."""
     start_us: int | None
     """Start and end of the timeframe that was computed."""
     end_us: int | None
@@ -202,8 +202,8 @@ class Export(NewExport):
     bytes: int | None
     file: str | None
     """A name in the folder of exports."""
-    generation: int | None
-    """Of the collection as it was read, and its erase version."""
+    collection_id: int | None
+    """Of the collection as it was read, and its erase version; 0 where there was none."""
     erase_version: int | None
     mail_state: MailState | None
     """None where nobody is to get a mail, or nothing can be said yet."""
@@ -220,5 +220,5 @@ class ExportFile:
     name: str
     bytes: int
     events: int
-    generation: int
+    collection_id: int
     erase_version: int

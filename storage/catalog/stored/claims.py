@@ -49,9 +49,7 @@ _OLDEST = (
 _KEPT = select(func.coalesce(func.sum(claim_counts.c.count), 0)).where(
     claim_counts.c.scope.in_(bindparam("scopes", expanding=True))
 )
-_COLLECTIONS = select(collections.c.id, collections.c.generation).where(
-    collections.c.project_id == bindparam("wanted")
-)
+_COLLECTIONS = select(collections.c.id).where(collections.c.project_id == bindparam("wanted"))
 _PURGE = delete(claims).where(
     and_(claims.c.scope == bindparam("of"), claims.c.token == bindparam("held")),
     claims.c.claimed_us < bindparam("before"),
@@ -98,7 +96,7 @@ class Claims(Repository):
         with self._database.reading() as connection:
             scopes = [request_scope(project_id)]
             for row in connection.execute(_COLLECTIONS, {"wanted": project_id}).all():
-                scopes += event_scope(row.id, row.generation), shared_scope(row.id, row.generation)
+                scopes += event_scope(row.id), shared_scope(row.id)
             return sum(
                 int(connection.execute(_KEPT, {"scopes": some}).scalar_one()) for some in slices(scopes)
             )

@@ -29,7 +29,7 @@ from storage.catalog.errors import (
     UnknownProject,
 )
 from storage.catalog.repository import Repository
-from storage.catalog.state import get_meta, read_state, set_meta
+from storage.catalog.state import read_state
 from storage.catalog.stored.files import list_live
 from storage.catalog.stored.records import Collection, ErasureState, FileState
 from storage.catalog.stored.schemas import SchemaCache, append_lanes, prune_lanes
@@ -51,7 +51,6 @@ _COLUMNS = (
     collections.c.id,
     collections.c.project_id,
     collections.c.name,
-    collections.c.generation,
     collections.c.lanes_version,
     collections.c.data_version,
     collections.c.created_us,
@@ -89,8 +88,6 @@ _REVIVE = (
     .where(collections.c.id == bindparam("of"))
     .values(freed_us=None, changed=version_now(Area.DATA))
 )
-_LAST_ERASURE = select(func.coalesce(func.max(erasures.c.id), 0))
-_NEWEST_REMOVED = "newest_removed_erasure"
 _FREED = (
     select(collections.c.id)
     .join(projects, projects.c.id == collections.c.project_id)
@@ -131,9 +128,7 @@ _PURGED = (
 )
 
 
-_UNMADE = (1, 0)
-"""Generation and erase version of a collection that is not there yet."""
-_MOMENT = select(collections.c.generation, collections.c.erase_version).where(
+_MOMENT = select(collections.c.id, collections.c.erase_version).where(
     collections.c.project_id == bindparam("project"), collections.c.name == bindparam("named")
 )
 
@@ -232,7 +227,6 @@ class Collections(Repository):
         with self._database.changing(Area.DATA) as connection:
             if collection_id not in freed_collections(connection):
                 return False
-            set_meta(connection, _NEWEST_REMOVED, str(_last_erasure(connection)))
             for table in (erasures, streams, counters, lanes):
                 connection.execute(delete(table).where(table.c.collection_id == collection_id))
             scope = f"event:{collection_id}:"
@@ -288,7 +282,7 @@ class Collections(Repository):
             return set(connection.execute(_PURGED).scalars())
 
     def moment(self, project_id: str, collection: str) -> tuple[int, int]:
-        """The generation and erase version of a collection, be it there or not."""
+        """A collection's id and erase version; (0, 0) where it is not there."""
         with self._database.reading() as connection:
             return moment(connection, project_id, collection)
 
@@ -340,8 +334,7 @@ def ensure_collections(
 
 
 def _insert(connection: Connection, project_id: str, names: Sequence[str], now_us: int) -> None:
-    """Makes collections that are not there. Each is of a later generation than any that had its name before
-    and was removed: what was computed of that one is not of this one."""
+    """Makes collections that are not there."""
     if not all(name and is_text(name) for name in names):
         raise InvalidName("A collection's name must be text and not empty.")
     if connection.execute(_PROJECT, {"project_id": project_id}).first() is None:
@@ -350,7 +343,6 @@ def _insert(connection: Connection, project_id: str, names: Sequence[str], now_u
         return
     values = {
         "project_id": project_id,
-        "generation": _last_erasure(connection) + 1,
         "lanes_version": 0,
         "data_version": 0,
         "created_us": now_us,
@@ -359,12 +351,6 @@ def _insert(connection: Connection, project_id: str, names: Sequence[str], now_u
     made = connection.execute(_UNCOUNTED, {"project_id": project_id}).scalars()
     zero = {"logged": 0, "stored": 0, "duplicates": 0, "erased": 0}
     connection.execute(insert(counters), [zero | {"collection_id": one} for one in made])
-
-
-def _last_erasure(connection: Connection) -> int:
-    """The id of the newest request, be it of a collection that was removed since."""
-    known = int(get_meta(connection, _NEWEST_REMOVED) or 0)
-    return max(known, int(connection.execute(_LAST_ERASURE).scalar_one()))
 
 
 def freed_collections(connection: Connection) -> list[int]:
@@ -386,7 +372,6 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
             id=row.id,
             project_id=row.project_id,
             name=row.name,
-            generation=row.generation,
             schema=known[row.id],
             data_version=row.data_version,
             created_us=row.created_us,
@@ -410,6 +395,6 @@ def prune(
 
 
 def moment(connection: Connection, project_id: str, name: str) -> tuple[int, int]:
-    """The generation and erase version of a collection, be it there or not."""
+    """A collection's id and erase version; (0, 0) where it is not there."""
     row = connection.execute(_MOMENT, {"project": project_id, "named": name}).first()
-    return _UNMADE if row is None else (row.generation, row.erase_version)
+    return (0, 0) if row is None else (row.id, row.erase_version)

@@ -25,7 +25,6 @@ _FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "create
 _ROW = (
     files.c.id,
     files.c.collection_id,
-    files.c.generation,
     files.c.span,
     files.c.path,
     files.c.rows,
@@ -66,7 +65,7 @@ _DEAD = (
     .order_by(files.c.id)
 )
 _WRITING = (
-    select(files.c.id, files.c.collection_id, files.c.generation, files.c.reserved_us)
+    select(files.c.id, files.c.collection_id, files.c.reserved_us)
     .where(files.c.state == FileState.WRITING.value, files.c.reserved_us < bindparam("before"))
     .order_by(files.c.id)
 )
@@ -75,7 +74,6 @@ _MAKE_LIVE = (
     .where(
         files.c.id == bindparam("file_id"),
         files.c.collection_id == bindparam("of"),
-        files.c.generation == bindparam("of_generation"),
         files.c.state == FileState.WRITING.value,
     )
     .values(
@@ -98,7 +96,7 @@ _ROWS_OF = select(func.coalesce(func.sum(files.c.rows), 0)).where(
 _FORGET = delete(files).where(
     files.c.id.in_(bindparam("ids", expanding=True)), files.c.state != FileState.LIVE.value
 )
-_GENERATION = select(collections.c.generation).where(collections.c.id == bindparam("of"))
+_THERE = select(collections.c.id).where(collections.c.id == bindparam("of"))
 _REVIVE = (
     update(collections)
     .where(collections.c.id == bindparam("of"), collections.c.freed_us.is_not(None))
@@ -140,9 +138,9 @@ class Files(Repository):
     def reserve(self, collection_id: int, n: int) -> list[int]:
         """Ids for files about to be written, committed before any of them exists. UnknownCollection."""
         with self._database.writing() as connection:
+            _refuse_unknown(connection, collection_id)
             row = {
                 "collection_id": collection_id,
-                "generation": _generation(connection, collection_id),
                 "state": FileState.WRITING.value,
                 "reserved_us": self._clock(),
             }
@@ -153,8 +151,8 @@ class Files(Repository):
     def commit_flush(self, flush: FlushCommit) -> None:
         """The one commit point of a flush: files, log positions, counters and data versions.
 
-        Raises, and changes nothing: FlushConflict (not the next flush; a file id given up; a collection
-        deleted), LogConflict (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
+        Raises, and changes nothing: FlushConflict (not the next flush; a file id given up), LogConflict
+        (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
         """
         with self._database.changing(Area.DATA) as connection:
             if not advance_flushed_number(connection, flush.flush_number):
@@ -337,12 +335,11 @@ def decode_file(row: Sequence[Any]) -> FileRow:
 
 
 def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
-    """FlushConflict where an id is not reserved any more or the collection was deleted meanwhile."""
+    """FlushConflict where an id is not reserved any more, UnknownCollection."""
     if not added:
         return
-    for collection_id, generation in sorted({(file.collection_id, file.generation) for file in added}):
-        if _generation(connection, collection_id) != generation:
-            raise FlushConflict(f"Generation {generation} of collection {collection_id} is gone.")
+    for collection_id in sorted({file.collection_id for file in added}):
+        _refuse_unknown(connection, collection_id)
     made = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
     if made != len(added):
         raise FlushConflict(f"Of {len(added)} new files only {made} are reserved: some were given up.")
@@ -351,7 +348,7 @@ def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
 def _encode_file(file: FileRow) -> dict[str, Any]:
     encoded: dict[str, Any] = {f"new_{name}": getattr(file, name) for name in _FACTS}
     encoded["new_columns"] = json.dumps(dict(file.columns), ensure_ascii=False, separators=(",", ":"))
-    return encoded | {"file_id": file.id, "of": file.collection_id, "of_generation": file.generation}
+    return encoded | {"file_id": file.id, "of": file.collection_id}
 
 
 def _check(collection_id: int, counts: Counts, rows: int) -> None:
@@ -369,8 +366,6 @@ def _add_counts(connection: Connection, collection_id: int, counts: Counts) -> N
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
 
 
-def _generation(connection: Connection, collection_id: int) -> int:
-    generation = connection.execute(_GENERATION, {"of": collection_id}).scalar_one_or_none()
-    if generation is None:
+def _refuse_unknown(connection: Connection, collection_id: int) -> None:
+    if connection.execute(_THERE, {"of": collection_id}).first() is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
-    return int(generation)

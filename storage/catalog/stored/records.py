@@ -27,7 +27,7 @@ class ClockMark:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """``data_version`` grows with every change of its live files. ``generation`` never changes: it tells the
+    """``data_version`` grows with every change of its live files. ``id`` is never used again: it tells the
     collection from any that had its name before.
 
     ``erase_version`` grows with every transaction that takes stored events away or changes them.
@@ -36,7 +36,6 @@ class Collection:
     id: int
     project_id: str
     name: str
-    generation: int
     schema: Schema
     data_version: int
     created_us: int
@@ -120,9 +119,9 @@ class Claim:
     claimed_us: int
 
 
-def event_scope(collection_id: int, generation: int) -> str:
-    """What the tokens of a collection's events are unique in."""
-    return f"event:{collection_id}:{generation}"
+def event_scope(collection_id: int) -> str:
+    """What the tokens of a collection's events are unique in; the last number is always 1."""
+    return f"event:{collection_id}:1"
 
 
 SHARED = ":autofill"
@@ -131,9 +130,9 @@ SHARED = ":autofill"
 SHARE_LENGTH = 32
 
 
-def shared_scope(collection_id: int, generation: int) -> str:
+def shared_scope(collection_id: int) -> str:
     """Of the tokens of events of keys with an autofill, which know nothing of others' tokens."""
-    return event_scope(collection_id, generation) + SHARED
+    return event_scope(collection_id) + SHARED
 
 
 def shared_token(text: str, share: str) -> str:
@@ -171,7 +170,6 @@ class FileRow:
 
     id: int
     collection_id: int
-    generation: int
     span: str
     path: str
     rows: int
@@ -209,7 +207,6 @@ class ReservedFile:
 
     id: int
     collection_id: int
-    generation: int
     reserved_us: int
 
 

@@ -28,6 +28,7 @@ from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
+from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import DatasetStatus
 from storage.catalog.stored.records import Counts
 from tests.query.answers.test_reference import close
@@ -380,9 +381,9 @@ def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Be
     before = bench.state.dataset
     with closing(connect(bench.store.folder.catalog)) as connection, connection:
         # What deleting the collection comes to.
-        connection.execute("UPDATE collections SET generation = generation + 1")
-        connection.execute("UPDATE state SET version = version + 1")
-    ChangeMark(bench.store.folder.catalog).change()
+        connection.execute("UPDATE collections SET erase_version = erase_version + 1")
+        connection.execute("UPDATE state SET data_version = data_version + 1")
+    ChangeMark(bench.store.folder.catalog).change([Area.DATA])
     assert bench.served(["a"]) is None
     bench.refresh()
     assert [row["value"] for row in bench.served(["a"])] == [0] * 10

@@ -76,7 +76,7 @@ def test_a_token_claimed_by_a_worker_that_died_is_free_again(tmp_path: Path) -> 
             await it.http.post(it.events + "/a", json={"n": 0})
             (collection,) = it.catalog.collections.of_project(it.project.id)
             dead = another_log(it)
-            token = event_token(collection.id, collection.generation, "t")
+            token = event_token(collection.id, "t")
             claim_of_a_dead_worker(it, dead, token.scope, token.text)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             posts = [it.http.post(it.events + "/a", json=event) for _ in range(3)]
@@ -108,7 +108,7 @@ def test_a_claim_of_a_log_that_is_gone_stands_for_a_stored_event(tmp_path: Path)
         async with intake(tmp_path) as it:
             await it.http.post(it.events + "/a", json={"n": 0})
             (collection,) = it.catalog.collections.of_project(it.project.id)
-            token = event_token(collection.id, collection.generation, "t")
+            token = event_token(collection.id, "t")
             gone = 999
             claim = Claim(token.scope, token.text, gone, 1 << 62, b"", b"", system_clock())
             it.catalog.claims.take([claim], system_clock(), 10**12)
@@ -125,7 +125,7 @@ def test_waiting_for_a_winner_ends_in_a_503(tmp_path: Path) -> None:
             await it.http.post(it.events + "/a", json={"n": 0})
             (collection,) = it.catalog.collections.of_project(it.project.id)
             alive = another_log(it)
-            token = event_token(collection.id, collection.generation, "t")
+            token = event_token(collection.id, "t")
             claim_of_a_dead_worker(it, alive, token.scope, token.text)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             reply = await it.http.post(it.events + "/a", json=event)

@@ -75,7 +75,6 @@ class Streaming(Model):
         lines = b"".join(b'{"n":%d}\n' % (self.sent + one) for one in range(count))
         section = Section(
             collection.id,
-            collection.generation,
             collection.schema.version,
             count,
             0,

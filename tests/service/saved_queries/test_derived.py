@@ -246,7 +246,7 @@ class Stream:
     def moment(self) -> tuple[int, int] | None:
         """Another one once events were taken away or changed."""
         found = self.whole.catalog.collections.named(self.whole.project.id, [self.name])
-        return (found[0].generation, found[0].erase_version) if found else None
+        return (found[0].id, found[0].erase_version) if found else None
 
     def check_dataset(self, *values: Any, stored: bool) -> None:
         """For values of its first property; ``stored``: none of it is computed now."""
@@ -355,7 +355,7 @@ def test_a_token_is_free_again_with_its_own_event_and_not_before(whole: Whole) -
     for gone, wanted in ((3, [1, 2]), (2, [1]), (1, [])):
         made.erase(gone)
         (collection,) = whole.catalog.collections.named(whole.project.id, [made.name])
-        scope = event_scope(collection.id, collection.generation)
+        scope = event_scope(collection.id)
         held = whole.catalog.claims.find([(scope, f"t{n}") for n in (1, 2)])
         assert sorted(token for _, token in held) == [f"t{n}" for n in wanted]
     made.send([one, other, one])

@@ -331,7 +331,7 @@ def test_many_tokens_are_freed_in_parts_and_those_of_what_stays_are_held(
     store.keeper.step()
     store.keeper.flush()
     collection, catalog = store.catalog.collections.get(store.project, "c"), store.catalog
-    scope = event_scope(collection.id, collection.generation)
+    scope = event_scope(collection.id)
     claims, now_us = [], time.time_ns() // 1_000
     for row in store.rows("c"):
         token = row.get("keen.uniqueness_token")

@@ -136,7 +136,7 @@ def test_housekeeping_that_fails_keeps_what_is_shredded(store: Store, fs: Refusi
 def test_events_of_a_collection_that_does_not_exist_hold_up_no_other(store: Store) -> None:
     """As after a catalog was put back that is older than the logs."""
     store.send("c", numbered(1))
-    section = Section(999, 1, 0, 1, 0, 0, bytes(8), b'{"n":2}\n')
+    section = Section(999, 0, 1, 0, 0, bytes(8), b'{"n":2}\n')
     store.append(Batch(0, [section]))
     store.send("c", numbered(3))
     flush(store)
@@ -149,8 +149,8 @@ def test_lanes_that_a_restored_catalog_lacks_are_found_in_the_events(store: Stor
     """Of a running server's copy the catalog is older than the logs."""
     store.send("c", numbered(1))
     id = store.catalog.collections.get(store.project, "c").id
-    store.append(Batch(0, [Section(id, 1, 2, 1, 0, flags, bytes(8), b'{"n":2,"new":true}\n')]))
-    store.append(Batch(0, [Section(id, 1, 3, 1, 0, flags, bytes(8), b'{"n":3,"newer":{"x":"y"}}\n')]))
+    store.append(Batch(0, [Section(id, 2, 1, 0, flags, bytes(8), b'{"n":2,"new":true}\n')]))
+    store.append(Batch(0, [Section(id, 3, 1, 0, flags, bytes(8), b'{"n":3,"newer":{"x":"y"}}\n')]))
     flush(store)
     assert store.values("c", "n") == [1, 2, 3]
     assert store.values("c", "new") == [None, True, None]

@@ -180,7 +180,7 @@ def test_tokens_of_lost_events_are_free_again_and_those_of_others_are_not(store:
         ordinal = writer.reserve(1)
         claim = Claim("scope", f"t{number}", writer.log_id, ordinal, b"", b"", now_us)
         store.catalog.claims.take([claim], now_us, 1)
-        section = Section(id, 1, 0, 1, 0, 0, bytes(8), b"{}\n")
+        section = Section(id, 0, 1, 0, 0, bytes(8), b"{}\n")
         store.append(Batch(0, [section]), writer, claimed=ordinal)
 
     send_claimed(0)
@@ -280,11 +280,11 @@ def test_a_whole_frame_of_a_client_is_not_taken_for_one(store: Store, age: str) 
     id = store.catalog.collections.ensure(store.project, "c").id
     writer = store.writer()
     store.send("c", numbered(0), writer=writer)
-    fake = encode_frame(Batch(0, [Section(id, 1, 0, 1, 0, 0, bytes(8), b'{"n":666}\n')]), writer.log_id, 0)
+    fake = encode_frame(Batch(0, [Section(id, 0, 1, 0, 0, bytes(8), b'{"n":666}\n')]), writer.log_id, 0)
     fake += bytes(-len(fake) % 8)
     count = len(fake) // 8
     payload = b'{"n":1}\n' * count
-    store.append(Batch(0, [Section(id, 1, 1, count, 0, 0, fake, payload)]), writer)
+    store.append(Batch(0, [Section(id, 1, count, 0, 0, fake, payload)]), writer)
     store.send("c", numbered(2), writer=writer)
     store.writers.remove(writer)
     writer.close()
