@@ -31,6 +31,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
     ("bulk", ["bulk of 100", "bulk of 1,000", "with nulls", "with drift", "with tokens"], 15),
     ("memory", ["supervisor", "worker-0", "keeper"], 0),
     ("erasure", ["time of a deletion"], 1),
+    ("tenants", ["p99 of a single post", "p99 of a small count"], 2),
 ]
 
 
