@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
@@ -326,6 +327,14 @@ class Tenants:
         if len(key) > ACCESS_KEY_LENGTH and _HEXADECIMAL.fullmatch(key):
             return _scopes_of(project)
         return self._keyring.digest(project.id, key)
+
+    async def keep_fresh(self) -> None:
+        """Looks at the catalog so often that hardly a request has to wait for a look. Until cancelled."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS / 4)
+            # Where it fails, requests look for themselves and say so.
+            with suppress(StorageError):
+                await self._in_thread(self._refresh)
 
     async def caller(self, project_id: str, key: str | None) -> Caller:
         """As ``authenticate``, for an event loop: only memory is looked at where that tells."""

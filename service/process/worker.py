@@ -183,6 +183,7 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
         asyncio.ensure_future(_sync(parts)),
+        asyncio.ensure_future(parts.tenants.keep_fresh()),
     ]
     try:
         yield

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, ScalarSelect, Table, create_engine, event, exc, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
@@ -67,8 +67,8 @@ class Database:
         self._write_lock = threading.Lock()
         self._sealed = True
         self._mark = ChangeMark(path)
-        self._versions_lock = threading.Lock()
-        self._versions_connection: sqlite3.Connection | None = None
+        self._quick_lock = threading.Lock()
+        self._quick: sqlite3.Connection | None = None
         # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
         url = URL.create("sqlite", database=str(path))
         connect_args = {"timeout": busy_seconds, "check_same_thread": False}
@@ -121,21 +121,33 @@ class Database:
 
     def versions(self) -> Versions:
         """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
-        self._check_use()
-        with self._versions_lock:
-            if self._versions_connection is None:
-                self._versions_connection = connect(self._path, self._busy_seconds)
-            try:
-                [row] = self._versions_connection.execute(_VERSIONS).fetchall()
-            except sqlite3.OperationalError as error:
-                raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+        [[row]] = self.look((_VERSIONS, ()))
         return Versions(*row)
 
+    def look(self, *statements: tuple[str, Sequence[object]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each statement, all of one moment, past SQLAlchemy and the checksums of rows: to learn
+        whether something is as it was read before. Raises CatalogUnavailable."""
+        self._check_use()
+        with self._quick_lock:
+            if self._quick is None:
+                self._quick = connect(self._path, self._busy_seconds)
+            try:
+                if len(statements) == 1:
+                    [(text, values)] = statements
+                    return [self._quick.execute(text, values).fetchall()]
+                self._quick.execute("BEGIN")
+                try:
+                    return [self._quick.execute(text, values).fetchall() for text, values in statements]
+                finally:
+                    self._quick.execute("ROLLBACK")
+            except sqlite3.OperationalError as error:
+                raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+
     def close(self) -> None:
-        with self._versions_lock:
-            if self._versions_connection is not None:
-                self._versions_connection.close()
-                self._versions_connection = None
+        with self._quick_lock:
+            if self._quick is not None:
+                self._quick.close()
+                self._quick = None
         self._reader.dispose()
 
     def seal(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import CountsDisagree, FlushConflict, UnknownCollection
-from storage.catalog.stored.records import Collection, Counts, FlushCommit, LogRow, LogState
+from storage.catalog.stored.records import Collection, Counts, ErasureKind, FlushCommit, LogRow, LogState
 from storage.schema import LaneKind
 from tests.support.catalogs import HOUR_US, Clock, claim_of, file_row, flush
 
@@ -191,6 +191,54 @@ class TestSnapshot:
         assert catalog.snapshot(collection.project_id, ["purchases"]) is first
         catalog.logs.create()
         assert catalog.snapshot(collection.project_id, ["purchases"]) != first
+
+    def test_changes_of_others_leave_it(self, catalog: Catalog, collection: Collection) -> None:
+        first = catalog.snapshot(collection.project_id, ["purchases"])
+        other = catalog.collections.ensure(collection.project_id, "other")
+        assert catalog.snapshot(collection.project_id, ["purchases"]) is first
+        catalog.collections.add_lanes(other.id, [("a", LaneKind.NUMBER)], 9)
+        catalog.retention.put(collection.id, 30)
+        catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})
+        assert catalog.snapshot(collection.project_id, ["purchases"]) is first
+
+    def test_after_each_change_it_is_what_a_new_look_finds(
+        self, catalog: Catalog, collection: Collection
+    ) -> None:
+        def is_right() -> bool:
+            fresh = Catalog.open(catalog.folder.root)
+            names = ["purchases", "later"]
+            taken, found = (one.snapshot(collection.project_id, names) for one in (catalog, fresh))
+            fresh.close()
+            return (taken.flushed_number, taken.logs, taken.collections) == (
+                found.flushed_number,
+                found.logs,
+                found.collections,
+            )
+
+        assert is_right()
+        log_id = catalog.logs.create()
+        assert is_right()
+        first = flush(catalog, collection)
+        assert is_right()
+        second = flush(catalog, collection)
+        assert is_right()
+        assert catalog.files.set_aside(first.id, "damaged")
+        assert is_right()
+        assert catalog.files.set_aside(first.id, None)
+        assert is_right()
+        catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 9)
+        assert is_right()
+        catalog.collections.prune_lanes(collection.id, frozenset(), frozenset())
+        assert is_right()
+        counts = Counts(stored=-20, erased=20)
+        assert catalog.files.swap(collection.id, [first.id, second.id], [], counts)
+        assert is_right()
+        catalog.collections.ensure(collection.project_id, "later")
+        assert is_right()
+        catalog.logs.seal(log_id, 0, None)
+        assert is_right()
+        catalog.logs.remove(log_id)
+        assert is_right()
 
     def test_another_catalog_object_sees_every_change(self, catalog: Catalog, collection: Collection) -> None:
         reader = Catalog.open(catalog.folder.root)
