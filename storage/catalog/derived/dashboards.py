@@ -1,4 +1,4 @@
-"""Dashboards: documents, and what is said of each. Each function runs inside its caller's transaction."""
+"""Dashboards: documents, and what is said of each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Cached datasets: their definitions, how far they are computed, and the files of results.
 
-Each function runs inside its caller's transaction. A file's row is there before the file: ``writing`` until
-the run that wrote it commits, then ``live``, and ``dead`` once a later run has replaced it.
+A file's row is there before the file: ``writing`` until the run that wrote it commits, then ``live``, and
+``dead`` once a later run has replaced it.
 """
 
 from __future__ import annotations

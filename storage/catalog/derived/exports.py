@@ -1,5 +1,4 @@
-"""Extractions that become files: jobs, who works at them, what they made. Each function runs inside its
-caller's transaction.
+"""Extractions that become files: jobs, who works at them, what they made.
 
 A job is worked at under a claim: whoever holds it says again and again that it goes on, and what a claimant
 of before says later changes nothing.

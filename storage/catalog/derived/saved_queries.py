@@ -1,4 +1,4 @@
-"""Saved queries and their runs. Each function runs inside its caller's transaction."""
+"""Saved queries and their runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims to uniqueness tokens and idempotency keys. Each function runs in its caller's transaction."""
+"""Claims to uniqueness tokens and idempotency keys."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ _PURGE = delete(claims).where(
     and_(claims.c.scope == bindparam("of"), claims.c.token == bindparam("held")),
     claims.c.claimed_us < bindparam("before"),
 )
-
 
 _UNCLAIM = delete(claims).where(
     claims.c.scope == bindparam("of"),

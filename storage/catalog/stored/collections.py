@@ -1,4 +1,4 @@
-"""Collections and their lanes. Each function runs inside its caller's transaction."""
+"""Collections and their lanes."""
 
 from __future__ import annotations
 
@@ -118,7 +118,6 @@ _LANES_VERSIONS = select(collections.c.id, collections.c.lanes_version).where(
     collections.c.lanes_version > collections.c.pruned_version
 )
 
-
 _PURGED = (
     select(collections.c.id)
     .join(projects, projects.c.id == collections.c.project_id)
@@ -126,7 +125,6 @@ _PURGED = (
     .where(projects.c.purged_us > PURGING, files.c.state == FileState.LIVE.value)
     .distinct()
 )
-
 
 _MOMENT = select(collections.c.id, collections.c.erase_version).where(
     collections.c.project_id == bindparam("project"), collections.c.name == bindparam("named")

@@ -1,4 +1,4 @@
-"""Requests to take events away or to change them. Each function runs in its caller's transaction.
+"""Requests to take events away or to change them.
 
 A request is durable before anybody begins on it, and done in the transaction that swaps the files: whoever
 dies in between, it is done once. What it asked for may name a person, and is wiped once it is done.

@@ -1,4 +1,4 @@
-"""Parquet files and counters: flush and swap. Each function runs in its caller's transaction."""
+"""Parquet files and counters: flush and swap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs and how far each is flushed. Each function runs inside its caller's transaction."""
+"""Logs and how far each is flushed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,6 @@ _VOID_BETWEEN = delete(claims).where(
     claims.c.ordinal < bindparam("high"),
 )
 
-
 _LOSSES = "losses"
 
 
@@ -71,9 +70,7 @@ class Logs(Repository):
                     f"Log {log_id} is sealed at {log.end_lsn} and cannot be sealed at {end_lsn}."
                 )
             if end_lsn < log.flushed_lsn:
-                raise LogConflict(
-                    f"Log {log_id} is flushed through {log.flushed_lsn}; it cannot end at {end_lsn}."
-                )
+                raise _ends_early(log, end_lsn)
             connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
             last = -1 if last_claimed_ordinal is None else last_claimed_ordinal
             connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last})
@@ -100,9 +97,7 @@ class Logs(Repository):
         with self._database.changing(Area.DATA) as connection:
             log = _find(connection, log_id)
             if end_lsn < log.flushed_lsn:
-                raise LogConflict(
-                    f"Log {log_id} is flushed through {log.flushed_lsn}; it cannot end at {end_lsn}."
-                )
+                raise _ends_early(log, end_lsn)
             connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
             for low, high in voids:
                 connection.execute(_VOID_BETWEEN, {"log_id": log_id, "low": low, "high": high})

@@ -126,7 +126,6 @@ def event_scope(collection_id: int) -> str:
 
 SHARED = ":autofill"
 
-
 SHARE_LENGTH = 32
 
 

@@ -1,4 +1,4 @@
-"""How far events were streamed out, by collection. Each function runs inside its caller's transaction."""
+"""How far events were streamed out, by collection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access keys. Each function runs inside its caller's transaction.
+"""Access keys.
 
 The catalog never sees a key: only the digest that it is found by, and what the server's secret sealed.
 """

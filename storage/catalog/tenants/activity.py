@@ -1,7 +1,6 @@
-"""What projects and their keys have sent and asked, by UTC day. Each function runs inside its caller's
-transaction.
+"""What projects and their keys have sent and asked, by UTC day.
 
-No reader caches it, so that nothing here raises the catalog's version.
+No reader caches it, so that nothing here raises a version of the catalog.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Projects and their keys. Each function runs inside its caller's transaction.
+"""Projects and their keys.
 
 Keys stand sealed in the tables, and are open in the records.
 """
@@ -155,7 +155,7 @@ class Projects(Repository):
     def delete(self, project_id: str) -> None:
         """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
         with self._database.changing(Area.TENANTS) as connection:
-            project_row(connection, project_id)
+            find_project(connection, self._keyring, project_id)
             mark_deleted(connection, project_id, self._clock())
 
     def restore(self, project_id: str) -> Project:

@@ -1,4 +1,4 @@
-"""What projects hold, added up by SQLite. Each function runs inside its caller's transaction."""
+"""What projects hold, added up by SQLite."""
 
 from __future__ import annotations
 

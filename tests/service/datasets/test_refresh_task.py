@@ -406,8 +406,8 @@ def test_files_of_before_an_erasure_go_though_no_others_can_be_made(tmp_path: Pa
         bench.send({"v": "c"})
         with closing(connect(bench.store.folder.catalog)) as connection, connection:
             connection.execute("UPDATE collections SET erase_version = erase_version + 1")
-            connection.execute("UPDATE state SET version = version + 1")
-        ChangeMark(bench.store.folder.catalog).change()
+            connection.execute("UPDATE state SET data_version = data_version + 1")
+        ChangeMark(bench.store.folder.catalog).change([Area.DATA])
         bench.refresh()
         assert bench.state.dataset.status is DatasetStatus.WARN
         bench.now_us = system_clock() + 60_000_000
