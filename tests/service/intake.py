@@ -36,6 +36,7 @@ class Intake:
     session: LogSession
     catalog: Catalog
     bodies: BodyReader
+    tenants: Tenants
 
     @property
     def events(self) -> str:
@@ -75,10 +76,11 @@ async def intake(
             catalog, executor, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds
         ) as session:
             bodies = BodyReader(body_limits or BodyLimits())
+            tenants = Tenants(catalog.tenants, catalog.access_keys, Keyring("a secret for tests"))
             app = WriteApi(
                 nothing_else,
                 session.collector,
-                Tenants(catalog.tenants, catalog.access_keys, Keyring("a secret for tests")),
+                tenants,
                 bodies=bodies,
                 limits=limits or WriteLimits(),
                 executor=executor,
@@ -90,7 +92,7 @@ async def intake(
                 transport=httpx.ASGITransport(app), base_url="http://test", headers=headers
             ) as http:
                 try:
-                    yield Intake(app, http, project, session, catalog, bodies)
+                    yield Intake(app, http, project, session, catalog, bodies, tenants)
                 finally:
                     watch.cancel()
                     await asyncio.wait([watch])

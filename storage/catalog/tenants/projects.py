@@ -188,11 +188,13 @@ class Projects(Repository):
 
     def ensure_first(self) -> tuple[Project, bool]:
         """The oldest project, and whether this call made it."""
-        existing = self.all()
+        oldest = _PROJECTS.limit(1)
+        with self._database.reading() as connection:
+            existing = list_projects(connection, self._keyring, oldest)
         if existing:
             return existing[0], False
         with self._database.changing(Area.TENANTS) as connection:
-            existing = list_projects(connection, self._keyring)
+            existing = list_projects(connection, self._keyring, oldest)
             if existing:
                 return existing[0], False
             now_us = self._clock()
