@@ -331,10 +331,10 @@ class Tenants:
     async def keep_fresh(self) -> None:
         """Looks at the catalog so often that hardly a request has to wait for a look. Until cancelled."""
         while True:
-            await asyncio.sleep(POLL_SECONDS / 4)
             # Where it fails, requests look for themselves and say so.
             with suppress(StorageError):
                 await self._in_thread(self._refresh)
+            await asyncio.sleep(POLL_SECONDS / 4)
 
     async def caller(self, project_id: str, key: str | None) -> Caller:
         """As ``authenticate``, for an event loop: only memory is looked at where that tells."""
