@@ -10,11 +10,22 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, cached, datasets, erasure, memory, pauses, posts, queries, shredding
+from bench import bulk, cached, datasets, erasure, memory, pauses, posts, queries, shredding, tenants
 from bench.report import Report, Wrong
 from bench.store import loaded
 
-SECTIONS = ("posts", "bulk", "shred", "queries", "memory", "erasure", "cached", "datasets", "pauses")
+SECTIONS = (
+    "posts",
+    "bulk",
+    "shred",
+    "queries",
+    "memory",
+    "erasure",
+    "cached",
+    "datasets",
+    "pauses",
+    "tenants",
+)
 EVENTS = 1_000_000
 
 _ABOUT = """\
@@ -47,6 +58,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         datasets.run(report, events)
     if "pauses" in sections:
         pauses.run(report)
+    if "tenants" in sections:
+        tenants.run(report, events)
 
 
 def main() -> int:
@@ -69,6 +82,7 @@ def main() -> int:
         bulk.ROUNDS, posts.ROUNDS = min(most, bulk.ROUNDS), min(most, posts.ROUNDS)
         shredding.ROUNDS, erasure.ROUNDS = min(most, shredding.ROUNDS), min(most, erasure.ROUNDS)
         queries.ROUNDS_MIN, queries.ROUNDS_MAX = min(most, queries.ROUNDS_MIN), min(most, queries.ROUNDS_MAX)
+        tenants.ROUNDS = min(most, tenants.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

@@ -1,10 +1,10 @@
 """The lean load generator: prebuilt requests over many connections, in a process of its own.
 
-    python -m bench.load PORT CONNECTIONS FILE
+    python -m bench.load PORT CONNECTIONS FILE [each]
 
 ``FILE`` holds requests, each after its length in 4 bytes; each is sent once. Prints, as JSON, the seconds
-from the first byte sent to the last answer read. A connection sends its next request when the last is
-answered, so the number of connections is the number of requests in flight.
+from the first byte sent to the last answer read; with ``each`` those of every request. A connection sends its
+next request when the last is answered, so the number of connections is the number of requests in flight.
 """
 
 from __future__ import annotations
@@ -28,9 +28,14 @@ _CONTENT_LENGTH = b"content-length: "
 class Connection(asyncio.Protocol):
     """Sends what ``requests`` gives until nothing is left."""
 
-    def __init__(self, requests: Iterator[bytes], finished: asyncio.Future[None]) -> None:
+    def __init__(
+        self, requests: Iterator[bytes], finished: asyncio.Future[None], seconds: list[float] | None = None
+    ) -> None:
+        """``seconds``: where those that each request took are noted."""
         self._requests = requests
         self._finished = finished
+        self._seconds = seconds
+        self._sent: float | None = None
         self._received = b""
         self._expected = -1
 
@@ -39,6 +44,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
 
     def send_next(self) -> None:
+        if self._seconds is not None:
+            now = time.perf_counter()
+            if self._sent is not None:
+                self._seconds.append(now - self._sent)
+            self._sent = now
         request = next(self._requests, None)
         if request is not None:
             self._transport.write(request)
@@ -70,15 +80,18 @@ class Connection(asyncio.Protocol):
             self._finished.set_exception(Wrong(f"A request failed: {why}"))
 
 
-async def send_all(port: int, connections: int, requests: Iterable[bytes]) -> float:
-    """Seconds that it took. Raises Wrong where a request was refused."""
+async def send_all(
+    port: int, connections: int, requests: Iterable[bytes], seconds: list[float] | None = None
+) -> float:
+    """Seconds that it took; those of each request are added to ``seconds``. Raises Wrong where one was
+    refused."""
     loop = asyncio.get_running_loop()
     source = iter(requests)
     made: list[Connection] = []
     finished: list[asyncio.Future[None]] = []
     for _ in range(connections):
         future: asyncio.Future[None] = loop.create_future()
-        one = Connection(source, future)
+        one = Connection(source, future, seconds)
         await loop.create_connection(lambda one=one: one, "127.0.0.1", port)  # type: ignore[misc]
         made.append(one)
         finished.append(future)
@@ -118,13 +131,25 @@ def send(port: int, connections: int, path: Path) -> float:
     return float(json.loads(done.stdout))
 
 
+def latencies(port: int, connections: int, path: Path) -> list[float]:
+    """As ``send``; the seconds that each request took. Raises Wrong."""
+    command = [sys.executable, "-P", "-m", "bench.load", str(port), str(connections), str(path), "each"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Wrong(done.stderr)
+    found: list[float] = json.loads(done.stdout)
+    return found
+
+
 def main() -> None:
     import uvloop
 
     port, connections, path = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     requests = read_requests(path)
+    seconds: list[float] | None = [] if sys.argv[4:] == ["each"] else None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        print(json.dumps(runner.run(send_all(port, connections, requests))))
+        took = runner.run(send_all(port, connections, requests, seconds))
+        print(json.dumps(took if seconds is None else seconds))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any, Self
 from bench import accounting
 from bench.report import Wrong
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection, FileRow
+from storage.catalog.stored.records import Collection, FileRow
 from storage.files.compaction import plan_merge
 
 START_SECONDS = 60.0
@@ -101,7 +101,7 @@ class Acumen(Process):
     def __enter__(self) -> Self:
         super().__enter__()
         self._catalog = Catalog.open(self.data)
-        project = self._catalog.projects()[0]
+        project = self._catalog.projects.all()[0]
         self.project_id = project.id
         self.write_key, self.read_key = project.write_key, project.read_key
         self.master_key = project.master_key
@@ -136,11 +136,11 @@ class Acumen(Process):
     # What it holds
 
     def collection(self) -> Collection:
-        return self._catalog.collection(self.project_id, COLLECTION)
+        return self._catalog.collections.get(self.project_id, COLLECTION)
 
     def files(self) -> list[FileRow]:
         """The live Parquet files, oldest events first."""
-        return sorted(self._catalog.live_files(self.collection().id), key=lambda file: (file.min_us, file.id))
+        return sorted(self._catalog.files.live(self.collection().id), key=lambda file: (file.min_us, file.id))
 
     def paths(self) -> list[str]:
         return [str(self.data.resolve() / file.path) for file in self.files()]

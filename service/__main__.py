@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     # Imported where it is used: nothing of the server can be imported on native Windows.
     from service.settings import Settings
     from storage.catalog.catalog import Catalog
-    from storage.catalog.records import Project
+    from storage.catalog.tenants.records import Project
 
 WINDOWS = (
     "Acumen does not run on native Windows: its durability rests on calls that only Linux and macOS have. "

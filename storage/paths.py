@@ -9,11 +9,12 @@
     exports/                files of extractions; those that are being written end in .tmp
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     datasets/<dataset id>/  results computed beforehand: <file id>.results
-    events/<project>/<collection>.<collection id>.<generation>/keen.span=<span>/<file id>.parquet
+    events/<project>/<collection>.<collection id>.1/keen.span=<span>/<file id>.parquet
 
 Names are percent-encoded but for ``[A-Za-z0-9_-]``; a dot is therefore always ours, and no name can
 be ``.``, ``..`` or hold a separator. A collection's id stands in its folder, so that ``Price`` and
-``price`` stay apart on disks that ignore case, and a project's capitals are encoded for the same end.
+``price`` stay apart on disks that ignore case, and a project's capitals are encoded for the same end. The
+number behind it is reserved: older folders may end in another than 1.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ NAME_LENGTH_MAX = 190
 CUT = "~"
 """Ends an encoded name that was cut; the collection id then says which one it is."""
 SPAN_KEY = "keen.span"
+RESERVED = 1
+"""Ends the name of a collection's folder. Folders of before format 21 may end in another number."""
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _PLAIN_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SPAN = re.compile(r"\d{4}(-\d{2}(-\d{2})?|-\d{4})?")
 _EVENT_FILE = re.compile(
-    r"events/(?P<project>[^/.]+)/(?P<name>[^/.]*)\.(?P<collection_id>\d+)\.(?P<generation>\d+)"
+    r"events/(?P<project>[^/.]+)/(?P<name>[^/.]*)\.(?P<collection_id>\d+)\.\d+"
     r"/keen\.span=(?P<span>\d{4}(?:-\d{2}(?:-\d{2})?|-\d{4})?)/(?P<file_id>\d+)\.parquet"
 )
 _SEGMENT = re.compile(r"(\d{20})\.seg")
@@ -47,7 +50,6 @@ class EventFile:
     project_id: str
     name: str | None
     collection_id: int
-    generation: int
     span: str
     file_id: int
 
@@ -147,29 +149,27 @@ class DataFolder:
     def segment(self, log_id: int, base_lsn: int) -> Path:
         return self.log(log_id) / segment_name(base_lsn)
 
-    def collection(self, project_id: str, name: str, collection_id: int, generation: int) -> Path:
-        return self.root / collection_folder(project_id, name, collection_id, generation)
+    def collection(self, project_id: str, name: str, collection_id: int) -> Path:
+        return self.root / collection_folder(project_id, name, collection_id)
 
     def absolute(self, relative: str) -> Path:
         """The file behind a path as the catalog holds it."""
         return self.root / relative
 
     def find_event_files(
-        self, project_id: str, name: str, collection_id: int, generation: int, file_id: int
+        self, project_id: str, name: str, collection_id: int, file_id: int
     ) -> Iterator[Path]:
         """Files of this id under any span: there is one at most, or none where it was never written."""
-        folder = self.collection(project_id, name, collection_id, generation)
+        folder = self.collection(project_id, name, collection_id)
         return folder.glob(f"{SPAN_KEY}=*/{file_id}.parquet")
 
 
-def collection_folder(project_id: str, name: str, collection_id: int, generation: int) -> str:
-    """The folder of one generation of a collection, relative to the data folder."""
-    return f"events/{encode_project(project_id)}/{encode(name)}.{collection_id}.{generation}"
+def collection_folder(project_id: str, name: str, collection_id: int) -> str:
+    """The folder of a collection, relative to the data folder."""
+    return f"events/{encode_project(project_id)}/{encode(name)}.{collection_id}.{RESERVED}"
 
 
-def event_file(
-    project_id: str, name: str, collection_id: int, generation: int, span: str, file_id: int
-) -> str:
+def event_file(project_id: str, name: str, collection_id: int, span: str, file_id: int) -> str:
     """Path of a Parquet file relative to the data folder.
 
     ``span`` is a UTC day, month, year or range of years: ``2026-11-22``, ``2026-11``, ``2026``,
@@ -177,7 +177,7 @@ def event_file(
     """
     if not _SPAN.fullmatch(span):
         raise ValueError(f"a span is a day, month or year, not {span!r}")
-    folder = collection_folder(project_id, name, collection_id, generation)
+    folder = collection_folder(project_id, name, collection_id)
     return f"{folder}/{SPAN_KEY}={span}/{file_id}.parquet"
 
 
@@ -196,7 +196,6 @@ def parse_event_file(relative: str) -> EventFile | None:
         project_id,
         name,
         int(match["collection_id"]),
-        int(match["generation"]),
         match["span"],
         int(match["file_id"]),
     )

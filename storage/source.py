@@ -65,8 +65,8 @@ class Source:
     """False where the collection does not exist."""
     version: str = ""
     """Two sources of one collection with equal versions hold equal events, for one process at least."""
-    generation: int = 0
-    """Grows when the collection is deleted."""
+    collection_id: int = 0
+    """Never used again: it tells a collection from another that had its name; 0 where there is none."""
     erase_version: int = 0
     """Grows when stored events are taken away or changed. With both unchanged, events have only come."""
     damaged: tuple[DataFile, ...] = ()

@@ -1,9 +1,9 @@
 """What an answer covers, and whether it has changed since.
 
-Stored events never change, and what takes events away raises a collection's ``erase_version`` or its
-``generation``. With both as they were, events can only have come; so the events under an answer are the same
-exactly where their number is. Counting is the last resort: a source that has the same files and as many
-unsettled events within the timeframe has the same events there.
+Stored events never change, and what takes events away raises a collection's ``erase_version`` or removes the
+collection. With its id and that version as they were, events can only have come; so the events under an
+answer are the same exactly where their number is. Counting is the last resort: a source that has the same
+files and as many unsettled events within the timeframe has the same events there.
 """
 
 from __future__ import annotations
@@ -45,14 +45,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """How often a collection's events were taken away: as a whole, and in part. Both only ever grow."""
+    """Which collection it was, and how often events of it were taken away or changed."""
 
-    generation: int
+    collection_id: int
     erase_version: int
 
+    def stand(self, now: Erasures) -> bool:
+        """Whether no event can have gone since. Of a collection that was not there none could."""
+        return not self.collection_id or self == now
 
-NEVER = Erasures(1, 0)
-"""Of a collection that has just been made, and so of one that is not there yet."""
+
+NOWHERE = Erasures(0, 0)
+"""Of a collection that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def parts(query: Query) -> tuple[Part, ...]:
 
 
 def erasures(source: Source) -> Erasures:
-    return Erasures(source.generation or NEVER.generation, source.erase_version)
+    return Erasures(source.collection_id, source.erase_version)
 
 
 def outlines(wanted: Iterable[Part], sources: Mapping[str, Source]) -> dict[str, Outline]:
@@ -137,7 +141,7 @@ def count(
 
 def erased(before: Covered, sources: Mapping[str, Source]) -> bool:
     """Whether any of the collections has lost or changed events since, of whatever time."""
-    return any(erasures(sources[name]) != then for name, then in before.erasures.items())
+    return not all(then.stand(erasures(sources[name])) for name, then in before.erasures.items())
 
 
 def _outline(source: Source, spans: Sequence[Span]) -> Outline:

@@ -18,7 +18,7 @@ from service.errors import InvalidParameter
 from service.limits.quotas import NAMES, read_quotas
 from storage.catalog.errors import WrongSecret
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey
+from storage.catalog.tenants.records import AccessKey
 from storage.events.validation import Context, EventLimits, InvalidEvent, examine
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")

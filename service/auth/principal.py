@@ -13,9 +13,10 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
@@ -29,7 +30,8 @@ from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, i
 from service.auth.scoped_keys import Scope, scope_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey, Organisation, Project
+from storage.catalog.tenants.records import AccessKey, Organisation, Project, TenantChanges
+from storage.errors import StorageError
 
 T = TypeVar("T")
 _log = logging.getLogger("acumen.auth")
@@ -158,38 +160,99 @@ def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
     return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
 
 
-class ProjectCatalog(Protocol):
-    """What of the catalog is asked here."""
+class ChangedTenants(Protocol):
+    """What tells of projects, keys and organisations that changed."""
 
     def version(self) -> int: ...
 
-    def tenants_version(self) -> int: ...
-
-    def projects(self) -> Iterable[Project]: ...
-
-    def organisations(self) -> Iterable[Organisation]: ...
-
-    def access_key(self, project_id: str, digest: str) -> AccessKey | None: ...
+    def since(self, version: int) -> TenantChanges: ...
 
 
-class KeyCatalog(Protocol):
+class AccessKeys(Protocol):
+    """What finds an access key."""
+
+    def find(self, project_id: str, digest: str) -> AccessKey | None: ...
+
+
+class ProjectKeys(Protocol):
     """What lists the access keys of a project."""
 
-    def access_keys(self, project_id: str) -> Iterable[AccessKey]: ...
+    def of_project(self, project_id: str) -> Iterable[AccessKey]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What one look at the catalog found; threads replace it as a whole, and never mix two."""
+class _Known:
+    """The projects and organisations as last looked at. Changed under a lock, by entries that are replaced as
+    a whole, so that an event loop reads it without one."""
 
-    projects: Mapping[str, Project] = field(default_factory=dict)
-    organisations: Mapping[str, Organisation] = field(default_factory=dict)
-    by_master_key: Mapping[bytes, tuple[Project, ...]] = field(default_factory=dict)
-    """By the digests of their keys: finding one takes as long however many projects there are."""
-    own_keys: frozenset[bytes] = frozenset()
-    """Digests of all projects' own keys."""
-    granted: dict[tuple[str, str], Caller | None] = field(default_factory=dict)
-    """Project and digest of a key → who holds it, None for nobody."""
+    def __init__(self) -> None:
+        self.projects: dict[str, Project] = {}
+        self.organisations: dict[str, Organisation] = {}
+        self._by_master_key: dict[bytes, tuple[str, ...]] = {}
+        """Ids of projects by the digests of their keys: finding one takes as long however many there are."""
+        self._own_keys: dict[bytes, int] = {}
+        """Digests of all projects' own keys, and of how many projects each is one."""
+        self._granted: dict[tuple[str, str], tuple[Project, Caller | None]] = {}
+        """Project and digest of a key → who holds it, None for nobody, as of this very record of the project:
+        a change of any of its keys replaces the record."""
+
+    def apply(self, changes: TenantChanges) -> None:
+        for project in changes.projects:
+            old = self.projects.get(project.id)
+            self.projects[project.id] = project
+            self._enter_keys(project)
+            if old is not None:
+                self._drop_keys(old)
+        for project_id in changes.gone_projects:
+            gone = self.projects.pop(project_id, None)
+            if gone is not None:
+                self._drop_keys(gone)
+        for organisation in changes.organisations:
+            self.organisations[organisation.id] = organisation
+        for organisation_id in changes.gone_organisations:
+            self.organisations.pop(organisation_id, None)
+
+    def mastered(self, digest: bytes) -> tuple[Project, ...]:
+        """The projects with this master key, oldest first."""
+        found = map(self.projects.get, self._by_master_key.get(digest, ()))
+        return tuple(sorted((one for one in found if one is not None), key=lambda one: one.created_us))
+
+    def is_own_key(self, digest: bytes) -> bool:
+        return digest in self._own_keys
+
+    def granted(self, project: Project, digest: str) -> tuple[Caller | None] | None:
+        """Who holds the key, in a tuple; None where that is not known."""
+        found = self._granted.get((project.id, digest))
+        return (found[1],) if found is not None and found[0] is project else None
+
+    def grant(self, project: Project, digest: str, caller: Caller | None) -> None:
+        if len(self._granted) >= GRANTED_MAX:
+            self._granted.clear()
+        self._granted[project.id, digest] = project, caller
+
+    def _enter_keys(self, project: Project) -> None:
+        for digest in _own_digests(project):
+            self._own_keys[digest] = self._own_keys.get(digest, 0) + 1
+        master = _digest(project.master_key)
+        others = (one for one in self._by_master_key.get(master, ()) if one != project.id)
+        self._by_master_key[master] = (*others, project.id)
+
+    def _drop_keys(self, old: Project) -> None:
+        """Of a record that was replaced, or is gone."""
+        for digest in _own_digests(old):
+            self._own_keys[digest] -= 1
+            if not self._own_keys[digest]:
+                del self._own_keys[digest]
+        now, master = self.projects.get(old.id), _digest(old.master_key)
+        if now is None or now.master_key != old.master_key:
+            self._by_master_key[master] = left = tuple(
+                one for one in self._by_master_key[master] if one != old.id
+            )
+            if not left:
+                del self._by_master_key[master]
+
+
+def _own_digests(project: Project) -> tuple[bytes, ...]:
+    return tuple(map(_digest, (project.master_key, project.write_key, project.read_key)))
 
 
 class Tenants:
@@ -200,48 +263,63 @@ class Tenants:
 
     def __init__(
         self,
-        catalog: ProjectCatalog,
+        changed: ChangedTenants,
+        access_keys: AccessKeys,
         keyring: Keyring,
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
     ) -> None:
         """``executor``: where what is not known is looked up for those who ask on an event loop."""
-        self._catalog = catalog
+        self._changed = changed
+        self._access_keys = access_keys
         self._executor = executor
         self._keyring = keyring
         self._clock = clock
         self._lock = threading.Lock()
-        self._version: int | None = None
-        self._tenants_version: int | None = None
+        self._version = -1
         self._looked_at = float("-inf")
         self._change_lock = threading.Lock()
         """Held for an instant, by an event loop too; ``_lock`` while the catalog is read."""
         self._changes = 0
         """Made by this process, counted: a look at the catalog that began before one does not count."""
-        self._watchers: list[Callable[[], None]] = []
-        self._seen = _Seen()
+        self._watchers: list[Callable[[Sequence[str]], None]] = []
+        self._known = _Known()
         self._warned: set[tuple[str, str]] = set()
         """Projects and preferences whose refused keys were logged."""
 
-    def watch(self, changed: Callable[[], None]) -> None:
-        """``changed`` is called when this process has changed a project or key, from any thread."""
+    def watch(self, changed: Callable[[Sequence[str]], None]) -> None:
+        """``changed`` is called with the ids of projects that changed, or keys of theirs, and with none of
+        them where it may be any; from any thread."""
         self._watchers.append(changed)
 
+    def changing(self, work: Callable[[], T]) -> T:
+        """Does work that changes projects or keys, and knows what it changed once it returns. Blocks."""
+        done = work()
+        try:
+            self._refresh()
+        except StorageError:
+            # It is changed all the same, and known as soon as the catalog can be read.
+            self.look_again()
+        return done
+
     def look_again(self) -> None:
-        """This process has changed a project or key."""
+        """Something has changed that nothing may be done without knowing."""
         with self._change_lock:
             self._changes += 1
             self._looked_at = float("-inf")
+        self._tell(())
+
+    def _tell(self, project_ids: Sequence[str]) -> None:
         for changed in self._watchers:
-            changed()
+            changed(project_ids)
 
     def known(self, project_id: str) -> Project | None:
         """The project as it was when last looked at; from memory alone."""
-        return self._seen.projects.get(project_id)
+        return self._known.projects.get(project_id)
 
     def counted_as(self, project_id: str, key: str) -> str:
         """What limits count a key as that was let through a moment ago; from memory alone."""
-        project = self._seen.projects.get(project_id)
+        project = self._known.projects.get(project_id)
         if project is None:
             return ""
         if _permissions(project, key) is not None:
@@ -250,17 +328,25 @@ class Tenants:
             return _scopes_of(project)
         return self._keyring.digest(project.id, key)
 
+    async def keep_fresh(self) -> None:
+        """Looks at the catalog so often that hardly a request has to wait for a look. Until cancelled."""
+        while True:
+            # Where it fails, requests look for themselves and say so.
+            with suppress(StorageError):
+                await self._in_thread(self._refresh)
+            await asyncio.sleep(POLL_SECONDS / 4)
+
     async def caller(self, project_id: str, key: str | None) -> Caller:
         """As ``authenticate``, for an event loop: only memory is looked at where that tells."""
         if self._is_fresh(POLL_SECONDS):
-            known = self._known_caller(self._seen, project_id, key)
+            known = self._known_caller(project_id, key)
             if known is not None:
                 return known
         return await self._in_thread(self.authenticate, project_id, key)
 
     async def project(self, project_id: str) -> Project | None:
         """As ``find``, for an event loop."""
-        known = self._seen.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
+        known = self._known.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
         return known or await self._in_thread(self.find, project_id)
 
     async def organisation_of(self, organisation_id: str, key: str | None) -> Organisation:
@@ -274,10 +360,10 @@ class Tenants:
             await self._in_thread(lambda: self._refresh(POLL_SECONDS))
         if not key:
             raise InvalidKey
-        seen, digest = self._seen, _digest(key)
-        found = seen.by_master_key.get(digest, ())
+        digest = _digest(key)
+        found = self._known.mastered(digest)
         if not found:
-            raise AdminOnly if digest in seen.own_keys else InvalidKey
+            raise AdminOnly if self._known.is_own_key(digest) else InvalidKey
         return found
 
     async def _in_thread(self, look: Callable[..., T], *given: Any) -> T:
@@ -289,10 +375,10 @@ class Tenants:
     def find(self, project_id: str) -> Project | None:
         """The project; looks at the catalog again where it is not known."""
         self._refresh(POLL_SECONDS)
-        project = self._seen.projects.get(project_id)
+        project = self._known.projects.get(project_id)
         if project is None:
             self._refresh()
-            project = self._seen.projects.get(project_id)
+            project = self._known.projects.get(project_id)
         return project
 
     def authenticate(self, project_id: str, key: str | None) -> Caller:
@@ -309,7 +395,7 @@ class Tenants:
 
     def _scoped_hint(self, project_id: str, key: str | None) -> str | None:
         """Why the project does not take a scoped key that was made with its master key."""
-        project = self._seen.projects.get(project_id)
+        project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         scope = scope_of(key, project.master_key)
@@ -334,35 +420,34 @@ class Tenants:
 
     def _caller(self, project_id: str, key: str | None) -> Caller | None:
         """None where it is no key of the project, or one that is revoked."""
-        seen = self._seen
-        known = self._known_caller(seen, project_id, key)
+        known = self._known_caller(project_id, key)
         if known is not None:
             return known
-        project = seen.projects.get(project_id)
+        project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         digest = self._keyring.digest(project.id, key)
-        granted = seen.granted
-        found = (project.id, digest)
-        if found not in granted:
-            if len(granted) >= GRANTED_MAX:
-                granted.clear()
-            granted[found] = self._grant(project, key, digest)
-        return granted.get(found)
+        found = self._known.granted(project, digest)
+        if found is not None:
+            return found[0]
+        caller = self._grant(project, key, digest)
+        self._known.grant(project, digest, caller)
+        return caller
 
-    def _known_caller(self, seen: _Seen, project_id: str, key: str | None) -> Caller | None:
+    def _known_caller(self, project_id: str, key: str | None) -> Caller | None:
         """Who holds the key, as far as memory tells."""
-        project = seen.projects.get(project_id)
+        project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         permissions = _permissions(project, key)
         if permissions is not None:
             named = key_id(key)
             return Caller(project, permissions, key_id=named, counted_as=named)
-        return seen.granted.get((project.id, self._keyring.digest(project.id, key)))
+        found = self._known.granted(project, self._keyring.digest(project.id, key))
+        return None if found is None else found[0]
 
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
-        record = self._catalog.access_key(project.id, digest)
+        record = self._access_keys.find(project.id, digest)
         if record is not None:
             return _by_access_key(project, record) if record.is_active else None
         scope = scope_of(key, project.master_key)
@@ -373,10 +458,10 @@ class Tenants:
     def organisation(self, organisation_id: str, key: str | None) -> Organisation:
         """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
         self._refresh(POLL_SECONDS)
-        found = self._seen.organisations.get(organisation_id)
+        found = self._known.organisations.get(organisation_id)
         if found is None:
             self._refresh()
-            found = self._seen.organisations.get(organisation_id)
+            found = self._known.organisations.get(organisation_id)
         if found is None:
             raise NotFound
         if not key or not _equal(found.key, key):
@@ -397,26 +482,14 @@ class Tenants:
                     self._looked_at = looked_at
 
     def _look(self) -> None:
-        """Projects and organisations are read again only where one of them, or a key, has changed."""
-        version = self._catalog.version()
-        if version == self._version:
-            return
-        tenants_version = self._catalog.tenants_version()
-        if tenants_version != self._tenants_version:
-            self._seen = _seen(self._catalog.projects(), self._catalog.organisations())
-            self._tenants_version = tenants_version
-        self._version = version
-
-
-def _seen(projects: Iterable[Project], organisations: Iterable[Organisation]) -> _Seen:
-    by_id = {project.id: project for project in projects}
-    by_master_key: dict[bytes, tuple[Project, ...]] = {}
-    own_keys: set[bytes] = set()
-    for project in by_id.values():
-        master = _digest(project.master_key)
-        by_master_key[master] = (*by_master_key.get(master, ()), project)
-        own_keys.update((master, _digest(project.write_key), _digest(project.read_key)))
-    return _Seen(by_id, {one.id: one for one in organisations}, by_master_key, frozenset(own_keys))
+        """Reads what has changed since the last look, and nothing else."""
+        if self._changed.version() != self._version:
+            changes = self._changed.since(self._version)
+            self._known.apply(changes)
+            self._version = changes.version
+            changed = [*(project.id for project in changes.projects), *changes.gone_projects]
+            if changed:
+                self._tell(changed)
 
 
 def _digest(key: str) -> bytes:
@@ -459,12 +532,12 @@ def key_lives(project: Project, wanted: str, access_key: AccessKey | None) -> bo
     return wanted in map(key_id, own)
 
 
-def key_names(catalog: KeyCatalog, project: Project) -> dict[str, str]:
+def key_names(access_keys: ProjectKeys, project: Project) -> dict[str, str]:
     """What the keys of a project are called, by the ids that they are counted under."""
     own = {"master key": project.master_key, "write key": project.write_key, "read key": project.read_key}
     found = {key_id(key): name for name, key in own.items()}
     found[_scopes_of(project)] = "scoped keys"
-    return found | {one.digest: one.name for one in catalog.access_keys(project.id)}
+    return found | {one.digest: one.name for one in access_keys.of_project(project.id)}
 
 
 def _scopes_of(project: Project) -> str:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from query.errors import QueryCancelled, QueryError
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.database.versions import NEVER_SEEN, Area
 from storage.read.snapshot_reader import Reader
 
 LOOK_SECONDS = 0.25
@@ -37,6 +38,10 @@ class Task(Protocol):
     @property
     def name(self) -> str:
         """One of ``metrics.TASKS``."""
+
+    @property
+    def areas(self) -> frozenset[Area]:
+        """Of the catalog: a change of them wakes the task."""
 
     def run_due(self, now_us: int) -> bool:
         """Do one piece of what is due; True where there may be more of it. Must be quick where nothing is.
@@ -101,6 +106,7 @@ class TaskRunner:
         self._catalog = catalog
         self._stop = stop
         self._clock = clock
+        self._tasks = tuple(tasks)
         self._wakes = {task.name: threading.Event() for task in tasks}
         self._failures = {
             task.name: metrics.counter("acumen_task_failures_total", task.name) for task in tasks
@@ -114,24 +120,25 @@ class TaskRunner:
         """Returns once all tasks have ended after ``stop``, or have been given ``stop_seconds`` for it."""
         for thread in self._threads:
             thread.start()
-        version = -1
+        seen = NEVER_SEEN
         while not self._stop.wait(LOOK_SECONDS):
             try:
-                found = self._catalog.version()
+                found = self._catalog.versions()
             except Exception:
                 _log.exception("The catalog could not be looked at; it is tried again.")
                 continue
-            if found != version:
-                version = found
-                self._wake()
-        self._wake()
+            pairs = zip(Area, seen, found, strict=True)
+            self._wake({area for area, before, now in pairs if before != now})
+            seen = found
+        self._wake(set(Area))
         deadline = time.monotonic() + stop_seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _wake(self) -> None:
-        for wake in self._wakes.values():
-            wake.set()
+    def _wake(self, changed: Set[Area]) -> None:
+        for task in self._tasks:
+            if self._stop.is_set() or not changed.isdisjoint(task.areas):
+                self._wakes[task.name].set()
 
     def _keep_at(self, task: Task) -> None:
         failures = 0

@@ -146,7 +146,7 @@ def _say_what_comes_back(data: Path, manifest: Manifest, say: Say) -> None:
     except (StorageError, OSError):
         return
     try:
-        later = catalog.last_erasure() - manifest.last_erasure
+        later = catalog.erasures.last() - manifest.last_erasure
     finally:
         catalog.close()
     if later > 0:

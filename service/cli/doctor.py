@@ -305,10 +305,10 @@ def _stored(settings: Settings) -> Findings:
         yield _fault("catalog", str(error))
         return
     with contextlib.closing(catalog):
-        logs = damage_marker.noted_logs(folder, [row.id for row in catalog.logs()])
-        files = catalog.damaged_files()
-        mark = catalog.clock_mark()
-        held = catalog.usage().values()
+        logs = damage_marker.noted_logs(folder, [row.id for row in catalog.logs.all()])
+        files = catalog.files.damaged()
+        mark = catalog.clock.find()
+        held = catalog.projects.usage().values()
     events = sum(one.events for one in held)
     if logs:
         yield Finding(

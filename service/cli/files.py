@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
     from service.cli.reader_code import Collected, ReadFile
     from storage.catalog.catalog import Catalog
-    from storage.catalog.records import Collection, FileRow
+    from storage.catalog.stored.records import Collection, FileRow
 
 OPTIONS = {"sql": "DuckDB", "polars": "Polars", "pandas": "pandas", "spark": "Spark"}
 NO_FILE = "no Parquet file yet. Events go to files within minutes; until then the API alone has them."
@@ -43,11 +43,11 @@ def add_files(commands: Any, add_data: Callable[[argparse.ArgumentParser], None]
 def run(catalog: Catalog, args: argparse.Namespace, say: Callable[[str], None]) -> int:
     """Prints what the options ask for; the exit status. Raises CannotDo."""
     try:
-        catalog.project(args.project)
+        catalog.projects.get(args.project)
     except UnknownProject as error:
         raise CannotDo(str(error)) from None
-    collection = catalog.collection(args.project, args.collection)
-    live = catalog.live_files(collection.id)
+    collection = catalog.collections.get(args.project, args.collection)
+    live = catalog.files.live(collection.id)
     sound = [file for file in live if file.damaged is None]
     notes = [_damaged_note(catalog, file) for file in live if file.damaged is not None]
     if args.reader is None:

@@ -15,7 +15,7 @@ from service.errors import InvalidParameter
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownAccessKey, UnknownProject
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey
+from storage.catalog.tenants.records import AccessKey
 
 
 def add_arguments(
@@ -61,7 +61,7 @@ def _add_key(parser: argparse.ArgumentParser) -> None:
 def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
     """What is to be printed. Raises CannotDo."""
     try:
-        catalog.project(args.project)
+        catalog.projects.get(args.project)
         found = args.action(catalog, keyring, args)
     except UnknownProject as error:
         raise CannotDo(str(error)) from None
@@ -73,7 +73,7 @@ def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
 
 
 def _list(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    return [shown(keyring, key) for key in catalog.access_keys(args.project)]
+    return [shown(keyring, key) for key in catalog.access_keys.of_project(args.project)]
 
 
 def _show(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
@@ -89,7 +89,7 @@ def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any
     }
     # Patterns that stay were judged when they came.
     made = checked(body, conservative_regex_check if args.options is not None else lambda _: None)
-    changed = catalog.update_access_key(
+    changed = catalog.access_keys.update(
         args.project,
         known.digest,
         name=made.name,
@@ -102,7 +102,7 @@ def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any
 
 def _known(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> AccessKey:
     """Raises UnknownAccessKey."""
-    found = catalog.access_key(args.project, keyring.digest(args.project, access_key_of(args)))
+    found = catalog.access_keys.find(args.project, keyring.digest(args.project, access_key_of(args)))
     if found is None:
         raise UnknownAccessKey
     return found
@@ -118,20 +118,20 @@ def _options(args: argparse.Namespace) -> Any:
 def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
     body = {"name": args.name, "permitted": args.permit or [], "options": _options(args)}
     _, key = new_access_key(keyring, args.project, checked(body, conservative_regex_check), system_clock())
-    catalog.create_access_key(key)
+    catalog.access_keys.create(key)
     return shown(keyring, key)
 
 
 def _revoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
     digest = keyring.digest(args.project, access_key_of(args))
-    return shown(keyring, catalog.activate_access_key(args.project, digest, False))
+    return shown(keyring, catalog.access_keys.activate(args.project, digest, False))
 
 
 def _unrevoke(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
     digest = keyring.digest(args.project, access_key_of(args))
-    return shown(keyring, catalog.activate_access_key(args.project, digest, True))
+    return shown(keyring, catalog.access_keys.activate(args.project, digest, True))
 
 
 def _delete(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    catalog.delete_access_key(args.project, keyring.digest(args.project, access_key_of(args)))
+    catalog.access_keys.delete(args.project, keyring.digest(args.project, access_key_of(args)))
     return {"deleted": True}

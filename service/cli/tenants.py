@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
     from service.settings import Settings
     from storage.catalog.catalog import Catalog
-    from storage.catalog.records import Organisation, Project
+    from storage.catalog.tenants.records import Organisation, Project
 
 Action = Callable[["Catalog", argparse.Namespace], str]
 """What a command does with the catalog; the text to be printed."""
@@ -125,11 +125,11 @@ def _json(value: Any) -> str:
 
 
 def _create_org(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _json(_told(catalog.create_organisation(args.name)))
+    return _json(_told(catalog.organisations.create(args.name)))
 
 
 def _list_orgs(catalog: Catalog, _: argparse.Namespace) -> str:
-    return _json([_told(one) for one in catalog.organisations()])
+    return _json([_told(one) for one in catalog.organisations.all()])
 
 
 def _show_org(catalog: Catalog, args: argparse.Namespace) -> str:
@@ -139,20 +139,20 @@ def _show_org(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _update_org(catalog: Catalog, args: argparse.Namespace) -> str:
-    catalog.rename_organisation(args.id, args.name)
+    catalog.organisations.rename(args.id, args.name)
     return _show_org(catalog, args)
 
 
 def _rekey_org(catalog: Catalog, args: argparse.Namespace) -> str:
     # The others' keys are not looked at: they may be sealed with a secret that is lost.
-    return _json({"id": args.id, "key": catalog.renew_organisation_key(args.id)})
+    return _json({"id": args.id, "key": catalog.organisations.renew_key(args.id)})
 
 
 def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
     from storage.catalog.errors import OrganisationInUse
 
     try:
-        catalog.delete_organisation(args.id, with_projects=args.with_projects)
+        catalog.organisations.delete(args.id, with_projects=args.with_projects)
     except OrganisationInUse as error:
         raise CannotDo(f"{error} Delete them first, or give --with-projects.") from None
     return f"Organisation {args.id} is deleted."
@@ -160,10 +160,10 @@ def _delete_org(catalog: Catalog, args: argparse.Namespace) -> str:
 
 def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from service.limits.quotas import usage_json
-    from storage.catalog.records import Usage
+    from storage.catalog.tenants.records import Usage
 
-    chosen = catalog.organisations() if args.id is None else [_organisation(catalog, args.id)]
-    held = catalog.usage()
+    chosen = catalog.organisations.all() if args.id is None else [_organisation(catalog, args.id)]
+    held = catalog.projects.usage()
     return _json(
         [
             {
@@ -174,7 +174,7 @@ def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
                         "id": project.id,
                         "name": project.name,
                         **asdict(held.get(project.id, Usage())),
-                        **usage_json(catalog.activity(project.id)),
+                        **usage_json(catalog.activity.of_project(project.id)),
                     }
                     for project in _projects_of(catalog, one)
                 ],
@@ -189,14 +189,14 @@ def _told(organisation: Organisation) -> dict[str, Any]:
 
 
 def _organisation(catalog: Catalog, organisation_id: str) -> Organisation:
-    found = next((one for one in catalog.organisations() if one.id == organisation_id), None)
+    found = next((one for one in catalog.organisations.all() if one.id == organisation_id), None)
     if found is None:
         raise CannotDo(f"There is no organisation {organisation_id}.")
     return found
 
 
 def _projects_of(catalog: Catalog, organisation: Organisation) -> list[Project]:
-    return [one for one in catalog.projects() if one.organisation_id == organisation.id]
+    return catalog.projects.of_organisation(organisation.id)
 
 
 # Projects
@@ -217,7 +217,7 @@ def _key_from_file(args: argparse.Namespace, kind: str) -> str | None:
 
 
 def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    project = catalog.create_project(
+    project = catalog.projects.create(
         args.name,
         id=args.id,
         organisation_id=args.org,
@@ -230,18 +230,18 @@ def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _list_projects(catalog: Catalog, _: argparse.Namespace) -> str:
-    return _json(_shown(catalog, catalog.projects()))
+    return _json(_shown(catalog, catalog.projects.all()))
 
 
 def _show_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _one(catalog, catalog.project(args.id))
+    return _one(catalog, catalog.projects.get(args.id))
 
 
 def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
     given = _given(args)
     if args.set:
         given["preferences"] = _set(catalog, args, given.get("preferences"))
-    return _one(catalog, catalog.update_project(args.id, name=args.name, **given))
+    return _one(catalog, catalog.projects.update(args.id, name=args.name, **given))
 
 
 def _set(catalog: Catalog, args: argparse.Namespace, given: dict[str, Any] | None) -> dict[str, Any]:
@@ -250,7 +250,7 @@ def _set(catalog: Catalog, args: argparse.Namespace, given: dict[str, Any] | Non
     from service.auth.project_fields import check_preferences
     from service.errors import InvalidParameter
 
-    before = catalog.project(args.id).preferences if given is None else given
+    before = catalog.projects.get(args.id).preferences if given is None else given
     try:
         return check_preferences(changed(before, args.set))
     except InvalidParameter as error:
@@ -276,25 +276,25 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    from storage.catalog.records import KeyKind
+    from storage.catalog.tenants.records import KeyKind
 
     wanted: dict[KeyKind, str | None] = {}
     for kind in KeyKind:
         key = _key_from_file(args, kind.value)
         if key is not None or getattr(args, f"{kind.value}_key") is not None:
             wanted[kind] = key
-    catalog.renew_project_keys(args.id, wanted or dict.fromkeys(KeyKind))
-    project = catalog.project(args.id)
+    catalog.projects.renew_keys(args.id, wanted or dict.fromkeys(KeyKind))
+    project = catalog.projects.get(args.id)
     # Without the organisation's key, which may be sealed with a secret that is lost.
     return _json({"id": project.id, "name": project.name, **_keys(project)})
 
 
 def _restore_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _one(catalog, catalog.restore_project(args.id))
+    return _one(catalog, catalog.projects.restore(args.id))
 
 
 def _delete_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    catalog.delete_project(args.id)
+    catalog.projects.delete(args.id)
     settings: Settings = args.settings
     return (
         f"Project {args.id} is deleted. Until its data is purged, in {settings.purge_days:g} days, it can be "
@@ -309,23 +309,23 @@ def _one(catalog: Catalog, project: Project) -> str:
 def _project_usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from service.auth.principal import key_names
     from service.limits.quotas import usage_json
-    from storage.catalog.records import Usage
+    from storage.catalog.tenants.records import Usage
 
-    project = catalog.project(args.id)
-    held = asdict(catalog.usage().get(project.id, Usage()))
-    activity = catalog.activity(project.id)
+    project = catalog.projects.get(args.id)
+    held = asdict(catalog.projects.usage().get(project.id, Usage()))
+    activity = catalog.activity.of_project(project.id)
     return _json(
         {
             "id": project.id,
             "name": project.name,
             **held,
-            **usage_json(activity, key_names(catalog, project)),
+            **usage_json(activity, key_names(catalog.access_keys, project)),
         }
     )
 
 
 def _shown(catalog: Catalog, projects: Iterable[Project]) -> list[dict[str, Any]]:
-    keys = {organisation.id: organisation.key for organisation in catalog.organisations()}
+    keys = {organisation.id: organisation.key for organisation in catalog.organisations.all()}
     return [
         {
             "id": project.id,

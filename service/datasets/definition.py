@@ -18,7 +18,8 @@ from query.language.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, p
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
 from service.errors import InvalidParameter
-from storage.catalog.records import Dataset, DatasetStatus, Project
+from storage.catalog.derived.records import Dataset, DatasetStatus
+from storage.catalog.tenants.records import Project
 from storage.instants import format_instant
 
 INDEX_MAX = 3

@@ -22,8 +22,9 @@ from service.background.task_runner import Tools
 from service.datasets import definition as datasets
 from service.datasets.results import Moment, moment_of
 from service.queries.project_preferences import ProjectPreferences
+from storage.catalog.database.versions import NEVER_SEEN, Area
+from storage.catalog.derived.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.catalog.errors import CatalogUnavailable, DatasetChanged
-from storage.catalog.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.errors import StorageError
 from storage.files.dataset_file import TooManyKeys, is_whole, write_results
 from storage.source import Source, SourceGone
@@ -48,6 +49,8 @@ class DatasetRefresher:
     """The runner's task. Belongs to one thread."""
 
     name = "datasets"
+    areas = frozenset(Area)
+    """The tenants too: results depend on their projects' preferences."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -56,7 +59,7 @@ class DatasetRefresher:
         self._limits = tools.settings.query_limits
         self._preferences = ProjectPreferences(tools.catalog, tools.settings.preferences)
         self._every_us = int(tools.settings.dataset_refresh_seconds * 1_000_000)
-        self._version = -1
+        self._versions = NEVER_SEEN
         self._known: list[tuple[Dataset, datasets.Definition, Moment]] = []
         self._swept_us: int | None = None
 
@@ -72,22 +75,22 @@ class DatasetRefresher:
         return True
 
     def _look(self) -> None:
-        version = self._catalog.version()
-        if version == self._version:
+        versions = self._catalog.versions()
+        if versions == self._versions:
             return
         known = []
-        for dataset in self._catalog.all_datasets():
+        for dataset in self._catalog.datasets.all():
             definition = datasets.stored(dataset, self._preferences.of(dataset.project_id))
             moment = self._moment(dataset, definition)
             if dataset.files and dataset.moment != moment:
                 # Nobody may be told what they hold, and what was erased must go even if the next run fails.
-                self._catalog.end_dataset_files(dataset.id)
+                self._catalog.datasets.end_files(dataset.id)
                 dataset = replace(dataset, files=())
             known.append((dataset, definition, moment))
-        self._known, self._version = known, version
+        self._known, self._versions = known, versions
 
     def _moment(self, dataset: Dataset, definition: datasets.Definition) -> Moment:
-        found = self._catalog.named_collections(dataset.project_id, [definition.collection])
+        found = self._catalog.collections.named(dataset.project_id, [definition.collection])
         return moment_of(found[0] if found else None)
 
     def _is_due(self, dataset: Dataset, definition: datasets.Definition, moment: Moment, now_us: int) -> bool:
@@ -107,7 +110,7 @@ class DatasetRefresher:
 
     def _run(self, dataset: Dataset, definition: datasets.Definition, now_us: int) -> None:
         first = dataset.run == 0
-        self._catalog.begin_dataset_run(
+        self._catalog.datasets.begin_run(
             dataset.id, DatasetStatus.BOOTSTRAPPING if first else dataset.status, now_us
         )
         try:
@@ -120,7 +123,7 @@ class DatasetRefresher:
         except (QueryError, StorageError, SourceGone, OSError) as error:
             _log.warning("the dataset %r could not be computed: %s", dataset.name, error)
             status = DatasetStatus.FAILED if first else DatasetStatus.WARN
-            self._catalog.fail_dataset_run(dataset.id, status, str(error) or type(error).__name__)
+            self._catalog.datasets.fail_run(dataset.id, status, str(error) or type(error).__name__)
 
     def _sweep(self, now_us: int) -> None:
         """Remove what nobody reads: replaced files, those of dead processes, folders of deleted datasets."""
@@ -128,11 +131,11 @@ class DatasetRefresher:
         if self._swept_us is not None and 0 <= now_us - self._swept_us < SWEEP_US:
             return
         self._swept_us = now_us
-        found = self._catalog.forgettable_dataset_files(now_us - DEAD_US, given_up=first)
+        found = self._catalog.datasets.forgettable_files(now_us - DEAD_US, given_up=first)
         for file_id, dataset_id in found:
             self._folder.dataset_file(dataset_id, file_id).unlink(missing_ok=True)
         if found:
-            self._catalog.forget_dataset_files([file_id for file_id, _ in found])
+            self._catalog.datasets.forget_files([file_id for file_id, _ in found])
         known = {str(dataset.id) for dataset, _, _ in self._known}
         if self._folder.datasets.exists():
             for path in self._folder.datasets.iterdir():
@@ -198,7 +201,7 @@ class _Run:
             kept=tuple(kept),
             removed=tuple(file.id for file in self.dataset.files if file.id not in stay),
         )
-        self.tools.catalog.commit_dataset_run(run)
+        self.tools.catalog.datasets.commit_run(run)
 
     def _write(self, query: MetricQuery, buckets: Sequence[Bucket]) -> list[DatasetFile]:
         """Compute neighbouring buckets into one file, or into more where one would need too much."""
@@ -223,7 +226,7 @@ class _Run:
         deadline = self._deadline()
         # Counted in the very source that is computed from.
         counts = precomputed.event_counts(query.collection, edges, source, tools.engine, deadline)
-        file_id = tools.catalog.reserve_dataset_file(self.dataset.id)
+        file_id = tools.catalog.datasets.reserve_file(self.dataset.id)
         limits = tools.settings.query_limits
         found = precomputed.payloads(
             part, self.definition.index_by, source, tools.engine, limits=limits, deadline=deadline
@@ -255,7 +258,7 @@ class _Run:
         return Deadline.after(self.tools.settings.query_timeout_seconds, self.tools.cancels.token())
 
     def _moment(self) -> Moment:
-        found = self.tools.catalog.named_collections(self.dataset.project_id, [self.definition.collection])
+        found = self.tools.catalog.collections.named(self.dataset.project_id, [self.definition.collection])
         return moment_of(found[0] if found else None)
 
     def _discard(self, files: Sequence[DatasetFile]) -> None:
@@ -263,7 +266,7 @@ class _Run:
         try:
             for file in files:
                 self.tools.catalog.folder.dataset_file(file.dataset_id, file.id).unlink(missing_ok=True)
-            self.tools.catalog.forget_dataset_files([file.id for file in files])
+            self.tools.catalog.datasets.forget_files([file.id for file in files])
         except (OSError, StorageError):
             _log.exception("files of a failed run are left for later")
 

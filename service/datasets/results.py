@@ -16,12 +16,16 @@ from pathlib import Path
 from query.answers import precomputed
 from query.engine.memory_budget import Reservation
 from query.language.nodes import MetricQuery
+from query.language.preferences import Preferences
 from query.limits import Limits
 from service.datasets import definition as datasets
 from service.datasets.definition import Definition
 from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection, Dataset, DatasetFile
+from storage.catalog.database.change_mark import Marks
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Dataset, DatasetFile
+from storage.catalog.stored.records import Collection
 from storage.files.dataset_file import ResultsDamaged, find_result
 from storage.read.snapshot_reader import TRUSTED_SECONDS
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind
@@ -35,11 +39,13 @@ Moment = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A dataset as of one version of the catalog."""
+    """A dataset as of one moment of the catalog."""
 
     dataset: Dataset
     definition: Definition
     collection: Collection | None
+    preferences: Preferences
+    """Of its project, by which the definition is understood."""
 
     @property
     def moment(self) -> Moment:
@@ -63,57 +69,63 @@ def holds_text(path: str, lanes: Iterable[Lane]) -> bool:
 
 
 def moment_of(collection: Collection | None) -> Moment:
-    """What grows with every erasure; results of different moments are never mixed."""
+    """What changes with every erasure; results of different moments are never mixed."""
     if collection is None:
         return 0, 0
-    return collection.generation, collection.erase_version
+    return collection.id, collection.erase_version
 
 
 class States:
-    """Datasets by name, as of the catalog's newest version. Thread-safe."""
+    """Datasets by name, as of the newest versions of the catalog. Thread-safe."""
 
     def __init__(self, catalog: Catalog, preferences: ProjectPreferences | None = None) -> None:
         self._catalog = catalog
         self._preferences = preferences or ProjectPreferences(catalog)
         # Changed as one: threads that look at different versions must not mix what they found.
-        self._held: tuple[int, dict[tuple[str, str], State]] = -1, {}
-        self._seen: tuple[int, float, dict[tuple[str, str], State]] = 0, float("-inf"), {}
-        """The catalog's mark, when it was read, and what was current then."""
+        self._held: tuple[tuple[int, ...], dict[tuple[str, str], State]] = (), {}
+        """The versions of data and of what is derived, and what was read as of them."""
+        self._seen: tuple[Marks, float, dict[tuple[str, str], State]] = (), float("-inf"), {}
+        """The catalog's marks, when they were read, and what was current then."""
 
     def surely(self, project_id: str, name: str) -> State | None:
         """What is current as far as memory tells: for an event loop, which must not ask the catalog."""
-        mark, at, known = self._seen
-        if time.monotonic() - at > TRUSTED_SECONDS or self._catalog.mark() != mark:
+        marks, at, known = self._seen
+        if time.monotonic() - at > TRUSTED_SECONDS or self._catalog.mark(*Area) != marks:
             return None
         return known.get((project_id, name))
 
     def find(self, project_id: str, name: str) -> State | None:
-        """What is known already; None where the catalog must be asked. Costs some µs."""
-        version, known = self._held
-        return known.get((project_id, name)) if self._catalog.version() == version else None
+        """What is known already; None where the catalog must be asked. Costs some µs, and a look at the
+        project where tenants have changed."""
+        versions, known = self._held
+        found = known.get((project_id, name))
+        if found is None or self._catalog.versions()[1:] != versions:
+            return None
+        return found if found.preferences == self._preferences.of(project_id) else None
 
     def current(self, project_id: str, name: str) -> State:
         """The dataset as of now. Raises UnknownDataset."""
-        at, mark = time.monotonic(), self._catalog.mark()
+        at, marks = time.monotonic(), self._catalog.mark(*Area)
         found = self.find(project_id, name) or self.load(project_id, name)
-        seen_mark, _, known = self._seen
-        if seen_mark != mark or len(known) >= STATES_MAX:
+        seen_marks, _, known = self._seen
+        if seen_marks != marks or len(known) >= STATES_MAX:
             known = {}
         known[(project_id, name)] = found
-        self._seen = mark, at, known
+        self._seen = marks, at, known
         return found
 
     def load(self, project_id: str, name: str) -> State:
         """Asks the catalog. Raises UnknownDataset."""
-        version = self._catalog.version()
-        dataset = self._catalog.dataset(project_id, name)
-        definition = datasets.stored(dataset, self._preferences.of(project_id))
-        found = self._catalog.named_collections(project_id, [definition.collection])
-        state = State(dataset, definition, found[0] if found else None)
+        versions = self._catalog.versions()[1:]
+        dataset = self._catalog.datasets.get(project_id, name)
+        preferences = self._preferences.of(project_id)
+        definition = datasets.stored(dataset, preferences)
+        found = self._catalog.collections.named(project_id, [definition.collection])
+        state = State(dataset, definition, found[0] if found else None, preferences)
         of, known = self._held
-        if of != version or len(known) >= STATES_MAX:
+        if of != versions or len(known) >= STATES_MAX:
             known = {}
-            self._held = version, known
+            self._held = versions, known
         known[(project_id, name)] = state
         return state
 

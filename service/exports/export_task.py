@@ -16,7 +16,7 @@ from pathlib import Path
 
 from query.answers.export import Chunk, Cut
 from query.answers.export import Export as Extraction
-from query.answers.freshness import erasures
+from query.answers.freshness import Erasures, erasures
 from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.language.serialized_query import thaw
@@ -26,7 +26,9 @@ from service.exports.file_writer import UNFINISHED, Output, rows_into
 from service.exports.jobs import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of
 from service.exports.request import Format
 from service.saved_queries.results import SERVER_FAULT
-from storage.catalog.records import Export, ExportFile
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Export, ExportFile
+from storage.catalog.errors import UnknownProject
 from storage.log.errors import LogUnreadable
 from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone
@@ -74,6 +76,7 @@ class Exporter:
     """See ``service.background.task_runner.Task``."""
 
     name = "exports"
+    areas = frozenset({Area.DATA, Area.DERIVED})
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -89,7 +92,7 @@ class Exporter:
         if self._tools.stop.is_set():
             return False
         lease_us = now_us + int(LEASE_SECONDS * _SECOND_US)
-        export = self._catalog.claim_export(secrets.token_hex(8), now_us, lease_us)
+        export = self._catalog.exports.claim(secrets.token_hex(8), now_us, lease_us)
         if export is None:
             return False
         self._run(export)
@@ -99,15 +102,15 @@ class Exporter:
 
     def _sweep(self, now_us: int) -> None:
         """Files of events that were erased go as soon as the catalog has changed, all else now and then."""
-        now, version = time.monotonic(), self._catalog.version()
+        now, version = time.monotonic(), self._catalog.versions().data
         if version != self._version:
-            self._end(self._catalog.outdated_exports(), ERASED)
+            self._end(self._catalog.exports.outdated(), ERASED)
             self._version = version
         if now - self._swept < SWEEP_SECONDS:
             return
-        held_us = self._catalog.held_us(now_us)
-        self._end(self._catalog.overdue_exports(held_us), OVERDUE)
-        self._catalog.forget_exports(held_us - FORGET_DAYS * _DAY_US)
+        held_us = self._catalog.clock.held_us(now_us)
+        self._end(self._catalog.exports.overdue(held_us), OVERDUE)
+        self._catalog.exports.forget(held_us - FORGET_DAYS * _DAY_US)
         self._remove_strays()
         self._swept = now
 
@@ -116,14 +119,14 @@ class Exporter:
         for export in found:
             if export.file is not None:
                 end_file(self._catalog, export.file)
-            self._catalog.expire_export(export, why)
+            self._catalog.exports.expire(export, why)
 
     def _remove_strays(self) -> None:
         """Files that a process which died has left: unfinished ones, and old ones to which no job refers."""
         before = time.time() - STRAY_SECONDS
         found = self._folder.iterdir()
         old = [path for path in found if path.suffix == UNFINISHED or _changed(path) < before]
-        named = self._catalog.export_files() if old else set()
+        named = self._catalog.exports.files() if old else set()
         for path in old:
             if path.name not in named:
                 end_file(self._catalog, path.name)
@@ -134,18 +137,18 @@ class Exporter:
         if export.attempts > ATTEMPTS_MAX:
             self._fail(export, NEVER_DONE)
             return
-        project = next((one for one in self._catalog.projects() if one.id == export.project_id), None)
-        if project is not None and not asker_lives(self._catalog, project, export):
-            self._fail(export, REVOKED)
-            return
+        with suppress(UnknownProject):
+            if not asker_lives(self._catalog, self._catalog.projects.get(export.project_id), export):
+                self._fail(export, REVOKED)
+                return
         try:
             self._make(export)
         except _Unwanted:
             pass
         except (_Outdated, SourceGone):
-            self._catalog.release_export(export)
+            self._catalog.exports.release(export)
         except (QueryCancelled, SnapshotUnstable):
-            self._catalog.release_export(export, forgiven=True)
+            self._catalog.exports.release(export, forgiven=True)
             raise
         except LogUnreadable:
             self._fail(export, DAMAGED)
@@ -153,13 +156,13 @@ class Exporter:
             self._fail(export, error.message)
         except Exception as error:
             if export.attempts < ATTEMPTS_MAX:
-                self._catalog.release_export(export)
+                self._catalog.exports.release(export)
                 raise
             _log.exception("An extraction could not be made.", exc_info=error)
             self._fail(export, SERVER_FAULT)
 
     def _fail(self, export: Export, message: str) -> None:
-        self._catalog.fail_export(export, message, _now_us())
+        self._catalog.exports.fail(export, message, _now_us())
         fields = {"project": export.project_id, "job": export.id, "error": message}
         _log.warning("An extraction failed.", extra={"fields": fields})
 
@@ -176,7 +179,7 @@ class Exporter:
         progress = _Progress(export)
         cut = self._cut(extraction)
         progress.total = cut.rows
-        self._go_on(progress, (moment.generation, moment.erase_version))
+        self._go_on(progress, moment)
         form = Format(export.format)
         held = {} if form is Format.NDJSON else extraction.held(cut)
         name = f"{export.id}-{export.claim}.{suffix_of(export)}"
@@ -186,14 +189,16 @@ class Exporter:
             rows = rows_into(output, form, held, query.properties, gzip=export.gzip)
             for chunk in extraction.chunks(cut):
                 rows.add(chunk)
-                self._count(progress, chunk, (moment.generation, moment.erase_version))
+                self._count(progress, chunk, moment)
             rows.end()
             name = f"{export.id}-{export.claim}-{output.digest}.{suffix_of(export)}"
             output.finish(name)
-            file = ExportFile(name, output.bytes, progress.written, moment.generation, moment.erase_version)
+            file = ExportFile(
+                name, output.bytes, progress.written, moment.collection_id, moment.erase_version
+            )
             now_us = _now_us()
             expires_us = now_us + int(self._settings.export_days * _DAY_US)
-            if not self._catalog.finish_export(export, file, now_us, expires_us):
+            if not self._catalog.exports.finish(export, file, now_us, expires_us):
                 self._renew(progress)
                 raise _Outdated
         except BaseException:
@@ -213,23 +218,24 @@ class Exporter:
     def _deadline(self) -> Deadline:
         return Deadline.after(self._limits.timeout_seconds, self._tools.cancels.token())
 
-    def _count(self, progress: _Progress, chunk: Chunk, moment: tuple[int, int]) -> None:
+    def _count(self, progress: _Progress, chunk: Chunk, moment: Erasures) -> None:
         progress.written += len(chunk.rows)
         if time.monotonic() - progress.at > RENEW_SECONDS:
             self._go_on(progress, moment)
 
-    def _go_on(self, progress: _Progress, moment: tuple[int, int]) -> None:
+    def _go_on(self, progress: _Progress, moment: Erasures) -> None:
         """Raises _Unwanted, _Outdated where it is no use."""
         self._renew(progress)
         export = progress.export
-        if self._catalog.moment(export.project_id, export.collection) != moment:
+        now = self._catalog.collections.moment(export.project_id, export.collection)
+        if not moment.stand(Erasures(*now)):
             raise _Outdated
         progress.at = time.monotonic()
 
     def _renew(self, progress: _Progress) -> None:
         """Raises _Unwanted."""
         lease_us = _now_us() + int(LEASE_SECONDS * _SECOND_US)
-        if not self._catalog.progress_export(progress.export, progress.written, progress.total, lease_us):
+        if not self._catalog.exports.progress(progress.export, progress.written, progress.total, lease_us):
             raise _Unwanted
 
 

@@ -29,8 +29,9 @@ from service.saved_queries.definition import moment_text
 from service.saved_queries.results import Audience
 from service.settings import Settings
 from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.derived.records import Export, ExportState, NewExport
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import Export, ExportState, NewExport, Project
+from storage.catalog.tenants.records import Project
 
 Json = dict[str, Any]
 
@@ -152,7 +153,7 @@ class Exports:
                 f"An extraction that becomes a file may have {QUESTION_BYTES_MAX:,} bytes of parameters."
             )
         # Before the catalog is kept from others for it.
-        self._check_room(*self._catalog.exports_held(caller.project.id))
+        self._check_room(*self._catalog.exports.held(caller.project.id))
         new = NewExport(
             id=secrets.token_hex(16),
             project_id=caller.project.id,
@@ -164,14 +165,14 @@ class Exports:
             gzip=asked.gzip,
             email=asked.email if mails else None,
         )
-        made = self._catalog.create_export(new, self._check_room)
+        made = self._catalog.exports.create(new, self._check_room)
         by_mail = PROCESSING_MAIL if mails else PROCESSING_NO_MAIL
         result = PROCESSING_LINK if asked.email is None else by_mail
         return {"result": result, "job": self.described(caller, made, base_url)}
 
     def find(self, caller: Caller, export_id: str) -> Export:
         """A job that this caller may see, as it stands. Raises NotFound."""
-        found = self._catalog.export(caller.project.id, export_id)
+        found = self._catalog.exports.find(caller.project.id, export_id)
         if found is None or not _sees(caller, found[0]):
             raise NotFound
         return found[0]
@@ -184,24 +185,25 @@ class Exports:
         before = None if before_id is None else self.find(caller, before_id).number
         forced = caller.filters_for(Permission.QUERIES)
         of = (caller.key_id, Audience(forced).digest) if forced else None
-        return self._catalog.exports(caller.project.id, of=of, before=before, limit=limit)
+        return self._catalog.exports.of_project(caller.project.id, of=of, before=before, limit=limit)
 
     def remove(self, caller: Caller, export_id: str) -> None:
         """Ends the job, and its file. Raises NotFound, Forbidden."""
         found = self.find(caller, export_id)
         if not (_owns(caller, found) or Permission.MASTER in caller.permissions):
             raise Forbidden("This key may not do that: another key asked for this extraction.")
-        self._catalog.remove_export(found)
+        self._catalog.exports.remove(found)
         if found.file is not None:
             end_file(self._catalog, found.file)
 
     def file(self, project: Project, export_id: str) -> Export:
         """The job whose file may be handed out now. Raises Gone, NotFound."""
-        found = self._catalog.export(project.id, export_id)
+        found = self._catalog.exports.find(project.id, export_id)
         if found is None:
             raise Gone("The extraction was removed.")
         export, moment = found
-        if export.state is ExportState.DONE and moment != (export.generation, export.erase_version):
+        made_of = (export.collection_id, export.erase_version)
+        if export.state is ExportState.DONE and export.collection_id and moment != made_of:
             raise Gone(ERASED)
         if export.state is ExportState.EXPIRED:
             raise Gone(export.message)
@@ -276,7 +278,7 @@ class Exports:
 
 def asker_lives(catalog: Catalog, project: Project, export: Export) -> bool:
     """Whether the key that asked for a job opens the project still: what it asked for dies with it."""
-    return key_lives(project, export.key_id, catalog.access_key(project.id, export.key_id))
+    return key_lives(project, export.key_id, catalog.access_keys.find(project.id, export.key_id))
 
 
 def end_file(catalog: Catalog, name: str) -> None:

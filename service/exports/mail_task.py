@@ -24,7 +24,8 @@ from service.exports.jobs import Links
 from service.exports.request import check_address, check_recipient
 from service.saved_queries.definition import moment_text
 from service.settings import Settings
-from storage.catalog.records import Export, ExportState, MailState
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Export, ExportState, MailState
 
 PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
 """After each attempt but the last; with one more attempt than these the mail is given up."""
@@ -47,6 +48,7 @@ class Mailer:
     """See ``service.background.task_runner.Task``."""
 
     name = "mails"
+    areas = frozenset({Area.DERIVED})
 
     def __init__(self, tools: Tools) -> None:
         self._settings = tools.settings
@@ -57,7 +59,7 @@ class Mailer:
     def run_due(self, now_us: int) -> bool:
         if not self._settings.smtp_host or self._stop.is_set():
             return False
-        export = self._catalog.mail_due(now_us, now_us + PAUSES_SECONDS[0] * _SECOND_US)
+        export = self._catalog.exports.claim_mail(now_us, now_us + PAUSES_SECONDS[0] * _SECOND_US)
         if export is None:
             return False
         self._tell(export, now_us)
@@ -77,7 +79,7 @@ class Mailer:
         except (OSError, smtplib.SMTPException) as error:
             self._try_later(export, error, now_us)
         else:
-            self._catalog.export_mailed(export, MailState.SENT, now_us)
+            self._catalog.exports.note_mail(export, MailState.SENT, now_us)
 
     def _try_later(self, export: Export, error: Exception, now_us: int) -> None:
         fields = {"job": export.id, "attempts": export.mail_attempts, "error": str(error)}
@@ -87,10 +89,10 @@ class Mailer:
             self._failed(export, why, now_us)
             return
         pause_us = PAUSES_SECONDS[export.mail_attempts - 1] * _SECOND_US
-        self._catalog.export_mailed(export, MailState.WAITING, now_us + pause_us, said(error))
+        self._catalog.exports.note_mail(export, MailState.WAITING, now_us + pause_us, said(error))
 
     def _failed(self, export: Export, why: str, now_us: int) -> None:
-        self._catalog.export_mailed(export, MailState.FAILED, now_us, why)
+        self._catalog.exports.note_mail(export, MailState.FAILED, now_us, why)
 
 
 def mail_about(export: Export, settings: Settings, links: Links) -> EmailMessage:

@@ -40,7 +40,7 @@ from service.http.request import (
     request_key,
     segment_of,
 )
-from storage.catalog.records import Organisation
+from storage.catalog.tenants.records import Organisation
 
 SLOW_SECONDS = 0.3
 """After so long a key is looked at again before it gets its answer: it may have been revoked."""

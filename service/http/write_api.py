@@ -19,7 +19,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -147,7 +147,7 @@ class WriteApi:
         self._tallies: dict[tuple[str, bytes], Tally] = {}
         """Of the keys that are let through."""
         self._looking: set[tuple[str, bytes]] = set()
-        tenants.watch(self._forget_all)
+        tenants.watch(self._forget_changed)
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
         self.express: FastPath | None = None
@@ -439,6 +439,15 @@ class WriteApi:
         self._allowed.pop(pair, None)
         self._filling.pop(pair, None)
         self._tallies.pop(pair, None)
+
+    def _forget_changed(self, project_ids: Sequence[str]) -> None:
+        """Called from any thread: what is not known any more is looked up at the next request."""
+        if not project_ids:
+            self._forget_all()
+        changed = set(project_ids)
+        for pair in [*self._allowed, *self._filling]:
+            if pair[0] in changed:
+                self._forget(pair)
 
     def _forget_all(self) -> None:
         self._allowed.clear()

@@ -162,7 +162,7 @@ async def open_data(settings: Settings, project_id: str, collection: str) -> Asy
     except (StorageError, OSError) as error:
         raise ImportFailed(f"the data folder {data} cannot be opened: {error}") from error
     try:
-        catalog.project(project_id)
+        catalog.projects.get(project_id)
         with ThreadPoolExecutor(THREADS, "collect") as executor:
             async with AsyncExitStack() as closing:
                 session = await closing.enter_async_context(_session(catalog, settings, executor))

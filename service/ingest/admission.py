@@ -447,7 +447,6 @@ class CollectionHandle:
     """What a section says of its collection."""
 
     collection_id: int
-    generation: int
     checker: Checker
 
 
@@ -476,7 +475,6 @@ def _section(
             flags |= HAS_TOKEN
     return Section(
         collection_id=home.collection_id,
-        generation=home.generation,
         lanes_version=home.checker.schema.version,
         count=len(events),
         duplicates=duplicates,
@@ -491,7 +489,6 @@ def whole_section(home: CollectionHandle, checked: Checked, received_us: int) ->
     # By position: this runs for every request, and names cost more than all else in it.
     return Section(
         home.collection_id,
-        home.generation,
         home.checker.schema.version,
         checked.count,
         0,

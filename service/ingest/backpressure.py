@@ -56,11 +56,11 @@ class Backlog:
     def _waiting_bytes(self) -> int:
         """Of all logs; notes on the way which are damaged."""
         folder = self.catalog.folder
-        rows = self.catalog.logs()
+        rows = self.catalog.logs.all()
         for log_id in self._readers.keys() - {row.id for row in rows}:
             self._readers.pop(log_id).close()
         self.damaged_logs = damage_marker.noted_logs(folder, [row.id for row in rows])
-        mark = self.catalog.clock_mark()
+        mark = self.catalog.clock.find()
         self.clock_jumped = mark is not None and mark.jumped
         waiting = 0
         for row in rows:

@@ -27,7 +27,7 @@ from typing import NamedTuple, TypeVar
 from service.errors import QuotaExceeded
 from service.ingest.errors import Unavailable
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Claim, event_scope, request_scope, shared_scope, shared_token
+from storage.catalog.stored.records import Claim, event_scope, request_scope, shared_scope, shared_token
 from storage.disk.file_system import FileSystem
 from storage.log.errors import Backpressure, LogUnavailable
 from storage.log.format import Batch, Section
@@ -55,11 +55,11 @@ class Token(NamedTuple):
     text: str
 
 
-def event_token(collection_id: int, generation: int, text: str, within: str = "") -> Token:
+def event_token(collection_id: int, text: str, within: str = "") -> Token:
     """The token of an event; ``within`` is what ``share_of`` tells of its key's autofill, if it has one."""
     if within:
-        return Token(shared_scope(collection_id, generation), shared_token(text, within))
-    return Token(event_scope(collection_id, generation), text)
+        return Token(shared_scope(collection_id), shared_token(text, within))
+    return Token(event_scope(collection_id), text)
 
 
 def idempotency_token(project_id: str, key: str) -> Token:
@@ -227,12 +227,12 @@ class Deduplicator:
         now = time.monotonic()
         looked, room = self._rooms.get(project_id, (0.0, -1))
         if room < len(tokens) or now - looked > ROOM_SECONDS:
-            kept = await self._in_thread(lambda: self._catalog.kept_tokens(project_id))
+            kept = await self._in_thread(lambda: self._catalog.claims.kept(project_id))
             looked, room = now, self._tokens_max - kept
         wanted = len(tokens)
         if wanted > room:
             # What is kept already takes no room: a request may be sent again.
-            held = await self._in_thread(lambda: self._catalog.claims_of(tokens))
+            held = await self._in_thread(lambda: self._catalog.claims.find(tokens))
             wanted = sum(token not in held for token in set(tokens))
         if len(self._rooms) >= ROOMS_MAX:
             self._rooms.clear()
@@ -246,7 +246,7 @@ class Deduplicator:
         claims = self._claims_of(group, ordinal)
         try:
             winners = await self._in_thread(
-                lambda: self._catalog.claim(claims, first.received_us, self._ttl_us)
+                lambda: self._catalog.claims.take(claims, first.received_us, self._ttl_us)
             )
         except Exception as error:
             # It may have been committed all the same.
@@ -329,7 +329,7 @@ class Deduplicator:
         """Remove the claims of this ordinal. Goes on until it succeeds: nothing may be logged meanwhile."""
         while True:
             try:
-                await self._in_thread(lambda: self._catalog.void_claims(self._log_id, [ordinal]))
+                await self._in_thread(lambda: self._catalog.claims.void(self._log_id, [ordinal]))
                 return
             except Exception:
                 _log.exception("claims could not be taken back; trying again")
@@ -348,7 +348,7 @@ class Deduplicator:
                 return True
             looks += 1
             if holds is None or looks % LOOKS_PER_CATALOG_READ == 0:
-                now = (await self._in_thread(lambda: self._catalog.claims_of([pair]))).get(pair)
+                now = (await self._in_thread(lambda: self._catalog.claims.find([pair]))).get(pair)
                 same = now is not None and (now.log_id, now.ordinal) == (claim.log_id, claim.ordinal)
                 if not same or holds is None:
                     return same
@@ -376,7 +376,7 @@ class OtherLogs:
                 return True
         finally:
             reader.close()
-        return False if any(row.id == log_id for row in self._catalog.logs()) else None
+        return False if any(row.id == log_id for row in self._catalog.logs.all()) else None
 
 
 def _token_of(claim: Claim) -> Token:

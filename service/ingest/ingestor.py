@@ -48,7 +48,7 @@ from service.ingest.enrich.enricher import Enricher, keeping
 from service.ingest.errors import EventRefused, InvalidBatch, KeyReused, Unavailable
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
-from storage.catalog.records import Claim
+from storage.catalog.stored.records import Claim
 from storage.errors import StorageError
 from storage.events.strict_decoder import Checker
 from storage.events.validation import Context, Enrich, Wanted
@@ -564,7 +564,7 @@ class _Cited:
     def token_of(self, event: Ready) -> Token | None:
         if event.token is None:
             return None
-        return event_token(self.home.collection_id, self.home.generation, event.token, self.within)
+        return event_token(self.home.collection_id, event.token, self.within)
 
     def only(self, tokens: set[Token]) -> _Cited:
         """The events of these tokens."""

@@ -107,7 +107,7 @@ class LogSession:
             return LogWriter.create(
                 fs,
                 root,
-                catalog.create_log(),
+                catalog.logs.create(),
                 on_synced=waker(loop),
                 segment_bytes_max=limits.segment_bytes_max,
                 queue_bytes_max=limits.queue_bytes_max,
@@ -143,7 +143,7 @@ class LogSession:
         """
         loop = asyncio.get_running_loop()
         await self.collector.homes.refresh()
-        erased = await loop.run_in_executor(self.executor, self.backlog.catalog.last_erasure)
+        erased = await loop.run_in_executor(self.executor, self.backlog.catalog.erasures.last)
         if erased != self._erased or self.log.turn_due:
             # Erased events are still in the open segment, which is deleted only as a whole.
             self.log.turn()

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 
 from service.errors import InvalidParameter, QuotaExceeded, RateLimited
 from service.limits.rate_limiter import Quota, fields_of
-from storage.catalog.records import Activity, ActivityOf, Project
 from storage.catalog.tenants.activity import day_of, first_of_next_month
+from storage.catalog.tenants.records import Activity, ActivityOf, Project
 
 SYNC_SECONDS = 1.0
 STORED_SECONDS = 15.0
@@ -111,7 +111,7 @@ class Tally:
 class Store(Protocol):
     """What of the catalog is used here."""
 
-    def add_activity(
+    def add(
         self, counted: Mapping[tuple[str, str], Activity], project_ids: list[str]
     ) -> Mapping[str, ActivityOf]: ...
 
@@ -121,7 +121,7 @@ class Store(Protocol):
 class NoStore:
     """Keeps nothing."""
 
-    def add_activity(
+    def add(
         self, counted: Mapping[tuple[str, str], Activity], project_ids: list[str]
     ) -> Mapping[str, ActivityOf]:
         return {one: ActivityOf({}, {}) for one in project_ids}
@@ -166,7 +166,7 @@ class Quotas:
         """Judge a key of which nothing is known here yet."""
         if tally.is_new:
             with self._lock:
-                self._judge([tally], self._store.add_activity({}, [tally.project_id]))
+                self._judge([tally], self._store.add({}, [tally.project_id]))
 
     def check(self, tally: Tally, *kinds: str) -> None:
         """Raises RateLimited or QuotaExceeded where a quota of these kinds is used up."""
@@ -197,7 +197,7 @@ class Quotas:
                 if counts[one] != one.added
             }
             project_ids = list(dict.fromkeys(one.project_id for one in active))
-            known = self._store.add_activity(rows, project_ids)
+            known = self._store.add(rows, project_ids)
             for one in active:
                 one.added = counts[one]
             self._judge(active, known)

@@ -18,7 +18,8 @@ from query.answers.export_rows import ndjson
 from query.engine.engine import Deadline
 from query.language.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
 from service.background.task_runner import Tools
-from storage.catalog.records import Collection
+from storage.catalog.database.versions import Area
+from storage.catalog.stored.records import Collection
 from storage.catalog.stored.stream_positions import Batch, Position, Range, Settled, event_id, next_batch
 from storage.disk.durable_files import make_folder, new_file
 from storage.disk.lock import FolderLock
@@ -40,6 +41,7 @@ class Streamer:
     """See ``service.background.task_runner.Task``."""
 
     name = "streaming"
+    areas = frozenset({Area.DATA})
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -81,10 +83,10 @@ class Streamer:
     def _changed(self) -> list[Collection]:
         """The collections that may hold new events."""
         begin(self._catalog)
-        known = self._catalog.streams() or {}
-        projects = {project.id for project in self._catalog.projects()}
+        known = self._catalog.streams.positions() or {}
+        projects = self._catalog.projects.ids()
         found = []
-        for collection in self._catalog.all_collections():
+        for collection in self._catalog.collections.all():
             position, planned = known.get(collection.id, (Position(), None))
             if collection.project_id in projects and (
                 planned is not None or position.version != collection.data_version
@@ -94,9 +96,9 @@ class Streamer:
 
     def _stream(self, collection: Collection) -> bool:
         """Stream the next file of a collection. True where there may be more to stream."""
-        position, batch = (self._catalog.streams() or {}).get(collection.id, (Position(), None))
-        before = self._catalog.collection_by_id(collection.id)
-        settled = self._catalog.settled(collection.id)
+        position, batch = (self._catalog.streams.positions() or {}).get(collection.id, (Position(), None))
+        before = self._catalog.collections.by_id(collection.id)
+        settled = self._catalog.streams.settled(collection.id)
         if batch is None:
             try:
                 ids = ids_after(self._catalog.folder, position, settled, self._tools.reader.verify)
@@ -104,11 +106,11 @@ class Streamer:
             except (FileNotFoundError, SourceGone):
                 return True
             if batch.ranges:
-                self._catalog.plan_stream(collection.id, position, batch)
+                self._catalog.streams.plan(collection.id, position, batch)
         written = 0
         if batch.ranges:
             # The collection as it is now: its files may have columns that it had not when the round began.
-            collection = self._catalog.collection_by_id(collection.id)
+            collection = self._catalog.collections.by_id(collection.id)
             if collection.schema.pruned != before.schema.pruned:
                 # Files that are no more may have columns that are others' names by now: begin anew.
                 return True
@@ -116,7 +118,7 @@ class Streamer:
                 written = self._write(collection, position, settled, batch)
             except SourceGone:
                 return True
-        self._catalog.end_stream(collection.id, batch.position)
+        self._catalog.streams.end(collection.id, batch.position)
         # Counted once the file is ticked off: one that a crash has written twice is counted once.
         self._tools.metrics.counter("acumen_streamed_events_total").add(written)
         return batch.position.version != settled.version

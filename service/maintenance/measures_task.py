@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from service.background.task_runner import Tools
+from storage.catalog.database.versions import Area
 
 EVERY_SECONDS = 10.0
 
@@ -13,6 +14,7 @@ class Measures:
     """A task of the runner."""
 
     name = "measures"
+    areas: frozenset[Area] = frozenset()
 
     def __init__(self, tools: Tools) -> None:
         self._catalog = tools.catalog
@@ -27,11 +29,11 @@ class Measures:
     def run_due(self, now_us: int) -> bool:
         if time.monotonic() < self._due:
             return False
-        held = self._catalog.usage().values()
+        held = self._catalog.projects.usage().values()
         self._events.set(sum(one.events for one in held))
         self._bytes.set(sum(one.bytes for one in held))
         self._collections.set(sum(one.collections for one in held))
-        self._projects.set(len(self._catalog.projects()))
+        self._projects.set(len(self._catalog.projects.ids()))
         self._log_bytes.set(self._segment_bytes())
         self._due = time.monotonic() + EVERY_SECONDS
         return False

@@ -6,8 +6,10 @@ import logging
 
 from service.background.task_runner import Tools
 from service.exports.jobs import end_file
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import UnknownDataset
-from storage.catalog.records import ErasureKind, Project
+from storage.catalog.stored.records import ErasureKind
+from storage.catalog.tenants.records import Project
 
 DAY_US = 86_400_000_000
 
@@ -18,6 +20,7 @@ class Purge:
     """A task: one deleted project at a time. Done twice it does no harm, and so neither does a crash."""
 
     name = "purge"
+    areas = frozenset({Area.TENANTS})
 
     def __init__(self, tools: Tools) -> None:
         self._catalog = tools.catalog
@@ -25,10 +28,10 @@ class Purge:
 
     def run_due(self, now_us: int) -> bool:
         """Purge the next project that is due; True where one was."""
-        held_us = self._catalog.held_us(now_us)
+        held_us = self._catalog.clock.held_us(now_us)
         due = [
             project
-            for project in self._catalog.deleted_projects()
+            for project in self._catalog.projects.deleted()
             if project.deleted_us is not None and project.deleted_us + self._after_us <= held_us
         ]
         if not due:
@@ -39,25 +42,25 @@ class Purge:
     def _purge(self, project: Project) -> None:
         """Derived answers lose their definitions, and their files with them; the keeper takes the events."""
         catalog = self._catalog
-        if not catalog.begin_purge(project):
+        if not catalog.projects.begin_purge(project):
             return
-        for query in catalog.saved_queries(project.id):
-            for name in catalog.remove_saved_query(project.id, query.name) or ():
+        for query in catalog.saved_queries.of_project(project.id):
+            for name in catalog.saved_queries.remove(project.id, query.name) or ():
                 (catalog.folder.results / name).unlink(missing_ok=True)
-        for dashboard in catalog.dashboards(project.id):
-            catalog.remove_dashboard(project.id, dashboard.name)
-        for dataset in catalog.datasets(project.id):
+        for dashboard in catalog.dashboards.of_project(project.id):
+            catalog.dashboards.remove(project.id, dashboard.name)
+        for dataset in catalog.datasets.of_project(project.id):
             try:
-                catalog.delete_dataset(project.id, dataset.name)
+                catalog.datasets.delete(project.id, dataset.name)
             except UnknownDataset:
                 pass
-        for export in catalog.exports(project.id):
-            catalog.remove_export(export)
+        for export in catalog.exports.of_project(project.id):
+            catalog.exports.remove(export)
             if export.file is not None:
                 end_file(catalog, export.file)
-        for key in catalog.access_keys(project.id):
-            catalog.delete_access_key(project.id, key.digest)
-        for collection in catalog.collections(project.id):
-            catalog.request_erasure(collection.id, ErasureKind.EVENTS, {})
-        catalog.end_purge(project)
+        for key in catalog.access_keys.of_project(project.id):
+            catalog.access_keys.delete(project.id, key.digest)
+        for collection in catalog.collections.of_project(project.id):
+            catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})
+        catalog.projects.end_purge(project)
         _log.info("A deleted project is purged.", extra={"fields": {"project": project.id}})

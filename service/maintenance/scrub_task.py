@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from service.background.task_runner import Tools
+from storage.catalog.database.versions import Area
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.files.verification import Verifier, fault_of
 
@@ -29,6 +30,7 @@ class Scrubber:
     """See ``service.background.task_runner.Task``."""
 
     name = "scrub"
+    areas = frozenset({Area.DATA})
 
     def __init__(self, tools: Tools, fs: FileSystem | None = None) -> None:
         self._tools = tools
@@ -52,14 +54,14 @@ class Scrubber:
     def _verify_next(self, now_us: int) -> bool:
         if not self._every_us:
             return False
-        row = self._catalog.unverified_file(now_us - self._every_us)
+        row = self._catalog.files.oldest_unverified(now_us - self._every_us)
         if row is None:
             return False
         file = row.data_file(self._root)
         started = time.monotonic()
         fault = fault_of(file, self._fs, self._paced(started))
         if fault is None:
-            self._catalog.verified(file.id)
+            self._catalog.files.mark_verified(file.id)
         else:
             self._verifier.set_aside(file, fault)
         return True
@@ -79,15 +81,15 @@ class Scrubber:
 
     def _take_back(self) -> None:
         """Files that were set aside and are as they were written count again."""
-        version, now = self._catalog.version(), time.monotonic()
+        version, now = self._catalog.versions().data, time.monotonic()
         if version == self._version and now - self._looked < BACK_SECONDS:
             return
         self._version, self._looked = version, now
-        damaged = self._catalog.damaged_files()
+        damaged = self._catalog.files.damaged()
         for row in damaged:
             file = row.data_file(self._root)
             sound = fault_of(file, self._fs, self._paced(time.monotonic())) is None
-            if sound and self._catalog.set_aside(file.id, None):
+            if sound and self._catalog.files.set_aside(file.id, None):
                 _log.warning("%s is as it was written again, and counts again", file.path)
                 damaged = [one for one in damaged if one.id != row.id]
         self._damaged.set(len(damaged))

@@ -29,7 +29,7 @@ from service.telemetry import json_logging
 from service.version import version
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import CatalogError
-from storage.catalog.records import Project
+from storage.catalog.tenants.records import Project
 from storage.disk.file_system import LocalFileSystem
 from storage.errors import StorageError
 from storage.paths import DataFolder
@@ -146,7 +146,7 @@ class Supervisor:
         catalog = prepare_catalog(self.settings)
         try:
             recover_logs(catalog)
-            first, new = catalog.ensure_first_project()
+            first, new = catalog.projects.ensure_first()
             self._begin_streaming(catalog)
         except CatalogError as error:
             raise CannotServe(str(error)) from None

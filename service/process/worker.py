@@ -125,7 +125,7 @@ async def composed(
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
         stack.callback(catalog_threads.shutdown)
-        tenants = Tenants(catalog, catalog.keyring, executor=catalog_threads)
+        tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         slots = QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         asking = QueryService(
@@ -183,6 +183,7 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
         asyncio.ensure_future(_sync(parts)),
+        asyncio.ensure_future(parts.tenants.keep_fresh()),
     ]
     try:
         yield
@@ -250,7 +251,7 @@ def _quotas(
     refusals = {kind: metrics.counter("acumen_quota_refusals_total", kind) for kind in KINDS}
     defaults = {name: getattr(settings, f"quota_{name}") for name in PROJECT_NAMES}
     return Quotas(
-        catalog,
+        catalog.activity,
         defaults,
         tenants.known,
         count_refusal=lambda kind: refusals[kind].add(),

@@ -17,7 +17,7 @@ from service.auth.access_keys import NO_OPTIONS
 from service.auth.principal import Caller, Permission
 from service.bodies.json_body import json_of
 from service.errors import InvalidJSON, InvalidParameter
-from storage.catalog.records import Dashboard
+from storage.catalog.derived.records import Dashboard
 
 DOCUMENT_BYTES_MAX = 1_000_000
 METADATA_BYTES_MAX = 16_384

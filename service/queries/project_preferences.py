@@ -1,4 +1,4 @@
-"""What the projects prefer for their questions, as of the catalog's newest version."""
+"""What the projects prefer for their questions, as of the newest version of the tenants."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class ProjectPreferences:
         self._held: tuple[int, dict[str, Preferences]] = -1, {}
 
     def of(self, project_id: str) -> Preferences:
-        """Asks the catalog once for each of its versions. Raises StorageError."""
-        version = self._catalog.version()
+        """Asks the catalog once for each version of the tenants. Raises StorageError."""
+        version = self._catalog.versions().tenants
         of, known = self._held
         if of != version:
             known = {}
@@ -29,6 +29,6 @@ class ProjectPreferences:
 
     def _read(self, project_id: str) -> Preferences:
         try:
-            return self._default.of_project(self._catalog.project(project_id).preferences)
+            return self._default.of_project(self._catalog.projects.get(project_id).preferences)
         except UnknownProject:
             return self._default

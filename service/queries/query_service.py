@@ -47,7 +47,7 @@ from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
 from service.queries.sight import Sight, SourceReader
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
-from storage.catalog.records import Project
+from storage.catalog.tenants.records import Project
 from storage.schema import Lane
 from storage.source import Source
 

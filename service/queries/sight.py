@@ -166,7 +166,7 @@ class Sight:
             # A deletion that ends takes the lanes with it that no event has any more.
             return self._all(project_id, name, source.schema)
         key = (project_id, name, hashlib.sha256(repr(tuple(filters)).encode()).hexdigest())
-        erasures = (source.generation, source.erase_version)
+        erasures = (source.collection_id, source.erase_version)
         with self._lock:
             kept = self._kept.get(key)
         if kept is not None and kept.erasures == erasures and (not again or kept.version == source.version):

@@ -15,7 +15,7 @@ from query.language.normal_form import analysis_of, normalised, without_filters
 from query.language.parameters import check_keys
 from query.language.parse import EXTRACTION, FUNNEL
 from service.api_paths import url_of
-from storage.catalog.records import SavedQuery, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedRun
 
 Json = dict[str, Any]
 Judge = Callable[[str, Mapping[str, Any]], object]

@@ -15,10 +15,13 @@ from query.errors import QueryCancelled
 from service.background.task_runner import Tools
 from service.saved_queries.definition import next_run_us
 from service.saved_queries.results import Audience, Results, collections_of, outdated
-from storage.catalog.records import SavedQuery, SavedRun
+from storage.catalog.database.versions import NEVER_SEEN, Area
+from storage.catalog.derived.records import SavedQuery, SavedRun
 
 STRAY_SECONDS = 120.0
 """Far longer than a result's file waits for its run to be entered."""
+LOOK_SECONDS = 1.0
+"""How old what is known to be due may be while some of it waits."""
 FIRST_SECONDS = 2
 """Whoever makes a query asks for its result at once, as often as not: then it is computed for the request."""
 FUTURE_US = 60_000_000
@@ -32,6 +35,7 @@ class Refresher:
     """See ``service.background.task_runner.Task``."""
 
     name = "saved"
+    areas = frozenset({Area.DATA, Area.DERIVED})
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -40,7 +44,8 @@ class Refresher:
         self._results = Results(
             tools.catalog, tools.reader, tools.engine, settings.query_limits, settings.preferences
         )
-        self._version = -1
+        self._versions = NEVER_SEEN
+        self._looked = float("-inf")
         self._due: list[tuple[int, SavedQuery]] = []
         self._swept = float("-inf")
 
@@ -49,27 +54,31 @@ class Refresher:
         if not self._due or self._due[0][0] > now_us or self._tools.stop.is_set():
             return False
         due = self._due.pop(0)[1]
-        found = self._catalog.saved_query_and_run(due.project_id, due.name, "")
+        found = self._catalog.saved_queries.find_with_run(due.project_id, due.name, "")
         if found is not None and found[0].refresh_rate and _due_us(*found, now_us) <= now_us:
             self._run(found[0], now_us)
         return True
 
     def _look(self, now_us: int) -> None:
-        """Read anew what is due where the catalog has changed, after what must go is gone."""
+        """Read anew what is due where data or runs have changed, after what must go is gone."""
         now = time.monotonic()
         sweep = now - self._swept > STRAY_SECONDS / 2
-        version = self._catalog.version()
-        if version == self._version and not sweep:
+        versions = self._catalog.versions()
+        same = versions[1:] == self._versions[1:]
+        waits = bool(self._due) and self._due[0][0] <= now_us
+        # Each run is a change: while others are due, not all of them are read again after every one.
+        if not sweep and (same or (waits and now - self._looked < LOOK_SECONDS)):
             return
+        self._looked = now
         if sweep:
             self._results.remove_strays(STRAY_SECONDS, time.time())
             self._swept = now
-        queries = {query.id: query for query in self._catalog.refreshed_queries()}
-        runs = self._catalog.saved_runs()
+        queries = {query.id: query for query in self._catalog.saved_queries.refreshed()}
+        runs = self._catalog.saved_queries.runs()
         lasting = self._end(runs, queries, now_us)
         self._due = [(_due_us(query, lasting.get(query.id), now_us), query) for query in queries.values()]
         self._due.sort(key=lambda due: due[0])
-        self._version = version
+        self._versions = versions
 
     def _end(
         self, runs: Iterable[SavedRun], queries: Mapping[int, SavedQuery], now_us: int
@@ -80,7 +89,7 @@ class Refresher:
         for run in runs:
             query = queries.get(run.query_id)
             if query is None or self._is_over(run, query, now_us, known):
-                if self._catalog.remove_saved_run(run) and run.result is not None:
+                if self._catalog.saved_queries.remove_run(run) and run.result is not None:
                     self._results.remove_file(run.result.file)
             elif not run.audience:
                 lasting[run.query_id] = run
@@ -97,8 +106,8 @@ class Refresher:
             return False
         there = known.setdefault(query.project_id, {})
         names = [name for name in collections_of(run.result) if name not in there]
-        for one in self._catalog.named_collections(query.project_id, names) if names else ():
-            there[one.name] = Erasures(one.generation, one.erase_version)
+        for one in self._catalog.collections.named(query.project_id, names) if names else ():
+            there[one.name] = Erasures(one.id, one.erase_version)
         return outdated(run.result, there)
 
     def _run(self, query: SavedQuery, now_us: int) -> None:

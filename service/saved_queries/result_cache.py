@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from query.engine.engine import CancelToken, Deadline
+from query.language.preferences import Preferences
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
 from service.queries.byte_bounded_cache import ByteBoundedCache
@@ -23,7 +24,7 @@ from service.queries.query_service import QueryService, Told
 from service.saved_queries import definition
 from service.saved_queries.results import Audience, Results, Standing
 from storage.catalog.catalog import Catalog, system_clock
-from storage.catalog.records import SavedQuery, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedRun
 from storage.read.snapshot_reader import Moment, Reader
 
 T = TypeVar("T")
@@ -47,6 +48,8 @@ class Ask:
 class _Held:
     told: Told
     moment: Moment
+    preferences: Preferences
+    """Of its project at that moment."""
     looked: float
     """When the moment was taken, by the monotonic clock."""
     stale: bool
@@ -103,7 +106,7 @@ class ResultCache:
             held = await self._current(key, float("inf"))
             if held is not None:
                 return held.told
-        query = await self._in_thread(lambda: self._catalog.saved_query(caller.project.id, name))
+        query = await self._in_thread(lambda: self._catalog.saved_queries.find(caller.project.id, name))
         if query is None:
             raise NotFound.named("saved query", name)
         check_right(caller, query)
@@ -117,7 +120,7 @@ class ResultCache:
         narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
             return definition.described(query, narrowed=narrowed)
-        runs = await self._in_thread(lambda: self._catalog.saved_runs(query.id))
+        runs = await self._in_thread(lambda: self._catalog.saved_queries.runs(query.id))
         run = next((one for one in runs if one.audience == audience.digest), None)
         if run is None or run.version != query.version:
             return definition.described(query, narrowed=narrowed)
@@ -159,9 +162,9 @@ class ResultCache:
     async def _renewed(self, caller: Caller, key: Key, audience: Audience, ask: Ask) -> Told:
         for attempt in range(ATTEMPTS_MAX):
             looked, now_us = time.monotonic(), self._clock()
-            moment = await self._in_thread(self._reader.moment)
+            moment, preferences = await self._in_thread(self._moment_of, key[0])
             found = await self._in_thread(
-                lambda: self._catalog.saved_query_and_run(key[0], key[1], audience.digest)
+                lambda: self._catalog.saved_queries.find_with_run(key[0], key[1], audience.digest)
             )
             if found is None:
                 raise NotFound.named("saved query", key[1])
@@ -181,7 +184,7 @@ class ResultCache:
                 # It is told as of its own moment, and looked at when next it is asked for.
                 return await self._in_thread(_told, query, kept, key)
             told = await self._in_thread(_told, query, kept, key)
-            self._hold(key, _Held(told, moment, looked, kept.stale, _until_us(query, kept.run)))
+            self._hold(key, _Held(told, moment, preferences, looked, kept.stale, _until_us(query, kept.run)))
             return told
         raise AssertionError("the last attempt returns")
 
@@ -235,18 +238,22 @@ class ResultCache:
         if held is None or (held.until_us is not None and self._clock() >= held.until_us):
             return None
         if held.looked < came and not self._reader.surely_stands(held.moment, catalog_alone=held.stale):
-            moment = await self._in_thread(lambda: self._standing_at(held))
+            moment = await self._in_thread(lambda: self._standing_at(held, key[0]))
             if moment is None:
                 return None
             if self._held.get(key) is held:
                 self._hold(key, replace(held, moment=moment))
         return held
 
-    def _standing_at(self, held: _Held) -> Moment | None:
+    def _moment_of(self, project_id: str) -> tuple[Moment, Preferences]:
+        """The moment before the preferences: where one of them is as it was, so is all that came after."""
+        return self._reader.moment(), self.results.preferences_of(project_id)
+
+    def _standing_at(self, held: _Held, project_id: str) -> Moment | None:
         """Now, where all is as it was when the answer was made."""
-        moment = self._reader.moment()
+        moment, preferences = self._moment_of(project_id)
         alike = moment.version == held.moment.version if held.stale else moment == held.moment
-        return moment if alike else None
+        return moment if alike and preferences == held.preferences else None
 
     def _hold(self, key: Key, held: _Held) -> None:
         self._held.put(key, held, len(held.told.body))

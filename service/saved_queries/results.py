@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from query.answers.freshness import (
-    NEVER,
+    NOWHERE,
     Covered,
     Erasures,
     Outline,
@@ -45,7 +45,7 @@ from service.queries.query_service import written
 from service.queries.sight import SourceReader
 from service.saved_queries.definition import is_funnel
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import SavedQuery, SavedResult, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedResult, SavedRun
 from storage.disk.durable_files import new_file
 from storage.source import Source
 
@@ -107,6 +107,10 @@ class Results:
         # File of a result → what it covers as last seen equal to it, None once it was seen to differ.
         self._seen: OrderedDict[str, Mapping[str, Outline] | None] = OrderedDict()
 
+    def preferences_of(self, project_id: str) -> Preferences:
+        """Which a result must have been computed by to be fresh. Blocks."""
+        return self._preferences.of(project_id)
+
     def deadline(self, token: CancelToken) -> Deadline:
         """Of work that begins now."""
         return Deadline.after(self._limits.timeout_seconds, token)
@@ -141,13 +145,13 @@ class Results:
             why = error.message if isinstance(error, QueryError) else SERVER_FAULT
             elapsed_us = _elapsed_us(started)
             failed = SavedRun(query.id, audience.digest, query.version, now_us, elapsed_us, why, 1, None)
-            self.remove_file(self._catalog.store_saved_run(failed))
+            self.remove_file(self._catalog.saved_queries.store_run(failed))
             raise
         digest = hashlib.sha256(result).hexdigest()
         kept = SavedResult(now_us, covered.events, _covers_text(covered, request.preferences), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
         self._note(file, outlines(wanted, watched.given))
-        self.remove_file(self._catalog.store_saved_run(run))
+        self.remove_file(self._catalog.saved_queries.store_run(run))
         return Computed(run, result, tuple(found.warnings))
 
     def load(self, result: SavedResult) -> bytes | None:
@@ -212,7 +216,7 @@ class Results:
         """Files that a process which died has left: those older than this to which no run refers."""
         old = [path for path in self._folder.iterdir() if now - _changed(path) > seconds]
         if old:
-            named = {run.result.file for run in self._catalog.saved_runs() if run.result is not None}
+            named = {run.result.file for run in self._catalog.saved_queries.runs() if run.result is not None}
             for path in old:
                 if path.name not in named:
                     self.remove_file(path.name)
@@ -299,7 +303,7 @@ def collections_of(result: SavedResult) -> Iterable[str]:
 def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
     """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
     covered = _covered(result.covers)
-    return any(now.get(name, NEVER) != then for name, then in covered.erasures.items())
+    return not all(then.stand(now.get(name, NOWHERE)) for name, then in covered.erasures.items())
 
 
 def _changed(path: Path) -> float:
@@ -320,7 +324,7 @@ def _unechoed(request: Request) -> Request:
 
 def _covers_text(covered: Covered, preferences: Preferences) -> str:
     found: dict[str, Any] = {
-        name: [one.generation, one.erase_version] for name, one in covered.erasures.items()
+        name: [one.collection_id, one.erase_version] for name, one in covered.erasures.items()
     }
     preferred = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
     held = {"collections": found, "counts": covered.counts, "preferences": preferred}

@@ -1,26 +1,23 @@
-"""The catalog's version, and small values by name."""
+"""The state of the catalog as a whole, and small values by name."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from storage.catalog.database.connection import upsert
-from storage.catalog.records import HELD_SLACK_US, ClockMark, Loss
+from storage.catalog.repository import Repository
+from storage.catalog.stored.records import HELD_SLACK_US, ClockMark
 from storage.catalog.tables import collections, files, meta, projects, state
 
-_LOSSES = "losses"
 _CLOCK = "clock"
 _NEWEST = tuple(
     select(func.max(column))
     for column in (files.c.reserved_us, collections.c.created_us, projects.c.created_us)
 )
-_TENANTS = "tenants_version"
-_BUMP = update(state).values(version=state.c.version + 1)
-_STATE = select(state.c.version, state.c.flushed_number)
+_STATE = select(state.c.data_version, state.c.flushed_number)
 _NEXT_FLUSH = (
     update(state)
     .where(state.c.flushed_number == bindparam("before"))
@@ -33,24 +30,43 @@ _SET = _INSERT_META.on_conflict_do_update(
 )
 
 
-def bump(connection: Connection) -> None:
-    """Tells every reader that what it cached may have changed."""
-    connection.execute(_BUMP)
+class Meta(Repository):
+    """Small values by name."""
+
+    def get(self, name: str) -> str | None:
+        with self._database.reading() as connection:
+            return get_meta(connection, name)
+
+    def put(self, name: str, value: str) -> None:
+        with self._database.writing() as connection:
+            set_meta(connection, name, value)
 
 
-def bump_tenants(connection: Connection) -> None:
-    """Also tells those who cached projects, organisations and keys."""
-    bump(connection)
-    set_meta(connection, _TENANTS, str(tenants_version(connection) + 1))
+class Clock(Repository):
+    """What the keeper has learned of the machine's clock."""
 
+    def find(self) -> ClockMark | None:
+        """What the keeper last told of the clock; None before it ever did."""
+        with self._database.reading() as connection:
+            return clock_mark(connection)
 
-def tenants_version(connection: Connection) -> int:
-    """Of projects, organisations and keys; 0 in a catalog in which none was changed since this is counted."""
-    return int(get_meta(connection, _TENANTS) or 0)
+    def put(self, mark: ClockMark) -> None:
+        with self._database.writing() as connection:
+            set_meta(connection, _CLOCK, json.dumps(asdict(mark)))
+
+    def held_us(self, now_us: int) -> int:
+        """The time by which data may be deleted for its age: now, or earlier where the clock has jumped."""
+        with self._database.reading() as connection:
+            return held_us(connection, now_us)
+
+    def newest_us(self) -> int:
+        """Of all that was made and is known still; 0 where nothing is."""
+        with self._database.reading() as connection:
+            return max(int(connection.execute(one).scalar() or 0) for one in _NEWEST)
 
 
 def read_state(connection: Connection) -> tuple[int, int]:
-    """(version, flushed number)."""
+    """(version of the data, flushed number)."""
     version, flushed_number = connection.execute(_STATE).one()
     return version, flushed_number
 
@@ -69,30 +85,12 @@ def set_meta(connection: Connection, name: str, value: str) -> None:
     connection.execute(_SET, {"name": name, "value": value})
 
 
-def losses(connection: Connection) -> list[Loss]:
-    return [Loss(**row) for row in json.loads(get_meta(connection, _LOSSES) or "[]")]
-
-
-def add_losses(connection: Connection, new: Sequence[Loss]) -> None:
-    known = {(loss.log_id, loss.lsn): loss for loss in [*losses(connection), *new]}
-    set_meta(connection, _LOSSES, json.dumps([asdict(loss) for loss in known.values()]))
-
-
 def clock_mark(connection: Connection) -> ClockMark | None:
     told = get_meta(connection, _CLOCK)
     return None if told is None else ClockMark(**json.loads(told))
-
-
-def mark_clock(connection: Connection, mark: ClockMark) -> None:
-    set_meta(connection, _CLOCK, json.dumps(asdict(mark)))
 
 
 def held_us(connection: Connection, now_us: int) -> int:
     """Now, or earlier where the clock has jumped ahead."""
     mark = clock_mark(connection)
     return now_us if mark is None else min(now_us, mark.held_us + HELD_SLACK_US)
-
-
-def newest_moment_us(connection: Connection) -> int:
-    """Of all that was made and is known still; 0 where nothing is."""
-    return max(int(connection.execute(one).scalar() or 0) for one in _NEWEST)

@@ -22,10 +22,12 @@ state = Table(
     "state",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("version", BigInteger, nullable=False),
     Column("flushed_number", BigInteger, nullable=False),
+    Column("tenants_version", BigInteger, nullable=False, server_default="0"),
+    Column("data_version", BigInteger, nullable=False, server_default="0"),
+    Column("derived_version", BigInteger, nullable=False, server_default="0"),
 )
-"""One row, id 1."""
+"""One row, id 1; see ``storage.catalog.database.versions``."""
 
 meta = Table(
     "meta",
@@ -43,9 +45,12 @@ organisations = Table(
     Column("key", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
     Column("deleted_us", BigInteger),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
+    Index("organisations_by_change", "changed"),
     sqlite_autoincrement=True,
 )
-"""``key`` is sealed, and so are those of projects."""
+"""``key`` is sealed, and so are those of projects. ``changed``: the tenants' version as of the last
+change."""
 
 projects = Table(
     "projects",
@@ -59,8 +64,12 @@ projects = Table(
     Column("preferences", Text, nullable=False, server_default="{}"),
     Column("deleted_us", BigInteger),
     Column("purged_us", BigInteger),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
+    Index("projects_by_change", "changed"),
+    Index("projects_by_organisation", "organisation_id"),
     sqlite_autoincrement=True,
 )
+"""``changed``: the tenants' version as of the last change of the project or of a key of it."""
 
 project_keys = Table(
     "project_keys",
@@ -92,7 +101,6 @@ collections = Table(
     Column("id", Integer, primary_key=True),
     Column("project_id", Text, ForeignKey("projects.id"), nullable=False),
     Column("name", Text, nullable=False),
-    Column("generation", Integer, nullable=False),
     Column("lanes_version", Integer, nullable=False),
     Column("data_version", BigInteger, nullable=False),
     Column("created_us", BigInteger, nullable=False),
@@ -101,9 +109,12 @@ collections = Table(
     Column("pruned_version", Integer, nullable=False, server_default="0"),
     Column("freed_us", BigInteger),
     Column("retained_days", Integer),
+    Column("changed", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("project_id", "name"),
+    Index("collections_by_change", "changed"),
     sqlite_autoincrement=True,
 )
+"""``changed``: the data's version as of which its lanes, or whether it is freed, last changed."""
 
 lanes = Table(
     "lanes",
@@ -131,7 +142,6 @@ files = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("collection_id", Integer, ForeignKey("collections.id"), nullable=False),
-    Column("generation", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("reserved_us", BigInteger, nullable=False),
     Column("removed_us", BigInteger),
@@ -236,7 +246,7 @@ saved_runs = Table(
     Column("file", Text),
     Column("sha256", Text),
 )
-"""The last run of a saved query, and the last result; see ``storage.catalog.records.SavedRun``."""
+"""The last run of a saved query, and the last result; see ``storage.catalog.derived.records.SavedRun``."""
 
 datasets = Table(
     "datasets",
@@ -251,7 +261,7 @@ datasets = Table(
     Column("run", Integer, nullable=False),
     Column("scheduled_us", BigInteger),
     Column("through_us", BigInteger),
-    Column("generation", Integer),
+    Column("collection_id", Integer),
     Column("erase_version", BigInteger),
     Column("start_us", BigInteger),
     Column("end_us", BigInteger),
@@ -299,7 +309,7 @@ exports = Table(
     Column("total", BigInteger),
     Column("bytes", BigInteger),
     Column("file", Text),
-    Column("generation", Integer),
+    Column("collection_id", Integer),
     Column("erase_version", Integer),
     Column("mail_state", Text),
     Column("mail_attempts", Integer, nullable=False),
@@ -309,7 +319,7 @@ exports = Table(
     Index("exports_by_state", "state", "number"),
     sqlite_autoincrement=True,
 )
-"""Extractions that become files; see ``storage.catalog.records.Export``."""
+"""Extractions that become files; see ``storage.catalog.derived.records.Export``."""
 
 dashboards = Table(
     "dashboards",

@@ -17,7 +17,6 @@ class CollectionPiece:
     """One section of one frame: whose it is, and what the shredder needs of it."""
 
     collection_id: int
-    generation: int
     lanes_version: int
     """The least schema version that knows all its lanes."""
     duplicates: int
@@ -39,9 +38,7 @@ def pieces_of(frame: Frame) -> Iterator[CollectionPiece]:
             section.flags,
         )
         ordinal += section.count
-        yield CollectionPiece(
-            section.collection_id, section.generation, section.lanes_version, section.duplicates, piece
-        )
+        yield CollectionPiece(section.collection_id, section.lanes_version, section.duplicates, piece)
 
 
 def wanted_by(pieces: Iterable[Piece]) -> list[tuple[str, LaneKind]]:

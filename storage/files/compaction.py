@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection, FileRow
+from storage.catalog.stored.records import Collection, FileRow
 from storage.disk.file_system import FileSystem
 from storage.files.flush import FileWriter
 from storage.files.parquet import encode, sort_by_time, unmarked
@@ -130,24 +130,24 @@ class Compactor:
         self._writer = FileWriter(folder, catalog, fs)
         self._seen: dict[int, tuple[int, int]] = {}
         self._looked_at = (-1, -1)
-        """When nothing was left to merge: the catalog's version, and the time in steps of QUIET."""
+        """When nothing was left to merge: the data's version, and the time in steps of QUIET."""
         self._heavy: set[int] = set()
         self._verify = Verifier(folder, catalog, fs)
 
     def step(self) -> bool:
         """At most one merge. False where nothing is left to merge now."""
         now = datetime.fromtimestamp(self._clock(), UTC)
-        moment = (self._catalog.version(), int(now.timestamp() / QUIET.total_seconds()))
+        moment = (self._catalog.versions().data, int(now.timestamp() / QUIET.total_seconds()))
         if moment == self._looked_at:
             return False
-        versions = self._catalog.mergeable()
+        versions = self._catalog.files.mergeable()
         self._seen = {number: state for number, state in self._seen.items() if number in versions}
         for collection_id, data_version in versions.items():
             state = (data_version, moment[1])
             if self._seen.get(collection_id) == state:
                 continue
             try:
-                if self._merge_next(self._catalog.collection_by_id(collection_id), now):
+                if self._merge_next(self._catalog.collections.by_id(collection_id), now):
                     return True
             except Exception:
                 # Tried again when something of the collection has changed; the others go on.
@@ -159,7 +159,7 @@ class Compactor:
     def _merge_next(self, collection: Collection, now: datetime) -> bool:
         files = [
             file
-            for file in self._catalog.live_files(collection.id)
+            for file in self._catalog.files.live(collection.id)
             if file.id not in self._heavy and file.damaged is None
         ]
         merge = self._fitting(plan_merge(files, now))
@@ -171,23 +171,23 @@ class Compactor:
     def remove_dead(self, now: float, grace_seconds: float) -> None:
         """Remove files that have been dead, or never finished, for longer than any query may run."""
         gone: list[int] = []
-        for file in self._catalog.dead_files(int((now - grace_seconds) * 1e6)):
+        for file in self._catalog.files.dead(int((now - grace_seconds) * 1e6)):
             if self._remove(self._folder.absolute(file.path)):
                 gone.append(file.id)
         if gone:
-            self._catalog.forget_files(gone)
+            self._catalog.files.forget(gone)
         self.remove_unfinished(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
 
     def remove_unfinished(self, before_us: int) -> None:
         """Remove files that were begun before then and never became live: nobody ever read them."""
         gone: list[int] = []
-        for reserved in self._catalog.writing_files(before_us):
-            folders = f"*/*.{reserved.collection_id}.{reserved.generation}"
+        for reserved in self._catalog.files.unfinished(before_us):
+            folders = f"*/*.{reserved.collection_id}.*"
             paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
             if all(map(self._remove, paths)):
                 gone.append(reserved.id)
         if gone:
-            self._catalog.forget_files(gone)
+            self._catalog.files.forget(gone)
 
     def _remove(self, path: Path) -> bool:
         """Is it gone? What can not be removed is tried again, and keeps no other file."""
@@ -240,7 +240,7 @@ class Compactor:
         if table.num_rows != expected:
             raise RuntimeError(f"the merge of {merge.label} holds {table.num_rows} rows, not {expected}")
         rows = self._writer.write(collection, [(merge.label, encode(table))])
-        swapped = self._catalog.swap_files(collection.id, [file.id for file in merge.files], rows)
+        swapped = self._catalog.files.swap(collection.id, [file.id for file in merge.files], rows)
         if not swapped:
             self._writer.discard(rows)
         return swapped

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection, Erasure, ErasureKind, FileRow, TokenHolder, event_scope
+from storage.catalog.stored.records import Collection, Erasure, ErasureKind, FileRow, TokenHolder, event_scope
 from storage.columns.property_update import Update, read_update, updated
 from storage.columns.rowwise_shredder import wanted_of
 from storage.disk.file_system import FileSystem
@@ -105,14 +105,14 @@ class Eraser:
     def carry_out(self, erasure: Erasure) -> int:
         """The number of events it was about. Raises CannotErase, and what disk or catalog raise: then nothing
         has changed, and the request waits still."""
-        collection = self._catalog.collection_by_id(erasure.collection_id)
-        files = self._catalog.live_files(collection.id)
+        collection = self._catalog.collections.by_id(erasure.collection_id)
+        files = self._catalog.files.live(collection.id)
         self._check_room(erasure, files)
         change = _Change()
         try:
             collection = self._make(change, erasure, collection, files)
             left = [file for file in files if file.id not in change.removed]
-            done = self._catalog.commit_erasure(
+            done = self._catalog.erasures.commit(
                 erasure,
                 change.removed,
                 change.added,
@@ -123,7 +123,7 @@ class Eraser:
                 changed=bool(change.removed or change.added),
             )
         except BaseException:
-            found = self._catalog.erasure(erasure.id)
+            found = self._catalog.erasures.find(erasure.id)
             if found is not None and found.state is erasure.state:
                 self._writer.discard(change.added)
             raise
@@ -140,7 +140,7 @@ class Eraser:
         last: list[TokenHolder] = []
         while some := list(islice(holders, HOLDERS_AT_ONCE)):
             if last:
-                self._catalog.free_tokens(last)
+                self._catalog.claims.free(last)
                 time.sleep(PAUSE_SECONDS)
             last = some
         return last
@@ -158,7 +158,7 @@ class Eraser:
             wanted = [
                 pair for one in erasure.parameters["updates"] for pair in wanted_of(one["line"].encode())
             ]
-            collection = self._catalog.add_lanes(collection.id, wanted, sys.maxsize)
+            collection = self._catalog.collections.add_lanes(collection.id, wanted, sys.maxsize)
             self._updated(change, collection, files, erasure.parameters)
         return collection
 
@@ -377,7 +377,7 @@ def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Sou
 
 
 def _holders(collection: Collection, tokens: Sequence[pa.Table]) -> Iterator[TokenHolder]:
-    scope = event_scope(collection.id, collection.generation)
+    scope = event_scope(collection.id)
     for table in tokens:
         for batch in table.to_batches(HOLDERS_AT_ONCE):
             for event_id, token in zip(*(column.to_pylist() for column in batch.columns), strict=True):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection, Counts, FileRow, FlushCommit
+from storage.catalog.stored.records import Collection, Counts, FileRow, FlushCommit
 from storage.disk.durable_files import SyncedFiles
 from storage.disk.file_system import FileSystem
 from storage.files.parquet import Encoded, cut_by_time, encode, sort_by_time
@@ -35,7 +35,7 @@ class FileWriter:
     def write(self, collection: Collection, files: Sequence[tuple[str, Encoded]]) -> list[FileRow]:
         """(span label, content) of each file → its row for the catalog. All are synced on return; where
         that raises, none is left."""
-        ids = self._catalog.reserve_files(collection.id, len(files))
+        ids = self._catalog.files.reserve(collection.id, len(files))
         rows: list[FileRow] = []
         try:
             for file_id, (label, content) in zip(ids, files, strict=True):
@@ -43,7 +43,6 @@ class FileWriter:
                     collection.project_id,
                     collection.name,
                     collection.id,
-                    collection.generation,
                     label,
                     file_id,
                 )
@@ -65,7 +64,7 @@ class FileWriter:
                     self._fs.remove(self._folder.absolute(row.path))
                 except FileNotFoundError:
                     pass
-            self._catalog.forget_files([row.id for row in rows])
+            self._catalog.files.forget([row.id for row in rows])
         except Exception:
             logger.exception("files of a failed write are left for later")
 
@@ -74,7 +73,6 @@ def _row(file_id: int, collection: Collection, label: str, path: str, content: E
     return FileRow(
         id=file_id,
         collection_id=collection.id,
-        generation=collection.generation,
         span=label,
         path=path,
         rows=content.rows,
@@ -113,9 +111,9 @@ class Flusher:
                 table = sort_by_time(pa.concat_tables(parts, promote_options="default"))
                 contents = [(piece.label, encode(rows)) for piece, rows in cut_by_time(table)]
                 files.extend(self._writer.write(collection, contents))
-            self._catalog.commit_flush(FlushCommit(number, dict(positions), files, dict(counts)))
+            self._catalog.files.commit_flush(FlushCommit(number, dict(positions), files, dict(counts)))
         except BaseException:
             # A commit may raise and stand all the same.
-            if self._catalog.flushed_number() < number:
+            if self._catalog.files.flushed_number() < number:
                 self._writer.discard(files)
             raise

@@ -14,7 +14,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.catalog.records import FileRow
+from storage.catalog.stored.records import FileRow
 from storage.files.parquet import read_column
 from storage.paths import DataFolder
 from storage.schema import NULLS, Schema, with_prefixes

@@ -61,7 +61,7 @@ class Verifier:
 
     def set_aside(self, file: DataFile, fault: str) -> None:
         """From now on no snapshot has it. Nothing is done where it is not live any more."""
-        if self._catalog.set_aside(file.id, fault):
+        if self._catalog.files.set_aside(file.id, fault):
             logger.error("%s is damaged and set aside: %s", file.path, fault)
 
     def fault(self, file: DataFile) -> str | None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import HELD_SLACK_US, ClockMark
+from storage.catalog.stored.records import HELD_SLACK_US, ClockMark
 
 JUMP_SECONDS = 600.0
 """A difference as may also come of a restart, a busy machine, or a clock that is put right."""
@@ -44,8 +44,8 @@ class HeldClock:
 
     def begin(self) -> None:
         """Go on from what the catalog holds: an earlier keeper's time, or else its newest moment."""
-        self._marked = self._catalog.clock_mark()
-        known_us = self._catalog.newest_moment_us() if self._marked is None else self._marked.held_us
+        self._marked = self._catalog.clock.find()
+        known_us = self._catalog.clock.newest_us() if self._marked is None else self._marked.held_us
         # Where nothing is known there is nothing to delete.
         self._held = (known_us / 1e6 if known_us else self._clock(), self._monotonic())
         self._jump = None
@@ -83,5 +83,5 @@ class HeldClock:
         mark = ClockMark(int(held * 1e6), self._jump is not None)
         known = self._marked
         if known is None or known.jumped != mark.jumped or abs(mark.held_us - known.held_us) >= MARK_US:
-            self._catalog.mark_clock(mark)
+            self._catalog.clock.put(mark)
             self._marked = mark

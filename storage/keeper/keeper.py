@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import UnknownCollection
-from storage.catalog.records import Collection, Counts, Erasure, ErasureKind, LogRow, LogState
+from storage.catalog.stored.records import Collection, Counts, Erasure, ErasureKind, LogRow, LogState
 from storage.columns.arrow_chunks import ChunkStore
 from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import Piece, Shredder
@@ -272,7 +272,7 @@ class Keeper:
 
     def begin(self) -> None:
         """Start from what the catalog says is flushed; ``run`` does so itself."""
-        self._flushed_number = self._catalog.flushed_number()
+        self._flushed_number = self._catalog.files.flushed_number()
         self._chunks.clear(self._clock())
         self._generation = _Generation()
         self._logs = {}
@@ -287,7 +287,7 @@ class Keeper:
         self._remove_unknown_logs()
 
     def _refresh_logs(self) -> list[LogRow]:
-        rows = self._catalog.logs()
+        rows = self._catalog.logs.all()
         for row in rows:
             if row.id not in self._logs and self._folder.log(row.id).exists():
                 reader = LogReader(self._fs, self._folder.root, row.id)
@@ -377,10 +377,9 @@ class Keeper:
             lost = sum(piece.piece.count for piece in pieces)
             logger.error("%d events are of collection %d, which does not exist", lost, collection_id)
             return
-        live = [piece for piece in pieces if piece.generation == collection.generation]
-        wanted = [piece for piece in live if piece.piece.count]
+        wanted = [piece for piece in pieces if piece.piece.count]
         stored = sum(piece.piece.count for piece in wanted)
-        self._generation.count(collection_id, stored, sum(piece.duplicates for piece in live))
+        self._generation.count(collection_id, stored, sum(piece.duplicates for piece in pieces))
         if wanted:
             collection, shredded = self._learn(collection, wanted)
             table = self._shredder.shred(collection.schema, shredded)
@@ -398,7 +397,7 @@ class Keeper:
         }
         if doubtful:
             wanted = wanted_by(piece.piece for piece in pieces if id(piece) in doubtful)
-            collection = self._catalog.add_lanes(collection.id, wanted, sys.maxsize)
+            collection = self._catalog.collections.add_lanes(collection.id, wanted, sys.maxsize)
             self._collections[collection.id] = collection
         return collection, [
             read_rowwise(piece.piece) if id(piece) in doubtful else piece.piece for piece in pieces
@@ -409,7 +408,7 @@ class Keeper:
         known = self._collections.get(collection_id)
         if known is None or known.schema.version < lanes_version:
             try:
-                known = self._catalog.collection_by_id(collection_id)
+                known = self._catalog.collections.by_id(collection_id)
             except UnknownCollection:
                 return None
             self._collections[collection_id] = known
@@ -432,11 +431,11 @@ class Keeper:
 
     def _erase(self, now: float) -> bool:
         """Carry out what was asked for. Was there anything?"""
-        version = self._catalog.version()
+        version = self._catalog.versions().data
         again = min((when for when, _ in self._retries.values()), default=math.inf)
         if version == self._asked_version and now < again:
             return False
-        waiting = self._catalog.waiting_erasures()
+        waiting = self._catalog.erasures.waiting()
         if not self._matches:
             # They wait for a keeper that can.
             waiting = [one for one in waiting if not needs_matcher(one)]
@@ -446,7 +445,7 @@ class Keeper:
                 self._settle()
                 self._carry_out(erasure, now)
             except CannotErase as error:
-                self._catalog.fail_erasure(erasure, str(error))
+                self._catalog.erasures.fail(erasure, str(error))
         unknown = self._retries.keys() - {one.id for one in waiting}
         for erasure_id in unknown:
             del self._retries[erasure_id]
@@ -473,7 +472,7 @@ class Keeper:
         fields = {"events": events, "seconds": round(time.perf_counter() - started, 3), "request": erasure.id}
         logger.info("Events were deleted or changed, as requested.", extra={"fields": fields})
         if erasure.id in self._retaining:
-            self._catalog.note_retained(*self._retaining.pop(erasure.id))
+            self._catalog.retention.note_carried_out(*self._retaining.pop(erasure.id))
         # Once the workers have turned to new segments, the old ones can go; and all traces with the files.
         for when in (now, now + TURN_SECONDS):
             self._trims.extend((when, log_id, lsn) for log_id, lsn in self._positions().items())
@@ -534,7 +533,7 @@ class Keeper:
     def _purge_claims(self, before_us: int) -> None:
         """Some at a time, with pauses: whoever else writes to the catalog waits for one step at most."""
         for _ in range(CLAIM_STEPS):
-            if self._catalog.purge_claims(before_us, CLAIMS_AT_ONCE) < CLAIMS_AT_ONCE:
+            if self._catalog.claims.purge(before_us, CLAIMS_AT_ONCE) < CLAIMS_AT_ONCE:
                 return
             time.sleep(CLAIM_PAUSE_SECONDS)
 
@@ -548,28 +547,28 @@ class Keeper:
     def _retain(self, now: float) -> None:
         """Ask for the events to go that are older than their collection keeps them, whole days in UTC, and
         for those of purged projects. ``now`` is a time that has held."""
-        moment = self._catalog.version(), int(now // HOUR_SECONDS)
+        moment = self._catalog.versions().data, int(now // HOUR_SECONDS)
         if moment == self._retained_at:
             return
-        wanted = self._catalog.retentions()
+        wanted = self._catalog.retention.days()
         if (wanted, int(now // HOUR_SECONDS)) == self._retained:
             self._retained_at = moment
             return
         today = int(now // DAY_SECONDS)
-        waiting = {one.collection_id for one in self._catalog.waiting_erasures()}
-        retained = self._catalog.retained()
+        waiting = {one.collection_id for one in self._catalog.erasures.waiting()}
+        retained = self._catalog.retention.carried_out()
         for collection_id, days in wanted.items():
             end_us = (today - days) * DAY_SECONDS * 1_000_000
-            old = any(file.min_us < end_us for file in self._catalog.live_files(collection_id))
+            old = any(file.min_us < end_us for file in self._catalog.files.live(collection_id))
             # What is in no file yet may be old as well where this is new.
             if (old or retained.get(collection_id) != days) and collection_id not in waiting:
-                asked = self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+                asked = self._catalog.erasures.request(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
                 self._retaining[asked] = collection_id, days
         # Segments that a worker left later than it should have, as on a full disk.
-        self._trims.extend((now, row.id, row.flushed_lsn) for row in self._catalog.logs())
+        self._trims.extend((now, row.id, row.flushed_lsn) for row in self._catalog.logs.all())
         # What a purge asked for may have failed, or stood in a log that could not be read then.
-        for collection_id in self._catalog.purged_collections() - waiting:
-            self._catalog.request_erasure(collection_id, ErasureKind.EVENTS, {})
+        for collection_id in self._catalog.collections.purged() - waiting:
+            self._catalog.erasures.request(collection_id, ErasureKind.EVENTS, {})
         self._retained = (wanted, int(now // HOUR_SECONDS))
 
     def _prune(self, now: float) -> None:
@@ -577,7 +576,7 @@ class Keeper:
         collections after each flush: almost all that was logged is in files then."""
         if int(now // HOUR_SECONDS) != self._pruned_hour:
             self._pruned_hour = int(now // HOUR_SECONDS)
-            versions = self._catalog.lanes_versions()
+            versions = self._catalog.collections.lanes_versions()
             self._to_prune = [one for one in versions.items() if self._pruned.get(one[0]) != one[1]]
         for collection_id, _ in self._to_prune[-PRUNED_AT_ONCE:]:
             del self._to_prune[-1]
@@ -595,40 +594,42 @@ class Keeper:
         if any(progress.position < targets.get(log, 0) for log, progress in self._logs.items()):
             return
         for collection_id in ids:
-            if collection_id not in self._generation.counts and self._catalog.remove_freed(collection_id):
+            if collection_id not in self._generation.counts and self._catalog.collections.remove_freed(
+                collection_id
+            ):
                 self._collections.pop(collection_id, None)
                 self._pruned.pop(collection_id, None)
                 self._scrubs.append(now)
         # By a clock that no one sets, and that stands still while the machine sleeps, as workers do.
         elapsed = time.monotonic()
-        freed = self._catalog.freed_collections()
+        freed = self._catalog.collections.freed()
         self._freed = {one: self._freed.get(one, elapsed) for one in freed}
         due = [one for one, since in self._freed.items() if elapsed - since >= FREED_SECONDS]
         synced = {log: progress.reader.synced().lsn for log, progress in self._logs.items()}
         self._removal = due[:PRUNED_AT_ONCE], synced
 
     def _prune_collection(self, collection_id: int) -> None:
-        schema = self._catalog.collection_by_id(collection_id).schema
-        files, tables = self._catalog.live_files(collection_id), self._chunks.tables(collection_id)
+        schema = self._catalog.collections.by_id(collection_id).schema
+        files, tables = self._catalog.files.live(collection_id), self._chunks.tables(collection_id)
         nulls = nulls_in(self._folder, schema, files, tables)
         gone, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
         if gone:
-            schema = self._catalog.prune_lanes(collection_id, columns_of(tables), nulls).schema
+            schema = self._catalog.collections.prune_lanes(collection_id, columns_of(tables), nulls).schema
             self._collections.pop(collection_id, None)
         self._pruned[collection_id] = schema.version
 
     def _scrub(self, now: float, grace_seconds: float) -> None:
         """After a request's grace its traces in the catalog go too."""
         due = [when for when in self._scrubs if now - when >= grace_seconds]
-        if due and self._catalog.scrub():
+        if due and self._catalog.checkpoint():
             self._remove_outdated_backups()
-            self._catalog.forget_erasures(int((self._held_clock.now() - FORGET_SECONDS) * 1e6))
+            self._catalog.erasures.forget(int((self._held_clock.now() - FORGET_SECONDS) * 1e6))
             self._scrubs = [when for when in self._scrubs if now - when < grace_seconds]
 
     def _remove_outdated_backups(self) -> None:
         """A catalog's copy from before a migration holds tokens and questions of what was erased since; the
         files that it lists are gone by now as well."""
-        erased_us = self._catalog.last_erasure_us()
+        erased_us = self._catalog.erasures.last_us()
         for path in self._folder.catalog_backups():
             if path.stat().st_mtime_ns // 1_000 <= erased_us:
                 path.unlink(missing_ok=True)
@@ -644,18 +645,18 @@ class Keeper:
         self._trims = keep
 
     def _remove_finished_logs(self) -> None:
-        for row in self._catalog.logs():
+        for row in self._catalog.logs.all():
             if row.state is LogState.SEALED and row.flushed_lsn == row.end_lsn:
                 waiting = any(log_id == row.id for _, log_id, _ in self._trims)
                 if not waiting:
                     self._logs.pop(row.id, None)
-                    self._catalog.remove_log(row.id)
+                    self._catalog.logs.remove(row.id)
                     delete_log(self._fs, self._folder.root, row.id)
 
     def _remove_unknown_logs(self) -> None:
         """A log's row is committed before its folder is made, so a folder without one is finished."""
         folders = [path for path in self._folder.logs.iterdir() if path.name.isdecimal()]
-        known = {row.id for row in self._catalog.logs()}
+        known = {row.id for row in self._catalog.logs.all()}
         for path in folders:
             if int(path.name) not in known:
                 delete_log(self._fs, self._folder.root, int(path.name))

@@ -47,6 +47,8 @@ SECTION_SIZE = 8 + 4 + 4 + 4 + 4 + 4 + 4
 BODY_BYTES_MAX = 2**32 - 1
 KEY_BYTES_MAX = 2**16 - 1
 
+_RESERVED = 1
+"""Stands in each section's header, where nothing is read. Older logs may have other numbers there."""
 _HEAD = Struct("<IIBBHIQqQHHI")
 """A prefix and the header behind it, in one."""
 _SINGLE = Struct("<BBHIQqQHHIQIIIIII")
@@ -60,7 +62,6 @@ class Section:
     """Events of one collection, in the order in which they were sent."""
 
     collection_id: int
-    generation: int
     lanes_version: int
     count: int
     duplicates: int
@@ -165,7 +166,7 @@ def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int =
         parts.append(
             SECTION.pack(
                 section.collection_id,
-                section.generation,
+                _RESERVED,
                 section.lanes_version,
                 count,
                 section.duplicates,
@@ -201,7 +202,7 @@ def _encode_single(
         0,
         1,
         section.collection_id,
-        section.generation,
+        _RESERVED,
         section.lanes_version,
         count,
         section.duplicates,
@@ -327,12 +328,12 @@ def _sections(data: memoryview, at: int, end: int, count: int) -> tuple[list[Sec
     for _ in range(count):
         if at + SECTION_SIZE > end:
             raise BadFrame("its sections are longer than the frame")
-        collection, generation, lanes, events, duplicates, flags, size = SECTION.unpack_from(data, at)
+        collection, _, lanes, events, duplicates, flags, size = SECTION.unpack_from(data, at)
         times_at = at + SECTION_SIZE
         payload_at = times_at + 8 * events
         at = payload_at + size
         if at > end:
             raise BadFrame("its sections are longer than the frame")
         times, payload = data[times_at:payload_at], data[payload_at:at]
-        sections.append(Section(collection, generation, lanes, events, duplicates, flags, times, payload))
+        sections.append(Section(collection, lanes, events, duplicates, flags, times, payload))
     return sections, at

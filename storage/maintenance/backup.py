@@ -18,7 +18,7 @@ from pathlib import Path
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.database import connection
-from storage.catalog.records import FileRow
+from storage.catalog.stored.records import FileRow
 from storage.disk.durable_files import make_folder, new_file, sha256_of
 from storage.disk.file_system import FileSystem, LocalFileSystem, full_sync
 from storage.errors import StorageError
@@ -157,7 +157,7 @@ def restore(
 
 def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path | None, say: Say) -> int:
     """One attempt at everything; the last erasure that is in the copy. Raises _Moved."""
-    erased_before = catalog.last_erasure()
+    erased_before = catalog.erasures.last()
     shutil.rmtree(copy.logs, ignore_errors=True)
     copy.catalog.unlink(missing_ok=True)
     with new_file(copy.format_stamp) as file:
@@ -168,10 +168,10 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     connection.back_up(folder.catalog, copy.catalog)
     copied = Catalog.open(copy.root)
     try:
-        if copied.last_erasure() != erased_before:
+        if copied.erasures.last() != erased_before:
             raise _Moved
         _drop_flushed_segments(copy, copied)
-        _copy_files(folder, copy, copied.live_files(), previous, say)
+        _copy_files(folder, copy, copied.files.live(), previous, say)
     finally:
         copied.close()
     for path in (copy.chunks, copy.results, copy.exports, copy.spool, copy.tmp, copy.events):
@@ -207,7 +207,7 @@ def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
 
 def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
     """Remove what the copied catalog knows to be in files: it may hold events that were erased since."""
-    flushed = {row.id: row.flushed_lsn for row in catalog.logs()}
+    flushed = {row.id: row.flushed_lsn for row in catalog.logs.all()}
     for log in copy.logs.iterdir():
         if int(log.name) not in flushed:
             shutil.rmtree(log)
@@ -310,7 +310,7 @@ def _new_folder(target: Path) -> DataFolder:
 
 
 def _check_room(catalog: Catalog, target: Path) -> None:
-    needed = sum(file.bytes for file in catalog.live_files()) + catalog.folder.catalog.stat().st_size
+    needed = sum(file.bytes for file in catalog.files.live()) + catalog.folder.catalog.stat().st_size
     free = shutil.disk_usage(target).free
     if free < needed:
         raise BackupFailed(f"{target} has {free:,} bytes free, and the backup needs {needed:,} at least.")

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.seal import integrity_faults
-from storage.catalog.records import Collection, Counts, FileRow, LogRow, LogState
+from storage.catalog.stored.records import Collection, Counts, FileRow, LogRow, LogState
 from storage.columns.arrow_chunks import ChunksDamaged, ManifestReader
 from storage.columns.frame_pieces import pieces_of
 from storage.disk.durable_files import sha256_of
@@ -71,13 +71,13 @@ def check(
     if report.faults:
         # What is read of it would be as wrong.
         return report
-    for collection in catalog.all_collections():
+    for collection in catalog.collections.all():
         progress(f"{collection.project_id} {collection.name}")
         _check_collection(folder, catalog, collection, report)
     _check_results(folder, catalog, report)
     _check_chunks(folder, fs or LocalFileSystem(), report)
     _check_logs(folder, catalog, fs or LocalFileSystem(), report)
-    report.losses += [loss.told() for loss in catalog.losses()]
+    report.losses += [loss.told() for loss in catalog.logs.losses()]
     return report
 
 
@@ -94,7 +94,7 @@ def _check_collection(folder: DataFolder, catalog: Catalog, collection: Collecti
         )
     for file in files:
         fault = _file_fault(folder, file)
-        if fault is not None and any(live.id == file.id for live in catalog.live_files(collection.id)):
+        if fault is not None and any(live.id == file.id for live in catalog.files.live(collection.id)):
             report.faults.append(f"{name}: {file.path}: {fault}")
         report.files += 1
         report.bytes += file.bytes
@@ -104,9 +104,9 @@ def _check_collection(folder: DataFolder, catalog: Catalog, collection: Collecti
 def _settled(catalog: Catalog, collection: Collection) -> tuple[list[FileRow], Counts]:
     """Files and counters of one moment: read again while a flush or swap came between."""
     while True:
-        version = catalog.version()
-        files, counts = catalog.live_files(collection.id), catalog.counters(collection.id)
-        if catalog.version() == version:
+        version = catalog.versions().data
+        files, counts = catalog.files.live(collection.id), catalog.files.counters(collection.id)
+        if catalog.versions().data == version:
             return files, counts
 
 
@@ -126,16 +126,16 @@ def _check_results(folder: DataFolder, catalog: Catalog, report: Report) -> None
 
     One that is gone is no fault: backups hold none of them.
     """
-    for run in catalog.saved_runs():
+    for run in catalog.saved_queries.runs():
         found = run.result
         if found is not None and not _is_sound_or_gone(folder.results / found.file, found.sha256):
             report.faults.append(f"{folder.results / found.file}: the result of a saved query is damaged")
-    for dataset in catalog.all_datasets():
+    for dataset in catalog.datasets.all():
         for file in dataset.files:
             path = folder.dataset_file(dataset.id, file.id)
             if path.exists() and not is_whole(path):
                 report.faults.append(f"{path}: results of dataset {dataset.name!r} are damaged")
-    for name in catalog.export_files():
+    for name in catalog.exports.files():
         digest = name.partition(".")[0].rpartition("-")[2]
         if len(digest) == SHA256_LENGTH and not _is_sound_or_gone(folder.exports / name, digest):
             report.faults.append(f"{folder.exports / name}: the file of an extraction is damaged")
@@ -164,7 +164,7 @@ def _check_chunks(folder: DataFolder, fs: FileSystem, report: Report) -> None:
 
 
 def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Report) -> None:
-    for row in catalog.logs():
+    for row in catalog.logs.all():
         if not folder.log(row.id).exists():
             if row.state is LogState.SEALED and row.flushed_lsn != row.end_lsn:
                 report.log_fault(row.id, "it is gone, and not all of it was flushed")
@@ -176,7 +176,7 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
                     report.buffered += piece.piece.count
                     report.duplicates_buffered += piece.duplicates
         except SegmentMissing:
-            if any(now.id == row.id and now.flushed_lsn == row.flushed_lsn for now in catalog.logs()):
+            if any(now.id == row.id and now.flushed_lsn == row.flushed_lsn for now in catalog.logs.all()):
                 report.log_fault(row.id, f"a segment past {row.flushed_lsn} is missing")
         except LogError as error:
             report.log_fault(row.id, str(error))

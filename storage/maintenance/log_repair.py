@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import LogRow, LogState, Loss
+from storage.catalog.stored.records import LogRow, LogState, Loss
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.disk.lock import FolderLock
 from storage.errors import StorageError
@@ -50,7 +50,7 @@ def repair(folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -
     try:
         finish_repairs(folder)
         adopt_orphans(folder, catalog, fs)
-        return [_mend(folder, catalog, fs, row) for row in catalog.logs() if _needs_it(folder, fs, row)]
+        return [_mend(folder, catalog, fs, row) for row in catalog.logs.all() if _needs_it(folder, fs, row)]
     finally:
         lock.release()
 
@@ -85,13 +85,13 @@ def _mend(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) -> 
     found = Repaired(row.id, quarantine=_new_place(folder, row.id) if place.exists() else None)
     salvage = _salvage_of(folder, fs, row)
     end_lsn = _save(fs, saved, salvage, found)
-    catalog.add_losses(found.losses)
+    catalog.logs.add_losses(found.losses)
     if found.quarantine is not None:
         _set_aside(fs, place, found.quarantine)
     fs.rename(saved, place)
     fs.sync_directory(folder.logs)
     last = salvage.claims_end - 1 if salvage.claims_end_known else None
-    catalog.mend_log(row.id, end_lsn, last, salvage.voids)
+    catalog.logs.mend(row.id, end_lsn, last, salvage.voids)
     return found
 
 

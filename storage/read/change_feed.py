@@ -9,7 +9,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import FileRow
+from storage.catalog.stored.records import FileRow
 from storage.catalog.stored.stream_positions import Position, Settled, next_batch
 from storage.errors import StorageError
 from storage.files.parquet import read_column
@@ -34,16 +34,16 @@ def begin(catalog: Catalog) -> None:
 
     Raises OSError, and what ``ids_after`` does.
     """
-    if catalog.streams() is not None:
+    if catalog.streams.positions() is not None:
         return
     positions = {}
     verify = Verifier(catalog.folder, catalog)
-    for collection in catalog.all_collections():
-        settled = catalog.settled(collection.id)
+    for collection in catalog.collections.all():
+        settled = catalog.streams.settled(collection.id)
         ids = ids_after(catalog.folder, Position(), settled, verify)
         everything = next_batch(Position(), settled, ids, "", sys.maxsize).position
         positions[collection.id] = replace(everything, number=0)
-    catalog.begin_streams(positions)
+    catalog.streams.begin(positions)
 
 
 def files_after(position: Position, settled: Settled) -> Iterator[FileRow]:

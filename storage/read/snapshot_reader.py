@@ -18,7 +18,9 @@ from dataclasses import dataclass, field, replace
 import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection
+from storage.catalog.database.change_mark import Marks
+from storage.catalog.database.versions import Area
+from storage.catalog.stored.records import Collection
 from storage.columns.arrow_chunks import ChunksDamaged, Manifest, ManifestReader
 from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import Shredder
@@ -41,7 +43,7 @@ CELL_BYTES = 8
 
 
 TRUSTED_SECONDS = 1.0
-"""How long the mark of the catalog is relied on: who dies between a write and its mark tells nobody."""
+"""How long the marks of the catalog are relied on: who dies between a write and its mark tells nobody."""
 
 COMPLAINT_SECONDS = 60.0
 """Pause between two lines of the server's log about a damaged log, however many questions need it."""
@@ -97,12 +99,12 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Of the whole store: the catalog's version, and how far each log is synced."""
+    """Of the store: the versions of data and of what is derived, and how far each log is synced."""
 
-    version: int
+    version: tuple[int, int]
     synced: tuple[tuple[int, int], ...]
-    mark: int = field(default=0, compare=False)
-    """Of the catalog, from before the version was read."""
+    marks: Marks = field(default=(), compare=False)
+    """Of all areas of the catalog, from before the versions were read."""
     looked: float = field(default=0.0, compare=False)
     """When that was, by the monotonic clock."""
 
@@ -151,10 +153,10 @@ class Reader:
 
     def collection_names(self, project_id: str, limit: int) -> list[str]:
         """Of the project, those without events too."""
-        return self._catalog.collection_names(project_id, limit)
+        return self._catalog.collections.names(project_id, limit)
 
     def moment(self) -> Moment:
-        """Where this is as it was, so is every source and all else in the catalog. Costs some µs.
+        """Where this is as it was, so is every source, and all that is derived. Costs some µs.
 
         Raises DataUnreadable.
         """
@@ -164,25 +166,26 @@ class Reader:
             raise DataUnreadable(error) from error
 
     def _moment(self) -> Moment:
-        looked, mark = time.monotonic(), self._catalog.mark()
-        version = self._catalog.version()
+        looked, marks = time.monotonic(), self._catalog.mark(*Area)
+        _, data, derived = self._catalog.versions()
         held = self._held_logs
-        if held is None or held[0] != version:
+        if held is None or held[0] != data:
             known = {log.log_id: log for log in held[1]} if held is not None else {}
-            ids = (log.id for log in self._catalog.logs())
+            ids = (log.id for log in self._catalog.logs.all())
             found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
-            self._held_logs = held = (version, tuple(found))
-        return Moment(version, _positions(held[1]), mark, looked)
+            self._held_logs = held = (data, tuple(found))
+        return Moment((data, derived), _positions(held[1]), marks, looked)
 
     def surely_stands(self, moment: Moment, *, catalog_alone: bool = False) -> bool:
         """Whether shared memory tells that all is as it was at a moment that this reader gave. Never asks the
         catalog, so an event loop may call it; where it says False, ``moment`` tells."""
-        if time.monotonic() - moment.looked > TRUSTED_SECONDS or self._catalog.mark() != moment.mark:
+        looked_lately = time.monotonic() - moment.looked <= TRUSTED_SECONDS
+        if not looked_lately or self._catalog.mark(*Area) != moment.marks:
             return False
         held = self._held_logs
         if catalog_alone:
             return True
-        return held is not None and held[0] == moment.version and _positions(held[1]) == moment.synced
+        return held is not None and held[0] == moment.version[0] and _positions(held[1]) == moment.synced
 
     def close(self) -> None:
         self._shredder.close()
@@ -199,7 +202,7 @@ class Reader:
             if manifest is not None:
                 starts |= {i: lsn for i, lsn in manifest.positions.items() if i in starts}
             self._check_rest(starts)
-            pieces = list(self._pieces(starts, collection.id, collection.generation))
+            pieces = list(self._pieces(starts, collection.id))
             if any(piece.lanes_version > collection.schema.version for piece in pieces):
                 raise _Moved
             chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
@@ -217,13 +220,13 @@ class Reader:
         erased = collection.erase_version
         if erased and not files and not aside and not (tail is not None and tail.num_rows):
             # All its events were taken away: there is no such collection until one comes again.
-            return replace(NOWHERE, generation=collection.generation, erase_version=erased)
+            return replace(NOWHERE, collection_id=collection.id, erase_version=erased)
         return Source(
             collection.schema,
             files,
             tail,
-            version=f"{collection.generation}.{collection.data_version}.{hash(key):x}",
-            generation=collection.generation,
+            version=f"{collection.id}.{collection.data_version}.{hash(key):x}",
+            collection_id=collection.id,
             erase_version=erased,
             damaged=aside,
             verify=self.verify,
@@ -238,7 +241,7 @@ class Reader:
             return pieces
         missing = collection.schema.missing(wanted_by(piece.piece for piece in outdated))
         if missing:
-            self._catalog.add_lanes(collection.id, missing, sys.maxsize)
+            self._catalog.collections.add_lanes(collection.id, missing, sys.maxsize)
             raise _Moved
         return [
             replace(piece, piece=read_rowwise(piece.piece)) if piece.lanes_version < pruned else piece
@@ -279,17 +282,11 @@ class Reader:
         if waiting > REST_BYTES_MAX:
             raise TooMuchUnsettled
 
-    def _pieces(
-        self, starts: Mapping[int, int], collection_id: int, generation: int
-    ) -> Iterator[CollectionPiece]:
+    def _pieces(self, starts: Mapping[int, int], collection_id: int) -> Iterator[CollectionPiece]:
         for log_id, rest in self._rests.items():
             for frame in rest.frames_from(starts[log_id]):
                 for piece in pieces_of(frame):
-                    if (
-                        piece.collection_id == collection_id
-                        and piece.generation == generation
-                        and piece.piece.count
-                    ):
+                    if piece.collection_id == collection_id and piece.piece.count:
                         yield piece
 
     def _tail(

@@ -9,7 +9,7 @@ import logging
 import shutil
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import LogRow, LogState
+from storage.catalog.stored.records import LogRow, LogState
 from storage.disk.file_system import FileSystem
 from storage.disk.lock import FolderLock
 from storage.log.segments import POSITION_NAME
@@ -32,7 +32,7 @@ def adopt_orphans(folder: DataFolder, catalog: Catalog, fs: FileSystem, *, pause
     Raises OSError.
     """
     adopted = 0
-    for row in catalog.logs():
+    for row in catalog.logs.all():
         if row.state is not LogState.OPEN or not folder.log(row.id).exists():
             continue
         if not damage_marker.noted_within(folder, row.id, pause_seconds):
@@ -66,7 +66,7 @@ def _not_before_flushed(end: Position, row: LogRow) -> Position:
 
 def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
     """A copy of a data folder has no positions, by which readers go: find them anew."""
-    for row in catalog.logs():
+    for row in catalog.logs.all():
         path = folder.log(row.id)
         if row.end_lsn is None or row.end_lsn <= row.flushed_lsn or not path.exists():
             continue
@@ -80,15 +80,15 @@ def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
             continue
         if end.lsn < row.end_lsn:
             logger.warning("log %d was copied before it ended: at %d of %d", row.id, end.lsn, row.end_lsn)
-            catalog.mend_log(row.id, end.lsn, end.token_ordinal, end.voids)
+            catalog.logs.mend(row.id, end.lsn, end.token_ordinal, end.voids)
 
 
 def _seal(catalog: Catalog, log_id: int, end: Position) -> None:
     """Claims of events that never reached the log are void: another may have the token."""
     for low, high in end.voids:
         for first in range(low, high, VOIDS_AT_ONCE):
-            catalog.void_claims(log_id, range(first, min(first + VOIDS_AT_ONCE, high)))
-    catalog.seal_log(log_id, end.lsn, end.token_ordinal)
+            catalog.claims.void(log_id, range(first, min(first + VOIDS_AT_ONCE, high)))
+    catalog.logs.seal(log_id, end.lsn, end.token_ordinal)
 
 
 def finish_repairs(folder: DataFolder) -> None:

@@ -38,6 +38,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
         ],
         12,
     ),
+    ("tenants", ["p99 of a single post", "p99 of a small count"], 2),
 ]
 
 

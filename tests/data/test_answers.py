@@ -97,7 +97,7 @@ def wait_for_files(data: Path, seconds: float = 120.0) -> None:
     catalog = Catalog.open(data)
     try:
         deadline = time.monotonic() + seconds
-        while sum(file.rows for file in catalog.live_files()) < EVENTS:
+        while sum(file.rows for file in catalog.files.live()) < EVENTS:
             assert time.monotonic() < deadline, "the events were not flushed"
             time.sleep(0.1)
     finally:

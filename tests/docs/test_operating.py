@@ -71,7 +71,7 @@ def wait_flushed(server: Served, project: ServedProject, events: int) -> None:
     try:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
-            files = catalog.live_files(catalog.collection(project.id, "c").id)
+            files = catalog.files.live(catalog.collections.get(project.id, "c").id)
             if sum(file.rows for file in files) == events:
                 return
             time.sleep(0.05)

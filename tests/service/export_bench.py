@@ -19,7 +19,8 @@ from service.process.worker import composed
 from service.settings import load
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
-from storage.catalog.records import Export, Project
+from storage.catalog.derived.records import Export
+from storage.catalog.tenants.records import Project
 from storage.disk.file_system import LocalFileSystem
 from storage.read.snapshot_reader import Reader
 
@@ -38,7 +39,7 @@ class Bench:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE)
         self.parts = parts
         self.catalog = parts.catalog
-        self.project = self.catalog.ensure_first_project()[0]
+        self.project = self.catalog.projects.ensure_first()[0]
         self.folder = self.catalog.folder.exports
         self.engine = Engine(
             self.catalog.folder.root,
@@ -88,7 +89,7 @@ class Bench:
 
     def new_project(self) -> Project:
         """One that the application knows."""
-        made = self.catalog.create_project("Another")
+        made = self.catalog.projects.create("Another")
         deadline = time.monotonic() + 120
         while self.parts.tenants.find(made.id) is None:
             assert time.monotonic() < deadline
@@ -129,7 +130,7 @@ class Bench:
 
     def kept(self, job: dict[str, Any]) -> Export:
         """As the catalog has it."""
-        found = self.catalog.export(self.project.id, job["id"])
+        found = self.catalog.exports.find(self.project.id, job["id"])
         assert found is not None
         return found[0]
 

@@ -19,7 +19,7 @@ from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits, LogSession, keep_looking_after
 from storage.catalog.catalog import Catalog
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import Project
+from storage.catalog.tenants.records import Project
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.log.writer import Frame, LogReader
 
@@ -36,6 +36,7 @@ class Intake:
     session: LogSession
     catalog: Catalog
     bodies: BodyReader
+    tenants: Tenants
 
     @property
     def events(self) -> str:
@@ -69,16 +70,17 @@ async def intake(
     wait_seconds: float = 10.0,
 ) -> AsyncIterator[Intake]:
     catalog = Catalog.prepare(data)
-    project, _ = catalog.ensure_first_project()
+    project, _ = catalog.projects.ensure_first()
     with ThreadPoolExecutor(THREADS) as executor:
         async with LogSession.opened(
             catalog, executor, fs=fs, admission=admission, limits=log_limits, wait_seconds=wait_seconds
         ) as session:
             bodies = BodyReader(body_limits or BodyLimits())
+            tenants = Tenants(catalog.tenants, catalog.access_keys, Keyring("a secret for tests"))
             app = WriteApi(
                 nothing_else,
                 session.collector,
-                Tenants(catalog, Keyring("a secret for tests")),
+                tenants,
                 bodies=bodies,
                 limits=limits or WriteLimits(),
                 executor=executor,
@@ -90,7 +92,7 @@ async def intake(
                 transport=httpx.ASGITransport(app), base_url="http://test", headers=headers
             ) as http:
                 try:
-                    yield Intake(app, http, project, session, catalog, bodies)
+                    yield Intake(app, http, project, session, catalog, bodies, tenants)
                 finally:
                     watch.cancel()
                     await asyncio.wait([watch])

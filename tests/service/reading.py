@@ -97,7 +97,7 @@ class Written:
     def _unmark(self) -> None:
         catalog = self.whole.catalog
         with contextlib.closing(connect(catalog.folder.catalog)) as database:
-            for file in catalog.live_files():
+            for file in catalog.files.live():
                 path = catalog.folder.absolute(file.path)
                 table = unmarked(pq.ParquetFile(path).read())
                 pq.write_table(table, path, compression="zstd", store_schema=False)

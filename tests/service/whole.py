@@ -28,7 +28,7 @@ from service.saved_queries.refresh_task import Refresher
 from service.settings import load
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
-from storage.catalog.records import Project
+from storage.catalog.tenants.records import Project
 from storage.disk.file_system import LocalFileSystem
 from storage.files.compaction import Compactor
 from storage.keeper.keeper import Keeper, KeeperSettings
@@ -49,7 +49,7 @@ class Whole:
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
         self.catalog = self.parts.catalog
         self.folder = self.catalog.folder
-        self.project = self.catalog.ensure_first_project()[0]
+        self.project = self.catalog.projects.ensure_first()[0]
         self.fs = LocalFileSystem()
         self.keeper = self._new_keeper()
         self.keeper.begin()
@@ -86,7 +86,7 @@ class Whole:
 
     def new_project(self) -> Project:
         """One that the application knows."""
-        made = self.catalog.create_project("Another")
+        made = self.catalog.projects.create("Another")
         while self.parts.tenants.find(made.id) is None:
             time.sleep(0.02)
         return made

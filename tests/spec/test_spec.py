@@ -10,7 +10,7 @@ import pytest
 
 from query.language.calendar import Unit
 from query.language.nodes import Operator
-from query.language.parameters import ANALYSES, BY_NAME, METRICS
+from query.language.parameter_table import ANALYSES, BY_NAME, METRICS
 from query.plan.data_warnings import WarningCode
 from storage.instants import parse_instant
 from tests.service.whole import Whole

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection
+from storage.catalog.stored.records import Collection
 from tests.support.catalogs import Clock
 
 
@@ -26,5 +26,5 @@ def catalog(tmp_path: Path, clock: Clock) -> Iterator[Catalog]:
 
 @pytest.fixture
 def collection(catalog: Catalog) -> Collection:
-    project, _ = catalog.ensure_first_project()
-    return catalog.ensure_collection(project.id, "purchases")
+    project, _ = catalog.projects.ensure_first()
+    return catalog.collections.ensure(project.id, "purchases")

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Collection
+from storage.catalog.stored.records import Collection
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.events.strict_decoder import Checker
 from storage.events.validation import Context, EventLimits, examine
@@ -37,7 +37,7 @@ class Store:
         self.folder = DataFolder.at(data)
         self.fs = fs or LocalFileSystem()
         self.catalog = Catalog.prepare(data)
-        self.project = self.catalog.ensure_first_project()[0].id
+        self.project = self.catalog.projects.ensure_first()[0].id
         self.writers: list[LogWriter] = []
         self.keeper = self.new_keeper()
         self.reader = Reader(self.folder, self.catalog, self.fs)
@@ -55,7 +55,7 @@ class Store:
                 failure.append(error)
                 done.set()
 
-        log_id = self.catalog.create_log()
+        log_id = self.catalog.logs.create()
         writer = LogWriter.create(self.fs, self.folder.root, log_id, on_synced=wake)
         self.writers.append(writer)
         return writer
@@ -74,17 +74,16 @@ class Store:
         ``known``: the collection as the worker remembers it. Returns it as it is remembered afterwards.
         """
         writer = writer or (self.writers[0] if self.writers else self.writer())
-        collection = known or self.catalog.ensure_collection(self.project, name)
+        collection = known or self.catalog.collections.ensure(self.project, name)
         found = [examine(event, LIMITS, Context()) for event in events]
         wanted = [pair for event in found for pair in event.wanted]
         if collection.schema.missing(wanted):
-            collection = self.catalog.add_lanes(collection.id, wanted, 1_000)
+            collection = self.catalog.collections.add_lanes(collection.id, wanted, 1_000)
         flags = HAS_NULL * any(e.has_null for e in found) | HAS_EMPTY * any(e.has_empty for e in found)
         flags |= 0 if Checker(collection.schema, LIMITS).covers(wanted) else ROWWISE
         times = array("q", [time_us if e.timestamp_us is None else e.timestamp_us for e in found])
         section = Section(
             collection.id,
-            collection.generation,
             collection.schema.version,
             len(found),
             0,

@@ -39,17 +39,16 @@ def test_a_name_comes_back_from_its_encoding(name: str) -> None:
         assert decode(encoded) == name
 
 
-@given(PROJECT_IDS, NAMES, st.integers(1, 2**31), st.integers(1, 9), SPANS, st.integers(1, 2**53))
+@given(PROJECT_IDS, NAMES, st.integers(1, 2**31), SPANS, st.integers(1, 2**53))
 def test_the_path_of_a_file_says_what_the_file_is(
-    project_id: str, name: str, collection_id: int, generation: int, span: str, file_id: int
+    project_id: str, name: str, collection_id: int, span: str, file_id: int
 ) -> None:
-    parsed = parse_event_file(event_file(project_id, name, collection_id, generation, span, file_id))
+    parsed = parse_event_file(event_file(project_id, name, collection_id, span, file_id))
     assert parsed is not None
     assert parsed.name in (name, None)
-    assert (parsed.project_id, parsed.collection_id, parsed.generation, parsed.span, parsed.file_id) == (
+    assert (parsed.project_id, parsed.collection_id, parsed.span, parsed.file_id) == (
         project_id,
         collection_id,
-        generation,
         span,
         file_id,
     )
@@ -60,7 +59,7 @@ def test_a_collection_stays_two_levels_below_the_events_folder(
     project_id: str, name: str, collection_id: int
 ) -> None:
     root = Path("/data")
-    folder = DataFolder(root).collection(project_id, name, collection_id, 1)
+    folder = DataFolder(root).collection(project_id, name, collection_id)
     assert folder.resolve() == folder
     assert folder.parent.parent == root / "events"
     assert all(part.isascii() and len(part) <= 255 for part in folder.parts)
@@ -68,7 +67,7 @@ def test_a_collection_stays_two_levels_below_the_events_folder(
 
 @given(st.lists(NAMES, unique=True, min_size=2, max_size=20))
 def test_folders_of_two_collections_differ_even_without_case(names: list[str]) -> None:
-    folders = {collection_folder("p", name, number, 1).casefold() for number, name in enumerate(names, 1)}
+    folders = {collection_folder("p", name, number).casefold() for number, name in enumerate(names, 1)}
     assert len(folders) == len(names)
 
 
@@ -77,12 +76,13 @@ def test_folders_of_two_projects_differ_even_without_case(ids: list[str]) -> Non
     assert len({encode_project(project_id).casefold() for project_id in ids}) == len(ids)
 
 
-def test_a_generation_has_a_folder_of_its_own() -> None:
-    assert collection_folder("p", "n", 1, 1) != collection_folder("p", "n", 1, 2)
+def test_folders_of_older_formats_end_in_any_number() -> None:
+    older = parse_event_file("events/p/n.7.42/keen.span=2026/1.parquet")
+    assert older == parse_event_file(event_file("p", "n", 7, "2026", 1))
 
 
 def test_a_plain_name_stays_readable() -> None:
-    path = event_file("5f1a", "Purchases", 7, 1, "2026-11-22", 42)
+    path = event_file("5f1a", "Purchases", 7, "2026-11-22", 42)
     assert path == "events/5f1a/Purchases.7.1/keen.span=2026-11-22/42.parquet"
 
 
@@ -96,7 +96,7 @@ def test_a_long_name_is_cut_between_characters() -> None:
 @pytest.mark.parametrize("span", ["", "..", "2026-1", "2026-11-22T00", "2026/11", "latest", "2026\n"])
 def test_a_span_is_a_day_a_month_or_a_year(span: str) -> None:
     with pytest.raises(ValueError, match="span"):
-        event_file("p", "n", 1, 1, span, 1)
+        event_file("p", "n", 1, span, 1)
 
 
 @pytest.mark.parametrize(
@@ -128,8 +128,8 @@ def test_other_files_of_a_log_are_no_segments(name: str) -> None:
 
 def test_files_of_an_id_are_found_whatever_their_span(tmp_path: Path) -> None:
     folder = DataFolder(tmp_path)
-    file = folder.absolute(event_file("p", "a b", 1, 1, "2026-11", 9))
+    file = folder.absolute(event_file("p", "a b", 1, "2026-11", 9))
     file.parent.mkdir(parents=True)
     file.touch()
-    assert list(folder.find_event_files("p", "a b", 1, 1, 9)) == [file]
-    assert list(folder.find_event_files("p", "a b", 1, 1, 8)) == []
+    assert list(folder.find_event_files("p", "a b", 1, 9)) == [file]
+    assert list(folder.find_event_files("p", "a b", 1, 8)) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Claim, Collection, Counts, FileRow, FlushCommit
+from storage.catalog.stored.records import Claim, Collection, Counts, FileRow, FlushCommit
 from storage.paths import event_file
 
 HOUR_US = 3_600_000_000
@@ -23,9 +23,8 @@ def file_row(collection: Collection, file_id: int, rows: int = 10) -> FileRow:
     return FileRow(
         id=file_id,
         collection_id=collection.id,
-        generation=collection.generation,
         span="2026-11-22",
-        path=event_file(collection.project_id, collection.name, collection.id, 1, "2026-11-22", file_id),
+        path=event_file(collection.project_id, collection.name, collection.id, "2026-11-22", file_id),
         rows=rows,
         bytes=1_000,
         sha256="ab" * 32,
@@ -38,10 +37,10 @@ def file_row(collection: Collection, file_id: int, rows: int = 10) -> FileRow:
 
 def flush(catalog: Catalog, collection: Collection, rows: int = 10) -> FileRow:
     """One flush with one file."""
-    [file_id] = catalog.reserve_files(collection.id, 1)
+    [file_id] = catalog.files.reserve(collection.id, 1)
     file = file_row(collection, file_id, rows)
-    number = catalog.flushed_number() + 1
-    catalog.commit_flush(FlushCommit(number, {}, [file], {collection.id: Counts(rows, rows)}))
+    number = catalog.files.flushed_number() + 1
+    catalog.files.commit_flush(FlushCommit(number, {}, [file], {collection.id: Counts(rows, rows)}))
     return file
 
 

@@ -44,11 +44,7 @@ def batch_of(*texts: str, collection_id: int = 1) -> Batch:
     payload = "".join(text + "\n" for text in texts).encode()
     return Batch(
         0,
-        [
-            Section(
-                collection_id, 1, 1, len(texts), 0, 0, pack(f"<{len(texts)}q", *range(len(texts))), payload
-            )
-        ],
+        [Section(collection_id, 1, len(texts), 0, 0, pack(f"<{len(texts)}q", *range(len(texts))), payload)],
     )
 
 

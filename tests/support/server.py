@@ -219,7 +219,7 @@ class Served:
         """
         catalog = Catalog.prepare(self.data)
         try:
-            made = catalog.create_project(name, **options)
+            made = catalog.projects.create(name, **options)
         finally:
             catalog.close()
         project = ServedProject(made.id, made.name, made.master_key, made.write_key, made.read_key)

@@ -18,7 +18,7 @@ from service.http.openapi.operation import STRING, Answer, Example, gone, in_hea
 from service.http.request import empty_answer, json_answer, read_json, request_key, segment_of
 from service.http.routing import Area, OfProject, ProjectCall
 from service.queries import dashboards
-from storage.catalog.records import Dashboard
+from storage.catalog.derived.records import Dashboard
 
 DASHBOARDS = "/projects/{project_id}/dashboards"
 METADATA_HEADER = "X-Keen-Blob-Metadata"
@@ -50,7 +50,7 @@ async def list_dashboards(call: OfProject) -> Response:
     sees those alone whose metadata has `isPublic` and the key as `publicAccessKey`; others are a 404 to
     it."""
     parts, request, caller = call
-    found = await parts.in_thread(parts.catalog.dashboards, caller.project.id)
+    found = await parts.in_thread(parts.catalog.dashboards.of_project, caller.project.id)
     key = request_key(request) or ""
     return json_answer([dashboards.described(one) for one in found if dashboards.visible(caller, key, one)])
 
@@ -87,13 +87,13 @@ async def put(call: OfProject) -> Response:
     project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
 
     def store() -> bool:
-        old = parts.catalog.dashboard(project_id, name)
-        if old is None and len(parts.catalog.dashboards(project_id)) >= dashboards.DASHBOARDS_MAX:
+        old = parts.catalog.dashboards.find(project_id, name)
+        if old is None and len(parts.catalog.dashboards.of_project(project_id)) >= dashboards.DASHBOARDS_MAX:
             raise InvalidParameter(
                 f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
             )
         made = dashboards.made(name, document, given, old, parts.clock() // 1_000)
-        return parts.catalog.put_dashboard(project_id, made, text)
+        return parts.catalog.dashboards.put(project_id, made, text)
 
     created = await parts.in_thread(store)
     return json_answer(text.encode(), 201 if created else 200)
@@ -109,7 +109,7 @@ async def put(call: OfProject) -> Response:
 async def show(call: OfProject) -> Response:
     found = await _visible(call)
     document = await call.parts.in_thread(
-        call.parts.catalog.dashboard_document, call.caller.project.id, found.name
+        call.parts.catalog.dashboards.document, call.caller.project.id, found.name
     )
     if document is None:
         raise NotFound
@@ -130,7 +130,7 @@ async def describe(call: OfProject, metadata: DashboardMetadataSent) -> Response
     parts = call.parts
     name = dashboards.read_name(_name(call))
     made = dashboards.stored(name, dashboards.check_metadata(metadata.sent()))
-    if not await parts.in_thread(parts.catalog.describe_dashboard, call.caller.project.id, made):
+    if not await parts.in_thread(parts.catalog.dashboards.describe, call.caller.project.id, made):
         raise NotFound
     return json_answer(dashboards.described(made))
 
@@ -155,7 +155,7 @@ async def described(call: OfProject) -> Response:
 )
 async def delete(call: OfProject) -> Response:
     parts = call.parts
-    if not await parts.in_thread(parts.catalog.remove_dashboard, call.caller.project.id, _name(call)):
+    if not await parts.in_thread(parts.catalog.dashboards.remove, call.caller.project.id, _name(call)):
         raise NotFound
     return empty_answer()
 
@@ -174,7 +174,7 @@ def _metadata_of(header: str) -> Json:
 async def _visible(call: ProjectCall) -> Dashboard:
     """Raises NotFound, for what the key is not to see too."""
     parts, request, caller = call
-    found = await parts.in_thread(parts.catalog.dashboard, caller.project.id, _name(call))
+    found = await parts.in_thread(parts.catalog.dashboards.find, caller.project.id, _name(call))
     if found is None or not dashboards.visible(caller, request_key(request) or "", found):
         raise NotFound
     return found

@@ -40,7 +40,7 @@ from service.http.request import (
 )
 from service.http.routing import Area, OfProject, ProjectCall
 from service.queries.project_preferences import ProjectPreferences
-from storage.catalog.records import Dataset
+from storage.catalog.derived.records import Dataset
 
 PAGE_DEFAULT = 10
 PAGE_MAX = 100
@@ -110,7 +110,7 @@ async def create(call: OfProject, definition: NewDataset) -> Response:
             preferred=asking.preferences_of(caller.project),
         )
         warnings = _warnings(call, body["query"], read)
-        return parts.catalog.create_dataset(caller.project.id, name, read.written()), warnings
+        return parts.catalog.datasets.create(caller.project.id, name, read.written()), warnings
 
     made, warnings = await parts.in_thread(make)
     told = _described(caller, made, parts.clock())
@@ -140,7 +140,7 @@ async def list_datasets(
     after_name: Annotated[str, Query(description="Only those after this name.")] = "",
 ) -> Response:
     parts, request, caller = call
-    every = await parts.in_thread(parts.catalog.datasets, caller.project.id)
+    every = await parts.in_thread(parts.catalog.datasets.of_project, caller.project.id)
     mine = [dataset for dataset in every if caller.options.datasets.names.admit(dataset.name)]
     later = [dataset for dataset in mine if dataset.name > after_name]
     found = later[:limit]
@@ -218,7 +218,7 @@ async def delete(call: OfProject) -> Response:
     catalog = call.parts.catalog
 
     def remove() -> None:
-        dataset_id = catalog.delete_dataset(call.caller.project.id, _name(call))
+        dataset_id = catalog.datasets.delete(call.caller.project.id, _name(call))
         # What can not be removed now, or is being written, is removed by the refresher.
         with contextlib.suppress(OSError):
             shutil.rmtree(catalog.folder.dataset(dataset_id))

@@ -23,7 +23,9 @@ from service.http.request import json_answer, request_key
 from service.http.routes.schema import shown
 from service.http.routing import Area, OfAnyone, OfProject
 from service.limits.quotas import usage_json
-from storage.catalog.records import Collection, Project, SavedQuery, Usage
+from storage.catalog.derived.records import SavedQuery
+from storage.catalog.stored.records import Collection
+from storage.catalog.tenants.records import Project, Usage
 
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
@@ -49,8 +51,8 @@ async def projects(call: OfAnyone) -> Response:
     parts, request = call
     told = []
     for one in await parts.tenants.mastered(request_key(request)):
-        collections = await parts.in_thread(parts.catalog.collections, one.id)
-        saved = await parts.in_thread(parts.catalog.saved_queries, one.id)
+        collections = await parts.in_thread(parts.catalog.collections.of_project, one.id)
+        saved = await parts.in_thread(parts.catalog.saved_queries.of_project, one.id)
         told.append(_listed(one, collections, saved, one.master_key))
     return json_answer(told)
 
@@ -66,10 +68,10 @@ async def project(call: OfProject) -> Response:
     """Its saved queries are listed for the master key alone, as at their own address."""
     parts, request, caller = call
     project_id = caller.project.id
-    found = await shown(call, await parts.in_thread(parts.catalog.collections, project_id))
+    found = await shown(call, await parts.in_thread(parts.catalog.collections.of_project, project_id))
     saved: list[SavedQuery] = []
     if Permission.MASTER in caller.permissions:
-        saved = await parts.in_thread(parts.catalog.saved_queries, project_id)
+        saved = await parts.in_thread(parts.catalog.saved_queries.of_project, project_id)
     return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))
 
 
@@ -82,7 +84,7 @@ async def project(call: OfProject) -> Response:
 )
 async def usage(call: OfProject) -> Response:
     parts, caller = call.parts, call.caller
-    found = await parts.in_thread(parts.catalog.usage)
+    found = await parts.in_thread(parts.catalog.projects.usage)
     told = _used(found.get(caller.project.id, Usage()))
     return json_answer(told | await parts.in_thread(taken, parts, caller))
 
@@ -113,9 +115,11 @@ async def timezones(_: OfAnyone) -> Response:
 
 def taken(parts: Parts, caller: Caller) -> dict[str, Any]:
     """What was sent and asked, where anything was, and the quotas there are. Blocks."""
-    activity = parts.catalog.activity(caller.project.id)
+    activity = parts.catalog.activity.of_project(caller.project.id)
     limits = {name: limit for name, limit in parts.quotas.limits_of(caller.project).items() if limit}
-    found = usage_json(activity, key_names(parts.catalog, caller.project)) if activity.month else {}
+    found = (
+        usage_json(activity, key_names(parts.catalog.access_keys, caller.project)) if activity.month else {}
+    )
     return found | ({"quotas": limits} if limits else {})
 
 

@@ -39,7 +39,8 @@ from service.http.routes.schema import properties_of, shown
 from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
 from storage.catalog.errors import TooManyProperties, UnknownCollection
-from storage.catalog.records import Collection, Erasure, ErasureKind, ErasureState, Project
+from storage.catalog.stored.records import Collection, Erasure, ErasureKind, ErasureState
+from storage.catalog.tenants.records import Project
 from storage.events.validation import Context, EventLimits, Examined, InvalidEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
@@ -160,7 +161,7 @@ async def delete(call: OfProject) -> Response:
 async def _collection(call: ProjectCall, name: str) -> Collection:
     """As it stands now. Raises NotFound."""
     try:
-        found = await call.parts.in_thread(call.parts.catalog.collection, call.caller.project.id, name)
+        found = await call.parts.in_thread(call.parts.catalog.collections.get, call.caller.project.id, name)
     except UnknownCollection:
         raise NotFound.named("collection", name) from None
     standing = await shown(call, [found])
@@ -281,7 +282,9 @@ async def _update(
     """How many events were changed. Raises InvalidParameter."""
     wanted = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
     try:
-        await parts.in_thread(parts.catalog.add_lanes, collection.id, wanted, parts.settings.properties_max)
+        await parts.in_thread(
+            parts.catalog.collections.add_lanes, collection.id, wanted, parts.settings.properties_max
+        )
     except TooManyProperties as error:
         raise InvalidParameter(str(error)) from None
     parameters["updates"] = [update for update, _ in updates]
@@ -328,13 +331,13 @@ async def carried_out(
 ) -> Erasure:
     """The request, once the keeper has done it. Raises TimedOut, Unavailable: it may be done later still."""
     catalog = parts.catalog
-    number = await parts.in_thread(catalog.request_erasure, collection.id, kind, parameters)
+    number = await parts.in_thread(catalog.erasures.request, collection.id, kind, parameters)
     deadline = time.monotonic() + parts.settings.erase_seconds
     looks = 0
     while time.monotonic() < deadline:
         await asyncio.sleep(POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)])
         looks += 1
-        found = await parts.in_thread(catalog.erasure, number)
+        found = await parts.in_thread(catalog.erasures.find, number)
         if found is None or found.state is ErasureState.DONE:
             return found or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
         if found.state is ErasureState.FAILED:

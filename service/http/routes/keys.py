@@ -17,8 +17,8 @@ from service.http.models.shared import Json
 from service.http.openapi.operation import Answer, Example, gone, ok
 from service.http.request import empty_answer, json_answer, segment_of
 from service.http.routing import Area, OfProject, ProjectCall
-from storage.catalog import records
 from storage.catalog.errors import UnknownAccessKey
+from storage.catalog.tenants import records
 
 KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200
@@ -57,7 +57,7 @@ async def create(call: OfProject, definition: AccessKeyDefinition) -> Response:
     parts = call.parts
     made = _checked(call, definition)
     _, key = new_access_key(parts.keyring, call.caller.project.id, made, parts.clock())
-    await parts.in_thread(parts.catalog.create_access_key, key)
+    await parts.in_thread(parts.catalog.access_keys.create, key)
     return _told(call, key, 201)
 
 
@@ -76,7 +76,7 @@ async def list_keys(
 ) -> Response:
     parts, project_id = call.parts, call.caller.project.id
     found = await parts.in_thread(
-        lambda: parts.catalog.access_keys(
+        lambda: parts.catalog.access_keys.of_project(
             project_id, name=name or None, offset=(page - 1) * per_page, limit=per_page
         )
     )
@@ -86,7 +86,7 @@ async def list_keys(
 @area.get(_ONE, MASTER, "One access key", _TOLD, examples=(Example(_MINE),))
 async def show(call: OfProject) -> Response:
     catalog = call.parts.catalog
-    key = await call.parts.in_thread(catalog.access_key, call.caller.project.id, _digest(call))
+    key = await call.parts.in_thread(catalog.access_keys.find, call.caller.project.id, _digest(call))
     if key is None:
         raise NotFound
     return _told(call, key)
@@ -103,7 +103,7 @@ async def update(call: OfProject, definition: AccessKeyDefinition) -> Response:
     made, digest = _checked(call, definition), _digest(call)
 
     def change() -> records.AccessKey:
-        return call.parts.catalog.update_access_key(
+        return call.parts.catalog.access_keys.update(
             call.caller.project.id,
             digest,
             name=made.name,
@@ -134,7 +134,7 @@ async def unrevoke(call: OfProject) -> Response:
 )
 async def delete(call: OfProject) -> Response:
     digest = _digest(call)
-    await _changing(call, lambda: call.parts.catalog.delete_access_key(call.caller.project.id, digest))
+    await _changing(call, lambda: call.parts.catalog.access_keys.delete(call.caller.project.id, digest))
     return empty_answer()
 
 
@@ -142,7 +142,7 @@ async def _activate(call: ProjectCall, *, active: bool) -> Response:
     """What the body holds is of no interest: clients send nothing, or an empty string."""
     project_id, digest = call.caller.project.id, _digest(call)
     catalog = call.parts.catalog
-    key = await _changing(call, lambda: catalog.activate_access_key(project_id, digest, active))
+    key = await _changing(call, lambda: catalog.access_keys.activate(project_id, digest, active))
     return _told(call, key)
 
 
@@ -162,8 +162,6 @@ def _told(call: ProjectCall, key: records.AccessKey, status: int = 200) -> Respo
 
 async def _changing(call: ProjectCall, work: Callable[[], T]) -> T:
     try:
-        changed = await call.parts.in_thread(work)
+        return await call.parts.in_thread(call.parts.tenants.changing, work)
     except UnknownAccessKey:
         raise NotFound from None
-    call.parts.tenants.look_again()
-    return changed

@@ -16,9 +16,9 @@ from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, segment_of
 from service.http.routing import Area, OfOrganisation, OrganisationCall
 from service.limits.quotas import usage_json
-from storage.catalog import records
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
-from storage.catalog.records import Project
+from storage.catalog.tenants import records
+from storage.catalog.tenants.records import Project
 
 _ORGANISATION = "/3.0/organizations/{organization_id}"
 _BASE = f"{_ORGANISATION}/projects"
@@ -48,7 +48,7 @@ area = Area(
 )
 async def create(call: OfOrganisation, given: ProjectDefinition) -> Response:
     def make() -> Project:
-        return call.parts.catalog.create_project(
+        return call.parts.catalog.projects.create(
             given.name,
             organisation_id=call.organisation.id,
             users=given.addresses() or (),
@@ -79,9 +79,9 @@ async def show_all(call: OfOrganisation) -> Response:
 )
 async def usage(call: OfOrganisation) -> Response:
     own, catalog = await _own(call), call.parts.catalog
-    found = await call.parts.in_thread(catalog.usage)
+    found = await call.parts.in_thread(catalog.projects.usage)
     held = [asdict(found.get(project.id, records.Usage())) for project in own]
-    sent = await call.parts.in_thread(lambda: [catalog.activity(project.id) for project in own])
+    sent = await call.parts.in_thread(lambda: [catalog.activity.of_project(project.id) for project in own])
     total = {one.name: sum(usage[one.name] for usage in held) for one in fields(records.Usage)}
     listed = [
         {"id": project.id, "name": project.name, **usage, **usage_json(activity)}
@@ -114,7 +114,7 @@ async def update(call: OfOrganisation, given: ProjectChange) -> Response:
     changes = {"name": given.name, "users": given.addresses(), "preferences": given.preferences}
     sent = {name: value for name, value in changes.items() if value is not None}
     catalog = call.parts.catalog
-    changed = await _changing(call.parts, lambda: catalog.update_project(project.id, **sent, own_name=True))
+    changed = await _changing(call.parts, lambda: catalog.projects.update(project.id, **sent, own_name=True))
     return json_answer(shown(changed))
 
 
@@ -130,7 +130,7 @@ async def update(call: OfOrganisation, given: ProjectChange) -> Response:
 )
 async def delete(call: OfOrganisation) -> Response:
     project = await _one(call)
-    await _changing(call.parts, lambda: call.parts.catalog.delete_project(project.id))
+    await _changing(call.parts, lambda: call.parts.catalog.projects.delete(project.id))
     return empty_answer()
 
 
@@ -150,8 +150,7 @@ def shown(project: Project) -> dict[str, Any]:
 
 
 async def _own(call: OrganisationCall) -> list[Project]:
-    found = await call.parts.in_thread(call.parts.catalog.projects)
-    return [project for project in found if project.organisation_id == call.organisation.id]
+    return await call.parts.in_thread(call.parts.catalog.projects.of_organisation, call.organisation.id)
 
 
 async def _one(call: OrganisationCall) -> Project:
@@ -166,12 +165,10 @@ async def _one(call: OrganisationCall) -> Project:
 async def _changing(parts: Parts, work: Callable[[], T]) -> T:
     """Raises NotFound, InvalidParameter, Conflict."""
     try:
-        changed = await parts.in_thread(work)
+        return await parts.in_thread(parts.tenants.changing, work)
     except UnknownProject:
         raise NotFound from None
     except InvalidName as error:
         raise InvalidParameter(f"'name': {error}") from None
     except DuplicateProject as error:
         raise Conflict(str(error)) from None
-    parts.tenants.look_again()
-    return changed

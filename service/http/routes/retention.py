@@ -36,14 +36,14 @@ area = Area(
 async def keep(call: OfProject, retention: NewRetention) -> Response:
     """What is older goes day by day, in UTC, by `keen.timestamp`; what is too old already goes now."""
     found = await _collection_id(call)
-    await call.parts.in_thread(call.parts.catalog.set_retention, found, retention.days)
+    await call.parts.in_thread(call.parts.catalog.retention.put, found, retention.days)
     return json_answer({"days": retention.days})
 
 
 @area.get(_PATH, MASTER, "For how many days events are kept", ok(Retention), examples=(Example(_LOGINS),))
 async def show(call: OfProject) -> Response:
     found = await _collection_id(call)
-    kept = await call.parts.in_thread(call.parts.catalog.retentions)
+    kept = await call.parts.in_thread(call.parts.catalog.retention.days)
     return json_answer({"days": kept.get(found)})
 
 
@@ -56,7 +56,7 @@ async def show(call: OfProject) -> Response:
 )
 async def keep_for_ever(call: OfProject) -> Response:
     found = await _collection_id(call)
-    await call.parts.in_thread(call.parts.catalog.set_retention, found, None)
+    await call.parts.in_thread(call.parts.catalog.retention.put, found, None)
     return empty_answer()
 
 
@@ -64,7 +64,9 @@ async def _collection_id(call: ProjectCall) -> int:
     """Raises NotFound."""
     name = _collection_of(call.request)
     try:
-        return (await call.parts.in_thread(call.parts.catalog.collection, call.caller.project.id, name)).id
+        return (
+            await call.parts.in_thread(call.parts.catalog.collections.get, call.caller.project.id, name)
+        ).id
     except UnknownCollection:
         raise NotFound from None
 

@@ -44,7 +44,7 @@ from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
 from service.saved_queries import definition as saved
 from service.saved_queries.result_cache import Ask
-from storage.catalog import records
+from storage.catalog.derived import records
 
 SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
 LEGACY = f"{PROJECTS}/{{project_id}}/saved_queries"
@@ -141,7 +141,7 @@ async def result(call: OfProject) -> Response:
 async def show(call: OfProject) -> Response:
     name = _name(call.request)
     call.caller.require_definition(name, True, False)
-    query = await call.parts.in_thread(call.parts.catalog.saved_query, call.caller.project.id, name)
+    query = await call.parts.in_thread(call.parts.catalog.saved_queries.find, call.caller.project.id, name)
     if query is None:
         raise NotFound.named("saved query", name)
     call.caller.require_definition(name, bool(query.refresh_rate))
@@ -156,7 +156,7 @@ async def show(call: OfProject) -> Response:
     examples=(Example(), Example(key="read", status=401)),
 )
 async def list_all(call: OfProject) -> Response:
-    found = await call.parts.in_thread(call.parts.catalog.saved_queries, call.caller.project.id)
+    found = await call.parts.in_thread(call.parts.catalog.saved_queries.of_project, call.caller.project.id)
     return json_answer(saved.dumped([await _told(call, query) for query in found]))
 
 
@@ -169,7 +169,7 @@ async def list_all(call: OfProject) -> Response:
 )
 async def delete(call: OfProject) -> Response:
     name, catalog = _name(call.request), call.parts.catalog
-    files = await call.parts.in_thread(catalog.remove_saved_query, call.caller.project.id, name)
+    files = await call.parts.in_thread(catalog.saved_queries.remove, call.caller.project.id, name)
     if files is None:
         raise NotFound.named("saved query", name)
     await call.parts.in_thread(call.parts.saved.results.remove_files, files)
@@ -243,7 +243,7 @@ def _keep(
         found.extend(asking.warnings(caller, analysis, params, question))
 
     read = saved.read(name, definition.sent(), judge, strict=asking.strict)
-    kept, created = parts.catalog.put_saved_query(
+    kept, created = parts.catalog.saved_queries.put(
         caller.project.id,
         name,
         read.name,

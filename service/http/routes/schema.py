@@ -29,7 +29,7 @@ from service.http.openapi.operation import (
 from service.http.request import EventAddress, event_address, gone_of, json_answer, pairs_of, parameter
 from service.http.routing import Area, OfProject, ProjectCall
 from storage.catalog.errors import UnknownCollection
-from storage.catalog.records import Collection
+from storage.catalog.stored.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
 
 LOCATION = "keen.location.coordinates"
@@ -69,7 +69,7 @@ async def list_collections(call: OfProject) -> Response:
     wanted = parameter(pairs_of(request.scope), "include_schema")
     include = (wanted or "true").strip().lower() not in ("false", "0")
     limit = parts.settings.schema_collections_max
-    found = await shown(call, await parts.in_thread(parts.catalog.collections, caller.project.id))
+    found = await shown(call, await parts.in_thread(parts.catalog.collections.of_project, caller.project.id))
     if len(found) > limit:
         return _cut_listing(found, limit, include=include)
     return json_answer([_listed(collection, include=include) for collection in found])
@@ -119,7 +119,9 @@ async def inspect(call: OfProject) -> Response:
     if address.collection is None:
         return await list_collections(call)
     try:
-        collection = await parts.in_thread(parts.catalog.collection, address.project_id, address.collection)
+        collection = await parts.in_thread(
+            parts.catalog.collections.get, address.project_id, address.collection
+        )
     except UnknownCollection:
         raise NotFound.named("collection", address.collection) from None
     visible = await shown(call, [collection])

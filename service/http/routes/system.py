@@ -45,7 +45,7 @@ async def ready(call: OfAnyone) -> Response:
     parts = call.parts
     if parts.lifecycle.stopping:
         raise Unavailable("The server is stopping.")
-    await parts.in_thread(parts.catalog.version)
+    await parts.in_thread(parts.catalog.versions)
     state: dict[str, Any] = {"status": "ready"}
     if parts.lifecycle.damaged_logs:
         # Still ready: events are taken, and sending them nowhere would help nobody.

@@ -1,20 +1,25 @@
-"""A number in shared memory that changes with every write to the catalog, so that what was read of it can be
-known to stand without asking the database, as on an event loop.
+"""Numbers in shared memory that change with every change of the catalog, one for each of its areas, so that
+what was read of it can be known to stand without asking the database, as on an event loop.
 
-It is stored after each transaction, before anybody is told of it: whoever sees the number that stood before
-reading sees all that was acknowledged. Each is drawn at random, so that processes need not take turns.
+They are stored after each transaction, before anybody is told of it: whoever sees the number that stood
+before reading sees all that was acknowledged. Each is drawn at random, so that processes need not take turns.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
+from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
 
-_SIZE = 8
+Marks = tuple[int, ...]
+"""Of some areas, in their order."""
+_BYTES = 8
 _BITS = 63
+_PLACES = {area: place for place, area in enumerate(Area)}
 
 
 class ChangeMark:
@@ -31,18 +36,20 @@ class ChangeMark:
         if words is None:
             with self._lock:
                 if self._words is None:
-                    self._words = memoryview(LocalFileSystem().map(self._path, _SIZE, writable=True)).cast(
-                        "Q"
-                    )
+                    size = _BYTES * len(_PLACES)
+                    self._words = memoryview(LocalFileSystem().map(self._path, size, writable=True)).cast("Q")
                 words = self._words
         return words
 
-    def read(self) -> int:
-        """A number that never was there before where the file can not be used."""
+    def read(self, areas: Iterable[Area]) -> Marks:
+        """Numbers that never were there before where the file can not be used."""
         try:
-            return int(self.open()[0])
+            words = self.open()
         except OSError:
-            return -1 - secrets.randbits(_BITS)
+            return (-1 - secrets.randbits(_BITS),)
+        return tuple(words[_PLACES[area]] for area in areas)
 
-    def change(self) -> None:
-        self.open()[0] = secrets.randbits(_BITS)
+    def change(self, areas: Iterable[Area]) -> None:
+        words = self.open()
+        for area in areas:
+            words[_PLACES[area]] = secrets.randbits(_BITS)

@@ -11,17 +11,19 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, create_engine, event, exc
+from sqlalchemy import Connection, ScalarSelect, Table, create_engine, event, exc, select, update
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from storage.catalog.database.change_mark import ChangeMark
+from storage.catalog.database.change_mark import ChangeMark, Marks
 from storage.catalog.database.checksums import register, verify_selects
 from storage.catalog.database.seal import break_seal, seal
+from storage.catalog.database.versions import Area, Versions
 from storage.catalog.errors import CatalogBusy, CatalogError, CatalogUnavailable
+from storage.catalog.tables import state
 from storage.disk.durable_files import sync_folder
 from storage.disk.file_system import full_sync
 
@@ -46,7 +48,7 @@ _PRAGMAS = (
 _PRIMARY_CODE = 0xFF
 """The part of SQLite's error codes that is not detail."""
 _BEGIN = "acumen_begin"
-_VERSION = "SELECT version FROM state"
+_VERSIONS = f"SELECT {', '.join(f'{area}_version' for area in Area)} FROM state"
 
 
 class Database:
@@ -67,8 +69,8 @@ class Database:
         self._write_lock = threading.Lock()
         self._sealed = True
         self._mark = ChangeMark(path)
-        self._version_lock = threading.Lock()
-        self._version_connection: sqlite3.Connection | None = None
+        self._quick_lock = threading.Lock()
+        self._quick: sqlite3.Connection | None = None
         # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
         url = URL.create("sqlite", database=str(path))
         connect_args = {"timeout": busy_seconds, "check_same_thread": False}
@@ -86,11 +88,12 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, *areas: Area) -> Iterator[Connection]:
         """A transaction that no other writer can interleave; committed durably on exit, undone on errors.
 
-        Raises CatalogBusy when another process keeps the catalog for longer than the busy time, and
-        CatalogUnavailable when the disk refuses.
+        ``areas``: those of which something may change, so that their marks do. Raises CatalogBusy when
+        another process keeps the catalog for longer than the busy time, and CatalogUnavailable when the disk
+        refuses.
         """
         self._check_use()
         try:
@@ -104,30 +107,49 @@ class Database:
                     self._sealed = False
                 yield connection
         finally:
-            self._mark.change()
+            self._mark.change(areas)
 
-    def mark(self) -> int:
-        """Equal numbers mean that nothing was written in between. Reads shared memory alone, for event loops;
-        must be read before what it is to vouch for."""
-        return self._mark.read()
+    @contextmanager
+    def changing(self, *areas: Area) -> Iterator[Connection]:
+        """As ``writing``, with the versions of these areas raised in the same transaction."""
+        with self.writing(*areas) as connection:
+            bump(connection, *areas)
+            yield connection
 
-    def version(self) -> int:
+    def mark(self, *areas: Area) -> Marks:
+        """Equal marks mean that nothing of these areas was changed in between. Reads shared memory alone, for
+        event loops; must be read before what it is to vouch for."""
+        return self._mark.read(areas)
+
+    def versions(self) -> Versions:
         """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
+        [[row]] = self.look((_VERSIONS, ()))
+        return Versions(*row)
+
+    def look(self, *statements: tuple[str, Sequence[object]]) -> list[list[tuple[Any, ...]]]:
+        """The rows of each statement, all of one moment, past SQLAlchemy and the checksums of rows: to learn
+        whether something is as it was read before. Raises CatalogUnavailable."""
         self._check_use()
-        with self._version_lock:
-            if self._version_connection is None:
-                self._version_connection = connect(self._path, self._busy_seconds)
+        with self._quick_lock:
+            if self._quick is None:
+                self._quick = connect(self._path, self._busy_seconds)
             try:
-                [(version,)] = self._version_connection.execute(_VERSION).fetchall()
+                if len(statements) == 1:
+                    [(text, values)] = statements
+                    return [self._quick.execute(text, values).fetchall()]
+                self._quick.execute("BEGIN")
+                try:
+                    return [self._quick.execute(text, values).fetchall() for text, values in statements]
+                finally:
+                    self._quick.execute("ROLLBACK")
             except sqlite3.OperationalError as error:
                 raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
-        return int(version)
 
     def close(self) -> None:
-        with self._version_lock:
-            if self._version_connection is not None:
-                self._version_connection.close()
-                self._version_connection = None
+        with self._quick_lock:
+            if self._quick is not None:
+                self._quick.close()
+                self._quick = None
         self._reader.dispose()
 
     def seal(self) -> None:
@@ -153,6 +175,17 @@ class Database:
     def _refuse_fork(self) -> None:
         if os.getpid() != self._process:
             raise CatalogError("A catalog opened before a fork cannot be used after it: open it again.")
+
+
+def bump(connection: Connection, *areas: Area) -> None:
+    """Raises the versions of these areas."""
+    names = [f"{area}_version" for area in areas]
+    connection.execute(update(state).values({name: state.c[name] + 1 for name in names}))
+
+
+def version_now(area: Area) -> ScalarSelect[int]:
+    """The version of an area as this transaction has raised it, for a row to say when it last changed."""
+    return select(state.c[f"{area}_version"]).scalar_subquery()
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:

@@ -1,14 +1,18 @@
-"""Dashboards: documents, and what is said of each. Each function runs inside its caller's transaction."""
+"""Dashboards: documents, and what is said of each."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
+from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Dashboard
 from storage.catalog.errors import UnknownProject, WrongSecret
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import Dashboard
+from storage.catalog.repository import Repository
 from storage.catalog.tables import dashboards, projects
 
 _ALL = (
@@ -24,44 +28,55 @@ _MINE = (
 _DOCUMENT = select(dashboards.c.document).where(*_MINE)
 
 
-def list_all(connection: Connection, keyring: Keyring, project_id: str) -> list[Dashboard]:
-    """By name."""
-    found = connection.execute(_ALL, {"wanted_project": project_id})
-    return [_dashboard(row, keyring, project_id) for row in found]
+class Dashboards(Repository):
+    """Dashboards by project and name."""
 
+    def __init__(self, database: Database, clock: Callable[[], int], keyring: Keyring) -> None:
+        super().__init__(database, clock)
+        self._keyring = keyring
 
-def find(connection: Connection, keyring: Keyring, project_id: str, name: str) -> Dashboard | None:
-    row = connection.execute(_ONE, _wanted(project_id, name)).first()
-    return None if row is None else _dashboard(row, keyring, project_id)
+    def of_project(self, project_id: str) -> list[Dashboard]:
+        """By name."""
+        with self._database.reading() as connection:
+            found = connection.execute(_ALL, {"wanted_project": project_id})
+            return [_dashboard(row, self._keyring, project_id) for row in found]
 
+    def find(self, project_id: str, name: str) -> Dashboard | None:
+        with self._database.reading() as connection:
+            row = connection.execute(_ONE, _wanted(project_id, name)).first()
+            return None if row is None else _dashboard(row, self._keyring, project_id)
 
-def document(connection: Connection, project_id: str, name: str) -> str | None:
-    return connection.execute(_DOCUMENT, _wanted(project_id, name)).scalar()
+    def document(self, project_id: str, name: str) -> str | None:
+        """A JSON text."""
+        with self._database.reading() as connection:
+            return connection.execute(_DOCUMENT, _wanted(project_id, name)).scalar()
 
+    def put(self, project_id: str, dashboard: Dashboard, document: str) -> bool:
+        """Whether it was made; one that exists is replaced. Raises UnknownProject."""
+        with self._database.changing(Area.DERIVED) as connection:
+            values = _values(self._keyring, project_id, dashboard) | {"document": document}
+            change = update(dashboards).where(*_MINE).values(values)
+            if connection.execute(change, _wanted(project_id, dashboard.name)).rowcount:
+                return False
+            if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
+                raise UnknownProject(f"There is no project {project_id}.")
+            connection.execute(
+                insert(dashboards), [values | {"project_id": project_id, "name": dashboard.name}]
+            )
+            return True
 
-def put(
-    connection: Connection, keyring: Keyring, project_id: str, dashboard: Dashboard, document: str
-) -> bool:
-    """Whether it was made; one that exists is replaced. Raises UnknownProject."""
-    values = _values(keyring, project_id, dashboard) | {"document": document}
-    change = update(dashboards).where(*_MINE).values(values)
-    if connection.execute(change, _wanted(project_id, dashboard.name)).rowcount:
-        return False
-    if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
-        raise UnknownProject(f"There is no project {project_id}.")
-    connection.execute(insert(dashboards), [values | {"project_id": project_id, "name": dashboard.name}])
-    return True
+    def describe(self, project_id: str, dashboard: Dashboard) -> bool:
+        """Replaces what is said of it, not the document. False where there is no such dashboard."""
+        with self._database.changing(Area.DERIVED) as connection:
+            change = update(dashboards).where(*_MINE).values(_values(self._keyring, project_id, dashboard))
+            return connection.execute(change, _wanted(project_id, dashboard.name)).rowcount == 1
 
-
-def describe(connection: Connection, keyring: Keyring, project_id: str, dashboard: Dashboard) -> bool:
-    """Replaces all but the document. False where there is no such dashboard."""
-    change = update(dashboards).where(*_MINE).values(_values(keyring, project_id, dashboard))
-    return connection.execute(change, _wanted(project_id, dashboard.name)).rowcount == 1
-
-
-def remove(connection: Connection, project_id: str, name: str) -> bool:
-    """False where there is no such dashboard."""
-    return connection.execute(delete(dashboards).where(*_MINE), _wanted(project_id, name)).rowcount == 1
+    def remove(self, project_id: str, name: str) -> bool:
+        """False where there is no such dashboard."""
+        with self._database.changing(Area.DERIVED) as connection:
+            return (
+                connection.execute(delete(dashboards).where(*_MINE), _wanted(project_id, name)).rowcount == 1
+            )
 
 
 def _wanted(project_id: str, name: str) -> dict[str, str]:

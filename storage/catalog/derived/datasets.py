@@ -1,7 +1,7 @@
 """Cached datasets: their definitions, how far they are computed, and the files of results.
 
-Each function runs inside its caller's transaction. A file's row is there before the file: ``writing`` until
-the run that wrote it commits, then ``live``, and ``dead`` once a later run has replaced it.
+A file's row is there before the file: ``writing`` until the run that wrote it commits, then ``live``, and
+``dead`` once a later run has replaced it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from storage.catalog.database.connection import slices
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
 from storage.catalog.errors import DatasetChanged, DuplicateDataset, UnknownDataset, UnknownProject
-from storage.catalog.records import Bucket, Dataset, DatasetFile, DatasetRun, DatasetStatus
+from storage.catalog.repository import Repository
 from storage.catalog.tables import dataset_files, datasets, projects
 
 _WRITING, _LIVE, _DEAD = "writing", "live", "dead"
@@ -67,114 +69,122 @@ _FORGET = delete(dataset_files).where(
 )
 
 
-def create(connection: Connection, project_id: str, name: str, definition: str, now_us: int) -> Dataset:
-    """Raises DuplicateDataset, UnknownProject."""
-    if connection.execute(_PROJECT, {"project": project_id}).first() is None:
-        raise UnknownProject(f"There is no project {project_id}.")
-    if connection.execute(_NAMED, {"project": project_id, "named": name}).first() is not None:
-        raise DuplicateDataset(f"There is a dataset named '{name}' already: delete it first to replace it.")
-    values = {
-        "project_id": project_id,
-        "name": name,
-        "definition": definition,
-        "created_us": now_us,
-        "status": DatasetStatus.CREATED,
-        "run": 0,
-    }
-    connection.execute(insert(datasets), values)
-    return find(connection, project_id, name)
+class Datasets(Repository):
+    """Cached datasets: definitions, runs and files of results."""
+
+    def create(self, project_id: str, name: str, definition: str) -> Dataset:
+        """Raises DuplicateDataset, UnknownProject."""
+        with self._database.changing(Area.DERIVED) as connection:
+            if connection.execute(_PROJECT, {"project": project_id}).first() is None:
+                raise UnknownProject(f"There is no project {project_id}.")
+            if connection.execute(_NAMED, {"project": project_id, "named": name}).first() is not None:
+                raise DuplicateDataset(
+                    f"There is a dataset named '{name}' already: delete it first to replace it."
+                )
+            values = {
+                "project_id": project_id,
+                "name": name,
+                "definition": definition,
+                "created_us": self._clock(),
+                "status": DatasetStatus.CREATED,
+                "run": 0,
+            }
+            connection.execute(insert(datasets), values)
+            return _find(connection, project_id, name)
+
+    def get(self, project_id: str, name: str) -> Dataset:
+        """Raises UnknownDataset."""
+        with self._database.reading() as connection:
+            return _find(connection, project_id, name)
+
+    def of_project(self, project_id: str) -> list[Dataset]:
+        """By name, without their files."""
+        with self._database.reading() as connection:
+            return [_bare(row) for row in connection.execute(_OF_PROJECT, {"project": project_id})]
+
+    def all(self) -> list[Dataset]:
+        """Of all projects, oldest first."""
+        with self._database.reading() as connection:
+            return [_dataset(connection, row) for row in connection.execute(_ALL).all()]
+
+    def delete(self, project_id: str, name: str) -> int:
+        """Its id, whose folder is nobody's now. Raises UnknownDataset."""
+        with self._database.changing(Area.DERIVED) as connection:
+            found = _find(connection, project_id, name)
+            connection.execute(_DELETE_FILES, {"of": found.id})
+            connection.execute(_DELETE, {"of": found.id})
+            return found.id
+
+    def begin_run(self, dataset_id: int, status: DatasetStatus, now_us: int) -> None:
+        with self._database.changing(Area.DERIVED) as connection:
+            connection.execute(_SET.values(status=status, scheduled_us=now_us), {"of": dataset_id})
+
+    def fail_run(self, dataset_id: int, status: DatasetStatus, message: str) -> None:
+        """What was computed before stands."""
+        with self._database.changing(Area.DERIVED) as connection:
+            connection.execute(_SET.values(status=status, message=message), {"of": dataset_id})
+
+    def commit_run(self, run: DatasetRun) -> None:
+        """Makes the run's files live in one transaction. Raises DatasetChanged."""
+        with self._database.changing(Area.DERIVED) as connection:
+            values = {
+                "run": run.number,
+                "status": DatasetStatus.OK,
+                "message": None,
+                "collection_id": run.moment[0],
+                "erase_version": run.moment[1],
+                "through_us": run.through_us,
+                "start_us": run.start_us,
+                "end_us": run.end_us,
+                "later": run.later,
+            }
+            done = connection.execute(
+                _SET.where(datasets.c.run == run.number - 1).values(**values), {"of": run.dataset_id}
+            )
+            if done.rowcount != 1:
+                raise DatasetChanged("The dataset was deleted, or computed by another, meanwhile.")
+            for change, files in ((_MAKE_LIVE, run.added), (_HOLD, run.kept)):
+                for file in files:
+                    held = json.dumps([[one.start_us, one.end_us, one.events] for one in file.buckets])
+                    if connection.execute(change, {"file": file.id, "held": held}).rowcount != 1:
+                        raise DatasetChanged("A file of the run was given up meanwhile.")
+            for file_id in run.removed:
+                connection.execute(_MAKE_DEAD, {"file": file_id, "now": self._clock()})
+
+    def end_files(self, dataset_id: int) -> None:
+        """All of its files are to go, whether or not others can be made."""
+        with self._database.changing(Area.DERIVED) as connection:
+            connection.execute(_MAKE_ALL_DEAD, {"of": dataset_id, "now": self._clock()})
+
+    def reserve_file(self, dataset_id: int) -> int:
+        """The id of a file about to be written, committed before it exists. Raises DatasetChanged."""
+        with self._database.writing() as connection:
+            if connection.execute(_THERE, {"of": dataset_id}).first() is None:
+                raise DatasetChanged("The dataset was deleted meanwhile.")
+            values = {"dataset_id": dataset_id, "state": _WRITING, "changed_us": self._clock()}
+            file_id: int = connection.execute(_RESERVE, values).scalar_one()
+            return file_id
+
+    def forgettable_files(self, before_us: int, *, given_up: bool) -> list[tuple[int, int]]:
+        """(file, dataset) of files replaced before then, and of all that were never finished where told."""
+        with self._database.reading() as connection:
+            rows = connection.execute(_DEAD_BEFORE, {"before": before_us}).all()
+            if given_up:
+                rows = [*rows, *connection.execute(_GIVEN_UP).all()]
+            return [(row.id, row.dataset_id) for row in rows]
+
+    def forget_files(self, ids: Sequence[int]) -> None:
+        with self._database.writing() as connection:
+            for some in slices(ids):
+                connection.execute(_FORGET, {"ids": some})
 
 
-def find(connection: Connection, project_id: str, name: str) -> Dataset:
+def _find(connection: Connection, project_id: str, name: str) -> Dataset:
     """Raises UnknownDataset."""
     row = connection.execute(_NAMED, {"project": project_id, "named": name}).first()
     if row is None:
         raise UnknownDataset(name)
     return _dataset(connection, row)
-
-
-def list_datasets(connection: Connection, project_id: str) -> list[Dataset]:
-    """By name, without their files."""
-    return [_bare(row) for row in connection.execute(_OF_PROJECT, {"project": project_id})]
-
-
-def list_all(connection: Connection) -> list[Dataset]:
-    """Of all projects, oldest first, with their files."""
-    return [_dataset(connection, row) for row in connection.execute(_ALL).all()]
-
-
-def remove(connection: Connection, project_id: str, name: str) -> int:
-    """Its id, which names the folder that is nobody's now. Raises UnknownDataset."""
-    found = find(connection, project_id, name)
-    connection.execute(_DELETE_FILES, {"of": found.id})
-    connection.execute(_DELETE, {"of": found.id})
-    return found.id
-
-
-def begin_run(connection: Connection, dataset_id: int, status: DatasetStatus, now_us: int) -> None:
-    connection.execute(_SET.values(status=status, scheduled_us=now_us), {"of": dataset_id})
-
-
-def fail_run(connection: Connection, dataset_id: int, status: DatasetStatus, message: str) -> None:
-    connection.execute(_SET.values(status=status, message=message), {"of": dataset_id})
-
-
-def reserve_file(connection: Connection, dataset_id: int, now_us: int) -> int:
-    """The id of a file about to be written. Raises DatasetChanged where the dataset is gone."""
-    if connection.execute(_THERE, {"of": dataset_id}).first() is None:
-        raise DatasetChanged("The dataset was deleted meanwhile.")
-    values = {"dataset_id": dataset_id, "state": _WRITING, "changed_us": now_us}
-    file_id: int = connection.execute(_RESERVE, values).scalar_one()
-    return file_id
-
-
-def commit_run(connection: Connection, run: DatasetRun, now_us: int) -> None:
-    """The one moment at which the files of a run take the place of those it replaces.
-
-    Raises DatasetChanged where the dataset is gone or another run came first.
-    """
-    values = {
-        "run": run.number,
-        "status": DatasetStatus.OK,
-        "message": None,
-        "generation": run.moment[0],
-        "erase_version": run.moment[1],
-        "through_us": run.through_us,
-        "start_us": run.start_us,
-        "end_us": run.end_us,
-        "later": run.later,
-    }
-    done = connection.execute(
-        _SET.where(datasets.c.run == run.number - 1).values(**values), {"of": run.dataset_id}
-    )
-    if done.rowcount != 1:
-        raise DatasetChanged("The dataset was deleted, or computed by another, meanwhile.")
-    for change, files in ((_MAKE_LIVE, run.added), (_HOLD, run.kept)):
-        for file in files:
-            held = json.dumps([[one.start_us, one.end_us, one.events] for one in file.buckets])
-            if connection.execute(change, {"file": file.id, "held": held}).rowcount != 1:
-                raise DatasetChanged("A file of the run was given up meanwhile.")
-    for file_id in run.removed:
-        connection.execute(_MAKE_DEAD, {"file": file_id, "now": now_us})
-
-
-def end_files(connection: Connection, dataset_id: int, now_us: int) -> None:
-    """All of its files are to go, whether or not others can be made."""
-    connection.execute(_MAKE_ALL_DEAD, {"of": dataset_id, "now": now_us})
-
-
-def forgettable(connection: Connection, before_us: int, *, given_up: bool) -> list[tuple[int, int]]:
-    """(file, dataset) of files that were replaced before then, and of those never finished where told."""
-    rows = connection.execute(_DEAD_BEFORE, {"before": before_us}).all()
-    if given_up:
-        rows = [*rows, *connection.execute(_GIVEN_UP).all()]
-    return [(row.id, row.dataset_id) for row in rows]
-
-
-def forget_files(connection: Connection, ids: Sequence[int]) -> None:
-    """Live ones stay."""
-    for some in slices(ids):
-        connection.execute(_FORGET, {"ids": some})
 
 
 def _dataset(connection: Connection, row: Row[Any]) -> Dataset:
@@ -203,7 +213,7 @@ def _bare(row: Row[Any]) -> Dataset:
         run=row.run,
         scheduled_us=row.scheduled_us,
         through_us=row.through_us,
-        moment=None if row.generation is None else (row.generation, row.erase_version),
+        moment=None if row.collection_id is None else (row.collection_id, row.erase_version),
         start_us=row.start_us,
         end_us=row.end_us,
         later=row.later,

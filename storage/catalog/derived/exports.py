@@ -1,5 +1,4 @@
-"""Extractions that become files: jobs, who works at them, what they made. Each function runs inside its
-caller's transaction.
+"""Extractions that become files: jobs, who works at them, what they made.
 
 A job is worked at under a claim: whoever holds it says again and again that it goes on, and what a claimant
 of before says later changes nothing.
@@ -7,19 +6,20 @@ of before says later changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Export, ExportFile, ExportState, MailState, NewExport
 from storage.catalog.errors import UnknownProject
-from storage.catalog.records import Export, ExportFile, ExportState, MailState, NewExport
+from storage.catalog.repository import Repository
+from storage.catalog.stored.collections import moment
 from storage.catalog.tables import collections, exports, projects
 
 DONE_WITH = "{}"
 """The question of a job that has ended: what its filters name may be somebody's."""
-_UNMADE = (1, 0)
-"""Generation and erase version of a collection that is not there yet."""
 
 _COLUMNS = tuple(exports.c)
 _NAMED = select(*_COLUMNS).where(
@@ -51,9 +51,6 @@ _OURS = update(exports).where(
     exports.c.claim == bindparam("mine"),
     exports.c.state == ExportState.RUNNING,
 )
-_MOMENT = select(collections.c.generation, collections.c.erase_version).where(
-    collections.c.project_id == bindparam("project"), collections.c.name == bindparam("named")
-)
 _OUTDATED = (
     select(*_COLUMNS)
     .join(
@@ -62,8 +59,9 @@ _OUTDATED = (
     )
     .where(
         exports.c.state == ExportState.DONE,
+        exports.c.collection_id != 0,
         or_(
-            collections.c.generation != exports.c.generation,
+            collections.c.id != exports.c.collection_id,
             collections.c.erase_version != exports.c.erase_version,
         ),
     )
@@ -84,181 +82,202 @@ _MAIL_DUE = (
 )
 
 
-def create(connection: Connection, new: NewExport, now_us: int) -> Export:
-    """Raises UnknownProject."""
-    if connection.execute(_THERE, {"project": new.project_id}).first() is None:
-        raise UnknownProject(f"There is no project {new.project_id}.")
-    values = {
-        "id": new.id,
-        "project_id": new.project_id,
-        "key_id": new.key_id,
-        "audience": new.audience,
-        "collection": new.collection,
-        "question": new.question,
-        "format": new.format,
-        "gzip": new.gzip,
-        "email": new.email,
-        "state": ExportState.QUEUED,
-        "created_us": now_us,
-        "attempts": 0,
-        "events": 0,
-        "mail_attempts": 0,
-    }
-    connection.execute(insert(exports), values)
-    found = find(connection, new.project_id, new.id)
-    assert found is not None
-    return found
+class Exports(Repository):
+    """Jobs that make files of events."""
+
+    def create(self, new: NewExport, admit: Callable[[int, int, int], None] = lambda *_: None) -> Export:
+        """``admit`` is given what ``held`` gives, of this very moment, and may raise.
+
+        Raises UnknownProject.
+        """
+        with self._database.changing(Area.DERIVED) as connection:
+            admit(*_held(connection, new.project_id))
+            if connection.execute(_THERE, {"project": new.project_id}).first() is None:
+                raise UnknownProject(f"There is no project {new.project_id}.")
+            values = {
+                "id": new.id,
+                "project_id": new.project_id,
+                "key_id": new.key_id,
+                "audience": new.audience,
+                "collection": new.collection,
+                "question": new.question,
+                "format": new.format,
+                "gzip": new.gzip,
+                "email": new.email,
+                "state": ExportState.QUEUED,
+                "created_us": self._clock(),
+                "attempts": 0,
+                "events": 0,
+                "mail_attempts": 0,
+            }
+            connection.execute(insert(exports), values)
+            found = _find(connection, new.project_id, new.id)
+            assert found is not None
+            return found
+
+    def find(self, project_id: str, export_id: str) -> tuple[Export, tuple[int, int]] | None:
+        """A job, and the id and erase version of its collection, of one moment."""
+        with self._database.reading() as connection:
+            found = _find(connection, project_id, export_id)
+            if found is None:
+                return None
+            return found, moment(connection, project_id, found.collection)
+
+    def of_project(
+        self,
+        project_id: str,
+        *,
+        of: tuple[str, str] | None = None,
+        before: int | None = None,
+        limit: int | None = None,
+    ) -> list[Export]:
+        """Newest first. ``of``: of this key and audience; ``before``: with lesser numbers than this."""
+        with self._database.reading() as connection:
+            wanted = (
+                select(*_COLUMNS).where(exports.c.project_id == project_id).order_by(exports.c.number.desc())
+            )
+            if of is not None:
+                wanted = wanted.where(exports.c.key_id == of[0], exports.c.audience == of[1])
+            if before is not None:
+                wanted = wanted.where(exports.c.number < before)
+            return [_export(row) for row in connection.execute(wanted.limit(limit))]
+
+    def held(self, project_id: str) -> tuple[int, int, int]:
+        """Of a project: jobs that wait or run, jobs in all, bytes of files."""
+        with self._database.reading() as connection:
+            return _held(connection, project_id)
+
+    def claim(self, claim: str, now_us: int, lease_us: int) -> Export | None:
+        """The next job that nobody works at, now the claimant's until the lease ends."""
+        with self._database.reading() as connection:
+            if connection.execute(_NEXT, {"now": now_us}).first() is None:
+                return None
+        with self._database.writing() as connection:
+            row = connection.execute(_NEXT, {"now": now_us}).first()
+            if row is None:
+                return None
+            values = {
+                "state": ExportState.RUNNING,
+                "claim": claim,
+                "lease_us": lease_us,
+                "started_us": now_us,
+                "attempts": row.attempts + 1,
+                "events": 0,
+                "total": None,
+            }
+            connection.execute(update(exports).where(exports.c.number == row.number).values(values))
+            return _find(connection, row.project_id, row.id)
+
+    def progress(self, export: Export, events: int, total: int | None, lease_us: int) -> bool:
+        """The claimant goes on. False where the job is not its own any more."""
+        with self._database.writing() as connection:
+            return _change(connection, export, {"events": events, "total": total, "lease_us": lease_us})
+
+    def release(self, export: Export, *, forgiven: bool = False) -> bool:
+        """The job waits again; ``forgiven``: the attempt is not counted."""
+        with self._database.writing() as connection:
+            attempts = export.attempts - 1 if forgiven else export.attempts
+            values = {"state": ExportState.QUEUED, "claim": None, "lease_us": None, "attempts": attempts}
+            return _change(connection, export, values)
+
+    def finish(self, export: Export, file: ExportFile, now_us: int, expires_us: int) -> bool:
+        """False, and nothing changed, where the job is not the claimant's any more, or events of its
+        collection were taken away or changed since they were read."""
+        with self._database.changing(Area.DERIVED) as connection:
+            now = moment(connection, export.project_id, export.collection)
+            if file.collection_id and now != (file.collection_id, file.erase_version):
+                return False
+            values = {
+                "state": ExportState.DONE,
+                "events": file.events,
+                "total": file.events,
+                "bytes": file.bytes,
+                "file": file.name,
+                "collection_id": file.collection_id,
+                "erase_version": file.erase_version,
+                "expires_us": expires_us,
+            }
+            return _change(connection, export, values | _ending(export, now_us))
+
+    def fail(self, export: Export, message: str, now_us: int) -> bool:
+        """False where the job is not the claimant's any more."""
+        with self._database.changing(Area.DERIVED) as connection:
+            values = {"state": ExportState.FAILED, "message": message}
+            return _change(connection, export, values | _ending(export, now_us))
+
+    def outdated(self) -> list[Export]:
+        """With files of events of which some were taken away or changed since."""
+        with self._database.reading() as connection:
+            return [_export(row) for row in connection.execute(_OUTDATED)]
+
+    def overdue(self, now_us: int) -> list[Export]:
+        """With files whose time is up."""
+        with self._database.reading() as connection:
+            return [_export(row) for row in connection.execute(_OVERDUE, {"now": now_us})]
+
+    def expire(self, export: Export, message: str) -> bool:
+        """The job has no file any more. False where it had none."""
+        with self._database.changing(Area.DERIVED) as connection:
+            done = connection.execute(
+                update(exports)
+                .where(exports.c.number == export.number, exports.c.state == ExportState.DONE)
+                .values(state=ExportState.EXPIRED, message=message, file=None, bytes=None)
+            )
+            return done.rowcount > 0
+
+    def files(self) -> set[str]:
+        """The files that jobs refer to."""
+        with self._database.reading() as connection:
+            return set(
+                connection.execute(select(exports.c.file).where(exports.c.file.is_not(None))).scalars()
+            )
+
+    def remove(self, export: Export) -> None:
+        """Its file is the caller's to remove."""
+        with self._database.changing(Area.DERIVED) as connection:
+            connection.execute(delete(exports).where(exports.c.number == export.number))
+
+    def forget(self, before_us: int) -> int:
+        """Jobs that failed, or whose file went, before then; how many there were."""
+        with self._database.writing() as connection:
+            gone = delete(exports).where(
+                exports.c.state.in_((ExportState.FAILED, ExportState.EXPIRED)),
+                func.coalesce(exports.c.expires_us, exports.c.ended_us) < before_us,
+            )
+            return connection.execute(gone).rowcount
+
+    def claim_mail(self, now_us: int, next_us: int) -> Export | None:
+        """The next job to write a mail about, with the attempt counted; the next one is at ``next_us``."""
+        with self._database.reading() as connection:
+            if connection.execute(_MAIL_DUE, {"now": now_us}).first() is None:
+                return None
+        with self._database.writing() as connection:
+            row = connection.execute(_MAIL_DUE, {"now": now_us}).first()
+            if row is None:
+                return None
+            values = {"mail_attempts": row.mail_attempts + 1, "mail_us": next_us}
+            connection.execute(update(exports).where(exports.c.number == row.number).values(values))
+            return _find(connection, row.project_id, row.id)
+
+    def note_mail(self, export: Export, state: MailState, at_us: int, message: str | None = None) -> None:
+        """What became of the attempt; ``at_us``: when it was sent, or is tried next."""
+        with self._database.writing() as connection:
+            values = {"mail_state": state, "mail_us": at_us, "mail_message": message}
+            connection.execute(update(exports).where(exports.c.number == export.number).values(values))
 
 
-def find(connection: Connection, project_id: str, export_id: str) -> Export | None:
+def _find(connection: Connection, project_id: str, export_id: str) -> Export | None:
     row = connection.execute(_NAMED, {"project": project_id, "named": export_id}).first()
     return None if row is None else _export(row)
 
 
-def list_exports(
-    connection: Connection,
-    project_id: str,
-    *,
-    of: tuple[str, str] | None = None,
-    before: int | None = None,
-    limit: int | None = None,
-) -> list[Export]:
-    """Newest first. ``of``: only those of this key and audience; ``before``: only those older than this."""
-    wanted = select(*_COLUMNS).where(exports.c.project_id == project_id).order_by(exports.c.number.desc())
-    if of is not None:
-        wanted = wanted.where(exports.c.key_id == of[0], exports.c.audience == of[1])
-    if before is not None:
-        wanted = wanted.where(exports.c.number < before)
-    return [_export(row) for row in connection.execute(wanted.limit(limit))]
-
-
-def held(connection: Connection, project_id: str) -> tuple[int, int, int]:
+def _held(connection: Connection, project_id: str) -> tuple[int, int, int]:
     """Of a project: jobs that wait or run, jobs in all, bytes of files."""
     awaited = func.count().filter(exports.c.state.in_(_AWAITED))
     size = func.coalesce(func.sum(exports.c.bytes).filter(exports.c.state == ExportState.DONE), 0)
     found = select(awaited, func.count(), size).where(exports.c.project_id == project_id)
     waiting, jobs, kept = connection.execute(found).one()
     return waiting, jobs, kept
-
-
-def moment(connection: Connection, project_id: str, collection: str) -> tuple[int, int]:
-    """The collection's generation and erase version."""
-    row = connection.execute(_MOMENT, {"project": project_id, "named": collection}).first()
-    return _UNMADE if row is None else (row.generation, row.erase_version)
-
-
-def claim(connection: Connection, claim: str, now_us: int, lease_us: int) -> Export | None:
-    """The next job, now the claimant's: of the project whose last one began longest ago, its oldest."""
-    row = connection.execute(_NEXT, {"now": now_us}).first()
-    if row is None:
-        return None
-    values = {
-        "state": ExportState.RUNNING,
-        "claim": claim,
-        "lease_us": lease_us,
-        "started_us": now_us,
-        "attempts": row.attempts + 1,
-        "events": 0,
-        "total": None,
-    }
-    connection.execute(update(exports).where(exports.c.number == row.number).values(values))
-    return find(connection, row.project_id, row.id)
-
-
-def any_waits(connection: Connection, now_us: int) -> bool:
-    """Whether there is a job to claim."""
-    return connection.execute(_NEXT, {"now": now_us}).first() is not None
-
-
-def any_mail_waits(connection: Connection, now_us: int) -> bool:
-    return connection.execute(_MAIL_DUE, {"now": now_us}).first() is not None
-
-
-def progress(connection: Connection, export: Export, events: int, total: int | None, lease_us: int) -> bool:
-    """False where the job is not the claimant's any more."""
-    return _change(connection, export, {"events": events, "total": total, "lease_us": lease_us})
-
-
-def release(connection: Connection, export: Export, *, forgiven: bool) -> bool:
-    """The job waits again; ``forgiven``: it was no fault of its own that it did not come to its end."""
-    attempts = export.attempts - 1 if forgiven else export.attempts
-    values = {"state": ExportState.QUEUED, "claim": None, "lease_us": None, "attempts": attempts}
-    return _change(connection, export, values)
-
-
-def finish(connection: Connection, export: Export, file: ExportFile, now_us: int, expires_us: int) -> bool:
-    """False, and nothing changed, where it is not the claimant's any more, or events went since."""
-    made_of = (file.generation, file.erase_version)
-    if moment(connection, export.project_id, export.collection) != made_of:
-        return False
-    values = {
-        "state": ExportState.DONE,
-        "events": file.events,
-        "total": file.events,
-        "bytes": file.bytes,
-        "file": file.name,
-        "generation": file.generation,
-        "erase_version": file.erase_version,
-        "expires_us": expires_us,
-    }
-    return _change(connection, export, values | _ending(export, now_us))
-
-
-def fail(connection: Connection, export: Export, message: str, now_us: int) -> bool:
-    values = {"state": ExportState.FAILED, "message": message}
-    return _change(connection, export, values | _ending(export, now_us))
-
-
-def outdated(connection: Connection) -> list[Export]:
-    """Done, and of collections of which events were taken away or changed since."""
-    return [_export(row) for row in connection.execute(_OUTDATED)]
-
-
-def overdue(connection: Connection, now_us: int) -> list[Export]:
-    """Done, and not to be kept any longer."""
-    return [_export(row) for row in connection.execute(_OVERDUE, {"now": now_us})]
-
-
-def expire(connection: Connection, export: Export, message: str) -> bool:
-    done = connection.execute(
-        update(exports)
-        .where(exports.c.number == export.number, exports.c.state == ExportState.DONE)
-        .values(state=ExportState.EXPIRED, message=message, file=None, bytes=None)
-    )
-    return done.rowcount > 0
-
-
-def files(connection: Connection) -> set[str]:
-    """Those that jobs refer to."""
-    return set(connection.execute(select(exports.c.file).where(exports.c.file.is_not(None))).scalars())
-
-
-def remove(connection: Connection, export: Export) -> None:
-    connection.execute(delete(exports).where(exports.c.number == export.number))
-
-
-def forget(connection: Connection, before_us: int) -> int:
-    """Jobs without a file that ended, or whose file went, before then; how many."""
-    gone = delete(exports).where(
-        exports.c.state.in_((ExportState.FAILED, ExportState.EXPIRED)),
-        func.coalesce(exports.c.expires_us, exports.c.ended_us) < before_us,
-    )
-    return connection.execute(gone).rowcount
-
-
-def mail_due(connection: Connection, now_us: int, next_us: int) -> Export | None:
-    """The next job to write a mail about; it is tried again at ``next_us`` where nothing is heard of it."""
-    row = connection.execute(_MAIL_DUE, {"now": now_us}).first()
-    if row is None:
-        return None
-    values = {"mail_attempts": row.mail_attempts + 1, "mail_us": next_us}
-    connection.execute(update(exports).where(exports.c.number == row.number).values(values))
-    return find(connection, row.project_id, row.id)
-
-
-def mailed(connection: Connection, export: Export, state: MailState, at_us: int, message: str | None) -> None:
-    values = {"mail_state": state, "mail_us": at_us, "mail_message": message}
-    connection.execute(update(exports).where(exports.c.number == export.number).values(values))
 
 
 def _change(connection: Connection, export: Export, values: Mapping[str, Any]) -> bool:

@@ -1,18 +1,38 @@
-"""Collections and their lanes. Each function runs inside its caller's transaction."""
+"""Collections and their lanes."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Container, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
-from storage.catalog.database.checksums import refuse_incomplete, refuse_lost
-from storage.catalog.database.connection import slices
-from storage.catalog.errors import InvalidName, TooManyProperties, UnknownCollection, UnknownProject
-from storage.catalog.records import Collection, ErasureState, FileState
-from storage.catalog.state import get_meta, set_meta
+from storage.catalog.database.checksums import refuse_lost
+from storage.catalog.database.connection import Database, slices, version_now
+from storage.catalog.database.versions import Area
+from storage.catalog.errors import (
+    InvalidName,
+    TooManyCollections,
+    TooManyProperties,
+    UnknownCollection,
+    UnknownProject,
+)
+from storage.catalog.repository import Repository
+from storage.catalog.state import read_state
+from storage.catalog.stored.files import list_live
+from storage.catalog.stored.records import Collection, ErasureState, FileState
+from storage.catalog.stored.schemas import SchemaCache, append_lanes, prune_lanes
 from storage.catalog.tables import (
     claims,
     collections,
@@ -23,17 +43,14 @@ from storage.catalog.tables import (
     projects,
     streams,
 )
-from storage.catalog.tenants.projects import is_text
-from storage.schema import Lane, LaneKind, Schema
-
-SCHEMAS_MAX = 10_000
-"""Schemas kept decoded in one process."""
+from storage.catalog.tenants.names import is_text
+from storage.catalog.tenants.projects import PURGING
+from storage.schema import LaneKind
 
 _COLUMNS = (
     collections.c.id,
     collections.c.project_id,
     collections.c.name,
-    collections.c.generation,
     collections.c.lanes_version,
     collections.c.data_version,
     collections.c.created_us,
@@ -56,6 +73,7 @@ _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expandin
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
 _BY_IDS = select(*_COLUMNS).where(collections.c.id.in_(bindparam("ids", expanding=True)))
 _ALL = select(*_COLUMNS).order_by(collections.c.id)
+_CHANGED = select(collections.c.id).where(collections.c.changed > bindparam("since"))
 _COUNT = (
     select(func.count())
     .select_from(collections)
@@ -65,9 +83,11 @@ _UNCOUNTED = select(collections.c.id).where(
     collections.c.project_id == bindparam("project_id"),
     ~select(counters.c.collection_id).where(counters.c.collection_id == collections.c.id).exists(),
 )
-_REVIVE = update(collections).where(collections.c.id == bindparam("of")).values(freed_us=None)
-_LAST_ERASURE = select(func.coalesce(func.max(erasures.c.id), 0))
-_NEWEST_REMOVED = "newest_removed_erasure"
+_REVIVE = (
+    update(collections)
+    .where(collections.c.id == bindparam("of"))
+    .values(freed_us=None, changed=version_now(Area.DATA))
+)
 _FREED = (
     select(collections.c.id)
     .join(projects, projects.c.id == collections.c.project_id)
@@ -81,21 +101,6 @@ _FREED = (
     )
     .order_by(collections.c.id)
 )
-_LANES = (
-    select(lanes.c.collection_id, lanes.c.path, lanes.c.kind, lanes.c.column)
-    .where(lanes.c.collection_id.in_(bindparam("ids", expanding=True)))
-    .order_by(lanes.c.collection_id, lanes.c.position)
-)
-_SET_LANES_VERSION = (
-    update(collections)
-    .where(collections.c.id == bindparam("of"))
-    .values(lanes_version=bindparam("version"), pruned_version=bindparam("pruned"))
-)
-_REMOVE_LANE = delete(lanes).where(
-    lanes.c.collection_id == bindparam("of"),
-    lanes.c.path == bindparam("at"),
-    lanes.c.kind == bindparam("of_kind"),
-)
 _LIVE_FILE = select(files.c.id).where(
     files.c.collection_id == collections.c.id, files.c.state == FileState.LIVE.value
 )
@@ -107,75 +112,177 @@ _FREE = (
         ~select(lanes.c.position).where(lanes.c.collection_id == collections.c.id).exists(),
         ~_LIVE_FILE.exists(),
     )
-    .values(freed_us=bindparam("now"))
+    .values(freed_us=bindparam("now"), changed=version_now(Area.DATA))
 )
 _LANES_VERSIONS = select(collections.c.id, collections.c.lanes_version).where(
     collections.c.lanes_version > collections.c.pruned_version
 )
 
+_PURGED = (
+    select(collections.c.id)
+    .join(projects, projects.c.id == collections.c.project_id)
+    .join(files, files.c.collection_id == collections.c.id)
+    .where(projects.c.purged_us > PURGING, files.c.state == FileState.LIVE.value)
+    .distinct()
+)
 
-class SchemaCache:
-    """The newest decoded schema of each collection: its version tells it from all others. Older ones are not
-    kept: a thousand properties that came one by one were a thousand schemas."""
+_MOMENT = select(collections.c.id, collections.c.erase_version).where(
+    collections.c.project_id == bindparam("project"), collections.c.name == bindparam("named")
+)
 
-    def __init__(self) -> None:
-        self._schemas: dict[int, Schema] = {}
-        self._lock = threading.Lock()
 
-    def read(self, connection: Connection, wanted: Iterable[tuple[int, int, int]]) -> Mapping[int, Schema]:
-        """Collection id → schema, for the ids and versions that the same transaction read."""
-        found: dict[int, Schema] = {}
-        missing: dict[int, tuple[int, int]] = {}
-        for collection_id, version, pruned in wanted:
-            schema = self._schemas.get(collection_id) if version else Schema()
-            if schema is None or schema.version != version:
-                missing[collection_id] = version, pruned
-            else:
-                found[collection_id] = schema
-        if missing:
-            loaded = _load_schemas(connection, missing)
-            self._keep(loaded)
-            found.update(loaded)
+class Collections(Repository):
+    """Collections and their lanes."""
+
+    def __init__(self, database: Database, clock: Callable[[], int], schemas: SchemaCache) -> None:
+        super().__init__(database, clock)
+        self._schemas = schemas
+
+    def of_project(self, project_id: str) -> list[Collection]:
+        """By name; none for a project that does not exist."""
+        with self._database.reading() as connection:
+            return _decode(
+                connection, self._schemas, connection.execute(_LISTED, {"project_id": project_id}).all()
+            )
+
+    def names(self, project_id: str, limit: int) -> list[str]:
+        """By name, those without events too, but none whose events were all deleted."""
+        with self._database.reading() as connection:
+            return list(connection.execute(_NAMES, {"project_id": project_id, "limit": limit}).scalars())
+
+    def all(self) -> list[Collection]:
+        """Of all projects, by id."""
+        with self._database.reading() as connection:
+            return _decode(connection, self._schemas, connection.execute(_ALL).all())
+
+    def get(self, project_id: str, name: str) -> Collection:
+        """Names are case-sensitive. Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            found = named_collections(connection, self._schemas, project_id, [name])
+        if not found:
+            raise UnknownCollection(f"There is no collection {name!r} in project {project_id}.")
+        return found[0]
+
+    def named(self, project_id: str, names: Sequence[str]) -> list[Collection]:
+        """Those of the names that exist."""
+        with self._database.reading() as connection:
+            return named_collections(connection, self._schemas, project_id, names)
+
+    def by_ids(self, ids: Sequence[int]) -> list[Collection]:
+        """Those of the ids that exist."""
+        with self._database.reading() as connection:
+            rows: list[Any] = []
+            for some in slices(ids):
+                rows += connection.execute(_BY_IDS, {"ids": some}).all()
+            return _decode(connection, self._schemas, rows)
+
+    def by_id(self, collection_id: int) -> Collection:
+        """Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            return find_collection(connection, self._schemas, collection_id)
+
+    def ensure(self, project_id: str, name: str, collections_max: int = sys.maxsize) -> Collection:
+        """The collection, made where there is none. Raises TooManyCollections, UnknownProject,
+        InvalidName."""
+        with suppress(UnknownCollection):
+            found = self.get(project_id, name)
+            if not found.freed:
+                return found
+        made = self.ensure_all(project_id, {name: []}, 0, collections_max)
+        if not made:
+            raise TooManyCollections(f"Project {project_id} has {collections_max} collections already.")
+        return made[0]
+
+    def ensure_all(
+        self,
+        project_id: str,
+        wanted: Mapping[str, Sequence[tuple[str, LaneKind]]],
+        properties_max: int,
+        collections_max: int = sys.maxsize,
+    ) -> list[Collection]:
+        """Collections with their lanes, in one transaction. One that would have too many properties is there
+        afterwards without the lanes that are new; those that the project has no room for are not there.
+        Raises UnknownProject, InvalidName."""
+        found: list[Collection] = []
+        with self._database.changing(Area.DATA) as connection:
+            names, now_us = list(wanted), self._clock()
+            for current in ensure_collections(
+                connection, self._schemas, project_id, names, collections_max, now_us
+            ):
+                schema = current.schema
+                with suppress(TooManyProperties):
+                    schema = append_lanes(connection, current, wanted[current.name], properties_max)
+                found.append(replace(current, schema=schema))
         return found
 
-    def _keep(self, loaded: Mapping[int, Schema]) -> None:
-        with self._lock:
-            if len(self._schemas) + len(loaded) > SCHEMAS_MAX:
-                self._schemas.clear()
-            for collection_id, schema in loaded.items():
-                known = self._schemas.get(collection_id)
-                if known is None or known.version < schema.version:
-                    self._schemas[collection_id] = schema
+    def freed(self) -> list[int]:
+        """Ids of collections without events and properties, to be removed with their names in a while."""
+        with self._database.reading() as connection:
+            return freed_collections(connection)
 
+    def remove_freed(self, collection_id: int) -> bool:
+        """Forgets a collection of ``freed``. False where it was brought back."""
+        with self._database.changing(Area.DATA) as connection:
+            if collection_id not in freed_collections(connection):
+                return False
+            for table in (erasures, streams, counters, lanes):
+                connection.execute(delete(table).where(table.c.collection_id == collection_id))
+            scope = f"event:{collection_id}:"
+            connection.execute(delete(claims).where(claims.c.scope >= scope, claims.c.scope < scope + "\x7f"))
+            connection.execute(delete(collections).where(collections.c.id == collection_id))
+            return True
 
-def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]]) -> dict[int, Schema]:
-    """Collection id → its schema, given its version and the one as of which lanes were last removed."""
-    rows: dict[int, list[Lane]] = {collection_id: [] for collection_id in versions}
-    for some in slices(list(rows)):
-        for collection_id, path, kind, column in connection.execute(_LANES, {"ids": some}):
-            rows[collection_id].append(Lane(path, LaneKind(kind), column))
-    for collection_id, own in rows.items():
-        refuse_incomplete(connection, lanes, (collection_id,), len(own))
-    return {
-        collection_id: Schema(tuple(own), version - len(own), pruned)
-        for collection_id, own in rows.items()
-        for version, pruned in [versions[collection_id]]
-    }
+    def add_lanes(
+        self, collection_id: int, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
+    ) -> Collection:
+        """The collection with a lane for each wanted pair, committed. Other workers' lanes may be new too.
 
+        ``properties_max`` bounds distinct paths. Raises TooManyProperties (then none is added),
+        UnknownCollection.
+        """
+        current = self.by_id(collection_id)
+        if not current.schema.missing(wanted):
+            return current
+        with self._database.changing(Area.DATA) as connection:
+            current = find_collection(connection, self._schemas, collection_id)
+            schema = append_lanes(connection, current, wanted, properties_max)
+        return replace(current, schema=schema)
 
-def list_collections(connection: Connection, schemas: SchemaCache, project_id: str) -> list[Collection]:
-    """By name."""
-    return _decode(connection, schemas, connection.execute(_LISTED, {"project_id": project_id}).all())
+    def prune_lanes(self, collection_id: int, columns: Set[str], nulls: Set[str]) -> Collection:
+        """The collection without the lanes that no event needs any more. What live files hold is read here;
+        ``columns`` are those of events in no file yet, ``nulls`` all paths that an event, in a file or not,
+        holds as an explicit null.
 
+        Only the keeper may call this: what it reads of logs afterwards may hold lanes that are removed here,
+        and then it adds them anew. Raises UnknownCollection.
+        """
+        with self._database.changing(Area.DATA) as connection:
+            pruned, changed = prune(connection, self._schemas, collection_id, columns, nulls)
+            if not changed:
+                connection.rollback()
+        return pruned
 
-def all_collections(connection: Connection, schemas: SchemaCache) -> list[Collection]:
-    """Of all projects, by id."""
-    return _decode(connection, schemas, connection.execute(_ALL).all())
+    def lanes_versions(self) -> Mapping[int, int]:
+        """Collection id → the version of its lanes, where some were added since some were last removed."""
+        with self._database.reading() as connection:
+            return {row.id: row.lanes_version for row in connection.execute(_LANES_VERSIONS)}
 
+    def changed_since(self, version: int) -> tuple[int, list[int]]:
+        """The data's version now, and the ids of collections that got or lost lanes, were freed or brought
+        back after this one. New collections are not among them, nor those removed: they were freed before."""
+        with self._database.reading() as connection:
+            now = read_state(connection)[0]
+            return now, list(connection.execute(_CHANGED, {"since": version}).scalars())
 
-def collection_names(connection: Connection, project_id: str, limit: int) -> list[str]:
-    """The first names by the alphabet."""
-    return list(connection.execute(_NAMES, {"project_id": project_id, "limit": limit}).scalars())
+    def purged(self) -> set[int]:
+        """Collections of purged projects that have events in files still."""
+        with self._database.reading() as connection:
+            return set(connection.execute(_PURGED).scalars())
+
+    def moment(self, project_id: str, collection: str) -> tuple[int, int]:
+        """A collection's id and erase version; (0, 0) where it is not there."""
+        with self._database.reading() as connection:
+            return moment(connection, project_id, collection)
 
 
 def named_collections(
@@ -197,14 +304,6 @@ def find_collection(connection: Connection, schemas: SchemaCache, collection_id:
     if row is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
     return _decode(connection, schemas, [row])[0]
-
-
-def find_collections(connection: Connection, schemas: SchemaCache, ids: Sequence[int]) -> list[Collection]:
-    """Those of the ids that exist."""
-    rows: list[Any] = []
-    for some in slices(ids):
-        rows += connection.execute(_BY_IDS, {"ids": some}).all()
-    return _decode(connection, schemas, rows)
 
 
 def ensure_collections(
@@ -233,8 +332,7 @@ def ensure_collections(
 
 
 def _insert(connection: Connection, project_id: str, names: Sequence[str], now_us: int) -> None:
-    """Makes collections that are not there. Each is of a later generation than any that had its name before
-    and was removed: what was computed of that one is not of this one."""
+    """Makes collections that are not there."""
     if not all(name and is_text(name) for name in names):
         raise InvalidName("A collection's name must be text and not empty.")
     if connection.execute(_PROJECT, {"project_id": project_id}).first() is None:
@@ -243,7 +341,6 @@ def _insert(connection: Connection, project_id: str, names: Sequence[str], now_u
         return
     values = {
         "project_id": project_id,
-        "generation": _last_erasure(connection) + 1,
         "lanes_version": 0,
         "data_version": 0,
         "created_us": now_us,
@@ -254,93 +351,15 @@ def _insert(connection: Connection, project_id: str, names: Sequence[str], now_u
     connection.execute(insert(counters), [zero | {"collection_id": one} for one in made])
 
 
-def _last_erasure(connection: Connection) -> int:
-    """The id of the newest request, be it of a collection that was removed since."""
-    known = int(get_meta(connection, _NEWEST_REMOVED) or 0)
-    return max(known, int(connection.execute(_LAST_ERASURE).scalar_one()))
-
-
 def freed_collections(connection: Connection) -> list[int]:
     """Ids of collections that are freed, and that nothing in the catalog cites any more."""
     return list(connection.execute(_FREED).scalars())
-
-
-def remove_freed(connection: Connection, collection_id: int) -> bool:
-    """Forgets a collection, with its name. False where it is not, or no more, to be removed."""
-    if collection_id not in freed_collections(connection):
-        return False
-    set_meta(connection, _NEWEST_REMOVED, str(_last_erasure(connection)))
-    for table in (erasures, streams, counters, lanes):
-        connection.execute(delete(table).where(table.c.collection_id == collection_id))
-    scope = f"event:{collection_id}:"
-    connection.execute(delete(claims).where(claims.c.scope >= scope, claims.c.scope < scope + "\x7f"))
-    connection.execute(delete(collections).where(collections.c.id == collection_id))
-    return True
-
-
-def append_lanes(
-    connection: Connection, current: Collection, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
-) -> Schema:
-    """Appends what is missing. ``current`` is of this transaction. Raises TooManyProperties."""
-    schema = current.schema.extended(wanted)
-    if schema.version == current.schema.version:
-        return schema
-    if len(schema.by_path) > max(properties_max, len(current.schema.by_path)):
-        raise TooManyProperties(
-            f"Collection {current.name!r} would have {len(schema.by_path)} properties; "
-            f"at most {properties_max} are allowed."
-        )
-    connection.execute(insert(lanes), _lane_rows(current.id, current.schema, schema))
-    _set_version(connection, current.id, schema)
-    return schema
-
-
-def prune_lanes(
-    connection: Connection, current: Collection, columns: Container[str], nulls: Container[str]
-) -> Schema:
-    """Removes the lanes that no event needs (see ``Schema.unheld``). ``current`` is of this transaction, and
-    so is what is known of its events."""
-    gone, silent = current.schema.unheld(columns, nulls)
-    if not gone:
-        return current.schema
-    rows = [{"of": current.id, "at": lane.path, "of_kind": lane.kind.value} for lane in gone]
-    connection.execute(_REMOVE_LANE, rows)
-    pruned = current.schema.without(gone)
-    schema = pruned.extended(silent)
-    if schema.version > pruned.version:
-        connection.execute(insert(lanes), _lane_rows(current.id, pruned, schema))
-    _set_version(connection, current.id, schema)
-    return schema
 
 
 def free_empty(connection: Connection, collection_id: int, now_us: int) -> None:
     """A collection without events and properties counts no more, and its name goes after a while (see
     ``remove_freed``), unless events come again."""
     connection.execute(_FREE, {"of": collection_id, "now": now_us})
-
-
-def lanes_versions(connection: Connection) -> dict[int, int]:
-    """Collection id → the version of its lanes, where some were added since some were last removed."""
-    return {row.id: row.lanes_version for row in connection.execute(_LANES_VERSIONS)}
-
-
-def _lane_rows(collection_id: int, before: Schema, schema: Schema) -> list[dict[str, Any]]:
-    """The lanes that ``schema`` has after those of ``before``. Positions are never used again."""
-    return [
-        {
-            "collection_id": collection_id,
-            "position": position,
-            "path": lane.path,
-            "kind": lane.kind.value,
-            "column": lane.column,
-        }
-        for position, lane in enumerate(schema.lanes[len(before.lanes) :], before.version)
-    ]
-
-
-def _set_version(connection: Connection, collection_id: int, schema: Schema) -> None:
-    values = {"of": collection_id, "version": schema.version, "pruned": schema.pruned}
-    connection.execute(_SET_LANES_VERSION, values)
 
 
 def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -> list[Collection]:
@@ -351,7 +370,6 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
             id=row.id,
             project_id=row.project_id,
             name=row.name,
-            generation=row.generation,
             schema=known[row.id],
             data_version=row.data_version,
             created_us=row.created_us,
@@ -360,3 +378,21 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
         )
         for row in rows
     ]
+
+
+def prune(
+    connection: Connection, schemas: SchemaCache, collection_id: int, columns: Set[str], nulls: Set[str]
+) -> tuple[Collection, bool]:
+    """The collection without the lanes that no event needs, and whether any was removed; see
+    ``Collections.prune_lanes``."""
+    current = find_collection(connection, schemas, collection_id)
+    live = list_live(connection, collection_id)
+    held = set(columns).union(*(file.columns for file in live))
+    schema = prune_lanes(connection, current, held, nulls)
+    return replace(current, schema=schema), schema is not current.schema
+
+
+def moment(connection: Connection, project_id: str, name: str) -> tuple[int, int]:
+    """A collection's id and erase version; (0, 0) where it is not there."""
+    row = connection.execute(_MOMENT, {"project": project_id, "named": name}).first()
+    return (0, 0) if row is None else (row.id, row.erase_version)

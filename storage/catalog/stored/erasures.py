@@ -1,4 +1,4 @@
-"""Requests to take events away or to change them. Each function runs in its caller's transaction.
+"""Requests to take events away or to change them.
 
 A request is durable before anybody begins on it, and done in the transaction that swaps the files: whoever
 dies in between, it is done once. What it asked for may name a person, and is wiped once it is done.
@@ -7,25 +7,20 @@ dies in between, it is done once. What it asked for may name a person, and is wi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, bindparam, cast, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from storage.catalog.database.connection import VALUES_MAX
-from storage.catalog.records import (
-    SHARE_LENGTH,
-    SHARED,
-    Erasure,
-    ErasureKind,
-    ErasureState,
-    FileState,
-    TokenHolder,
-    shared_token,
-)
-from storage.catalog.tables import claims, collections, erasures, files, projects
-from storage.catalog.tenants.projects import PURGING
+from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Area
+from storage.catalog.repository import Repository
+from storage.catalog.stored.claims import forget_claims
+from storage.catalog.stored.collections import free_empty, prune
+from storage.catalog.stored.files import swap_files
+from storage.catalog.stored.records import Counts, Erasure, ErasureKind, ErasureState, FileRow, TokenHolder
+from storage.catalog.stored.schemas import SchemaCache
+from storage.catalog.tables import erasures
 
 _COLUMNS = (
     erasures.c.id,
@@ -51,152 +46,111 @@ _END = (
         parameters="{}",
     )
 )
-_RETENTIONS = select(collections.c.id, collections.c.retention_days).where(
-    collections.c.retention_days.is_not(None)
-)
-_RETAINED = select(collections.c.id, collections.c.retained_days).where(
-    collections.c.retained_days.is_not(None)
-)
-_NOTE_RETAINED = (
-    update(collections).where(collections.c.id == bindparam("of")).values(retained_days=bindparam("days"))
-)
-_PURGED = (
-    select(collections.c.id)
-    .join(projects, projects.c.id == collections.c.project_id)
-    .join(files, files.c.collection_id == collections.c.id)
-    .where(projects.c.purged_us > PURGING, files.c.state == FileState.LIVE.value)
-    .distinct()
-)
-_RETAIN = (
-    update(collections)
-    .where(collections.c.id == bindparam("of"))
-    .values(retention_days=bindparam("days"), retained_days=None)
-)
 _FORGET = delete(erasures).where(
     erasures.c.state != ErasureState.WAITING.value, erasures.c.ended_us < bindparam("before")
 )
-_UNCLAIM = delete(claims).where(
-    claims.c.scope == bindparam("of"),
-    claims.c.token == bindparam("held"),
-    claims.c.log_id == bindparam("of_log"),
-    claims.c.ordinal <= bindparam("of_ordinal"),
-)
 
 
-_UNCLAIM_SHARED = delete(claims).where(
-    claims.c.scope == bindparam("of"),
-    claims.c.token > bindparam("held"),
-    claims.c.token < bindparam("beyond"),
-    func.length(cast(claims.c.token, LargeBinary)) == bindparam("bytes"),
-    claims.c.log_id == bindparam("of_log"),
-    claims.c.ordinal <= bindparam("of_ordinal"),
-)
-_ANY_CLAIM = select(claims.c.scope).where(claims.c.scope == bindparam("of")).limit(1)
+class Erasures(Repository):
+    """Requests to take events away or to change them."""
+
+    def __init__(self, database: Database, clock: Callable[[], int], schemas: SchemaCache) -> None:
+        super().__init__(database, clock)
+        self._schemas = schemas
+
+    def request(self, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
+        """The id of a request that the keeper will do, committed."""
+        with self._database.changing(Area.DATA) as connection:
+            values = {
+                "collection_id": collection_id,
+                "kind": kind.value,
+                "parameters": json.dumps(parameters),
+                "state": ErasureState.WAITING.value,
+                "events": 0,
+                "requested_us": self._clock(),
+            }
+            return int(connection.execute(insert(erasures).returning(erasures.c.id), values).scalar_one())
+
+    def waiting(self) -> list[Erasure]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return [_read(row) for row in connection.execute(_WAITING)]
+
+    def find(self, erasure_id: int) -> Erasure | None:
+        with self._database.reading() as connection:
+            row = connection.execute(_FIND, {"wanted": erasure_id}).first()
+            return None if row is None else _read(row)
+
+    def last(self) -> int:
+        """The id of the last request that was done; 0 before the first."""
+        with self._database.reading() as connection:
+            return _last(connection)
+
+    def last_us(self) -> int:
+        """When the last request was done; 0 before the first."""
+        with self._database.reading() as connection:
+            return int(connection.execute(_LAST_END).scalar() or 0)
+
+    def commit(
+        self,
+        erasure: Erasure,
+        remove_ids: Sequence[int],
+        add: Sequence[FileRow],
+        *,
+        erased: int,
+        events: int,
+        holders: Iterable[TokenHolder] = (),
+        nulls: Set[str] = frozenset(),
+        changed: bool = True,
+    ) -> bool:
+        """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
+        request is told; ``holders``: events that are no more, whose tokens are free again. Where nothing
+        was ``changed``, no file is removed or added, and all that was computed from the collection stands.
+
+        Names that no event holds any more are removed, of properties as of the collection: all that was read
+        of the logs is in files. ``nulls`` are the paths that an event holds as an explicit null.
+
+        False, and nothing changed, where a file or the request is not what it was. Raises as ``Files.swap``.
+        """
+        with self._database.changing(Area.DATA) as connection:
+            now_us = self._clock()
+            counts = Counts(0, -erased, 0, erased)
+            swapped = not changed or swap_files(
+                connection, erasure.collection_id, remove_ids, add, counts, now_us, changed=True
+            )
+            done = swapped and _end(connection, erasure, now_us, events=events)
+            if done:
+                forget_claims(connection, holders)
+                prune(connection, self._schemas, erasure.collection_id, frozenset(), nulls)
+                free_empty(connection, erasure.collection_id, now_us)
+            else:
+                connection.rollback()
+            return done
+
+    def fail(self, erasure: Erasure, problem: str) -> None:
+        """Ends a request that can not be done."""
+        with self._database.changing(Area.DATA) as connection:
+            _end(connection, erasure, self._clock(), problem=problem)
+
+    def forget(self, before_us: int) -> int:
+        """Removes requests that ended before then; returns how many."""
+        with self._database.writing() as connection:
+            kept = _last(connection)
+            return connection.execute(_FORGET.where(erasures.c.id != kept), {"before": before_us}).rowcount
 
 
-def request_erasure(
-    connection: Connection, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any], now_us: int
-) -> int:
-    """The id of the request."""
-    values = {
-        "collection_id": collection_id,
-        "kind": kind.value,
-        "parameters": json.dumps(parameters),
-        "state": ErasureState.WAITING.value,
-        "events": 0,
-        "requested_us": now_us,
-    }
-    return int(connection.execute(insert(erasures).returning(erasures.c.id), values).scalar_one())
-
-
-def waiting_erasures(connection: Connection) -> list[Erasure]:
-    """Oldest first."""
-    return [_read(row) for row in connection.execute(_WAITING)]
-
-
-def find_erasure(connection: Connection, erasure_id: int) -> Erasure | None:
-    row = connection.execute(_FIND, {"wanted": erasure_id}).first()
-    return None if row is None else _read(row)
-
-
-def last_erasure(connection: Connection) -> int:
+def _last(connection: Connection) -> int:
     """The id of the last one that was done; 0 before the first."""
     return int(connection.execute(_DONE).scalar() or 0)
 
 
-def last_erasure_us(connection: Connection) -> int:
-    """When the last one was done; 0 before the first."""
-    return int(connection.execute(_LAST_END).scalar() or 0)
-
-
-def end_erasure(
+def _end(
     connection: Connection, erasure: Erasure, now_us: int, *, events: int = 0, problem: str | None = None
 ) -> bool:
     """False where it does not wait any more."""
     state = ErasureState.DONE if problem is None else ErasureState.FAILED
     values = {"wanted": erasure.id, "to": state.value, "count": events, "why": problem, "now": now_us}
     return connection.execute(_END, values).rowcount == 1
-
-
-def forget_claims(connection: Connection, holders: Iterable[TokenHolder]) -> None:
-    """Frees the tokens of events that are no more, where it is still they that have them."""
-    rest = iter(holders)
-    while some := list(islice(rest, VALUES_MAX)):
-        rows = [
-            {"of": one.scope, "held": one.token, "of_log": one.log_id, "of_ordinal": one.ordinal}
-            for one in some
-        ]
-        connection.execute(_UNCLAIM, rows)
-        _forget_shared(connection, some)
-
-
-def _forget_shared(connection: Connection, holders: Sequence[TokenHolder]) -> None:
-    """The same of keys with an autofill: events do not say which key's they were, but where they stand."""
-    shared = {one.scope: one.scope + SHARED for one in holders}
-    shared = {own: of for own, of in shared.items() if connection.execute(_ANY_CLAIM, {"of": of}).first()}
-    rows = [
-        {
-            "of": shared[one.scope],
-            "held": shared_token(one.token, ""),
-            "beyond": shared_token(one.token, "\x7f"),
-            "bytes": len(shared_token(one.token, "0" * SHARE_LENGTH).encode()),
-            "of_log": one.log_id,
-            "of_ordinal": one.ordinal,
-        }
-        for one in holders
-        if one.scope in shared
-    ]
-    if rows:
-        connection.execute(_UNCLAIM_SHARED, rows)
-
-
-def forget_erasures(connection: Connection, before_us: int) -> int:
-    """Removes requests that ended before then; returns how many. The newest one that was done stays."""
-    kept = last_erasure(connection)
-    return connection.execute(_FORGET.where(erasures.c.id != kept), {"before": before_us}).rowcount
-
-
-def retentions(connection: Connection) -> dict[int, int]:
-    """Collection id → days, of those that keep events for so long only."""
-    return {row.id: row.retention_days for row in connection.execute(_RETENTIONS)}
-
-
-def retained(connection: Connection) -> dict[int, int]:
-    """Collection id → days, of those whose retention was carried out at least once since it was set."""
-    return {row.id: row.retained_days for row in connection.execute(_RETAINED)}
-
-
-def note_retained(connection: Connection, collection_id: int, days: int) -> None:
-    connection.execute(_NOTE_RETAINED, {"of": collection_id, "days": days})
-
-
-def purged_collections(connection: Connection) -> set[int]:
-    """Ids of collections of purged projects that have live files still."""
-    return set(connection.execute(_PURGED).scalars())
-
-
-def set_retention(connection: Connection, collection_id: int, days: int | None) -> None:
-    connection.execute(_RETAIN, {"of": collection_id, "days": days})
 
 
 def _read(row: Any) -> Erasure:

@@ -1,4 +1,4 @@
-"""Parquet files and counters: flush and swap. Each function runs in its caller's transaction."""
+"""Parquet files and counters: flush and swap."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.catalog.database.checksums import UNVERIFIED
-from storage.catalog.database.connection import slices
+from storage.catalog.database.connection import slices, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import CountsDisagree, FlushConflict, UnknownCollection
-from storage.catalog.records import Counts, FileRow, FileState, FlushCommit, ReservedFile
-from storage.catalog.state import advance_flushed_number
+from storage.catalog.repository import Repository
+from storage.catalog.state import advance_flushed_number, read_state
 from storage.catalog.stored.logs import advance
+from storage.catalog.stored.records import Counts, FileRow, FileState, FlushCommit, ReservedFile
 from storage.catalog.tables import collections, counters, files
 
 _FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "created_us", "marked")
@@ -23,7 +25,6 @@ _FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "create
 _ROW = (
     files.c.id,
     files.c.collection_id,
-    files.c.generation,
     files.c.span,
     files.c.path,
     files.c.rows,
@@ -64,7 +65,7 @@ _DEAD = (
     .order_by(files.c.id)
 )
 _WRITING = (
-    select(files.c.id, files.c.collection_id, files.c.generation, files.c.reserved_us)
+    select(files.c.id, files.c.collection_id, files.c.reserved_us)
     .where(files.c.state == FileState.WRITING.value, files.c.reserved_us < bindparam("before"))
     .order_by(files.c.id)
 )
@@ -73,7 +74,6 @@ _MAKE_LIVE = (
     .where(
         files.c.id == bindparam("file_id"),
         files.c.collection_id == bindparam("of"),
-        files.c.generation == bindparam("of_generation"),
         files.c.state == FileState.WRITING.value,
     )
     .values(
@@ -96,11 +96,11 @@ _ROWS_OF = select(func.coalesce(func.sum(files.c.rows), 0)).where(
 _FORGET = delete(files).where(
     files.c.id.in_(bindparam("ids", expanding=True)), files.c.state != FileState.LIVE.value
 )
-_GENERATION = select(collections.c.generation).where(collections.c.id == bindparam("of"))
+_THERE = select(collections.c.id).where(collections.c.id == bindparam("of"))
 _REVIVE = (
     update(collections)
     .where(collections.c.id == bindparam("of"), collections.c.freed_us.is_not(None))
-    .values(freed_us=None)
+    .values(freed_us=None, changed=version_now(Area.DATA))
 )
 _TOUCH = (
     update(collections)
@@ -132,36 +132,138 @@ _COUNTERS = select(
 _COUNTERS_OF = _COUNTERS.where(counters.c.collection_id == bindparam("of"))
 
 
-def reserve_files(connection: Connection, collection_id: int, count: int, now_us: int) -> list[int]:
-    """Takes ids for files that are about to be written."""
-    row = {
-        "collection_id": collection_id,
-        "generation": _generation(connection, collection_id),
-        "state": FileState.WRITING.value,
-        "reserved_us": now_us,
-    }
-    if count < 1:
-        return []
-    return sorted(connection.execute(insert(files).returning(files.c.id), [row] * count).scalars())
+class Files(Repository):
+    """Parquet files, their counters, and the flushes that registered them."""
 
+    def reserve(self, collection_id: int, n: int) -> list[int]:
+        """Ids for files about to be written, committed before any of them exists. UnknownCollection."""
+        with self._database.writing() as connection:
+            _refuse_unknown(connection, collection_id)
+            row = {
+                "collection_id": collection_id,
+                "state": FileState.WRITING.value,
+                "reserved_us": self._clock(),
+            }
+            if n < 1:
+                return []
+            return sorted(connection.execute(insert(files).returning(files.c.id), [row] * n).scalars())
 
-def commit_flush(connection: Connection, flush: FlushCommit) -> None:
-    """Registers a flush of all collections. Raises FlushConflict, LogConflict, CountsDisagree."""
-    if not advance_flushed_number(connection, flush.flush_number):
-        raise FlushConflict(f"Flush {flush.flush_number} does not follow the last one.")
-    advance(connection, flush.positions)
-    rows: dict[int, int] = {}
-    for file in flush.files:
-        rows[file.collection_id] = rows.get(file.collection_id, 0) + file.rows
-    for collection_id in sorted(rows.keys() | flush.counts.keys()):
-        counts = flush.counts.get(collection_id, Counts())
-        _check(collection_id, counts, rows.get(collection_id, 0))
-        _add_counts(connection, collection_id, counts)
-        connection.execute(_TOUCH, {"of": collection_id})
-    if rows:
-        # A worker that has not heard of a deletion yet goes on with the collection.
-        connection.execute(_REVIVE, [{"of": collection_id} for collection_id in rows])
-    _make_live(connection, flush.files)
+    def commit_flush(self, flush: FlushCommit) -> None:
+        """The one commit point of a flush: files, log positions, counters and data versions.
+
+        Raises, and changes nothing: FlushConflict (not the next flush; a file id given up), LogConflict
+        (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
+        """
+        with self._database.changing(Area.DATA) as connection:
+            if not advance_flushed_number(connection, flush.flush_number):
+                raise FlushConflict(f"Flush {flush.flush_number} does not follow the last one.")
+            advance(connection, flush.positions)
+            rows: dict[int, int] = {}
+            for file in flush.files:
+                rows[file.collection_id] = rows.get(file.collection_id, 0) + file.rows
+            for collection_id in sorted(rows.keys() | flush.counts.keys()):
+                counts = flush.counts.get(collection_id, Counts())
+                _check(collection_id, counts, rows.get(collection_id, 0))
+                _add_counts(connection, collection_id, counts)
+                connection.execute(_TOUCH, {"of": collection_id})
+            if rows:
+                # A worker that has not heard of a deletion yet goes on with the collection.
+                connection.execute(_REVIVE, [{"of": collection_id} for collection_id in rows])
+            _make_live(connection, flush.files)
+
+    def swap(
+        self,
+        collection_id: int,
+        remove_ids: Sequence[int],
+        add: Sequence[FileRow],
+        counts: Counts | None = None,
+    ) -> bool:
+        """Replaces live files by others with as many rows, less what ``counts`` says was erased.
+
+        False, and nothing changed, where any of them is not live any more. Raises CountsDisagree,
+        FlushConflict, UnknownCollection.
+        """
+        with self._database.changing(Area.DATA) as connection:
+            swapped = swap_files(
+                connection, collection_id, remove_ids, add, counts or Counts(), self._clock()
+            )
+            if not swapped:
+                connection.rollback()
+            return swapped
+
+    def live(self, collection_id: int | None = None) -> list[FileRow]:
+        """By id; of all collections where none is given."""
+        with self._database.reading() as connection:
+            return list_live(connection, collection_id)
+
+    def set_aside(self, file_id: int, why: str | None) -> bool:
+        """Marks a live file as damaged, or with None as sound again. False where it is so already, or not
+        live."""
+        with self._database.changing(Area.DATA) as connection:
+            changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
+            wanted = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
+            of = connection.execute(
+                update(files).where(wanted).values(damaged=why).returning(files.c.collection_id)
+            )
+            collection_id = of.scalar_one_or_none()
+            if collection_id is not None:
+                connection.execute(_TOUCH, {"of": collection_id})
+            return collection_id is not None
+
+    def damaged(self) -> list[FileRow]:
+        """Live files that are set aside."""
+        with self._database.reading() as connection:
+            return [decode_file(row) for row in connection.execute(_LIVE.where(files.c.damaged.is_not(None)))]
+
+    def oldest_unverified(self, before_us: int) -> FileRow | None:
+        """The live file that was verified, or else written, the longest ago, where that was before then."""
+        with self._database.reading() as connection:
+            age = func.coalesce(files.c.verified_us, files.c.created_us)
+            wanted = select(*_ROW).where(
+                files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
+            )
+            row = connection.execute(wanted.order_by(age).limit(1)).first()
+            return None if row is None else decode_file(row)
+
+    def mark_verified(self, file_id: int) -> None:
+        """The file's bytes are what was written, as of now. No version is bumped: nothing has changed."""
+        with self._database.writing() as connection:
+            connection.execute(update(files).where(files.c.id == file_id).values(verified_us=self._clock()))
+
+    def mergeable(self) -> Mapping[int, int]:
+        """Collection id → data version, of those with more than one live file."""
+        with self._database.reading() as connection:
+            return {row.id: row.data_version for row in connection.execute(_MERGEABLE)}
+
+    def dead(self, before_us: int) -> list[FileRow]:
+        """Files that were replaced before then."""
+        with self._database.reading() as connection:
+            return [decode_file(row) for row in connection.execute(_DEAD, {"before": before_us})]
+
+    def unfinished(self, before_us: int) -> list[ReservedFile]:
+        """Files that were reserved before then and never became live."""
+        with self._database.reading() as connection:
+            return [ReservedFile(*row) for row in connection.execute(_WRITING, {"before": before_us})]
+
+    def forget(self, ids: Iterable[int]) -> int:
+        """Removes the rows of dead and reserved files; live ones stay. Returns how many went."""
+        with self._database.writing() as connection:
+            return sum(connection.execute(_FORGET, {"ids": some}).rowcount for some in slices(list(ids)))
+
+    def counters(self, collection_id: int) -> Counts:
+        """Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            return find_counters(connection, collection_id)
+
+    def all_counters(self) -> Mapping[int, Counts]:
+        """Collection id → its counts."""
+        with self._database.reading() as connection:
+            return {row[0]: Counts(*row[1:]) for row in connection.execute(_COUNTERS)}
+
+    def flushed_number(self) -> int:
+        """The number of the last flush; 0 before the first."""
+        with self._database.reading() as connection:
+            return read_state(connection)[1]
 
 
 def swap_files(
@@ -208,42 +310,6 @@ def live_ids(connection: Connection, collection_id: int) -> dict[int, bool]:
     return {row.id: row.damaged is not None for row in connection.execute(_LIVE_IDS, {"of": collection_id})}
 
 
-def set_aside(connection: Connection, file_id: int, why: str | None) -> bool:
-    """Marks a live file as damaged, or with None as sound again. False where it is so already, or is not live
-    any more."""
-    changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
-    wanted = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
-    of = connection.execute(update(files).where(wanted).values(damaged=why).returning(files.c.collection_id))
-    collection_id = of.scalar_one_or_none()
-    if collection_id is not None:
-        connection.execute(_TOUCH, {"of": collection_id})
-    return collection_id is not None
-
-
-def damaged_files(connection: Connection) -> list[FileRow]:
-    """Live files that are set aside, by id."""
-    return [decode_file(row) for row in connection.execute(_LIVE.where(files.c.damaged.is_not(None)))]
-
-
-def unverified_file(connection: Connection, before_us: int) -> FileRow | None:
-    """The live file that was verified, or else written, the longest ago, where that was before then."""
-    age = func.coalesce(files.c.verified_us, files.c.created_us)
-    wanted = select(*_ROW).where(
-        files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
-    )
-    row = connection.execute(wanted.order_by(age).limit(1)).first()
-    return None if row is None else decode_file(row)
-
-
-def verified(connection: Connection, file_id: int, now_us: int) -> None:
-    connection.execute(update(files).where(files.c.id == file_id).values(verified_us=now_us))
-
-
-def mergeable(connection: Connection) -> dict[int, int]:
-    """Collection id → data version, of those with more than one live file."""
-    return {row.id: row.data_version for row in connection.execute(_MERGEABLE)}
-
-
 def files_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, FileRow]:
     found: dict[int, FileRow] = {}
     for some in slices(ids):
@@ -252,31 +318,11 @@ def files_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, FileRow
     return found
 
 
-def dead_files(connection: Connection, before_us: int) -> list[FileRow]:
-    """Files that were replaced before then."""
-    return [decode_file(row) for row in connection.execute(_DEAD, {"before": before_us})]
-
-
-def writing_files(connection: Connection, before_us: int) -> list[ReservedFile]:
-    """Files that were reserved before then and never became live."""
-    return [ReservedFile(*row) for row in connection.execute(_WRITING, {"before": before_us})]
-
-
-def forget_files(connection: Connection, ids: Iterable[int]) -> int:
-    """Removes rows of files that are not live; returns how many."""
-    return sum(connection.execute(_FORGET, {"ids": some}).rowcount for some in slices(list(ids)))
-
-
 def find_counters(connection: Connection, collection_id: int) -> Counts:
     row = connection.execute(_COUNTERS_OF, {"of": collection_id}).first()
     if row is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
     return Counts(*row[1:])
-
-
-def all_counters(connection: Connection) -> Mapping[int, Counts]:
-    """Collection id → its counts."""
-    return {row[0]: Counts(*row[1:]) for row in connection.execute(_COUNTERS)}
 
 
 def decode_file(row: Sequence[Any]) -> FileRow:
@@ -289,12 +335,11 @@ def decode_file(row: Sequence[Any]) -> FileRow:
 
 
 def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
-    """FlushConflict where an id is not reserved any more or the collection was deleted meanwhile."""
+    """FlushConflict where an id is not reserved any more, UnknownCollection."""
     if not added:
         return
-    for collection_id, generation in sorted({(file.collection_id, file.generation) for file in added}):
-        if _generation(connection, collection_id) != generation:
-            raise FlushConflict(f"Generation {generation} of collection {collection_id} is gone.")
+    for collection_id in sorted({file.collection_id for file in added}):
+        _refuse_unknown(connection, collection_id)
     made = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
     if made != len(added):
         raise FlushConflict(f"Of {len(added)} new files only {made} are reserved: some were given up.")
@@ -303,7 +348,7 @@ def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
 def _encode_file(file: FileRow) -> dict[str, Any]:
     encoded: dict[str, Any] = {f"new_{name}": getattr(file, name) for name in _FACTS}
     encoded["new_columns"] = json.dumps(dict(file.columns), ensure_ascii=False, separators=(",", ":"))
-    return encoded | {"file_id": file.id, "of": file.collection_id, "of_generation": file.generation}
+    return encoded | {"file_id": file.id, "of": file.collection_id}
 
 
 def _check(collection_id: int, counts: Counts, rows: int) -> None:
@@ -321,8 +366,6 @@ def _add_counts(connection: Connection, collection_id: int, counts: Counts) -> N
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
 
 
-def _generation(connection: Connection, collection_id: int) -> int:
-    generation = connection.execute(_GENERATION, {"of": collection_id}).scalar_one_or_none()
-    if generation is None:
+def _refuse_unknown(connection: Connection, collection_id: int) -> None:
+    if connection.execute(_THERE, {"of": collection_id}).first() is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
-    return int(generation)

@@ -1,13 +1,18 @@
-"""Logs and how far each is flushed. Each function runs inside its caller's transaction."""
+"""Logs and how far each is flushed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import LogConflict, UnknownLog
-from storage.catalog.records import LogRow, LogState
+from storage.catalog.repository import Repository
+from storage.catalog.state import get_meta, set_meta
+from storage.catalog.stored.records import LogRow, LogState, Loss
 from storage.catalog.tables import claims, logs
 
 _LOGS = select(logs.c.id, logs.c.state, logs.c.flushed_lsn, logs.c.end_lsn).order_by(logs.c.id)
@@ -37,10 +42,78 @@ _VOID_BETWEEN = delete(claims).where(
     claims.c.ordinal < bindparam("high"),
 )
 
+_LOSSES = "losses"
 
-def create_log(connection: Connection, now_us: int) -> int:
-    values = {"state": LogState.OPEN.value, "flushed_lsn": 0, "created_us": now_us}
-    return int(connection.execute(_INSERT, values).scalar_one())
+
+class Logs(Repository):
+    """Logs, how far each is flushed, and what repairs could not read."""
+
+    def create(self) -> int:
+        """The id of a new, open log; committed."""
+        with self._database.changing(Area.DATA) as connection:
+            values = {"state": LogState.OPEN.value, "flushed_lsn": 0, "created_us": self._clock()}
+            return int(connection.execute(_INSERT, values).scalar_one())
+
+    def all(self) -> list[LogRow]:
+        with self._database.reading() as connection:
+            return list(list_logs(connection))
+
+    def seal(self, log_id: int, end_lsn: int, last_claimed_ordinal: int | None) -> None:
+        """Ends a log; claims of its ordinals after the last recovered one (None: of all) are void.
+
+        Raises UnknownLog, LogConflict.
+        """
+        with self._database.changing(Area.DATA) as connection:
+            log = _find(connection, log_id)
+            if log.state is LogState.SEALED and log.end_lsn != end_lsn:
+                raise LogConflict(
+                    f"Log {log_id} is sealed at {log.end_lsn} and cannot be sealed at {end_lsn}."
+                )
+            if end_lsn < log.flushed_lsn:
+                raise _ends_early(log, end_lsn)
+            connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
+            last = -1 if last_claimed_ordinal is None else last_claimed_ordinal
+            connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last})
+
+    def remove(self, log_id: int) -> None:
+        """Forgets a sealed log that is flushed to its end. Raises UnknownLog, LogConflict."""
+        with self._database.changing(Area.DATA) as connection:
+            log = _find(connection, log_id)
+            if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn:
+                raise LogConflict(f"Log {log_id} is not flushed to its end: it cannot be removed.")
+            connection.execute(_REMOVE, {"log_id": log_id})
+
+    def mend(
+        self,
+        log_id: int,
+        end_lsn: int,
+        last_claimed_ordinal: int | None,
+        voids: Iterable[tuple[int, int]],
+    ) -> None:
+        """Ends a log where its repair ended it; see ``storage.catalog.stored.logs``.
+
+        Raises UnknownLog, LogConflict.
+        """
+        with self._database.changing(Area.DATA) as connection:
+            log = _find(connection, log_id)
+            if end_lsn < log.flushed_lsn:
+                raise _ends_early(log, end_lsn)
+            connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
+            for low, high in voids:
+                connection.execute(_VOID_BETWEEN, {"log_id": log_id, "low": low, "high": high})
+            if last_claimed_ordinal is not None:
+                connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last_claimed_ordinal})
+
+    def losses(self) -> list[Loss]:
+        """What repairs could not read."""
+        with self._database.reading() as connection:
+            return _losses(connection)
+
+    def add_losses(self, losses: Sequence[Loss]) -> None:
+        """They are kept for ever; those known already are known once."""
+        with self._database.writing() as connection:
+            known = {(loss.log_id, loss.lsn): loss for loss in [*_losses(connection), *losses]}
+            set_meta(connection, _LOSSES, json.dumps([asdict(loss) for loss in known.values()]))
 
 
 def list_logs(connection: Connection) -> tuple[LogRow, ...]:
@@ -48,18 +121,6 @@ def list_logs(connection: Connection) -> tuple[LogRow, ...]:
         LogRow(log_id, LogState(state), flushed_lsn, end_lsn)
         for log_id, state, flushed_lsn, end_lsn in connection.execute(_LOGS)
     )
-
-
-def seal_log(connection: Connection, log_id: int, end_lsn: int, last_claimed_ordinal: int | None) -> None:
-    """Ends the log and voids claims of events that it does not hold. Sealing twice alike is no error."""
-    log = _find(connection, log_id)
-    if log.state is LogState.SEALED and log.end_lsn != end_lsn:
-        raise LogConflict(f"Log {log_id} is sealed at {log.end_lsn} and cannot be sealed at {end_lsn}.")
-    if end_lsn < log.flushed_lsn:
-        raise LogConflict(f"Log {log_id} is flushed through {log.flushed_lsn}; it cannot end at {end_lsn}.")
-    connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
-    last = -1 if last_claimed_ordinal is None else last_claimed_ordinal
-    connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last})
 
 
 def advance(connection: Connection, positions: Mapping[int, int]) -> None:
@@ -73,35 +134,16 @@ def advance(connection: Connection, positions: Mapping[int, int]) -> None:
             )
 
 
-def remove_log(connection: Connection, log_id: int) -> None:
-    """Forgets a log all of whose events stand in files. LogConflict for any other."""
-    log = _find(connection, log_id)
-    if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn:
-        raise LogConflict(f"Log {log_id} is not flushed to its end: it cannot be removed.")
-    connection.execute(_REMOVE, {"log_id": log_id})
-
-
-def mend_log(
-    connection: Connection,
-    log_id: int,
-    end_lsn: int,
-    last_claimed_ordinal: int | None,
-    voids: Iterable[tuple[int, int]],
-) -> None:
-    """Ends a log, sealed or not, where it ends since it was repaired. ``voids``: claimed ordinals, from
-    (included) and to (excluded), without an event; None: which ones after the last are is not known."""
-    log = _find(connection, log_id)
-    if end_lsn < log.flushed_lsn:
-        raise LogConflict(f"Log {log_id} is flushed through {log.flushed_lsn}; it cannot end at {end_lsn}.")
-    connection.execute(_SEAL, {"log_id": log_id, "end": end_lsn})
-    for low, high in voids:
-        connection.execute(_VOID_BETWEEN, {"log_id": log_id, "low": low, "high": high})
-    if last_claimed_ordinal is not None:
-        connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last_claimed_ordinal})
-
-
 def _find(connection: Connection, log_id: int) -> LogRow:
     row = connection.execute(_LOG, {"log_id": log_id}).first()
     if row is None:
         raise UnknownLog(f"There is no log {log_id}.")
     return LogRow(row.id, LogState(row.state), row.flushed_lsn, row.end_lsn)
+
+
+def _losses(connection: Connection) -> list[Loss]:
+    return [Loss(**row) for row in json.loads(get_meta(connection, _LOSSES) or "[]")]
+
+
+def _ends_early(log: LogRow, end_lsn: int) -> LogConflict:
+    return LogConflict(f"Log {log.id} is flushed through {log.flushed_lsn}; it cannot end at {end_lsn}.")

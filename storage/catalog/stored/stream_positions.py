@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.catalog.records import FileRow
+from storage.catalog.stored.records import FileRow
 from storage.log.format import CLAIMED_BIT
 
 _LOG_DIGITS = 8

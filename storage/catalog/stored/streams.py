@@ -1,4 +1,4 @@
-"""How far events were streamed out, by collection. Each function runs inside its caller's transaction."""
+"""How far events were streamed out, by collection."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, bindparam, func, select, update
 
 from storage.catalog.database.connection import upsert
-from storage.catalog.records import FileState, LogState
+from storage.catalog.repository import Repository
 from storage.catalog.state import get_meta, set_meta
 from storage.catalog.stored.files import list_live
 from storage.catalog.stored.logs import list_logs
+from storage.catalog.stored.records import FileState, LogState
 from storage.catalog.stored.stream_positions import (
     Batch,
     Position,
@@ -37,52 +38,62 @@ _LAST_LOG = select(func.max(logs.c.id))
 _DATA_VERSION = select(collections.c.data_version).where(collections.c.id == bindparam("of"))
 
 
-def is_begun(connection: Connection) -> bool:
-    return get_meta(connection, _BEGUN) is not None
+class Streams(Repository):
+    """How far the events of each collection were streamed out."""
+
+    def positions(self) -> Mapping[int, tuple[Position, Batch | None]] | None:
+        """Collection id → how far it was streamed, and what was planned and is perhaps not done.
+
+        None where streaming was never begun.
+        """
+        with self._database.reading() as connection:
+            if get_meta(connection, _BEGUN) is None:
+                return None
+            return {
+                row.collection_id: (
+                    read_position(row.position),
+                    None if row.planned is None else read_batch(row.planned),
+                )
+                for row in connection.execute(select(streams))
+            }
+
+    def begin(self, positions: Mapping[int, Position]) -> None:
+        """What these cover was there before; collections without one are streamed from their first event."""
+        with self._database.writing() as connection:
+            for collection_id, position in positions.items():
+                _set_position(connection, collection_id, position)
+            set_meta(connection, _BEGUN, "1")
+
+    def settled(self, collection_id: int) -> Settled:
+        """Raises UnknownCollection."""
+        with self._database.reading() as connection:
+            open_logs = [
+                log.id
+                for log in list_logs(connection)
+                if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn
+            ]
+            after_all = (connection.execute(_LAST_LOG).scalar() or 0) + 1
+            unfinished = connection.execute(_UNFINISHED, {"of": collection_id}).scalar()
+            last_file = connection.execute(_LAST_FILE).scalar() or 0
+            return Settled(
+                files=tuple(list_live(connection, collection_id)),
+                floor=min(open_logs, default=after_all),
+                file=last_file if unfinished is None else unfinished - 1,
+                version=connection.execute(_DATA_VERSION, {"of": collection_id}).scalar_one(),
+            )
+
+    def plan(self, collection_id: int, position: Position, batch: Batch) -> None:
+        """``position``: as it is, for a collection that has none yet."""
+        with self._database.writing() as connection:
+            _set_position(connection, collection_id, position)
+            connection.execute(_PLAN, {"of": collection_id, "batch": written(batch)})
+
+    def end(self, collection_id: int, position: Position) -> None:
+        """What was planned is done."""
+        with self._database.writing() as connection:
+            _set_position(connection, collection_id, position)
 
 
-def begin(connection: Connection, positions: Mapping[int, Position]) -> None:
-    """From here on: what these positions cover was there before, collections without one come later."""
-    for collection_id, position in positions.items():
-        set_position(connection, collection_id, position)
-    set_meta(connection, _BEGUN, "1")
-
-
-def find(connection: Connection) -> dict[int, tuple[Position, Batch | None]]:
-    """Collection id → how far it is, and what was planned and is perhaps not done."""
-    return {
-        row.collection_id: (
-            read_position(row.position),
-            None if row.planned is None else read_batch(row.planned),
-        )
-        for row in connection.execute(select(streams))
-    }
-
-
-def set_position(connection: Connection, collection_id: int, position: Position) -> None:
+def _set_position(connection: Connection, collection_id: int, position: Position) -> None:
     """What was planned is done."""
     connection.execute(_SET, {"collection_id": collection_id, "position": written(position), "planned": None})
-
-
-def plan(connection: Connection, collection_id: int, position: Position, batch: Batch) -> None:
-    """``position``: as it is, for a collection that has none yet."""
-    set_position(connection, collection_id, position)
-    connection.execute(_PLAN, {"of": collection_id, "batch": written(batch)})
-
-
-def settled(connection: Connection, collection_id: int) -> Settled:
-    """What stands in files at this moment, and what can not come to files any more."""
-    open_logs = [
-        log.id
-        for log in list_logs(connection)
-        if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn
-    ]
-    after_all = (connection.execute(_LAST_LOG).scalar() or 0) + 1
-    unfinished = connection.execute(_UNFINISHED, {"of": collection_id}).scalar()
-    last_file = connection.execute(_LAST_FILE).scalar() or 0
-    return Settled(
-        files=tuple(list_live(connection, collection_id)),
-        floor=min(open_logs, default=after_all),
-        file=last_file if unfinished is None else unfinished - 1,
-        version=connection.execute(_DATA_VERSION, {"of": collection_id}).scalar_one(),
-    )

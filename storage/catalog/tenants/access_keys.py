@@ -1,4 +1,4 @@
-"""Access keys. Each function runs inside its caller's transaction.
+"""Access keys.
 
 The catalog never sees a key: only the digest that it is found by, and what the server's secret sealed.
 """
@@ -11,10 +11,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import UnknownAccessKey
-from storage.catalog.records import AccessKey
+from storage.catalog.repository import Repository
 from storage.catalog.tables import access_keys
-from storage.catalog.tenants.projects import project_row
+from storage.catalog.tenants.projects import project_row, touch_project
+from storage.catalog.tenants.records import AccessKey
 
 _COLUMNS = (
     access_keys.c.project_id,
@@ -35,66 +37,77 @@ _UPDATE = update(access_keys).where(_THIS)
 _DELETE = delete(access_keys).where(_THIS)
 
 
-def create_access_key(connection: Connection, key: AccessKey) -> None:
-    """Raises UnknownProject."""
-    project_row(connection, key.project_id)
-    values = {
-        "project_id": key.project_id,
-        "digest": key.digest,
-        "sealed": key.sealed,
-        "created_us": key.created_us,
-        **_written(key.name, key.is_active, key.permitted, key.options),
-    }
-    connection.execute(insert(access_keys), values)
+class AccessKeys(Repository):
+    """Access keys by project and digest."""
+
+    def create(self, key: AccessKey) -> None:
+        """Raises UnknownProject."""
+        with self._database.changing(Area.TENANTS) as connection:
+            project_row(connection, key.project_id)
+            touch_project(connection, key.project_id)
+            values = {
+                "project_id": key.project_id,
+                "digest": key.digest,
+                "sealed": key.sealed,
+                "created_us": key.created_us,
+                **_written(key.name, key.is_active, key.permitted, key.options),
+            }
+            connection.execute(insert(access_keys), values)
+
+    def find(self, project_id: str, digest: str) -> AccessKey | None:
+        with self._database.reading() as connection:
+            return _find(connection, project_id, digest)
+
+    def of_project(
+        self, project_id: str, *, name: str | None = None, offset: int = 0, limit: int = 1_000_000
+    ) -> list[AccessKey]:
+        """Oldest first; those of this very name, where one is given."""
+        with self._database.reading() as connection:
+            statement = (_LIST if name is None else _NAMED).offset(offset).limit(limit)
+            values = {"project": project_id} | ({} if name is None else {"named": name})
+            return [_read(row) for row in connection.execute(statement, values)]
+
+    def update(
+        self,
+        project_id: str,
+        digest: str,
+        *,
+        name: str,
+        is_active: bool | None,
+        permitted: tuple[str, ...],
+        options: Mapping[str, Any],
+    ) -> AccessKey:
+        """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
+        with self._database.changing(Area.TENANTS) as connection:
+            values = _written(name, bool(is_active), permitted, options)
+            if is_active is None:
+                del values["is_active"]
+            return _changed(connection, project_id, digest, values)
+
+    def activate(self, project_id: str, digest: str, active: bool) -> AccessKey:
+        """Raises UnknownAccessKey."""
+        with self._database.changing(Area.TENANTS) as connection:
+            return _changed(connection, project_id, digest, {"is_active": active})
+
+    def delete(self, project_id: str, digest: str) -> None:
+        """Raises UnknownAccessKey."""
+        with self._database.changing(Area.TENANTS) as connection:
+            if not connection.execute(_DELETE, {"project": project_id, "wanted": digest}).rowcount:
+                raise UnknownAccessKey
+            touch_project(connection, project_id)
 
 
-def find_access_key(connection: Connection, project_id: str, digest: str) -> AccessKey | None:
+def _find(connection: Connection, project_id: str, digest: str) -> AccessKey | None:
     row = connection.execute(_FIND, {"project": project_id, "wanted": digest}).first()
     return None if row is None else _read(row)
 
 
-def list_access_keys(
-    connection: Connection, project_id: str, name: str | None, offset: int, limit: int
-) -> list[AccessKey]:
-    """Oldest first; those of this very name, where one is given."""
-    statement = (_LIST if name is None else _NAMED).offset(offset).limit(limit)
-    values = {"project": project_id} | ({} if name is None else {"named": name})
-    return [_read(row) for row in connection.execute(statement, values)]
-
-
-def update_access_key(
-    connection: Connection,
-    project_id: str,
-    digest: str,
-    *,
-    name: str,
-    is_active: bool | None,
-    permitted: tuple[str, ...],
-    options: Mapping[str, Any],
-) -> AccessKey:
-    """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
-    values = _written(name, bool(is_active), permitted, options)
-    if is_active is None:
-        del values["is_active"]
-    return _changed(connection, project_id, digest, values)
-
-
-def activate_access_key(connection: Connection, project_id: str, digest: str, active: bool) -> AccessKey:
-    """Raises UnknownAccessKey."""
-    return _changed(connection, project_id, digest, {"is_active": active})
-
-
-def delete_access_key(connection: Connection, project_id: str, digest: str) -> None:
-    """Raises UnknownAccessKey."""
-    if not connection.execute(_DELETE, {"project": project_id, "wanted": digest}).rowcount:
-        raise UnknownAccessKey
-
-
 def _changed(connection: Connection, project_id: str, digest: str, values: dict[str, Any]) -> AccessKey:
     connection.execute(_UPDATE.values(**values), {"project": project_id, "wanted": digest})
-    found = find_access_key(connection, project_id, digest)
+    found = _find(connection, project_id, digest)
     if found is None:
         raise UnknownAccessKey
+    touch_project(connection, project_id)
     return found
 
 

@@ -1,19 +1,19 @@
-"""What projects and their keys have sent and asked, by UTC day. Each function runs inside its caller's
-transaction.
+"""What projects and their keys have sent and asked, by UTC day.
 
-No reader caches it, so that nothing here raises the catalog's version.
+No reader caches it, so that nothing here raises a version of the catalog.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 
 from sqlalchemy import Connection, bindparam, case, delete, func, select
 
 from storage.catalog.database.connection import upsert
-from storage.catalog.records import Activity, ActivityOf
+from storage.catalog.repository import Repository
 from storage.catalog.tables import activity, collections, files
+from storage.catalog.tenants.records import Activity, ActivityOf
 
 KEPT_DAYS = 62
 """Two months, so that the last one is whole."""
@@ -43,6 +43,31 @@ _STORED = (
 )
 
 
+class ActivityCounts(Repository):
+    """What was sent and asked, by project, key and UTC day."""
+
+    def add(
+        self, counted: Mapping[tuple[str, str], Activity], project_ids: Sequence[str]
+    ) -> Mapping[str, ActivityOf]:
+        """Adds what was sent and asked, by project and key, to today's counts; what projects come to."""
+        now_us = self._clock()
+        if not counted:
+            with self._database.reading() as connection:
+                return _activity_of(connection, project_ids, now_us)
+        with self._database.writing() as connection:
+            _add(connection, counted, now_us)
+            return _activity_of(connection, project_ids, now_us)
+
+    def of_project(self, project_id: str) -> ActivityOf:
+        """What the project's keys have sent and asked today and this month."""
+        return self.add({}, [project_id])[project_id]
+
+    def stored_bytes(self, project_id: str) -> int:
+        """Of the project's events in files."""
+        with self._database.reading() as connection:
+            return int(connection.execute(_STORED, {"wanted": project_id}).scalar_one())
+
+
 def day_of(now_us: int) -> int:
     """Days since 1970, UTC."""
     return now_us // 86_400_000_000
@@ -58,7 +83,7 @@ def first_of_next_month(day: int) -> int:
     return following.toordinal() - _EPOCH.toordinal()
 
 
-def add(connection: Connection, counted: Mapping[tuple[str, str], Activity], now_us: int) -> None:
+def _add(connection: Connection, counted: Mapping[tuple[str, str], Activity], now_us: int) -> None:
     """Adds to today's counts of each project and key. What is older than two months goes."""
     day = day_of(now_us)
     rows = [
@@ -71,7 +96,7 @@ def add(connection: Connection, counted: Mapping[tuple[str, str], Activity], now
         connection.execute(delete(activity).where(activity.c.day < day - KEPT_DAYS))
 
 
-def activity_of(connection: Connection, project_ids: Collection[str], now_us: int) -> dict[str, ActivityOf]:
+def _activity_of(connection: Connection, project_ids: Collection[str], now_us: int) -> dict[str, ActivityOf]:
     """Project id → what was counted today and this month: in all, and by key."""
     day = day_of(now_us)
     found = {}
@@ -82,11 +107,6 @@ def activity_of(connection: Connection, project_ids: Collection[str], now_us: in
         month = {row.key_id: Activity(row.month_events, row.month_bytes, row.month_query_us) for row in rows}
         found[project_id] = ActivityOf(today, month)
     return found
-
-
-def stored_bytes(connection: Connection, project_id: str) -> int:
-    """Of the project's events in files."""
-    return int(connection.execute(_STORED, {"wanted": project_id}).scalar_one())
 
 
 def forget(connection: Connection, project_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Organisations, projects and their keys. Each function runs inside its caller's transaction.
+"""Projects and their keys.
 
 Keys stand sealed in the tables, and are open in the records.
 """
@@ -6,50 +6,39 @@ Keys stand sealed in the tables, and are open in the records.
 from __future__ import annotations
 
 import json
-import re
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
 
+from storage.catalog.database.connection import Database, slices, version_now
+from storage.catalog.database.versions import Area
 from storage.catalog.errors import (
     DuplicateProject,
     InvalidName,
-    OrganisationInUse,
     UnknownOrganisation,
     UnknownProject,
     WrongSecret,
 )
 from storage.catalog.keyring import SEALED, Keyring
-from storage.catalog.records import KeyKind, Organisation, Project, request_scope
+from storage.catalog.repository import Repository
+from storage.catalog.stored.records import request_scope
 from storage.catalog.tables import claims, organisations, project_keys, projects
 from storage.catalog.tenants import activity
+from storage.catalog.tenants.names import PROJECT_ID_LENGTH_MAX, check_name, check_token, new_id
+from storage.catalog.tenants.organisations import organisation_for, seal_organisation_keys, wrong_secret
+from storage.catalog.tenants.records import KeyKind, Project, Usage
+from storage.catalog.tenants.usage import usage_by_project
 
-NAME_LENGTH_MAX = 256
-PROJECT_ID_LENGTH_MAX = 64
 KEY_LENGTH_MIN = 8
 KEY_LENGTH_MAX = 256
-FIRST_ORGANISATION = "First organisation"
 FIRST_PROJECT = "First project"
 
 PURGING = 0
 """Instead of the time of a purge: it has begun."""
 
-_WRONG = (
-    "The keys of {} were sealed with another secret: put the file secret.key of the data folder back or set "
-    "ACUMEN_SECRET_KEY as it was, or make new keys: acumen {}."
-)
-_ALPHANUMERIC = re.compile(r"[A-Za-z0-9]+")
-_ORGANISATIONS = (
-    select(organisations.c.id, organisations.c.name, organisations.c.key, organisations.c.created_us)
-    .where(organisations.c.deleted_us.is_(None))
-    .order_by(organisations.c.number)
-)
-_CHANGE_ORGANISATION = update(organisations).where(
-    organisations.c.id == bindparam("wanted"), organisations.c.deleted_us.is_(None)
-)
 _KEYS = select(project_keys.c.project_id, project_keys.c.kind, project_keys.c.key)
 _PROJECT_COLUMNS = (
     projects.c.id,
@@ -62,60 +51,179 @@ _PROJECT_COLUMNS = (
 )
 _ALL_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
 _PROJECTS = _ALL_PROJECTS.where(projects.c.deleted_us.is_(None))
+_IDS = select(projects.c.id).where(projects.c.deleted_us.is_(None))
 _DELETED = _ALL_PROJECTS.where(
     projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
 )
 _ANY_PROJECT = select(*_PROJECT_COLUMNS).where(projects.c.id == bindparam("wanted"))
 _PROJECT = _ANY_PROJECT.where(projects.c.deleted_us.is_(None))
-_CHANGE = update(projects).where(projects.c.id == bindparam("wanted"))
+_CHANGE = (
+    update(projects).where(projects.c.id == bindparam("wanted")).values(changed=version_now(Area.TENANTS))
+)
+_CHANGED = _ALL_PROJECTS.where(projects.c.changed > bindparam("since"))
 _KEYS_OF_PROJECT = _KEYS.where(project_keys.c.project_id == bindparam("wanted"))
+_KEYS_OF_PROJECTS = _KEYS.where(project_keys.c.project_id.in_(bindparam("ids", expanding=True)))
 
 
-def create_organisation(connection: Connection, keyring: Keyring, name: str, now_us: int) -> Organisation:
-    _check_name(name, "An organisation")
-    organisation = Organisation(new_id(), name, _new_organisation_key(), now_us)
-    sealed = keyring.seal_text(organisation.key, organisation.id)
-    values = {"id": organisation.id, "name": name, "key": sealed, "created_us": now_us}
-    connection.execute(insert(organisations), values)
-    return organisation
+class Projects(Repository):
+    """Projects, their keys and preferences."""
 
+    def __init__(self, database: Database, clock: Callable[[], int], keyring: Keyring) -> None:
+        super().__init__(database, clock)
+        self._keyring = keyring
 
-def list_organisations(connection: Connection, keyring: Keyring) -> list[Organisation]:
-    """Oldest first. Raises WrongSecret."""
-    return [
-        Organisation(row.id, row.name, _organisation_key(keyring, row.id, row.key), row.created_us)
-        for row in connection.execute(_ORGANISATIONS)
-    ]
+    def create(
+        self,
+        name: str,
+        *,
+        id: str | None = None,
+        organisation_id: str | None = None,
+        master_key: str | None = None,
+        write_key: str | None = None,
+        read_key: str | None = None,
+        users: Sequence[str] = (),
+        preferences: Mapping[str, Any] | None = None,
+        own_name: bool = False,
+    ) -> Project:
+        """Ids and keys that are not given are made up; the organisation is then the oldest. ``own_name``:
+        another project of the organisation may not have the name.
 
+        Raises InvalidName, DuplicateProject, UnknownOrganisation.
+        """
+        keys = {KeyKind.MASTER: master_key, KeyKind.WRITE: write_key, KeyKind.READ: read_key}
+        with self._database.changing(Area.TENANTS) as connection:
+            return create_project(
+                connection,
+                self._keyring,
+                name,
+                project_id=id,
+                organisation_id=organisation_id,
+                keys=keys,
+                now_us=self._clock(),
+                users=users,
+                preferences=preferences,
+                own_name=own_name,
+            )
 
-def rename_organisation(connection: Connection, organisation_id: str, name: str) -> None:
-    """Raises UnknownOrganisation, InvalidName."""
-    _check_name(name, "An organisation")
-    _change_organisation(connection, organisation_id, name=name)
+    def update(
+        self,
+        project_id: str,
+        *,
+        name: str | None = None,
+        users: Sequence[str] | None = None,
+        preferences: Mapping[str, Any] | None = None,
+        own_name: bool = False,
+    ) -> Project:
+        """What is None stays; ``own_name`` is as for a new one. Raises UnknownProject, InvalidName,
+        DuplicateProject."""
+        with self._database.changing(Area.TENANTS) as connection:
+            project = find_project(connection, self._keyring, project_id)
+            values: dict[str, Any] = {}
+            if name is not None:
+                check_name(name, "A project")
+                if own_name:
+                    _refuse_twin(connection, project.organisation_id, name, project_id)
+                values["name"] = name
+            if users is not None:
+                values["users"] = json.dumps(list(users))
+            if preferences is not None:
+                values["preferences"] = json.dumps(dict(preferences))
+            if values:
+                connection.execute(_CHANGE.values(**values), {"wanted": project_id})
+            return find_project(connection, self._keyring, project_id)
 
+    def renew_keys(self, project_id: str, keys: Mapping[KeyKind, str | None]) -> None:
+        """Other keys of these kinds, made up where None is given; the old ones are dead.
 
-def renew_organisation_key(connection: Connection, keyring: Keyring, organisation_id: str) -> str:
-    """The new key; the old one is dead. Raises UnknownOrganisation."""
-    key = _new_organisation_key()
-    _change_organisation(connection, organisation_id, key=keyring.seal_text(key, organisation_id))
-    return key
+        Raises UnknownProject, InvalidName.
+        """
+        with self._database.changing(Area.TENANTS) as connection:
+            project_row(connection, project_id)
+            touch_project(connection, project_id)
+            chosen = {kind: _checked_key(kind, key) for kind, key in keys.items()}
+            of_kinds = project_keys.c.kind.in_([kind.value for kind in chosen])
+            connection.execute(delete(project_keys).where(project_keys.c.project_id == project_id, of_kinds))
+            rows = [_key_row(self._keyring, project_id, kind, key) for kind, key in chosen.items()]
+            connection.execute(insert(project_keys), rows)
+            # Those that were not given may be sealed with a secret that is lost: such a key opens nothing.
+            with suppress(WrongSecret):
+                project = find_project(connection, self._keyring, project_id)
+                chosen = {KeyKind.MASTER: project.master_key, KeyKind.WRITE: project.write_key}
+                chosen |= {KeyKind.READ: project.read_key}
+            _check_distinct(chosen.values())
 
+    def delete(self, project_id: str) -> None:
+        """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
+        with self._database.changing(Area.TENANTS) as connection:
+            find_project(connection, self._keyring, project_id)
+            mark_deleted(connection, project_id, self._clock())
 
-def delete_organisation(
-    connection: Connection, organisation_id: str, now_us: int, *, with_projects: bool
-) -> None:
-    """Raises UnknownOrganisation, and OrganisationInUse where it has projects and they are not meant too."""
-    _change_organisation(connection, organisation_id, deleted_us=now_us, name="deleted", key="")
-    theirs = projects.c.organisation_id == organisation_id, projects.c.deleted_us.is_(None)
-    deleted = connection.execute(update(projects).where(*theirs).values(deleted_us=now_us)).rowcount
-    if deleted and not with_projects:
-        raise OrganisationInUse(f"Organisation {organisation_id} has projects: {deleted}.")
+    def restore(self, project_id: str) -> Project:
+        """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
+        with self._database.changing(Area.TENANTS) as connection:
+            mark_deleted(connection, project_id, None)
+            return find_project(connection, self._keyring, project_id)
 
+    def deleted(self) -> list[Project]:
+        """Whose data is still there; oldest first."""
+        with self._database.reading() as connection:
+            return list_projects(connection, self._keyring, _DELETED)
 
-def _change_organisation(connection: Connection, organisation_id: str, **values: Any) -> None:
-    changed = connection.execute(_CHANGE_ORGANISATION.values(**values), {"wanted": organisation_id})
-    if changed.rowcount != 1:
-        raise UnknownOrganisation(f"There is no organisation {organisation_id}.")
+    def begin_purge(self, project: Project) -> bool:
+        """From now on it can not be brought back. False where it was meanwhile."""
+        with self._database.changing(Area.TENANTS) as connection:
+            same = projects.c.deleted_us == project.deleted_us
+            open_still = projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
+            change = _CHANGE.where(same, open_still).values(purged_us=PURGING)
+            return connection.execute(change, {"wanted": project.id}).rowcount == 1
+
+    def end_purge(self, project: Project) -> None:
+        """All of it is gone, or asked to go: its keys and names go too."""
+        with self._database.changing(Area.TENANTS) as connection:
+            blank = {"purged_us": self._clock(), "name": "purged", "users": "[]", "preferences": "{}"}
+            connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
+            connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
+            connection.execute(delete(claims).where(claims.c.scope == request_scope(project.id)))
+            activity.forget(connection, project.id)
+
+    def ensure_first(self) -> tuple[Project, bool]:
+        """The oldest project, and whether this call made it."""
+        oldest = _PROJECTS.limit(1)
+        with self._database.reading() as connection:
+            existing = list_projects(connection, self._keyring, oldest)
+        if existing:
+            return existing[0], False
+        with self._database.changing(Area.TENANTS) as connection:
+            existing = list_projects(connection, self._keyring, oldest)
+            if existing:
+                return existing[0], False
+            now_us = self._clock()
+            return create_project(connection, self._keyring, FIRST_PROJECT, keys={}, now_us=now_us), True
+
+    def usage(self) -> Mapping[str, Usage]:
+        """Project id → what it holds, for projects that hold anything."""
+        with self._database.reading() as connection:
+            return usage_by_project(connection)
+
+    def all(self) -> list[Project]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            return list_projects(connection, self._keyring)
+
+    def of_organisation(self, organisation_id: str) -> list[Project]:
+        """Oldest first."""
+        with self._database.reading() as connection:
+            theirs = _PROJECTS.where(projects.c.organisation_id == organisation_id)
+            return list_projects(connection, self._keyring, theirs)
+
+    def ids(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(_IDS).scalars())
+
+    def get(self, project_id: str) -> Project:
+        """Raises UnknownProject."""
+        with self._database.reading() as connection:
+            return find_project(connection, self._keyring, project_id)
 
 
 def create_project(
@@ -123,23 +231,23 @@ def create_project(
     keyring: Keyring,
     name: str,
     *,
-    project_id: str | None,
-    organisation_id: str | None,
-    keys: dict[KeyKind, str | None],
+    keys: Mapping[KeyKind, str | None],
     now_us: int,
+    project_id: str | None = None,
+    organisation_id: str | None = None,
     users: Sequence[str] = (),
     preferences: Mapping[str, Any] | None = None,
     own_name: bool = False,
 ) -> Project:
     """What is not given is made up; without an organisation it goes to the oldest, made if need be."""
-    _check_name(name, "A project")
+    check_name(name, "A project")
     if project_id is not None:
-        _check_token(project_id, "project id", 1, PROJECT_ID_LENGTH_MAX)
+        check_token(project_id, "project id", 1, PROJECT_ID_LENGTH_MAX)
     chosen = _choose_keys(keys)
     project = Project(
         id=new_id() if project_id is None else project_id,
         name=name,
-        organisation_id=_organisation_for(connection, keyring, organisation_id, now_us),
+        organisation_id=organisation_for(connection, keyring, organisation_id, now_us),
         master_key=chosen[KeyKind.MASTER],
         write_key=chosen[KeyKind.WRITE],
         read_key=chosen[KeyKind.READ],
@@ -159,18 +267,16 @@ def create_project(
         "users": json.dumps(project.users),
         "preferences": json.dumps(project.preferences),
     }
-    connection.execute(insert(projects), values)
+    connection.execute(insert(projects).values(changed=version_now(Area.TENANTS)), values)
     rows = [_key_row(keyring, project.id, kind, key) for kind, key in chosen.items()]
     connection.execute(insert(project_keys), rows)
     return project
 
 
-def list_projects(connection: Connection, keyring: Keyring, *, deleted: bool = False) -> list[Project]:
-    """Oldest first. ``deleted``: those that are, and whose data is still there. Raises WrongSecret."""
-    keys: dict[str, dict[str, str]] = {}
-    for project_id, kind, key in connection.execute(_KEYS):
-        keys.setdefault(project_id, {})[kind] = key
-    rows = connection.execute(_DELETED if deleted else _PROJECTS)
+def list_projects(connection: Connection, keyring: Keyring, wanted: Select[Any] = _PROJECTS) -> list[Project]:
+    """Oldest first. Raises WrongSecret."""
+    rows = connection.execute(wanted).all()
+    keys = _keys_of(connection, [row.id for row in rows])
     return [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in rows]
 
 
@@ -181,33 +287,6 @@ def find_project(connection: Connection, keyring: Keyring, project_id: str) -> P
     return _project(row, _project_keys(keyring, project_id, keys))
 
 
-def update_project(
-    connection: Connection,
-    keyring: Keyring,
-    project_id: str,
-    *,
-    name: str | None,
-    users: Sequence[str] | None,
-    preferences: Mapping[str, Any] | None,
-    own_name: bool,
-) -> Project:
-    """What is None stays. Raises UnknownProject, InvalidName, DuplicateProject."""
-    project = find_project(connection, keyring, project_id)
-    values: dict[str, Any] = {}
-    if name is not None:
-        _check_name(name, "A project")
-        if own_name:
-            _refuse_twin(connection, project.organisation_id, name, project_id)
-        values["name"] = name
-    if users is not None:
-        values["users"] = json.dumps(list(users))
-    if preferences is not None:
-        values["preferences"] = json.dumps(dict(preferences))
-    if values:
-        connection.execute(_CHANGE.values(**values), {"wanted": project_id})
-    return find_project(connection, keyring, project_id)
-
-
 def _refuse_twin(connection: Connection, organisation_id: str, name: str, project_id: str) -> None:
     twins = _PROJECTS.where(
         projects.c.organisation_id == organisation_id, projects.c.name == name, projects.c.id != project_id
@@ -216,36 +295,13 @@ def _refuse_twin(connection: Connection, organisation_id: str, name: str, projec
         raise DuplicateProject("Duplicate project name: the organisation has a project of this name.")
 
 
-def renew_project_keys(
-    connection: Connection, keyring: Keyring, project_id: str, keys: Mapping[KeyKind, str | None]
-) -> None:
-    """Other keys of these kinds, made up where None is given. Raises UnknownProject, InvalidName."""
-    project_row(connection, project_id)
-    chosen = {kind: _checked_key(kind, key) for kind, key in keys.items()}
-    of_kinds = project_keys.c.kind.in_([kind.value for kind in chosen])
-    connection.execute(delete(project_keys).where(project_keys.c.project_id == project_id, of_kinds))
-    rows = [_key_row(keyring, project_id, kind, key) for kind, key in chosen.items()]
-    connection.execute(insert(project_keys), rows)
-    # Those that were not given may be sealed with a secret that is lost: such a key opens nothing.
-    with suppress(WrongSecret):
-        project = find_project(connection, keyring, project_id)
-        chosen = {KeyKind.MASTER: project.master_key, KeyKind.WRITE: project.write_key}
-        chosen |= {KeyKind.READ: project.read_key}
-    _check_distinct(chosen.values())
-
-
 def seal_keys(connection: Connection, keyring: Keyring) -> bool:
     """Seals the keys that are not yet, of an older format. True where there were any."""
-    some = False
+    some = seal_organisation_keys(connection, keyring)
     for row in connection.execute(_KEYS.where(project_keys.c.key.not_like(SEALED + "%"))).all():
         own = project_keys.c.project_id == row.project_id, project_keys.c.kind == row.kind
         sealed = keyring.seal_text(row.key, _context(row.project_id, KeyKind(row.kind)))
         connection.execute(update(project_keys).where(*own).values(key=sealed))
-        some = True
-    open_ones = _ORGANISATIONS.where(organisations.c.key.not_like(SEALED + "%"))
-    for organisation in connection.execute(open_ones).all():
-        sealed = keyring.seal_text(organisation.key, organisation.id)
-        _change_organisation(connection, organisation.id, key=sealed)
         some = True
     return some
 
@@ -272,26 +328,32 @@ def _refuse_homeless(connection: Connection, project_id: str) -> None:
         )
 
 
-def begin_purge(connection: Connection, project: Project) -> bool:
-    """From now on it can not be brought back. False where it was, or is not the one that was deleted."""
-    same = projects.c.deleted_us == project.deleted_us
-    open_still = projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
-    change = _CHANGE.where(same, open_still).values(purged_us=PURGING)
-    return connection.execute(change, {"wanted": project.id}).rowcount == 1
+def touch_project(connection: Connection, project_id: str) -> None:
+    """Notes that a key of the project has changed."""
+    connection.execute(_CHANGE, {"wanted": project_id})
 
 
-def end_purge(connection: Connection, project: Project, now_us: int) -> None:
-    """Its keys go, and what names people or repeats what they sent."""
-    blank = {"purged_us": now_us, "name": "purged", "users": "[]", "preferences": "{}"}
-    connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
-    connection.execute(delete(project_keys).where(project_keys.c.project_id == project.id))
-    connection.execute(delete(claims).where(claims.c.scope == request_scope(project.id)))
-    activity.forget(connection, project.id)
+def changed_projects(
+    connection: Connection, keyring: Keyring, since: int
+) -> tuple[list[Project], frozenset[str]]:
+    """The projects that changed after this version, oldest first, and the ids of those deleted then.
+
+    Raises WrongSecret.
+    """
+    rows = connection.execute(_CHANGED, {"since": since}).all()
+    alive = [row for row in rows if row.deleted_us is None]
+    keys = _keys_of(connection, [row.id for row in alive])
+    found = [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in alive]
+    return found, frozenset(row.id for row in rows if row.deleted_us is not None)
 
 
-def new_id() -> str:
-    """24 lower-case hex digits."""
-    return secrets.token_hex(12)
+def _keys_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Project id → kind → sealed key."""
+    keys: dict[str, dict[str, str]] = {project_id: {} for project_id in ids}
+    for some in slices(ids):
+        for project_id, kind, key in connection.execute(_KEYS_OF_PROJECTS, {"ids": some}):
+            keys[project_id][kind] = key
+    return keys
 
 
 def project_row(connection: Connection, project_id: str) -> Any:
@@ -318,15 +380,7 @@ def _project_keys(keyring: Keyring, project_id: str, sealed: Mapping[str, str]) 
             for kind, text in sealed.items()
         }
     except WrongSecret:
-        raise WrongSecret(_WRONG.format(f"project {project_id}", f"projects rekey {project_id}")) from None
-
-
-def _organisation_key(keyring: Keyring, organisation_id: str, sealed: str) -> str:
-    try:
-        return keyring.unseal_text(sealed, organisation_id)
-    except WrongSecret:
-        whose = f"organisation {organisation_id}"
-        raise WrongSecret(_WRONG.format(whose, f"orgs rekey {organisation_id}")) from None
+        raise wrong_secret(f"project {project_id}", f"projects rekey {project_id}") from None
 
 
 def _project(row: Any, keys: Mapping[str, str]) -> Project:
@@ -349,11 +403,7 @@ def _new_key(kind: KeyKind) -> str:
     return secrets.token_hex(32 if kind is KeyKind.MASTER else 64).upper()
 
 
-def _new_organisation_key() -> str:
-    return secrets.token_hex(32).upper()
-
-
-def _choose_keys(given: dict[KeyKind, str | None]) -> dict[KeyKind, str]:
+def _choose_keys(given: Mapping[KeyKind, str | None]) -> dict[KeyKind, str]:
     chosen = {kind: _checked_key(kind, given.get(kind)) for kind in KeyKind}
     _check_distinct(chosen.values())
     return chosen
@@ -362,41 +412,10 @@ def _choose_keys(given: dict[KeyKind, str | None]) -> dict[KeyKind, str]:
 def _checked_key(kind: KeyKind, given: str | None) -> str:
     """The key, made up where there is none. Raises InvalidName."""
     key = _new_key(kind) if given is None else given
-    _check_token(key, f"{kind.value} key", KEY_LENGTH_MIN, KEY_LENGTH_MAX)
+    check_token(key, f"{kind.value} key", KEY_LENGTH_MIN, KEY_LENGTH_MAX)
     return key
 
 
 def _check_distinct(keys: Collection[str]) -> None:
     if len(set(keys)) < len(keys):
         raise InvalidName("The three keys of a project must differ.")
-
-
-def _organisation_for(
-    connection: Connection, keyring: Keyring, organisation_id: str | None, now_us: int
-) -> str:
-    existing: list[str] = [row.id for row in connection.execute(_ORGANISATIONS)]
-    if organisation_id is not None:
-        if organisation_id not in existing:
-            raise UnknownOrganisation(f"There is no organisation {organisation_id}.")
-        return organisation_id
-    if existing:
-        return existing[0]
-    return create_organisation(connection, keyring, FIRST_ORGANISATION, now_us).id
-
-
-def _check_name(name: str, whose: str) -> None:
-    if not name.strip() or len(name) > NAME_LENGTH_MAX or not is_text(name):
-        raise InvalidName(f"{whose}'s name must have 1 to {NAME_LENGTH_MAX} characters, not only spaces.")
-
-
-def _check_token(value: str, what: str, length_min: int, length_max: int) -> None:
-    if not length_min <= len(value) <= length_max or not _ALPHANUMERIC.fullmatch(value):
-        raise InvalidName(
-            f"A {what} must be {length_min} to {length_max} ASCII letters and digits."
-            # The value itself may be a secret and stays out of the message.
-        )
-
-
-def is_text(value: str) -> bool:
-    """False for strings with lone surrogates, which have no UTF-8 form."""
-    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)

@@ -1,4 +1,4 @@
-"""What projects hold, added up by SQLite. Each function runs inside its caller's transaction."""
+"""What projects hold, added up by SQLite."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from storage.catalog.records import FileState, Usage
+from storage.catalog.stored.records import FileState
 from storage.catalog.tables import collections, datasets, files, saved_queries
+from storage.catalog.tenants.records import Usage
 
 
 def usage_by_project(connection: Connection) -> dict[str, Usage]:

@@ -46,7 +46,7 @@ class Sides:
     def __init__(self, whole: Whole) -> None:
         self.whole = whole
         self.all, self.rest = whole.project, whole.new_project()
-        whole.catalog.update_project(self.all.id, preferences=TAKES_SCOPED_KEYS)
+        whole.catalog.projects.update(self.all.id, preferences=TAKES_SCOPED_KEYS)
         whole.parts.tenants.look_again()
 
     def access_key(self, filters: Sequence[Filter]) -> str:

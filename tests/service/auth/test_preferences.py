@@ -58,7 +58,7 @@ def _fill(whole: Whole) -> None:
 
 def prefer(whole: Whole, preferences: dict[str, Any]) -> None:
     """Through the catalog, as another worker would; until this one knows."""
-    whole.catalog.update_project(whole.project.id, preferences=preferences)
+    whole.catalog.projects.update(whole.project.id, preferences=preferences)
     whole.parts.tenants.look_again()
     found = whole.parts.tenants.find(whole.project.id)
     while found is None or found.preferences != preferences:
@@ -244,7 +244,7 @@ def test_an_extraction_to_a_file_reads_the_projects_weeks(whole: Whole) -> None:
     def span(**given: Any) -> int:
         asked = {**WEEKS, "delivery": "link", **given}
         job = whole.told(whole.project, "POST", "queries/extraction", asked)["job"]
-        found = whole.catalog.export(whole.project.id, job["id"])
+        found = whole.catalog.exports.find(whole.project.id, job["id"])
         assert found is not None
         return int(json.loads(found[0].question)["start_us"])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,41 +15,45 @@ from service.auth.principal import Caller, Permission, Tenants, key_of
 from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog.catalog import Catalog
 from storage.catalog.keyring import Keyring
-from storage.catalog.records import AccessKey, Organisation, Project
+from storage.catalog.tenants.records import AccessKey, Project, TenantChanges
 from tests.support.server import TAKES_SCOPED_KEYS, Served, ServedProject
 
 
 class Projects:
-    """A catalog of projects that counts how often it is looked at."""
+    """Projects that change, and how often they are looked at and read."""
 
     def __init__(self, *projects: Project) -> None:
-        self.known = list(projects)
-        self.changes = 0
+        self._changed = dict.fromkeys(projects, 0)
+        self._gone: dict[str, int] = {}
+        self._version = 0
         self.looks = 0
         self.reads = 0
         self.key_looks = 0
 
     def version(self) -> int:
         self.looks += 1
-        return self.changes
+        return self._version
 
-    def tenants_version(self) -> int:
-        return self.changes
-
-    def projects(self) -> list[Project]:
+    def since(self, version: int) -> TenantChanges:
         self.reads += 1
-        return list(self.known)
+        projects = tuple(one for one, changed in self._changed.items() if changed > version)
+        gone = frozenset(one for one, changed in self._gone.items() if changed > version)
+        return TenantChanges(self._version, projects, gone)
 
-    def organisations(self) -> list[Organisation]:
-        return []
-
-    def access_key(self, project_id: str, digest: str) -> AccessKey | None:
+    def find(self, project_id: str, digest: str) -> AccessKey | None:
         self.key_looks += 1
         return None
 
-    def add(self, project: Project) -> None:
-        self.known.append(project)
-        self.changes += 1
+    def put(self, project: Project) -> None:
+        """In place of the one with this id, if there is one."""
+        self._version += 1
+        self._changed = {one: at for one, at in self._changed.items() if one.id != project.id}
+        self._changed[project] = self._version
+
+    def remove(self, project_id: str) -> None:
+        self._version += 1
+        self._changed = {one: at for one, at in self._changed.items() if one.id != project_id}
+        self._gone[project_id] = self._version
 
 
 def project_of(name: str) -> Project:
@@ -59,14 +62,14 @@ def project_of(name: str) -> Project:
 
 def tenants_of(catalog: Projects) -> tuple[Tenants, list[float]]:
     now = [100.0]
-    return Tenants(catalog, Keyring("a secret for tests"), clock=lambda: now[0]), now
+    return Tenants(catalog, catalog, Keyring("a secret for tests"), clock=lambda: now[0]), now
 
 
 def test_a_new_project_is_known_at_its_first_request() -> None:
     catalog = Projects(project_of("a"))
     tenants, _ = tenants_of(catalog)
     tenants.authenticate("a", "aread")
-    catalog.add(project_of("b"))
+    catalog.put(project_of("b"))
     assert tenants.authenticate("b", "bread").project.id == "b"
 
 
@@ -83,19 +86,60 @@ def test_requests_for_unknown_projects_and_keys_do_not_flood_the_catalog() -> No
     assert (catalog.reads, catalog.key_looks) == (1, 1)
 
 
-def test_what_this_process_has_changed_is_known_at_once_and_told_to_who_remembers_keys() -> None:
+def test_what_this_process_changes_is_known_at_once_and_told_to_who_remembers_keys() -> None:
     catalog, told = Projects(project_of("a"), project_of("b")), []
     tenants, _ = tenants_of(catalog)
-    tenants.watch(lambda: told.append(1))
     tenants.authenticate("b", "bread")
-    catalog.known.pop()
-    catalog.changes += 1
-    tenants.authenticate("b", "bread")
-    assert told == []
-    tenants.look_again()
+    tenants.watch(lambda project_ids: told.append(list(project_ids)))
+    tenants.changing(lambda: catalog.remove("b"))
+    assert told == [["b"]]
     with pytest.raises(NotFound):
         tenants.authenticate("b", "bread")
-    assert told == [1]
+
+
+def test_what_others_change_is_told_once_it_is_seen() -> None:
+    catalog, told = Projects(project_of("a"), project_of("b")), []
+    tenants, now = tenants_of(catalog)
+    tenants.authenticate("b", "bread")
+    tenants.watch(lambda project_ids: told.append(list(project_ids)))
+    catalog.remove("b")
+    tenants.authenticate("b", "bread")
+    assert told == []
+    now[0] += 1
+    with pytest.raises(NotFound):
+        tenants.authenticate("b", "bread")
+    assert told == [["b"]]
+
+
+def test_after_a_change_that_may_be_any_nothing_is_trusted() -> None:
+    catalog, told = Projects(project_of("a"), project_of("b")), []
+    tenants, _ = tenants_of(catalog)
+    tenants.authenticate("b", "bread")
+    tenants.watch(lambda project_ids: told.append(list(project_ids)))
+    catalog.remove("b")
+    tenants.look_again()
+    assert told == [[]]
+    with pytest.raises(NotFound):
+        tenants.authenticate("b", "bread")
+
+
+def test_a_key_is_its_projects_as_it_is_now() -> None:
+    """Renewed, shared by two, and given up by one of them."""
+    old = project_of("a")
+    catalog = Projects(old, replace(project_of("b"), master_key="amaster", created_us=1))
+    tenants, now = tenants_of(catalog)
+    assert [one.id for one in asyncio.run(tenants.mastered("amaster"))] == ["a", "b"]
+    catalog.put(replace(old, master_key="anew"))
+    now[0] += 1
+    assert [one.id for one in asyncio.run(tenants.mastered("amaster"))] == ["b"]
+    assert [one.id for one in asyncio.run(tenants.mastered("anew"))] == ["a"]
+    with pytest.raises(AdminOnly):
+        asyncio.run(tenants.mastered("aread"))
+    catalog.remove("a")
+    now[0] += 1
+    for key in ("anew", "aread"):
+        with pytest.raises(InvalidKey):
+            asyncio.run(tenants.mastered(key))
 
 
 def test_known_keys_are_looked_up_at_most_twice_a_second() -> None:
@@ -113,23 +157,21 @@ def test_no_thread_grants_by_what_it_knew_before_another_looked() -> None:
         replace(project_of("a"), master_key=letter * 64, preferences=TAKES_SCOPED_KEYS) for letter in "AB"
     )
     catalog, now = Projects(old), [100.0]
-    others: list[Callable[[], None]] = []
+    changes = [new]
 
-    class Slow(Keyring):
-        def digest(self, project_id: str, key: str) -> str:
-            # What another thread does just then.
-            while others:
-                others.pop()()
-            return super().digest(project_id, key)
+    class Slow(Projects):
+        """Another thread hears of a change while an access key is looked for."""
 
-    def another() -> None:
-        catalog.known, catalog.changes, now[0] = [new], 1, 200.0
-        assert tenants.find("a") == new
+        def find(self, project_id: str, digest: str) -> AccessKey | None:
+            while changes:
+                catalog.put(changes.pop())
+                now[0] = 200.0
+                assert tenants.find("a") == new
+            return None
 
-    tenants = Tenants(catalog, Slow("a secret for tests"), clock=lambda: now[0])
+    tenants = Tenants(catalog, Slow(), Keyring("a secret for tests"), clock=lambda: now[0])
     made = scoped_keys.encrypt(old.master_key, {"allowed_operations": ["read"], "filters": []})
     key = made.decode() if isinstance(made, bytes) else str(made)
-    others.append(another)
     tenants.authenticate("a", key)
     with pytest.raises(InvalidKey):
         tenants.authenticate("a", key)
@@ -242,48 +284,50 @@ def test_a_wrong_key_is_looked_up_and_not_compared_with_the_keys_of_every_projec
     assert len(compared) <= 4
 
 
-def test_what_changes_elsewhere_in_the_catalog_makes_nobody_read_all_projects(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_change_makes_nobody_read_all_projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        project = catalog.ensure_first_project()[0]
-        tenants, now = Tenants(catalog, catalog.keyring, clock=lambda: now[0]), [100.0]
+        project = catalog.projects.ensure_first()[0]
+        other = catalog.projects.create("Another")
+        now = [100.0]
+        tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, clock=lambda: now[0])
         tenants.authenticate(project.id, project.read_key)
-        reads: list[int] = []
-        read = catalog.projects
+        read: list[tuple[str, ...]] = []
+        since = catalog.tenants.since
 
-        def counted() -> list[Project]:
-            reads.append(1)
-            return read()
+        def noted(version: int) -> TenantChanges:
+            found = since(version)
+            read.append(tuple(one.name for one in found.projects))
+            return found
 
-        monkeypatch.setattr(catalog, "projects", counted)
+        monkeypatch.setattr(catalog.tenants, "since", noted)
         for number in range(5):
-            catalog.ensure_collection(project.id, f"c{number}")
+            catalog.collections.ensure(project.id, f"c{number}")
+            catalog.saved_queries.put(project.id, "q", "q", query="{}", metadata="{}", refresh_rate=number)
             now[0] += 1
             tenants.authenticate(project.id, project.read_key)
-        assert reads == []
-        other = catalog.create_project("Another")
+        assert read == []
+        catalog.projects.update(other.id, name="Renamed")
         now[0] += 1
-        assert tenants.authenticate(other.id, other.read_key).project == other
-        assert reads == [1]
+        assert tenants.authenticate(other.id, other.read_key).project.name == "Renamed"
+        assert read == [("Renamed",)]
 
 
 def test_a_look_that_began_before_a_change_of_this_process_is_not_the_last() -> None:
     """Else a key that this process has revoked would live until the next look."""
     catalog = Projects(project_of("a"), project_of("b"))
     tenants, _ = tenants_of(catalog)
-    reading = catalog.version
+    reading, changes = catalog.since, [1]
 
-    def version() -> int:
-        found = reading()
-        if len(catalog.known) == 2:
+    def since(version: int) -> TenantChanges:
+        found = reading(version)
+        if changes:
             # Between the look and its end: another thread of this process deletes the project.
-            catalog.known.pop()
-            catalog.changes += 1
+            changes.pop()
+            catalog.remove("b")
             tenants.look_again()
         return found
 
-    catalog.version = version  # type: ignore[method-assign]
+    catalog.since = since  # type: ignore[method-assign]
     tenants.find("a")
     with pytest.raises(NotFound):
         tenants.authenticate("b", "bread")

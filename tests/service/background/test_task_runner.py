@@ -15,15 +15,19 @@ from service.background import task_runner
 from service.background.task_runner import TaskRunner
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
+from storage.catalog.database.versions import Area
 from tests.support.server import Served
 
 
 class Doing:
     """A task made of a function."""
 
-    def __init__(self, do: Callable[[int], bool], name: str = "saved") -> None:
+    def __init__(
+        self, do: Callable[[int], bool], name: str = "saved", areas: frozenset[Area] = frozenset(Area)
+    ) -> None:
         self._do = do
         self.name = name
+        self.areas = areas
         self.calls: list[int] = []
 
     def run_due(self, now_us: int) -> bool:
@@ -65,8 +69,25 @@ def test_a_task_runs_on_while_it_has_more_and_is_woken_by_a_change(
         await_calls(task, 5)
         time.sleep(0.1)
         before = len(task.calls)
-        catalog.create_organisation("One more")
+        catalog.organisations.create("One more")
         await_calls(task, before + 1)
+    catalog.close()
+
+
+def test_a_change_wakes_those_alone_who_need_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_runner, "POLL_SECONDS", 3_600.0)
+    catalog = Catalog.prepare(tmp_path)
+    needs = Doing(lambda _: False, "purge", frozenset({Area.TENANTS}))
+    others = Doing(lambda _: False, "exports", frozenset({Area.DATA, Area.DERIVED}))
+    with running(catalog, Metrics(), needs, others):
+        await_calls(needs, 2)
+        await_calls(others, 2)
+        before = len(others.calls)
+        for number in range(1, 4):
+            called = len(needs.calls)
+            catalog.organisations.create(f"Number {number}")
+            await_calls(needs, called + 1)
+        assert len(others.calls) == before
     catalog.close()
 
 

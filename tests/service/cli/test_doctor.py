@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
     """A sound data folder on which no server runs."""
     folder = tmp_path / "data"
     catalog = Catalog.prepare(folder)
-    catalog.ensure_first_project()
+    catalog.projects.ensure_first()
     catalog.close()
     return folder
 
@@ -95,7 +95,7 @@ def misspelt(_: Path, patch: pytest.MonkeyPatch) -> None:
 
 def damaged_log(data: Path, _: pytest.MonkeyPatch) -> None:
     catalog = Catalog.open(data)
-    number = catalog.create_log()
+    number = catalog.logs.create()
     catalog.close()
     DataFolder.at(data).log(number).mkdir()
     damage_marker.note(DataFolder.at(data), number, "a bit is wrong")

@@ -48,7 +48,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Written]:
 def test_a_reader_answers_as_the_api_does(
     written: Written, option: str, read: Callable[[str], dict[str, Any]]
 ) -> None:
-    assert len({file.marked for file in written.whole.catalog.live_files()}) == 2, "files of both kinds"
+    assert len({file.marked for file in written.whole.catalog.files.live()}) == 2, "files of both kinds"
     assert read(written.printed(option)) == expected(written)
 
 
@@ -73,13 +73,13 @@ def test_without_a_file_the_list_is_empty_and_stderr_says_why(
 @pytest.mark.parametrize("option", OPTIONS)
 def test_a_damaged_file_is_left_out_and_named(written: Written, option: str) -> None:
     catalog = written.whole.catalog
-    first, second = catalog.live_files(catalog.collection(written.project.id, COLLECTION).id)
-    catalog.set_aside(first.id, "a bit is flipped")
+    first, second = catalog.files.live(catalog.collections.get(written.project.id, COLLECTION).id)
+    catalog.files.set_aside(first.id, "a bit is flipped")
     try:
         code = written.printed(option)
         listed = written.printed()
     finally:
-        catalog.set_aside(first.id, None)
+        catalog.files.set_aside(first.id, None)
     comments = [line for line in code.splitlines() if line.startswith(("-- Left out", "# Left out"))]
     assert len(comments) == 1 and f"/{first.id}.parquet" in comments[0]
     assert code.count(f"/{first.id}.parquet") == 1

@@ -28,7 +28,9 @@ from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
-from storage.catalog.records import Counts, DatasetStatus
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import DatasetStatus
+from storage.catalog.stored.records import Counts
 from tests.query.answers.test_reference import close
 from tests.query.support_source import read
 from tests.storage.store import Store
@@ -83,7 +85,7 @@ class Bench:
         body = {"query": query, "index_by": index_by}
         limits = self.settings.query_limits
         definition = datasets.read("d", body, self.now_us, limits, self.engine.check_regex)
-        self.store.catalog.create_dataset(self.store.project, "d", definition.written())
+        self.store.catalog.datasets.create(self.store.project, "d", definition.written())
 
     def send(self, *events: dict[str, Any]) -> None:
         self.store.send("c", [json.dumps(event).encode() for event in events], time_us=self.now_us)
@@ -94,9 +96,9 @@ class Bench:
 
     def erase(self) -> bool:
         """Take the events of one file away; False where there is none."""
-        for file in self.store.catalog.live_files():
+        for file in self.store.catalog.files.live():
             counts = Counts(stored=-file.rows, erased=file.rows)
-            assert self.store.catalog.swap_files(file.collection_id, [file.id], [], counts)
+            assert self.store.catalog.files.swap(file.collection_id, [file.id], [], counts)
             return True
         return False
 
@@ -242,7 +244,7 @@ def test_between_refreshes_a_result_is_that_of_the_last_one(bench: Bench) -> Non
     bench.refresh()
     assert bench.served(["a"]) == before
     described = datasets.described(
-        bench.store.catalog.project(bench.store.project), bench.state.dataset, bench.now_us
+        bench.store.catalog.projects.get(bench.store.project), bench.state.dataset, bench.now_us
     )
     assert described["milliseconds_behind"] == 1_800_000
     assert described["latest_subtimeframe_available"] == "2026-11-02T08:00:00.000Z"
@@ -270,7 +272,7 @@ def test_replaced_files_go_and_so_do_those_that_nobody_finished(bench: Bench) ->
     bench.create(query(), "v")
     bench.refresh()
     dataset = bench.state.dataset
-    stray = bench.store.folder.dataset_file(dataset.id, bench.store.catalog.reserve_dataset_file(dataset.id))
+    stray = bench.store.folder.dataset_file(dataset.id, bench.store.catalog.datasets.reserve_file(dataset.id))
     stray.write_bytes(b"half")
     (bench.store.folder.datasets / "77").mkdir()
     for _ in range(10):
@@ -379,9 +381,9 @@ def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Be
     before = bench.state.dataset
     with closing(connect(bench.store.folder.catalog)) as connection, connection:
         # What deleting the collection comes to.
-        connection.execute("UPDATE collections SET generation = generation + 1")
-        connection.execute("UPDATE state SET version = version + 1")
-    ChangeMark(bench.store.folder.catalog).change()
+        connection.execute("UPDATE collections SET erase_version = erase_version + 1")
+        connection.execute("UPDATE state SET data_version = data_version + 1")
+    ChangeMark(bench.store.folder.catalog).change([Area.DATA])
     assert bench.served(["a"]) is None
     bench.refresh()
     assert [row["value"] for row in bench.served(["a"])] == [0] * 10
@@ -404,8 +406,8 @@ def test_files_of_before_an_erasure_go_though_no_others_can_be_made(tmp_path: Pa
         bench.send({"v": "c"})
         with closing(connect(bench.store.folder.catalog)) as connection, connection:
             connection.execute("UPDATE collections SET erase_version = erase_version + 1")
-            connection.execute("UPDATE state SET version = version + 1")
-        ChangeMark(bench.store.folder.catalog).change()
+            connection.execute("UPDATE state SET data_version = data_version + 1")
+        ChangeMark(bench.store.folder.catalog).change([Area.DATA])
         bench.refresh()
         assert bench.state.dataset.status is DatasetStatus.WARN
         bench.now_us = system_clock() + 60_000_000

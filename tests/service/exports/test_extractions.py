@@ -26,7 +26,9 @@ from service.exports.file_writer import Output
 from service.exports.jobs import ERASED, OVERDUE, PROCESSING_NO_MAIL, REVOKED, Links
 from service.maintenance.purge_task import Purge
 from storage.catalog.catalog import system_clock
-from storage.catalog.records import ErasureKind, ExportState, KeyKind
+from storage.catalog.derived.records import ExportState
+from storage.catalog.stored.records import ErasureKind
+from storage.catalog.tenants.records import KeyKind
 from storage.log.errors import LogUnreadable
 from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone
@@ -55,7 +57,7 @@ def at(second: int, event: dict[str, Any]) -> dict[str, Any]:
 def bench(shared: Bench) -> Iterator[Bench]:
     """With no job of another test."""
     yield shared
-    for job in shared.catalog.exports(shared.project.id):
+    for job in shared.catalog.exports.of_project(shared.project.id):
         shared.call("DELETE", f"extractions/{job.id}")
     assert shared.files() == []
 
@@ -213,7 +215,7 @@ def test_what_can_not_be_used_is_told_at_once(
     reply = bench.call("POST", "queries/extraction", asked, key=bench.project.read_key)
     assert (reply.status_code, reply.json()["error_code"]) == (status, code), reply.text
     assert says in reply.json()["message"]
-    assert bench.catalog.exports(bench.project.id) == []
+    assert bench.catalog.exports.of_project(bench.project.id) == []
 
 
 def test_a_key_that_may_not_query_may_not_extract(bench: Bench) -> None:
@@ -294,7 +296,7 @@ def test_what_a_key_asked_for_dies_with_it_and_lives_again_with_it(bench: Bench)
 def test_what_keys_of_the_project_asked_for_dies_with_them(tmp_path: Path) -> None:
     """A scoped key is one as long as the master key is that made it."""
     bench = Bench(tmp_path / "data", min_free_bytes=0)
-    bench.catalog.update_project(bench.project.id, preferences=TAKES_SCOPED_KEYS)
+    bench.catalog.projects.update(bench.project.id, preferences=TAKES_SCOPED_KEYS)
     bench.parts.tenants.look_again()
     bench.record("c", {"n": 1})
     scope = {"allowed_operations": ["read"], "filters": []}
@@ -310,9 +312,9 @@ def test_what_keys_of_the_project_asked_for_dies_with_them(tmp_path: Path) -> No
         return [bench.call("GET", job["file_url"], key="").status_code for job in jobs]
 
     assert statuses() == [200, 200, 200]
-    bench.catalog.renew_project_keys(bench.project.id, {KeyKind.READ: None})
+    bench.catalog.projects.renew_keys(bench.project.id, {KeyKind.READ: None})
     assert statuses() == [410, 200, 200]
-    bench.catalog.renew_project_keys(bench.project.id, {KeyKind.MASTER: None})
+    bench.catalog.projects.renew_keys(bench.project.id, {KeyKind.MASTER: None})
     assert statuses() == [410, 410, 410]
     bench.close()
 
@@ -459,7 +461,7 @@ def tight_one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 @pytest.fixture
 def tight(tight_one: Bench) -> Iterator[Bench]:
     yield tight_one
-    for job in tight_one.catalog.exports(tight_one.project.id):
+    for job in tight_one.catalog.exports.of_project(tight_one.project.id):
         tight_one.call("DELETE", f"extractions/{job.id}")
 
 
@@ -544,7 +546,7 @@ def claimed(bench: Bench, seconds_ago: float = 0) -> Any:
     """A job begun by a runner that says no more."""
     job = bench.ask()
     begun_us = system_clock() - int(seconds_ago * 1_000_000)
-    export = bench.catalog.claim_export("dead", begun_us, begun_us + int(LEASE_SECONDS * 1_000_000))
+    export = bench.catalog.exports.claim("dead", begun_us, begun_us + int(LEASE_SECONDS * 1_000_000))
     assert export is not None
     assert export.id == job["id"]
     return export
@@ -560,9 +562,9 @@ def test_a_job_whose_runner_died_is_begun_again_once_its_lease_is_over(bench: Be
     done = bench.kept({"id": export.id})
     assert (done.state, done.attempts) == (ExportState.DONE, 2)
     for late in (
-        bench.catalog.progress_export(export, 9, 9, 0),
-        bench.catalog.fail_export(export, "late", 0),
-        bench.catalog.release_export(export),
+        bench.catalog.exports.progress(export, 9, 9, 0),
+        bench.catalog.exports.fail(export, "late", 0),
+        bench.catalog.exports.release(export),
     ):
         assert not late, "what the dead one says changes nothing"
     assert bench.kept({"id": export.id}) == done
@@ -571,7 +573,7 @@ def test_a_job_whose_runner_died_is_begun_again_once_its_lease_is_over(bench: Be
 def test_a_job_that_never_comes_to_its_end_is_given_up(bench: Bench) -> None:
     job = bench.ask()
     for _ in range(ATTEMPTS_MAX):
-        assert bench.catalog.claim_export("dead", system_clock(), 0) is not None
+        assert bench.catalog.exports.claim("dead", system_clock(), 0) is not None
     bench.work()
     told = bench.shown(job)
     assert told["state"] == "failed"
@@ -670,7 +672,7 @@ def test_the_project_that_waited_longest_comes_first(bench: Bench) -> None:
     path = f"/3.0/projects/{other.id}/queries/extraction"
     theirs = bench.call("POST", path, asked, key=other.master_key).json()["job"]["id"]
     order = []
-    while (export := bench.catalog.claim_export("x", system_clock(), system_clock() + DAY_US)) is not None:
+    while (export := bench.catalog.exports.claim("x", system_clock(), system_clock() + DAY_US)) is not None:
         order.append(export.id)
     assert order == [theirs, *mine] or order == [mine[0], theirs, mine[1]]
 
@@ -680,11 +682,11 @@ def test_the_project_that_waited_longest_comes_first(bench: Bench) -> None:
 
 def erase(bench: Bench, collection: str) -> None:
     """As the keeper does: all events of the collection, in one transaction."""
-    found = bench.catalog.collection(bench.project.id, collection)
-    number = bench.catalog.request_erasure(found.id, ErasureKind.EVENTS, {})
-    erasure = bench.catalog.erasure(number)
+    found = bench.catalog.collections.get(bench.project.id, collection)
+    number = bench.catalog.erasures.request(found.id, ErasureKind.EVENTS, {})
+    erasure = bench.catalog.erasures.find(number)
     assert erasure is not None
-    assert bench.catalog.commit_erasure(erasure, [], [], erased=0, events=0)
+    assert bench.catalog.erasures.commit(erasure, [], [], erased=0, events=0)
 
 
 def test_a_file_of_events_that_were_erased_is_told_no_more_and_goes(bench: Bench) -> None:
@@ -715,7 +717,7 @@ def test_an_erasure_while_a_file_is_made_begins_it_again(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.record("g", {"n": 1})
-    finish = bench.catalog.finish_export
+    finish = bench.catalog.exports.finish
     erased: list[int] = []
 
     def finish_late(*given: Any) -> bool:
@@ -724,7 +726,7 @@ def test_an_erasure_while_a_file_is_made_begins_it_again(
             erase(bench, "g")
         return finish(*given)
 
-    monkeypatch.setattr(bench.catalog, "finish_export", finish_late)
+    monkeypatch.setattr(bench.catalog.exports, "finish", finish_late)
     job = bench.made(event_collection="g")
     assert bench.kept(job).attempts == 2
     assert bench.files() == [bench.kept(job).file]
@@ -740,9 +742,9 @@ def test_a_purged_project_leaves_no_job_and_no_file(bench: Bench) -> None:
     bench.work()
     link = bench.call("GET", job["url"], key=doomed.master_key).json()["file_url"]
     waiting = bench.call("POST", path, asked, key=doomed.master_key).json()["job"]
-    bench.catalog.delete_project(doomed.id)
+    bench.catalog.projects.delete(doomed.id)
     bench.work()
-    assert bench.catalog.export(doomed.id, waiting["id"])[0].state is ExportState.QUEUED  # type: ignore[index]
+    assert bench.catalog.exports.find(doomed.id, waiting["id"])[0].state is ExportState.QUEUED  # type: ignore[index]
     deadline = time.monotonic() + 120
     while bench.call("GET", link).status_code != 404:
         assert time.monotonic() < deadline
@@ -750,7 +752,7 @@ def test_a_purged_project_leaves_no_job_and_no_file(bench: Bench) -> None:
     assert len(bench.files()) == 1
     assert Purge(bench.tools).run_due(system_clock() + 8 * DAY_US)
     assert bench.files() == []
-    assert bench.catalog.exports(doomed.id) == []
+    assert bench.catalog.exports.of_project(doomed.id) == []
 
 
 # The whole server

@@ -14,7 +14,7 @@ import pytest
 from service.exports.jobs import PROCESSING_MAIL
 from service.exports.mail_task import PAUSES_SECONDS, SUBJECT_GONE, SUBJECT_READY, Mailer
 from storage.catalog.catalog import system_clock
-from storage.catalog.records import MailState, NewExport
+from storage.catalog.derived.records import MailState, NewExport
 from tests.sdk.certificate import make_certificate
 from tests.service.export_bench import Bench
 from tests.support.smtp import MailServer, mail_server
@@ -52,7 +52,7 @@ def bench(shared: Bench, mails: MailServer) -> Iterator[Bench]:
     mails.taken.clear()
     mails.answers.clear()
     yield shared
-    for job in shared.catalog.exports(shared.project.id):
+    for job in shared.catalog.exports.of_project(shared.project.id):
         shared.call("DELETE", f"extractions/{job.id}")
 
 
@@ -104,7 +104,7 @@ def test_only_domains_that_the_operator_names_get_mail(bench: Bench, email: str)
     reply = bench.call("POST", "queries/extraction", asked, key=bench.project.read_key)
     assert (reply.status_code, reply.json()["error_code"]) == (403, "ForbiddenError")
     assert "operator allows" in reply.json()["message"]
-    assert bench.catalog.exports(bench.project.id) == []
+    assert bench.catalog.exports.of_project(bench.project.id) == []
 
 
 def test_a_domain_that_is_named_no_more_gets_none(bench: Bench, mails: MailServer) -> None:
@@ -129,19 +129,19 @@ def test_an_address_that_was_taken_once_and_is_none_gets_none(bench: Bench, mail
             gzip=False,
             email=f"=?utf-8?q?{hidden}?=@example.com",
         )
-        bench.catalog.create_export(new)
+        bench.catalog.exports.create(new)
     bench.work()
     post(bench)
     assert [taken.recipients for taken in mails.taken] == [[ANN]]
-    states = [job.mail_state for job in bench.catalog.exports(bench.project.id)]
+    states = [job.mail_state for job in bench.catalog.exports.of_project(bench.project.id)]
     assert states == [MailState.FAILED, MailState.FAILED, MailState.SENT]
 
 
 def test_a_job_that_fails_is_told_of_too(bench: Bench, mails: MailServer) -> None:
     job = bench.ask(email=ANN)
-    export = bench.catalog.claim_export("x", system_clock(), system_clock() + DAY_US)
+    export = bench.catalog.exports.claim("x", system_clock(), system_clock() + DAY_US)
     assert export is not None
-    bench.catalog.fail_export(export, "It was too much.", system_clock())
+    bench.catalog.exports.fail(export, "It was too much.", system_clock())
     post(bench)
     (taken,) = mails.taken
     assert taken.mail["Subject"] == SUBJECT_GONE
@@ -208,7 +208,7 @@ def test_what_is_refused_for_good_is_not_tried_again(
 def test_a_crash_between_attempts_does_not_hurry_the_next(bench: Bench, mails: MailServer) -> None:
     bench.made(email=ANN)
     now_us = system_clock()
-    assert bench.catalog.mail_due(now_us, now_us + 60_000_000) is not None
+    assert bench.catalog.exports.claim_mail(now_us, now_us + 60_000_000) is not None
     post(bench, now_us)
     assert mails.taken == []
     post(bench, now_us + 61_000_000)

@@ -6,11 +6,16 @@ import asyncio
 import re
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from service.auth.principal import Tenants
 from service.http.app import ROUTES
 from storage.catalog.database.connection import Database
+from storage.catalog.database.versions import Versions
+from storage.schema import LaneKind
+from tests.service.intake import intake, run
 from tests.service.rule_table import WRITE_ROUTES
 from tests.service.whole import Whole
 
@@ -44,8 +49,8 @@ def on_loop() -> Iterator[list[str]]:
 
 
 def test_the_hook_sees_a_read_on_the_event_loop(whole: Whole, on_loop: list[str]) -> None:
-    async def read() -> int:
-        return whole.catalog.version()
+    async def read() -> Versions:
+        return whole.catalog.versions()
 
     asyncio.run(read())
     assert len(on_loop) == 1
@@ -71,7 +76,7 @@ def test_no_route_reads_the_catalog_on_the_event_loop(whole: Whole, on_loop: lis
 
 def test_many_projects_cost_the_event_loop_nothing(whole: Whole, on_loop: list[str]) -> None:
     for number in range(PROJECTS):
-        whole.catalog.create_project(f"Project {number}")
+        whole.catalog.projects.create(f"Project {number}")
     for _ in range(3):
         assert whole.get("/3.0/projects", key="wrong").status_code == 401
         assert whole.call(whole.project, "GET", "").status_code in (200, 404)
@@ -79,3 +84,28 @@ def test_many_projects_cost_the_event_loop_nothing(whole: Whole, on_loop: list[s
         whole.project.id
     ]
     assert on_loop == []
+
+
+def test_nor_does_what_a_worker_looks_after(tmp_path: Path, on_loop: list[str]) -> None:
+    """Changes by others of collections, projects and keys, which it hears of without being asked anything."""
+
+    async def scenario() -> None:
+        async with intake(tmp_path / "data") as one:
+            tenants = Tenants(one.catalog.tenants, one.catalog.access_keys, one.catalog.keyring)
+            watch = asyncio.ensure_future(tenants.keep_fresh())
+            on_loop.clear()
+            assert (await one.http.post(f"{one.events}/c", json={"n": 1})).status_code == 201
+            collection = await asyncio.to_thread(one.catalog.collections.get, one.project.id, "c")
+            await asyncio.to_thread(
+                one.catalog.collections.add_lanes, collection.id, [("m", LaneKind.NUMBER)], 9
+            )
+            await asyncio.to_thread(one.catalog.projects.update, one.project.id, name="Renamed")
+            await one.session.look_after()
+            home = one.session.collector.homes.known(one.project.id, "c")
+            assert home is not None and "m" in home.checker.schema.by_path
+            while (known := tenants.known(one.project.id)) is None or known.name != "Renamed":
+                await asyncio.sleep(0.01)
+            watch.cancel()
+            assert on_loop == []
+
+    run(scenario())

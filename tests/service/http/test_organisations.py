@@ -232,19 +232,19 @@ def test_what_is_wrong_with_a_project_is_told(org: Organisation, body: Any, name
 def test_a_project_that_was_brought_back_is_not_purged(tmp_path: Path) -> None:
     """Also where the purge had seen it deleted."""
     catalog = Catalog.prepare(tmp_path)
-    project = catalog.create_project("Back")
-    catalog.delete_project(project.id)
-    (seen,) = catalog.deleted_projects()
-    catalog.restore_project(project.id)
-    assert not catalog.begin_purge(seen)
-    catalog.delete_project(project.id)
-    (seen,) = catalog.deleted_projects()
-    assert catalog.begin_purge(seen)
-    assert catalog.begin_purge(seen), "after a crash it goes on"
+    project = catalog.projects.create("Back")
+    catalog.projects.delete(project.id)
+    (seen,) = catalog.projects.deleted()
+    catalog.projects.restore(project.id)
+    assert not catalog.projects.begin_purge(seen)
+    catalog.projects.delete(project.id)
+    (seen,) = catalog.projects.deleted()
+    assert catalog.projects.begin_purge(seen)
+    assert catalog.projects.begin_purge(seen), "after a crash it goes on"
     with pytest.raises(UnknownProject):
-        catalog.restore_project(project.id)
-    catalog.end_purge(seen)
-    assert (catalog.projects(), catalog.deleted_projects()) == ([], [])
+        catalog.projects.restore(project.id)
+    catalog.projects.end_purge(seen)
+    assert (catalog.projects.all(), catalog.projects.deleted()) == ([], [])
     catalog.close()
 
 

@@ -29,7 +29,8 @@ from service.process.keeper import make_keeper
 from service.settings import load
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownCollection
-from storage.catalog.records import ErasureKind, Project
+from storage.catalog.stored.records import ErasureKind
+from storage.catalog.tenants.records import Project
 from tests.support.server import Served, acumen_command
 
 EVENTS = [
@@ -47,9 +48,9 @@ def counted(data: Path, project: Project, collection: str) -> int:
     """Events in files: after an import with no server running, that is all of them."""
     catalog = Catalog.open(data)
     try:
-        found = catalog.collection(project.id, collection)
-        assert all(row.flushed_lsn == row.end_lsn for row in catalog.logs())
-        return sum(file.rows for file in catalog.live_files(found.id))
+        found = catalog.collections.get(project.id, collection)
+        assert all(row.flushed_lsn == row.end_lsn for row in catalog.logs.all())
+        return sum(file.rows for file in catalog.files.live(found.id))
     finally:
         catalog.close()
 
@@ -63,7 +64,7 @@ def data(tmp_path: Path) -> Path:
 def project(data: Path) -> Project:
     catalog = Catalog.prepare(data)
     try:
-        return catalog.ensure_first_project()[0]
+        return catalog.projects.ensure_first()[0]
     finally:
         catalog.close()
 
@@ -328,13 +329,13 @@ def test_an_import_leaves_the_segment_in_which_erased_events_are(
                 await session.look_after()
                 await session.collector.submit(project.id, {"c": b'[{"n":1}]'}, Origin(system_clock()))
                 segments = segments_of(session)
-                collection = catalog.collection(project.id, "c")
-                catalog.request_erasure(collection.id, ErasureKind.EVENTS, {})
+                collection = catalog.collections.get(project.id, "c")
+                catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})
                 keeper = make_keeper(load(data=data), catalog)
                 stop = threading.Event()
                 thread = threading.Thread(target=keeper.run, args=(stop,), daemon=True)
                 thread.start()
-                while not (catalog.last_erasure() and segments_of(session) - segments):
+                while not (catalog.erasures.last() and segments_of(session) - segments):
                     await session.look_after()
                     await asyncio.sleep(0.05)
                 stop.set()

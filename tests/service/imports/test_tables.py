@@ -27,7 +27,7 @@ from service.imports.options import ImportOptions
 from service.imports.tables import TableOptions, TableSource
 from service.imports.times import reader
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Project
+from storage.catalog.tenants.records import Project
 from tests.service.imports.test_import_command import counted, data, project, run_import
 from tests.support.scale import examples
 
@@ -141,7 +141,7 @@ def test_a_column_is_the_time_of_its_event(
         assert run_import(str(written(tmp_path, content)), *where, *arguments) == 0
     catalog = Catalog.open(data)
     try:
-        files = catalog.live_files(catalog.collection(project.id, "c").id)
+        files = catalog.files.live(catalog.collections.get(project.id, "c").id)
         times = [
             time for f in files for time in pq.read_table(catalog.folder.absolute(f.path))["keen.timestamp"]
         ]

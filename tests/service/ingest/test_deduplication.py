@@ -10,7 +10,7 @@ from typing import Any
 from service.ingest.admission import AdmissionLimits
 from service.ingest.deduplication import event_token, idempotency_token
 from storage.catalog.catalog import system_clock
-from storage.catalog.records import Claim
+from storage.catalog.stored.records import Claim
 from storage.disk.file_system import LocalFileSystem
 from storage.log.writer import LogWriter, adopt
 from tests.service.intake import Intake, intake, run
@@ -52,12 +52,12 @@ def claim_of_a_dead_worker(it: Intake, log: LogWriter, scope: str, token: str, d
     """What a worker leaves that was killed between its claim and its frame."""
     ordinal = log.reserve(1)
     claim = Claim(scope, token, log.log_id, ordinal, digest, b"", system_clock())
-    assert it.catalog.claim([claim], system_clock(), 10**12) == [claim]
+    assert it.catalog.claims.take([claim], system_clock(), 10**12) == [claim]
 
 
 def another_log(it: Intake) -> LogWriter:
     root = it.catalog.folder.root
-    return LogWriter.create(LocalFileSystem(), root, it.catalog.create_log(), on_synced=lambda *_: None)
+    return LogWriter.create(LocalFileSystem(), root, it.catalog.logs.create(), on_synced=lambda *_: None)
 
 
 async def bury(it: Intake, log: LogWriter) -> None:
@@ -65,7 +65,7 @@ async def bury(it: Intake, log: LogWriter) -> None:
     await asyncio.sleep(0.2)
     log.close()
     end = adopt(LocalFileSystem(), it.catalog.folder.root, log.log_id)
-    it.catalog.seal_log(log.log_id, end.lsn, None)
+    it.catalog.logs.seal(log.log_id, end.lsn, None)
 
 
 def test_a_token_claimed_by_a_worker_that_died_is_free_again(tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_a_token_claimed_by_a_worker_that_died_is_free_again(tmp_path: Path) -> 
     async def story() -> None:
         async with intake(tmp_path) as it:
             await it.http.post(it.events + "/a", json={"n": 0})
-            (collection,) = it.catalog.collections(it.project.id)
+            (collection,) = it.catalog.collections.of_project(it.project.id)
             dead = another_log(it)
-            token = event_token(collection.id, collection.generation, "t")
+            token = event_token(collection.id, "t")
             claim_of_a_dead_worker(it, dead, token.scope, token.text)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             posts = [it.http.post(it.events + "/a", json=event) for _ in range(3)]
@@ -107,11 +107,11 @@ def test_a_claim_of_a_log_that_is_gone_stands_for_a_stored_event(tmp_path: Path)
     async def story() -> None:
         async with intake(tmp_path) as it:
             await it.http.post(it.events + "/a", json={"n": 0})
-            (collection,) = it.catalog.collections(it.project.id)
-            token = event_token(collection.id, collection.generation, "t")
+            (collection,) = it.catalog.collections.of_project(it.project.id)
+            token = event_token(collection.id, "t")
             gone = 999
             claim = Claim(token.scope, token.text, gone, 1 << 62, b"", b"", system_clock())
-            it.catalog.claim([claim], system_clock(), 10**12)
+            it.catalog.claims.take([claim], system_clock(), 10**12)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             assert (await it.http.post(it.events + "/a", json=event)).status_code == 201
             assert (len(it.lines()), it.duplicates()) == (1, 1)
@@ -123,9 +123,9 @@ def test_waiting_for_a_winner_ends_in_a_503(tmp_path: Path) -> None:
     async def story() -> None:
         async with intake(tmp_path, wait_seconds=0.3) as it:
             await it.http.post(it.events + "/a", json={"n": 0})
-            (collection,) = it.catalog.collections(it.project.id)
+            (collection,) = it.catalog.collections.of_project(it.project.id)
             alive = another_log(it)
-            token = event_token(collection.id, collection.generation, "t")
+            token = event_token(collection.id, "t")
             claim_of_a_dead_worker(it, alive, token.scope, token.text)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             reply = await it.http.post(it.events + "/a", json=event)
@@ -173,7 +173,7 @@ def test_a_project_that_keeps_as_many_tokens_as_it_may_takes_what_brings_no_new_
             for again in (await post(it, "a"), await post(it, key="k"), await post(it)):
                 assert again.status_code == 201
             assert len(it.lines()) == 4
-            assert it.catalog.kept_tokens(it.project.id) == 3
+            assert it.catalog.claims.kept(it.project.id) == 3
 
     run(story())
 
@@ -184,8 +184,8 @@ def test_tokens_that_are_old_or_whose_events_are_gone_make_room(tmp_path: Path) 
             for one in "abc":
                 await post(it, one)
             assert (await post(it, "d")).status_code == 403
-            assert it.catalog.purge_claims(system_clock() + 1, 2) == 2
-            assert it.catalog.kept_tokens(it.project.id) == 1
+            assert it.catalog.claims.purge(system_clock() + 1, 2) == 2
+            assert it.catalog.claims.kept(it.project.id) == 1
             assert (await post(it, "d")).status_code == 201
 
     run(story())
@@ -196,16 +196,16 @@ def test_a_token_is_free_after_its_days(tmp_path: Path) -> None:
         old = system_clock() - 2 * 86_400_000_000
         async with intake(tmp_path, admission=LIMIT) as it:
             await post(it, "a")
-            scope = event_token(it.catalog.collection(it.project.id, "a").id, 0, "a").scope
-            held = it.catalog.claims_of([(scope, "b")])
+            scope = event_token(it.catalog.collections.get(it.project.id, "a").id, 0, "a").scope
+            held = it.catalog.claims.find([(scope, "b")])
             assert held == {}
             claim = Claim(scope, "b", it.session.log.log_id, it.session.log.reserve(1), b"", b"", old)
-            it.catalog.claim([claim], old, 10**12)
+            it.catalog.claims.take([claim], old, 10**12)
             before = len(it.lines())
             assert (await post(it, "b")).status_code == 201
             assert len(it.lines()) == before + 1
             # It replaced the old one, and is counted once.
-            assert it.catalog.kept_tokens(it.project.id) == 2
+            assert it.catalog.claims.kept(it.project.id) == 2
 
     run(story())
 
@@ -219,12 +219,12 @@ def test_tokens_are_counted_as_they_come_and_go(tmp_path: Path) -> None:
             def claims(*texts: str, ordinal: int) -> list[Claim]:
                 return [Claim(scope, text, 1, ordinal, b"", b"", now) for text in texts]
 
-            it.catalog.claim(claims("a", "b", "a", ordinal=1), now, 10**12)
-            it.catalog.claim(claims("b", "c", ordinal=2), now, 10**12)
-            assert it.catalog.kept_tokens(it.project.id) == 3
-            it.catalog.void_claims(1, [2])
-            assert it.catalog.kept_tokens(it.project.id) == 2
-            it.catalog.purge_claims(now + 1, 10)
-            assert it.catalog.kept_tokens(it.project.id) == 0
+            it.catalog.claims.take(claims("a", "b", "a", ordinal=1), now, 10**12)
+            it.catalog.claims.take(claims("b", "c", ordinal=2), now, 10**12)
+            assert it.catalog.claims.kept(it.project.id) == 3
+            it.catalog.claims.void(1, [2])
+            assert it.catalog.claims.kept(it.project.id) == 2
+            it.catalog.claims.purge(now + 1, 10)
+            assert it.catalog.claims.kept(it.project.id) == 0
 
     run(story())

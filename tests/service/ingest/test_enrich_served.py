@@ -394,7 +394,7 @@ def test_what_add_ons_find_never_costs_an_event_its_place(tmp_path: Path) -> Non
                 assert found.status_code == 201, found.text
             batch = await it.http.post(it.events, json={"a": [_visit(f"q{n}=1") for n in range(3)]})
             assert batch.json() == {"a": [{"success": True}] * 3}
-            (collection,) = it.catalog.collections(it.project.id)
+            (collection,) = it.catalog.collections.of_project(it.project.id)
             assert {lane.path for lane in collection.schema.lanes} == {
                 "url",
                 "info.protocol",

@@ -25,7 +25,7 @@ from service.bodies.reader import BodyLimits
 from service.http.write_api import Message, WriteLimits
 from service.ingest.admission import AdmissionLimits
 from service.ingest.log_session import LogLimits
-from storage.catalog.records import KeyKind
+from storage.catalog.tenants.records import KeyKind
 from storage.disk.file_system import LocalFileSystem
 from storage.log.format import ROWWISE
 from tests.service.intake import THREADS, Intake, converse, intake, run
@@ -73,7 +73,7 @@ def test_a_batch_is_one_frame_and_every_event_has_its_verdict(tmp_path: Path) ->
             assert body["c"] == []
             (frame,) = it.frames()
             assert frame.count == 2
-            assert [c.name for c in it.catalog.collections(it.project.id)] == ["a"]
+            assert [c.name for c in it.catalog.collections.of_project(it.project.id)] == ["a"]
 
     run(story())
 
@@ -133,7 +133,7 @@ def test_an_event_that_cannot_be_stored_is_a_400_with_its_code(
             assert (reply.status_code, reply.json()["error_code"]) == (400, code)
             assert set(reply.json()) == {"message", "error_code"}
             assert it.frames() == []
-            assert it.catalog.collections(it.project.id) == []
+            assert it.catalog.collections.of_project(it.project.id) == []
 
     run(story())
 
@@ -163,7 +163,7 @@ def test_collection_names_come_decoded_from_the_path(tmp_path: Path, path: str, 
     async def story() -> None:
         async with intake(tmp_path) as it:
             assert (await it.http.post(f"{it.events}/{path}", json={})).status_code == 201
-            assert [c.name for c in it.catalog.collections(it.project.id)] == [name]
+            assert [c.name for c in it.catalog.collections.of_project(it.project.id)] == [name]
 
     run(story())
 
@@ -323,7 +323,7 @@ def test_a_new_kind_of_value_is_in_the_catalog_before_the_frame_that_holds_it(tm
             assert versions == [1, 2, 3, 3]
             flags = [section.flags & ROWWISE for frame in it.frames() for section in frame.sections]
             assert flags == [0, 0, ROWWISE, 0]
-            (collection,) = it.catalog.collections(it.project.id)
+            (collection,) = it.catalog.collections.of_project(it.project.id)
             assert collection.schema.version == 3
 
     run(story())
@@ -347,7 +347,7 @@ def test_concurrent_first_events_make_one_collection_with_all_lanes(tmp_path: Pa
         async with intake(tmp_path) as it:
             posts = [it.http.post(it.events + "/a", json={f"p{n}": n, "same": n}) for n in range(40)]
             assert {reply.status_code for reply in await asyncio.gather(*posts)} == {201}
-            (collection,) = it.catalog.collections(it.project.id)
+            (collection,) = it.catalog.collections.of_project(it.project.id)
             assert collection.schema.version == 41
             assert len(it.lines()) == 40
 
@@ -660,7 +660,7 @@ def test_a_key_is_dead_for_requests_that_had_begun(tmp_path: Path) -> None:
 
             async def body() -> AsyncIterator[bytes]:
                 yield b'{"a":'
-                it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
+                it.catalog.projects.renew_keys(it.project.id, {KeyKind.WRITE: None})
                 await asyncio.sleep(0.8)
                 yield b"1}"
 
@@ -677,7 +677,7 @@ def test_a_key_does_not_live_on_while_the_catalog_is_slow(tmp_path: Path) -> Non
             free = threading.Event()
             for _ in range(THREADS):
                 it.session.executor.submit(free.wait, 30)
-            it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
+            it.catalog.projects.renew_keys(it.project.id, {KeyKind.WRITE: None})
             began = time.monotonic()
             sent: list[tuple[float, asyncio.Task[httpx.Response]]] = []
             while time.monotonic() < began + 1.2 or sent[-1][0] <= began + 0.9:
@@ -702,7 +702,7 @@ def test_a_key_does_not_live_on_while_a_clock_that_was_set_back_catches_up(
             assert (await it.http.post(it.events + "/c", json={})).status_code == 201
             right = time.time_ns
             monkeypatch.setattr(time, "time_ns", lambda: right() - 3_600_000_000_000)
-            it.catalog.renew_project_keys(it.project.id, {KeyKind.WRITE: None})
+            it.catalog.projects.renew_keys(it.project.id, {KeyKind.WRITE: None})
             deadline = time.monotonic() + 120
             while (await it.http.post(it.events + "/c", json={})).status_code != 401:
                 assert time.monotonic() < deadline

@@ -14,17 +14,17 @@ from tests.service.intake import intake, run
 def test_thousands_of_new_collections_in_one_body_need_few_transactions(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with intake(tmp_path / "data") as one:
-            before = one.catalog.version()
+            before = one.catalog.versions().data
             body = {f"c{number}": [{"n": number, f"p{number}": "x"}] for number in range(2_000)}
             answer = await one.http.post(one.events, json=body)
             assert answer.json() == {name: [{"success": True}] for name in body}
-            assert one.catalog.version() - before == 1
-            assert len(one.catalog.collections(one.project.id)) == 2_000
-            assert one.catalog.collection(one.project.id, "c7").schema.by_path.keys() == {"n", "p7"}
+            assert one.catalog.versions().data - before == 1
+            assert len(one.catalog.collections.of_project(one.project.id)) == 2_000
+            assert one.catalog.collections.get(one.project.id, "c7").schema.by_path.keys() == {"n", "p7"}
             assert len(one.lines()) == 2_000
-            before = one.catalog.version()
+            before = one.catalog.versions().data
             assert (await one.http.post(one.events, json=body)).json() == answer.json()
-            assert one.catalog.version() == before
+            assert one.catalog.versions().data == before
 
     run(scenario())
 
@@ -53,7 +53,7 @@ def test_new_collections_with_too_many_properties_are_refused_event_by_event(tmp
             answer = await one.http.post(one.events, json={"a": [wide, {"n": 1}], "b": [wide], "c": [{}]})
             verdicts = {name: [one["success"] for one in each] for name, each in answer.json().items()}
             assert verdicts == {"a": [False, True], "b": [False], "c": [True]}
-            assert [found.name for found in one.catalog.collections(one.project.id)] == ["a", "c"]
+            assert [found.name for found in one.catalog.collections.of_project(one.project.id)] == ["a", "c"]
 
     run(scenario())
 
@@ -78,7 +78,7 @@ def test_collections_that_are_not_used_are_let_go_and_found_again(
                 name: [{"success": True}] for name in body
             }
             assert len(homes._homes) <= 20
-            assert len(one.catalog.collections(one.project.id)) == 101
+            assert len(one.catalog.collections.of_project(one.project.id)) == 101
             await homes.refresh()
             assert len(one.lines()) == 300
 

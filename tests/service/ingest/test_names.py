@@ -11,7 +11,7 @@ import pytest
 from service.ingest import collection_cache, kept_answers
 from service.ingest.admission import DESCRIPTION_LENGTH_MAX, Refusal
 from service.maintenance.purge_task import Purge
-from storage.catalog.records import request_scope
+from storage.catalog.stored.records import request_scope
 from storage.keeper import keeper
 from tests.service.intake import intake, run
 from tests.service.whole import Whole
@@ -132,16 +132,15 @@ def test_a_while_later_the_catalog_knows_no_name_of_it(whole: Whole, monkeypatch
     monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
     assert post(whole, {"n": 1}, "private")[0] == 201
     whole.flush()
-    before = whole.catalog.collection(whole.project.id, "private")
+    before = whole.catalog.collections.get(whole.project.id, "private")
     assert whole.told(whole.project, "DELETE", "events/private") is None
     for _ in range(4):
         whole.now_us += HOUR_US
         whole.keeper.step()
-    assert whole.catalog.named_collections(whole.project.id, ["private"]) == []
+    assert whole.catalog.collections.named(whole.project.id, ["private"]) == []
     assert b"private" not in whole.folder.catalog.read_bytes()
-    after = whole.catalog.ensure_collection(whole.project.id, "private")
+    after = whole.catalog.collections.ensure(whole.project.id, "private")
     assert after.id > before.id
-    assert after.generation > before.generation
 
 
 def test_a_purged_project_leaves_no_names_of_collections_and_properties(
@@ -150,14 +149,14 @@ def test_a_purged_project_leaves_no_names_of_collections_and_properties(
     other = whole.new_project()
     whole.record(other, "private_orders", [{"private_price": 1}])
     whole.flush()
-    whole.catalog.delete_project(other.id)
+    whole.catalog.projects.delete(other.id)
     monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
-    (deleted,) = whole.catalog.deleted_projects()
+    (deleted,) = whole.catalog.projects.deleted()
     Purge(whole._tools)._purge(deleted)
     for _ in range(5):
         whole.keeper.step()
         whole.now_us += HOUR_US
-    whole.catalog.scrub()
+    whole.catalog.checkpoint()
     assert b"private_" not in whole.folder.catalog.read_bytes()
 
 
@@ -198,7 +197,7 @@ def test_what_an_idempotency_key_keeps_is_small_whatever_was_refused(whole: Whol
     assert first == again
     assert [one["success"] for one in again["orders"]] == [True, *[False] * 300, True]
     assert all(len(one["error"]["description"]) <= DESCRIPTION_LENGTH_MAX for one in again["orders"][1:-1])
-    [(_, claim)] = whole.catalog.claims_of([(request_scope(whole.project.id), "k")]).items()
+    [(_, claim)] = whole.catalog.claims.find([(request_scope(whole.project.id), "k")]).items()
     assert len(claim.response) < 100
     counted = {"event_collection": "orders"}
     assert whole.told(whole.project, "POST", "queries/count", counted) == {"result": 2}

@@ -14,8 +14,8 @@ from service.auth.preferences import check_preferences
 from service.auth.principal import key_id
 from service.errors import InvalidParameter
 from service.limits.quotas import NAMES, PROJECT_NAMES, Quotas, read_quotas
-from storage.catalog.records import Activity, Project
 from storage.catalog.tenants.activity import first_of_month, first_of_next_month
+from storage.catalog.tenants.records import Activity, Project
 from tests.service.whole import Whole
 from tests.support.server import Served
 
@@ -45,7 +45,7 @@ def limited(whole: Whole, **quotas: int) -> Project:
 
 
 def set_quotas(whole: Whole, project: Project, **quotas: int) -> None:
-    whole.catalog.update_project(project.id, preferences={"quotas": quotas})
+    whole.catalog.projects.update(project.id, preferences={"quotas": quotas})
     whole.parts.tenants.look_again()
     assert whole.parts.tenants.find(project.id) is not None
 
@@ -125,7 +125,7 @@ def test_seconds_of_questions(whole: Whole) -> None:
     assert 0 < used < 5
     caller = whole.parts.tenants.authenticate(project.id, key)
     for counted_as, refused in ((caller.counted_as, [key]), (key_id(project.read_key), [project.read_key])):
-        whole.catalog.add_activity({(project.id, counted_as): Activity(query_us=5_000_000)}, [])
+        whole.catalog.activity.add({(project.id, counted_as): Activity(query_us=5_000_000)}, [])
         for one in refused:
             whole.call(project, "POST", "queries/count", COUNT, key=one)
         whole.parts.quotas.sync()
@@ -163,7 +163,7 @@ def test_a_raised_limit_holds_at_once(whole: Whole) -> None:
 def test_workers_count_together_and_after_a_restart(whole: Whole) -> None:
     project = limited(whole, events_per_day=2)
     first, second = (
-        Quotas(whole.catalog, {}, whole.parts.tenants.known, clock=lambda: whole.now_us / 1e6)
+        Quotas(whole.catalog.activity, {}, whole.parts.tenants.known, clock=lambda: whole.now_us / 1e6)
         for _ in range(2)
     )
     for worker in (first, second):
@@ -172,7 +172,9 @@ def test_workers_count_together_and_after_a_restart(whole: Whole) -> None:
     assert first.tally(project.id, "k").refused == {}
     first.tally(project.id, "k").query_us += 1
     first.sync()
-    successor = Quotas(whole.catalog, {}, whole.parts.tenants.known, clock=lambda: whole.now_us / 1e6)
+    successor = Quotas(
+        whole.catalog.activity, {}, whole.parts.tenants.known, clock=lambda: whole.now_us / 1e6
+    )
     fresh = successor.tally(project.id, "k")
     successor.prepare(fresh)
     for tally in (first.tally(project.id, "k"), second.tally(project.id, "k"), fresh):
@@ -181,7 +183,7 @@ def test_workers_count_together_and_after_a_restart(whole: Whole) -> None:
 
 def test_what_can_not_be_kept_is_counted_later(whole: Whole) -> None:
     class Failing:
-        def add_activity(self, counted: Any, project_ids: Any) -> Any:
+        def add(self, counted: Any, project_ids: Any) -> Any:
             raise OSError("the disk is full")
 
         def stored_bytes(self, project_id: str) -> int:
@@ -194,7 +196,7 @@ def test_what_can_not_be_kept_is_counted_later(whole: Whole) -> None:
         quotas.sync()
     quotas._store = whole.catalog
     quotas.sync()
-    assert whole.catalog.activity(project.id).today["k"].events == 3
+    assert whole.catalog.activity.of_project(project.id).today["k"].events == 3
 
 
 def test_usage_tells_what_was_sent_and_by_whom(whole: Whole) -> None:

@@ -22,6 +22,7 @@ from service.maintenance.event_stream_task import RETRY_SECONDS, Streamer
 from service.settings import BadSettings, load
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog
+from storage.catalog.stored.streams import Streams
 from storage.disk.file_system import LocalFileSystem
 from storage.log.writer import Batch, Section
 from storage.read.change_feed import begin
@@ -68,13 +69,12 @@ class Streaming(Model):
             return
         while len(self.store.writers) < 2:
             self.store.writer()
-        collection = self.store.catalog.ensure_collection(self.store.project, "c")
-        collection = self.store.catalog.add_lanes(collection.id, [("n", LaneKind.NUMBER)], 1_000)
+        collection = self.store.catalog.collections.ensure(self.store.project, "c")
+        collection = self.store.catalog.collections.add_lanes(collection.id, [("n", LaneKind.NUMBER)], 1_000)
         count = self.choices.randint(1, 4)
         lines = b"".join(b'{"n":%d}\n' % (self.sent + one) for one in range(count))
         section = Section(
             collection.id,
-            collection.generation,
             collection.schema.version,
             count,
             0,
@@ -135,7 +135,7 @@ class living:
 class dying:
     """One of the steps that can be seen from outside is the last, done or not, or is refused by the disk."""
 
-    STEPS = ("plan_stream", "end_stream", "replace", "fsync")
+    STEPS = ("plan", "end", "replace", "fsync")
 
     def __init__(self, choices: random.Random) -> None:
         self._left = choices.randint(1, 4)
@@ -145,7 +145,7 @@ class dying:
         self._patch = pytest.MonkeyPatch()
 
     def __enter__(self) -> None:
-        owner: Any = {"replace": Path, "fsync": os}.get(self._step, Catalog)
+        owner: Any = {"replace": Path, "fsync": os}.get(self._step, Streams)
         self._patch.setattr(owner, self._step, self._wrapped(getattr(owner, self._step)))
 
     def __exit__(self, *_: object) -> None:

@@ -138,8 +138,8 @@ def test_events_of_a_damaged_file_are_streamed_once_it_is_back(tmp_path: Path) -
         model.running().run_due(model.now_us + 600_000_000)
     assert streamed(model.target) == []
     path.write_bytes(content)
-    (file,) = model.store.catalog.damaged_files()
-    model.store.catalog.set_aside(file.id, None)
+    (file,) = model.store.catalog.files.damaged()
+    model.store.catalog.files.set_aside(file.id, None)
     model.die()
     model.running().run_due(model.now_us + 1_200_000_000)
     assert [event["n"] for event in streamed(model.target)] == [1]

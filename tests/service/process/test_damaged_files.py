@@ -69,7 +69,7 @@ class Stored:
 
 @pytest.fixture
 def stored(served: Whole) -> Stored:
-    made = Stored(served, f"c{len(served.catalog.all_collections())}")
+    made = Stored(served, f"c{len(served.catalog.collections.all())}")
     made.record(0, 1, 2)
     return made
 
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_not_merged_into_a_sound_one(stored: Stored) -> None:
     path = stored.first_file()
     flip(path)
     stored.whole.merge()
-    assert stored.name_of(path) in {file.path for file in stored.whole.catalog.live_files()}
+    assert stored.name_of(path) in {file.path for file in stored.whole.catalog.files.live()}
     assert stored.ask()["damaged_files"] == [stored.name_of(path)]
 
 

@@ -146,7 +146,7 @@ def told(
         catalog = Catalog.prepare(root)
         stack.callback(catalog.close)
         if meanwhile is not None:
-            catalog.version()
+            catalog.versions()
             meanwhile()
             # What this one has read of the file is still in its memory.
             catalog = Catalog.open(root)
@@ -164,8 +164,8 @@ def told(
         for number, (analysis, parameters) in enumerate(QUESTIONS):
             name = analysis if analysis not in found else f"{analysis} {number}"
             found[name] = attempt(lambda a=analysis, p=parameters: ask(a, p))  # type: ignore[misc]
-        found["keys"] = attempt(lambda: catalog.project(folder.project))
-        found["access keys"] = attempt(lambda: catalog.access_keys(folder.project))
+        found["keys"] = attempt(lambda: catalog.projects.get(folder.project))
+        found["access keys"] = attempt(lambda: catalog.access_keys.of_project(folder.project))
         found["schema"] = attempt(lambda: schema_of(catalog, folder.project))
         found["definitions"] = attempt(lambda: definitions_of(catalog, folder.project))
         found["saved"] = attempt(lambda: saved_of(catalog))
@@ -182,23 +182,23 @@ def attempt(work: Callable[[], Any]) -> Any:
 
 
 def schema_of(catalog: Catalog, project: str) -> Any:
-    return [(one.name, one.schema.lanes) for one in catalog.collections(project)]
+    return [(one.name, one.schema.lanes) for one in catalog.collections.of_project(project)]
 
 
 def definitions_of(catalog: Catalog, project: str) -> Any:
-    (saved,), (dataset,) = catalog.saved_queries(project), catalog.all_datasets()
+    (saved,), (dataset,) = catalog.saved_queries.of_project(project), catalog.datasets.all()
     return saved.query, saved.refresh_rate, dataset.definition
 
 
 def saved_of(catalog: Catalog) -> Any:
-    (run,) = catalog.saved_runs()
+    (run,) = catalog.saved_queries.runs()
     assert run.result is not None
     content = (catalog.folder.results / run.result.file).read_bytes()
     return content if sha256(content).hexdigest() == run.result.sha256 else OSError("damaged")
 
 
 def dataset_of(catalog: Catalog) -> Any:
-    (dataset,) = catalog.all_datasets()
+    (dataset,) = catalog.datasets.all()
     return [
         (file.buckets, find_result(catalog.folder.dataset_file(dataset.id, file.id), KEY))
         for file in dataset.files
@@ -295,10 +295,10 @@ def test_no_flipped_bit_of_the_catalog_makes_an_answer_wrong_without_its_digest(
 @pytest.mark.parametrize(
     ("table", "content", "read"),
     [
-        ("access_keys", b'"queries"', lambda catalog, project: catalog.access_keys(project)),
-        ("saved_queries", b'"sum"', lambda catalog, project: catalog.saved_queries(project)),
-        ("datasets", b'"this_2_days"', lambda catalog, project: catalog.all_datasets()),
-        ("projects", b"First project", lambda catalog, project: catalog.project(project)),
+        ("access_keys", b'"queries"', lambda catalog, project: catalog.access_keys.of_project(project)),
+        ("saved_queries", b'"sum"', lambda catalog, project: catalog.saved_queries.of_project(project)),
+        ("datasets", b'"this_2_days"', lambda catalog, project: catalog.datasets.all()),
+        ("projects", b"First project", lambda catalog, project: catalog.projects.get(project)),
     ],
 )
 def test_a_row_that_changed_in_a_running_server_is_neither_read_nor_written_on(

@@ -41,7 +41,7 @@ class Opened:
         catalog.close()
         # Soon after: nothing that was kept for a time is too old.
         self.whole = Whole(data, told["now_us"] + HOUR_US // 2, secret_key=self.secret)
-        self.project = self.whole.catalog.projects()[0]
+        self.project = self.whole.catalog.projects.all()[0]
         assert self.project.id == told["project"]
 
     def ask(self, asked: dict[str, Any]) -> tuple[int, Any]:
@@ -90,13 +90,13 @@ def test_answers_are_those_of_the_older_server(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From logs and files, from files alone, and from merged ones; nothing is missing or there twice."""
-    assert not any(file.marked for file in opened.whole.catalog.live_files())
+    assert not any(file.marked for file in opened.whole.catalog.files.live())
     opened.check_answers()
     opened.whole.flush()
-    assert len({file.marked for file in opened.whole.catalog.live_files()}) == 2, "files of both kinds"
+    assert len({file.marked for file in opened.whole.catalog.files.live()}) == 2, "files of both kinds"
     opened.check_answers()
     opened.whole.merge()
-    assert len({file.marked for file in opened.whole.catalog.live_files()}) == 2, "and merges of both"
+    assert len({file.marked for file in opened.whole.catalog.files.live()}) == 2, "and merges of both"
     opened.check_answers()
     monkeypatch.setenv("ACUMEN_SECRET_KEY", opened.secret)
     assert main(["check", "--data", str(opened.data)]) == 0, capsys.readouterr().out

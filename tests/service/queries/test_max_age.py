@@ -13,6 +13,7 @@ from query.language.nodes import Condition, Operator
 from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
+from storage.catalog.database.versions import Area
 from storage.source import Source
 from tests.support.server import Reply, Served, ServedProject
 
@@ -37,9 +38,9 @@ def erase_nothing(served: Served, project: ServedProject) -> None:
         catalog.execute(
             "UPDATE collections SET erase_version = erase_version + 1 WHERE project_id = ?", [project.id]
         )
-        catalog.execute("UPDATE state SET version = version + 1")
+        catalog.execute("UPDATE state SET data_version = data_version + 1")
     # As every writer of the catalog does once it has committed.
-    ChangeMark(served.data / "catalog.sqlite").change()
+    ChangeMark(served.data / "catalog.sqlite").change([Area.DATA])
 
 
 def test_an_older_answer_is_told_where_it_may_be_that_old(served: Served, project: ServedProject) -> None:

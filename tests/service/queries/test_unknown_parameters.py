@@ -54,7 +54,7 @@ def test_a_definition_from_before_is_answered_as_it_always_was(whole: Whole) -> 
     """It may hold keys that would be refused now."""
     kept = {"property_name": "plan", "operator": "eq", "property_value": "pro", "note": "ours"}
     query = {"analysis_type": "count", "event_collection": "c", "filters": [kept]}
-    whole.catalog.put_saved_query(
+    whole.catalog.saved_queries.put(
         whole.project.id, "n", "n", query=json.dumps(query), metadata="null", refresh_rate=0
     )
     status, body = call(whole, "GET", "/queries/saved/n/result")

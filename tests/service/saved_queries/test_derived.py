@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.catalog.records import event_scope
+from storage.catalog.stored.records import event_scope
 from storage.instants import format_instant, parse_instant
 from tests.query.answers.test_reference import close
 from tests.service.whole import Whole
@@ -245,8 +245,8 @@ class Stream:
 
     def moment(self) -> tuple[int, int] | None:
         """Another one once events were taken away or changed."""
-        found = self.whole.catalog.named_collections(self.whole.project.id, [self.name])
-        return (found[0].generation, found[0].erase_version) if found else None
+        found = self.whole.catalog.collections.named(self.whole.project.id, [self.name])
+        return (found[0].id, found[0].erase_version) if found else None
 
     def check_dataset(self, *values: Any, stored: bool) -> None:
         """For values of its first property; ``stored``: none of it is computed now."""
@@ -354,9 +354,9 @@ def test_a_token_is_free_again_with_its_own_event_and_not_before(whole: Whole) -
     made.send([{"hours": 0, "minutes": 0, "n": 3}, one, other])
     for gone, wanted in ((3, [1, 2]), (2, [1]), (1, [])):
         made.erase(gone)
-        (collection,) = whole.catalog.named_collections(whole.project.id, [made.name])
-        scope = event_scope(collection.id, collection.generation)
-        held = whole.catalog.claims_of([(scope, f"t{n}") for n in (1, 2)])
+        (collection,) = whole.catalog.collections.named(whole.project.id, [made.name])
+        scope = event_scope(collection.id)
+        held = whole.catalog.claims.find([(scope, f"t{n}") for n in (1, 2)])
         assert sorted(token for _, token in held) == [f"t{n}" for n in wanted]
     made.send([one, other, one])
     made.check_events()

@@ -30,7 +30,8 @@ from service.saved_queries.refresh_task import Refresher
 from service.saved_queries.results import Audience, Results, Standing
 from service.settings import load
 from service.telemetry.metrics import Metrics
-from storage.catalog.records import Counts, SavedQuery, SavedRun
+from storage.catalog.derived.records import SavedQuery, SavedRun
+from storage.catalog.stored.records import Counts
 from storage.files.compaction import Compactor
 from storage.instants import format_instant
 from tests.storage.store import Store
@@ -74,7 +75,7 @@ class Kept:
         return Results(self.store.catalog, self.store.reader, self.engine, limits or Limits())
 
     def put(self, name: str, query: dict[str, Any], rate: int = HOURS_4) -> SavedQuery:
-        return self.store.catalog.put_saved_query(
+        return self.store.catalog.saved_queries.put(
             self.store.project, name, name, query=json.dumps(query), metadata="null", refresh_rate=rate
         )[0]
 
@@ -83,7 +84,7 @@ class Kept:
         self.store.send(collection, [json.dumps(body).encode() for body in bodies])
 
     def run_of(self, query: SavedQuery, audience: Audience = Audience()) -> SavedRun | None:
-        runs = self.store.catalog.saved_runs(query.id)
+        runs = self.store.catalog.saved_queries.runs(query.id)
         return next((run for run in runs if run.audience == audience.digest), None)
 
     def files(self) -> set[str]:
@@ -212,11 +213,11 @@ def merge(kept: Kept) -> None:
 def erase(kept: Kept, name: str) -> bool:
     """Take away all that is in the collection; False where there is nothing."""
     settle(kept)
-    for collection in kept.store.catalog.named_collections(kept.store.project, [name]):
-        files = kept.store.catalog.live_files(collection.id)
+    for collection in kept.store.catalog.collections.named(kept.store.project, [name]):
+        files = kept.store.catalog.files.live(collection.id)
         rows = sum(file.rows for file in files)
         gone = Counts(stored=-rows, erased=rows)
-        return bool(files) and kept.store.catalog.swap_files(collection.id, [f.id for f in files], [], gone)
+        return bool(files) and kept.store.catalog.files.swap(collection.id, [f.id for f in files], [], gone)
     return False
 
 

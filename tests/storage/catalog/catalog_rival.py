@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Claim
+from storage.catalog.stored.records import Claim
 from storage.schema import LaneKind
 
 TTL_US = 10**12
@@ -21,9 +21,9 @@ def main() -> None:
     data, number, rounds = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     sys.stdin.readline()
     catalog = Catalog.prepare(data)
-    project, created = catalog.ensure_first_project()
-    collection = catalog.ensure_collection(project.id, "purchases")
-    log_id = catalog.create_log()
+    project, created = catalog.projects.ensure_first()
+    collection = catalog.collections.ensure(project.id, "purchases")
+    log_id = catalog.logs.create()
     order = random.Random(number)
     won: dict[str, list[int]] = {}
     schemas: list[list[str]] = []
@@ -33,14 +33,14 @@ def main() -> None:
         wanted = [
             Claim("c", token, log_id, turn * 20 + index, b"", b"", 1) for index, token in enumerate(tokens)
         ]
-        for winner in catalog.claim(wanted, 1, TTL_US):
+        for winner in catalog.claims.take(wanted, 1, TTL_US):
             won[winner.token] = [winner.log_id, winner.ordinal]
         paths = [f"p{turn}", f"P{turn}", f"own{number}.{turn}"]
         order.shuffle(paths)
         kinds = [(path, kind) for path in paths for kind in (LaneKind.NUMBER, LaneKind.STRING)]
-        made = catalog.add_lanes(collection.id, kinds, 10_000)
+        made = catalog.collections.add_lanes(collection.id, kinds, 10_000)
         schemas.append([f"{lane.path}|{lane.kind}|{lane.column}" for lane in made.schema.lanes])
-        catalog.claim([Claim("own", f"{number}.{turn}", log_id, turn, b"", b"", 1)], 1, TTL_US)
+        catalog.claims.take([Claim("own", f"{number}.{turn}", log_id, turn, b"", b"", 1)], 1, TTL_US)
     catalog.close()
     answer = {
         "project": project.id,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-import itertools
 import re
 from typing import Any
 
 import pytest
 
 from storage.catalog.catalog import Catalog
+from storage.catalog.database.versions import Area
+from storage.catalog.derived.records import Dashboard
 from storage.catalog.errors import (
     DuplicateProject,
     InvalidName,
@@ -20,30 +21,30 @@ from storage.catalog.errors import (
     UnknownOrganisation,
     UnknownProject,
 )
-from storage.catalog.records import Collection, Counts, FlushCommit, LogRow, LogState
+from storage.catalog.stored.records import Collection, Counts, ErasureKind, FlushCommit, LogRow, LogState
 from storage.schema import LaneKind, Schema
 from tests.support.catalogs import flush
 
 
 class TestTenants:
     def test_the_first_project_is_made_once(self, catalog: Catalog) -> None:
-        project, created = catalog.ensure_first_project()
+        project, created = catalog.projects.ensure_first()
         assert created
-        assert catalog.ensure_first_project() == (project, False)
-        assert [organisation.id for organisation in catalog.organisations()] == [project.organisation_id]
-        assert catalog.projects() == [project]
-        assert catalog.project(project.id) == project
+        assert catalog.projects.ensure_first() == (project, False)
+        assert [organisation.id for organisation in catalog.organisations.all()] == [project.organisation_id]
+        assert catalog.projects.all() == [project]
+        assert catalog.projects.get(project.id) == project
 
     def test_made_up_ids_and_keys_have_the_forms_that_clients_expect(self, catalog: Catalog) -> None:
-        project = catalog.create_project("shop")
+        project = catalog.projects.create("shop")
         assert re.fullmatch("[0-9a-f]{24}", project.id)
         assert re.fullmatch("[0-9A-F]{64}", project.master_key)
         assert re.fullmatch("[0-9A-F]{64,}", project.write_key)
         assert re.fullmatch("[0-9A-F]{64,}", project.read_key)
 
     def test_given_ids_and_keys_are_kept(self, catalog: Catalog) -> None:
-        organisation = catalog.create_organisation("Shop AG")
-        project = catalog.create_project(
+        organisation = catalog.organisations.create("Shop AG")
+        project = catalog.projects.create(
             "shop",
             id="Shop1",
             organisation_id=organisation.id,
@@ -51,17 +52,17 @@ class TestTenants:
             write_key="W" * 32,
             read_key="R" * 32,
         )
-        assert catalog.project("Shop1") == project
+        assert catalog.projects.get("Shop1") == project
         assert (project.master_key, project.write_key, project.read_key) == ("M" * 32, "W" * 32, "R" * 32)
         assert project.organisation_id == organisation.id
-        assert catalog.organisations() == [organisation]
+        assert catalog.organisations.all() == [organisation]
 
     def test_a_project_id_is_taken_once_and_its_case_counts(self, catalog: Catalog) -> None:
-        catalog.create_project("shop", id="shop")
-        catalog.create_project("shop", id="SHOP")
+        catalog.projects.create("shop", id="shop")
+        catalog.projects.create("shop", id="SHOP")
         with pytest.raises(DuplicateProject):
-            catalog.create_project("other", id="shop")
-        assert [project.id for project in catalog.projects()] == ["shop", "SHOP"]
+            catalog.projects.create("other", id="shop")
+        assert [project.id for project in catalog.projects.all()] == ["shop", "SHOP"]
 
     @pytest.mark.parametrize(
         "given",
@@ -81,171 +82,192 @@ class TestTenants:
         self, catalog: Catalog, given: dict[str, Any]
     ) -> None:
         with pytest.raises(InvalidName) as refused:
-            catalog.create_project("shop", **given)
+            catalog.projects.create("shop", **given)
         assert not any(len(value) > 5 and value in str(refused.value) for value in given.values())
-        assert catalog.projects() == []
+        assert catalog.projects.all() == []
 
     @pytest.mark.parametrize("name", ["", "  ", "x" * 257, "\ud800"])
     def test_a_project_has_a_name(self, catalog: Catalog, name: str) -> None:
         with pytest.raises(InvalidName):
-            catalog.create_project(name)
+            catalog.projects.create(name)
 
     def test_what_does_not_exist_is_said_so(self, catalog: Catalog) -> None:
         with pytest.raises(UnknownProject):
-            catalog.project("none")
+            catalog.projects.get("none")
         with pytest.raises(UnknownOrganisation):
-            catalog.create_project("shop", organisation_id="none")
+            catalog.projects.create("shop", organisation_id="none")
 
 
 class TestCollections:
     def test_names_differ_by_case(self, catalog: Catalog) -> None:
-        project, _ = catalog.ensure_first_project()
+        project, _ = catalog.projects.ensure_first()
         names = ["Purchases", "purchases", "..", "a/b", "it's; DROP TABLE lanes", "é", "nul\0byte"]
-        made = {name: catalog.ensure_collection(project.id, name) for name in names}
+        made = {name: catalog.collections.ensure(project.id, name) for name in names}
         assert len({collection.id for collection in made.values()}) == len(names)
-        assert {c.name: c for c in catalog.collections(project.id)} == made
-        assert all(catalog.ensure_collection(project.id, name) == made[name] for name in names)
-        assert catalog.collections("none") == []
+        assert {c.name: c for c in catalog.collections.of_project(project.id)} == made
+        assert all(catalog.collections.ensure(project.id, name) == made[name] for name in names)
+        assert catalog.collections.of_project("none") == []
 
     def test_a_collection_needs_a_project_and_a_name(self, catalog: Catalog) -> None:
-        project, _ = catalog.ensure_first_project()
+        project, _ = catalog.projects.ensure_first()
         with pytest.raises(UnknownProject):
-            catalog.ensure_collection("none", "purchases")
+            catalog.collections.ensure("none", "purchases")
         for name in ("", "\ud800"):
             with pytest.raises(InvalidName):
-                catalog.ensure_collection(project.id, name)
+                catalog.collections.ensure(project.id, name)
         with pytest.raises(UnknownCollection):
-            catalog.collection(project.id, "purchases")
+            catalog.collections.get(project.id, "purchases")
         with pytest.raises(UnknownCollection):
-            catalog.collection_by_id(99)
+            catalog.collections.by_id(99)
 
     def test_lanes_are_appended_and_named_apart(self, catalog: Catalog, collection: Collection) -> None:
-        first = catalog.add_lanes(collection.id, [("price", LaneKind.NUMBER)], 10)
+        first = catalog.collections.add_lanes(collection.id, [("price", LaneKind.NUMBER)], 10)
         wanted = [
             ("Price", LaneKind.NUMBER),
             ("price", LaneKind.STRING),
             ("price", LaneKind.NUMBER),
             ("keen.timestamp", LaneKind.STRING),
         ]
-        second = catalog.add_lanes(collection.id, wanted, 10)
+        second = catalog.collections.add_lanes(collection.id, wanted, 10)
         assert second.schema.lanes[:1] == first.schema.lanes
         assert {(lane.path, lane.kind) for lane in second.schema.lanes} == set(wanted)
         folded = [lane.column.casefold() for lane in second.schema.lanes]
         assert len({*folded, "keen.timestamp"}) == len(wanted) + 1
-        assert catalog.collection_by_id(collection.id) == second
-        assert catalog.collections(collection.project_id) == [second]
+        assert catalog.collections.by_id(collection.id) == second
+        assert catalog.collections.of_project(collection.project_id) == [second]
 
     def test_the_limit_counts_paths_and_takes_all_or_nothing(
         self, catalog: Catalog, collection: Collection
     ) -> None:
-        catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER), ("b", LaneKind.NUMBER)], 2)
-        catalog.add_lanes(collection.id, [("a", LaneKind.STRING)], 2)
+        catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER), ("b", LaneKind.NUMBER)], 2)
+        catalog.collections.add_lanes(collection.id, [("a", LaneKind.STRING)], 2)
         with pytest.raises(TooManyProperties, match="at most 2"):
-            catalog.add_lanes(collection.id, [("b", LaneKind.STRING), ("c", LaneKind.NUMBER)], 2)
-        assert catalog.collection_by_id(collection.id).schema.version == 3
+            catalog.collections.add_lanes(collection.id, [("b", LaneKind.STRING), ("c", LaneKind.NUMBER)], 2)
+        assert catalog.collections.by_id(collection.id).schema.version == 3
 
     def test_a_limit_lowered_later_still_takes_new_kinds_of_known_paths(
         self, catalog: Catalog, collection: Collection
     ) -> None:
-        catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER), ("b", LaneKind.NUMBER)], 2)
-        assert catalog.add_lanes(collection.id, [("a", LaneKind.JSON)], 1).schema.version == 3
+        catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER), ("b", LaneKind.NUMBER)], 2)
+        assert catalog.collections.add_lanes(collection.id, [("a", LaneKind.JSON)], 1).schema.version == 3
 
     def test_schemas_of_the_past_are_not_kept(self, catalog: Catalog) -> None:
-        project, _ = catalog.ensure_first_project()
-        collection = catalog.ensure_collection(project.id, "c")
+        project, _ = catalog.projects.ensure_first()
+        collection = catalog.collections.ensure(project.id, "c")
         before = schemas()
         for number in range(50):
-            added = catalog.add_lanes(collection.id, [(f"p{number}", LaneKind.NUMBER)], 100)
-            assert catalog.collection_by_id(collection.id) == added
+            added = catalog.collections.add_lanes(collection.id, [(f"p{number}", LaneKind.NUMBER)], 100)
+            assert catalog.collections.by_id(collection.id) == added
         assert schemas() - before < 5
 
     def test_known_lanes_cost_no_write(self, catalog: Catalog, collection: Collection) -> None:
-        made = catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2)
-        version = catalog.version()
-        assert catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2) == made
-        assert catalog.ensure_collection(collection.project_id, collection.name) == made
-        assert catalog.version() == version
+        made = catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2)
+        version = catalog.versions()
+        assert catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 2) == made
+        assert catalog.collections.ensure(collection.project_id, collection.name) == made
+        assert catalog.versions() == version
 
 
 class TestLogs:
     def test_a_log_lives_from_open_to_flushed(self, catalog: Catalog) -> None:
-        log_id = catalog.create_log()
-        assert catalog.logs() == [LogRow(log_id, LogState.OPEN, 0, None)]
-        catalog.commit_flush(FlushCommit(1, {log_id: 100}))
-        catalog.seal_log(log_id, 150, None)
-        catalog.seal_log(log_id, 150, None)
-        assert catalog.logs() == [LogRow(log_id, LogState.SEALED, 100, 150)]
+        log_id = catalog.logs.create()
+        assert catalog.logs.all() == [LogRow(log_id, LogState.OPEN, 0, None)]
+        catalog.files.commit_flush(FlushCommit(1, {log_id: 100}))
+        catalog.logs.seal(log_id, 150, None)
+        catalog.logs.seal(log_id, 150, None)
+        assert catalog.logs.all() == [LogRow(log_id, LogState.SEALED, 100, 150)]
         with pytest.raises(LogConflict, match="not flushed"):
-            catalog.remove_log(log_id)
-        catalog.commit_flush(FlushCommit(2, {log_id: 150}))
-        catalog.remove_log(log_id)
-        assert catalog.logs() == []
-        assert catalog.create_log() > log_id
+            catalog.logs.remove(log_id)
+        catalog.files.commit_flush(FlushCommit(2, {log_id: 150}))
+        catalog.logs.remove(log_id)
+        assert catalog.logs.all() == []
+        assert catalog.logs.create() > log_id
 
     def test_an_open_log_is_not_removed(self, catalog: Catalog) -> None:
-        log_id = catalog.create_log()
+        log_id = catalog.logs.create()
         with pytest.raises(LogConflict):
-            catalog.remove_log(log_id)
+            catalog.logs.remove(log_id)
 
     def test_a_log_has_one_end_and_not_before_what_is_flushed(self, catalog: Catalog) -> None:
-        log_id = catalog.create_log()
-        catalog.commit_flush(FlushCommit(1, {log_id: 100}))
+        log_id = catalog.logs.create()
+        catalog.files.commit_flush(FlushCommit(1, {log_id: 100}))
         with pytest.raises(LogConflict):
-            catalog.seal_log(log_id, 99, None)
-        catalog.seal_log(log_id, 100, None)
+            catalog.logs.seal(log_id, 99, None)
+        catalog.logs.seal(log_id, 100, None)
         with pytest.raises(LogConflict):
-            catalog.seal_log(log_id, 101, None)
+            catalog.logs.seal(log_id, 101, None)
 
     def test_a_position_moves_neither_back_nor_past_the_end(self, catalog: Catalog) -> None:
-        log_id = catalog.create_log()
-        catalog.commit_flush(FlushCommit(1, {log_id: 100}))
+        log_id = catalog.logs.create()
+        catalog.files.commit_flush(FlushCommit(1, {log_id: 100}))
         with pytest.raises(LogConflict):
-            catalog.commit_flush(FlushCommit(2, {log_id: 99}))
-        catalog.seal_log(log_id, 150, None)
+            catalog.files.commit_flush(FlushCommit(2, {log_id: 99}))
+        catalog.logs.seal(log_id, 150, None)
         with pytest.raises(LogConflict):
-            catalog.commit_flush(FlushCommit(2, {log_id: 151}))
+            catalog.files.commit_flush(FlushCommit(2, {log_id: 151}))
         with pytest.raises(UnknownLog):
-            catalog.commit_flush(FlushCommit(2, {log_id + 1: 1}))
-        assert catalog.logs() == [LogRow(log_id, LogState.SEALED, 100, 150)]
-        assert catalog.flushed_number() == 1
+            catalog.files.commit_flush(FlushCommit(2, {log_id + 1: 1}))
+        assert catalog.logs.all() == [LogRow(log_id, LogState.SEALED, 100, 150)]
+        assert catalog.files.flushed_number() == 1
 
 
-class TestVersion:
-    def test_every_change_that_readers_cache_moves_it(self, catalog: Catalog) -> None:
-        versions = [catalog.version()]
+class TestVersions:
+    def test_a_change_moves_the_version_of_its_area_alone(self, catalog: Catalog) -> None:
+        seen = [catalog.versions()]
 
-        def note() -> None:
-            versions.append(catalog.version())
+        def moved() -> set[Area]:
+            seen.append(catalog.versions())
+            pairs = zip(Area, *seen[-2:], strict=True)
+            assert all(later >= before for _, before, later in pairs)
+            return {area for area, before, later in zip(Area, *seen[-2:], strict=True) if later > before}
 
-        project, _ = catalog.ensure_first_project()
-        note()
-        catalog.create_organisation("other")
-        note()
-        catalog.create_project("other")
-        note()
-        collection = catalog.ensure_collection(project.id, "purchases")
-        note()
-        catalog.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 9)
-        note()
-        log_id = catalog.create_log()
-        note()
+        project, _ = catalog.projects.ensure_first()
+        assert moved() == {Area.TENANTS}
+        organisation = catalog.organisations.create("other")
+        assert moved() == {Area.TENANTS}
+        catalog.organisations.rename(organisation.id, "another")
+        assert moved() == {Area.TENANTS}
+        catalog.projects.create("other")
+        assert moved() == {Area.TENANTS}
+        catalog.projects.update(project.id, preferences={"round": 2})
+        assert moved() == {Area.TENANTS}
+        collection = catalog.collections.ensure(project.id, "purchases")
+        assert moved() == {Area.DATA}
+        catalog.collections.add_lanes(collection.id, [("a", LaneKind.NUMBER)], 9)
+        assert moved() == {Area.DATA}
+        log_id = catalog.logs.create()
+        assert moved() == {Area.DATA}
         file = flush(catalog, collection)
-        note()
-        catalog.swap_files(collection.id, [file.id], [], Counts(stored=-10, erased=10))
-        note()
-        catalog.seal_log(log_id, 0, None)
-        note()
-        catalog.remove_log(log_id)
-        note()
-        assert all(later > earlier for earlier, later in itertools.pairwise(versions))
+        assert moved() == {Area.DATA}
+        catalog.files.swap(collection.id, [file.id], [], Counts(stored=-10, erased=10))
+        assert moved() == {Area.DATA}
+        catalog.logs.seal(log_id, 0, None)
+        assert moved() == {Area.DATA}
+        catalog.logs.remove(log_id)
+        assert moved() == {Area.DATA}
+        catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})
+        assert moved() == {Area.DATA}
+        catalog.retention.put(collection.id, 30)
+        assert moved() == {Area.DATA}
+        catalog.saved_queries.put(project.id, "q", "q", query="{}", metadata="{}", refresh_rate=0)
+        assert moved() == {Area.DERIVED}
+        catalog.datasets.create(project.id, "d", "{}")
+        assert moved() == {Area.DERIVED}
+        catalog.dashboards.put(project.id, Dashboard("b", "{}"), "{}")
+        assert moved() == {Area.DERIVED}
+
+    def test_what_prunes_nothing_moves_nothing(self, catalog: Catalog, collection: Collection) -> None:
+        versions = catalog.versions()
+        catalog.collections.prune_lanes(collection.id, frozenset(), frozenset())
+        assert catalog.versions() == versions
 
     def test_small_values_are_kept_and_do_not_move_it(self, catalog: Catalog) -> None:
-        version = catalog.version()
-        assert catalog.get_meta("import.offset") is None
-        catalog.set_meta("import.offset", "1")
-        catalog.set_meta("import.offset", "2")
-        assert catalog.get_meta("import.offset") == "2"
-        assert catalog.version() == version
+        version = catalog.versions()
+        assert catalog.meta.get("import.offset") is None
+        catalog.meta.put("import.offset", "1")
+        catalog.meta.put("import.offset", "2")
+        assert catalog.meta.get("import.offset") == "2"
+        assert catalog.versions() == version
 
 
 def schemas() -> int:

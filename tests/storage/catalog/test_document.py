@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from storage.catalog.migration import FORMAT_VERSION
-from storage.catalog.records import FileState, KeyKind, LogState
+from storage.catalog.stored.records import FileState, LogState
 from storage.catalog.tables import metadata
+from storage.catalog.tenants.records import KeyKind
 from storage.paths import NAME_LENGTH_MAX, DataFolder
 from storage.schema import LaneKind
 

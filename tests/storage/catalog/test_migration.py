@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
-from storage.catalog import migrations
+from storage.catalog import migration, migrations
 from storage.catalog.catalog import Catalog
+from storage.catalog.database.checksums import install
 from storage.catalog.database.connection import Database
 from storage.catalog.errors import CatalogNotReady, NewerFormat
 from storage.catalog.migration import FORMAT_VERSION, revisions
+from storage.catalog.stored.records import event_scope, shared_scope
 from storage.catalog.tables import metadata
 from storage.paths import DataFolder
 
@@ -55,7 +61,7 @@ def test_a_fresh_folder_is_its_owners_alone_and_stamped(folder: DataFolder) -> N
 
 def test_files_beside_the_catalog_are_as_private(folder: DataFolder) -> None:
     catalog = Catalog.prepare(folder.root)
-    catalog.ensure_first_project()
+    catalog.projects.ensure_first()
     beside = list(folder.root.glob("catalog.sqlite-*"))
     assert {path.name for path in beside} == {f"catalog.sqlite-{name}" for name in ("wal", "shm", "mark")}
     assert all(mode(path) == 0o600 for path in beside)
@@ -72,11 +78,11 @@ def test_a_folder_made_with_a_wide_mode_is_narrowed(folder: DataFolder) -> None:
 
 def test_a_prepared_folder_opens_again_with_what_it_held(folder: DataFolder) -> None:
     catalog = Catalog.prepare(folder.root)
-    project, _ = catalog.ensure_first_project()
+    project, _ = catalog.projects.ensure_first()
     catalog.close()
     for make in (Catalog.prepare, Catalog.open):
         catalog = make(folder.root)
-        assert catalog.projects() == [project]
+        assert catalog.projects.all() == [project]
         catalog.close()
     assert not list(folder.root.glob("*backup*"))
 
@@ -100,7 +106,7 @@ def test_an_older_catalog_is_copied_and_then_migrated(older: DataFolder) -> None
     with pytest.raises(CatalogNotReady, match="older format"):
         Catalog.open(older.root)
     catalog = Catalog.prepare(older.root)
-    catalog.ensure_first_project()
+    catalog.projects.ensure_first()
     catalog.close()
     backup = older.catalog_backup(0)
     assert mode(backup) == 0o600
@@ -109,6 +115,74 @@ def test_an_older_catalog_is_copied_and_then_migrated(older: DataFolder) -> None
     assert execute(older.catalog, "SELECT note FROM notes") == [("kept",)]
     assert older.format_stamp.read_text() == f"{FORMAT_VERSION}\n"
     assert not list(older.root.glob("*.unfinished*"))
+
+
+def made_at(folder: DataFolder, revision: str, rows: Mapping[str, Sequence[Mapping[str, object]]]) -> None:
+    """A catalog as of a revision, with these rows by table."""
+    migration.make_folder(folder)
+    database = Database(folder.catalog)
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for table, some in rows.items():
+            for row in some:
+                names = ", ".join(row)
+                values = ", ".join(f":{name}" for name in row)
+                connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), [dict(row)])
+        install(connection)
+    database.close()
+
+
+def collection_of(number: int, name: str, generation: int) -> dict[str, object]:
+    row = {"id": number, "project_id": "p", "name": name, "generation": generation, "erase_version": 1}
+    return {**row, "lanes_version": 0, "data_version": 0, "created_us": 0}
+
+
+def export_of(number: int, collection: str, generation: int) -> dict[str, object]:
+    row = {"number": number, "id": str(number), "project_id": "p", "collection": collection}
+    row |= {"generation": generation, "erase_version": 1, "state": "done", "question": "{}", "key_id": "k"}
+    row |= {"audience": "", "format": "csv", "gzip": False, "attempts": 1, "events": 0, "mail_attempts": 0}
+    return {**row, "created_us": 0}
+
+
+def test_what_was_computed_names_its_collections_by_their_ids(folder: DataFolder) -> None:
+    """And those of a collection that had the name before are of none that is there."""
+    question = json.dumps({"query": {"event_collection": "again"}})
+    covers = json.dumps({"collections": {"again": [4, 1], "first": [2, 1], "never": [1, 0]}, "counts": [1]})
+    query = {"id": 1, "project_id": "p", "name": "q", "query": "{}", "metadata": "{}", "refresh_rate": 0}
+    run = {"query_id": 1, "audience": "", "version": 1, "run_us": 0, "duration_us": 0, "failures": 0}
+    dataset = {"id": 1, "project_id": "p", "name": "d", "definition": question, "created_us": 0}
+    claim = {"token": "t", "log_id": 1, "ordinal": 1, "digest": b"", "response": b"", "claimed_us": 0}
+    scopes = ("event:2:4", "event:2:4:autofill", "event:1:1", "request:p")
+    rows = {
+        "organisations": [{"id": "o", "name": "O", "key": "sealed:", "created_us": 0}],
+        "projects": [{"id": "p", "name": "P", "organisation_id": "o", "created_us": 0}],
+        "collections": [collection_of(1, "first", 1), collection_of(2, "again", 4)],
+        "exports": [export_of(1, "again", 4), export_of(2, "again", 1), export_of(3, "first", 1)],
+        "datasets": [{**dataset, "status": "OK", "run": 1, "generation": 4, "erase_version": 1}],
+        "saved_queries": [{**query, "version": 1, "created_us": 0, "modified_us": 0}],
+        "saved_runs": [{**run, "covers": covers}],
+        "claims": [{**claim, "scope": scope} for scope in scopes],
+    }
+    made_at(folder, "0019", rows)
+    with closing(Catalog.prepare(folder.root)) as catalog:
+        assert [one.collection_id for one in catalog.exports.of_project("p")] == [1, -1, 2]
+        assert [one.number for one in catalog.exports.outdated()] == [2]
+        assert catalog.datasets.get("p", "d").moment == (2, 1)
+        assert catalog.claims.kept("p") == 4
+        again = catalog.collections.get("p", "again")
+        assert catalog.claims.find([(event_scope(again.id), "t"), (shared_scope(again.id), "t")])
+    [(text_of_run,)] = execute(folder.catalog, "SELECT covers FROM saved_runs")
+    assert json.loads(str(text_of_run))["collections"] == {"again": [2, 1], "first": [-1, 1], "never": [0, 0]}
+
+
+def test_versions_go_on_from_the_one_that_stood_for_all(folder: DataFolder) -> None:
+    made_at(folder, "0019", {"meta": [{"name": "tenants_version", "value": "5"}]})
+    with closing(Catalog.prepare(folder.root)) as catalog:
+        assert catalog.versions() == (5, 1, 1)
+        assert catalog.meta.get("tenants_version") is None
 
 
 def test_a_migration_that_fails_leaves_the_catalog_as_it_was(older: DataFolder) -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from sqlalchemy import event as sqlalchemy_event
 
-from storage.catalog.records import Collection, ErasureKind
+from storage.catalog.stored.records import Collection, ErasureKind
 from storage.keeper import keeper
 from storage.maintenance.integrity_check import check
 from storage.schema import NULLS, LaneKind, Schema, with_prefixes
@@ -112,7 +112,7 @@ class Model:
     def _request(self, kind: ErasureKind, parameters: dict[str, Any]) -> None:
         if not self.sent:
             return
-        self.store.catalog.request_erasure(self.id, kind, parameters)
+        self.store.catalog.erasures.request(self.id, kind, parameters)
         self.store.keeper.step()
         # All is in files now: the names of the catalog are those of the events.
         known = {lane.path for lane in self.schema.lanes}
@@ -123,11 +123,11 @@ class Model:
 
     @property
     def id(self) -> int:
-        return self.store.catalog.collection(self.store.project, "c").id
+        return self.store.catalog.collections.get(self.store.project, "c").id
 
     @property
     def schema(self) -> Schema:
-        return self.store.catalog.collection(self.store.project, "c").schema
+        return self.store.catalog.collections.get(self.store.project, "c").schema
 
     def stored(self) -> list[dict[str, Any]]:
         """The events as a question sees them, by ``n``."""
@@ -207,14 +207,14 @@ def test_events_of_a_worker_that_has_not_heard_of_a_deletion_bring_the_collectio
     model.send(0, [{"a": 1}])
     model.delete(1)
     catalog, project = model.store.catalog, model.store.project
-    assert catalog.collection(project, "c").freed
-    assert catalog.collection_names(project, 10) == []
+    assert catalog.collections.get(project, "c").freed
+    assert catalog.collections.names(project, 10) == []
     model.send_as_remembered(0, [{"a": 2}])
     model.look()
     model.flush()
     model.look()
-    assert not catalog.collection(project, "c").freed
-    assert catalog.collection_names(project, 10) == ["c"]
+    assert not catalog.collections.get(project, "c").freed
+    assert catalog.collections.names(project, 10) == ["c"]
     model.store.close()
 
 
@@ -239,7 +239,7 @@ def test_a_collection_goes_once_the_logs_are_read(tmp_path: Path, monkeypatch: p
     for _ in range(3):
         now[0] += 61
         model.store.keeper._remove_freed(now[0])
-    assert model.store.catalog.named_collections(model.store.project, ["c"]) == []
+    assert model.store.catalog.collections.named(model.store.project, ["c"]) == []
     assert check(model.store.folder, model.store.catalog).faults == []
     model.store.close()
 

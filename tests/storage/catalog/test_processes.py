@@ -63,7 +63,7 @@ def test_every_token_has_one_winner_and_all_hear_of_the_same(answers: list[dict[
 def test_lanes_are_only_ever_appended(answers: list[dict[str, Any]]) -> None:
     """Whatever schema any process saw is the beginning of the final one."""
     catalog = Catalog.open(Path(answers[0]["data"]))
-    lanes = catalog.collection_by_id(answers[0]["collection"]).schema.lanes
+    lanes = catalog.collections.by_id(answers[0]["collection"]).schema.lanes
     catalog.close()
     final = [f"{lane.path}|{lane.kind}|{lane.column}" for lane in lanes]
     for answer in answers:
@@ -88,11 +88,11 @@ def test_a_writer_does_not_wait_for_ever(tmp_path: Path) -> None:
 def test_readers_do_not_wait_for_a_writer(tmp_path: Path) -> None:
     Catalog.prepare(tmp_path).close()
     catalog = Catalog.open(tmp_path)
-    version = catalog.version()
+    version = catalog.versions()
     other = Database(tmp_path / "catalog.sqlite")
     with other.writing():
-        assert catalog.version() == version
-        assert catalog.projects() == []
+        assert catalog.versions() == version
+        assert catalog.projects.all() == []
     other.close()
     catalog.close()
 
@@ -102,7 +102,7 @@ def test_a_forked_child_is_told_to_open_its_own(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            catalog.version()
+            catalog.versions()
         except CatalogError:
             os._exit(0)
         os._exit(1)

@@ -10,7 +10,7 @@ import pytest
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.connection import connect
 from storage.catalog.errors import InvalidName, WrongSecret
-from storage.catalog.records import KeyKind, Project
+from storage.catalog.tenants.records import KeyKind, Project
 
 SECRET = "a secret that is not the folder's own"
 
@@ -26,11 +26,11 @@ def keys_of(project: Project) -> list[str]:
 
 def test_no_key_stands_in_the_catalog(tmp_path: Path) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        project, _ = catalog.ensure_first_project()
-        (organisation,) = catalog.organisations()
-        renewed = catalog.renew_organisation_key(organisation.id)
-        catalog.renew_project_keys(project.id, {KeyKind.READ: None})
-        after = catalog.project(project.id)
+        project, _ = catalog.projects.ensure_first()
+        (organisation,) = catalog.organisations.all()
+        renewed = catalog.organisations.renew_key(organisation.id)
+        catalog.projects.renew_keys(project.id, {KeyKind.READ: None})
+        after = catalog.projects.get(project.id)
         stored = folder_bytes(tmp_path)
         for key in [*keys_of(project), *keys_of(after), organisation.key, renewed]:
             assert key.encode() not in stored
@@ -40,59 +40,59 @@ def test_no_key_stands_in_the_catalog(tmp_path: Path) -> None:
 
 def test_the_same_secret_opens_them_again(tmp_path: Path) -> None:
     with closing(Catalog.prepare(tmp_path, secret=SECRET)) as catalog:
-        project, _ = catalog.ensure_first_project()
+        project, _ = catalog.projects.ensure_first()
     assert not (tmp_path / "secret.key").exists()
     with closing(Catalog.open(tmp_path, secret=SECRET)) as catalog:
-        assert catalog.projects() == [project]
+        assert catalog.projects.all() == [project]
 
 
 def test_keys_of_an_older_format_are_sealed_and_stay_what_they_are(tmp_path: Path) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        project, _ = catalog.ensure_first_project()
-        (organisation,) = catalog.organisations()
+        project, _ = catalog.projects.ensure_first()
+        (organisation,) = catalog.organisations.all()
     with closing(connect(tmp_path / "catalog.sqlite")) as connection, connection:
         connection.execute("UPDATE organisations SET key = ?", [organisation.key])
         for kind, key in zip(KeyKind, keys_of(project), strict=True):
             connection.execute("UPDATE project_keys SET key = ? WHERE kind = ?", [key, kind.value])
     assert project.read_key.encode() in folder_bytes(tmp_path)
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        assert catalog.projects() == [project]
-        assert catalog.organisations() == [organisation]
+        assert catalog.projects.all() == [project]
+        assert catalog.organisations.all() == [organisation]
         stored = folder_bytes(tmp_path)
     assert not [key for key in [*keys_of(project), organisation.key] if key.encode() in stored]
 
 
 def test_with_another_secret_it_is_said_what_helps_and_new_keys_do(tmp_path: Path) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        project, _ = catalog.ensure_first_project()
-        (organisation,) = catalog.organisations()
+        project, _ = catalog.projects.ensure_first()
+        (organisation,) = catalog.organisations.all()
     with closing(Catalog.open(tmp_path, secret=SECRET)) as catalog:
         with pytest.raises(WrongSecret, match=f"secret.key .* acumen projects rekey {project.id}"):
-            catalog.projects()
+            catalog.projects.all()
         with pytest.raises(WrongSecret, match=f"acumen orgs rekey {organisation.id}"):
-            catalog.organisations()
-        catalog.renew_project_keys(project.id, dict.fromkeys(KeyKind))
-        key = catalog.renew_organisation_key(organisation.id)
-        assert catalog.project(project.id).id == project.id
-        assert [one.key for one in catalog.organisations()] == [key]
+            catalog.organisations.all()
+        catalog.projects.renew_keys(project.id, dict.fromkeys(KeyKind))
+        key = catalog.organisations.renew_key(organisation.id)
+        assert catalog.projects.get(project.id).id == project.id
+        assert [one.key for one in catalog.organisations.all()] == [key]
 
 
 def test_keys_that_clients_have_are_taken_and_still_differ(tmp_path: Path) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        project, _ = catalog.ensure_first_project()
-        catalog.renew_project_keys(project.id, {KeyKind.WRITE: "A" * 64})
-        assert catalog.project(project.id).write_key == "A" * 64
+        project, _ = catalog.projects.ensure_first()
+        catalog.projects.renew_keys(project.id, {KeyKind.WRITE: "A" * 64})
+        assert catalog.projects.get(project.id).write_key == "A" * 64
         for key in (project.master_key, "short", "with space"):
             with pytest.raises(InvalidName):
-                catalog.renew_project_keys(project.id, {KeyKind.WRITE: key})
-        assert catalog.project(project.id).write_key == "A" * 64
+                catalog.projects.renew_keys(project.id, {KeyKind.WRITE: key})
+        assert catalog.projects.get(project.id).write_key == "A" * 64
 
 
 @pytest.mark.parametrize("damaged", [b"\xb5\x00\xff", b"", b"text of another file\n"])
 def test_a_damaged_secret_is_a_wrong_one(tmp_path: Path, damaged: bytes) -> None:
     with closing(Catalog.prepare(tmp_path)) as catalog:
-        catalog.ensure_first_project()
+        catalog.projects.ensure_first()
     (tmp_path / "secret.key").write_bytes(damaged)
 
     with closing(Catalog.open(tmp_path)) as catalog, pytest.raises(WrongSecret, match=r"secret\.key"):
-        catalog.projects()
+        catalog.projects.all()

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from storage.catalog.records import ErasureKind, ErasureState, event_scope
+from storage.catalog.stored.records import ErasureKind, ErasureState, event_scope
 from storage.events.validation import Context, examine
 from storage.files import deletion
 from storage.keeper.keeper import Keeper
@@ -151,8 +151,8 @@ class Model:
                 one[1].update(flat(new))
                 count += 1
         examined = examine(json.dumps(new).encode(), LIMITS, Context())
-        collection = self.store.catalog.ensure_collection(self.store.project, "c")
-        self.store.catalog.add_lanes(collection.id, list(examined.wanted), 1_000)
+        collection = self.store.catalog.collections.ensure(self.store.project, "c")
+        self.store.catalog.collections.add_lanes(collection.id, list(examined.wanted), 1_000)
         update = {"path": path, "line": examined.payload.decode(), "upsert": upsert}
         assert self._request(ErasureKind.UPDATE, {**parameters, "updates": [update]}) == count
 
@@ -173,12 +173,12 @@ class Model:
 
     def _request(self, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
         catalog = self.store.catalog
-        collection = catalog.ensure_collection(self.store.project, "c")
-        number = catalog.request_erasure(collection.id, kind, parameters)
+        collection = catalog.collections.ensure(self.store.project, "c")
+        number = catalog.erasures.request(collection.id, kind, parameters)
         if self.choices.random() < 0.2:
             self.restart()
         self.store.keeper.step()
-        done = self.store.catalog.erasure(number)
+        done = self.store.catalog.erasures.find(number)
         assert done is not None and (done.state, done.problem) == (ErasureState.DONE, None)
         return done.events
 
@@ -216,8 +216,8 @@ def _prepared(data: Path) -> tuple[Store, Any, int]:
         if month < 3:
             store.keeper.step()
             store.keeper.flush()
-    collection = store.catalog.collection(store.project, "c")
-    return store, fs, store.catalog.request_erasure(collection.id, ErasureKind.EVENTS, {"by": 3, "rest": 1})
+    collection = store.catalog.collections.get(store.project, "c")
+    return store, fs, store.catalog.erasures.request(collection.id, ErasureKind.EVENTS, {"by": 3, "rest": 1})
 
 
 BEFORE = [float(n) for n in range(12)]
@@ -243,12 +243,12 @@ def test_whatever_fails_meanwhile_all_are_there_or_none_and_it_is_done_at_the_ne
             store.keeper.step()
         except OSError:
             pass
-        request = store.catalog.erasure(number)
+        request = store.catalog.erasures.find(number)
         assert request is not None
         done = request.state is ErasureState.DONE
         assert sorted(store.values("c", "n")) == (AFTER if done else BEFORE), fs.journal[-1]
         if failures == 1 and not done:
-            live = store.catalog.live_files(request.collection_id)
+            live = store.catalog.files.live(request.collection_id)
             assert len(list(store.folder.events.rglob("*.parquet"))) == len(live), "rubbish is left"
         fs.fail(0, errno.EIO, 0)
         again = knowing(cut_power(store, fs, data))
@@ -265,13 +265,13 @@ def test_what_goes_as_a_whole_needs_no_room(tmp_path: Path, monkeypatch: pytest.
     store, _, partly = _prepared(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: FullDisk(100, 100, 0))
     store.keeper.step()
-    request = store.catalog.erasure(partly)
+    request = store.catalog.erasures.find(partly)
     assert request is not None and request.state is ErasureState.FAILED and "no room" in str(request.problem)
     assert sorted(store.values("c", "n")) == BEFORE
     for parameters in ({"end_us": 400 * DAY_US}, {"filters": None, "start_us": None}):
-        number = store.catalog.request_erasure(request.collection_id, ErasureKind.EVENTS, parameters)
+        number = store.catalog.erasures.request(request.collection_id, ErasureKind.EVENTS, parameters)
         store.keeper.step()
-        found = store.catalog.erasure(number)
+        found = store.catalog.erasures.find(number)
         assert found is not None and found.state is ErasureState.DONE, found
     assert store.values("c", "n") == []
     store.close()
@@ -281,16 +281,16 @@ def test_what_goes_as_a_whole_needs_no_room(tmp_path: Path, monkeypatch: pytest.
 def test_a_file_that_can_not_be_read_ends_the_request_and_changes_nothing(tmp_path: Path, harm: str) -> None:
     """It would otherwise be tried for ever, each time with a flush of its own."""
     store, _, number = _prepared(tmp_path)
-    path = store.folder.absolute(store.catalog.live_files()[1].path)
+    path = store.folder.absolute(store.catalog.files.live()[1].path)
     if harm == "gone":
         path.unlink()
     else:
         path.write_bytes(b"PAR1" + bytes(100))
     store.keeper.step()
-    request = store.catalog.erasure(number)
+    request = store.catalog.erasures.find(number)
     assert request is not None and request.state is ErasureState.FAILED
     assert "acumen check" in str(request.problem)
-    assert len(store.catalog.live_files()) == 4
+    assert len(store.catalog.files.live()) == 4
     store.close()
 
 
@@ -298,9 +298,9 @@ def test_a_request_that_goes_on_failing_is_tried_ever_more_rarely(tmp_path: Path
     """And at the latest a minute after the disk is well again."""
     store, fs, first = _prepared(tmp_path)
     store.keeper.step()
-    request = store.catalog.erasure(first)
+    request = store.catalog.erasures.find(first)
     assert request is not None and request.state is ErasureState.DONE
-    number = store.catalog.request_erasure(request.collection_id, ErasureKind.EVENTS, {"by": 3, "rest": 0})
+    number = store.catalog.erasures.request(request.collection_id, ErasureKind.EVENTS, {"by": 3, "rest": 0})
     now = float(int(time.time()) + 1)
     store.keeper._clock = lambda: now
     fs.fail(fs.operations + 1, errno.ENOSPC, 10**6)
@@ -315,7 +315,7 @@ def test_a_request_that_goes_on_failing_is_tried_ever_more_rarely(tmp_path: Path
     fs.fail(0, errno.EIO, 0)
     now += 60.0
     store.keeper.step()
-    done = store.catalog.erasure(number)
+    done = store.catalog.erasures.find(number)
     assert done is not None and done.state is ErasureState.DONE
     store.close()
 
@@ -330,17 +330,17 @@ def test_many_tokens_are_freed_in_parts_and_those_of_what_stays_are_held(
     store.send("c", [b'{"n":10}'])
     store.keeper.step()
     store.keeper.flush()
-    collection, catalog = store.catalog.collection(store.project, "c"), store.catalog
-    scope = event_scope(collection.id, collection.generation)
+    collection, catalog = store.catalog.collections.get(store.project, "c"), store.catalog
+    scope = event_scope(collection.id)
     claims, now_us = [], time.time_ns() // 1_000
     for row in store.rows("c"):
         token = row.get("keen.uniqueness_token")
         if token is not None:
             log_id, ordinal = int(row["keen.id"][:8], 16), int(row["keen.id"][8:], 16)
             claims.append(claim_of(token, ordinal, log_id=log_id, scope=scope, at_us=now_us))
-    assert len(catalog.claim(claims, now_us, DAY_US)) == 9
-    number = catalog.request_erasure(collection.id, ErasureKind.EVENTS, {"by": 2, "rest": 0})
-    right, calls = catalog.free_tokens, []
+    assert len(catalog.claims.take(claims, now_us, DAY_US)) == 9
+    number = catalog.erasures.request(collection.id, ErasureKind.EVENTS, {"by": 2, "rest": 0})
+    right, calls = catalog.claims.free, []
 
     def failing(holders: Any) -> None:
         calls.append(list(holders))
@@ -348,17 +348,17 @@ def test_many_tokens_are_freed_in_parts_and_those_of_what_stays_are_held(
             raise OSError(errno.EIO, "once")
         right(calls[-1])
 
-    monkeypatch.setattr(catalog, "free_tokens", failing)
+    monkeypatch.setattr(catalog.claims, "free", failing)
     store.keeper.step()
     assert store.values("c", "n") == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]
     store.keeper._clock = lambda: time.time() + 2
     store.keeper.step()
     assert [len(some) for some in calls] == [2, 2, 2, 2]
-    request = catalog.erasure(number)
+    request = catalog.erasures.find(number)
     assert request is not None
     assert (request.state, request.events) == (ErasureState.DONE, 6)
     assert store.values("c", "n") == [1, 3, 5, 7]
-    held = catalog.claims_of((scope, f"t{n}") for n in range(9))
+    held = catalog.claims.find((scope, f"t{n}") for n in range(9))
     assert [token for _, token in held] == ["t1", "t3", "t5", "t7"]
     store.close()
 
@@ -366,16 +366,16 @@ def test_many_tokens_are_freed_in_parts_and_those_of_what_stays_are_held(
 def test_what_a_purge_could_not_take_away_is_asked_for_again(tmp_path: Path) -> None:
     """Such as events in a log that could not be read just then."""
     store, _, first = _prepared(tmp_path)
-    store.catalog.delete_project(store.project)
-    (project,) = store.catalog.deleted_projects()
-    assert store.catalog.begin_purge(project)
-    request = store.catalog.erasure(first)
+    store.catalog.projects.delete(store.project)
+    (project,) = store.catalog.projects.deleted()
+    assert store.catalog.projects.begin_purge(project)
+    request = store.catalog.erasures.find(first)
     assert request is not None
-    store.catalog.fail_erasure(request, "A log can not be read in full.")
-    store.catalog.end_purge(project)
+    store.catalog.erasures.fail(request, "A log can not be read in full.")
+    store.catalog.projects.end_purge(project)
     store.keeper.flush()
     knowing(store).keeper.step()
-    assert store.catalog.live_files() == []
+    assert store.catalog.files.live() == []
     assert check(store.folder, store.catalog).faults == []
     store.close()
 
@@ -389,7 +389,7 @@ def test_the_copy_of_an_older_catalog_goes_with_what_is_erased_after_it(tmp_path
     assert copy.exists()
     store.keeper.step()
     store.keeper.step()
-    request = store.catalog.erasure(number)
+    request = store.catalog.erasures.find(number)
     assert request is not None and request.state is ErasureState.DONE
     assert not copy.exists()
     copy.write_bytes(b"made after it")
@@ -401,10 +401,10 @@ def test_the_copy_of_an_older_catalog_goes_with_what_is_erased_after_it(tmp_path
 def test_traces_in_the_catalog_go_once_no_reader_holds_them(tmp_path: Path) -> None:
     """Such as who copies it just then; it is tried again until they are gone."""
     store, _, number = _prepared(tmp_path)
-    request = store.catalog.erasure(number)
+    request = store.catalog.erasures.find(number)
     assert request is not None
-    store.catalog.fail_erasure(request, "Not now.")
-    store.catalog.request_erasure(
+    store.catalog.erasures.fail(request, "Not now.")
+    store.catalog.erasures.request(
         request.collection_id, ErasureKind.EVENTS, {"by": 3, "rest": 1, "who": "q7ztrace"}
     )
     wal = store.folder.catalog.with_name("catalog.sqlite-wal")
@@ -456,17 +456,17 @@ def test_a_retention_that_takes_nothing_changes_nothing_however_often_a_keeper_s
     store.send("c", [b'{"n":1}'], time_us=time.time_ns() // 1_000)
     store.keeper.step()
     store.keeper.flush()
-    before = store.catalog.ensure_collection(store.project, "c")
-    store.catalog.set_retention(before.id, 400)
+    before = store.catalog.collections.ensure(store.project, "c")
+    store.catalog.retention.put(before.id, 400)
     for _ in range(3):
         knowing(store).keeper.step()
         store.keeper.step()
-        assert store.catalog.ensure_collection(store.project, "c") == before
-    assert store.catalog.last_erasure() == 1, "it was carried out once"
-    store.catalog.set_retention(before.id, 300)
+        assert store.catalog.collections.ensure(store.project, "c") == before
+    assert store.catalog.erasures.last() == 1, "it was carried out once"
+    store.catalog.retention.put(before.id, 300)
     knowing(store).keeper.step()
     store.keeper.step()
-    assert store.catalog.last_erasure() == 2, "another number of days is another retention"
+    assert store.catalog.erasures.last() == 2, "another number of days is another retention"
     assert store.values("c", "n") == [1.0]
     store.close()
 
@@ -479,18 +479,18 @@ def test_a_request_that_matches_nothing_changes_nothing(tmp_path: Path, kind: Er
     store.send("c", [b'{"n":1}'])
     store.keeper.step()
     store.keeper.flush()
-    before = store.catalog.ensure_collection(store.project, "c")
+    before = store.catalog.collections.ensure(store.project, "c")
     update = {"path": "n", "upsert": False, "line": '{"n":1}'}
     asked: dict[ErasureKind, dict[str, Any]] = {
         ErasureKind.EVENTS: {"by": 7, "rest": 3},
         ErasureKind.PROPERTY: {"property": "nowhere"},
         ErasureKind.UPDATE: {"updates": [update], "by": 7, "rest": 3},
     }
-    number = store.catalog.request_erasure(before.id, kind, asked[kind])
+    number = store.catalog.erasures.request(before.id, kind, asked[kind])
     store.keeper.step()
-    request = store.catalog.erasure(number)
+    request = store.catalog.erasures.find(number)
     assert request is not None and (request.state, request.events) == (ErasureState.DONE, 0)
-    assert store.catalog.ensure_collection(store.project, "c") == before
+    assert store.catalog.collections.ensure(store.project, "c") == before
     store.close()
 
 
@@ -498,13 +498,13 @@ def test_a_keeper_without_a_matcher_leaves_what_needs_one_to_the_next_keeper(tmp
     store = Store(tmp_path / "data")
     for n in range(4):
         store.send("c", [b'{"n":%d}' % n], time_us=n * DAY_US)
-    collection = store.catalog.ensure_collection(store.project, "c")
+    collection = store.catalog.collections.ensure(store.project, "c")
     asked = [{"by": 2, "rest": 1}, {"end_us": DAY_US}]
-    numbers = [store.catalog.request_erasure(collection.id, ErasureKind.EVENTS, one) for one in asked]
+    numbers = [store.catalog.erasures.request(collection.id, ErasureKind.EVENTS, one) for one in asked]
     for _ in range(3):
         store.keeper.step()
     store.keeper.flush()
-    found = [store.catalog.erasure(number) for number in numbers]
+    found = [store.catalog.erasures.find(number) for number in numbers]
     assert [one.state for one in found if one is not None] == [ErasureState.WAITING] * 2
     assert len(store.values("c", "n")) == 4
     knowing(store).keeper.step()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from storage.catalog.catalog import Catalog
-from storage.catalog.records import Claim, ClockMark
+from storage.catalog.stored.records import Claim, ClockMark
 from storage.keeper.held_clock import HeldClock
 from storage.keeper.keeper import Keeper
 from tests.storage.files.test_deletion import matching
@@ -40,7 +40,7 @@ def machine() -> Machine:
 @pytest.fixture
 def catalog(tmp_path: Path, machine: Machine) -> Iterator[Catalog]:
     made = Catalog.prepare(tmp_path / "clock", lambda: int(machine.wall * 1e6))
-    made.ensure_first_project()
+    made.projects.ensure_first()
     yield made
     made.close()
 
@@ -56,7 +56,7 @@ def test_a_clock_that_runs_is_believed(catalog: Catalog, machine: Machine) -> No
     for _ in range(50):
         machine.pass_by(100 * HOUR)
         assert clock.now() == machine.wall
-    assert catalog.clock_mark() == ClockMark(int(machine.wall * 1e6), jumped=False)
+    assert catalog.clock.find() == ClockMark(int(machine.wall * 1e6), jumped=False)
 
 
 @pytest.mark.parametrize("days", [0.01, 1, 2, 500])
@@ -67,11 +67,11 @@ def test_a_jump_ahead_is_believed_once_it_has_held(catalog: Catalog, machine: Ma
     assert clock.now() == before
     machine.pass_by(HOUR / 2)
     assert clock.now() == before + HOUR / 2
-    mark = catalog.clock_mark()
+    mark = catalog.clock.find()
     assert mark is not None and mark.jumped
     machine.pass_by(HOUR / 2)
     assert clock.now() == machine.wall
-    assert catalog.clock_mark() == ClockMark(int(machine.wall * 1e6), jumped=False)
+    assert catalog.clock.find() == ClockMark(int(machine.wall * 1e6), jumped=False)
 
 
 def test_a_clock_that_jumps_on_and_on_is_not_believed(catalog: Catalog, machine: Machine) -> None:
@@ -122,9 +122,9 @@ def test_a_jump_across_a_restart_is_not_believed_either(
 
 def test_other_processes_go_by_what_the_keeper_believes(catalog: Catalog, machine: Machine) -> None:
     ahead_us = int((machine.wall + 500 * DAY) * 1e6)
-    assert catalog.held_us(ahead_us) == ahead_us, "no keeper has ever said anything"
+    assert catalog.clock.held_us(ahead_us) == ahead_us, "no keeper has ever said anything"
     held_clock(catalog, machine).now()
-    assert catalog.held_us(ahead_us) <= int((machine.wall + 120) * 1e6)
+    assert catalog.clock.held_us(ahead_us) <= int((machine.wall + 120) * 1e6)
 
 
 # What is deleted
@@ -152,8 +152,8 @@ def test_retention_takes_nothing_by_a_clock_that_is_ahead(store: Store, restart:
     events = [b'{"n":%d}' % n for n in range(10)]
     store.send("c", events, time_us=int(now[0] * 1e6))
     store.send("c", [b'{"n":10}'], time_us=int((now[0] - 401 * DAY) * 1e6))
-    collection = store.catalog.ensure_collection(store.project, "c")
-    store.catalog.set_retention(collection.id, 400)
+    collection = store.catalog.collections.ensure(store.project, "c")
+    store.catalog.retention.put(collection.id, 400)
     keeper = keeper_at(store, now)
     keeper.step()
     keeper.flush()
@@ -176,8 +176,8 @@ def test_tokens_are_held_by_a_clock_that_is_ahead(store: Store) -> None:
     keeper.step()
     claim = Claim("c1", "order-1", 1, 5, b"digest", b"", int(now[0] * 1e6))
     month_us = int(31 * DAY * 1e6)
-    assert store.catalog.claim([claim], claim.claimed_us, month_us) == [claim]
+    assert store.catalog.claims.take([claim], claim.claimed_us, month_us) == [claim]
     now[0] += 500 * DAY
     keeper.step()
     again = replace(claim, ordinal=6, claimed_us=int(now[0] * 1e6))
-    assert store.catalog.claim([again], again.claimed_us, month_us) == [claim]
+    assert store.catalog.claims.take([again], again.claimed_us, month_us) == [claim]

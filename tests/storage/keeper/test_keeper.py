@@ -88,7 +88,7 @@ def test_a_keeper_that_forgot_everything_goes_on_from_the_logs(store: Store) -> 
 
 def test_a_dead_owners_log_is_adopted_flushed_and_removed(store: Store) -> None:
     store.send("c", numbered(1, 2, 3))
-    (log,) = store.catalog.logs()
+    (log,) = store.catalog.logs.all()
     store.writers.pop().close()
 
     store.keeper.step()
@@ -96,7 +96,7 @@ def test_a_dead_owners_log_is_adopted_flushed_and_removed(store: Store) -> None:
     store.keeper.step()
 
     assert store.values("c", "n") == [1.0, 2.0, 3.0]
-    assert log.id not in {row.id for row in store.catalog.logs()}
+    assert log.id not in {row.id for row in store.catalog.logs.all()}
     assert not store.folder.log(log.id).exists()
 
 
@@ -168,9 +168,9 @@ def test_a_keeper_removes_what_one_that_died_was_about_to_write(store: Store) ->
     store.send("c", numbered(1, 2))
     store.keeper.step()
     store.keeper.flush()
-    (live,) = store.catalog.live_files()
+    (live,) = store.catalog.files.live()
     path = store.folder.absolute(live.path)
-    (reserved,) = store.catalog.reserve_files(live.collection_id, 1)
+    (reserved,) = store.catalog.files.reserve(live.collection_id, 1)
     left = [path.with_name(f"{reserved}.parquet"), store.folder.spool / "keeper" / "x.ndjson"]
     for one in left:
         one.write_bytes(path.read_bytes())
@@ -179,7 +179,7 @@ def test_a_keeper_removes_what_one_that_died_was_about_to_write(store: Store) ->
     successor.run(stop)
     successor.close()
     assert [one for one in left if one.exists()] == []
-    assert store.catalog.writing_files(1 << 62) == []
+    assert store.catalog.files.unfinished(1 << 62) == []
     assert store.values("c", "n") == [1.0, 2.0]
 
 
@@ -239,7 +239,7 @@ def test_a_start_takes_over_logs_and_trusts_no_chunk_of_an_earlier_keeper(store:
     store.writers.pop().close()
     for path in store.folder.chunks.glob("*.arrow"):
         path.write_bytes(bytes(path.stat().st_size))
-    (log,) = store.catalog.logs()
+    (log,) = store.catalog.logs.all()
     (store.folder.log(log.id) / "position").write_bytes(bytes(4096))
 
     recover(store.folder, store.catalog, store.fs)
@@ -248,7 +248,7 @@ def test_a_start_takes_over_logs_and_trusts_no_chunk_of_an_earlier_keeper(store:
     source = reader.source(store.project, "c")
     reader.close()
     assert source.tail is not None and source.tail.num_rows == 2
-    assert [row.state for row in store.catalog.logs()] == ["sealed"]
+    assert [row.state for row in store.catalog.logs.all()] == ["sealed"]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"])

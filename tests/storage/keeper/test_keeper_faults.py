@@ -84,7 +84,7 @@ def files_on_disk(store: Store) -> int:
 
 
 def live(store: Store, name: str) -> int:
-    return len(store.catalog.live_files(store.catalog.collection(store.project, name).id))
+    return len(store.catalog.files.live(store.catalog.collections.get(store.project, name).id))
 
 
 @contextmanager
@@ -136,7 +136,7 @@ def test_housekeeping_that_fails_keeps_what_is_shredded(store: Store, fs: Refusi
 def test_events_of_a_collection_that_does_not_exist_hold_up_no_other(store: Store) -> None:
     """As after a catalog was put back that is older than the logs."""
     store.send("c", numbered(1))
-    section = Section(999, 1, 0, 1, 0, 0, bytes(8), b'{"n":2}\n')
+    section = Section(999, 0, 1, 0, 0, bytes(8), b'{"n":2}\n')
     store.append(Batch(0, [section]))
     store.send("c", numbered(3))
     flush(store)
@@ -148,9 +148,9 @@ def test_events_of_a_collection_that_does_not_exist_hold_up_no_other(store: Stor
 def test_lanes_that_a_restored_catalog_lacks_are_found_in_the_events(store: Store, flags: int) -> None:
     """Of a running server's copy the catalog is older than the logs."""
     store.send("c", numbered(1))
-    id = store.catalog.collection(store.project, "c").id
-    store.append(Batch(0, [Section(id, 1, 2, 1, 0, flags, bytes(8), b'{"n":2,"new":true}\n')]))
-    store.append(Batch(0, [Section(id, 1, 3, 1, 0, flags, bytes(8), b'{"n":3,"newer":{"x":"y"}}\n')]))
+    id = store.catalog.collections.get(store.project, "c").id
+    store.append(Batch(0, [Section(id, 2, 1, 0, flags, bytes(8), b'{"n":2,"new":true}\n')]))
+    store.append(Batch(0, [Section(id, 3, 1, 0, flags, bytes(8), b'{"n":3,"newer":{"x":"y"}}\n')]))
     flush(store)
     assert store.values("c", "n") == [1, 2, 3]
     assert store.values("c", "new") == [None, True, None]
@@ -170,7 +170,7 @@ def test_a_log_that_can_not_be_read_holds_up_no_other(store: Store, fs: Refusing
     keeper.step()
     keeper.flush()
     keeper.close()
-    assert sum(file.rows for file in store.catalog.live_files()) == 1
+    assert sum(file.rows for file in store.catalog.files.live()) == 1
 
 
 def test_a_clock_that_is_set_back_puts_nothing_off(store: Store) -> None:
@@ -190,8 +190,8 @@ def test_a_clock_that_is_set_back_puts_nothing_off(store: Store) -> None:
         keeper.step()
         now[0] += 0.5
     keeper.close()
-    assert sum(file.rows for file in store.catalog.live_files()) == 2
-    assert all(row.id != other.log_id or row.end_lsn is not None for row in store.catalog.logs())
+    assert sum(file.rows for file in store.catalog.files.live()) == 2
+    assert all(row.id != other.log_id or row.end_lsn is not None for row in store.catalog.logs.all())
 
 
 def test_a_flush_that_fails_leaves_no_files_behind(store: Store, fs: Refusing) -> None:
@@ -245,7 +245,7 @@ def test_a_keeper_that_can_not_begin_tries_again(store: Store, caplog: pytest.Lo
         while not re.search("The keeper failed a step|The disk of the data folder is full", caplog.text):
             assert running.is_alive() and time.monotonic() < deadline
             time.sleep(0.02)
-    while not store.catalog.live_files() and time.monotonic() < deadline:
+    while not store.catalog.files.live() and time.monotonic() < deadline:
         time.sleep(0.05)
     stop.set()
     running.join()
@@ -283,7 +283,7 @@ def test_a_damaged_file_holds_up_the_merges_of_no_other_collection(store: Store)
         for number in range(4):
             store.send(name, numbered(number), time_us=LONG_AGO_US)
             flush(store)
-    first = store.catalog.live_files(store.catalog.collection(store.project, "bad").id)[0]
+    first = store.catalog.files.live(store.catalog.collections.get(store.project, "bad").id)[0]
     path = store.folder.absolute(first.path)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -300,7 +300,7 @@ def test_a_merge_that_fails_leaves_no_file_behind(store: Store, fs: Refusing) ->
     fs.creating = ".parquet"
     assert store.keeper._compactor.step() is False
     assert files_on_disk(store) == live(store, "c") == 4
-    assert store.catalog.writing_files(2**62) == []
+    assert store.catalog.files.unfinished(2**62) == []
 
 
 def test_files_that_are_huge_once_read_are_left_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,12 +327,12 @@ def test_many_empty_events_of_many_properties_are_shredded_some_at_a_time(store:
         store.send("c", [wide, *[b"{}"] * 999])
     keeper = store.new_keeper(KeeperSettings(shred_seconds=0.0, flush_bytes=1_000_000, compaction=False))
     keeper.step()
-    assert sum(file.rows for file in store.catalog.live_files()) == 2_000
+    assert sum(file.rows for file in store.catalog.files.live()) == 2_000
     while keeper.step():
         pass
     keeper.flush()
     keeper.close()
-    assert sum(file.rows for file in store.catalog.live_files()) == 10_000
+    assert sum(file.rows for file in store.catalog.files.live()) == 10_000
 
 
 def test_a_question_is_refused_before_the_logs_fill_the_memory(
@@ -410,7 +410,7 @@ def test_a_log_that_is_shorter_than_what_was_flushed_of_it_does_not_stop_the_sta
     assert Reader(store.folder, store.catalog).source(store.project, "c").schema != Schema()
     flush(store)
     assert store.values("c", "n") == [1]
-    assert store.catalog.logs() == []
+    assert store.catalog.logs.all() == []
 
 
 def test_damage_found_by_adoption_alone_is_known_to_every_question(store: Store) -> None:

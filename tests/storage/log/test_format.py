@@ -41,7 +41,6 @@ def sections(draw: st.DrawFn) -> Section:
     return Section(
         draw(u64),
         draw(u32),
-        draw(u32),
         len(times),
         draw(u32),
         draw(st.integers(0, 15)),
@@ -64,7 +63,7 @@ KEY = 0x1234_89ABCDEF
 
 def simple_frame(*, log_id: int = 7, key: int = 0) -> bytes:
     """The example of the document."""
-    section = Section(5, 1, 2, 1, 0, 0, pack("<q", 1704067200_000000), b'{"a":1}\n')
+    section = Section(5, 2, 1, 0, 0, pack("<q", 1704067200_000000), b'{"a":1}\n')
     return encode_frame(Batch(1704067201_000000, [section]), log_id, 0, key=key)
 
 
@@ -152,7 +151,7 @@ def test_a_well_summed_frame_that_makes_no_sense_is_refused(offset: int, what: s
 @pytest.mark.parametrize(
     "batch",
     [
-        Batch(0, [Section(1, 1, 1, 2, 0, 0, bytes(8), b"{}\n{}\n")]),
+        Batch(0, [Section(1, 1, 2, 0, 0, bytes(8), b"{}\n{}\n")]),
         Batch(0, [], "k" * 65536),
         Batch(0, [], "", b"short"),
     ],

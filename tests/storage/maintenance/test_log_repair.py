@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from isal.isal_zlib import crc32
 
-from storage.catalog.records import Claim
+from storage.catalog.stored.records import Claim
 from storage.log.format import (
     KEYLESS_HEADER_SIZE,
     MAGIC,
@@ -100,7 +100,7 @@ def test_one_damaged_frame_costs_that_frame_alone_and_nothing_where_it_was_flush
     assert [loss.bytes for loss in mended.losses] == [size] * len(lost)
     assert mended.events == FRAMES - flushed - len(lost)
     assert stored(store) == sorted(set(range(FRAMES)) - set(lost))
-    assert [loss.bytes for loss in store.catalog.losses()] == [size] * len(lost)
+    assert [loss.bytes for loss in store.catalog.logs.losses()] == [size] * len(lost)
     report = check(store.folder, store.catalog)
     assert (report.sound, len(report.losses)) == (True, len(lost))
     assert repair(store.folder, store.catalog) == []
@@ -174,13 +174,13 @@ def test_a_log_that_is_being_written_is_left_alone(store: Store) -> None:
 def test_tokens_of_lost_events_are_free_again_and_those_of_others_are_not(store: Store) -> None:
     now_us = time.time_ns() // 1_000
     writer = store.writer()
-    id = store.catalog.ensure_collection(store.project, "c").id
+    id = store.catalog.collections.ensure(store.project, "c").id
 
     def send_claimed(number: int) -> None:
         ordinal = writer.reserve(1)
         claim = Claim("scope", f"t{number}", writer.log_id, ordinal, b"", b"", now_us)
-        store.catalog.claim([claim], now_us, 1)
-        section = Section(id, 1, 0, 1, 0, 0, bytes(8), b"{}\n")
+        store.catalog.claims.take([claim], now_us, 1)
+        section = Section(id, 0, 1, 0, 0, bytes(8), b"{}\n")
         store.append(Batch(0, [section]), writer, claimed=ordinal)
 
     send_claimed(0)
@@ -197,7 +197,7 @@ def test_tokens_of_lost_events_are_free_again_and_those_of_others_are_not(store:
         flip(path, SEGMENT_HEADER_SIZE + damaged * size + size // 2)
     repair(store.folder, store.catalog)
     pairs = [("scope", f"t{number}") for number in range(6)]
-    assert sorted(store.catalog.claims_of(pairs)) == [pairs[number] for number in (0, 1, 2, 4)]
+    assert sorted(store.catalog.claims.find(pairs)) == [pairs[number] for number in (0, 1, 2, 4)]
 
 
 def lookalike(log_id: int, *, ordinal: int, synced: int) -> list[bytes]:
@@ -277,14 +277,14 @@ def test_what_a_client_sent_makes_no_damage_of_a_torn_end(store: Store, age: str
 
 def test_a_whole_frame_of_a_client_is_not_taken_for_one(store: Store, age: str) -> None:
     """Bytes of any kind in the place of times, as no client could choose them: an event in a frame."""
-    id = store.catalog.ensure_collection(store.project, "c").id
+    id = store.catalog.collections.ensure(store.project, "c").id
     writer = store.writer()
     store.send("c", numbered(0), writer=writer)
-    fake = encode_frame(Batch(0, [Section(id, 1, 0, 1, 0, 0, bytes(8), b'{"n":666}\n')]), writer.log_id, 0)
+    fake = encode_frame(Batch(0, [Section(id, 0, 1, 0, 0, bytes(8), b'{"n":666}\n')]), writer.log_id, 0)
     fake += bytes(-len(fake) % 8)
     count = len(fake) // 8
     payload = b'{"n":1}\n' * count
-    store.append(Batch(0, [Section(id, 1, 1, count, 0, 0, fake, payload)]), writer)
+    store.append(Batch(0, [Section(id, 1, count, 0, 0, fake, payload)]), writer)
     store.send("c", numbered(2), writer=writer)
     store.writers.remove(writer)
     writer.close()

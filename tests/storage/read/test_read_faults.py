@@ -96,7 +96,7 @@ def test_a_read_that_fails_once_makes_no_answer_wrong(shop: Shop, error: int) ->
 
 def test_a_note_of_damage_that_can_not_be_read_is_not_passed_over(shop: Shop) -> None:
     """The note may be all that tells that events are missing."""
-    [log_id, *_] = [row.id for row in shop.store.catalog.logs()]
+    [log_id, *_] = [row.id for row in shop.store.catalog.logs.all()]
     damage_marker.note(shop.store.folder, log_id, "bytes are lost")
     (shop.store.folder.log(log_id) / damage_marker.NAME).unlink()
     (shop.store.folder.log(log_id) / damage_marker.NAME).mkdir()
@@ -120,7 +120,7 @@ def test_a_catalog_that_fails_once_makes_no_answer_wrong(shop: Shop) -> None:
         for at in range(1, READS_MAX):
             reader = Reader(shop.store.folder, shop.store.catalog, shop.fs)
             # Another flush number and version, so that nothing is remembered from the last attempt.
-            shop.store.catalog.create_log()
+            shop.store.catalog.logs.create()
             statements, fail_at = 0, at
             try:
                 assert numbers_of(reader, shop.store.project) == shop.right

@@ -109,7 +109,7 @@ class Writer:
 
 def prepare(data: Path) -> None:
     catalog = Catalog.prepare(data, secret=SECRET)
-    catalog.create_project("Old", id=PROJECT, **KEYS)
+    catalog.projects.create("Old", id=PROJECT, **KEYS)
     catalog.close()
 
 
