@@ -206,7 +206,7 @@ class RuledRoute(APIRoute):
                 async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:
                     return await handler(_Read(request, await decoded(parts.bodies, body)))
             except RequestValidationError as error:
-                model = Sent if body_field is None else body_field.field_info.annotation
+                model: Any = Sent if body_field is None else body_field.field_info.annotation
                 raise fault_of(error.errors(), model) from None
 
         return answer

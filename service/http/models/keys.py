@@ -21,7 +21,7 @@ def _any_of(names: Iterable[str]) -> Json:
 
 Permitted = Annotated[list[str], Field(fail_fast=True, json_schema_extra=_any_of(PERMITTED))]
 Operations = Annotated[list[str], Field(json_schema_extra=_any_of(OPERATIONS))]
-_QUOTAS = {"properties": {name: {"type": "integer", "minimum": 0} for name in NAMES}}
+_QUOTAS: Json = {"properties": {name: {"type": "integer", "minimum": 0} for name in NAMES}}
 Quotas = Annotated[Json, Field(json_schema_extra=_QUOTAS)]
 
 

@@ -10,7 +10,7 @@ from query.language.parameter_table import ROUND, WEEK_START
 from service.auth.project_fields import USERS_MAX, check_address, check_preferences
 from service.http.models.shared import ABSENT, Count, Json, Sent, Told
 
-_PREFERENCES = {
+_PREFERENCES: Json = {
     "type": "object",
     "description": "Any, of which `round` and `week_start` are what the project's questions are answered by.",
     "properties": {"round": ROUND, "week_start": WEEK_START},

@@ -15,7 +15,7 @@ _REFRESH = (
     "0: computed when asked for. Otherwise computed again every so many seconds, from "
     f"{REFRESH_SECONDS_MIN} to {REFRESH_SECONDS_MAX}, and served from the last time."
 )
-_ANALYSED = {
+_ANALYSED: Json = {
     "properties": {"analysis_type": {"type": "string", "enum": list(ANALYSIS_NAMES)}},
     "required": ["analysis_type"],
 }
