@@ -12,12 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from query.language.nodes import Condition, Operator, Request
+from query.language.nodes import Condition, MetricQuery, Operator, Request, Span
 from query.language.parse import parse
 from query.limits import Limits
+from query.plan.columns import NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.plan import plan_indexed
+from query.plan.predicates import TRUE
+from query.plan.scans import Scan
+from query.plan.views import Views
+from query.sql import statements
 from query.sql.statement import Note, Statement
 from tests.query.compiled import statement_of
-from tests.query.sql.questions import NOW_US, QUESTIONS, source_of, where
+from tests.query.sql.questions import DAY_US, JANUARY_US, NOW_US, QUESTIONS, source_of, where
 
 FOLDER = Path(__file__).parent / "snapshots"
 RENEW = os.environ.get("ACUMEN_RENEW_SNAPSHOTS") == "1"
@@ -29,7 +35,34 @@ def asked(name: str) -> Request:
     return parse(analysis, params, now_us=NOW_US, limits=Limits())
 
 
+def of_a_dataset() -> Statement:
+    query = asked("multi_analysis").query
+    assert isinstance(query, MetricQuery)
+    return statements.indexed(plan_indexed(query, ["user.id", "paid"], Views(source_of), 100), 2)
+
+
+def scanned(*columns: Column) -> Scan:
+    span = Span(JANUARY_US, JANUARY_US + DAY_US)
+    return Views(source_of).view("files", (span,)).scan(columns, TRUE, span)
+
+
+PRICE = Column("price", ColumnKind.NUMBER)
+BESIDE = {
+    "beside_dataset_by_two_indexes": of_a_dataset,
+    "beside_extents_of_numbers": lambda: statements.extents(["purchases/1.parquet"], PRICE),
+    "beside_times_of_the_newest": lambda: statements.newest_times(scanned(TIMESTAMP_COLUMN), 10),
+    "beside_slices_of_an_export": lambda: statements.cuts(scanned(TIMESTAMP_COLUMN), 1_000, 5_000),
+    "beside_presence_of_properties": lambda: statements.presence(scanned(PRICE), (PRICE,)),
+    "beside_values_of_one": lambda: statements.values(scanned(PRICE), PRICE),
+    "beside_names_that_are_null": lambda: statements.texts_listed(scanned(NULLS_COLUMN), NULLS_COLUMN),
+}
+"""Statements that stand beside those of questions."""
+NAMES = [*QUESTIONS, *BESIDE]
+
+
 def compiled(name: str) -> Statement:
+    if name in BESIDE:
+        return BESIDE[name]()
     forced = (Condition("plan", Operator.EQ, "pro"),) if name == "count_of_a_key_with_filters" else ()
     statement = statement_of(asked(name), source_of, forced=forced)
     assert statement is not None
@@ -38,10 +71,11 @@ def compiled(name: str) -> Statement:
 
 def snapshot(name: str) -> str:
     """The question, its statement and the values of its placeholders."""
-    analysis, params = QUESTIONS[name]
+    analysis, params = QUESTIONS.get(name, (name.replace("_", " "), None))
     statement = compiled(name)
     values = "".join(f"-- {shown(value)}\n" for value in statement.values)
-    return f"-- asked: {analysis} {json.dumps(params)}\n{statement.text}\n\n-- values:\n{values}"
+    head = analysis if params is None else f"asked: {analysis} {json.dumps(params)}"
+    return f"-- {head}\n{statement.text}\n\n-- values:\n{values}"
 
 
 def shown(value: object) -> str:
@@ -50,7 +84,7 @@ def shown(value: object) -> str:
     return json.dumps(value) if isinstance(value, list | str | float | int | bool) else str(value)
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_statement_is_the_one_that_was_reviewed(name: str) -> None:
     file = FOLDER / f"{name}.sql"
     text = snapshot(name)
@@ -62,14 +96,19 @@ def test_a_statement_is_the_one_that_was_reviewed(name: str) -> None:
 
 
 def test_no_snapshot_is_without_its_question() -> None:
-    assert {file.stem for file in FOLDER.glob("*.sql")} == set(QUESTIONS)
+    assert {file.stem for file in FOLDER.glob("*.sql")} == set(NAMES)
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("name", NAMES)
 def test_every_comment_is_one_of_the_constants(name: str) -> None:
     found = re.findall(r"^-- (.*)$", compiled(name).text, re.MULTILINE)
     assert found
     assert set(found) <= {note.value for note in Note}
+
+
+def test_every_step_that_the_compiler_writes_is_in_a_snapshot() -> None:
+    texts = "".join(file.read_text(encoding="utf-8") for file in FOLDER.glob("*.sql"))
+    assert [note for note in Note if f"\n-- {note.value}\n" not in texts] == [Note.NOWHERE]
 
 
 def test_what_a_client_sent_is_neither_in_the_text_nor_in_a_comment() -> None:
@@ -89,4 +128,4 @@ def test_what_a_client_sent_is_neither_in_the_text_nor_in_a_comment() -> None:
 
 def test_equal_questions_have_equal_statements() -> None:
     """So that the text, comments and all, is one for the engine."""
-    assert [compiled(name).text for name in QUESTIONS] == [compiled(name).text for name in QUESTIONS]
+    assert [compiled(name).text for name in NAMES] == [compiled(name).text for name in NAMES]
