@@ -32,8 +32,10 @@ def addresses(texts: Iterable[str]) -> list[str]:
         raise InvalidParameter(f"Every user must be {error}.") from None
 
 
-def check_preferences(value: dict[str, Any]) -> dict[str, Any]:
+def check_preferences(value: Any) -> dict[str, Any]:
     """Preferences that may be kept and shown again. Raises InvalidParameter."""
+    if not isinstance(value, dict):
+        raise InvalidParameter("'preferences' must be an object.")
     check_answerable(value, "preferences")
     size = len(json.dumps(value))
     if size > PREFERENCES_BYTES_MAX:

@@ -22,13 +22,14 @@ from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExce
 from query.language.serialized_query import thaw
 from service.background.task_runner import Tools
 from service.errors import DAMAGED
-from service.exports.file_writer import UNFINISHED, Output, rows_into
+from service.exports.file_writer import Output, rows_into
 from service.exports.jobs import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of
 from service.exports.request import Format
 from service.saved_queries.results import SERVER_FAULT
 from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import Export, ExportFile
 from storage.catalog.errors import UnknownProject
+from storage.disk.durable_files import UNFINISHED
 from storage.log.errors import LogUnreadable
 from storage.read.snapshot_reader import SnapshotUnstable
 from storage.source import SourceGone

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import partialmethod
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Response
@@ -27,7 +26,7 @@ from service.http.authorization import Realm, Rule, check_same
 from service.http.error_rendering import render
 from service.http.models.faults import fault_of
 from service.http.models.shared import Sent
-from service.http.openapi.operation import Answer, Endpoint, Operation
+from service.http.openapi.operation import Answer, Endpoint, Method, Operation
 from service.http.parts import Parts
 from service.http.request import (
     callback_of,
@@ -47,6 +46,8 @@ SLOW_SECONDS = 0.3
 _CALL = "acumen.call"
 """Key of a scope: the call that the handler is given."""
 Answering = Callable[[Request], Awaitable[Response]]
+Answers = Mapping[int, Answer]
+Decorator = Callable[[Endpoint], Endpoint]
 
 
 class Call(NamedTuple):
@@ -250,9 +251,7 @@ class Area:
     def operations(self) -> list[Operation]:
         return [operation for operation, _ in self.described]
 
-    def serve(
-        self, path: str, rule: Rule, *operations: Operation, **how: Any
-    ) -> Callable[[Endpoint], Endpoint]:
+    def serve(self, path: str, rule: Rule, *operations: Operation, **how: Any) -> Decorator:
         """Decorates the handler of a path, for the methods of these operations."""
 
         def register(endpoint: Endpoint) -> Endpoint:
@@ -269,19 +268,26 @@ class Area:
         """For the document alone: what is answered in front of all routes."""
         self.described += [(one, _answered_in_front) for one in operations]
 
+    def get(self, path: str, rule: Rule, summary: str, answers: Answers, **more: Any) -> Decorator:
+        return self._one("get", path, rule, summary, answers, more)
+
+    def post(self, path: str, rule: Rule, summary: str, answers: Answers, **more: Any) -> Decorator:
+        return self._one("post", path, rule, summary, answers, more)
+
+    def put(self, path: str, rule: Rule, summary: str, answers: Answers, **more: Any) -> Decorator:
+        return self._one("put", path, rule, summary, answers, more)
+
+    def delete(self, path: str, rule: Rule, summary: str, answers: Answers, **more: Any) -> Decorator:
+        return self._one("delete", path, rule, summary, answers, more)
+
     def _one(
-        self, method: Any, path: str, rule: Rule, summary: str, answers: Mapping[int, Answer], **more: Any
-    ) -> Callable[[Endpoint], Endpoint]:
+        self, method: Method, path: str, rule: Rule, summary: str, answers: Answers, more: dict[str, Any]
+    ) -> Decorator:
         """A path of one method that is described as it is served."""
         how = {name: more.pop(name) for name in _SERVING & more.keys()}
         shown = path.replace(":path}", "}")
         operation = Operation(method=method, path=shown, summary=summary, answers=answers, **more)
         return self.serve(path, rule, operation, **how)
-
-    get = partialmethod(_one, "get")
-    post = partialmethod(_one, "post")
-    put = partialmethod(_one, "put")
-    delete = partialmethod(_one, "delete")
 
 
 async def _answered_in_front() -> None:

@@ -47,8 +47,9 @@ def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | Inval
         return InvalidParameter(f"{model.what} must be a JSON object: {fields}.")
     if fault["type"] == "missing":
         return missing(name)
-    needs = _NEEDS.get(fault["type"], lambda _: fault["msg"])
-    return wrong(name, needs(fault.get("ctx", {})), fault["input"])
+    needs = _NEEDS.get(fault["type"])
+    text = fault["msg"] if needs is None else needs(fault.get("ctx", {}))
+    return wrong(name, text, fault["input"])
 
 
 def _name(where: Sequence[int | str]) -> str:

@@ -19,6 +19,7 @@ from service.settings import Settings
 
 Json = dict[str, Any]
 Key = Literal["", "write", "read", "master", "organization"]
+Method = Literal["get", "post", "put", "delete"]
 Endpoint = Callable[..., Any]
 
 STRING: Json = {"type": "string"}
@@ -102,7 +103,7 @@ class Answer:
 class Operation:
     """One method of one path, as the document has it."""
 
-    method: Literal["get", "post", "put", "delete"]
+    method: Method
     path: str
     summary: str
     answers: Mapping[int, Answer]

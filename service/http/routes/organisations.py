@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.errors import Conflict, InvalidParameter, NotFound
 from service.http.authorization import ORGANISATION
 from service.http.models.organisations import OwnedProject, ProjectChange, ProjectDefinition, Usage
-from service.http.openapi.operation import Example, Operation, gone, ok
+from service.http.openapi.operation import Example, Method, Operation, gone, ok
 from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, segment_of
 from service.http.routing import Area, OfOrganisation, OrganisationCall
@@ -95,7 +95,7 @@ async def show(call: OfOrganisation) -> Response:
     return json_answer(shown(await _one(call)))
 
 
-def _change(method: Any) -> Operation:
+def _change(method: Method) -> Operation:
     body = {"users": [{"email": "ann@example.com"}]}
     return Operation(
         method=method,
@@ -111,11 +111,17 @@ def _change(method: Any) -> Operation:
 async def update(call: OfOrganisation, given: ProjectChange) -> Response:
     """What is not given stays; `users` replaces the whole list."""
     project = await _one(call)
-    changes = {"name": given.name, "users": given.addresses(), "preferences": given.preferences}
-    sent = {name: value for name, value in changes.items() if value is not None}
-    catalog = call.parts.catalog
-    changed = await _changing(call.parts, lambda: catalog.projects.update(project.id, **sent, own_name=True))
-    return json_answer(shown(changed))
+
+    def change() -> Project:
+        return call.parts.catalog.projects.update(
+            project.id,
+            name=given.name,
+            users=given.addresses(),
+            preferences=given.preferences,
+            own_name=True,
+        )
+
+    return json_answer(shown(await _changing(call.parts, change)))
 
 
 @area.delete(

@@ -65,6 +65,10 @@ area = Area(
     examples=(Example(key="read"), Example(query={"include_schema": "false"}, key="read")),
 )
 async def list_collections(call: OfProject) -> Response:
+    return await _all(call)
+
+
+async def _all(call: ProjectCall) -> Response:
     parts, request, caller = call
     wanted = parameter(pairs_of(request.scope), "include_schema")
     include = (wanted or "true").strip().lower() not in ("false", "0")
@@ -117,7 +121,7 @@ async def list_collections(call: OfProject) -> Response:
 async def inspect(call: OfProject) -> Response:
     parts, address = call.parts, event_address(call.request.scope)
     if address.collection is None:
-        return await list_collections(call)
+        return await _all(call)
     try:
         collection = await parts.in_thread(
             parts.catalog.collections.get, address.project_id, address.collection

@@ -16,8 +16,8 @@ from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig,
 from schemathesis.core.result import Ok
 
 from query.language.parameter_table import ANALYSIS_NAMES
+from service.http.app import AREAS
 from tests.service.http.test_openapi_examples import (
-    AREAS,
     DOCUMENT,
     complain,
     examples_of,
