@@ -11,10 +11,11 @@ from sqlalchemy import Connection
 from storage.catalog.database.connection import Database
 from storage.catalog.errors import CatalogDamaged
 from storage.catalog.state import read_state
-from storage.catalog.stored.collections import SchemaCache, named_collections
+from storage.catalog.stored.collections import named_collections
 from storage.catalog.stored.files import files_by_id, find_counters, live_ids
 from storage.catalog.stored.logs import list_logs
 from storage.catalog.stored.records import Collection, CollectionFiles, Snapshot
+from storage.catalog.stored.schemas import SchemaCache
 from storage.catalog.tenants.names import is_text
 from storage.paths import DataFolder
 from storage.source import DataFile

@@ -196,7 +196,7 @@ def test_a_token_is_free_after_its_days(tmp_path: Path) -> None:
         old = system_clock() - 2 * 86_400_000_000
         async with intake(tmp_path, admission=LIMIT) as it:
             await post(it, "a")
-            scope = event_token(it.catalog.collections.get(it.project.id, "a").id, 0, "a").scope
+            scope = event_token(it.catalog.collections.get(it.project.id, "a").id, "a").scope
             held = it.catalog.claims.find([(scope, "b")])
             assert held == {}
             claim = Claim(scope, "b", it.session.log.log_id, it.session.log.reserve(1), b"", b"", old)

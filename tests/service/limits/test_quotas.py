@@ -194,7 +194,7 @@ def test_what_can_not_be_kept_is_counted_later(whole: Whole) -> None:
     quotas.tally(project.id, "k").events += 3
     with pytest.raises(OSError, match="full"):
         quotas.sync()
-    quotas._store = whole.catalog
+    quotas._store = whole.catalog.activity
     quotas.sync()
     assert whole.catalog.activity.of_project(project.id).today["k"].events == 3
 

@@ -59,7 +59,7 @@ class TestTenants:
         seen = catalog.tenants.version()
         catalog.projects.delete(project.id)
         found = catalog.tenants.since(seen)
-        assert (found.projects, found.gone_projects) == ((), {project.id})
+        assert (found.projects, found.gone_projects) == ((), frozenset({project.id}))
         catalog.projects.restore(project.id)
         assert catalog.tenants.since(found.version).projects == (project,)
 
@@ -67,7 +67,8 @@ class TestTenants:
         seen = catalog.tenants.version()
         catalog.organisations.delete(project.organisation_id, with_projects=True)
         found = catalog.tenants.since(seen)
-        assert (found.gone_projects, found.gone_organisations) == ({project.id}, {project.organisation_id})
+        assert found.gone_projects == frozenset({project.id})
+        assert found.gone_organisations == frozenset({project.organisation_id})
 
     def test_an_organisation_changes_with_its_key(self, catalog: Catalog, project: Project) -> None:
         seen = catalog.tenants.version()
