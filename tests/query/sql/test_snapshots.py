@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def scanned(*columns: Column) -> Scan:
 
 
 PRICE = Column("price", ColumnKind.NUMBER)
-BESIDE = {
+BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_dataset_by_two_indexes": of_a_dataset,
     "beside_extents_of_numbers": lambda: statements.extents(["purchases/1.parquet"], PRICE),
     "beside_times_of_the_newest": lambda: statements.newest_times(scanned(TIMESTAMP_COLUMN), 10),
