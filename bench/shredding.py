@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from bench.events import Generator, Shape
 from bench.report import Report
-from storage.columns.shredder import Piece, Shredder
+from storage.columns.shredder import FramePiece, Shredder
 from storage.events.strict_decoder import Checker
 from storage.events.validation import Context, EventLimits, examine
 from storage.files.parquet import ROW_GROUP_ROWS, encode, sort_by_time
@@ -77,7 +77,7 @@ def schema_of(lines: Sequence[bytes]) -> Schema:
     return schema
 
 
-def pieces_of(schema: Schema, lines: Sequence[bytes]) -> list[Piece]:
+def pieces_of(schema: Schema, lines: Sequence[bytes]) -> list[FramePiece]:
     """The lines as the log would give them, checked as the server checks them."""
     checker = Checker(schema, EventLimits())
     pieces = []
@@ -85,11 +85,13 @@ def pieces_of(schema: Schema, lines: Sequence[bytes]) -> list[Piece]:
         checked = checker.check_list(b"[" + b",".join(lines[at : at + PIECE]) + b"]")
         assert checked is not None, "the generated events fit their own lanes"
         times = array("q", [time_us or 0 for time_us in checked.times]).tobytes()
-        pieces.append(Piece(checked.lines, checked.count, times, 1_767_225_600_000_000, 1, at, checked.flags))
+        pieces.append(
+            FramePiece(checked.lines, checked.count, times, 1_767_225_600_000_000, 1, at, checked.flags)
+        )
     return pieces
 
 
-def shred(shredder: Shredder, schema: Schema, pieces: Sequence[Piece], path: Path) -> float:
+def shred(shredder: Shredder, schema: Schema, pieces: Sequence[FramePiece], path: Path) -> float:
     """Processor seconds to make a Parquet file of the pieces."""
     started = time.process_time()
     tables = [shredder.shred(schema, pieces[at : at + AT_ONCE]) for at in range(0, len(pieces), AT_ONCE)]

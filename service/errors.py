@@ -179,7 +179,7 @@ class TimedOut(ApiError):
     code = "RequestTimeoutError"
 
 
-class Unavailable(ApiError):
+class ServiceUnavailable(ApiError):
     status = 503
     code = "ServiceUnavailableError"
     message = "The server cannot do that now. Try again shortly."
@@ -188,9 +188,9 @@ class Unavailable(ApiError):
         return {"retry-after": "1"}
 
 
-class TooManyConnections(Unavailable):
+class TooManyConnections(ServiceUnavailable):
     message = "The server has as many connections as it may. Try again shortly."
 
 
-class TooManyAnswers(Unavailable):
+class TooManyAnswers(ServiceUnavailable):
     message = "Too many answers wait for their clients to read them. Try again shortly."

@@ -38,7 +38,7 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class ExtractionSlices:
     """The slices of an extraction: ``starts`` of each, the newest first, and how many rows there are."""
 
     starts: tuple[int, ...]
@@ -51,7 +51,7 @@ class Cut:
             end = start
 
 
-class Export:
+class ExtractionRun:
     """One extraction under a key's filters. Every method may raise QueryError and SourceGone."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Export:
         self._seen: frozenset[str] | None = None
         """The lanes in sight, once they have to be known."""
 
-    def cut(self, rows_max: int) -> Cut:
+    def cut(self, rows_max: int) -> ExtractionSlices:
         """Of at most one row more than ``rows_max``."""
         deadline = self._deadline()
         view = self._view(self._query.span, deadline)
@@ -90,16 +90,16 @@ class Export:
             condition = view.condition(self._query.filters)
         scan = view.scan((TIMESTAMP_COLUMN,), condition, self._query.span)
         if scan.empty:
-            return Cut((), 0)
+            return ExtractionSlices((), 0)
         limit = rows_max + 1 if self._query.latest is None else min(self._query.latest, rows_max + 1)
         statement = statements.cuts(scan, self._slice_rows, limit)
         chunks = self._engine.chunks(
             statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at
         )
         found = [row for chunk in chunks for row in chunk]
-        return Cut(tuple(row[0] for row in found), sum(row[1] for row in found))
+        return ExtractionSlices(tuple(row[0] for row in found), sum(row[1] for row in found))
 
-    def held(self, cut: Cut) -> dict[Column, str]:
+    def held(self, cut: ExtractionSlices) -> dict[Column, str]:
         """The columns in which any row of these slices has a value, with their paths."""
         deadline = self._deadline()
         span = Span(cut.starts[-1] if cut.starts else None, self._query.span.end_us)
@@ -117,7 +117,7 @@ class Export:
         ((_, *counts),) = [row for chunk in chunks for row in chunk]
         return {column: pairs[column] for column, count in zip(pairs, counts, strict=True) if count}
 
-    def chunks(self, cut: Cut) -> Iterator[Chunk]:
+    def chunks(self, cut: ExtractionSlices) -> Iterator[Chunk]:
         """The rows, newest first."""
         left = cut.rows
         for span in cut.spans(self._query.span):

@@ -23,8 +23,8 @@ from query.language.nodes import (
     FunnelQuery,
     Metric,
     MetricQuery,
+    ParsedQuery,
     Query,
-    Request,
     Span,
 )
 from query.limits import Limits
@@ -35,7 +35,7 @@ SourceOf = Callable[[str], Source]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ReadScope:
     """Events that an answer is made of: those of a collection within a span, under filters."""
 
     collection: str
@@ -60,7 +60,7 @@ NOWHERE = Erasures(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Outline:
+class SourceSummary:
     """Equal outlines of one collection and its spans mean equal events within them."""
 
     erasures: Erasures
@@ -81,7 +81,7 @@ class Covered:
         return sum(self.counts)
 
 
-class Watched:
+class RecordingSource:
     """Gives sources, and remembers of each collection the last one given."""
 
     def __init__(self, source_of: SourceOf) -> None:
@@ -93,20 +93,20 @@ class Watched:
         return source
 
 
-def parts(query: Query) -> tuple[Part, ...]:
+def parts(query: Query) -> tuple[ReadScope, ...]:
     """In the order of the question."""
     match query:
         case MetricQuery() | ExtractionQuery():
-            return (Part(query.collection, query.span, query.filters),)
+            return (ReadScope(query.collection, query.span, query.filters),)
         case FunnelQuery():
-            return tuple(Part(step.collection, step.span, step.filters) for step in query.steps)
+            return tuple(ReadScope(step.collection, step.span, step.filters) for step in query.steps)
 
 
 def erasures(source: Source) -> Erasures:
     return Erasures(source.collection_id, source.erase_version)
 
 
-def outlines(wanted: Iterable[Part], sources: Mapping[str, Source]) -> dict[str, Outline]:
+def outlines(wanted: Iterable[ReadScope], sources: Mapping[str, Source]) -> dict[str, SourceSummary]:
     """Of each collection, over all its spans."""
     spans: dict[str, list[Span]] = {}
     for part in wanted:
@@ -115,7 +115,7 @@ def outlines(wanted: Iterable[Part], sources: Mapping[str, Source]) -> dict[str,
 
 
 def count(
-    wanted: Sequence[Part],
+    wanted: Sequence[ReadScope],
     sources: Mapping[str, Source],
     engine: Engine,
     *,
@@ -128,7 +128,7 @@ def count(
     for part in wanted:
         question = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span, part.filters)
         found = answer(
-            Request(question),
+            ParsedQuery(question),
             sources.__getitem__,
             engine,
             limits=limits,
@@ -144,11 +144,13 @@ def erased(before: Covered, sources: Mapping[str, Source]) -> bool:
     return not all(then.stand(erasures(sources[name])) for name, then in before.erasures.items())
 
 
-def _outline(source: Source, spans: Sequence[Span]) -> Outline:
+def _outline(source: Source, spans: Sequence[Span]) -> SourceSummary:
     files = frozenset(
         file.path for file in source.files if any(_meets(span, file.min_us, file.max_us) for span in spans)
     )
-    return Outline(erasures(source), files, 0 if source.tail is None else _rows_within(source.tail, spans))
+    return SourceSummary(
+        erasures(source), files, 0 if source.tail is None else _rows_within(source.tail, spans)
+    )
 
 
 def _meets(span: Span, min_us: int, max_us: int) -> bool:

@@ -21,7 +21,7 @@ from query.json_encoding import STEP_VALUES, Written, array, dumps, in_parts
 from query.language.nodes import FunnelQuery, Span, Step
 from query.plan import predicates as p
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.plan.keys import Key, Part, key_of
+from query.plan.keys import GroupKey, KeyPart, key_of
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan, hull
 from query.plan.views import View, Views
@@ -43,7 +43,7 @@ class Branch:
 
     view: View
     scan: Scan
-    key: Key
+    key: GroupKey
     steps: tuple[tuple[int, Predicate, Span], ...]
     """Position, condition, and span where the scan's is wider."""
 
@@ -55,9 +55,9 @@ class FunnelPlan:
     actors_max: int
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[KeyPart, ...]:
         """The parts that any branch's actors have."""
-        return tuple(part for part in Part if any(part in branch.key.parts for branch in self.branches))
+        return tuple(part for part in KeyPart if any(part in branch.key.parts for branch in self.branches))
 
     @property
     def lists_actors(self) -> bool:
@@ -138,7 +138,7 @@ def funnel_body(
     return body
 
 
-def _actor(parts: Sequence[Part], row: Sequence[Any]) -> _Actor:
+def _actor(parts: Sequence[KeyPart], row: Sequence[Any]) -> _Actor:
     value, order = next(
         part_value(part, cell) for part, cell in zip(parts, row, strict=False) if cell is not None
     )

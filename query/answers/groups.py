@@ -12,7 +12,7 @@ from query.engine.sorting import in_order
 from query.errors import QueryLimitExceeded
 from query.json_encoding import Written, array, dumps, in_parts
 from query.limits import Limits
-from query.plan.keys import Key, Part
+from query.plan.keys import GroupKey, KeyPart
 from query.plan.plan import MetricsPlan
 
 _CELL_BYTES_MIN = 32
@@ -324,7 +324,7 @@ def _sorted_by(
     return in_order(rest, key=lambda entry: entry[part][position], reverse=descending) + nulls
 
 
-def _decoder(key: Key) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
+def _decoder(key: GroupKey) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
     """Row, position of the key's first part → the group's value and its order."""
     parts = key.parts
     ranges = key.ranges
@@ -334,7 +334,7 @@ def _decoder(key: Key) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
             cell = row[position + offset]
             if cell is None:
                 continue
-            if part is Part.RANGE and ranges is not None:
+            if part is KeyPart.RANGE and ranges is not None:
                 return ranges[cell].label, (0, cell)
             return part_value(part, cell)
         return None, (NULL_ORDER, 0)

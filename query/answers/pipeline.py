@@ -21,8 +21,8 @@ from query.language.nodes import (
     FunnelQuery,
     Metric,
     MetricQuery,
+    ParsedQuery,
     Query,
-    Request,
     Span,
 )
 from query.limits import Limits
@@ -116,7 +116,7 @@ class Conditions:
 
 
 def answer(
-    request: Request,
+    request: ParsedQuery,
     sources: SourceOf,
     engine: Engine,
     *,
@@ -185,7 +185,7 @@ def seen_by(engine: Engine, deadline: Deadline) -> Held:
     return held
 
 
-def _answer(request: Request, views: Views, runner: _Runner, limits: Limits) -> Answer:
+def _answer(request: ParsedQuery, views: Views, runner: _Runner, limits: Limits) -> Answer:
     started = time.perf_counter()
     runner.check()
     query = request.query

@@ -26,7 +26,7 @@ from query.errors import QueryLimitExceeded
 from query.json_encoding import array, dumps
 from query.language.nodes import Analysis, Buckets, Metric, MetricQuery, Span
 from query.limits import Limits
-from query.plan.keys import Key, Part
+from query.plan.keys import GroupKey, KeyPart
 from query.plan.plan import MetricsPlan, plan_indexed, plan_metrics
 from query.plan.views import Views
 from query.sql import statements
@@ -195,7 +195,7 @@ def _double(value: float) -> str:
     return f"n{value + 0.0!r}"
 
 
-def _row_key(indexes: Sequence[Key], parts: Row) -> bytes | None:
+def _row_key(indexes: Sequence[GroupKey], parts: Row) -> bytes | None:
     """None where a value is none that a filter can name: an object, say."""
     tags = []
     position = 0
@@ -208,20 +208,20 @@ def _row_key(indexes: Sequence[Key], parts: Row) -> bytes | None:
     return _joined(tags)
 
 
-def _row_tag(parts: Sequence[Part], cells: Row) -> str | None:
+def _row_tag(parts: Sequence[KeyPart], cells: Row) -> str | None:
     for part, cell in zip(parts, cells, strict=True):
         if cell is None:
             continue
         match part:
-            case Part.MISSING:
+            case KeyPart.MISSING:
                 return "z" if cell else None
-            case Part.NUMBER:
+            case KeyPart.NUMBER:
                 return _double(cell)
-            case Part.BIG:
+            case KeyPart.BIG:
                 return f"b{int(cell)}"
-            case Part.BOOLEAN:
+            case KeyPart.BOOLEAN:
                 return "t" if cell else "f"
-            case Part.INSTANT:
+            case KeyPart.INSTANT:
                 return f"i{instant_us(cell)}"
             case _:
                 return f"s{cell}"

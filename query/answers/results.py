@@ -11,7 +11,7 @@ from query.answers.values import Row, loads, number, rounded
 from query.engine.sorting import in_order
 from query.language.nodes import Analysis
 from query.plan import exact_sums
-from query.plan.aggregates import Aggregate, Fold, MetricPlan
+from query.plan.aggregates import Aggregate, AggregateRole, MetricPlan
 from query.plan.columns import ColumnKind
 from query.plan.plan import MetricsPlan
 from storage.instants import format_instant
@@ -48,7 +48,7 @@ def fold_metric(metric: MetricPlan, cells: Row | None) -> Any:
     if analysis is Analysis.COUNT:
         return cells[0]
     if analysis is Analysis.COUNT_UNIQUE:
-        if metric.aggregates[0].fold is Fold.DISTINCT:
+        if metric.aggregates[0].fold is AggregateRole.DISTINCT:
             return sum(cells)
         return len([value for value in _unique(metric, cells) if value is not None])
     if analysis is Analysis.SUM:
@@ -66,7 +66,7 @@ def _numeric(cell: Any) -> int | float | None:
     return int(cell) if isinstance(cell, str) else cell
 
 
-_TWO_PARTS = (Fold.SUM_HIGH, Fold.SUM_LOW, Fold.PRESENT)
+_TWO_PARTS = (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESENT)
 
 
 def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
@@ -88,11 +88,11 @@ def _average(metric: MetricPlan, cells: Row) -> int | float | None:
         high, low, rows = cells
         one = metric.aggregates[0]
         return number(exact_sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
-    present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is Fold.PRESENT)
+    present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is AggregateRole.PRESENT)
     rows = sum(present)
     if not rows:
         return None
-    if folds == (Fold.SUM, Fold.PRESENT) and isinstance(cells[0], float):
+    if folds == (AggregateRole.SUM, AggregateRole.PRESENT) and isinstance(cells[0], float):
         return number(cells[0] / rows)
     total, error = _total(metric.aggregates, cells)
     mean = _rounded(total / rows, error / rows)
@@ -104,13 +104,13 @@ def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fract
     total, error = Fraction(0), Fraction(0)
     low = split = 0.0
     for aggregate, cell in zip(aggregates, cells, strict=True):
-        if aggregate.fold is Fold.PRESENT:
+        if aggregate.fold is AggregateRole.PRESENT:
             if split:
                 error, split = Fraction(exact_sums.error_of(low, cell, split)), 0.0
             continue
         value = Fraction(_numeric(cell) or 0)
         total += value if aggregate.band is None else value * Fraction(2) ** aggregate.band.low
-        if aggregate.fold is Fold.SUM_LOW:
+        if aggregate.fold is AggregateRole.SUM_LOW:
             low, split = cell or 0.0, aggregate.split
     return total, error
 
@@ -138,16 +138,16 @@ def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
     numbers: list[int | float] = []
     booleans: list[bool] = []
     for aggregate, cell in zip(metric.aggregates, cells, strict=True):
-        if aggregate.fold is Fold.EXPLICIT_NULL:
+        if aggregate.fold is AggregateRole.EXPLICIT_NULL:
             has_null = has_null or bool(cell)
             continue
         kind = aggregate.columns[0].kind
         if kind is ColumnKind.INSTANT:
             return [format_instant(us) for us in in_order(list(cell or ()))]
-        if aggregate.fold is not Fold.ELEMENTS and kind is ColumnKind.STRING:
+        if aggregate.fold is not AggregateRole.ELEMENTS and kind is ColumnKind.STRING:
             texts += cell or ()
             continue
-        elements = aggregate.fold is Fold.ELEMENTS
+        elements = aggregate.fold is AggregateRole.ELEMENTS
         for value in map(_element if elements else _decoder_of(kind), cell or ()):
             if value is None:
                 has_null = True
@@ -175,8 +175,10 @@ def _unique_plain(metric: MetricPlan, cells: Row) -> list[Any]:
 
 def plain_kind(metric: MetricPlan) -> ColumnKind | None:
     """The kind of its values, where its only list is one of texts or of finite numbers."""
-    first, *rest = metric.aggregates or (Aggregate(Fold.ROWS),)
-    if first.fold is not Fold.VALUES or any(one.fold is not Fold.EXPLICIT_NULL for one in rest):
+    first, *rest = metric.aggregates or (Aggregate(AggregateRole.ROWS),)
+    if first.fold is not AggregateRole.VALUES or any(
+        one.fold is not AggregateRole.EXPLICIT_NULL for one in rest
+    ):
         return None
     kind = first.columns[0].kind
     return kind if kind in _PLAIN_KINDS else None

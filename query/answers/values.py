@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from query.plan.keys import Part
+from query.plan.keys import KeyPart
 from storage.instants import format_instant
 
 _LONG_DIGITS = re.compile(r"\d{19}")
@@ -57,17 +57,17 @@ def value_order(value: Any) -> tuple[int, Any]:
     return NULL_ORDER, 0
 
 
-def part_value(part: Part, cell: Any) -> tuple[Any, tuple[int, Any]]:
+def part_value(part: KeyPart, cell: Any) -> tuple[Any, tuple[int, Any]]:
     """A non-null cell of one part as a JSON value, and what orders it."""
-    if part is Part.NUMBER:
+    if part is KeyPart.NUMBER:
         value = number(cell)
         return value, (0, value)
-    if part is Part.BIG:
+    if part is KeyPart.BIG:
         return int(cell), (0, int(cell))
-    if part is Part.INSTANT:
+    if part is KeyPart.INSTANT:
         us = instant_us(cell)
         return format_instant(us), (1, us)
-    return cell, (2 if part is Part.BOOLEAN else 1, cell)
+    return cell, (2 if part is KeyPart.BOOLEAN else 1, cell)
 
 
 def instant_us(value: Any) -> int:

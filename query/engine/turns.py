@@ -19,7 +19,7 @@ _CHECK_SECONDS = 0.25
 
 
 @dataclass(slots=True, eq=False)
-class _Waiter:
+class _WaitingThread:
     project_id: str
     given: threading.Event = field(default_factory=threading.Event)
 
@@ -33,7 +33,7 @@ class Turns:
         self._free = at_once
         self._of_project = at_once if of_project is None else of_project
         self._held: Counter[str] = Counter()
-        self._waiting: list[_Waiter] = []
+        self._waiting: list[_WaitingThread] = []
 
     @contextmanager
     def one(self, check: Callable[[], None], project_id: str = "", *, ahead: bool = False) -> Iterator[None]:
@@ -52,7 +52,7 @@ class Turns:
             if self._is_entitled(project_id):
                 self._grant(project_id)
                 return
-            waiter = _Waiter(project_id)
+            waiter = _WaitingThread(project_id)
             self._waiting.insert(0 if ahead else len(self._waiting), waiter)
         try:
             while not waiter.given.wait(_CHECK_SECONDS):
@@ -87,7 +87,7 @@ class Turns:
         self._free -= 1
         self._held[project_id] += 1
 
-    def _leave(self, waiter: _Waiter) -> None:
+    def _leave(self, waiter: _WaitingThread) -> None:
         with self._lock:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)

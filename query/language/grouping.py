@@ -10,7 +10,7 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.json_encoding import dumps
 from query.language.fields import is_number, structured, text, wrong
-from query.language.nodes import Group, Order, Range
+from query.language.nodes import Group, Order, ValueRange
 from query.language.parameter_table import value_of
 from query.language.suggestions import nearest
 from query.limits import Limits
@@ -96,7 +96,7 @@ def _bucket_size(buckets: Any) -> float:
     return float(size)
 
 
-def _ranges(value: Any, limits: Limits) -> tuple[Range, ...]:
+def _ranges(value: Any, limits: Limits) -> tuple[ValueRange, ...]:
     if not isinstance(value, list) or not value:
         raise wrong("group_by.ranges", "a list of at least one range", value, CODE)
     if len(value) > limits.ranges_max:
@@ -110,7 +110,7 @@ def _ranges(value: Any, limits: Limits) -> tuple[Range, ...]:
     return ranges
 
 
-def _range(entry: Any, limits: Limits) -> Range:
+def _range(entry: Any, limits: Limits) -> ValueRange:
     name = "group_by.ranges"
     if not isinstance(entry, dict):
         raise wrong(name, 'a list of objects as {"from": 0, "to": 18}', entry, CODE)
@@ -123,10 +123,10 @@ def _range(entry: Any, limits: Limits) -> Range:
     if label is None:
         label = f"{_end_text(low)}..{_end_text(high)}"
     label = text(f"{name}.label", label, limits.name_length_max, CODE)
-    return Range(low, high, label)
+    return ValueRange(low, high, label)
 
 
-def _low(one: Range) -> float:
+def _low(one: ValueRange) -> float:
     return float("-inf") if one.low is None else one.low
 
 

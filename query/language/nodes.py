@@ -85,7 +85,7 @@ class Buckets:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class ValueRange:
     """``low <= v < high``; an end of None is open. ``label`` is what the row says."""
 
     low: int | float | None
@@ -99,7 +99,7 @@ class Group:
 
     path: str
     size: float | None = None
-    ranges: tuple[Range, ...] | None = None
+    ranges: tuple[ValueRange, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ Query = MetricQuery | ExtractionQuery | FunnelQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ParsedQuery:
     """A parsed question and what the caller asked of the answer's wrapping."""
 
     query: Query

@@ -43,8 +43,8 @@ from query.language.nodes import (
     Group,
     Metric,
     MetricQuery,
+    ParsedQuery,
     Query,
-    Request,
     Span,
     Step,
 )
@@ -97,7 +97,7 @@ def parse(
     check_regex: CheckRegex = conservative_regex_check,
     check: Check = lambda: None,
     preferences: Preferences = KEEN,
-) -> Request:
+) -> ParsedQuery:
     """The question that ``params`` ask of the analysis named ``analysis_text``, as of ``now_us``.
 
     ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as a query string
@@ -123,7 +123,7 @@ def parse(
     else:
         raise InvalidQuery("Resource not found", "ResourceNotFoundError")
     metadata, explain = value_of(params, "include_metadata"), value_of(params, "explain")
-    return Request(query, metadata, value_of(params, "max_age"), preferences, explain)
+    return ParsedQuery(query, metadata, value_of(params, "max_age"), preferences, explain)
 
 
 def _metric_query(reading: _Reading, analysis: Analysis) -> MetricQuery:

@@ -8,11 +8,11 @@ from enum import StrEnum
 
 from query.language.nodes import Analysis, Metric
 from query.plan.columns import NUMERIC, Column, ColumnKind
-from query.plan.exact_sums import EXACT_DOUBLES, SPLIT_MAX, Band, bands, exact_rows, splitter
+from query.plan.exact_sums import EXACT_DOUBLES, SPLIT_MAX, BitRange, bands, exact_rows, splitter
 from query.plan.views import View
 
 
-class Fold(StrEnum):
+class AggregateRole(StrEnum):
     """What one aggregate column of the answer is; how they make a result is in ``query.answers.shape``."""
 
     ROWS = "rows"
@@ -33,7 +33,7 @@ class Fold(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    fold: Fold
+    fold: AggregateRole
     columns: tuple[Column, ...] = ()
     fraction: Decimal | None = None
     path: str = ""
@@ -42,7 +42,7 @@ class Aggregate:
     """Of SUM_HIGH and SUM_LOW: what parts a value, as by ``exact_sums.splitter``."""
     exact_rows: float = 0.0
     """Of SUM_HIGH and SUM_LOW, as by ``exact_sums.exact_rows``."""
-    band: Band | None = None
+    band: BitRange | None = None
     """Of SUM_BAND."""
     centre: float = 0.0
     """Of DEVIATION: what is taken from each value first."""
@@ -50,9 +50,9 @@ class Aggregate:
     @property
     def orders_as_result(self) -> bool:
         """False for lists, and for long integers, which leave the engine as text."""
-        if self.fold in (Fold.MINIMUM, Fold.MAXIMUM, Fold.SUM):
+        if self.fold in (AggregateRole.MINIMUM, AggregateRole.MAXIMUM, AggregateRole.SUM):
             return all(column.kind is not ColumnKind.LONG for column in self.columns)
-        return self.fold not in (Fold.VALUES, Fold.ELEMENTS, Fold.EXPLICIT_NULL)
+        return self.fold not in (AggregateRole.VALUES, AggregateRole.ELEMENTS, AggregateRole.EXPLICIT_NULL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +74,12 @@ class MetricPlan:
         """True for a sum of one number column, split in a high and a low part."""
         folds = tuple(one.fold for one in self.aggregates)
         sums = self.metric.analysis is Analysis.SUM
-        return sums and folds == (Fold.SUM_HIGH, Fold.SUM_LOW, Fold.PRESENT)
+        return sums and folds == (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESENT)
 
 
 def plan_metric(metric: Metric, view: View) -> MetricPlan:
     if metric.analysis is Analysis.COUNT or metric.target is None:
-        return MetricPlan(metric, (Aggregate(Fold.ROWS),))
+        return MetricPlan(metric, (Aggregate(AggregateRole.ROWS),))
     columns = view.available.at(metric.target)
     if metric.analysis is Analysis.COUNT_UNIQUE:
         return MetricPlan(metric, _distinct(columns))
@@ -93,12 +93,14 @@ def _distinct(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
     """Columns hold disjoint values, so counts add up; elements of lists may equal other values."""
     if any(column.kind is ColumnKind.JSON for column in columns):
         return _values(columns)
-    return tuple(Aggregate(Fold.DISTINCT, (column,)) for column in columns)
+    return tuple(Aggregate(AggregateRole.DISTINCT, (column,)) for column in columns)
 
 
 def _values(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
     return tuple(
-        Aggregate(Fold.ELEMENTS if column.kind is ColumnKind.JSON else Fold.VALUES, (column,))
+        Aggregate(
+            AggregateRole.ELEMENTS if column.kind is ColumnKind.JSON else AggregateRole.VALUES, (column,)
+        )
         for column in columns
     )
 
@@ -106,7 +108,7 @@ def _values(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
 def _explicit_null(path: str, view: View) -> tuple[Aggregate, ...]:
     """A null that was sent is a value, a property that was not sent is none."""
     nulls, _ = view.available.paths_columns()
-    return () if nulls is None else (Aggregate(Fold.EXPLICIT_NULL, (nulls,), path=path),)
+    return () if nulls is None else (Aggregate(AggregateRole.EXPLICIT_NULL, (nulls,), path=path),)
 
 
 def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[Aggregate, ...]:
@@ -114,36 +116,36 @@ def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[A
         case Analysis.SUM:
             return tuple(fold for column in columns for fold in _sum(column, view))
         case Analysis.MINIMUM:
-            return tuple(Aggregate(Fold.MINIMUM, (column,)) for column in columns)
+            return tuple(Aggregate(AggregateRole.MINIMUM, (column,)) for column in columns)
         case Analysis.MAXIMUM:
-            return tuple(Aggregate(Fold.MAXIMUM, (column,)) for column in columns)
+            return tuple(Aggregate(AggregateRole.MAXIMUM, (column,)) for column in columns)
         case Analysis.AVERAGE:
             folds = tuple(fold for column in columns for fold in _sum(column, view, Analysis.AVERAGE))
-            counts = tuple(Aggregate(Fold.PRESENT, (column,)) for column in columns)
+            counts = tuple(Aggregate(AggregateRole.PRESENT, (column,)) for column in columns)
             return folds + tuple(one for one in counts if one not in folds)
         case Analysis.STANDARD_DEVIATION:
             number = next((column for column in columns if column.kind is ColumnKind.NUMBER), None)
             centre = 0.0 if number is None else view.extent(number).centre
-            return (Aggregate(Fold.DEVIATION, columns, centre=centre),)
+            return (Aggregate(AggregateRole.DEVIATION, columns, centre=centre),)
     percent = Decimal(50) if metric.percentile is None else Decimal(str(metric.percentile))
-    return (Aggregate(Fold.QUANTILE, columns, percent / 100),)
+    return (Aggregate(AggregateRole.QUANTILE, columns, percent / 100),)
 
 
 def _sum(column: Column, view: View, analysis: Analysis = Analysis.SUM) -> tuple[Aggregate, ...]:
     """As quick as the values allow: plain, in two parts, or in bands."""
     if column.kind is not ColumnKind.NUMBER:
-        return (Aggregate(Fold.SUM, (column,)),)
+        return (Aggregate(AggregateRole.SUM, (column,)),)
     extent = view.extent(column)
     bound = extent.greatest * view.rows
     if extent.integral and bound < EXACT_DOUBLES:
-        return (Aggregate(Fold.SUM, (column,)),)
+        return (Aggregate(AggregateRole.SUM, (column,)),)
     all_digits = extent.integral and analysis is Analysis.SUM
     if not (view.exact or all_digits) and bound < SPLIT_MAX:
         split = splitter(bound)
         exact = exact_rows(extent, split)
         high, low = (
             Aggregate(fold, (column,), split=split, exact_rows=exact)
-            for fold in (Fold.SUM_HIGH, Fold.SUM_LOW)
+            for fold in (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW)
         )
-        return (high, low, Aggregate(Fold.PRESENT, (column,)))
-    return tuple(Aggregate(Fold.SUM_BAND, (column,), band=band) for band in bands(extent, view.rows))
+        return (high, low, Aggregate(AggregateRole.PRESENT, (column,)))
+    return tuple(Aggregate(AggregateRole.SUM_BAND, (column,), band=band) for band in bands(extent, view.rows))

@@ -74,7 +74,7 @@ class DataWarning:
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleProperties:
     """The properties of a collection's events, as far as the caller may see them."""
 
     schema: Schema
@@ -117,7 +117,7 @@ class Seen:
         return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
 
 
-SeenOf = Callable[[str], Seen | None]
+SeenOf = Callable[[str], VisibleProperties | None]
 """What is seen of a collection; None where no event of it is."""
 NearCollection = Callable[[str], str | None]
 """The collection that the caller sees events of with a name most like this one."""
@@ -129,7 +129,7 @@ def warnings_of(query: Query, seen_of: SeenOf, near_collection: NearCollection) 
     return list(islice(dict.fromkeys(found), WARNINGS_MAX))
 
 
-def is_sound(query: MetricQuery, seen: Seen) -> bool:
+def is_sound(query: MetricQuery, seen: VisibleProperties) -> bool:
     """Whether it is sure that there is nothing to warn of: a quick look at questions without filters."""
     return not query.filters and all(
         seen.is_sound(path, numbers=numbers) for path, numbers, _ in _values(query)
@@ -175,7 +175,7 @@ class _Names:
     seen_of: SeenOf
     near_collection: NearCollection
 
-    def collection(self, name: str, parameter: str) -> Seen | DataWarning:
+    def collection(self, name: str, parameter: str) -> VisibleProperties | DataWarning:
         seen = self.seen_of(name)
         if seen is not None:
             return seen
@@ -215,7 +215,7 @@ def _warnings(query: Query, names: _Names) -> Iterator[DataWarning]:
                 yield from _of_filters(step.filters, seen, f"{where}.filters")
 
 
-def _of_metrics(query: MetricQuery, seen: Seen) -> Iterator[DataWarning]:
+def _of_metrics(query: MetricQuery, seen: VisibleProperties) -> Iterator[DataWarning]:
     for path, numbers, where in _values(query):
         yield from _of_value(path, seen, where, numbers=numbers)
 
@@ -230,7 +230,9 @@ def _values(query: MetricQuery) -> Iterator[tuple[str, bool, str]]:
         yield group.path, group.size is not None or group.ranges is not None, "group_by"
 
 
-def _of_value(path: str, seen: Seen, where: str, *, numbers: bool = False) -> Iterator[DataWarning]:
+def _of_value(
+    path: str, seen: VisibleProperties, where: str, *, numbers: bool = False
+) -> Iterator[DataWarning]:
     """Where a value of the property is asked for."""
     if not seen.knows(path):
         yield _unknown(path, seen, where)
@@ -251,7 +253,7 @@ def _of_value(path: str, seen: Seen, where: str, *, numbers: bool = False) -> It
         yield DataWarning(WarningCode.NO_NUMBERS, where, message)
 
 
-def _of_filters(filters: Iterable[Filter], seen: Seen, where: str) -> Iterator[DataWarning]:
+def _of_filters(filters: Iterable[Filter], seen: VisibleProperties, where: str) -> Iterator[DataWarning]:
     for index, item in enumerate(filters):
         place = f"{where}[{index}]"
         if isinstance(item, AnyOf):
@@ -262,7 +264,7 @@ def _of_filters(filters: Iterable[Filter], seen: Seen, where: str) -> Iterator[D
             yield from _of_condition(item, seen, f"{place}.property_value")
 
 
-def _of_condition(item: Condition, seen: Seen, where: str) -> Iterator[DataWarning]:
+def _of_condition(item: Condition, seen: VisibleProperties, where: str) -> Iterator[DataWarning]:
     """Where the operand is of a type that the property never holds."""
     operand = item.operand
     long = isinstance(operand, list) and len(operand) > LIST_LENGTH_MAX
@@ -310,7 +312,7 @@ def _named(operand: Any) -> str:
     return "null" if operand is None else "a place"
 
 
-def _unknown(path: str, seen: Seen, where: str) -> DataWarning:
+def _unknown(path: str, seen: VisibleProperties, where: str) -> DataWarning:
     near = nearest(path, seen.names())
     message = f"No event has the property '{path}'.{did_you_mean(path, [near] if near else [])}"
     return DataWarning(WarningCode.UNKNOWN_PROPERTY, where, message, near)

@@ -59,7 +59,7 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class BitRange:
     """The bits of a value from 2^low up to 2^(low + bits)."""
 
     low: int
@@ -72,7 +72,7 @@ def splitter(bound: float) -> float:
     return 1.5 * 2.0 ** (math.frexp(bound)[1] + 1)
 
 
-def bands(extent: Extent, rows: int) -> tuple[Band, ...]:
+def bands(extent: Extent, rows: int) -> tuple[BitRange, ...]:
     """That together hold every bit of the values, each band's sum exact over so many rows; lowest first."""
     if not extent.greatest:
         return ()
@@ -80,7 +80,7 @@ def bands(extent: Extent, rows: int) -> tuple[Band, ...]:
     low = max(low, 0) if extent.integral else low
     high = math.frexp(extent.greatest)[1]
     bits = max(1, _MANTISSA_BITS - 1 - max(rows, 1).bit_length())
-    return tuple(Band(at, bits) for at in range(low, high, bits))
+    return tuple(BitRange(at, bits) for at in range(low, high, bits))
 
 
 def exact_rows(extent: Extent, split: float) -> float:

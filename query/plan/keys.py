@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 
-from query.language.nodes import Condition, Group, Operator, Range
+from query.language.nodes import Condition, Group, Operator, ValueRange
 from query.plan import operators
 from query.plan.columns import Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES
@@ -14,7 +14,7 @@ from query.plan.predicates import Predicate
 from query.plan.views import View
 
 
-class Part(StrEnum):
+class KeyPart(StrEnum):
     """One of the columns that together hold a group's value; at most one is non-null."""
 
     NUMBER = "number"
@@ -30,39 +30,41 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True)
-class Key:
+class GroupKey:
     """A value to group by: a path's columns, lists taken apart, or numeric buckets, or ranges."""
 
     path: str
     columns: tuple[Column, ...]
     size: float | None = None
-    ranges: tuple[Range, ...] | None = None
+    ranges: tuple[ValueRange, ...] | None = None
     missing: Predicate | None = None
     """Of an index: what holds of the rows that a filter for null would keep."""
     greatest: float = 0.0
     """Of buckets: no double is greater."""
 
     @cached_property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[KeyPart, ...]:
         """In the order of values: numbers, strings, booleans, instants."""
-        return self._values if self.missing is None else (*self._values, Part.MISSING)
+        return self._values if self.missing is None else (*self._values, KeyPart.MISSING)
 
     @property
-    def _values(self) -> tuple[Part, ...]:
+    def _values(self) -> tuple[KeyPart, ...]:
         if self.ranges is not None:
-            return (Part.RANGE,) if self.columns else ()
+            return (KeyPart.RANGE,) if self.columns else ()
         if self.size is not None:
             return (
-                ((Part.NUMBER, Part.BIG) if self.beyond_doubles else (Part.NUMBER,)) if self.columns else ()
+                ((KeyPart.NUMBER, KeyPart.BIG) if self.beyond_doubles else (KeyPart.NUMBER,))
+                if self.columns
+                else ()
             )
         kinds = {column.kind for column in self.columns}
         lists = ColumnKind.JSON in kinds
         present = {
-            Part.NUMBER: lists or ColumnKind.NUMBER in kinds,
-            Part.BIG: lists or bool(kinds & {ColumnKind.INTEGER, ColumnKind.LONG}),
-            Part.STRING: lists or ColumnKind.STRING in kinds,
-            Part.BOOLEAN: lists or ColumnKind.BOOLEAN in kinds,
-            Part.INSTANT: ColumnKind.INSTANT in kinds,
+            KeyPart.NUMBER: lists or ColumnKind.NUMBER in kinds,
+            KeyPart.BIG: lists or bool(kinds & {ColumnKind.INTEGER, ColumnKind.LONG}),
+            KeyPart.STRING: lists or ColumnKind.STRING in kinds,
+            KeyPart.BOOLEAN: lists or ColumnKind.BOOLEAN in kinds,
+            KeyPart.INSTANT: ColumnKind.INSTANT in kinds,
         }
         return tuple(part for part, there in present.items() if there)
 
@@ -79,20 +81,20 @@ class Key:
         return next(lists, None) if plain else None
 
 
-def key_of(path: str, view: View) -> Key:
+def key_of(path: str, view: View) -> GroupKey:
     """The plain value of a path, lists taken apart."""
-    return Key(path, view.available.at(path))
+    return GroupKey(path, view.available.at(path))
 
 
-def key_of_group(group: Group, view: View) -> Key:
+def key_of_group(group: Group, view: View) -> GroupKey:
     if group.size is None and group.ranges is None:
         return key_of(group.path, view)
     columns = view.available.numeric(group.path)
     doubles = (view.catalogued(column) for column in columns if column.kind is ColumnKind.NUMBER)
     greatest = max((extent.greatest for extent in doubles), default=0.0)
-    return Key(group.path, columns, group.size, group.ranges, greatest=greatest)
+    return GroupKey(group.path, columns, group.size, group.ranges, greatest=greatest)
 
 
-def key_of_index(path: str, view: View) -> Key:
+def key_of_index(path: str, view: View) -> GroupKey:
     null = Condition(path, Operator.EQ, None)
     return replace(key_of(path, view), missing=operators.predicate((null,), view.available))

@@ -58,11 +58,11 @@ def _not_equal(item: Condition, available: Available) -> Predicate:
 def _null(path: str, available: Available) -> Predicate:
     """True where the value is null or missing, or a list that holds a null."""
     nulls, empties = available.paths_columns()
-    valued: list[Predicate] = [p.Present(column) for column in available.at(path) + available.under(path)]
+    valued: list[Predicate] = [p.HasValue(column) for column in available.at(path) + available.under(path)]
     if nulls is not None:
-        valued.append(p.Lists(nulls, path, at=False, below=True))
+        valued.append(p.PathListed(nulls, path, at=False, below=True))
     if empties is not None:
-        valued.append(p.Lists(empties, path, at=True, below=True))
+        valued.append(p.PathListed(empties, path, at=True, below=True))
     with_null = [
         p.HasElement(column, (None,)) for column in available.at(path) if column.kind is ColumnKind.JSON
     ]
@@ -72,10 +72,12 @@ def _null(path: str, available: Available) -> Predicate:
 def _exists(item: Condition, available: Available) -> Predicate:
     nulls, empties = available.paths_columns()
     present: list[Predicate] = [
-        p.Present(column) for column in available.at(item.path) + available.under(item.path)
+        p.HasValue(column) for column in available.at(item.path) + available.under(item.path)
     ]
     present += [
-        p.Lists(column, item.path, at=True, below=True) for column in (nulls, empties) if column is not None
+        p.PathListed(column, item.path, at=True, below=True)
+        for column in (nulls, empties)
+        if column is not None
     ]
     found = p.some_of(present)
     return found if item.operand else p.negated(found)
@@ -120,7 +122,9 @@ def _ordered(item: Condition, available: Available) -> Predicate:
 
 def _within(item: Condition, available: Available) -> Predicate:
     return p.some_of(
-        p.Near(column, item.operand) for column in available.at(item.path) if column.kind is ColumnKind.JSON
+        p.WithinCircle(column, item.operand)
+        for column in available.at(item.path)
+        if column.kind is ColumnKind.JSON
     )
 
 
@@ -151,7 +155,7 @@ _READERS: dict[Operator, Callable[[Condition, Available], Predicate]] = {
 def _equal_in(column: Column, operand: Any) -> Predicate:
     if column.kind is ColumnKind.JSON:
         if isinstance(operand, list):
-            return p.SameList(column, tuple(_exact(element) for element in operand))
+            return p.ListEquals(column, tuple(_exact(element) for element in operand))
         return p.HasElement(column, (_exact(operand),))
     stored = _stored(column.kind, operand)
     return p.FALSE if stored is None else p.Compare(column, "=", stored)
@@ -201,7 +205,7 @@ def _ordered_doubles(column: Column, sign: str, operand: int | float) -> Predica
         nearest = float(operand)
     except OverflowError:
         below = operand > 0
-        return p.Present(column) if below == sign.startswith("<") else p.FALSE
+        return p.HasValue(column) if below == sign.startswith("<") else p.FALSE
     if nearest == operand:
         return p.Compare(column, sign, nearest)
     upper = nearest if nearest > operand else math.nextafter(nearest, math.inf)
@@ -213,7 +217,7 @@ def _ordered_integers(column: Column, sign: str, operand: int | float) -> Predic
     if _INT64_MIN <= bound <= _INT64_MAX:
         return p.Compare(column, sign, bound)
     below = bound > 0
-    return p.Present(column) if below == sign.startswith("<") else p.FALSE
+    return p.HasValue(column) if below == sign.startswith("<") else p.FALSE
 
 
 def _bound(sign: str, operand: int | float) -> int:

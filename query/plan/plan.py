@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 from query.language.nodes import Analysis, Buckets, MetricQuery, Order, Span
 from query.plan import predicates as p
-from query.plan.aggregates import Fold, MetricPlan, plan_metric
+from query.plan.aggregates import AggregateRole, MetricPlan, plan_metric
 from query.plan.columns import TIMESTAMP_COLUMN
-from query.plan.keys import Key, Part, key_of_group, key_of_index
+from query.plan.keys import GroupKey, KeyPart, key_of_group, key_of_index
 from query.plan.scans import Scan, inside
 from query.plan.views import View, Views
 
@@ -28,7 +28,7 @@ class MetricsPlan:
     query: MetricQuery
     view: View
     scan: Scan
-    keys: tuple[Key, ...]
+    keys: tuple[GroupKey, ...]
     metrics: tuple[MetricPlan, ...]
     counted: int
     """Rows that the catalog counted, beside those of the scan."""
@@ -46,7 +46,7 @@ class MetricsPlan:
     @property
     def has_lists(self) -> bool:
         """Whether some aggregates are lists of values."""
-        lists = (Fold.VALUES, Fold.ELEMENTS)
+        lists = (AggregateRole.VALUES, AggregateRole.ELEMENTS)
         return any(aggregate.fold in lists for metric in self.metrics for aggregate in metric.aggregates)
 
 
@@ -128,13 +128,13 @@ def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
 
 
 def _engine_order(
-    query: MetricQuery, keys: tuple[Key, ...], metrics: tuple[MetricPlan, ...]
+    query: MetricQuery, keys: tuple[GroupKey, ...], metrics: tuple[MetricPlan, ...]
 ) -> tuple[tuple[Order, ...] | None, bool]:
     """The order that the engine gives the rows, None where only Python can, and whether it is the question's.
 
     Big integers are text to the engine, and some results are made of several columns: those sort here.
     """
-    if not keys or any(Part.BIG in key.parts for key in keys):
+    if not keys or any(KeyPart.BIG in key.parts for key in keys):
         return None, False
     by_key = tuple(Order(key.path) for key in keys)
     if query.buckets is not None or not query.order:

@@ -68,7 +68,7 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class HasValue:
     """The column holds a value."""
 
     column: Column
@@ -129,7 +129,7 @@ class HasElement:
 
 
 @dataclass(frozen=True, slots=True)
-class SameList:
+class ListEquals:
     """The list has these elements, in this order, and no others."""
 
     column: Column
@@ -137,7 +137,7 @@ class SameList:
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class PathListed:
     """The list of paths names ``path`` (where ``at``) or a path below it (where ``below``)."""
 
     column: Column
@@ -147,7 +147,7 @@ class Lists:
 
 
 @dataclass(frozen=True, slots=True)
-class Near:
+class WithinCircle:
     """The list's first two numbers, longitude and latitude, lie within the circle."""
 
     column: Column
@@ -159,16 +159,16 @@ Predicate = (
     | AllOf
     | SomeOf
     | Not
-    | Present
+    | HasValue
     | Compare
     | CompareAsInstant
     | OneOf
     | ContainsText
     | Matches
     | HasElement
-    | SameList
-    | Lists
-    | Near
+    | ListEquals
+    | PathListed
+    | WithinCircle
 )
 
 TRUE = Always(True)
@@ -239,7 +239,7 @@ def size_of(predicate: Predicate) -> int:
     Lists of paths do not count: whether there are any depends on events that a key may not see.
     """
     match predicate:
-        case Lists():
+        case PathListed():
             return 0
         case AllOf(operands=operands) | SomeOf(operands=operands):
             return sum(map(size_of, operands))
@@ -260,10 +260,10 @@ def readings_of(predicate: Predicate) -> Iterator[tuple[Reading, Column]]:
             yield from readings_of(operand)
         case CompareAsInstant(column=column):
             yield Reading.INSTANT, column
-        case Near(column=column):
+        case WithinCircle(column=column):
             yield Reading.LONGITUDE, column
             yield Reading.LATITUDE, column
-        case SameList(column=column):
+        case ListEquals(column=column):
             yield from ((reading, column) for reading in ELEMENTS)
         case HasElement(column=column, text=None):
             yield from ((reading, column) for reading in ELEMENTS)

@@ -16,7 +16,7 @@ PIECES_MAX = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class FileSet:
     """Files that hold the same of the wanted columns."""
 
     paths: tuple[str, ...]
@@ -32,7 +32,7 @@ class Piece:
 class Scan:
     """The rows of a view that lie in the span and satisfy the predicate, with the wanted columns."""
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[FileSet, ...]
     tail: str | None
     """Name of the registered table."""
     tail_held: frozenset[str]
@@ -74,7 +74,7 @@ def inside(file: DataFile, span: Span) -> bool:
     return after and (span.end_us is None or file.max_us < span.end_us)
 
 
-def pieces_of(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Span) -> tuple[Piece, ...]:
+def pieces_of(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Span) -> tuple[FileSet, ...]:
     alike: dict[tuple[frozenset[str], bool, bool], list[str]] = {}
     for file in files:
         held = frozenset(column.name for column in wanted if column.name in file.columns)
@@ -82,13 +82,13 @@ def pieces_of(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Spa
     if len(alike) > PIECES_MAX:
         return tuple(_of_all(alike, marked) for marked in sorted({file.marked for file in files}))
     return tuple(
-        Piece(tuple(paths), held, timed, marked=marked) for (held, timed, marked), paths in alike.items()
+        FileSet(tuple(paths), held, timed, marked=marked) for (held, timed, marked), paths in alike.items()
     )
 
 
-def _of_all(alike: Mapping[tuple[frozenset[str], bool, bool], list[str]], marked: bool) -> Piece:
+def _of_all(alike: Mapping[tuple[frozenset[str], bool, bool], list[str]], marked: bool) -> FileSet:
     """One piece of all files of one kind: instants of both kinds never go into one column."""
     kinds = {kind: paths for kind, paths in alike.items() if kind[2] is marked}
     held = frozenset[str]().union(*(columns for columns, _, _ in kinds))
     paths = tuple(path for some in kinds.values() for path in some)
-    return Piece(paths, held, any(timed for _, timed, _ in kinds), by_name=True, marked=marked)
+    return FileSet(paths, held, any(timed for _, timed, _ in kinds), by_name=True, marked=marked)

@@ -26,7 +26,7 @@ Held = Callable[["View", Span], frozenset[str]]
 """The lanes in which an event that the key sees has a value, within a span."""
 
 
-class _Held(Collection[str]):
+class _HeldColumns(Collection[str]):
     """The columns of some files and a tail, asked one by one: most questions need few of many."""
 
     def __init__(self, files: tuple[DataFile, ...], tail: pa.Table | None) -> None:
@@ -62,7 +62,7 @@ class View:
 
     @cached_property
     def available(self) -> Available:
-        return Available(self.source.schema, _Held(self.files, self.source.tail))
+        return Available(self.source.schema, _HeldColumns(self.files, self.source.tail))
 
     @property
     def rows(self) -> int:

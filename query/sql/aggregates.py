@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from query.plan.aggregates import Aggregate, Fold
+from query.plan.aggregates import Aggregate, AggregateRole
 from query.plan.columns import Column, ColumnKind
-from query.plan.exact_sums import Band, powers
+from query.plan.exact_sums import BitRange, powers
 from query.sql.statement import Statement, bound, col, joined, sql
 
 DOUBLE_BITS = 53
@@ -17,15 +17,15 @@ DOUBLE_EXPONENT_END = 1024
 def aggregate(one: Aggregate) -> Statement:
     """The expression of one aggregate column."""
     match one.fold:
-        case Fold.ROWS:
+        case AggregateRole.ROWS:
             return Statement("count(*)")
-        case Fold.DISTINCT:
+        case AggregateRole.DISTINCT:
             return sql("count(DISTINCT {})", col(one.columns[0]))
-        case Fold.VALUES:
+        case AggregateRole.VALUES:
             column = col(one.columns[0])
             value = sql("epoch_us({})", column) if one.columns[0].kind is ColumnKind.INSTANT else column
             return sql("list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL)", value, column)
-        case Fold.ELEMENTS:
+        case AggregateRole.ELEMENTS:
             column = col(one.columns[0])
             return sql(
                 "list_distinct(flatten(list_transform(list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL),"
@@ -33,16 +33,16 @@ def aggregate(one: Aggregate) -> Statement:
                 column,
                 column,
             )
-        case Fold.EXPLICIT_NULL:
+        case AggregateRole.EXPLICIT_NULL:
             return sql("bool_or(list_contains({}, {}))", col(one.columns[0]), bound(one.path))
-        case Fold.MINIMUM | Fold.MAXIMUM:
-            return _extreme("min" if one.fold is Fold.MINIMUM else "max", one.columns[0])
-        case Fold.PRESENT:
+        case AggregateRole.MINIMUM | AggregateRole.MAXIMUM:
+            return _extreme("min" if one.fold is AggregateRole.MINIMUM else "max", one.columns[0])
+        case AggregateRole.PRESENT:
             return sql("count({})", col(one.columns[0]))
-        case Fold.QUANTILE:
+        case AggregateRole.QUANTILE:
             number = _numeric(one.columns)
             return _finite(sql("quantile_disc({}, {})", number, bound(one.fraction)))
-        case Fold.DEVIATION:
+        case AggregateRole.DEVIATION:
             values = _finite(_numeric(one.columns))
             return _finite(sql("stddev_pop({} - {})", values, Statement(repr(one.centre))))
     return _sum(one)
@@ -76,14 +76,14 @@ def _sum(one: Aggregate) -> Statement:
         return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", value)
     if one.band is not None:
         return sql("sum({})", _within_band(value, one.band))
-    if one.fold is Fold.SUM:
+    if one.fold is AggregateRole.SUM:
         return sql("coalesce(sum({}), 0)", value)
     split = Statement(repr(one.split))
     high = sql("(({} + {}) - {})", value, split, split)
-    return sql("sum({})", high if one.fold is Fold.SUM_HIGH else sql("({} - {})", value, high))
+    return sql("sum({})", high if one.fold is AggregateRole.SUM_HIGH else sql("({} - {})", value, high))
 
 
-def _within_band(value: Statement, band: Band) -> Statement:
+def _within_band(value: Statement, band: BitRange) -> Statement:
     """The bits of the value in the band, as an integer. Values whose lowest bit lies above have none there,
     and are left out since moving them down could go beyond a double."""
     end = band.low + band.bits

@@ -33,7 +33,7 @@ def condition(predicate: Predicate) -> Statement:
             return sql("({})", joined(" OR ", map(condition, operands)))
         case p.Not(operand=operand):
             return sql("(({}) IS NOT TRUE)", condition(operand))
-        case p.Present(column=column):
+        case p.HasValue(column=column):
             return sql("{} IS NOT NULL", col(column))
         case p.Compare():
             return compare(predicate)
@@ -47,11 +47,11 @@ def condition(predicate: Predicate) -> Statement:
             return sql("regexp_matches({}, {})", col(column), bound(pattern))
         case p.HasElement():
             return has_element(predicate)
-        case p.SameList():
+        case p.ListEquals():
             return same_list(predicate)
-        case p.Lists():
+        case p.PathListed():
             return _lists(predicate)
-        case p.Near(column=column, circle=circle):
+        case p.WithinCircle(column=column, circle=circle):
             return _near(column, circle)
 
 
@@ -91,7 +91,7 @@ def _one_of(node: p.OneOf) -> Statement:
     return sql("{} IN (SELECT unnest({}))", column, bound(list(node.operands)))
 
 
-def _lists(node: p.Lists) -> Statement:
+def _lists(node: p.PathListed) -> Statement:
     tests = []
     if node.at:
         tests.append(sql("p = {}", bound(node.path)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from query.plan.columns import Column, ColumnKind
-from query.plan.keys import Key, Part
+from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.conditions import condition
@@ -16,13 +16,13 @@ from query.sql.reading import filtered
 from query.sql.statement import Note, Statement, col, joined, name, noted, sql
 
 
-def key_parts(key: Key, position: int) -> list[Statement]:
+def key_parts(key: GroupKey, position: int) -> list[Statement]:
     """One expression for each of the key's parts; ``position`` tells its unnested list from others'."""
     if key.ranges is not None:
         return [range_index(key.columns, key.ranges)] if key.columns else []
     if key.size is not None:
         return bucket_parts(key, key.size) if key.columns else []
-    values = [_key_part(key, part, position) for part in key.parts if part is not Part.MISSING]
+    values = [_key_part(key, part, position) for part in key.parts if part is not KeyPart.MISSING]
     return values if key.missing is None else [*values, _missing(values, key.missing)]
 
 
@@ -33,22 +33,22 @@ def _missing(values: Sequence[Statement], null: Predicate) -> Statement:
 
 
 _PART_KINDS = {
-    Part.NUMBER: (ColumnKind.NUMBER,),
-    Part.BIG: (ColumnKind.LONG, ColumnKind.INTEGER),
-    Part.STRING: (ColumnKind.STRING,),
-    Part.BOOLEAN: (ColumnKind.BOOLEAN,),
-    Part.INSTANT: (ColumnKind.INSTANT,),
+    KeyPart.NUMBER: (ColumnKind.NUMBER,),
+    KeyPart.BIG: (ColumnKind.LONG, ColumnKind.INTEGER),
+    KeyPart.STRING: (ColumnKind.STRING,),
+    KeyPart.BOOLEAN: (ColumnKind.BOOLEAN,),
+    KeyPart.INSTANT: (ColumnKind.INSTANT,),
 }
 PART_TYPES = {
-    Part.NUMBER: "DOUBLE",
-    Part.BIG: "VARCHAR",
-    Part.STRING: "VARCHAR",
-    Part.BOOLEAN: "BOOLEAN",
-    Part.INSTANT: "TIMESTAMP",
+    KeyPart.NUMBER: "DOUBLE",
+    KeyPart.BIG: "VARCHAR",
+    KeyPart.STRING: "VARCHAR",
+    KeyPart.BOOLEAN: "BOOLEAN",
+    KeyPart.INSTANT: "TIMESTAMP",
 }
 
 
-def _key_part(key: Key, part: Part, position: int) -> Statement:
+def _key_part(key: GroupKey, part: KeyPart, position: int) -> Statement:
     sources = [
         sql("CAST({} AS VARCHAR)", col(column)) if column.kind is ColumnKind.INTEGER else col(column)
         for kind in _PART_KINDS[part]
@@ -64,7 +64,7 @@ def _element_part(part: str, position: int) -> Statement:
     return name(f"${part}{position}")
 
 
-def unnested(scan: Scan, keys: Sequence[Key], *, zoned: bool = False) -> Statement:
+def unnested(scan: Scan, keys: Sequence[GroupKey], *, zoned: bool = False) -> Statement:
     """``FROM …`` of the scan, with a row for each element of every list that is grouped by.
 
     Lists repeat a great deal more than they differ, so each distinct one is taken apart once, and joined.

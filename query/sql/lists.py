@@ -97,7 +97,7 @@ def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
         return False
 
 
-def same_list(node: p.SameList) -> Statement:
+def same_list(node: p.ListEquals) -> Statement:
     """Three comparisons of whole lists, since a test for each element would make SQL without end."""
     parts = zip(*map(_element_parts, node.elements), strict=True) if node.elements else ((), (), ())
     tests = [

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from query.plan.columns import Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES
-from query.plan.keys import Key
+from query.plan.keys import GroupKey
 from query.sql.statement import Statement, col, double, joined, sql, whole
 
 DOUBLE_DIGITS = 15
@@ -17,7 +17,7 @@ DOUBLE_TENS_MAX = 22
 """Doubles hold powers of ten up to this one."""
 
 
-def bucket_parts(key: Key, size: float) -> list[Statement]:
+def bucket_parts(key: GroupKey, size: float) -> list[Statement]:
     """The lower bound of the numeric bucket that a row's value is in, numbers and size taken as the decimals
     that they print as: as a double, and as text where it is an integer that no double may hold."""
     steps = _Steps.of(size)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from query.language.nodes import Range
+from query.language.nodes import ValueRange
 from query.plan.columns import Column, ColumnKind
 from query.sql.statement import Statement, bound, col, joined, own_list, sql, whole
 
@@ -15,7 +15,7 @@ _RANGES_INLINE_MAX = 16
 """More ranges than this are searched in a list."""
 
 
-def range_index(columns: Sequence[Column], ranges: Sequence[Range]) -> Statement:
+def range_index(columns: Sequence[Column], ranges: Sequence[ValueRange]) -> Statement:
     """The position of the range that holds the number. Ranges do not overlap."""
     doubles = [col(column) for column in columns if column.kind is ColumnKind.NUMBER]
     wholes = [
@@ -31,7 +31,7 @@ def range_index(columns: Sequence[Column], ranges: Sequence[Range]) -> Statement
     return sql("coalesce({}, {})", of_doubles, of_whole)
 
 
-def _range_of_double(number: Statement, ranges: Sequence[Range]) -> Statement:
+def _range_of_double(number: Statement, ranges: Sequence[ValueRange]) -> Statement:
     if len(ranges) > _RANGES_INLINE_MAX:
         return _searched_range(number, *_stretches(ranges, _least_double), "DOUBLE")
     cases = []
@@ -72,7 +72,7 @@ def _searched_range(
 
 
 def _stretches(
-    ranges: Sequence[Range], divided_by: Callable[[int | float], N]
+    ranges: Sequence[ValueRange], divided_by: Callable[[int | float], N]
 ) -> tuple[list[N], list[int | None]]:
     """Edges in order, and the range before the first edge and from each edge on, None where there is none.
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from query.language.nodes import Span
 from query.plan import predicates as p
 from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
-from query.plan.scans import Piece, Scan
+from query.plan.scans import FileSet, Scan
 from query.sql.conditions import compare, condition
 from query.sql.lists import ELEMENT_NUMBER, ELEMENT_REST, ELEMENT_STRING
 from query.sql.statement import (
@@ -133,11 +133,11 @@ def _coordinate(column: Statement, position: int) -> Statement:
     )
 
 
-def _read_files(piece: Piece, scan: Scan) -> Statement:
+def _read_files(piece: FileSet, scan: Scan) -> Statement:
     return _select(scan, piece.held, _files(piece), piece.timed, marked=piece.marked)
 
 
-def _files(piece: Piece) -> Statement:
+def _files(piece: FileSet) -> Statement:
     by_name = Statement(", union_by_name=true" if piece.by_name else "")
     return sql("read_parquet({}, hive_partitioning=false{})", bound(list(piece.paths)), by_name)
 

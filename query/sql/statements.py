@@ -9,7 +9,7 @@ from query.language.nodes import Order, Span
 from query.plan.aggregates import MetricPlan
 from query.plan.columns import TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.exact_sums import EXACT_DOUBLES, error_factors
-from query.plan.keys import Key, Part
+from query.plan.keys import GroupKey, KeyPart
 from query.plan.plan import MetricsPlan
 from query.plan.predicates import Predicate
 from query.plan.scans import Scan
@@ -167,7 +167,7 @@ def funnel(branches: Sequence[Statement], parts: Sequence[str], actors_max: int 
 
 
 def funnel_branch(
-    scan: Scan, key: Key, parts: Sequence[Part], steps: Sequence[tuple[int, Predicate, Span]]
+    scan: Scan, key: GroupKey, parts: Sequence[KeyPart], steps: Sequence[tuple[int, Predicate, Span]]
 ) -> Statement:
     """The rows of one scan with the actor's parts and the mask of the steps that each row satisfies.
 

@@ -75,7 +75,7 @@ NO_OPTIONS = Options()
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class CheckedAccessKey:
     """An access key as it is sent: name, whether it is active, what is permitted, options in full."""
 
     name: str
@@ -85,7 +85,7 @@ class Definition:
     options: Json
 
 
-def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
+def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     """Raises InvalidParameter, which names the field."""
     if not isinstance(body, dict):
         raise InvalidParameter("The body must be a JSON object: name, is_active, permitted, options.")
@@ -119,7 +119,7 @@ def read_definition(body: Any, check_regex: CheckRegex) -> Definition:
     _check_autofill(read_options(options, check_regex).autofill)
     for section in ("queries", "saved_queries"):
         check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
-    return Definition(name, is_active, tuple(dict.fromkeys(permitted)), options)
+    return CheckedAccessKey(name, is_active, tuple(dict.fromkeys(permitted)), options)
 
 
 def _check_autofill(autofill: Json | None) -> None:
@@ -157,7 +157,9 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
     )
 
 
-def new_access_key(keyring: Keyring, project_id: str, made: Definition, now_us: int) -> tuple[str, AccessKey]:
+def new_access_key(
+    keyring: Keyring, project_id: str, made: CheckedAccessKey, now_us: int
+) -> tuple[str, AccessKey]:
     """The key itself, 64 upper-case hexadecimal digits, and how the catalog keeps it."""
     key = secrets.token_hex(32).upper()
     digest = keyring.digest(project_id, key)
@@ -166,7 +168,7 @@ def new_access_key(keyring: Keyring, project_id: str, made: Definition, now_us: 
     return key, AccessKey(project_id, digest, sealed, *fields, now_us)
 
 
-def checked(body: Any, check_regex: CheckRegex) -> Definition:
+def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     """A key as it may be kept: all of it can be shown again. Raises InvalidParameter."""
     made = read_definition(body, check_regex)
     check_answerable(made.options, "options")

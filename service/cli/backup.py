@@ -14,7 +14,7 @@ from service.cli.errors import CannotDo
 if TYPE_CHECKING:
     from service.settings import Settings
     from storage.catalog.catalog import Catalog
-    from storage.maintenance.backup import Manifest
+    from storage.maintenance.backup import BackupManifest
 
 Say = Callable[[str], None]
 
@@ -136,7 +136,7 @@ def restore(settings: Settings, args: argparse.Namespace, say: Say) -> int:
     return 0
 
 
-def _say_what_comes_back(data: Path, manifest: Manifest, say: Say) -> None:
+def _say_what_comes_back(data: Path, manifest: BackupManifest, say: Say) -> None:
     """Deletions and changes that were made after the backup are not in it: whoever restores must know."""
     from storage.catalog.catalog import Catalog
     from storage.errors import StorageError

@@ -12,7 +12,7 @@ from storage.catalog.errors import UnknownProject
 
 if TYPE_CHECKING:
     # Imported where it is used: a shell that asks for help should not wait for it.
-    from service.cli.reader_code import Collected, ReadFile
+    from service.cli.reader_code import CollectionListing, ReadFile
     from storage.catalog.catalog import Catalog
     from storage.catalog.stored.records import Collection, FileRow
 
@@ -71,8 +71,10 @@ def _code(
     return READERS[reader][1](_collected(catalog, collection, files, notes)).rstrip("\n")
 
 
-def _collected(catalog: Catalog, collection: Collection, files: list[FileRow], notes: list[str]) -> Collected:
-    from service.cli.reader_code import PLACES_MAX, Collected, ReadFile, numbers_of
+def _collected(
+    catalog: Catalog, collection: Collection, files: list[FileRow], notes: list[str]
+) -> CollectionListing:
+    from service.cli.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of
     from storage.files.parquet import digits_in, places_in
 
     read = [
@@ -95,7 +97,9 @@ def _collected(catalog: Catalog, collection: Collection, files: list[FileRow], n
     events = sum(file.rows for file in files)
     about = f"{_named(collection)}: {events:,} events in {len(files):,} Parquet files."
     later = "Events of the last minutes may not be in files yet; the API has them."
-    return Collected(collection.name, collection.schema, read, numbers, (about, later, REPLACED, *notes))
+    return CollectionListing(
+        collection.name, collection.schema, read, numbers, (about, later, REPLACED, *notes)
+    )
 
 
 def _named(collection: Collection) -> str:

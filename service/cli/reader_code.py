@@ -70,7 +70,7 @@ class Numbers:
 
 
 @dataclass(frozen=True, slots=True)
-class Collected:
+class CollectionListing:
     """What the code is printed for: a collection, its files, and lines of comment that begin the code."""
 
     name: str
@@ -158,7 +158,7 @@ def _indented(lines: Iterable[str], spaces: int) -> str:
 # --- DuckDB -------------------------------------------------------------------------------------------
 
 
-def sql(collected: Collected) -> str:
+def sql(collected: CollectionListing) -> str:
     """A view of all events, for DuckDB."""
     view = _identifier(collected.name if collected.name.isprintable() else "events")
     chosen = [_sql_number(one) for one in collected.numbers]
@@ -179,7 +179,7 @@ def sql(collected: Collected) -> str:
     )
 
 
-def _by_kind(collected: Collected) -> list[tuple[bool, list[ReadFile]]]:
+def _by_kind(collected: CollectionListing) -> list[tuple[bool, list[ReadFile]]]:
     return [(False, collected.unmarked), (True, collected.marked)]
 
 
@@ -257,7 +257,7 @@ def _sql_glob(path: str) -> str:
 # --- Polars -------------------------------------------------------------------------------------------
 
 
-def polars(collected: Collected) -> str:
+def polars(collected: CollectionListing) -> str:
     """A LazyFrame of all events."""
     code = "import polars as pl\n\n"
     code += _list("files", [file.path for file in collected.marked])
@@ -305,7 +305,7 @@ def _polars_column(name: str) -> str:
 # --- pandas -------------------------------------------------------------------------------------------
 
 
-def pandas(collected: Collected) -> str:
+def pandas(collected: CollectionListing) -> str:
     """A DataFrame of all events, whose columns keep their Arrow types."""
     code = "import pandas as pd\nimport pyarrow as pa\n"
     code += "import pyarrow.compute as pc\n" if collected.numbers else ""
@@ -341,7 +341,7 @@ def _pandas_number(one: Numbers) -> str:
 # --- Spark --------------------------------------------------------------------------------------------
 
 
-def spark(collected: Collected) -> str:
+def spark(collected: CollectionListing) -> str:
     """A DataFrame of all events, by a schema: so it takes instants of both kinds of files for UTC."""
     columns = collected.columns
     code = "from pyspark.sql import SparkSession, functions as F\nfrom pyspark.sql.types import *\n\n"
@@ -383,7 +383,7 @@ def exactly(column, scale):
 '''
 
 
-def _beyond(one: Numbers, collected: Collected) -> bool:
+def _beyond(one: Numbers, collected: CollectionListing) -> bool:
     """Whether some double has more digits than a cast of Spark keeps."""
     magnitudes = (file.columns.get(one.double) for file in collected.files if one.double is not None)
     return max((magnitude or 0.0 for magnitude in magnitudes), default=0.0) >= _EXACT_DOUBLES
@@ -414,7 +414,7 @@ def _hadoop_path(path: str) -> str:
 # --- Python -------------------------------------------------------------------------------------------
 
 
-def _python(collected: Collected, code: str) -> str:
+def _python(collected: CollectionListing, code: str) -> str:
     return _indented((f"# {line}" for line in collected.comments), 0) + code
 
 
@@ -422,7 +422,7 @@ def _list(name: str, texts: Sequence[str]) -> str:
     return f"{name} = [\n{_indented((f'{text!r},' for text in texts), 4)}]\n" if texts else f"{name} = []\n"
 
 
-READERS: Mapping[str, tuple[str, Callable[[Collected], str]]] = {
+READERS: Mapping[str, tuple[str, Callable[[CollectionListing], str]]] = {
     "sql": ("DuckDB", sql),
     "polars": ("Polars", polars),
     "pandas": ("pandas", pandas),

@@ -47,7 +47,7 @@ _OPTIONAL = ("order_by", "limit", "zero_fill", "round", "week_start")
 
 
 @dataclass(frozen=True, slots=True)
-class Definition:
+class DatasetDefinition:
     """``query`` is in its normal form, as the API shows it but for the project; ``preferred``: what holds
     where it says nothing."""
 
@@ -114,10 +114,10 @@ def check_name(name: str) -> None:
         )
 
 
-def stored(dataset: Dataset, preferred: Preferences = KEEN) -> Definition:
+def stored(dataset: Dataset, preferred: Preferences = KEEN) -> DatasetDefinition:
     """The definition as the catalog has it."""
     kept = json.loads(dataset.definition)
-    return Definition(kept["display_name"], tuple(kept["index_by"]), kept["query"], preferred)
+    return DatasetDefinition(kept["display_name"], tuple(kept["index_by"]), kept["query"], preferred)
 
 
 def read(
@@ -129,7 +129,7 @@ def read(
     *,
     strict: bool = True,
     preferred: Preferences = KEEN,
-) -> Definition:
+) -> DatasetDefinition:
     """The definition that a request's body gives. ``strict``: what no definition has is refused.
 
     Raises InvalidParameter and InvalidQuery, which name the field.
@@ -149,7 +149,7 @@ def read(
     normalised = _normalised(query)
     if strict:
         parameters.check(normalised["analysis_type"], query, beside=("project_id",))
-    definition = Definition(display_name, index_by, normalised, preferred)
+    definition = DatasetDefinition(display_name, index_by, normalised, preferred)
     definition.question(now_us, limits, check_regex)
     return definition
 

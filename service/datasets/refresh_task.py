@@ -60,7 +60,7 @@ class DatasetRefresher:
         self._preferences = ProjectPreferences(tools.catalog, tools.settings.preferences)
         self._every_us = int(tools.settings.dataset_refresh_seconds * 1_000_000)
         self._versions = NEVER_SEEN
-        self._known: list[tuple[Dataset, datasets.Definition, Moment]] = []
+        self._known: list[tuple[Dataset, datasets.DatasetDefinition, Moment]] = []
         self._swept_us: int | None = None
 
     def run_due(self, now_us: int) -> bool:
@@ -89,11 +89,13 @@ class DatasetRefresher:
             known.append((dataset, definition, moment))
         self._known, self._versions = known, versions
 
-    def _moment(self, dataset: Dataset, definition: datasets.Definition) -> Moment:
+    def _moment(self, dataset: Dataset, definition: datasets.DatasetDefinition) -> Moment:
         found = self._catalog.collections.named(dataset.project_id, [definition.collection])
         return moment_of(found[0] if found else None)
 
-    def _is_due(self, dataset: Dataset, definition: datasets.Definition, moment: Moment, now_us: int) -> bool:
+    def _is_due(
+        self, dataset: Dataset, definition: datasets.DatasetDefinition, moment: Moment, now_us: int
+    ) -> bool:
         if dataset.scheduled_us is None:
             return True
         since = now_us - dataset.scheduled_us
@@ -108,13 +110,13 @@ class DatasetRefresher:
         span = definition.span(now_us)
         return (span.start_us, span.end_us) != (dataset.start_us, dataset.end_us)
 
-    def _run(self, dataset: Dataset, definition: datasets.Definition, now_us: int) -> None:
+    def _run(self, dataset: Dataset, definition: datasets.DatasetDefinition, now_us: int) -> None:
         first = dataset.run == 0
         self._catalog.datasets.begin_run(
             dataset.id, DatasetStatus.BOOTSTRAPPING if first else dataset.status, now_us
         )
         try:
-            _Run(self._tools, dataset, definition).compute(now_us)
+            _RefreshRun(self._tools, dataset, definition).compute(now_us)
         except DatasetChanged:
             # Deleted, or erased from: looked at anew.
             return
@@ -144,12 +146,12 @@ class DatasetRefresher:
 
 
 @dataclass
-class _Run:
+class _RefreshRun:
     """One run of one dataset."""
 
     tools: Tools
     dataset: Dataset
-    definition: datasets.Definition
+    definition: datasets.DatasetDefinition
 
     def compute(self, through_us: int) -> None:
         """As of now. Raises DatasetChanged, QueryError, SourceGone, StorageError, OSError."""

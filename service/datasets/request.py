@@ -11,7 +11,7 @@ from query.answers.precomputed import Scalar
 from query.errors import InvalidQuery
 from query.language.fields import decode_json, encodable, is_number, missing, shown, structured, wrong
 from query.language.nodes import Condition, Operator, Span
-from service.datasets.definition import Definition
+from service.datasets.definition import DatasetDefinition
 
 HoldsText = Callable[[str], bool]
 """Whether any event has a text at this property."""
@@ -55,7 +55,7 @@ def index_values(given: str | None, paths: Sequence[str], holds_text: HoldsText)
     return IndexValues((_scalar(value, paths),), given)
 
 
-def part_of(definition: Definition, given: str | None, now_us: int) -> tuple[Span, Any]:
+def part_of(definition: DatasetDefinition, given: str | None, now_us: int) -> tuple[Span, Any]:
     """The part of the dataset's timeframe that the parameter ``timeframe`` names, and how it was given.
 
     Without one it is the whole. A timeframe that is still running may be asked beyond its end: there is

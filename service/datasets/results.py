@@ -19,7 +19,7 @@ from query.language.nodes import MetricQuery
 from query.language.preferences import Preferences
 from query.limits import Limits
 from service.datasets import definition as datasets
-from service.datasets.definition import Definition
+from service.datasets.definition import DatasetDefinition
 from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.change_mark import Marks
@@ -42,7 +42,7 @@ class State:
     """A dataset as of one moment of the catalog."""
 
     dataset: Dataset
-    definition: Definition
+    definition: DatasetDefinition
     collection: Collection | None
     preferences: Preferences
     """Of its project, by which the definition is understood."""

@@ -14,8 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from query.answers.export import Chunk, Cut
-from query.answers.export import Export as Extraction
+from query.answers.export import Chunk, ExtractionRun, ExtractionSlices
 from query.answers.freshness import Erasures, erasures
 from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
@@ -24,10 +23,10 @@ from service.background.task_runner import Tools
 from service.errors import DAMAGED
 from service.exports.file_writer import Output, rows_into
 from service.exports.jobs import ERASED, OVERDUE, REVOKED, asker_lives, end_file, suffix_of
-from service.exports.request import Format
+from service.exports.request import ExportFormat
 from service.saved_queries.results import SERVER_FAULT
 from storage.catalog.database.versions import Area
-from storage.catalog.derived.records import Export, ExportFile
+from storage.catalog.derived.records import ExportFile, ExportJob
 from storage.catalog.errors import UnknownProject
 from storage.disk.durable_files import UNFINISHED
 from storage.log.errors import LogUnreadable
@@ -64,10 +63,10 @@ class _Outdated(Exception):
 
 
 @dataclass
-class _Progress:
+class _JobProgress:
     """What is said of a job as it runs."""
 
-    export: Export
+    export: ExportJob
     written: int = 0
     total: int | None = None
     at: float = 0.0
@@ -115,7 +114,7 @@ class Exporter:
         self._remove_strays()
         self._swept = now
 
-    def _end(self, found: Iterable[Export], why: str) -> None:
+    def _end(self, found: Iterable[ExportJob], why: str) -> None:
         """The bytes first: the job says where they are."""
         for export in found:
             if export.file is not None:
@@ -134,7 +133,7 @@ class Exporter:
 
     # One job
 
-    def _run(self, export: Export) -> None:
+    def _run(self, export: ExportJob) -> None:
         if export.attempts > ATTEMPTS_MAX:
             self._fail(export, NEVER_DONE)
             return
@@ -162,27 +161,27 @@ class Exporter:
             _log.exception("An extraction could not be made.", exc_info=error)
             self._fail(export, SERVER_FAULT)
 
-    def _fail(self, export: Export, message: str) -> None:
+    def _fail(self, export: ExportJob, message: str) -> None:
         self._catalog.exports.fail(export, message, _now_us())
         fields = {"project": export.project_id, "job": export.id, "error": message}
         _log.warning("An extraction failed.", extra={"fields": fields})
 
-    def _make(self, export: Export) -> None:
+    def _make(self, export: ExportJob) -> None:
         """Raises QueryError, SourceGone, OSError, _Unwanted, _Outdated."""
         query, forced = thaw(export.question)
         source = self._tools.reader.source(export.project_id, export.collection)
         if source.lacks(query.span.start_us, query.span.end_us):
             raise DataDamaged
         moment = erasures(source)
-        extraction = Extraction(
+        extraction = ExtractionRun(
             query, source, self._tools.engine, forced=forced, limits=self._limits, deadline=self._deadline
         )
-        progress = _Progress(export)
+        progress = _JobProgress(export)
         cut = self._cut(extraction)
         progress.total = cut.rows
         self._go_on(progress, moment)
-        form = Format(export.format)
-        held = {} if form is Format.NDJSON else extraction.held(cut)
+        form = ExportFormat(export.format)
+        held = {} if form is ExportFormat.NDJSON else extraction.held(cut)
         name = f"{export.id}-{export.claim}.{suffix_of(export)}"
         free_min = FREE_TIMES * self._settings.min_free_bytes
         output = Output(self._folder / name, self._settings.export_bytes_max, free_min)
@@ -206,7 +205,7 @@ class Exporter:
             output.abandon()
             raise
 
-    def _cut(self, extraction: Extraction) -> Cut:
+    def _cut(self, extraction: ExtractionRun) -> ExtractionSlices:
         limit = self._settings.export_events_max
         cut = extraction.cut(limit)
         if cut.rows > limit:
@@ -219,12 +218,12 @@ class Exporter:
     def _deadline(self) -> Deadline:
         return Deadline.after(self._limits.timeout_seconds, self._tools.cancels.token())
 
-    def _count(self, progress: _Progress, chunk: Chunk, moment: Erasures) -> None:
+    def _count(self, progress: _JobProgress, chunk: Chunk, moment: Erasures) -> None:
         progress.written += len(chunk.rows)
         if time.monotonic() - progress.at > RENEW_SECONDS:
             self._go_on(progress, moment)
 
-    def _go_on(self, progress: _Progress, moment: Erasures) -> None:
+    def _go_on(self, progress: _JobProgress, moment: Erasures) -> None:
         """Raises _Unwanted, _Outdated where it is no use."""
         self._renew(progress)
         export = progress.export
@@ -233,7 +232,7 @@ class Exporter:
             raise _Outdated
         progress.at = time.monotonic()
 
-    def _renew(self, progress: _Progress) -> None:
+    def _renew(self, progress: _JobProgress) -> None:
         """Raises _Unwanted."""
         lease_us = _now_us() + int(LEASE_SECONDS * _SECOND_US)
         if not self._catalog.exports.progress(progress.export, progress.written, progress.total, lease_us):

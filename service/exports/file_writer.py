@@ -20,7 +20,7 @@ from query.answers.export import Chunk
 from query.answers.export_rows import Csv, Tables, ndjson
 from query.errors import QueryLimitExceeded
 from query.plan.columns import Column
-from service.exports.request import Format
+from service.exports.request import ExportFormat
 from storage.disk.durable_files import UNFINISHED, sha256_of, sync_folder
 from storage.disk.file_system import full_sync
 from storage.files.parquet import PlainWriter
@@ -174,13 +174,13 @@ class _Parquet:
 
 def rows_into(
     output: Output,
-    form: Format,
+    form: ExportFormat,
     held: Mapping[Column, str],
     properties: Collection[str] | None,
     *,
     gzip: bool,
 ) -> Rows:
     """``held``: the columns in which any row has a value; lines of JSON need none."""
-    if form is Format.PARQUET:
+    if form is ExportFormat.PARQUET:
         return _Parquet(output, held, properties)
-    return _Lines(output, None if form is Format.NDJSON else held, properties, gzip=gzip)
+    return _Lines(output, None if form is ExportFormat.NDJSON else held, properties, gzip=gzip)

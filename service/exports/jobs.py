@@ -23,13 +23,13 @@ from service.api_paths import url_of
 from service.auth.principal import Caller, Permission, key_lives
 from service.errors import Forbidden, Gone, NotFound, RateLimited
 from service.exports import request as export_request
-from service.exports.request import Format
+from service.exports.request import ExportFormat
 from service.queries.query_service import QueryService
 from service.saved_queries.definition import moment_text
-from service.saved_queries.results import Audience
+from service.saved_queries.results import FilterScope
 from service.settings import Settings
 from storage.catalog.catalog import Catalog, system_clock
-from storage.catalog.derived.records import Export, ExportState, NewExport
+from storage.catalog.derived.records import ExportJob, ExportState, NewExport
 from storage.catalog.keyring import Keyring
 from storage.catalog.tenants.records import Project
 
@@ -65,22 +65,22 @@ class Kind:
     suffix: str
 
 
-KINDS: Mapping[Format, Kind] = {
-    Format.CSV: Kind("text/csv", "text/csv; charset=utf-8", "csv"),
-    Format.NDJSON: Kind("application/json", "application/x-ndjson", "ndjson"),
-    Format.PARQUET: Kind("application/vnd.apache.parquet", "application/vnd.apache.parquet", "parquet"),
+KINDS: Mapping[ExportFormat, Kind] = {
+    ExportFormat.CSV: Kind("text/csv", "text/csv; charset=utf-8", "csv"),
+    ExportFormat.NDJSON: Kind("application/json", "application/x-ndjson", "ndjson"),
+    ExportFormat.PARQUET: Kind("application/vnd.apache.parquet", "application/vnd.apache.parquet", "parquet"),
 }
 
 
-def suffix_of(export: Export) -> str:
-    return KINDS[Format(export.format)].suffix + (".gz" if export.gzip else "")
+def suffix_of(export: ExportJob) -> str:
+    return KINDS[ExportFormat(export.format)].suffix + (".gz" if export.gzip else "")
 
 
-def media_type_of(export: Export) -> str:
-    return "application/gzip" if export.gzip else KINDS[Format(export.format)].media_type
+def media_type_of(export: ExportJob) -> str:
+    return "application/gzip" if export.gzip else KINDS[ExportFormat(export.format)].media_type
 
 
-def download_name(export: Export) -> str:
+def download_name(export: ExportJob) -> str:
     """What a browser saves the file as: plain whatever the collection is called."""
     collection = _PLAIN.sub("-", export.collection).strip("-")[:_NAME_LENGTH_MAX] or "extraction"
     return f"{collection}-{export.id[:8]}.{suffix_of(export)}"
@@ -92,7 +92,7 @@ class Links:
     def __init__(self, keyring: Keyring) -> None:
         self._key = keyring.derived("extraction links")
 
-    def path(self, export: Export) -> str:
+    def path(self, export: ExportJob) -> str:
         """Of a job that is done; works as long as its file is kept."""
         assert export.expires_us is not None
         expires = export.expires_us // _SECOND_US
@@ -158,7 +158,7 @@ class Exports:
             id=secrets.token_hex(16),
             project_id=caller.project.id,
             key_id=caller.key_id,
-            audience=Audience(forced).digest,
+            audience=FilterScope(forced).digest,
             collection=query.collection,
             question=question,
             format=asked.format,
@@ -170,21 +170,21 @@ class Exports:
         result = PROCESSING_LINK if asked.email is None else by_mail
         return {"result": result, "job": self.described(caller, made, base_url)}
 
-    def find(self, caller: Caller, export_id: str) -> Export:
+    def find(self, caller: Caller, export_id: str) -> ExportJob:
         """A job that this caller may see, as it stands. Raises NotFound."""
         found = self._catalog.exports.find(caller.project.id, export_id)
         if found is None or not _sees(caller, found[0]):
             raise NotFound
         return found[0]
 
-    def page(self, caller: Caller, before_id: str | None, limit: int) -> list[Export]:
+    def page(self, caller: Caller, before_id: str | None, limit: int) -> list[ExportJob]:
         """Those that this caller may see, newest first, from the one after ``before_id`` on.
 
         Raises NotFound.
         """
         before = None if before_id is None else self.find(caller, before_id).number
         forced = caller.filters_for(Permission.QUERIES)
-        of = (caller.key_id, Audience(forced).digest) if forced else None
+        of = (caller.key_id, FilterScope(forced).digest) if forced else None
         return self._catalog.exports.of_project(caller.project.id, of=of, before=before, limit=limit)
 
     def remove(self, caller: Caller, export_id: str) -> None:
@@ -196,7 +196,7 @@ class Exports:
         if found.file is not None:
             end_file(self._catalog, found.file)
 
-    def file(self, project: Project, export_id: str) -> Export:
+    def file(self, project: Project, export_id: str) -> ExportJob:
         """The job whose file may be handed out now. Raises Gone, NotFound."""
         found = self._catalog.exports.find(project.id, export_id)
         if found is None:
@@ -213,9 +213,9 @@ class Exports:
             raise Gone(REVOKED)
         return export
 
-    def described(self, caller: Caller, export: Export, base_url: str) -> Json:
+    def described(self, caller: Caller, export: ExportJob, base_url: str) -> Json:
         """The job as the API tells it."""
-        kind = KINDS[Format(export.format)]
+        kind = KINDS[ExportFormat(export.format)]
         done = export.state is ExportState.DONE
         told: Json = {
             "id": export.id,
@@ -276,7 +276,7 @@ class Exports:
             )
 
 
-def asker_lives(catalog: Catalog, project: Project, export: Export) -> bool:
+def asker_lives(catalog: Catalog, project: Project, export: ExportJob) -> bool:
     """Whether the key that asked for a job opens the project still: what it asked for dies with it."""
     return key_lives(project, export.key_id, catalog.access_keys.find(project.id, export.key_id))
 
@@ -292,13 +292,13 @@ def end_file(catalog: Catalog, name: str) -> None:
         pass
 
 
-def _sees(caller: Caller, export: Export) -> bool:
+def _sees(caller: Caller, export: ExportJob) -> bool:
     return not caller.filters_for(Permission.QUERIES) or _owns(caller, export)
 
 
-def _owns(caller: Caller, export: Export) -> bool:
+def _owns(caller: Caller, export: ExportJob) -> bool:
     """Whether this very key asked for it, and sees the same events still."""
-    audience = Audience(caller.filters_for(Permission.QUERIES)).digest
+    audience = FilterScope(caller.filters_for(Permission.QUERIES)).digest
     return export.key_id == caller.key_id and export.audience == audience
 
 

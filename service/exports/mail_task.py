@@ -25,7 +25,7 @@ from service.exports.request import check_address, check_recipient
 from service.saved_queries.definition import moment_text
 from service.settings import Settings
 from storage.catalog.database.versions import Area
-from storage.catalog.derived.records import Export, ExportState, MailState
+from storage.catalog.derived.records import ExportJob, ExportState, MailState
 
 PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
 """After each attempt but the last; with one more attempt than these the mail is given up."""
@@ -65,7 +65,7 @@ class Mailer:
         self._tell(export, now_us)
         return True
 
-    def _tell(self, export: Export, now_us: int) -> None:
+    def _tell(self, export: ExportJob, now_us: int) -> None:
         assert export.email is not None
         try:
             # What was an address when it was asked for may be none any more.
@@ -81,7 +81,7 @@ class Mailer:
         else:
             self._catalog.exports.note_mail(export, MailState.SENT, now_us)
 
-    def _try_later(self, export: Export, error: Exception, now_us: int) -> None:
+    def _try_later(self, export: ExportJob, error: Exception, now_us: int) -> None:
         fields = {"job": export.id, "attempts": export.mail_attempts, "error": str(error)}
         _log.warning("A mail could not be sent.", extra={"fields": fields})
         if export.mail_attempts > len(PAUSES_SECONDS):
@@ -91,11 +91,11 @@ class Mailer:
         pause_us = PAUSES_SECONDS[export.mail_attempts - 1] * _SECOND_US
         self._catalog.exports.note_mail(export, MailState.WAITING, now_us + pause_us, said(error))
 
-    def _failed(self, export: Export, why: str, now_us: int) -> None:
+    def _failed(self, export: ExportJob, why: str, now_us: int) -> None:
         self._catalog.exports.note_mail(export, MailState.FAILED, now_us, why)
 
 
-def mail_about(export: Export, settings: Settings, links: Links) -> EmailMessage:
+def mail_about(export: ExportJob, settings: Settings, links: Links) -> EmailMessage:
     """What is said of a job that has ended. Of what a client sent, it holds the recipient and no more than
     plain words."""
     mail = EmailMessage()
@@ -111,7 +111,7 @@ def mail_about(export: Export, settings: Settings, links: Links) -> EmailMessage
     return mail
 
 
-def _ready(export: Export, settings: Settings, links: Links) -> list[str]:
+def _ready(export: ExportJob, settings: Settings, links: Links) -> list[str]:
     assert export.expires_us is not None
     base = settings.public_url
     return [
@@ -127,11 +127,11 @@ def _ready(export: Export, settings: Settings, links: Links) -> list[str]:
     ]
 
 
-def _gone(export: Export) -> list[str]:
+def _gone(export: ExportJob) -> list[str]:
     return [f"There is no file: {export.message}", "", *_asked(export)]
 
 
-def _asked(export: Export) -> list[str]:
+def _asked(export: ExportJob) -> list[str]:
     named = [f"Collection: {export.collection}"] if _PLAIN_NAME.fullmatch(export.collection) else []
     return [*named, f"Asked for: {moment_text(export.created_us)}"]
 

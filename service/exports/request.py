@@ -26,7 +26,7 @@ _ADDRESS = re.compile(
 )
 
 
-class Format(StrEnum):
+class ExportFormat(StrEnum):
     """What a file holds; as the catalog has it."""
 
     CSV = "csv"
@@ -35,19 +35,19 @@ class Format(StrEnum):
 
 
 CONTENT_TYPES = {
-    "text/csv": Format.CSV,
-    "application/json": Format.NDJSON,
-    "application/x-ndjson": Format.NDJSON,
-    "application/vnd.apache.parquet": Format.PARQUET,
+    "text/csv": ExportFormat.CSV,
+    "application/json": ExportFormat.NDJSON,
+    "application/x-ndjson": ExportFormat.NDJSON,
+    "application/vnd.apache.parquet": ExportFormat.PARQUET,
 }
 """What may be asked for. Keen called lines of JSON ``application/json``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FileRequest:
     """A file that is wanted. ``query``: the parameters of the extraction itself."""
 
-    format: Format
+    format: ExportFormat
     gzip: bool
     email: str | None
     query: Mapping[str, Any]
@@ -58,7 +58,7 @@ def wants_file(params: object) -> bool:
     return isinstance(params, Mapping) and any(params.get(name) for name in (*EMAILS, DELIVERY))
 
 
-def read(params: Mapping[str, Any]) -> Asked:
+def read(params: Mapping[str, Any]) -> FileRequest:
     """Raises InvalidParameter, InvalidQuery."""
     email = next((params[name] for name in EMAILS if params.get(name)), None)
     delivery = params.get(DELIVERY)
@@ -70,10 +70,10 @@ def read(params: Mapping[str, Any]) -> Asked:
         check_address(email)
     form = _format(params.get("content_type"))
     gzip = _gzip(params.get("content_encoding"))
-    if gzip and form is Format.PARQUET:
+    if gzip and form is ExportFormat.PARQUET:
         raise InvalidParameter("'content_encoding' has no place beside Parquet, which is compressed already.")
     query = {name: value for name, value in params.items() if name not in (*EMAILS, DELIVERY)}
-    return Asked(form, gzip, email, query)
+    return FileRequest(form, gzip, email, query)
 
 
 def check_address(email: object) -> None:
@@ -93,9 +93,9 @@ def check_recipient(email: str, domains: tuple[str, ...]) -> None:
         )
 
 
-def _format(value: object) -> Format:
+def _format(value: object) -> ExportFormat:
     if value is None or value == "":
-        return Format.CSV
+        return ExportFormat.CSV
     name = value.partition(";")[0].strip().lower() if isinstance(value, str) else ""
     if name not in CONTENT_TYPES:
         raise wrong("content_type", f"one of {', '.join(CONTENT_TYPES)}", value)

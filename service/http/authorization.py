@@ -11,7 +11,7 @@ from enum import StrEnum
 from starlette.requests import Request
 
 from service.auth.principal import Caller, Permission, Tenants
-from service.errors import Unavailable
+from service.errors import ServiceUnavailable
 from service.http.request import project_of, request_key
 
 
@@ -67,4 +67,4 @@ def check_same(before: Caller, now: Caller) -> None:
         now.forced_filters,
         now.options,
     ):
-        raise Unavailable("The key was changed meanwhile. Ask again.")
+        raise ServiceUnavailable("The key was changed meanwhile. Ask again.")

@@ -34,7 +34,7 @@ RESERVED_MIN, RESERVED_MAX = 128, 1_024
 _log = logging.getLogger("acumen.connections")
 
 
-class Connection(Protocol):
+class TrackedConnection(Protocol):
     """What is asked of a connection here."""
 
     @property
@@ -86,10 +86,10 @@ class ConnectionLimits:
 
 
 @dataclass(slots=True, eq=False)
-class Sending:
+class OutgoingResponse:
     """One long answer on its way."""
 
-    connection: Connection
+    connection: TrackedConnection
     size: int
     began: float
     sent_before: int
@@ -119,11 +119,11 @@ class Connections:
         self.limits = limits or ConnectionLimits()
         metrics = metrics or Metrics()
         self.refusals = refusals or Refusals(metrics, 0)
-        self._open: dict[Connection, None] = {}
-        self._refused: set[Connection] = set()
+        self._open: dict[TrackedConnection, None] = {}
+        self._refused: set[TrackedConnection] = set()
         self._by_client: Counter[str] = Counter()
-        self._marks: dict[Connection, _Mark] = {}
-        self._sending: dict[Sending, None] = {}
+        self._marks: dict[TrackedConnection, _Mark] = {}
+        self._sending: dict[OutgoingResponse, None] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self.held_bytes = 0
         """Of the long answers on their way, whole: their memory is free again once they have left."""
@@ -138,7 +138,7 @@ class Connections:
 
     # How many
 
-    def opened(self, connection: Connection) -> Admission:
+    def opened(self, connection: TrackedConnection) -> Admission:
         """Count a new connection in, if there is room; quiet ones are closed to make some."""
         address, limits = connection.address, self.limits
         crowded = 0 < limits.per_client_max <= self._by_client[address] and not limits.is_shared(address)
@@ -154,7 +154,7 @@ class Connections:
         self._start()
         return Admission.TAKEN
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: TrackedConnection) -> None:
         self._refused.discard(connection)
         self._marks.pop(connection, None)
         if connection not in self._open:
@@ -185,18 +185,18 @@ class Connections:
 
     # How much, and how long
 
-    def begin(self, connection: Connection, size: int) -> Sending:
+    def begin(self, connection: TrackedConnection, size: int) -> OutgoingResponse:
         """Count a long answer until ``end``. Raises AnswersOverloaded where no slow reader makes room."""
         now = asyncio.get_running_loop().time()
         while self.held_bytes and self.held_bytes + size > self.limits.unsent_bytes_max:
             if not self._close_slowest(now):
                 raise AnswersOverloaded
-        sending = Sending(connection, size, now, connection.sent_bytes())
+        sending = OutgoingResponse(connection, size, now, connection.sent_bytes())
         self._sending[sending] = None
         self.held_bytes += size
         return sending
 
-    def end(self, sending: Sending) -> None:
+    def end(self, sending: OutgoingResponse) -> None:
         """The answer has left, or its connection is closed."""
         if sending in self._sending:
             del self._sending[sending]
@@ -211,7 +211,7 @@ class Connections:
         self._close_slow(slowest.connection)
         return True
 
-    def _close_slow(self, connection: Connection) -> None:
+    def _close_slow(self, connection: TrackedConnection) -> None:
         self._slow.add()
         self._marks.pop(connection, None)
         connection.abort()
@@ -237,7 +237,7 @@ class Connections:
         if self._open or self._refused:
             self._start()
 
-    def _is_stalled(self, connection: Connection, waiting: int, now: float) -> bool:
+    def _is_stalled(self, connection: TrackedConnection, waiting: int, now: float) -> bool:
         """Note how far the client has read; close the connection where that is too little."""
         if not waiting:
             self._marks.pop(connection, None)

@@ -21,7 +21,7 @@ from query.errors import (
     QueryTimeout,
 )
 from service.bodies import reader
-from service.errors import DAMAGED, DAMAGED_RETRY_SECONDS, ApiError, NotFound, Unavailable
+from service.errors import DAMAGED, DAMAGED_RETRY_SECONDS, ApiError, NotFound, ServiceUnavailable
 from service.ingest import errors
 from storage.catalog.errors import (
     CatalogDamaged,
@@ -68,7 +68,7 @@ def render(error: BaseException) -> Rendered:
 def _unknown_failure(error: BaseException) -> Rendered:
     if _lacks_descriptors(error):
         _log.error("There are not enough descriptors to open files.", exc_info=error)
-        return _api(Unavailable("The server has too many files open. Try again shortly."))
+        return _api(ServiceUnavailable("The server has too many files open. Try again shortly."))
     _log.error("A request failed.", exc_info=error)
     return _api(ApiError())
 
@@ -114,7 +114,7 @@ def _query(error: QueryError) -> Rendered:
 _BODY_ERRORS: dict[type[reader.BodyError], tuple[int, str]] = {
     reader.BodyTooLarge: (413, "RequestTooLargeError"),
     reader.BodyTimeout: (408, "RequestTimeoutError"),
-    reader.BodiesOverloaded: (503, Unavailable.code),
+    reader.BodiesOverloaded: (503, ServiceUnavailable.code),
     reader.BodyEncodingUnknown: (415, "UnsupportedEncodingError"),
     reader.BodyEncodingBroken: (400, "InvalidEncodingError"),
     reader.TooManyValues: (413, "RequestTooLargeError"),
@@ -128,14 +128,14 @@ def _body(error: reader.BodyError) -> Rendered:
     return _later(status, code, message) if status == 503 else rendered(status, code, message)
 
 
-def _collect(error: errors.CollectError) -> Rendered:
-    if isinstance(error, errors.Unavailable):
+def _collect(error: errors.IngestError) -> Rendered:
+    if isinstance(error, errors.IngestUnavailable):
         return _later(503, error.code, error.message, error.retry_after_seconds)
     return rendered(409 if isinstance(error, errors.KeyReused) else 400, error.code, error.message)
 
 
 def _storage(error: Exception) -> Rendered:
-    return _later(503, Unavailable.code, f"{Unavailable.message} ({type(error).__name__})")
+    return _later(503, ServiceUnavailable.code, f"{ServiceUnavailable.message} ({type(error).__name__})")
 
 
 def _damaged(_: Exception) -> Rendered:
@@ -180,7 +180,7 @@ _RULES: tuple[tuple[type[BaseException], Callable[[Any], Rendered]], ...] = (
     (ApiError, _api),
     (QueryError, _query),
     (reader.BodyError, _body),
-    (errors.CollectError, _collect),
+    (errors.IngestError, _collect),
     (Backpressure, _storage),
     (LogUnavailable, _storage),
     (LogUnreadable, _damaged),

@@ -16,7 +16,7 @@ from typing import Protocol
 from service.bodies.reader import BodiesOverloaded, BodyReader
 from service.http.error_rendering import Rendered, render
 from service.http.fixed_answer import FixedAnswer
-from service.ingest.errors import Unavailable
+from service.ingest.errors import IngestUnavailable
 from service.ingest.ingestor import Ingestor
 from service.limits.quotas import Tally
 from service.telemetry.metrics import STATUSES, Metrics
@@ -31,24 +31,24 @@ LENGTH_DIGITS_MAX = 20
 """Of a body's length, as a header gives it; it may begin with any number of zeros."""
 
 
-class Connection(Protocol):
+class FastConnection(Protocol):
     """The connection of a request in the lane."""
 
-    def finish(self, request: Request, error: Rendered | None) -> None:
+    def finish(self, request: FastRequest, error: Rendered | None) -> None:
         """Send the answer, and go on with what comes next."""
 
 
-class _Nobody:
+class _NoWaiter:
     """Stands for the event that wakes an ASGI application; here none waits."""
 
     def set(self) -> None:
         pass
 
 
-_NOBODY = _Nobody()
+_NOBODY = _NoWaiter()
 
 
-class Request:
+class FastRequest:
     """A request in the lane, from its last byte to its answer.
 
     The connection keeps it where it keeps an ASGI cycle, and looks at it as at one.
@@ -70,7 +70,7 @@ class Request:
     message_event = _NOBODY
 
     def __init__(
-        self, lane: FastPath, connection: Connection, began_ns: int, size: int, tally: Tally
+        self, lane: FastPath, connection: FastConnection, began_ns: int, size: int, tally: Tally
     ) -> None:
         self._lane = lane
         self._connection = connection
@@ -146,7 +146,9 @@ class FastPath:
             return None
         return named[0], named[1], tally
 
-    def take(self, connection: Connection, named: tuple[str, str, Tally], body: bytes) -> Request | None:
+    def take(
+        self, connection: FastConnection, named: tuple[str, str, Tally], body: bytes
+    ) -> FastRequest | None:
         """The request, once its event is queued for the log; None where it must go the ordinary way."""
         received_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
         size = len(body)
@@ -154,10 +156,10 @@ class FastPath:
             self._bodies.hold(size)
         except BodiesOverloaded:
             return None
-        request = Request(self, connection, began_ns, size, named[2])
+        request = FastRequest(self, connection, began_ns, size, named[2])
         try:
             taken = self._collector.log_fast(named[0], named[1], body, received_us, request)
-        except Unavailable:
+        except IngestUnavailable:
             taken = False
         if not taken:
             self._bodies.release(size)
@@ -174,7 +176,7 @@ class FastPath:
             tally.events += 1
             tally.bytes += size
             return None
-        found = render(Unavailable("The events could not be stored. Send again."))
+        found = render(IngestUnavailable("The events could not be stored. Send again."))
         self._refusals.count(found.status, found.body)
         return found
 

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from service.errors import HeadersTooLarge, TooManyAnswers, TooManyConnections, UriTooLong
 from service.http.connections import SLICE_BYTES, Admission, AnswersOverloaded, Connections
 from service.http.error_rendering import Rendered, render, rendered
-from service.http.fast_path import FastPath, Request
+from service.http.fast_path import FastPath, FastRequest
 from service.http.middleware import ALLOW_ORIGIN, EXPOSE, App, Message, Receive, Scope, Send, send_error
 from service.limits.quotas import Tally
 
@@ -398,7 +398,7 @@ class BoundedProtocol(HttpToolsProtocol):
         for part in parts:
             super().on_body(part)
 
-    def finish(self, request: Request, error: Rendered | None) -> None:
+    def finish(self, request: FastRequest, error: Rendered | None) -> None:
         """Answer a request of the express lane."""
         if not request.disconnected and not self.transport.is_closing():
             headers = self.server_state.default_headers

@@ -41,7 +41,7 @@ from service.http.middleware import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.ingest.autofill import fill_batch, fill_event
 from service.ingest.errors import EventRefused
-from service.ingest.ingestor import INLINE_EVENTS_MAX, Ingestor, Origin, Verdicts, synced
+from service.ingest.ingestor import INLINE_EVENTS_MAX, BatchVerdicts, Ingestor, Origin, synced
 from service.ingest.sendgrid import batch_of
 from service.limits.quotas import NoStore, Quotas, Tally
 from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
@@ -523,7 +523,7 @@ def find_target(path: bytes) -> Target | None:
     return None if b"/properties/" in rest else Target(project_id, _unquote(rest))
 
 
-def render_verdicts(verdicts: Verdicts) -> bytes:
+def render_verdicts(verdicts: BatchVerdicts) -> bytes:
     """The body of a bulk answer: per collection and in order, what became of each event."""
     lists = []
     for name, count in verdicts.counts.items():

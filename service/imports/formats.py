@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Format(StrEnum):
+class ImportFormat(StrEnum):
     """The values of ``--format``."""
 
     NDJSON = "ndjson"
@@ -23,15 +23,15 @@ class Format(StrEnum):
     ARROW = "arrow"
 
 
-TABLES = frozenset({Format.CSV, Format.TSV, Format.PARQUET, Format.ARROW})
+TABLES = frozenset({ImportFormat.CSV, ImportFormat.TSV, ImportFormat.PARQUET, ImportFormat.ARROW})
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 DELIMITERS = ",\t;|"
 SNIFFED_LINES = 20
 
 _MAGIC = {
-    b"PAR1": Format.PARQUET,
-    b"ARROW1": Format.ARROW,
-    b"\xff\xff\xff\xff": Format.ARROW,
+    b"PAR1": ImportFormat.PARQUET,
+    b"ARROW1": ImportFormat.ARROW,
+    b"\xff\xff\xff\xff": ImportFormat.ARROW,
 }
 _NOT_TAKEN = {
     b"PK\x03\x04": "is a ZIP archive, as Excel workbooks are: unpack it, or save the sheet as CSV",
@@ -56,7 +56,7 @@ class UnknownFormat(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    format: Format
+    format: ImportFormat
     delimiter: str = ","
     encoding: str = "utf-8"
     bom: int = 0
@@ -75,25 +75,25 @@ def sniff(start: bytes, *, whole: bool) -> Sniffed:
     encoding = BYTE_ORDER_MARKS.get(bom, "utf-8")
     text = start[len(bom) :].decode(encoding if encoding == "utf-8" else _utf16(bom), "replace").lstrip()
     if text[:1] == "[":
-        kind = Format.JSON
+        kind = ImportFormat.JSON
     elif text[:1] == "{":
-        kind = Format.ANSWER if _is_answer(text, whole) else Format.NDJSON
+        kind = ImportFormat.ANSWER if _is_answer(text, whole) else ImportFormat.NDJSON
     elif not text or _is_json_line(text):
-        kind = Format.NDJSON
+        kind = ImportFormat.NDJSON
     else:
         delimiter = _delimiter(text, whole)
-        kind = Format.TSV if delimiter == "\t" else Format.CSV
+        kind = ImportFormat.TSV if delimiter == "\t" else ImportFormat.CSV
         return Sniffed(kind, delimiter, encoding, len(bom))
     if encoding != "utf-8":
         raise UnknownFormat("is JSON in UTF-16: convert it to UTF-8 (iconv -f utf-16 -t utf-8)")
     return Sniffed(kind, bom=len(bom))
 
 
-def sniff_table(start: bytes, kind: Format) -> Sniffed:
+def sniff_table(start: bytes, kind: ImportFormat) -> Sniffed:
     """As ``sniff``, where the format is known."""
     bom = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
     encoding = BYTE_ORDER_MARKS.get(bom, "utf-8")
-    if kind is not Format.CSV:
+    if kind is not ImportFormat.CSV:
         return Sniffed(kind, "\t", encoding, len(bom))
     text = start[len(bom) :].decode(encoding if encoding == "utf-8" else _utf16(bom), "replace")
     try:
@@ -208,6 +208,6 @@ def _delimiter(text: str, whole: bool) -> str:
     if not best:
         raise UnknownFormat(
             "is none of the formats that can be told from content: "
-            f"give --format ({', '.join(kind.value for kind in Format)})"
+            f"give --format ({', '.join(kind.value for kind in ImportFormat)})"
         )
     return best

@@ -23,9 +23,9 @@ import orjson
 from query.language.suggestions import did_you_mean
 from service.imports.json_source import (
     BadSource,
+    BatchSource,
     Item,
     ItemBatch,
-    Source,
     has_property,
     names_of,
     with_time,
@@ -36,7 +36,7 @@ from service.imports.options import BadOption, ImportOptions, add_reading_argume
 from service.imports.tables import TableSource
 from service.imports.targets import ImportFailed, ImportTarget, open_data, open_url
 from service.imports.times import NAMES
-from service.ingest.admission import Refusal, check_collection_name
+from service.ingest.admission import EventRefusal, check_collection_name
 from service.settings import BadSettings, key_of_environment, load
 from storage.disk.durable_files import sha256_of
 
@@ -159,7 +159,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Pr
         digest = None if source.path is None else await asyncio.to_thread(sha256_of, source.path)
         async with _target(args) as target:
             prepare = preparation(options, source.drops_stamps, table=isinstance(source.source, TableSource))
-            sending = Sending(target, source.source, refused, progress, prepare, options.timestamp_path)
+            sending = BatchSender(target, source.source, refused, progress, prepare, options.timestamp_path)
             try:
                 await sending.send_all(BatchKeys(identity, digest), args.allow_refused)
             finally:
@@ -198,13 +198,13 @@ def preparation(options: ImportOptions, drops_stamps: bool, *, table: bool) -> P
     return prepare
 
 
-class Sending:
+class BatchSender:
     """Sends every batch of a source, some at once; their answers are taken in order."""
 
     def __init__(
         self,
         target: ImportTarget,
-        source: Source,
+        source: BatchSource,
         refused: RefusedFile,
         progress: Progress,
         prepare: Prepare | None,
@@ -256,7 +256,7 @@ class Sending:
                 texts.append(self._prepare(item.text) if self._prepare else item.text)
                 places.append(index)
             except ValueError as error:
-                answers.refused[index] = Refusal("InvalidEventError", str(error))
+                answers.refused[index] = EventRefusal("InvalidEventError", str(error))
         if texts:
             events = b"[" + b",".join(texts) + b"]"
             digest = hashlib.blake2b(events, digest_size=16).digest()
@@ -275,7 +275,7 @@ class Sending:
     def _note_broken_rows(self) -> None:
         if isinstance(self._source, TableSource):
             for item in self._source.broken_rows:
-                self._refused.write(item, Refusal("InvalidEventError", item.problem or ""))
+                self._refused.write(item, EventRefusal("InvalidEventError", item.problem or ""))
             self._progress.refused += len(self._source.broken_rows)
             self._source.broken_rows.clear()
 
@@ -331,7 +331,7 @@ class Sending:
 class Answers:
     """What became of one batch: refused items by their place in it, and how many were stored before."""
 
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    refused: dict[int, EventRefusal] = field(default_factory=dict)
     known: int = 0
 
 
@@ -365,7 +365,7 @@ class RefusedFile:
         """The first refusals, as lines for a person."""
         self._file: IO[bytes] | None = None
 
-    def write(self, item: Item, refusal: Refusal) -> None:
+    def write(self, item: Item, refusal: EventRefusal) -> None:
         if self._file is None:
             self._file = open(self.path, "wb")  # noqa: SIM115
         text = item.text[:REFUSED_TEXT_MAX].decode("utf-8", "replace")
@@ -393,7 +393,7 @@ class RefusedFile:
 class Progress:
     """Says on standard error how far the import is: a bar on a terminal, now and then a line elsewhere."""
 
-    source: Source | None = None
+    source: BatchSource | None = None
     new: int = 0
     known: int = 0
     """Events that were stored before, by an earlier run or under an equal uniqueness token."""

@@ -21,7 +21,7 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from service.imports.formats import Format
+from service.imports.formats import ImportFormat
 from service.imports.times import ReadTime
 
 CHUNK_BYTES = 1 << 20
@@ -59,7 +59,7 @@ class ItemBatch:
     size: int = 0
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """A file as batches of events."""
 
     @property
@@ -102,7 +102,7 @@ class EventSource:
     """One file of events in JSON; ``start`` are bytes of standard input (``-``) that were read already."""
 
     def __init__(
-        self, name: str, item_bytes_max: int, kind: Format | None = None, start: bytes = b""
+        self, name: str, item_bytes_max: int, kind: ImportFormat | None = None, start: bytes = b""
     ) -> None:
         self.name = name
         self._item_bytes_max = item_bytes_max
@@ -139,9 +139,9 @@ class EventSource:
             yield self._item(number, offset, text)
 
     def _texts(self) -> Iterator[tuple[int, bytes]]:
-        if self._kind is Format.ANSWER:
+        if self._kind is ImportFormat.ANSWER:
             return self._answer()
-        array = self._kind is Format.JSON or (self._kind is None and self._peek() == b"[")
+        array = self._kind is ImportFormat.JSON or (self._kind is None and self._peek() == b"[")
         return self._array() if array else self._lines()
 
     def _item(self, number: int, offset: int, text: bytes) -> Item:

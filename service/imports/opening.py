@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from service.imports.formats import TABLES, Format, Sniffed, UnknownFormat, sniff, sniff_table
-from service.imports.json_source import GZIP_MAGIC, BadSource, EventSource, Source
+from service.imports.formats import TABLES, ImportFormat, Sniffed, UnknownFormat, sniff, sniff_table
+from service.imports.json_source import GZIP_MAGIC, BadSource, BatchSource, EventSource
 from service.imports.options import ImportOptions
 from service.imports.tables import TableSource
 
@@ -23,7 +23,7 @@ _GZIP_WINDOW = 31
 class OpenedSource:
     """A source and what it was found to be; ``path`` is None where it can be read only once."""
 
-    source: Source
+    source: BatchSource
     path: Path | None
     identity: str
     """Stands for how the file is read; empty where its bytes are sent as they are."""
@@ -40,13 +40,13 @@ def open_source(name: str, options: ImportOptions, item_bytes_max: int) -> Opene
     start = _start_of(name)
     packed = start[:2] == GZIP_MAGIC
     found = _sniffed(name, _unpacked(start) if packed else start, len(start) < START_BYTES, options)
-    answer = found.format is Format.ANSWER
+    answer = found.format is ImportFormat.ANSWER
     identity = options.identity + ("keen/" if options.keen_export or answer else "")
     stack = ExitStack()
     if found.format not in TABLES:
         if options.tables.types or options.tables.columns:
             raise BadSource(f"{name} is {found.format.value}: --types and --columns go with CSV.")
-        source: Source = EventSource(name, item_bytes_max, found.format, start if name == "-" else b"")
+        source: BatchSource = EventSource(name, item_bytes_max, found.format, start if name == "-" else b"")
         path = None if name == "-" else Path(name)
         return OpenedSource(source, path, identity, options.keen_export or answer, stack)
     path = _spooled(start, stack) if name == "-" else Path(name)

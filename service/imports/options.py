@@ -7,7 +7,7 @@ import codecs
 from dataclasses import dataclass, field
 
 from query.language import zones
-from service.imports.formats import TABLES, Format
+from service.imports.formats import TABLES, ImportFormat
 from service.imports.tables import KINDS, TableOptions
 from service.imports.times import ReadTime, reader
 
@@ -18,7 +18,7 @@ class BadOption(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    format: Format | None = None
+    format: ImportFormat | None = None
     """None: by the content."""
     keen_export: bool = False
     delimiter: str | None = None
@@ -36,7 +36,7 @@ class ImportOptions:
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that ``options_of`` reads."""
-    formats = ", ".join(kind.value for kind in Format)
+    formats = ", ".join(kind.value for kind in ImportFormat)
     parser.add_argument(
         "--format", metavar="FORMAT", help=f"the file's format, where it is not told by content: {formats}"
     )
@@ -97,13 +97,13 @@ def options_of(args: argparse.Namespace) -> ImportOptions:
     )
 
 
-def _format(text: str | None) -> Format | None:
+def _format(text: str | None) -> ImportFormat | None:
     if text is None:
         return None
     try:
-        return Format(text.lower())
+        return ImportFormat(text.lower())
     except ValueError:
-        raise BadOption(f"--format is one of {', '.join(kind.value for kind in Format)}") from None
+        raise BadOption(f"--format is one of {', '.join(kind.value for kind in ImportFormat)}") from None
 
 
 def _reader(args: argparse.Namespace) -> ReadTime:

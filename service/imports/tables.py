@@ -24,7 +24,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from service.imports.formats import Format, Sniffed
+from service.imports.formats import ImportFormat, Sniffed
 from service.imports.json_source import BadSource, Counted, Item, ItemBatch, batched
 from service.imports.times import ReadTime
 
@@ -92,7 +92,7 @@ class TableSource:
 
     def _items(self) -> Iterator[Item]:
         try:
-            if self._sniffed.format in (Format.CSV, Format.TSV):
+            if self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV):
                 names = self._text_names()
                 self._check(names)
                 self._kinds = self._infer(names)
@@ -218,7 +218,7 @@ class TableSource:
 
     def _arrow_batches(self) -> Iterator[pa.RecordBatch]:
         self._counted = Counted(io.BytesIO())
-        if self._sniffed.format is Format.PARQUET:
+        if self._sniffed.format is ImportFormat.PARQUET:
             with pq.ParquetFile(self._path) as file:
                 yield from file.iter_batches(batch_size=TABLE_ROWS)
             return

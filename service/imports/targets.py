@@ -16,9 +16,9 @@ from urllib.parse import quote
 import httpx
 import orjson
 
-from service.ingest.admission import Refusal
+from service.ingest.admission import EventRefusal
 from service.ingest.enrich.enricher import Enricher
-from service.ingest.errors import CollectError, Unavailable
+from service.ingest.errors import IngestError, IngestUnavailable
 from service.ingest.ingestor import Origin
 from service.ingest.log_session import LogSession, admission_limits, keep_looking_after, log_limits
 from service.process.keeper import make_keeper
@@ -43,17 +43,17 @@ class ImportFailed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch: the refused events by index, and how many of the others were stored before."""
 
-    refused: dict[int, Refusal]
+    refused: dict[int, EventRefusal]
     known: int = 0
 
 
 class ImportTarget(Protocol):
     """Takes batches: the JSON text of a list of events, and the key that names the batch for ever."""
 
-    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
         """Returns once the batch is durable."""
         ...
 
@@ -67,7 +67,7 @@ class UrlTarget:
         self._collection = collection
         self._retry_after = 0.0
 
-    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
         body = b"{" + orjson.dumps(self._collection) + b":" + events + b"}"
         headers = {"idempotency-key": key, "content-type": "application/json"}
         trouble = ""
@@ -88,11 +88,11 @@ class UrlTarget:
             self._retry_after = _seconds(answer.headers.get("retry-after", ""))
         raise ImportFailed(f"the server at {self._client.base_url} does not take it: {trouble}")
 
-    def _outcome(self, answer: httpx.Response) -> Outcome:
+    def _outcome(self, answer: httpx.Response) -> BatchOutcome:
         try:
             verdicts = answer.json()[self._collection]
             known = int(answer.headers.get(DUPLICATES, "0"))
-            return Outcome(_refusals(verdicts), known)
+            return BatchOutcome(_refusals(verdicts), known)
         except (ValueError, KeyError, TypeError):
             raise ImportFailed(
                 f"what answers at {self._client.base_url} is no Acumen server: it answered 200 with "
@@ -113,7 +113,7 @@ class DataTarget:
         self._project_id = project_id
         self._collection = collection
 
-    async def send(self, events: bytes, key: str, digest: bytes) -> Outcome:
+    async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             origin = Origin(system_clock(), idempotency_key=key, digest=digest)
             try:
@@ -121,12 +121,12 @@ class DataTarget:
                 refused = verdicts.refused.get(self._collection, {})
                 count = verdicts.counts.get(self._collection, 0)
                 await asyncio.to_thread(self._count, count, len(refused), verdicts.duplicates)
-                return Outcome(refused, verdicts.duplicates)
-            except Unavailable as error:
+                return BatchOutcome(refused, verdicts.duplicates)
+            except IngestUnavailable as error:
                 if attempt == ATTEMPTS_MAX:
                     raise ImportFailed(error.message) from error
                 await asyncio.sleep(min(WAIT_SECONDS_MAX, 0.25 * 2**attempt))
-            except CollectError as error:
+            except IngestError as error:
                 raise ImportFailed(error.message) from error
         raise AssertionError("unreachable")
 
@@ -212,9 +212,9 @@ class _Keeping:
         self._keeper.close()
 
 
-def _refusals(verdicts: list[dict[str, Any]]) -> dict[int, Refusal]:
+def _refusals(verdicts: list[dict[str, Any]]) -> dict[int, EventRefusal]:
     return {
-        index: Refusal(verdict["error"]["name"], verdict["error"]["description"])
+        index: EventRefusal(verdict["error"]["name"], verdict["error"]["description"])
         for index, verdict in enumerate(verdicts)
         if not verdict["success"]
     }

@@ -24,9 +24,9 @@ from storage.events.strict_decoder import Checked, Checker
 from storage.events.validation import (
     Context,
     EventLimits,
-    Examined,
     InvalidEvent,
-    InvalidJSON,
+    InvalidEventJSON,
+    ValidatedEvent,
     Wanted,
     examine,
 )
@@ -52,7 +52,7 @@ _BULK_NAMES = {"InvalidKeenNamespaceProperty": "InvalidPropertyNameError"}
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class EventRefusal:
     """Why one event was not taken: Keen's error name, and a sentence for a person."""
 
     name: str
@@ -62,11 +62,11 @@ class Refusal:
         if len(self.description) > DESCRIPTION_LENGTH_MAX:
             object.__setattr__(self, "description", self.description[: DESCRIPTION_LENGTH_MAX - 1] + "…")
 
-    def for_bulk(self) -> Refusal:
+    def for_bulk(self) -> EventRefusal:
         """The same under one of the three names that bulk clients know."""
         if self.name in PERMANENT:
             return self
-        return Refusal(_BULK_NAMES.get(self.name, "InvalidPropertyValueError"), self.description)
+        return EventRefusal(_BULK_NAMES.get(self.name, "InvalidPropertyValueError"), self.description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ class AdmissionLimits:
     """Uniqueness tokens and idempotency keys that are kept for one project."""
     token_days: float = 31.0
 
-    def no_collection(self, name: str) -> Refusal:
+    def no_collection(self, name: str) -> EventRefusal:
         """Why an event of a new collection is refused where the project has as many as it may."""
-        return Refusal(
+        return EventRefusal(
             "InvalidCollectionNameError",
             f"The project has {self.collections_max} event collections, as many as it may: '{name}' can not "
             "be made. Deleting one that is not needed gives room; so does ACUMEN_COLLECTIONS_MAX.",
@@ -92,7 +92,7 @@ class AdmissionLimits:
 
 
 @dataclass(slots=True)
-class Ready:
+class AcceptedEvent:
     """One event that is taken. ``line`` is a line of JSON without its end; ``wanted`` its lanes where it
     was examined, empty where it passed the strict check. ``plain`` is the same without what add-ons found."""
 
@@ -102,17 +102,17 @@ class Ready:
     token: str | None
     flags: int
     wanted: Wanted
-    plain: Callable[[], Ready] | None = None
+    plain: Callable[[], AcceptedEvent] | None = None
 
 
 @dataclass(slots=True)
-class Sorted:
+class AdmissionResult:
     """One collection's events of one request: either ``whole``, or ``ready`` and ``refused`` apart."""
 
     count: int
     whole: Checked | None = None
-    ready: list[Ready] = field(default_factory=list)
-    refused: dict[int, Refusal] = field(default_factory=dict)
+    ready: list[AcceptedEvent] = field(default_factory=list)
+    refused: dict[int, EventRefusal] = field(default_factory=dict)
 
     @property
     def taken(self) -> int:
@@ -124,7 +124,7 @@ class Sorted:
             return self.whole.tokens is not None
         return any(event.token is not None for event in self.ready)
 
-    def refuse_all(self, refusal: Refusal) -> None:
+    def refuse_all(self, refusal: EventRefusal) -> None:
         """None of the events is taken any more; those refused before stay refused for their own reason."""
         self.refused = {number: self.refused.get(number, refusal) for number in range(self.count)}
         self.whole, self.ready = None, []
@@ -132,7 +132,7 @@ class Sorted:
     def wanted(self) -> Wanted:
         return list(dict.fromkeys(pair for event in self.ready for pair in event.wanted))
 
-    def events(self) -> list[Ready]:
+    def events(self) -> list[AcceptedEvent]:
         """The events one by one, also where the strict check took them as a whole."""
         whole = self.whole
         if whole is None:
@@ -141,12 +141,12 @@ class Sorted:
         tokens: Sequence[str | None] = whole.tokens or [None] * whole.count
         flags = whole.flags & ~HAS_TOKEN
         return [
-            Ready(number, lines[number], whole.times[number], token, flags, [])
+            AcceptedEvent(number, lines[number], whole.times[number], token, flags, [])
             for number, token in enumerate(tokens)
         ]
 
 
-def check_collection_name(name: str) -> Refusal | None:
+def check_collection_name(name: str) -> EventRefusal | None:
     """None for a name that a collection may have."""
     good = (
         0 < len(name) <= COLLECTION_NAME_LENGTH_MAX
@@ -157,7 +157,7 @@ def check_collection_name(name: str) -> Refusal | None:
     )
     if good:
         return None
-    return Refusal(
+    return EventRefusal(
         "InvalidCollectionNameError",
         f"Event collection name is invalid. Must be between 1 and {COLLECTION_NAME_LENGTH_MAX} printable "
         "ASCII characters, not blank, and cannot start with the '$' or '_' symbol. "
@@ -309,37 +309,39 @@ def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
         return split_list_slowly(text, room, events_max)
 
 
-def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: int) -> Sorted | None:
+def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: int) -> AdmissionResult | None:
     """The list as one piece, where the strict check passes all of it and there is room for so many events."""
     checked = checker.check_list(text, room, limits.event_bytes_max)
-    return None if checked is None else Sorted(checked.count, whole=checked)
+    return None if checked is None else AdmissionResult(checked.count, whole=checked)
 
 
 def sort_one(
     index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context, paths: Paths
-) -> Ready | Refusal:
+) -> AcceptedEvent | EventRefusal:
     """One event of a list; ``paths`` keeps what all of the request's events bring.
 
     Raises InvalidBatch where its text makes the whole body no JSON.
     """
     if len(raw) > limits.event_bytes_max:
         text = f"The event is larger than the limit of {limits.event_bytes_max} bytes."
-        return Refusal("InvalidPropertyValueError", text)
+        return EventRefusal("InvalidPropertyValueError", text)
     checked = checker.check(raw)
     if checked is not None:
         token = checked.tokens[0] if checked.tokens else None
-        return Ready(index, checked.lines[:-1], checked.times[0], token, checked.flags & ~HAS_TOKEN, [])
+        return AcceptedEvent(
+            index, checked.lines[:-1], checked.times[0], token, checked.flags & ~HAS_TOKEN, []
+        )
     try:
         return paths.take(_ready(index, raw, limits, context), checker.schema)
-    except InvalidJSON as error:
+    except InvalidEventJSON as error:
         if _is_json(raw):
-            return Refusal("InvalidPropertyValueError", error.description)
+            return EventRefusal("InvalidPropertyValueError", error.description)
         raise InvalidBatch("InvalidJSONError", error.description) from None
     except InvalidEvent as error:
-        return Refusal(error.name, error.description)
+        return EventRefusal(error.name, error.description)
 
 
-def _ready(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> Ready:
+def _ready(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> AcceptedEvent:
     examined = examine(raw, limits.event, context)
     if len(examined.payload) > len(raw) + ENRICHMENT_BYTES_MAX and examined.enriched:
         return _plain(index, raw, limits, context)
@@ -349,14 +351,14 @@ def _ready(index: int, raw: bytes, limits: AdmissionLimits, context: Context) ->
     return ready
 
 
-def _plain(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> Ready:
+def _plain(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> AcceptedEvent:
     """The event without what its add-ons found."""
     return ready_from(index, examine(raw, limits.event, context, outputs=False))
 
 
-def ready_from(index: int, event: Examined) -> Ready:
+def ready_from(index: int, event: ValidatedEvent) -> AcceptedEvent:
     flags = (HAS_NULL if event.has_null else 0) | (HAS_EMPTY if event.has_empty else 0)
-    return Ready(index, event.payload, event.timestamp_us, event.token, flags, event.wanted)
+    return AcceptedEvent(index, event.payload, event.timestamp_us, event.token, flags, event.wanted)
 
 
 def _is_json(raw: bytes) -> bool:
@@ -372,8 +374,8 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
-def _beyond_properties(limit: int, first: str) -> Refusal:
-    return Refusal(
+def _beyond_properties(limit: int, first: str) -> EventRefusal:
+    return EventRefusal(
         "InvalidPropertyNameError",
         f"The collection would have more than {limit} distinct properties. "
         f"The first new one: '{first[:300]}'. Deleting events or properties that are not needed gives "
@@ -381,21 +383,21 @@ def _beyond_properties(limit: int, first: str) -> Refusal:
     )
 
 
-class Room:
+class PropertyBudget:
     """How many further properties a collection may have, as events come that each may bring some."""
 
     def __init__(self, schema: Schema, limit: int) -> None:
         self._paths = set(schema.by_path)
         self._limit = limit
 
-    def has(self, event: Ready) -> bool:
+    def has(self, event: AcceptedEvent) -> bool:
         """Whether there is room for the event as it is, which then has it."""
         new = self._new(event)
         if new is not None:
             self._paths |= new
         return new is not None
 
-    def take(self, event: Ready) -> Ready | Refusal:
+    def take(self, event: AcceptedEvent) -> AcceptedEvent | EventRefusal:
         """The event, where it fits as it is; otherwise without what add-ons found, or not at all."""
         new = self._new(event)
         if new is None and event.plain is not None:
@@ -407,7 +409,7 @@ class Room:
         first = min({path for path, _ in event.wanted} - self._paths)
         return _beyond_properties(self._limit, first)
 
-    def _new(self, event: Ready) -> set[str] | None:
+    def _new(self, event: AcceptedEvent) -> set[str] | None:
         """The properties that the event would bring; None where they are too many."""
         new = {path for path, _ in event.wanted} - self._paths
         return None if new and len(self._paths) + len(new) > self._limit else new
@@ -422,7 +424,7 @@ class Paths:
         self._properties_max = properties_max
         self._left = properties_max * NEW_PROPERTIES_FACTOR
 
-    def take(self, event: Ready, schema: Schema) -> Ready | Refusal:
+    def take(self, event: AcceptedEvent, schema: Schema) -> AcceptedEvent | EventRefusal:
         if not event.wanted:
             return event
         unknown = {path for path, _ in event.wanted if path not in schema.by_path}
@@ -451,11 +453,11 @@ class CollectionHandle:
 
 
 def sections(
-    home: CollectionHandle, events: list[Ready], duplicates: int, received_us: int
+    home: CollectionHandle, events: list[AcceptedEvent], duplicates: int, received_us: int
 ) -> Iterator[Section]:
     """The events as sections of a frame: those that the bulk shredder reads, and those it does not."""
-    plain: list[Ready] = []
-    rowwise: list[Ready] = []
+    plain: list[AcceptedEvent] = []
+    rowwise: list[AcceptedEvent] = []
     for event in events:
         covered = not event.wanted or home.checker.covers(event.wanted)
         (plain if covered else rowwise).append(event)
@@ -467,7 +469,7 @@ def sections(
 
 
 def _section(
-    home: CollectionHandle, events: list[Ready], duplicates: int, flags: int, received_us: int
+    home: CollectionHandle, events: list[AcceptedEvent], duplicates: int, flags: int, received_us: int
 ) -> Section:
     for event in events:
         flags |= event.flags

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from service.errors import QuotaExceeded
-from service.ingest.errors import Unavailable
+from service.ingest.errors import IngestUnavailable
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Claim, event_scope, request_scope, shared_scope, shared_token
 from storage.disk.file_system import FileSystem
@@ -67,7 +67,7 @@ def idempotency_token(project_id: str, key: str) -> Token:
 
 
 @dataclass(slots=True)
-class Wish:
+class ClaimRequest:
     """One request that cites tokens. ``build`` makes its sections, given the tokens that others had."""
 
     tokens: Sequence[Token]
@@ -75,7 +75,7 @@ class Wish:
     size: int
     received_us: int
     build: Callable[[frozenset[Token]], list[Section]]
-    key: Key | None = None
+    key: IdempotencyKey | None = None
     project_id: str = ""
 
     def cited(self) -> list[Token]:
@@ -84,7 +84,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class IdempotencyKey:
     """An idempotency key, the 16-byte digest of the body that came with it, and the answer to repeat."""
 
     project_id: str
@@ -100,7 +100,7 @@ class Key:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ClaimOutcome:
     """``lost`` are the claims that other logs had before. With ``earlier``, the claim of the same
     idempotency key, nothing was logged."""
 
@@ -112,9 +112,9 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Waiting:
-    wish: Wish
-    done: asyncio.Future[Outcome]
-    outcome: Outcome = field(default_factory=Outcome)
+    wish: ClaimRequest
+    done: asyncio.Future[ClaimOutcome]
+    outcome: ClaimOutcome = field(default_factory=ClaimOutcome)
 
 
 class Deduplicator:
@@ -151,7 +151,7 @@ class Deduplicator:
         self._spare: int | None = None
         """An ordinal that was reserved and that no claim ever cited."""
 
-    async def settle(self, wish: Wish) -> Outcome:
+    async def settle(self, wish: ClaimRequest) -> ClaimOutcome:
         """Claim and log; returns once the frame is durable. Raises Unavailable, with no claim left."""
         waiting = _Waiting(wish, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
@@ -161,7 +161,7 @@ class Deduplicator:
             async with asyncio.timeout(self._wait_seconds):
                 return await waiting.done
         except TimeoutError:
-            raise Unavailable(NOT_STORED) from None
+            raise IngestUnavailable(NOT_STORED) from None
         finally:
             # Its error leads to this frame, and to the request, which would lead back to it.
             del waiting
@@ -353,7 +353,7 @@ class Deduplicator:
                 if not same or holds is None:
                     return same
             if loop.time() > deadline:
-                raise Unavailable("An earlier event of the same token is not durable yet. Send again.")
+                raise IngestUnavailable("An earlier event of the same token is not durable yet. Send again.")
             await asyncio.sleep(POLL_SECONDS)
 
     async def _in_thread(self, call: Callable[[], _T]) -> _T:
@@ -384,10 +384,10 @@ def _token_of(claim: Claim) -> Token:
 
 
 def _fail(group: list[_Waiting], error: Exception) -> None:
-    if not isinstance(error, (Unavailable, Backpressure, LogUnavailable)):
+    if not isinstance(error, (IngestUnavailable, Backpressure, LogUnavailable)):
         _log.error("claims failed", exc_info=error)
     for waiting in group:
         if not waiting.done.done():
             # A new one for each: the error itself leads to the frame that holds the whole group.
-            message = error.message if isinstance(error, Unavailable) else NOT_STORED
-            waiting.done.set_exception(Unavailable(message))
+            message = error.message if isinstance(error, IngestUnavailable) else NOT_STORED
+            waiting.done.set_exception(IngestUnavailable(message))

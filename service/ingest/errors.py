@@ -10,7 +10,7 @@ CollectError
 from __future__ import annotations
 
 
-class CollectError(Exception):
+class IngestError(Exception):
     """``code`` is the ``error_code`` of the answer, the text is for a person."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -19,22 +19,22 @@ class CollectError(Exception):
         self.message = message
 
 
-class InvalidBatch(CollectError):
+class InvalidBatch(IngestError):
     pass
 
 
-class EventRefused(CollectError):
+class EventRefused(IngestError):
     pass
 
 
-class KeyReused(CollectError):
+class KeyReused(IngestError):
     def __init__(self) -> None:
         super().__init__(
             "IdempotencyKeyReusedError", "This Idempotency-Key came before with another body: use a new one."
         )
 
 
-class Unavailable(CollectError):
+class IngestUnavailable(IngestError):
     def __init__(self, message: str, retry_after_seconds: int = 1) -> None:
         super().__init__("ServiceUnavailableError", message)
         self.retry_after_seconds = retry_after_seconds

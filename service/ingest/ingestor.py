@@ -21,14 +21,14 @@ from msgspec import Raw
 from service.bodies import body_thread
 from service.ingest import kept_answers
 from service.ingest.admission import (
+    AcceptedEvent,
     AdmissionLimits,
+    AdmissionResult,
     CollectionHandle,
+    EventRefusal,
     NotParsed,
     Paths,
-    Ready,
-    Refusal,
-    Room,
-    Sorted,
+    PropertyBudget,
     check_collection_name,
     check_whole,
     count_first,
@@ -43,9 +43,9 @@ from service.ingest.admission import (
 )
 from service.ingest.autofill import share_of
 from service.ingest.collection_cache import CollectionCache
-from service.ingest.deduplication import Deduplicator, Key, Token, Wish, event_token
+from service.ingest.deduplication import ClaimRequest, Deduplicator, IdempotencyKey, Token, event_token
 from service.ingest.enrich.enricher import Enricher, keeping
-from service.ingest.errors import EventRefused, InvalidBatch, KeyReused, Unavailable
+from service.ingest.errors import EventRefused, IngestUnavailable, InvalidBatch, KeyReused
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.stored.records import Claim
@@ -73,21 +73,21 @@ NO_CONTEXT = Context()
 
 
 @dataclass(slots=True)
-class Verdicts:
+class BatchVerdicts:
     """What became of each event: per collection, how many came and which were refused (by index)."""
 
     counts: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, dict[int, Refusal]] = field(default_factory=dict)
+    refused: dict[str, dict[int, EventRefusal]] = field(default_factory=dict)
     duplicates: int = 0
     """Of the events that were not refused: those that an earlier one of the same token or key stands for."""
 
 
 @dataclass(slots=True)
-class Share:
+class CollectionBatch:
     """One collection's events of one submit; ``home`` is set before any of them is logged."""
 
     name: str
-    sorted: Sorted
+    sorted: AdmissionResult
     home: CollectionHandle | None
 
 
@@ -104,13 +104,13 @@ class Origin:
     """What the request's key has written into every event, which is in them already."""
 
 
-class Waits(Protocol):
+class FrameWaiter(Protocol):
     """Who is told what became of a frame, on the event loop."""
 
     def settle(self, error: Exception | None) -> None: ...
 
 
-Waiter = asyncio.Future[None] | Waits
+Waiter = asyncio.Future[None] | FrameWaiter
 
 
 def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception | None], None]:
@@ -120,7 +120,7 @@ def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception 
         for waiter in waiters:
             if not isinstance(waiter, asyncio.Future):
                 try:
-                    cast("Waits", waiter).settle(error)
+                    cast("FrameWaiter", waiter).settle(error)
                 except Exception:
                     _log.exception("one of a group could not be answered")
             elif waiter.done():
@@ -195,15 +195,15 @@ class Ingestor:
         checker = home.checker if home else self._blank
         context = await self._context(origin, raw)
         found = await self._sort_event(0, raw, checker, context, Paths(self.limits.properties_max))
-        if isinstance(found, Refusal):
+        if isinstance(found, EventRefusal):
             raise EventRefused(found.name, found.description)
-        share = Share(name, Sorted(1, ready=[found]), home)
+        share = CollectionBatch(name, AdmissionResult(1, ready=[found]), home)
         await self._settle(project_id, share)
         if (late := share.sorted.refused.get(0)) is not None:
             raise EventRefused(late.name, late.description)
         return (await self._log_shares(project_id, [share], origin)).duplicates
 
-    async def submit_body(self, project_id: str, body: bytes, origin: Origin) -> Verdicts:
+    async def submit_body(self, project_id: str, body: bytes, origin: Origin) -> BatchVerdicts:
         """Take a bulk body: an object of lists of events. Otherwise as ``submit``."""
         large, events_max = len(body) > body_thread.INLINE_BYTES_MAX, self.limits.batch_events_max
         lone = await body_thread.call_if(large, lone_list, body)
@@ -212,14 +212,14 @@ class Ingestor:
             home = self.homes.known(project_id, name)
             whole = None if home is None else await self._lone(text, home.checker)
             if whole is not None and whole.taken:
-                return await self._log_verdicts(project_id, [Share(name, whole, home)], origin)
+                return await self._log_verdicts(project_id, [CollectionBatch(name, whole, home)], origin)
         try:
             batches = await body_thread.call_if(large, split_batch, body, events_max)
         except NotParsed:
             batches = await body_thread.call(split_batch_slowly, body, events_max)
         return await self.submit(project_id, batches, origin)
 
-    async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> Verdicts:
+    async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> BatchVerdicts:
         """Take lists of events (collection name → JSON array) as one frame; the verdicts once durable.
 
         Raises CollectError; then nothing of the submit is stored, except that after Unavailable its events
@@ -227,16 +227,18 @@ class Ingestor:
         """
         shares = await self._sort_all(project_id, batches, origin)
         await self._settle_new(project_id, shares)
-        turn = _Turn()
+        turn = _CooperativeYield()
         for share in shares:
             await turn.over()
             if share.sorted.taken and not self._is_settled(share):
                 await self._settle(project_id, share)
         return await self._log_verdicts(project_id, shares, origin)
 
-    async def _log_verdicts(self, project_id: str, shares: list[Share], origin: Origin) -> Verdicts:
+    async def _log_verdicts(
+        self, project_id: str, shares: list[CollectionBatch], origin: Origin
+    ) -> BatchVerdicts:
         """Log what was taken; the verdict on each event once that is durable."""
-        verdicts, turn = Verdicts(), _Turn()
+        verdicts, turn = BatchVerdicts(), _CooperativeYield()
         for share in shares:
             await turn.over()
             verdicts.counts[share.name] = share.sorted.count
@@ -257,11 +259,13 @@ class Ingestor:
         verdicts.duplicates = logged.duplicates
         return await _shortened(verdicts)
 
-    async def _sort_all(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> list[Share]:
-        shares: list[Share] = []
+    async def _sort_all(
+        self, project_id: str, batches: Mapping[str, bytes], origin: Origin
+    ) -> list[CollectionBatch]:
+        shares: list[CollectionBatch] = []
         room, paths = self.limits.batch_events_max, Paths(self.limits.properties_max)
         homes = await self._find_all(project_id, batches)
-        turn = _Turn()
+        turn = _CooperativeYield()
         for name, text in batches.items():
             await turn.over()
             share = await self._sort(name, text, homes.get(name), origin, room, paths)
@@ -271,35 +275,37 @@ class Ingestor:
 
     async def _sort(
         self, name: str, text: bytes, home: CollectionHandle | None, origin: Origin, room: int, paths: Paths
-    ) -> Share:
+    ) -> CollectionBatch:
         refusal = check_collection_name(name)
         if refusal is not None:
             count = len(await self._counted_items(text, room))
-            return Share(name, Sorted(count, refused=dict.fromkeys(range(count), refusal)), None)
+            return CollectionBatch(
+                name, AdmissionResult(count, refused=dict.fromkeys(range(count), refusal)), None
+            )
         checker = home.checker if home else self._blank
         try:
             await self._count_first(text, room)
             whole = await self._whole(text, checker, room)
             if whole is not None:
-                return Share(name, whole, home)
+                return CollectionBatch(name, whole, home)
             items = await self._items(text, room)
         except NotParsed:
             items = await self._items_slowly(text, room)
         context = await self._context(origin, text)
-        result = Sorted(len(items))
-        turn = _Turn()
+        result = AdmissionResult(len(items))
+        turn = _CooperativeYield()
         for index, item in enumerate(items):
             await turn.over()
             found = await self._sort_event(index, bytes(item), checker, context, paths)
-            if isinstance(found, Refusal):
+            if isinstance(found, EventRefusal):
                 result.refused[index] = found
             else:
                 result.ready.append(found)
-        return Share(name, result, home)
+        return CollectionBatch(name, result, home)
 
     async def _sort_event(
         self, index: int, raw: bytes, checker: Checker, context: Context, paths: Paths
-    ) -> Ready | Refusal:
+    ) -> AcceptedEvent | EventRefusal:
         """As ``sort_one``; a long event is examined in a thread."""
         large = len(raw) > body_thread.SLOW_INLINE_BYTES_MAX
         return await body_thread.call_if(large, sort_one, index, raw, checker, self.limits, context, paths)
@@ -318,16 +324,16 @@ class Ingestor:
         try:
             return await self.homes.find(project_id, name)
         except StorageError as error:
-            raise Unavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
     async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         try:
             good = [name for name in names if check_collection_name(name) is None]
             return await self.homes.find_all(project_id, good)
         except StorageError as error:
-            raise Unavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
-    async def _lone(self, text: bytes, checker: Checker) -> Sorted | None:
+    async def _lone(self, text: bytes, checker: Checker) -> AdmissionResult | None:
         """The only list of a body, if the strict check passes all of it. Else the body is taken apart, and it
         may be another thing than one list."""
         try:
@@ -340,7 +346,7 @@ class Ingestor:
         if len(text) > body_thread.INLINE_BYTES_MAX:
             await body_thread.call(count_first, text, room, self.limits.batch_events_max)
 
-    async def _whole(self, text: bytes, checker: Checker, room: int) -> Sorted | None:
+    async def _whole(self, text: bytes, checker: Checker, room: int) -> AdmissionResult | None:
         large = len(text) > body_thread.INLINE_BYTES_MAX
         return await body_thread.call_if(large, check_whole, text, checker, self.limits, room)
 
@@ -358,10 +364,10 @@ class Ingestor:
     async def _items_slowly(self, text: bytes, room: int) -> list[Raw]:
         return await body_thread.call(split_list_slowly, text, room, self.limits.batch_events_max)
 
-    async def _settle_new(self, project_id: str, shares: list[Share]) -> None:
+    async def _settle_new(self, project_id: str, shares: list[CollectionBatch]) -> None:
         """Where a request names several new collections, make them and their lanes all at once."""
         wanted: dict[str, Wanted] = {}
-        turn = _Turn()
+        turn = _CooperativeYield()
         for share in shares:
             await turn.over()
             if share.home is None and share.sorted.taken:
@@ -373,7 +379,7 @@ class Ingestor:
         try:
             homes = await self.homes.ensure_all(project_id, wanted)
         except StorageError as error:
-            raise Unavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send again.") from error
         for share in shares:
             await turn.over()
             home = homes.get(share.name)
@@ -383,7 +389,7 @@ class Ingestor:
             elif not home.checker.schema.missing(wanted[share.name]):
                 share.home = home
 
-    async def _settle(self, project_id: str, share: Share) -> None:
+    async def _settle(self, project_id: str, share: CollectionBatch) -> None:
         """Make sure that the collection and every lane of the share's events are in the catalog."""
         result = share.sorted
         try:
@@ -407,34 +413,38 @@ class Ingestor:
                     # Others added properties meanwhile: judge again by what there is now.
                     continue
         except StorageError as error:
-            raise Unavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
-    def _is_settled(self, share: Share) -> bool:
+    def _is_settled(self, share: CollectionBatch) -> bool:
         """Whether all that its section will cite is in the catalog."""
         return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
 
-    async def _fits(self, result: Sorted, schema: Schema) -> bool:
+    async def _fits(self, result: AdmissionResult, schema: Schema) -> bool:
         """Whether the collection has room for the properties of all of the events."""
-        room, turn = Room(schema, self.limits.properties_max), _Turn()
+        room, turn = PropertyBudget(schema, self.limits.properties_max), _CooperativeYield()
         for event in result.ready:
             await turn.over()
             if not room.has(event):
                 return False
         return True
 
-    async def _refuse_beyond_properties(self, result: Sorted, schema: Schema) -> None:
-        room, taken, turn = Room(schema, self.limits.properties_max), list[Ready](), _Turn()
+    async def _refuse_beyond_properties(self, result: AdmissionResult, schema: Schema) -> None:
+        room, taken, turn = (
+            PropertyBudget(schema, self.limits.properties_max),
+            list[AcceptedEvent](),
+            _CooperativeYield(),
+        )
         for event in result.ready:
             await turn.over()
             found = room.take(event)
-            if isinstance(found, Refusal):
+            if isinstance(found, EventRefusal):
                 result.refused[event.index] = found
             else:
                 taken.append(found)
         result.ready = taken
 
     async def _log_shares(
-        self, project_id: str, shares: list[Share], origin: Origin, response: bytes = b""
+        self, project_id: str, shares: list[CollectionBatch], origin: Origin, response: bytes = b""
     ) -> _Logged:
         """Log what was taken as one frame; returns once it is durable."""
         tokens = any(share.sorted.holds_tokens for share in shares)
@@ -446,15 +456,15 @@ class Ingestor:
         return _Logged()
 
     async def _log_claimed(
-        self, project_id: str, shares: list[Share], origin: Origin, response: bytes
+        self, project_id: str, shares: list[CollectionBatch], origin: Origin, response: bytes
     ) -> _Logged:
         self._check_open()
         unlogged = sum(share.sorted.taken for share in shares)
         within = "" if origin.autofill is None else share_of(origin.autofill)
-        cited = [_Cited.of(share, within) for share in shares]
+        cited = [_TokenBatch.of(share, within) for share in shares]
         key = None
         if origin.idempotency_key:
-            key = Key(project_id, origin.idempotency_key, origin.digest, response, within)
+            key = IdempotencyKey(project_id, origin.idempotency_key, origin.digest, response, within)
         earlier: Claim | None = None
         while True:
             outcome = await self._claims.settle(_wish(project_id, cited, origin.received_us, key))
@@ -483,9 +493,9 @@ class Ingestor:
         try:
             self._log.append(batch, waiter, hold=True)
         except Backpressure as error:
-            raise Unavailable("The server takes in more than it can store. Send again.") from error
+            raise IngestUnavailable("The server takes in more than it can store. Send again.") from error
         except LogUnavailable as error:
-            raise Unavailable("The events could not be stored. Send again.") from error
+            raise IngestUnavailable("The events could not be stored. Send again.") from error
         if not self._release_due:
             # After all requests that have come: one sync for them together.
             self._release_due = True
@@ -497,24 +507,26 @@ class Ingestor:
 
     def _check_open(self) -> None:
         if self.closed_because is not None:
-            raise Unavailable(self.closed_because, CLOSED_RETRY_SECONDS)
+            raise IngestUnavailable(self.closed_because, CLOSED_RETRY_SECONDS)
         if monotonic() > self.homes.valid_until:
-            raise Unavailable("The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS)
+            raise IngestUnavailable(
+                "The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS
+            )
 
 
-async def _shortened(verdicts: Verdicts) -> Verdicts:
+async def _shortened(verdicts: BatchVerdicts) -> BatchVerdicts:
     """The same, where the descriptions of refusals are too long together: the last ones say nothing then."""
-    left, turn = REFUSAL_TEXT_MAX, _Turn()
+    left, turn = REFUSAL_TEXT_MAX, _CooperativeYield()
     for refused in verdicts.refused.values():
         for index, refusal in refused.items():
             await turn.over()
             left -= len(refusal.description)
             if left < 0:
-                refused[index] = Refusal(refusal.name, NOT_EXPLAINED)
+                refused[index] = EventRefusal(refusal.name, NOT_EXPLAINED)
     return verdicts
 
 
-class _Turn:
+class _CooperativeYield:
     """The event loop is others' too: in a long loop this lets them have it now and then."""
 
     def __init__(self) -> None:
@@ -535,11 +547,11 @@ class _Logged:
 
 
 @dataclass(slots=True)
-class _Cited:
+class _TokenBatch:
     """A share event by event, so that those whose token is lost can be left out."""
 
     home: CollectionHandle
-    events: list[Ready]
+    events: list[AcceptedEvent]
     tokens: list[Token]
     """Of each event; the first event of a token comes first."""
     repeated: int
@@ -548,9 +560,9 @@ class _Cited:
     """Whose tokens they are, where not everybody's."""
 
     @classmethod
-    def of(cls, share: Share, within: str) -> _Cited:
+    def of(cls, share: CollectionBatch, within: str) -> _TokenBatch:
         assert share.home is not None
-        home, seen, kept = share.home, set[str](), list[Ready]()
+        home, seen, kept = share.home, set[str](), list[AcceptedEvent]()
         events = share.sorted.events()
         for event in events:
             if event.token is None or event.token not in seen:
@@ -561,16 +573,16 @@ class _Cited:
         found.tokens = [token for event in kept if (token := found.token_of(event)) is not None]
         return found
 
-    def token_of(self, event: Ready) -> Token | None:
+    def token_of(self, event: AcceptedEvent) -> Token | None:
         if event.token is None:
             return None
         return event_token(self.home.collection_id, event.token, self.within)
 
-    def only(self, tokens: set[Token]) -> _Cited:
+    def only(self, tokens: set[Token]) -> _TokenBatch:
         """The events of these tokens."""
         events = [event for event in self.events if self.token_of(event) in tokens]
         tokens_left = [token for token in self.tokens if token in tokens]
-        return _Cited(self.home, events, tokens_left, 0, self.within)
+        return _TokenBatch(self.home, events, tokens_left, 0, self.within)
 
     def sections(self, lost: frozenset[Token], received_us: int) -> Iterator[Section]:
         """All but the events of lost tokens, which are counted as duplicates."""
@@ -579,8 +591,10 @@ class _Cited:
         return sections(self.home, events, duplicates, received_us)
 
 
-def _wish(project_id: str, cited: list[_Cited], received_us: int, key: Key | None) -> Wish:
-    return Wish(
+def _wish(
+    project_id: str, cited: list[_TokenBatch], received_us: int, key: IdempotencyKey | None
+) -> ClaimRequest:
+    return ClaimRequest(
         tokens=[token for share in cited for token in share.tokens],
         events=sum(len(share.events) for share in cited),
         size=sum(len(event.line) for share in cited for event in share.events),
@@ -591,7 +605,7 @@ def _wish(project_id: str, cited: list[_Cited], received_us: int, key: Key | Non
     )
 
 
-def _sections(shares: list[Share], received_us: int) -> list[Section]:
+def _sections(shares: list[CollectionBatch], received_us: int) -> list[Section]:
     """The sections of shares without tokens."""
     found: list[Section] = []
     for share in shares:
@@ -609,7 +623,7 @@ async def synced(future: asyncio.Future[None]) -> None:
     try:
         await future
     except LogUnavailable as error:
-        raise Unavailable("The events could not be stored. Send again.") from error
+        raise IngestUnavailable("The events could not be stored. Send again.") from error
     finally:
         # Its error leads to this frame, which would lead back to it.
         del future

@@ -12,29 +12,29 @@ from typing import Protocol
 
 import msgspec
 
-from service.ingest.admission import PERMANENT, Refusal, Sorted
+from service.ingest.admission import PERMANENT, AdmissionResult, EventRefusal
 
 NAMES = sorted(PERMANENT)
 FORMAT = b"\1"
 REPEATED = "The event was refused when this request came first."
 
 
-class Share(Protocol):
+class CollectionVerdict(Protocol):
     """One collection's events of a request."""
 
     @property
     def name(self) -> str: ...
     @property
-    def sorted(self) -> Sorted: ...
+    def sorted(self) -> AdmissionResult: ...
 
 
-class _Old(msgspec.Struct):
+class _UnversionedAnswers(msgspec.Struct):
     """How answers were kept before there was a format: as JSON, whole."""
 
-    refused: dict[str, dict[int, Refusal]]
+    refused: dict[str, dict[int, EventRefusal]]
 
 
-def packed(shares: Sequence[Share]) -> bytes:
+def packed(shares: Sequence[CollectionVerdict]) -> bytes:
     """What to keep of the answer to these."""
     codes = bytearray(sum(share.sorted.count for share in shares))
     start = 0
@@ -45,12 +45,12 @@ def packed(shares: Sequence[Share]) -> bytes:
     return FORMAT + zlib.compress(bytes(codes)) if any(codes) else FORMAT
 
 
-def refused(kept: bytes, shares: Iterable[Share]) -> dict[str, dict[int, Refusal]]:
+def refused(kept: bytes, shares: Iterable[CollectionVerdict]) -> dict[str, dict[int, EventRefusal]]:
     """The refusals of the answer that was given first, given the same request again."""
     if not kept.startswith(FORMAT):
-        return msgspec.json.decode(kept, type=_Old).refused
+        return msgspec.json.decode(kept, type=_UnversionedAnswers).refused
     codes = zlib.decompress(kept[1:]) if len(kept) > 1 else b""
-    found: dict[str, dict[int, Refusal]] = {}
+    found: dict[str, dict[int, EventRefusal]] = {}
     start = 0
     for share in shares:
         end = start + share.sorted.count
@@ -63,8 +63,8 @@ def refused(kept: bytes, shares: Iterable[Share]) -> dict[str, dict[int, Refusal
     return found
 
 
-def _refusal(share: Share, index: int, name: str) -> Refusal:
+def _refusal(share: CollectionVerdict, index: int, name: str) -> EventRefusal:
     now = share.sorted.refused.get(index)
     if now is not None and now.for_bulk().name == name:
         return now.for_bulk()
-    return Refusal(name, REPEATED)
+    return EventRefusal(name, REPEATED)

@@ -58,7 +58,7 @@ def read_quotas(value: Any, where: str, names: tuple[str, ...]) -> dict[str, int
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class QuotaRefusal:
     """Why nothing more is taken, until when (seconds since 1970)."""
 
     kind: str
@@ -100,7 +100,7 @@ class Tally:
         """What of it the catalog has."""
         self.limits: Limits = {}
         """Of the key."""
-        self.refused: dict[str, Refusal] = {}
+        self.refused: dict[str, QuotaRefusal] = {}
         """By kind of quota."""
         self.is_new = True
 
@@ -217,7 +217,7 @@ class Quotas:
             tally.refused = {**own, **of_projects[tally.project_id]}
             tally.is_new = False
 
-    def _refusals_of_project(self, project_id: str, known: ActivityOf, now: float) -> dict[str, Refusal]:
+    def _refusals_of_project(self, project_id: str, known: ActivityOf, now: float) -> dict[str, QuotaRefusal]:
         limits = self.limits_of(self._project_of(project_id))
         if not any(limits.values()):
             return {}
@@ -228,7 +228,7 @@ class Quotas:
             message = (
                 f"This project may store {limit:,} bytes, and does. Delete events, or have the limit raised."
             )
-            found[STORED_BYTES] = Refusal(
+            found[STORED_BYTES] = QuotaRefusal(
                 STORED_BYTES, message, STORED_BYTES, limit, now + 2 * STORED_SECONDS
             )
         return found
@@ -280,14 +280,16 @@ def _less(count: Activity, added: Activity) -> Activity:
     return Activity(count.events - added.events, count.bytes - added.bytes, count.query_us - added.query_us)
 
 
-def _refusals(who: str, limits: Limits, today: Activity, month: Activity, now: float) -> dict[str, Refusal]:
+def _refusals(
+    who: str, limits: Limits, today: Activity, month: Activity, now: float
+) -> dict[str, QuotaRefusal]:
     """By kind; of two used up windows the longer one counts."""
     day = day_of(int(now * 1_000_000))
     windows = (
         ("day", today, (day + 1) * _DAY_SECONDS),
         ("month", month, first_of_next_month(day) * _DAY_SECONDS),
     )
-    found: dict[str, Refusal] = {}
+    found: dict[str, QuotaRefusal] = {}
     for window, count, until in windows:
         used = {"events": count.events, "bytes": count.bytes, "query_seconds": count.query_us / 1_000_000}
         for kind, amount in used.items():
@@ -296,5 +298,5 @@ def _refusals(who: str, limits: Limits, today: Activity, month: Activity, now: f
                 verb = "use" if kind == "query_seconds" else "send"
                 message = f"This {who} may {verb} {limit:,} {_WORDS[kind]} a {window} (UTC), and has."
                 policy = f"{kind}-per-{window}".replace("_", "-") + ("-of-key" if who == "key" else "")
-                found[kind] = Refusal(kind, message, policy, limit, until)
+                found[kind] = QuotaRefusal(kind, message, policy, limit, until)
     return found

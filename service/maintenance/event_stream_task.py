@@ -13,14 +13,21 @@ from pathlib import Path
 
 from isal import isal_zlib
 
-from query.answers.export import Export
+from query.answers.export import ExtractionRun
 from query.answers.export_rows import ndjson
 from query.engine.engine import Deadline
 from query.language.nodes import AnyOf, Condition, ExtractionQuery, Filter, Operator
 from service.background.task_runner import Tools
 from storage.catalog.database.versions import Area
 from storage.catalog.stored.records import Collection
-from storage.catalog.stored.stream_positions import Batch, Position, Range, Settled, event_id, next_batch
+from storage.catalog.stored.stream_positions import (
+    OrdinalRange,
+    SettledFiles,
+    StreamBatch,
+    StreamPosition,
+    event_id,
+    next_batch,
+)
 from storage.disk.durable_files import make_folder, new_file
 from storage.disk.lock import FolderLock
 from storage.paths import encode
@@ -87,7 +94,7 @@ class Streamer:
         projects = self._catalog.projects.ids()
         found = []
         for collection in self._catalog.collections.all():
-            position, planned = known.get(collection.id, (Position(), None))
+            position, planned = known.get(collection.id, (StreamPosition(), None))
             if collection.project_id in projects and (
                 planned is not None or position.version != collection.data_version
             ):
@@ -96,7 +103,9 @@ class Streamer:
 
     def _stream(self, collection: Collection) -> bool:
         """Stream the next file of a collection. True where there may be more to stream."""
-        position, batch = (self._catalog.streams.positions() or {}).get(collection.id, (Position(), None))
+        position, batch = (self._catalog.streams.positions() or {}).get(
+            collection.id, (StreamPosition(), None)
+        )
         before = self._catalog.collections.by_id(collection.id)
         settled = self._catalog.streams.settled(collection.id)
         if batch is None:
@@ -123,12 +132,14 @@ class Streamer:
         self._tools.metrics.counter("acumen_streamed_events_total").add(written)
         return batch.position.version != settled.version
 
-    def _write(self, collection: Collection, position: Position, settled: Settled, batch: Batch) -> int:
+    def _write(
+        self, collection: Collection, position: StreamPosition, settled: SettledFiles, batch: StreamBatch
+    ) -> int:
         """Write the batch's file. How many events it holds. Raises QueryError, SourceGone, OSError."""
         found = list(files_after(position, settled))
         refuse_damaged(found)
         files = tuple(file.data_file(self._catalog.folder.root) for file in found)
-        export = Export(
+        export = ExtractionRun(
             ExtractionQuery(collection.name, filters=tuple(filters_of(batch.ranges))),
             Source(collection.schema, files, verify=self._tools.reader.verify),
             self._tools.engine,
@@ -152,7 +163,7 @@ class Streamer:
             write(packer.flush())
         return events
 
-    def _path(self, collection: Collection, batch: Batch) -> Path:
+    def _path(self, collection: Collection, batch: StreamBatch) -> Path:
         """The collection's number keeps apart what a disk that knows no capitals puts into one folder."""
         assert self._target is not None
         name = f"{collection.project_id}-{collection.id}-{batch.position.number:06d}.json.gz"
@@ -163,7 +174,7 @@ class Streamer:
         return Deadline.after(limits.timeout_seconds, self._tools.cancels.token())
 
 
-def filters_of(ranges: Iterable[Range]) -> Iterator[Filter]:
+def filters_of(ranges: Iterable[OrdinalRange]) -> Iterator[Filter]:
     """That an event's id is in one of the ranges: not before the first, not in a gap, not after the last."""
     ordered = sorted(ranges, key=lambda one: (one.log, one.first))
     yield _is(Operator.GTE, ordered[0].log, ordered[0].first)

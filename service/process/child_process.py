@@ -28,7 +28,7 @@ RELOAD = b"reload\n"
 _log = logging.getLogger("acumen.child")
 
 
-class Why(Enum):
+class StopReason(Enum):
     """Why a child is to stop."""
 
     TOLD = "told"
@@ -36,7 +36,7 @@ class Why(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class ChildContext:
     """What the supervisor gives a child. ``lock`` is only kept open: it marks the data folder as in use."""
 
     settings: Settings
@@ -58,7 +58,7 @@ class Given:
         os.close(self.ready)
 
 
-def run(module: str, given: Given) -> NoReturn:
+def run(module: str, given: ChildContext) -> NoReturn:
     """Do the work of a child, ``main(given)`` of a module, in this process, and end it."""
     json_logging.set_up(given.settings.current_log_level(), given.name)
     _show_name(given.name)
@@ -78,13 +78,13 @@ def _show_name(name: str) -> None:
         pass
 
 
-def stopped(given: Given) -> threading.Event:
+def stopped(given: ChildContext) -> threading.Event:
     """What is set when this child is to stop: at once where the supervisor is gone, so that a successor has
     the folder. What was begun is begun again from the logs and the catalog."""
     stop = threading.Event()
 
-    def end(why: Why) -> None:
-        if why is Why.ORPHANED:
+    def end(why: StopReason) -> None:
+        if why is StopReason.ORPHANED:
             leave(1)
         stop.set()
 
@@ -92,13 +92,13 @@ def stopped(given: Given) -> threading.Event:
     return stop
 
 
-def on_stop(given: Given, call: Callable[[Why], None], reload: Callable[[], None]) -> None:
+def on_stop(given: ChildContext, call: Callable[[StopReason], None], reload: Callable[[], None]) -> None:
     """Call ``call`` once, on a thread of its own, when this process is to stop, and ``reload`` whenever it is
     to read its log level and certificate anew. For the main thread."""
     lock = threading.Lock()
-    called: list[Why] = []
+    called: list[StopReason] = []
 
-    def stop(why: Why) -> None:
+    def stop(why: StopReason) -> None:
         with lock:
             if called:
                 return
@@ -107,7 +107,7 @@ def on_stop(given: Given, call: Callable[[Why], None], reload: Callable[[], None
 
     def from_signal(*_: object) -> None:
         # The handler runs on the main thread between any two instructions, locks held or not.
-        threading.Thread(target=stop, args=(Why.TOLD,), daemon=True).start()
+        threading.Thread(target=stop, args=(StopReason.TOLD,), daemon=True).start()
 
     def watch() -> None:
         rest = b""
@@ -115,11 +115,11 @@ def on_stop(given: Given, call: Callable[[Why], None], reload: Callable[[], None
             *lines, rest = (rest + said).split(b"\n")
             for line in lines:
                 if line + b"\n" == STOP:
-                    stop(Why.TOLD)
+                    stop(StopReason.TOLD)
                     return
                 if line + b"\n" == RELOAD:
                     reload_safely()
-        stop(Why.ORPHANED)
+        stop(StopReason.ORPHANED)
 
     def reload_safely() -> None:
         try:

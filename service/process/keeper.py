@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 
-from service.process.child_process import Given, stopped
+from service.process.child_process import ChildContext, stopped
 from service.process.filter_matcher import FilterMatcher
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -44,7 +44,7 @@ is read from the logs all the same."""
 MEASURE_SECONDS = 0.5
 
 
-def main(given: Given) -> None:
+def main(given: ChildContext) -> None:
     """Keep until the supervisor says stop."""
     settings, stop = given.settings, stopped(given)
     os.nice(NICENESS)

@@ -6,7 +6,7 @@ import gc
 import os
 
 from service.process import tasks
-from service.process.child_process import Given, stopped
+from service.process.child_process import ChildContext, stopped
 
 NICENESS = 10
 """Nobody waits for what is done here: acknowledgements and answers come first, then the keeper."""
@@ -15,7 +15,7 @@ START_SECONDS = 2.0
 """What is done here can wait until a server that starts has its processors for itself."""
 
 
-def main(given: Given) -> None:
+def main(given: ChildContext) -> None:
     """Run tasks until the supervisor says stop."""
     stop = stopped(given)
     os.nice(NICENESS)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from service.process import child_process
-from service.process.child_process import Given
+from service.process.child_process import ChildContext
 from service.settings import as_environment, load
 
 FORKS = sys.platform == "linux"
@@ -69,7 +69,7 @@ def prepare(modules: Iterable[str]) -> None:
     gc.freeze()
 
 
-def fork(module: str, given: Given) -> Process:
+def fork(module: str, given: ChildContext) -> Process:
     """A child that runs ``module`` in a copy of this process. Raises OSError where there can be none."""
     pid = os.fork()
     if pid == 0:
@@ -77,7 +77,7 @@ def fork(module: str, given: Given) -> Process:
     return Forked(pid)
 
 
-def _become(module: str, given: Given) -> NoReturn:
+def _become(module: str, given: ChildContext) -> NoReturn:
     """In the child: let go of what is the supervisor's, and work. Never returns to the supervisor's code."""
     try:
         os.setpgid(0, 0)
@@ -104,7 +104,7 @@ def _keep_open(kept: set[int]) -> None:
                 pass
 
 
-def spawn(module: str, given: Given) -> Process:
+def spawn(module: str, given: ChildContext) -> Process:
     """A child that runs ``module`` in a new interpreter. Raises OSError where there can be none."""
     arguments = [module, given.name, given.number, given.commands, given.ready, given.lock]
     if given.listener is not None:
@@ -127,7 +127,7 @@ def _main() -> NoReturn:
         parser.add_argument(name, type=int)
     parser.add_argument("listener", type=int, nargs="?")
     found = vars(parser.parse_args())
-    child_process.run(found.pop("module"), Given(load(), **found))
+    child_process.run(found.pop("module"), ChildContext(load(), **found))
 
 
 if __name__ == "__main__":

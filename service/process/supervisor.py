@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.process import child_process, start_child
-from service.process.child_process import Given
+from service.process.child_process import ChildContext
 from service.process.start_child import Process
 from service.settings import PREFIX, BadSettings, Settings, changed
 from service.telemetry import json_logging
@@ -258,7 +258,7 @@ class Supervisor:
                 ready, said = _pipe(ours, theirs)
                 commands, given = _pipe(theirs, ours)
                 listener = self._listener.fileno() if one.module == WORKER else None
-                ends = Given(self.settings, one.name, one.number, commands, said, self._lock, listener)
+                ends = ChildContext(self.settings, one.name, one.number, commands, said, self._lock, listener)
                 one.process = (start_child.fork if self.forks else start_child.spawn)(one.module, ends)
             except OSError as error:
                 self._put_off(one, now, error)

@@ -25,7 +25,7 @@ from query.engine.memory_budget import MemoryBudget
 from service.auth.principal import Tenants, key_of
 from service.bodies import body_thread
 from service.bodies.reader import BodyLimits, BodyReader
-from service.errors import Unavailable
+from service.errors import ServiceUnavailable
 from service.http.app import create_app
 from service.http.client_address import client_ip_finder, is_trusted
 from service.http.connections import ConnectionLimits, Connections, connections_within, raise_descriptors
@@ -51,7 +51,7 @@ from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
-from service.process.child_process import Given, Why, on_stop
+from service.process.child_process import ChildContext, StopReason, on_stop
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.query_service import QueryService
 from service.saved_queries.result_cache import ResultCache
@@ -93,10 +93,10 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def stop(self, why: Why) -> None:
+    async def stop(self, why: StopReason) -> None:
         """Be unready for a while, then finish what runs; an orphan hurries, since a successor waits."""
         self._lifecycle.stopping = True
-        if why is Why.ORPHANED:
+        if why is StopReason.ORPHANED:
             self.config.timeout_graceful_shutdown = int(ORPHAN_SECONDS)
         else:
             await asyncio.sleep(self._unready_seconds)
@@ -398,7 +398,7 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
         except asyncio.CancelledError:
             if not lifecycle.stopping:
                 raise
-            error = Unavailable("The server stops. It is not certain what became of this request.")
+            error = ServiceUnavailable("The server stops. It is not certain what became of this request.")
             # A RuntimeError: an answer had begun. It stays cut short, and the connection is closed.
             with contextlib.suppress(RuntimeError):
                 await send_error(send, render(error))
@@ -406,7 +406,7 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
     return answer
 
 
-async def _serve(given: Given) -> None:
+async def _serve(given: ChildContext) -> None:
     assert given.listener is not None
     settings, listener = given.settings, socket.socket(fileno=given.listener)
     async with composed(settings, given.number) as (app, parts):
@@ -416,7 +416,7 @@ async def _serve(given: Given) -> None:
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
 
-        def stop(why: Why) -> None:
+        def stop(why: StopReason) -> None:
             asyncio.run_coroutine_threadsafe(server.stop(why), loop)
 
         def reload() -> None:
@@ -436,7 +436,7 @@ async def _serve(given: Given) -> None:
         await serving
 
 
-def main(given: Given) -> None:
+def main(given: ChildContext) -> None:
     """Answer requests until the supervisor says stop."""
     # What was imported lives as long as the process: the collector need not look at it again and again.
     gc.collect()

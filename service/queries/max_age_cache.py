@@ -22,7 +22,7 @@ _BESIDE = frozenset({"max_age", "api_key", "jsonp", "analysis_type"})
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
+class RecentAnswer:
     """``at`` is by the monotonic clock."""
 
     body: bytes
@@ -37,12 +37,12 @@ class MaxAgeCache:
 
     def __init__(self, bytes_max: int = BYTES_MAX, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._kept: ByteBoundedCache[str, Recent] = ByteBoundedCache(bytes_max)
+        self._kept: ByteBoundedCache[str, RecentAnswer] = ByteBoundedCache(bytes_max)
 
     def now(self) -> float:
         return self._clock()
 
-    def find(self, key: str, max_age: float, source_of: Callable[[str], Source]) -> Recent | None:
+    def find(self, key: str, max_age: float, source_of: Callable[[str], Source]) -> RecentAnswer | None:
         """The answer to this question where it is at most ``max_age`` seconds old and may be told."""
         found = self._kept.get(key)
         if found is None or self._clock() - found.at > max_age:
@@ -52,7 +52,7 @@ class MaxAgeCache:
             return None
         return found
 
-    def keep(self, key: str, answer: Recent) -> None:
+    def keep(self, key: str, answer: RecentAnswer) -> None:
         """In place of an older one."""
         self._kept.put(key, answer, len(answer.body) + len(key))
 

@@ -14,7 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from query.answers.freshness import Watched, erasures
+from query.answers.freshness import RecordingSource, erasures
 from query.answers.pipeline import Conditions, answer
 from query.answers.visible_properties import held_lanes, lanes_standing
 from query.engine.engine import CancelToken, Deadline, Engine
@@ -30,7 +30,7 @@ from query.errors import (
 from query.json_encoding import dumps
 from query.language import parameters
 from query.language.filters import CheckRegex
-from query.language.nodes import Filter, Request
+from query.language.nodes import Filter, ParsedQuery
 from query.language.parameter_table import ANALYSIS_NAMES
 from query.language.parameters import without_use
 from query.language.parse import parse
@@ -43,8 +43,8 @@ from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
-from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
-from service.queries.sight import Sight, SourceReader
+from service.queries.max_age_cache import MaxAgeCache, RecentAnswer, key_of
+from service.queries.sight import SourceReader, WarningFinder
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
@@ -59,7 +59,7 @@ Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class QueryResponse:
     """An answer as the client gets it: JSON, and what should be said beside it."""
 
     body: bytes
@@ -97,7 +97,7 @@ class QueryService:
         self._engine = engine
         self._limits = limits
         self._slots = slots
-        self._sight = Sight(reader, engine, limits)
+        self._sight = WarningFinder(reader, engine, limits)
         self._concurrency = concurrency
         self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
         self._executor = executor
@@ -131,7 +131,7 @@ class QueryService:
         """What its questions are read by."""
         return self._preferences.of_project(project.preferences)
 
-    def judge(self, project: Project, analysis: str, params: Mapping[str, Any]) -> Request:
+    def judge(self, project: Project, analysis: str, params: Mapping[str, Any]) -> ParsedQuery:
         """The question of a definition that is to be kept, as of now. Blocks. Raises InvalidQuery."""
         deadline = Deadline.after(self._limits.timeout_seconds)
         return self._read(analysis, params, deadline, self.preferences_of(project))
@@ -142,7 +142,7 @@ class QueryService:
         analysis: str,
         read: Callable[[], Mapping[str, Any]],
         gone: Callable[[], Awaitable[None]],
-    ) -> Told:
+    ) -> QueryResponse:
         """The answer to one question; ``gone`` returns once the client has left.
 
         ``read`` makes the parameters, in the worker's thread since they may be long. Raises QueryError, and
@@ -156,14 +156,14 @@ class QueryService:
         self,
         caller: Caller,
         analysis: str,
-        question: Request,
+        question: ParsedQuery,
         kind: Permission,
         gone: Callable[[], Awaitable[None]],
-    ) -> Told:
+    ) -> QueryResponse:
         """The answer to a question of the server's own; ``kind`` says as part of what it is asked."""
         forced = caller.filters_for(kind)
 
-        def work(token: CancelToken) -> Told:
+        def work(token: CancelToken) -> QueryResponse:
             deadline = Deadline.after(self._limits.timeout_seconds, token)
             return self._found(caller, question, self._source_of(caller), deadline, forced)
 
@@ -260,7 +260,7 @@ class QueryService:
 
     def _answer(
         self, caller: Caller, analysis: str, read: Callable[[], Mapping[str, Any]], token: CancelToken
-    ) -> Told:
+    ) -> QueryResponse:
         deadline = Deadline.after(self._limits.timeout_seconds, token)
         params = read()
         question = self._read(analysis, params, deadline, self.preferences_of(caller.project))
@@ -277,7 +277,7 @@ class QueryService:
         return self._found(caller, question, self._source_of(caller), deadline, forced, warn)
 
     def warnings(
-        self, caller: Caller, analysis: str, params: Mapping[str, Any], question: Request
+        self, caller: Caller, analysis: str, params: Mapping[str, Any], question: ParsedQuery
     ) -> list[dict[str, Any]]:
         """What leaves a question that is to be kept without data, as JSON. Blocks. Raises StorageError."""
         deadline = Deadline.after(self._limits.timeout_seconds)
@@ -289,7 +289,7 @@ class QueryService:
         caller: Caller,
         analysis: str,
         params: Mapping[str, Any],
-        question: Request,
+        question: ParsedQuery,
         deadline: Deadline,
     ) -> Warn | None:
         """What finds the warnings for this caller; None for one that may not read the schema."""
@@ -307,7 +307,7 @@ class QueryService:
 
     def _read(
         self, analysis: str, params: Mapping[str, Any], deadline: Deadline, preferences: Preferences
-    ) -> Request:
+    ) -> ParsedQuery:
         """The question as it was sent. Raises InvalidQuery."""
         if self.strict:
             parameters.check(analysis, params)
@@ -327,34 +327,34 @@ class QueryService:
     def _recently(
         self,
         caller: Caller,
-        question: Request,
+        question: ParsedQuery,
         max_age: int,
         key: str,
         deadline: Deadline,
         forced: tuple[Filter, ...],
         warn: Warn | None,
-    ) -> Told:
+    ) -> QueryResponse:
         """The answer, or one that is old enough to be told still."""
         kept = self._recent.find(key, max_age, self._source_of(caller))
         if kept is not None:
-            return Told(kept.body, kept.warnings, int(self._recent.now() - kept.at))
-        at, watched = self._recent.now(), Watched(self._source_of(caller))
+            return QueryResponse(kept.body, kept.warnings, int(self._recent.now() - kept.at))
+        at, watched = self._recent.now(), RecordingSource(self._source_of(caller))
         told = self._found(caller, question, watched, deadline, forced, warn)
         read = {name: erasures(source) for name, source in watched.given.items()}
         if told.complete:
-            self._recent.keep(key, Recent(told.body, told.warnings, read, at))
+            self._recent.keep(key, RecentAnswer(told.body, told.warnings, read, at))
         return told
 
     def _found(
         self,
         caller: Caller,
-        question: Request,
+        question: ParsedQuery,
         source_of: Callable[[str], Source],
         deadline: Deadline,
         forced: tuple[Filter, ...],
         warn: Warn | None = None,
-    ) -> Told:
-        watched = Watched(source_of)
+    ) -> QueryResponse:
+        watched = RecordingSource(source_of)
         found = answer(
             question,
             watched,
@@ -372,7 +372,7 @@ class QueryService:
         if reservation is not None:
             found.body.clear()
             reservation.finish(len(body))
-        return Told(body, tuple(found.warnings), complete=found.complete, reservation=reservation)
+        return QueryResponse(body, tuple(found.warnings), complete=found.complete, reservation=reservation)
 
 
 class _GoneWatch:

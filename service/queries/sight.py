@@ -23,7 +23,7 @@ from query.language.suggestions import KNOWN_MAX, nearest
 from query.limits import Limits
 from query.plan.data_warnings import (
     DataWarning,
-    Seen,
+    VisibleProperties,
     collections_of,
     has_timeframe,
     is_sound,
@@ -50,15 +50,15 @@ class SourceReader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KeptSchema:
     """``seen`` is what was there at least; ``version`` of the source of which it is all."""
 
     erasures: tuple[int, int]
     version: str
-    seen: Seen | None
+    seen: VisibleProperties | None
 
 
-class Sight:
+class WarningFinder:
     """Of one worker. Thread-safe; methods block."""
 
     def __init__(self, reader: SourceReader, engine: Engine, limits: Limits) -> None:
@@ -67,8 +67,8 @@ class Sight:
         self._limits = limits
         self._lock = threading.Lock()
         self._dated: OrderedDict[str, bool] = OrderedDict()
-        self._kept: OrderedDict[tuple[str, str, str], _Kept] = OrderedDict()
-        self._whole: dict[tuple[str, str], Seen] = {}
+        self._kept: OrderedDict[tuple[str, str, str], _KeptSchema] = OrderedDict()
+        self._whole: dict[tuple[str, str], VisibleProperties] = {}
         """What a key without filters sees, by project and collection."""
 
     def warnings(
@@ -90,10 +90,10 @@ class Sight:
             if name not in given:
                 given[name] = self._reader.source(project_id, name)
 
-        def seen_of(name: str) -> Seen | None:
+        def seen_of(name: str) -> VisibleProperties | None:
             return self._seen(project_id, name, given[name], filters, deadline, again=False)
 
-        def seen_anew(name: str) -> Seen | None:
+        def seen_anew(name: str) -> VisibleProperties | None:
             return self._seen(project_id, name, given[name], filters, deadline, again=True)
 
         def near(name: str) -> str | None:
@@ -159,7 +159,7 @@ class Sight:
         deadline: Deadline,
         *,
         again: bool,
-    ) -> Seen | None:
+    ) -> VisibleProperties | None:
         if not source.known:
             return None
         if not filters:
@@ -181,20 +181,24 @@ class Sight:
             deadline=deadline,
         )
         # In an order of their own: which came first may have been decided by an event out of sight.
-        seen = None if lanes is None else Seen(Schema(tuple(sorted(lanes, key=lambda lane: lane.path))))
+        seen = (
+            None
+            if lanes is None
+            else VisibleProperties(Schema(tuple(sorted(lanes, key=lambda lane: lane.path))))
+        )
         with self._lock:
-            self._kept[key] = _Kept(erasures, source.version, seen)
+            self._kept[key] = _KeptSchema(erasures, source.version, seen)
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT_MAX:
                 self._kept.popitem(last=False)
         return seen
 
-    def _all(self, project_id: str, name: str, schema: Schema) -> Seen:
+    def _all(self, project_id: str, name: str, schema: Schema) -> VisibleProperties:
         kept = self._whole.get((project_id, name))
         if kept is None or kept.schema is not schema:
             if len(self._whole) >= KEPT_MAX:
                 self._whole = {}
-            kept = self._whole[project_id, name] = Seen(schema)
+            kept = self._whole[project_id, name] = VisibleProperties(schema)
         return kept
 
     def _near(self, project_id: str, name: str, filters: Sequence[Filter], deadline: Deadline) -> str | None:

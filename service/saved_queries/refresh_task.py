@@ -14,7 +14,7 @@ from query.answers.freshness import Erasures
 from query.errors import QueryCancelled
 from service.background.task_runner import Tools
 from service.saved_queries.definition import next_run_us
-from service.saved_queries.results import Audience, Results, collections_of, outdated
+from service.saved_queries.results import FilterScope, Results, collections_of, outdated
 from storage.catalog.database.versions import NEVER_SEEN, Area
 from storage.catalog.derived.records import SavedQuery, SavedRun
 
@@ -113,7 +113,7 @@ class Refresher:
     def _run(self, query: SavedQuery, now_us: int) -> None:
         deadline = self._results.deadline(self._tools.cancels.token())
         try:
-            self._results.compute(query, Audience(), now_us, deadline)
+            self._results.compute(query, FilterScope(), now_us, deadline)
         except QueryCancelled:
             raise
         except Exception as error:

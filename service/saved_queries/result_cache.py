@@ -20,12 +20,12 @@ from query.language.preferences import Preferences
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
 from service.queries.byte_bounded_cache import ByteBoundedCache
-from service.queries.query_service import QueryService, Told
+from service.queries.query_service import QueryResponse, QueryService
 from service.saved_queries import definition
-from service.saved_queries.results import Audience, Results, Standing
+from service.saved_queries.results import FilterScope, Freshness, Results
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.derived.records import SavedQuery, SavedRun
-from storage.read.snapshot_reader import Moment, Reader
+from storage.read.snapshot_reader import Reader, StoreVersion
 
 T = TypeVar("T")
 Key = tuple[str, str, str, bool, bool]
@@ -35,7 +35,7 @@ _SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RequestContext:
     """The request behind a question."""
 
     gone: Callable[[], Awaitable[None]]
@@ -45,9 +45,9 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    told: Told
-    moment: Moment
+class _KeptResponse:
+    told: QueryResponse
+    moment: StoreVersion
     preferences: Preferences
     """Of its project at that moment."""
     looked: float
@@ -59,7 +59,7 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _KeptResult:
     """A kept result that may be told."""
 
     run: SavedRun
@@ -91,15 +91,17 @@ class ResultCache:
         self._asking = asking
         self._executor = executor
         self._clock = clock
-        self._held: ByteBoundedCache[Key, _Held] = ByteBoundedCache(held_bytes_max)
+        self._held: ByteBoundedCache[Key, _KeptResponse] = ByteBoundedCache(held_bytes_max)
         self._locks: dict[Key, tuple[asyncio.Lock, int]] = {}
 
-    async def result(self, caller: Caller, name: str, ask: Ask, *, plain: bool = False) -> Told:
+    async def result(
+        self, caller: Caller, name: str, ask: RequestContext, *, plain: bool = False
+    ) -> QueryResponse:
         """The definition with its result; ``plain``: as an ad-hoc question is answered.
 
         Raises NotFound, Forbidden, RateLimited, QueryError.
         """
-        cached = Audience(caller.filters_for(Permission.CACHED_QUERIES))
+        cached = FilterScope(caller.filters_for(Permission.CACHED_QUERIES))
         key = (caller.project.id, name, cached.digest, plain, caller.is_filtered)
         check_name(caller, name)
         if caller.admits_saved(name, cached=True):
@@ -114,9 +116,9 @@ class ResultCache:
             return await self._asked(caller, query, ask, plain=plain)
         return await self._cached(caller, key, cached, ask)
 
-    async def described(self, caller: Caller, query: SavedQuery, ask: Ask) -> definition.Json:
+    async def described(self, caller: Caller, query: SavedQuery, ask: RequestContext) -> definition.Json:
         """The definition; of its last run those are told, and exactly, who may have its result."""
-        audience = Audience(caller.filters_for(Permission.CACHED_QUERIES))
+        audience = FilterScope(caller.filters_for(Permission.CACHED_QUERIES))
         narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
             return definition.described(query, narrowed=narrowed)
@@ -127,24 +129,30 @@ class ResultCache:
         if run.result is None:
             return definition.described(query, run, narrowed=narrowed)
         standing = await self._standing(caller, query, run, audience, ask)
-        if standing is Standing.ERASED:
+        if standing is Freshness.ERASED:
             return definition.described(query, narrowed=narrowed)
-        return definition.described(query, run, standing is Standing.STALE, narrowed=narrowed)
+        return definition.described(query, run, standing is Freshness.STALE, narrowed=narrowed)
 
-    async def _asked(self, caller: Caller, query: SavedQuery, ask: Ask, *, plain: bool) -> Told:
+    async def _asked(
+        self, caller: Caller, query: SavedQuery, ask: RequestContext, *, plain: bool
+    ) -> QueryResponse:
         """Of a query whose result is not kept: an ad-hoc question, with the definition around it."""
-        audience = Audience(caller.filters_for(Permission.SAVED_QUERIES))
+        audience = FilterScope(caller.filters_for(Permission.SAVED_QUERIES))
         analysis = definition.analysis_type(query)
         ask.count(analysis)
 
-        def work(token: CancelToken) -> Told:
+        def work(token: CancelToken) -> QueryResponse:
             result, warnings = self.results.now(query, audience, self._clock(), self._deadline(token))
             shown = _shown(query, result, narrowed=caller.is_filtered)
-            return Told(_body(query, None, shown, plain=plain, narrowed=caller.is_filtered), warnings)
+            return QueryResponse(
+                _body(query, None, shown, plain=plain, narrowed=caller.is_filtered), warnings
+            )
 
         return await self._asking.during(caller, analysis, work, ask.gone)
 
-    async def _cached(self, caller: Caller, key: Key, audience: Audience, ask: Ask) -> Told:
+    async def _cached(
+        self, caller: Caller, key: Key, audience: FilterScope, ask: RequestContext
+    ) -> QueryResponse:
         """One request at a time looks at a result; those that wait for it may have what it found."""
         came = time.monotonic()
         lock, waiting = self._locks.get(key, (asyncio.Lock(), 0))
@@ -159,7 +167,9 @@ class ResultCache:
             if waiting == 1:
                 del self._locks[key]
 
-    async def _renewed(self, caller: Caller, key: Key, audience: Audience, ask: Ask) -> Told:
+    async def _renewed(
+        self, caller: Caller, key: Key, audience: FilterScope, ask: RequestContext
+    ) -> QueryResponse:
         for attempt in range(ATTEMPTS_MAX):
             looked, now_us = time.monotonic(), self._clock()
             moment, preferences = await self._in_thread(self._moment_of, key[0])
@@ -184,43 +194,47 @@ class ResultCache:
                 # It is told as of its own moment, and looked at when next it is asked for.
                 return await self._in_thread(_told, query, kept, key)
             told = await self._in_thread(_told, query, kept, key)
-            self._hold(key, _Held(told, moment, preferences, looked, kept.stale, _until_us(query, kept.run)))
+            self._hold(
+                key, _KeptResponse(told, moment, preferences, looked, kept.stale, _until_us(query, kept.run))
+            )
             return told
         raise AssertionError("the last attempt returns")
 
     async def _kept(
-        self, caller: Caller, query: SavedQuery, run: SavedRun, audience: Audience, ask: Ask
-    ) -> _Kept | None:
+        self, caller: Caller, query: SavedQuery, run: SavedRun, audience: FilterScope, ask: RequestContext
+    ) -> _KeptResult | None:
         """The result of this run where it may be told. Raises _Replaced where its bytes are gone."""
         if run.result is None:
             return None
         result = run.result
         standing = await self._standing(caller, query, run, audience, ask)
-        if standing is Standing.ERASED:
+        if standing is Freshness.ERASED:
             return None
         found = await self._in_thread(lambda: self.results.load(result))
         if found is None:
             raise _Replaced
-        return _Kept(run, found, standing is Standing.STALE)
+        return _KeptResult(run, found, standing is Freshness.STALE)
 
     async def _standing(
-        self, caller: Caller, query: SavedQuery, run: SavedRun, audience: Audience, ask: Ask
-    ) -> Standing:
+        self, caller: Caller, query: SavedQuery, run: SavedRun, audience: FilterScope, ask: RequestContext
+    ) -> Freshness:
         assert run.result is not None
         result = run.result
         found = await self._in_thread(lambda: self.results.look(query, result))
-        if found is not Standing.UNSURE:
+        if found is not Freshness.UNSURE:
             return found
 
-        def work(token: CancelToken) -> Standing:
+        def work(token: CancelToken) -> Freshness:
             return self.results.examine(query, audience, result, self._deadline(token))
 
         return await self._asking.during(caller, definition.analysis_type(query), work, ask.gone)
 
-    async def _computed(self, caller: Caller, query: SavedQuery, audience: Audience, ask: Ask) -> _Kept:
-        def work(token: CancelToken) -> _Kept:
+    async def _computed(
+        self, caller: Caller, query: SavedQuery, audience: FilterScope, ask: RequestContext
+    ) -> _KeptResult:
+        def work(token: CancelToken) -> _KeptResult:
             done = self.results.compute(query, audience, self._clock(), self._deadline(token))
-            return _Kept(done.run, done.result, False, done.warnings)
+            return _KeptResult(done.run, done.result, False, done.warnings)
 
         return await self._asking.during(caller, definition.analysis_type(query), work, ask.gone)
 
@@ -232,7 +246,7 @@ class ResultCache:
 
     # What is held
 
-    async def _current(self, key: Key, came: float) -> _Held | None:
+    async def _current(self, key: Key, came: float) -> _KeptResponse | None:
         """What is held, where it is right now, or was looked at after the request came."""
         held = self._held.get(key)
         if held is None or (held.until_us is not None and self._clock() >= held.until_us):
@@ -245,17 +259,17 @@ class ResultCache:
                 self._hold(key, replace(held, moment=moment))
         return held
 
-    def _moment_of(self, project_id: str) -> tuple[Moment, Preferences]:
+    def _moment_of(self, project_id: str) -> tuple[StoreVersion, Preferences]:
         """The moment before the preferences: where one of them is as it was, so is all that came after."""
         return self._reader.moment(), self.results.preferences_of(project_id)
 
-    def _standing_at(self, held: _Held, project_id: str) -> Moment | None:
+    def _standing_at(self, held: _KeptResponse, project_id: str) -> StoreVersion | None:
         """Now, where all is as it was when the answer was made."""
         moment, preferences = self._moment_of(project_id)
         alike = moment.version == held.moment.version if held.stale else moment == held.moment
         return moment if alike and preferences == held.preferences else None
 
-    def _hold(self, key: Key, held: _Held) -> None:
+    def _hold(self, key: Key, held: _KeptResponse) -> None:
         self._held.put(key, held, len(held.told.body))
 
 
@@ -270,10 +284,10 @@ def check_right(caller: Caller, query: SavedQuery) -> None:
     caller.require_saved(query.name, cached=bool(query.refresh_rate))
 
 
-def _told(query: SavedQuery, kept: _Kept, key: Key) -> Told:
+def _told(query: SavedQuery, kept: _KeptResult, key: Key) -> QueryResponse:
     _, _, _, plain, narrowed = key
     kept = replace(kept, result=_shown(query, kept.result, narrowed=narrowed))
-    return Told(_body(query, kept, kept.result, plain=plain, narrowed=narrowed), kept.warnings)
+    return QueryResponse(_body(query, kept, kept.result, plain=plain, narrowed=narrowed), kept.warnings)
 
 
 def _shown(query: SavedQuery, result: bytes, *, narrowed: bool) -> bytes:
@@ -286,7 +300,9 @@ def _shown(query: SavedQuery, result: bytes, *, narrowed: bool) -> bytes:
     return definition.dumped({**found, "steps": [{**step, "filters": []} for step in found["steps"]]})
 
 
-def _body(query: SavedQuery, kept: _Kept | None, result: bytes, *, plain: bool, narrowed: bool) -> bytes:
+def _body(
+    query: SavedQuery, kept: _KeptResult | None, result: bytes, *, plain: bool, narrowed: bool
+) -> bytes:
     if plain:
         is_funnel = definition.is_funnel(definition.analysis_type(query))
         return result if is_funnel else b'{"result":' + result + b"}"

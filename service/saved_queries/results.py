@@ -24,9 +24,9 @@ from query.answers.freshness import (
     NOWHERE,
     Covered,
     Erasures,
-    Outline,
-    Part,
-    Watched,
+    ReadScope,
+    RecordingSource,
+    SourceSummary,
     count,
     erased,
     outlines,
@@ -35,11 +35,11 @@ from query.answers.freshness import (
 from query.answers.pipeline import Answer, answer
 from query.engine.engine import CancelToken, Deadline, Engine
 from query.errors import DataDamaged, QueryCancelled, QueryError
-from query.language.nodes import Filter, FunnelQuery, Request
+from query.language.nodes import Filter, FunnelQuery, ParsedQuery
 from query.language.parse import parse
 from query.language.preferences import KEEN, ROUND, WEEK_START, Preferences
 from query.limits import Limits
-from service.errors import Unavailable
+from service.errors import ServiceUnavailable
 from service.queries.project_preferences import ProjectPreferences
 from service.queries.query_service import written
 from service.queries.sight import SourceReader
@@ -54,7 +54,7 @@ SERVER_FAULT = "The server failed to answer. The failure was logged."
 
 
 @dataclass(frozen=True)
-class Audience:
+class FilterScope:
     """Those who see the events that ``filters`` leave."""
 
     filters: tuple[Filter, ...] = ()
@@ -65,7 +65,7 @@ class Audience:
         return hashlib.sha256(repr(self.filters).encode()).hexdigest() if self.filters else ""
 
 
-class Standing(Enum):
+class Freshness(Enum):
     """How a kept result stands to the events that are stored now."""
 
     FRESH = "fresh"
@@ -105,7 +105,7 @@ class Results:
         self._limits = limits
         self._lock = threading.Lock()
         # File of a result → what it covers as last seen equal to it, None once it was seen to differ.
-        self._seen: OrderedDict[str, Mapping[str, Outline] | None] = OrderedDict()
+        self._seen: OrderedDict[str, Mapping[str, SourceSummary] | None] = OrderedDict()
 
     def preferences_of(self, project_id: str) -> Preferences:
         """Which a result must have been computed by to be fresh. Blocks."""
@@ -116,7 +116,7 @@ class Results:
         return Deadline.after(self._limits.timeout_seconds, token)
 
     def now(
-        self, query: SavedQuery, audience: Audience, now_us: int, deadline: Deadline
+        self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline
     ) -> tuple[bytes, tuple[str, ...]]:
         """The result as JSON, and warnings; nothing is kept. Raises QueryError."""
         request = self._parsed(query, now_us, deadline)
@@ -124,7 +124,7 @@ class Results:
         _check_complete(found)
         return self._result(query, found), tuple(found.warnings)
 
-    def compute(self, query: SavedQuery, audience: Audience, now_us: int, deadline: Deadline) -> Computed:
+    def compute(self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline) -> Computed:
         """The result, stored in place of the last one, which a run that fails leaves where it is.
 
         What it fails with is stored as well as raised, but for QueryCancelled.
@@ -132,7 +132,7 @@ class Results:
         started = time.perf_counter()
         try:
             request = self._parsed(query, now_us, deadline)
-            watched = Watched(self._source_of(query))
+            watched = RecordingSource(self._source_of(query))
             found = self._answer(query, request, watched, audience, deadline)
             _check_complete(found)
             wanted = parts(request.query)
@@ -162,43 +162,43 @@ class Results:
             return None
         return found if hashlib.sha256(found).hexdigest() == result.sha256 else None
 
-    def look(self, query: SavedQuery, result: SavedResult) -> Standing:
+    def look(self, query: SavedQuery, result: SavedResult) -> Freshness:
         """How the result stands, as far as can be told without counting."""
         covered = _covered(result.covers)
         source_of = self._source_of(query)
         sources = {name: source_of(name) for name in covered.erasures}
         if erased(covered, sources):
-            return Standing.ERASED
+            return Freshness.ERASED
         request = self._parsed(query, result.asked_us, None)
         if request.preferences != _preferences(result.covers):
-            return Standing.STALE
+            return Freshness.STALE
         with self._lock:
             known = result.file in self._seen
             seen = self._seen.get(result.file)
         if known and seen is None:
-            return Standing.STALE
+            return Freshness.STALE
         if any(source.damaged for source in sources.values()):
             # Whether it is as of now can not be told without the files that are set aside.
-            return Standing.STALE
+            return Freshness.STALE
         wanted = parts(request.query)
-        return Standing.FRESH if known and seen == outlines(wanted, sources) else Standing.UNSURE
+        return Freshness.FRESH if known and seen == outlines(wanted, sources) else Freshness.UNSURE
 
     def examine(
-        self, query: SavedQuery, audience: Audience, result: SavedResult, deadline: Deadline
-    ) -> Standing:
+        self, query: SavedQuery, audience: FilterScope, result: SavedResult, deadline: Deadline
+    ) -> Freshness:
         """How the result stands; never UNSURE. Raises QueryError."""
         found = self.look(query, result)
-        if found is not Standing.UNSURE:
+        if found is not Freshness.UNSURE:
             return found
         covered = _covered(result.covers)
         source_of = self._source_of(query)
         sources = {name: source_of(name) for name in covered.erasures}
         if erased(covered, sources):
-            return Standing.ERASED
+            return Freshness.ERASED
         wanted = parts(self._parsed(query, result.asked_us, deadline).query)
         same = self._count(wanted, sources, audience, deadline).counts == covered.counts
         self._note(result.file, outlines(wanted, sources) if same else None)
-        return Standing.FRESH if same else Standing.STALE
+        return Freshness.FRESH if same else Freshness.STALE
 
     def remove_file(self, name: str | None) -> None:
         """Ends the bytes of a result that no run refers to."""
@@ -224,7 +224,7 @@ class Results:
     def _source_of(self, query: SavedQuery) -> Callable[[str], Source]:
         return lambda name: self._reader.source(query.project_id, name)
 
-    def _parsed(self, query: SavedQuery, now_us: int, deadline: Deadline | None) -> Request:
+    def _parsed(self, query: SavedQuery, now_us: int, deadline: Deadline | None) -> ParsedQuery:
         params = json.loads(query.query)
         return parse(
             params["analysis_type"],
@@ -239,9 +239,9 @@ class Results:
     def _answer(
         self,
         query: SavedQuery,
-        request: Request,
+        request: ParsedQuery,
         source_of: Callable[[str], Source],
-        audience: Audience,
+        audience: FilterScope,
         deadline: Deadline,
     ) -> Answer:
         return answer(
@@ -255,7 +255,11 @@ class Results:
         )
 
     def _count(
-        self, wanted: tuple[Part, ...], sources: Mapping[str, Source], audience: Audience, deadline: Deadline
+        self,
+        wanted: tuple[ReadScope, ...],
+        sources: Mapping[str, Source],
+        audience: FilterScope,
+        deadline: Deadline,
     ) -> Covered:
         return count(
             wanted,
@@ -273,16 +277,16 @@ class Results:
         nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
         return written(nested, self._limits)
 
-    def _write(self, query: SavedQuery, audience: Audience, result: bytes) -> str:
+    def _write(self, query: SavedQuery, audience: FilterScope, result: bytes) -> str:
         name = f"{query.id}-{audience.digest[:16] or 'all'}-{secrets.token_hex(8)}.json"
         try:
             with new_file(self._folder / name) as file:
                 file.write(result)
         except OSError as error:
-            raise Unavailable("The result can not be kept now. Try again shortly.") from error
+            raise ServiceUnavailable("The result can not be kept now. Try again shortly.") from error
         return name
 
-    def _note(self, file: str, seen: Mapping[str, Outline] | None) -> None:
+    def _note(self, file: str, seen: Mapping[str, SourceSummary] | None) -> None:
         with self._lock:
             self._seen[file] = seen
             self._seen.move_to_end(file)
@@ -314,7 +318,7 @@ def _changed(path: Path) -> float:
         return time.time()
 
 
-def _unechoed(request: Request) -> Request:
+def _unechoed(request: ParsedQuery) -> ParsedQuery:
     """The question without the values that its filters name in what the answer repeats of it."""
     if not isinstance(request.query, FunnelQuery):
         return request

@@ -32,7 +32,7 @@ _COLLECTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _KeptFiles:
     """A collection's live files at one data version."""
 
     version: int
@@ -56,7 +56,7 @@ class Snapshots:
         self._lock = threading.Lock()
         self._snapshots: dict[tuple[str, tuple[str, ...]], tuple[int, Snapshot]] = {}
         """Each with the newest version as of which it is known to be right."""
-        self._held: dict[int, _Held] = {}
+        self._held: dict[int, _KeptFiles] = {}
 
     def take(self, project_id: str, names: Sequence[str]) -> Snapshot:
         key = (project_id, tuple(names))
@@ -117,7 +117,7 @@ class Snapshots:
         collection_id: int,
         version: int,
         known: Mapping[int, DataFile],
-    ) -> _Held:
+    ) -> _KeptFiles:
         ids = live_ids(connection, collection_id)
         read = files_by_id(connection, [file_id for file_id in ids if file_id not in known])
         by_id = {
@@ -134,7 +134,7 @@ class Snapshots:
                 f"By the catalog the live files of collection {collection_id} hold {rows} events, and "
                 f"{stored} were stored: run 'acumen check'."
             )
-        return _Held(
+        return _KeptFiles(
             version,
             by_id,
             tuple(file for file in by_id.values() if not ids[file.id]),

@@ -50,7 +50,7 @@ class ChunksDamaged(StorageError):
     """A chunk is not what was written. Its events are in the logs still."""
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class ChunkManifest(msgspec.Struct, frozen=True):
     """What the keeper publishes: replaced as a whole by one rename."""
 
     flush_number: int
@@ -118,7 +118,7 @@ class ChunkStore:
     def publish(self, flush_number: int, positions: Mapping[int, int]) -> None:
         """Make the present chunks and positions what every worker reads from now on."""
         collections = {cid: [ref for ref, _ in chunks] for cid, chunks in self._live.items()}
-        data = msgspec.json.encode(Manifest(flush_number, dict(positions), collections))
+        data = msgspec.json.encode(ChunkManifest(flush_number, dict(positions), collections))
         temporary = self.folder / f"manifest.{self._epoch}.new"
         temporary.write_bytes(b"%08x\n" % zlib.crc32(data) + data)
         temporary.rename(manifest_path(self.folder))
@@ -186,11 +186,11 @@ class ManifestReader:
         self._fs = fs
         self._path = manifest_path(folder)
         self._stamp: _Stamp | None = None
-        self._manifest: Manifest | None = None
+        self._manifest: ChunkManifest | None = None
         self._tables: dict[str, pa.Table] = {}
         self._sound: dict[str, _Stamp] = {}
 
-    def read(self) -> Manifest | None:
+    def read(self) -> ChunkManifest | None:
         """The manifest as of now; None where no keeper ever published one, or where it or a chunk of it is
         damaged: then the logs have everything. Raises OSError."""
         try:
@@ -239,10 +239,10 @@ class ManifestReader:
             self._sound = {name: stamp for name, stamp in self._sound.items() if name in names}
 
 
-def _decoded(content: bytes) -> Manifest | None:
+def _decoded(content: bytes) -> ChunkManifest | None:
     """None where it is not what was written."""
     crc, _, data = content.partition(b"\n")
-    return msgspec.json.decode(data, type=Manifest) if crc == b"%08x" % zlib.crc32(data) else None
+    return msgspec.json.decode(data, type=ChunkManifest) if crc == b"%08x" % zlib.crc32(data) else None
 
 
 def _stamp(status: os.stat_result) -> _Stamp:

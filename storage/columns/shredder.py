@@ -43,7 +43,7 @@ MEMORY_LIMIT = "1GiB"
 
 # Not frozen: a frozen one takes four times as long to make, and there is one for every post.
 @dataclass(slots=True)
-class Piece:
+class FramePiece:
     """Some logged events of one collection: one section of one frame."""
 
     lines: bytes | memoryview
@@ -76,7 +76,7 @@ class Shredder:
         self._connection.execute("SET preserve_insertion_order = true")
         self._statements: dict[Schema, _Statement] = {}
 
-    def shred(self, schema: Schema, pieces: Sequence[Piece]) -> pa.Table:
+    def shred(self, schema: Schema, pieces: Sequence[FramePiece]) -> pa.Table:
         """One row per event, in no set order: the system columns and every lane column that holds a
         value. Takes every event that was ever acknowledged; nothing in it can fail a batch."""
         absent = [absences(piece) for piece in pieces]
@@ -102,7 +102,7 @@ class Shredder:
     def close(self) -> None:
         self._connection.close()
 
-    def _bulk_lanes(self, schema: Schema, pieces: Sequence[Piece]) -> pa.Table:
+    def _bulk_lanes(self, schema: Schema, pieces: Sequence[FramePiece]) -> pa.Table:
         count = sum(piece.count for piece in pieces)
         statement = self._statement(schema)
         if not statement.columns:
@@ -309,7 +309,7 @@ def drop_empty(table: pa.Table) -> pa.Table:
 
 
 def with_system(
-    lanes: pa.Table, schema: Schema, pieces: Sequence[Piece], absent: Sequence[Absences | None]
+    lanes: pa.Table, schema: Schema, pieces: Sequence[FramePiece], absent: Sequence[Absences | None]
 ) -> pa.Table:
     """The lane columns with the system columns of the same events in front."""
     columns: dict[str, pa.Array] = {
@@ -327,7 +327,7 @@ def with_system(
     return pa.table(columns)
 
 
-def event_ids(pieces: Sequence[Piece]) -> pa.Array:
+def event_ids(pieces: Sequence[FramePiece]) -> pa.Array:
     """``keen.id``: 8 hex digits of the log, 16 of the ordinal, so that a replay gives the same."""
     text = b"".join([_hex_ids(piece) for piece in pieces])
     count = len(text) // 24
@@ -335,7 +335,7 @@ def event_ids(pieces: Sequence[Piece]) -> pa.Array:
     return pa.StringArray.from_buffers(count, pa.py_buffer(offsets), pa.py_buffer(text))
 
 
-def _hex_ids(piece: Piece) -> bytes:
+def _hex_ids(piece: FramePiece) -> bytes:
     if piece.count == 1:
         return b"%08x%016x" % (piece.log_id, piece.first_ordinal)
     last = piece.first_ordinal + piece.count - 1
@@ -364,7 +364,7 @@ Absences = list[tuple[list[str], list[str]]]
 """For each event of a piece, the paths that it holds as null and as an empty object."""
 
 
-def absences(piece: Piece) -> Absences | None:
+def absences(piece: FramePiece) -> Absences | None:
     """None where the piece's flags say that there are none."""
     if not piece.flags & (HAS_NULL | HAS_EMPTY):
         return None
@@ -407,7 +407,7 @@ def _hides_value(absent: Absences | None, valued: Collection[str]) -> bool:
     return False
 
 
-def _absence_columns(pieces: Sequence[Piece], absent: Sequence[Absences | None]) -> dict[str, pa.Array]:
+def _absence_columns(pieces: Sequence[FramePiece], absent: Sequence[Absences | None]) -> dict[str, pa.Array]:
     """The NULLS and EMPTIES columns, without one that no event needs."""
     if not any(absent):
         return {}

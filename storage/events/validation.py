@@ -34,7 +34,7 @@ class InvalidEvent(Exception):
         self.description = description
 
 
-class InvalidJSON(InvalidEvent):
+class InvalidEventJSON(InvalidEvent):
     """Bytes that are no JSON text."""
 
     def __init__(self, why: str) -> None:
@@ -80,7 +80,7 @@ class Context:
 
 
 @dataclass(slots=True)
-class Examined:
+class ValidatedEvent:
     """An event that may be stored. ``payload`` is one line of JSON, without a line end; ``enriched`` tells
     that add-ons changed it."""
 
@@ -114,7 +114,7 @@ class _Findings:
 
 def examine(
     raw: bytes | memoryview, limits: EventLimits, context: Context, *, outputs: bool = True
-) -> Examined:
+) -> ValidatedEvent:
     """Parse, check and complete one event. Raises InvalidEvent (InvalidJSON for what is no JSON).
 
     Without ``outputs`` its add-ons write nothing: for an event that with them has no room.
@@ -127,7 +127,7 @@ def examine(
         raise InvalidEvent("InvalidPropertyValueError", "Text holds an unpaired surrogate.") from None
 
 
-def _examine(event: dict[str, Any], limits: EventLimits, context: Context, outputs: bool) -> Examined:
+def _examine(event: dict[str, Any], limits: EventLimits, context: Context, outputs: bool) -> ValidatedEvent:
     keen = _take_keen(event, limits)
     findings = _walk(event, limits)
     text = _dump(event)
@@ -141,7 +141,7 @@ def _examine(event: dict[str, Any], limits: EventLimits, context: Context, outpu
         if enriched:
             findings = _walk(event, limits)
             text = _dump(event)
-    return Examined(
+    return ValidatedEvent(
         text.encode(),
         keen.timestamp_us,
         keen.token,
@@ -167,13 +167,13 @@ def parse_event(raw: bytes | memoryview) -> dict[str, Any]:
     try:
         value = json.loads(str(raw, "utf-8"), parse_constant=_refuse_constant, parse_float=_parse_float)
     except UnicodeDecodeError as error:
-        raise InvalidJSON(f"it is not UTF-8 at byte {error.start}") from None
+        raise InvalidEventJSON(f"it is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
         what = f"{error.msg[0].lower()}{error.msg[1:]}".removesuffix(" at")
-        raise InvalidJSON(f"{what} at character {error.pos}") from None
+        raise InvalidEventJSON(f"{what} at character {error.pos}") from None
     except ValueError as error:
         if isinstance(error, _RefusedNumber):
-            raise InvalidJSON(str(error)) from None
+            raise InvalidEventJSON(str(error)) from None
         raise InvalidEvent("InvalidPropertyValueError", "An integer has more digits than allowed.") from None
     if not isinstance(value, dict):
         raise InvalidEvent("InvalidEventError", "An event must be a JSON object.")

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from storage.files.partitions import Cut, cut
+from storage.files.partitions import PartitionSlice, cut
 from storage.schema import CREATED_AT, SYSTEM_TYPES, TIMESTAMP
 
 ROW_GROUP_ROWS = 122_880
@@ -51,7 +51,7 @@ def sort_by_time(table: pa.Table) -> pa.Table:
     return pa.table(columns, names=table.column_names)
 
 
-def cut_by_time(table: pa.Table) -> list[tuple[Cut, pa.Table]]:
+def cut_by_time(table: pa.Table) -> list[tuple[PartitionSlice, pa.Table]]:
     """A sorted table as the slices that go to a file each (no copy)."""
     days = pc.value_counts(table.column(TIMESTAMP).cast(pa.date32()).combine_chunks())
     counts: list[tuple[date, int]] = [(row["values"], row["counts"]) for row in days.to_pylist()]

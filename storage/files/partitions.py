@@ -19,7 +19,7 @@ LEVELS = ("all", "century", "decade", "year", "month", "day")
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class PartitionSlice:
     """``rows`` consecutive rows, in time order, that go to one file of the span ``label``."""
 
     label: str
@@ -27,7 +27,7 @@ class Cut:
 
 
 @dataclass(slots=True)
-class _Group:
+class _SpanGroup:
     level: int
     days: Sequence[tuple[date, int]]
 
@@ -38,7 +38,7 @@ class _Group:
 
 def cut(
     days: Sequence[tuple[date, int]], *, files_max: int = FILES_MAX, rows_min: int = ROWS_MIN
-) -> list[Cut]:
+) -> list[PartitionSlice]:
     """Rows per day, in time order → files, in time order. Never more than ``files_max``.
 
     A stretch of the calendar with ``rows_min`` rows or more is cut finer, down to days; its light
@@ -47,16 +47,16 @@ def cut(
     if not days:
         return []
     while True:
-        cuts = _cut(_Group(0, days), rows_min)
+        cuts = _cut(_SpanGroup(0, days), rows_min)
         if len(cuts) <= files_max:
             return cuts
         rows_min *= 2
 
 
-def _cut(group: _Group, rows_min: int) -> list[Cut]:
+def _cut(group: _SpanGroup, rows_min: int) -> list[PartitionSlice]:
     if group.level == len(LEVELS) - 1 or group.rows < rows_min:
-        return [Cut(common_label(group.days[0][0], group.days[-1][0]), group.rows)]
-    cuts: list[Cut] = []
+        return [PartitionSlice(common_label(group.days[0][0], group.days[-1][0]), group.rows)]
+    cuts: list[PartitionSlice] = []
     light: list[tuple[date, int]] = []
     for child in _children(group):
         if child.rows < rows_min:
@@ -68,24 +68,24 @@ def _cut(group: _Group, rows_min: int) -> list[Cut]:
     return cuts + _light_cut(light)
 
 
-def _light_cut(days: Sequence[tuple[date, int]]) -> list[Cut]:
+def _light_cut(days: Sequence[tuple[date, int]]) -> list[PartitionSlice]:
     if not days:
         return []
-    return [Cut(common_label(days[0][0], days[-1][0]), sum(rows for _, rows in days))]
+    return [PartitionSlice(common_label(days[0][0], days[-1][0]), sum(rows for _, rows in days))]
 
 
-def _children(group: _Group) -> list[_Group]:
+def _children(group: _SpanGroup) -> list[_SpanGroup]:
     level = group.level + 1
-    children: list[_Group] = []
+    children: list[_SpanGroup] = []
     last = None
     start = 0
     for position, (day, _) in enumerate(group.days):
         label = label_of(day, LEVELS[level])
         if label != last and position:
-            children.append(_Group(level, group.days[start:position]))
+            children.append(_SpanGroup(level, group.days[start:position]))
             start = position
         last = label
-    children.append(_Group(level, group.days[start:]))
+    children.append(_SpanGroup(level, group.days[start:]))
     return children
 
 

@@ -24,7 +24,7 @@ from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.records import Collection, Counts, Erasure, ErasureKind, LogRow, LogState
 from storage.columns.arrow_chunks import ChunkStore
 from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
-from storage.columns.shredder import Piece, Shredder
+from storage.columns.shredder import FramePiece, Shredder
 from storage.disk.failure_log import FailureLog
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.disk.lock import FolderLock
@@ -60,7 +60,7 @@ class KeeperSettings:
 
 
 @dataclass
-class _Progress:
+class _LogProgress:
     """How far one log has been read, and what that held since the last flush."""
 
     reader: LogReader
@@ -158,7 +158,7 @@ class Keeper:
         """Collections without events: since when this process has known it."""
         self._removal: tuple[list[int], dict[int, int]] = ([], {})
         """Those to be removed next, once the logs are read so far."""
-        self._logs: dict[int, _Progress] = {}
+        self._logs: dict[int, _LogProgress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
         self._flushed_number = -1
@@ -291,7 +291,7 @@ class Keeper:
         for row in rows:
             if row.id not in self._logs and self._folder.log(row.id).exists():
                 reader = LogReader(self._fs, self._folder.root, row.id)
-                self._logs[row.id] = _Progress(reader, row.flushed_lsn)
+                self._logs[row.id] = _LogProgress(reader, row.flushed_lsn)
         for log_id in self._logs.keys() - {row.id for row in rows}:
             del self._logs[log_id]
         return rows
@@ -347,7 +347,7 @@ class Keeper:
         collection = self._collection(collection_id, lanes_version)
         return 0 if collection is None else len(collection.schema.lanes) * CELL_BYTES
 
-    def _frames(self, progress: _Progress, now: float) -> Iterator[Frame]:
+    def _frames(self, progress: _LogProgress, now: float) -> Iterator[Frame]:
         """The synced frames of a log; a damaged one ends at the damage and holds up no other log."""
         synced = progress.reader.synced().lsn
         if synced <= progress.position or now < progress.resume:
@@ -385,7 +385,9 @@ class Keeper:
             table = self._shredder.shred(collection.schema, shredded)
             self._chunks.add(collection_id, table, now, collection.schema.pruned)
 
-    def _learn(self, collection: Collection, pieces: list[CollectionPiece]) -> tuple[Collection, list[Piece]]:
+    def _learn(
+        self, collection: Collection, pieces: list[CollectionPiece]
+    ) -> tuple[Collection, list[FramePiece]]:
         """The collection with all lanes of the pieces. Those that frames cite are in the catalog, unless they
         were removed since, or it was put back from a copy older than the logs: then they are found in the
         events."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from storage.disk.file_system import FileSystem
 from storage.log.errors import LogBusy, LogDamaged
 from storage.log.format import CLAIMED_BIT, Frame, SegmentHeader, frames_beyond
-from storage.log.position import Claims, Position, PositionFile
-from storage.log.proof import Witnessed
+from storage.log.position import Claims, LogPosition, PositionFile
+from storage.log.proof import FrameEvidence
 from storage.log.segments import (
     DRAFT_SUFFIX,
     LOCK_NAME,
@@ -23,10 +23,10 @@ from storage.log.segments import (
 )
 
 
-def adopt(fs: FileSystem, root: Path, log_id: int) -> Position:
+def adopt(fs: FileSystem, root: Path, log_id: int) -> LogPosition:
     """Make durable what the dead owner of a log left, cut its torn end, publish where it ends.
 
-    ``Position()`` where the log was never finished being made. Claims past its ``token_ordinal`` or in its
+    ``LogPosition()`` where the log was never finished being made. Claims past its ``token_ordinal`` or in its
     ``voids`` have no event. May be called again at any time, also after it failed. Raises LogBusy where the
     owner lives, LogDamaged where durable bytes cannot be read (then nothing is changed), OSError.
     """
@@ -34,7 +34,7 @@ def adopt(fs: FileSystem, root: Path, log_id: int) -> Position:
     try:
         fs.names(directory)
     except FileNotFoundError:
-        return Position()
+        return LogPosition()
     lock_fd = _lock(fs, directory)
     try:
         return _adopt_locked(fs, directory, log_id)
@@ -84,7 +84,7 @@ def _lock(fs: FileSystem, directory: Path) -> int:
         raise LogBusy(f"{directory} has a living owner") from error
 
 
-def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> Position:
+def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> LogPosition:
     position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
     try:
         lsn, claims, key = _recover(fs, directory, log_id, position)
@@ -108,7 +108,7 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
             )
         return 0, Claims(0), 0
     claims: Claims | None = None
-    witnessed = Witnessed()
+    witnessed = FrameEvidence()
     for segment, following in pairwise(segments):
         header, data = read_segment(fs, segment, log_id, segment.base, following.base)
         claims = claims or _claims_before(header, confirmed)
@@ -131,7 +131,7 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
     return end, claims, header.key
 
 
-def _claims_before(first: SegmentHeader, confirmed: Position) -> Claims:
+def _claims_before(first: SegmentHeader, confirmed: LogPosition) -> Claims:
     """The claims in segments that are removed: only the position file may still know their voids."""
     return Claims(first.claimed, tuple(void for void in confirmed.voids if void[1] <= first.claimed))
 
@@ -141,7 +141,7 @@ def _end_of_last(
     header: SegmentHeader,
     data: memoryview,
     claims: Claims,
-    witnessed: Witnessed,
+    witnessed: FrameEvidence,
     confirmed_lsn: int,
 ) -> int:
     """The LSN up to which the last segment reads. Raises LogDamaged where it was durable further."""

@@ -20,7 +20,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class LogPosition:
     """The log is durable up to ``lsn``."""
 
     lsn: int = 0
@@ -89,15 +89,15 @@ class PositionFile:
         """The log's key; 0 where it has none, nonsense where a power cut left that."""
         return self._words[_KEY] & ((1 << KEY_BITS) - 1)
 
-    def read(self) -> Position:
+    def read(self) -> LogPosition:
         """What the owner published last. Each word is right for itself at any moment, and they only grow."""
         words = self._words
         lsn, end = words[_SYNCED], words[_CLAIMED]
         count = words[_VOIDS]
         if not count:
-            return Position(lsn, end - 1)
+            return LogPosition(lsn, end - 1)
         pairs = range(_FIRST_VOID, _FIRST_VOID + 2 * min(count, VOIDS_MAX), 2)
-        return Position(lsn, end - 1, tuple((words[i], words[i + 1]) for i in pairs))
+        return LogPosition(lsn, end - 1, tuple((words[i], words[i + 1]) for i in pairs))
 
     def publish_failure(self) -> None:
         """What was written past the synced LSN failed, and its senders are about to be told so."""
@@ -108,10 +108,10 @@ class PositionFile:
         words = self._words
         return words[_FAILED] == words[_SYNCED] + 1 and words[_SYNCED] ^ self._salt == words[_CHECK]
 
-    def confirmed(self) -> Position:
-        """What the file vouches for: ``Position()`` where it cannot have been written as it stands."""
+    def confirmed(self) -> LogPosition:
+        """What the file vouches for: ``LogPosition()`` where it cannot have been written as it stands."""
         words = self._words
-        return self.read() if words[_SYNCED] ^ self._salt == words[_CHECK] else Position()
+        return self.read() if words[_SYNCED] ^ self._salt == words[_CHECK] else LogPosition()
 
     def make_durable(self) -> None:
         """Sync what was published. The owner need not: adopting finds the end of its log. Raises OSError."""

@@ -18,7 +18,7 @@ EVENT_BYTES_MIN = 8 + len(b"{}\n")
 
 
 @dataclass
-class Witnessed:
+class FrameEvidence:
     """What the frames read so far say of those to come; ``end_lsn`` is where the last one ended."""
 
     plain: int = 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.disk.file_system import FileSystem
 from storage.log.errors import SegmentMissing
 from storage.log.format import Frame
-from storage.log.position import Position, PositionFile
+from storage.log.position import LogPosition, PositionFile
 from storage.log.segments import POSITION_NAME, frames, list_segments, log_directory, read_segment
 
 
@@ -22,14 +22,14 @@ class LogReader:
         self.log_id = log_id
         self._position: PositionFile | None = None
 
-    def synced(self) -> Position:
-        """The position that the owner published last; ``Position()`` where the log has none yet."""
+    def synced(self) -> LogPosition:
+        """The position that the owner published last; ``LogPosition()`` where the log has none yet."""
         if self._position is None:
             path = self._directory / POSITION_NAME
             try:
                 self._position = PositionFile(self._fs, path, self.log_id, writable=False)
             except (FileNotFoundError, ValueError):
-                return Position()
+                return LogPosition()
         return self._position.read()
 
     def read(self, from_lsn: int, to_lsn: int) -> Iterator[Frame]:

@@ -21,13 +21,13 @@ from storage.log.format import (
     frames_beyond,
     header_size_by_frames,
 )
-from storage.log.position import Position
-from storage.log.proof import Witnessed
+from storage.log.position import LogPosition
+from storage.log.proof import FrameEvidence
 from storage.log.segments import SegmentFile, list_segments
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class WholeFrame:
     """A frame that reads, and its bytes."""
 
     frame: Frame
@@ -35,7 +35,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class UnreadableRange:
     """LSNs that can not be read, ``start`` included and ``end`` not. ``path`` is None where no segment
     holds them."""
 
@@ -54,7 +54,7 @@ class Salvage:
     directory: Path
     log_id: int
     flushed_lsn: int
-    confirmed: Position
+    confirmed: LogPosition
     failed: bool
     """Whether what lies past the confirmed position failed, and its senders were told."""
     end_lsn: int | None
@@ -67,11 +67,11 @@ class Salvage:
     """Else claims beyond it may have an event that stands in a file already."""
     voids: list[tuple[int, int]] = field(default_factory=list)
     """Claimed ordinals, from (included) to (excluded), whose events are lost or never were."""
-    _witnessed: Witnessed = field(default_factory=Witnessed)
+    _witnessed: FrameEvidence = field(default_factory=FrameEvidence)
     _header_size: int = SEGMENT_HEADER_SIZE
     """Of the segment that is being read."""
 
-    def pieces(self) -> Iterator[Whole | Hole]:
+    def pieces(self) -> Iterator[WholeFrame | UnreadableRange]:
         """From the first segment to the log's end, in order, without a gap; the bytes behind the log's end,
         of which nobody was told that they are stored, are left out. Raises OSError."""
         try:
@@ -84,17 +84,17 @@ class Salvage:
         lsn = min(self.flushed_lsn, segments[0].base) if segments else self.flushed_lsn
         for segment, end in zip(segments, [*ends, None] if segments else [], strict=True):
             if segment.base > lsn:
-                yield self._hole(Hole(lsn, segment.base, None))
+                yield self._hole(UnreadableRange(lsn, segment.base, None))
             data = self._read(segment)
             if segment is segments[0] and self.claims_end_known:
                 self.voids += [void for void in self.confirmed.voids if void[1] <= self.claims_end]
             for piece in self._of_segment(segment, data, end):
-                lsn = piece.frame.end_lsn if isinstance(piece, Whole) else piece.end
+                lsn = piece.frame.end_lsn if isinstance(piece, WholeFrame) else piece.end
                 yield piece
         durable = max(self.end_lsn or 0, self.confirmed.lsn)
         if durable > lsn:
             yield self._hole(
-                self._in_file(segments[-1], lsn, durable) if segments else Hole(lsn, durable, None)
+                self._in_file(segments[-1], lsn, durable) if segments else UnreadableRange(lsn, durable, None)
             )
 
     def _content(self, segment: SegmentFile, size: int | None = None) -> bytes:
@@ -123,7 +123,9 @@ class Salvage:
                 self.claims_end, self.claims_end_known = claimed, True
         return memoryview(content)[self._header_size :]
 
-    def _of_segment(self, segment: SegmentFile, data: memoryview, end: int | None) -> Iterator[Whole | Hole]:
+    def _of_segment(
+        self, segment: SegmentFile, data: memoryview, end: int | None
+    ) -> Iterator[WholeFrame | UnreadableRange]:
         """``end`` is the base of the next segment; None for the last one."""
         if end is not None:
             # What lies beyond failed, and was written again in the next segment.
@@ -147,7 +149,7 @@ class Salvage:
         if end > lsn:
             yield self._hole(self._in_file(segment, lsn, end))
 
-    def _wholes(self, segment: SegmentFile, data: memoryview) -> Iterator[Whole]:
+    def _wholes(self, segment: SegmentFile, data: memoryview) -> Iterator[WholeFrame]:
         """Every frame that reads. One that stands behind damage must also fit what came before."""
         offset, beyond = 0, False
         # A frame is not noted before it is clear that it is not part of a torn end.
@@ -168,7 +170,7 @@ class Salvage:
                 continue
             beyond = False
             size = frame.end_lsn - frame.lsn
-            yield Whole(frame, data[offset : offset + size])
+            yield WholeFrame(frame, data[offset : offset + size])
             offset += size
             witnessed.note(frame)
 
@@ -184,19 +186,19 @@ class Salvage:
         if frame.count:
             self.claims_end, self.claims_end_known = end, True
 
-    def _in_file(self, segment: SegmentFile, start: int, end: int) -> Hole:
-        return Hole(start, end, segment.path, self._header_size + start - segment.base)
+    def _in_file(self, segment: SegmentFile, start: int, end: int) -> UnreadableRange:
+        return UnreadableRange(start, end, segment.path, self._header_size + start - segment.base)
 
-    def _hole(self, hole: Hole) -> Hole:
+    def _hole(self, hole: UnreadableRange) -> UnreadableRange:
         if hole.start < self.flushed_lsn:
             # Events of it stand in files, and so may what their claims stand for.
             self.claims_end_known = False
         return hole
 
 
-def _without_torn_end(wholes: list[Whole], lsn: int, durable: int) -> list[Whole]:
+def _without_torn_end(wholes: list[WholeFrame], lsn: int, durable: int) -> list[WholeFrame]:
     """Up to the first gap past which nothing shows that it had been durable: a crash leaves such an end."""
-    kept: list[Whole] = []
+    kept: list[WholeFrame] = []
     for whole in wholes:
         if whole.frame.lsn > lsn >= durable:
             break

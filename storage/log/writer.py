@@ -21,7 +21,7 @@ from storage.log.errors import (
     SegmentMissing,
 )
 from storage.log.format import CLAIMED_BIT, Batch, Frame, Section, SegmentHeader, encode_frame, new_key
-from storage.log.position import Claims, Position, PositionFile
+from storage.log.position import Claims, LogPosition, PositionFile
 from storage.log.reader import LogReader
 from storage.log.segments import LOCK_NAME, POSITION_NAME, close_quietly, create_segment, log_directory
 
@@ -33,10 +33,10 @@ __all__ = [
     "LogBusy",
     "LogDamaged",
     "LogError",
+    "LogPosition",
     "LogReader",
     "LogUnavailable",
     "LogWriter",
-    "Position",
     "Section",
     "SegmentMissing",
     "adopt",
@@ -49,7 +49,7 @@ OnSynced = Callable[[list[object], Exception | None], None]
 _logger = logging.getLogger("acumen.log")
 
 
-class _Group:
+class _CommitGroup:
     """Frames that are written and synced together."""
 
     __slots__ = ("bytes", "claims", "frames", "waiters")
@@ -85,7 +85,7 @@ class LogWriter:
         self._queue_bytes_max = queue_bytes_max
 
         self._lock = threading.Lock()
-        self._group = _Group()
+        self._group = _CommitGroup()
         self._queued_bytes = 0
         self._next_ordinal = 0
         self._next_claim = CLAIMED_BIT
@@ -248,13 +248,13 @@ class LogWriter:
             self._idle = False
             self._wake.release()
 
-    def _take(self) -> _Group | None:
+    def _take(self) -> _CommitGroup | None:
         """What is queued, as soon as it is due; None where the log is closed and all of it was taken."""
         while True:
             with self._lock:
                 group = self._group
                 if (group.frames or self._turn_due) and self._due:
-                    self._group = _Group()
+                    self._group = _CommitGroup()
                     self._due = False
                     return group
                 if self._closed:
@@ -266,7 +266,7 @@ class LogWriter:
         while (group := self._take()) is not None:
             self._commit(group)
 
-    def _commit(self, group: _Group) -> None:
+    def _commit(self, group: _CommitGroup) -> None:
         """Make a group durable, or fail it as a whole, and tell its waiters."""
         failure: LogUnavailable | None = None
         try:
@@ -284,7 +284,7 @@ class LogWriter:
         except Exception:
             _logger.exception("log %d: the waiters of a group could not be told", self.log_id)
 
-    def _write(self, group: _Group) -> None:
+    def _write(self, group: _CommitGroup) -> None:
         with self._lock:
             due = self._turn_due
         turn = due and self._synced_lsn > self._segment_base

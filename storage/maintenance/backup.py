@@ -53,7 +53,7 @@ class BackupFailed(StorageError):
 
 
 @dataclass(frozen=True, slots=True)
-class Manifest:
+class BackupManifest:
     """What ``BACKUP.json`` says. ``last_erasure``: the last deletion or change that the backup knows of."""
 
     taken_us: int
@@ -63,7 +63,7 @@ class Manifest:
     last_erasure: int
 
 
-class _Moved(Exception):
+class _FileGone(Exception):
     """A file went while it was being copied: begin anew."""
 
 
@@ -76,7 +76,7 @@ def back_up(
     previous: Path | None = None,
     accept_damage: bool = False,
     say: Say,
-) -> tuple[Manifest, Report]:
+) -> tuple[BackupManifest, Report]:
     """Copy the data folder into ``target``, and check the copy.
 
     Files of ``previous``, an earlier backup on the same disk, are linked and not copied, since Parquet files
@@ -91,7 +91,7 @@ def back_up(
         try:
             last_erasure = _copy(folder, catalog, copy, previous, say)
             break
-        except _Moved:
+        except _FileGone:
             say("The data moved while it was copied: the log and the catalog are copied again.")
     else:
         raise BackupFailed(f"Deletions and flushes came faster than copies, {ATTEMPTS_MAX} times: try again.")
@@ -102,17 +102,17 @@ def back_up(
     finally:
         copied.close()
     _tidy_catalog(copy)
-    manifest = Manifest(now_us, report.files, report.rows + report.buffered, report.bytes, last_erasure)
+    manifest = BackupManifest(now_us, report.files, report.rows + report.buffered, report.bytes, last_erasure)
     if report.sound or accept_damage:
         with new_file(copy.root / MANIFEST) as file:
             file.write(json.dumps(asdict(manifest), indent=1).encode() + b"\n")
     return manifest, report
 
 
-def read_manifest(source: Path) -> Manifest:
+def read_manifest(source: Path) -> BackupManifest:
     """Raises BackupFailed where the folder is no finished backup."""
     try:
-        return Manifest(**json.loads((source / MANIFEST).read_bytes()))
+        return BackupManifest(**json.loads((source / MANIFEST).read_bytes()))
     except FileNotFoundError:
         raise BackupFailed(
             f"{source} is no finished backup: it has no {MANIFEST}, which 'acumen backup' writes last."
@@ -123,7 +123,7 @@ def read_manifest(source: Path) -> Manifest:
 
 def restore(
     source: Path, data: Path, *, secret_file: Path | None, accept_damage: bool = False, say: Say
-) -> Manifest:
+) -> BackupManifest:
     """Check a backup and put it in the place of ``data``, which must not exist or be empty.
 
     The folder appears as a whole or not at all. Raises BackupFailed, OSError.
@@ -169,7 +169,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
     copied = Catalog.open(copy.root)
     try:
         if copied.erasures.last() != erased_before:
-            raise _Moved
+            raise _FileGone
         _drop_flushed_segments(copy, copied)
         _copy_files(folder, copy, copied.files.live(), previous, say)
     finally:
@@ -200,7 +200,7 @@ def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
                 if path.name not in (POSITION_NAME, LOCK_NAME) and path.suffix != DRAFT_SUFFIX:
                     _copy_file(path, target / path.name)
         except FileNotFoundError:
-            raise _Moved from None
+            raise _FileGone from None
         LocalFileSystem().sync_directory(target)
     LocalFileSystem().sync_directory(copy.logs)
 
@@ -286,7 +286,7 @@ def _copy_event_file(source: Path, target: Path) -> None:
     try:
         _copy_file(source, target)
     except FileNotFoundError:
-        raise _Moved from None
+        raise _FileGone from None
 
 
 def _copy_tree(source: Path, target: Path, say: Say) -> None:

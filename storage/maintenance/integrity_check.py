@@ -22,8 +22,8 @@ from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.files.dataset_file import is_whole
 from storage.log.errors import LogDamaged, LogError, SegmentMissing
 from storage.log.format import Frame
-from storage.log.position import Position
-from storage.log.salvage import Hole, Salvage
+from storage.log.position import LogPosition
+from storage.log.salvage import Salvage, UnreadableRange
 from storage.log.segments import POSITION_NAME
 from storage.log.writer import LogReader
 from storage.paths import DataFolder
@@ -190,7 +190,9 @@ def _frames(folder: DataFolder, fs: FileSystem, row: LogRow) -> Iterator[Frame]:
     directory = folder.log(row.id)
     if not (directory / POSITION_NAME).exists():
         # A copy: nothing says how far it goes but what stands there.
-        yield from _frames_of_copy(Salvage(fs, directory, row.id, row.flushed_lsn, Position(), False, None))
+        yield from _frames_of_copy(
+            Salvage(fs, directory, row.id, row.flushed_lsn, LogPosition(), False, None)
+        )
         return
     reader = LogReader(fs, folder.root, row.id)
     end = reader.synced().lsn if row.end_lsn is None else row.end_lsn
@@ -200,7 +202,7 @@ def _frames(folder: DataFolder, fs: FileSystem, row: LogRow) -> Iterator[Frame]:
 
 def _frames_of_copy(copy: Salvage) -> Iterator[Frame]:
     for piece in copy.pieces():
-        if isinstance(piece, Hole):
+        if isinstance(piece, UnreadableRange):
             if piece.end > copy.flushed_lsn:
                 raise LogDamaged(piece.path or copy.directory, piece.offset, "not all of it can be read")
         elif piece.frame.end_lsn > copy.flushed_lsn:

@@ -17,8 +17,8 @@ from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.disk.lock import FolderLock
 from storage.errors import StorageError
 from storage.log.format import SegmentHeader
-from storage.log.position import Claims, Position, PositionFile
-from storage.log.salvage import Hole, Salvage, Whole
+from storage.log.position import Claims, LogPosition, PositionFile
+from storage.log.salvage import Salvage, UnreadableRange, WholeFrame
 from storage.log.segments import POSITION_NAME, create_segment
 from storage.log.writer import LogBusy, LogDamaged, LogReader, SegmentMissing, adopt
 from storage.paths import DataFolder
@@ -97,7 +97,7 @@ def _mend(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) -> 
 
 def _salvage_of(folder: DataFolder, fs: FileSystem, row: LogRow) -> Salvage:
     directory = folder.log(row.id)
-    confirmed, failed, key = Position(), False, 0
+    confirmed, failed, key = LogPosition(), False, 0
     try:
         position = PositionFile(fs, directory / POSITION_NAME, row.id, writable=False)
     except (FileNotFoundError, ValueError):
@@ -116,7 +116,7 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int
     end_lsn, fd = base, -1
     try:
         for piece in salvage.pieces():
-            if isinstance(piece, Hole):
+            if isinstance(piece, UnreadableRange):
                 found.losses += _losses(piece, found, base)
             elif piece.frame.end_lsn > base:
                 if fd < 0:
@@ -142,12 +142,12 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int
     return end_lsn
 
 
-def _count(piece: Whole, found: Repaired) -> None:
+def _count(piece: WholeFrame, found: Repaired) -> None:
     found.frames += 1
     found.events += piece.frame.count
 
 
-def _losses(hole: Hole, found: Repaired, flushed_lsn: int) -> Iterable[Loss]:
+def _losses(hole: UnreadableRange, found: Repaired, flushed_lsn: int) -> Iterable[Loss]:
     """What of a hole had not been flushed."""
     start = max(hole.start, flushed_lsn)
     if hole.end <= start:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import FileRow
-from storage.catalog.stored.stream_positions import Position, Settled, next_batch
+from storage.catalog.stored.stream_positions import SettledFiles, StreamPosition, next_batch
 from storage.errors import StorageError
 from storage.files.parquet import read_column
 from storage.files.verification import Verifier
@@ -40,13 +40,13 @@ def begin(catalog: Catalog) -> None:
     verify = Verifier(catalog.folder, catalog)
     for collection in catalog.collections.all():
         settled = catalog.streams.settled(collection.id)
-        ids = ids_after(catalog.folder, Position(), settled, verify)
-        everything = next_batch(Position(), settled, ids, "", sys.maxsize).position
+        ids = ids_after(catalog.folder, StreamPosition(), settled, verify)
+        everything = next_batch(StreamPosition(), settled, ids, "", sys.maxsize).position
         positions[collection.id] = replace(everything, number=0)
     catalog.streams.begin(positions)
 
 
-def files_after(position: Position, settled: Settled) -> Iterator[FileRow]:
+def files_after(position: StreamPosition, settled: SettledFiles) -> Iterator[FileRow]:
     """Those that may hold new events."""
     return (file for file in settled.files if file.id > position.file)
 
@@ -59,7 +59,9 @@ def refuse_damaged(files: Sequence[FileRow]) -> None:
         raise FilesDamaged(damaged)
 
 
-def ids_after(folder: DataFolder, position: Position, settled: Settled, verify: Verify) -> Iterator[pa.Array]:
+def ids_after(
+    folder: DataFolder, position: StreamPosition, settled: SettledFiles, verify: Verify
+) -> Iterator[pa.Array]:
     """The ids in these files. Raises OSError, FilesDamaged where one is set aside, and SourceGone where one
     is gone since, or found to be damaged."""
     files = list(files_after(position, settled))

@@ -21,7 +21,7 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.versions import Area
 from storage.catalog.stored.records import Collection
-from storage.columns.arrow_chunks import ChunksDamaged, Manifest, ManifestReader
+from storage.columns.arrow_chunks import ChunkManifest, ChunksDamaged, ManifestReader
 from storage.columns.frame_pieces import CollectionPiece, pieces_of, read_rowwise, wanted_by
 from storage.columns.shredder import Shredder
 from storage.disk.file_system import FileSystem, LocalFileSystem
@@ -69,7 +69,7 @@ class DataUnreadable(SnapshotUnstable):
         super().__init__(f"The data can not be read now: {error}")
 
 
-class _Moved(Exception):
+class _PartGone(Exception):
     """A part of the snapshot is gone: take a new one."""
 
 
@@ -98,7 +98,7 @@ class _Rest:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StoreVersion:
     """Of the store: the versions of data and of what is derived, and how far each log is synced."""
 
     version: tuple[int, int]
@@ -135,7 +135,7 @@ class Reader:
         for _ in range(ATTEMPTS_MAX):
             try:
                 return self._attempt(project_id, collection_name)
-            except (_Moved, SegmentMissing, FileNotFoundError):
+            except (_PartGone, SegmentMissing, FileNotFoundError):
                 self._forget()
             except ChunksDamaged:
                 continue
@@ -155,7 +155,7 @@ class Reader:
         """Of the project, those without events too."""
         return self._catalog.collections.names(project_id, limit)
 
-    def moment(self) -> Moment:
+    def moment(self) -> StoreVersion:
         """Where this is as it was, so is every source, and all that is derived. Costs some µs.
 
         Raises DataUnreadable.
@@ -165,7 +165,7 @@ class Reader:
         except OSError as error:
             raise DataUnreadable(error) from error
 
-    def _moment(self) -> Moment:
+    def _moment(self) -> StoreVersion:
         looked, marks = time.monotonic(), self._catalog.mark(*Area)
         _, data, derived = self._catalog.versions()
         held = self._held_logs
@@ -174,9 +174,9 @@ class Reader:
             ids = (log.id for log in self._catalog.logs.all())
             found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
             self._held_logs = held = (data, tuple(found))
-        return Moment((data, derived), _positions(held[1]), marks, looked)
+        return StoreVersion((data, derived), _positions(held[1]), marks, looked)
 
-    def surely_stands(self, moment: Moment, *, catalog_alone: bool = False) -> bool:
+    def surely_stands(self, moment: StoreVersion, *, catalog_alone: bool = False) -> bool:
         """Whether shared memory tells that all is as it was at a moment that this reader gave. Never asks the
         catalog, so an event loop may call it; where it says False, ``moment`` tells."""
         looked_lately = time.monotonic() - moment.looked <= TRUSTED_SECONDS
@@ -204,12 +204,12 @@ class Reader:
             self._check_rest(starts)
             pieces = list(self._pieces(starts, collection.id))
             if any(piece.lanes_version > collection.schema.version for piece in pieces):
-                raise _Moved
+                raise _PartGone
             chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
             self._manifests.check(chunks)
             if any(chunk.pruned > collection.schema.pruned for chunk in chunks):
                 # Their columns may be those of other lanes than the snapshot's of these names.
-                raise _Moved
+                raise _PartGone
             pieces = self._with_lanes(collection, pieces)
             key = (
                 collection.schema.version,
@@ -242,7 +242,7 @@ class Reader:
         missing = collection.schema.missing(wanted_by(piece.piece for piece in outdated))
         if missing:
             self._catalog.collections.add_lanes(collection.id, missing, sys.maxsize)
-            raise _Moved
+            raise _PartGone
         return [
             replace(piece, piece=read_rowwise(piece.piece)) if piece.lanes_version < pruned else piece
             for piece in pieces
@@ -254,13 +254,13 @@ class Reader:
             self._flushed_number = flushed_number
             self._tails.clear()
 
-    def _manifest(self, flushed_number: int) -> Manifest | None:
+    def _manifest(self, flushed_number: int) -> ChunkManifest | None:
         """The keeper's manifest where it continues this very flush; None where it is behind."""
         manifest = self._manifests.read()
         if manifest is None or manifest.flush_number < flushed_number:
             return None
         if manifest.flush_number > flushed_number:
-            raise _Moved
+            raise _PartGone
         return manifest
 
     def _check_rest(self, starts: Mapping[int, int]) -> None:
@@ -293,7 +293,7 @@ class Reader:
         self,
         collection_id: int,
         key: object,
-        manifest: Manifest | None,
+        manifest: ChunkManifest | None,
         schema: Schema,
         pieces: Sequence[CollectionPiece],
     ) -> pa.Table | None:
@@ -313,7 +313,7 @@ class Reader:
             name not in schema.by_column and name not in SYSTEM_TYPES for name in tail.column_names
         ):
             # The keeper was quicker than this query: its chunks hold lanes that the snapshot has not.
-            raise _Moved
+            raise _PartGone
         if len(self._tails) > 1_000:
             self._tails.clear()
         self._tails[collection_id] = (key, tail)

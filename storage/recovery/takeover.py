@@ -13,7 +13,7 @@ from storage.catalog.stored.records import LogRow, LogState
 from storage.disk.file_system import FileSystem
 from storage.disk.lock import FolderLock
 from storage.log.segments import POSITION_NAME
-from storage.log.writer import LogBusy, LogDamaged, Position, adopt
+from storage.log.writer import LogBusy, LogDamaged, LogPosition, adopt
 from storage.paths import DataFolder
 from storage.recovery import damage_marker
 
@@ -55,13 +55,13 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
     return True
 
 
-def _not_before_flushed(end: Position, row: LogRow) -> Position:
+def _not_before_flushed(end: LogPosition, row: LogRow) -> LogPosition:
     """A log that is older than the catalog, put back from a copy, or a disk that lied: what is missing stands
     in files already, and so do the events of all claims."""
     if end.lsn >= row.flushed_lsn:
         return end
     logger.warning("log %d ends at %d, and was flushed through %d", row.id, end.lsn, row.flushed_lsn)
-    return Position(row.flushed_lsn, LAST_ORDINAL)
+    return LogPosition(row.flushed_lsn, LAST_ORDINAL)
 
 
 def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
@@ -83,7 +83,7 @@ def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
             catalog.logs.mend(row.id, end.lsn, end.token_ordinal, end.voids)
 
 
-def _seal(catalog: Catalog, log_id: int, end: Position) -> None:
+def _seal(catalog: Catalog, log_id: int, end: LogPosition) -> None:
     """Claims of events that never reached the log are void: another may have the token."""
     for low, high in end.voids:
         for first in range(low, high, VOIDS_AT_ONCE):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from query.answers.extraction import plan_extraction
 from query.answers.funnel import plan_funnel
 from query.answers.pipeline import must_run, rows_max
-from query.language.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, Request
+from query.language.nodes import ExtractionQuery, Filter, FunnelQuery, MetricQuery, ParsedQuery
 from query.limits import Limits
 from query.plan.plan import plan_metrics
 from query.plan.views import SourceOf, Views
@@ -16,7 +16,7 @@ from query.sql.statement import Statement
 
 
 def statement_of(
-    request: Request, sources: SourceOf, *, limits: Limits | None = None, forced: Sequence[Filter] = ()
+    request: ParsedQuery, sources: SourceOf, *, limits: Limits | None = None, forced: Sequence[Filter] = ()
 ) -> Statement | None:
     """None where nothing has to be run."""
     views = Views(sources, tuple(forced))

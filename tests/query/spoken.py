@@ -14,9 +14,9 @@ from query.language.nodes import (
     Group,
     Metric,
     MetricQuery,
-    Range,
     Span,
     Step,
+    ValueRange,
 )
 from storage.instants import format_instant
 
@@ -88,7 +88,7 @@ def _group(group: Group) -> Any:
     return group.path
 
 
-def _range(one: Range) -> Json:
+def _range(one: ValueRange) -> Json:
     ends = {"from": one.low, "to": one.high}
     return {"label": one.label, **{name: end for name, end in ends.items() if end is not None}}
 

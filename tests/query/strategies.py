@@ -20,9 +20,9 @@ from query.language.nodes import (
     MetricQuery,
     Operator,
     Order,
-    Range,
     Span,
     Step,
+    ValueRange,
 )
 from storage.instants import format_instant
 from tests.query.support_source import Event
@@ -144,7 +144,12 @@ def groups(draw: st.DrawFn) -> tuple[Group, ...]:
         if kind == 0:
             made.append(Group(path, size=draw(st.sampled_from([2.0, 10.0, 0.5]))))
         elif kind == 1:
-            made.append(Group(path, ranges=(Range(None, 1, "z"), Range(1, 2.5, "m"), Range(10, None, "a"))))
+            made.append(
+                Group(
+                    path,
+                    ranges=(ValueRange(None, 1, "z"), ValueRange(1, 2.5, "m"), ValueRange(10, None, "a")),
+                )
+            )
         else:
             made.append(Group(path))
     return tuple(made)

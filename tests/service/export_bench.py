@@ -19,7 +19,7 @@ from service.process.worker import composed
 from service.settings import load
 from service.telemetry.metrics import Metrics
 from storage.catalog.catalog import Catalog, system_clock
-from storage.catalog.derived.records import Export
+from storage.catalog.derived.records import ExportJob
 from storage.catalog.tenants.records import Project
 from storage.disk.file_system import LocalFileSystem
 from storage.read.snapshot_reader import Reader
@@ -128,7 +128,7 @@ class Bench:
         assert done["state"] == "done", done
         return done
 
-    def kept(self, job: dict[str, Any]) -> Export:
+    def kept(self, job: dict[str, Any]) -> ExportJob:
         """As the catalog has it."""
         found = self.catalog.exports.find(self.project.id, job["id"])
         assert found is not None

@@ -10,7 +10,7 @@ from struct import pack
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.log.format import SEGMENT_HEADER_SIZE, decode_segment_header, encode_frame
 from storage.log.segments import list_segments, log_directory
-from storage.log.writer import Batch, Frame, LogReader, LogWriter, Position, Section, adopt
+from storage.log.writer import Batch, Frame, LogPosition, LogReader, LogWriter, Section, adopt
 
 LOG_ID = 7
 PATIENCE_SECONDS = 30.0
@@ -122,7 +122,7 @@ class Log:
         """Let the owner go. What it appended was synced, or it would not say so."""
         self.writer.close()
 
-    def adopt(self) -> Position:
+    def adopt(self) -> LogPosition:
         return adopt(self.fs, self.root, LOG_ID)
 
     @property

@@ -15,8 +15,7 @@ from starlette.responses import Response
 from query.answers import precomputed
 from query.engine.memory_budget import computed
 from query.json_encoding import dumps
-from query.language.nodes import Analysis, Group, Metric, MetricQuery, Span
-from query.language.nodes import Request as Question
+from query.language.nodes import Analysis, Group, Metric, MetricQuery, ParsedQuery, Span
 from query.language.parameters import check as check_query
 from query.language.preferences import Preferences
 from service.api_paths import PROJECTS, url_of
@@ -238,14 +237,14 @@ def _reader(call: ProjectCall) -> DatasetReader:
 
 
 def _warnings(
-    call: ProjectCall, sent: dict[str, Any], definition: datasets.Definition
+    call: ProjectCall, sent: dict[str, Any], definition: datasets.DatasetDefinition
 ) -> list[dict[str, Any]]:
     """What leaves a new dataset without data."""
     asking = call.parts.asking
     query = definition.question(call.parts.clock(), asking.limits, asking.check_regex)
-    found = asking.warnings(call.caller, definition.query["analysis_type"], sent, Question(query))
+    found = asking.warnings(call.caller, definition.query["analysis_type"], sent, ParsedQuery(query))
     groups = tuple(Group(path) for path in definition.index_by)
-    indexed = Question(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
+    indexed = ParsedQuery(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
     about_index = (
         {**one, "parameter": "index_by"}
         for one in asking.warnings(call.caller, "count", {}, indexed)
@@ -360,14 +359,14 @@ class DatasetReader:
         self,
         request: Request,
         caller: Caller,
-        definition: datasets.Definition,
+        definition: datasets.DatasetDefinition,
         query: MetricQuery,
         values: IndexValues,
     ) -> tuple[bytes, dict[str, str] | None]:
         """Asked of the events themselves, as this caller sees them; and headers to send."""
 
         filters = (*query.filters, *values.filters(definition.index_by))
-        question = Question(replace(query, filters=filters))
+        question = ParsedQuery(replace(query, filters=filters))
         kind = definition.query["analysis_type"]
         told = await self._parts.asking.ask_prepared(
             caller, kind, question, Permission.DATASETS, gone_of(request)

@@ -18,7 +18,7 @@ from query.language.parameters import check, is_absent
 from query.language.query_string import from_query_string
 from query.language.suggestions import did_you_mean
 from service.api_paths import PROJECTS
-from service.errors import Forbidden, InvalidParameter, NotFound, TimedOut, Unavailable
+from service.errors import Forbidden, InvalidParameter, NotFound, ServiceUnavailable, TimedOut
 from service.http.authorization import MASTER
 from service.http.models.erasure import EventUpdate, PropertyUpdate, Updated
 from service.http.openapi.operation import STRING, Example, Operation, gone, in_query, ok
@@ -41,7 +41,7 @@ from service.limits.rate_limiter import Rate
 from storage.catalog.errors import TooManyProperties, UnknownCollection
 from storage.catalog.stored.records import Collection, Erasure, ErasureKind, ErasureState
 from storage.catalog.tenants.records import Project
-from storage.events.validation import Context, EventLimits, Examined, InvalidEvent, examine
+from storage.events.validation import Context, EventLimits, InvalidEvent, ValidatedEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between looks at what became of a request; the last one is kept to."""
@@ -276,7 +276,7 @@ def _narrowing_of(body: EventUpdate) -> Mapping[str, Any]:
 async def _update(
     parts: Parts,
     collection: Collection,
-    updates: list[tuple[dict[str, Any], Examined]],
+    updates: list[tuple[dict[str, Any], ValidatedEvent]],
     parameters: dict[str, Any],
 ) -> int:
     """How many events were changed. Raises InvalidParameter."""
@@ -291,7 +291,7 @@ async def _update(
     return (await carried_out(parts, collection, ErasureKind.UPDATE, parameters)).events
 
 
-def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], Examined]:
+def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], ValidatedEvent]:
     """As the keeper takes it, and its value as the event that holds nothing else.
 
     Raises InvalidParameter, Forbidden.
@@ -341,7 +341,7 @@ async def carried_out(
         if found is None or found.state is ErasureState.DONE:
             return found or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
         if found.state is ErasureState.FAILED:
-            raise Unavailable(f"Nothing was changed. {found.problem}")
+            raise ServiceUnavailable(f"Nothing was changed. {found.problem}")
     raise TimedOut(
         f"The request is recorded, and not done after {parts.settings.erase_seconds:g} seconds. It goes on."
     )

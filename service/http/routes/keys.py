@@ -9,7 +9,7 @@ from fastapi import Query
 from starlette.responses import Response
 
 from service.api_paths import PROJECTS
-from service.auth.access_keys import Definition, checked, new_access_key, shown
+from service.auth.access_keys import CheckedAccessKey, checked, new_access_key, shown
 from service.errors import NotFound
 from service.http.authorization import MASTER
 from service.http.models.keys import AccessKey, AccessKeyDefinition
@@ -146,7 +146,7 @@ async def _activate(call: ProjectCall, *, active: bool) -> Response:
     return _told(call, key)
 
 
-def _checked(call: ProjectCall, definition: AccessKeyDefinition) -> Definition:
+def _checked(call: ProjectCall, definition: AccessKeyDefinition) -> CheckedAccessKey:
     """Raises InvalidParameter."""
     return checked(definition.sent(), call.parts.asking.check_regex)
 

@@ -32,7 +32,7 @@ from service.http.request import (
 from service.http.routes.extractions import base_url, exports_of
 from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
-from service.queries.query_service import Told
+from service.queries.query_service import QueryResponse
 
 QUERIES = f"{PROJECTS}/{{project_id}}/queries"
 _MOST_ASKED = ("count", "sum", "count_unique", "funnel", "average", "extraction", "maximum", "minimum")
@@ -85,7 +85,7 @@ async def list_queries(call: OfProject) -> Response:
     return json_answer({key: url_of(call.caller.project.id, "queries", name) for name, key in names})
 
 
-async def _tell(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> Told:
+async def _tell(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:
     parts, request, caller = call
     if analysis != EXTRACTION:
         return await parts.asking.ask(caller, analysis, read, gone_of(request))
@@ -93,7 +93,7 @@ async def _tell(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> To
     if not wants_file(params):
         return await parts.asking.ask(caller, analysis, lambda: params, gone_of(request))
     base = base_url(parts, request)
-    return Told(dumps(await parts.in_thread(exports_of(parts).request, caller, params, base)))
+    return QueryResponse(dumps(await parts.in_thread(exports_of(parts).request, caller, params, base)))
 
 
 async def _answer_post(call: ProjectCall, analysis: str) -> Response:
@@ -108,7 +108,7 @@ def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
     return lambda: from_query_string(pairs)
 
 
-def _answer(told: Told, callback: str | None) -> Response:
+def _answer(told: QueryResponse, callback: str | None) -> Response:
     headers = warning_headers(told.warnings)
     if told.age is not None:
         headers = {**(headers or {}), "age": str(told.age)}

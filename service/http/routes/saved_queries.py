@@ -43,7 +43,7 @@ from service.http.request import (
 from service.http.routing import Area, OfProject, ProjectCall
 from service.limits.rate_limiter import Rate
 from service.saved_queries import definition as saved
-from service.saved_queries.result_cache import Ask
+from service.saved_queries.result_cache import RequestContext
 from storage.catalog.derived import records
 
 SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
@@ -259,14 +259,14 @@ async def _told(call: ProjectCall, query: records.SavedQuery) -> Json:
     return saved.legacy(definition, query.project_id) if _is_legacy(call.request) else definition
 
 
-def _ask(call: ProjectCall) -> Ask:
+def _ask(call: ProjectCall) -> RequestContext:
     parts, request, caller = call
 
     def count(analysis: str) -> None:
         rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
         count_rate(parts.rates, request, caller, rate)
 
-    return Ask(gone_of(request), count)
+    return RequestContext(gone_of(request), count)
 
 
 def _is_legacy(request: Request) -> bool:

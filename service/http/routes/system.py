@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from query.json_encoding import dumps
-from service.errors import DAMAGED, NotFound, Unavailable
+from service.errors import DAMAGED, NotFound, ServiceUnavailable
 from service.http.authorization import PUBLIC
 from service.http.models.discovery import Status
 from service.http.openapi.operation import STRING, Answer, Example, ok
@@ -44,7 +44,7 @@ async def health(_: OfAnyone) -> Response:
 async def ready(call: OfAnyone) -> Response:
     parts = call.parts
     if parts.lifecycle.stopping:
-        raise Unavailable("The server is stopping.")
+        raise ServiceUnavailable("The server is stopping.")
     await parts.in_thread(parts.catalog.versions)
     state: dict[str, Any] = {"status": "ready"}
     if parts.lifecycle.damaged_logs:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, delete, func, insert, or_, select, update
 
 from storage.catalog.database.versions import Area
-from storage.catalog.derived.records import Export, ExportFile, ExportState, MailState, NewExport
+from storage.catalog.derived.records import ExportFile, ExportJob, ExportState, MailState, NewExport
 from storage.catalog.errors import UnknownProject
 from storage.catalog.repository import Repository
 from storage.catalog.stored.collections import moment
@@ -85,7 +85,7 @@ _MAIL_DUE = (
 class Exports(Repository):
     """Jobs that make files of events."""
 
-    def create(self, new: NewExport, admit: Callable[[int, int, int], None] = lambda *_: None) -> Export:
+    def create(self, new: NewExport, admit: Callable[[int, int, int], None] = lambda *_: None) -> ExportJob:
         """``admit`` is given what ``held`` gives, of this very moment, and may raise.
 
         Raises UnknownProject.
@@ -115,7 +115,7 @@ class Exports(Repository):
             assert found is not None
             return found
 
-    def find(self, project_id: str, export_id: str) -> tuple[Export, tuple[int, int]] | None:
+    def find(self, project_id: str, export_id: str) -> tuple[ExportJob, tuple[int, int]] | None:
         """A job, and the id and erase version of its collection, of one moment."""
         with self._database.reading() as connection:
             found = _find(connection, project_id, export_id)
@@ -130,7 +130,7 @@ class Exports(Repository):
         of: tuple[str, str] | None = None,
         before: int | None = None,
         limit: int | None = None,
-    ) -> list[Export]:
+    ) -> list[ExportJob]:
         """Newest first. ``of``: of this key and audience; ``before``: with lesser numbers than this."""
         with self._database.reading() as connection:
             wanted = (
@@ -147,7 +147,7 @@ class Exports(Repository):
         with self._database.reading() as connection:
             return _held(connection, project_id)
 
-    def claim(self, claim: str, now_us: int, lease_us: int) -> Export | None:
+    def claim(self, claim: str, now_us: int, lease_us: int) -> ExportJob | None:
         """The next job that nobody works at, now the claimant's until the lease ends."""
         with self._database.reading() as connection:
             if connection.execute(_NEXT, {"now": now_us}).first() is None:
@@ -168,19 +168,19 @@ class Exports(Repository):
             connection.execute(update(exports).where(exports.c.number == row.number).values(values))
             return _find(connection, row.project_id, row.id)
 
-    def progress(self, export: Export, events: int, total: int | None, lease_us: int) -> bool:
+    def progress(self, export: ExportJob, events: int, total: int | None, lease_us: int) -> bool:
         """The claimant goes on. False where the job is not its own any more."""
         with self._database.writing() as connection:
             return _change(connection, export, {"events": events, "total": total, "lease_us": lease_us})
 
-    def release(self, export: Export, *, forgiven: bool = False) -> bool:
+    def release(self, export: ExportJob, *, forgiven: bool = False) -> bool:
         """The job waits again; ``forgiven``: the attempt is not counted."""
         with self._database.writing() as connection:
             attempts = export.attempts - 1 if forgiven else export.attempts
             values = {"state": ExportState.QUEUED, "claim": None, "lease_us": None, "attempts": attempts}
             return _change(connection, export, values)
 
-    def finish(self, export: Export, file: ExportFile, now_us: int, expires_us: int) -> bool:
+    def finish(self, export: ExportJob, file: ExportFile, now_us: int, expires_us: int) -> bool:
         """False, and nothing changed, where the job is not the claimant's any more, or events of its
         collection were taken away or changed since they were read."""
         with self._database.changing(Area.DERIVED) as connection:
@@ -199,23 +199,23 @@ class Exports(Repository):
             }
             return _change(connection, export, values | _ending(export, now_us))
 
-    def fail(self, export: Export, message: str, now_us: int) -> bool:
+    def fail(self, export: ExportJob, message: str, now_us: int) -> bool:
         """False where the job is not the claimant's any more."""
         with self._database.changing(Area.DERIVED) as connection:
             values = {"state": ExportState.FAILED, "message": message}
             return _change(connection, export, values | _ending(export, now_us))
 
-    def outdated(self) -> list[Export]:
+    def outdated(self) -> list[ExportJob]:
         """With files of events of which some were taken away or changed since."""
         with self._database.reading() as connection:
             return [_export(row) for row in connection.execute(_OUTDATED)]
 
-    def overdue(self, now_us: int) -> list[Export]:
+    def overdue(self, now_us: int) -> list[ExportJob]:
         """With files whose time is up."""
         with self._database.reading() as connection:
             return [_export(row) for row in connection.execute(_OVERDUE, {"now": now_us})]
 
-    def expire(self, export: Export, message: str) -> bool:
+    def expire(self, export: ExportJob, message: str) -> bool:
         """The job has no file any more. False where it had none."""
         with self._database.changing(Area.DERIVED) as connection:
             done = connection.execute(
@@ -232,7 +232,7 @@ class Exports(Repository):
                 connection.execute(select(exports.c.file).where(exports.c.file.is_not(None))).scalars()
             )
 
-    def remove(self, export: Export) -> None:
+    def remove(self, export: ExportJob) -> None:
         """Its file is the caller's to remove."""
         with self._database.changing(Area.DERIVED) as connection:
             connection.execute(delete(exports).where(exports.c.number == export.number))
@@ -246,7 +246,7 @@ class Exports(Repository):
             )
             return connection.execute(gone).rowcount
 
-    def claim_mail(self, now_us: int, next_us: int) -> Export | None:
+    def claim_mail(self, now_us: int, next_us: int) -> ExportJob | None:
         """The next job to write a mail about, with the attempt counted; the next one is at ``next_us``."""
         with self._database.reading() as connection:
             if connection.execute(_MAIL_DUE, {"now": now_us}).first() is None:
@@ -259,14 +259,14 @@ class Exports(Repository):
             connection.execute(update(exports).where(exports.c.number == row.number).values(values))
             return _find(connection, row.project_id, row.id)
 
-    def note_mail(self, export: Export, state: MailState, at_us: int, message: str | None = None) -> None:
+    def note_mail(self, export: ExportJob, state: MailState, at_us: int, message: str | None = None) -> None:
         """What became of the attempt; ``at_us``: when it was sent, or is tried next."""
         with self._database.writing() as connection:
             values = {"mail_state": state, "mail_us": at_us, "mail_message": message}
             connection.execute(update(exports).where(exports.c.number == export.number).values(values))
 
 
-def _find(connection: Connection, project_id: str, export_id: str) -> Export | None:
+def _find(connection: Connection, project_id: str, export_id: str) -> ExportJob | None:
     row = connection.execute(_NAMED, {"project": project_id, "named": export_id}).first()
     return None if row is None else _export(row)
 
@@ -280,18 +280,18 @@ def _held(connection: Connection, project_id: str) -> tuple[int, int, int]:
     return waiting, jobs, kept
 
 
-def _change(connection: Connection, export: Export, values: Mapping[str, Any]) -> bool:
+def _change(connection: Connection, export: ExportJob, values: Mapping[str, Any]) -> bool:
     given = {"which": export.number, "mine": export.claim}
     return connection.execute(_OURS.values(values), given).rowcount > 0
 
 
-def _ending(export: Export, now_us: int) -> dict[str, Any]:
+def _ending(export: ExportJob, now_us: int) -> dict[str, Any]:
     mail = {} if export.email is None else {"mail_state": MailState.WAITING, "mail_us": now_us}
     return {"question": DONE_WITH, "claim": None, "lease_us": None, "ended_us": now_us, **mail}
 
 
-def _export(row: Row[Any]) -> Export:
+def _export(row: Row[Any]) -> ExportJob:
     values: dict[str, Any] = dict(row._mapping)
     values["state"] = ExportState(row.state)
     values["mail_state"] = None if row.mail_state is None else MailState(row.mail_state)
-    return Export(**values)
+    return ExportJob(**values)

@@ -178,7 +178,7 @@ class NewExport:
 
 
 @dataclass(frozen=True, slots=True)
-class Export(NewExport):
+class ExportJob(NewExport):
     """A job that makes a file of events, and how far it is."""
 
     number: int

@@ -25,7 +25,7 @@ _SERIES_DIGITS = _LOG_DIGITS + 1
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class StreamPosition:
     """How far a collection was streamed.
 
     ``floor``: all events of the logs before it; ``logs``: log → its last event; ``claimed``: log → its last
@@ -46,7 +46,7 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Range:
+class OrdinalRange:
     """Some events of one series of a log, ``first`` and ``last`` included."""
 
     log: int
@@ -55,16 +55,16 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class StreamBatch:
     """What is to be streamed next, up to a position. ``time`` names its folder."""
 
-    position: Position
-    ranges: tuple[Range, ...]
+    position: StreamPosition
+    ranges: tuple[OrdinalRange, ...]
     time: str
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledFiles:
     """A collection's live files of one moment. No event of a log before ``floor`` can still come, and no
     file up to ``file``."""
 
@@ -74,23 +74,23 @@ class Settled:
     version: int
 
 
-def written(record: Position | Batch) -> str:
+def written(record: StreamPosition | StreamBatch) -> str:
     return json.dumps(asdict(record))
 
 
-def read_position(text: str) -> Position:
+def read_position(text: str) -> StreamPosition:
     return _position(json.loads(text))
 
 
-def read_batch(text: str) -> Batch:
+def read_batch(text: str) -> StreamBatch:
     found = json.loads(text)
-    ranges = tuple(Range(**one) for one in found["ranges"])
-    return Batch(_position(found["position"]), ranges, found["time"])
+    ranges = tuple(OrdinalRange(**one) for one in found["ranges"])
+    return StreamBatch(_position(found["position"]), ranges, found["time"])
 
 
-def _position(found: dict[str, object]) -> Position:
+def _position(found: dict[str, object]) -> StreamPosition:
     logs, claimed = _numbers(found.pop("logs")), _numbers(found.pop("claimed", {}))
-    return Position(**found, logs=logs, claimed=claimed)  # type: ignore[arg-type]
+    return StreamPosition(**found, logs=logs, claimed=claimed)  # type: ignore[arg-type]
 
 
 def _numbers(found: object) -> dict[int, int]:
@@ -103,8 +103,8 @@ def event_id(log_id: int, ordinal: int) -> str:
 
 
 def next_batch(
-    position: Position, settled: Settled, ids: Iterable[pa.Array], time: str, events_max: int
-) -> Batch:
+    position: StreamPosition, settled: SettledFiles, ids: Iterable[pa.Array], time: str, events_max: int
+) -> StreamBatch:
     """The next ``events_max`` events. ``ids``: of all events in the files after ``position.file``."""
     new = [found for array in ids for found in _new(position, array)]
     joined = pa.concat_arrays(new) if new else pa.array([], pa.string())
@@ -119,7 +119,7 @@ def next_batch(
     floor = max(position.floor, settled.floor)
     logs = {one.log: one.last for one in ranges if not one.last & CLAIMED_BIT}
     claimed = {one.log: one.last for one in ranges if one.last & CLAIMED_BIT}
-    after = Position(
+    after = StreamPosition(
         floor,
         _open(dict(position.logs) | logs, floor),
         max(position.file, settled.file),
@@ -127,14 +127,14 @@ def next_batch(
         position.number + bool(ranges),
         _open(dict(position.claimed) | claimed, floor),
     )
-    return Batch(after, ranges, time)
+    return StreamBatch(after, ranges, time)
 
 
 def _open(lasts: Mapping[int, int], floor: int) -> dict[int, int]:
     return {log: last for log, last in lasts.items() if log >= floor}
 
 
-def _new(position: Position, ids: pa.Array) -> Iterator[pa.Array]:
+def _new(position: StreamPosition, ids: pa.Array) -> Iterator[pa.Array]:
     for log, base, found in _by_series(ids):
         if log < position.floor:
             continue
@@ -142,11 +142,11 @@ def _new(position: Position, ids: pa.Array) -> Iterator[pa.Array]:
         yield found if last is None else found.filter(pc.greater(found, event_id(log, last)))
 
 
-def _ranges(position: Position, ids: pa.Array) -> Iterator[Range]:
+def _ranges(position: StreamPosition, ids: pa.Array) -> Iterator[OrdinalRange]:
     for log, base, found in _by_series(ids):
         before, last = position.last(log, base), pc.max(found).as_py()
         first = base if before is None else before + 1
-        yield Range(log, first, int(last[_LOG_DIGITS:], 16))
+        yield OrdinalRange(log, first, int(last[_LOG_DIGITS:], 16))
 
 
 def _by_series(ids: pa.Array) -> Iterator[tuple[int, int, pa.Array]]:

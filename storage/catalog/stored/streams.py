@@ -13,9 +13,9 @@ from storage.catalog.stored.files import list_live
 from storage.catalog.stored.logs import list_logs
 from storage.catalog.stored.records import FileState, LogState
 from storage.catalog.stored.stream_positions import (
-    Batch,
-    Position,
-    Settled,
+    SettledFiles,
+    StreamBatch,
+    StreamPosition,
     read_batch,
     read_position,
     written,
@@ -41,7 +41,7 @@ _DATA_VERSION = select(collections.c.data_version).where(collections.c.id == bin
 class Streams(Repository):
     """How far the events of each collection were streamed out."""
 
-    def positions(self) -> Mapping[int, tuple[Position, Batch | None]] | None:
+    def positions(self) -> Mapping[int, tuple[StreamPosition, StreamBatch | None]] | None:
         """Collection id → how far it was streamed, and what was planned and is perhaps not done.
 
         None where streaming was never begun.
@@ -57,14 +57,14 @@ class Streams(Repository):
                 for row in connection.execute(select(streams))
             }
 
-    def begin(self, positions: Mapping[int, Position]) -> None:
+    def begin(self, positions: Mapping[int, StreamPosition]) -> None:
         """What these cover was there before; collections without one are streamed from their first event."""
         with self._database.writing() as connection:
             for collection_id, position in positions.items():
                 _set_position(connection, collection_id, position)
             set_meta(connection, _BEGUN, "1")
 
-    def settled(self, collection_id: int) -> Settled:
+    def settled(self, collection_id: int) -> SettledFiles:
         """Raises UnknownCollection."""
         with self._database.reading() as connection:
             open_logs = [
@@ -75,25 +75,25 @@ class Streams(Repository):
             after_all = (connection.execute(_LAST_LOG).scalar() or 0) + 1
             unfinished = connection.execute(_UNFINISHED, {"of": collection_id}).scalar()
             last_file = connection.execute(_LAST_FILE).scalar() or 0
-            return Settled(
+            return SettledFiles(
                 files=tuple(list_live(connection, collection_id)),
                 floor=min(open_logs, default=after_all),
                 file=last_file if unfinished is None else unfinished - 1,
                 version=connection.execute(_DATA_VERSION, {"of": collection_id}).scalar_one(),
             )
 
-    def plan(self, collection_id: int, position: Position, batch: Batch) -> None:
+    def plan(self, collection_id: int, position: StreamPosition, batch: StreamBatch) -> None:
         """``position``: as it is, for a collection that has none yet."""
         with self._database.writing() as connection:
             _set_position(connection, collection_id, position)
             connection.execute(_PLAN, {"of": collection_id, "batch": written(batch)})
 
-    def end(self, collection_id: int, position: Position) -> None:
+    def end(self, collection_id: int, position: StreamPosition) -> None:
         """What was planned is done."""
         with self._database.writing() as connection:
             _set_position(connection, collection_id, position)
 
 
-def _set_position(connection: Connection, collection_id: int, position: Position) -> None:
+def _set_position(connection: Connection, collection_id: int, position: StreamPosition) -> None:
     """What was planned is done."""
     connection.execute(_SET, {"collection_id": collection_id, "position": written(position), "planned": None})

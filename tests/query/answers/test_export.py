@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from query.answers.export import SLICE_BYTES, SLICE_ROWS, Cut, Export, rows_of_slice
+from query.answers.export import SLICE_BYTES, SLICE_ROWS, ExtractionRun, ExtractionSlices, rows_of_slice
 from query.answers.export_rows import GUARD, GUARDED
 from query.answers.pipeline import answer
 from query.engine.engine import Deadline, Engine
 from query.errors import QueryLimitExceeded, TooManyConditions
-from query.language.nodes import Condition, ExtractionQuery, Filter, Operator, Request, Span
+from query.language.nodes import Condition, ExtractionQuery, Filter, Operator, ParsedQuery, Span
 from query.language.serialized_query import freeze, thaw
 from query.limits import Limits
 from service.exports.file_writer import Output, rows_into
-from service.exports.request import Format
+from service.exports.request import ExportFormat
 from storage.instants import format_instant, parse_instant
 from storage.schema import Schema
 from storage.source import DataFile, Source
@@ -43,14 +43,14 @@ def written(
     query: ExtractionQuery,
     engine: Engine,
     folder: Path,
-    form: Format,
+    form: ExportFormat,
     *,
     forced: tuple[Filter, ...] = (),
     gzip: bool = False,
     slice_rows: int = 3,
-) -> tuple[Path, Cut]:
+) -> tuple[Path, ExtractionSlices]:
     """The file, made as the server makes it."""
-    export = Export(
+    export = ExtractionRun(
         query,
         source,
         engine,
@@ -145,7 +145,7 @@ def plain(flat: dict[str, Any]) -> str:
     events=strategies.events_lists(),
     query=strategies.extractions(),
     forced=st.lists(strategies.filters, max_size=1),
-    form=st.sampled_from(list(Format)),
+    form=st.sampled_from(list(ExportFormat)),
     gzip=st.booleans(),
     slice_rows=st.integers(1, 5),
     seed=st.integers(0, 2**32),
@@ -157,14 +157,14 @@ def test_a_file_holds_what_the_answer_does(
     events: list[Event],
     query: ExtractionQuery,
     forced: list[Filter],
-    form: Format,
+    form: ExportFormat,
     gzip: bool,
     slice_rows: int,
     seed: int,
 ) -> None:
     source = source_of(events, data_folder, random.Random(seed))
     query, narrowing = thaw(freeze(query, forced))
-    gzip = gzip and form is not Format.PARQUET
+    gzip = gzip and form is not ExportFormat.PARQUET
     found = written(
         source,
         query,
@@ -176,13 +176,13 @@ def test_a_file_holds_what_the_answer_does(
         slice_rows=slice_rows,
     )[0]
     whole = replace(query, latest=None)
-    told = answer(Request(whole), lambda _: source, engine, limits=Limits(), forced_filters=narrowing)
+    told = answer(ParsedQuery(whole), lambda _: source, engine, limits=Limits(), forced_filters=narrowing)
     rows = read(told)["result"]
     flat = [dict(leaves(row)) for row in rows]
-    if form is Format.NDJSON:
+    if form is ExportFormat.NDJSON:
         got = [json.dumps(json.loads(line), sort_keys=True) for line in lines_of(found, gzip).splitlines()]
         expected = [json.dumps(row, sort_keys=True) for row in rows]
-    elif form is Format.CSV:
+    elif form is ExportFormat.CSV:
         got = csv_rows(lines_of(found, gzip))
         expected = [cells({text_of(k): text_of(v) for k, v in row.items()}) for row in flat]
     else:
@@ -212,18 +212,18 @@ def lines(
     engine: Engine,
     folder: Path,
     *properties: str,
-    form: Format = Format.CSV,
+    form: ExportFormat = ExportFormat.CSV,
     **more: Any,
 ) -> list[str]:
     source = source_of(events, folder, random.Random(1))
     query = ExtractionQuery("c", properties=properties or None)
     path, _ = written(source, replace(query, **more), engine, folder, form)
-    return path.read_bytes().decode().split("\r\n" if form is Format.CSV else "\n")
+    return path.read_bytes().decode().split("\r\n" if form is ExportFormat.CSV else "\n")
 
 
 def test_rows_come_newest_first_whatever_the_slices(engine: Engine, data_folder: Path) -> None:
     events = [at(number // 2, n=number) for number in range(20)]
-    found = lines(events, engine, data_folder, form=Format.NDJSON)[:-1]
+    found = lines(events, engine, data_folder, form=ExportFormat.NDJSON)[:-1]
     times = [parse_instant(json.loads(line)["keen"]["timestamp"]) or 0 for line in found]
     assert times == sorted(times, reverse=True)
     assert len(times) == 20
@@ -263,7 +263,9 @@ def test_a_wanted_property_that_nobody_has_is_an_empty_column(engine: Engine, da
     events = [at(1, a={"b": 1}), at(0)]
     assert lines(events, engine, data_folder, "a", "none") == ["a.b,none", "1,", ",", ""]
     source = source_of(events, data_folder, random.Random(1))
-    path, _ = written(source, ExtractionQuery("c", properties=("none",)), engine, data_folder, Format.PARQUET)
+    path, _ = written(
+        source, ExtractionQuery("c", properties=("none",)), engine, data_folder, ExportFormat.PARQUET
+    )
     assert pq.read_table(path).to_pylist() == [{"none": None}, {"none": None}]
 
 
@@ -271,13 +273,13 @@ def test_nothing_found_is_a_file_of_nothing(engine: Engine, data_folder: Path) -
     head = "keen.created_at,keen.id,keen.timestamp"
     assert lines([at(0)], engine, data_folder, span=Span(0, 1)) == [head, ""]
     assert lines([], engine, data_folder) == [head, ""]
-    assert lines([], engine, data_folder, form=Format.NDJSON) == [""]
+    assert lines([], engine, data_folder, form=ExportFormat.NDJSON) == [""]
 
 
 def test_columns_of_parquet_are_plain_and_typed(engine: Engine, data_folder: Path) -> None:
     events = [at(0, price=1, big=2**53 + 1, on=True, name="a", tags=["x"]), at(1, price="12")]
     source = source_of(events, data_folder, random.Random(1))
-    path, _ = written(source, ExtractionQuery("c"), engine, data_folder, Format.PARQUET)
+    path, _ = written(source, ExtractionQuery("c"), engine, data_folder, ExportFormat.PARQUET)
     kinds = {field.name: str(field.type) for field in pq.read_schema(path)}
     assert kinds == {
         "big": "int64",
@@ -299,10 +301,10 @@ def test_what_is_out_of_sight_makes_no_question_too_long(engine: Engine, data_fo
     filters = (Condition("o", Operator.EXISTS, True),) * 30
     query = ExtractionQuery("c", properties=("o.p1",), filters=filters)
     forced = (Condition("open", Operator.EQ, True),)
-    path, _ = written(source, query, engine, data_folder, Format.CSV, forced=forced)
+    path, _ = written(source, query, engine, data_folder, ExportFormat.CSV, forced=forced)
     assert path.read_bytes().split() == [b"o.p1", b"4", b"3", b"2", b"1", b"0"]
     with pytest.raises(TooManyConditions):
-        written(source, query, engine, data_folder, Format.CSV)
+        written(source, query, engine, data_folder, ExportFormat.CSV)
 
 
 def test_more_rows_than_the_limit_are_seen_as_such(engine: Engine, data_folder: Path) -> None:
@@ -311,7 +313,9 @@ def test_more_rows_than_the_limit_are_seen_as_such(engine: Engine, data_folder: 
     def cut(latest: int | None) -> int:
         query = ExtractionQuery("c", latest=latest)
         deadline = lambda: Deadline.after(60)  # noqa: E731
-        export = Export(query, source, engine, forced=(), limits=Limits(), deadline=deadline, slice_rows=2)
+        export = ExtractionRun(
+            query, source, engine, forced=(), limits=Limits(), deadline=deadline, slice_rows=2
+        )
         return export.cut(5).rows
 
     assert (cut(None), cut(5), cut(8), cut(2)) == (6, 5, 6, 2)
@@ -328,17 +332,19 @@ def test_slices_of_long_events_have_fewer_rows() -> None:
     assert rows_of_slice(Source(Schema(), (), tail)) < 1_000
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("form", list(ExportFormat))
 def test_a_file_too_large_is_an_error_and_no_file(
-    engine: Engine, data_folder: Path, tmp_path: Path, form: Format
+    engine: Engine, data_folder: Path, tmp_path: Path, form: ExportFormat
 ) -> None:
     source = source_of([at(n, t=f"{n}" * 99) for n in range(50)], data_folder, random.Random(1))
     query = ExtractionQuery("c")
-    export = Export(query, source, engine, forced=(), limits=Limits(), deadline=lambda: Deadline.after(60))
+    export = ExtractionRun(
+        query, source, engine, forced=(), limits=Limits(), deadline=lambda: Deadline.after(60)
+    )
     cut = export.cut(100)
     output = Output(tmp_path / "file", 500, 0)
     with pytest.raises(QueryLimitExceeded, match="500 bytes"):
-        rows = rows_into(output, form, export.held(cut), None, gzip=form is Format.CSV)
+        rows = rows_into(output, form, export.held(cut), None, gzip=form is ExportFormat.CSV)
         for chunk in export.chunks(cut):
             rows.add(chunk)
         rows.end()

@@ -18,7 +18,7 @@ from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.errors import InvalidQuery
 from query.language.grouping import parse_groups
-from query.language.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, Request
+from query.language.nodes import Analysis, Condition, Group, Metric, MetricQuery, Operator, ParsedQuery
 from query.limits import Limits
 from tests.query.answers.test_reference import checked
 from tests.query.plan.test_exact_sums import events_of
@@ -29,7 +29,7 @@ def ask(engine: Engine, folder: Path, values: list[Any], **how: Any) -> list[tup
     source = source_of(events_of(values), folder, random.Random(len(values)))
     groups = parse_groups([{"property_name": "v", **how}], Limits())
     query = MetricQuery("c", (Metric(Analysis.COUNT),), groups=groups)
-    rows = read(answer(Request(query), lambda _: source, engine, limits=Limits()))["result"]
+    rows = read(answer(ParsedQuery(query), lambda _: source, engine, limits=Limits()))["result"]
     return [(row["v"], row["result"]) for row in rows]
 
 
@@ -141,11 +141,11 @@ def test_integers_that_doubles_hold_are_numbers_also_in_lists(
     value = int(float(value))
     source = source_of(events_of([[value], value, [value + 1]]), data_folder, random.Random(1), 0)
     counted = MetricQuery("c", (Metric(Analysis.COUNT),), groups=(Group("v"),))
-    rows = read(answer(Request(counted), lambda _: source, engine, limits=Limits()))["result"]
+    rows = read(answer(ParsedQuery(counted), lambda _: source, engine, limits=Limits()))["result"]
     assert sorted((row["v"], row["result"]) for row in rows) == [(value, 2), (value + 1, 1)]
     holds = Condition("v", Operator.EQ, value)
     kept = replace(counted, groups=(), filters=(holds,))
-    assert read(answer(Request(kept), lambda _: source, engine, limits=Limits()))["result"] == 2
+    assert read(answer(ParsedQuery(kept), lambda _: source, engine, limits=Limits()))["result"] == 2
 
 
 @pytest.mark.parametrize(

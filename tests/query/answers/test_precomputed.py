@@ -15,7 +15,7 @@ from query.answers import precomputed
 from query.answers.pipeline import answer
 from query.answers.values import loads
 from query.engine.engine import Deadline, Engine
-from query.language.nodes import Buckets, Condition, MetricQuery, Operator, Request, Span
+from query.language.nodes import Buckets, Condition, MetricQuery, Operator, ParsedQuery, Span
 from query.limits import Limits
 from storage.instants import format_instant
 from storage.source import NOWHERE, Source
@@ -96,7 +96,7 @@ def test_every_combination_of_values_has_the_answer_of_the_filtered_question(
             Condition(path, Operator.EQ, value) for path, value in zip(paths, values, strict=True)
         )
         asked = replace(query, filters=(*query.filters, *filters))
-        expected = read(answer(Request(asked), lambda _: source, engine, limits=LIMITS))["result"]
+        expected = read(answer(ParsedQuery(asked), lambda _: source, engine, limits=LIMITS))["result"]
         key = precomputed.key_of(paths, values)
         payloads = [(part[key], places) for part in found if key in part]
         told = loads(precomputed.arranged(query, payloads, limits=LIMITS).decode())

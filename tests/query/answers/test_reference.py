@@ -22,7 +22,7 @@ from query.language.nodes import (
     FunnelQuery,
     Metric,
     MetricQuery,
-    Request,
+    ParsedQuery,
 )
 from query.limits import Limits
 from storage.instants import format_instant
@@ -50,7 +50,7 @@ def ask(
         for name, events in collections.items()
     }
     return read(
-        answer(Request(query), lambda name: sources.get(name, NOWHERE), engine, limits=Limits(), **more)
+        answer(ParsedQuery(query), lambda name: sources.get(name, NOWHERE), engine, limits=Limits(), **more)
     )
 
 

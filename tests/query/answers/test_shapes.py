@@ -26,10 +26,10 @@ from query.language.nodes import (
     MetricQuery,
     Operator,
     Order,
-    Range,
-    Request,
+    ParsedQuery,
     Span,
     Step,
+    ValueRange,
 )
 from query.limits import Limits
 from query.plan.plan import plan_metrics
@@ -70,7 +70,7 @@ def source(data_folder: Path) -> Source:
 
 
 def ask(engine: Engine, source: Source, query: Any, limits: Limits | None = None, **wrapping: Any) -> Any:
-    request = Request(query, **wrapping)
+    request = ParsedQuery(query, **wrapping)
     return read(answer(request, lambda _: source, engine, limits=limits or Limits()))
 
 
@@ -179,7 +179,7 @@ def test_buckets_answer_with_their_lower_bound_and_ranges_with_their_label(
     engine: Engine, source: Source
 ) -> None:
     tens = (Group("price", size=2.0),)
-    ranges = (Group("price", ranges=(Range(None, 3, "small"), Range(3, None, "3.."))),)
+    ranges = (Group("price", ranges=(ValueRange(None, 3, "small"), ValueRange(3, None, "3.."))),)
 
     assert result(engine, source, groups=tens) == [
         {"price": 2, "result": 2},
@@ -286,7 +286,7 @@ def test_named_properties_come_nested_and_without_keen(engine: Engine, source: S
 def test_a_collection_that_does_not_exist_gives_the_empty_answer_and_a_warning(
     engine: Engine, query: Any, empty: Any
 ) -> None:
-    given = answer(Request(query), lambda _: NOWHERE, engine, limits=Limits())
+    given = answer(ParsedQuery(query), lambda _: NOWHERE, engine, limits=Limits())
 
     assert read(given)["result"] == empty
     assert given.warnings == ["The collection 'c' does not exist."]
@@ -337,7 +337,7 @@ def test_a_limit_on_what_is_read_does_not_say_how_much_there_is(engine: Engine, 
     """Under a key's filters that would tell of the events that it may not see."""
     with pytest.raises(QueryLimitExceeded) as raised:
         answer(
-            Request(MetricQuery("c", COUNT, groups=(Group("g"),))),
+            ParsedQuery(MetricQuery("c", COUNT, groups=(Group("g"),))),
             lambda _: source,
             engine,
             limits=Limits(rows_max=3),
@@ -350,7 +350,7 @@ def test_a_limit_on_what_is_read_does_not_say_how_much_there_is(engine: Engine, 
 def test_a_statement_has_values_apart_from_its_text(source: Source) -> None:
     query = MetricQuery("c", COUNT, filters=(Condition("g", Operator.EQ, "hidden"),))
 
-    statement = statement_of(Request(query), lambda _: source)
+    statement = statement_of(ParsedQuery(query), lambda _: source)
 
     assert statement is not None
     assert "count(*)" in statement.text
@@ -478,7 +478,7 @@ def test_a_long_list_is_compared_by_a_statement_no_longer_than_that_for_a_short_
 
     def statement(wanted: list[Any]) -> str:
         query = MetricQuery("c", COUNT, filters=(Condition("l", Operator.EQ, wanted),))
-        compiled = statement_of(Request(query), lambda _: source)
+        compiled = statement_of(ParsedQuery(query), lambda _: source)
         assert compiled is not None
         return compiled.text
 

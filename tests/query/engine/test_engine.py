@@ -15,7 +15,7 @@ from query import json_encoding
 from query.answers.pipeline import answer
 from query.engine.engine import CancelToken, Engine
 from query.errors import QueryCancelled, QueryError, QueryLimitExceeded, QueryTimeout
-from query.language.nodes import Analysis, Condition, Metric, MetricQuery, Operator, Request
+from query.language.nodes import Analysis, Condition, Metric, MetricQuery, Operator, ParsedQuery
 from query.limits import Limits
 from query.sql.statement import Statement, name, sql
 from storage.source import Source, SourceGone
@@ -192,9 +192,9 @@ def test_a_question_whose_files_vanish_is_asked_again_of_a_new_snapshot(
     def latest(_: str) -> Source:
         return snapshots.pop()
 
-    assert read(answer(Request(query), latest, engine, limits=Limits())) == {"result": 40}
+    assert read(answer(ParsedQuery(query), latest, engine, limits=Limits())) == {"result": 40}
     with pytest.raises(QueryError):
-        answer(Request(query), lambda _: old, engine, limits=Limits())
+        answer(ParsedQuery(query), lambda _: old, engine, limits=Limits())
 
 
 def test_a_question_cancelled_before_it_runs_never_reaches_the_engine(engine: Engine) -> None:
@@ -206,7 +206,11 @@ def test_a_question_cancelled_before_it_runs_never_reaches_the_engine(engine: En
 
     with pytest.raises(QueryCancelled):
         answer(
-            Request(MetricQuery("c", (Metric(Analysis.COUNT),))), never, engine, limits=Limits(), cancel=token
+            ParsedQuery(MetricQuery("c", (Metric(Analysis.COUNT),))),
+            never,
+            engine,
+            limits=Limits(),
+            cancel=token,
         )
 
 

@@ -25,9 +25,9 @@ from query.language.nodes import (
     MetricQuery,
     Operator,
     Order,
-    Range,
-    Request,
+    ParsedQuery,
     Span,
+    ValueRange,
 )
 from query.language.parse import ANALYSES, from_query_string, parse
 from query.limits import Limits
@@ -48,7 +48,7 @@ NOW = us("2024-05-15T19:15:42Z")
 THIS_DAY = Span(us("2024-05-15"), us("2024-05-16"))
 
 
-def ask(analysis: str, *, limits: Limits = LIMITS, **params: Any) -> Request:
+def ask(analysis: str, *, limits: Limits = LIMITS, **params: Any) -> ParsedQuery:
     return parse(analysis, params, now_us=NOW, limits=limits)
 
 
@@ -90,7 +90,7 @@ def is_eq(path: str, value: Any) -> dict[str, Any]:
 
 class TestMetrics:
     def test_the_least_question(self) -> None:
-        assert ask("count", event_collection="c") == Request(MetricQuery("c", (Metric(Analysis.COUNT),)))
+        assert ask("count", event_collection="c") == ParsedQuery(MetricQuery("c", (Metric(Analysis.COUNT),)))
 
     @pytest.mark.parametrize("analysis", sorted({*Analysis} - {Analysis.COUNT, Analysis.PERCENTILE}))
     def test_others_take_a_target(self, analysis: Analysis) -> None:
@@ -480,7 +480,7 @@ class TestFilters:
         def no_vowels(pattern: str) -> str | None:
             return "a vowel" if "a" in pattern else None
 
-        def filtered(pattern: str) -> Request:
+        def filtered(pattern: str) -> ParsedQuery:
             params = {
                 "event_collection": "c",
                 "filters": [{"property_name": "p", "operator": "regex", "property_value": pattern}],
@@ -505,7 +505,7 @@ class TestGrouping:
             (["a", {"property_name": "g", "buckets": {"size": 10}}], (Group("a"), Group("g", size=10.0))),
             (
                 {"property_name": "g", "ranges": [{"from": 0, "to": 18, "label": "minor"}, {"from": 18}]},
-                (Group("g", ranges=(Range(0.0, 18.0, "minor"), Range(18.0, None, "18.."))),),
+                (Group("g", ranges=(ValueRange(0.0, 18.0, "minor"), ValueRange(18.0, None, "18.."))),),
             ),
             (
                 {
@@ -516,9 +516,9 @@ class TestGrouping:
                     Group(
                         "g",
                         ranges=(
-                            Range(0.5, 1e20, "0.5..1e+20"),
-                            Range(None, -1.0, "..-1"),
-                            Range(-1, 0, "-1..0"),
+                            ValueRange(0.5, 1e20, "0.5..1e+20"),
+                            ValueRange(None, -1.0, "..-1"),
+                            ValueRange(-1, 0, "-1..0"),
                         ),
                     ),
                 ),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from query.answers.values import rounded
 from query.errors import InvalidQuery
 from query.language.calendar import WeekStart
-from query.language.nodes import MetricQuery, Request
+from query.language.nodes import MetricQuery, ParsedQuery
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
@@ -55,7 +55,7 @@ def test_only_numbers_with_a_fraction_are_rounded(value: Any) -> None:
     assert rounded(1.25, None) == 1.25
 
 
-def ask(params: dict[str, Any], analysis: str = "sum", preferences: Preferences = KEEN) -> Request:
+def ask(params: dict[str, Any], analysis: str = "sum", preferences: Preferences = KEEN) -> ParsedQuery:
     asked = {"event_collection": "c", "target_property": "p", **params}
     return parse(analysis, asked, now_us=WEDNESDAY, limits=Limits(), preferences=preferences)
 

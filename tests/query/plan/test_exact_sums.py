@@ -17,7 +17,7 @@ from query.answers.pipeline import answer
 from query.answers.precomputed import arranged, payloads
 from query.answers.values import loads
 from query.engine.engine import Deadline, Engine
-from query.language.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, Request, Span
+from query.language.nodes import Analysis, Buckets, Group, Metric, MetricQuery, Order, ParsedQuery, Span
 from query.limits import Limits
 from query.plan import exact_sums
 from tests.query.answers.test_reference import checked
@@ -61,7 +61,7 @@ def events_of(values: list[Any]) -> list[Event]:
 def ask(engine: Engine, folder: Path, values: list[Any], analysis: Analysis, **more: Any) -> Any:
     source = source_of(events_of(values), folder, random.Random(len(values)))
     query = MetricQuery("c", (Metric(analysis, "v"),), **more)
-    return read(answer(Request(query), lambda _: source, engine, limits=Limits()))["result"]
+    return read(answer(ParsedQuery(query), lambda _: source, engine, limits=Limits()))["result"]
 
 
 def expected(values: list[Any], analysis: Analysis) -> Any:
@@ -162,7 +162,7 @@ def test_datasets_say_what_the_question_says(engine: Engine, data_folder: Path, 
     edges = tuple(BASE_US - BASE_US % (24 * HOUR_US) + step * 12 * HOUR_US for step in range(3))
     source = source_of(events_of(values), data_folder, random.Random(1))
     query = MetricQuery("c", (Metric(SUM, "v"),), Span(edges[0], edges[-1]), buckets=Buckets(edges))
-    asked = read(answer(Request(query), lambda _: source, engine, limits=Limits()))["result"]
+    asked = read(answer(ParsedQuery(query), lambda _: source, engine, limits=Limits()))["result"]
 
     ((_, payload),) = payloads(
         query, ("absent",), source, engine, limits=Limits(), deadline=Deadline.after(60)
@@ -220,7 +220,7 @@ def test_sums_of_few_are_certain_though_they_are_halves_of_a_last_digit(
         return run(self, statement, *rest, **more)
 
     monkeypatch.setattr(Engine, "chunks", counted)
-    rows = read(answer(Request(query), lambda _: source, engine, limits=Limits()))["result"]
+    rows = read(answer(ParsedQuery(query), lambda _: source, engine, limits=Limits()))["result"]
     exact = [Fraction(0)] * GROUPS
     for number, value in enumerate(values):
         exact[number % GROUPS] += Fraction(value)

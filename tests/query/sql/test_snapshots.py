@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from query.language.nodes import Condition, MetricQuery, Operator, Request, Span
+from query.language.nodes import Condition, MetricQuery, Operator, ParsedQuery, Span
 from query.language.parse import parse
 from query.limits import Limits
 from query.plan.columns import NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
@@ -31,7 +31,7 @@ RENEW = os.environ.get("ACUMEN_RENEW_SNAPSHOTS") == "1"
 VALUES_SHOWN = 10
 
 
-def asked(name: str) -> Request:
+def asked(name: str) -> ParsedQuery:
     analysis, params = QUESTIONS[name]
     return parse(analysis, params, now_us=NOW_US, limits=Limits())
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.cli import reader_code
-from service.cli.reader_code import PLACES_MAX, Collected, ReadFile, numbers_of
+from service.cli.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of
 from storage.files.parquet import digits_in, magnitudes, places_in
 from storage.schema import ARROW_TYPES, CREATED_AT, EVENT_ID, TIMESTAMP, LaneKind, Schema
 from tests.service.reading import (
@@ -90,7 +90,9 @@ def test_a_damaged_file_is_left_out_and_named(written: Written, option: str) -> 
 # Any name, and any numbers
 
 
-def collected(path: Path, values: dict[str, Sequence[int | float]], collection: str = "events") -> Collected:
+def collected(
+    path: Path, values: dict[str, Sequence[int | float]], collection: str = "events"
+) -> CollectionListing:
     """One file of properties that hold these numbers."""
     rows = max(map(len, values.values()))
     schema, columns = Schema(), {}
@@ -113,7 +115,7 @@ def collected(path: Path, values: dict[str, Sequence[int | float]], collection: 
         lambda file, column: places_in(file.path, column, PLACES_MAX),
         lambda file, column: digits_in(file.path, column),
     )
-    return Collected(collection, schema, [file], numbers_held, ["a comment"])
+    return CollectionListing(collection, schema, [file], numbers_held, ["a comment"])
 
 
 def kind_of(number: int | float) -> LaneKind:
@@ -122,7 +124,7 @@ def kind_of(number: int | float) -> LaneKind:
     return LaneKind.INTEGER if abs(number) < 2**63 else LaneKind.LONG
 
 
-def totals(made: Collected) -> Iterator[dict[str, Any]]:
+def totals(made: CollectionListing) -> Iterator[dict[str, Any]]:
     """Of the computed columns, by each reader."""
     columns = [one.name for one in made.numbers]
     if not columns:

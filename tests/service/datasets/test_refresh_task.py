@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from query.answers import precomputed
 from query.answers.pipeline import answer
 from query.engine.engine import Engine
-from query.language.nodes import Condition, MetricQuery, Operator, Request
+from query.language.nodes import Condition, MetricQuery, Operator, ParsedQuery
 from service.background.task_runner import Cancels, Tools
 from service.datasets import definition as datasets
 from service.datasets.refresh_task import DatasetRefresher
@@ -135,7 +135,7 @@ class Bench:
         index_by = self.state.definition.index_by
         filters = tuple(Condition(path, Operator.EQ, one) for path, one in zip(index_by, values, strict=True))
         found = answer(
-            Request(replace(query, filters=(*query.filters, *filters))),
+            ParsedQuery(replace(query, filters=(*query.filters, *filters))),
             lambda name: self.store.reader.source(self.store.project, name),
             self.engine,
             limits=self.settings.query_limits,

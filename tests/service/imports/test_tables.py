@@ -417,10 +417,10 @@ def test_cells_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_broken_answer_is_said_to_be_broken(tmp_path: Path) -> None:
-    from service.imports.formats import Format
+    from service.imports.formats import ImportFormat
 
     for content in ('{"result":[{"a":1}', '{"result":[{"a":1}],', '{"result" [', '{"result":[{}]}x'):
-        source = EventSource(str(written(tmp_path, content)), 900_000, Format.ANSWER)
+        source = EventSource(str(written(tmp_path, content)), 900_000, ImportFormat.ANSWER)
         with pytest.raises(BadSource, match="cannot be read from byte"):
             list(source.batches())
         source.close()

@@ -11,35 +11,41 @@ import pytest
 
 from service.bodies import body_thread
 from service.ingest import ingestor
-from service.ingest.admission import NEW_PROPERTIES_FACTOR, AdmissionLimits, Paths, Ready, Refusal
+from service.ingest.admission import (
+    NEW_PROPERTIES_FACTOR,
+    AcceptedEvent,
+    AdmissionLimits,
+    EventRefusal,
+    Paths,
+)
 from storage.schema import LaneKind, Schema
 from tests.service.intake import Intake, intake, run
 
 
-def bringing(index: int, *names: str) -> Ready:
-    return Ready(index, b"{}", None, None, 0, [(name, LaneKind.NUMBER) for name in names])
+def bringing(index: int, *names: str) -> AcceptedEvent:
+    return AcceptedEvent(index, b"{}", None, None, 0, [(name, LaneKind.NUMBER) for name in names])
 
 
 def test_new_properties_are_kept_once_and_only_so_many() -> None:
     paths, schema = Paths(properties_max=3), Schema()
     limit = 3 * NEW_PROPERTIES_FACTOR
     taken = [paths.take(bringing(n, f"a{n}", f"b{n}", "same"), schema) for n in range(limit)]
-    kept = [event for event in taken if isinstance(event, Ready)]
+    kept = [event for event in taken if isinstance(event, AcceptedEvent)]
     assert len({pair for event in kept for pair in event.wanted}) <= limit
     assert len({id(event.wanted[2]) for event in kept}) == 1
-    refused = [event for event in taken if isinstance(event, Refusal)]
+    refused = [event for event in taken if isinstance(event, EventRefusal)]
     assert len(refused) == limit - len(kept) > 0
     assert {refusal.name for refusal in refused} == {"InvalidPropertyNameError"}
-    assert isinstance(paths.take(bringing(0, "same"), schema), Ready)
+    assert isinstance(paths.take(bringing(0, "same"), schema), AcceptedEvent)
 
 
 def test_what_an_event_brings_is_not_kept_where_no_collection_has_room_for_it() -> None:
     paths, schema = Paths(properties_max=3), Schema()
     for _ in range(2 * NEW_PROPERTIES_FACTOR):
         refusal = paths.take(bringing(0, "d", "c", "b", "a"), schema)
-        assert isinstance(refusal, Refusal)
+        assert isinstance(refusal, EventRefusal)
         assert refusal.name == "InvalidPropertyNameError" and "The first new one: 'a'" in refusal.description
-    assert isinstance(paths.take(bringing(0, "a", "b", "c"), schema), Ready)
+    assert isinstance(paths.take(bringing(0, "a", "b", "c"), schema), AcceptedEvent)
 
 
 def test_the_descriptions_of_an_answer_are_bounded_and_its_names_are_not(tmp_path: Path) -> None:

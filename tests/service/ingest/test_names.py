@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.ingest import collection_cache, kept_answers
-from service.ingest.admission import DESCRIPTION_LENGTH_MAX, Refusal
+from service.ingest.admission import DESCRIPTION_LENGTH_MAX, EventRefusal
 from service.maintenance.purge_task import Purge
 from storage.catalog.stored.records import request_scope
 from storage.keeper import keeper
@@ -205,7 +205,7 @@ def test_what_an_idempotency_key_keeps_is_small_whatever_was_refused(whole: Whol
 
 def test_an_answer_that_was_kept_whole_is_given_as_it_was() -> None:
     old = b'{"counts":{"a":2},"refused":{"a":{"1":{"name":"InvalidPropertyNameError","description":"No."}}}}'
-    assert kept_answers.refused(old, []) == {"a": {1: Refusal("InvalidPropertyNameError", "No.")}}
+    assert kept_answers.refused(old, []) == {"a": {1: EventRefusal("InvalidPropertyNameError", "No.")}}
 
 
 def test_nothing_is_logged_by_a_worker_that_has_not_seen_the_catalog_for_long(

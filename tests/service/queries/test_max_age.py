@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from query.language.nodes import Condition, Operator
-from service.queries.max_age_cache import MaxAgeCache, Recent, key_of
+from service.queries.max_age_cache import MaxAgeCache, RecentAnswer, key_of
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
 from storage.catalog.database.versions import Area
@@ -114,10 +114,10 @@ def test_what_is_kept_is_bounded_and_ages() -> None:
     now = [0.0]
     kept = MaxAgeCache(1_000, lambda: now[0])
     for number in range(20):
-        kept.keep(f"{number:02d}", Recent(b"x" * 98, (), {}, now[0]))
+        kept.keep(f"{number:02d}", RecentAnswer(b"x" * 98, (), {}, now[0]))
     held = [number for number in range(20) if kept.find(f"{number:02d}", 1, _no_source)]
     assert held == list(range(10, 20))
-    kept.keep("large", Recent(b"x" * 300, (), {}, 0.0))
+    kept.keep("large", RecentAnswer(b"x" * 300, (), {}, 0.0))
     assert kept.find("large", 1, _no_source) is None
     now[0] = 1.5
     assert kept.find("19", 1, _no_source) is None

@@ -24,10 +24,10 @@ from query.errors import QueryCancelled, QueryLimitExceeded
 from query.language.nodes import Condition, Filter, Operator
 from query.limits import Limits
 from service.background.task_runner import Cancels, Tools
-from service.errors import Unavailable
+from service.errors import ServiceUnavailable
 from service.saved_queries.definition import next_run_us
 from service.saved_queries.refresh_task import Refresher
-from service.saved_queries.results import Audience, Results, Standing
+from service.saved_queries.results import FilterScope, Freshness, Results
 from service.settings import load
 from service.telemetry.metrics import Metrics
 from storage.catalog.derived.records import SavedQuery, SavedRun
@@ -83,7 +83,7 @@ class Kept:
         bodies = [{**event, "keen": {"timestamp": format_instant(us)}} for us, event in events]
         self.store.send(collection, [json.dumps(body).encode() for body in bodies])
 
-    def run_of(self, query: SavedQuery, audience: Audience = Audience()) -> SavedRun | None:
+    def run_of(self, query: SavedQuery, audience: FilterScope = FilterScope()) -> SavedRun | None:
         runs = self.store.catalog.saved_queries.runs(query.id)
         return next((run for run in runs if run.audience == audience.digest), None)
 
@@ -125,7 +125,7 @@ steps = st.lists(
 )
 
 
-def told(kept: Kept, query: SavedQuery, audience: Audience, now_us: int) -> bytes:
+def told(kept: Kept, query: SavedQuery, audience: FilterScope, now_us: int) -> bytes:
     return kept.results.now(query, audience, now_us, soon())[0]
 
 
@@ -156,7 +156,7 @@ def test_a_result_that_is_not_stale_is_what_asking_anew_would_give(
     """Late events come in any order between flushes and merges. A result is stale just where one of them is
     covered: in the timeframe as of then, and kept by the question's filters and the key's. Once events were
     erased it is never told again."""
-    now_us, name, audience = moment * SECOND_US, next(_names), Audience(filters)
+    now_us, name, audience = moment * SECOND_US, next(_names), FilterScope(filters)
     params = {**question, "event_collection": name, "timeframe": frame, "timezone": zone, "filters": where}
     query = shared.put(name, params)
     if before:
@@ -178,9 +178,9 @@ def test_a_result_that_is_not_stale_is_what_asking_anew_would_give(
         else:
             shared.send(name, *((now_us + hours * HOUR_US, event) for hours, event in step))
         same = covered(shared, query, audience, now_us) == first.run.result.events
-        wanted = Standing.ERASED if erased else Standing.FRESH if same else Standing.STALE
+        wanted = Freshness.ERASED if erased else Freshness.FRESH if same else Freshness.STALE
         for results in (shared.results, shared.another()):
-            assert results.look(query, first.run.result) in (wanted, Standing.UNSURE)
+            assert results.look(query, first.run.result) in (wanted, Freshness.UNSURE)
             assert results.examine(query, audience, first.run.result, soon()) is wanted
             assert results.look(query, first.run.result) is wanted
         if same and not erased:
@@ -188,7 +188,7 @@ def test_a_result_that_is_not_stale_is_what_asking_anew_would_give(
     assert shared.results.load(first.run.result) == first.result
 
 
-def covered(kept: Kept, query: SavedQuery, audience: Audience, now_us: int) -> int:
+def covered(kept: Kept, query: SavedQuery, audience: FilterScope, now_us: int) -> int:
     """How many events the question is about, asked as a question of its own."""
     params = json.loads(query.query)
     plain = {name: params[name] for name in ("event_collection", "timeframe", "timezone", "filters")}
@@ -242,9 +242,9 @@ def test_a_key_with_filters_gets_what_a_store_with_nothing_else_gives(
         if some:
             shared.send(name, *some)
     params = {**question, "timeframe": "this_1_week", "filters": where}
-    narrow = Audience((Condition("n", Operator.LT, low),))
+    narrow = FilterScope((Condition("n", Operator.LT, low),))
     found = []
-    for name, audience in ((all_of_it, narrow), (rest, Audience())):
+    for name, audience in ((all_of_it, narrow), (rest, FilterScope())):
         query = shared.put(name, {**params, "event_collection": name})
         done = shared.results.compute(query, audience, NOW_US, soon())
         assert done.run.result is not None
@@ -257,11 +257,13 @@ def test_audiences_do_not_share_results_and_filters_are_not_in_the_funnels_echo(
     where = [{"property_name": "who", "operator": "ne", "property_value": "secret"}]
     step = {"event_collection": "c", "actor_property": "who", "filters": where}
     query = kept.put("q", {"analysis_type": "funnel", "steps": [step, step]})
-    narrow, other = (Audience((Condition("n", Operator.LT, n),)) for n in (2, 3))
-    assert len({narrow.digest, other.digest, Audience().digest}) == 3
-    results = {one: kept.results.compute(query, one, NOW_US, soon()) for one in (Audience(), narrow, other)}
+    narrow, other = (FilterScope((Condition("n", Operator.LT, n),)) for n in (2, 3))
+    assert len({narrow.digest, other.digest, FilterScope().digest}) == 3
+    results = {
+        one: kept.results.compute(query, one, NOW_US, soon()) for one in (FilterScope(), narrow, other)
+    }
     assert [json.loads(done.result)["result"] for done in results.values()] == [[5, 5], [2, 2], [3, 3]]
-    assert b"secret" in results[Audience()].result
+    assert b"secret" in results[FilterScope()].result
     assert b"secret" not in results[narrow].result
     for audience, done in results.items():
         run = kept.run_of(query, audience)
@@ -356,11 +358,11 @@ def test_a_query_that_fails_is_tried_again_ever_later_and_keeps_its_last_result(
 
 def test_what_nobody_may_be_told_any_more_ends_with_its_bytes(kept: Kept) -> None:
     kept.send("c", *FIVE)
-    narrow = Audience((Condition("n", Operator.LT, 2),))
+    narrow = FilterScope((Condition("n", Operator.LT, 2),))
     changed, uncached, filtered = (kept.put(name, COUNT) for name in ("changed", "uncached", "filtered"))
     start = filtered.modified_us + 5 * SECOND_US
     for query in (changed, uncached, filtered):
-        kept.results.compute(query, Audience(), start, soon())
+        kept.results.compute(query, FilterScope(), start, soon())
         kept.results.compute(query, narrow, start, soon())
     assert len(kept.files()) == 6
     kept.put("changed", {**COUNT, "timeframe": "this_1_month"})
@@ -384,11 +386,11 @@ def test_what_nobody_may_be_told_any_more_ends_with_its_bytes(kept: Kept) -> Non
 def test_a_run_that_began_earlier_or_of_another_version_changes_nothing(kept: Kept) -> None:
     kept.send("c", *FIVE)
     query = kept.put("q", COUNT)
-    later = kept.results.compute(query, Audience(), NOW_US, soon())
-    kept.results.compute(query, Audience(), NOW_US - 1, soon())
+    later = kept.results.compute(query, FilterScope(), NOW_US, soon())
+    kept.results.compute(query, FilterScope(), NOW_US - 1, soon())
     assert kept.run_of(query) == later.run
     kept.put("q", {**COUNT, "timeframe": "today"})
-    kept.results.compute(query, Audience(), NOW_US + 1, soon())
+    kept.results.compute(query, FilterScope(), NOW_US + 1, soon())
     assert kept.run_of(query) == later.run
     assert later.run.result is not None
     assert kept.files() == {later.run.result.file}
@@ -398,25 +400,25 @@ def test_a_failure_is_stored_and_raised_and_a_cancelled_run_never_was(kept: Kept
     kept.send("c", *FIVE)
     query = kept.put("q", {**COUNT, "group_by": ["who"]})
     with pytest.raises(QueryLimitExceeded):
-        kept.another(Limits(groups_max=2)).compute(query, Audience(), NOW_US, soon())
+        kept.another(Limits(groups_max=2)).compute(query, FilterScope(), NOW_US, soon())
     run = kept.run_of(query)
     assert run is not None
     assert (run.result, run.failures) == (None, 1)
     token = CancelToken()
     token.cancel()
     with pytest.raises(QueryCancelled):
-        kept.results.compute(query, Audience(), NOW_US, Deadline.after(60.0, token))
+        kept.results.compute(query, FilterScope(), NOW_US, Deadline.after(60.0, token))
     assert kept.run_of(query) == run
 
 
 def test_a_result_that_the_disk_does_not_take_is_a_failure(kept: Kept) -> None:
     kept.send("c", *FIVE)
     query = kept.put("q", COUNT)
-    first = kept.results.compute(query, Audience(), NOW_US, soon())
+    first = kept.results.compute(query, FilterScope(), NOW_US, soon())
     folder = kept.store.folder.results
     folder.rename(folder.with_name("away"))
-    with pytest.raises(Unavailable):
-        kept.results.compute(query, Audience(), NOW_US + 1, soon())
+    with pytest.raises(ServiceUnavailable):
+        kept.results.compute(query, FilterScope(), NOW_US + 1, soon())
     folder.with_name("away").rename(folder)
     run = kept.run_of(query)
     assert run is not None
@@ -427,11 +429,11 @@ def test_a_result_that_the_disk_does_not_take_is_a_failure(kept: Kept) -> None:
 def test_what_was_computed_before_an_erasure_goes_with_its_bytes_and_is_computed_again(kept: Kept) -> None:
     kept.send("c", *FIVE)
     kept.send("other", *FIVE)
-    narrow = Audience((Condition("n", Operator.LT, 2),))
+    narrow = FilterScope((Condition("n", Operator.LT, 2),))
     query, other = kept.put("q", COUNT), kept.put("other", {**COUNT, "event_collection": "other"})
     moment = other.modified_us + 5 * SECOND_US
-    before = [kept.results.compute(query, one, moment, soon()).run for one in (Audience(), narrow)]
-    kept.results.compute(other, Audience(), moment, soon())
+    before = [kept.results.compute(query, one, moment, soon()).run for one in (FilterScope(), narrow)]
+    kept.results.compute(other, FilterScope(), moment, soon())
     task = refresher_of(kept)
     assert until_idle(task, moment) == 0
     assert erase(kept, "c")

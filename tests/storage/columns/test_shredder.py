@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.columns.rowwise_shredder import cell, lane_columns
-from storage.columns.shredder import Piece, Shredder, absences, split_lines, with_system
+from storage.columns.shredder import FramePiece, Shredder, absences, split_lines, with_system
 from storage.events.strict_decoder import Checker
 from storage.events.validation import Context, EventLimits, examine, kind_of, leaves
 from storage.log.format import HAS_EMPTY, HAS_NULL, ROWWISE
@@ -30,7 +30,7 @@ def shredder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shredder]:
     shredder.close()
 
 
-def log(events: list[bytes], schema: Schema = Schema()) -> tuple[Schema, list[Piece]]:
+def log(events: list[bytes], schema: Schema = Schema()) -> tuple[Schema, list[FramePiece]]:
     """The events as the write path logs them: strict check first, the rest examined."""
     pieces = []
     for number, raw in enumerate(events):
@@ -44,18 +44,18 @@ def log(events: list[bytes], schema: Schema = Schema()) -> tuple[Schema, list[Pi
             flags = HAS_NULL * examined.has_null | HAS_EMPTY * examined.has_empty
             if not Checker(schema, LIMITS).covers(examined.wanted):
                 flags |= ROWWISE
-        pieces.append(Piece(lines, 1, array("q", [number]).tobytes(), 7, 3, number, flags))
+        pieces.append(FramePiece(lines, 1, array("q", [number]).tobytes(), 7, 3, number, flags))
     return schema, pieces
 
 
-def log_lists(lists: list[bytes], schema: Schema, first: int) -> list[Piece]:
+def log_lists(lists: list[bytes], schema: Schema, first: int) -> list[FramePiece]:
     """Lists of events that a schema covers, as the write path logs them where the strict check passes all."""
     pieces = []
     for text in lists:
         checked = Checker(schema, LIMITS).check_list(text)
         if checked is not None:
             times = array("q", range(first, first + checked.count)).tobytes()
-            pieces.append(Piece(checked.lines, checked.count, times, 7, 3, first, checked.flags))
+            pieces.append(FramePiece(checked.lines, checked.count, times, 7, 3, first, checked.flags))
             first += checked.count
     return pieces
 

@@ -26,10 +26,10 @@ from storage.log.writer import (
     Batch,
     LogBusy,
     LogDamaged,
+    LogPosition,
     LogReader,
     LogUnavailable,
     LogWriter,
-    Position,
     SegmentMissing,
     adopt,
     delete_log,
@@ -81,13 +81,13 @@ def test_what_was_appended_is_read_in_order(log: Log) -> None:
 
 
 def test_a_new_log_is_empty(log: Log) -> None:
-    assert log.reader.synced() == Position(0, -1)
+    assert log.reader.synced() == LogPosition(0, -1)
     assert log.read() == []
 
 
 def test_a_log_that_does_not_exist_has_no_position_and_no_bytes(tmp_path: Path) -> None:
     reader = LogReader(UnsyncedFileSystem(), tmp_path, 99)
-    assert reader.synced() == Position()
+    assert reader.synced() == LogPosition()
     with pytest.raises(SegmentMissing):
         list(reader.read(0, 1))
 
@@ -321,7 +321,7 @@ def test_a_log_that_was_adopted_while_it_was_being_made_is_not_used(tmp_path: Pa
 
     class AdoptedTooEarly(UnsyncedFileSystem):
         def lock(self, path: Path) -> int:
-            assert adopt(UnsyncedFileSystem(), tmp_path, LOG_ID) == Position()
+            assert adopt(UnsyncedFileSystem(), tmp_path, LOG_ID) == LogPosition()
             return super().lock(path)
 
     with pytest.raises(LogBusy):
@@ -379,7 +379,7 @@ def test_recovery_knows_the_last_claim_though_its_segment_is_gone(rolling: Log) 
     rolling.crash()
     delete_through(rolling.fs, rolling.root, LOG_ID, 2 * FRAME_SIZE)
     rolling.forget_position()
-    assert rolling.adopt() == Position(3 * FRAME_SIZE, claimed)
+    assert rolling.adopt() == LogPosition(3 * FRAME_SIZE, claimed)
 
 
 def test_recovery_knows_a_void_though_its_segment_is_gone(rolling: Log) -> None:
@@ -388,7 +388,7 @@ def test_recovery_knows_a_void_though_its_segment_is_gone(rolling: Log) -> None:
     rolling.write("b")
     rolling.crash()
     delete_through(rolling.fs, rolling.root, LOG_ID, FRAME_SIZE)
-    assert rolling.adopt() == rolling.adopt() == Position(2 * FRAME_SIZE, kept, ((lost, kept),))
+    assert rolling.adopt() == rolling.adopt() == LogPosition(2 * FRAME_SIZE, kept, ((lost, kept),))
 
 
 def test_a_full_table_of_voids_errs_on_the_side_of_void(tmp_path: Path) -> None:
@@ -572,15 +572,15 @@ def test_adopting_a_whole_log_changes_nothing(rolling: Log) -> None:
     rolling.write("a", "b")
     rolling.crash()
     before = [path.read_bytes() for path in rolling.segments()]
-    assert rolling.adopt() == rolling.adopt() == Position(2 * FRAME_SIZE, -1)
+    assert rolling.adopt() == rolling.adopt() == LogPosition(2 * FRAME_SIZE, -1)
     assert [path.read_bytes() for path in rolling.segments()] == before
 
 
 def test_a_log_of_which_only_the_folder_was_made_is_empty(tmp_path: Path) -> None:
     fs = UnsyncedFileSystem()
-    assert adopt(fs, tmp_path, LOG_ID) == Position()
+    assert adopt(fs, tmp_path, LOG_ID) == LogPosition()
     (tmp_path / "log" / str(LOG_ID)).mkdir(parents=True)
-    assert adopt(fs, tmp_path, LOG_ID) == Position()
+    assert adopt(fs, tmp_path, LOG_ID) == LogPosition()
 
 
 def test_a_torn_last_frame_is_cut_at_every_byte(log: Log) -> None:
@@ -620,8 +620,8 @@ def test_the_position_file_may_hold_anything_after_a_power_cut(content: bytes, l
     claimed = log.claim("b")
     log.crash()
     log.forget_position(content)
-    assert log.adopt() == Position(2 * FRAME_SIZE, claimed)
-    assert LogReader(log.fs, log.root, LOG_ID).synced() == Position(2 * FRAME_SIZE, claimed)
+    assert log.adopt() == LogPosition(2 * FRAME_SIZE, claimed)
+    assert LogReader(log.fs, log.root, LOG_ID).synced() == LogPosition(2 * FRAME_SIZE, claimed)
 
 
 def test_damage_below_the_published_position_is_refused_and_nothing_cut(log: Log) -> None:

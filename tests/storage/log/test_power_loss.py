@@ -15,7 +15,7 @@ from random import Random
 import pytest
 
 from storage.log import writer as log_module
-from storage.log.writer import CLAIMED_BIT, Frame, LogReader, LogUnavailable, LogWriter, Position, adopt
+from storage.log.writer import CLAIMED_BIT, Frame, LogPosition, LogReader, LogUnavailable, LogWriter, adopt
 from tests.support.faulty_fs import FaultyFileSystem
 from tests.support.log_verbs import LOG_ID, Told, batch_of, texts_of
 from tests.support.scale import examples
@@ -69,7 +69,7 @@ def append_batches(writer: LogWriter, told: Told, outcome: Outcome, i: int) -> N
         (outcome.failed if told.wait(text) else outcome.stored).append(text)
 
 
-def read_batches(reader: LogReader, position: Position) -> list[str]:
+def read_batches(reader: LogReader, position: LogPosition) -> list[str]:
     """The first text of each frame, in log order. Every frame must be whole and in order."""
     frames: list[Frame] = list(reader.read(0, position.lsn))
     for series in (0, CLAIMED_BIT):
@@ -82,7 +82,7 @@ def read_batches(reader: LogReader, position: Position) -> list[str]:
     return [texts_of(frame)[0] for frame in frames]
 
 
-def check_claims(outcome: Outcome, present: set[str], position: Position) -> None:
+def check_claims(outcome: Outcome, present: set[str], position: LogPosition) -> None:
     """A claim is held exactly when its event is in the log."""
     for text, ordinal in outcome.claims.items():
         assert position.holds(ordinal) == (text in present), text
@@ -251,7 +251,7 @@ class KeepsItsDescriptor(LogWriter):
         if self._closed:
             super()._abandon_segment()
 
-    def _write(self, group: log_module._Group) -> None:
+    def _write(self, group: log_module._CommitGroup) -> None:
         if self._segment_fd is not None:
             self._segment_base = self._synced_lsn
         super()._write(group)
