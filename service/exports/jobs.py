@@ -126,14 +126,14 @@ class Exports:
         settings: Settings,
         catalog: Catalog,
         keyring: Keyring,
-        asking: QueryService,
+        query_service: QueryService,
         clock: Callable[[], int] = system_clock,
     ) -> None:
         """By ``clock``, in µs, relative timeframes are read."""
         self._clock = clock
         self._settings = settings
         self._catalog = catalog
-        self._asking = asking
+        self._query_service = query_service
         self._limits = settings.export_limits
         self.links = Links(keyring)
 
@@ -245,16 +245,16 @@ class Exports:
 
     def _judge(self, project: Project, params: Mapping[str, Any]) -> ExtractionQuery:
         deadline = Deadline.after(self._limits.timeout_seconds)
-        if self._asking.strict:
+        if self._query_service.strict:
             parameters.check(EXTRACTION, params)
         request = parse(
             EXTRACTION,
             params,
             now_us=self._clock(),
             limits=self._limits,
-            check_regex=self._asking.check_regex,
+            check_regex=self._query_service.check_regex,
             check=deadline.check,
-            preferences=self._asking.preferences_of(project),
+            preferences=self._query_service.preferences_of(project),
         )
         assert isinstance(request.query, ExtractionQuery)
         return request.query

@@ -96,7 +96,7 @@ class FastPath:
 
     def __init__(
         self,
-        collector: Ingestor,
+        ingestor: Ingestor,
         bodies: BodyReader,
         metrics: Metrics,
         refusals: Refusals,
@@ -107,7 +107,7 @@ class FastPath:
         target: Callable[[bytes], tuple[str, str] | None],
         request_id: Callable[[], bytes],
     ) -> None:
-        self._collector = collector
+        self._ingestor = ingestor
         self._bodies = bodies
         self._allowed = allowed
         self._tallies = tallies
@@ -158,7 +158,7 @@ class FastPath:
             return None
         request = FastRequest(self, connection, began_ns, size, named[2])
         try:
-            taken = self._collector.log_fast(named[0], named[1], body, received_us, request)
+            taken = self._ingestor.log_fast(named[0], named[1], body, received_us, request)
         except IngestUnavailable:
             taken = False
         if not taken:

@@ -39,7 +39,7 @@ class Parts:
     settings: Settings
     catalog: Catalog
     tenants: Tenants
-    asking: QueryService
+    query_service: QueryService
     saved: ResultCache
     bodies: BodyReader
     metrics: Metrics

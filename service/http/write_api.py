@@ -109,7 +109,7 @@ class WriteApi:
     def __init__(
         self,
         next_app: AsgiApp,
-        collector: Ingestor,
+        ingestor: Ingestor,
         tenants: Tenants,
         *,
         bodies: BodyReader,
@@ -123,7 +123,7 @@ class WriteApi:
         access_log: bool = False,
     ) -> None:
         self._next = next_app
-        self._collector = collector
+        self._ingestor = ingestor
         self._tenants = tenants
         self._bodies = bodies
         self._limits = limits
@@ -155,7 +155,7 @@ class WriteApi:
         if admit is None and not access_log:
             size = (b"content-length", b"%d" % len(CREATED))
             self.express = FastPath(
-                collector,
+                ingestor,
                 bodies,
                 metrics,
                 self._refusals,
@@ -255,7 +255,7 @@ class WriteApi:
         """Take the body as it is, but for the key's autofill. Raises what ``render`` knows."""
         if target.collection is not None and _KEY not in headers and autofill is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            if self._collector.log_fast(target.project_id, target.collection, body, received_us, future):
+            if self._ingestor.log_fast(target.project_id, target.collection, body, received_us, future):
                 await synced(future)
                 self._accepted.add()
                 tally.events += 1
@@ -265,17 +265,17 @@ class WriteApi:
         body = body.removeprefix(codecs.BOM_UTF8)
         origin = self._origin(scope, headers, body, received_us)
         if target.sendgrid:
-            body = await body_thread.call(batch_of, body, self._collector.limits)
+            body = await body_thread.call(batch_of, body, self._ingestor.limits)
         if autofill is not None:
             origin = replace(origin, autofill=autofill)
             body = await self._fill(body, autofill, single=target.collection is not None)
         if target.collection is not None:
-            doubled = await self._collector.submit_one(target.project_id, target.collection, body, origin)
+            doubled = await self._ingestor.submit_one(target.project_id, target.collection, body, origin)
             (self._doubled if doubled else self._accepted).add()
             tally.events += not doubled
             tally.bytes += len(body)
             return 201, CREATED, _duplicates(doubled)
-        verdicts = await self._collector.submit_body(target.project_id, body, origin)
+        verdicts = await self._ingestor.submit_body(target.project_id, body, origin)
         refused = sum(map(len, verdicts.refused.values()))
         self._refused.add(refused)
         self._doubled.add(verdicts.duplicates)
@@ -292,7 +292,7 @@ class WriteApi:
             large = len(body) > body_thread.SLOW_INLINE_BYTES_MAX
             return await body_thread.call_if(large, fill_event, body, autofill, self._event_bytes_max)
         limit = self._limits.inflated_bytes_max
-        return await body_thread.call(fill_batch, body, autofill, limit, self._collector.limits)
+        return await body_thread.call(fill_batch, body, autofill, limit, self._ingestor.limits)
 
     def _count(self, scope: Scope, status: int, came_us: int) -> None:
         seconds = (time.monotonic_ns() // 1000 - came_us) / 1e6
@@ -387,7 +387,7 @@ class WriteApi:
         if autofill is not None:
             event = await self._fill(event, autofill, single=True)
         origin = Origin(received_us, self._context(scope, dict(scope["headers"])), autofill=autofill)
-        doubled = await self._collector.submit_one(target.project_id, target.collection, event, origin)
+        doubled = await self._ingestor.submit_one(target.project_id, target.collection, event, origin)
         (self._doubled if doubled else self._accepted).add()
         tally = self._tally(target.project_id, _key_of(scope))
         tally.events += not doubled

@@ -109,7 +109,7 @@ class DataTarget:
 
     def __init__(self, session: LogSession, metrics_path: Path, project_id: str, collection: str) -> None:
         self._metrics_path = metrics_path
-        self._collector = session.collector
+        self._ingestor = session.ingestor
         self._project_id = project_id
         self._collection = collection
 
@@ -117,7 +117,7 @@ class DataTarget:
         for attempt in range(1, ATTEMPTS_MAX + 1):
             origin = Origin(system_clock(), idempotency_key=key, digest=digest)
             try:
-                verdicts = await self._collector.submit(self._project_id, {self._collection: events}, origin)
+                verdicts = await self._ingestor.submit(self._project_id, {self._collection: events}, origin)
                 refused = verdicts.refused.get(self._collection, {})
                 count = verdicts.counts.get(self._collection, 0)
                 await asyncio.to_thread(self._count, count, len(refused), verdicts.duplicates)

@@ -453,31 +453,31 @@ class CollectionHandle:
 
 
 def sections(
-    home: CollectionHandle, events: list[AcceptedEvent], duplicates: int, received_us: int
+    handle: CollectionHandle, events: list[AcceptedEvent], duplicates: int, received_us: int
 ) -> Iterator[Section]:
     """The events as sections of a frame: those that the bulk shredder reads, and those it does not."""
     plain: list[AcceptedEvent] = []
     rowwise: list[AcceptedEvent] = []
     for event in events:
-        covered = not event.wanted or home.checker.covers(event.wanted)
+        covered = not event.wanted or handle.checker.covers(event.wanted)
         (plain if covered else rowwise).append(event)
     if plain or (duplicates and not rowwise):
-        yield _section(home, plain, duplicates, 0, received_us)
+        yield _section(handle, plain, duplicates, 0, received_us)
         duplicates = 0
     if rowwise:
-        yield _section(home, rowwise, duplicates, ROWWISE, received_us)
+        yield _section(handle, rowwise, duplicates, ROWWISE, received_us)
 
 
 def _section(
-    home: CollectionHandle, events: list[AcceptedEvent], duplicates: int, flags: int, received_us: int
+    handle: CollectionHandle, events: list[AcceptedEvent], duplicates: int, flags: int, received_us: int
 ) -> Section:
     for event in events:
         flags |= event.flags
         if event.token is not None:
             flags |= HAS_TOKEN
     return Section(
-        collection_id=home.collection_id,
-        lanes_version=home.checker.schema.version,
+        collection_id=handle.collection_id,
+        lanes_version=handle.checker.schema.version,
         count=len(events),
         duplicates=duplicates,
         flags=flags,
@@ -486,12 +486,12 @@ def _section(
     )
 
 
-def whole_section(home: CollectionHandle, checked: Checked, received_us: int) -> Section:
+def whole_section(handle: CollectionHandle, checked: Checked, received_us: int) -> Section:
     """Events that passed the strict check together, none of them with a token."""
     # By position: this runs for every request, and names cost more than all else in it.
     return Section(
-        home.collection_id,
-        home.checker.schema.version,
+        handle.collection_id,
+        handle.checker.schema.version,
         checked.count,
         0,
         checked.flags,

@@ -48,23 +48,23 @@ class _Known:
         self._count = 0
 
     def __len__(self) -> int:
-        return sum(len(homes) for kept in (self._young, self._old) for homes in kept.values())
+        return sum(len(handles) for kept in (self._young, self._old) for handles in kept.values())
 
     def get(self, project_id: str, name: str) -> CollectionHandle | None:
-        homes = self._young.get(project_id)
-        home = None if homes is None else homes.get(name)
-        if home is None and self._old:
-            homes = self._old.get(project_id)
-            home = None if homes is None else homes.pop(name, None)
-            if home is not None:
-                self.put(project_id, name, home)
-        return home
+        handles = self._young.get(project_id)
+        handle = None if handles is None else handles.get(name)
+        if handle is None and self._old:
+            handles = self._old.get(project_id)
+            handle = None if handles is None else handles.pop(name, None)
+            if handle is not None:
+                self.put(project_id, name, handle)
+        return handle
 
-    def put(self, project_id: str, name: str, home: CollectionHandle) -> None:
+    def put(self, project_id: str, name: str, handle: CollectionHandle) -> None:
         self.drop(project_id, name)
         if self._count >= self._young_max:
             self._young, self._old, self._count = {}, self._young, 0
-        self._young.setdefault(project_id, {})[name] = home
+        self._young.setdefault(project_id, {})[name] = handle
         self._count += 1
 
     def drop(self, project_id: str, name: str) -> None:
@@ -75,10 +75,10 @@ class _Known:
     def all(self) -> list[tuple[str, str, CollectionHandle]]:
         """(project, name, home) of each."""
         return [
-            (project_id, name, home)
+            (project_id, name, handle)
             for kept in (self._young, self._old)
-            for project_id, homes in kept.items()
-            for name, home in homes.items()
+            for project_id, handles in kept.items()
+            for name, handle in handles.items()
         ]
 
 
@@ -101,8 +101,8 @@ class CollectionCache:
         self._collections_max = collections_max
         self._executor = executor
         self._known_max = known_max
-        self._homes = _Known(known_max)
-        self._asking: dict[tuple[str, str, bool], asyncio.Task[CollectionHandle | None]] = {}
+        self._handles = _Known(known_max)
+        self._query_service: dict[tuple[str, str, bool], asyncio.Task[CollectionHandle | None]] = {}
         self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
         self._adding: dict[int, asyncio.Task[None]] = {}
         self._version = -1
@@ -111,7 +111,7 @@ class CollectionCache:
 
     def known(self, project_id: str, name: str) -> CollectionHandle | None:
         """The collection as last seen, without asking the catalog."""
-        return self._homes.get(project_id, name)
+        return self._handles.get(project_id, name)
 
     async def find(self, project_id: str, name: str) -> CollectionHandle | None:
         """The collection, or None where it does not exist."""
@@ -124,14 +124,14 @@ class CollectionCache:
     async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         """Those of the collections that exist, by name."""
         found = {name: self.known(project_id, name) for name in names}
-        unknown = [name for name, home in found.items() if home is None]
+        unknown = [name for name, handle in found.items() if handle is None]
         if len(unknown) == 1:
             found[unknown[0]] = await self.find(project_id, unknown[0])
             unknown = []
         for some in _some(unknown):
             there = await self._in_thread(partial(self._catalog.collections.named, project_id, some))
             found |= await self._keep_all([one for one in there if not one.freed])
-        return {name: home for name, home in found.items() if home is not None}
+        return {name: handle for name, handle in found.items() if handle is not None}
 
     async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, CollectionHandle]:
         """The collections by name, with their lanes, created where they do not exist: many at once.
@@ -148,46 +148,49 @@ class CollectionCache:
 
     async def ensure(self, project_id: str, name: str) -> CollectionHandle:
         """The collection, created where it does not exist yet. Raises TooManyCollections."""
-        home = self.known(project_id, name) or await self._ask(project_id, name, create=True)
-        assert home is not None
-        return home
+        handle = self.known(project_id, name) or await self._ask(project_id, name, create=True)
+        assert handle is not None
+        return handle
 
     async def with_lanes(self, project_id: str, name: str, wanted: Wanted) -> CollectionHandle:
         """The collection, created where needed, once its schema has every wanted lane.
 
         Raises TooManyCollections, or TooManyProperties: what is known of the collection is up to date then.
         """
-        home = await self.ensure(project_id, name)
-        while missing := home.checker.schema.missing(wanted):
-            self._wanted.setdefault(home.collection_id, {}).update(dict.fromkeys(missing))
-            task = self._adding.get(home.collection_id)
+        handle = await self.ensure(project_id, name)
+        while missing := handle.checker.schema.missing(wanted):
+            self._wanted.setdefault(handle.collection_id, {}).update(dict.fromkeys(missing))
+            task = self._adding.get(handle.collection_id)
             if task is None:
-                task = asyncio.ensure_future(self._add_all(home.collection_id))
-                self._adding[home.collection_id] = task
+                task = asyncio.ensure_future(self._add_all(handle.collection_id))
+                self._adding[handle.collection_id] = task
             try:
                 await asyncio.shield(task)
             except TooManyProperties:
                 # All that were asked for together are too many; these alone may not be.
                 await self._look_up(project_id, name, create=False)
-                await self._add(home.collection_id, missing)
+                await self._add(handle.collection_id, missing)
             finally:
                 del task
-            home = await self.ensure(project_id, name)
-        return home
+            handle = await self.ensure(project_id, name)
+        return handle
 
     async def refresh(self) -> None:
         """Look at what others changed: new lanes, and collections that are no more."""
         if time.monotonic() > self.valid_until:
             # Some may have been removed for good, with which no event may be logged.
-            self._homes = _Known(self._known_max)
+            self._handles = _Known(self._known_max)
             self._version = -1
-        known = {home.collection_id: (project_id, name, home) for project_id, name, home in self._homes.all()}
+        known = {
+            handle.collection_id: (project_id, name, handle)
+            for project_id, name, handle in self._handles.all()
+        }
         version, changed = await self._in_thread(lambda: self._changed(known))
         for collection_id, now in changed.items():
-            project_id, name, home = known[collection_id]
+            project_id, name, handle = known[collection_id]
             if now is None or now.freed:
-                self._homes.drop(project_id, name)
-            elif now.schema.version > home.checker.schema.version:
+                self._handles.drop(project_id, name)
+            elif now.schema.version > handle.checker.schema.version:
                 await self._keep(now)
         self._version = version
         self.valid_until = time.monotonic() + OUTDATED_SECONDS
@@ -206,11 +209,11 @@ class CollectionCache:
     async def _ask(self, project_id: str, name: str, *, create: bool) -> CollectionHandle | None:
         """One question to the catalog for all who ask at the same time."""
         key = (project_id, name, create)
-        task = self._asking.get(key)
+        task = self._query_service.get(key)
         if task is None:
             task = asyncio.ensure_future(self._look_up(project_id, name, create=create))
-            self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key))
+            self._query_service[key] = task
+            task.add_done_callback(lambda _: self._query_service.pop(key))
         try:
             return await asyncio.shield(task)
         finally:
@@ -226,7 +229,7 @@ class CollectionCache:
         found = await self._in_thread(lambda: catalog.collections.named(project_id, [name]))
         if found and not found[0].freed:
             return await self._keep(found[0])
-        self._homes.drop(project_id, name)
+        self._handles.drop(project_id, name)
         return None
 
     async def _add_all(self, collection_id: int) -> None:
@@ -248,20 +251,20 @@ class CollectionCache:
 
     async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, CollectionHandle]:
         """By name: as known already, or with a check that is built now."""
-        found = {one.name: home for one in collections if (home := self._current(one)) is not None}
+        found = {one.name: handle for one in collections if (handle := self._current(one)) is not None}
         new = [one for one in collections if one.name not in found]
         if not new:
             return found
         # Building a check of many lanes takes milliseconds.
         checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
         for one, checker in zip(new, checkers, strict=True):
-            found[one.name] = home = self._current(one) or CollectionHandle(one.id, checker)
-            self._homes.put(one.project_id, one.name, home)
+            found[one.name] = handle = self._current(one) or CollectionHandle(one.id, checker)
+            self._handles.put(one.project_id, one.name, handle)
         return found
 
     def _current(self, collection: Collection) -> CollectionHandle | None:
         """What is known of the collection, if that is no older."""
-        known = self._homes.get(collection.project_id, collection.name)
+        known = self._handles.get(collection.project_id, collection.name)
         if (
             known is not None
             and known.collection_id == collection.id

@@ -84,11 +84,11 @@ class BatchVerdicts:
 
 @dataclass(slots=True)
 class CollectionBatch:
-    """One collection's events of one submit; ``home`` is set before any of them is logged."""
+    """One collection's events of one submit; ``handle`` is set before any of them is logged."""
 
     name: str
     sorted: AdmissionResult
-    home: CollectionHandle | None
+    handle: CollectionHandle | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class Ingestor:
         self._executor = executor
         self._claims = claims
         self._enricher = enricher or Enricher()
-        self.homes = CollectionCache(
+        self.handles = CollectionCache(
             catalog,
             limits.event,
             limits.properties_max,
@@ -177,13 +177,13 @@ class Ingestor:
         The waiter is told once the event is durable, or that it failed (LogUnavailable). False where the
         event needs ``submit_one``, and then nothing is logged. Raises Unavailable.
         """
-        home = self.homes.known(project_id, name)
-        if home is None:
+        handle = self.handles.known(project_id, name)
+        if handle is None:
             return False
-        checked = home.checker.check(raw)
+        checked = handle.checker.check(raw)
         if checked is None or checked.tokens is not None or len(raw) > self.limits.event_bytes_max:
             return False
-        self._append(Batch(received_us, [whole_section(home, checked, received_us)]), waiter)
+        self._append(Batch(received_us, [whole_section(handle, checked, received_us)]), waiter)
         return True
 
     async def submit_one(self, project_id: str, name: str, raw: bytes, origin: Origin) -> int:
@@ -191,13 +191,13 @@ class Ingestor:
         refusal = check_collection_name(name)
         if refusal is not None:
             raise EventRefused(refusal.name, refusal.description)
-        home = await self._find(project_id, name)
-        checker = home.checker if home else self._blank
+        handle = await self._find(project_id, name)
+        checker = handle.checker if handle else self._blank
         context = await self._context(origin, raw)
         found = await self._sort_event(0, raw, checker, context, Paths(self.limits.properties_max))
         if isinstance(found, EventRefusal):
             raise EventRefused(found.name, found.description)
-        share = CollectionBatch(name, AdmissionResult(1, ready=[found]), home)
+        share = CollectionBatch(name, AdmissionResult(1, ready=[found]), handle)
         await self._settle(project_id, share)
         if (late := share.sorted.refused.get(0)) is not None:
             raise EventRefused(late.name, late.description)
@@ -209,10 +209,10 @@ class Ingestor:
         lone = await body_thread.call_if(large, lone_list, body)
         if lone is not None:
             name, text = lone
-            home = self.homes.known(project_id, name)
-            whole = None if home is None else await self._lone(text, home.checker)
+            handle = self.handles.known(project_id, name)
+            whole = None if handle is None else await self._lone(text, handle.checker)
             if whole is not None and whole.taken:
-                return await self._log_verdicts(project_id, [CollectionBatch(name, whole, home)], origin)
+                return await self._log_verdicts(project_id, [CollectionBatch(name, whole, handle)], origin)
         try:
             batches = await body_thread.call_if(large, split_batch, body, events_max)
         except NotParsed:
@@ -264,17 +264,17 @@ class Ingestor:
     ) -> list[CollectionBatch]:
         shares: list[CollectionBatch] = []
         room, paths = self.limits.batch_events_max, Paths(self.limits.properties_max)
-        homes = await self._find_all(project_id, batches)
+        handles = await self._find_all(project_id, batches)
         turn = _CooperativeYield()
         for name, text in batches.items():
             await turn.over()
-            share = await self._sort(name, text, homes.get(name), origin, room, paths)
+            share = await self._sort(name, text, handles.get(name), origin, room, paths)
             room -= share.sorted.count
             shares.append(share)
         return shares
 
     async def _sort(
-        self, name: str, text: bytes, home: CollectionHandle | None, origin: Origin, room: int, paths: Paths
+        self, name: str, text: bytes, handle: CollectionHandle | None, origin: Origin, room: int, paths: Paths
     ) -> CollectionBatch:
         refusal = check_collection_name(name)
         if refusal is not None:
@@ -282,12 +282,12 @@ class Ingestor:
             return CollectionBatch(
                 name, AdmissionResult(count, refused=dict.fromkeys(range(count), refusal)), None
             )
-        checker = home.checker if home else self._blank
+        checker = handle.checker if handle else self._blank
         try:
             await self._count_first(text, room)
             whole = await self._whole(text, checker, room)
             if whole is not None:
-                return CollectionBatch(name, whole, home)
+                return CollectionBatch(name, whole, handle)
             items = await self._items(text, room)
         except NotParsed:
             items = await self._items_slowly(text, room)
@@ -301,7 +301,7 @@ class Ingestor:
                 result.refused[index] = found
             else:
                 result.ready.append(found)
-        return CollectionBatch(name, result, home)
+        return CollectionBatch(name, result, handle)
 
     async def _sort_event(
         self, index: int, raw: bytes, checker: Checker, context: Context, paths: Paths
@@ -322,14 +322,14 @@ class Ingestor:
 
     async def _find(self, project_id: str, name: str) -> CollectionHandle | None:
         try:
-            return await self.homes.find(project_id, name)
+            return await self.handles.find(project_id, name)
         except StorageError as error:
             raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
     async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         try:
             good = [name for name in names if check_collection_name(name) is None]
-            return await self.homes.find_all(project_id, good)
+            return await self.handles.find_all(project_id, good)
         except StorageError as error:
             raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
@@ -370,41 +370,41 @@ class Ingestor:
         turn = _CooperativeYield()
         for share in shares:
             await turn.over()
-            if share.home is None and share.sorted.taken:
+            if share.handle is None and share.sorted.taken:
                 await self._refuse_beyond_properties(share.sorted, self._blank.schema)
                 if share.sorted.taken:
                     wanted[share.name] = share.sorted.wanted()
         if len(wanted) < 2:
             return
         try:
-            homes = await self.homes.ensure_all(project_id, wanted)
+            handles = await self.handles.ensure_all(project_id, wanted)
         except StorageError as error:
             raise IngestUnavailable("The catalog does not answer. Send again.") from error
         for share in shares:
             await turn.over()
-            home = homes.get(share.name)
-            if home is None:
+            handle = handles.get(share.name)
+            if handle is None:
                 if share.name in wanted:
                     share.sorted.refuse_all(self.limits.no_collection(share.name))
-            elif not home.checker.schema.missing(wanted[share.name]):
-                share.home = home
+            elif not handle.checker.schema.missing(wanted[share.name]):
+                share.handle = handle
 
     async def _settle(self, project_id: str, share: CollectionBatch) -> None:
         """Make sure that the collection and every lane of the share's events are in the catalog."""
         result = share.sorted
         try:
             while True:
-                home = await self.homes.find(project_id, share.name)
-                schema = home.checker.schema if home else self._blank.schema
-                if home is not None and not await self._fits(result, schema):
+                handle = await self.handles.find(project_id, share.name)
+                schema = handle.checker.schema if handle else self._blank.schema
+                if handle is not None and not await self._fits(result, schema):
                     # Since it was last looked at, properties may have gone with the events that held them.
-                    home = await self.homes.find_anew(project_id, share.name)
-                    schema = home.checker.schema if home else self._blank.schema
+                    handle = await self.handles.find_anew(project_id, share.name)
+                    schema = handle.checker.schema if handle else self._blank.schema
                 await self._refuse_beyond_properties(result, schema)
                 if not result.taken:
                     return
                 try:
-                    share.home = await self.homes.with_lanes(project_id, share.name, result.wanted())
+                    share.handle = await self.handles.with_lanes(project_id, share.name, result.wanted())
                     return
                 except TooManyCollections:
                     result.refuse_all(self.limits.no_collection(share.name))
@@ -417,7 +417,7 @@ class Ingestor:
 
     def _is_settled(self, share: CollectionBatch) -> bool:
         """Whether all that its section will cite is in the catalog."""
-        return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
+        return share.handle is not None and not share.handle.checker.schema.missing(share.sorted.wanted())
 
     async def _fits(self, result: AdmissionResult, schema: Schema) -> bool:
         """Whether the collection has room for the properties of all of the events."""
@@ -488,7 +488,7 @@ class Ingestor:
                 return _Logged(None if earlier is None else earlier.response, unlogged)
 
     def _append(self, batch: Batch, waiter: Waiter) -> None:
-        if self.closed_because is not None or monotonic() > self.homes.valid_until:
+        if self.closed_because is not None or monotonic() > self.handles.valid_until:
             self._check_open()
         try:
             self._log.append(batch, waiter, hold=True)
@@ -508,7 +508,7 @@ class Ingestor:
     def _check_open(self) -> None:
         if self.closed_because is not None:
             raise IngestUnavailable(self.closed_because, CLOSED_RETRY_SECONDS)
-        if monotonic() > self.homes.valid_until:
+        if monotonic() > self.handles.valid_until:
             raise IngestUnavailable(
                 "The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS
             )
@@ -550,7 +550,7 @@ class _Logged:
 class _TokenBatch:
     """A share event by event, so that those whose token is lost can be left out."""
 
-    home: CollectionHandle
+    handle: CollectionHandle
     events: list[AcceptedEvent]
     tokens: list[Token]
     """Of each event; the first event of a token comes first."""
@@ -561,34 +561,34 @@ class _TokenBatch:
 
     @classmethod
     def of(cls, share: CollectionBatch, within: str) -> _TokenBatch:
-        assert share.home is not None
-        home, seen, kept = share.home, set[str](), list[AcceptedEvent]()
+        assert share.handle is not None
+        handle, seen, kept = share.handle, set[str](), list[AcceptedEvent]()
         events = share.sorted.events()
         for event in events:
             if event.token is None or event.token not in seen:
                 kept.append(event)
                 if event.token is not None:
                     seen.add(event.token)
-        found = cls(home, kept, [], len(events) - len(kept), within)
+        found = cls(handle, kept, [], len(events) - len(kept), within)
         found.tokens = [token for event in kept if (token := found.token_of(event)) is not None]
         return found
 
     def token_of(self, event: AcceptedEvent) -> Token | None:
         if event.token is None:
             return None
-        return event_token(self.home.collection_id, event.token, self.within)
+        return event_token(self.handle.collection_id, event.token, self.within)
 
     def only(self, tokens: set[Token]) -> _TokenBatch:
         """The events of these tokens."""
         events = [event for event in self.events if self.token_of(event) in tokens]
         tokens_left = [token for token in self.tokens if token in tokens]
-        return _TokenBatch(self.home, events, tokens_left, 0, self.within)
+        return _TokenBatch(self.handle, events, tokens_left, 0, self.within)
 
     def sections(self, lost: frozenset[Token], received_us: int) -> Iterator[Section]:
         """All but the events of lost tokens, which are counted as duplicates."""
         events = [event for event in self.events if self.token_of(event) not in lost] if lost else self.events
         duplicates = self.repeated + len(self.events) - len(events)
-        return sections(self.home, events, duplicates, received_us)
+        return sections(self.handle, events, duplicates, received_us)
 
 
 def _wish(
@@ -609,12 +609,12 @@ def _sections(shares: list[CollectionBatch], received_us: int) -> list[Section]:
     """The sections of shares without tokens."""
     found: list[Section] = []
     for share in shares:
-        assert share.home is not None
+        assert share.handle is not None
         whole = share.sorted.whole
         if whole is not None:
-            found.append(whole_section(share.home, whole, received_us))
+            found.append(whole_section(share.handle, whole, received_us))
         else:
-            found += sections(share.home, share.sorted.ready, 0, received_us)
+            found += sections(share.handle, share.sorted.ready, 0, received_us)
     return found
 
 

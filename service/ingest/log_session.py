@@ -66,7 +66,7 @@ class LogSession:
     def __init__(
         self,
         log: LogWriter,
-        collector: Ingestor,
+        ingestor: Ingestor,
         backlog: Backlog,
         executor: Executor,
         *,
@@ -74,7 +74,7 @@ class LogSession:
     ) -> None:
         """Use ``opened``."""
         self.log = log
-        self.collector = collector
+        self.ingestor = ingestor
         self.backlog = backlog
         self.executor = executor
         self._erased = -1
@@ -125,9 +125,9 @@ class LogSession:
             tokens_max=admission.tokens_max,
             token_days=admission.token_days,
         )
-        collector = Ingestor(catalog, log, admission, claims=claims, executor=executor, enricher=enricher)
+        ingestor = Ingestor(catalog, log, admission, claims=claims, executor=executor, enricher=enricher)
         backlog = Backlog(catalog, fs, limits.free_bytes_min, limits.unflushed_bytes_max)
-        session = cls(log, collector, backlog, executor, logs_closing=logs_closing)
+        session = cls(log, ingestor, backlog, executor, logs_closing=logs_closing)
         try:
             yield session
         finally:
@@ -142,16 +142,16 @@ class LogSession:
         Called about every WATCH_SECONDS by whoever opened the session.
         """
         loop = asyncio.get_running_loop()
-        await self.collector.homes.refresh()
+        await self.ingestor.handles.refresh()
         erased = await loop.run_in_executor(self.executor, self.backlog.catalog.erasures.last)
         if erased != self._erased or self.log.turn_due:
             # Erased events are still in the open segment, which is deleted only as a whole.
             self.log.turn()
             self._erased = erased
         closed_because = await loop.run_in_executor(self.executor, self.backlog.problem)
-        if self._logs_closing and bool(closed_because) != bool(self.collector.closed_because):
+        if self._logs_closing and bool(closed_because) != bool(self.ingestor.closed_because):
             self._log_closing(closed_because)
-        self.collector.closed_because = closed_because
+        self.ingestor.closed_because = closed_because
 
     def _log_closing(self, closed_because: str | None) -> None:
         """One line when events begin to be refused, and one when they are taken again."""

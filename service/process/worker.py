@@ -128,7 +128,7 @@ async def composed(
         tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         slots = QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
-        asking = QueryService(
+        query_service = QueryService(
             reader,
             engine,
             settings.query_limits,
@@ -146,12 +146,12 @@ async def composed(
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         # Each kind of kept answers has its part of what the caches may take together.
         kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
-        saved = ResultCache(catalog, reader, results, asking, catalog_threads, kept_max, clock)
+        saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
         parts = Parts(
             settings,
             catalog,
             tenants,
-            asking,
+            query_service,
             saved,
             bodies,
             metrics,
@@ -173,7 +173,7 @@ async def composed(
             ) as session,
             _watching(parts, session),
         ):
-            yield _compose(parts, session.collector), parts
+            yield _compose(parts, session.ingestor), parts
 
 
 @asynccontextmanager
@@ -223,7 +223,7 @@ def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enrich
     return enricher
 
 
-def _compose(parts: Parts, collector: Ingestor) -> WriteApi:
+def _compose(parts: Parts, ingestor: Ingestor) -> WriteApi:
     """The write path in front, and around all else the edge."""
     settings = parts.settings
     inner = RequestMiddleware(
@@ -231,7 +231,7 @@ def _compose(parts: Parts, collector: Ingestor) -> WriteApi:
     )
     return WriteApi(
         inner,
-        collector,
+        ingestor,
         parts.tenants,
         bodies=parts.bodies,
         limits=write_limits(settings),
@@ -343,12 +343,12 @@ async def _watch(parts: Parts, session: LogSession) -> None:
         try:
             await session.look_after()
             parts.lifecycle.damaged_logs = session.backlog.damaged_logs
-            parts.lifecycle.closed_because = session.collector.closed_because
+            parts.lifecycle.closed_because = session.ingestor.closed_because
             damaged.set(len(session.backlog.damaged_logs))
             jumped.set(int(session.backlog.clock_jumped))
             free.set(session.backlog.free_bytes)
             unflushed.set(session.backlog.unflushed_bytes)
-            refused.set(int(session.collector.closed_because is not None))
+            refused.set(int(session.ingestor.closed_because is not None))
             queued.set(session.log.queued_bytes)
             parts.refusals.log_due()
             held.set(parts.bodies.held_bytes)

@@ -122,5 +122,5 @@ def _metadata_of(dashboard: Dashboard | None) -> Json:
 def _counted(document: Json) -> Json:
     widgets = document.get("widgets")
     of = widgets if isinstance(widgets, list) else []
-    asking = sum(isinstance(one, dict) and one.get("query") is not None for one in of)
-    return {"widgets": len(of), "queries": asking}
+    query_service = sum(isinstance(one, dict) and one.get("query") is not None for one in of)
+    return {"widgets": len(of), "queries": query_service}

@@ -80,7 +80,7 @@ class ResultCache:
         catalog: Catalog,
         reader: Reader,
         results: Results,
-        asking: QueryService,
+        query_service: QueryService,
         executor: Executor,
         held_bytes_max: int,
         clock: Callable[[], int] = system_clock,
@@ -88,7 +88,7 @@ class ResultCache:
         self._catalog = catalog
         self._reader = reader
         self.results = results
-        self._asking = asking
+        self._query_service = query_service
         self._executor = executor
         self._clock = clock
         self._held: ByteBoundedCache[Key, _KeptResponse] = ByteBoundedCache(held_bytes_max)
@@ -148,7 +148,7 @@ class ResultCache:
                 _body(query, None, shown, plain=plain, narrowed=caller.is_filtered), warnings
             )
 
-        return await self._asking.during(caller, analysis, work, ask.gone)
+        return await self._query_service.during(caller, analysis, work, ask.gone)
 
     async def _cached(
         self, caller: Caller, key: Key, audience: FilterScope, ask: RequestContext
@@ -227,7 +227,7 @@ class ResultCache:
         def work(token: CancelToken) -> Freshness:
             return self.results.examine(query, audience, result, self._deadline(token))
 
-        return await self._asking.during(caller, definition.analysis_type(query), work, ask.gone)
+        return await self._query_service.during(caller, definition.analysis_type(query), work, ask.gone)
 
     async def _computed(
         self, caller: Caller, query: SavedQuery, audience: FilterScope, ask: RequestContext
@@ -236,7 +236,7 @@ class ResultCache:
             done = self.results.compute(query, audience, self._clock(), self._deadline(token))
             return _KeptResult(done.run, done.result, False, done.warnings)
 
-        return await self._asking.during(caller, definition.analysis_type(query), work, ask.gone)
+        return await self._query_service.during(caller, definition.analysis_type(query), work, ask.gone)
 
     def _deadline(self, token: CancelToken) -> Deadline:
         return self.results.deadline(token)

@@ -28,7 +28,7 @@ def results_of_every_kind(data: Path, watch: Watch) -> list[httpx.Response]:
     with closing(Whole(data)) as whole:
         names = (f"{number} " + "long" * 40 for number in range(EVENTS))
         whole.record(whole.project, "c", ({"name": name, "n": n} for n, name in enumerate(names)))
-        whole.parts.asking.budget.bytes_max = MIB // 2
+        whole.parts.query_service.budget.bytes_max = MIB // 2
         with watch:
             return [
                 whole.call(

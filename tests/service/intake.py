@@ -79,7 +79,7 @@ async def intake(
             tenants = Tenants(catalog.tenants, catalog.access_keys, Keyring("a secret for tests"))
             app = WriteApi(
                 nothing_else,
-                session.collector,
+                session.ingestor,
                 tenants,
                 bodies=bodies,
                 limits=limits or WriteLimits(),

@@ -94,7 +94,7 @@ area = Area(
 async def create(call: OfProject, definition: NewDataset) -> Response:
     """A dataset is never changed: delete it first, then make another."""
     parts, _, caller = call
-    name, asking = _name(call), parts.asking
+    name, query_service = _name(call), parts.query_service
     datasets.check_name(name)
 
     def make() -> tuple[Dataset, list[dict[str, Any]]]:
@@ -103,10 +103,10 @@ async def create(call: OfProject, definition: NewDataset) -> Response:
             name,
             body,
             parts.clock(),
-            asking.limits,
-            asking.check_regex,
-            strict=asking.strict,
-            preferred=asking.preferences_of(caller.project),
+            query_service.limits,
+            query_service.check_regex,
+            strict=query_service.strict,
+            preferred=query_service.preferences_of(caller.project),
         )
         warnings = _warnings(call, body["query"], read)
         return parts.catalog.datasets.create(caller.project.id, name, read.written()), warnings
@@ -240,14 +240,14 @@ def _warnings(
     call: ProjectCall, sent: dict[str, Any], definition: datasets.DatasetDefinition
 ) -> list[dict[str, Any]]:
     """What leaves a new dataset without data."""
-    asking = call.parts.asking
-    query = definition.question(call.parts.clock(), asking.limits, asking.check_regex)
-    found = asking.warnings(call.caller, definition.query["analysis_type"], sent, ParsedQuery(query))
+    query_service = call.parts.query_service
+    query = definition.question(call.parts.clock(), query_service.limits, query_service.check_regex)
+    found = query_service.warnings(call.caller, definition.query["analysis_type"], sent, ParsedQuery(query))
     groups = tuple(Group(path) for path in definition.index_by)
     indexed = ParsedQuery(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
     about_index = (
         {**one, "parameter": "index_by"}
-        for one in asking.warnings(call.caller, "count", {}, indexed)
+        for one in query_service.warnings(call.caller, "count", {}, indexed)
         if one["parameter"] == "group_by"
     )
     return [*found, *about_index]
@@ -267,7 +267,7 @@ class DatasetReader:
         caller.require_dataset(name, "read")
         state = await self.state(caller, name)
         pairs = pairs_of(request.scope)
-        if self._parts.asking.strict:
+        if self._parts.query_service.strict:
             check_parameters(pairs, _RESULT_PARAMETERS, "the results of a dataset")
             check_query("count", {"timeframe": parameter(pairs, "timeframe")})
         definition = state.definition
@@ -295,7 +295,7 @@ class DatasetReader:
         if not caller.filters_for(Permission.DATASETS):
             return state.holds_text
         collection, gone = state.definition.collection, gone_of(request)
-        lanes = await self._parts.asking.held(caller, collection, gone, Permission.DATASETS)
+        lanes = await self._parts.query_service.held(caller, collection, gone, Permission.DATASETS)
         return lambda path: holds_text(path, lanes or ())
 
     async def _question(self, state: State, span: Span, now_us: int) -> MetricQuery:
@@ -303,9 +303,9 @@ class DatasetReader:
         key = (state.dataset.id, span, state.definition.preferences)
         known = self._questions.get(key)
         if known is None:
-            asking = self._parts.asking
+            query_service = self._parts.query_service
             known = await self._parts.in_thread(
-                state.definition.question, now_us, asking.limits, asking.check_regex, span
+                state.definition.question, now_us, query_service.limits, query_service.check_regex, span
             )
             if len(self._questions) >= _QUESTIONS_MAX:
                 self._questions.clear()
@@ -342,7 +342,7 @@ class DatasetReader:
         """Raises FileNotFoundError, QueryLimitExceeded, QueryOverloaded."""
         folder = self._catalog.folder
         # Not on a thread that may wait: others need it for events.
-        reservation = self._parts.asking.budget.open(wait_seconds=0.0)
+        reservation = self._parts.query_service.budget.open(wait_seconds=0.0)
         return computed(
             reservation,
             lambda: stored_result(
@@ -350,7 +350,7 @@ class DatasetReader:
                 query,
                 key,
                 lambda file: folder.dataset_file(file.dataset_id, file.id),
-                self._parts.asking.limits,
+                self._parts.query_service.limits,
                 reservation,
             ),
         )
@@ -368,7 +368,7 @@ class DatasetReader:
         filters = (*query.filters, *values.filters(definition.index_by))
         question = ParsedQuery(replace(query, filters=filters))
         kind = definition.query["analysis_type"]
-        told = await self._parts.asking.ask_prepared(
+        told = await self._parts.query_service.ask_prepared(
             caller, kind, question, Permission.DATASETS, gone_of(request)
         )
         return told.body[len(b'{"result":') : -1], warning_headers(told.warnings)

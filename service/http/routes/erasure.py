@@ -191,7 +191,7 @@ async def _delete_events(
 def _check_filters(parts: Parts, collection: Collection, filters: Sequence[Filter]) -> None:
     """Raises TooManyConditions, and InvalidParameter for a condition that narrows nothing, since no event has
     its property: that is misspelt."""
-    check_conditions(collection.schema, filters, parts.asking.limits)
+    check_conditions(collection.schema, filters, parts.query_service.limits)
     known = properties_of(collection.schema)
     for one in kept_without_value(filters):
         if one.path not in known and not any(name.startswith(one.path + ".") for name in known):
@@ -319,7 +319,7 @@ async def narrowed(
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
     # Strictly, whatever the settings say of questions.
     check("count", params)
-    question = await parts.in_thread(parts.asking.judge, project, "count", params)
+    question = await parts.in_thread(parts.query_service.judge, project, "count", params)
     assert isinstance(question.query, MetricQuery)
     span = question.query.span
     parameters = {"filters": params.get("filters"), "start_us": span.start_us, "end_us": span.end_us}

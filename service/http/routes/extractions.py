@@ -49,7 +49,7 @@ def base_url(parts: Parts, request: Request) -> str:
 
 
 def exports_of(parts: Parts) -> Exports:
-    return Exports(parts.settings, parts.catalog, parts.keyring, parts.asking, parts.clock)
+    return Exports(parts.settings, parts.catalog, parts.keyring, parts.query_service, parts.clock)
 
 
 @area.get(

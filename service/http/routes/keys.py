@@ -148,7 +148,7 @@ async def _activate(call: ProjectCall, *, active: bool) -> Response:
 
 def _checked(call: ProjectCall, definition: AccessKeyDefinition) -> CheckedAccessKey:
     """Raises InvalidParameter."""
-    return checked(definition.sent(), call.parts.asking.check_regex)
+    return checked(definition.sent(), call.parts.query_service.check_regex)
 
 
 def _digest(call: ProjectCall) -> str:

@@ -48,7 +48,7 @@ _RULE = needs(Permission.QUERIES)
 area = Area("ask", "Ask questions.", [("POST", f"{PROJECTS}/{{project_id}}/events", _EVENTS)])
 
 
-def _asking(analysis: str) -> Endpoint:
+def _query_service(analysis: str) -> Endpoint:
     """The handler of an analysis. It takes nothing that FastAPI would check: a question is read and judged in
     ``query``, in a thread of its own."""
     rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
@@ -70,7 +70,7 @@ def _asking(analysis: str) -> Endpoint:
 
 for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
     _path = f"{QUERIES}/{_analysis}"
-    area.serve(_path, _RULE, *operations_of(_analysis, _path), scripted=True)(_asking(_analysis))
+    area.serve(_path, _RULE, *operations_of(_analysis, _path), scripted=True)(_query_service(_analysis))
 
 
 @area.get(
@@ -88,10 +88,10 @@ async def list_queries(call: OfProject) -> Response:
 async def _tell(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:
     parts, request, caller = call
     if analysis != EXTRACTION:
-        return await parts.asking.ask(caller, analysis, read, gone_of(request))
+        return await parts.query_service.ask(caller, analysis, read, gone_of(request))
     params = await parts.in_thread(read)
     if not wants_file(params):
-        return await parts.asking.ask(caller, analysis, lambda: params, gone_of(request))
+        return await parts.query_service.ask(caller, analysis, lambda: params, gone_of(request))
     base = base_url(parts, request)
     return QueryResponse(dumps(await parts.in_thread(exports_of(parts).request, caller, params, base)))
 

@@ -122,7 +122,7 @@ async def result(call: OfProject) -> Response:
     parts, request, caller = call
     pairs = pairs_of(request.scope)
     callback = callback_of(pairs)
-    if parts.asking.strict:
+    if parts.query_service.strict:
         check_parameters(pairs, (), "the result of a saved query, which is asked as it was saved")
     told = await parts.saved.result(caller, _name(request), _ask(call), plain=_is_legacy(request))
     headers = warning_headers(told.warnings)
@@ -235,14 +235,14 @@ def _keep(
     Raises InvalidQuery, DuplicateSavedQuery.
     """
     parts, request, caller = call
-    name, asking = _name(request), parts.asking
+    name, query_service = _name(request), parts.query_service
     found: list[dict[str, Any]] = []
 
     def judge(analysis: str, params: Mapping[str, Any]) -> None:
-        question = asking.judge(caller.project, analysis, params)
-        found.extend(asking.warnings(caller, analysis, params, question))
+        question = query_service.judge(caller.project, analysis, params)
+        found.extend(query_service.warnings(caller, analysis, params, question))
 
-    read = saved.read(name, definition.sent(), judge, strict=asking.strict)
+    read = saved.read(name, definition.sent(), judge, strict=query_service.strict)
     kept, created = parts.catalog.saved_queries.put(
         caller.project.id,
         name,

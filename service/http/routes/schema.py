@@ -142,11 +142,11 @@ async def shown(call: ProjectCall, collections: Sequence[Collection]) -> list[Co
     visible = []
     for collection in collections:
         if narrowed:
-            found = await parts.asking.held(caller, collection.name, gone_of(request))
+            found = await parts.query_service.held(caller, collection.name, gone_of(request))
             # In an order of their own: which came first may have been decided by an event out of sight.
             lanes = None if found is None else tuple(sorted(found, key=_order))
         elif collection.erase_version:
-            lanes = await parts.asking.standing(caller, collection.name)
+            lanes = await parts.query_service.standing(caller, collection.name)
         else:
             lanes = collection.schema.lanes
         if lanes is not None:

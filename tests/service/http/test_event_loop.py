@@ -101,8 +101,8 @@ def test_nor_does_what_a_worker_looks_after(tmp_path: Path, on_loop: list[str]) 
             )
             await asyncio.to_thread(one.catalog.projects.update, one.project.id, name="Renamed")
             await one.session.look_after()
-            home = one.session.collector.homes.known(one.project.id, "c")
-            assert home is not None and "m" in home.checker.schema.by_path
+            handle = one.session.ingestor.handles.known(one.project.id, "c")
+            assert handle is not None and "m" in handle.checker.schema.by_path
             while (known := tenants.known(one.project.id)) is None or known.name != "Renamed":
                 await asyncio.sleep(0.01)
             watch.cancel()

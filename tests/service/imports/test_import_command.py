@@ -327,7 +327,7 @@ def test_an_import_leaves_the_segment_in_which_erased_events_are(
         with ThreadPoolExecutor(4) as executor:
             async with LogSession.opened(catalog, executor) as session:
                 await session.look_after()
-                await session.collector.submit(project.id, {"c": b'[{"n":1}]'}, Origin(system_clock()))
+                await session.ingestor.submit(project.id, {"c": b'[{"n":1}]'}, Origin(system_clock()))
                 segments = segments_of(session)
                 collection = catalog.collections.get(project.id, "c")
                 catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})

@@ -65,21 +65,21 @@ def test_collections_that_are_not_used_are_let_go_and_found_again(
 
     async def scenario() -> None:
         async with intake(tmp_path / "data") as one:
-            homes = one.session.collector.homes
+            handles = one.session.ingestor.handles
             for number in range(100):
                 for name in ("busy", f"c{number}"):
                     answer = await one.http.post(f"{one.events}/{name}", json={"n": number})
                     assert answer.status_code == 201
-                assert len(homes._homes) <= 20
-            assert homes.known(one.project.id, "busy") is not None
-            assert homes.known(one.project.id, "c0") is None
+                assert len(handles._handles) <= 20
+            assert handles.known(one.project.id, "busy") is not None
+            assert handles.known(one.project.id, "c0") is None
             body = {f"c{number}": [{"n": 1}] for number in range(100)}
             assert (await one.http.post(one.events, json=body)).json() == {
                 name: [{"success": True}] for name in body
             }
-            assert len(homes._homes) <= 20
+            assert len(handles._handles) <= 20
             assert len(one.catalog.collections.of_project(one.project.id)) == 101
-            await homes.refresh()
+            await handles.refresh()
             assert len(one.lines()) == 300
 
     run(scenario())

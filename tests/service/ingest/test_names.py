@@ -218,9 +218,9 @@ def test_nothing_is_logged_by_a_worker_that_has_not_seen_the_catalog_for_long(
             assert (await it.http.post(it.events + "/a", json={"n": 1})).status_code == 201
             with monkeypatch.context() as patch:
                 patch.setattr(collection_cache, "OUTDATED_SECONDS", -1.0)
-                await it.session.collector.homes.refresh()
+                await it.session.ingestor.handles.refresh()
                 assert (await it.http.post(it.events + "/a", json={"n": 2})).status_code == 503
-            await it.session.collector.homes.refresh()
+            await it.session.ingestor.handles.refresh()
             assert (await it.http.post(it.events + "/a", json={"n": 2})).status_code == 201
             assert len(it.lines()) == 2
 

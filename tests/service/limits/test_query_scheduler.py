@@ -62,22 +62,22 @@ def test_ever_new_projects_do_not_keep_an_older_one_waiting() -> None:
     async def scenario() -> None:
         slots = QueryScheduler(1, 1_000, 10.0)
         order: list[str] = []
-        asking: list[asyncio.Future[None]] = []
+        query_service: list[asyncio.Future[None]] = []
 
         async def new(number: int) -> None:
             """Another one comes while this one runs."""
             async with slots.one(f"new {number}"):
                 order.append("new")
                 if number < 9:
-                    asking.append(asyncio.ensure_future(new(number + 1)))
+                    query_service.append(asyncio.ensure_future(new(number + 1)))
                 await asyncio.sleep(0.005)
 
-        asking.append(asyncio.ensure_future(new(0)))
+        query_service.append(asyncio.ensure_future(new(0)))
         await asyncio.sleep(0)
-        asking += [asyncio.ensure_future(take_turns(slots, order, "old")) for _ in range(3)]
+        query_service += [asyncio.ensure_future(take_turns(slots, order, "old")) for _ in range(3)]
         while len(order) < 13:
             await asyncio.sleep(0.005)
-        await asyncio.wait(asking)
+        await asyncio.wait(query_service)
         assert order[:7].count("old") == 3
 
     asyncio.run(scenario())
@@ -88,13 +88,13 @@ def test_a_slot_that_falls_free_goes_to_the_waiting_project_that_holds_fewest() 
         slots = QueryScheduler(4, 10, 1.0)
         running = [await hold(slots, name) for name in ("greedy", "greedy", "other", "other")]
         order: list[str] = []
-        asking = [
+        query_service = [
             asyncio.ensure_future(take_turns(slots, order, name)) for name in ("greedy", "other", "modest")
         ]
         await asyncio.sleep(0)
         for slot in running[:3]:
             await release(slot)
-        await asyncio.gather(*asking)
+        await asyncio.gather(*query_service)
         assert order == ["modest", "greedy", "other"]
         await release(running[3])
         assert slots.held == 0

@@ -393,11 +393,11 @@ def _check_that_no_worker_calls_an_old_result_fresh(queries: Saved) -> None:
             fresh = list(pool.map(queries.result, [name] * 16))
             assert {one["result"] for one in fresh} == {1}
             assert not any(one["run_information"]["stale"] for one in fresh)
-            asking = [pool.submit(queries.result, name) for _ in range(8)]
+            query_service = [pool.submit(queries.result, name) for _ in range(8)]
             queries.served.record(queries.project, name, {"price": 1})
             stale = list(pool.map(queries.result, [name] * 16))
         assert all(one["run_information"]["stale"] for one in stale)
-        assert {one.result()["result"] for one in asking} == {1}
+        assert {one.result()["result"] for one in query_service} == {1}
 
 
 def test_the_runner_computes_what_nobody_asks_for_and_results_outlive_the_workers() -> None:
