@@ -1,8 +1,8 @@
-"""How many questions of a project, and of one key of it, may run or wait at once, over all workers.
+"""Limits how many queries of a project, and of one key, may run or wait at once, over all workers.
 
-Each worker has a region of one mapped file, where it counts its own; a limit looks at all regions. What a
-worker counted when it died goes when its successor clears the region. Names that find no free cell are
-counted in cells that they may share with others: then a limit comes early, but never too late.
+Each worker counts its own queries in its region of one mapped file; a limit adds up all regions. The counts
+of a worker that died are dropped when its successor clears the region. Names without a free cell are counted
+in cells that they may share with other names: a limit may then apply early, but never late.
 """
 
 from __future__ import annotations
@@ -17,19 +17,22 @@ from service.limits.rate_limiter import Quota, fields_of
 from service.limits.shared_table import SharedTable, digest_of
 
 CELLS = 2_048
-"""Of one worker, which holds far fewer questions at once."""
+"""Cells per worker; a worker has far fewer queries at once."""
 SHARED_CELLS = 512
-"""Of one worker too."""
+"""Shared cells per worker."""
 REGION = CELLS + SHARED_CELLS
 RETRY_SECONDS = 1
 _CELL = struct.Struct("<QQ")
 _SHARED = 0
-"""The name of every shared cell; no other has it."""
+"""The digest in every shared cell; no name has it."""
 _UNIT = "concurrent-requests"
 
 
 class Concurrency:
-    """``per_project`` and ``per_key`` are counts; 0 is no limit. Methods belong to one event loop."""
+    """Counts the queries of one worker against the limits ``per_project`` and ``per_key``; 0 is no limit.
+
+    All methods must be called on one event loop.
+    """
 
     def __init__(self, path: Path, number: int, workers: int, *, per_project: int, per_key: int) -> None:
         self._per_project = per_project
@@ -43,7 +46,7 @@ class Concurrency:
 
     @contextmanager
     def one(self, project_id: str, key: str) -> Iterator[None]:
-        """While the block runs, one more is counted. Raises RateLimited where that would be too many."""
+        """Count one query while the block runs. Raises RateLimited where a limit is reached."""
         table = self._table
         if table is None:
             yield
@@ -54,13 +57,13 @@ class Concurrency:
         finally:
             with table:
                 for at, digest in taken:
-                    # None where the region was cleared meanwhile: an orphan may still end its questions.
+                    # 0 where the region was cleared meanwhile: a replaced worker may still end its queries.
                     count = _counted(table, at, digest)
                     if count:
                         table.write(at, digest, count - 1)
 
     def _take(self, table: SharedTable, project_id: str, key: str) -> list[tuple[int, int]]:
-        """Count it for the key and the project; the cells it was counted in, and the names that they have."""
+        """Count one query for the key and the project. Returns the cells used, with the digests in them."""
         limited = [
             (self._per_key, f"{project_id}/{key}", "concurrent-queries-of-key", "key"),
             (self._per_project, project_id, "concurrent-queries", "project"),
@@ -76,27 +79,27 @@ class Concurrency:
                         fields_of([quota]),
                     )
             taken = [self._cell(table, digest) for digest in digests]
-            for at, cell in taken:
-                table.write(at, cell, _counted(table, at, cell) + 1)
+            for at, cell_digest in taken:
+                table.write(at, cell_digest, _counted(table, at, cell_digest) + 1)
         return taken
 
     def _running(self, table: SharedTable, digest: int) -> int:
-        """Of all workers."""
+        """The count of this name over all workers."""
         total = 0
         for worker in range(self._workers):
             cells = table.read_probes(worker * REGION, CELLS, digest)
-            total += sum(count for found, count in cells if found == digest)
+            total += sum(count for cell_digest, count in cells if cell_digest == digest)
             total += _counted(table, _shared_place(worker, digest), _SHARED)
         return total
 
     def _cell(self, table: SharedTable, digest: int) -> tuple[int, int]:
-        """This worker's cell of that name and how the cell is named: its own, one that counts nothing, or
-        where all are taken a shared one."""
+        """This worker's cell for the name, and the digest in it: the name's own cell, else a free one, else a
+        shared one."""
         free = None
         first = self._number * REGION
-        for probe, (found, count) in enumerate(table.read_probes(first, CELLS, digest)):
+        for probe, (cell_digest, count) in enumerate(table.read_probes(first, CELLS, digest)):
             at = first + (digest + probe) % CELLS
-            if found == digest and count:
+            if cell_digest == digest and count:
                 return at, digest
             if not count and free is None:
                 free = at
@@ -109,9 +112,9 @@ class Concurrency:
 
 
 def _counted(table: SharedTable, at: int, digest: int) -> int:
-    """What a cell counts for this name."""
-    found, count = table.read(at)
-    return count if found == digest else 0
+    """The count in a cell, or 0 if the cell is another name's."""
+    cell_digest, count = table.read(at)
+    return count if cell_digest == digest else 0
 
 
 def _shared_place(worker: int, digest: int) -> int:

@@ -1,8 +1,8 @@
-"""Who may run next: a bounded number of queries at once, shared fairly between projects.
+"""Schedules queries: a bounded number at once, shared fairly between projects.
 
-No project ever holds more than half of the slots, since a question that runs can not be told to wait: a
-newcomer finds a slot free however many questions another project asks. A slot that falls free goes to the
-waiting project that holds the fewest, and of equal ones to that whose turn is longest ago.
+A running query cannot be paused, so no project gets more than half of the slots: another project finds a free
+slot however many queries the first one sends. A slot that becomes free goes to the waiting project with the
+fewest slots, and among equals to the one whose last turn is longest ago.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class _Waiter:
 
 
 class QueryScheduler:
-    """All methods belong to one event loop."""
+    """Grants query slots. All methods must be called on one event loop."""
 
     def __init__(self, slots: int, queue_max: int, wait_seconds: float) -> None:
         self._free = slots
@@ -35,10 +35,11 @@ class QueryScheduler:
         self._waiting: list[_Waiter] = []
         self._turns = 0
         self._last_turn: dict[str, int] = {}
-        """Of the projects that hold a slot or wait for one. A newcomer comes before the very last turn, and
-        behind all others: else ever new ones could keep an older one waiting for ever."""
+        """The last turn of each project that has a slot or waits for one. A new project ranks just before the
+        most recent turn and behind all others; otherwise a stream of new projects could starve an older one.
+        """
         self.changed: Callable[[], None] = lambda: None
-        """Called whenever ``held`` or ``waiting`` has changed."""
+        """Called after every change of ``held`` or ``waiting``."""
 
     @property
     def held(self) -> int:
@@ -50,7 +51,10 @@ class QueryScheduler:
 
     @asynccontextmanager
     async def one(self, project_id: str) -> AsyncIterator[None]:
-        """Holds a slot. Raises QueryOverloaded where the queue is full or the wait too long."""
+        """Hold a slot while the block runs.
+
+        Raises QueryOverloaded where the queue is full or the wait takes too long.
+        """
         await self._take(project_id)
         try:
             yield
@@ -58,7 +62,7 @@ class QueryScheduler:
             self._give_back(project_id)
 
     async def _take(self, project_id: str) -> None:
-        # Whoever waits while a slot is free has its share, so nobody is passed by.
+        # A project that waits while a slot is free has used up its share, so this overtakes no waiter.
         if self._free and self._held[project_id] < self._share:
             self._grant(project_id)
             return
@@ -78,7 +82,7 @@ class QueryScheduler:
             raise
 
     def _check_queue(self, project_id: str) -> None:
-        """Raises QueryOverloaded where no more may wait, of all projects or of this one."""
+        """Raises QueryOverloaded where the queue, or this project's share of it, is full."""
         own = sum(waiter.project_id == project_id for waiter in self._waiting)
         if len(self._waiting) >= self._queue_max or own >= self._queue_share:
             raise QueryOverloaded("Too many queries are waiting. Try again shortly.")
@@ -107,12 +111,12 @@ class QueryScheduler:
         self.changed()
 
     def _hand_out(self) -> None:
-        """Give what is free to those who wait and have not their share."""
+        """Grant free slots to waiting projects that are below their share."""
         while self._free:
             entitled = [waiter for waiter in self._waiting if self._held[waiter.project_id] < self._share]
             if not entitled:
                 return
-            # min keeps the first of equals: within a project, and between equal ones, who came first.
+            # min returns the first of equals, so equal projects, and a project's own waiters, are FIFO.
             waiter = min(entitled, key=self._rank)
             self._waiting.remove(waiter)
             if not waiter.granted.done():
@@ -131,5 +135,5 @@ class QueryScheduler:
 
 
 def half_of(number: int) -> int:
-    """One project's share, rounded up: of a single slot all of it."""
+    """One project's share: half, rounded up, so that a single slot is available to any project."""
     return (number + 1) // 2

@@ -1,9 +1,9 @@
-"""How much projects and their keys may send and ask in a day and a month (UTC), and store.
+"""Quotas: how much projects and their keys may send and query per day and month (UTC), and store.
 
-A request only adds to numbers of its own process. Once in ``SYNC_SECONDS`` each worker adds them to the
-catalog, reads what all workers came to, and judges who has used up a quota: until that window ends, or a
-limit is raised, those are refused from memory. So a quota is held to within what comes in a moment, and a
-server that is killed forgets at most that moment.
+A request only adds to counts of its own process. Every ``SYNC_SECONDS`` each worker adds its counts to the
+catalog, reads the totals of all workers, and determines which keys and projects have used up a quota. These
+are refused from memory until the window ends or the limit is raised. A quota can thus be exceeded by what
+arrives between two syncs, and a server that is killed loses at most the counts since the last one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from storage.catalog.tenants.records import Activity, ActivityOf, Project
 
 SYNC_SECONDS = 1.0
 STORED_SECONDS = 15.0
-"""How old the known size of what a project stores may be."""
+"""Maximum age of the cached size of a project's stored data."""
 TALLIES_MAX = 20_000
 QUOTA_MAX = 2**53
 _DAY_SECONDS = 86_400
@@ -40,11 +40,11 @@ PROJECT_NAMES = (*NAMES, STORED_BYTES)
 KINDS = ("events", "bytes", "query_seconds", STORED_BYTES)
 
 Limits = Mapping[str, int]
-"""Quota → how much; 0 or absent: no limit."""
+"""Name of a quota → its limit; 0 or absent is no limit."""
 
 
 def read_quotas(value: Any, where: str, names: tuple[str, ...]) -> dict[str, int]:
-    """Raises InvalidParameter, which names the field."""
+    """Return the quotas given at ``where``. Raises InvalidParameter, which names the field."""
     if value is None:
         return {}
     if not isinstance(value, Mapping):
@@ -59,7 +59,7 @@ def read_quotas(value: Any, where: str, names: tuple[str, ...]) -> dict[str, int
 
 @dataclass(frozen=True, slots=True)
 class QuotaRefusal:
-    """Why nothing more is taken, until when (seconds since 1970)."""
+    """A used-up quota: requests are refused ``until`` then (seconds since 1970)."""
 
     kind: str
     message: str
@@ -76,7 +76,7 @@ class QuotaRefusal:
 
 
 class Tally:
-    """What one key of a project has sent and asked in this process. Belongs to its event loop."""
+    """What one key of a project has sent and queried in this process. For its event loop only."""
 
     __slots__ = (
         "added",
@@ -97,11 +97,11 @@ class Tally:
         self.bytes = 0
         self.query_us = 0
         self.added = Activity()
-        """What of it the catalog has."""
+        """The part that is already added to the catalog."""
         self.limits: Limits = {}
-        """Of the key."""
+        """The key's own quotas."""
         self.refused: dict[str, QuotaRefusal] = {}
-        """By kind of quota."""
+        """Used-up quotas by kind."""
         self.is_new = True
 
     def counted(self) -> Activity:
@@ -109,7 +109,7 @@ class Tally:
 
 
 class Store(Protocol):
-    """What of the catalog is used here."""
+    """The part of the catalog that quotas use."""
 
     def add(
         self, counted: Mapping[tuple[str, str], Activity], project_ids: list[str]
@@ -119,19 +119,20 @@ class Store(Protocol):
 
 
 class NoStore:
-    """Keeps nothing."""
+    """A store that keeps nothing."""
 
     def add(
         self, counted: Mapping[tuple[str, str], Activity], project_ids: list[str]
     ) -> Mapping[str, ActivityOf]:
-        return {one: ActivityOf({}, {}) for one in project_ids}
+        return {project_id: ActivityOf({}, {}) for project_id in project_ids}
 
     def stored_bytes(self, project_id: str) -> int:
         return 0
 
 
 class Quotas:
-    """Of one worker. ``sync`` and ``prepare`` block, and are for threads; all else is for the event loop."""
+    """The quotas of one worker. ``sync`` and ``prepare`` block and must run in threads; all other methods are
+    for the event loop."""
 
     def __init__(
         self,
@@ -141,7 +142,7 @@ class Quotas:
         count_refusal: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``defaults`` hold for projects whose preferences say nothing else."""
+        """``defaults`` apply to projects unless their preferences override them."""
         self._store = store
         self._defaults = defaults
         self._project_of = project_of
@@ -153,17 +154,19 @@ class Quotas:
 
     def tally(self, project_id: str, key_id: str) -> Tally:
         pair = (project_id, key_id)
-        found = self._tallies.get(pair)
-        if found is None:
+        tally = self._tallies.get(pair)
+        if tally is None:
             if len(self._tallies) >= TALLIES_MAX:
                 self._tallies = {
-                    of: one for of, one in self._tallies.items() if one.counted() != one.added or one.refused
+                    known: kept
+                    for known, kept in self._tallies.items()
+                    if kept.counted() != kept.added or kept.refused
                 }
-            found = self._tallies.setdefault(pair, Tally(project_id, key_id))
-        return found
+            tally = self._tallies.setdefault(pair, Tally(project_id, key_id))
+        return tally
 
     def prepare(self, tally: Tally) -> None:
-        """Judge a key of which nothing is known here yet."""
+        """Determine the used-up quotas of a key that this worker has not seen yet."""
         if tally.is_new:
             with self._lock:
                 self._judge([tally], self._store.add({}, [tally.project_id]))
@@ -185,64 +188,67 @@ class Quotas:
         self.check(tally, "query_seconds")
 
     def sync(self) -> None:
-        """Add what was counted since the last time, and judge by what all workers have counted."""
+        """Add the counts since the last sync to the catalog, and update refusals by the totals of all
+        workers."""
         with self._lock:
-            counts = {one: one.counted() for one in tuple(self._tallies.values())}
-            active = [one for one, count in counts.items() if count != one.added or one.refused]
+            counts = {tally: tally.counted() for tally in tuple(self._tallies.values())}
+            active = [tally for tally, count in counts.items() if count != tally.added or tally.refused]
             if not active:
                 return
-            rows = {
-                (one.project_id, one.key_id): _less(counts[one], one.added)
-                for one in active
-                if counts[one] != one.added
+            additions = {
+                (tally.project_id, tally.key_id): _less(counts[tally], tally.added)
+                for tally in active
+                if counts[tally] != tally.added
             }
-            project_ids = list(dict.fromkeys(one.project_id for one in active))
-            known = self._store.add(rows, project_ids)
-            for one in active:
-                one.added = counts[one]
-            self._judge(active, known)
+            project_ids = list(dict.fromkeys(tally.project_id for tally in active))
+            totals = self._store.add(additions, project_ids)
+            for tally in active:
+                tally.added = counts[tally]
+            self._judge(active, totals)
 
-    def _judge(self, tallies: Iterable[Tally], known: Mapping[str, ActivityOf]) -> None:
+    def _judge(self, tallies: Iterable[Tally], totals: Mapping[str, ActivityOf]) -> None:
         now = self._clock()
-        of_projects = {
+        project_refusals = {
             project_id: self._refusals_of_project(project_id, activity, now)
-            for project_id, activity in known.items()
+            for project_id, activity in totals.items()
         }
         for tally in tallies:
-            activity = known[tally.project_id]
+            activity = totals[tally.project_id]
             nothing = Activity()
             today = activity.today.get(tally.key_id, nothing)
             month = activity.month.get(tally.key_id, nothing)
-            own = _refusals("key", tally.limits, today, month, now) if tally.limits else {}
-            tally.refused = {**own, **of_projects[tally.project_id]}
+            own_refusals = _refusals("key", tally.limits, today, month, now) if tally.limits else {}
+            tally.refused = {**own_refusals, **project_refusals[tally.project_id]}
             tally.is_new = False
 
-    def _refusals_of_project(self, project_id: str, known: ActivityOf, now: float) -> dict[str, QuotaRefusal]:
+    def _refusals_of_project(
+        self, project_id: str, activity: ActivityOf, now: float
+    ) -> dict[str, QuotaRefusal]:
         limits = self.limits_of(self._project_of(project_id))
         if not any(limits.values()):
             return {}
-        today, month = total(known.today), total(known.month)
-        found = _refusals("project", limits, today, month, now)
+        today, month = total(activity.today), total(activity.month)
+        refusals = _refusals("project", limits, today, month, now)
         limit = limits.get(STORED_BYTES, 0)
         if limit and self._stored_bytes(project_id, now) >= limit:
             message = (
                 f"This project may store {limit:,} bytes, and does. Delete events, or have the limit raised."
             )
-            found[STORED_BYTES] = QuotaRefusal(
+            refusals[STORED_BYTES] = QuotaRefusal(
                 STORED_BYTES, message, STORED_BYTES, limit, now + 2 * STORED_SECONDS
             )
-        return found
+        return refusals
 
     def limits_of(self, project: Project | None) -> Limits:
-        given = None if project is None else project.preferences.get("quotas")
-        return {**self._defaults, **(given if isinstance(given, dict) else {})}
+        own = None if project is None else project.preferences.get("quotas")
+        return {**self._defaults, **(own if isinstance(own, dict) else {})}
 
     def _stored_bytes(self, project_id: str, now: float) -> int:
-        looked, found = self._stored.get(project_id, (0.0, 0))
-        if not 0 <= now - looked < STORED_SECONDS:
-            found = self._store.stored_bytes(project_id)
-            self._stored[project_id] = (now, found)
-        return found
+        read_at, size = self._stored.get(project_id, (0.0, 0))
+        if not 0 <= now - read_at < STORED_SECONDS:
+            size = self._store.stored_bytes(project_id)
+            self._stored[project_id] = (now, size)
+        return size
 
 
 def total(by_key: Mapping[str, Activity]) -> Activity:
@@ -258,14 +264,14 @@ def as_json(activity: Activity) -> dict[str, Any]:
 
 
 def usage_json(activity: ActivityOf, names: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What a project has sent and asked, as its usage shows it. ``names``: of keys, by their ids; without
-    them keys are not shown apart."""
-    told: dict[str, Any] = {
+    """What a project has sent and queried, as JSON. ``names`` maps key ids to names; without it the counts of
+    single keys are left out."""
+    usage: dict[str, Any] = {
         "today": as_json(total(activity.today)),
         "this_month": as_json(total(activity.month)),
     }
     if names is not None:
-        told["keys"] = [
+        usage["keys"] = [
             {
                 "name": names.get(key_id, "another key"),
                 "today": as_json(activity.today.get(key_id, Activity())),
@@ -273,7 +279,7 @@ def usage_json(activity: ActivityOf, names: Mapping[str, str] | None = None) -> 
             }
             for key_id, count in sorted(activity.month.items())
         ]
-    return told
+    return usage
 
 
 def _less(count: Activity, added: Activity) -> Activity:
@@ -283,13 +289,13 @@ def _less(count: Activity, added: Activity) -> Activity:
 def _refusals(
     who: str, limits: Limits, today: Activity, month: Activity, now: float
 ) -> dict[str, QuotaRefusal]:
-    """By kind; of two used up windows the longer one counts."""
+    """Used-up quotas by kind; where both windows are used up, the month's."""
     day = day_of(int(now * 1_000_000))
     windows = (
         ("day", today, (day + 1) * _DAY_SECONDS),
         ("month", month, first_of_next_month(day) * _DAY_SECONDS),
     )
-    found: dict[str, QuotaRefusal] = {}
+    refusals: dict[str, QuotaRefusal] = {}
     for window, count, until in windows:
         used = {"events": count.events, "bytes": count.bytes, "query_seconds": count.query_us / 1_000_000}
         for kind, amount in used.items():
@@ -298,5 +304,5 @@ def _refusals(
                 verb = "use" if kind == "query_seconds" else "send"
                 message = f"This {who} may {verb} {limit:,} {_WORDS[kind]} a {window} (UTC), and has."
                 policy = f"{kind}-per-{window}".replace("_", "-") + ("-of-key" if who == "key" else "")
-                found[kind] = QuotaRefusal(kind, message, policy, limit, until)
-    return found
+                refusals[kind] = QuotaRefusal(kind, message, policy, limit, until)
+    return refusals

@@ -1,9 +1,9 @@
-"""How often a project, and one key of it, may ask in a minute, counted over all workers in one mapped file.
+"""Rate limits: requests per minute of a project and of one key, counted over all workers in one mapped file.
 
-The file is a hash table of fixed windows; a cell of a past minute is free. Names that find no free cell are
-counted in cells that they may share with others: then a limit comes early, but never too late. The file
-lives in the run folder and is made anew at every start: a limit is a brake, not a bill. A request that is
-refused is not counted, so one key that asks too often does not use up what the project's other keys may ask.
+The file is a hash table of fixed windows; a cell of a past minute is free. Names without a free cell are
+counted in cells that they may share with other names: a limit may then apply early, but never late. The file
+is in the run folder and starts empty with every start of the server: the counts need not survive it. A
+refused request is not counted, so a key over its limit does not use up the project's limit for other keys.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CELL = struct.Struct("<QII")
 
 
 class Rate(StrEnum):
-    """What is counted apart. Results from a cache and datasets are not counted."""
+    """Kinds of requests with separate limits. Cached results and datasets are not counted."""
 
     QUERIES = "queries"
     EXTRACTIONS = "extractions"
@@ -37,7 +37,7 @@ class Rate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left of one limit. ``seconds`` until it is whole again; ``unit`` None: requests."""
+    """The remainder of one limit; it resets in ``seconds``. A ``unit`` of None means requests."""
 
     policy: str
     limit: int
@@ -48,7 +48,7 @@ class Quota:
 
 
 def fields_of(quotas: Iterable[Quota]) -> dict[str, str]:
-    """The header fields of draft-ietf-httpapi-ratelimit-headers-11; none for no quotas."""
+    """The header fields of draft-ietf-httpapi-ratelimit-headers-11; empty without quotas."""
     policies, left = [], []
     for quota in quotas:
         unit = "" if quota.unit is None else f';qu="{quota.unit}"'
@@ -67,8 +67,8 @@ class _Policy:
 
 
 class RateLimits:
-    """``projects`` and ``keys`` say how many requests of each kind a project, and each key of it, may send
-    in a minute; 0 or absent is no limit."""
+    """``projects`` and ``keys`` are the requests per minute of each kind for a project and for each of its
+    keys; 0 or absent is no limit."""
 
     def __init__(
         self,
@@ -82,13 +82,14 @@ class RateLimits:
         self._table = SharedTable(path, CELLS + SHARED_CELLS, _CELL) if any(self._policies.values()) else None
 
     def limits(self, rate: Rate) -> bool:
-        """Is there any limit of this kind?"""
+        """Whether requests of this kind are limited."""
         return bool(self._policies[rate])
 
     def check(self, project_id: str, rate: Rate, key: str = "") -> tuple[Quota, ...]:
-        """Count one request; what is left of each limit it falls under. ``key`` is any name of the key.
+        """Count one request, and return what remains of each limit that applies to it. ``key`` identifies the
+        key.
 
-        Raises RateLimited, and counts nothing, where the project or the key has used up this minute.
+        Raises RateLimited, and counts nothing, where the project or the key has used up this minute's limit.
         """
         policies, table = self._policies[rate], self._table
         if not policies or table is None:
@@ -125,7 +126,7 @@ class RateLimits:
 
 
 def _cell_of(table: SharedTable, name: str, window: int) -> int:
-    """Where this name is counted in this window: a new cell where it was not yet."""
+    """The cell that counts this name in this window, taken if it has none yet."""
     digest = digest_of(name)
     free = None
     for probe in range(PROBES):
@@ -155,11 +156,11 @@ def _add(table: SharedTable, cell: int) -> int:
 
 
 def _policies(rate: Rate, projects: Mapping[Rate, int], keys: Mapping[Rate, int]) -> tuple[_Policy, ...]:
-    """Those of a kind of request; the key's first, since it is the narrower one."""
+    """The limits of a kind of request; the key's first, since it is the narrower one."""
     name = rate.replace(" ", "-")
-    found = []
+    policies = []
     if keys.get(rate, 0) > 0:
-        found.append(_Policy(f"{name}-of-key", keys[rate], True))
+        policies.append(_Policy(f"{name}-of-key", keys[rate], True))
     if projects.get(rate, 0) > 0:
-        found.append(_Policy(name, projects[rate], False))
-    return tuple(found)
+        policies.append(_Policy(name, projects[rate], False))
+    return tuple(policies)

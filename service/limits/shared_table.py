@@ -1,4 +1,4 @@
-"""A table of cells in a mapped file, in which all workers count under one lock."""
+"""A table of cells in a mapped file, where all workers count under one lock."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Self
 from service.machine import allocate
 
 PROBES = 32
-"""Cells that one name may have, before it is counted in one that it may share with others."""
+"""Cells tried for a name before it is counted in a shared cell."""
 
 
 def digest_of(name: str) -> int:
-    """What stands for a name in a cell; never 0, which marks a cell without one."""
+    """The digest that identifies a name in a cell; never 0, which marks a cell without a name."""
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") or 1
 
 
 class SharedTable:
-    """So many cells, each packed as ``cell`` says; all are zeros in a new file.
+    """``cells`` cells in the format ``cell``, zeroed in a new file.
 
-    While a ``with`` block of it runs, no other process is in one.
+    A ``with`` block holds an exclusive lock against other processes.
     """
 
     def __init__(self, path: Path, cells: int, cell: struct.Struct) -> None:
@@ -42,22 +42,23 @@ class SharedTable:
         fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def read(self, at: int) -> tuple[int, ...]:
-        """The values of a cell."""
+        """Return the values of a cell."""
         return self._cell.unpack_from(self._table, at * self._cell.size)
 
     def read_probes(self, first: int, cells: int, digest: int) -> list[tuple[int, ...]]:
-        """The values of the cells that a name may have in a part of the table, a ring of so many cells."""
+        """Return the values of the cells to probe for a name, within a ring of ``cells`` cells from ``first``
+        on."""
         at, size = digest % cells, self._cell.size
         before = min(PROBES, cells - at)
-        found = self._table[(first + at) * size : (first + at + before) * size]
-        found += self._table[first * size : (first + PROBES - before) * size]
-        return list(self._cell.iter_unpack(found))
+        content = self._table[(first + at) * size : (first + at + before) * size]
+        content += self._table[first * size : (first + PROBES - before) * size]
+        return list(self._cell.iter_unpack(content))
 
     def write(self, at: int, *values: int) -> None:
         self._cell.pack_into(self._table, at * self._cell.size, *values)
 
     def clear(self, first: int, cells: int) -> None:
-        """Make zeros of these cells."""
+        """Zero these cells."""
         size = self._cell.size
         self._table[first * size : (first + cells) * size] = bytes(cells * size)
 

@@ -1,8 +1,8 @@
-"""Logs: one JSON object a line on standard error, without what clients sent.
+"""JSON logging: one object per line on standard error, without anything that clients sent.
 
-Keys and events travel in ``Authorization``, ``api_key``, ``data`` and the addresses of keys. Of a request's
-parameters only the names are logged, and of those only known ones; and whatever of a request's secrets still
-finds its way into a message (an exception's text, say) is blotted out as the line is written.
+Keys and events travel in ``Authorization``, ``api_key``, ``data`` and the URLs of access keys. Of a request's
+parameters only known names are logged, never values. A secret of the request that still gets into a message
+(in an exception's text, say) is redacted when the line is formatted.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _access = logging.getLogger("acumen.access")
 
 REQUEST_ID: contextvars.ContextVar[str] = contextvars.ContextVar("acumen_request_id", default="")
 SECRETS: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("acumen_secrets", default=())
-"""What of the request in hand must not be written."""
+"""Secrets of the current request, to be redacted from log lines."""
 
 BLOT = "[redacted]"
 SECRET_PARAMETERS = frozenset({"api_key", "data", "email", "email_address", "signature"})
 _ACCESS_KEY = re.compile(r"/3\.0/projects/[^/]*/keys/([^/]+)")
-"""What the path of an access key's own address names."""
+"""Matches the path of one access key; the group is the key."""
 _SECRET_LENGTH_MIN = 4
-"""Shorter texts are no secrets, and blotting them out would make lines unreadable."""
+"""Shorter values are not redacted: they are no secrets, and redacting them would make lines unreadable."""
 
 _NAMES_SHOWN = frozenset(
     {
@@ -70,24 +70,29 @@ _NAMES_SHOWN = frozenset(
 
 
 def secrets_of(scope: MutableMapping[str, Any]) -> tuple[str, ...]:
-    """What of a request no log may hold, as sent and as decoded: keys, links, addresses, event data."""
+    """Secrets of a request (keys, signatures, e-mail addresses, event data), as sent and as decoded.
+
+    Longest first, so that a secret is redacted before its own substrings.
+    """
     headers: Iterable[tuple[bytes, bytes]] = scope["headers"]
     query_string: bytes = scope["query_string"]
-    named = _ACCESS_KEY.match(scope["path"])
-    found = {named[1], quote(named[1], safe="")} if named is not None else set()
-    found |= {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
+    match = _ACCESS_KEY.match(scope["path"])
+    secrets = {match[1], quote(match[1], safe="")} if match is not None else set()
+    secrets |= {value.decode("latin-1").strip() for name, value in headers if name == b"authorization"}
     for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
         if name.strip().lower() in SECRET_PARAMETERS:
-            found |= {value, value.replace(" ", "+"), quote(value, safe=""), quote_plus(value)}
+            secrets |= {value, value.replace(" ", "+"), quote(value, safe=""), quote_plus(value)}
     for part in query_string.decode("latin-1").split("&"):
         name, _, value = part.partition("=")
         if name.strip().lower() in SECRET_PARAMETERS:
-            found.add(value)
-    return tuple(sorted((text for text in found if len(text) >= _SECRET_LENGTH_MIN), key=len, reverse=True))
+            secrets.add(value)
+    return tuple(
+        sorted((secret for secret in secrets if len(secret) >= _SECRET_LENGTH_MIN), key=len, reverse=True)
+    )
 
 
 def parameter_names(query_string: bytes) -> list[str]:
-    """The known names among the parameters; of all others only that there are some."""
+    """The known parameter names, followed by "…" if there are unknown ones."""
     names = dict.fromkeys(
         name for name, _ in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True)
     )
@@ -96,7 +101,7 @@ def parameter_names(query_string: bytes) -> list[str]:
 
 
 def log_request(scope: MutableMapping[str, Any], status: int, seconds: float) -> None:
-    """One line of the access log."""
+    """Write the access log line of a request."""
     SECRETS.set(secrets_of(scope))
     fields = {
         "method": scope["method"],
@@ -109,7 +114,7 @@ def log_request(scope: MutableMapping[str, Any], status: int, seconds: float) ->
 
 
 class JsonLines(logging.Formatter):
-    """A record as one line of JSON; a mapping given as ``extra={"fields": …}`` joins it."""
+    """Formats a record as one line of JSON, merged with the mapping given as ``extra={"fields": …}``."""
 
     def __init__(self, process: str) -> None:
         super().__init__()
@@ -139,7 +144,7 @@ class JsonLines(logging.Formatter):
 
 
 NOISY = ("uvicorn", "uvicorn.error", "asyncio", "alembic", "sqlalchemy", "httpx", "httpcore")
-"""Loggers of libraries, of which only warnings are logged."""
+"""Library loggers that log nothing below warnings."""
 
 
 def set_up(level: str, process: str) -> None:
@@ -157,7 +162,7 @@ def set_up(level: str, process: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Log what is at least as severe as this."""
+    """Set the minimum severity that is logged."""
     root = logging.getLogger()
     root.setLevel(level.upper())
     for noisy in NOISY:

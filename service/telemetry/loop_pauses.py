@@ -1,4 +1,4 @@
-"""How long a worker's event loop lets others wait, measured by a timer that is late by as much."""
+"""Measures pauses of a worker's event loop by how late a periodic timer fires."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ KEPT_SECONDS = 60.0
 
 
 async def measure_pauses(metrics: Metrics) -> None:
-    """Until cancelled: every pause into the histogram, the longest of the last minute into the gauge."""
+    """Until cancelled, record every pause in the histogram and the longest of the last minute in the gauge."""
     pauses = metrics.histogram("acumen_loop_pause_seconds")
     longest = metrics.counter("acumen_loop_longest_pause_seconds")
     loop = asyncio.get_running_loop()
     recent: deque[tuple[float, float]] = deque()
-    """Each longer than all that came after it, with its moment."""
+    """(time, pause) of each pause that is longer than all later ones, so the first is the longest."""
     while True:
         began = loop.time()
         await asyncio.sleep(TICK_SECONDS)

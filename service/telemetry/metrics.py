@@ -1,8 +1,8 @@
-"""Counters for Prometheus, added up over all processes of the server.
+"""Prometheus metrics, summed over all processes of the server.
 
-Every process writes its own row of one mapped file in the run folder, and whoever is asked adds the rows
-up. All series are known beforehand, so that a count is one addition in memory. A process that is started
-again goes on in the row of the one it replaces: counters never go back while the server runs.
+Every process writes its own row of one mapped file in the run folder; the process that answers a scrape adds
+up the rows. All series are fixed in advance, so that counting is one addition in memory. A restarted process
+continues in the row of the one that it replaces, so counters never decrease while the server runs.
 """
 
 from __future__ import annotations
@@ -28,17 +28,18 @@ ERROR_STATUSES = tuple(
 )
 STATUSES = ("1xx", "2xx", "3xx", "4xx", "5xx")
 TASKS = ("saved", "datasets", "exports", "mails", "streaming", "purge", "scrub", "measures")
-"""Everything that the runner does, by name."""
+"""Names of the runner's background tasks."""
 
 ADDONS = ("ip_to_geo", "ua_parser", "url_parser", "referrer_parser", "date_time_parser")
 ADDON_OUTCOMES = ("enriched", "missing", "unusable", "unknown", "dropped")
-"""Of an add-on of an event: it found something; its input was missing, no such thing as it reads, or nothing
-it knows; what it found had no room in the collection or the event."""
+"""Outcomes of an add-on of an event, in this order: it added data; its input was missing; its input was of
+another kind than it reads; it knows nothing about its input; its data did not fit the limits of the
+collection or the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One metric: its series are all combinations of its labels' values."""
+    """One metric family, with one series for each combination of its label values."""
 
     name: str
     kind: str
@@ -46,11 +47,11 @@ class Family:
     labels: Mapping[str, tuple[str, ...]]
     buckets: tuple[float, ...] = ()
     same: bool = False
-    """Each process looks at the same thing: their numbers are not added up."""
+    """All processes measure the same thing: the greatest value is reported instead of the sum."""
 
     @property
     def width(self) -> int:
-        """Cells of one series: one, or for a histogram its buckets, those above them, and the sum."""
+        """Cells per series: one; for a histogram one per bucket, one for +Inf and one for the sum."""
         return len(self.buckets) + 2 if self.buckets else 1
 
     def series(self) -> Iterator[tuple[str, ...]]:
@@ -148,7 +149,7 @@ FAMILIES = (
 
 
 def _place() -> tuple[dict[tuple[str, ...], int], int]:
-    """(family name, label values…) → its first cell, and how many cells there are in all."""
+    """Return (family name, label values…) → first cell, and the total number of cells."""
     places: dict[tuple[str, ...], int] = {}
     size = 0
     for family in FAMILIES:
@@ -163,7 +164,7 @@ _BUCKETS = {family.name: family.buckets for family in FAMILIES}
 
 
 class Counter:
-    """One series of a counter or gauge of this process."""
+    """This process's series of a counter or gauge."""
 
     __slots__ = ("_at", "_cells")
 
@@ -179,7 +180,7 @@ class Counter:
 
 
 class Histogram:
-    """One series of a histogram of this process."""
+    """This process's series of a histogram."""
 
     __slots__ = ("_at", "_buckets", "_cells")
 
@@ -194,7 +195,7 @@ class Histogram:
 
 
 class Metrics:
-    """The numbers of one process, in its ``row`` of the file at ``path``; None keeps them to itself."""
+    """The metrics of one process, in its ``row`` of the file at ``path``; with None in private memory."""
 
     def __init__(self, path: Path | None = None, row: int = 0, rows: int = 1) -> None:
         self._rows = max(rows, row + 1)
@@ -213,21 +214,24 @@ class Metrics:
         self._own = self._all[row * CELLS : (row + 1) * CELLS]
 
     def counter(self, name: str, *labels: str) -> Counter:
-        """The series of these label values, in the order of the family's labels. KeyError if unknown."""
+        """The series with these label values, in the order of the family's labels.
+
+        Raises KeyError for an unknown series.
+        """
         return Counter(self._own, _PLACES[(name, *labels)])
 
     def histogram(self, name: str, *labels: str) -> Histogram:
         return Histogram(self._own, _PLACES[(name, *labels)], _BUCKETS[name])
 
     def clear_gauges(self) -> None:
-        """A process that begins has nothing running, whatever the one before it left."""
+        """Reset this process's gauges, which may still have the values of the process that it replaces."""
         for family in FAMILIES:
             if family.kind == "gauge":
                 for values in family.series():
                     self._own[_PLACES[(family.name, *values)]] = 0.0
 
     def text(self) -> str:
-        """All families in Prometheus' text format, version 0.0.4."""
+        """All families in the Prometheus text format, version 0.0.4."""
         lines: list[str] = []
         for family in FAMILIES:
             merge = max if family.same else sum
@@ -240,9 +244,9 @@ class Metrics:
 
 
 def count_import(path: Path, **outcomes: int) -> None:
-    """Add to what was imported, in the last row of the file at ``path``; nothing where no server runs.
+    """Add imported events by outcome to the last row of the file at ``path``; a no-op without a server.
 
-    Several imports may run at once, in any number of processes: each locks the file while it adds.
+    Several imports may run at once in different processes, so the file is locked during the update.
     """
     try:
         with path.open("r+b") as file:

@@ -1,7 +1,7 @@
-"""Answers that are errors: counted by status in the metrics, and summed up in the log now and then.
+"""Error responses: counted by status in the metrics, and summarised in the log at intervals.
 
-A line for each would let any client fill the disk with log lines, so there is at most one in so many seconds,
-with how many answers there were of each status and error code. No key, path or text of a client is in it.
+One line per error would let any client fill the disk, so at most one line per interval gives the number of
+responses by status and error code. It contains no key, path or text of a client.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from service.telemetry.metrics import ERROR_STATUSES, Metrics
 _log = logging.getLogger("acumen.refusals")
 
 KINDS_MAX = 100
-"""Pairs of status and error code in one line; there are fewer than that."""
+"""Limit of pairs of status and error code in one line; the API has fewer."""
 _CODE = re.compile(rb'"error_code":"(\w{1,60})"')
 
 
 class Refusals:
-    """One per worker, of its event loop. ``log_seconds`` 0 logs nothing."""
+    """Counts the error responses of one worker, on its event loop. ``log_seconds`` 0 logs nothing."""
 
     def __init__(
         self, metrics: Metrics, log_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -37,20 +37,20 @@ class Refusals:
         self._logged = self._since - log_seconds
 
     def count(self, status: int, body: bytes) -> None:
-        """Count one answer; those below 400 are no errors."""
+        """Count one response; statuses below 400 are ignored."""
         if status < 400:
             return
         counter = self._counters.get(status)
         if counter is not None:
             counter.add()
-        # The last one is the API's own: what a client sent stands before it, in the message.
+        # The last match is the API's own error code: text that a client sent comes before it, in the message.
         codes = _CODE.findall(body)
         kind = f"{status} {codes[-1].decode()}" if codes else str(status)
         if kind in self._counts or len(self._counts) < KINDS_MAX:
             self._counts[kind] += 1
 
     def log_due(self, *, last: bool = False) -> None:
-        """Log what was counted since the last line, if it is long enough ago or this call is the ``last``."""
+        """Log the counts since the last line if the interval has passed or this is the ``last`` call."""
         now = self._clock()
         if not self._log_seconds or not (last or now - self._logged >= self._log_seconds):
             return
