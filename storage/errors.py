@@ -1,11 +1,11 @@
-"""The errors of storage; every one that a caller may meet derives from ``StorageError``.
+"""The base class of the storage errors that callers may see.
 
 StorageError
-└── LogError                  drawn out in ``storage.log.errors``
+└── LogError                  see ``storage.log.errors``
 """
 
 from __future__ import annotations
 
 
 class StorageError(Exception):
-    """The base of all errors of this package."""
+    """Base class of the errors of this package."""

@@ -1,11 +1,11 @@
-"""Instants as text: ISO 8601 in, µs since 1970 UTC out, and back.
+"""Conversion of instants between ISO 8601 text and µs since 1970 UTC.
 
 One grammar serves events, timeframes and filters, so that a text means the same instant everywhere:
 
     YYYY-MM-DD [ (T | t | space) HH:MM [ :SS [ (. | ,) digits ] ] [ Z | z | ±HH:MM | ±HHMM | ±HH ] ]
 
-Text without a zone is UTC, a date alone is its midnight, digits beyond µs are cut off. Compact dates
-("20240101"), week dates, hour 24 and leap seconds are not instants: all-digit text is far more often a
+Text without a zone is UTC, a date alone means its midnight, digits beyond µs are cut off. Compact dates
+("20240101"), week dates, hour 24 and leap seconds are not accepted: all-digit text is far more often a
 number than a time.
 """
 
@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 US_PER_SECOND = 1_000_000
 LENGTH_MAX = 64
-"""Longer text is not read: fractions may be long, but not without end."""
+"""Longer text is not an instant: this bounds the digits of a fraction."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)
@@ -26,7 +26,7 @@ _read = datetime.fromisoformat
 
 MIN_INSTANT_US = (datetime(1, 1, 1) - _NAIVE_EPOCH) // _MICROSECOND
 MAX_INSTANT_US = (datetime.max - _NAIVE_EPOCH) // _MICROSECOND
-"""First and last µs of the years 1 to 9999 UTC: what ``parse_instant`` can return."""
+"""First and last µs of the years 1 to 9999 UTC: the range of ``parse_instant``."""
 
 _GRAMMAR = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
@@ -38,8 +38,8 @@ _GRAMMAR = re.compile(
 
 def parse_instant(text: str) -> int | None:
     """µs since 1970 UTC, or None where ``text`` is not an instant in the years 1 to 9999 UTC."""
-    # The library reads the common forms several times faster than the grammar does, but also takes forms
-    # that are not ours; those are told by their shape, and whatever is unusual goes the slow way.
+    # The library reads the common forms several times faster than the grammar, but also accepts forms
+    # outside it. Only texts of the common shape take the fast path; all others are parsed by the grammar.
     if 19 <= len(text) <= LENGTH_MAX and text[10] == "T" and text[4] == text[7] == "-":
         plain = text[:-1] if text[-1] == "Z" else text
         if plain[13:17:3] == "::" and plain[19:20] in ("", ".", ",") and plain[11:13] != "24":
@@ -53,11 +53,11 @@ def parse_instant(text: str) -> int | None:
 
 
 def parse_instants(texts: Sequence[str]) -> list[int] | None:
-    """Each as ``parse_instant`` reads it; None where one of them is no instant."""
+    """Parse each text as ``parse_instant`` does; None if any of them is not an instant."""
     times = []
     for text in texts:
-        # The form that nearly all clients send, told by its shape as above, and read without its "Z": before
-        # one the library lets much pass that is no time.
+        # The form that nearly all clients send, recognised by its shape as above. It is parsed without its
+        # "Z", since the library accepts invalid times before one.
         if (
             text[-1:] == "Z"
             and text[4:11:3] == "--T"
@@ -80,7 +80,7 @@ def parse_instants(texts: Sequence[str]) -> list[int] | None:
 
 
 def offset_of(text: str) -> int:
-    """Seconds east of UTC that a text which is an instant names; 0 where it names no zone."""
+    """The UTC offset of an instant's text in seconds, positive to the east; 0 where it has no offset."""
     match = _GRAMMAR.fullmatch(text)
     if match is None or match[9] is None:
         return 0
@@ -89,7 +89,7 @@ def offset_of(text: str) -> int:
 
 
 def format_instant(instant_us: int) -> str:
-    """``2026-01-01T00:00:00.000Z``, with six digits of fraction where three would lose some.
+    """Format as ``2026-01-01T00:00:00.000Z``, with six digits of fraction where three would lose precision.
 
     Raises OverflowError outside the years 1 to 9999.
     """
@@ -122,7 +122,7 @@ def _parse_by_grammar(text: str) -> int | None:
 
 
 def _zone(sign: str | None, hour: str | None, minute: str | None) -> timezone:
-    """Raises ValueError for an offset of a day or more, or of 60 minutes and over past the hour."""
+    """The zone of an offset. Raises ValueError for an offset of a day or more, or of minutes above 59."""
     if hour is None:
         return UTC
     if minute is not None and int(minute) > 59:

@@ -1,20 +1,20 @@
-"""Every path in the data folder, built and parsed here only.
+"""The only module that builds and parses paths in the data folder.
 
     FORMAT                  the data-folder format, one number
     catalog.sqlite          the catalog (and its -wal, -shm and -mark)
     migrate.lock, serve.lock, keeper.lock
-    log/<log id>/           <base lsn>.seg, position, lock, and damage where some of it can not be read
-    quarantine/log-<id>/    a damaged log as it was found; no part of the store
+    log/<log id>/           <base lsn>.seg, position, lock, and damage if some of it cannot be read
+    quarantine/log-<id>-<n>/  a damaged log as it was found; not part of the store
     results/                kept results of saved queries, as JSON
     exports/                files of extractions; those that are being written end in .tmp
     chunks/  spool/  tmp/   the keeper's Arrow chunks; DuckDB's spill; files on their way elsewhere
     datasets/<dataset id>/  results computed beforehand: <file id>.results
     events/<project>/<collection>.<collection id>.1/keen.span=<span>/<file id>.parquet
 
-Names are percent-encoded but for ``[A-Za-z0-9_-]``; a dot is therefore always ours, and no name can
-be ``.``, ``..`` or hold a separator. A collection's id stands in its folder, so that ``Price`` and
-``price`` stay apart on disks that ignore case, and a project's capitals are encoded for the same end. The
-number behind it is reserved: older folders may end in another than 1.
+Names are percent-encoded except for ``[A-Za-z0-9_-]``. A dot is therefore always a separator of ours, and no
+name can be ``.`` or ``..`` or hold a path separator. The folder name includes the collection's id, so that
+``Price`` and ``price`` stay apart on file systems that ignore case; a project's capitals are encoded for the
+same reason. The number after the id is reserved: older folders may end in a number other than 1.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
 NAME_LENGTH_MAX = 190
-"""Characters of an encoded name; file systems take 255 bytes, and the ids need their share."""
+"""Most characters of an encoded name; file systems allow 255 bytes, and the ids need some of them."""
 CUT = "~"
-"""Ends an encoded name that was cut; the collection id then says which one it is."""
+"""Suffix of an encoded name that was cut; the collection id then identifies the collection."""
 SPAN_KEY = "keen.span"
 RESERVED = 1
-"""Ends the name of a collection's folder. Folders of before format 21 may end in another number."""
+"""Suffix of a collection's folder name. Folders from before format 21 may end in another number."""
 
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _PLAIN_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
@@ -45,7 +45,7 @@ _SEGMENT = re.compile(r"(\d{20})\.seg")
 
 @dataclass(frozen=True, slots=True)
 class EventFile:
-    """What the path of a Parquet file says. ``name`` is None where the folder holds only part of it."""
+    """The parts of a Parquet file's path. ``name`` is None where the folder name was cut."""
 
     project_id: str
     name: str | None
@@ -73,11 +73,11 @@ class DataFolder:
         return self.root / "catalog.sqlite"
 
     def catalog_backup(self, format_version: int) -> Path:
-        """The copy made before a catalog of this format was migrated."""
+        """The copy that is made before a catalog of this format is migrated."""
         return self.root / f"catalog.sqlite.backup-{format_version}"
 
     def catalog_backups(self) -> list[Path]:
-        """Those that are there, unfinished ones too."""
+        """The existing catalog backups, unfinished ones included."""
         return list(self.root.glob("catalog.sqlite.backup-*"))
 
     @property
@@ -140,7 +140,7 @@ class DataFolder:
 
     @property
     def folders(self) -> tuple[Path, ...]:
-        """The folders that stand in every data folder."""
+        """The folders that every data folder has."""
         return (self.logs, self.chunks, self.events, self.results, self.exports, self.spool, self.tmp)
 
     def log(self, log_id: int) -> Path:
@@ -153,13 +153,13 @@ class DataFolder:
         return self.root / collection_folder(project_id, name, collection_id)
 
     def absolute(self, relative: str) -> Path:
-        """The file behind a path as the catalog holds it."""
+        """The absolute path of a file, from the relative path that the catalog stores."""
         return self.root / relative
 
     def find_event_files(
         self, project_id: str, name: str, collection_id: int, file_id: int
     ) -> Iterator[Path]:
-        """Files of this id under any span: there is one at most, or none where it was never written."""
+        """Files with this id in any span: at most one, none where it was never written."""
         folder = self.collection(project_id, name, collection_id)
         return folder.glob(f"{SPAN_KEY}=*/{file_id}.parquet")
 
@@ -173,7 +173,7 @@ def event_file(project_id: str, name: str, collection_id: int, span: str, file_i
     """Path of a Parquet file relative to the data folder.
 
     ``span`` is a UTC day, month, year or range of years: ``2026-11-22``, ``2026-11``, ``2026``,
-    ``2020-2029``; ValueError if not.
+    ``2020-2029``. Raises ValueError for anything else.
     """
     if not _SPAN.fullmatch(span):
         raise ValueError(f"a span is a day, month or year, not {span!r}")
@@ -182,7 +182,7 @@ def event_file(project_id: str, name: str, collection_id: int, span: str, file_i
 
 
 def parse_event_file(relative: str) -> EventFile | None:
-    """What the path says; None where it is not one that ``event_file`` makes."""
+    """Parse a path that ``event_file`` made; None for any other path."""
     match = _EVENT_FILE.fullmatch(relative)
     if match is None:
         return None
@@ -206,13 +206,13 @@ def segment_name(base_lsn: int) -> str:
 
 
 def parse_segment(file_name: str) -> int | None:
-    """The base LSN of a segment's file name; None where it is no segment."""
+    """The base LSN in a segment's file name; None where the name is not a segment's."""
     match = _SEGMENT.fullmatch(file_name)
     return int(match[1]) if match else None
 
 
 def encode(name: str) -> str:
-    """The name with all but ``[A-Za-z0-9_-]`` percent-encoded, cut where a file system would refuse it."""
+    """Percent-encode all characters but ``[A-Za-z0-9_-]``, and cut the result to ``NAME_LENGTH_MAX``."""
     parts = _escape(name, _PLAIN)
     encoded = "".join(parts)
     if len(encoded) <= NAME_LENGTH_MAX:
@@ -227,19 +227,19 @@ def encode(name: str) -> str:
 
 
 def encode_project(project_id: str) -> str:
-    """The project id with capitals encoded too: ``A`` and ``a`` differ on every disk."""
+    """Percent-encode a project id, capitals too, so that ``A`` and ``a`` differ on every file system."""
     return "".join(_escape(project_id, _PLAIN_LOWER))
 
 
 def decode(encoded: str) -> str | None:
-    """The name behind an encoded one; None where it was cut."""
+    """Decode an encoded name; None where it was cut."""
     if encoded.endswith(CUT):
         return None
     return unquote_to_bytes(encoded).decode()
 
 
 def _escape(name: str, plain: frozenset[int]) -> list[str]:
-    """One string for each character, so that a cut never splits one."""
+    """One string per character, so that a cut never splits an encoded character."""
     return [
         "".join(chr(byte) if byte in plain else f"%{byte:02X}" for byte in character.encode())
         for character in name

@@ -1,4 +1,4 @@
-"""What a collection's columns are: property paths, their lanes, and the physical columns behind them.
+"""The schema of a collection: property paths, their lanes, and the physical columns that store them.
 
 A *path* is dotted (``user.id``); property names hold no dots, so it is reversible. One path has one
 *lane* for each kind of value it was ever seen with. One event holds a value in at most one lane of a
@@ -20,17 +20,17 @@ class LaneKind(StrEnum):
     """The kind of value a lane holds; its Arrow type never changes."""
 
     NUMBER = "number"
-    """DOUBLE: every JSON number that a double holds exactly, and all fractions."""
+    """DOUBLE: every JSON number that a double represents exactly, and all fractions."""
     INTEGER = "integer"
-    """BIGINT: integers of 64 bits that no double holds exactly."""
+    """BIGINT: 64-bit integers that no double represents exactly."""
     LONG = "long"
-    """VARCHAR: decimal text of longer integers that no double holds exactly."""
+    """VARCHAR: decimal text of longer integers that no double represents exactly."""
     STRING = "string"
     BOOLEAN = "boolean"
     JSON = "json"
     """VARCHAR: a list, as JSON text."""
     NULL = "null"
-    """No column is ever written: the path was seen with an explicit null before it had any value."""
+    """The path was seen with an explicit null before it had any value; no column is ever written."""
 
 
 ARROW_TYPES: Mapping[LaneKind, pa.DataType] = {
@@ -47,9 +47,9 @@ TIMESTAMP = "keen.timestamp"
 CREATED_AT = "keen.created_at"
 EVENT_ID = "keen.id"
 NULLS = "keen.nulls"
-"""list<string>: paths that the event holds as an explicit ``null``; the column is absent where none does."""
+"""list<string>: paths that the event holds as an explicit ``null``; absent where no event has one."""
 EMPTIES = "keen.empties"
-"""list<string>: paths that the event holds as an empty object; the column is absent where none does."""
+"""list<string>: paths that the event holds as an empty object; absent where no event has one."""
 
 SYSTEM_TYPES: Mapping[str, pa.DataType] = {
     TIMESTAMP: pa.timestamp("us"),
@@ -73,14 +73,14 @@ class Lane:
 class Schema:
     """The lanes of one collection in the order first seen.
 
-    Lanes are appended, and removed where no event holds a value of them any more (``without``). ``version``
-    grows with both. Since ``pruned``, the version as of which lanes were last removed, a schema of a higher
-    version begins with the lanes of a lower one.
+    Lanes are appended, and removed when no event holds a value in them any more (``without``). ``version``
+    grows with both. ``pruned`` is the version at which lanes were last removed; from it on, a schema of a
+    higher version begins with the lanes of a lower one.
     """
 
     lanes: tuple[Lane, ...] = ()
     retired: int = 0
-    """Versions that no lane stands for: one for each removed lane, and one for each removal."""
+    """Versions without a lane of the schema: one for each removed lane, and one for each removal."""
     pruned: int = 0
 
     @property
@@ -89,7 +89,7 @@ class Schema:
 
     @cached_property
     def by_path(self) -> Mapping[str, tuple[Lane, ...]]:
-        """Path → its lanes, first seen first."""
+        """Path → its lanes, in the order first seen."""
         paths: dict[str, tuple[Lane, ...]] = {}
         for lane in self.lanes:
             paths[lane.path] = (*paths.get(lane.path, ()), lane)
@@ -105,7 +105,7 @@ class Schema:
         return frozenset(lane.path for lane in self.lanes if lane.kind is not LaneKind.NULL)
 
     def at(self, path: str) -> tuple[Lane, ...]:
-        """The lanes of exactly this path; empty where it was never seen with a value."""
+        """The lanes of exactly this path; empty if it was never seen."""
         return self.by_path.get(path, ())
 
     def under(self, path: str) -> tuple[Lane, ...]:
@@ -114,9 +114,9 @@ class Schema:
         return tuple(lane for lane in self.lanes if lane.path.startswith(prefix))
 
     def missing(self, wanted: Iterable[tuple[str, LaneKind]]) -> list[tuple[str, LaneKind]]:
-        """Those of the wanted (path, kind) pairs that have no lane yet, in order, each once.
+        """The (path, kind) pairs of ``wanted`` that have no lane yet, in order, without repeats.
 
-        A null wants a lane only where no other tells of its path: one at it, or one below.
+        A null needs a lane only where no other lane makes its path known: one at the path or below it.
         """
         have = {(lane.path, lane.kind) for lane in self.lanes}
         missing = [pair for pair in dict.fromkeys(wanted) if pair not in have]
@@ -127,7 +127,7 @@ class Schema:
         return [(path, kind) for path, kind in missing if kind is not LaneKind.NULL or path not in known]
 
     def extended(self, wanted: Iterable[tuple[str, LaneKind]]) -> Schema:
-        """This schema with lanes for the wanted pairs appended, their columns named."""
+        """This schema with lanes appended for those pairs that lack one."""
         taken = {fold_column(name) for name in (*self.by_column, *SYSTEM_TYPES)}
         seen = set(self.valued)
         added: list[Lane] = []
@@ -141,7 +141,7 @@ class Schema:
         return replace(self, lanes=(*self.lanes, *added)) if added else self
 
     def without(self, removed: Iterable[Lane]) -> Schema:
-        """This schema without these lanes, of a version of its own."""
+        """This schema without these lanes, with a new version."""
         gone = set(removed)
         kept = tuple(lane for lane in self.lanes if lane not in gone)
         retired = self.retired + len(self.lanes) - len(kept) + 1
@@ -150,44 +150,50 @@ class Schema:
     def unheld(
         self, columns: Container[str], nulls: Container[str]
     ) -> tuple[list[Lane], list[tuple[str, LaneKind]]]:
-        """The lanes that no event needs, and lanes that are needed once those are gone. ``columns`` hold
-        values; ``nulls`` are the paths that some event holds as an explicit null."""
+        """The lanes that no event needs, and the (path, kind) pairs that need a lane once those are removed.
+
+        ``columns`` are the columns that hold values; ``nulls`` the paths that some event holds as an
+        explicit null.
+        """
         valued = [lane for lane in self.lanes if lane.kind is not LaneKind.NULL]
         gone = [lane for lane in valued if lane.column not in columns]
         kept = {lane.path for lane in valued if lane.column in columns}
         listed = [lane for lane in self.lanes if lane.kind is LaneKind.NULL]
         gone += [lane for lane in listed if lane.path not in kept and lane.path not in nulls]
-        told = with_prefixes(kept) | {lane.path for lane in listed}
-        silent = with_prefixes(lane.path for lane in gone) - told
-        return gone, [(path, LaneKind.NULL) for path in sorted(silent) if path in nulls]
+        covered = with_prefixes(kept) | {lane.path for lane in listed}
+        uncovered = with_prefixes(lane.path for lane in gone) - covered
+        return gone, [(path, LaneKind.NULL) for path in sorted(uncovered) if path in nulls]
 
 
 def with_prefixes(paths: Iterable[str]) -> set[str]:
-    """The paths and all above them."""
-    found: set[str] = set()
+    """The paths and all their ancestors."""
+    prefixes: set[str] = set()
     for path in paths:
-        while path and path not in found:
-            found.add(path)
+        while path and path not in prefixes:
+            prefixes.add(path)
             path = path.rpartition(".")[0]
-    return found
+    return prefixes
 
 
 def fold(name: str) -> str:
-    """The name as DuckDB compares it: ASCII letters without case, all else as it is."""
+    """The name as DuckDB compares it: ASCII letters in lower case, everything else unchanged."""
     return "".join(c.lower() if c.isascii() else c for c in name)
 
 
 def fold_column(name: str) -> str:
-    """Equal for columns that any reader may take for one: by the case of any letter, as Spark does for each
-    letter and for the whole, or by how an accent is written."""
+    """A form of a column name that is equal for names that some reader may treat as the same.
+
+    Such names differ only in the case of a letter (Spark compares each letter and the whole name) or in the
+    encoding of an accent.
+    """
     folded = unicodedata.normalize("NFC", name).upper().casefold().replace("i\N{COMBINING DOT ABOVE}", "i")
     return unicodedata.normalize("NFC", folded)
 
 
 def name_column(path: str, kind: LaneKind, *, home: bool, taken: set[str]) -> str:
-    """A column name that no folded name in ``taken`` equals: the path itself for its first lane.
+    """A column name whose folded form is not in ``taken``: the path itself for its first lane.
 
-    A NUL becomes its picture: Arrow hands names to others as texts that end at the first NUL.
+    A NUL is replaced by the symbol ␀, since Arrow exports names as texts that end at the first NUL.
     """
     name = (path if home else f"{path}:{kind.value}").replace("\0", "\N{SYMBOL FOR NULL}")
     candidate, number = name, 2
@@ -197,6 +203,6 @@ def name_column(path: str, kind: LaneKind, *, home: bool, taken: set[str]) -> st
 
 
 def arrow_type(schema: Schema, column: str) -> pa.DataType:
-    """The Arrow type of a system or lane column. KeyError for a column of neither kind."""
+    """The Arrow type of a system or lane column. Raises KeyError for any other column."""
     system = SYSTEM_TYPES.get(column)
     return system if system is not None else ARROW_TYPES[schema.by_column[column].kind]

@@ -1,7 +1,7 @@
-"""What a query reads: the one thing that ``query`` knows of storage.
+"""``Source``, the input of a query and the only interface between ``query`` and storage.
 
-A source is a consistent view of one collection: immutable Parquet files and one Arrow table of what
-is not in a file yet. Every acknowledged event is in exactly one of them, once.
+A source is a consistent view of one collection: immutable Parquet files and one Arrow table of the events
+that are in no file yet. Every acknowledged event is in exactly one of them, once.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import pyarrow as pa
 from storage.schema import Schema
 
 _PARTS = 5
-"""Of a file's path below the data folder: events, project, collection, span, file."""
+"""Parts of a file's path below the data folder: events, project, collection, span, file."""
 
 
 class SourceGone(Exception):
-    """A file of the snapshot is not there any more, or not as it was written: take a new snapshot."""
+    """A file of the snapshot was removed, or differs from what was written: take a new snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFile:
-    """One live Parquet file. Planning needs nothing of the file itself."""
+    """One live Parquet file, with all that planning needs, so that planning does not open the file."""
 
     path: str
     """Absolute."""
@@ -33,49 +33,51 @@ class DataFile:
     """Least and greatest ``keen.timestamp``, both included, in µs since 1970 UTC."""
     max_us: int
     columns: Mapping[str, float | None]
-    """Every column in the file → the greatest magnitude in it (number lanes), else None."""
+    """Every column in the file → the greatest magnitude in it for a number lane, else None."""
     id: int = 0
     sha256: str = ""
-    """Of the file's bytes, lower-case hex."""
+    """SHA-256 of the file's bytes, lower-case hex."""
     marked: bool = False
-    """Its instants are marked as UTC (TIMESTAMPTZ); else they are without zone."""
+    """Whether its instants are stored as UTC (TIMESTAMPTZ); otherwise they have no zone."""
 
     @property
     def name(self) -> str:
-        """Its path below the data folder."""
+        """Path below the data folder."""
         return "/".join(self.path.split("/")[-_PARTS:])
 
 
 def believe(files: Sequence[DataFile]) -> None:
-    """Takes files as they are: of sources whose files were verified otherwise."""
+    """Accept files without a check, for sources whose files were verified by other means."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A snapshot of one collection, stable while it is held (files outlive the longest query)."""
+    """A snapshot of one collection, stable while it is in use (files outlive the longest query)."""
 
     schema: Schema
     files: tuple[DataFile, ...] = ()
     tail: pa.Table | None = None
-    """Events in no file yet: system columns always but NULLS and EMPTIES, lane columns where any
-    event holds one. None where there are no such events."""
+    """Events that are in no file yet; None where there are none. NULLS, EMPTIES and a lane's column are
+    present where any event needs them, the other system columns always."""
     tail_magnitudes: Mapping[str, float] | None = None
-    """Greatest magnitude of each number column of the tail; None where it was not computed."""
+    """Greatest magnitude of each number column of the tail; None if it was not computed."""
     known: bool = True
     """False where the collection does not exist."""
     version: str = ""
-    """Two sources of one collection with equal versions hold equal events, for one process at least."""
+    """Two sources of one collection with equal versions hold equal events, at least within one process."""
     collection_id: int = 0
-    """Never used again: it tells a collection from another that had its name; 0 where there is none."""
+    """Never reused, so it distinguishes a collection from an earlier one of the same name; 0 where there is
+    no collection."""
     erase_version: int = 0
-    """Grows when stored events are taken away or changed. With both unchanged, events have only come."""
+    """Grows when stored events are deleted or changed. While it and ``collection_id`` are unchanged, events
+    have only been added."""
     damaged: tuple[DataFile, ...] = ()
-    """Live files that are set aside: the source lacks their events."""
+    """Live files that are set aside as damaged: their events are missing from the source."""
     verify: Callable[[Sequence[DataFile]], None] = field(default=believe, compare=False)
-    """Must be called with files before they are read. Raises SourceGone where one is not what was written."""
+    """Call it with files before they are read. Raises SourceGone if one differs from what was written."""
 
     def lacks(self, start_us: int | None, end_us: int | None) -> bool:
-        """Whether a file that is set aside may hold events within ``[start, end)``."""
+        """Whether a damaged file that is set aside may hold events within ``[start, end)``."""
         return any(
             (start_us is None or file.max_us >= start_us) and (end_us is None or file.min_us < end_us)
             for file in self.damaged

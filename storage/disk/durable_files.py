@@ -1,4 +1,4 @@
-"""Whole files, written so that they are there after a power loss."""
+"""Writing whole files so that they survive a power loss."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from storage.disk.file_system import FileSystem, LocalFileSystem, full_sync
 
 UNFINISHED = ".tmp"
-"""Ends the name of a file that is being written."""
+"""Suffix of the name of a file that is being written."""
 _BUFFER_BYTES = 1 << 20
 
 
@@ -24,9 +24,9 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def new_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A file that has its name, and replaces one that had it, once all of it is durable.
+    """Write a file that appears under its name, replacing an existing one, once all of it is durable.
 
-    Where writing fails nothing is left, and a file that was there stays. Raises OSError.
+    If writing fails, no partial file is left and an existing file is unchanged. Raises OSError.
     """
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
     try:
@@ -43,7 +43,7 @@ def new_file(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
 
 
 def make_folder(path: Path, mode: int = 0o700) -> None:
-    """A folder and those it lies in, as far as they are missing, each durable. Raises OSError."""
+    """Create a folder and its missing parents, each durable. Raises OSError."""
     if path.is_dir():
         return
     make_folder(path.parent, mode)
@@ -52,19 +52,19 @@ def make_folder(path: Path, mode: int = 0o700) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable. Raises OSError."""
+    """Make the directory entries of a folder durable. Raises OSError."""
     LocalFileSystem().sync_directory(path)
 
 
 class SyncedFiles:
-    """Writes files over the file seam, below ``root``, which exists and is durable."""
+    """Writes files through a ``FileSystem``, below ``root``, which exists and is durable."""
 
     def __init__(self, fs: FileSystem, root: Path) -> None:
         self._fs = fs
         self._durable = {root}
 
     def write(self, path: Path, data: bytes) -> None:
-        """A new file with its folders; content and names are durable on return. Raises OSError."""
+        """Create a file and its folders; content and names are durable on return. Raises OSError."""
         self._make_folder(path.parent)
         handle = self._fs.create(path)
         try:
@@ -82,6 +82,6 @@ class SyncedFiles:
             self._fs.make_directory(folder)
         except FileExistsError:
             pass
-        # Synced even where it existed: whoever made it may have failed before coming so far.
+        # Synced even where it existed: the process that made it may have failed before its sync.
         self._fs.sync_directory(folder.parent)
         self._durable.add(folder)

@@ -1,7 +1,7 @@
-"""Failures of work that is tried again and again, each logged once and not at every try.
+"""Logging of failures of repeated work without a log line for every attempt.
 
-A full disk is one plain line when it begins and one when it ends. Any other failure is logged with its
-traceback when it is new, and then once a minute for as long as it is the same.
+A full disk is logged as one line when it begins and one when it ends. Any other failure is logged with its
+traceback when it is new, and then once a minute while it stays the same.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether it comes of a write that the disk had no room for, in whatever it was wrapped since."""
+    """Whether the error, or one in its chain of causes, is a write that failed because the disk is full."""
     for _ in range(_CAUSES_MAX):
         if error is None:
             return False
@@ -35,7 +35,7 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 class FailureLog:
-    """The log lines of one process about work that it tries again on the disk of ``folder``."""
+    """Logs the failures of one process in work that it retries on the disk of ``folder``."""
 
     def __init__(
         self, log: logging.Logger, folder: Path, clock: Callable[[], float] = time.monotonic
@@ -47,7 +47,7 @@ class FailureLog:
         self._logged: dict[str, float] = {}
 
     def failed(self, what: str, error: BaseException) -> None:
-        """Log that ``what`` failed, unless that was logged a moment ago."""
+        """Log that ``what`` failed, unless the same was logged within ``REPEAT_SECONDS``."""
         now = self._clock()
         if is_disk_full(error):
             if self._full_since is None:
@@ -64,7 +64,7 @@ class FailureLog:
             self._log.error(what, exc_info=error)
 
     def wrote(self) -> None:
-        """Note that there was room for a write of the ordinary size."""
+        """Record that a write of ordinary size succeeded: a full disk has room again."""
         if self._full_since is not None:
             seconds = round(self._clock() - self._full_since, 1)
             self._full_since = None

@@ -1,4 +1,4 @@
-"""The file operations under the log: the seam at which tests let a disk fail or lose its power.
+"""The file operations that the log uses: tests replace them to simulate disk failures and power loss.
 
 Every operation raises OSError as the system does. File descriptors are plain integers, never inherited by
 child processes.
@@ -15,72 +15,77 @@ from typing import Protocol
 
 
 class FileSystem(Protocol):
-    """What the log needs of a disk. Only ``datasync`` and ``sync_directory`` make anything durable."""
+    """The file operations that the log needs. Only ``datasync`` and ``sync_directory`` make data durable."""
 
     def make_directory(self, path: Path) -> None:
-        """One level; FileExistsError where it exists."""
+        """Create one directory level. FileExistsError where it exists."""
 
     def remove_directory(self, path: Path) -> None:
-        """It must be empty."""
+        """Remove an empty directory."""
 
     def sync_directory(self, path: Path) -> None:
-        """Make the entries of a directory durable: files and folders made, renamed and removed in it."""
+        """Make the entries of a directory durable: files and folders created, renamed and removed in it."""
 
     def names(self, path: Path) -> list[str]:
-        """What a directory holds, in no order; FileNotFoundError where there is no such directory."""
+        """Names of a directory's entries, unordered. FileNotFoundError where there is no such directory."""
 
     def create(self, path: Path) -> int:
-        """A new, empty file for ``append``; FileExistsError where it exists."""
+        """Create an empty file for ``append``. FileExistsError where it exists."""
 
     def open_read(self, path: Path) -> int:
-        """For ``read_at`` and ``size``; FileNotFoundError where there is none."""
+        """Open a file for ``read_at`` and ``size``. FileNotFoundError where there is none."""
 
     def open_write(self, path: Path) -> int:
-        """An existing file, for ``write_at``, ``truncate`` and ``datasync``."""
+        """Open an existing file for ``write_at``, ``truncate`` and ``datasync``."""
 
     def close(self, fd: int) -> None:
-        """Makes nothing durable."""
+        """Close a descriptor; makes nothing durable."""
 
     def append(self, fd: int, data: bytes) -> None:
-        """All of ``data``, or an OSError after which any part of it may stand at the end."""
+        """Append all of ``data``. After an OSError any part of it may be at the end of the file."""
 
     def write_at(self, fd: int, data: bytes, offset: int) -> None:
-        """All of ``data``, or an OSError."""
+        """Write all of ``data`` at ``offset``, or raise OSError."""
 
     def read_at(self, fd: int, size: int, offset: int) -> bytes:
-        """``size`` bytes, fewer only where the file ends."""
+        """Read ``size`` bytes, fewer only where the file ends."""
 
     def size(self, fd: int) -> int:
-        """Bytes in the file."""
+        """Size of the file in bytes."""
 
     def status(self, path: Path) -> os.stat_result:
-        """What the system knows of a file or directory; FileNotFoundError where there is none."""
+        """The stat result of a file or directory. FileNotFoundError where there is none."""
 
     def read_file(self, path: Path) -> bytes:
-        """All of a file; FileNotFoundError where there is none."""
+        """The whole content of a file. FileNotFoundError where there is none."""
 
     def truncate(self, fd: int, size: int) -> None:
         """Cut the file to ``size`` bytes."""
 
     def datasync(self, fd: int) -> None:
-        """Make the content and size durable. After an OSError nothing is known, whatever a retry says."""
+        """Make content and size durable. After an OSError the state is unknown, even if a retry succeeds."""
 
     def rename(self, old: Path, new: Path) -> None:
-        """Within one directory; replaces ``new`` where it exists."""
+        """Rename within one directory; replaces ``new`` where it exists."""
 
     def remove(self, path: Path) -> None:
-        """FileNotFoundError where there is none."""
+        """Remove a file. FileNotFoundError where there is none."""
 
     def map(self, path: Path, size: int, *, writable: bool) -> mmap.mmap:
-        """``size`` bytes shared with every process, 0 for all of them; writable makes the file, or fills it
-        up with zeros."""
+        """Map ``size`` bytes of a file (0: the whole file), shared with every process that maps it.
+
+        With ``writable`` the file is created, or padded with zeros to ``size``.
+        """
 
     def lock(self, path: Path) -> int:
-        """A descriptor that holds the lock until closed; BlockingIOError where another one does."""
+        """Take an exclusive lock without waiting; the returned descriptor holds it until closed.
+
+        BlockingIOError where another descriptor holds it.
+        """
 
 
 class LocalFileSystem:
-    """The operating system's files."""
+    """The files of the operating system."""
 
     def make_directory(self, path: Path) -> None:
         path.mkdir(0o700)
@@ -179,7 +184,10 @@ class LocalFileSystem:
 
 
 def full_sync(fd: int) -> None:
-    """On macOS fsync stops at the drive's cache; F_FULLFSYNC goes through, where the volume knows it."""
+    """Sync a file through the drive's cache.
+
+    On macOS fsync stops at that cache, so F_FULLFSYNC is used where the volume supports it.
+    """
     if sys.platform == "darwin":
         try:
             fcntl.fcntl(fd, fcntl.F_FULLFSYNC)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 class FolderLock:
-    """An advisory lock (flock): one holder over all processes, let go when the holder dies."""
+    """An advisory lock (flock): one holder among all processes, released when the holder exits."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._handle: int | None = None
 
     def acquire(self) -> bool:
-        """Take the lock without waiting; False where another holds it."""
+        """Take the lock without waiting; False where another process holds it."""
         handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
