@@ -1,20 +1,20 @@
-"""The errors of a question.
+"""The errors of a query.
 
-QueryError                       the base: code, message, HTTP status class decided by its kind
+QueryError                       the base: code and message; the class decides the HTTP status
 ├── InvalidQuery                 the caller's fault: 400 with one of Keen's codes or ours
 │   └── QueryLimitExceeded       a limit of this server: code QueryLimitError, says which and what helps
-│       └── TooManyConditions    its filters read too much
-├── QueryTimeout                 ran longer than it may: QueryTimeoutError
-├── QueryCancelled               the caller went away
-├── QueryOverloaded              no free slot in time
-└── DataDamaged                  stored events are damaged, and what is asked for must be complete
+│       └── TooManyConditions    its filters add up to too many conditions
+├── QueryTimeout                 exceeded its time limit: QueryTimeoutError
+├── QueryCancelled               cancelled, as when the client disconnects
+├── QueryOverloaded              no slot or memory became free in time
+└── DataDamaged                  stored events are damaged, and the answer must be complete
 """
 
 from __future__ import annotations
 
 
 class QueryError(Exception):
-    """``code`` is the ``error_code`` of the answer; the text names the parameter and says why."""
+    """Base of query errors. ``code`` is the response's ``error_code``; the message gives the reason."""
 
     code = "InternalServerError"
 

@@ -1,4 +1,4 @@
-"""Answers as JSON bytes, with integers of any size."""
+"""Encodes answers as JSON bytes, with integers of any size."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ import orjson
 
 STEP_VALUES = 20_000
 Written = orjson.Fragment
-"""A value that is JSON already."""
+"""A value that is already encoded as JSON."""
 
 
 def dumps(value: Any) -> bytes:
-    """UTF-8 JSON without spaces; dicts keep their order. Non-finite floats become ``null``.
+    """Encodes as UTF-8 JSON without spaces; dicts keep their order. Non-finite floats become ``null``.
 
-    What is ``Written`` may stand beside integers of up to 64 bits only.
+    A value that contains ``Written`` parts may contain integers of up to 64 bits only.
 
-    Raises TypeError for what JSON cannot hold.
+    Raises TypeError for values that JSON cannot represent.
     """
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
-        # orjson stops at 64 bits; integers beyond are rare, and the library writes them as they are.
+        # orjson supports 64 bits only; the standard library encodes the rare longer integers.
         value = _finite(value)
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:
-        # Half a surrogate pair, echoed: only an escape can spell it.
+        # A lone surrogate, echoed from the request, can only be written as an escape.
         return json.dumps(value, separators=(",", ":")).encode()
 
 
 def in_parts(texts: Iterable[bytes], most: int) -> Iterator[bytes]:
-    """Elements as parts for ``array``, ``most`` of them in each."""
+    """Joins encoded elements into parts for ``array``, at most ``most`` elements in each."""
     remaining = iter(texts)
     while part := b",".join(islice(remaining, most)):
         yield part
 
 
 def array(parts: list[bytes]) -> bytes:
-    """A JSON array of parts, each some of its elements with commas between them.
+    """Joins parts, each some elements separated by commas, into a JSON array.
 
-    Takes the parts away: they are copied once, into what is returned.
+    Empties ``parts``, so that only the returned copy stays in memory.
     """
     if not parts:
         return b"[]"
@@ -55,8 +55,11 @@ def array(parts: list[bytes]) -> bytes:
 
 
 def dumps_in_steps(value: Any) -> bytes:
-    """As ``dumps``, for a list or an object of lists that may be long: no step writes more than
-    ``STEP_VALUES``, so that other threads get on. They do as well while the steps are joined."""
+    """As ``dumps``, for a list or an object of lists that may be long.
+
+    Each step encodes at most ``STEP_VALUES`` values, so that other threads can run in between. They can also
+    run while the steps are joined.
+    """
     if not isinstance(value, dict | list):
         return dumps(value)
     return b"".join(_steps(value))
@@ -77,7 +80,7 @@ def _steps(value: Any) -> Iterator[bytes]:
 
 
 def _finite(value: Any) -> Any:
-    """The value with non-finite floats replaced, as orjson does."""
+    """The value with non-finite floats replaced by None, as orjson does."""
     if isinstance(value, float):
         return value if value - value == 0 else None
     if isinstance(value, dict):

@@ -1,15 +1,15 @@
-"""How large a regular expression becomes once its repetitions are written out, as RE2 does to run it."""
+"""Estimates the size of a regular expression with its repetitions expanded, as RE2 expands them to run it."""
 
 from __future__ import annotations
 
 import re
 
 UNICODE_CLASS = 300
-r"""Characters that a class such as ``\p{L}`` counts as: it is hundreds of ranges of bytes."""
+r"""Characters that a class such as ``\p{L}`` counts as: it expands to hundreds of byte ranges."""
 OPTIONAL = 10
-"""Characters that a repetition of no fixed number adds each time."""
+"""Characters that a repetition without a fixed count adds each time."""
 _REPEAT_MAX = 1_001
-"""RE2 refuses more."""
+"""Cap on a repetition count; RE2 refuses more than 1000."""
 _PIECE = re.compile(
     r"""(?P<open> \( )
       | (?P<close> \) )
@@ -23,7 +23,7 @@ _IS_UNICODE = re.compile(r"\\[pP]")
 
 
 def written_out(pattern: str) -> int:
-    """Characters of the pattern with its repetitions written out, about; also of one that is not valid."""
+    """The approximate length of the pattern with its repetitions expanded, also for an invalid pattern."""
     outer: list[int] = []
     size = last = 0
     for piece in _PIECE.finditer(pattern):

@@ -1,14 +1,14 @@
 """Calendar arithmetic in a time zone: where minutes, hours, days, weeks, months and years begin.
 
-An instant is int64 µs since 1970 UTC; a *wall* time is a naive datetime, what a clock on the wall of the
-zone shows. Clocks jump, so two rules make every edge well defined:
+An instant is int64 µs since 1970 UTC; a *wall* time is a naive datetime, the local time in the zone. Clocks
+jump, so two rules make every edge well defined:
 
 - a day, week, month or year begins at the first instant at which the clock reaches its midnight: the
   earlier of two midnights, and the end of the gap where midnight was skipped;
-- minutes and hours are steps of absolute time, aligned to the clock; where a jump is no whole unit (half
-  an hour on Lord Howe), the jump is an edge too and the steps align anew after it.
+- minutes and hours are steps of absolute time, aligned to the clock; where a jump is not a whole unit (half
+  an hour on Lord Howe), the jump is an edge too and the steps are realigned after it.
 
-Nothing here reads the clock.
+Nothing here reads the current time.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ FIXED_US = {Unit.MINUTE: 60_000_000, Unit.HOUR: 3_600_000_000}
 
 
 def wall_at(instant_us: int, zone: tzinfo) -> datetime:
-    """What the clock shows. Raises OverflowError outside the years 1 to 9999."""
+    """The local time at the instant. Raises OverflowError outside the years 1 to 9999."""
     return (_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone).replace(tzinfo=None)
 
 
 def offset_at(instant_us: int, zone: tzinfo) -> int:
-    """µs that the clock is ahead of UTC. Raises OverflowError outside the years 1 to 9999."""
+    """The offset from UTC at the instant, in µs. Raises OverflowError outside the years 1 to 9999."""
     return _offset((_EPOCH + timedelta(microseconds=instant_us)).astimezone(zone))
 
 
@@ -60,7 +60,7 @@ def first_reach(wall: datetime, zone: tzinfo) -> int:
     later = wall_us - _offset(wall.replace(tzinfo=zone, fold=1))
     if earlier <= later:
         return earlier
-    # Inside a gap the two readings cross over, and the jump lies between them.
+    # Inside a gap the two interpretations are swapped, and the jump lies between them.
     low, high = later, earlier
     while low < high:
         middle = (low + high) // 2
@@ -76,7 +76,7 @@ def unit_start(
 ) -> datetime:
     """The wall midnight at which the day, week, month or year that holds the instant begins."""
     wall = _floor(wall_at(instant_us, zone), unit, week_start)
-    # A clock set back over midnight shows the old date again, in a day that has begun already.
+    # A clock set back across midnight shows the previous date again, though the new day has already begun.
     while first_reach(following := plus(wall, unit, 1), zone) <= instant_us:
         wall = following
     return wall
@@ -134,7 +134,7 @@ def _calendar_edges(start_us: int, wall: datetime, unit: Unit, count: int, zone:
     last = start_us
     steps = 0
     while True:
-        # From the first wall time each time: 31 January, 28 February, 31 March.
+        # Always counted from the first wall time: 31 January, 28 February, 31 March.
         steps += count
         try:
             following = plus(wall, unit, steps)

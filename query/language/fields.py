@@ -1,7 +1,7 @@
-"""Reading single parameters: JSON values of any type in, checked Python values out.
+"""Validates single parameters: JSON values of any type in, checked Python values out.
 
-Every function raises ``InvalidQuery`` naming the parameter, and takes whatever JSON can hold. Numbers and
-booleans are taken from text as well, since a query string has nothing else.
+Every function accepts any JSON value and raises ``InvalidQuery`` naming the parameter. Numbers and booleans
+are also accepted as text, since a query string has nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def shown(value: object) -> str:
-    """The value as a message may hold it: JSON, short, and always encodable."""
+    """Formats the value for a message: JSON, shortened, and always encodable as UTF-8."""
     if isinstance(value, str):
         text = value[: SHOWN_CHARACTERS + 1]
     else:
@@ -43,12 +43,12 @@ def missing(name: str) -> InvalidQuery:
 def wrong(
     name: str, needs: str, value: object, code: str = "InvalidParameterError", hint: str = ""
 ) -> InvalidQuery:
-    """``hint`` follows the message; it begins with a space."""
+    """An error for a value of the wrong type or range. ``hint`` is appended and begins with a space."""
     return InvalidQuery(f"'{name}' must be {needs}. You specified: {shown(value)}.{hint}", code)
 
 
 def decode_json(name: str, text: str) -> Any:
-    """The JSON value in ``text``; code InvalidJSONError where it is none."""
+    """Decodes the JSON in ``text``. Raises InvalidQuery, code InvalidJSONError, where it is malformed."""
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -57,14 +57,14 @@ def decode_json(name: str, text: str) -> Any:
 
 
 def structured(name: str, value: Any) -> Any:
-    """The value, decoded where it is the text of a JSON list, object or string."""
+    """The value, decoded where it is JSON text of a list, object or string."""
     if isinstance(value, str) and value.lstrip()[:1] in ("[", "{", '"'):
         return decode_json(name, value)
     return value
 
 
 def text(name: str, value: Any, length_max: int, code: str = "InvalidParameterError") -> str:
-    """A string of 1 to ``length_max`` characters that UTF-8 can hold."""
+    """A string of 1 to ``length_max`` characters that can be encoded as UTF-8."""
     if not isinstance(value, str):
         raise wrong(name, "a string", value, code)
     if not value or len(value) > length_max or not encodable(value):
@@ -73,7 +73,7 @@ def text(name: str, value: Any, length_max: int, code: str = "InvalidParameterEr
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """True for lists and objects that are nested in one another more than ``levels`` deep."""
+    """Whether lists and objects are nested more than ``levels`` deep."""
     layer = [value]
     for _ in range(levels + 1):
         layer = [one for one in layer if isinstance(one, (dict, list))]
@@ -84,7 +84,7 @@ def is_deeper(value: Any, levels: int) -> bool:
 
 
 def encodable(value: str) -> bool:
-    """False for lone surrogates, which JSON escapes can spell and UTF-8 cannot."""
+    """False for text with lone surrogates, which JSON escapes can express and UTF-8 cannot."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
@@ -96,7 +96,7 @@ def required_text(params: Mapping[str, Any], name: str, length_max: int) -> str:
 
 
 def flag(params: Mapping[str, Any], name: str, default: bool, where: str = "") -> bool:
-    """A boolean, or the texts true, false, 1 and 0; absent and null are the default."""
+    """A boolean, or one of the texts true, false, 1 and 0; absent, null and "" give the default."""
     value = params.get(name)
     if value is None or value == "":
         return default
@@ -109,7 +109,7 @@ def flag(params: Mapping[str, Any], name: str, default: bool, where: str = "") -
 
 
 def whole(name: str, value: Any, low: int, code: str = "InvalidParameterError") -> int:
-    """An integer of at least ``low``, also as the text of one or as 5.0."""
+    """An integer of at least ``low``, also given as text or as an integral float such as 5.0."""
     number = value
     spelled = isinstance(value, str) and _WHOLE.fullmatch(value)
     if spelled or (isinstance(value, float) and value.is_integer()):
@@ -120,7 +120,7 @@ def whole(name: str, value: Any, low: int, code: str = "InvalidParameterError") 
 
 
 def real(name: str, value: Any, code: str = "InvalidParameterError") -> float:
-    """A finite number, also as decimal text."""
+    """A finite number, also given as decimal text."""
     number = value
     if isinstance(value, str) and _NUMBER.fullmatch(value):
         number = float(value)
@@ -130,7 +130,7 @@ def real(name: str, value: Any, code: str = "InvalidParameterError") -> float:
 
 
 def is_number(value: object) -> bool:
-    """True for an int or float, not a bool, that a double can hold."""
+    """True for an int or float, not a bool, that is finite as a double."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:

@@ -1,7 +1,7 @@
-"""Filters: a JSON list of conditions, all of which must hold, read into ``Condition`` and ``AnyOf``.
+"""Parses filters: a JSON list of conditions, all of which must hold, becomes ``Condition`` and ``AnyOf``.
 
-Every operator has one reader of its operand. The readers check types only, never coerce: ``"true"`` is no
-boolean and ``"1"`` no number, here as in the events.
+Operands are checked for their type and never coerced: ``"true"`` is not a boolean and ``"1"`` is not a
+number, here as in the events.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ CODE = "InvalidFilterError"
 GEO_PROPERTY = "keen.location.coordinates"
 
 CheckRegex = Callable[[str], str | None]
-"""What is wrong with a pattern, or None where it is valid RE2."""
+"""Returns the error in a pattern, or None where it is valid RE2."""
 Check = Callable[[], None]
-"""Called now and then; may raise to put an end to it."""
+"""Called at intervals during parsing; may raise to stop it."""
 
 
 class RegexSizes:
-    """Sums up the regular expressions of one question."""
+    """Sums the sizes of the regular expressions of one query."""
 
     def __init__(self, size_max: int) -> None:
         self._size_max = size_max
         self._size = 0
 
     def add(self, pattern: str) -> None:
-        """Raises QueryLimitExceeded."""
+        """Adds the pattern's size. Raises QueryLimitExceeded where the sum exceeds the limit."""
         self._size += written_out(pattern)
         if self._size > self._size_max:
             raise QueryLimitExceeded(
@@ -47,15 +47,15 @@ class RegexSizes:
 
 _OPERATORS = {operator.value: operator for operator in Operator}
 _NOT_RE2 = re.compile(
-    r"""\\[1-9]                                   # a reference back
-      | \(\?(?:<?[=!] | > | \( | \# | P[=>])      # looking around, atomic, conditional, comment
+    r"""\\[1-9]                                   # a back reference
+      | \(\?(?:<?[=!] | > | \( | \# | P[=>])      # look-around, atomic, conditional, comment
       | (?:[*+?}])\+                              # possessive
     """,
     re.VERBOSE,
 )
 _REPEAT_MAX = 1000
 _INTEGER_BITS_MAX = 14_000
-"""Python writes integers of up to 4,300 digits."""
+"""Python converts integers of up to 4,300 digits to text."""
 
 
 def parse_filters(
@@ -67,7 +67,9 @@ def parse_filters(
     check: Check = lambda: None,
     sizes: RegexSizes | None = None,
 ) -> tuple[Filter, ...]:
-    """The filters of a JSON list or its text; None is no filter. ``sizes``: of what was read before.
+    """Parses the filters of a JSON list or its text; None is no filter.
+
+    ``sizes`` sums the regular expressions, including those parsed before.
 
     Raises InvalidQuery (InvalidFilterError, InvalidPropertyNameForGeoFilter), QueryLimitExceeded.
     """
@@ -80,14 +82,14 @@ def parse_filters(
 
 
 def is_geo(item: Filter) -> bool:
-    """True where the filter or one inside it is ``within``."""
+    """Whether the filter or one nested in it uses ``within``."""
     if isinstance(item, AnyOf):
         return any(is_geo(operand) for operand in item.operands)
     return item.operator is Operator.WITHIN
 
 
 def conservative_regex_check(pattern: str) -> str | None:
-    """Refuses what RE2 refuses, and some that it takes: for use without an engine to ask."""
+    """Refuses every pattern that RE2 refuses, and some that it accepts; for use without an engine."""
     bare = re.sub(r"\\[^1-9]", "_", pattern, flags=re.DOTALL)
     if _NOT_RE2.search(re.sub(r"\[\]?[^\]]*\]", "_", bare)):
         return "it uses a construct that RE2 does not have"
@@ -105,7 +107,7 @@ def conservative_regex_check(pattern: str) -> str | None:
 
 
 class _Reader:
-    """Reads one list; counts its filters over all levels."""
+    """Parses one list of filters and counts them over all levels."""
 
     def __init__(self, limits: Limits, check_regex: CheckRegex, check: Check, sizes: RegexSizes) -> None:
         self._limits = limits
@@ -199,7 +201,7 @@ class _Reader:
 
 
 def _is_scalar(value: Any) -> bool:
-    """A JSON string, finite number, boolean or null; integers up to what can be written as text."""
+    """True for a JSON string, finite number, boolean or null; integers only if Python can print them."""
     if isinstance(value, str):
         return encodable(value)
     if isinstance(value, float):
@@ -210,7 +212,7 @@ def _is_scalar(value: Any) -> bool:
 
 
 def _circle(value: Any) -> Circle:
-    """``{"coordinates": [longitude, latitude], "max_distance_miles": number}``"""
+    """Parses ``{"coordinates": [longitude, latitude], "max_distance_miles": number}``."""
     if isinstance(value, dict):
         coordinates, miles = value.get("coordinates"), value.get("max_distance_miles")
         if isinstance(coordinates, list) and len(coordinates) == 2 and all(map(is_number, coordinates)):

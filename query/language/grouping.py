@@ -1,4 +1,4 @@
-"""``group_by``, ``order_by`` and ``limit``: how an answer is divided, sorted and cut."""
+"""Parses ``group_by``, ``order_by`` and ``limit``: how an answer is grouped, sorted and limited."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LIMIT_CODE = "InvalidLimitError"
 
 _LIMIT_MAX = 2**31 - 1
 BUCKET_SIZE_MAX = 1e22
-"""Up to here a bound below 2^53 such steps is an integer of 128 bits."""
+"""With sizes up to this, a bound of fewer than 2^53 steps fits a 128-bit integer."""
 
 
 def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda: None) -> tuple[Group, ...]:
-    """A path, an object, a list of both, or the JSON text of these; None is no grouping.
+    """Parses ``group_by``: a path, an object, a list of both, or the JSON text of these; None is no grouping.
 
-    ``check`` is called between the entries, of which each may have many ranges, and may raise.
+    ``check`` is called between the entries, each of which may have many ranges, and may raise.
 
     Raises InvalidQuery (InvalidGroupByError), QueryLimitExceeded.
     """
@@ -50,7 +50,10 @@ def _checked(entries: Sequence[Any], check: Callable[[], None]) -> Iterator[Any]
 
 
 def parse_order(value: Any, groups: Sequence[Group], labels: Sequence[str]) -> tuple[Order, ...]:
-    """``labels``: what may be ordered by beside the groups. Raises InvalidQuery (InvalidOrderByError)."""
+    """Parses ``order_by``; besides the groups, an answer may be ordered by any of ``labels``.
+
+    Raises InvalidQuery (InvalidOrderByError).
+    """
     value = structured("order_by", value)
     if value is None or value == []:
         return ()
@@ -64,7 +67,7 @@ def parse_order(value: Any, groups: Sequence[Group], labels: Sequence[str]) -> t
 
 
 def parse_limit(params: Mapping[str, Any], order: Sequence[Order]) -> int | None:
-    """The parameter ``limit``, at least 1; needs an order. Raises InvalidQuery (InvalidLimitError)."""
+    """Parses ``limit``, which is at least 1 and needs an order. Raises InvalidQuery (InvalidLimitError)."""
     limit: int | None = value_of(params, "limit", LIMIT_CODE)
     if limit is None:
         return None
@@ -151,7 +154,7 @@ def _order(entry: Any, known: Sequence[str]) -> Order:
 
 
 def _unordered(by: Any, known: Sequence[str]) -> InvalidQuery:
-    """Says how to sort down, which many write as ``-result`` or ``result desc``."""
+    """An error whose hint shows how to sort descending, often written ``-result`` or ``result desc``."""
     name, down = by, False
     if isinstance(by, str):
         words = re.fullmatch(

@@ -1,4 +1,4 @@
-"""The question, as frozen values: what ``parse`` makes and every later stage reads.
+"""A parsed query as frozen values: ``parse`` creates them and every later stage reads them.
 
 Times are int64 µs since 1970 UTC and half-open, ``[start, end)``; ``None`` is an open end. Nothing here
 knows JSON, SQL or a collection's columns.
@@ -61,7 +61,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """``or``: true where any operand is."""
+    """``or``: true where any operand is true."""
 
     operands: tuple[Filter, ...]
 
@@ -79,14 +79,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """An interval resolved over a closed timeframe: ``edges[i] .. edges[i+1]`` is bucket i."""
+    """An interval resolved over a closed timeframe: bucket i is ``[edges[i], edges[i+1])``."""
 
     edges: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ValueRange:
-    """``low <= v < high``; an end of None is open. ``label`` is what the row says."""
+    """``low <= v < high``; an end of None is open. ``label`` is the group's value in the answer."""
 
     low: int | float | None
     high: int | float | None
@@ -104,7 +104,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``by`` is ``result`` (or a multi-analysis label) or a group's path."""
+    """One ``order_by`` entry; ``by`` is ``result``, a multi-analysis label or a group's path."""
 
     by: str
     descending: bool = False
@@ -112,19 +112,19 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One analysis; ``label`` is its key in a multi-analysis answer, ``None`` alone."""
+    """One analysis; ``label`` is its key in a multi-analysis answer, None outside one."""
 
     analysis: Analysis
     target: str | None = None
     percentile: float | None = None
     label: str | None = None
     decimals: int | None = None
-    """To which its result is rounded; None: not at all."""
+    """Decimals that the result is rounded to; None: not rounded."""
 
 
 @dataclass(frozen=True, slots=True)
 class MetricQuery:
-    """Every analysis but extraction and funnel; several metrics make a multi-analysis."""
+    """Any analysis except extraction and funnel; several metrics make a multi-analysis."""
 
     collection: str
     metrics: tuple[Metric, ...]
@@ -149,7 +149,7 @@ class ExtractionQuery:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One funnel step. ``echo`` is the normalised step of the answer, its eight keys."""
+    """One funnel step. ``echo`` is the normalised step that the answer repeats."""
 
     collection: str
     actor: str
@@ -171,12 +171,12 @@ Query = MetricQuery | ExtractionQuery | FunnelQuery
 
 @dataclass(frozen=True, slots=True)
 class ParsedQuery:
-    """A parsed question and what the caller asked of the answer's wrapping."""
+    """A parsed query, and the options that concern the rest of the response."""
 
     query: Query
     include_metadata: bool = False
     max_age: int | None = None
     preferences: Preferences = KEEN
-    """By which it was read."""
+    """The preferences that the query was parsed with."""
     explain: bool = False
-    """Whether what was run for it is shown beside the answer."""
+    """Whether the response shows which statements were run for the answer."""

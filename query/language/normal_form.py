@@ -1,6 +1,6 @@
-"""A question as it is kept: one normal form of its parameters, whatever form they were sent in.
+"""The stored form of a query: one normal form of its parameters, in whichever form they were sent.
 
-What an analysis takes is there, null where it was not given, and nothing else. Groups are a list or null.
+It holds exactly the parameters that the analysis takes, null where not given. Groups are a list or null.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from query.language.suggestions import meant
 ANALYSIS = "analysis_type"
 _ARRANGED = ("group_by", "interval", "order_by", "limit", "zero_fill")
 _PREFERENCES = ("round", "week_start")
-"""Kept only where they are given: without them the project's preferences hold."""
+"""Stored only where given: without them the project's preferences apply."""
 _STEP_FLAGS = ("inverted", "optional", "with_actors")
 
 
 def analysis_of(query: Mapping[str, Any]) -> str:
-    """The analysis that a definition names. Raises InvalidQuery."""
+    """The analysis that a query definition names. Raises InvalidQuery where missing or unknown."""
     name = query.get(ANALYSIS)
     if name is None or name == "":
         raise missing(f"query.{ANALYSIS}")
@@ -36,36 +36,36 @@ def analysis_of(query: Mapping[str, Any]) -> str:
 
 
 def normalised(query: Mapping[str, Any]) -> dict[str, Any]:
-    """The normal form of parameters that ``parse`` takes; asked again, it asks the same."""
+    """The normal form of parameters that ``parse`` accepts; parsed again, it gives the same query."""
     analysis = analysis_of(query)
-    kept: dict[str, Any] = {ANALYSIS: analysis}
+    normal: dict[str, Any] = {ANALYSIS: analysis}
     if analysis != FUNNEL:
-        kept["event_collection"] = query["event_collection"]
+        normal["event_collection"] = query["event_collection"]
     if analysis == MULTI_ANALYSIS:
-        kept["analyses"] = structured("analyses", query["analyses"])
+        normal["analyses"] = structured("analyses", query["analyses"])
     elif analysis == FUNNEL:
-        kept["steps"] = [_step(step) for step in structured("steps", query["steps"])]
+        normal["steps"] = [_step(step) for step in structured("steps", query["steps"])]
     elif analysis != EXTRACTION:
-        kept["target_property"] = query.get("target_property")
+        normal["target_property"] = query.get("target_property")
     if analysis == "percentile":
-        kept["percentile"] = query["percentile"]
-    kept |= _where(query)
+        normal["percentile"] = query["percentile"]
+    normal |= _where(query)
     if analysis == EXTRACTION:
-        kept["latest"] = _given(query, "latest")
-        kept["property_names"] = _listed("property_names", query)
+        normal["latest"] = _given(query, "latest")
+        normal["property_names"] = _listed("property_names", query)
     elif analysis != FUNNEL:
-        kept |= {name: _given(query, name) for name in _ARRANGED}
-        kept["group_by"] = _listed("group_by", query)
-        kept["order_by"] = structured("order_by", kept["order_by"])
-    return kept | _preferred(query)
+        normal |= {name: _given(query, name) for name in _ARRANGED}
+        normal["group_by"] = _listed("group_by", query)
+        normal["order_by"] = structured("order_by", normal["order_by"])
+    return normal | _preferred(query)
 
 
 def without_filters(query: Mapping[str, Any]) -> dict[str, Any]:
-    """A definition in its normal form without the values that its filters name."""
-    shown = {**query, "filters": []}
+    """A definition in normal form with all filters removed, so that their values are not shown."""
+    copy = {**query, "filters": []}
     if "steps" in query:
-        shown["steps"] = [{**step, "filters": []} for step in query["steps"]]
-    return shown
+        copy["steps"] = [{**step, "filters": []} for step in query["steps"]]
+    return copy
 
 
 def _where(query: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _where(query: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _step(step: Mapping[str, Any]) -> dict[str, Any]:
-    """What a step has of its own: what it lacks stays the whole funnel's."""
+    """A step's own parameters; those that it lacks are still taken from the funnel."""
     return {
         "event_collection": step["event_collection"],
         "actor_property": step["actor_property"],

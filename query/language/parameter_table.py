@@ -1,8 +1,8 @@
-"""The one table of a question's parameters: name, JSON schema, meaning, and the analyses that take each.
+"""The single table of query parameters: name, JSON schema, description, and the analyses that take each.
 
-From it come the names and types that questions are read by, the hints for misspelt names, the schema of the
-question routes and the tables of docs/queries.md, which ``python -m query.language.parameter_table`` prints.
-A new parameter is one entry of ``TABLE`` and is read in ``query.language.parse``.
+It is the source of the names and types that parsing uses, the hints for misspelt names, the schema of the
+query routes and the tables of docs/queries.md, which ``python -m query.language.parameter_table`` prints. A
+new parameter is one entry of ``TABLE`` and is read in ``query.language.parse``.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ ANALYSIS_NAMES = (*(analysis.value for analysis in Analysis), EXTRACTION, FUNNEL
 """In the order of the documentation."""
 ANALYSES = frozenset(ANALYSIS_NAMES)
 METRICS = frozenset(analysis.value for analysis in Analysis)
-"""The analyses that a multi-analysis may be made of."""
+"""The analyses that a multi-analysis may contain."""
 ARRANGED = METRICS | {MULTI_ANALYSIS}
 """The analyses whose answers have groups and intervals."""
 TARGETED = METRICS - {Analysis.COUNT.value}
-"""The analyses of a property."""
+"""The analyses that need a target property."""
 
 MAX_AGE_SECONDS_MAX = 129_600
-"""Of the parameter ``max_age``."""
+"""The greatest value of the parameter ``max_age``."""
 
 
 class Spelling(StrEnum):
-    """How a query string holds a value."""
+    """How a value is written in a query string."""
 
     WORD = "word"
-    """As it is."""
+    """Plain text, taken as it is."""
     EITHER = "either"
-    """A bare text, or JSON where it begins like a list, an object or a quoted string."""
+    """Plain text, or JSON where it begins like a list, an object or a quoted string."""
     JSON = "json"
-    """Nothing but JSON."""
+    """Always JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of questions.
+    """One parameter of queries.
 
-    ``schema`` is JSON Schema, with names of ``SCHEMAS`` as OpenAPI's component references. ``repeated``: it
-    may stand several times in a query string, or as ``name[]``, and is a list then.
+    ``schema`` is JSON Schema, with names of ``SCHEMAS`` as OpenAPI component references. ``repeated``: it may
+    appear several times in a query string, or as ``name[]``, and is then a list.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Parameter:
     repeated: bool = False
     required: bool = False
     default: Any = None
-    """What holds where it is absent, null or empty."""
+    """The value used where it is absent, null or empty."""
 
     @property
     def documented(self) -> Json:
-        """The schema with the meaning and the default."""
+        """The schema with the description and the default."""
         default = {} if self.default is None else {"default": self.default}
         return {**self.schema, **default, "description": self.description}
 
@@ -170,7 +170,7 @@ SCHEMAS: Mapping[str, Json] = {
     "Analysis": MEMBER,
     "Step": STEP,
 }
-"""The objects that parameters hold, by the names that references have."""
+"""The schemas of objects within parameters, by the names that references use."""
 
 _OF_EXTRACTIONS = frozenset({EXTRACTION})
 TABLE = (
@@ -328,7 +328,7 @@ def taken_by(analysis: str) -> list[Parameter]:
 
 
 def value_of(params: Mapping[str, Any], name: str, code: str = "InvalidParameterError") -> Any:
-    """The value of a parameter that is an integer or a boolean, also where it is text; else its default.
+    """The value of an integer or boolean parameter, also given as text; its default where absent.
 
     Raises InvalidQuery.
     """
@@ -345,19 +345,19 @@ def value_of(params: Mapping[str, Any], name: str, code: str = "InvalidParameter
 
 
 def markdown() -> str:
-    """The table of docs/queries.md."""
+    """The parameter table of docs/queries.md."""
     rows = ["| parameter | of | |", "|---|---|---|"]
-    rows += [f"| `{one.name}` | {_of(one)} | {_meaning(one)} |" for one in TABLE]
+    rows += [f"| `{parameter.name}` | {_of(parameter)} | {_meaning(parameter)} |" for parameter in TABLE]
     return "\n".join(rows) + "\n"
 
 
 def _of(parameter: Parameter) -> str:
-    taken, left = parameter.analyses, ANALYSES - parameter.analyses
-    if not left:
+    taken, others = parameter.analyses, ANALYSES - parameter.analyses
+    if not others:
         return "all"
-    few = sorted(taken if len(taken) <= len(left) else left, key=ANALYSIS_NAMES.index)
+    few = sorted(taken if len(taken) <= len(others) else others, key=ANALYSIS_NAMES.index)
     names = ", ".join(f"`{name}`" for name in few)
-    return names if len(taken) <= len(left) else f"all but {names}"
+    return names if len(taken) <= len(others) else f"all but {names}"
 
 
 def _meaning(parameter: Parameter) -> str:

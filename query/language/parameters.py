@@ -1,9 +1,8 @@
-"""Names of a question's parameters and of what stands in them: unknown ones are refused with a hint.
+"""Checks the names of a query's parameters and of the keys within them: unknown ones are refused with a hint.
 
-The known names are those of ``parameter_table``. A parameter that stands nowhere in it would leave a
-question answered as if it had not been sent; ``check`` refuses it and names the nearest known one. The keys
-of filters, groups, steps and the like are in ``KEYS``. A parameter of other analyses alone is let pass, as
-Keen did: ``without_use`` lists them.
+The known names are those of ``parameter_table``. A parameter that is not in it would be silently ignored, so
+``check`` refuses it and names the nearest known one. The keys of filters, groups, steps and the like are in
+``KEYS``. A parameter that only other analyses take is accepted, as Keen did: ``without_use`` lists them.
 """
 
 from __future__ import annotations
@@ -28,25 +27,25 @@ _OTHER_NAMES = {
     "unique": "count_unique",
     "uniques": "select_unique",
 }
-"""As other systems call analyses."""
+"""Names that other systems use for analyses."""
 
 
 def analysis_meant(name: object, known: Iterable[str] = ANALYSES) -> str | None:
-    """The analysis that a misspelt one, or one of another system, probably means."""
+    """The analysis that a misspelt name, or a name used by another system, probably means."""
     meant = _OTHER_NAMES.get(name.lower()) if isinstance(name, str) else None
     return meant or nearest(name, sorted(known))
 
 
 ENTRIES_MAX = 5_000
-"""Filters, steps and the like whose keys are looked at: ``parse`` refuses a question of more."""
+"""Filters, steps and the like whose keys are checked: ``parse`` refuses a query with more."""
 DEPTH_MAX = 100
 SHOWN_MAX = 24
 """Known names that a message lists."""
 SENT_BY_SDKS = frozenset({"analysis_type", "api_key", "jsonp", "callback", "_"})
-"""What official SDKs and UIs, and jQuery under them, add to a question by themselves."""
+"""Parameters that official SDKs and UIs, and the jQuery they use, add to every query."""
 
 WITHOUT_EFFECT = frozenset({"event_collection", "target_property", "percentile", "zero_fill"})
-"""Keen's own, which may stand beside an analysis that does not take them: they narrow and arrange nothing."""
+"""Keen parameters that are accepted with any analysis: they neither narrow nor arrange an answer."""
 
 FILTER = "filter"
 
@@ -56,7 +55,7 @@ def _keys(schema: Json) -> frozenset[str]:
 
 
 _BY_QUERY_CREATOR = frozenset({"property_type"})
-"""Sent by Keen's query-creator with filters."""
+"""Sent with filters by Keen's query-creator."""
 KEYS: Mapping[str, frozenset[str]] = {
     FILTER: _keys(parameter_table.CONDITION) | _BY_QUERY_CREATOR,
     "or": _keys(parameter_table.EITHER_OF) | _BY_QUERY_CREATOR,
@@ -72,14 +71,13 @@ KEYS: Mapping[str, frozenset[str]] = {
 """The keys of the objects within parameters."""
 
 _WHOLE = ("event_collection", "timeframe", "timezone", "week_start", "filters", "interval", "group_by")
-"""May stand in a member of a multi-analysis where they say the same as beside it."""
+"""Accepted in a member of a multi-analysis where equal to the same parameter of the whole query."""
 
 
 def check(analysis: str, params: Mapping[str, Any], beside: Collection[str] = ()) -> None:
-    """Refuses what no analysis knows, at every level. ``beside``: what else may stand there.
+    """Raises InvalidQuery for names that no analysis knows, at every level; names in ``beside`` are accepted.
 
-    Values are looked at only as far as they are understood; what is wrong with them is for ``parse`` to say.
-    Raises InvalidQuery.
+    Values are not validated here: ``parse`` reports invalid ones.
     """
     if not isinstance(params, Mapping) or analysis not in ANALYSES:
         return
@@ -91,7 +89,7 @@ def check(analysis: str, params: Mapping[str, Any], beside: Collection[str] = ()
 
 
 def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
-    """The parameters of other analyses that say something here and change nothing of the answer."""
+    """The parameters sent with a value that only other analyses take, and that do not affect the answer."""
     return [
         BY_NAME[name]
         for name, value in params.items()
@@ -103,29 +101,29 @@ def without_use(analysis: str, params: Mapping[str, Any]) -> list[Parameter]:
 
 
 def check_filters(filters: Any, name: str = "filters") -> None:
-    """Refuses unknown keys in filters that stand outside a question. Raises InvalidQuery."""
+    """Raises InvalidQuery for unknown keys in filters that are not part of a query."""
     _Walk({})._filters(filters, name, 0)
 
 
-def check_keys(given: Mapping[str, Any], known: Iterable[str], what: str, kind: str = "field") -> None:
-    """Refuses a key that is not among the known ones; ``what`` names the thing. Raises InvalidQuery."""
+def check_keys(keys: Mapping[str, Any], known: Iterable[str], what: str, kind: str = "field") -> None:
+    """Raises InvalidQuery for a key that is not in ``known``; ``what`` names the object in the message."""
     names = list(known)
-    for name in given:
+    for name in keys:
         if name not in names:
             raise _unknown(name, names, f"a {kind} of {what}")
 
 
 def is_absent(value: Any) -> bool:
-    """True for null and for what is empty: as if it had not been sent."""
+    """True for null and empty values, which count as not sent."""
     return value is None or (isinstance(value, (str, list, dict)) and not value)
 
 
 class _Walk:
-    """Looks at the keys of everything within a question's parameters."""
+    """Checks the keys of all objects within a query's parameters."""
 
     def __init__(self, params: Mapping[str, Any]) -> None:
         self._params = params
-        self._left = ENTRIES_MAX
+        self._entries_left = ENTRIES_MAX
 
     def check(self) -> None:
         params = self._params
@@ -149,8 +147,8 @@ class _Walk:
         value = _decoded(value)
         entries = enumerate(value) if isinstance(value, list) else ((None, value),)
         for index, entry in entries:
-            self._left -= 1
-            if self._left < 0:
+            self._entries_left -= 1
+            if self._entries_left < 0:
                 return
             if isinstance(entry, Mapping):
                 look(entry, name if index is None else f"{name}[{index}]")
@@ -194,7 +192,7 @@ class _Walk:
             if key not in _WHOLE or not (is_absent(value) or value == self._params.get(key))
         }
         for key in known:
-            # Without one beside it, parse says that the whole lacks a timeframe.
+            # Where the whole query has no timeframe, parse reports that it is missing.
             if key in _WHOLE and not (key == "timeframe" and is_absent(self._params.get(key))):
                 raise InvalidQuery(f"'{name}' cannot have '{key}' of its own: it belongs to the whole query.")
         self._keys({key: known[key] for key in known if key not in _WHOLE}, "member", name)
@@ -215,7 +213,7 @@ class _Walk:
 
 
 def _is_other_form(key: str, entry: Mapping[str, Any]) -> bool:
-    """A key of the other form of a filter (``operands`` beside ``eq``) that says nothing."""
+    """True for an empty key of the other form of a filter, such as ``operands`` beside ``eq``."""
     return key in KEYS[FILTER] | KEYS["or"] and is_absent(entry[key])
 
 
@@ -227,7 +225,7 @@ def _decoded(value: Any) -> Any:
 
 
 def _before_bracket(name: str) -> str:
-    """``filter`` of ``filter[0][operator]`` and ``filter.0.operator``."""
+    """The base name: ``filter`` of ``filter[0][operator]`` and of ``filter.0.operator``."""
     return name.partition("[")[0].partition(".")[0]
 
 

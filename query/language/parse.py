@@ -1,9 +1,8 @@
-"""The parameters of a question, as JSON or a query string had them, read into ``nodes.Request``.
+"""Parses a query's parameters, from JSON or a query string, into ``nodes.ParsedQuery``.
 
-Whatever it accepts can be planned. A parameter that is wrong is an ``InvalidQuery`` that names it, and
-nothing else is ever raised. Parameters that an analysis does not take are refused by
-``query.language.parameters`` where a question comes in, and ignored here: definitions that are kept from
-before may hold them.
+Every query that is accepted can be planned. An invalid parameter raises ``InvalidQuery``, which names it;
+no other error is raised. Unknown parameters are refused by ``query.language.parameters`` when a query is
+received, and ignored here: definitions stored earlier may have them.
 """
 
 from __future__ import annotations
@@ -58,7 +57,7 @@ from query.limits import Limits
 __all__ = ["ANALYSES", "EXTRACTION", "FUNNEL", "MULTI_ANALYSIS", "from_query_string", "parse"]
 
 ECHO_DEPTH_MAX = 300
-"""Levels of a funnel's step, which its answer repeats: more than filters of the greatest depth have."""
+"""Levels of nesting in a funnel's step, which the answer repeats; the deepest filters have fewer."""
 RESULT = "result"
 
 _METRICS = {analysis.value: analysis for analysis in Analysis}
@@ -66,7 +65,7 @@ _METRICS = {analysis.value: analysis for analysis in Analysis}
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What every part of one parse needs."""
+    """The inputs that every part of one parse needs."""
 
     params: Mapping[str, Any]
     now_us: int
@@ -98,13 +97,12 @@ def parse(
     check: Check = lambda: None,
     preferences: Preferences = KEEN,
 ) -> ParsedQuery:
-    """The question that ``params`` ask of the analysis named ``analysis_text``, as of ``now_us``.
+    """Parses ``params`` for the analysis named ``analysis_text``, with ``now_us`` as the current time.
 
-    ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as a query string
-    has them. ``check_regex`` says what is wrong with a pattern, or None; ``check`` is called between the
-    parts of a long question, and may raise. ``preferences`` hold where ``params`` say nothing else. Raises
-    InvalidQuery and its subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does
-    not exist.
+    ``params`` maps names to JSON values; numbers, booleans and JSON may also be text, as in a query string.
+    ``check_regex`` returns the error in a pattern, or None; ``check`` is called between the parts of a long
+    query, and may raise. ``preferences`` apply where ``params`` do not override them. Raises InvalidQuery and
+    its subclass QueryLimitExceeded; code ResourceNotFoundError for an analysis that does not exist.
     """
     if not isinstance(params, Mapping):
         raise InvalidQuery("A query must be a JSON object of parameters.")
@@ -210,7 +208,7 @@ def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str])
     if analysis is None:
         hint = meant(analysis_meant(name, _METRICS))
         raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name, hint=hint)
-    # Time and filters belong to the whole; ignoring them here would answer another question.
+    # Timeframe and filters belong to the whole query; ignoring them here would answer a different query.
     if entry.get("timeframe") is not None and reading.params.get("timeframe") is None:
         raise missing("timeframe")
     if entry.get("filters"):
@@ -339,7 +337,7 @@ def _step(reading: _Reading, step: Any, where: str) -> Step:
 
 
 def _own_or_root(reading: _Reading, step: Mapping[str, Any], name: str) -> Any:
-    """The step's own value, or the whole funnel's where the step has none or an empty list."""
+    """The step's own value, or the funnel's where the step has none or an empty list."""
     own = step.get(name)
     return reading.params.get(name) if own is None or own == [] else own
 

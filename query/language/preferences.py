@@ -1,6 +1,6 @@
-"""To how many decimals results are rounded and on which day weeks begin, where a question says neither.
+"""Preferences: decimals that results are rounded to, and the day on which weeks begin.
 
-A question's own parameter goes before its project's preference, and that before the server's setting.
+A query's own parameter takes precedence over its project's preference, and that over the server's setting.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ ROUND = "round"
 WEEK_START = "week_start"
 DECIMALS_MAX = 15
 UNROUNDED = "none"
-"""Says that results are not rounded, whatever the project or the server prefers."""
+"""Turns rounding off, overriding the preference of the project or the server."""
 _DAYS = tuple(day.value for day in WeekStart)
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
     decimals: int | None = None
-    """Of results; None: all of them."""
+    """Decimals that results are rounded to; None: not rounded."""
     week_start: WeekStart = WeekStart.SUNDAY
 
     def narrowed(self, given: Mapping[str, Any], where: str = "") -> Preferences:
-        """With what ``given`` says of ``round`` and ``week_start`` in their places; ``where`` it stands, for
-        messages. Raises InvalidQuery."""
+        """These preferences, overridden by ``round`` and ``week_start`` of ``given``.
+
+        ``where`` is the prefix of the parameters' names in messages. Raises InvalidQuery.
+        """
         if ROUND not in given and WEEK_START not in given:
             return self
         return Preferences(
@@ -39,22 +41,22 @@ class Preferences:
         )
 
     def of_project(self, kept: Mapping[str, Any]) -> Preferences:
-        """As ``narrowed`` by a project's preferences, which may hold anything where they are from before."""
-        found = self
+        """As ``narrowed``, by a project's stored preferences; invalid ones, stored earlier, are ignored."""
+        preferences = self
         for name in (ROUND, WEEK_START):
             try:
-                found = found.narrowed({name: kept.get(name)})
+                preferences = preferences.narrowed({name: kept.get(name)})
             except InvalidQuery:
                 continue
-        return found
+        return preferences
 
 
 KEEN = Preferences()
-"""What Keen did."""
+"""The preferences of Keen: no rounding, weeks from Sunday."""
 
 
 def decimals(value: Any, default: int | None, name: str = ROUND) -> int | None:
-    """To how many decimals results are rounded, None for all; absent, null and "" are the default.
+    """The number of decimals to round results to, None for no rounding; null and "" give the default.
 
     Raises InvalidQuery.
     """
@@ -64,16 +66,16 @@ def decimals(value: Any, default: int | None, name: str = ROUND) -> int | None:
         return None
     needs = f"an integer from 0 to {DECIMALS_MAX}, or '{UNROUNDED}'"
     try:
-        found = whole(name, value, 0)
+        number = whole(name, value, 0)
     except InvalidQuery:
         raise wrong(name, needs, value) from None
-    if found > DECIMALS_MAX:
+    if number > DECIMALS_MAX:
         raise wrong(name, needs, value)
-    return found
+    return number
 
 
 def week_start(value: Any, default: WeekStart, name: str = WEEK_START) -> WeekStart:
-    """The day on which weeks begin; absent, null and "" are the default. Raises InvalidQuery."""
+    """The day on which weeks begin; null and "" give the default. Raises InvalidQuery."""
     if value is None or value == "":
         return default
     if not isinstance(value, str) or value not in _DAYS:

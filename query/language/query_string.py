@@ -1,6 +1,6 @@
-"""A query string's pairs as the mapping that a JSON body would have been.
+"""Converts the pairs of a query string into the parameters that an equivalent JSON body has.
 
-Lists and objects are JSON (``filters=[…]``) or written in brackets, as PHP and jQuery do
+Lists and objects are JSON (``filters=[…]``) or in bracket notation, as in PHP and jQuery
 (``filters[0][property_name]=a``).
 """
 
@@ -15,23 +15,23 @@ from query.language.fields import decode_json, structured
 from query.language.parameter_table import BY_NAME, Spelling
 
 BRACKETS_DEPTH_MAX = 220
-"""Levels of brackets: more than filters of the greatest depth have."""
+"""Levels of brackets; the deepest filters have fewer."""
 _BRACKETS = re.compile(r"(\w+)((?:\[[^\[\]]*\])+)", re.ASCII)
 _INDEX = re.compile(r"\d{1,9}", re.ASCII)
 _LITERAL = re.compile(r'-?\d.*|true|false|null|["\[{].*', re.ASCII | re.DOTALL)
 _TYPED = frozenset({"property_value", "size", "from", "to"})
-"""Keys whose values have a type, and all below them: in brackets a number, true, false and null are that."""
+"""Keys below which bracketed values are typed: numbers, true, false and null are read as such."""
 
 Tree = dict[str, Any]
 """Keys → texts and further trees."""
 
 
 def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Parameter → value; lists and objects decoded, other values as their text.
+    """A mapping of parameter to value; lists and objects are decoded, other values stay text.
 
-    Empty values count as absent, but for an empty timeframe, which would silently mean all time. Raises
-    InvalidQuery where JSON is malformed (InvalidJSONError), brackets cannot be read, or one parameter has two
-    values.
+    Empty values count as absent, except for an empty timeframe, which would silently mean all time. Raises
+    InvalidQuery where JSON is malformed (InvalidJSONError), brackets are invalid, or one parameter has two
+    different values.
     """
     texts: dict[str, str] = {}
     lists: dict[str, list[str]] = {}
@@ -48,7 +48,7 @@ def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
         elif parameter is not None:
             _put_once(texts, name, text, name)
         else:
-            # Of a parameter unknown here the last value counts.
+            # The last value of an unknown parameter is used.
             texts[name] = text
     params = {name: _value(name, text) for name, text in texts.items()}
     params.update((name, _list(name, found)) for name, found in lists.items())
@@ -61,16 +61,16 @@ def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
 
 
 def _split(name: str) -> tuple[str, list[str]]:
-    """A parameter's name and the keys in brackets after it. Raises InvalidQuery."""
+    """Splits a parameter's name from the keys in brackets after it. Raises InvalidQuery."""
     base = name.partition("[")[0]
     if base == name:
         return name, []
-    found = _BRACKETS.fullmatch(name)
+    match = _BRACKETS.fullmatch(name)
     if base not in BY_NAME:
         return name, []
-    if found is None or BY_NAME[base].spelling is Spelling.WORD:
+    if match is None or BY_NAME[base].spelling is Spelling.WORD:
         raise _unreadable(name)
-    keys = found[2][1:-1].split("][")
+    keys = match[2][1:-1].split("][")
     if len(keys) > BRACKETS_DEPTH_MAX:
         raise InvalidQuery(f"'{base}' is nested more than {BRACKETS_DEPTH_MAX} levels deep in brackets.")
     return base, keys
@@ -83,7 +83,7 @@ def _is_index(key: str) -> bool:
 def _put(tree: Tree, keys: Sequence[str], text: str, base: str, name: str) -> None:
     for key in keys[:-1]:
         if key == "":
-            # Which of several such belong together cannot be told.
+            # With empty brackets it is ambiguous which values belong to the same object.
             raise _unreadable(name)
         tree = tree.setdefault(key, {})
         if not isinstance(tree, dict):
@@ -95,7 +95,7 @@ def _put(tree: Tree, keys: Sequence[str], text: str, base: str, name: str) -> No
 
 
 def _literal(text: str, name: str) -> Any:
-    """The JSON value that the text spells, or the text."""
+    """The JSON value that the text represents, or the text itself."""
     if not _LITERAL.fullmatch(text):
         return text
     try:
@@ -107,7 +107,7 @@ def _literal(text: str, name: str) -> Any:
 
 
 def _assembled(tree: Any, *, as_object: bool = False) -> Any:
-    """Trees whose keys are all numbers as lists, in the order of the numbers."""
+    """Converts trees whose keys are all numbers into lists, in the order of the numbers."""
     if not isinstance(tree, dict):
         return tree
     parts = {key: _assembled(part) for key, part in tree.items()}
@@ -127,17 +127,17 @@ def _value(name: str, text: str) -> Any:
 
 
 def _timeframe(text: str) -> Any:
-    """What is no JSON stays text: it is a bad timeframe, and told so as in a body."""
+    """Malformed JSON stays text, so that it is reported as an invalid timeframe, as in a body."""
     try:
         return structured("timeframe", text)
     except InvalidQuery:
         return text
 
 
-def _list(name: str, found: list[str]) -> Any:
-    if len(set(found)) == 1:
-        return _value(name, found[0])
-    values = [_value(name, text) for text in found]
+def _list(name: str, texts: list[str]) -> Any:
+    if len(set(texts)) == 1:
+        return _value(name, texts[0])
+    values = [_value(name, text) for text in texts]
     return [entry for value in values for entry in (value if isinstance(value, list) else [value])]
 
 

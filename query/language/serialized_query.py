@@ -1,7 +1,7 @@
-"""An extraction as text that outlives its request: every value of it is fixed, and nothing is judged again.
+"""Serializes an extraction, so that it can run after its request without being parsed or checked again.
 
-What was asked relative to the time of asking is absolute here, and the filters of the key that asked stand
-beside it as they were then.
+Relative timeframes are stored as absolute ones, and the filters of the requesting key are stored as they were
+at the time of the request.
 """
 
 from __future__ import annotations
@@ -14,54 +14,54 @@ from query.language.nodes import AnyOf, Circle, Condition, ExtractionQuery, Filt
 
 
 def freeze(query: ExtractionQuery, forced: Iterable[Filter]) -> str:
-    """JSON that ``thaw`` reads."""
-    held = {
+    """Encodes the query and the key's filters as JSON, which ``thaw`` reads."""
+    fields = {
         "collection": query.collection,
         "start_us": query.span.start_us,
         "end_us": query.span.end_us,
-        "filters": _listed(query.filters),
+        "filters": _encoded_list(query.filters),
         "latest": query.latest,
         "properties": query.properties,
-        "forced": _listed(forced),
+        "forced": _encoded_list(forced),
     }
-    return json.dumps(held, separators=(",", ":"))
+    return json.dumps(fields, separators=(",", ":"))
 
 
 def thaw(text: str) -> tuple[ExtractionQuery, tuple[Filter, ...]]:
-    """The question, and the filters of the key that asked it. Raises ValueError, KeyError."""
-    held = json.loads(text)
-    properties = held["properties"]
+    """The query, and the filters of the key that requested it. Raises ValueError, KeyError if invalid."""
+    fields = json.loads(text)
+    properties = fields["properties"]
     query = ExtractionQuery(
-        collection=held["collection"],
-        span=Span(held["start_us"], held["end_us"]),
-        filters=_read(held["filters"]),
-        latest=held["latest"],
+        collection=fields["collection"],
+        span=Span(fields["start_us"], fields["end_us"]),
+        filters=_decoded_list(fields["filters"]),
+        latest=fields["latest"],
         properties=None if properties is None else tuple(properties),
     )
-    return query, _read(held["forced"])
+    return query, _decoded_list(fields["forced"])
 
 
-def _listed(filters: Iterable[Filter]) -> list[Any]:
-    return [_written(one) for one in filters]
+def _encoded_list(filters: Iterable[Filter]) -> list[Any]:
+    return [_encoded(item) for item in filters]
 
 
-def _written(one: Filter) -> dict[str, Any]:
-    if isinstance(one, AnyOf):
-        return {"any": _listed(one.operands)}
-    operand = one.operand
+def _encoded(item: Filter) -> dict[str, Any]:
+    if isinstance(item, AnyOf):
+        return {"any": _encoded_list(item.operands)}
+    operand = item.operand
     if isinstance(operand, Circle):
         operand = {"circle": [operand.longitude, operand.latitude, operand.miles]}
-    return {"path": one.path, "operator": one.operator.value, "operand": operand}
+    return {"path": item.path, "operator": item.operator.value, "operand": operand}
 
 
-def _read(listed: Iterable[Mapping[str, Any]]) -> tuple[Filter, ...]:
-    return tuple(_filter(one) for one in listed)
+def _decoded_list(listed: Iterable[Mapping[str, Any]]) -> tuple[Filter, ...]:
+    return tuple(_decoded(item) for item in listed)
 
 
-def _filter(one: Mapping[str, Any]) -> Filter:
-    if "any" in one:
-        return AnyOf(_read(one["any"]))
-    operand = one["operand"]
+def _decoded(item: Mapping[str, Any]) -> Filter:
+    if "any" in item:
+        return AnyOf(_decoded_list(item["any"]))
+    operand = item["operand"]
     if isinstance(operand, dict):
         operand = Circle(*operand["circle"])
-    return Condition(one["path"], Operator(one["operator"]), operand)
+    return Condition(item["path"], Operator(item["operator"]), operand)

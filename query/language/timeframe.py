@@ -1,8 +1,8 @@
-"""Timeframes, time zones and intervals: what a question says of time, as instants.
+"""Resolves timeframes, time zones and intervals to instants.
 
-Absolute timeframes are ``{"start": ISO, "end": ISO}``, end excluded, either end may be missing. Relative
-ones name calendar units in the time zone: ``this_7_days`` ends with the current day, ``previous_7_days``
-before it. Pure: the current time is an argument.
+Absolute timeframes are ``{"start": ISO, "end": ISO}``; the end is excluded, and either may be missing.
+Relative ones name calendar units in the time zone: ``this_7_days`` ends with the current day,
+``previous_7_days`` before it. Pure: the current time is an argument.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ _DATE_CHARACTERS = 10
 _SECONDS = re.compile(r"[+-]?(0|[1-9]\d{0,5})", re.ASCII)
 _DAY_SECONDS = 86_400
 _QUARTER_SECONDS = 900
-"""Digits in a text that are no multiple were meant otherwise, as ``-0530`` is hours and minutes."""
+"""Digits that are not a multiple of this are not seconds: ``-0530`` means hours and minutes."""
 
 
 def parse_timezone(value: Any) -> tzinfo:
-    """The zone of an IANA name, or of seconds east of UTC as number or digits; None and "" are UTC.
+    """The zone of an IANA name, or of seconds east of UTC as a number or digits; None and "" are UTC.
 
     Raises InvalidQuery, code InvalidTimezoneError.
     """
@@ -104,7 +104,7 @@ def _is_offset(value: Any) -> bool:
 
 
 def resolve(timeframe: Any, timezone: Any, now_us: int, week_start: WeekStart = WeekStart.SUNDAY) -> Span:
-    """The span a timeframe means at ``now_us``; no timeframe is all time.
+    """The span of a timeframe, with ``now_us`` as the current time; no timeframe is all time.
 
     Raises InvalidQuery, code TimeframeDefinitionError, or InvalidTimezoneError for the zone.
     """
@@ -124,9 +124,9 @@ def resolve(timeframe: Any, timezone: Any, now_us: int, week_start: WeekStart = 
 def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
     """The zone in which an interval's buckets align.
 
-    For a relative timeframe that is ``timezone``. An absolute one carries its own offset, which rules:
-    the start's, or UTC where it has none. Where a named ``timezone`` has that very offset at the start,
-    the name is the better description, since it knows when the clocks change.
+    For a relative timeframe that is ``timezone``. For an absolute one it is the offset of its start, or UTC
+    where the start has none. If ``timezone`` has that same offset at the start, it is used instead, since it
+    also gives the dates on which clocks change.
     """
     zone = parse_timezone(timezone)
     definition = _decoded(timeframe)
@@ -136,20 +136,20 @@ def bucket_zone(timeframe: Any, timezone: Any) -> tzinfo:
     start_us = _instant(start) if isinstance(start, str) else None
     if start_us is None or not isinstance(start, str):
         return zone
-    written = _written_offset(start)
+    offset = _written_offset(start)
     try:
-        agrees = calendar.offset_at(start_us, zone) == written // timedelta(microseconds=1)
+        agrees = calendar.offset_at(start_us, zone) == offset // timedelta(microseconds=1)
     except OverflowError:
         agrees = False
-    return zone if agrees else _fixed(written)
+    return zone if agrees else _fixed(offset)
 
 
 def buckets(
     span: Span, interval: Any, timezone: Any, limit: int, week_start: WeekStart = WeekStart.SUNDAY
 ) -> Buckets:
-    """The interval's buckets over a closed span, clipped at both ends; none for an empty span.
+    """The interval's buckets over a closed span, clipped at both ends; no bucket for an empty span.
 
-    ``timezone`` is a tzinfo or whatever ``parse_timezone`` takes. Raises InvalidQuery with code
+    ``timezone`` is a tzinfo or any value that ``parse_timezone`` accepts. Raises InvalidQuery with code
     InvalidIntervalError or TimeframeDefinitionError, QueryLimitExceeded for more than ``limit`` buckets.
     """
     zone = timezone if isinstance(timezone, tzinfo) else parse_timezone(timezone)
@@ -190,7 +190,7 @@ def _edges(start: int, end: int, following: Iterator[int], limit: int) -> tuple[
 
 
 def _parse_interval(interval: Any) -> tuple[Unit, int | None]:
-    """The unit, and the count of ``every_n_units``; None for the aligned names."""
+    """The unit, and the count of ``every_n_units``; the count is None for the aligned names."""
     name = structured("interval", interval)
     if isinstance(name, str):
         if name in _ALIGNED:
@@ -206,11 +206,11 @@ def _parse_interval(interval: Any) -> tuple[Unit, int | None]:
 
 
 def _interval_meant(interval: Any) -> str:
-    found = _OTHER_WORDS.fullmatch(interval.strip().lower()) if isinstance(interval, str) else None
-    unit = None if found is None else _unit_meant(found["unit"])
-    if found is None or unit is None:
+    match = _OTHER_WORDS.fullmatch(interval.strip().lower()) if isinstance(interval, str) else None
+    unit = None if match is None else _unit_meant(match["unit"])
+    if match is None or unit is None:
         return did_you_mean(interval, _ALIGNED)
-    count = int(found["count"] or 1)
+    count = int(match["count"] or 1)
     return f" Did you mean '{_INTERVALS_MEANT[unit] if count == 1 else f'every_{count}_{unit}s'}'?"
 
 
@@ -235,7 +235,7 @@ def _relative(text: str, match: re.Match[str], zone: tzinfo, now_us: int, week_s
     count = int(match[2] or 1)
     if count < 1:
         raise _invalid(text, "The number of units must be at least 1.")
-    # The current unit is the last of "this", and the first beyond "previous".
+    # The current unit is the last one of "this", and the first one after "previous".
     first, last = (1 - count, 1) if match[1] == "this" else (-count, 0)
     try:
         if unit in FIXED_US:
@@ -261,12 +261,12 @@ def _decoded(timeframe: Any) -> Any:
 
 
 def _instant(text: str) -> int | None:
-    # Clients do write "2012-08-13T19:00Z+00:00", and it can mean only one thing.
+    # Some clients write "2012-08-13T19:00Z+00:00", which is unambiguous.
     return parse_instant(_TWICE_UTC.sub(r"\1", text.strip()))
 
 
 def _written_offset(start: str) -> timedelta:
-    """The offset in a text that is known to be an instant; none where it says Z or nothing."""
+    """The UTC offset in a text that is known to be an instant; zero where it is Z or missing."""
     match = _OFFSET.search(start.strip(), _DATE_CHARACTERS)
     if match is None:
         return timedelta(0)
@@ -279,24 +279,24 @@ def _fixed(offset: timedelta) -> tzinfo:
 
 
 def _not_understood(timeframe: Any) -> InvalidQuery:
-    """Says what would be right, and what was probably meant."""
+    """An error that lists the valid forms, and the timeframe that was probably meant."""
     meant = _meant(timeframe) if isinstance(timeframe, str) else None
     hint = "" if meant is None else f" Did you mean '{meant}'?"
     return _invalid(timeframe, f"{_FORMS}{hint}")
 
 
 def _meant(text: str) -> str | None:
-    """The relative timeframe that "7d", "last 7 days" or "this_7_dayz" says in other words."""
-    found = _OTHER_WORDS.fullmatch(text.strip().lower()) if len(text) <= NAME_LENGTH_MAX else None
-    unit = None if found is None else _unit_meant(found["unit"])
-    if found is not None and unit is None and found["count"]:
-        unit = nearest(found["unit"].rstrip("s"), Unit)
-    if found is None or unit is None:
+    """The relative timeframe that a text such as "7d", "last 7 days" or "this_7_dayz" probably means."""
+    match = _OTHER_WORDS.fullmatch(text.strip().lower()) if len(text) <= NAME_LENGTH_MAX else None
+    unit = None if match is None else _unit_meant(match["unit"])
+    if match is not None and unit is None and match["count"]:
+        unit = nearest(match["unit"].rstrip("s"), Unit)
+    if match is None or unit is None:
         known = (f"{which}_{one}" for which in ("this", "previous") for one in Unit)
         return nearest(text, [*_ALIASES, *known])
-    which = "previous" if found["which"] in ("last", "past", "previous", "prior") else "this"
-    count = int(found["count"] or 1)
-    return f"{which}_{unit}" if not found["count"] else f"{which}_{count}_{unit}s"
+    which = "previous" if match["which"] in ("last", "past", "previous", "prior") else "this"
+    count = int(match["count"] or 1)
+    return f"{which}_{unit}" if not match["count"] else f"{which}_{count}_{unit}s"
 
 
 def _unit_meant(word: str) -> str | None:

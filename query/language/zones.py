@@ -1,7 +1,7 @@
-"""The time zones of the ``tzdata`` package, by their IANA names: the same ones on every machine.
+"""The time zones of the ``tzdata`` package by IANA name, which are the same on every machine.
 
-The machine's own zone files are never read: what ``localtime`` or ``posixrules`` means differs from one
-machine to the next, and so may the age of its rules.
+The machine's own zone files are never read: the meaning of ``localtime`` or ``posixrules`` differs between
+machines, and so may the age of the rules.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 
 NAME_LENGTH_MAX = 64
 _NO_ZONE = "Factory"
-"""Stands in the list for a clock that was never set."""
+"""An entry of the list that means a clock without a configured zone."""
 
 
 @lru_cache(maxsize=1024)
 def zone(name: str) -> ZoneInfo | None:
-    """The zone of this name, in whatever case; None where there is none."""
+    """The zone of this name, ignoring case; None where there is none."""
     known = _by_lower_case().get(name.lower()) if len(name) <= NAME_LENGTH_MAX else None
     if known is None:
         return None
@@ -27,7 +27,7 @@ def zone(name: str) -> ZoneInfo | None:
 
 @lru_cache(maxsize=1)
 def names() -> tuple[str, ...]:
-    """Every name, sorted."""
+    """The names of all zones, sorted."""
     listed = files("tzdata").joinpath("zones").read_text(encoding="utf-8").split()
     return tuple(sorted(name for name in listed if name != _NO_ZONE))
 
