@@ -1,4 +1,4 @@
-"""Access keys: what one may do, as its JSON says it, and as callers are held to it."""
+"""Access keys: their JSON definitions, and the permissions and options decoded from them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from storage.events.validation import Context, EventLimits, InvalidEvent, examin
 
 PERMITTED = ("writes", "queries", "saved_queries", "cached_queries", "datasets", "schema", "query_definition")
 FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
-"""Of a key's body; the last two are only written by the server."""
+"""Fields of an access key's JSON body; the last two are set by the server only."""
 QUOTAS = "quotas"
-"""A section that keys have only where it was given."""
+"""An optional section of ``options``, shown only for keys that were given one."""
 SECTIONS = ("saved_queries", "writes", "datasets", "cached_queries", "queries")
 OPERATIONS = ("read", "list", "retrieve")
 NAME_LENGTH_MAX = 256
 OPTIONS_NAMES_MAX = 10_000
-"""Names in one list of an option."""
+"""Limit of names in one list of an option."""
 OPTIONS_BYTES_MAX = 262_144
 
 Json = dict[str, Any]
@@ -38,7 +38,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Which of the saved queries or datasets a key may have; ``allowed`` None: all but the blocked ones."""
+    """The saved queries or datasets that a key may read; ``allowed`` None means all but the blocked ones."""
 
     allowed: frozenset[str] | None = None
     blocked: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ class Names:
 
 @dataclass(frozen=True, slots=True)
 class DatasetScope:
-    """``index_by``: dataset → index property → the values allowed of it."""
+    """What a key may do with datasets. ``index_by``: dataset → index property → allowed values."""
 
     operations: frozenset[str] = frozenset(OPERATIONS)
     names: Names = Names()
@@ -58,7 +58,7 @@ class DatasetScope:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What narrows the permissions of a key."""
+    """Restrictions on the permissions of a key."""
 
     autofill: Json | None = None
     query_filters: tuple[Filter, ...] = ()
@@ -76,20 +76,20 @@ NO_OPTIONS = Options()
 
 @dataclass(frozen=True, slots=True)
 class CheckedAccessKey:
-    """An access key as it is sent: name, whether it is active, what is permitted, options in full."""
+    """A checked access key as a client sent it, with every section of its options."""
 
     name: str
     is_active: bool | None
-    """None: not given."""
+    """None where the client did not send it."""
     permitted: tuple[str, ...]
     options: Json
 
 
 def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
-    """Raises InvalidParameter, which names the field."""
+    """Check an access key's JSON body. Raises InvalidParameter, which names the field."""
     if not isinstance(body, dict):
         raise InvalidParameter("The body must be a JSON object: name, is_active, permitted, options.")
-    # Left out in silence, options that are spelt wrong would restrict nothing.
+    # Silently ignored, a misspelt 'options' would restrict nothing.
     check_keys(body, FIELDS, "an access key")
     name = body.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX or not _encodable(name):
@@ -98,24 +98,24 @@ def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     if "is_active" in body and not isinstance(is_active, bool):
         raise InvalidParameter("'is_active' must be true or false.")
     permitted = body.get("permitted")
-    known = isinstance(permitted, list) and all(
+    all_known = isinstance(permitted, list) and all(
         isinstance(one, str) and one in PERMITTED for one in permitted
     )
-    if not known:
+    if not all_known:
         raise InvalidParameter(f"'permitted' must be a list of any of {', '.join(PERMITTED)}.")
     assert isinstance(permitted, list)
-    given = body.get("options")
-    if not isinstance(given, dict | None):
+    sent_options = body.get("options")
+    if not isinstance(sent_options, dict | None):
         raise InvalidParameter("'options' must be an object.")
-    options = {section: (given or {}).get(section) for section in SECTIONS}
+    options = {section: (sent_options or {}).get(section) for section in SECTIONS}
     known_sections = (*SECTIONS, QUOTAS)
-    unknown = sorted(str(name) for name in (given or {}) if name not in known_sections)
+    unknown = sorted(str(name) for name in (sent_options or {}) if name not in known_sections)
     if unknown:
-        # Left out in silence, a restriction that is spelt wrong would restrict nothing.
-        there = ", ".join(known_sections)
-        raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {there}.")
-    if given and given.get(QUOTAS) is not None:
-        options[QUOTAS] = given[QUOTAS]
+        # Silently ignored, a misspelt restriction would restrict nothing.
+        sections = ", ".join(known_sections)
+        raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {sections}.")
+    if sent_options and sent_options.get(QUOTAS) is not None:
+        options[QUOTAS] = sent_options[QUOTAS]
     _check_autofill(read_options(options, check_regex).autofill)
     for section in ("queries", "saved_queries"):
         check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
@@ -123,7 +123,7 @@ def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
 
 
 def _check_autofill(autofill: Json | None) -> None:
-    """Raises InvalidParameter where no event may hold it: every event of the key would be refused."""
+    """Raises InvalidParameter where no valid event can contain it: all events of the key would be refused."""
     if not autofill:
         return
     try:
@@ -133,7 +133,7 @@ def _check_autofill(autofill: Json | None) -> None:
 
 
 def read_options(options: Json, check_regex: CheckRegex) -> Options:
-    """Raises InvalidParameter, which names the option."""
+    """Decode the options of an access key. Raises InvalidParameter, which names the option."""
     sections = {name: _section(options, name) for name in SECTIONS}
     autofill = sections["writes"].get("autofill")
     if not isinstance(autofill, dict | None):
@@ -160,7 +160,7 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
 def new_access_key(
     keyring: Keyring, project_id: str, made: CheckedAccessKey, now_us: int
 ) -> tuple[str, AccessKey]:
-    """The key itself, 64 upper-case hexadecimal digits, and how the catalog keeps it."""
+    """Make a key: returns the key itself (64 upper-case hexadecimal digits) and its catalog record."""
     key = secrets.token_hex(32).upper()
     digest = keyring.digest(project_id, key)
     sealed = keyring.seal(key, f"{project_id}/{digest}")
@@ -169,7 +169,10 @@ def new_access_key(
 
 
 def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
-    """A key as it may be kept: all of it can be shown again. Raises InvalidParameter."""
+    """Check an access key that is to be stored, so that all of it can be returned again.
+
+    Raises InvalidParameter.
+    """
     made = read_definition(body, check_regex)
     check_answerable(made.options, "options")
     if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
@@ -178,7 +181,7 @@ def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
 
 
 def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
-    """As the API shows it. ``key`` is null where the server's secret is not the one it was sealed with."""
+    """The access key as the API returns it; ``key`` is null if it was sealed with another server secret."""
     try:
         text = keyring.unseal(key.sealed, f"{key.project_id}/{key.digest}")
     except WrongSecret:
@@ -194,22 +197,22 @@ def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
 
 
 def stored_options(options: Json) -> Options:
-    """The options of a key that was made with them: whoever judged its patterns then knows RE2."""
+    """The options of a stored key. Its regular expressions were checked when it was stored."""
     return read_options(options, lambda _: None)
 
 
 def _section(options: Json, name: str) -> Json:
-    found = options.get(name)
-    if not isinstance(found, dict | None):
+    section = options.get(name)
+    if not isinstance(section, dict | None):
         raise InvalidParameter(f"'options.{name}' must be an object.")
-    return found or {}
+    return section or {}
 
 
 def _only(section: Json, name: str, *known: str) -> None:
     for key in section:
         if key not in known:
-            there = ", ".join(known)
-            raise InvalidParameter(f"'options.{name}.{str(key)[:100]}' is unknown: there are {there}.")
+            options = ", ".join(known)
+            raise InvalidParameter(f"'options.{name}.{str(key)[:100]}' is unknown: there are {options}.")
 
 
 def _filters(section: Json, name: str, check_regex: CheckRegex) -> tuple[Filter, ...]:
@@ -280,10 +283,10 @@ def _index_by(name: str, scope: Any) -> Mapping[str, tuple[Any, ...]]:
     where = f"options.datasets.allowed.{name[:100]}"
     if not isinstance(scope, dict) or not isinstance(scope.get("index_by"), dict) or len(scope) > 1:
         raise InvalidParameter(f"'{where}' must be null, or an object with 'index_by' or nothing.")
-    found: dict[str, tuple[Any, ...]] = {}
+    values_by_path: dict[str, tuple[Any, ...]] = {}
     for path, values in scope["index_by"].items():
-        listed = values if isinstance(values, list) else [values]
-        if any(isinstance(value, dict | list) for value in listed):
+        value_list = values if isinstance(values, list) else [values]
+        if any(isinstance(value, dict | list) for value in value_list):
             raise InvalidParameter(f"'{where}.index_by.{path[:100]}' must be a list of plain values.")
-        found[path] = tuple(listed)
-    return found
+        values_by_path[path] = tuple(value_list)
+    return values_by_path

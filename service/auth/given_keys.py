@@ -1,4 +1,4 @@
-"""The keys that a request gives, read the same on every route."""
+"""Reads the API keys of a request, in the same way on every route."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PARAMETERS = frozenset({"api_key", "signature", "expires", "data", "redirect"})
 
 
 def given_keys(scope: MutableMapping[str, Any]) -> tuple[bytes, str]:
-    """The header ``Authorization`` and the parameter ``api_key``, each empty where it is not given.
+    """The header ``Authorization`` and the parameter ``api_key``, each empty if absent.
 
-    Raises InvalidParameter where one of them, or what else decides who may do what, is given twice: a
-    gateway in front may have looked at the other one.
+    Raises InvalidParameter where one of them, or another header or parameter that affects authorization, is
+    given twice: a gateway in front may have checked the other value.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -27,9 +27,9 @@ def given_keys(scope: MutableMapping[str, Any]) -> tuple[bytes, str]:
     parameters: dict[str, str] = {}
     if scope["query_string"]:
         text = scope["query_string"].decode("latin-1").lstrip("?&")
-        for key, given in parse_qsl(text, keep_blank_values=True):
+        for key, parameter in parse_qsl(text, keep_blank_values=True):
             if key in _PARAMETERS:
                 if key in parameters:
                     raise InvalidParameter(f"The parameter '{key}' is given twice: give it once.")
-                parameters[key] = given
+                parameters[key] = parameter
     return headers.get(b"authorization", b"").strip(), parameters.get("api_key", "")

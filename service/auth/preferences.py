@@ -1,4 +1,4 @@
-"""Preferences of a project that Acumen acts on. Others are kept as they are, and mean nothing here."""
+"""The project preferences that Acumen acts on. Others are stored unchanged and have no effect."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from service.errors import InvalidParameter
 from service.limits.quotas import PROJECT_NAMES, read_quotas
 
 SCOPED_KEYS = "scoped_keys"
-"""Whether the project takes scoped keys at all."""
+"""Whether the project accepts scoped keys at all."""
 SCOPED_KEYS_WITHOUT_FILTERS = "scoped_keys_without_filters"
-"""Whether it takes those that filter nothing."""
+"""Whether it accepts scoped keys without filters."""
 QUOTAS = "quotas"
-"""How much the project may send, ask and store."""
+"""How much the project may send, query and store."""
 SWITCHES = (SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS)
 
 KNOWN = (*SWITCHES, QUOTAS, ROUND, WEEK_START)
@@ -28,7 +28,7 @@ def is_on(preferences: Mapping[str, Any], switch: str) -> bool:
 
 
 def check_preferences(preferences: Mapping[str, Any]) -> None:
-    """Raises InvalidParameter for a value that is none, and for a name that is nearly one of these."""
+    """Raises InvalidParameter for an invalid value, and for a name that looks like a typo of a known one."""
     try:
         KEEN.narrowed(preferences, "preferences.")
     except InvalidQuery as error:
@@ -44,19 +44,22 @@ def check_preferences(preferences: Mapping[str, Any]) -> None:
 
 
 def changed(preferences: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """The preferences after ``NAME=JSON`` for each; ``NAME=`` removes one. Raises InvalidParameter."""
-    found = dict(preferences)
+    """The preferences with each assignment ``NAME=JSON`` applied; ``NAME=`` removes one.
+
+    Raises InvalidParameter.
+    """
+    result = dict(preferences)
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not name or not equals:
             raise InvalidParameter(f"'{assignment[:100]}' must be NAME=VALUE, the value as JSON.")
         if not text:
-            found.pop(name, None)
+            result.pop(name, None)
             continue
         try:
-            found[name] = json.loads(text)
+            result[name] = json.loads(text)
         except (ValueError, RecursionError):
             raise InvalidParameter(
                 f"The value of '{name[:100]}' is not JSON: true, 5 and \"text\" are."
             ) from None
-    return found
+    return result

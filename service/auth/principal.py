@@ -1,7 +1,7 @@
-"""Who is asking: a project and a key, resolved to what the key may do.
+"""Authentication: resolves a project and a key to the permissions of the caller.
 
-The project comes first: an unknown one is a 404 whatever the key. Of two keys in one request the header
-wins, with no fallback where it is wrong.
+The project is checked first: an unknown one is a 404 whatever the key. Of two keys in one request the one in
+the header is used, without falling back to the other where it is invalid.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ T = TypeVar("T")
 _log = logging.getLogger("acumen.auth")
 
 POLL_SECONDS = 0.4
-"""How old the known projects and keys may be. The write path may be as late once more: together less than
-the second in which a key that was revoked is dead."""
+"""Maximum age of the cached projects and keys. The write path may add as much again: together less than the
+second after which a revoked key must be refused."""
 GRANTED_MAX = 10_000
-"""Keys beyond the projects' own, good and bad ones, that are remembered until the catalog changes."""
+"""Limit of cached lookups of keys, valid and invalid, other than the projects' own."""
 WARNED_MAX = 1_000
-"""Projects whose refused scoped keys are logged, once each."""
+"""Limit of warnings about refused scoped keys; each project and preference is logged once."""
 KEY_LENGTH_MAX = 16_384
 ACCESS_KEY_LENGTH = 64
 """Scoped keys are longer."""
@@ -50,7 +50,7 @@ _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{64,}", re.ASCII)
 
 
 class Permission(StrEnum):
-    """What a key may do. MASTER is held by the master key alone, together with all others."""
+    """What a key may do. Only the master key has MASTER, together with all others."""
 
     MASTER = "master"
     WRITES = "writes"
@@ -80,21 +80,24 @@ _BY_OPERATION = {"read": _READ, "write": _WRITE}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A project and what the caller may do in it. ``forced_filters`` narrow whatever this caller reads."""
+    """A project and what the caller may do in it. ``forced_filters`` apply to everything that it reads."""
 
     project: Project
     permissions: frozenset[Permission]
     forced_filters: tuple[Filter, ...] = ()
     options: Options = NO_OPTIONS
-    """Of an access key."""
+    """Options of an access key."""
     key_id: str = ""
-    """Names the key, and tells nothing of it."""
+    """Identifies the key without revealing it."""
     counted_as: str = ""
-    """What the limits of a key count it as: all scoped keys of a project together, since who holds one can
-    spell others."""
+    """The id under which limits count the key. All scoped keys of a project are counted together, since the
+    holder of one can make others."""
 
     def require(self, *any_of: Permission) -> None:
-        """Raises AdminOnly where only the master key would do, and Forbidden where another key would."""
+        """Check that the caller has one of these permissions.
+
+        Raises AdminOnly where only the master key has it, and Forbidden where another key could.
+        """
         if not self.permissions.isdisjoint(any_of):
             return
         if any_of == (Permission.MASTER,):
@@ -103,47 +106,50 @@ class Caller:
         raise Forbidden(f"This key may not do that: it lacks the permission {lacking}.")
 
     def filters_for(self, kind: Permission) -> tuple[Filter, ...]:
-        """What narrows all that this caller sees by this way of asking."""
+        """The filters on what this caller sees of events by requests of this kind."""
         if kind in (Permission.SAVED_QUERIES, Permission.CACHED_QUERIES):
             return self.forced_filters + self.options.saved_filters
         if kind is Permission.QUERIES:
             return self.forced_filters + self.options.query_filters
         if kind is Permission.SCHEMA:
-            # Names tell as much as events do, however the key may ask for them.
-            others = (one for one in self.options.saved_filters if one not in self.options.query_filters)
+            # Names reveal as much as events do, so the filters of all kinds of queries apply.
+            others = (
+                added for added in self.options.saved_filters if added not in self.options.query_filters
+            )
             return self.forced_filters + self.options.query_filters + tuple(others)
         return self.forced_filters
 
     @property
     def is_filtered(self) -> bool:
-        """Whether filters hide some events from this caller, by any way of asking: it is then told nothing
-        of what definitions filter by."""
+        """Whether filters hide events from this caller in any kind of request. The filters in definitions are
+        then not shown to it."""
         return bool(self.filters_for(Permission.SCHEMA))
 
     def admits_saved(self, name: str, *, cached: bool) -> bool:
-        """Whether the key may have the result of a saved query of this name, if it is (or is not) cached."""
+        """Whether the key may read the result of the saved query ``name``, which is ``cached`` or not."""
         kind = Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES
         names = self.options.cached if cached else self.options.saved
         return kind in self.permissions and names.admit(name)
 
     def require_saved(self, name: str, *, cached: bool) -> None:
-        """Raises Forbidden where the key may not have the result of this saved query."""
+        """Raises Forbidden where the key may not read the result of this saved query."""
         if not self.admits_saved(name, cached=cached):
             self.require(Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES)
             raise Forbidden("This key may not do that: its options leave out this saved query.")
 
     def require_definition(self, name: str, *kinds_cached: bool) -> None:
-        """Raises Forbidden where the options leave out a saved query of this name, of any of these kinds."""
-        names = (self.options.cached if cached else self.options.saved for cached in kinds_cached)
-        if not any(one.admit(name) for one in names):
+        """Raises Forbidden where the options exclude the saved query ``name`` as all of the kinds given:
+        True for cached, False for uncached."""
+        name_sets = (self.options.cached if cached else self.options.saved for cached in kinds_cached)
+        if not any(names.admit(name) for names in name_sets):
             raise Forbidden("This key may not do that: its options leave out this saved query.")
 
     def require_dataset(
         self, name: str | None, operation: str, index_by: Mapping[str, Any] | None = None
     ) -> None:
-        """``operation``: read, list or retrieve; ``index_by``: the values whose results are read.
+        """Check access to a dataset, or to the list of datasets where ``name`` is None. Raises Forbidden.
 
-        Raises Forbidden.
+        ``operation`` is read, list or retrieve; ``index_by`` has the index values whose results are read.
         """
         scope = self.options.datasets
         if operation not in scope.operations:
@@ -156,12 +162,12 @@ class Caller:
 
 
 def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
-    """JSON's equality: true is not 1."""
-    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in allowed)
+    """Whether a value is among the allowed ones by JSON equality, where true is not 1."""
+    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in allowed)
 
 
 class ChangedTenants(Protocol):
-    """What tells of projects, keys and organisations that changed."""
+    """Source of changed projects, keys and organisations."""
 
     def version(self) -> int: ...
 
@@ -169,31 +175,33 @@ class ChangedTenants(Protocol):
 
 
 class AccessKeys(Protocol):
-    """What finds an access key."""
+    """Finds an access key by its digest."""
 
     def find(self, project_id: str, digest: str) -> AccessKey | None: ...
 
 
 class ProjectKeys(Protocol):
-    """What lists the access keys of a project."""
+    """Lists the access keys of a project."""
 
     def of_project(self, project_id: str) -> Iterable[AccessKey]: ...
 
 
 class _Known:
-    """The projects and organisations as last looked at. Changed under a lock, by entries that are replaced as
-    a whole, so that an event loop reads it without one."""
+    """The projects and organisations as of the last read of the catalog.
+
+    Changed under a lock, by replacing whole entries, so that an event loop can read it without the lock.
+    """
 
     def __init__(self) -> None:
         self.projects: dict[str, Project] = {}
         self.organisations: dict[str, Organisation] = {}
         self._by_master_key: dict[bytes, tuple[str, ...]] = {}
-        """Ids of projects by the digests of their keys: finding one takes as long however many there are."""
+        """Digest of a master key → ids of the projects that have it, for lookups in constant time."""
         self._own_keys: dict[bytes, int] = {}
-        """Digests of all projects' own keys, and of how many projects each is one."""
+        """Digest of a project's own key → number of uses by projects."""
         self._granted: dict[tuple[str, str], tuple[Project, Caller | None]] = {}
-        """Project and digest of a key → who holds it, None for nobody, as of this very record of the project:
-        a change of any of its keys replaces the record."""
+        """(project id, digest of a key) → the caller, None for an invalid key, with the project record of
+        which this is true: a change of any of the project's keys replaces its record."""
 
     def apply(self, changes: TenantChanges) -> None:
         for project in changes.projects:
@@ -214,15 +222,17 @@ class _Known:
     def mastered(self, digest: bytes) -> tuple[Project, ...]:
         """The projects with this master key, oldest first."""
         found = map(self.projects.get, self._by_master_key.get(digest, ()))
-        return tuple(sorted((one for one in found if one is not None), key=lambda one: one.created_us))
+        projects = (project for project in found if project is not None)
+        return tuple(sorted(projects, key=lambda project: project.created_us))
 
     def is_own_key(self, digest: bytes) -> bool:
         return digest in self._own_keys
 
     def granted(self, project: Project, digest: str) -> tuple[Caller | None] | None:
-        """Who holds the key, in a tuple; None where that is not known."""
-        found = self._granted.get((project.id, digest))
-        return (found[1],) if found is not None and found[0] is project else None
+        """The cached caller of the key, in a tuple (its caller is None for an invalid key); None if not
+        cached."""
+        entry = self._granted.get((project.id, digest))
+        return (entry[1],) if entry is not None and entry[0] is project else None
 
     def grant(self, project: Project, digest: str, caller: Caller | None) -> None:
         if len(self._granted) >= GRANTED_MAX:
@@ -233,11 +243,11 @@ class _Known:
         for digest in _own_digests(project):
             self._own_keys[digest] = self._own_keys.get(digest, 0) + 1
         master = _digest(project.master_key)
-        others = (one for one in self._by_master_key.get(master, ()) if one != project.id)
+        others = (other_id for other_id in self._by_master_key.get(master, ()) if other_id != project.id)
         self._by_master_key[master] = (*others, project.id)
 
     def _drop_keys(self, old: Project) -> None:
-        """Of a record that was replaced, or is gone."""
+        """Drop the keys of a record that was replaced or removed."""
         for digest in _own_digests(old):
             self._own_keys[digest] -= 1
             if not self._own_keys[digest]:
@@ -245,7 +255,7 @@ class _Known:
         now, master = self.projects.get(old.id), _digest(old.master_key)
         if now is None or now.master_key != old.master_key:
             self._by_master_key[master] = left = tuple(
-                one for one in self._by_master_key[master] if one != old.id
+                project_id for project_id in self._by_master_key[master] if project_id != old.id
             )
             if not left:
                 del self._by_master_key[master]
@@ -256,9 +266,10 @@ def _own_digests(project: Project) -> tuple[bytes, ...]:
 
 
 class Tenants:
-    """The projects of the catalog, at most ``POLL_SECONDS`` old. Thread-safe.
+    """A cache of the catalog's projects, at most ``POLL_SECONDS`` old. Thread-safe.
 
-    What is not known, or was changed by this process, is looked up at once: who has made a key uses it.
+    Unknown projects and keys, and changes by this process, are read at once: a client uses a key as soon as
+    it has made it.
     """
 
     def __init__(
@@ -269,7 +280,7 @@ class Tenants:
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
     ) -> None:
-        """``executor``: where what is not known is looked up for those who ask on an event loop."""
+        """``executor`` runs the catalog reads of callers on an event loop."""
         self._changed = changed
         self._access_keys = access_keys
         self._executor = executor
@@ -277,48 +288,49 @@ class Tenants:
         self._clock = clock
         self._lock = threading.Lock()
         self._version = -1
-        self._looked_at = float("-inf")
+        self._read_at = float("-inf")
         self._change_lock = threading.Lock()
-        """Held for an instant, by an event loop too; ``_lock`` while the catalog is read."""
+        """Locked only briefly, by an event loop too; ``_lock`` is locked while the catalog is read."""
         self._changes = 0
-        """Made by this process, counted: a look at the catalog that began before one does not count."""
+        """Number of changes by this process; a read of the catalog that began before a change is not taken as
+        fresh."""
         self._watchers: list[Callable[[Sequence[str]], None]] = []
         self._known = _Known()
         self._warned: set[tuple[str, str]] = set()
-        """Projects and preferences whose refused keys were logged."""
+        """(project id, preference) pairs whose refused scoped keys were logged."""
 
     def watch(self, changed: Callable[[Sequence[str]], None]) -> None:
-        """``changed`` is called with the ids of projects that changed, or keys of theirs, and with none of
-        them where it may be any; from any thread."""
+        """Register a callback, which may be called from any thread. It gets the ids of projects that changed
+        or whose keys changed; an empty sequence means that any project may have changed."""
         self._watchers.append(changed)
 
     def changing(self, work: Callable[[], T]) -> T:
-        """Does work that changes projects or keys, and knows what it changed once it returns. Blocks."""
-        done = work()
+        """Run work that changes projects or keys, then refresh the cache and return the result. Blocks."""
+        result = work()
         try:
             self._refresh()
         except StorageError:
-            # It is changed all the same, and known as soon as the catalog can be read.
+            # The change is committed all the same; the cache follows as soon as the catalog can be read.
             self.look_again()
-        return done
+        return result
 
     def look_again(self) -> None:
-        """Something has changed that nothing may be done without knowing."""
+        """Invalidate the cache: nothing may be answered from before this call."""
         with self._change_lock:
             self._changes += 1
-            self._looked_at = float("-inf")
-        self._tell(())
+            self._read_at = float("-inf")
+        self._notify(())
 
-    def _tell(self, project_ids: Sequence[str]) -> None:
+    def _notify(self, project_ids: Sequence[str]) -> None:
         for changed in self._watchers:
             changed(project_ids)
 
     def known(self, project_id: str) -> Project | None:
-        """The project as it was when last looked at; from memory alone."""
+        """The cached project, without reading the catalog."""
         return self._known.projects.get(project_id)
 
     def counted_as(self, project_id: str, key: str) -> str:
-        """What limits count a key as that was let through a moment ago; from memory alone."""
+        """The id under which limits count a key that was just authenticated. Does not read the catalog."""
         project = self._known.projects.get(project_id)
         if project is None:
             return ""
@@ -329,51 +341,53 @@ class Tenants:
         return self._keyring.digest(project.id, key)
 
     async def keep_fresh(self) -> None:
-        """Looks at the catalog so often that hardly a request has to wait for a look. Until cancelled."""
+        """Refresh the cache until cancelled, so often that requests rarely wait for a read of the catalog."""
         while True:
-            # Where it fails, requests look for themselves and say so.
+            # After a failure, requests read the catalog themselves and report the error.
             with suppress(StorageError):
                 await self._in_thread(self._refresh)
             await asyncio.sleep(POLL_SECONDS / 4)
 
     async def caller(self, project_id: str, key: str | None) -> Caller:
-        """As ``authenticate``, for an event loop: only memory is looked at where that tells."""
+        """As ``authenticate``, for an event loop: answered from the cache where possible."""
         if self._is_fresh(POLL_SECONDS):
-            known = self._known_caller(project_id, key)
-            if known is not None:
-                return known
+            cached = self._known_caller(project_id, key)
+            if cached is not None:
+                return cached
         return await self._in_thread(self.authenticate, project_id, key)
 
     async def project(self, project_id: str) -> Project | None:
         """As ``find``, for an event loop."""
-        known = self._known.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
-        return known or await self._in_thread(self.find, project_id)
+        cached = self._known.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
+        return cached or await self._in_thread(self.find, project_id)
 
     async def organisation_of(self, organisation_id: str, key: str | None) -> Organisation:
         """As ``organisation``, for an event loop."""
         return await self._in_thread(self.organisation, organisation_id, key)
 
     async def mastered(self, key: str | None) -> tuple[Project, ...]:
-        """The projects whose master key this is. Raises AdminOnly for another key of some project, and
-        InvalidKey."""
+        """The projects with this master key, oldest first.
+
+        Raises AdminOnly for another key of some project, and InvalidKey for an unknown one.
+        """
         if not self._is_fresh(POLL_SECONDS):
             await self._in_thread(lambda: self._refresh(POLL_SECONDS))
         if not key:
             raise InvalidKey
         digest = _digest(key)
-        found = self._known.mastered(digest)
-        if not found:
+        projects = self._known.mastered(digest)
+        if not projects:
             raise AdminOnly if self._known.is_own_key(digest) else InvalidKey
-        return found
+        return projects
 
-    async def _in_thread(self, look: Callable[..., T], *given: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, look, *given)
+    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     def _is_fresh(self, older_than_seconds: float) -> bool:
-        return self._clock() - self._looked_at < older_than_seconds
+        return self._clock() - self._read_at < older_than_seconds
 
     def find(self, project_id: str) -> Project | None:
-        """The project; looks at the catalog again where it is not known."""
+        """The project; reads the catalog again if it is not cached."""
         self._refresh(POLL_SECONDS)
         project = self._known.projects.get(project_id)
         if project is None:
@@ -382,7 +396,7 @@ class Tenants:
         return project
 
     def authenticate(self, project_id: str, key: str | None) -> Caller:
-        """The caller that holds this key. Raises NotFound for the project, then InvalidKey."""
+        """The caller with this key. Raises NotFound for an unknown project, then InvalidKey."""
         if self.find(project_id) is None:
             raise NotFound(f"Resource not found: no project has the id '{project_id[:64]}'.")
         caller = self._caller(project_id, key)
@@ -394,7 +408,7 @@ class Tenants:
         return caller
 
     def _scoped_hint(self, project_id: str, key: str | None) -> str | None:
-        """Why the project does not take a scoped key that was made with its master key."""
+        """Why the project refuses a scoped key that was made with its master key; None for any other key."""
         project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
@@ -402,49 +416,49 @@ class Tenants:
         problem = None if scope is None else _scope_problem(project, scope)
         if problem is None:
             return None
-        refused, switch = problem
+        reason, switch = problem
         with self._change_lock:
             is_first = (project_id, switch) not in self._warned and len(self._warned) < WARNED_MAX
             if is_first:
                 self._warned.add((project_id, switch))
         if is_first:
             _log.warning(
-                "Project %s: %s To take them all the same, at the risk that docs/keys.md tells: "
+                "Project %s: %s To accept them all the same, at the risk that docs/keys.md describes: "
                 "acumen projects update %s --set %s=true",
                 project_id,
-                refused,
+                reason,
                 project_id,
                 switch,
             )
-        return f"{refused} Ask the project's owner for an access key."
+        return f"{reason} Ask the project's owner for an access key."
 
     def _caller(self, project_id: str, key: str | None) -> Caller | None:
-        """None where it is no key of the project, or one that is revoked."""
-        known = self._known_caller(project_id, key)
-        if known is not None:
-            return known
+        """The caller with this key; None where it is not a key of the project, or is revoked."""
+        cached = self._known_caller(project_id, key)
+        if cached is not None:
+            return cached
         project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         digest = self._keyring.digest(project.id, key)
-        found = self._known.granted(project, digest)
-        if found is not None:
-            return found[0]
+        granted = self._known.granted(project, digest)
+        if granted is not None:
+            return granted[0]
         caller = self._grant(project, key, digest)
         self._known.grant(project, digest, caller)
         return caller
 
     def _known_caller(self, project_id: str, key: str | None) -> Caller | None:
-        """Who holds the key, as far as memory tells."""
+        """The caller with this key as far as it is cached, else None."""
         project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
         permissions = _permissions(project, key)
         if permissions is not None:
-            named = key_id(key)
-            return Caller(project, permissions, key_id=named, counted_as=named)
-        found = self._known.granted(project, self._keyring.digest(project.id, key))
-        return None if found is None else found[0]
+            own_id = key_id(key)
+            return Caller(project, permissions, key_id=own_id, counted_as=own_id)
+        granted = self._known.granted(project, self._keyring.digest(project.id, key))
+        return None if granted is None else granted[0]
 
     def _grant(self, project: Project, key: str, digest: str) -> Caller | None:
         record = self._access_keys.find(project.id, digest)
@@ -453,43 +467,43 @@ class Tenants:
         scope = scope_of(key, project.master_key)
         if scope is None or _scope_problem(project, scope) is not None:
             return None
-        return _by_scope(project, scope, self._keyring.digest(project.id, _spelt(key)))
+        return _by_scope(project, scope, self._keyring.digest(project.id, _canonical(key)))
 
     def organisation(self, organisation_id: str, key: str | None) -> Organisation:
-        """The organisation whose key this is. Raises NotFound for the organisation, then InvalidKey."""
+        """The organisation, if the key is its own. Raises NotFound for an unknown one, then InvalidKey."""
         self._refresh(POLL_SECONDS)
-        found = self._known.organisations.get(organisation_id)
-        if found is None:
+        organisation = self._known.organisations.get(organisation_id)
+        if organisation is None:
             self._refresh()
-            found = self._known.organisations.get(organisation_id)
-        if found is None:
+            organisation = self._known.organisations.get(organisation_id)
+        if organisation is None:
             raise NotFound
-        if not key or not _equal(found.key, key):
+        if not key or not _equal(organisation.key, key):
             raise InvalidKey
-        return found
+        return organisation
 
     def _refresh(self, older_than_seconds: float = 0.0) -> None:
-        """Look at the catalog where the last look is older. That costs some µs where it has not changed."""
+        """Read the catalog if the last read is older than this. Takes a few µs where nothing has changed."""
         if self._is_fresh(older_than_seconds):
             return
         with self._lock:
-            looked_at, changes = self._clock(), self._changes
-            if looked_at - self._looked_at < older_than_seconds:
+            read_at, changes = self._clock(), self._changes
+            if read_at - self._read_at < older_than_seconds:
                 return
-            self._look()
+            self._read_changes()
             with self._change_lock:
                 if changes == self._changes:
-                    self._looked_at = looked_at
+                    self._read_at = read_at
 
-    def _look(self) -> None:
-        """Reads what has changed since the last look, and nothing else."""
+    def _read_changes(self) -> None:
+        """Read only what has changed since the last read."""
         if self._changed.version() != self._version:
             changes = self._changed.since(self._version)
             self._known.apply(changes)
             self._version = changes.version
             changed = [*(project.id for project in changes.projects), *changes.gone_projects]
             if changed:
-                self._tell(changed)
+                self._notify(changed)
 
 
 def _digest(key: str) -> bytes:
@@ -497,13 +511,13 @@ def _digest(key: str) -> bytes:
 
 
 def key_of(authorization: str | None, api_key: str | None) -> str | None:
-    """The key of a request: the ``Authorization`` header where it says anything, else ``api_key``."""
+    """The key of a request: the ``Authorization`` header unless it is blank, else ``api_key``."""
     header = (authorization or "").strip()
     return header or api_key
 
 
 def _hint(key: str | None) -> str | None:
-    """What to say of a key that begins as those of other APIs do."""
+    """An error message for a key with the authorization scheme of other APIs; None without one."""
     scheme = (key or "").split(" ", 1)[0].lower()
     if " " not in (key or "") or scheme not in ("bearer", "basic", "token", "apikey"):
         return None
@@ -511,44 +525,44 @@ def _hint(key: str | None) -> str | None:
 
 
 def key_id(key: str) -> str:
-    """A short name of a key, equal on all workers and however it is spelt. The key cannot be told from it."""
-    return hashlib.blake2b(_spelt(key).encode("utf-8", "replace"), digest_size=12).hexdigest()
+    """A short id of a key, equal on all workers and for all spellings. It does not reveal the key."""
+    return hashlib.blake2b(_canonical(key).encode("utf-8", "replace"), digest_size=12).hexdigest()
 
 
-def _spelt(key: str) -> str:
-    """Scoped keys are hexadecimal, and the same key in letters of either case."""
+def _canonical(key: str) -> str:
+    """The canonical spelling of a key: scoped keys are hexadecimal, and equal in letters of either case."""
     key = key.strip()
     return key.lower() if _HEXADECIMAL.fullmatch(key) else key
 
 
-def key_lives(project: Project, wanted: str, access_key: AccessKey | None) -> bool:
-    """Whether the key that a caller's ``key_id`` names opens the project still; ``access_key``: the one of
-    this digest, if there is one."""
+def key_lives(project: Project, wanted_id: str, access_key: AccessKey | None) -> bool:
+    """Whether the key with this ``Caller.key_id`` is still valid for the project. ``access_key`` is the one
+    with this id as its digest, if there is one."""
     if access_key is not None:
         return access_key.is_active
     own = (project.master_key, project.write_key, project.read_key)
-    if wanted.startswith(_scopes_of(project)):
+    if wanted_id.startswith(_scopes_of(project)):
         return is_on(project.preferences, SCOPED_KEYS)
-    return wanted in map(key_id, own)
+    return wanted_id in map(key_id, own)
 
 
 def key_names(access_keys: ProjectKeys, project: Project) -> dict[str, str]:
-    """What the keys of a project are called, by the ids that they are counted under."""
+    """Key id, as counted by limits → name of the key, for all keys of a project."""
     own = {"master key": project.master_key, "write key": project.write_key, "read key": project.read_key}
-    found = {key_id(key): name for name, key in own.items()}
-    found[_scopes_of(project)] = "scoped keys"
-    return found | {one.digest: one.name for one in access_keys.of_project(project.id)}
+    names = {key_id(key): name for name, key in own.items()}
+    names[_scopes_of(project)] = "scoped keys"
+    return names | {key.digest: key.name for key in access_keys.of_project(project.id)}
 
 
 def _scopes_of(project: Project) -> str:
-    """What the ids of scoped keys begin with: they live as long as the master key that made them."""
+    """The prefix of the ids of scoped keys: they are valid as long as the master key that made them."""
     return f"{key_id(project.master_key)}/"
 
 
 def _by_access_key(project: Project, key: AccessKey) -> Caller:
     return Caller(
         project,
-        frozenset(Permission(one) for one in key.permitted),
+        frozenset(Permission(name) for name in key.permitted),
         options=stored_options(dict(key.options)),
         key_id=key.digest,
         counted_as=key.digest,
@@ -556,7 +570,8 @@ def _by_access_key(project: Project, key: AccessKey) -> Caller:
 
 
 def _scope_problem(project: Project, scope: Scope) -> tuple[str, str] | None:
-    """Why the project does not take a key of this scope, and the preference that would change it."""
+    """Why the project refuses a key with this scope, and the preference that would accept it; None if it does
+    not refuse it."""
     if not is_on(project.preferences, SCOPED_KEYS):
         return "This project takes no scoped keys.", SCOPED_KEYS
     if not scope.filters and not is_on(project.preferences, SCOPED_KEYS_WITHOUT_FILTERS):
@@ -565,19 +580,19 @@ def _scope_problem(project: Project, scope: Scope) -> tuple[str, str] | None:
 
 
 def _by_scope(project: Project, scope: Scope, digest: str) -> Caller | None:
-    """None where the filters can not be understood: without them the key would see more than it may."""
+    """The caller with this scope; None where its filters are invalid: without them it would see too much."""
     try:
         check_filters(scope.filters, "filters")
         filters = parse_filters(scope.filters, Limits(), conservative_regex_check)
     except (InvalidQuery, QueryLimitExceeded):
         return None
-    permissions = frozenset[Permission]().union(*(_BY_OPERATION[one] for one in scope.operations))
+    permissions = frozenset[Permission]().union(*(_BY_OPERATION[operation] for operation in scope.operations))
     scopes = _scopes_of(project)
     return Caller(project, permissions, filters, key_id=scopes + digest, counted_as=scopes)
 
 
 def _permissions(project: Project, key: str | None) -> frozenset[Permission] | None:
-    """What the key may do; None where it is no key of the project. Compares all keys, in equal time."""
+    """The permissions of a project's own key; None for any other. Compares with all keys in constant time."""
     if not key:
         return None
     master = _equal(project.master_key, key)

@@ -1,4 +1,4 @@
-"""The fields of a project that people send, checked before the catalog has them."""
+"""Checks the fields of a project that clients send, before they are stored in the catalog."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFERENCES_BYTES_MAX = 65_536
 
 
 def check_address(text: str) -> str:
-    """An e-mail address. Raises ValueError, which says what is needed."""
+    """Return the e-mail address. Raises ValueError, whose text names what is expected."""
     local, at, host = text.rpartition("@")
     plain = all(character.isprintable() and not character.isspace() for character in text)
     if not (at and local and host and plain and len(text) <= ADDRESS_LENGTH_MAX):
@@ -25,7 +25,7 @@ def check_address(text: str) -> str:
 
 
 def addresses(texts: Iterable[str]) -> list[str]:
-    """E-mail addresses, each once. Raises InvalidParameter."""
+    """The e-mail addresses without duplicates. Raises InvalidParameter."""
     try:
         return list(dict.fromkeys(map(check_address, texts)))
     except ValueError as error:
@@ -33,7 +33,7 @@ def addresses(texts: Iterable[str]) -> list[str]:
 
 
 def check_preferences(value: Any) -> dict[str, Any]:
-    """Preferences that may be kept and shown again. Raises InvalidParameter."""
+    """Return preferences that can be stored and returned again. Raises InvalidParameter."""
     if not isinstance(value, dict):
         raise InvalidParameter("'preferences' must be an object.")
     check_answerable(value, "preferences")

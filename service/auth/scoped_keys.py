@@ -1,11 +1,13 @@
-"""Scoped keys, made by clients, older than access keys: what one permits, encrypted with the master key.
+"""Scoped keys, older than access keys: made by clients, by encrypting permissions with the master key.
 
-Hexadecimal: 16 bytes of initialisation vector, then AES-256-CBC of a JSON object. Master keys of 64
-characters are the key in hexadecimal, padded to blocks of 16 bytes; those of 32 are the key itself, padded
-to 32. Some clients leave the padding out where the text fills its last block.
+The format is hexadecimal: 16 bytes of initialisation vector, then AES-256-CBC of a JSON object. A master key
+of 64 characters is the AES key in hexadecimal, and the text is padded to blocks of 16 bytes; one of 32
+characters is the AES key itself, and the text is padded to 32. Some clients omit the padding where the text
+fills its last block.
 
-Nothing signs such a key: its holder can change what it permits. A project takes none unless its preferences
-say so, and then only texts as the clients' JSON writers make them. That makes changes harder, not impossible.
+Scoped keys are not authenticated: a holder can tamper with the permissions. A project accepts them only if
+its preferences say so, and only JSON texts in the form that the clients' JSON writers produce. That makes
+tampering harder, not impossible.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ _OPERATIONS = frozenset({"read", "write"})
 _KNOWN = frozenset({"allowed_operations", "filters"})
 _STRING = r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u(?!00[3-7][0-9A-Fa-f]|002[0-9A-Fa-f])[0-9A-Fa-f]{4}'
 _STRING += r'|u00(?:2[267bB]|3[cCeE]|60|7[fF])))*"'
-"""Of ASCII, writers escape what means something in JSON or HTML, and DEL."""
+"""A JSON string. Of ASCII, writers escape only characters with a meaning in JSON or HTML, and DEL."""
 _TEXT = re.compile(
     rf"{_STRING}|[\[\]{{}}]|[,:](?P<space>[ ]?)"
     r"|true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
@@ -32,14 +34,14 @@ _TEXT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a scoped key permits. ``filters`` is JSON, not looked at yet."""
+    """The permissions of a scoped key. ``filters`` is decoded JSON, not validated yet."""
 
     operations: frozenset[str]
     filters: Any
 
 
 def scope_of(key: str, master_key: str) -> Scope | None:
-    """What the key permits; None where it is no scoped key made with this master key."""
+    """The permissions of the key; None where it is not a scoped key made with this master key."""
     secret = _secret_of(master_key)
     if secret is None or len(key) < _LENGTH_MIN or len(key) % (2 * _BLOCK_SIZE):
         return None
@@ -77,8 +79,8 @@ def _read(plain: bytes) -> Scope | None:
 
 
 def is_written(text: str) -> bool:
-    """Whether a JSON writer of some client may have made this text: spaced in one way throughout, with
-    nothing escaped or spelt but as writers do."""
+    """Whether a client's JSON writer may have produced this text: consistently spaced, with only the escapes
+    and literals that writers use."""
     at, spaces = 0, set()
     while at < len(text):
         token = _TEXT.match(text, at)
@@ -91,15 +93,15 @@ def is_written(text: str) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Raises ValueError for a name that stands twice in one object."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    """Raises ValueError for a name that occurs twice in one object."""
+    result = dict(pairs)
+    if len(result) < len(pairs):
         raise ValueError("a name stands twice")
-    return found
+    return result
 
 
 def _scope(options: Any) -> Scope | None:
-    """What is not understood permits nothing."""
+    """The scope in ``options``; None for anything that is not understood."""
     if not isinstance(options, dict) or not options.keys() <= _KNOWN:
         return None
     operations = options.get("allowed_operations", [])

@@ -12,7 +12,7 @@ KEPT_SECONDS = 60.0
 
 
 async def measure_pauses(metrics: Metrics) -> None:
-    """Until cancelled, record every pause in the histogram and the longest of the last minute in the gauge."""
+    """Record every pause in the histogram and the last minute's longest in the gauge, until cancelled."""
     pauses = metrics.histogram("acumen_loop_pause_seconds")
     longest = metrics.counter("acumen_loop_longest_pause_seconds")
     loop = asyncio.get_running_loop()
