@@ -1,4 +1,4 @@
-"""What becomes of a log whose owner died, and of segments that are no longer needed."""
+"""Taking over a log whose owner died, and removing segments and logs that are no longer needed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from storage.log.segments import (
 
 
 def adopt(fs: FileSystem, root: Path, log_id: int) -> LogPosition:
-    """Make durable what the dead owner of a log left, cut its torn end, publish where it ends.
+    """Make the content of an ownerless log durable, cut off its torn end, and publish where it ends.
 
-    ``LogPosition()`` where the log was never finished being made. Claims past its ``token_ordinal`` or in its
-    ``voids`` have no event. May be called again at any time, also after it failed. Raises LogBusy where the
-    owner lives, LogDamaged where durable bytes cannot be read (then nothing is changed), OSError.
+    Returns ``LogPosition()`` where the creation of the log was never finished. Claims past the position's
+    ``token_ordinal`` or in its ``voids`` have no event. May be called again at any time, also after a
+    failure. Raises LogBusy where the owner is alive, LogDamaged where durable bytes cannot be read (then
+    nothing is changed), OSError.
     """
     directory = log_directory(root, log_id)
     try:
@@ -43,9 +44,9 @@ def adopt(fs: FileSystem, root: Path, log_id: int) -> LogPosition:
 
 
 def delete_through(fs: FileSystem, root: Path, log_id: int, lsn: int) -> None:
-    """Remove the segments that lie wholly below ``lsn``, but never the last. Raises OSError.
+    """Remove the segments that lie wholly below ``lsn``, but never the last one. Raises OSError.
 
-    They are gone for good when this returns, power cut or not, and never leave a hole when it fails.
+    On return the removal is durable. A failure leaves no gap between the remaining segments.
     """
     directory = log_directory(root, log_id)
     segments = list_segments(fs, directory)
@@ -53,12 +54,15 @@ def delete_through(fs: FileSystem, root: Path, log_id: int, lsn: int) -> None:
         if following.base > lsn:
             return
         fs.remove(segment.path)
-        # One by one: entries that are removed together may come back singly.
+        # Synced one by one: after a power cut, any of several entries removed together may reappear.
         fs.sync_directory(directory)
 
 
 def delete_log(fs: FileSystem, root: Path, log_id: int) -> None:
-    """Remove a log that has no owner, and all in it. Raises LogBusy, OSError; nothing where it is gone."""
+    """Remove a log that has no owner, with all its files. Does nothing where there is no such log.
+
+    Raises LogBusy, OSError.
+    """
     directory = log_directory(root, log_id)
     try:
         names = fs.names(directory)
@@ -66,8 +70,8 @@ def delete_log(fs: FileSystem, root: Path, log_id: int) -> None:
         return
     lock_fd = _lock(fs, directory)
     try:
-        # The position first, so that it vouches for nothing that is gone, and then the oldest segment
-        # first: what is left when this fails must still read as a log.
+        # The position first, so that it never confirms bytes that are gone, then segments from the oldest
+        # on: what a failure leaves must still be readable as a log.
         for name in sorted(names, key=lambda name: (name == LOCK_NAME, name != POSITION_NAME, name)):
             fs.remove(directory / name)
             fs.sync_directory(directory)
@@ -90,7 +94,7 @@ def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> LogPosition:
         lsn, claims, key = _recover(fs, directory, log_id, position)
         position.publish(lsn, claims, anew=True)
         position.publish_key(key)
-        # Nobody adopts it again, and every reader goes by this.
+        # The log is not adopted again, and all readers rely on this position.
         position.make_durable()
         return position.read()
     finally:
@@ -98,7 +102,7 @@ def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> LogPosition:
 
 
 def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFile) -> tuple[int, Claims, int]:
-    """Where the log ends, after making it end there for good; the claims along it; its key."""
+    """Find the log's end and make it durable. Returns the end LSN, the claims of the log, and its key."""
     confirmed = position.confirmed()
     segments = list_segments(fs, directory)
     if not segments:
@@ -108,21 +112,21 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
             )
         return 0, Claims(0), 0
     claims: Claims | None = None
-    witnessed = FrameEvidence()
+    evidence = FrameEvidence()
     for segment, following in pairwise(segments):
         header, data = read_segment(fs, segment, log_id, segment.base, following.base)
         claims = claims or _claims_before(header, confirmed)
         for frame in frames(segment, header, data, segment.base, following.base):
             note_claims(claims, frame)
-            witnessed.note(frame)
+            evidence.note(frame)
     last = segments[-1]
     header, data = read_segment(fs, last, log_id, last.base, None)
     claims = claims or _claims_before(header, confirmed)
     if position.failed():
-        # Its senders were told, and may have sent it again.
+        # The clients have received an error for what lies past the position, and may have sent it again.
         data = data[: max(0, confirmed.lsn - last.base)]
-    witnessed.begin_segment()
-    end = _end_of_last(last, header, data, claims, witnessed, confirmed.lsn)
+    evidence.begin_segment()
+    end = _end_of_last(last, header, data, claims, evidence, confirmed.lsn)
     _settle(fs, last, header, data[: end - last.base], confirmed.lsn)
     for name in fs.names(directory):
         if name.endswith(DRAFT_SUFFIX):
@@ -132,7 +136,7 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
 
 
 def _claims_before(first: SegmentHeader, confirmed: LogPosition) -> Claims:
-    """The claims in segments that are removed: only the position file may still know their voids."""
+    """The claims of removed segments; their voids can only be known from the position file."""
     return Claims(first.claimed, tuple(void for void in confirmed.voids if void[1] <= first.claimed))
 
 
@@ -141,19 +145,19 @@ def _end_of_last(
     header: SegmentHeader,
     data: memoryview,
     claims: Claims,
-    witnessed: FrameEvidence,
+    evidence: FrameEvidence,
     confirmed_lsn: int,
 ) -> int:
-    """The LSN up to which the last segment reads. Raises LogDamaged where it was durable further."""
+    """The LSN up to which the last segment can be read. Raises LogDamaged if it was durable beyond that."""
     lsn = segment.base
     try:
         for frame in frames(segment, header, data, lsn, lsn + len(data)):
             note_claims(claims, frame)
-            witnessed.note(frame)
+            evidence.note(frame)
             lsn = frame.end_lsn
     except LogDamaged:
         beyond = frames_beyond(data, lsn - segment.base, header.log_id, header.key, lsn)
-        witnesses = (frame.synced_lsn for frame in beyond if witnessed.believes(frame, header.key))
+        witnesses = (frame.synced_lsn for frame in beyond if evidence.believes(frame, header.key))
         if confirmed_lsn > lsn or any(synced > lsn for synced in witnesses):
             raise
         return lsn
@@ -166,11 +170,11 @@ def _end_of_last(
 def _settle(
     fs: FileSystem, segment: SegmentFile, header: SegmentHeader, data: memoryview, confirmed_lsn: int
 ) -> None:
-    """Make ``data`` the durable content of the segment, and cut off what lies beyond it."""
+    """Make ``data`` the durable content of the segment, and cut off everything after it."""
     fd = fs.open_write(segment.path)
     try:
-        # What no position vouches for may have met a failed sync: the system then holds pages that the disk
-        # never got and takes them for clean. Written again they are synced in earnest.
+        # A sync of bytes past the confirmed position may have failed. The system then caches pages that never
+        # reached the disk and treats them as clean, so they are written again for the sync to take effect.
         known = min(max(0, confirmed_lsn - segment.base), len(data))
         fs.write_at(fd, bytes(data[known:]), header.size + known)
         fs.truncate(fd, header.size + len(data))
@@ -180,5 +184,6 @@ def _settle(
 
 
 def note_claims(claims: Claims, frame: Frame) -> None:
+    """Record the claimed ordinals of a frame."""
     if frame.base_ordinal & CLAIMED_BIT:
         claims.note(frame.base_ordinal, frame.count, CLAIMED_BIT)

@@ -1,13 +1,13 @@
 """The errors of the log.
 
 LogError                the base
-├── LogUnavailable      a write or sync failed, or the log is closed: ours, try again later
-├── Backpressure        the queue is full: ours, try again soon
+├── LogUnavailable      a write or sync failed, or the log is closed: a server error, try again later
+├── Backpressure        the queue is full: a server error, try again soon
 ├── LogBusy             another process owns the log
-├── SegmentMissing      the bytes asked for were removed since: take a new snapshot
-├── LogUnreadable       it was found damaged: nothing that may need it can be answered
+├── SegmentMissing      the requested bytes were removed since: take a new snapshot
+├── LogUnreadable       the log is damaged: queries that may need its events cannot be answered
 ├── LogDamaged          bytes that had been durable cannot be read: names file and offset
-└── BadFrame            inside ``storage.log`` only: no whole frame stands here
+└── BadFrame            inside ``storage.log`` only: there is no whole frame at this position
 """
 
 from __future__ import annotations
@@ -18,23 +18,24 @@ from storage.errors import StorageError
 
 
 class LogError(StorageError):
-    """The base of the errors of the log."""
+    """Base class of the errors of the log."""
 
 
 class LogUnavailable(LogError):
-    """Nothing is known to be stored of what was appended. Its ordinals are never used again."""
+    """The log cannot be written; whether appended events were stored is unknown. Their ordinals are never
+    used again."""
 
 
 class Backpressure(LogError):
-    """The queue holds as many bytes as it may; nothing was queued and no ordinal used."""
+    """The queue is full; nothing was queued and no ordinal was used."""
 
 
 class LogBusy(LogError):
-    """The log has an owner, which is alive."""
+    """The log has a living owner."""
 
 
 class SegmentMissing(LogError):
-    """The segment that held this LSN is gone."""
+    """The segment with this LSN was removed."""
 
     def __init__(self, log_id: int, lsn: int) -> None:
         super().__init__(f"log {log_id} holds no segment for LSN {lsn}")
@@ -43,7 +44,8 @@ class SegmentMissing(LogError):
 
 
 class LogDamaged(LogError):
-    """``offset`` is where in the file ``path`` the first unreadable frame or header starts."""
+    """Durable bytes cannot be read; ``offset`` is where in the file ``path`` the first unreadable frame or
+    header starts."""
 
     def __init__(self, path: Path, offset: int, why: str) -> None:
         super().__init__(f"{path} is damaged at offset {offset}: {why}")
@@ -53,7 +55,7 @@ class LogDamaged(LogError):
 
 
 class LogUnreadable(LogError):
-    """Nobody knows whose events lie in the damaged stretch, so it may be of any collection."""
+    """A log is damaged. Which collections have events in the damaged part is unknown: it may be any."""
 
     def __init__(self, log_id: int, why: str) -> None:
         super().__init__(f"log {log_id} can not be read to its end: {why}")
@@ -61,4 +63,5 @@ class LogUnreadable(LogError):
 
 
 class BadFrame(LogError):
-    """The text says what is wrong; only the caller knows whether it is a torn end or damage."""
+    """There is no whole frame or header; the text says why. The caller decides whether that is a torn end
+    or damage."""

@@ -1,6 +1,6 @@
-"""Frames and segment headers of the log, as bytes and back. The format is ``docs/formats/log.md``.
+"""Encoding and decoding of the log's frames and segment headers. The format is ``docs/formats/log.md``.
 
-Pure: no file is touched here.
+Pure: no file is accessed here.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Bytes = bytes | memoryview
 
 MAGIC = b"acumlog\n"
 VERSION = 1
-"""Of frames."""
+"""Format version of frames."""
 SEGMENT_VERSION = 2
 KEYLESS_SEGMENT_VERSION = 1
-"""Of segments without a key, which older servers wrote; their key is 0."""
+"""Version of segments without a key, which older servers wrote; their key counts as 0."""
 KIND_BATCH = 1
 DIGEST_SIZE = 16
 KEY_BITS = 48
 CLAIMED_BIT = 1 << 62
-"""Set in every claimed ordinal, so that the two series never meet."""
+"""Set in every claimed ordinal, so that claimed and plain ordinals never overlap."""
 
 HAS_NULL = 1
 HAS_EMPTY = 2
@@ -48,18 +48,18 @@ BODY_BYTES_MAX = 2**32 - 1
 KEY_BYTES_MAX = 2**16 - 1
 
 _RESERVED = 1
-"""Stands in each section's header, where nothing is read. Older logs may have other numbers there."""
+"""Written to an unused field of each section's header. Older logs may have other numbers there."""
 _HEAD = Struct("<IIBBHIQqQHHI")
-"""A prefix and the header behind it, in one."""
+"""A prefix and the header that follows it."""
 _SINGLE = Struct("<BBHIQqQHHIQIIIIII")
-"""A header and the header of the one section behind it."""
+"""A header and the header of the one section that follows it."""
 _MARK = Struct("<BBHI")
-"""The first fields of a header: equal in all frames of one log."""
+"""The first fields of a header, which are equal in all frames of one log."""
 
 
 @dataclass(slots=True)
 class Section:
-    """Events of one collection, in the order in which they were sent."""
+    """Events of one collection within a batch, in the order in which they were sent."""
 
     collection_id: int
     lanes_version: int
@@ -67,57 +67,58 @@ class Section:
     duplicates: int
     flags: int
     times: Bytes
-    """``count`` signed 64-bit µs since 1970 UTC, little-endian."""
+    """``count`` signed 64-bit integers, little-endian: µs since 1970 UTC."""
     payload: Bytes
-    """``count`` JSON texts, each ended by a line feed."""
+    """``count`` JSON texts, each followed by a line feed."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """One request: stored as a whole or not at all."""
+    """The events of one request: stored as a whole or not at all."""
 
     received_us: int
     sections: list[Section]
     idempotency_key: str = ""
     digest: bytes = b""
-    """Of the request's body: ``DIGEST_SIZE`` bytes, or none."""
+    """Digest of the request's body: ``DIGEST_SIZE`` bytes, or empty."""
 
     @property
     def count(self) -> int:
-        """Events in all sections: so many ordinals the batch takes."""
+        """Events in all sections, which is the number of ordinals that the batch uses."""
         sections = self.sections
         return sections[0].count if len(sections) == 1 else sum(section.count for section in sections)
 
 
 @dataclass(slots=True, kw_only=True)
 class Frame(Batch):
-    """A batch as it stands in a log, at the LSNs from ``lsn`` up to ``end_lsn``."""
+    """A batch as stored in a log, at the LSNs from ``lsn`` (included) to ``end_lsn`` (excluded)."""
 
     log_id: int
     base_ordinal: int
     synced_lsn: int
-    """The log was durable up to here when the frame was written."""
+    """The LSN up to which the log was durable when the frame was written."""
     lsn: int
     end_lsn: int
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentHeader:
-    """``claimed`` is 1 + the greatest claimed ordinal durable before ``base_lsn``, or 0."""
+    """The header of a segment. ``claimed`` is 1 + the greatest claimed ordinal durable before ``base_lsn``,
+    or 0."""
 
     log_id: int
     base_lsn: int
     claimed: int
     key: int = 0
-    """The same in all segments of a log, secret and random, so that no bytes that a client sent are a frame:
-    the low half is what checksums start from, the next 16 bits stand in every frame as its mark. 0 in logs
-    of older servers."""
+    """A secret random number, the same in all segments of a log, so that no bytes a client sends can pass as
+    a frame. Its low 32 bits are the initial value of the checksums; the next 16 bits are the mark in every
+    frame. 0 in logs of older servers."""
     size: int = SEGMENT_HEADER_SIZE
-    """Bytes of the header."""
+    """Size of the header in bytes."""
 
 
 def new_key() -> int:
-    """For a new log; never 0."""
+    """A random key for a new log; never 0."""
     return secrets.randbits(KEY_BITS) or 1
 
 
@@ -130,8 +131,10 @@ def _mark(key: int) -> int:
 
 
 def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int = 0, key: int = 0) -> bytes:
-    """``key`` is that of the log. Raises ValueError where the batch breaks the format: a bug of the caller,
-    not of a client."""
+    """The bytes of a frame; ``key`` is the key of the log.
+
+    Raises ValueError where the batch does not fit the format, which is a bug of the caller, not of a client.
+    """
     sections = batch.sections
     if len(sections) == 1 and not batch.idempotency_key and not batch.digest:
         return _encode_single(batch, sections[0], log_id, base_ordinal, synced_lsn, key)
@@ -183,7 +186,7 @@ def encode_frame(batch: Batch, log_id: int, base_ordinal: int, synced_lsn: int =
 def _encode_single(
     batch: Batch, section: Section, log_id: int, base_ordinal: int, synced_lsn: int, key: int
 ) -> bytes:
-    """As ``encode_frame`` does, in one go: most frames are of one section, and have no key."""
+    """Encode a frame of one section without key and digest: a fast path, since most frames are such."""
     times, payload, count = section.times, section.payload, section.count
     size = HEADER_SIZE + SECTION_SIZE + len(times) + len(payload)
     if len(times) != 8 * count:
@@ -216,7 +219,7 @@ def _encode_single(
 def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int, key: int) -> Frame:
     """The frame at ``offset``, which is LSN ``lsn``; its sections are views into ``data``.
 
-    Raises BadFrame where no whole frame of this log stands there.
+    Raises BadFrame where there is no whole frame of this log.
     """
     start = offset + PREFIX_SIZE
     if start + HEADER_SIZE > len(data):
@@ -252,7 +255,7 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int, key: int)
     at = key_end + digest_size
     if at > end:
         raise BadFrame("its parts are longer than the frame")
-    # Most frames have neither.
+    # Most frames have neither key nor digest.
     idempotency_key = str(data[start + HEADER_SIZE : key_end], "utf-8") if key_size else ""
     digest = bytes(data[key_end:at]) if digest_size else b""
     sections, at = _sections(data, at, end, count)
@@ -272,9 +275,10 @@ def decode_frame(data: memoryview, offset: int, lsn: int, log_id: int, key: int)
 
 
 def frames_beyond(data: memoryview, offset: int, log_id: int, key: int, lsn: int = 0) -> Iterator[Frame]:
-    """Whole frames that stand anywhere past an unreadable one at ``offset``, which is LSN ``lsn``.
+    """Whole frames anywhere after an unreadable one at ``offset``, which is LSN ``lsn``.
 
-    The length of an unreadable frame cannot be trusted, so this looks for what all headers have in common.
+    The length field of an unreadable frame cannot be trusted, so this searches for the bytes that all frame
+    headers of the log share.
     """
     mark = _MARK.pack(KIND_BATCH, VERSION, _mark(key), log_id)
     haystack = bytes(data[offset:])
@@ -289,7 +293,7 @@ def frames_beyond(data: memoryview, offset: int, log_id: int, key: int, lsn: int
 
 
 def encode_segment_header(header: SegmentHeader) -> bytes:
-    """``SEGMENT_HEADER_SIZE`` bytes."""
+    """Encode a segment header to ``SEGMENT_HEADER_SIZE`` bytes."""
     fields = SEGMENT_FIELDS.pack(
         MAGIC, SEGMENT_VERSION, header.log_id, header.base_lsn, header.claimed, header.key
     )
@@ -297,7 +301,7 @@ def encode_segment_header(header: SegmentHeader) -> bytes:
 
 
 def decode_segment_header(data: bytes) -> SegmentHeader:
-    """``data`` begins with the header. Raises BadFrame, which says what is wrong with it."""
+    """Decode the segment header at the start of ``data``. Raises BadFrame, whose text names the fault."""
     if len(data) < KEYLESS_HEADER_SIZE:
         raise BadFrame("the segment header is cut short")
     magic, version, log_id, base_lsn, claimed = KEYLESS_SEGMENT_FIELDS.unpack_from(data)
@@ -317,7 +321,7 @@ def decode_segment_header(data: bytes) -> SegmentHeader:
 
 
 def header_size_by_frames(content: bytes, log_id: int, key: int) -> int:
-    """The size of a segment's header that does not read: the first frame stands behind it."""
+    """The size of an unreadable segment header, judged by where the first frame begins."""
     mark = _MARK.pack(KIND_BATCH, VERSION, 0, log_id)
     keyless = not key and content.startswith(mark, KEYLESS_HEADER_SIZE + PREFIX_SIZE)
     return KEYLESS_HEADER_SIZE if keyless else SEGMENT_HEADER_SIZE

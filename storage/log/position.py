@@ -1,4 +1,4 @@
-"""The position file: how far a log is durable, told to other processes through shared memory."""
+"""The position file: publishes how far a log is durable to other processes, through shared memory."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Ranges = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class LogPosition:
-    """The log is durable up to ``lsn``."""
+    """How far a log is durable: up to ``lsn``."""
 
     lsn: int = 0
     token_ordinal: int = -1
-    """The greatest claimed ordinal that is durable, -1 where there is none."""
+    """The greatest durable claimed ordinal; -1 where there is none."""
     voids: Ranges = ()
-    """Claimed ordinals, from (included) to (excluded), up to ``token_ordinal`` that never reached the log."""
+    """Ranges, end excluded, of claimed ordinals below ``token_ordinal`` that never reached the log."""
 
     def holds(self, ordinal: int) -> bool:
-        """Whether the event of this claimed ordinal is durable. Where in doubt, no."""
+        """Whether the event of this claimed ordinal is known to be durable."""
         return ordinal <= self.token_ordinal and not any(low <= ordinal < high for low, high in self.voids)
 
 
 class Claims:
-    """Follows the claimed ordinals along a log; what they leave out is void."""
+    """Tracks the claimed ordinals along a log; ordinals that are skipped are void."""
 
     def __init__(self, end: int, voids: Ranges = ()) -> None:
         """``end`` is 1 + the greatest claimed ordinal so far, or 0."""
@@ -43,7 +43,7 @@ class Claims:
         self.voids = list(voids)
 
     def note(self, base: int, count: int, first: int) -> None:
-        """A frame with the claimed ordinals from ``base`` is durable; ``first`` starts the series."""
+        """Record a durable frame of ``count`` claimed ordinals from ``base``; the series starts at ``first``."""
         expected = self.end or first
         if base > expected:
             if len(self.voids) < VOIDS_MAX:
@@ -55,25 +55,26 @@ class Claims:
 
 
 class PositionFile:
-    """The mapped file. One process writes, any number read."""
+    """The memory-mapped position file of a log: one process writes, any number read."""
 
     def __init__(self, fs: FileSystem, path: Path, log_id: int, *, writable: bool) -> None:
-        """Raises OSError; FileNotFoundError and ValueError (too short) only where it is not writable."""
+        """Map the file. Raises OSError; FileNotFoundError and ValueError (too short) only if not writable."""
         self._map: mmap.mmap = fs.map(path, POSITION_SIZE, writable=writable)
         self._fs, self._path = fs, path
         self._words = memoryview(self._map).cast("Q")
         self._salt = CHECK ^ log_id
 
     def publish(self, lsn: int, claims: Claims, *, anew: bool = False) -> None:
-        """The voids go first: who sees a claimed ordinal as durable must see what is void below it.
+        """Publish how far the log is durable.
 
-        ``anew`` where the file may hold anything, such as what a power cut left.
+        The voids are written first: a reader that sees a claimed ordinal as durable must also see the voids
+        below it. ``anew``: rewrite all, where the previous content is arbitrary, as after a power cut.
         """
         words, voids = self._words, claims.voids
         if anew:
             words[_FAILED] = 0
         if anew or voids:
-            # The last pair may have grown since it was written, and there may be new ones behind it.
+            # The last published pair may have grown since, and new pairs may follow it.
             for i in range(0 if anew else max(0, words[_VOIDS] - 1), len(voids)):
                 words[_FIRST_VOID + 2 * i], words[_FIRST_VOID + 2 * i + 1] = voids[i]
             words[_VOIDS] = len(voids)
@@ -82,15 +83,15 @@ class PositionFile:
         words[_CHECK] = lsn ^ self._salt
 
     def publish_key(self, key: int) -> None:
-        """What the segments' headers hold as well, for where one of those is damaged."""
+        """Publish the key, which is also in the segment headers, for the case that a header is damaged."""
         self._words[_KEY] = key
 
     def key(self) -> int:
-        """The log's key; 0 where it has none, nonsense where a power cut left that."""
+        """The log's key; 0 where it has none, arbitrary after a power cut."""
         return self._words[_KEY] & ((1 << KEY_BITS) - 1)
 
     def read(self) -> LogPosition:
-        """What the owner published last. Each word is right for itself at any moment, and they only grow."""
+        """The position published last. Each word is correct by itself at any moment, and words only grow."""
         words = self._words
         lsn, end = words[_SYNCED], words[_CLAIMED]
         count = words[_VOIDS]
@@ -100,21 +101,24 @@ class PositionFile:
         return LogPosition(lsn, end - 1, tuple((words[i], words[i + 1]) for i in pairs))
 
     def publish_failure(self) -> None:
-        """What was written past the synced LSN failed, and its senders are about to be told so."""
+        """Publish that writes past the synced LSN failed; their clients receive an error next."""
         self._words[_FAILED] = self._words[_SYNCED] + 1
 
     def failed(self) -> bool:
-        """Whether all that stands past the synced LSN failed or was never acknowledged."""
+        """Whether everything past the synced LSN failed or was never acknowledged."""
         words = self._words
         return words[_FAILED] == words[_SYNCED] + 1 and words[_SYNCED] ^ self._salt == words[_CHECK]
 
     def confirmed(self) -> LogPosition:
-        """What the file vouches for: ``LogPosition()`` where it cannot have been written as it stands."""
+        """The position if the file's check word matches it; otherwise ``LogPosition()``."""
         words = self._words
         return self.read() if words[_SYNCED] ^ self._salt == words[_CHECK] else LogPosition()
 
     def make_durable(self) -> None:
-        """Sync what was published. The owner need not: adopting finds the end of its log. Raises OSError."""
+        """Sync what was published. Raises OSError.
+
+        The owner does not need this, since adoption finds the end of a log.
+        """
         self._map.flush()
         fd = self._fs.open_write(self._path)
         try:

@@ -1,8 +1,8 @@
-"""Whether a frame found behind bytes that do not read is one that the log's owner wrote.
+"""Deciding whether a frame found after unreadable bytes was written by the log's owner.
 
-A client chooses bytes too: of what it sent, the times of events above all, some may look like a frame. In a
-log with a key none does, since no client knows what its checksum would start from. A log without one, of an
-older server, has only what a frame says of itself.
+Bytes that a client sent, above all the times of events, may happen to look like a frame, or be made to. In a
+log with a key they cannot, since no client knows the initial value of the checksum. In a log without a key,
+written by an older server, only the content of the frame can be judged.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import orjson
 from storage.log.format import CLAIMED_BIT, Frame
 
 EVENT_BYTES_MIN = 8 + len(b"{}\n")
-"""What an event takes at least: its time and its text."""
+"""The least bytes of an event in a frame: its time and its text."""
 
 
 @dataclass
 class FrameEvidence:
-    """What the frames read so far say of those to come; ``end_lsn`` is where the last one ended."""
+    """What the frames read so far imply for later ones: the next ordinals expected, and where the last frame
+    ended."""
 
     plain: int = 0
     claimed: int = CLAIMED_BIT
     end_lsn: int | None = None
-    """None where no frame of this segment was read: before its first one any number may have failed."""
+    """None before the first frame of a segment: any number of frames before it may have failed."""
 
     def note(self, frame: Frame) -> None:
         end = frame.base_ordinal + frame.count
@@ -38,20 +39,21 @@ class FrameEvidence:
         self.end_lsn = None
 
     def believes(self, frame: Frame, key: int) -> bool:
-        """Of a frame that stands behind bytes that do not read."""
+        """Whether a frame found after unreadable bytes is taken as written by the log's owner."""
         expected = self.claimed if frame.base_ordinal & CLAIMED_BIT else self.plain
         if frame.base_ordinal < expected:
             return False
         return key != 0 or (self._is_near(frame, expected) and _is_consistent(frame))
 
     def _is_near(self, frame: Frame, expected: int) -> bool:
-        """Whether the ordinals left out have room in the bytes left out."""
+        """Whether the skipped bytes have room for the events of the skipped ordinals."""
         if self.end_lsn is None:
             return True
         return frame.base_ordinal - expected <= (frame.lsn - self.end_lsn) // EVENT_BYTES_MIN
 
 
 def _is_consistent(frame: Frame) -> bool:
+    """Whether the frame's counts match its payload, and the payload is lines of JSON objects."""
     if not frame.count or frame.synced_lsn > frame.lsn:
         return False
     for section in frame.sections:

@@ -1,4 +1,4 @@
-"""Reading a log that is being written, by this process or another."""
+"""Reading a log while this process or another writes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.log.segments import POSITION_NAME, frames, list_segments, log_direc
 
 
 class LogReader:
-    """Reads one log. Holds nothing open but the mapped position, so segments may go at any time."""
+    """Reads one log. Keeps only the position mapped, so segments may be removed at any time."""
 
     def __init__(self, fs: FileSystem, root: Path, log_id: int) -> None:
         """The log need not exist yet."""
@@ -23,7 +23,7 @@ class LogReader:
         self._position: PositionFile | None = None
 
     def synced(self) -> LogPosition:
-        """The position that the owner published last; ``LogPosition()`` where the log has none yet."""
+        """The position published last by the owner; ``LogPosition()`` where the log has none yet."""
         if self._position is None:
             path = self._directory / POSITION_NAME
             try:
@@ -33,15 +33,15 @@ class LogReader:
         return self._position.read()
 
     def read(self, from_lsn: int, to_lsn: int) -> Iterator[Frame]:
-        """The frames from one published position to another, which they tile exactly.
+        """The frames between two published positions, which they cover without gaps.
 
-        Each segment's share is read at once; sections are views into it and keep it alive. Raises
+        Each segment's part is read at once; the frames' sections are views that keep it in memory. Raises
         SegmentMissing where a segment was removed meanwhile, LogDamaged, OSError.
         """
         lsn = from_lsn
         if lsn >= to_lsn:
             return
-        # Listed anew each time: a segment seen to be open earlier may have been sealed below its end since.
+        # Listed on every call: a segment that was open before may have been sealed below its end since.
         try:
             segments = list_segments(self._fs, self._directory)
         except FileNotFoundError:
@@ -63,7 +63,7 @@ class LogReader:
             raise SegmentMissing(self.log_id, lsn)
 
     def close(self) -> None:
-        """Frames stay readable."""
+        """Unmap the position. Frames already read stay usable."""
         if self._position is not None:
             self._position.close()
             self._position = None

@@ -1,6 +1,6 @@
-"""What of a damaged log can still be read: every whole frame, and the stretches between that are lost.
+"""Salvaging a damaged log: every whole frame, and the ranges between them that are lost.
 
-A frame proves itself by its checksum, and one that is found behind damage by more: ``storage.log.proof``.
+A frame is valid if its checksum matches; a frame after damage must pass ``storage.log.proof`` as well.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from storage.log.segments import SegmentFile, list_segments
 
 @dataclass(frozen=True, slots=True)
 class WholeFrame:
-    """A frame that reads, and its bytes."""
+    """A readable frame and its bytes."""
 
     frame: Frame
     data: memoryview
@@ -36,19 +36,19 @@ class WholeFrame:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableRange:
-    """LSNs that can not be read, ``start`` included and ``end`` not. ``path`` is None where no segment
-    holds them."""
+    """LSNs that cannot be read, from ``start`` (included) to ``end`` (excluded). ``path`` is None where they
+    are in no segment."""
 
     start: int
     end: int
     path: Path | None
     offset: int = 0
-    """Of ``start`` in the file."""
+    """Offset of ``start`` in the file."""
 
 
 @dataclass
 class Salvage:
-    """Walks one log; ``claims_end`` and ``voids`` are whole once ``pieces`` is exhausted."""
+    """Walks one log; ``claims_end`` and ``voids`` are complete once ``pieces`` is exhausted."""
 
     fs: FileSystem
     directory: Path
@@ -56,24 +56,26 @@ class Salvage:
     flushed_lsn: int
     confirmed: LogPosition
     failed: bool
-    """Whether what lies past the confirmed position failed, and its senders were told."""
+    """Whether writes past the confirmed position failed, with an error returned to their clients."""
     end_lsn: int | None
-    """Where the catalog says that the log ends; None where it does not know."""
+    """The log's end according to the catalog; None where the catalog does not know it."""
     key: int = 0
-    """Of the log; where a header reads, what that says."""
+    """Key of the log; replaced by the key in a readable segment header."""
     claims_end: int = 0
     """1 + the greatest claimed ordinal of the log; 0 where there is none."""
     claims_end_known: bool = False
-    """Else claims beyond it may have an event that stands in a file already."""
+    """If False, claims beyond ``claims_end`` may have an event that is in a file already."""
     voids: list[tuple[int, int]] = field(default_factory=list)
-    """Claimed ordinals, from (included) to (excluded), whose events are lost or never were."""
-    _witnessed: FrameEvidence = field(default_factory=FrameEvidence)
+    """Ranges, end excluded, of claimed ordinals whose events are lost or never existed."""
+    _evidence: FrameEvidence = field(default_factory=FrameEvidence)
     _header_size: int = SEGMENT_HEADER_SIZE
-    """Of the segment that is being read."""
+    """Header size of the segment that is being read."""
 
     def pieces(self) -> Iterator[WholeFrame | UnreadableRange]:
-        """From the first segment to the log's end, in order, without a gap; the bytes behind the log's end,
-        of which nobody was told that they are stored, are left out. Raises OSError."""
+        """The frames and unreadable ranges from the first segment to the log's end, in order, without a gap.
+
+        Bytes past the log's end, which were never acknowledged, are left out. Raises OSError.
+        """
         try:
             segments = list_segments(self.fs, self.directory)
         except FileNotFoundError:
@@ -109,7 +111,7 @@ class Salvage:
             self.key = decode_segment_header(self._content(segment, SEGMENT_HEADER_SIZE)).key
 
     def _read(self, segment: SegmentFile) -> memoryview:
-        """What stands behind the header, which is heeded where it reads."""
+        """The bytes after a segment's header. A readable header also updates the claims."""
         content = self._content(segment)
         try:
             header = decode_segment_header(content[:SEGMENT_HEADER_SIZE])
@@ -126,9 +128,9 @@ class Salvage:
     def _of_segment(
         self, segment: SegmentFile, data: memoryview, end: int | None
     ) -> Iterator[WholeFrame | UnreadableRange]:
-        """``end`` is the base of the next segment; None for the last one."""
+        """The pieces of one segment. ``end`` is the base of the next segment, None for the last one."""
         if end is not None:
-            # What lies beyond failed, and was written again in the next segment.
+            # Bytes past it belong to a failed write; the next segment holds them if they were written again.
             data = data[: end - segment.base]
         elif self.failed:
             data = data[: max(0, self.confirmed.lsn - segment.base)]
@@ -137,7 +139,7 @@ class Salvage:
             witnesses = [whole.frame.synced_lsn for whole in wholes]
             durable = max([self.confirmed.lsn, self.end_lsn or 0, *witnesses])
             wholes = _without_torn_end(wholes, segment.base, durable)
-            # What is missing beyond the last whole frame is told once all segments are read.
+            # Bytes missing after the last whole frame are reported once all segments are read.
             end = segment.base
         lsn = segment.base
         for whole in wholes:
@@ -150,34 +152,34 @@ class Salvage:
             yield self._hole(self._in_file(segment, lsn, end))
 
     def _wholes(self, segment: SegmentFile, data: memoryview) -> Iterator[WholeFrame]:
-        """Every frame that reads. One that stands behind damage must also fit what came before."""
+        """Every readable frame. A frame after damage must also be consistent with the frames before it."""
         offset, beyond = 0, False
-        # A frame is not noted before it is clear that it is not part of a torn end.
-        witnessed = replace(self._witnessed, claimed=self.claims_end or CLAIMED_BIT)
-        witnessed.begin_segment()
+        # Works on a copy: a frame is recorded in ``self`` only once it is known not to be in a torn end.
+        evidence = replace(self._evidence, claimed=self.claims_end or CLAIMED_BIT)
+        evidence.begin_segment()
         while offset < len(data):
             try:
                 frame = decode_frame(data, offset, segment.base + offset, self.log_id, self.key)
             except (BadFrame, ValueError):
                 lsn = segment.base + offset
-                found = next(frames_beyond(data, offset, self.log_id, self.key, lsn), None)
-                if found is None:
+                following = next(frames_beyond(data, offset, self.log_id, self.key, lsn), None)
+                if following is None:
                     return
-                offset, beyond = found.lsn - segment.base, True
+                offset, beyond = following.lsn - segment.base, True
                 continue
-            if beyond and not witnessed.believes(frame, self.key):
+            if beyond and not evidence.believes(frame, self.key):
                 offset += 1
                 continue
             beyond = False
             size = frame.end_lsn - frame.lsn
             yield WholeFrame(frame, data[offset : offset + size])
             offset += size
-            witnessed.note(frame)
+            evidence.note(frame)
 
     def _note(self, frame: Frame) -> None:
-        """Follow the ordinals; what the claimed ones leave out is void, unless it may stand in a file."""
+        """Track the ordinals; skipped claimed ordinals are void, unless their events may be in a file."""
         end = frame.base_ordinal + frame.count
-        self._witnessed.note(frame)
+        self._evidence.note(frame)
         if not frame.base_ordinal & CLAIMED_BIT:
             return
         expected = self.claims_end or CLAIMED_BIT
@@ -191,13 +193,13 @@ class Salvage:
 
     def _hole(self, hole: UnreadableRange) -> UnreadableRange:
         if hole.start < self.flushed_lsn:
-            # Events of it stand in files, and so may what their claims stand for.
+            # Some of its events are in files, and so may be the events of its claims.
             self.claims_end_known = False
         return hole
 
 
 def _without_torn_end(wholes: list[WholeFrame], lsn: int, durable: int) -> list[WholeFrame]:
-    """Up to the first gap past which nothing shows that it had been durable: a crash leaves such an end."""
+    """The frames up to the first gap with no evidence of durable data after it, as a crash leaves one."""
     kept: list[WholeFrame] = []
     for whole in wholes:
         if whole.frame.lsn > lsn >= durable:

@@ -1,4 +1,4 @@
-"""Where the files of a log lie, and how a segment comes to be."""
+"""The paths of a log's files, and creating and reading segments."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ BASE_DIGITS = 20
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """A segment by its name: it holds the LSNs from ``base`` up to the next segment's."""
+    """A segment as its file name identifies it: the LSNs from ``base`` to the next segment's base."""
 
     base: int
     path: Path
 
 
 def log_directory(root: Path, log_id: int) -> Path:
-    """``root`` is the data folder."""
+    """The directory of a log; ``root`` is the data folder."""
     return root / "log" / str(log_id)
 
 
@@ -42,7 +42,7 @@ def segment_path(directory: Path, base: int) -> Path:
 
 
 def list_segments(fs: FileSystem, directory: Path) -> list[SegmentFile]:
-    """In the order of their bases. Raises FileNotFoundError where there is no such log."""
+    """The segments of a log, ordered by base. Raises FileNotFoundError where there is no such log."""
     return sorted(
         (
             SegmentFile(int(name[:BASE_DIGITS]), directory / name)
@@ -54,11 +54,11 @@ def list_segments(fs: FileSystem, directory: Path) -> list[SegmentFile]:
 
 
 def create_segment(fs: FileSystem, directory: Path, header: SegmentHeader) -> int:
-    """A descriptor to append frames to; the segment is durable, and whole under its name, from the start.
+    """Create a segment and return a descriptor for appending frames; it is durable and complete on return.
 
-    A segment of the same base is replaced: it can only be one in which nothing was ever synced, since the
-    base of a new segment is where the log is durable up to. Raises OSError; what was half made is no
-    segment, and the next attempt clears it away.
+    A segment of the same base is replaced: nothing in it was ever synced, since the base of a new segment is
+    the LSN up to which the log is durable. Raises OSError; an unfinished draft does not count as a segment,
+    and the next attempt removes it.
     """
     path = segment_path(directory, header.base_lsn)
     draft = path.with_suffix(DRAFT_SUFFIX)
@@ -81,32 +81,32 @@ def create_segment(fs: FileSystem, directory: Path, header: SegmentHeader) -> in
 def read_segment(
     fs: FileSystem, segment: SegmentFile, log_id: int, start: int, end: int | None
 ) -> tuple[SegmentHeader, memoryview]:
-    """The header and the bytes from LSN ``start`` to ``end``, or to the end of the file.
+    """The header, and the bytes from LSN ``start`` to ``end`` or, without ``end``, to the end of the file.
 
-    Fewer bytes come where the file is shorter. Raises LogDamaged for a bad header, FileNotFoundError.
+    Returns fewer bytes where the file is shorter. Raises LogDamaged for a bad header, FileNotFoundError.
     """
     fd = fs.open_read(segment.path)
     try:
         try:
-            decoded = decode_segment_header(fs.read_at(fd, SEGMENT_HEADER_SIZE, 0))
+            header = decode_segment_header(fs.read_at(fd, SEGMENT_HEADER_SIZE, 0))
         except BadFrame as error:
             raise LogDamaged(segment.path, 0, str(error)) from None
-        offset = decoded.size + start - segment.base
+        offset = header.size + start - segment.base
         size = max(0, fs.size(fd) - offset) if end is None else end - start
         data = fs.read_at(fd, size, offset)
     finally:
         fs.close(fd)
-    if (decoded.log_id, decoded.base_lsn) != (log_id, segment.base):
-        raise LogDamaged(segment.path, 0, f"it is segment {decoded.base_lsn} of log {decoded.log_id}")
-    return decoded, memoryview(data)
+    if (header.log_id, header.base_lsn) != (log_id, segment.base):
+        raise LogDamaged(segment.path, 0, f"it is segment {header.base_lsn} of log {header.log_id}")
+    return header, memoryview(data)
 
 
 def frames(
     segment: SegmentFile, header: SegmentHeader, data: memoryview, start: int, end: int
 ) -> Iterator[Frame]:
-    """The frames that tile the LSNs from ``start`` to ``end``; ``data`` begins at ``start``.
+    """The frames that cover the LSNs from ``start`` to ``end``; ``data`` begins at ``start``.
 
-    Raises LogDamaged where they do not.
+    Raises LogDamaged where they do not cover them.
     """
     data = data[: end - start]
     lsn = start
@@ -121,7 +121,7 @@ def frames(
 
 
 def close_quietly(fs: FileSystem, fd: int) -> None:
-    """For a descriptor of which nothing is expected any more."""
+    """Close a descriptor that is given up, ignoring errors."""
     try:
         fs.close(fd)
     except OSError:

@@ -1,6 +1,6 @@
 """The durable log of one worker: append, group commit, read, adopt. The format is ``docs/formats/log.md``.
 
-Nobody waits for a timer: while the sync thread writes and syncs one group, the next one gathers.
+Group commit uses no timer: while the sync thread writes and syncs one group, the next one gathers.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _CommitGroup:
 
 
 class LogWriter:
-    """The owner of a log. Made by ``create``; all methods may be called from any thread."""
+    """Owns and writes a log. Use ``create`` to make one; all methods may be called from any thread."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class LogWriter:
         segment_bytes_max: int,
         queue_bytes_max: int,
     ) -> None:
-        """``create`` calls this, with the log's directory durable and locked. Raises OSError."""
+        """For ``create`` only, once the log's directory is durable and locked. Raises OSError."""
         self._fs = fs
         self._directory = directory
         self.log_id = log_id
@@ -120,12 +120,12 @@ class LogWriter:
         segment_bytes_max: int = 64 << 20,
         queue_bytes_max: int = 64 << 20,
     ) -> LogWriter:
-        """A new, empty log under the data folder ``root``, durable when this returns.
+        """Create an empty log under the data folder ``root``, durable on return.
 
-        ``on_synced(waiters, error)`` is called once per group, on the sync thread: with None when all that
-        the waiters appended is durable, with LogUnavailable when none of it may be relied on. A segment
-        takes its last group past ``segment_bytes_max``. Raises LogBusy where the log exists, LogUnavailable
-        where the disk refuses (what is half made then holds nothing: ``delete_log`` clears it away).
+        ``on_synced(waiters, error)`` is called once per group, on the sync thread: with None when everything
+        the waiters appended is durable, with LogUnavailable when none of it may be relied on. The last group
+        of a segment may exceed ``segment_bytes_max``. Raises LogBusy where the log exists, LogUnavailable
+        where the disk fails (the incomplete log holds no events; ``delete_log`` removes it).
         """
         directory = log_directory(root, log_id)
         try:
@@ -148,21 +148,21 @@ class LogWriter:
 
     @property
     def synced_lsn(self) -> int:
-        """The log is durable up to here."""
+        """The LSN up to which the log is durable."""
         return self._synced_lsn
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes appended and neither durable nor failed yet."""
+        """Bytes that were appended and are neither durable nor failed yet."""
         return self._queued_bytes
 
     def append(self, batch: Batch, waiter: object, *, hold: bool = False) -> int:
-        """Queue a batch and return the ordinal of its first event: nothing is durable before ``on_synced``.
+        """Queue a batch and return the ordinal of its first event. It is not durable before ``on_synced``.
 
-        With ``hold`` it may wait for others until ``release``, which the caller must then call.
+        With ``hold`` it may stay queued until ``release``, which the caller must then call.
 
-        Raises Backpressure, LogUnavailable (closed) and ValueError (the batch breaks the format); then
-        nothing is queued and the waiter not called.
+        Raises Backpressure, LogUnavailable (closed) and ValueError (the batch does not fit the format). Then
+        nothing is queued, and ``on_synced`` is not called for the waiter.
         """
         with self._lock:
             base = self._next_ordinal
@@ -173,36 +173,36 @@ class LogWriter:
         return base
 
     def release(self) -> None:
-        """Let what is queued be written and synced."""
+        """Have everything queued written and synced."""
         with self._lock:
             self._rouse()
 
     @property
     def turn_due(self) -> bool:
-        """Whether a ``turn`` was asked for that did not come about, or not yet."""
+        """Whether a requested ``turn`` has not happened yet, or has failed."""
         return self._turn_due
 
     def turn(self) -> None:
-        """Go on in a new segment, so that the old one can be removed once all in it stands in files.
+        """Switch to a new segment, so that the old one can be removed once all its events are in files.
 
-        Where the disk refuses it, it is due still.
+        If the disk fails, the turn remains due.
         """
         with self._lock:
             self._turn_due = True
             self._rouse()
 
     def reserve(self, count: int) -> int:
-        """The first of ``count`` claimed ordinals in a row. They are never given out again."""
+        """Reserve ``count`` consecutive claimed ordinals, never reused, and return the first."""
         with self._lock:
             base = self._next_claim
             self._next_claim = base + count
         return base
 
     def append_claimed(self, batch: Batch, waiter: object, base_ordinal: int) -> None:
-        """As ``append``, with ordinals from ``reserve``, in the order in which they were reserved.
+        """Append a batch under ordinals from ``reserve``, in the order in which they were reserved.
 
-        Passing over a reservation gives it up: it is void for ever. ValueError where this one was passed
-        over, or is not reserved.
+        Skipping a reservation gives it up: its ordinals are void. Raises as ``append`` does, and ValueError
+        where this reservation was skipped or does not exist.
         """
         count = batch.count
         with self._lock:
@@ -214,7 +214,7 @@ class LogWriter:
             self._rouse()
 
     def close(self) -> None:
-        """Write and sync what is queued, tell its waiters, and let the log go. May be called twice."""
+        """Write and sync what is queued, notify its waiters, and release the log. May be called twice."""
         with self._lock:
             first = not self._closed
             self._closed = True
@@ -232,7 +232,7 @@ class LogWriter:
         if self._closed:
             raise LogUnavailable(f"log {self.log_id} is closed")
         queued = self._queued_bytes
-        # A frame larger than the whole queue passes when it is alone: else it could never pass.
+        # A frame larger than the queue's limit is accepted into an empty queue: it could never be otherwise.
         if queued and queued + len(frame) > self._queue_bytes_max:
             raise Backpressure(f"log {self.log_id}: {queued} bytes wait to be synced")
         group = self._group
@@ -242,14 +242,14 @@ class LogWriter:
         self._queued_bytes = queued + len(frame)
 
     def _rouse(self) -> None:
-        """Under the lock: what is queued is due; wake the sync thread where it sleeps."""
+        """Mark the queue as due and wake the sync thread if it sleeps. Call under the lock."""
         self._due = True
         if self._idle:
             self._idle = False
             self._wake.release()
 
     def _take(self) -> _CommitGroup | None:
-        """What is queued, as soon as it is due; None where the log is closed and all of it was taken."""
+        """Wait until the queue is due and take it; None once the log is closed and the queue is empty."""
         while True:
             with self._lock:
                 group = self._group
@@ -267,7 +267,7 @@ class LogWriter:
             self._commit(group)
 
     def _commit(self, group: _CommitGroup) -> None:
-        """Make a group durable, or fail it as a whole, and tell its waiters."""
+        """Make a group durable, or fail it as a whole, and notify its waiters."""
         failure: LogUnavailable | None = None
         try:
             self._write(group)
@@ -282,7 +282,7 @@ class LogWriter:
         try:
             self._on_synced(group.waiters, failure)
         except Exception:
-            _logger.exception("log %d: the waiters of a group could not be told", self.log_id)
+            _logger.exception("log %d: notifying the waiters of a group failed", self.log_id)
 
     def _write(self, group: _CommitGroup) -> None:
         with self._lock:
@@ -292,7 +292,7 @@ class LogWriter:
         if fd is None or turn or self._synced_lsn - self._segment_base >= self._segment_bytes_max:
             fd = self._open_segment()
         if due:
-            # Whoever asks meanwhile as well means what is synced, and all that lies below this segment.
+            # A turn requested meanwhile is served as well: what was synced then lies below this segment.
             with self._lock:
                 self._turn_due = False
         if not group.frames:
@@ -305,7 +305,7 @@ class LogWriter:
         self._position.publish(self._synced_lsn, self._claims)
 
     def _open_segment(self) -> int:
-        """Go on in a new segment, based where the log is durable: what else the old one holds is void."""
+        """Switch to a new segment based at the synced LSN: whatever the old one holds past it is void."""
         self._abandon_segment()
         header = SegmentHeader(self.log_id, self._synced_lsn, self._claims.end, self._key)
         self._segment_fd = fd = create_segment(self._fs, self._directory, header)
@@ -313,19 +313,19 @@ class LogWriter:
         return fd
 
     def _abandon_segment(self) -> None:
-        """After a failed write or sync the descriptor tells nothing true any more: never use it again."""
+        """Close the segment for good: after a failed write or sync its descriptor cannot be trusted."""
         fd, self._segment_fd = self._segment_fd, None
         if fd is not None:
             close_quietly(self._fs, fd)
 
 
 def _make_log_directory(fs: FileSystem, root: Path, directory: Path) -> int:
-    """Make a log's directory durable and lock it. Raises LogBusy where it exists, OSError."""
+    """Create a log's directory, durable and locked. Raises LogBusy where it exists, OSError."""
     try:
         fs.make_directory(directory.parent)
     except FileExistsError:
         pass
-    # Synced even where another process made it: that one may not have come so far yet.
+    # Synced even where another process made it: that process may not have synced it yet.
     fs.sync_directory(root)
     try:
         fs.make_directory(directory)
@@ -333,7 +333,8 @@ def _make_log_directory(fs: FileSystem, root: Path, directory: Path) -> int:
     except (FileExistsError, BlockingIOError) as error:
         raise LogBusy(f"{directory} exists") from error
     try:
-        # Whoever adopts can come between the folder and its lock, and then takes the log for finished.
+        # An adopting process may come between the creation of the folder and its lock, and then treats the
+        # log as finished.
         if fs.names(directory) != [LOCK_NAME]:
             raise LogBusy(f"{directory} was adopted before it was made")
         fs.sync_directory(directory.parent)
