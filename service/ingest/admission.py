@@ -1,7 +1,7 @@
-"""Which events of a request are taken, and in what form: pure rules, no catalog, no log.
+"""Decides which events of a request are accepted, and in what form: pure rules, no catalog, no log.
 
-Events arrive as JSON text. A whole list that fits its collection's strict check stays one piece, logged
-as it was sent; otherwise each event is checked by itself, and what does not fit is examined in full.
+Events arrive as JSON text. A list that passes its collection's strict check as a whole stays in one piece
+and is logged as sent. Otherwise each event is checked separately, and one that fails is examined in full.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ from storage.schema import LaneKind, Schema
 COLLECTION_NAME_LENGTH_MAX = 64
 
 ENRICHMENT_BYTES_MAX = 32_768
-"""What add-ons may add to one event."""
+"""Bytes that add-ons may add to one event."""
 
 DESCRIPTION_LENGTH_MAX = 600
-"""Of a refusal, whatever it repeats of what was sent."""
+"""Characters of a refusal's description, which may quote what the client sent."""
 
 NEW_PROPERTIES_FACTOR = 50
-"""New properties of one request that are kept until it is known which fit, by those a collection may have.
-Which fit is judged in order, so that those of refused events count for nothing."""
+"""New properties of one request that are kept until it is decided which fit, as a multiple of the properties
+that a collection may have. Events are judged in order, and properties of refused events do not count."""
 
 PERMANENT = frozenset({"InvalidCollectionNameError", "InvalidPropertyNameError", "InvalidPropertyValueError"})
-"""The only names in a bulk verdict: on any other, some clients keep the event and send it for ever."""
+"""The only error names in a bulk verdict: on any other, some clients keep the event and resend it forever."""
 
 _BULK_NAMES = {"InvalidKeenNamespaceProperty": "InvalidPropertyNameError"}
 
 
 @dataclass(frozen=True, slots=True)
 class EventRefusal:
-    """Why one event was not taken: Keen's error name, and a sentence for a person."""
+    """Why one event was not accepted: Keen's error name, and a sentence for a person."""
 
     name: str
     description: str
@@ -63,7 +63,7 @@ class EventRefusal:
             object.__setattr__(self, "description", self.description[: DESCRIPTION_LENGTH_MAX - 1] + "…")
 
     def for_bulk(self) -> EventRefusal:
-        """The same under one of the three names that bulk clients know."""
+        """Return the refusal under one of the three names in PERMANENT."""
         if self.name in PERMANENT:
             return self
         return EventRefusal(_BULK_NAMES.get(self.name, "InvalidPropertyValueError"), self.description)
@@ -77,13 +77,13 @@ class AdmissionLimits:
     properties_max: int = 1_000
     """Distinct property paths of one collection."""
     collections_max: int = 2_000
-    """Of one project."""
+    """Event collections of one project."""
     tokens_max: int = 10_000_000
-    """Uniqueness tokens and idempotency keys that are kept for one project."""
+    """Uniqueness tokens and idempotency keys kept for one project."""
     token_days: float = 31.0
 
     def no_collection(self, name: str) -> EventRefusal:
-        """Why an event of a new collection is refused where the project has as many as it may."""
+        """The refusal of an event that would create a collection beyond ``collections_max``."""
         return EventRefusal(
             "InvalidCollectionNameError",
             f"The project has {self.collections_max} event collections, as many as it may: '{name}' can not "
@@ -93,8 +93,9 @@ class AdmissionLimits:
 
 @dataclass(slots=True)
 class AcceptedEvent:
-    """One event that is taken. ``line`` is a line of JSON without its end; ``wanted`` its lanes where it
-    was examined, empty where it passed the strict check. ``plain`` is the same without what add-ons found."""
+    """One accepted event. ``line`` is a line of JSON without its line end. ``wanted`` holds the event's lanes
+    if it was examined, and is empty if it passed the strict check. ``plain`` builds the event without the
+    outputs of its add-ons."""
 
     index: int
     line: bytes
@@ -107,7 +108,7 @@ class AcceptedEvent:
 
 @dataclass(slots=True)
 class AdmissionResult:
-    """One collection's events of one request: either ``whole``, or ``ready`` and ``refused`` apart."""
+    """One collection's events of one request: either ``whole``, or split into ``ready`` and ``refused``."""
 
     count: int
     whole: Checked | None = None
@@ -125,7 +126,7 @@ class AdmissionResult:
         return any(event.token is not None for event in self.ready)
 
     def refuse_all(self, refusal: EventRefusal) -> None:
-        """None of the events is taken any more; those refused before stay refused for their own reason."""
+        """Refuse all events; those already refused keep their own reason."""
         self.refused = {number: self.refused.get(number, refusal) for number in range(self.count)}
         self.whole, self.ready = None, []
 
@@ -133,7 +134,7 @@ class AdmissionResult:
         return list(dict.fromkeys(pair for event in self.ready for pair in event.wanted))
 
     def events(self) -> list[AcceptedEvent]:
-        """The events one by one, also where the strict check took them as a whole."""
+        """The accepted events one by one, also if the strict check passed them as a whole."""
         whole = self.whole
         if whole is None:
             return self.ready
@@ -147,7 +148,7 @@ class AdmissionResult:
 
 
 def check_collection_name(name: str) -> EventRefusal | None:
-    """None for a name that a collection may have."""
+    """Return the refusal of a collection name, or None if the name is valid."""
     good = (
         0 < len(name) <= COLLECTION_NAME_LENGTH_MAX
         and name.isascii()
@@ -170,11 +171,11 @@ _items = msgspec.json.Decoder(list[Raw])
 
 
 class NotParsed(Exception):
-    """No parser gets through the text, which may be JSON: ``service.bodies.splitting`` can tell."""
+    """The parsers fail on a text that may still be JSON: ``service.bodies.splitting`` decides that."""
 
 
 def split_batch(body: bytes, names_max: int) -> dict[str, bytes]:
-    """A bulk body as collection name → the JSON text of its list. Raises InvalidBatch, NotParsed."""
+    """Split a bulk body into collection name → JSON text of its list. Raises InvalidBatch, NotParsed."""
     if (
         len(body) > body_thread.INLINE_BYTES_MAX
         and body.count(b"[") > names_max
@@ -195,7 +196,7 @@ def split_batch(body: bytes, names_max: int) -> dict[str, bytes]:
 
 
 def split_batch_slowly(body: bytes, names_max: int) -> dict[str, bytes]:
-    """The same for a body that no parser gets through. Raises InvalidBatch."""
+    """As ``split_batch``, for a body on which the parsers fail. Raises InvalidBatch."""
     try:
         return _lists(splitting.members(body, names_max), names_max)
     except splitting.TooMany:
@@ -244,8 +245,11 @@ _LONE_LIST = re.compile(rb'[ \t\r\n]*+\{[ \t\r\n]*+"([ !#-\[\]-~]{1,64}+)"[ \t\r
 
 
 def lone_list(body: bytes) -> tuple[str, bytes] | None:
-    """The name and the text of the list, *if* the body holds one list and is JSON: the list alone must
-    prove to be JSON, then so is the body. None where it is of another shape."""
+    """The name and the text of the list, assuming that the body holds a single list and is valid JSON.
+
+    Only the text around the list is checked: if the list is valid JSON, so is the body. None if the body has
+    another shape.
+    """
     start = _LONE_LIST.match(body)
     if start is None or not body.endswith(b"}"):
         return None
@@ -256,9 +260,9 @@ _BATCH_SHAPE = 'The request body must be an object of lists of events: {"collect
 
 
 def count_first(text: bytes, room: int, events_max: int) -> None:
-    """Refuse a large list of more than ``room`` events before anything is built of it.
+    """Refuse a large list of more than ``room`` events before any object is built from it.
 
-    Raises InvalidBatch, and NotParsed where it is no list of objects alone.
+    Raises InvalidBatch, and NotParsed if the list holds anything but objects.
     """
     if len(text) > body_thread.INLINE_BYTES_MAX:
         beyond = holds_more_events(text, room)
@@ -269,7 +273,7 @@ def count_first(text: bytes, room: int, events_max: int) -> None:
 
 
 def split_list(text: bytes, room: int, events_max: int) -> list[Raw]:
-    """The JSON text of each item of a list that ``count_first`` let pass. Raises InvalidBatch, NotParsed."""
+    """The JSON text of each item of a list that passed ``count_first``. Raises InvalidBatch, NotParsed."""
     try:
         items = _items.decode(text)
     except RecursionError:
@@ -282,7 +286,7 @@ def split_list(text: bytes, room: int, events_max: int) -> list[Raw]:
 
 
 def split_list_slowly(text: bytes, room: int, events_max: int) -> list[Raw]:
-    """The same for a list that no parser gets through, or that holds other things than objects."""
+    """As ``split_list``, for a list on which the parsers fail or that does not hold objects only."""
     try:
         return splitting.elements(text, room)
     except splitting.TooMany:
@@ -292,7 +296,7 @@ def split_list_slowly(text: bytes, room: int, events_max: int) -> list[Raw]:
 
 
 def batches_of(body: bytes, names_max: int) -> dict[str, bytes]:
-    """As ``split_batch``, by whichever way leads through the body; for threads."""
+    """As ``split_batch``, falling back to the slow splitter; for threads."""
     try:
         return split_batch(body, names_max)
     except NotParsed:
@@ -300,7 +304,7 @@ def batches_of(body: bytes, names_max: int) -> dict[str, bytes]:
 
 
 def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
-    """As ``split_list``, by whichever way leads through the text; for threads."""
+    """As ``split_list``, falling back to the slow splitter; for threads."""
     try:
         count_first(text, room, events_max)
         body_thread.rest()
@@ -310,7 +314,10 @@ def items_of(text: bytes, room: int, events_max: int) -> list[Raw]:
 
 
 def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: int) -> AdmissionResult | None:
-    """The list as one piece, where the strict check passes all of it and there is room for so many events."""
+    """Accept the list in one piece if all of it passes the strict check and it holds at most ``room`` events.
+
+    None otherwise.
+    """
     checked = checker.check_list(text, room, limits.event_bytes_max)
     return None if checked is None else AdmissionResult(checked.count, whole=checked)
 
@@ -318,9 +325,9 @@ def check_whole(text: bytes, checker: Checker, limits: AdmissionLimits, room: in
 def sort_one(
     index: int, raw: bytes, checker: Checker, limits: AdmissionLimits, context: Context, paths: Paths
 ) -> AcceptedEvent | EventRefusal:
-    """One event of a list; ``paths`` keeps what all of the request's events bring.
+    """Accept or refuse one event of a list; ``paths`` collects the new properties of the whole request.
 
-    Raises InvalidBatch where its text makes the whole body no JSON.
+    Raises InvalidBatch if the event's text makes the whole body invalid JSON.
     """
     if len(raw) > limits.event_bytes_max:
         text = f"The event is larger than the limit of {limits.event_bytes_max} bytes."
@@ -352,7 +359,7 @@ def _ready(index: int, raw: bytes, limits: AdmissionLimits, context: Context) ->
 
 
 def _plain(index: int, raw: bytes, limits: AdmissionLimits, context: Context) -> AcceptedEvent:
-    """The event without what its add-ons found."""
+    """The event without the outputs of its add-ons."""
     return ready_from(index, examine(raw, limits.event, context, outputs=False))
 
 
@@ -362,7 +369,7 @@ def ready_from(index: int, event: ValidatedEvent) -> AcceptedEvent:
 
 
 def _is_json(raw: bytes) -> bool:
-    """Is this JSON by its grammar, whatever it holds? Numbers beyond a double are."""
+    """Whether the text is JSON by its grammar; numbers beyond the range of a double are."""
     try:
         json.loads(raw.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError):
@@ -374,7 +381,7 @@ def _refuse(name: str) -> float:
     raise ValueError(name)
 
 
-def _beyond_properties(limit: int, first: str) -> EventRefusal:
+def _too_many_properties(limit: int, first: str) -> EventRefusal:
     return EventRefusal(
         "InvalidPropertyNameError",
         f"The collection would have more than {limit} distinct properties. "
@@ -384,21 +391,21 @@ def _beyond_properties(limit: int, first: str) -> EventRefusal:
 
 
 class PropertyBudget:
-    """How many further properties a collection may have, as events come that each may bring some."""
+    """Tracks how many more properties a collection may get while events with new ones are accepted."""
 
     def __init__(self, schema: Schema, limit: int) -> None:
         self._paths = set(schema.by_path)
         self._limit = limit
 
     def has(self, event: AcceptedEvent) -> bool:
-        """Whether there is room for the event as it is, which then has it."""
+        """Whether the event's new properties fit; if so, they are added."""
         new = self._new(event)
         if new is not None:
             self._paths |= new
         return new is not None
 
     def take(self, event: AcceptedEvent) -> AcceptedEvent | EventRefusal:
-        """The event, where it fits as it is; otherwise without what add-ons found, or not at all."""
+        """Return the event if its properties fit, otherwise without its add-on outputs, or else a refusal."""
         new = self._new(event)
         if new is None and event.plain is not None:
             event = event.plain()
@@ -407,17 +414,20 @@ class PropertyBudget:
             self._paths |= new
             return event
         first = min({path for path, _ in event.wanted} - self._paths)
-        return _beyond_properties(self._limit, first)
+        return _too_many_properties(self._limit, first)
 
     def _new(self, event: AcceptedEvent) -> set[str] | None:
-        """The properties that the event would bring; None where they are too many."""
+        """The properties that the event would add; None if they are too many."""
         new = {path for path, _ in event.wanted} - self._paths
         return None if new and len(self._paths) + len(new) > self._limit else new
 
 
 class Paths:
-    """The new properties of one request while its events are sorted: each is kept once, and beyond a multiple
-    of what one collection may have, events that bring more are refused and what they bring is not kept."""
+    """The new properties of one request while its events are sorted, each stored once.
+
+    Beyond NEW_PROPERTIES_FACTOR times what one collection may have, events with further new properties are
+    refused and these are not stored, which bounds the memory of a request.
+    """
 
     def __init__(self, properties_max: int) -> None:
         self._known: dict[tuple[str, LaneKind], tuple[str, LaneKind]] = {}
@@ -429,15 +439,15 @@ class Paths:
             return event
         unknown = {path for path, _ in event.wanted if path not in schema.by_path}
         if len(unknown) > self._properties_max and event.plain is None:
-            # Whatever else the collection holds, there is no room for it.
-            return _beyond_properties(self._properties_max, min(unknown))
+            # These alone exceed the limit, whatever the collection holds already.
+            return _too_many_properties(self._properties_max, min(unknown))
         new = [pair for pair in event.wanted if pair not in self._known]
         unkept = sum(path in unknown for path, _ in new)
         if unkept > self._left and event.plain is not None:
             return self.take(event.plain(), schema)
         if unkept > self._left:
             first = next(path for path, _ in new if path in unknown)
-            return _beyond_properties(self._properties_max, first)
+            return _too_many_properties(self._properties_max, first)
         self._left -= unkept
         self._known.update(zip(new, new, strict=True))
         event.wanted = [self._known[pair] for pair in event.wanted]
@@ -446,7 +456,7 @@ class Paths:
 
 @dataclass(slots=True)
 class CollectionHandle:
-    """What a section says of its collection."""
+    """A collection's id and strict check, as needed to write sections of its events."""
 
     collection_id: int
     checker: Checker
@@ -455,7 +465,7 @@ class CollectionHandle:
 def sections(
     handle: CollectionHandle, events: list[AcceptedEvent], duplicates: int, received_us: int
 ) -> Iterator[Section]:
-    """The events as sections of a frame: those that the bulk shredder reads, and those it does not."""
+    """The events as sections of a frame: one for the bulk shredder, one for events shredded row by row."""
     plain: list[AcceptedEvent] = []
     rowwise: list[AcceptedEvent] = []
     for event in events:
@@ -488,7 +498,7 @@ def _section(
 
 def whole_section(handle: CollectionHandle, checked: Checked, received_us: int) -> Section:
     """Events that passed the strict check together, none of them with a token."""
-    # By position: this runs for every request, and names cost more than all else in it.
+    # Positional arguments: this runs for every request, and keywords would cost more than the rest of it.
     return Section(
         handle.collection_id,
         handle.checker.schema.version,
@@ -501,7 +511,7 @@ def whole_section(handle: CollectionHandle, checked: Checked, received_us: int) 
 
 
 def pack_times(times: Sequence[int | None], received_us: int) -> bytes:
-    """int64 little-endian µs; an event that gives no time has the time it was received."""
+    """Pack times as little-endian int64 µs; an event without a time gets the time it was received."""
     if len(times) == 1:
         return _ONE_TIME.pack(received_us if times[0] is None else times[0])
     packed = array("q", [received_us if time is None else time for time in times])

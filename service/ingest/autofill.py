@@ -1,4 +1,4 @@
-"""What an access key writes into every event that is sent with it, before anything else looks at it."""
+"""Autofill: what an access key writes into every event sent with it, before any other processing."""
 
 from __future__ import annotations
 
@@ -15,36 +15,35 @@ from service.ingest.admission import AdmissionLimits, batches_of, items_of
 
 
 def fill(event: Any, autofill: Json) -> Any:
-    """The event with the autofill in it, which wins: objects merge, all else is replaced."""
+    """Merge the autofill into the event: objects merge, any other value replaces the event's."""
     if not isinstance(event, dict):
         return event
     merged = dict(event)
     for name, value in autofill.items():
-        mine = merged.get(name)
-        both = isinstance(mine, dict) and isinstance(value, dict)
-        merged[name] = fill(mine, value) if both else value
+        current = merged.get(name)
+        both_objects = isinstance(current, dict) and isinstance(value, dict)
+        merged[name] = fill(current, value) if both_objects else value
     return merged
 
 
 def share_of(autofill: Mapping[str, Any]) -> str:
-    """A name of those whose events it marks: they know nothing of other clients, nor of their idempotency
-    keys."""
+    """A digest of the autofill, which separates its clients' tokens and idempotency keys from others'."""
     return hashlib.blake2b(json.dumps(autofill, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def fill_event(body: bytes, autofill: Json, limit_bytes: int) -> bytes:
-    """One event with the autofill in it, of ``limit_bytes`` at most. Raises InvalidJSON, BodyTooLarge."""
+    """Write the autofill into one event of at most ``limit_bytes``. Raises InvalidJSON, BodyTooLarge."""
     if len(body) + len(json.dumps(autofill)) > limit_bytes:
         raise BodyTooLarge(limit_bytes)
     return _filled(body, autofill)
 
 
 def fill_batch(body: bytes, autofill: Json, limit_bytes: int, limits: AdmissionLimits) -> bytes:
-    """A bulk body with the autofill in each of its events, of ``limit_bytes`` at most.
+    """Write the autofill into each event of a bulk body; the result has at most ``limit_bytes``.
 
-    An event is filled before the next is looked at; one that is too long stays as it is, and is refused for
-    that. Raises InvalidBatch; InvalidJSON for the whole of a body that is not JSON throughout: what could not
-    be filled must not reach those who would save its other events. Raises BodyTooLarge.
+    Events are parsed one at a time. An event that is too long is left unchanged, since it is refused later
+    for its length. Raises InvalidBatch and BodyTooLarge, and InvalidJSON for the whole body if any part of
+    it is not JSON: an event without its autofill must not reach the code that salvages the other events.
     """
     events_max, room = limits.batch_events_max, limits.batch_events_max
     added = len(json.dumps(autofill))

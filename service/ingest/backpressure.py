@@ -1,4 +1,4 @@
-"""Whether there is room for more events: on the disk, and in the logs before the keeper's next flush."""
+"""Backpressure: whether the disk, and the logs until the keeper's next flush, have room for more events."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ from storage.recovery import damage_marker
 
 @dataclass
 class Backlog:
-    """Looked at by one thread at a time. Sizes are bytes."""
+    """Measures unflushed logs and free disk space, in bytes; used by one thread at a time."""
 
     catalog: Catalog
     fs: FileSystem
     free_bytes_min: int
     unflushed_bytes_max: int
     damaged_logs: tuple[int, ...] = ()
-    """Of which bytes can not be read, as of the last look."""
+    """Ids of logs with unreadable bytes, as of the last check."""
     clock_jumped: bool = False
-    """Whether the keeper does not believe the clock, as of the last look."""
+    """Whether the keeper distrusts the clock, as of the last check."""
     free_bytes: int = 0
-    """On the disk of the data folder, as of the last look."""
+    """Free bytes on the data folder's disk, as of the last check."""
     unflushed_bytes: int = 0
-    """In all logs and in no Parquet file, as of the last look."""
+    """Bytes in all logs that are not in Parquet files yet, as of the last check."""
     _readers: dict[int, LogReader] = field(default_factory=dict)
 
     def problem(self) -> str | None:
-        """Why events must wait, for the client; None where they need not. Reads a few small files."""
+        """Why events must be refused for now, as a text for clients; None if there is room.
+
+        Reads a few small files.
+        """
         waiting = self._waiting_bytes()
         self.unflushed_bytes = waiting
         self.free_bytes = shutil.disk_usage(self.catalog.folder.root).free
@@ -54,7 +57,7 @@ class Backlog:
         self._readers.clear()
 
     def _waiting_bytes(self) -> int:
-        """Of all logs; notes on the way which are damaged."""
+        """Unflushed bytes of all logs; also updates ``damaged_logs`` and ``clock_jumped``."""
         folder = self.catalog.folder
         rows = self.catalog.logs.all()
         for log_id in self._readers.keys() - {row.id for row in rows}:

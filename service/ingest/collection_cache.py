@@ -1,8 +1,8 @@
-"""What one worker knows of collections: their ids, their lanes and the strict check made of them.
+"""One worker's cache of collections: their ids, their lanes and the strict checks built from these.
 
-The catalog is asked in threads, never on the event loop, and once for all requests that want the same.
-What a frame cites (a collection, a version of its lanes) was committed before ``CollectionCache`` gives it
-out.
+The catalog is read in threads, never on the event loop, and concurrent requests for the same collection
+share one read. ``CollectionCache`` returns only what is committed to the catalog, so everything that a frame
+cites (a collection, a version of its lanes) is.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from storage.schema import LaneKind
 _T = TypeVar("_T")
 
 KNOWN_MAX = 4_000
-"""Collections that a worker knows at most: the check of two dozen properties takes 35 kilobytes."""
+"""Collections cached per worker: the check of two dozen properties takes 35 kilobytes."""
 TOGETHER = 250
 """Collections whose checks one thread builds at a time: some tenths of a second."""
 OUTDATED_SECONDS = 600.0
-"""After so long without a look at the catalog nothing is logged: the keeper removes a collection
+"""Nothing is logged if the cache was not refreshed for this long. The keeper removes a collection
 ``storage.keeper.keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
 
 
 class _Known:
-    """Homes by project and name, of which the ones longest unused are let go.
+    """Handles by project and name; those unused for longest are evicted.
 
-    Two halves instead of an order: what is used is found at once in the young one or brought there, and
-    where that is full the old one goes. So looking up costs what a dictionary costs.
+    Two generations approximate an LRU order: a handle that is used is moved to the young generation, and
+    when that is full the old one is dropped. A lookup thus costs little more than that of a dictionary.
     """
 
     def __init__(self, most: int) -> None:
@@ -73,7 +73,7 @@ class _Known:
         self._old.get(project_id, {}).pop(name, None)
 
     def all(self) -> list[tuple[str, str, CollectionHandle]]:
-        """(project, name, home) of each."""
+        """(project, name, handle) of each cached collection."""
         return [
             (project_id, name, handle)
             for kept in (self._young, self._old)
@@ -102,60 +102,62 @@ class CollectionCache:
         self._executor = executor
         self._known_max = known_max
         self._handles = _Known(known_max)
-        self._query_service: dict[tuple[str, str, bool], asyncio.Task[CollectionHandle | None]] = {}
+        self._lookups: dict[tuple[str, str, bool], asyncio.Task[CollectionHandle | None]] = {}
         self._wanted: dict[int, dict[tuple[str, LaneKind], None]] = {}
         self._adding: dict[int, asyncio.Task[None]] = {}
         self._version = -1
         self.valid_until = time.monotonic() + OUTDATED_SECONDS
-        """Until when events may be logged without another look at the catalog."""
+        """Monotonic time until which events may be logged without another refresh."""
 
     def known(self, project_id: str, name: str) -> CollectionHandle | None:
-        """The collection as last seen, without asking the catalog."""
+        """The cached collection, without reading the catalog."""
         return self._handles.get(project_id, name)
 
     async def find(self, project_id: str, name: str) -> CollectionHandle | None:
-        """The collection, or None where it does not exist."""
+        """The collection, or None if it does not exist."""
         return self.known(project_id, name) or await self._ask(project_id, name, create=False)
 
     async def find_anew(self, project_id: str, name: str) -> CollectionHandle | None:
-        """As ``find``, as the catalog has it now."""
+        """As ``find``, but always read from the catalog."""
         return await self._ask(project_id, name, create=False)
 
     async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
-        """Those of the collections that exist, by name."""
+        """The existing collections among ``names``, by name."""
         found = {name: self.known(project_id, name) for name in names}
         unknown = [name for name, handle in found.items() if handle is None]
         if len(unknown) == 1:
             found[unknown[0]] = await self.find(project_id, unknown[0])
             unknown = []
-        for some in _some(unknown):
-            there = await self._in_thread(partial(self._catalog.collections.named, project_id, some))
-            found |= await self._keep_all([one for one in there if not one.freed])
+        for part in _parts(unknown):
+            rows = await self._in_thread(partial(self._catalog.collections.named, project_id, part))
+            found |= await self._keep_all([row for row in rows if not row.freed])
         return {name: handle for name, handle in found.items() if handle is not None}
 
     async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, CollectionHandle]:
-        """The collections by name, with their lanes, created where they do not exist: many at once.
+        """Create many collections and their lanes at once, as needed; the collections by name.
 
-        One that would have too many properties lacks those that are new; those that the project may not have
-        are missing.
+        A collection that would exceed the properties limit gets none of its new lanes. Collections beyond
+        the project's limit are missing from the result.
         """
-        most = self._properties_max, self._collections_max
-        made = await self._in_thread(lambda: self._catalog.collections.ensure_all(project_id, wanted, *most))
+        limits = self._properties_max, self._collections_max
+        collections = await self._in_thread(
+            lambda: self._catalog.collections.ensure_all(project_id, wanted, *limits)
+        )
         found: dict[str, CollectionHandle] = {}
-        for some in _some(made):
-            found |= await self._keep_all(some)
+        for part in _parts(collections):
+            found |= await self._keep_all(part)
         return found
 
     async def ensure(self, project_id: str, name: str) -> CollectionHandle:
-        """The collection, created where it does not exist yet. Raises TooManyCollections."""
+        """The collection, created if it does not exist. Raises TooManyCollections."""
         handle = self.known(project_id, name) or await self._ask(project_id, name, create=True)
         assert handle is not None
         return handle
 
     async def with_lanes(self, project_id: str, name: str, wanted: Wanted) -> CollectionHandle:
-        """The collection, created where needed, once its schema has every wanted lane.
+        """The collection, created if needed, once its schema has every lane in ``wanted``.
 
-        Raises TooManyCollections, or TooManyProperties: what is known of the collection is up to date then.
+        Raises TooManyCollections, and TooManyProperties, after which the cached collection is up to date.
         """
         handle = await self.ensure(project_id, name)
         while missing := handle.checker.schema.missing(wanted):
@@ -167,7 +169,7 @@ class CollectionCache:
             try:
                 await asyncio.shield(task)
             except TooManyProperties:
-                # All that were asked for together are too many; these alone may not be.
+                # The lanes of all waiting requests together are too many; this request's alone may fit.
                 await self._look_up(project_id, name, create=False)
                 await self._add(handle.collection_id, missing)
             finally:
@@ -176,9 +178,9 @@ class CollectionCache:
         return handle
 
     async def refresh(self) -> None:
-        """Look at what others changed: new lanes, and collections that are no more."""
+        """Apply what other processes changed: new lanes, and deleted collections."""
         if time.monotonic() > self.valid_until:
-            # Some may have been removed for good, with which no event may be logged.
+            # Collections may have been removed for good; no event may be logged for these.
             self._handles = _Known(self._known_max)
             self._version = -1
         known = {
@@ -196,44 +198,44 @@ class CollectionCache:
         self.valid_until = time.monotonic() + OUTDATED_SECONDS
 
     def _changed(self, known: Container[int]) -> tuple[int, dict[int, Collection | None]]:
-        """The data's version, and which of these collections have changed since the last look: id → as it is
-        now, None where it is no more. Costs some µs where nothing has changed. Blocks."""
+        """The data's version, and the cached collections changed since the last refresh, by id; None for one
+        that no longer exists. Takes some µs if nothing has changed. Blocks."""
         collections = self._catalog.collections
         if self._catalog.versions().data == self._version:
             return self._version, {}
         version, ids = collections.changed_since(self._version)
-        changed: dict[int, Collection | None] = {one: None for one in ids if one in known}
-        changed |= {one.id: one for one in collections.by_ids(list(changed))}
+        changed: dict[int, Collection | None] = {row_id: None for row_id in ids if row_id in known}
+        changed |= {row.id: row for row in collections.by_ids(list(changed))}
         return version, changed
 
     async def _ask(self, project_id: str, name: str, *, create: bool) -> CollectionHandle | None:
-        """One question to the catalog for all who ask at the same time."""
+        """Read the collection from the catalog; concurrent callers share one read."""
         key = (project_id, name, create)
-        task = self._query_service.get(key)
+        task = self._lookups.get(key)
         if task is None:
             task = asyncio.ensure_future(self._look_up(project_id, name, create=create))
-            self._query_service[key] = task
-            task.add_done_callback(lambda _: self._query_service.pop(key))
+            self._lookups[key] = task
+            task.add_done_callback(lambda _: self._lookups.pop(key))
         try:
             return await asyncio.shield(task)
         finally:
-            # Its error leads to this frame, which would lead back to it.
+            # The task's error refers to this stack frame; without this, the frame would refer back to it.
             del task
 
     async def _look_up(self, project_id: str, name: str, *, create: bool) -> CollectionHandle | None:
-        catalog, most = self._catalog, self._collections_max
+        catalog, limit = self._catalog, self._collections_max
         if create:
             return await self._keep(
-                await self._in_thread(lambda: catalog.collections.ensure(project_id, name, most))
+                await self._in_thread(lambda: catalog.collections.ensure(project_id, name, limit))
             )
-        found = await self._in_thread(lambda: catalog.collections.named(project_id, [name]))
-        if found and not found[0].freed:
-            return await self._keep(found[0])
+        rows = await self._in_thread(lambda: catalog.collections.named(project_id, [name]))
+        if rows and not rows[0].freed:
+            return await self._keep(rows[0])
         self._handles.drop(project_id, name)
         return None
 
     async def _add_all(self, collection_id: int) -> None:
-        """Add the lanes that all requests wait for."""
+        """Add the lanes of all requests that wait for this collection."""
         wanted = list(self._wanted.pop(collection_id))
         try:
             await self._add(collection_id, wanted)
@@ -250,7 +252,7 @@ class CollectionCache:
         return (await self._keep_all([collection]))[collection.name]
 
     async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, CollectionHandle]:
-        """By name: as known already, or with a check that is built now."""
+        """Cache the collections; their handles by name. Checks are built where none is cached."""
         found = {one.name: handle for one in collections if (handle := self._current(one)) is not None}
         new = [one for one in collections if one.name not in found]
         if not new:
@@ -263,7 +265,7 @@ class CollectionCache:
         return found
 
     def _current(self, collection: Collection) -> CollectionHandle | None:
-        """What is known of the collection, if that is no older."""
+        """The cached handle of the collection, if it is not older than ``collection``."""
         known = self._handles.get(collection.project_id, collection.name)
         if (
             known is not None
@@ -278,6 +280,6 @@ class CollectionCache:
         return await loop.run_in_executor(self._executor, call)
 
 
-def _some(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
+def _parts(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(values), TOGETHER):
         yield values[start : start + TOGETHER]

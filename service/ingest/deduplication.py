@@ -1,16 +1,17 @@
-"""Tokens and idempotency keys: of all events that cite one, over all workers, the first is kept.
+"""Uniqueness tokens and idempotency keys: of all events with the same token, over all workers, the first is
+kept.
 
-The order of steps is the whole point. Waiting requests are settled in groups, one group at a time:
+Correctness rests on the order of steps. Waiting requests are settled in groups, one group at a time:
 
 1. reserve an ordinal for the group in this worker's log;
-2. claim all that its requests cite in one catalog transaction: token → (log, ordinal), first come first;
-3. append the group as one frame, without the events whose token somebody had before;
-4. once it is synced, answer; if it failed, first take its claims back; only then the next group.
+2. claim all tokens of the group in one catalog transaction: token → (log, ordinal); the first claim wins;
+3. append the group as one frame, without the events whose token was claimed before;
+4. once the frame is synced, answer; if it failed, first void its claims; only then the next group.
 
-So a claim whose ordinal its log holds stands for a durable frame. A claim that a dead worker left behind
-lies beyond its log's recovered end, and whoever adopts the log takes it back. A request that lost a token
-to another log waits for the winner's frame before it is answered, and claims again where the winner's
-claim was taken back.
+So a claim whose ordinal is in its log stands for a durable frame. A claim left behind by a dead worker lies
+beyond its log's recovered end, and the process that takes over the log voids it. A request that lost a token
+to another log waits for the winner's frame before it is answered, and claims again if the winner's claim was
+voided.
 """
 
 from __future__ import annotations
@@ -37,26 +38,26 @@ _log = logging.getLogger("acumen.collect")
 _T = TypeVar("_T")
 
 CLAIM_WAIT_SECONDS = 10.0
-"""The longest wait for claims, and for a winner's frame."""
+"""Longest wait for a request's claims, and for the frame of a claim that won."""
 POLL_SECONDS = 0.003
 LOOKS_PER_CATALOG_READ = 10
 RETRY_SECONDS = 0.5
 ROOM_SECONDS = 2.0
-"""How old the known number of a project's tokens may be."""
+"""Age up to which a cached count of a project's tokens is used."""
 ROOMS_MAX = 10_000
 GROUP_BYTES_MAX = 16 << 20
 NOT_STORED = "The events could not be stored. Send them again."
 
 
 class Token(NamedTuple):
-    """What can be claimed once: a scope (of one collection, or one project's keys) and a text."""
+    """Something that can be claimed once: a scope (one collection, or one project's keys) and a text."""
 
     scope: str
     text: str
 
 
 def event_token(collection_id: int, text: str, within: str = "") -> Token:
-    """The token of an event; ``within`` is what ``share_of`` tells of its key's autofill, if it has one."""
+    """The token of an event; ``within`` is ``share_of`` of its key's autofill, empty if it has none."""
     if within:
         return Token(shared_scope(collection_id), shared_token(text, within))
     return Token(event_scope(collection_id), text)
@@ -68,7 +69,7 @@ def idempotency_token(project_id: str, key: str) -> Token:
 
 @dataclass(slots=True)
 class ClaimRequest:
-    """One request that cites tokens. ``build`` makes its sections, given the tokens that others had."""
+    """One request with tokens. ``build`` makes its sections, given the tokens that were claimed before."""
 
     tokens: Sequence[Token]
     events: int
@@ -79,20 +80,20 @@ class ClaimRequest:
     project_id: str = ""
 
     def cited(self) -> list[Token]:
-        """All that it would claim, its idempotency key too."""
+        """All tokens that the request claims, including its idempotency key."""
         return [*self.tokens, *([] if self.key is None else [self.key.token])]
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """An idempotency key, the 16-byte digest of the body that came with it, and the answer to repeat."""
+    """An idempotency key, the 16-byte digest of the request's body, and the answer to repeat."""
 
     project_id: str
     text: str
     digest: bytes
     response: bytes
     within: str = ""
-    """Whose key it is, where not the whole project's."""
+    """The autofill digest of the clients that share this key; empty: all clients of the project."""
 
     @property
     def token(self) -> Token:
@@ -101,13 +102,13 @@ class IdempotencyKey:
 
 @dataclass(slots=True)
 class ClaimOutcome:
-    """``lost`` are the claims that other logs had before. With ``earlier``, the claim of the same
-    idempotency key, nothing was logged."""
+    """``lost`` are the earlier claims of the request's tokens. ``earlier`` is the earlier claim of its
+    idempotency key; if it is set, nothing was logged."""
 
     lost: list[Claim] = field(default_factory=list)
     earlier: Claim | None = None
     logged: int = 0
-    """Events of the request in its frame."""
+    """Number of the request's events in its frame."""
 
 
 @dataclass(slots=True)
@@ -118,9 +119,9 @@ class _Waiting:
 
 
 class Deduplicator:
-    """The claims of one worker's log. All methods belong to one event loop.
+    """Makes the claims of one worker's log. All methods belong to one event loop.
 
-    ``holds(log_id, ordinal)`` says whether another log holds a claimed ordinal durably; None where that
+    ``holds(log_id, ordinal)`` returns whether another log holds a claimed ordinal durably, or None if that
     log is gone: sealed, flushed and removed.
     """
 
@@ -135,7 +136,7 @@ class Deduplicator:
         tokens_max: int,
         token_days: float,
     ) -> None:
-        """``tokens_max``: tokens and keys that are kept for one project; ``token_days``: how long."""
+        """``tokens_max``: tokens and keys kept for one project; ``token_days``: for how long."""
         self._catalog = catalog
         self._log = log
         self._log_id = log.log_id
@@ -145,14 +146,17 @@ class Deduplicator:
         self._tokens_max = tokens_max
         self._ttl_us = int(token_days * 86_400 * 1_000_000)
         self._rooms: dict[str, tuple[float, int]] = {}
-        """Project → when it was looked at, and how many more tokens it may have."""
+        """Project → when its tokens were last counted, and how many more it may have."""
         self._queue: list[_Waiting] = []
         self._runner: asyncio.Task[None] | None = None
         self._spare: int | None = None
-        """An ordinal that was reserved and that no claim ever cited."""
+        """A reserved ordinal that no claim refers to."""
 
     async def settle(self, wish: ClaimRequest) -> ClaimOutcome:
-        """Claim and log; returns once the frame is durable. Raises Unavailable, with no claim left."""
+        """Claim the tokens and log the events; returns once the frame is durable.
+
+        Raises IngestUnavailable, with no claim left.
+        """
         waiting = _Waiting(wish, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         if self._runner is None:
@@ -163,13 +167,13 @@ class Deduplicator:
         except TimeoutError:
             raise IngestUnavailable(NOT_STORED) from None
         finally:
-            # Its error leads to this frame, and to the request, which would lead back to it.
+            # Its error refers to this stack frame, which without this would refer back to it and the request.
             del waiting
 
     async def await_winners(self, claims: Iterable[Claim]) -> list[Claim]:
-        """Return once each claim's frame is durable, or its claim was taken back: those that were.
+        """Wait until each claim's frame is durable or the claim was voided; returns the voided claims.
 
-        Raises Unavailable where that takes too long.
+        Raises IngestUnavailable if that takes too long.
         """
         deadline = asyncio.get_running_loop().time() + self._wait_seconds
         return [claim for claim in claims if not await self._is_durable(claim, deadline)]
@@ -179,7 +183,7 @@ class Deduplicator:
             while self._queue:
                 group = self._next_group()
                 try:
-                    group = await self._with_room(group)
+                    group = await self._admit(group)
                     if group:
                         await self._settle_group(group)
                 except Exception as error:
@@ -191,8 +195,8 @@ class Deduplicator:
             self._runner = None
 
     def _next_group(self) -> list[_Waiting]:
-        """The requests that have waited longest, in order; one with a key makes a group of its own,
-        since a frame carries one key."""
+        """Take the requests that have waited longest, in order. A request with an idempotency key forms a
+        group of its own, since a frame carries one key."""
         self._queue = [waiting for waiting in self._queue if not waiting.done.done()]
         if not self._queue:
             return []
@@ -206,12 +210,12 @@ class Deduplicator:
         group, self._queue = self._queue[:taken], self._queue[taken:]
         return group
 
-    async def _with_room(self, group: list[_Waiting]) -> list[_Waiting]:
-        """Those whose projects may keep what they cite; the others are refused."""
+    async def _admit(self, group: list[_Waiting]) -> list[_Waiting]:
+        """The requests whose projects have room for their tokens; the others are refused."""
         taken = []
         for waiting in group:
             wish = waiting.wish
-            if await self._takes_room(wish.project_id, wish.cited()):
+            if await self._reserve_room(wish.project_id, wish.cited()):
                 taken.append(waiting)
             elif not waiting.done.done():
                 waiting.done.set_exception(
@@ -223,7 +227,7 @@ class Deduplicator:
                 )
         return taken
 
-    async def _takes_room(self, project_id: str, tokens: list[Token]) -> bool:
+    async def _reserve_room(self, project_id: str, tokens: list[Token]) -> bool:
         now = time.monotonic()
         looked, room = self._rooms.get(project_id, (0.0, -1))
         if room < len(tokens) or now - looked > ROOM_SECONDS:
@@ -231,9 +235,9 @@ class Deduplicator:
             looked, room = now, self._tokens_max - kept
         wanted = len(tokens)
         if wanted > room:
-            # What is kept already takes no room: a request may be sent again.
-            held = await self._in_thread(lambda: self._catalog.claims.find(tokens))
-            wanted = sum(token not in held for token in set(tokens))
+            # Tokens claimed before need no more room, as when a request is sent again.
+            claimed = await self._in_thread(lambda: self._catalog.claims.find(tokens))
+            wanted = sum(token not in claimed for token in set(tokens))
         if len(self._rooms) >= ROOMS_MAX:
             self._rooms.clear()
         fits = wanted <= max(0, room)
@@ -249,9 +253,9 @@ class Deduplicator:
                 lambda: self._catalog.claims.take(claims, first.received_us, self._ttl_us)
             )
         except Exception as error:
-            # It may have been committed all the same.
+            # The transaction may have been committed despite the error.
             _fail(group, error)
-            await self._take_back(ordinal)
+            await self._void(ordinal)
             return
         others = {_token_of(winner): winner for winner in winners if not self._ours(winner, ordinal)}
         key = first.key
@@ -260,7 +264,7 @@ class Deduplicator:
             if len(others) == len(claims):
                 self._spare = ordinal
             else:
-                await self._take_back(ordinal)
+                await self._void(ordinal)
             return
         batch = Batch(first.received_us, self._build(group, others))
         if key is not None:
@@ -269,22 +273,22 @@ class Deduplicator:
             await self._append(batch, ordinal)
         except Exception as error:
             _fail(group, error)
-            await self._take_back(ordinal)
+            await self._void(ordinal)
             return
         if not batch.count:
-            # The frame holds no event, hence not the ordinal that a claim of its key would cite. The same
-            # request again is all duplicates again, so the key need not be kept.
+            # The frame holds no event, and so not the ordinal that its key's claim refers to. If the request
+            # is repeated, all its events are duplicates again, so the key need not be kept.
             if key is not None:
-                await self._take_back(ordinal)
+                await self._void(ordinal)
             else:
                 self._spare = ordinal
 
     async def _append(self, batch: Batch, ordinal: int) -> None:
-        """Log the frame and wait until it is durable."""
+        """Append the frame to the log and wait until it is durable."""
         synced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if batch.count:
-            # Nobody else reserves, so these follow; reserving them before the claims would leave gaps
-            # where events were lost, and a log remembers only so many gaps.
+            # Only this class reserves ordinals, so these follow the first. Reserving them before the claims
+            # would leave gaps where tokens were lost, and a log records a limited number of gaps.
             following = self._log.reserve(batch.count - 1)
             assert following == ordinal + 1
             self._log.append_claimed(batch, synced, ordinal)
@@ -293,7 +297,7 @@ class Deduplicator:
         try:
             await synced
         finally:
-            # Its error leads to this frame, which would lead back to it.
+            # Its error refers to this stack frame, which without this would refer back to it.
             del synced
 
     def _claims_of(self, group: list[_Waiting], ordinal: int) -> list[Claim]:
@@ -310,7 +314,7 @@ class Deduplicator:
         return list(claims.values())
 
     def _build(self, group: list[_Waiting], others: dict[Token, Claim]) -> list[Section]:
-        """The sections of all requests; of a token that several cite, the first has it."""
+        """The sections of all requests; a token that several requests cite belongs to the first."""
         had = set(others)
         sections: list[Section] = []
         for waiting in group:
@@ -325,19 +329,19 @@ class Deduplicator:
     def _ours(self, winner: Claim, ordinal: int) -> bool:
         return winner.log_id == self._log_id and winner.ordinal == ordinal
 
-    async def _take_back(self, ordinal: int) -> None:
-        """Remove the claims of this ordinal. Goes on until it succeeds: nothing may be logged meanwhile."""
+    async def _void(self, ordinal: int) -> None:
+        """Void the claims of this ordinal. Retries until it succeeds, since nothing may be logged before."""
         while True:
             try:
                 await self._in_thread(lambda: self._catalog.claims.void(self._log_id, [ordinal]))
                 return
             except Exception:
-                _log.exception("claims could not be taken back; trying again")
+                _log.exception("Claims could not be voided; trying again.")
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _is_durable(self, claim: Claim, deadline: float) -> bool:
         if claim.log_id == self._log_id:
-            # Groups are settled one after the other, and whoever asks was in a later one.
+            # Groups are settled one after the other, and the asking request is in a later one.
             return True
         loop = asyncio.get_running_loop()
         pair = (claim.scope, claim.token)
@@ -361,7 +365,7 @@ class Deduplicator:
 
 
 class OtherLogs:
-    """Asks the logs of other workers how far they are durable. For threads of one executor."""
+    """Reads from other workers' logs which ordinals are durable. For threads of one executor."""
 
     def __init__(self, catalog: Catalog, fs: FileSystem, root: Path) -> None:
         self._catalog = catalog
@@ -369,7 +373,7 @@ class OtherLogs:
         self._root = root
 
     def holds(self, log_id: int, ordinal: int) -> bool | None:
-        # A log that was adopted meanwhile may have another file at the same place: look anew each time.
+        # A log taken over meanwhile may have another file at the same path, so it is opened each time.
         reader = LogReader(self._fs, self._root, log_id)
         try:
             if reader.synced().holds(ordinal):
@@ -385,9 +389,9 @@ def _token_of(claim: Claim) -> Token:
 
 def _fail(group: list[_Waiting], error: Exception) -> None:
     if not isinstance(error, (IngestUnavailable, Backpressure, LogUnavailable)):
-        _log.error("claims failed", exc_info=error)
+        _log.error("Claiming tokens failed.", exc_info=error)
     for waiting in group:
         if not waiting.done.done():
-            # A new one for each: the error itself leads to the frame that holds the whole group.
+            # A new error for each request: the original refers to the stack frame of the whole group.
             message = error.message if isinstance(error, IngestUnavailable) else NOT_STORED
             waiting.done.set_exception(IngestUnavailable(message))

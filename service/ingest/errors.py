@@ -1,17 +1,17 @@
 """Why a submit as a whole is not answered with verdicts.
 
-CollectError
-├── InvalidBatch      the body holds no events that could be told apart: the client's fault, for ever
-├── EventRefused      a single event that can never be stored
-├── KeyReused         an idempotency key that came before, with another body
-└── Unavailable       not now: nothing of it was stored, or it is not certain to be; send it again
+IngestError
+├── InvalidBatch        the body cannot be split into events; sending it again does not help
+├── EventRefused        a single event that can never be stored
+├── KeyReused           an idempotency key that was used before with another body
+└── IngestUnavailable   temporary: nothing was stored, or it is uncertain whether it was; send it again
 """
 
 from __future__ import annotations
 
 
 class IngestError(Exception):
-    """``code`` is the ``error_code`` of the answer, the text is for a person."""
+    """``code`` is the ``error_code`` of the answer; ``message`` is for a person."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -1,8 +1,8 @@
-"""Taking events in: from JSON text to durable frames, and the verdict on each event.
+"""Ingestion of events: from JSON text to durable frames, with a verdict on each event.
 
-Nothing here knows HTTP; requests and files of an import come in the same way. One ``Ingestor`` serves
-one log and one event loop. It answers a submit only once everything that the answer says is synced: its
-own frame, and the frame of every earlier event that one of its tokens stands for.
+Independent of HTTP: requests and imported files use the same code. One ``Ingestor`` serves one log and one
+event loop. It answers a submit only once everything that the answer states is synced: the submit's own
+frame, and the frame of every earlier event with one of its tokens.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ _log = logging.getLogger("acumen.collect")
 
 CLOSED_RETRY_SECONDS = 5
 TURN_SECONDS = 0.002
-"""How long events are examined in full before the event loop gets a turn."""
+"""Time after which a long loop over events yields to the event loop."""
 
 INLINE_EVENTS_MAX = 5_000
-"""The verdicts on more events than these are worked through in a thread."""
+"""Above this number of events, verdicts are packed and unpacked in a thread."""
 REFUSAL_TEXT_MAX = 1_000_000
 """Characters of all descriptions in one answer."""
 NOT_EXPLAINED = "Refused, like others of this request before."
@@ -74,12 +74,12 @@ NO_CONTEXT = Context()
 
 @dataclass(slots=True)
 class BatchVerdicts:
-    """What became of each event: per collection, how many came and which were refused (by index)."""
+    """The result of a submit: per collection, the number of events and those refused, by index."""
 
     counts: dict[str, int] = field(default_factory=dict)
     refused: dict[str, dict[int, EventRefusal]] = field(default_factory=dict)
     duplicates: int = 0
-    """Of the events that were not refused: those that an earlier one of the same token or key stands for."""
+    """Events, of those not refused, that were not stored again because of their token or key."""
 
 
 @dataclass(slots=True)
@@ -93,19 +93,19 @@ class CollectionBatch:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a submit came from and when."""
+    """Where a submit came from, and when."""
 
     received_us: int
     context: Context = NO_CONTEXT
     idempotency_key: str = ""
     digest: bytes = b""
-    """16 bytes that stand for the body; needed with an idempotency key."""
+    """16-byte digest of the body; required with an idempotency key."""
     autofill: Mapping[str, Any] | None = None
-    """What the request's key has written into every event, which is in them already."""
+    """The autofill of the request's key, which the events already contain."""
 
 
 class FrameWaiter(Protocol):
-    """Who is told what became of a frame, on the event loop."""
+    """Receives the outcome of a frame, on the event loop."""
 
     def settle(self, error: Exception | None) -> None: ...
 
@@ -114,7 +114,7 @@ Waiter = asyncio.Future[None] | FrameWaiter
 
 
 def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception | None], None]:
-    """The ``on_synced`` of a log whose waiters are ``Waiter`` of ``loop``: one wake-up for a whole group."""
+    """Make the ``on_synced`` of a log whose waiters belong to ``loop``: one wake-up for a whole group."""
 
     def resolve(waiters: list[object], error: Exception | None) -> None:
         for waiter in waiters:
@@ -122,7 +122,7 @@ def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception 
                 try:
                     cast("FrameWaiter", waiter).settle(error)
                 except Exception:
-                    _log.exception("one of a group could not be answered")
+                    _log.exception("A request could not be answered after its frame was synced or failed.")
             elif waiter.done():
                 continue
             elif error is None:
@@ -134,14 +134,14 @@ def waker(loop: asyncio.AbstractEventLoop) -> Callable[[list[object], Exception 
         try:
             loop.call_soon_threadsafe(resolve, waiters, error)
         except RuntimeError:
-            # The loop is closed: nobody waits any more, and what is synced stays so.
+            # The loop is closed: no request waits any more, and synced frames stay synced.
             pass
 
     return on_synced
 
 
 class Ingestor:
-    """The way into one log. All methods belong to one event loop."""
+    """Ingests events into one log. All methods belong to one event loop."""
 
     def __init__(
         self,
@@ -169,13 +169,13 @@ class Ingestor:
         self._blank = Checker(Schema(), limits.event)
         self._release_due = False
         self.closed_because: str | None = None
-        """Why nothing is taken at present (a full disk, a keeper far behind); None while open."""
+        """Why events are refused at present (a full disk, a keeper far behind); None while open."""
 
     def log_fast(self, project_id: str, name: str, raw: bytes, received_us: int, waiter: Waiter) -> bool:
         """Log one event that passes its collection's strict check and holds no token.
 
-        The waiter is told once the event is durable, or that it failed (LogUnavailable). False where the
-        event needs ``submit_one``, and then nothing is logged. Raises Unavailable.
+        The waiter is notified once the event is durable, or of a LogUnavailable. Returns False, with nothing
+        logged, if the event needs ``submit_one``. Raises IngestUnavailable.
         """
         handle = self.handles.known(project_id, name)
         if handle is None:
@@ -187,30 +187,30 @@ class Ingestor:
         return True
 
     async def submit_one(self, project_id: str, name: str, raw: bytes, origin: Origin) -> int:
-        """Take one event; returns once it is durable. Raises CollectError. How many duplicates: 0 or 1."""
+        """Ingest one event; the number of duplicates (0 or 1) once it is durable. Raises IngestError."""
         refusal = check_collection_name(name)
         if refusal is not None:
             raise EventRefused(refusal.name, refusal.description)
         handle = await self._find(project_id, name)
         checker = handle.checker if handle else self._blank
         context = await self._context(origin, raw)
-        found = await self._sort_event(0, raw, checker, context, Paths(self.limits.properties_max))
-        if isinstance(found, EventRefusal):
-            raise EventRefused(found.name, found.description)
-        share = CollectionBatch(name, AdmissionResult(1, ready=[found]), handle)
+        outcome = await self._sort_event(0, raw, checker, context, Paths(self.limits.properties_max))
+        if isinstance(outcome, EventRefusal):
+            raise EventRefused(outcome.name, outcome.description)
+        share = CollectionBatch(name, AdmissionResult(1, ready=[outcome]), handle)
         await self._settle(project_id, share)
-        if (late := share.sorted.refused.get(0)) is not None:
-            raise EventRefused(late.name, late.description)
+        if (refused := share.sorted.refused.get(0)) is not None:
+            raise EventRefused(refused.name, refused.description)
         return (await self._log_shares(project_id, [share], origin)).duplicates
 
     async def submit_body(self, project_id: str, body: bytes, origin: Origin) -> BatchVerdicts:
-        """Take a bulk body: an object of lists of events. Otherwise as ``submit``."""
+        """As ``submit``, for a bulk body: an object of lists of events."""
         large, events_max = len(body) > body_thread.INLINE_BYTES_MAX, self.limits.batch_events_max
         lone = await body_thread.call_if(large, lone_list, body)
         if lone is not None:
             name, text = lone
             handle = self.handles.known(project_id, name)
-            whole = None if handle is None else await self._lone(text, handle.checker)
+            whole = None if handle is None else await self._check_lone_list(text, handle.checker)
             if whole is not None and whole.taken:
                 return await self._log_verdicts(project_id, [CollectionBatch(name, whole, handle)], origin)
         try:
@@ -220,10 +220,10 @@ class Ingestor:
         return await self.submit(project_id, batches, origin)
 
     async def submit(self, project_id: str, batches: Mapping[str, bytes], origin: Origin) -> BatchVerdicts:
-        """Take lists of events (collection name → JSON array) as one frame; the verdicts once durable.
+        """Ingest lists of events (collection name → JSON array) as one frame; the verdicts once durable.
 
-        Raises CollectError; then nothing of the submit is stored, except that after Unavailable its events
-        may be there, once, like those of any request whose answer was lost.
+        Raises IngestError, with nothing of the submit stored. After IngestUnavailable, however, its events
+        may be stored, once, like those of any request whose answer was lost.
         """
         shares = await self._sort_all(project_id, batches, origin)
         await self._settle_new(project_id, shares)
@@ -237,7 +237,7 @@ class Ingestor:
     async def _log_verdicts(
         self, project_id: str, shares: list[CollectionBatch], origin: Origin
     ) -> BatchVerdicts:
-        """Log what was taken; the verdict on each event once that is durable."""
+        """Log the accepted events; the verdict on each event once these are durable."""
         verdicts, turn = BatchVerdicts(), _CooperativeYield()
         for share in shares:
             await turn.over()
@@ -296,22 +296,22 @@ class Ingestor:
         turn = _CooperativeYield()
         for index, item in enumerate(items):
             await turn.over()
-            found = await self._sort_event(index, bytes(item), checker, context, paths)
-            if isinstance(found, EventRefusal):
-                result.refused[index] = found
+            outcome = await self._sort_event(index, bytes(item), checker, context, paths)
+            if isinstance(outcome, EventRefusal):
+                result.refused[index] = outcome
             else:
-                result.ready.append(found)
+                result.ready.append(outcome)
         return CollectionBatch(name, result, handle)
 
     async def _sort_event(
         self, index: int, raw: bytes, checker: Checker, context: Context, paths: Paths
     ) -> AcceptedEvent | EventRefusal:
-        """As ``sort_one``; a long event is examined in a thread."""
+        """As ``sort_one``; a long event is processed in a thread."""
         large = len(raw) > body_thread.SLOW_INLINE_BYTES_MAX
         return await body_thread.call_if(large, sort_one, index, raw, checker, self.limits, context, paths)
 
     async def _context(self, origin: Origin, text: bytes) -> Context:
-        """What an examined event needs; what its add-ons need is made ready where it seems to have some."""
+        """The context for examining events; add-on data is loaded first if ``text`` seems to use add-ons."""
         if b'"addons"' in text and self._enricher.must_prepare(text):
             await self._loop.run_in_executor(self._executor, self._enricher.prepare, text)
         enrich: Enrich = self._enricher
@@ -333,9 +333,9 @@ class Ingestor:
         except StorageError as error:
             raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
-    async def _lone(self, text: bytes, checker: Checker) -> AdmissionResult | None:
-        """The only list of a body, if the strict check passes all of it. Else the body is taken apart, and it
-        may be another thing than one list."""
+    async def _check_lone_list(self, text: bytes, checker: Checker) -> AdmissionResult | None:
+        """Accept the only list of a body if all of it passes the strict check. None otherwise: the body must
+        then be split, and may not be a single list after all."""
         try:
             await self._count_first(text, self.limits.batch_events_max)
         except (NotParsed, InvalidBatch):
@@ -365,7 +365,7 @@ class Ingestor:
         return await body_thread.call(split_list_slowly, text, room, self.limits.batch_events_max)
 
     async def _settle_new(self, project_id: str, shares: list[CollectionBatch]) -> None:
-        """Where a request names several new collections, make them and their lanes all at once."""
+        """If a request names several new collections, create them and their lanes all at once."""
         wanted: dict[str, Wanted] = {}
         turn = _CooperativeYield()
         for share in shares:
@@ -390,14 +390,14 @@ class Ingestor:
                 share.handle = handle
 
     async def _settle(self, project_id: str, share: CollectionBatch) -> None:
-        """Make sure that the collection and every lane of the share's events are in the catalog."""
+        """Ensure that the collection and every lane of the share's events are in the catalog."""
         result = share.sorted
         try:
             while True:
                 handle = await self.handles.find(project_id, share.name)
                 schema = handle.checker.schema if handle else self._blank.schema
                 if handle is not None and not await self._fits(result, schema):
-                    # Since it was last looked at, properties may have gone with the events that held them.
+                    # Properties may have been removed, with the events that had them, since it was cached.
                     handle = await self.handles.find_anew(project_id, share.name)
                     schema = handle.checker.schema if handle else self._blank.schema
                 await self._refuse_beyond_properties(result, schema)
@@ -410,13 +410,13 @@ class Ingestor:
                     result.refuse_all(self.limits.no_collection(share.name))
                     return
                 except TooManyProperties:
-                    # Others added properties meanwhile: judge again by what there is now.
+                    # Other requests added properties meanwhile: decide again with the current schema.
                     continue
         except StorageError as error:
             raise IngestUnavailable("The catalog does not answer. Send again.") from error
 
     def _is_settled(self, share: CollectionBatch) -> bool:
-        """Whether all that its section will cite is in the catalog."""
+        """Whether the collection and all lanes that the share's section refers to are in the catalog."""
         return share.handle is not None and not share.handle.checker.schema.missing(share.sorted.wanted())
 
     async def _fits(self, result: AdmissionResult, schema: Schema) -> bool:
@@ -436,17 +436,17 @@ class Ingestor:
         )
         for event in result.ready:
             await turn.over()
-            found = room.take(event)
-            if isinstance(found, EventRefusal):
-                result.refused[event.index] = found
+            outcome = room.take(event)
+            if isinstance(outcome, EventRefusal):
+                result.refused[event.index] = outcome
             else:
-                taken.append(found)
+                taken.append(outcome)
         result.ready = taken
 
     async def _log_shares(
         self, project_id: str, shares: list[CollectionBatch], origin: Origin, response: bytes = b""
     ) -> _Logged:
-        """Log what was taken as one frame; returns once it is durable."""
+        """Log the accepted events as one frame; returns once it is durable."""
         tokens = any(share.sorted.holds_tokens for share in shares)
         if tokens or origin.idempotency_key:
             return await self._log_claimed(project_id, shares, origin, response)
@@ -467,22 +467,22 @@ class Ingestor:
             key = IdempotencyKey(project_id, origin.idempotency_key, origin.digest, response, within)
         earlier: Claim | None = None
         while True:
-            outcome = await self._claims.settle(_wish(project_id, cited, origin.received_us, key))
+            outcome = await self._claims.settle(_claim_request(project_id, cited, origin.received_us, key))
             unlogged -= outcome.logged
-            waited = [*outcome.lost, outcome.earlier] if outcome.earlier else outcome.lost
-            vanished = await self._claims.await_winners(waited)
+            winners = [*outcome.lost, outcome.earlier] if outcome.earlier else outcome.lost
+            voided = await self._claims.await_winners(winners)
             if outcome.earlier is not None:
                 assert key is not None
-                if outcome.earlier in vanished:
+                if outcome.earlier in voided:
                     continue
                 if outcome.earlier.digest != key.digest:
                     raise KeyReused
-                # The first request may have died between logging its frame and taking over a token whose
-                # winner died too: its tokens are settled again, everything else of it is stored.
+                # The first request may have died after logging its frame, before it took over a token whose
+                # winner died too. So the tokens are settled again; the rest of the request is stored.
                 earlier, key = outcome.earlier, None
                 left = {token for share in cited for token in share.tokens}
             else:
-                left = {Token(claim.scope, claim.token) for claim in vanished}
+                left = {Token(claim.scope, claim.token) for claim in voided}
             cited = [share.only(left) for share in cited]
             if not left:
                 return _Logged(None if earlier is None else earlier.response, unlogged)
@@ -497,7 +497,7 @@ class Ingestor:
         except LogUnavailable as error:
             raise IngestUnavailable("The events could not be stored. Send again.") from error
         if not self._release_due:
-            # After all requests that have come: one sync for them together.
+            # Runs after all requests that have already arrived, so that one sync covers them together.
             self._release_due = True
             self._loop.call_soon(self._release)
 
@@ -515,7 +515,7 @@ class Ingestor:
 
 
 async def _shortened(verdicts: BatchVerdicts) -> BatchVerdicts:
-    """The same, where the descriptions of refusals are too long together: the last ones say nothing then."""
+    """Replace the last descriptions by NOT_EXPLAINED where all together exceed REFUSAL_TEXT_MAX."""
     left, turn = REFUSAL_TEXT_MAX, _CooperativeYield()
     for refused in verdicts.refused.values():
         for index, refusal in refused.items():
@@ -527,7 +527,7 @@ async def _shortened(verdicts: BatchVerdicts) -> BatchVerdicts:
 
 
 class _CooperativeYield:
-    """The event loop is others' too: in a long loop this lets them have it now and then."""
+    """Yields to the event loop every TURN_SECONDS, for use in long loops."""
 
     def __init__(self) -> None:
         self._began = time.perf_counter()
@@ -541,23 +541,23 @@ class _CooperativeYield:
 @dataclass(frozen=True, slots=True)
 class _Logged:
     response: bytes | None = None
-    """What was answered then, where the idempotency key came before: nothing of it is logged again."""
+    """The answer kept with the idempotency key if it was used before; nothing is logged again then."""
     duplicates: int = 0
-    """Events that were taken and not logged."""
+    """Events that were accepted and not logged."""
 
 
 @dataclass(slots=True)
 class _TokenBatch:
-    """A share event by event, so that those whose token is lost can be left out."""
+    """A share's events and tokens, from which events with lost tokens can be left out."""
 
     handle: CollectionHandle
     events: list[AcceptedEvent]
     tokens: list[Token]
-    """Of each event; the first event of a token comes first."""
+    """The tokens of ``events``, in order; each token once."""
     repeated: int
-    """Events whose token an earlier event of the same share has."""
+    """Number of events left out because an earlier event of the share has the same token."""
     within: str
-    """Whose tokens they are, where not everybody's."""
+    """The autofill digest of the clients that share these tokens; empty: all clients of the project."""
 
     @classmethod
     def of(cls, share: CollectionBatch, within: str) -> _TokenBatch:
@@ -569,9 +569,9 @@ class _TokenBatch:
                 kept.append(event)
                 if event.token is not None:
                     seen.add(event.token)
-        found = cls(handle, kept, [], len(events) - len(kept), within)
-        found.tokens = [token for event in kept if (token := found.token_of(event)) is not None]
-        return found
+        batch = cls(handle, kept, [], len(events) - len(kept), within)
+        batch.tokens = [token for event in kept if (token := batch.token_of(event)) is not None]
+        return batch
 
     def token_of(self, event: AcceptedEvent) -> Token | None:
         if event.token is None:
@@ -579,19 +579,19 @@ class _TokenBatch:
         return event_token(self.handle.collection_id, event.token, self.within)
 
     def only(self, tokens: set[Token]) -> _TokenBatch:
-        """The events of these tokens."""
+        """The part of the batch whose events have one of these tokens."""
         events = [event for event in self.events if self.token_of(event) in tokens]
         tokens_left = [token for token in self.tokens if token in tokens]
         return _TokenBatch(self.handle, events, tokens_left, 0, self.within)
 
     def sections(self, lost: frozenset[Token], received_us: int) -> Iterator[Section]:
-        """All but the events of lost tokens, which are counted as duplicates."""
+        """Sections of all events but those with lost tokens, which are counted as duplicates."""
         events = [event for event in self.events if self.token_of(event) not in lost] if lost else self.events
         duplicates = self.repeated + len(self.events) - len(events)
         return sections(self.handle, events, duplicates, received_us)
 
 
-def _wish(
+def _claim_request(
     project_id: str, cited: list[_TokenBatch], received_us: int, key: IdempotencyKey | None
 ) -> ClaimRequest:
     return ClaimRequest(
@@ -619,11 +619,11 @@ def _sections(shares: list[CollectionBatch], received_us: int) -> list[Section]:
 
 
 async def synced(future: asyncio.Future[None]) -> None:
-    """Wait for the log. Raises Unavailable where it failed."""
+    """Wait until the log has synced. Raises IngestUnavailable if it failed."""
     try:
         await future
     except LogUnavailable as error:
         raise IngestUnavailable("The events could not be stored. Send again.") from error
     finally:
-        # Its error leads to this frame, which would lead back to it.
+        # Its error refers to this stack frame, which without this would refer back to it.
         del future

@@ -1,7 +1,7 @@
-"""What an idempotency key keeps of a bulk answer: which events were refused, and under which name.
+"""The part of a bulk answer kept with an idempotency key: which events were refused, and under which name.
 
-A byte for each event, compressed: nothing of what the client sent. The rest of the answer is made anew from
-the request that comes again, which is the same body.
+One byte per event, compressed, and nothing that the client sent. The rest of the answer is rebuilt from the
+repeated request, which has the same body.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class CollectionVerdict(Protocol):
 
 
 class _UnversionedAnswers(msgspec.Struct):
-    """How answers were kept before there was a format: as JSON, whole."""
+    """The form of answers stored before FORMAT existed: the whole answer as JSON."""
 
     refused: dict[str, dict[int, EventRefusal]]
 
 
 def packed(shares: Sequence[CollectionVerdict]) -> bytes:
-    """What to keep of the answer to these."""
+    """Encode the refusals of these shares for storage."""
     codes = bytearray(sum(share.sorted.count for share in shares))
     start = 0
     for share in shares:
@@ -46,7 +46,7 @@ def packed(shares: Sequence[CollectionVerdict]) -> bytes:
 
 
 def refused(kept: bytes, shares: Iterable[CollectionVerdict]) -> dict[str, dict[int, EventRefusal]]:
-    """The refusals of the answer that was given first, given the same request again."""
+    """Decode the refusals of the first answer, given the shares of the repeated request."""
     if not kept.startswith(FORMAT):
         return msgspec.json.decode(kept, type=_UnversionedAnswers).refused
     codes = zlib.decompress(kept[1:]) if len(kept) > 1 else b""
@@ -54,10 +54,10 @@ def refused(kept: bytes, shares: Iterable[CollectionVerdict]) -> dict[str, dict[
     start = 0
     for share in shares:
         end = start + share.sorted.count
-        own = {index: code for index, code in enumerate(codes[start:end]) if code}
-        if own:
+        share_codes = {index: code for index, code in enumerate(codes[start:end]) if code}
+        if share_codes:
             found[share.name] = {
-                index: _refusal(share, index, NAMES[code - 1]) for index, code in own.items()
+                index: _refusal(share, index, NAMES[code - 1]) for index, code in share_codes.items()
             }
         start = end
     return found

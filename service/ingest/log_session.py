@@ -1,6 +1,6 @@
-"""One process's way into the data folder: its log, its claims, its collector, and the look-out for both.
+"""One process's write access to the data folder: its log, claims and ingestor, and their periodic upkeep.
 
-Workers and ``acumen import`` open the same session, so that they keep to the same limits and rules.
+Workers and ``acumen import`` open the same kind of session, so that the same limits and rules apply to both.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ WATCH_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class LogLimits:
-    """Sizes in bytes; beyond the last two events are refused until there is room again."""
+    """Sizes in bytes; beyond the last two, events are refused until there is room again."""
 
     segment_bytes_max: int = 64 << 20
     queue_bytes_max: int = 64 << 20
     unflushed_bytes_max: int = 8 << 30
-    """Over the logs of all workers."""
+    """Unflushed bytes in the logs of all workers together."""
     free_bytes_min: int = 256 << 20
-    """Left on the disk of the data folder."""
+    """Free bytes that must remain on the data folder's disk."""
 
 
 def admission_limits(settings: Settings) -> AdmissionLimits:
-    """What one event and one batch may hold."""
+    """The settings' limits on events, batches, collections and tokens."""
     return AdmissionLimits(
         event_bytes_max=settings.event_bytes_max,
         batch_events_max=settings.bulk_events_max,
@@ -61,7 +61,7 @@ def log_limits(settings: Settings) -> LogLimits:
 
 
 class LogSession:
-    """Made by ``opened``; of one event loop."""
+    """A log with its ingestor and backlog, for one event loop; created by ``opened``."""
 
     def __init__(
         self,
@@ -94,11 +94,11 @@ class LogSession:
         enricher: Enricher | None = None,
         logs_closing: bool = True,
     ) -> AsyncIterator[LogSession]:
-        """A new log of the data folder, in the catalog before its first event. Raises StorageError.
+        """Open a session on a new log, registered in the catalog before its first event. Raises StorageError.
 
-        ``logs_closing``: whether this session logs when events are refused for want of room; of a server's
-        workers, which all see the same disk, one does. At the end what is queued is synced and the log
-        closed; nothing may be submitted any more then.
+        ``logs_closing``: whether this session writes a log line when events are refused for want of room; of
+        a server's workers, which all see the same disk, only one does. On exit, queued frames are synced and
+        the log is closed; nothing may be submitted after that.
         """
         fs, limits = fs or LocalFileSystem(), limits or LogLimits()
         root, loop = catalog.folder.root, asyncio.get_running_loop()
@@ -137,15 +137,15 @@ class LogSession:
             await asyncio.sleep(0)
 
     async def look_after(self) -> None:
-        """Take note of what others changed in the catalog, and of whether there is room for events.
+        """Apply catalog changes made by other processes, and check whether there is room for events.
 
-        Called about every WATCH_SECONDS by whoever opened the session.
+        The process that opened the session calls this about every WATCH_SECONDS.
         """
         loop = asyncio.get_running_loop()
         await self.ingestor.handles.refresh()
         erased = await loop.run_in_executor(self.executor, self.backlog.catalog.erasures.last)
         if erased != self._erased or self.log.turn_due:
-            # Erased events are still in the open segment, which is deleted only as a whole.
+            # Erased events may still be in the open segment, and segments are deleted only as a whole.
             self.log.turn()
             self._erased = erased
         closed_because = await loop.run_in_executor(self.executor, self.backlog.problem)
@@ -154,7 +154,7 @@ class LogSession:
         self.ingestor.closed_because = closed_because
 
     def _log_closing(self, closed_because: str | None) -> None:
-        """One line when events begin to be refused, and one when they are taken again."""
+        """Log one line when events begin to be refused, and one when they are accepted again."""
         backlog = self.backlog
         fields = {
             "free_bytes": backlog.free_bytes,
@@ -170,10 +170,10 @@ class LogSession:
 
 
 async def keep_looking_after(session: LogSession) -> None:
-    """Look after a session until cancelled; a failure is logged and tried again."""
+    """Call ``look_after`` periodically until cancelled; a failure is logged and retried."""
     while True:
         try:
             await session.look_after()
         except Exception:
-            _log.exception("The watch over the log failed; it goes on.")
+            _log.exception("The periodic check of the log failed; it is tried again.")
         await asyncio.sleep(WATCH_SECONDS)

@@ -1,7 +1,8 @@
-"""SendGrid's event webhook: its list of events as a bulk body of one collection.
+"""SendGrid's event webhook: converts its list of events into a bulk body of one collection.
 
-What SendGrid sends is kept, but for names that no property may have. Its own id of an event becomes the token
-that makes a repeated delivery count once, and its time the event's.
+Everything that SendGrid sends is kept, except that names which no property may have are changed. SendGrid's
+id of an event becomes its uniqueness token, so that a repeated delivery is stored once, and SendGrid's
+timestamp becomes the time of the event.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ _NO_JSON = "The request body is not valid JSON."
 
 
 def batch_of(body: bytes, limits: AdmissionLimits) -> bytes:
-    """Raises InvalidJSON; InvalidBatch where it is not a list of objects, or of too many.
+    """Convert SendGrid's list of events into a bulk body.
 
-    An event that is too long stays as it is: it is refused for that.
+    An event that is too long is left unchanged, since it is refused later for its length. Raises
+    InvalidJSON, and InvalidBatch if the body is not a list of objects, or holds too many.
     """
     body = body.removeprefix(BOM_UTF8)
     if not body.lstrip(b" \t\r\n").startswith(b"["):
@@ -41,7 +43,7 @@ def batch_of(body: bytes, limits: AdmissionLimits) -> bytes:
 
 
 def _is_json(body: bytes) -> bool:
-    """Without making a value of it."""
+    """Whether the body is JSON; no values are built."""
     try:
         body.decode()
         msgspec.json.decode(body, type=msgspec.Raw)
@@ -70,16 +72,16 @@ def _event(sent: dict[str, Any]) -> dict[str, Any]:
     seconds = sent.get("timestamp")
     if isinstance(seconds, int) and not isinstance(seconds, bool) and 0 <= seconds <= SECONDS_MAX:
         keen["timestamp"] = datetime.fromtimestamp(seconds, UTC).isoformat()
-    own_id = sent.get("sg_event_id")
-    if isinstance(own_id, str) and own_id:
-        keen["uniqueness_token"] = _token(own_id)
+    event_id = sent.get("sg_event_id")
+    if isinstance(event_id, str) and event_id:
+        keen["uniqueness_token"] = _token(event_id)
     if keen:
         event["keen"] = keen
     return event
 
 
 def _renamed(value: Any, *, root: bool = True) -> Any:
-    """With names that properties may have: ``_`` for a dot, for ``$`` at the beginning, before ``keen``."""
+    """The value with valid property names: ``_`` replaces dots and a leading ``$``, and precedes ``keen``."""
     if isinstance(value, list):
         return [_renamed(item, root=False) for item in value]
     if not isinstance(value, dict):
@@ -92,7 +94,7 @@ def _renamed(value: Any, *, root: bool = True) -> Any:
     return renamed
 
 
-def _token(own_id: str) -> str:
-    if len(own_id) <= TOKEN_LENGTH_MAX:
-        return own_id
-    return hashlib.sha256(own_id.encode("utf-8", "replace")).hexdigest()[:TOKEN_LENGTH_MAX]
+def _token(event_id: str) -> str:
+    if len(event_id) <= TOKEN_LENGTH_MAX:
+        return event_id
+    return hashlib.sha256(event_id.encode("utf-8", "replace")).hexdigest()[:TOKEN_LENGTH_MAX]
