@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli import backup, files, tenants
 from service.cli.errors import CannotDo
@@ -373,5 +375,25 @@ def _complain(text: str) -> int:
     return 1
 
 
+def command() -> NoReturn:
+    """Run the command line of this process, and end the process.
+
+    Without the interpreter's own end: that takes long, and libraries print what they find still in use.
+    """
+    try:
+        status = main()
+    except SystemExit as end:
+        # By the parser, which has printed why.
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # Whoever read it is gone.
+            status = status or 1
+    os._exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -7,6 +7,7 @@ from typing import Any
 
 from query.errors import InvalidQuery
 from query.language.fields import missing, wrong
+from query.language.suggestions import nearest
 from service.errors import InvalidParameter
 from service.http.models.shared import Sent
 
@@ -46,10 +47,20 @@ def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | Inval
         fields = ", ".join(model.model_fields)
         return InvalidParameter(f"{model.what} must be a JSON object: {fields}.")
     if fault["type"] == "missing":
-        return missing(name)
+        return _missing(name, fault["input"])
     needs = _NEEDS.get(fault["type"])
     text = fault["msg"] if needs is None else needs(fault.get("ctx", {}))
     return wrong(name, text, fault["input"])
+
+
+def _missing(name: str, sent: Any) -> InvalidQuery:
+    """A required field that was not sent; names the field that was sent in its place, if one is like it."""
+    fault = missing(name)
+    last = name.rpartition(".")[2]
+    like = next((one for one in sent if nearest(one, (last,))), None) if isinstance(sent, Mapping) else None
+    if like is None:
+        return fault
+    return InvalidQuery(f"{fault.message} '{like[:100]}' is not known. Did you mean '{last}'?", fault.code)
 
 
 def _name(where: Sequence[int | str]) -> str:

@@ -30,7 +30,7 @@ from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
 from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import DatasetStatus
-from storage.catalog.stored.records import Counts
+from storage.catalog.stored.records import Counts, ErasureKind, ErasureState
 from tests.query.answers.test_reference import close
 from tests.query.support_source import read
 from tests.storage.store import Store
@@ -93,6 +93,14 @@ class Bench:
     def refresh(self) -> None:
         while self.refresher.run_due(self.now_us):
             pass
+
+    def delete(self) -> None:
+        """Delete all events of the collection, as the keeper does."""
+        catalog, keeper = self.store.catalog, self.store.keeper
+        (collection,) = catalog.collections.of_project(self.store.project)
+        number = catalog.erasures.request(collection.id, ErasureKind.EVENTS, {})
+        while (found := catalog.erasures.find(number)) is None or found.state is ErasureState.WAITING:
+            keeper.step()
 
     def erase(self) -> bool:
         """Take the events of one file away; False where there is none."""
@@ -379,11 +387,7 @@ def test_nothing_computed_before_an_erasure_is_served_and_its_files_go(bench: Be
     bench.refresh()
     assert bench.served(["a"]) is not None
     before = bench.state.dataset
-    with closing(connect(bench.store.folder.catalog)) as connection, connection:
-        # What deleting the collection comes to.
-        connection.execute("UPDATE collections SET erase_version = erase_version + 1")
-        connection.execute("UPDATE state SET data_version = data_version + 1")
-    ChangeMark(bench.store.folder.catalog).change([Area.DATA])
+    bench.delete()
     assert bench.served(["a"]) is None
     bench.refresh()
     assert [row["value"] for row in bench.served(["a"])] == [0] * 10
