@@ -51,8 +51,9 @@ class Erasures:
     erase_version: int
 
     def stand(self, now: Erasures) -> bool:
-        """Whether no event can have gone since. Of a collection that was not there none could."""
-        return not self.collection_id or self == now
+        """Whether no event can have gone since: of a collection that was not there yet, while none was ever
+        taken from the one that is."""
+        return self == now or not (self.collection_id or now.erase_version)
 
 
 NOWHERE = Erasures(0, 0)
