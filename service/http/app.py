@@ -72,7 +72,13 @@ AREAS = (
 """In the order of the OpenAPI document, which is that in which its examples are sent."""
 
 
-class _Application(FastAPI):
+class Application(FastAPI):
+    """The application, with the parts of the worker that its routes use."""
+
+    parts: Parts
+    datasets: datasets.DatasetReader
+    described: system.Description
+
     def build_middleware_stack(self) -> ASGIApp:
         """Without FastAPI's layers for telemetry, limits on bodies and files of forms, which no route here
         needs. What nobody expects is told by ``RequestMiddleware``."""
@@ -81,7 +87,7 @@ class _Application(FastAPI):
 
 def create_app(parts: Parts) -> FastAPI:
     """The application; ``RequestMiddleware`` goes around it, and the write path stands in front."""
-    app = _Application(
+    app = Application(
         openapi_url=None,
         redirect_slashes=False,
         exception_handlers={HTTPException: _tell},
@@ -90,9 +96,9 @@ def create_app(parts: Parts) -> FastAPI:
     )
     # One list: a router that is included in another looks through its routes twice.
     app.router.routes.extend(ROUTES)
-    app.state.parts = parts
-    app.state.datasets = datasets.DatasetReader(parts)
-    app.state.described = system.Description(lambda: describe(parts.settings))
+    app.parts = parts
+    app.datasets = datasets.DatasetReader(parts)
+    app.described = system.Description(lambda: describe(parts.settings))
     return app
 
 

@@ -45,7 +45,6 @@ SLOW_SECONDS = 0.3
 """After so long a key is looked at again before it gets its answer: it may have been revoked."""
 _CALL = "acumen.call"
 """Key of a scope: the call that the handler is given."""
-Answering = Callable[[Request], Awaitable[Response]]
 Answers = Mapping[int, Answer]
 Decorator = Callable[[Endpoint], Endpoint]
 
@@ -71,6 +70,11 @@ class OrganisationCall(NamedTuple):
     parts: Parts
     request: Request
     organisation: Organisation
+
+
+AnyCall = Call | ProjectCall | OrganisationCall
+Answering = Callable[[Any], Awaitable[Response]]
+"""What answers a call of the route's kind."""
 
 
 async def _call_of(request: Request) -> Any:
@@ -129,7 +133,8 @@ class RuledRoute(APIRoute):
     handle = Route.handle
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        answering = self._direct() if self.is_direct else self._validated(super().get_route_handler())
+        # A handler that takes nothing but its call is asked as it is.
+        answering = self.endpoint if self.is_direct else self._validated(super().get_route_handler())
 
         async def handle(request: Request) -> Response:
             callback = script_callback(request) if self._scripted else None
@@ -153,19 +158,19 @@ class RuledRoute(APIRoute):
         if self._before is not None:
             self._before(call)
         if not isinstance(call, ProjectCall):
-            return await answering(request)
+            return await answering(call)
         began = time.monotonic()
         if request.method == "DELETE" and not self._narrows:
             check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
-        response = await answering(request)
+        response = await answering(call)
         if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
             # Whatever took so long, the body or the question: it is told to who may be told it now.
             check_same(call.caller, await self.rule.admit(call.parts.tenants, request))
         return response
 
-    async def _admitted(self, request: Request) -> Call | ProjectCall | OrganisationCall:
+    async def _admitted(self, request: Request) -> AnyCall:
         """The call, of who may make it. Raises ApiError."""
-        parts: Parts = request.app.state.parts
+        parts: Parts = request.scope["app"].parts
         realm = self.rule.realm
         if realm is Realm.PROJECT:
             return ProjectCall(parts, request, await self.rule.admit(parts.tenants, request))
@@ -185,25 +190,15 @@ class RuledRoute(APIRoute):
         only_call = [one.call for one in needs.dependencies] == [_call_of]
         return only_call and not typed and self.body_field is None
 
-    def _direct(self) -> Answering:
-        endpoint, name = self.endpoint, self.dependant.dependencies[0].name
-        assert name is not None
-
-        async def answer(request: Request) -> Response:
-            response: Response = await endpoint(**{name: request.scope[_CALL]})
-            return response
-
-        return answer
-
-    def _validated(self, handler: Answering) -> Answering:
+    def _validated(self, handler: Callable[[Request], Awaitable[Response]]) -> Answering:
         """The handler behind FastAPI's checks. Raises BodyError, InvalidJSON, InvalidQuery."""
         body_field = self.body_field
 
-        async def answer(request: Request) -> Response:
+        async def answer(call: AnyCall) -> Response:
+            parts, request, *_ = call
             try:
                 if body_field is None:
                     return await handler(_Read(request))
-                parts: Parts = request.app.state.parts
                 async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:
                     return await handler(_Read(request, await decoded(parts.bodies, body)))
             except RequestValidationError as error:

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from query.language import parameter_table
 from service.http.models.shared import Error, Warning
-from service.http.openapi.operation import PARAMETERS, Json
+from service.http.openapi.operation import PARAMETERS, PLACEHOLDER, Json
 from service.http.openapi.recording import SCHEMAS as EVENT_SCHEMAS
 from service.http.routing import Area
 from service.settings import Settings
@@ -52,13 +52,10 @@ def document(areas: Sequence[Area], settings: Settings) -> Json:
     for area in areas:
         for operation in area.operations:
             found = made["paths"][operation.path][operation.method]
-            # FastAPI's own error, which no route of ours ends in.
-            found["responses"].pop("422", None)
+            del found["responses"][PLACEHOLDER]
             _drop_titles(one["schema"] for one in found.get("parameters", ()) if "schema" in one)
             found["x-examples"] = operation.shown_examples()
     schemas = made["components"]["schemas"]
-    for name in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(name, None)
     schemas |= _schemas()
     _drop_titles(schemas.values())
     components = {"schemas": schemas, "parameters": PARAMETERS, "securitySchemes": _KEYS}

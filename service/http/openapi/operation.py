@@ -46,6 +46,7 @@ MEANINGS = {
     503: "Not now; see `Retry-After`.",
     504: "The query ran too long.",
 }
+PLACEHOLDER = "default"
 ALWAYS = (400, 401, 403, 404, 405, 408, 429, 500, 503)
 """Errors in which every request that needs a key may end."""
 OF_BODIES = (413, 415)
@@ -137,7 +138,11 @@ class Operation:
             response_description=first.description,
             response_class=Response,
             response_model=None,
-            responses={number: answer.described() for number, answer in self.answers.items()},
+            responses={
+                # Without it FastAPI describes an error of its own, in which no route of ours ends.
+                PLACEHOLDER: {"description": ""},
+                **{number: answer.described() for number, answer in self.answers.items()},
+            },
         )
         made.openapi_extra = self._extra(takes_body=self.body is not None or made.body_field is not None)
         return made

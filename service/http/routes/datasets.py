@@ -232,7 +232,7 @@ def _name(call: ProjectCall) -> str:
 
 
 def _reader(call: ProjectCall) -> DatasetReader:
-    reader: DatasetReader = call.request.app.state.datasets
+    reader: DatasetReader = call.request.app.datasets
     return reader
 
 

@@ -69,7 +69,7 @@ async def metrics(call: OfAnyone) -> Response:
 
 @area.get("/openapi.json", PUBLIC, "This document", ok(dict[str, Any], "An OpenAPI document."), **_OPEN)
 async def openapi(call: OfAnyone) -> Response:
-    described: Description = call.request.app.state.described
+    described: Description = call.request.app.described
     return json_answer(await described.of(call.parts))
 
 
