@@ -76,7 +76,7 @@ def splitter(bound: float) -> float:
 
 
 def bands(extent: Extent, rows: int) -> tuple[BitRange, ...]:
-    """Bands that together cover all bits of the values, lowest first; each sums exactly over ``rows`` rows."""
+    """Bands that together cover all bits of the values, lowest first; each has an exact sum over ``rows``."""
     if not extent.greatest:
         return ()
     low = max(math.frexp(extent.least)[1] - _MANTISSA_BITS, _LOWEST_BIT)

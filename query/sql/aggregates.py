@@ -1,4 +1,4 @@
-"""The expression of each aggregate column."""
+"""SQL expressions of the aggregate columns."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def aggregate(one: Aggregate) -> Statement:
 
 
 def _numeric(columns: Sequence[Column]) -> Statement:
-    """The path's number as a double."""
+    """The path's numeric value as a double."""
     terms = [
         col(column) if column.kind is ColumnKind.NUMBER else sql("TRY_CAST({} AS DOUBLE)", col(column))
         for column in columns
@@ -84,8 +84,11 @@ def _sum(one: Aggregate) -> Statement:
 
 
 def _within_band(value: Statement, band: BitRange) -> Statement:
-    """The bits of the value in the band, as an integer. Values whose lowest bit lies above have none there,
-    and are left out since moving them down could go beyond a double."""
+    """The bits of the value in the band, as an integer.
+
+    Values whose lowest bit lies above the band have no bits in it; they are left out, since scaling them down
+    to the band could overflow a double.
+    """
     end = band.low + band.bits
     lower, upper = _times_power(value, -band.low), _times_power(value, -end)
     bits = sql("trunc({}) - trunc({}) * {}", lower, upper, Statement(repr(2.0**band.bits)))
