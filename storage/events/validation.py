@@ -84,7 +84,7 @@ class Context:
 
 @dataclass(slots=True)
 class ValidatedEvent:
-    """A valid event. ``payload`` is one line of JSON, without a line end; ``enriched``: add-ons changed it."""
+    """A valid event. ``payload`` is one line of JSON without a line end; ``enriched``: add-ons changed it."""
 
     payload: bytes
     timestamp_us: int | None

@@ -1,8 +1,8 @@
-"""Removing property names that no event holds any more from a collection's schema.
+"""Removing properties that no event has any more from a collection's schema.
 
 A lane stays while a live file or a chunk has its column, or while an event holds its path as an explicit
-null. Events that are in no chunk yet are not looked at: whoever reads one that was logged before its lanes
-were removed adds them anew (``Schema.pruned``).
+null. Events that are in no chunk yet are not considered: when one that was logged before its lanes were
+removed is read, the reader adds the lanes again (``Schema.pruned``).
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ def columns_of(tables: Iterable[pa.Table]) -> set[str]:
 def nulls_in(
     folder: DataFolder, schema: Schema, files: Sequence[FileRow], tables: Sequence[pa.Table] = ()
 ) -> set[str]:
-    """The paths that some event holds as an explicit null, among those whose lanes would go if none did.
+    """The paths that some event holds as an explicit null, among those whose lanes would be removed if none
+    did.
 
-    The files and tables are all that there is of the collection.
+    The files and tables must be all those of the collection.
     """
-    held = columns_of(tables).union(*(file.columns for file in files))
-    gone, _ = schema.unheld(held, frozenset())
-    wanted = with_prefixes(lane.path for lane in gone)
-    return _found(wanted, chain(_in_tables(tables), _in_files(folder, files))) if wanted else set()
+    columns = columns_of(tables).union(*(file.columns for file in files))
+    gone, _ = schema.unheld(columns, frozenset())
+    paths = with_prefixes(lane.path for lane in gone)
+    return _found(paths, chain(_in_tables(tables), _in_files(folder, files))) if paths else set()
 
 
 def _in_tables(tables: Iterable[pa.Table]) -> Iterator[Iterable[pa.Array]]:
@@ -52,8 +53,8 @@ def _in_files(folder: DataFolder, files: Iterable[FileRow]) -> Iterator[Iterable
 
 
 def _found(wanted: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
-    """Those of the paths that stand in a list of nulls; read no further than until all are found. All of them
-    where a file can not be read: they stay."""
+    """The paths of ``wanted`` that occur in a list of nulls, or all of them where a file cannot be read, so
+    that they stay. Reading stops once all are found."""
     found: set[str] = set()
     try:
         for source in sources:
