@@ -69,7 +69,7 @@ def _add_accept_damage(parser: argparse.ArgumentParser) -> None:
 
 
 def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
-    """Exit status 0 once the copy is there and was found whole."""
+    """Back up the data folder. Exit status 0 if the copy was made and verified. Raises CannotDo."""
     from storage.maintenance.backup import BackupFailed
     from storage.maintenance.backup import back_up as copy
 
@@ -137,7 +137,7 @@ def restore(settings: Settings, args: argparse.Namespace, say: Say) -> int:
 
 
 def _say_what_comes_back(data: Path, manifest: BackupManifest, say: Say) -> None:
-    """Deletions and changes that were made after the backup are not in it: whoever restores must know."""
+    """Warn about deletions and changes made after the backup, which restoring it undoes."""
     from storage.catalog.catalog import Catalog
     from storage.errors import StorageError
 
