@@ -379,21 +379,21 @@ def _print_error(text: str) -> int:
 
 
 def command() -> NoReturn:
-    """Run the command line of this process, and end the process.
+    """Run the command line of this process, then exit without finalising the interpreter.
 
-    Without the interpreter's own end: that takes long, and libraries print what they find still in use.
+    Finalisation is slow, and libraries print warnings about objects that are still in use.
     """
     try:
         status = main()
     except SystemExit as end:
-        # By the parser, which has printed why.
+        # Raised by the argument parser, which has printed the reason.
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            # Whoever read it is gone.
+            # The reader of the stream is gone.
             status = status or 1
     os._exit(status)
 

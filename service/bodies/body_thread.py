@@ -36,7 +36,7 @@ _working = threading.local()
 
 
 def share(turns: Turns) -> None:
-    """Set the turns that work in this thread takes from now on."""
+    """Use ``turns`` for all further work in this thread."""
     global _turns
     _turns = turns
 

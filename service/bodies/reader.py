@@ -171,14 +171,14 @@ class BodyReader:
     ) -> AsyncIterator[bytes]:
         """The whole body, inflated; its bytes count until the context ends. Raises BodyError."""
         body = await self.read(receive, length, limit_bytes)
-        held = len(body)
+        counted = len(body)
         try:
             if encoding is not None:
                 body = await self.inflate(body, encoding, limit_bytes)
-                held += len(body)
+                counted += len(body)
             yield body
         finally:
-            self.release(held)
+            self.release(counted)
 
     async def _next(self, receive: Receive) -> MutableMapping[str, Any]:
         # A timer for each chunk would cost more than the rest of this class. Instead, tasks record the tick

@@ -47,25 +47,25 @@ def may_hold_half(text: bytes) -> bool:
 
 def members(text: bytes, parts_max: int, steps_max: int = STEPS_MAX) -> dict[str, Raw]:
     """The members of a JSON object. Raises NotSplit, TooMany, TooLong."""
-    found: dict[str, Raw] = {}
+    parts: dict[str, Raw] = {}
     split = _Split(text, parts_max, steps_max)
     for start in split.parts(b"{", b"}"):
         end = split.text_end(start)
         name = _name(text[start:end])
         start = split.past(end, b":")
         split.at = split.value_end(start)
-        found[name] = Raw(text[start : split.at])
-    return found
+        parts[name] = Raw(text[start : split.at])
+    return parts
 
 
 def elements(text: bytes, parts_max: int, steps_max: int = STEPS_MAX) -> list[Raw]:
     """The elements of a JSON list. Raises NotSplit, TooMany, TooLong."""
-    found: list[Raw] = []
+    parts: list[Raw] = []
     split = _Split(text, parts_max, steps_max)
     for start in split.parts(b"[", b"]"):
         split.at = split.value_end(start)
-        found.append(Raw(text[start : split.at]))
-    return found
+        parts.append(Raw(text[start : split.at]))
+    return parts
 
 
 def _name(text: bytes) -> str:

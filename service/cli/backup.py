@@ -94,8 +94,8 @@ def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
             "--accept-damage takes a backup all the same."
         )
         return 1
-    found = "was found whole" if report.sound else f"has {len(report.faults)} faults"
-    say(f"{args.folder} holds {manifest.events:,} events in {manifest.files:,} files, and {found}.")
+    outcome = "was found whole" if report.sound else f"has {len(report.faults)} faults"
+    say(f"{args.folder} holds {manifest.events:,} events in {manifest.files:,} files, and {outcome}.")
     say("Keep the secret (ACUMEN_SECRET_KEY, or the file secret.key of the data folder) in another place.")
     return 0
 

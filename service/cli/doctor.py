@@ -84,16 +84,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
     """Print all findings; returns the exit status, 1 if something is wrong."""
-    given = {name: value for name in ("host", "port", "data") if (value := getattr(args, name)) is not None}
+    options = {name: value for name in ("host", "port", "data") if (value := getattr(args, name)) is not None}
     say(f"Acumen {version()}")
     try:
-        settings = load_options(given)
+        settings = load_options(options)
         settings.current_log_level()
     except BadSettings as error:
         say(str(_fault("settings", str(error))))
         return 1
     for name, value in changed(settings).items():
-        source = f"--{name}" if name in given else "environment"
+        source = f"--{name}" if name in options else "environment"
         say(f"set    {PREFIX}{name.upper()}={value} ({source})")
     faults = 0
     for finding in _findings(settings, args.backups):

@@ -164,7 +164,7 @@ def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from service.limits.quotas import usage_json
     from storage.catalog.tenants.records import Usage
 
-    chosen = catalog.organisations.all() if args.id is None else [_organisation(catalog, args.id)]
+    organisations = catalog.organisations.all() if args.id is None else [_organisation(catalog, args.id)]
     usage = catalog.projects.usage()
     return _json(
         [
@@ -181,7 +181,7 @@ def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
                     for project in _projects_of(catalog, organisation)
                 ],
             }
-            for organisation in chosen
+            for organisation in organisations
         ]
     )
 

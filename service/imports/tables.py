@@ -123,8 +123,8 @@ class TableSource:
             raise BadSource(f"{self.name} has two columns named '{doubled[0]}'.")
         if "" in names:
             raise BadSource(f"{self.name}: column {list(names).index('') + 1} has no name.")
-        wanted = [*self._options.types, *([self._options.timestamp] if self._options.timestamp else [])]
-        for name in wanted:
+        required = [*self._options.types, *([self._options.timestamp] if self._options.timestamp else [])]
+        for name in required:
             if name not in names:
                 raise BadSource(f"{self.name} has no column '{name}'; it has {', '.join(names)}.")
 
@@ -259,9 +259,9 @@ class _EndKeepingStream(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        found = self._inner.read(size)
-        self._end = (self._end + found[-_END_BYTES:])[-_END_BYTES:]
-        return found
+        data = self._inner.read(size)
+        self._end = (self._end + data[-_END_BYTES:])[-_END_BYTES:]
+        return data
 
     def ends_within_quotes(self, last_row: Iterable[bytes | None]) -> bool:
         """Whether the last cell runs to the end of the file because its quote is never closed.

@@ -336,7 +336,7 @@ def _concurrency(settings: Settings, number: int) -> Concurrency:
 async def _watch(parts: Parts, session: LogSession) -> None:
     """Call the session's ``look_after`` periodically, and update its metrics."""
     queued = parts.metrics.counter("acumen_log_queued_bytes")
-    held = parts.metrics.counter("acumen_body_bytes")
+    body_bytes = parts.metrics.counter("acumen_body_bytes")
     damaged = parts.metrics.counter("acumen_logs_damaged")
     jumped = parts.metrics.counter("acumen_clock_jumped")
     free = parts.metrics.counter("acumen_disk_free_bytes")
@@ -354,7 +354,7 @@ async def _watch(parts: Parts, session: LogSession) -> None:
             refused.set(int(session.ingestor.closed_because is not None))
             queued.set(session.log.queued_bytes)
             parts.refusals.log_due()
-            held.set(parts.bodies.held_bytes)
+            body_bytes.set(parts.bodies.held_bytes)
         except Exception:
             _log.exception("The periodic check of the worker failed; it is tried again.")
         await asyncio.sleep(WATCH_SECONDS)
