@@ -330,7 +330,7 @@ class Eraser:
         """Write a replacement. It keeps the file's label, since all its rows were in the file before."""
         if content is None or content.rows != rows:
             actual = 0 if content is None else content.rows
-            raise RuntimeError(f"{file.path} without what was to go holds {actual} rows, not {rows}")
+            raise RuntimeError(f"the replacement of {file.path} holds {actual} rows, not {rows}")
         change.added += self._writer.write(collection, [(file.span, content)])
 
     def _parts(self, file: FileRow) -> Iterator[pa.Table]:
