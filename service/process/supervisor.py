@@ -257,7 +257,7 @@ class Supervisor:
         child.due = now + pause
         child.failures += 1
         if not child.worked and child.failures >= FIRST_STARTS_MAX:
-            raise CannotServe(f"The process {child.name} does not start: it said why above.")
+            raise CannotServe(f"The process {child.name} does not start: its reason is logged above.")
 
     def _start(self, child: Child, now: float, selector: selectors.BaseSelector) -> None:
         with contextlib.ExitStack() as parent_ends, contextlib.ExitStack() as child_ends:
@@ -284,7 +284,7 @@ class Supervisor:
         child.due = now + pause
         child.failures += 1
         if not child.worked and child.failures >= FIRST_STARTS_MAX:
-            raise CannotServe(f"The process {child.name} can not be started: {error.strerror}.")
+            raise CannotServe(f"The process {child.name} cannot be started: {error.strerror}.")
 
     def _note_ready(self, child: Child, selector: selectors.BaseSelector) -> None:
         child.ready = os.read(child.ready_fd, 64) == child_process.READY or child.ready
@@ -443,7 +443,7 @@ def recover_logs(catalog: Catalog) -> None:
     try:
         recover(catalog.folder, catalog, LocalFileSystem())
     except (OSError, StorageError) as error:
-        raise CannotServe(f"The logs in {catalog.folder.logs} can not be read: {error}.") from error
+        raise CannotServe(f"The logs in {catalog.folder.logs} cannot be read: {error}.") from error
 
 
 def prepare_catalog(settings: Settings) -> Catalog:
