@@ -70,8 +70,8 @@ class Keyring:
         """The text that was sealed with this ``context``. Raises WrongSecret."""
         source = self._source
         if "_secret" not in self.__dict__ and isinstance(source, Path) and not source.exists():
-            # As in a backup that is inspected without its secret. No new secret must be created here, as it
-            # could be mistaken for the original one.
+            # As in a backup that is inspected without its secret. A new secret made here could be mistaken
+            # for the original one.
             raise WrongSecret("The secret that it was sealed with is not there.")
         try:
             return self._seal.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], context.encode()).decode()

@@ -60,14 +60,14 @@ class Snapshots:
     def take(self, project_id: str, names: Sequence[str]) -> Snapshot:
         key = (project_id, tuple(names))
         with self._lock:
-            seen, known = self._snapshots.get(key, (-1, None))
-        if known is not None:
+            seen, cached = self._snapshots.get(key, (-1, None))
+        if cached is not None:
             if self._database.versions().data == seen:
-                return known
+                return cached
             version, witness = self._current_witness(project_id, names)
-            if witness == _witness(known):
-                self._remember(key, version, known)
-                return known
+            if witness == _witness(cached):
+                self._remember(key, version, cached)
+                return cached
         with self._database.reading() as connection:
             snapshot = self._read(connection, project_id, names)
         self._remember(key, snapshot.version, snapshot)
@@ -95,8 +95,10 @@ class Snapshots:
     def _read(self, connection: Connection, project_id: str, names: Sequence[str]) -> Snapshot:
         version, flushed_number = read_state(connection)
         logs = list_logs(connection)
-        found = named_collections(connection, self._schemas, project_id, names)
-        collections = {collection.name: self._with_files(connection, collection) for collection in found}
+        collection_list = named_collections(connection, self._schemas, project_id, names)
+        collections = {
+            collection.name: self._with_files(connection, collection) for collection in collection_list
+        }
         return Snapshot(version, flushed_number, logs, collections)
 
     def _with_files(self, connection: Connection, collection: Collection) -> CollectionFiles:

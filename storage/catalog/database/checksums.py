@@ -204,10 +204,10 @@ def _with_verification(
     connection: Connection, statement: Any, many: Any, params: Any, options: Mapping[str, Any]
 ) -> tuple[Any, Any, Any]:
     if isinstance(statement, Select) and not statement.get_execution_options().get(UNVERIFIED):
-        known = _verified.get(statement)
-        if known is None:
-            known = _verified[statement] = _verifying(statement)
-        statement = known
+        verifying = _verified.get(statement)
+        if verifying is None:
+            verifying = _verified[statement] = _verifying(statement)
+        statement = verifying
     return statement, many, params
 
 

@@ -297,11 +297,11 @@ def named_collections(
     """The existing collections of these names."""
     rows: list[Any] = []
     for batch in slices([name for name in dict.fromkeys(names) if is_text(name)]):
-        found = connection.execute(_BY_NAMES, {"project_id": project_id, "names": batch}).all()
-        absent = set(batch).difference(row.name for row in found)
+        matches = connection.execute(_BY_NAMES, {"project_id": project_id, "names": batch}).all()
+        absent = set(batch).difference(row.name for row in matches)
         if absent:
             refuse_lost(connection, collections, [(project_id, name) for name in absent])
-        rows += found
+        rows += matches
     return _decode(connection, schemas, rows)
 
 

@@ -345,9 +345,9 @@ def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
         return
     for collection_id in sorted({file.collection_id for file in added}):
         _refuse_unknown(connection, collection_id)
-    made = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
-    if made != len(added):
-        raise FlushConflict(f"Of {len(added)} new files only {made} are reserved: some were given up.")
+    made_live = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
+    if made_live != len(added):
+        raise FlushConflict(f"Of {len(added)} new files only {made_live} are reserved: some were given up.")
 
 
 def _encode_file(file: FileRow) -> dict[str, Any]:

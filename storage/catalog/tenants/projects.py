@@ -147,8 +147,8 @@ class Projects(Repository):
             connection.execute(delete(project_keys).where(project_keys.c.project_id == project_id, of_kinds))
             rows = [_key_row(self._keyring, project_id, kind, key) for kind, key in chosen.items()]
             connection.execute(insert(project_keys), rows)
-            # Keys of other kinds may be sealed with a lost secret. Such a key is unusable, so the new ones may
-            # equal it.
+            # Other keys may be sealed with a lost secret. They are then unusable, so the new keys need
+            # not differ from them.
             with suppress(WrongSecret):
                 project = find_project(connection, self._keyring, project_id)
                 chosen = {KeyKind.MASTER: project.master_key, KeyKind.WRITE: project.write_key}
@@ -283,9 +283,11 @@ def create_project(
     return project
 
 
-def list_projects(connection: Connection, keyring: Keyring, wanted: Select[Any] = _PROJECTS) -> list[Project]:
+def list_projects(
+    connection: Connection, keyring: Keyring, statement: Select[Any] = _PROJECTS
+) -> list[Project]:
     """The selected projects, oldest first. Raises WrongSecret."""
-    rows = connection.execute(wanted).all()
+    rows = connection.execute(statement).all()
     keys = _keys_of(connection, [row.id for row in rows])
     return [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in rows]
 
@@ -415,14 +417,14 @@ def _new_key(kind: KeyKind) -> str:
 
 
 def _choose_keys(given: Mapping[KeyKind, str | None]) -> dict[KeyKind, str]:
-    chosen = {kind: _checked_key(kind, given.get(kind)) for kind in KeyKind}
-    _check_distinct(chosen.values())
-    return chosen
+    checked = {kind: _checked_key(kind, given.get(kind)) for kind in KeyKind}
+    _check_distinct(checked.values())
+    return checked
 
 
-def _checked_key(kind: KeyKind, given: str | None) -> str:
+def _checked_key(kind: KeyKind, chosen: str | None) -> str:
     """The given key, or a generated one if None. Raises InvalidName."""
-    key = _new_key(kind) if given is None else given
+    key = _new_key(kind) if chosen is None else chosen
     check_token(key, f"{kind.value} key", KEY_LENGTH_MIN, KEY_LENGTH_MAX)
     return key
 
