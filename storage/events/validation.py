@@ -307,7 +307,7 @@ def _take_keen(event: dict[str, Any], limits: EventLimits) -> _Keen:
         if name not in ("timestamp", "location", "uniqueness_token", "addons"):
             raise InvalidEvent(
                 "InvalidKeenNamespaceProperty",
-                f"The 'keen' namespace is reserved: 'keen.{name[:300]}' can not be set by a client.",
+                f"The 'keen' namespace is reserved: 'keen.{name[:300]}' cannot be set by a client.",
             )
     parts = _Keen()
     if "timestamp" in keen:

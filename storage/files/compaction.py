@@ -171,24 +171,24 @@ class Compactor:
 
     def remove_dead(self, now: float, grace_seconds: float) -> None:
         """Remove files that have been dead, or unfinished, for longer than any query may run."""
-        gone: list[int] = []
+        removed: list[int] = []
         for file in self._catalog.files.dead(int((now - grace_seconds) * 1e6)):
             if self._remove(self._folder.absolute(file.path)):
-                gone.append(file.id)
-        if gone:
-            self._catalog.files.forget(gone)
+                removed.append(file.id)
+        if removed:
+            self._catalog.files.forget(removed)
         self.remove_unfinished(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
 
     def remove_unfinished(self, before_us: int) -> None:
         """Remove files that were begun before ``before_us`` and never became live, and so were never read."""
-        gone: list[int] = []
+        removed: list[int] = []
         for reserved in self._catalog.files.unfinished(before_us):
             folders = f"*/*.{reserved.collection_id}.*"
             paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
             if all(map(self._remove, paths)):
-                gone.append(reserved.id)
-        if gone:
-            self._catalog.files.forget(gone)
+                removed.append(reserved.id)
+        if removed:
+            self._catalog.files.forget(removed)
 
     def _remove(self, path: Path) -> bool:
         """Remove a file; whether it is gone. A failure is logged and retried, and does not affect others."""

@@ -217,10 +217,10 @@ class Eraser:
     ) -> _Job | None:
         """A job for the file without these events; None where no event is left."""
         change.removed.append(file.id)
-        gone = file.rows if ids is None else len(ids)
-        change.erased += gone
+        erased = file.rows if ids is None else len(ids)
+        change.erased += erased
         change.tokens += self._tokens(collection, file, ids)
-        if gone == file.rows:
+        if erased == file.rows:
             return None
         removed_ids = pa.array(ids, pa.string())
 
@@ -232,7 +232,7 @@ class Eraser:
             content = self._content(file)
             return encode_parts(lambda: kept(content), repetitive_in(content))
 
-        return _Job(file, file.rows - gone, make)
+        return _Job(file, file.rows - erased, make)
 
     def _without_property(
         self, change: _Change, collection: Collection, files: Sequence[FileRow], path: str

@@ -35,8 +35,8 @@ def nulls_in(
     The files and tables must be all those of the collection.
     """
     columns = columns_of(tables).union(*(file.columns for file in files))
-    gone, _ = schema.unheld(columns, frozenset())
-    paths = with_prefixes(lane.path for lane in gone)
+    removable, _ = schema.unheld(columns, frozenset())
+    paths = with_prefixes(lane.path for lane in removable)
     return _found(paths, chain(_in_tables(tables), _in_files(folder, files))) if paths else set()
 
 
@@ -52,17 +52,17 @@ def _in_files(folder: DataFolder, files: Iterable[FileRow]) -> Iterator[Iterable
             yield read_column(folder.absolute(file.path), NULLS)
 
 
-def _found(wanted: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
-    """The paths of ``wanted`` that occur in a list of nulls, or all of them where a file cannot be read, so
+def _found(paths: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
+    """Those of ``paths`` that occur in a list of nulls, or all of them where a file cannot be read, so
     that they stay. Reading stops once all are found."""
     found: set[str] = set()
     try:
         for source in sources:
             for lists in source:
-                found |= wanted & set(pc.unique(pc.list_flatten(lists)).to_pylist())
-                if len(found) == len(wanted):
+                found |= paths & set(pc.unique(pc.list_flatten(lists)).to_pylist())
+                if len(found) == len(paths):
                     return found
     except (OSError, pa.ArrowException) as error:
         logger.warning("properties that no event may hold are kept: %s", error)
-        return set(wanted)
+        return set(paths)
     return found

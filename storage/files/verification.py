@@ -86,7 +86,7 @@ def fault_of(file: DataFile, fs: FileSystem, pace: Callable[[int], None] = lambd
             return "it is missing"
         except OSError as error:
             if attempt == READS - 1:
-                return f"it can not be read ({error.strerror or error})"
+                return f"it cannot be read ({error.strerror or error})"
     raise AssertionError("the last attempt returns")
 
 

@@ -73,7 +73,7 @@ class HeldClock:
             self._jump = (now, at)
             if self._hold_seconds:
                 logger.warning(
-                    "the clock has jumped by %.0f s: until it has held for %.0f s, nothing is deleted "
+                    "the clock has jumped by %.0f s: until that has lasted %.0f s, nothing is deleted "
                     "that is old by the new time alone",
                     now - expected,
                     self._hold_seconds,

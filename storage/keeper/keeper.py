@@ -170,8 +170,8 @@ class Keeper:
 
     def run(self, stop: threading.Event) -> None:
         """Run until ``stop``, then shred and flush everything synced. Waits for the keeper's lock first."""
-        with self._lock(stop) as held:
-            if not held:
+        with self._lock(stop) as has_lock:
+            if not has_lock:
                 return
             self._clear_up()
             compacting = threading.Thread(target=self._compact_until, args=(stop,), daemon=True)
@@ -405,8 +405,8 @@ class Keeper:
             if piece.lanes_version < schema.pruned or piece.lanes_version > schema.version
         }
         if doubtful:
-            wanted = wanted_by(piece.piece for piece in pieces if id(piece) in doubtful)
-            collection = self._catalog.collections.add_lanes(collection.id, wanted, sys.maxsize)
+            pairs = wanted_by(piece.piece for piece in pieces if id(piece) in doubtful)
+            collection = self._catalog.collections.add_lanes(collection.id, pairs, sys.maxsize)
             self._collections[collection.id] = collection
         return collection, [
             read_rowwise(piece.piece) if id(piece) in doubtful else piece.piece for piece in pieces
@@ -495,7 +495,7 @@ class Keeper:
         targets = {log_id: progress.reader.synced().lsn for log_id, progress in self._logs.items()}
         while any(progress.position < targets.get(i, 0) for i, progress in self._logs.items()):
             if not self._shred(force=True):
-                raise CannotErase("A log can not be read in full, so not every event can be reached now.")
+                raise CannotErase("A log cannot be read in full, so not every event can be reached now.")
             if self._flush_due(self._clock()):
                 self.flush()
         self.flush()
@@ -628,8 +628,8 @@ class Keeper:
         schema = self._catalog.collections.by_id(collection_id).schema
         files, tables = self._catalog.files.live(collection_id), self._chunks.tables(collection_id)
         nulls = nulls_in(self._folder, schema, files, tables)
-        gone, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
-        if gone:
+        removable, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
+        if removable:
             schema = self._catalog.collections.prune_lanes(collection_id, columns_of(tables), nulls).schema
             self._collections.pop(collection_id, None)
         self._pruned[collection_id] = schema.version

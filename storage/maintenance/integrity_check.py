@@ -117,7 +117,7 @@ def _file_fault(folder: DataFolder, file: FileRow) -> str | None:
             return "its content is not what was written (SHA-256 differs)"
         rows = pq.ParquetFile(path).metadata.num_rows
     except OSError as error:
-        return f"can not be read ({error.strerror or error})"
+        return f"cannot be read ({error.strerror or error})"
     return None if rows == file.rows else f"holds {rows} rows, {file.rows} were written"
 
 

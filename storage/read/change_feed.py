@@ -26,7 +26,7 @@ class FilesDamaged(StorageError):
     """Files that are set aside as damaged may hold events that are still to be streamed."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        super().__init__(f"new events can not be read, since files are damaged: {', '.join(paths)}")
+        super().__init__(f"new events cannot be read, since files are damaged: {', '.join(paths)}")
 
 
 def begin(catalog: Catalog) -> None:

@@ -66,7 +66,7 @@ class DataUnreadable(SnapshotUnstable):
     """The disk failed to read a part, and queries are not answered from the rest alone. Worth a retry."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"The data can not be read now: {error}")
+        super().__init__(f"The data cannot be read now: {error}")
 
 
 class _PartGone(Exception):
@@ -99,7 +99,7 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True)
 class StoreVersion:
-    """The version of the whole store: those of the data and of derived data, and how far each log is synced."""
+    """The version of the whole store: of its data, of derived data, and how far each log is synced."""
 
     version: tuple[int, int]
     synced: tuple[tuple[int, int], ...]
