@@ -54,7 +54,7 @@ class BackupFailed(StorageError):
 
 @dataclass(frozen=True, slots=True)
 class BackupManifest:
-    """The content of ``BACKUP.json``. ``last_erasure``: the last deletion or change that the backup includes."""
+    """The content of ``BACKUP.json``. ``last_erasure``: the last deletion or change that it includes."""
 
     taken_us: int
     files: int

@@ -87,7 +87,7 @@ def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
 
 
 def _seal(catalog: Catalog, log_id: int, end: LogPosition) -> None:
-    """Mark a log as ended, and void the claims of events that never reached it: their tokens are free again."""
+    """Mark a log as ended, and void the claims of events that never reached it: their tokens become free."""
     for low, high in end.voids:
         for first in range(low, high, VOIDS_AT_ONCE):
             catalog.claims.void(log_id, range(first, min(first + VOIDS_AT_ONCE, high)))
