@@ -78,21 +78,21 @@ def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits, reservation: 
     """The events as JSON. Raises QueryLimitExceeded where they are too many or too large."""
     if plan.scan.empty:
         return Written(b"[]")
-    found = _newest(plan, run, limits, reservation) if plan.query.latest is not None else None
-    if found is None:
+    events_read = _newest(plan, run, limits, reservation) if plan.query.latest is not None else None
+    if events_read is None:
         limits.check_rows(plan.view.rows)
-        found = _fetch(plan, plan.scan, run, limits, reservation)
-    if plan.query.latest is None and found.count >= plan.limit:
+        events_read = _fetch(plan, plan.scan, run, limits, reservation)
+    if plan.query.latest is None and events_read.count >= plan.limit:
         raise QueryLimitExceeded(
             f"The extraction has more than {limits.extraction_events_max:,} events. "
             "Ask for a shorter timeframe, filter, or use 'latest'."
         )
-    reservation.reserve(found.size)
-    return Written(array(found.texts))
+    reservation.reserve(events_read.size)
+    return Written(array(events_read.texts))
 
 
 @dataclass
-class _Found:
+class _EncodedEvents:
     """The events read so far, as JSON."""
 
     count: int = 0
@@ -101,7 +101,9 @@ class _Found:
     """The JSON of each chunk of rows."""
 
 
-def _newest(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> _Found | None:
+def _newest(
+    plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation
+) -> _EncodedEvents | None:
     """The newest events, read from a short span; None where the whole timeframe has to be read.
 
     The span is first estimated from the catalog; if it is too short, it is determined from the exact times,
@@ -150,9 +152,11 @@ def _since(plan: ExtractionPlan, start_us: int) -> Scan:
     return plan.view.narrowed(scan, Span(start, scan.span.end_us))
 
 
-def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation) -> _Found:
+def _fetch(
+    plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation
+) -> _EncodedEvents:
     """Reads the scan's events and encodes each chunk at once: rows of many columns are mostly nulls."""
-    events_read = _Found()
+    events_read = _EncodedEvents()
     properties = None if plan.query.properties is None else frozenset(plan.query.properties)
     size = 0
     for chunk in run(plan.statement(scan), scan):
@@ -179,12 +183,12 @@ def wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, 
     """The columns to select and their paths; the lists of nulls and empty objects have an empty path."""
     pairs: dict[Column, str] = {}
     system = {column.name: column for column in SYSTEM_COLUMNS}
-    wanted = None if properties is None else frozenset(properties)
+    requested = None if properties is None else frozenset(properties)
     for path, column in system.items():
-        if wanted is None or is_wanted(path, wanted):
+        if requested is None or is_wanted(path, requested):
             pairs[column] = path
     for lane in view.source.schema.lanes:
-        if (wanted is None or is_wanted(lane.path, wanted)) and lane.column in view.available.names:
+        if (requested is None or is_wanted(lane.path, requested)) and lane.column in view.available.names:
             pairs[Column(lane.column, ColumnKind(lane.kind.value))] = lane.path
     for paths_column in view.available.paths_columns():
         if paths_column is not None:

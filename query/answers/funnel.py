@@ -182,10 +182,10 @@ def _branch(
     collection: str, actor: str, positions: Sequence[int], steps: Sequence[Step], views: Views
 ) -> Branch:
     spans = [steps[position].span for position in positions]
-    whole = hull(spans)
+    common_span = hull(spans)
     view = views.view(collection, spans)
     tests = [
-        (position, view.condition(steps[position].filters), Span() if span == whole else span)
+        (position, view.condition(steps[position].filters), Span() if span == common_span else span)
         for position, span in zip(positions, spans, strict=True)
     ]
     key = key_of(actor, view)
@@ -193,7 +193,7 @@ def _branch(
     if any(span != Span() for _, _, span in tests):
         columns.append(TIMESTAMP_COLUMN)
     conditions = [test for _, test, _ in tests]
-    scan = view.scan(columns, p.some_of(conditions), whole, conditions)
+    scan = view.scan(columns, p.some_of(conditions), common_span, conditions)
     return Branch(view, scan, key, tuple(tests))
 
 

@@ -138,18 +138,18 @@ def answer(
     reservation = engine.budget.open(ends.check, project_id=project_id)
     extent_of = reader(engine, ends)
 
-    def views(held: Held | None, exact: bool) -> Views:
+    def views(lanes_of: Held | None, exact: bool) -> Views:
         own, forced = (Conditions(limits, ends.check).spend for _ in range(2))
-        return Views(sources, tuple(forced_filters), own, held, forced, extent_of=extent_of, exact=exact)
+        return Views(sources, tuple(forced_filters), own, lanes_of, forced, extent_of=extent_of, exact=exact)
 
-    def run(held: Held | None, exact: bool) -> Answer:
-        return _answer(request, views(held, exact), _Runner(engine, ends, reservation, Trace()), limits)
+    def run(lanes_of: Held | None, exact: bool) -> Answer:
+        return _answer(request, views(lanes_of, exact), _Runner(engine, ends, reservation, Trace()), limits)
 
-    def certain(held: Held | None = None) -> Answer:
+    def certain(lanes_of: Held | None = None) -> Answer:
         try:
-            return run(held, exact=False)
+            return run(lanes_of, exact=False)
         except Uncertain:
-            return run(held, exact=True)
+            return run(lanes_of, exact=True)
 
     def attempt() -> Answer:
         try:

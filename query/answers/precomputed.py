@@ -115,18 +115,18 @@ class _PayloadWriter:
         edges = self.plan.query.buckets.edges
         width = sum(len(key.parts) for key in self.plan.keys) - (self.first - 1)
         places: dict[Row, int] = {}
-        listed: list[list[Any]] = []
+        group_list: list[list[Any]] = []
         starts, of_groups, results = [], [], []
         for row in rows:
             parts = row[self.first : self.first + width]
-            place = places.setdefault(parts, len(listed))
-            if place == len(listed):
+            place = places.setdefault(parts, len(group_list))
+            if place == len(group_list):
                 members, order = self._group(parts, row)
-                listed.append([members.decode(), order])
+                group_list.append([members.decode(), order])
             starts.append(edges[row[0]])
             of_groups.append(place)
             results.append(self.groups.results(row)[0].decode())
-        text = dumps({"g": listed, "s": starts, "p": of_groups, "r": results})
+        text = dumps({"g": group_list, "s": starts, "p": of_groups, "r": results})
         if len(text) > self.limits.response_bytes_max:
             raise QueryLimitExceeded(
                 f"The results of one index value take more than {self.limits.response_bytes_max:,} bytes. "
@@ -246,7 +246,7 @@ def arranged(
     """
     assert query.buckets is not None
     groups = Groups(plan_metrics(query, Views(lambda _: NOWHERE), 1), limits, check, reservation=reservation)
-    listed: list[Members] = []
+    group_list: list[Members] = []
     by_members: dict[bytes, int] = {}
     cells: list[dict[int, Members]] = [{} for _ in query.buckets.edges[1:]]
     for payload, bucket_of in found:
@@ -260,14 +260,14 @@ def arranged(
             if bucket is None:
                 continue
             members, order = named[position]
-            place = by_members.setdefault(members, len(listed))
-            if place == len(listed):
-                listed.append((members, tuple(map(tuple, order))))
+            place = by_members.setdefault(members, len(group_list))
+            if place == len(group_list):
+                group_list.append((members, tuple(map(tuple, order))))
             cells[bucket][place] = groups.reread(results.encode())
     if not query.groups:
         return _plain(query, cells, groups.empty)
-    places = sorted(range(len(listed)), key=lambda place: listed[place][1])
-    return dumps(groups.arranged(listed, cells, places))
+    places = sorted(range(len(group_list)), key=lambda place: group_list[place][1])
+    return dumps(groups.arranged(group_list, cells, places))
 
 
 def _plain(query: MetricQuery, cells: Sequence[dict[int, Members]], empty: Members) -> bytes:

@@ -83,11 +83,15 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
 
 def _average(metric: MetricPlan, cells: Row) -> int | float | None:
     """The average, correctly rounded. Raises Uncertain."""
-    folds = tuple(one.fold for one in metric.aggregates)
+    folds = tuple(aggregate.fold for aggregate in metric.aggregates)
     if folds == _TWO_PARTS:
         high, low, rows = cells
-        one = metric.aggregates[0]
-        return number(exact_sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
+        aggregate = metric.aggregates[0]
+        return (
+            number(exact_sums.rounded_mean(high, low, rows, aggregate.split, aggregate.exact_rows))
+            if rows
+            else None
+        )
     present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is AggregateRole.PRESENT)
     rows = sum(present)
     if not rows:

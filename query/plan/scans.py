@@ -77,13 +77,13 @@ def inside(file: DataFile, span: Span) -> bool:
 def pieces_of(files: tuple[DataFile, ...], columns: tuple[Column, ...], span: Span) -> tuple[FileSet, ...]:
     paths_by_kind: dict[tuple[frozenset[str], bool, bool], list[str]] = {}
     for file in files:
-        held = frozenset(column.name for column in columns if column.name in file.columns)
-        paths_by_kind.setdefault((held, not inside(file, span), file.marked), []).append(file.path)
+        present = frozenset(column.name for column in columns if column.name in file.columns)
+        paths_by_kind.setdefault((present, not inside(file, span), file.marked), []).append(file.path)
     if len(paths_by_kind) > PIECES_MAX:
         return tuple(_of_all(paths_by_kind, marked) for marked in sorted({file.marked for file in files}))
     return tuple(
-        FileSet(tuple(paths), held, timed, marked=marked)
-        for (held, timed, marked), paths in paths_by_kind.items()
+        FileSet(tuple(paths), present, timed, marked=marked)
+        for (present, timed, marked), paths in paths_by_kind.items()
     )
 
 

@@ -208,11 +208,13 @@ def _times_and_rest(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predic
     """Splits a predicate into the comparisons of instants that must all hold, and the rest."""
     operands = predicate.operands if isinstance(predicate, p.AllOf) else (predicate,)
     times = tuple(
-        one for one in operands if isinstance(one, p.Compare) and isinstance(one.operand, p.Instant)
+        operand
+        for operand in operands
+        if isinstance(operand, p.Compare) and isinstance(operand.operand, p.Instant)
     )
     if not times:
         return (), predicate
-    return times, p.all_of(one for one in operands if one not in times)
+    return times, p.all_of(operand for operand in operands if operand not in times)
 
 
 def _file_magnitude(file: DataFile, name: str) -> float:

@@ -35,12 +35,12 @@ def _range_of_double(number: Statement, ranges: Sequence[ValueRange]) -> Stateme
     if len(ranges) > _RANGES_INLINE_MAX:
         return _searched_range(number, *_stretches(ranges, _least_double), "DOUBLE")
     cases = []
-    for index, one in enumerate(ranges):
+    for index, value_range in enumerate(ranges):
         tests = [sql("{} IS NOT NULL", number)]
-        if one.low is not None:
-            tests.append(sql("{} >= {}", number, bound(_least_double(one.low))))
-        if one.high is not None:
-            tests.append(sql("{} < {}", number, bound(_least_double(one.high))))
+        if value_range.low is not None:
+            tests.append(sql("{} >= {}", number, bound(_least_double(value_range.low))))
+        if value_range.high is not None:
+            tests.append(sql("{} < {}", number, bound(_least_double(value_range.high))))
         cases.append(sql("WHEN {} THEN {}", joined(" AND ", tests), whole(index)))
     return sql("(CASE {} END)", joined(" ", cases))
 
@@ -80,8 +80,8 @@ def _stretches(
     """
     range_from: dict[N, int | None] = {}
     first = None
-    for index, one in enumerate(ranges):
-        low, high = (None if end is None else divided_by(end) for end in (one.low, one.high))
+    for index, value_range in enumerate(ranges):
+        low, high = (None if end is None else divided_by(end) for end in (value_range.low, value_range.high))
         if low is not None and high is not None and low >= high:
             # No value lies between them.
             continue

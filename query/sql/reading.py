@@ -154,7 +154,7 @@ def _tests(scan: Scan, *, timed: bool, marked: bool = False) -> list[Statement]:
 
 
 def _select(
-    scan: Scan, held: frozenset[str], source: Statement, timed: bool, *, marked: bool = False
+    scan: Scan, present: frozenset[str], source: Statement, timed: bool, *, marked: bool = False
 ) -> Statement:
     """Selects the scan's columns from one source.
 
@@ -162,9 +162,9 @@ def _select(
     """
     columns = [
         sql("make_timestamp(epoch_us({})) AS {}", col(column), col(column))
-        if marked and column.kind is ColumnKind.INSTANT and column.name in held
+        if marked and column.kind is ColumnKind.INSTANT and column.name in present
         else col(column)
-        if column.name in held
+        if column.name in present
         else sql("CAST(NULL AS {}) AS {}", Statement(TYPES[column.kind]), col(column))
         for column in scan.columns
     ]

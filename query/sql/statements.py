@@ -69,12 +69,12 @@ def _grouped(plan: MetricsPlan) -> Statement:
     source = unnested(scan, plan.keys, zoned=not (plan.buckets or plan.keys))
     if plan.buckets is not None:
         source = bucketed(source, plan.buckets, runs)
-    listed = joined(", ", [*heads, *aggregates] or [Statement("1")])
+    select_list = joined(", ", [*heads, *aggregates] or [Statement("1")])
     if not (plan.buckets or plan.keys):
-        return noted(Note.RESULTS, sql("SELECT {}{}", listed, source))
+        return noted(Note.RESULTS, sql("SELECT {}{}", select_list, source))
     grouped = Statement(", ".join(str(position) for position in range(1, len(heads) + 1)))
     group = sql("\nGROUP BY {}", grouped) if heads else Statement("\nHAVING count(*) > 0")
-    return noted(Note.GROUPS, sql("SELECT {}{}{}", listed, source, group))
+    return noted(Note.GROUPS, sql("SELECT {}{}{}", select_list, source, group))
 
 
 def _order(plan: MetricsPlan) -> Statement:
@@ -218,13 +218,13 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
     """Events, newest first. Columns: size of the texts in bytes, then ``columns``, instants as text."""
     texts = [col(column) for column in columns if TYPES[column.kind] == "VARCHAR"]
     size = sql("strlen(concat({}))", joined(", ", texts)) if texts else whole(0)
-    listed = [
+    select_list = [
         size,
         *(_as_text(column) if column.kind is ColumnKind.INSTANT else col(column) for column in columns),
     ]
     newest = sql(
         "SELECT {}{}\nORDER BY {} DESC LIMIT {}",
-        joined(", ", listed),
+        joined(", ", select_list),
         filtered(scan, zoned=True),
         col(TIMESTAMP_COLUMN),
         whole(limit),
