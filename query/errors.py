@@ -2,7 +2,7 @@
 
 QueryError                       the base: code and message; the class decides the HTTP status
 ├── InvalidQuery                 the caller's fault: 400 with one of Keen's codes or ours
-│   └── QueryLimitExceeded       a limit of this server: code QueryLimitError, says which and what helps
+│   └── QueryLimitExceeded       over a limit of this server: code QueryLimitError; names it and a remedy
 │       └── TooManyConditions    its filters add up to too many conditions
 ├── QueryTimeout                 exceeded its time limit: QueryTimeoutError
 ├── QueryCancelled               cancelled, as when the client disconnects

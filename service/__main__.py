@@ -15,7 +15,7 @@ from service.cli import backup, files, tenants
 from service.cli.errors import CannotDo
 
 if TYPE_CHECKING:
-    # Imported where it is used: nothing of the server can be imported on native Windows.
+    # Imported where used, since the server's modules cannot be imported on native Windows.
     from service.settings import Settings
     from storage.catalog.catalog import Catalog
     from storage.catalog.tenants.records import Project
@@ -39,16 +39,16 @@ ACUMEN_WORKERS, …); docs/settings.md lists them all. An option wins over its v
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    args = _parser(given[:1]).parse_args(given)
+    """Run a command line; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    args = _parser(words[:1]).parse_args(words)
     if sys.platform == "win32":
-        return _complain(WINDOWS)
+        return _print_error(WINDOWS)
     run: Callable[[argparse.Namespace], int] = args.run
     try:
         return run(args)
     except CannotDo as error:
-        return _complain(str(error))
+        return _print_error(str(error))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -63,19 +63,19 @@ def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
     _add_serve(commands)
     tenants.add_orgs(commands, _add_data, _on_catalog)
     tenants.add_projects(commands, _add_data, _on_catalog)
-    _add_keys(commands, wanted=list(command) == ["keys"])
-    _add_import(commands, wanted=list(command) == ["import"])
+    _add_keys(commands, selected=list(command) == ["keys"])
+    _add_import(commands, selected=list(command) == ["import"])
     files.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)
-    _add_doctor(commands, wanted=list(command) == ["doctor"])
+    _add_doctor(commands, selected=list(command) == ["doctor"])
     backup.add_backup(commands, _add_data, _back_up)
     backup.add_restore(commands, _add_data, _restore)
     return parser
 
 
 class _Version(argparse.Action):
-    """Prints the version, which is looked up only then."""
+    """Prints the version, which is looked up only when the option is used."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from service.version import version
@@ -102,29 +102,29 @@ def _add_serve(commands: Any) -> None:
     serve.set_defaults(run=_serve)
 
 
-def _add_keys(commands: Any, *, wanted: bool) -> None:
+def _add_keys(commands: Any, *, selected: bool) -> None:
     keys = commands.add_parser(
         "keys",
         help="make, list, revoke and delete access keys",
         description="Access keys of a project, each with the rights that its holder needs. What is changed "
         "here holds on every worker of a running server within a second.",
     )
-    if wanted:
+    if selected:
         from service.cli import keys as keys_command
 
         keys_command.add_arguments(keys, _add_data)
         keys.set_defaults(run=_keys)
 
 
-def _add_import(commands: Any, *, wanted: bool) -> None:
+def _add_import(commands: Any, *, selected: bool) -> None:
     command = commands.add_parser(
         "import",
         help="record a file of events",
         description="Record a file of events in one collection. Run again after a break, it goes on from "
         "there and stores nothing twice. Refused events go to a file beside the first one.",
     )
-    if wanted:
-        # It needs much of the server, which other commands should not wait for.
+    if selected:
+        # It imports much of the server, which other commands should not wait for.
         from service.imports import import_command
 
         import_command.add_arguments(command)
@@ -159,7 +159,7 @@ def _add_repair(commands: Any) -> None:
     repair.set_defaults(run=_repair)
 
 
-def _add_doctor(commands: Any, *, wanted: bool) -> None:
+def _add_doctor(commands: Any, *, selected: bool) -> None:
     command = commands.add_parser(
         "doctor",
         help="say what is set, what is wrong and what would help",
@@ -168,7 +168,7 @@ def _add_doctor(commands: Any, *, wanted: bool) -> None:
         "nothing is wrong; 1: something is.",
     )
     _add_data(command)
-    if wanted:
+    if selected:
         from service.cli import doctor
 
         doctor.add_arguments(command)
@@ -182,9 +182,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _settings(args: argparse.Namespace) -> Settings:
     from service.settings import BadSettings, Settings, load_options
 
-    given = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
+    options = {name: value for name, value in vars(args).items() if name in Settings.model_fields}
     try:
-        return load_options(given)
+        return load_options(options)
     except BadSettings as error:
         raise CannotDo(str(error)) from None
 
@@ -208,7 +208,7 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _check_tls(settings: Settings) -> None:
-    """A bad certificate is told here, in a sentence, and not by each worker."""
+    """Check the certificate once, before the workers do. Raises CannotDo."""
     import ssl
 
     if settings.tls_cert is None:
@@ -224,7 +224,7 @@ def _check_tls(settings: Settings) -> None:
 
 
 def _announce(url: str, project: Project, new: bool) -> None:
-    """Say where the server is; keys only at the first start, which makes them."""
+    """Print the server's address; at the first start, which creates the project, also its keys."""
     answers = f"Acumen answers at {url}"
     if not new:
         _say(f"{answers}\nThe keys of its projects: acumen projects list" if sys.stdout.isatty() else answers)
@@ -262,7 +262,10 @@ def _keys(args: argparse.Namespace) -> int:
 
 
 def _on_catalog(action: tenants.Action, *, make: bool) -> Callable[[argparse.Namespace], int]:
-    """Runs a command on the catalog, made where there is none: a project may come before the first start."""
+    """The function that runs a command on the catalog.
+
+    With ``make``, a missing catalog is created: a project may be created before the server's first start.
+    """
 
     def run(args: argparse.Namespace) -> int:
         args.settings = _settings(args)
@@ -309,12 +312,12 @@ def _repair(args: argparse.Namespace) -> int:
 
     with _opened(args) as catalog:
         try:
-            # Held until the command ends, so that no server starts meanwhile.
+            # The lock is kept until the command ends, so that no server starts meanwhile.
             lock_folder(catalog.folder.root)
-            mended = repair(catalog.folder, catalog)
+            repaired = repair(catalog.folder, catalog)
         except (CannotServe, StorageError, OSError) as error:
             raise CannotDo(str(error)) from None
-    for log in mended:
+    for log in repaired:
         _say(f"log {log.log_id}: saved {log.events} events in {log.frames} frames that were in no file yet.")
         if log.quarantine is not None:
             _say(f"log {log.log_id}: what was found there is now in {log.quarantine}.")
@@ -322,7 +325,7 @@ def _repair(args: argparse.Namespace) -> int:
             _say(f"LOST   {loss.told()}")
         if not log.losses:
             _say(f"log {log.log_id}: nothing is lost.")
-    if not mended:
+    if not repaired:
         _say("No log is damaged.")
     return 0
 
@@ -337,7 +340,7 @@ def _restore(args: argparse.Namespace) -> int:
 
 
 class _opened:
-    """The catalog of a data folder for one command. What it refuses is told in a sentence."""
+    """Opens the catalog of a data folder for one command; its errors are raised as CannotDo."""
 
     def __init__(self, args: argparse.Namespace, *, make: bool = False) -> None:
         self._settings = _settings(args)
@@ -370,27 +373,27 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _complain(text: str) -> int:
+def _print_error(text: str) -> int:
     sys.stderr.write(f"acumen: {text}\n")
     return 1
 
 
 def command() -> NoReturn:
-    """Run the command line of this process, and end the process.
+    """Run the command line of this process, then exit without finalising the interpreter.
 
-    Without the interpreter's own end: that takes long, and libraries print what they find still in use.
+    Finalisation is slow, and libraries print warnings about objects that are still in use.
     """
     try:
         status = main()
     except SystemExit as end:
-        # By the parser, which has printed why.
+        # Raised by the argument parser, which has printed the reason.
         status = end.code if isinstance(end.code, int) else int(end.code is not None)
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except OSError:
-            # Whoever read it is gone.
+            # The reader of the stream is gone.
             status = status or 1
     os._exit(status)
 

@@ -1,4 +1,4 @@
-"""Which JSON of a request an answer can give back."""
+"""Checks whether JSON from a request can be repeated in an answer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from service.errors import InvalidParameter
 
 
 def check_answerable(value: Any, name: str) -> None:
-    """Raises InvalidParameter for JSON that an answer could not give back: halves of surrogate pairs,
-    integers beyond 64 bits, numbers that are not finite, and what is nested very deep."""
+    """Raises InvalidParameter for JSON that an answer cannot contain: unpaired surrogates, integers beyond
+    64 bits, numbers that are not finite, and very deep nesting."""
     try:
         json.dumps(value, allow_nan=False)
         orjson.dumps([[[[value]]]])

@@ -1,4 +1,4 @@
-"""Addresses of what belongs to a project."""
+"""URL paths of a project's resources."""
 
 from __future__ import annotations
 

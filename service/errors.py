@@ -9,17 +9,19 @@ ApiError                       raised by ``service`` itself
 ├── QuotaExceeded              403 QuotaExceededError: the project stores as much as it may
 ├── InvalidParameter           400
 ├── InvalidJSON                400 InvalidJSONError
-├── Gone                       410: it was there
+├── Gone                       410: it existed before
 ├── RangeNotSatisfiable        416
 ├── Conflict                   409
 ├── UriTooLong                 414
 ├── HeadersTooLarge            431
 ├── RateLimited                429, with Retry-After
-├── TimedOut                   504: it goes on
-└── Unavailable                503, with Retry-After
+├── TimedOut                   504: the work goes on
+└── ServiceUnavailable         503, with Retry-After
+    ├── TooManyConnections
+    └── TooManyAnswers
 
-``service.http.error_rendering`` turns these into answers, like what ``query``, ``storage`` and the write path
-raise.
+``service.http.error_rendering`` turns these into answers, and likewise the errors of ``query``, ``storage``
+and the write path.
 """
 
 from __future__ import annotations
@@ -56,7 +58,7 @@ class NotFound(ApiError):
 
     @classmethod
     def named(cls, kind: str, name: str) -> NotFound:
-        """The same for what is not there and for what the key is not to see."""
+        """The error for a resource that does not exist, or that the key may not see."""
         return cls(f"Resource not found: there is no {kind} '{name[:100]}'.")
 
 
@@ -104,14 +106,14 @@ class InvalidJSON(ApiError):
 
 
 class Gone(ApiError):
-    """It was there, and is not any more."""
+    """The resource existed and has been removed."""
 
     status = 410
     code = "ResourceGoneError"
 
 
 class RangeNotSatisfiable(ApiError):
-    """A part of a file is asked for that it has not."""
+    """The requested range lies outside the file."""
 
     status = 416
     code = "RangeNotSatisfiableError"
@@ -143,14 +145,14 @@ class HeadersTooLarge(ApiError):
 
 
 class Conflict(ApiError):
-    """What is there already is in the way."""
+    """The request conflicts with an existing resource."""
 
     status = 409
     code = "DuplicateNameError"
 
 
 class QuotaExceeded(ApiError):
-    """No window of time ends it."""
+    """A quota is exceeded, and waiting does not help."""
 
     status = 403
     code = "QuotaExceededError"
@@ -163,7 +165,7 @@ class RateLimited(ApiError):
     def __init__(
         self, message: str, retry_after_seconds: int, fields: Mapping[str, str] | None = None
     ) -> None:
-        """``fields``: header fields that tell the limit."""
+        """``fields``: header fields that describe the limit."""
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
         self.fields = dict(fields or {})
@@ -173,7 +175,7 @@ class RateLimited(ApiError):
 
 
 class TimedOut(ApiError):
-    """What was asked for is not done yet, and goes on."""
+    """The requested work is not finished yet, and continues."""
 
     status = 504
     code = "RequestTimeoutError"

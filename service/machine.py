@@ -1,4 +1,4 @@
-"""What the container or machine gives this process: memory, processors, room in a file."""
+"""Resources that the container or machine gives this process: memory, processors and file space."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _UNLIMITED_BYTES = 1 << 60
 
 
 def container_memory_bytes() -> int:
-    """Bytes: the control group's limit where one is set, otherwise the machine's memory."""
+    """Bytes of memory: the control group's limit if one is set, otherwise the machine's memory."""
     limits = [_machine_memory_bytes()]
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         text = _read(_CGROUP / name)
@@ -21,7 +21,7 @@ def container_memory_bytes() -> int:
 
 
 def container_cpus() -> int:
-    """Whole processors: those this process may run on, cut by the control group's quota; at least 1."""
+    """Whole processors: those this process may run on, limited by the control group's quota; at least 1."""
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota, period = _cpu_quota()
     if quota > 0 and period > 0:
@@ -30,9 +30,10 @@ def container_cpus() -> int:
 
 
 def allocate(descriptor: int, size: int) -> None:
-    """Lengthen a file that is to be mapped to ``size`` bytes; what it holds stays. Raises OSError.
+    """Extend a file that is to be mapped to ``size`` bytes; its contents are kept. Raises OSError.
 
-    A mapped page without a block behind it kills the process (SIGBUS) that writes to it on a full disk.
+    The blocks are allocated now: writing to a mapped page without a block kills the process (SIGBUS) if the
+    disk is full.
     """
     if sys.platform != "darwin":
         os.posix_fallocate(descriptor, 0, size)

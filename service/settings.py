@@ -44,9 +44,9 @@ OTHER_VARIABLES = (
     "require_all",
     "shared_data",
 )
-"""Variables with the settings' prefix that are none: of clients, of scripts in the docs and of the tests."""
+"""Variables with the settings' prefix that are not settings: of clients, scripts in the docs and tests."""
 _OF_KUBERNETES = re.compile(r"SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?", re.ASCII)
-"""What it sets in every container of a namespace where a service is called acumen."""
+"""Variables that Kubernetes sets in every container of a namespace with a service named acumen."""
 
 
 class BadSettings(Exception):
@@ -58,7 +58,7 @@ def _quota(what: str) -> Any:
 
 
 class Settings(BaseSettings):
-    """What the server is told from outside; frozen for the life of a process."""
+    """The server's configuration; frozen for the life of a process."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
@@ -531,7 +531,7 @@ class Settings(BaseSettings):
         return self
 
     def current_log_level(self) -> str:
-        """The level as the file has it now, if one is named. Raises BadSettings."""
+        """The log level, read from ``log_level_file`` if one is set. Raises BadSettings."""
         if self.log_level_file is None:
             return self.log_level
         try:
@@ -541,7 +541,7 @@ class Settings(BaseSettings):
 
     @property
     def query_limits(self) -> Limits:
-        """The limits of one question, as the query compiler takes them."""
+        """The limits of one query, for the query compiler."""
         return Limits(
             rows_max=self.query_rows_max,
             intervals_max=self.query_intervals_max,
@@ -557,38 +557,38 @@ class Settings(BaseSettings):
 
     @property
     def preferences(self) -> Preferences:
-        """Of questions whose projects have none."""
+        """The preferences for queries of projects that have none."""
         return Preferences(decimals(self.round, None), WeekStart(self.week_start))
 
     @property
     def export_limits(self) -> Limits:
-        """The limits of an extraction that becomes a file, where it is asked for; its parts keep to
-        ``query_limits`` otherwise."""
+        """The limits of an extraction to a file, applied when it is requested; its parts otherwise obey
+        ``query_limits``."""
         return replace(self.query_limits, rows_max=0, latest_max=self.export_events_max)
 
     @property
     def worker_memory_bytes(self) -> int:
-        """Bytes for the queries of one worker, or of the runner: its share of what is given to all."""
+        """Bytes for the queries of one worker, or of the runner: its share of the memory for all queries."""
         return max(64 * MIB, (self.memory_bytes or container_memory_bytes() // 2) // self.queriers)
 
     @property
     def engine_memory_bytes(self) -> int:
-        """Of a worker's share what DuckDB may take."""
+        """The part of a worker's memory that DuckDB may use."""
         return self.worker_memory_bytes // 2
 
     @property
     def results_memory_bytes(self) -> int:
-        """Of a worker's share what results in the making, and answers being sent, may take together."""
+        """The part of a worker's memory for results being computed and answers being sent, together."""
         return self.worker_memory_bytes - self.engine_memory_bytes - self.caches_memory_bytes
 
     @property
     def caches_memory_bytes(self) -> int:
-        """Of a worker's share what answers that are kept for later may take."""
+        """The part of a worker's memory for cached answers."""
         return self.worker_memory_bytes // 8
 
     @property
     def keeper_memory_bytes(self) -> int:
-        """Bytes for flushing and compacting: an eighth of the container's memory, apart from the queries'."""
+        """Bytes for flushing and compacting: an eighth of the container's memory, separate from queries."""
         return max(128 * MIB, container_memory_bytes() // 8)
 
     @property
@@ -607,12 +607,13 @@ class Settings(BaseSettings):
 
     @property
     def children(self) -> int:
-        """Processes of a running server beside its supervisor: workers, keeper, runner, numbered so."""
+        """Processes of a running server beside its supervisor: workers, keeper and runner, numbered in this
+        order."""
         return self.workers + 2
 
     @property
     def metric_rows(self) -> int:
-        """Processes that write metrics: the children, and whoever imports into the data folder."""
+        """Processes that write metrics: the children, and one that imports into the data folder."""
         return self.children + 1
 
     @property
@@ -621,45 +622,48 @@ class Settings(BaseSettings):
 
     @property
     def run_folder(self) -> Path:
-        """Files of the running server only: nothing in it outlives a stop."""
+        """Folder of the running server's own files, which do not outlive a stop."""
         return self.data / "run"
 
 
 SECRETS = frozenset(name for name, field in Settings.model_fields.items() if not field.repr)
-"""Settings whose values are shown nowhere."""
+"""Settings whose values are never shown."""
 
 
 def key_of_environment(kind: str) -> str:
-    """The key of a client in a variable such as ``ACUMEN_WRITE_KEY``; or nothing."""
+    """A client's key from a variable such as ``ACUMEN_WRITE_KEY``; empty if that is not set."""
     return os.environ.get(f"{PREFIX}{kind.upper()}_KEY", "").strip()
 
 
 def load(**given: Any) -> Settings:
-    """Settings from the environment, those ``given`` (and not None) first. Raises BadSettings."""
+    """Read the settings from the environment; values ``given`` and not None take precedence.
+
+    Raises BadSettings.
+    """
     return _load(given, as_options=False)
 
 
 def load_options(given: Mapping[str, Any]) -> Settings:
-    """As ``load``, for the options of a command: one that cannot be used is named as the option it was."""
+    """As ``load``, for the options of a command: an error names the option instead of the variable."""
     return _load(given, as_options=True)
 
 
 def _load(given: Mapping[str, Any], *, as_options: bool) -> Settings:
     _check_names()
-    wanted = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in given.items() if value is not None}
     try:
-        return Settings(**wanted)
+        return Settings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else ""
         what = f"{PREFIX}{name.upper()}" if name else "The settings"
-        if as_options and name in wanted:
+        if as_options and name in values:
             what = f"--{name.replace('_', '-')}"
         raise BadSettings(f"{what}: {first['msg'].removeprefix('Value error, ')}.") from None
 
 
 def changed(settings: Settings) -> dict[str, str]:
-    """The settings that differ from their defaults, as text; of secrets only that they are set."""
+    """The settings that differ from their defaults, as text; secrets are shown as "(set)"."""
     return {
         name: "(set)" if name in SECRETS else _as_text(getattr(settings, name))
         for name, field in Settings.model_fields.items()
@@ -672,7 +676,7 @@ def _as_text(value: Any) -> str:
 
 
 def _check_names() -> None:
-    """A limit whose name is spelt wrong would not be on. Raises BadSettings."""
+    """Refuse unknown variables, since a limit whose name is misspelt would not apply. Raises BadSettings."""
     known = [*Settings.model_fields, *OTHER_VARIABLES]
     for variable in sorted(os.environ):
         name = variable.upper().removeprefix(PREFIX)
@@ -684,11 +688,11 @@ def _check_names() -> None:
 
 
 def as_environment(settings: Settings) -> dict[str, str]:
-    """This process's environment with the settings in it, from which a child process reads equal ones."""
-    found = dict(os.environ)
+    """This process's environment with all settings added, from which a child process reads the same ones."""
+    environment = dict(os.environ)
     for name in Settings.model_fields:
-        found[PREFIX + name.upper()] = _as_text(getattr(settings, name))
-    return found
+        environment[PREFIX + name.upper()] = _as_text(getattr(settings, name))
+    return environment
 
 
 def as_table() -> str:

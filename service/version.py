@@ -1,4 +1,4 @@
-"""Which version of Acumen this is."""
+"""The version of Acumen."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from importlib import metadata
 
 
 def version() -> str:
-    """The installed package's version; "unknown" where it is run without being installed."""
+    """The installed package's version; "unknown" if Acumen is run without being installed."""
     try:
         return metadata.version("acumen-server")
     except metadata.PackageNotFoundError:

@@ -142,8 +142,8 @@ class Schema:
 
     def without(self, removed: Iterable[Lane]) -> Schema:
         """This schema without these lanes, with a new version."""
-        gone = set(removed)
-        kept = tuple(lane for lane in self.lanes if lane not in gone)
+        dropped = set(removed)
+        kept = tuple(lane for lane in self.lanes if lane not in dropped)
         retired = self.retired + len(self.lanes) - len(kept) + 1
         return Schema(kept, retired, retired + len(kept))
 
@@ -156,13 +156,13 @@ class Schema:
         explicit null.
         """
         valued = [lane for lane in self.lanes if lane.kind is not LaneKind.NULL]
-        gone = [lane for lane in valued if lane.column not in columns]
+        unneeded = [lane for lane in valued if lane.column not in columns]
         kept = {lane.path for lane in valued if lane.column in columns}
         listed = [lane for lane in self.lanes if lane.kind is LaneKind.NULL]
-        gone += [lane for lane in listed if lane.path not in kept and lane.path not in nulls]
+        unneeded += [lane for lane in listed if lane.path not in kept and lane.path not in nulls]
         covered = with_prefixes(kept) | {lane.path for lane in listed}
-        uncovered = with_prefixes(lane.path for lane in gone) - covered
-        return gone, [(path, LaneKind.NULL) for path in sorted(uncovered) if path in nulls]
+        uncovered = with_prefixes(lane.path for lane in unneeded) - covered
+        return unneeded, [(path, LaneKind.NULL) for path in sorted(uncovered) if path in nulls]
 
 
 def with_prefixes(paths: Iterable[str]) -> set[str]:

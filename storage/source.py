@@ -26,7 +26,7 @@ class DataFile:
     """One live Parquet file, with all that planning needs, so that planning does not open the file."""
 
     path: str
-    """Absolute."""
+    """Absolute path."""
     rows: int
     bytes: int
     min_us: int

@@ -1,4 +1,4 @@
-"""Which stored events a filter and a timeframe are about, by their ids: what an erasure takes away."""
+"""Finds the ids of stored events that match filters and a timeframe, for erasures."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from storage.source import Source
 
 
 def check_conditions(schema: Schema, filters: Sequence[Filter], limits: Limits) -> None:
-    """Raises TooManyConditions where events of this schema could not be looked for."""
+    """Raises TooManyConditions where the filters have too many conditions on events of this schema."""
     columns = {lane.column for lane in schema.lanes} | {NULLS_COLUMN.name, EMPTIES_COLUMN.name}
     predicate(filters, Available(schema, columns), Conditions(limits, lambda: None).spend)
 
 
 def kept_without_value(filters: Sequence[Filter]) -> Iterator[Condition]:
-    """The conditions that keep every event that has no value of their property, as ``ne`` does."""
+    """The conditions that keep every event without a value of their property, as ``ne`` does."""
     nothing = Available(Schema(), ())
-    for one in filters:
-        if isinstance(one, AnyOf):
-            yield from kept_without_value(one.operands)
-        elif predicate((one,), nothing, lambda _: None) == TRUE:
-            yield one
+    for item in filters:
+        if isinstance(item, AnyOf):
+            yield from kept_without_value(item.operands)
+        elif predicate((item,), nothing, lambda _: None) == TRUE:
+            yield item
 
 
 def matching_ids(
@@ -41,7 +41,7 @@ def matching_ids(
     deadline: Deadline,
     limits: Limits,
 ) -> list[str]:
-    """``keen.id`` of each event in the span that all filters keep. Raises QueryError."""
+    """``keen.id`` of each event in the span that matches all filters. Raises QueryError."""
     view = Views(lambda _: source, spend=Conditions(limits, deadline.check).spend).view("", (span,))
     scan = view.scan((ID_COLUMN,), view.condition(filters), span)
     if scan.empty:

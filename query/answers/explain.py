@@ -1,6 +1,6 @@
-"""``explain``: the statements that were run for an answer, and how much of what is stored they read.
+"""``explain``: the statements that were run for an answer, and how much of the stored data they read.
 
-Nothing here is for a key with filters: how many events there are tells of those that it does not see.
+Must not be shown to a key with filters: the numbers of events include events that the key does not see.
 """
 
 from __future__ import annotations
@@ -14,27 +14,30 @@ from query.plan.views import View, Views
 from query.sql.statement import Statement
 
 SQL_LENGTH_MAX = 100_000
-"""Characters of a statement that are shown."""
+"""Most characters of a statement that are shown."""
 PARAMETERS_LENGTH_MAX = 100_000
-"""Bytes of JSON that the values of a statement may take."""
+"""Most bytes of JSON for the values of a statement."""
 ITEMS_MAX = 100
-"""Items of a list that are shown."""
+"""Most items of a list that are shown."""
 TEXT_LENGTH_MAX = 1_000
 _INT64_END = 2**63
 
 
 @dataclass
 class Trace:
-    """What is done for one answer, noted as it is done."""
+    """A record of the work done for one answer."""
 
     statements: list[Statement] = field(default_factory=list)
     counted: int = 0
-    """Events that the catalog counted, and nobody read."""
+    """Events that were counted by the catalog without being read."""
 
 
 def explanation(trace: Trace, views: Views) -> dict[str, Any]:
-    """As JSON has it: statements in the order run, sources in the order asked for, and how many events the
-    catalog counted. Bounded: of what is left out it is told how much."""
+    """The explanation as a JSON value: statements in the order run, sources in the order requested, and the
+    number of events that the catalog counted.
+
+    Its size is limited; the numbers of characters, items and parameters left out are included.
+    """
     names = {file.path: file.name for _, view in views.asked for file in view.source.files}
     return {
         "statements": [_statement(one, names) for one in trace.statements],
@@ -69,15 +72,15 @@ def _statement(statement: Statement, names: Mapping[str, str]) -> dict[str, Any]
 
 
 def _parameters(values: Sequence[Any], names: Mapping[str, str]) -> list[Any]:
-    """As many as may be shown. Files are named as below the data folder."""
+    """As many values as the limit allows. Files have their names below the data folder."""
     shown: list[Any] = []
-    left = PARAMETERS_LENGTH_MAX
+    bytes_left = PARAMETERS_LENGTH_MAX
     for value in values:
-        one = _value(value, names)
-        left -= len(dumps(one))
-        if left < 0:
+        parameter = _value(value, names)
+        bytes_left -= len(dumps(parameter))
+        if bytes_left < 0:
             break
-        shown.append(one)
+        shown.append(parameter)
     return shown
 
 

@@ -1,7 +1,7 @@
-"""Extractions of any size: a snapshot in slices of time, newest first, of which one at a time is held.
+"""Extractions of any size: a snapshot is read in slices of time, newest first, one at a time.
 
-Each slice is a question of its own, bounded in time and memory like any other. All see one source, so that
-the properties found beforehand are those of all rows to come.
+Each slice is a separate query, limited in time and memory like any other. All read the same source, so that
+the properties determined beforehand are those of all rows.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from storage.source import Source
 
 SLICE_ROWS = 50_000
 SLICE_BYTES = 8 << 20
-"""As Parquet has them, which is some ten times less than in memory."""
+"""Bytes of a slice in Parquet, where events take about a tenth of their size in memory."""
 _PACKING = 8
-"""How many times fewer bytes events take in a file than not yet in one."""
+"""How many times smaller events are in a Parquet file than in the tail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows: in each the bytes of its texts, then a cell of each column."""
+    """Some rows, each with the size of its texts in bytes, then a cell of each column."""
 
     rows: Sequence[Row]
     columns: tuple[Column, ...]
     paths: tuple[str, ...]
-    """Of each column; empty for the lists of nulls and of empty objects."""
+    """The path of each column; empty for the lists of nulls and of empty objects."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractionSlices:
-    """The slices of an extraction: ``starts`` of each, the newest first, and how many rows there are."""
+    """The slices of an extraction: the start of each in µs, newest first, and the total number of rows."""
 
     starts: tuple[int, ...]
     rows: int
@@ -65,7 +65,7 @@ class ExtractionRun:
         deadline: Callable[[], Deadline],
         slice_rows: int | None = None,
     ) -> None:
-        """``deadline`` gives the time of each question that is asked of the engine."""
+        """``deadline`` returns a new deadline for each query of the engine."""
         self._query = query
         self._source = source
         self._engine = engine
@@ -74,10 +74,10 @@ class ExtractionRun:
         self._deadline = deadline
         self._slice_rows = slice_rows or rows_of_slice(source)
         self._seen: frozenset[str] | None = None
-        """The lanes in sight, once they have to be known."""
+        """The lanes that the key sees; None until they are needed."""
 
     def cut(self, rows_max: int) -> ExtractionSlices:
-        """Of at most one row more than ``rows_max``."""
+        """Determines the slices, covering at most ``rows_max`` + 1 rows."""
         deadline = self._deadline()
         view = self._view(self._query.span, deadline)
         try:
@@ -96,8 +96,8 @@ class ExtractionRun:
         chunks = self._engine.chunks(
             statement, view.tables(scan), deadline.cancel, deadline.seconds, deadline.at
         )
-        found = [row for chunk in chunks for row in chunk]
-        return ExtractionSlices(tuple(row[0] for row in found), sum(row[1] for row in found))
+        slices = [row for chunk in chunks for row in chunk]
+        return ExtractionSlices(tuple(row[0] for row in slices), sum(row[1] for row in slices))
 
     def held(self, cut: ExtractionSlices) -> dict[Column, str]:
         """The columns in which any row of these slices has a value, with their paths."""
@@ -118,13 +118,13 @@ class ExtractionRun:
         return {column: pairs[column] for column, count in zip(pairs, counts, strict=True) if count}
 
     def chunks(self, cut: ExtractionSlices) -> Iterator[Chunk]:
-        """The rows, newest first."""
-        left = cut.rows
+        """Yields the rows of all slices, newest first."""
+        rows_left = cut.rows
         for span in cut.spans(self._query.span):
-            if left <= 0:
+            if rows_left <= 0:
                 return
-            for chunk in self._slice(span, left):
-                left -= len(chunk.rows)
+            for chunk in self._slice(span, rows_left):
+                rows_left -= len(chunk.rows)
                 yield chunk
 
     def _slice(self, span: Span, limit: int) -> Iterator[Chunk]:
@@ -149,7 +149,7 @@ class ExtractionRun:
 
 
 def named_paths(properties: Collection[str] | None, held: Collection[str]) -> list[str]:
-    """The paths of a table's columns, sorted: those held, and any named one at or under which nothing is."""
+    """The sorted paths of a table's columns: those with values, and requested ones without any value."""
     paths = set(held)
     for name in properties or ():
         if not any(path == name or path.startswith(f"{name}.") for path in held):
@@ -158,7 +158,7 @@ def named_paths(properties: Collection[str] | None, held: Collection[str]) -> li
 
 
 def rows_of_slice(source: Source) -> int:
-    """As many as have some megabytes, of the longest events that any file has on average."""
+    """How many rows fill a slice, given the average event size of the file with the longest events."""
     sizes = [file.bytes / file.rows for file in source.files if file.rows]
     tail = source.tail
     if tail is not None and tail.num_rows:

@@ -1,7 +1,7 @@
-"""Rows of an extraction as the lines of a file: NDJSON, CSV, and Arrow tables for Parquet.
+"""Converts rows of an extraction to file contents: NDJSON, CSV, and Arrow tables for Parquet.
 
-NDJSON holds each event as the synchronous answer does, to the last null. A table has a column for each path
-that holds a value: it can not tell null from absent, nor show an empty object.
+NDJSON has each event exactly as the synchronous answer has it, including nulls. A table has a column for each
+path that has a value: it cannot distinguish null from absent, nor represent an empty object.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from query.plan.columns import Column, ColumnKind
 
 GUARD = "'"
 GUARDED = "=+-@\t\r\n＝＋－＠" + GUARD
-"""A text of CSV that begins with one of these gets a ``GUARD`` in front: spreadsheets run some as formulas.
-That a text which begins with the guard itself gets another makes it certain what to take away."""
+"""A CSV text that begins with one of these is prefixed with ``GUARD``: spreadsheets run some as formulas.
+
+A text that begins with the guard itself is prefixed too, so that removing one guard always restores it.
+"""
 LINE_END = "\r\n"
 
 ARROW_TYPES: Mapping[ColumnKind, pa.DataType] = {
@@ -37,13 +39,13 @@ _QUOTED = re.compile('[",\r\n]')
 
 
 def ndjson(chunk: Chunk, properties: Collection[str] | None) -> bytes:
-    """A line for each event."""
-    found = events(chunk.rows, chunk.columns, chunk.paths, properties)
-    return b"".join([dumps(event) + b"\n" for event in found])
+    """One line of JSON for each event."""
+    decoded_events = events(chunk.rows, chunk.columns, chunk.paths, properties)
+    return b"".join([dumps(event) + b"\n" for event in decoded_events])
 
 
 class Csv:
-    """RFC 4180: a header of sorted paths, a line for each event; null and absent are empty."""
+    """CSV by RFC 4180: a header of sorted paths, a line for each event; null and absent are empty."""
 
     def __init__(self, held: Mapping[Column, str], properties: Collection[str] | None) -> None:
         self._paths = named_paths(properties, held.values())
@@ -60,14 +62,14 @@ class Csv:
         nothing = [""] * len(chunk.rows)
         columns = [by_path.get(path, nothing) for path in self._paths]
         if len(columns) == 1:
-            # A line of nothing at all would be none to most readers.
+            # Most readers skip an empty line.
             columns = [[text or '""' for text in columns[0]]]
         lines = [",".join(row) for row in zip(*columns, strict=True)] if columns else nothing
         return (LINE_END.join(lines) + LINE_END).encode()
 
 
 def _fill(by_path: dict[str, list[str]], path: str, texts: list[str]) -> None:
-    """Of the kinds of value at one path, a row has one at most."""
+    """Adds the texts of one column to those of its path; a row has at most one kind of value at a path."""
     known = by_path.get(path)
     by_path[path] = texts if known is None else [a or b for a, b in zip(known, texts, strict=True)]
 
@@ -106,7 +108,7 @@ _WRITERS: Mapping[ColumnKind, Callable[[Any], str]] = {
 
 
 class Tables:
-    """Arrow tables of one schema: a column for each kind of value at each path, named as in the store."""
+    """Arrow tables of one schema: a column for each kind of value at each path, named as in storage."""
 
     def __init__(self, held: Mapping[Column, str], properties: Collection[str] | None) -> None:
         ordered = sorted(held, key=lambda column: (held[column], column.name))
@@ -118,14 +120,15 @@ class Tables:
 
     def table(self, chunk: Chunk) -> pa.Table:
         cells = list(zip(*chunk.rows, strict=True))[1:]
-        given = {
+        arrays = {
             column.name: _array(column.kind, values)
             for column, path, values in zip(chunk.columns, chunk.paths, cells, strict=True)
             if path and column.name in self.schema.names
         }
         rows = len(chunk.rows)
         columns = [
-            given[field.name] if field.name in given else pa.nulls(rows, field.type) for field in self.schema
+            arrays[field.name] if field.name in arrays else pa.nulls(rows, field.type)
+            for field in self.schema
         ]
         return pa.table(columns, schema=self.schema)
 

@@ -1,7 +1,7 @@
-"""Extractions: rows back into the events that were sent, newest first.
+"""Extractions: converts rows back to the events that were sent, newest first.
 
-A row's lanes are disjoint and paths are reversible, so an event is its non-null cells, put where their paths
-say, with the explicit nulls and empty objects that the row lists.
+A row's lanes are disjoint and paths are reversible, so an event consists of its non-null cells, placed by
+their paths, and the explicit nulls and empty objects that the row lists.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from query.sql.statement import Statement
 
 Event = dict[str, Any]
 Run = Callable[[Statement, Scan], Iterable[Sequence[Row]]]
-"""Runs a statement over a scan's tables; rows come in chunks."""
+"""Runs a statement over a scan's tables and yields chunks of rows."""
 
 _OBJECTS_SHARE = 4
-"""How many times the bytes of their texts a chunk's events take as Python's objects and as JSON, beside its
-rows."""
+"""Memory that a chunk's events take as Python objects and JSON, in addition to the rows, as a multiple of the
+size of their texts."""
 _EVENT_BYTES = 600
-"""What each of them takes beside that."""
+"""Further bytes for each event."""
 _SLICE_SHARE = 2
-"""The newest slice is cut to hold this many times the wanted events, if they are spread evenly."""
+"""The newest slice is sized for this multiple of the requested events, if they are evenly distributed."""
 SYSTEM_COLUMNS = (TIMESTAMP_COLUMN, CREATED_AT_COLUMN, ID_COLUMN)
 
 
@@ -51,7 +51,7 @@ class ExtractionPlan:
     view: View
     scan: Scan
     columns: tuple[Column, ...]
-    """In the order selected, after the size."""
+    """The columns in the order selected, after the size."""
     paths: tuple[str, ...]
     """The path of each column; empty for the lists of nulls and of empty objects."""
     limit: int
@@ -61,7 +61,7 @@ class ExtractionPlan:
 
 
 def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> ExtractionPlan:
-    """Raises QueryLimitExceeded where the extraction would look at too many events."""
+    """Plans an extraction. Raises QueryLimitExceeded where it would scan too many events."""
     view = views.view(query.collection, (query.span,))
     if query.latest is None and view.rows > limits.extraction_scan_max:
         raise QueryLimitExceeded(
@@ -75,69 +75,72 @@ def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> Ext
 
 
 def run_extraction(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> Written:
-    """The events. Raises QueryLimitExceeded where they are too many or too large."""
+    """The events as JSON. Raises QueryLimitExceeded where they are too many or too large."""
     if plan.scan.empty:
         return Written(b"[]")
-    found = _newest(plan, run, limits, reservation) if plan.query.latest is not None else None
-    if found is None:
+    events_read = _newest(plan, run, limits, reservation) if plan.query.latest is not None else None
+    if events_read is None:
         limits.check_rows(plan.view.rows)
-        found = _fetch(plan, plan.scan, run, limits, reservation)
-    if plan.query.latest is None and found.count >= plan.limit:
+        events_read = _fetch(plan, plan.scan, run, limits, reservation)
+    if plan.query.latest is None and events_read.count >= plan.limit:
         raise QueryLimitExceeded(
             f"The extraction has more than {limits.extraction_events_max:,} events. "
             "Ask for a shorter timeframe, filter, or use 'latest'."
         )
-    reservation.reserve(found.size)
-    return Written(array(found.texts))
+    reservation.reserve(events_read.size)
+    return Written(array(events_read.texts))
 
 
 @dataclass
-class _Found:
-    """Events as JSON."""
+class _EncodedEvents:
+    """The events read so far, as JSON."""
 
     count: int = 0
     size: int = 0
     texts: list[bytes] = field(default_factory=list)
-    """Of each chunk of rows."""
+    """The JSON of each chunk of rows."""
 
 
-def _newest(plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation) -> _Found | None:
-    """The newest events from as short a span as holds them; None where all has to be read.
+def _newest(
+    plan: ExtractionPlan, run: Run, limits: Limits, reservation: Reservation
+) -> _EncodedEvents | None:
+    """The newest events, read from a short span; None where the whole timeframe has to be read.
 
-    First a guess by the catalog; where that is too short, the exact times, which are cheap to read alone.
+    The span is first estimated from the catalog; if it is too short, it is determined from the exact times,
+    which are cheap to read alone.
     """
     start = _likely_start(plan)
     if start is None:
         return None
     before = reservation.used_bytes
-    found = _fetch(plan, _since(plan, start), run, limits, reservation)
-    if found.count >= plan.limit:
-        return found
+    newest = _fetch(plan, _since(plan, start), run, limits, reservation)
+    if newest.count >= plan.limit:
+        return newest
     limits.check_rows(plan.view.rows)
     narrow = plan.view.scan((TIMESTAMP_COLUMN,), plan.scan.predicate, plan.scan.span)
     times = [row[0] for chunk in run(statements.newest_times(narrow, plan.limit), narrow) for row in chunk]
-    if len(times) <= found.count:
-        return found
-    del found
+    if len(times) <= newest.count:
+        return newest
+    del newest
     reservation.reduce_to(before)
     return _fetch(plan, _since(plan, times[-1]), run, limits, reservation)
 
 
 def _likely_start(plan: ExtractionPlan) -> int | None:
-    """The latest time after which the files hold enough rows, were each file's spread evenly."""
+    """The latest start from which the files have enough rows, assuming evenly distributed times."""
     files = sorted(plan.view.files, key=lambda file: file.max_us, reverse=True)
     end = plan.query.span.end_us
-    wanted = plan.limit * _SLICE_SHARE
-    if plan.view.rows <= wanted * 2:
+    rows_needed = plan.limit * _SLICE_SHARE
+    if plan.view.rows <= rows_needed * 2:
         return None
     for position, file in enumerate(files):
         last = file.max_us if end is None else min(file.max_us, end)
-        share = wanted / file.rows
+        share = rows_needed / file.rows
         if share < 1 or position == len(files) - 1:
             length = max(last - file.min_us, 0) + 1
             return int(last - length * min(1.0, share * 1.1)) if share < 0.5 else file.min_us
-        wanted -= file.rows
-        if wanted <= 0:
+        rows_needed -= file.rows
+        if rows_needed <= 0:
             return file.min_us
     return None
 
@@ -149,9 +152,11 @@ def _since(plan: ExtractionPlan, start_us: int) -> Scan:
     return plan.view.narrowed(scan, Span(start, scan.span.end_us))
 
 
-def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation) -> _Found:
-    """The scan's events, made of each chunk as it comes: rows of many columns are mostly nulls."""
-    found = _Found()
+def _fetch(
+    plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservation: Reservation
+) -> _EncodedEvents:
+    """Reads the scan's events and encodes each chunk at once: rows of many columns are mostly nulls."""
+    events_read = _EncodedEvents()
     properties = None if plan.query.properties is None else frozenset(plan.query.properties)
     size = 0
     for chunk in run(plan.statement(scan), scan):
@@ -162,28 +167,28 @@ def _fetch(plan: ExtractionPlan, scan: Scan, run: Run, limits: Limits, reservati
                 f"The extraction is larger than {limits.response_bytes_max:,} bytes. "
                 "Ask for fewer events, or for some properties by 'property_names'."
             )
-        # The objects that are written next take as much again as the rows they are made of.
+        # The event objects need memory in addition to the rows that they are built from.
         objects_bytes = _OBJECTS_SHARE * chunk_bytes + _EVENT_BYTES * len(chunk)
         reservation.reserve(objects_bytes)
         text = dumps(events(chunk, plan.columns, plan.paths, properties))[1:-1]
         reservation.give_back(objects_bytes)
         reservation.reserve(len(text) + 1)
-        found.texts.append(text)
-        found.count += len(chunk)
-        found.size += len(text) + 1
-    return found
+        events_read.texts.append(text)
+        events_read.count += len(chunk)
+        events_read.size += len(text) + 1
+    return events_read
 
 
 def wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, ...], tuple[str, ...]]:
-    """The columns to select and their paths; those of explicit nulls and empty objects have none."""
+    """The columns to select and their paths; the lists of nulls and empty objects have an empty path."""
     pairs: dict[Column, str] = {}
     system = {column.name: column for column in SYSTEM_COLUMNS}
-    wanted = None if properties is None else frozenset(properties)
+    requested = None if properties is None else frozenset(properties)
     for path, column in system.items():
-        if wanted is None or is_wanted(path, wanted):
+        if requested is None or is_wanted(path, requested):
             pairs[column] = path
     for lane in view.source.schema.lanes:
-        if (wanted is None or is_wanted(lane.path, wanted)) and lane.column in view.available.names:
+        if (requested is None or is_wanted(lane.path, requested)) and lane.column in view.available.names:
             pairs[Column(lane.column, ColumnKind(lane.kind.value))] = lane.path
     for paths_column in view.available.paths_columns():
         if paths_column is not None:
@@ -192,7 +197,7 @@ def wanted(properties: Sequence[str] | None, view: View) -> tuple[tuple[Column, 
 
 
 def is_wanted(path: str, wanted: Collection[str]) -> bool:
-    """True for the wanted paths, best a set, and for what is nested in them."""
+    """Whether the path is in ``wanted``, ideally a set, or nested in one of its paths."""
     while path:
         if path in wanted:
             return True
@@ -206,7 +211,7 @@ def is_wanted(path: str, wanted: Collection[str]) -> bool:
 def events(
     rows: Sequence[Row], columns: Sequence[Column], paths: Sequence[str], properties: Collection[str] | None
 ) -> list[Event]:
-    """The events of rows (size, cells of ``columns`` …), column by column: most cells are null."""
+    """Builds the events of rows (size, cells of ``columns`` …), column by column: most cells are null."""
     built: list[Event] = [{} for _ in rows]
     if not rows:
         return built
@@ -221,10 +226,10 @@ def events(
 
 
 class _Objects:
-    """The nested objects of many events: one list per path, its objects made where first needed.
+    """The nested objects of many events: one list per path, whose objects are created on first use.
 
-    What makes them knows the lists alone: an extraction's events are freed when it ends, not when Python next
-    looks for cycles.
+    The functions that create them refer to the lists only, without reference cycles, so that an extraction's
+    events are freed when it ends and not at the next garbage collection.
     """
 
     def __init__(self, roots: list[Event]) -> None:
@@ -233,31 +238,31 @@ class _Objects:
         self._makers: dict[str, Callable[[int], Event]] = {"": roots.__getitem__}
 
     def at(self, path: str) -> tuple[list[Event | None], Callable[[int], Event]]:
-        """For every event the object at ``path``, None where it has none yet; and what makes that one."""
+        """Each event's object at ``path``, None where not created yet; and a function that creates it."""
         if path not in self._lists:
             self._lists[path] = [None] * self._size
-        there = self._lists[path]
+        objects = self._lists[path]
         if path not in self._makers:
-            self._makers[path] = self._maker(path, there)
-        return there, self._makers[path]
+            self._makers[path] = self._maker(path, objects)
+        return objects, self._makers[path]
 
     def make(self, path: str, position: int) -> Event:
-        """The object at ``path`` of one event, and those around it."""
+        """The object at ``path`` of one event, created with its parents where missing."""
         return self.at(path)[1](position)
 
-    def _maker(self, path: str, there: list[Event | None]) -> Callable[[int], Event]:
+    def _maker(self, path: str, objects: list[Event | None]) -> Callable[[int], Event]:
         outer, _, name = path.rpartition(".")
-        homes, make_home = self.at(outer)
+        parents, make_parent = self.at(outer)
 
         def make(position: int) -> Event:
-            found = there[position]
-            if found is None:
-                found = there[position] = {}
-                home = homes[position]
-                if home is None:
-                    home = make_home(position)
-                home[name] = found
-            return found
+            event_object = objects[position]
+            if event_object is None:
+                event_object = objects[position] = {}
+                parent = parents[position]
+                if parent is None:
+                    parent = make_parent(position)
+                parent[name] = event_object
+            return event_object
 
         return make
 
@@ -266,12 +271,12 @@ def _place(objects: _Objects, path: str, values: Sequence[Any]) -> None:
     if values.count(None) == len(values):
         return
     outer, _, name = path.rpartition(".")
-    homes, make = objects.at(outer)
-    for position, (home, value) in enumerate(zip(homes, values, strict=True)):
+    parents, make = objects.at(outer)
+    for position, (parent, value) in enumerate(zip(parents, values, strict=True)):
         if value is not None:
-            if home is None:
-                home = make(position)
-            home[name] = value
+            if parent is None:
+                parent = make(position)
+            parent[name] = value
 
 
 def _place_listed(
@@ -288,7 +293,7 @@ def _place_listed(
 
 
 def decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
-    """Cells as JSON values; integral doubles as integers, as in every other answer."""
+    """Cells as JSON values; integral doubles become integers, as in every other answer."""
     if kind is ColumnKind.NUMBER:
         return [int(value) if value is not None and value.is_integer() else value for value in values]
     if kind is ColumnKind.LONG:
@@ -296,9 +301,9 @@ def decoded(kind: ColumnKind, values: Sequence[Any]) -> Sequence[Any]:
     if kind is ColumnKind.INSTANT:
         return [text[:-3] + "Z" if text.endswith("000") else text + "Z" for text in values]
     if kind is ColumnKind.JSON:
-        read: dict[str | None, Any] = {None: None}
+        by_text: dict[str | None, Any] = {None: None}
         for text in values:
-            if text not in read:
-                read[text] = loads(text)
-        return [read[text] for text in values]
+            if text not in by_text:
+                by_text[text] = loads(text)
+        return [by_text[text] for text in values]
     return values

@@ -1,9 +1,9 @@
-"""What an answer covers, and whether it has changed since.
+"""Records which events an answer covers, and detects whether they have changed since.
 
-Stored events never change, and what takes events away raises a collection's ``erase_version`` or removes the
-collection. With its id and that version as they were, events can only have come; so the events under an
-answer are the same exactly where their number is. Counting is the last resort: a source that has the same
-files and as many unsettled events within the timeframe has the same events there.
+Stored events never change, and removing events raises a collection's ``erase_version`` or removes the
+collection. While the collection's id and that version are unchanged, events can only have been added; so the
+events of an answer are the same if and only if their number is. Counting is the last resort: a source with
+the same files and as many events of the tail within the timeframe has the same events there.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SourceOf = Callable[[str], Source]
 
 @dataclass(frozen=True, slots=True)
 class ReadScope:
-    """Events that an answer is made of: those of a collection within a span, under filters."""
+    """The events that an answer is computed from: those of a collection within a span that match filters."""
 
     collection: str
     span: Span
@@ -45,24 +45,24 @@ class ReadScope:
 
 @dataclass(frozen=True, slots=True)
 class Erasures:
-    """Which collection it was, and how often events of it were taken away or changed."""
+    """The collection's id, and how often its events were removed or changed."""
 
     collection_id: int
     erase_version: int
 
     def stand(self, now: Erasures) -> bool:
-        """Whether no event can have gone since: of a collection that was not there yet, while none was ever
-        taken from the one that is."""
+        """Whether no event can have been removed since. Of a collection that did not exist then: while none was
+        ever removed from the one that does now."""
         return self == now or not (self.collection_id or now.erase_version)
 
 
 NOWHERE = Erasures(0, 0)
-"""Of a collection that is not there."""
+"""The value for a collection that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
-    """Equal outlines of one collection and its spans mean equal events within them."""
+    """A summary of a source: equal summaries for the same collection and spans mean equal events in them."""
 
     erasures: Erasures
     files: frozenset[str]
@@ -71,10 +71,10 @@ class SourceSummary:
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """What an answer was made of: the number of events of each part, in the order of ``parts``."""
+    """What an answer was computed from: the number of events of each part, in the order of ``parts``."""
 
     erasures: Mapping[str, Erasures]
-    """Of every collection read."""
+    """The erasures of every collection read."""
     counts: tuple[int, ...]
 
     @property
@@ -83,7 +83,7 @@ class Covered:
 
 
 class RecordingSource:
-    """Gives sources, and remembers of each collection the last one given."""
+    """Returns sources, and records the last one of each collection in ``given``."""
 
     def __init__(self, source_of: SourceOf) -> None:
         self._source_of = source_of
@@ -95,7 +95,7 @@ class RecordingSource:
 
 
 def parts(query: Query) -> tuple[ReadScope, ...]:
-    """In the order of the question."""
+    """The scopes that a query reads, in its order."""
     match query:
         case MetricQuery() | ExtractionQuery():
             return (ReadScope(query.collection, query.span, query.filters),)
@@ -107,16 +107,16 @@ def erasures(source: Source) -> Erasures:
     return Erasures(source.collection_id, source.erase_version)
 
 
-def outlines(wanted: Iterable[ReadScope], sources: Mapping[str, Source]) -> dict[str, SourceSummary]:
-    """Of each collection, over all its spans."""
+def outlines(scopes: Iterable[ReadScope], sources: Mapping[str, Source]) -> dict[str, SourceSummary]:
+    """The summary of each collection, over all its spans."""
     spans: dict[str, list[Span]] = {}
-    for part in wanted:
+    for part in scopes:
         spans.setdefault(part.collection, []).append(part.span)
     return {name: _outline(sources[name], spans[name]) for name in spans}
 
 
 def count(
-    wanted: Sequence[ReadScope],
+    scopes: Sequence[ReadScope],
     sources: Mapping[str, Source],
     engine: Engine,
     *,
@@ -124,24 +124,24 @@ def count(
     deadline: Deadline,
     forced_filters: Sequence[Filter] = (),
 ) -> Covered:
-    """The numbers of events in these very sources. Raises QueryError."""
+    """Counts the events of each scope in the given sources. Raises QueryError."""
     counts: list[int] = []
-    for part in wanted:
-        question = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span, part.filters)
-        found = answer(
-            ParsedQuery(question),
+    for part in scopes:
+        count_query = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span, part.filters)
+        counted = answer(
+            ParsedQuery(count_query),
             sources.__getitem__,
             engine,
             limits=limits,
             deadline=deadline,
             forced_filters=forced_filters,
         )
-        counts.append(int(found.body["result"]))
-    return Covered({part.collection: erasures(sources[part.collection]) for part in wanted}, tuple(counts))
+        counts.append(int(counted.body["result"]))
+    return Covered({part.collection: erasures(sources[part.collection]) for part in scopes}, tuple(counts))
 
 
 def erased(before: Covered, sources: Mapping[str, Source]) -> bool:
-    """Whether any of the collections has lost or changed events since, of whatever time."""
+    """Whether any event of the collections has been removed or changed since, at any time."""
     return not all(then.stand(erasures(sources[name])) for name, then in before.erasures.items())
 
 
@@ -160,7 +160,7 @@ def _meets(span: Span, min_us: int, max_us: int) -> bool:
 
 
 def _rows_within(tail: pa.Table, spans: Sequence[Span]) -> int:
-    """Rows of each span added up: a new row in any of them makes for another sum."""
+    """The sum of the numbers of rows in each span: a new row in any of them changes it."""
     times = tail.column(TIMESTAMP).cast(pa.int64())
     total = 0
     for span in dict.fromkeys(spans):

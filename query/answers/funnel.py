@@ -1,7 +1,7 @@
-"""Funnels: every step is a set of actors, intersected with the survivors; order in time plays no part.
+"""Funnels: every step is a set of actors, intersected with those of the steps before, regardless of time.
 
-Each (collection, actor property) is scanned once: a row gives its actor and a mask of the steps that it
-satisfies, and an actor's masks are joined. What inverted and optional steps mean is then a matter of masks.
+Each (collection, actor property) is scanned once: a row has its actor and a mask of the steps that it
+satisfies, and an actor's masks are combined. Inverted and optional steps are then evaluated on the masks.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from query.sql import statements
 from query.sql.statement import Statement
 
 _Actor = tuple[tuple[int, Any], bytes, int]
-"""What orders it, its JSON, and its mask."""
+"""An actor's sort key, its JSON, and its mask."""
 _CHECK_EVERY = 4_096
 _RESERVE_BYTES = 64 << 10
-"""Actors take from their reservation in steps of about this size."""
+"""Memory for actors is reserved in steps of about this size."""
 _ACTOR_BYTES = 300
-"""What an actor takes in Python beside its text."""
+"""Bytes that an actor takes in Python in addition to its text."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """The steps that one scan answers."""
+    """The steps that are evaluated by one scan."""
 
     view: View
     scan: Scan
     key: GroupKey
     steps: tuple[tuple[int, Predicate, Span], ...]
-    """Position, condition, and span where the scan's is wider."""
+    """Position and condition of each step, and its span if narrower than the scan's."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class FunnelPlan:
 
     @property
     def parts(self) -> tuple[KeyPart, ...]:
-        """The parts that any branch's actors have."""
+        """The key parts that occur in any branch."""
         return tuple(part for part in KeyPart if any(part in branch.key.parts for branch in self.branches))
 
     @property
@@ -65,7 +65,7 @@ class FunnelPlan:
 
     @property
     def statement(self) -> Statement | None:
-        """None where no row can be an actor of the first step."""
+        """The statement to run; None where no row can have an actor of the first step."""
         live = [branch for branch in self.branches if branch.key.parts and not branch.scan.empty]
         if not any(position == 0 for branch in live for position, _, _ in branch.steps):
             return None
@@ -82,12 +82,12 @@ class FunnelPlan:
 
 
 def plan_funnel(query: FunnelQuery, views: Views, actors_max: int) -> FunnelPlan:
-    alike: dict[tuple[str, str], list[int]] = {}
+    positions_by_scan: dict[tuple[str, str], list[int]] = {}
     for position, step in enumerate(query.steps):
-        alike.setdefault((step.collection, step.actor), []).append(position)
+        positions_by_scan.setdefault((step.collection, step.actor), []).append(position)
     branches = (
         _branch(collection, actor, positions, query.steps, views)
-        for (collection, actor), positions in alike.items()
+        for (collection, actor), positions in positions_by_scan.items()
     )
     return FunnelPlan(query, tuple(branches), actors_max)
 
@@ -99,12 +99,12 @@ def funnel_body(
     check: Callable[[], None] = lambda: None,
     reservation: Reservation | None = None,
 ) -> dict[str, Any]:
-    """``result``, ``steps``, and ``actors`` where a step asked.
+    """The answer's ``result``, ``steps``, and ``actors`` where a step requests them.
 
-    ``check`` is called now and then, and may raise. Raises QueryLimitExceeded where the actors are too many
-    or take more than ``bytes_max`` bytes.
+    ``check`` is called at intervals, and may raise. Raises QueryLimitExceeded where there are too many actors
+    or they take more than ``bytes_max`` bytes.
     """
-    held = reservation or unbounded()
+    memory = reservation or unbounded()
     steps = plan.query.steps
     counted: Counter[int] = Counter()
     actors: list[_Actor] = []
@@ -118,7 +118,7 @@ def funnel_body(
             actors.append(actor)
             unreserved += _ACTOR_BYTES + 2 * len(actor[1])
             if unreserved > _RESERVE_BYTES:
-                held.reserve(unreserved)
+                memory.reserve(unreserved)
                 unreserved = 0
     if counted.total() > plan.actors_max:
         raise QueryLimitExceeded(
@@ -134,7 +134,7 @@ def funnel_body(
     if plan.lists_actors:
         check()
         actors = in_order(actors, key=lambda actor: actor[0])
-        body["actors"] = _listed(actors, frozenset(counted), steps, bytes_max, check, held)
+        body["actors"] = _listed(actors, frozenset(counted), steps, bytes_max, check, memory)
     return body
 
 
@@ -142,7 +142,7 @@ def _actor(parts: Sequence[KeyPart], row: Sequence[Any]) -> _Actor:
     value, order = next(
         part_value(part, cell) for part, cell in zip(parts, row, strict=False) if cell is not None
     )
-    # What the library gives is as large as its buffer was, some kilobytes: a part of it is not.
+    # The bytes that orjson returns keep its buffer of some kilobytes; a slice is a copy without it.
     return order, dumps([value])[1:-1], row[-1]
 
 
@@ -154,9 +154,9 @@ def _listed(
     check: Callable[[], None],
     reservation: Reservation,
 ) -> list[Written | None]:
-    """For each step that asks the actors that it counts."""
+    """For each step the actors that it counts, None where the step does not request them."""
     listed: list[Written | None] = []
-    held = 0
+    text_bytes = 0
     for position, step in enumerate(steps):
         if not step.with_actors:
             listed.append(None)
@@ -166,15 +166,15 @@ def _listed(
         size = sum(len(text) + 1 for _, text, mask in actors if mask in counted)
         reservation.reserve(2 * size)
         parts = list(in_parts((text for _, text, mask in actors if mask in counted), STEP_VALUES))
-        held += sum(map(len, parts))
-        if held > bytes_max:
+        text_bytes += sum(map(len, parts))
+        if text_bytes > bytes_max:
             raise QueryLimitExceeded(
                 f"The funnel's actors take more than {bytes_max:,} bytes. "
                 "Ask for them at fewer steps, for a shorter timeframe, or filter."
             )
         listed.append(Written(array(parts)))
-    # The actors themselves go now.
-    reservation.reduce_to(2 * held)
+    # The actors are freed after this; only their JSON stays reserved.
+    reservation.reduce_to(2 * text_bytes)
     return listed
 
 
@@ -182,10 +182,10 @@ def _branch(
     collection: str, actor: str, positions: Sequence[int], steps: Sequence[Step], views: Views
 ) -> Branch:
     spans = [steps[position].span for position in positions]
-    whole = hull(spans)
+    common_span = hull(spans)
     view = views.view(collection, spans)
     tests = [
-        (position, view.condition(steps[position].filters), Span() if span == whole else span)
+        (position, view.condition(steps[position].filters), Span() if span == common_span else span)
         for position, span in zip(positions, spans, strict=True)
     ]
     key = key_of(actor, view)
@@ -193,12 +193,12 @@ def _branch(
     if any(span != Span() for _, _, span in tests):
         columns.append(TIMESTAMP_COLUMN)
     conditions = [test for _, test, _ in tests]
-    scan = view.scan(columns, p.some_of(conditions), whole, conditions)
+    scan = view.scan(columns, p.some_of(conditions), common_span, conditions)
     return Branch(view, scan, key, tuple(tests))
 
 
 def _survives(mask: int, position: int, steps: Sequence[Step]) -> bool:
-    """True where an actor of this mask is counted by the step: in it, and in all that narrow before it."""
+    """Whether a step counts actors with this mask: in it, and in all earlier steps that are not optional."""
     for index, step in enumerate(steps[: position + 1]):
         if step.optional and index < position:
             continue

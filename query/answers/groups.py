@@ -1,4 +1,4 @@
-"""Rows with groups, arranged and written as JSON: alone, or within intervals."""
+"""Arranges rows of groups and encodes them as JSON, with or without intervals."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from query.plan.keys import GroupKey, KeyPart
 from query.plan.plan import MetricsPlan
 
 _CELL_BYTES_MIN = 32
-"""An answer's cell takes no less: a group's name, its value and ``"result":0``."""
+"""Lower bound of a cell's size in an answer: a group's name, its value and ``"result":0``."""
 _CHECK_EVERY = 4_096
 _RESERVE_BYTES = 64 << 10
-"""Results take from their reservation in steps of about this size."""
+"""Memory for results is reserved in steps of about this size."""
 _ENTRY_BYTES = 280
-"""What a group and its results take in Python beside their text, while they wait to be sorted."""
+"""Bytes that a group and its results take in Python, in addition to their text, until they are sorted."""
 _ORDER_BYTES = 120
-"""What each value takes by which they are sorted."""
+"""Bytes that each sort key takes."""
 _CELL_OBJECT_BYTES = 260
-"""What the results of a group in an interval take beside their text."""
+"""Bytes that the results of a group in an interval take in addition to their text."""
 _T = TypeVar("_T")
 Members = tuple[bytes, tuple[tuple[int, Any], ...]]
-"""Members of a JSON object, and what orders them, as by ``value_order``."""
+"""Encoded members of a JSON object, and their sort keys as of ``value_order``."""
 _Entry = tuple[Members, Members]
 """A group and the results of its metrics."""
 _Sortable = tuple[tuple[tuple[int, Any], ...], tuple[tuple[int, Any], ...], bytes]
-"""What orders the group and its results, and the text of both."""
+"""Sort keys of the group and of its results, and the text of both."""
 
 
 class Groups:
-    """Arranges the rows of a question with ``group_by``.
+    """Arranges the rows of a query with ``group_by``.
 
-    Groups and results are written as they come: as JSON they take a small part of the memory that they take
-    as objects, and that part is what the limit on an answer's bytes bounds. The first ``indexes`` keys of the
-    plan are no groups.
+    Groups and results are encoded as they arrive: JSON takes a small part of the memory that objects take,
+    and is what the limit on an answer's bytes applies to. The first ``indexes`` keys of the plan are not
+    groups.
     """
 
     def __init__(
@@ -66,21 +66,21 @@ class Groups:
         self._labels = [label_of(metric) for metric in plan.metrics]
         orders = () if plan.ordered else plan.query.order
         self._ordering = [self._labels.index(order.by) for order in orders if order.by in self._labels]
-        # Most questions have one result, which orders nothing: there may be a million of them.
+        # A shortcut for one result that is not a sort key: most queries have one, for up to a million groups.
         alone = len(self._labels) == 1 and not self._ordering
         self._only_label = dumps(self._labels[0]) + b":" if alone else None
         self._only_path = dumps(self._paths[0]) + b":" if len(self._paths) == 1 else None
         self._rounds = any(metric.metric.decimals is not None for metric in plan.metrics)
-        self._held = 0
+        self._text_bytes = 0
 
     def rows(self, rows: Iterable[Row]) -> Written:
+        """The groups as a JSON array, in the query's order."""
         if self._plan.order is None or (self._plan.query.order and not self._plan.ordered):
             return self._array(self._sorted_texts(rows))
         return self._array(map(_entry_text, self._entries(rows)))
 
     def _array(self, texts: Iterable[bytes]) -> Written:
-        """A JSON array of what is written already, put together in parts: many small texts take twice as
-        much as one."""
+        """Joins encoded entries into a JSON array, part by part: many small texts take twice the memory."""
         parts: list[bytes] = []
         for part in in_parts(texts, _CHECK_EVERY):
             self._reserve(len(part) + 1)
@@ -103,22 +103,22 @@ class Groups:
             self._reserve(overhead + len(text))
             if limit is not None and len(entries) >= 2 * limit + _CHECK_EVERY:
                 entries = self._sorted(entries)
-                self._held = sum(len(text) for _, _, text in entries)
-                self._reduce_to(before + overhead * len(entries) + self._held)
+                self._text_bytes = sum(len(text) for _, _, text in entries)
+                self._reduce_to(before + overhead * len(entries) + self._text_bytes)
         entries = self._sorted(entries)
         entries.reverse()
         for number in range(len(entries)):
             if number % _CHECK_EVERY == 0:
                 self._check()
             yield entries.pop()[2]
-        self._reduce_to(before + self._held + len(entries))
+        self._reduce_to(before + self._text_bytes + len(entries))
 
     def _entries(self, rows: Iterable[Row]) -> Iterator[_Entry]:
         for number, row in enumerate(self._checked(rows)):
             if not self._plan.cut and number >= self._limits.groups_max:
                 raise self._too_many_groups()
             entry = self.group(row), self.results(row)
-            self._hold(_entry_bytes(entry))
+            self._count_bytes(_entry_bytes(entry))
             yield entry
 
     def _sorted(self, entries: list[_Sortable]) -> list[_Sortable]:
@@ -128,35 +128,38 @@ class Groups:
 
     def intervals(self, rows: Iterable[Row]) -> Written:
         assert self._plan.query.buckets is not None
-        groups, found = self._cells(rows, len(self._plan.query.buckets.edges) - 1)
+        groups, cells = self._cells(rows, len(self._plan.query.buckets.edges) - 1)
         places = list(range(len(groups)))
         if self._plan.order is None:
             places = in_order(places, key=lambda place: groups[place][1])
-        return self.arranged(groups, found, places)
+        return self.arranged(groups, cells, places)
 
     def arranged(
         self, groups: Sequence[Members], found: Sequence[dict[int, Members]], places: Sequence[int]
     ) -> Written:
-        """The intervals: each has the results of groups by their places in ``groups``; ``places`` are all of
-        these in their order. Takes what is found away."""
+        """The intervals as a JSON array.
+
+        ``found`` has for each interval the results of groups, by the groups' positions in ``groups``;
+        ``places`` are all positions in sort order. Empties the dicts of ``found`` to free memory.
+        """
         assert self._plan.query.buckets is not None
         spans = timeframes(self._plan.query.buckets.edges)
         fill = self._plan.query.zero_fill
         if fill:
             self._check_cells(min(len(groups), self._plan.query.limit or len(groups)) * len(spans))
         empty = self.empty
-        self._held = 0
+        self._text_bytes = 0
         ordered = bool(self._plan.query.order) or self._plan.query.limit is not None
         texts = []
         for span, cells in zip(spans, found, strict=True):
             self._check()
-            wanted = places if fill else [place for place in places if place in cells]
-            self._reserve(_ENTRY_BYTES * len(wanted))
+            shown = places if fill else [place for place in places if place in cells]
+            self._reserve(_ENTRY_BYTES * len(shown))
             texts_of = self._in_order if ordered else self._in_given_order
-            value = b",".join(texts_of([(groups[place], cells.get(place, empty)) for place in wanted]))
+            value = b",".join(texts_of([(groups[place], cells.get(place, empty)) for place in shown]))
             cells.clear()
-            self._give_back(_ENTRY_BYTES * len(wanted))
-            self._hold(len(value))
+            self._give_back(_ENTRY_BYTES * len(shown))
+            self._count_bytes(len(value))
             texts.append(b'{"value":[' + value + b'],"timeframe":' + dumps(span) + b"}")
             self._reserve(len(texts[-1]))
         self._reserve(sum(map(len, texts)))
@@ -171,10 +174,10 @@ class Groups:
         return [_entry_text(entry) for entry in entries]
 
     def _cells(self, rows: Iterable[Row], buckets: int) -> tuple[list[Members], list[dict[int, Members]]]:
-        """The groups as they come, and for each bucket the results of those that it has, by their places."""
+        """The groups in order of arrival, and for each bucket the results of its groups, by position."""
         groups: list[Members] = []
         places: dict[Row, int] = {}
-        found: list[dict[int, Members]] = [{} for _ in range(buckets)]
+        cells: list[dict[int, Members]] = [{} for _ in range(buckets)]
         cell_bytes = _CELL_OBJECT_BYTES + _ORDER_BYTES * len(self._ordering)
         for number, row in enumerate(self._checked(rows)):
             if number >= self._limits.cells_max:
@@ -185,15 +188,15 @@ class Groups:
                 if place >= self._limits.groups_max:
                     raise self._too_many_groups()
                 groups.append(self.group(row))
-                self._hold(len(groups[-1][0]))
+                self._count_bytes(len(groups[-1][0]))
                 self._reserve(len(groups[-1][0]) * 2 + _ENTRY_BYTES + _ORDER_BYTES * self._width)
-            results = found[row[0]][place] = self.results(row)
-            self._hold(len(results[0]))
+            results = cells[row[0]][place] = self.results(row)
+            self._count_bytes(len(results[0]))
             self._reserve(cell_bytes + len(results[0]))
-        return groups, found
+        return groups, cells
 
     def _checked(self, items: Iterable[_T]) -> Iterator[_T]:
-        """The items, with a look now and then at whether they are still wanted."""
+        """Yields the items, and calls ``check`` at intervals."""
         for number, item in enumerate(items):
             if number % _CHECK_EVERY == 0:
                 self._check()
@@ -223,23 +226,23 @@ class Groups:
         return _members(self._labels, rounded), orders
 
     def _rounded(self, results: Sequence[Any]) -> Sequence[Any]:
-        """Only as they are written: groups are ordered by what was computed."""
+        """The results rounded for output; groups are ordered by the unrounded ones."""
         return rounded_results(self._plan, results) if self._rounds else results
 
     @property
     def empty(self) -> Members:
-        """What is said of a group that an interval has no event of."""
+        """The results of a group without events in an interval."""
         return self.written([fold_metric(metric, None) for metric in self._plan.metrics])
 
     def reread(self, written: bytes) -> Members:
-        """Results that were written before, unrounded, with what orders them here."""
+        """Results from previously encoded, unrounded ones, with their sort keys for this query."""
         if not self._ordering and not self._rounds:
             return written, ()
         results = loads(f"{{{written.decode()}}}")
         return self.written([results[label] for label in self._labels])
 
     def _ordered(self, entries: list[_Sortable]) -> list[_Sortable]:
-        """The entries, which come in the groups' order, in the question's own, cut to its limit."""
+        """Sorts entries, given in the groups' order, into the query's own, and applies its limit."""
         of_results = len(self._ordering)
         for order in reversed(self._plan.query.order):
             if order.by in self._labels:
@@ -249,17 +252,17 @@ class Groups:
                 entries = _sorted_by(entries, 0, self._paths.index(order.by), order.descending)
         return entries if self._plan.query.limit is None else entries[: self._plan.query.limit]
 
-    def _hold(self, size: int) -> None:
-        """Raises QueryLimitExceeded where what is written, and held, is more than an answer may be."""
-        self._held += size
-        if self._held > self._limits.response_bytes_max:
+    def _count_bytes(self, size: int) -> None:
+        """Counts encoded bytes. Raises QueryLimitExceeded where they exceed the limit on an answer."""
+        self._text_bytes += size
+        if self._text_bytes > self._limits.response_bytes_max:
             raise QueryLimitExceeded(
                 f"The groups and results take more than {self._limits.response_bytes_max:,} bytes. "
                 "Ask for fewer analyses, groups or intervals, or a shorter timeframe."
             )
 
     def _reserve(self, size: int) -> None:
-        """In steps, since it is called for every group."""
+        """Reserves memory, in steps since it is called for every group."""
         self._unreserved += size
         if self._unreserved >= _RESERVE_BYTES:
             self._settle()
@@ -303,7 +306,7 @@ class Groups:
 
 
 def _members(names: Sequence[str], values: Sequence[Any]) -> bytes:
-    """The members of a JSON object, without its braces; of names that are given twice the last value."""
+    """Encodes the members of a JSON object, without its braces; for a repeated name, the last value."""
     return dumps(dict(zip(names, values, strict=True)))[1:-1]
 
 
@@ -318,14 +321,14 @@ def _entry_bytes(entry: _Entry) -> int:
 def _sorted_by(
     entries: list[_Sortable], part: Literal[0, 1], position: int, descending: bool
 ) -> list[_Sortable]:
-    """By what orders the group (part 0) or its results (part 1); null is last either way."""
+    """Sorts by a sort key of the group (part 0) or of its results (part 1); null is last either way."""
     nulls = [entry for entry in entries if entry[part][position][0] == NULL_ORDER]
     rest = [entry for entry in entries if entry[part][position][0] != NULL_ORDER]
     return in_order(rest, key=lambda entry: entry[part][position], reverse=descending) + nulls
 
 
 def _decoder(key: GroupKey) -> Callable[[Row, int], tuple[Any, tuple[int, Any]]]:
-    """Row, position of the key's first part → the group's value and its order."""
+    """A function of (row, position of the key's first part) that returns the group's value and sort key."""
     parts = key.parts
     ranges = key.ranges
 

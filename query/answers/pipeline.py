@@ -1,4 +1,4 @@
-"""From a parsed question to the answer's body: plan, run, shape."""
+"""Computes the answer's body for a parsed query: plan, run, shape."""
 
 from __future__ import annotations
 
@@ -37,26 +37,27 @@ from query.sql.statement import Statement
 from storage.source import SourceGone
 
 ATTEMPTS_MAX = 4
-"""So many snapshots are tried: each may be replaced, or have one more collection's files found damaged."""
+"""Most snapshots that are tried: each may be replaced, or files of one more collection found damaged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``body`` is for ``json_encoding.dumps``: integers of any size, and much that is written already.
+    """An answer. ``body`` is for ``json_encoding.dumps``: it has integers of any size and encoded parts.
 
-    Warnings are for a header. Not ``complete``: files with events of the timeframe are damaged and set aside.
+    Warnings are for a header. ``complete`` is False where damaged files with events of the timeframe were
+    left out.
     """
 
     body: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     complete: bool = True
     reservation: Reservation | None = None
-    """Of the body's memory, for as long as it is held."""
+    """The reservation of the body's memory, to be released with the body."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Runner:
-    """An engine with what every run of one question shares."""
+    """An engine, and the objects that all runs of one query share."""
 
     engine: Engine
     deadline: Deadline
@@ -69,7 +70,7 @@ class _Runner:
     def chunks(
         self, statement: Statement, tables: dict[str, Any], *, reads: int, lists: bool = False
     ) -> Iterator[list[Row]]:
-        """``reads``: about how many stored rows the statement reads."""
+        """Runs a statement; ``reads`` is the approximate number of stored rows that it reads."""
         self.check()
         self.trace.statements.append(statement)
         deadline = self.deadline
@@ -84,7 +85,7 @@ class _Runner:
             reads=reads,
         ):
             yield chunk
-            # What is done with a chunk takes time of its own, which no interrupt of the engine ends.
+            # Processing a chunk takes time too, which interrupting the engine does not end.
             self.check()
 
     def rows(
@@ -95,18 +96,18 @@ class _Runner:
 
 
 class Conditions:
-    """Counts what the filters of one question come to, as it is planned."""
+    """Counts the conditions of one query's filters during planning."""
 
     def __init__(self, limits: Limits, check: Callable[[], None]) -> None:
-        self._left = limits.conditions_max
+        self._conditions_left = limits.conditions_max
         self._limit = limits.conditions_max
         self._check = check
 
     def spend(self, conditions: int) -> None:
-        """Raises QueryLimitExceeded, and what ``check`` does."""
+        """Raises TooManyConditions where the limit is exceeded, and what ``check`` raises."""
         self._check()
-        self._left -= conditions
-        if self._left < 0:
+        self._conditions_left -= conditions
+        if self._conditions_left < 0:
             raise TooManyConditions(
                 f"The filters of the query, or of its key, come to more than {self._limit:,} conditions: one "
                 "for each filter and column that it reads, where 'exists' and null read all that is nested "
@@ -126,29 +127,29 @@ def answer(
     deadline: Deadline | None = None,
     project_id: str = "",
 ) -> Answer:
-    """The answer's body. ``sources`` gives a fresh snapshot of a collection by its name.
+    """Answers a query. ``sources`` returns a fresh snapshot of a collection by its name.
 
-    ``forced_filters`` are a key's own: they narrow every collection read. ``deadline`` is when the time is up
-    if it began before now; then ``cancel`` is the deadline's. Large questions of one ``project_id`` leave
-    room for those of others. Raises InvalidQuery,
-    QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryOverloaded, QueryError.
+    ``forced_filters`` are the key's filters, which apply to every collection read. ``deadline`` is given if
+    the query's time began before now; its token then replaces ``cancel``. Large queries of one
+    ``project_id`` leave room for those of others. Raises InvalidQuery, QueryLimitExceeded, QueryTimeout,
+    QueryCancelled, QueryOverloaded, QueryError.
     """
     ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
     reservation = engine.budget.open(ends.check, project_id=project_id)
     extent_of = reader(engine, ends)
 
-    def views(held: Held | None, exact: bool) -> Views:
+    def views(lanes_of: Held | None, exact: bool) -> Views:
         own, forced = (Conditions(limits, ends.check).spend for _ in range(2))
-        return Views(sources, tuple(forced_filters), own, held, forced, extent_of=extent_of, exact=exact)
+        return Views(sources, tuple(forced_filters), own, lanes_of, forced, extent_of=extent_of, exact=exact)
 
-    def run(held: Held | None, exact: bool) -> Answer:
-        return _answer(request, views(held, exact), _Runner(engine, ends, reservation, Trace()), limits)
+    def run(lanes_of: Held | None, exact: bool) -> Answer:
+        return _answer(request, views(lanes_of, exact), _Runner(engine, ends, reservation, Trace()), limits)
 
-    def certain(held: Held | None = None) -> Answer:
+    def certain(lanes_of: Held | None = None) -> Answer:
         try:
-            return run(held, exact=False)
+            return run(lanes_of, exact=False)
         except Uncertain:
-            return run(held, exact=True)
+            return run(lanes_of, exact=True)
 
     def attempt() -> Answer:
         try:
@@ -156,7 +157,7 @@ def answer(
         except TooManyConditions:
             if not forced_filters:
                 raise
-        # What a key does not see may not make its question too long.
+        # Lanes that the key does not see must not cause its query to exceed the limit.
         return certain(seen_by(engine, ends))
 
     def retried() -> Answer:
@@ -164,8 +165,8 @@ def answer(
             try:
                 return attempt()
             except SourceGone:
-                # Files were replaced between snapshot and read, or found to be damaged; the next snapshot
-                # names those that replaced them, and leaves out the damaged ones.
+                # Files were replaced between snapshot and read, or found to be damaged; the next snapshot has
+                # their replacements and omits the damaged ones.
                 reservation.reduce_to(0)
         try:
             return attempt()
@@ -176,7 +177,7 @@ def answer(
 
 
 def seen_by(engine: Engine, deadline: Deadline) -> Held:
-    """What finds the lanes that are not empty to a view's key."""
+    """A function that finds the lanes with values in events that a view's key sees."""
 
     def held(view: View, span: Span) -> frozenset[str]:
         lanes = lanes_seen(view, span, engine, deadline) or ()
@@ -201,7 +202,7 @@ def _answer(request: ParsedQuery, views: Views, runner: _Runner, limits: Limits)
     if request.include_metadata:
         properties = len(named_properties(query))
         if views.forced:
-            # What lies outside a key's filters is not even counted to it.
+            # A key with filters does not learn the number of events outside them.
             scanned = _visible(query, views, runner, limits)
         body["execution_metadata"] = {
             "events_scanned": scanned,
@@ -212,26 +213,26 @@ def _answer(request: ParsedQuery, views: Views, runner: _Runner, limits: Limits)
     if views.damaged:
         body["complete"] = False
         if not views.forced:
-            # A file's name says how much there is, and of when.
+            # A file's name reveals the number and time of its events.
             body["damaged_files"] = sorted(file.name for file in views.damaged.values())
-    # Nor does a key with filters learn which names there are beyond what it sees.
+    # Nor does a key with filters learn which collections exist beyond those it sees.
     unknown = [] if views.forced else views.unknown
     return Answer(body, [f"The collection '{name}' does not exist." for name in unknown], not views.damaged)
 
 
 def _visible(query: Query, views: Views, runner: _Runner, limits: Limits) -> int:
-    """The events in the question's timeframes that its key can see."""
+    """The number of events in the query's timeframes that its key can see."""
     parts = query.steps if isinstance(query, FunnelQuery) else (query,)
-    found = 0
+    events = 0
     for part in parts:
         counting = MetricQuery(part.collection, (Metric(Analysis.COUNT),), part.span)
         body, _ = _metrics(counting, views, runner, limits)
-        found += body["result"]
-    return found
+        events += body["result"]
+    return events
 
 
 def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[str]:
-    """The distinct properties that a question names."""
+    """The distinct properties that a query names."""
     match query:
         case MetricQuery():
             targets = {metric.target for metric in query.metrics if metric.target is not None}
@@ -260,9 +261,9 @@ def rows_max(query: MetricQuery, limits: Limits) -> int:
 
 
 def must_run(plan: MetricsPlan) -> bool:
-    """False where no row is read, or nothing is asked of the rows."""
+    """False where no row would be read, or nothing is computed from the rows."""
     if plan.buckets is not None and len(plan.buckets.edges) < 2:
-        # A timeframe that ends where it starts has no interval, and so no row.
+        # An empty timeframe has no interval, and so no row.
         return False
     arranged = bool(plan.keys) or plan.buckets is not None
     return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))

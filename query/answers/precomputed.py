@@ -1,11 +1,11 @@
-"""Answers computed beforehand: the same question for every value of some properties, bucket by bucket.
+"""Precomputed answers: the same query for every value of some properties, bucket by bucket.
 
-A dataset is a question with an interval, and up to three *index* properties. ``payloads`` gives for each
-combination of their values one *payload*: all that the question would answer with the filters ``property eq
-value``, in the buckets of its interval. ``arranged`` makes the answer for some of the buckets of payloads.
+A dataset is a query with an interval, and up to three *index* properties. ``payloads`` yields one *payload*
+for each combination of their values: the complete answer of the query with the filters ``property eq value``,
+in the buckets of its interval. ``arranged`` builds the answer for some of the buckets from payloads.
 
 A payload is JSON, ``{"g": [[members, order], ...], "s": [start, ...], "p": [group, ...], "r": [members,
-...]}``: ``g`` are the groups that occur, and for every bucket and group that has events ``s`` is the bucket's
+...]}``: ``g`` are the groups that occur, and for every bucket and group with events ``s`` is the bucket's
 start (µs), ``p`` the group's position in ``g`` and ``r`` the results as members of a JSON object.
 """
 
@@ -38,16 +38,16 @@ from storage.source import NOWHERE, Source
 Scalar = str | int | float | bool | None
 _COUNT = (Metric(Analysis.COUNT),)
 _PAYLOAD_SHARE = 8
-"""How many times its bytes a payload takes while an answer is made of it."""
+"""Memory that a payload takes while an answer is built from it, as a multiple of its bytes."""
 _GROUPS_KEPT = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
-    """Events in each bucket, whatever the filters, and from the last bucket's end on.
+    """The number of events, regardless of filters, in each bucket and after the last bucket.
 
-    Events are never changed in place: where both are as they were, and nothing was erased or updated, so is
-    every answer.
+    Events are never changed in place: where both are unchanged, and nothing was erased or updated, every
+    answer is unchanged.
     """
 
     buckets: tuple[int, ...]
@@ -57,7 +57,7 @@ class EventCounts:
 def event_counts(
     collection: str, edges: tuple[int, ...], source: Source, engine: Engine, deadline: Deadline
 ) -> EventCounts:
-    """Counted in one scan of the events' times. Raises what ``Engine.chunks`` does."""
+    """Counts the events in one scan of their times. Raises what ``Engine.chunks`` raises."""
     counts = [0] * (len(edges) - 1)
     if counts:
         query = MetricQuery(collection, _COUNT, Span(edges[0], edges[-1]), buckets=Buckets(edges))
@@ -79,13 +79,13 @@ def payloads(
     limits: Limits,
     deadline: Deadline,
 ) -> Iterator[tuple[bytes, bytes]]:
-    """(key, payload) of each combination of values that has events, in no order that means anything.
+    """Yields (key, payload) for each combination of values that has events, in arbitrary order.
 
-    ``query`` has buckets. Raises what ``Engine.chunks`` does, and QueryLimitExceeded where cells are more
-    than ``limits.cells_max``, or a payload is larger than an answer may be.
+    ``query`` has buckets. Raises what ``Engine.chunks`` raises, and QueryLimitExceeded where there are more
+    than ``limits.cells_max`` cells, or a payload exceeds the limit on an answer's bytes.
     """
     views = Views(lambda _: source, extent_of=reader(engine, deadline), exact=True)
-    # Rounded when they are read, by what is preferred then.
+    # Results are stored unrounded, and rounded by the preferences that apply when they are read.
     query = replace(query, metrics=tuple(replace(metric, decimals=None) for metric in query.metrics))
     plan = plan_indexed(query, paths, views, limits.cells_max)
     rows = _rows(plan, statements.indexed(plan, len(paths)), engine, deadline)
@@ -93,20 +93,20 @@ def payloads(
     width = sum(len(key.parts) for key in indexes)
     groups = Groups(plan, limits, deadline.check, len(paths))
     write = _PayloadWriter(plan, groups, 1 + width, limits)
-    for parts, found in groupby(_bounded(rows, limits.cells_max), lambda row: row[1 : 1 + width]):
+    for parts, value_rows in groupby(_bounded(rows, limits.cells_max), lambda row: row[1 : 1 + width]):
         key = _row_key(indexes, parts)
         if key is not None:
-            yield key, write.payload(found)
+            yield key, write.payload(value_rows)
 
 
 @dataclass
 class _PayloadWriter:
-    """Writes the rows of one value after the other; what groups are called is the same for many."""
+    """Encodes the payloads of successive values; encoded groups are cached, since values share them."""
 
     plan: MetricsPlan
     groups: Groups
     first: int
-    """Column at which the groups' parts begin."""
+    """Index of the column at which the groups' parts begin."""
     limits: Limits
     _known: dict[Row, Members] = field(default_factory=dict)
 
@@ -115,18 +115,18 @@ class _PayloadWriter:
         edges = self.plan.query.buckets.edges
         width = sum(len(key.parts) for key in self.plan.keys) - (self.first - 1)
         places: dict[Row, int] = {}
-        listed: list[list[Any]] = []
+        group_list: list[list[Any]] = []
         starts, of_groups, results = [], [], []
         for row in rows:
             parts = row[self.first : self.first + width]
-            place = places.setdefault(parts, len(listed))
-            if place == len(listed):
+            place = places.setdefault(parts, len(group_list))
+            if place == len(group_list):
                 members, order = self._group(parts, row)
-                listed.append([members.decode(), order])
+                group_list.append([members.decode(), order])
             starts.append(edges[row[0]])
             of_groups.append(place)
             results.append(self.groups.results(row)[0].decode())
-        text = dumps({"g": listed, "s": starts, "p": of_groups, "r": results})
+        text = dumps({"g": group_list, "s": starts, "p": of_groups, "r": results})
         if len(text) > self.limits.response_bytes_max:
             raise QueryLimitExceeded(
                 f"The results of one index value take more than {self.limits.response_bytes_max:,} bytes. "
@@ -176,7 +176,7 @@ def _joined(tags: Iterable[str]) -> bytes:
 
 
 def _tag(path: str, value: Scalar) -> str:
-    """A value's kind and its one spelling."""
+    """A letter for the value's kind, and the canonical text of the value."""
     if value is None:
         return "z"
     if isinstance(value, bool):
@@ -191,12 +191,12 @@ def _tag(path: str, value: Scalar) -> str:
 
 
 def _double(value: float) -> str:
-    # Zero has a sign, which no filter sees.
+    # Adding 0.0 removes the sign of zero, which filters ignore.
     return f"n{value + 0.0!r}"
 
 
 def _row_key(indexes: Sequence[GroupKey], parts: Row) -> bytes | None:
-    """None where a value is none that a filter can name: an object, say."""
+    """The key of a row; None where a value cannot be given in a filter, such as an object."""
     tags = []
     position = 0
     for key in indexes:
@@ -241,37 +241,37 @@ def arranged(
 ) -> bytes:
     """The JSON of an answer's ``result``, for the buckets of ``query``, from payloads of one value.
 
-    ``found``: payloads, each with the buckets that count of it: their starts there → their positions in the
-    query's. Raises QueryLimitExceeded.
+    ``found``: payloads, each with a mapping of the buckets to use, from their starts in the payload to their
+    positions in the query. Raises QueryLimitExceeded.
     """
     assert query.buckets is not None
     groups = Groups(plan_metrics(query, Views(lambda _: NOWHERE), 1), limits, check, reservation=reservation)
-    listed: list[Members] = []
+    group_list: list[Members] = []
     by_members: dict[bytes, int] = {}
     cells: list[dict[int, Members]] = [{} for _ in query.buckets.edges[1:]]
-    for payload, wanted in found:
+    for payload, bucket_of in found:
         check()
         if reservation is not None:
             reservation.reserve(_PAYLOAD_SHARE * len(payload))
-        read = loads(payload.decode())
-        named = [(members.encode(), order) for members, order in read["g"]]
-        for start, position, results in zip(read["s"], read["p"], read["r"], strict=True):
-            bucket = wanted.get(start)
+        content = loads(payload.decode())
+        named = [(members.encode(), order) for members, order in content["g"]]
+        for start, position, results in zip(content["s"], content["p"], content["r"], strict=True):
+            bucket = bucket_of.get(start)
             if bucket is None:
                 continue
             members, order = named[position]
-            place = by_members.setdefault(members, len(listed))
-            if place == len(listed):
-                listed.append((members, tuple(map(tuple, order))))
+            place = by_members.setdefault(members, len(group_list))
+            if place == len(group_list):
+                group_list.append((members, tuple(map(tuple, order))))
             cells[bucket][place] = groups.reread(results.encode())
     if not query.groups:
         return _plain(query, cells, groups.empty)
-    places = sorted(range(len(listed)), key=lambda place: listed[place][1])
-    return dumps(groups.arranged(listed, cells, places))
+    places = sorted(range(len(group_list)), key=lambda place: group_list[place][1])
+    return dumps(groups.arranged(group_list, cells, places))
 
 
 def _plain(query: MetricQuery, cells: Sequence[dict[int, Members]], empty: Members) -> bytes:
-    """Intervals without groups: each has one value, or one object of them."""
+    """Encodes intervals without groups: each has one value, or one object of values."""
     assert query.buckets is not None
     texts = []
     for cell, span in zip(cells, timeframes(query.buckets.edges), strict=True):

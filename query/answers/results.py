@@ -1,4 +1,4 @@
-"""One row's aggregates → the result of each metric."""
+"""Computes the result of each metric from one row's aggregates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from query.plan.plan import MetricsPlan
 from storage.instants import format_instant
 
 AVERAGES_BELOW = 1e38
-"""An integral average from here on is shown as a float: its digits mean nothing."""
+"""An integral average from this magnitude on is returned as a float: its digits are not significant."""
 
 
 def folder(plan: MetricsPlan, first: int) -> Callable[[Row], list[Any]]:
-    """Row → the result of each metric; its aggregates begin at column ``first``."""
+    """A function of a row that returns the result of each metric; aggregates begin at column ``first``."""
     spans: list[tuple[MetricPlan, int, int]] = []
     for metric in plan.metrics:
         spans.append((metric, first, first + len(metric.aggregates)))
@@ -39,7 +39,7 @@ def label_of(metric: MetricPlan) -> str:
 
 
 def fold_metric(metric: MetricPlan, cells: Row | None) -> Any:
-    """One result from its aggregates; None for a set without rows."""
+    """Computes one result from its aggregates; ``cells`` is None for a set without rows."""
     analysis = metric.metric.analysis
     if analysis is Analysis.SELECT_UNIQUE:
         return [] if cells is None else _unique(metric, cells)
@@ -62,7 +62,7 @@ def fold_metric(metric: MetricPlan, cells: Row | None) -> Any:
 
 
 def _numeric(cell: Any) -> int | float | None:
-    """A number, also where it is the decimal text of a long integer."""
+    """The cell as a number; long integers are decimal text."""
     return int(cell) if isinstance(cell, str) else cell
 
 
@@ -70,7 +70,7 @@ _TWO_PARTS = (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESE
 
 
 def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
-    """Correctly rounded, or all digits of an integer. Raises Uncertain."""
+    """The sum, correctly rounded, or with all digits of an integer. Raises Uncertain."""
     if metric.in_two_parts:
         high, low, rows = cells
         one = metric.aggregates[0]
@@ -82,12 +82,16 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
 
 
 def _average(metric: MetricPlan, cells: Row) -> int | float | None:
-    """Correctly rounded. Raises Uncertain."""
-    folds = tuple(one.fold for one in metric.aggregates)
+    """The average, correctly rounded. Raises Uncertain."""
+    folds = tuple(aggregate.fold for aggregate in metric.aggregates)
     if folds == _TWO_PARTS:
         high, low, rows = cells
-        one = metric.aggregates[0]
-        return number(exact_sums.rounded_mean(high, low, rows, one.split, one.exact_rows)) if rows else None
+        aggregate = metric.aggregates[0]
+        return (
+            number(exact_sums.rounded_mean(high, low, rows, aggregate.split, aggregate.exact_rows))
+            if rows
+            else None
+        )
     present = (cell for fold, cell in zip(folds, cells, strict=True) if fold is AggregateRole.PRESENT)
     rows = sum(present)
     if not rows:
@@ -100,7 +104,7 @@ def _average(metric: MetricPlan, cells: Row) -> int | float | None:
 
 
 def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fraction]:
-    """The sum of all aggregates, and by how much it may be wrong."""
+    """The sum of all aggregates, and an upper bound of its error."""
     total, error = Fraction(0), Fraction(0)
     low = split = 0.0
     for aggregate, cell in zip(aggregates, cells, strict=True):
@@ -116,7 +120,7 @@ def _total(aggregates: Sequence[Aggregate], cells: Row) -> tuple[Fraction, Fract
 
 
 def _rounded(value: Fraction, error: Fraction) -> int | float | None:
-    """The nearest double, all digits where it is an integer; None beyond doubles. Raises Uncertain."""
+    """The nearest double, or all digits of an integer; None where a double overflows. Raises Uncertain."""
     try:
         result = float(value - error)
         if error and (result != float(value + error) or abs(result) >= exact_sums.EXACT_DOUBLES):
@@ -130,7 +134,7 @@ _PLAIN_KINDS = (ColumnKind.STRING, ColumnKind.NUMBER, ColumnKind.INTEGER)
 
 
 def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
-    """Distinct values, elements for lists, sorted; null last. Objects in lists are no values."""
+    """The distinct values, sorted, null last; of lists, the elements. Objects in lists are ignored."""
     if plain_kind(metric) is not None:
         return _unique_plain(metric, cells)
     has_null = False
@@ -162,19 +166,19 @@ def _unique(metric: MetricPlan, cells: Row) -> list[Any]:
 
 
 def _unique_plain(metric: MetricPlan, cells: Row) -> list[Any]:
-    found: list[Any] = cells[0] or []
+    values: list[Any] = cells[0] or []
     if plain_kind(metric) is not ColumnKind.STRING:
-        found = [value for value in map(number, found) if value is not None]
-    found = in_order(found)
-    if any(one == next for one, next in pairwise(found)):
-        found = list(dict.fromkeys(found))
+        values = [value for value in map(number, values) if value is not None]
+    values = in_order(values)
+    if any(one == next for one, next in pairwise(values)):
+        values = list(dict.fromkeys(values))
     if any(cells[1:]):
-        found.append(None)
-    return found
+        values.append(None)
+    return values
 
 
 def plain_kind(metric: MetricPlan) -> ColumnKind | None:
-    """The kind of its values, where its only list is one of texts or of finite numbers."""
+    """The kind of the metric's values if they come from one list of strings or numbers; else None."""
     first, *rest = metric.aggregates or (Aggregate(AggregateRole.ROWS),)
     if first.fold is not AggregateRole.VALUES or any(
         one.fold is not AggregateRole.EXPLICIT_NULL for one in rest
@@ -185,10 +189,10 @@ def plain_kind(metric: MetricPlan) -> ColumnKind | None:
 
 
 def _distinct(values: list[Any]) -> list[Any]:
-    """Each once, the first of equal ones, sorted. Takes the given list's items away."""
-    found = dict.fromkeys(values)
+    """The distinct values, the first of equal ones, sorted. Empties ``values`` to free memory."""
+    distinct = dict.fromkeys(values)
     values.clear()
-    return in_order(list(found))
+    return in_order(list(distinct))
 
 
 def _decoder_of(kind: ColumnKind) -> Callable[[Any], Any]:

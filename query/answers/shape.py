@@ -1,4 +1,4 @@
-"""Rows of aggregates → the answer's ``result``: pure, in the shapes of Keen's responses.
+"""Converts rows of aggregates to the answer's ``result``, in the shapes of Keen's responses. Pure.
 
 A row of the engine is (bucket index, key parts …, aggregates …). Keys become values, aggregates become
 results, and results are arranged: alone, in groups, in intervals, or in groups within intervals.
@@ -18,11 +18,11 @@ from query.limits import Limits
 from query.plan.plan import MetricsPlan
 
 _PLAIN_ITEM_BYTES = 56
-"""What a distinct value takes while it is sorted among others of its kind."""
+"""Bytes that a distinct value takes while it is sorted, where all values have the same kind."""
 _BUFFER_BYTES = 4_096
-"""What JSON takes beside its bytes until a part of it is copied: the buffer that it was written into."""
+"""Spare bytes of the buffer that JSON was encoded into, which stay allocated until it is copied."""
 _MIXED_ITEM_BYTES = 160
-"""The same where it is found among others that may be equal."""
+"""Bytes that a distinct value takes while it is sorted, where values of several lists may be equal."""
 
 
 def metrics_result(
@@ -32,18 +32,17 @@ def metrics_result(
     check: Callable[[], None] = lambda: None,
     reservation: Reservation | None = None,
 ) -> Any:
-    """The answer's ``result``, what is grouped written as JSON already.
+    """The answer's ``result``; groups are already encoded as JSON.
 
-    ``check`` is called now and then where there is much to arrange, and may raise to put an end to it. What
-    the result takes is reserved in ``reservation``. Raises QueryLimitExceeded where groups, cells or bytes
-    are too many.
+    ``check`` is called at intervals during long work, and may raise to stop it. The memory of the result is
+    reserved in ``reservation``. Raises QueryLimitExceeded where groups, cells or bytes exceed their limits.
     """
-    held = reservation or unbounded()
+    memory = reservation or unbounded()
     if plan.query.buckets is None and not plan.keys:
-        return _cell(plan, next(iter(rows), None), held)
+        return _cell(plan, next(iter(rows), None), memory)
     if not plan.keys:
-        return _intervals(plan, rows, held)
-    grouped = Groups(plan, limits, check, reservation=held)
+        return _intervals(plan, rows, memory)
+    grouped = Groups(plan, limits, check, reservation=memory)
     if plan.query.buckets is None:
         return grouped.rows(rows)
     return grouped.intervals(rows)
@@ -68,7 +67,7 @@ def _labelled(plan: MetricsPlan, results: list[Any]) -> Any:
 def _written_lists(
     plan: MetricsPlan, fold: Callable[[Row], list[Any]], row: Row, reservation: Reservation
 ) -> Written:
-    """The results of a row with lists, which may be long, as JSON."""
+    """Encodes the results of a row with lists, which may be long, as JSON."""
     items = _sorting_bytes(plan, row)
     reservation.reserve(items)
     text = dumps_in_steps(_labelled(plan, fold(row)))
@@ -78,7 +77,7 @@ def _written_lists(
 
 
 def _sorting_bytes(plan: MetricsPlan, row: Row) -> int:
-    """What the lists of a row take while their values are sorted and made one."""
+    """Bytes that the lists of a row take while their values are sorted and combined."""
     total, first = 0, len(row) - sum(len(metric.aggregates) for metric in plan.metrics)
     for metric in plan.metrics:
         cells = row[first : first + len(metric.aggregates)]
@@ -92,11 +91,11 @@ def _intervals(plan: MetricsPlan, rows: Iterable[Row], reservation: Reservation)
     assert plan.query.buckets is not None
     fold = folder(plan, 1)
     if plan.has_lists:
-        found = {row[0]: _written_lists(plan, fold, row, reservation) for row in rows}
+        by_bucket = {row[0]: _written_lists(plan, fold, row, reservation) for row in rows}
     else:
-        found = {row[0]: _labelled(plan, fold(row)) for row in rows}
+        by_bucket = {row[0]: _labelled(plan, fold(row)) for row in rows}
     empty = _labelled(plan, [fold_metric(metric, None) for metric in plan.metrics])
     return [
-        {"value": found.get(index, empty), "timeframe": span}
+        {"value": by_bucket.get(index, empty), "timeframe": span}
         for index, span in enumerate(timeframes(plan.query.buckets.edges))
     ]

@@ -1,4 +1,4 @@
-"""Single values of answers: cells of the engine as JSON says them, and what orders them."""
+"""Single values of answers: converts cells of the engine to JSON values and sort keys."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from query.plan.keys import KeyPart
 from storage.instants import format_instant
 
 _LONG_DIGITS = re.compile(r"\d{19}")
-"""Shorter runs of digits fit 64 bits, in which orjson keeps integers exact."""
+"""Shorter runs of digits fit 64 bits, up to which orjson keeps integers exact."""
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 NULL_ORDER = 4
 _ROUNDING = Context(prec=40, rounding=ROUND_HALF_UP)
-"""Of decimals halves go away from zero, as in sums of money."""
+"""Rounds halves of decimals away from zero, as is usual for amounts of money."""
 Row = Sequence[Any]
 
 
 def number(value: Any) -> int | float | None:
-    """A result as JSON says it: integral numbers as integers, what is not finite as null."""
+    """A result as a JSON value: integral numbers become integers, non-finite ones null."""
     if value is None or isinstance(value, int):
         return value
     if isinstance(value, Decimal):
@@ -38,14 +38,14 @@ def number(value: Any) -> int | float | None:
 
 
 def rounded(value: Any, decimals: int | None) -> Any:
-    """A result to so many decimals of the number that JSON shows, halves away from zero."""
+    """Rounds a result, as the decimal that JSON shows, to ``decimals`` places, halves away from zero."""
     if decimals is None or not isinstance(value, float) or value.is_integer():
         return value
     return number(float(Decimal(repr(value)).quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING)))
 
 
 def value_order(value: Any) -> tuple[int, Any]:
-    """Sorts numbers before strings before booleans before null, each by itself; lists item by item."""
+    """The sort key of a value: numbers, strings, booleans, lists, then null; lists item by item."""
     if isinstance(value, bool):
         return 2, value
     if isinstance(value, int | float):
@@ -58,7 +58,7 @@ def value_order(value: Any) -> tuple[int, Any]:
 
 
 def part_value(part: KeyPart, cell: Any) -> tuple[Any, tuple[int, Any]]:
-    """A non-null cell of one part as a JSON value, and what orders it."""
+    """A non-null cell of one part as a JSON value, and its sort key."""
     if part is KeyPart.NUMBER:
         value = number(cell)
         return value, (0, value)
@@ -71,7 +71,7 @@ def part_value(part: KeyPart, cell: Any) -> tuple[Any, tuple[int, Any]]:
 
 
 def instant_us(value: Any) -> int:
-    """µs of a datetime without zone."""
+    """µs since 1970 of a datetime without a zone."""
     return int((value - _EPOCH) // _MICROSECOND)
 
 
@@ -81,7 +81,7 @@ def timeframes(edges: tuple[int, ...]) -> list[dict[str, str]]:
 
 
 def loads(text: str) -> Any:
-    """JSON with integers of any size."""
+    """Decodes JSON with integers of any size."""
     if len(text) >= 19 and _LONG_DIGITS.search(text):
         return json.loads(text)
     return orjson.loads(text)

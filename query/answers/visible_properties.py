@@ -1,4 +1,4 @@
-"""Which properties the events hold that a key may see: of a filtered key, nothing else may be shown."""
+"""Finds the properties of the events that a key may see: a filtered key must not be shown any others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storage.schema import NULLS, Lane, LaneKind, Schema
 from storage.source import Source, SourceGone
 
 SAMPLE_MAX = 100
-"""Events that are looked at for how they are dated."""
+"""Events that are examined for how they are dated."""
 
 
 def held_lanes(
@@ -32,11 +32,10 @@ def held_lanes(
     spend: Callable[[], Spend],
     deadline: Deadline,
 ) -> tuple[Lane, ...] | None:
-    """The lanes that any event under the filters has a value in, and one for each property that is only null
-    there; None where there is no such event.
+    """The lanes with a value in any event that matches the filters; None where no event matches.
 
-    ``spend`` makes what counts the conditions that the filters come to.
-    Raises QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
+    A property that is only null in these events has a null lane. ``spend`` creates a counter of the filters'
+    conditions. Raises QueryLimitExceeded, QueryTimeout, QueryCancelled, QueryError.
     """
     for _ in range(2):
         view = Views(sources, tuple(filters), spend_forced=spend()).view(collection, (Span(),))
@@ -49,8 +48,11 @@ def held_lanes(
 
 
 def lanes_standing(source: Source) -> tuple[Lane, ...]:
-    """The lanes that any stored event has a value in, or its null. Never erased from, a collection has all: a
-    null's lane goes with the erasure of the last one."""
+    """The lanes with a value, or an explicit null, in any stored event.
+
+    A collection without erasures has all its lanes: a null's lane is removed when the last event with that
+    null is erased.
+    """
     if not source.erase_version:
         return source.schema.lanes
     columns = {name for file in (*source.files, *source.damaged) for name in file.columns}
@@ -64,7 +66,7 @@ def lanes_standing(source: Source) -> tuple[Lane, ...]:
 
 
 def dated_by_arrival(source: Source, engine: Engine, deadline: Deadline) -> bool:
-    """Whether the newest events all have the time at which they came; False where there are none.
+    """Whether the newest events all have their time of arrival as timestamp; False where there are none.
 
     Raises SourceGone, QueryTimeout, QueryCancelled, QueryError.
     """
@@ -80,7 +82,7 @@ def dated_by_arrival(source: Source, engine: Engine, deadline: Deadline) -> bool
 
 
 def _last_dated_by_arrival(tail: pa.Table | None) -> bool:
-    """The same of the events that came last, without the engine: a tail is another for many questions."""
+    """As ``dated_by_arrival`` for the last events of a tail, without the engine: tails change too often."""
     if tail is None or not tail.num_rows:
         return False
     last = tail.slice(max(0, tail.num_rows - SAMPLE_MAX))
@@ -88,7 +90,7 @@ def _last_dated_by_arrival(tail: pa.Table | None) -> bool:
 
 
 def lanes_seen(view: View, span: Span, engine: Engine, deadline: Deadline) -> tuple[Lane, ...] | None:
-    """The lanes that any event in sight has a value in, within the span; None where there is no such event.
+    """The lanes with a value in any event that the view's key sees in the span; None if there is no event.
 
     Raises SourceGone, QueryTimeout, QueryCancelled, QueryError.
     """
@@ -98,7 +100,7 @@ def lanes_seen(view: View, span: Span, engine: Engine, deadline: Deadline) -> tu
 def _seen(
     view: View, span: Span, engine: Engine, deadline: Deadline, nulls: Column | None
 ) -> tuple[Lane, ...] | None:
-    """The same, and lanes of the paths in ``nulls`` that no other tells of."""
+    """As ``lanes_seen``, with null lanes for paths in ``nulls`` that have no other lane."""
     names = view.available.names
     lanes = [lane for lane in view.source.schema.lanes if lane.column in names]
     columns = [Column(lane.column, ColumnKind(lane.kind.value)) for lane in lanes]

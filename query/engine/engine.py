@@ -1,7 +1,7 @@
-"""Running statements: the only importer of DuckDB in ``query``.
+"""Runs statements; the only module of ``query`` that imports DuckDB.
 
-One connection lives as long as the engine; every run gets a cursor of its own, on which its Arrow tables
-are registered. Settings are locked, and the file system is shut but for the data folder.
+One connection lasts as long as the engine; every run gets its own cursor, on which its Arrow tables are
+registered. Settings are locked, and only the data folder of the file system is accessible.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ Row = tuple[Any, ...]
 
 CHUNK_ROWS = 10_000
 CHUNK_BYTES = 4 << 20
-"""About what a chunk takes at most in Python, where its rows are wide."""
+"""Approximate upper limit of a chunk's size in Python, for wide rows."""
 FETCH_ROWS = 256
-"""Rows that are fetched before it is looked how large they are."""
+"""Rows of the first fetch, after which their size is estimated."""
 FETCH_ROWS_MAX = 2_048
-"""Rows that are fetched together where those before were small: as many as the engine makes at once."""
+"""Most rows of one fetch, where earlier rows were small: as many as the engine produces at once."""
 SMALL_BYTES = 64 << 10
-"""A table of lists that is worked through without a turn."""
+"""A table of lists up to this size is processed without a turn."""
 SMALL_SCAN_ROWS = 100_000
-"""So many rows are read without waiting for others: a matter of milliseconds."""
+"""Up to this many rows are read without taking a turn: it takes milliseconds."""
 LIST_ITEMS = 10_000
-"""Items of a list that become Python's objects by one call."""
+"""Items of a list that are converted to Python objects by one call."""
 _REPEAT_SECONDS = 0.02
 _log = logging.getLogger("acumen.engine")
 
 
 class CancelToken:
-    """Cancels whatever runs under it, now or later, from any thread; the first reason given stays."""
+    """Cancels everything that runs under it, now or later, from any thread; the first reason is kept."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -60,12 +60,15 @@ class CancelToken:
 
     @property
     def reason(self) -> QueryError | None:
-        """A new error each time: one that was raised leads to the frames it left, and these to this token,
-        a cycle that only the garbage collector ends."""
+        """The reason of the cancellation, or None.
+
+        It is copied each time: a raised error refers to the frames it passed, and these to this token, a
+        cycle that only the garbage collector would free.
+        """
         return None if self._reason is None else copy(self._reason)
 
     def cancel(self, reason: QueryError | None = None) -> None:
-        """Makes the run raise ``reason``; without one, QueryCancelled."""
+        """Makes the run raise ``reason``, by default QueryCancelled."""
         for watcher in self._mark(reason or QueryCancelled("The query was cancelled.")):
             watcher.wake()
 
@@ -89,21 +92,21 @@ class CancelToken:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the time of a question is up, and what may end it before."""
+    """The time at which a query must end, and the token that may cancel it earlier."""
 
     cancel: CancelToken
     seconds: float
-    """That the question has in all."""
+    """Total time that the query may take."""
     at: float
-    """By the monotonic clock."""
+    """When it ends, by the monotonic clock."""
 
     @classmethod
     def after(cls, seconds: float, cancel: CancelToken | None = None) -> Deadline:
-        """Time that begins now."""
+        """A deadline ``seconds`` from now."""
         return cls(cancel or CancelToken(), seconds, time.monotonic() + seconds)
 
     def check(self) -> None:
-        """Raises the reason of a cancellation, or QueryTimeout where the time is up."""
+        """Raises the reason of a cancellation, or QueryTimeout after the deadline."""
         self.cancel.raise_if_cancelled()
         if time.monotonic() >= self.at:
             raise timed_out(self.seconds)
@@ -118,9 +121,9 @@ class _Running:
 
 
 class _Watch:
-    """One thread that interrupts what is cancelled or late, again and again until it has stopped.
+    """One thread that interrupts cancelled or late runs, repeatedly until they have stopped.
 
-    An interrupt that comes just before a statement starts is lost, hence the repetition.
+    An interrupt that arrives just before a statement starts is lost, hence the repetition.
     """
 
     def __init__(self) -> None:
@@ -179,7 +182,7 @@ def _must_stop(running: _Running, now: float) -> bool:
 
 
 def timed_out(seconds: float) -> QueryTimeout:
-    """What is said of a question that took longer than these seconds."""
+    """The error for a query that exceeded its time limit."""
     return QueryTimeout(
         f"The query ran longer than the {seconds:g} seconds that it may. "
         "Ask for a shorter timeframe, or for fewer groups or intervals."
@@ -199,9 +202,9 @@ class Engine:
         temp_bytes_max: int,
         budget: MemoryBudget | None = None,
     ) -> None:
-        """Reads only below ``data_folder``; spills into ``temp_folder``, which is made when needed.
+        """Reads only below ``data_folder``; spills into ``temp_folder``, which is created when needed.
 
-        ``budget`` bounds what results take in Python, as ``memory_limit_bytes`` what DuckDB takes.
+        ``budget`` limits the memory of results in Python, ``memory_limit_bytes`` that of DuckDB.
         """
         self.budget = budget or MemoryBudget(memory_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
@@ -209,7 +212,7 @@ class Engine:
         self._connection = duckdb.connect(":memory:")
         self._configure(data_folder, threads, temp_folder)
         self._watch = _Watch()
-        # As with query slots, no project takes more than half: another's question finds one free.
+        # As with query slots, one project takes at most half of the turns, so that others find one free.
         self._reads = Turns(2 * threads, threads)
         self.extents = ExtentCache()
         self._checked = lru_cache(maxsize=1024)(self._check_regex)
@@ -225,7 +228,7 @@ class Engine:
         cancel: CancelToken | None = None,
         timeout: float = 300.0,
     ) -> list[Row]:
-        """All rows. Raises as ``chunks`` does."""
+        """Runs a statement and returns all rows. Raises as ``chunks`` does."""
         return [row for chunk in self.chunks(statement, tables, cancel, timeout) for row in chunk]
 
     def chunks(
@@ -240,13 +243,12 @@ class Engine:
         lists: bool = False,
         reads: int = 0,
     ) -> Iterator[list[Row]]:
-        """Rows as they come, ``CHUNK_ROWS`` at a time or fewer where they are wide; ``timeout`` in seconds
-        bounds them all.
+        """Runs a statement and yields its rows, ``CHUNK_ROWS`` at a time, or fewer where they are wide.
 
-        ``deadline``, by the monotonic clock, is when that time is up if it began earlier than now. The memory
-        of a chunk is reserved in ``reservation``. ``lists``: some columns are lists, which may be long.
-        ``reads``: about how many stored rows the statement reads; where they are many, and there is a
-        reservation, it waits until few others read as many.
+        ``timeout``, in seconds, covers the whole run; ``deadline``, by the monotonic clock, is its end if it
+        did not begin now. The memory of a chunk is reserved in ``reservation``. ``lists``: some columns are
+        lists, which may be long. ``reads``: approximately how many stored rows the statement reads; if they
+        are many and there is a reservation, the run waits for a turn to read.
 
         Raises QueryTimeout, QueryCancelled, QueryLimitExceeded (memory, spill), SourceGone, QueryError.
         """
@@ -256,7 +258,7 @@ class Engine:
         if turn is not None:
             turn.give()
         if reservation is not None and reads > SMALL_SCAN_ROWS:
-            # Until its rows are fetched: what waits to be fetched takes DuckDB's memory.
+            # The turn lasts until the rows are fetched: rows that wait to be fetched take DuckDB's memory.
             reservation.read_by(self._reads)
         cursor = self._connection.cursor()
         try:
@@ -264,7 +266,7 @@ class Engine:
                 for table, rows in (tables or {}).items():
                     cursor.register(table, rows)
                 if lists:
-                    # How long lists are is known before they become Python's only where Arrow holds them.
+                    # Only in Arrow are the lengths of lists known before their conversion to Python objects.
                     yield from _reserved(_rows_of(_table_of(cursor, statement), reservation), reservation)
                 else:
                     cursor.execute(statement.text, list(statement.values))
@@ -275,7 +277,7 @@ class Engine:
                 reservation.read_ended()
 
     def check_regex(self, pattern: str) -> str | None:
-        """What is wrong with an RE2 pattern, or None."""
+        """The error in an RE2 pattern, or None where it is valid."""
         return self._checked(pattern)
 
     def _check_regex(self, pattern: str) -> str | None:
@@ -307,12 +309,12 @@ class Engine:
             "lock_configuration": True,
         }
         for setting, value in settings.items():
-            # What is set without this word does not hold for cursors.
+            # Settings without GLOBAL do not apply to cursors.
             self._connection.execute(f"SET GLOBAL {setting} = {_literal(value)}")
 
     @contextmanager
     def _translated(self, cancel: CancelToken) -> Iterator[None]:
-        """DuckDB's errors as ours; its messages may quote SQL and go to the log alone."""
+        """Translates DuckDB's errors to ours; its messages may quote SQL and are only logged."""
         try:
             yield
         except duckdb.InterruptException:
@@ -342,15 +344,15 @@ class Engine:
 
 
 def _fetched(cursor: duckdb.DuckDBPyConnection, turn: Turn | None) -> Iterator[tuple[list[Row], int]]:
-    """Chunks, and about how many bytes each takes. Where there are many rows, they are fetched in turn."""
+    """Yields chunks and their approximate sizes in bytes. After the first fetch, a turn is taken."""
     chunk: list[Row] = []
-    size, wanted = 0, FETCH_ROWS
+    size, fetch_rows = 0, FETCH_ROWS
     while True:
-        rows = cursor.fetchmany(wanted)
+        rows = cursor.fetchmany(fetch_rows)
         row_bytes = _row_bytes(rows)
         size += row_bytes * len(rows)
         chunk += rows
-        ended = len(rows) < wanted
+        ended = len(rows) < fetch_rows
         if chunk and (ended or size >= CHUNK_BYTES or len(chunk) + FETCH_ROWS_MAX > CHUNK_ROWS):
             yield chunk, size
             chunk, size = [], 0
@@ -358,18 +360,18 @@ def _fetched(cursor: duckdb.DuckDBPyConnection, turn: Turn | None) -> Iterator[t
             return
         if turn is not None:
             turn.take()
-        wanted = max(1, min(2 * wanted, FETCH_ROWS_MAX, CHUNK_BYTES // row_bytes))
+        fetch_rows = max(1, min(2 * fetch_rows, FETCH_ROWS_MAX, CHUNK_BYTES // row_bytes))
 
 
 def _row_bytes(rows: Sequence[Row]) -> int:
-    """About what one of the rows takes, from some of them."""
-    some = rows[:: max(1, len(rows) // 8)]
-    total: int = sum(map(sys.getsizeof, some)) + sum(sys.getsizeof(cell) for row in some for cell in row)
-    return 1 + total // max(1, len(some))
+    """The approximate size of one row in bytes, estimated from a sample."""
+    sample = rows[:: max(1, len(rows) // 8)]
+    total: int = sum(map(sys.getsizeof, sample)) + sum(sys.getsizeof(cell) for row in sample for cell in row)
+    return 1 + total // max(1, len(sample))
 
 
 _LIST_ITEM_BYTES = 72
-"""What an item of a list takes in Python beside its characters."""
+"""Bytes that an item of a list takes in Python in addition to its characters."""
 
 
 def _table_of(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> pa.Table:
@@ -377,7 +379,7 @@ def _table_of(cursor: duckdb.DuckDBPyConnection, statement: Statement) -> pa.Tab
 
 
 def _rows_of(table: pa.Table, reservation: Reservation | None) -> Iterator[tuple[list[Row], int]]:
-    """Chunks of a table of which some columns are lists, and about how many bytes each takes."""
+    """Yields the chunks of a table with list columns, and their approximate sizes in bytes."""
     if reservation is not None:
         reservation.reserve(table.nbytes)
         if table.nbytes > SMALL_BYTES:
@@ -403,7 +405,7 @@ def _rows_of(table: pa.Table, reservation: Reservation | None) -> Iterator[tuple
 
 
 def _table_bytes(table: pa.Table) -> int:
-    """About what its cells take as Python's objects."""
+    """The approximate size of the table's cells as Python objects, in bytes."""
     lists = [column for column in table.columns if pa.types.is_list(column.type)]
     items = sum(len(chunk.flatten()) for column in lists for chunk in column.chunks)
     cells: int = items + table.num_rows * table.num_columns
@@ -411,11 +413,11 @@ def _table_bytes(table: pa.Table) -> int:
 
 
 def _cells(column: pa.ChunkedArray) -> list[Any]:
-    """As ``to_pylist``, many times faster for lists; a long list is sorted."""
+    """As ``to_pylist``, but many times faster for lists; a single long list is also sorted."""
     cells: list[Any] = []
     if not pa.types.is_list(column.type):
         cells += column.to_pylist()
-        # Arrow holds the engine's longest integers as decimals.
+        # The engine's longest integers are decimals in Arrow.
         whole = pa.types.is_decimal(column.type) and column.type.scale == 0
         return [None if cell is None else int(cell) for cell in cells] if whole else cells
     for chunk in column.chunks:
@@ -434,7 +436,7 @@ def _cells(column: pa.ChunkedArray) -> list[Any]:
 
 
 def _items(flat: pa.Array) -> list[Any]:
-    """A slice at a time: one call for a million texts holds the interpreter for half a second."""
+    """Converts slice by slice: one call for a million texts blocks the interpreter for half a second."""
     items: list[Any] = []
     for start in range(0, len(flat), LIST_ITEMS):
         items += flat.slice(start, LIST_ITEMS).to_pylist()
@@ -444,7 +446,7 @@ def _items(flat: pa.Array) -> list[Any]:
 def _reserved(
     chunks: Iterator[tuple[list[Row], int]], reservation: Reservation | None
 ) -> Iterator[list[Row]]:
-    """The chunks, the memory of each reserved until the next one is wanted."""
+    """Yields the chunks; the memory of each stays reserved until the next one is requested."""
     for chunk, size in chunks:
         if reservation is None:
             yield chunk
@@ -456,7 +458,7 @@ def _reserved(
 
 
 def _literal(value: object) -> str:
-    """A setting's value. Settings take no parameters; these values are the operator's own."""
+    """A setting's value as SQL text. Settings take no parameters; these values come from the operator."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):

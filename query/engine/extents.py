@@ -1,4 +1,4 @@
-"""What is known of the values of number columns, file by file: looked up once, since files never change."""
+"""Extents of number columns, file by file; each is computed once, since files never change."""
 
 from __future__ import annotations
 
@@ -21,62 +21,62 @@ if TYPE_CHECKING:
     from query.engine.engine import Deadline, Engine
 
 KEPT_MAX = 100_000
-"""Pairs of a file and a column."""
+"""Cached extents, each of one column of one file."""
 TAILS_MAX = 1_000
-"""Tables of events that are in no file yet."""
+"""Tails whose extents are cached."""
 
 
 class ExtentCache:
-    """Of one engine. Thread-safe."""
+    """The extents that one engine has computed. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: OrderedDict[tuple[str, str], Extent] = OrderedDict()
+        self._extents: OrderedDict[tuple[str, str], Extent] = OrderedDict()
         self._tails: OrderedDict[int, tuple[ref[pa.Table], dict[str, Extent]]] = OrderedDict()
 
     def find(self, path: str, column: str) -> Extent | None:
         with self._lock:
-            return self._held.get((path, column))
+            return self._extents.get((path, column))
 
     def keep(self, path: str, column: str, extent: Extent) -> None:
         with self._lock:
-            self._held[(path, column)] = extent
-            while len(self._held) > KEPT_MAX:
-                self._held.popitem(last=False)
+            self._extents[(path, column)] = extent
+            while len(self._extents) > KEPT_MAX:
+                self._extents.popitem(last=False)
 
     def of_tail(self, table: pa.Table, column: Column) -> Extent:
-        """Found once for each table, which is the same until further events come."""
+        """The extent of a tail's column, computed once per table; the table changes with new events only."""
         with self._lock:
-            kept = self._tails.get(id(table))
-            if kept is None or kept[0]() is not table:
-                kept = self._tails[id(table)] = (ref(table), {})
+            entry = self._tails.get(id(table))
+            if entry is None or entry[0]() is not table:
+                entry = self._tails[id(table)] = (ref(table), {})
                 while len(self._tails) > TAILS_MAX:
                     self._tails.popitem(last=False)
-        found = kept[1].get(column.name)
-        if found is None:
-            found = kept[1][column.name] = _of_table(table, column)
-        return found
+        extent = entry[1].get(column.name)
+        if extent is None:
+            extent = entry[1][column.name] = _of_table(table, column)
+        return extent
 
 
 def reader(engine: Engine, deadline: Deadline) -> Callable[[View, Column], Extent]:
-    """What gives the extent of a number column in a view: of all files and the tail, whatever the filters.
+    """A function that returns the extent of a number column over a view's files and tail, without filters.
 
-    It raises what ``Engine.chunks`` does, and SourceGone.
+    It raises what ``Engine.chunks`` raises, and SourceGone.
     """
 
     def extent_of(view: View, column: Column) -> Extent:
         paths = [file.path for file in view.files if column.name in file.columns]
-        found = {path: engine.extents.find(path, column.name) for path in paths}
-        missing = {path for path in paths if found[path] is None}
+        by_path = {path: engine.extents.find(path, column.name) for path in paths}
+        missing = {path for path in paths if by_path[path] is None}
         if missing:
             view.source.verify([file for file in view.files if file.path in missing])
             for path, extent in _read(sorted(missing), column, engine, deadline):
                 engine.extents.keep(path, column.name, extent)
-                found[path] = extent
+                by_path[path] = extent
         tail = view.source.tail
         total = Extent() if tail is None else engine.extents.of_tail(tail, column)
-        for one in found.values():
-            total = total.joined(one or Extent())
+        for file_extent in by_path.values():
+            total = total.joined(file_extent or Extent())
         return total
 
     return extent_of
@@ -104,7 +104,7 @@ def _of_table(table: pa.Table, column: Column) -> Extent:
 
 
 def _is_whole(values: pa.ChunkedArray) -> bool:
-    """Whether all are integers that 64 bits hold, in one pass; most columns are."""
+    """Whether all values are 64-bit integers, tested in one pass; this is so for most columns."""
     try:
         values.cast(pa.int64())
     except pa.ArrowInvalid:
@@ -113,7 +113,7 @@ def _is_whole(values: pa.ChunkedArray) -> bool:
 
 
 def _extent(low: float | None, high: float | None, least: float | None, integral: bool | None) -> Extent:
-    """Null where there is no value."""
+    """The extent of one result row, whose cells are None where there are no values."""
     if low is None or high is None:
         return Extent()
     return Extent(low, high, math.inf if least is None else least, integral is not False)

@@ -1,9 +1,9 @@
-"""Memory that the results of all questions of one process may take together.
+"""The memory budget that the results of all queries of one process share.
 
-A question reserves bytes as its result grows in Python, and gives them back when its answer is sent. Where
-nothing is left, the oldest question that is being computed keeps what it has and waits; a younger one lets go
-of its rows, waits until the older ones are done and is then computed again. So one of them always gets on,
-and no two wait for each other.
+A query reserves bytes as its result grows in Python, and releases them when its answer has been sent. If the
+budget is exhausted, the oldest query being computed keeps its memory and waits; a younger one discards its
+rows, waits until the older ones are done and is then computed again. So one query always makes progress, and
+no two wait for each other.
 """
 
 from __future__ import annotations
@@ -20,61 +20,63 @@ from query.errors import QueryError, QueryLimitExceeded, QueryOverloaded
 T = TypeVar("T")
 
 STEP_BYTES = 1 << 20
-"""A question takes from the budget in steps of this size, so that it rarely needs the lock."""
+"""A query reserves from the budget in steps of this size, so that it rarely needs the lock."""
 OWN_BYTES = 256 << 10
-"""What every question may hold beside the budget."""
+"""Bytes that every query may use without reserving them from the budget."""
 _WAIT_SECONDS = 0.05
-"""How often a question that waits looks whether it is still wanted."""
+"""How often a waiting query checks whether it has been cancelled."""
 
 
 class ResultsDropped(QueryError):
-    """An older question needs the memory: let go of all rows, and compute the answer again."""
+    """An older query needs the memory: the caller must discard all rows and compute the answer again."""
 
     code = "RateLimitExceededError"
 
 
 def computed(reservation: Reservation, attempt: Callable[[], T]) -> T:
-    """What ``attempt`` gives, made again where older questions needed the memory for it, and its bytes kept
-    reserved. Raises QueryOverloaded."""
+    """The result of ``attempt``, which is repeated where older queries needed its memory.
+
+    The result's bytes stay reserved. Raises QueryOverloaded, and what ``attempt`` raises.
+    """
     try:
         while True:
             try:
-                found = attempt()
+                result = attempt()
                 break
             except ResultsDropped:
-                # What was computed goes with the error.
+                # The rows computed so far are freed with the exception.
                 pass
             reservation.start_again()
         reservation.finish(reservation.used_bytes)
-        return found
+        return result
     except BaseException:
         reservation.release()
         raise
 
 
 class MemoryBudget:
-    """Thread-safe."""
+    """Bytes that the reservations of all queries share. Thread-safe."""
 
     def __init__(self, bytes_max: int, wait_seconds: float = 30.0) -> None:
-        """``wait_seconds``: how long a question may wait for memory in all."""
+        """``wait_seconds``: the total time that a query may wait for memory."""
         self.bytes_max = bytes_max
         self.step_bytes = min(STEP_BYTES, bytes_max // 64)
         self._wait_seconds = wait_seconds
-        # An answer may be collected as garbage, and so released, at any moment: also under this very lock.
+        # Garbage collection may release a reservation at any moment, also while this thread has the lock.
         self._condition = threading.Condition(threading.RLock())
         self.turns = Turns()
-        self._held = 0
+        self._reserved = 0
         self._peak = 0
         self._computing: list[Reservation] = []
-        """Those whose answer is not made yet, the oldest first."""
+        """Reservations whose answer is still being computed, the oldest first."""
 
     @property
     def held_bytes(self) -> int:
-        return self._held
+        return self._reserved
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was ever reserved."""
+        """The most bytes that were reserved at any time."""
         return self._peak
 
     def open(
@@ -84,62 +86,64 @@ class MemoryBudget:
         *,
         project_id: str = "",
     ) -> Reservation:
-        """A reservation of one question. ``check`` is called while it waits, and may raise; ``wait_seconds``:
-        where it may wait shorter or longer than others."""
+        """Opens the reservation of one query.
+
+        ``check`` is called while it waits, and may raise; ``wait_seconds`` overrides the budget's own limit.
+        """
         seconds = self._wait_seconds if wait_seconds is None else wait_seconds
-        made = Reservation(self, check, seconds, project_id)
+        reservation = Reservation(self, check, seconds, project_id)
         with self._condition:
-            self._computing.append(made)
-        return made
+            self._computing.append(reservation)
+        return reservation
 
-    def _grow(self, one: Reservation, size: int) -> None:
+    def _grow(self, reservation: Reservation, size: int) -> None:
         with self._condition:
-            while self._held + size > self.bytes_max:
-                if one.held_bytes + size > self.bytes_max:
+            while self._reserved + size > self.bytes_max:
+                if reservation.held_bytes + size > self.bytes_max:
                     raise self._too_large()
-                if self._older(one):
+                if self._older(reservation):
                     raise ResultsDropped("An older query needs the memory.")
-                self._wait(one)
-            self._held += size
-            self._peak = max(self._peak, self._held)
-            one.held_bytes += size
+                self._wait(reservation)
+            self._reserved += size
+            self._peak = max(self._peak, self._reserved)
+            reservation.held_bytes += size
 
-    def _shrink(self, one: Reservation, size: int) -> None:
+    def _shrink(self, reservation: Reservation, size: int) -> None:
         with self._condition:
-            self._held -= size
-            one.held_bytes -= size
+            self._reserved -= size
+            reservation.held_bytes -= size
             self._condition.notify_all()
 
-    def _end(self, one: Reservation) -> None:
+    def _end(self, reservation: Reservation) -> None:
         with self._condition:
-            if one in self._computing:
-                self._computing.remove(one)
+            if reservation in self._computing:
+                self._computing.remove(reservation)
             self._condition.notify_all()
 
-    def _wait_for_older(self, one: Reservation) -> None:
+    def _wait_for_older(self, reservation: Reservation) -> None:
         with self._condition:
-            while self._older(one):
-                self._wait(one)
+            while self._older(reservation):
+                self._wait(reservation)
 
-    def _older(self, one: Reservation) -> bool:
-        """Whether a question that is computed since longer holds anything."""
-        if one not in self._computing:
+    def _older(self, reservation: Reservation) -> bool:
+        """Whether a query whose computation began earlier has bytes reserved."""
+        if reservation not in self._computing:
             return False
-        return any(older.held_bytes for older in self._computing[: self._computing.index(one)])
+        return any(older.held_bytes for older in self._computing[: self._computing.index(reservation)])
 
-    def _wait(self, one: Reservation) -> None:
-        """Raises QueryOverloaded after too long."""
-        one.check()
-        # Whoever holds the memory may need the turns to give it back.
-        one.turn.give()
-        one.read_ended()
+    def _wait(self, reservation: Reservation) -> None:
+        """Waits briefly. Raises QueryOverloaded where the query has waited too long in total."""
+        reservation.check()
+        # The queries that have the memory may need these turns before they can release it.
+        reservation.turn.give()
+        reservation.read_ended()
         began = time.monotonic()
-        self._condition.wait(min(_WAIT_SECONDS, one.wait_seconds))
-        one.waited_seconds += time.monotonic() - began
-        if one.waited_seconds >= one.wait_seconds:
+        self._condition.wait(min(_WAIT_SECONDS, reservation.wait_seconds))
+        reservation.waited_seconds += time.monotonic() - began
+        if reservation.waited_seconds >= reservation.wait_seconds:
             raise QueryOverloaded(
                 f"The answers of other queries took all {self.bytes_max:,} bytes of memory for results for "
-                f"{one.wait_seconds:g} seconds. Try again shortly, or ask for fewer groups or events."
+                f"{reservation.wait_seconds:g} seconds. Try again shortly, or ask for fewer groups or events."
             )
 
     def _too_large(self) -> QueryLimitExceeded:
@@ -151,9 +155,9 @@ class MemoryBudget:
 
 
 class Reservation:
-    """What one question holds of a budget. Belongs to one thread at a time.
+    """The bytes that one query has reserved from a budget. Used by one thread at a time.
 
-    A small part comes with it, beside the budget: a question with a small answer never waits for memory.
+    It includes a small allowance outside the budget: a query with a small answer never waits for memory.
     """
 
     def __init__(
@@ -176,8 +180,11 @@ class Reservation:
         return self.held_bytes + self._own - self._free
 
     def reserve(self, size: int) -> None:
-        """Raises QueryLimitExceeded for what never fits, ResultsDropped, QueryOverloaded, and what ``check``
-        does."""
+        """Reserves bytes.
+
+        Raises QueryLimitExceeded where they exceed the whole budget, ResultsDropped, QueryOverloaded, and
+        what ``check`` raises.
+        """
         if size > self._free:
             step = max(size - self._free, self._budget.step_bytes)
             self._budget._grow(self, step)
@@ -185,7 +192,7 @@ class Reservation:
         self._free -= size
 
     def give_back(self, size: int) -> None:
-        """Bytes that were reserved before and are no longer used."""
+        """Releases bytes that were reserved before and are no longer used."""
         self._free += size
         spare = min(self._free - self._own, self.held_bytes)
         if spare > 2 * self._budget.step_bytes:
@@ -193,7 +200,7 @@ class Reservation:
             self._budget._shrink(self, spare)
 
     def read_by(self, turns: Turns) -> None:
-        """Take the turn at reading much, until ``read_ended``. Blocks; raises what ``check`` does."""
+        """Takes a turn for a large read, until ``read_ended``. Blocks; raises what ``check`` raises."""
         if self._reading is None:
             self._reading = Turn(turns, self.check, self.project_id)
         self._reading.take()
@@ -203,21 +210,21 @@ class Reservation:
             self._reading.give()
 
     def reduce_to(self, size: int) -> None:
-        """Keep so much of what is reserved."""
+        """Releases all but ``size`` of the bytes in use."""
         self.give_back(max(0, self.used_bytes - size))
 
     def start_again(self) -> None:
-        """Give everything back, and wait until the older questions are done. Raises QueryOverloaded."""
+        """Releases all bytes, and waits until the older queries are done. Raises QueryOverloaded."""
         self._release_bytes()
         self._budget._wait_for_older(self)
 
     def finish(self, size: int) -> None:
-        """The answer is made: keep its bytes until ``release``."""
+        """Ends the computation; the answer's bytes stay reserved until ``release``."""
         self.reduce_to(size)
         self._end()
 
     def release(self) -> None:
-        """Give everything back. May be called again."""
+        """Releases everything. May be called repeatedly."""
         self._end()
         self._release_bytes()
 
@@ -234,10 +241,10 @@ class Reservation:
             self._budget._shrink(self, self.held_bytes)
 
     def __del__(self) -> None:
-        # An answer that was sent, or never will be.
+        # The answer was sent or discarded.
         self.release()
 
 
 def unbounded() -> Reservation:
-    """Of what takes little memory, or is bounded otherwise."""
+    """A reservation without a limit, for results that are small or bounded in another way."""
     return MemoryBudget(sys.maxsize).open()

@@ -1,4 +1,4 @@
-"""Sorting that lets other threads run: Python's own of a million values holds the interpreter for long."""
+"""Sorting that lets other threads run: one ``sorted`` call on a million values blocks them for long."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 T = TypeVar("T")
 
 RUN_VALUES = 20_000
-"""Values that are sorted by one call: a few milliseconds."""
+"""Values sorted by one call, which takes a few milliseconds."""
 
 
 def in_order(values: list[T], key: Callable[[T], Any] | None = None, *, reverse: bool = False) -> list[T]:
-    """As ``sorted``, with runs of values sorted one by one and then merged."""
+    """As ``sorted``, but sorts runs of values separately and then merges them."""
     order = key or _itself
     runs = [
         sorted(values[start : start + RUN_VALUES], key=order, reverse=reverse)
@@ -29,7 +29,7 @@ def in_order(values: list[T], key: Callable[[T], Any] | None = None, *, reverse:
 
 
 def _follow(runs: list[list[T]], key: Callable[[T], Any], reverse: bool) -> bool:
-    """Whether each run begins with nothing that belongs into the one before."""
+    """Whether no run begins with a value that belongs before the end of the previous run."""
     ends = ((key(one[-1]), key(after[0])) for one, after in pairwise(runs))
     return all(last >= first if reverse else last <= first for last, first in ends)
 
@@ -39,9 +39,9 @@ def _itself(value: Any) -> Any:
 
 
 def sorted_items(items: pa.Array) -> pa.Array:
-    """In rising order, nulls last; as they are where Arrow does not sort what they are of.
+    """The items in ascending order, nulls last; unchanged where Arrow cannot sort their type.
 
-    Arrow sorts without the interpreter, and texts in the same order: by code points.
+    Arrow sorts without holding the interpreter, and sorts texts in the same order, by code points.
     """
     try:
         return items.take(pc.array_sort_indices(items))

@@ -1,9 +1,9 @@
-"""Questions take turns at what slows all others down where many do it at once.
+"""Turns limit how many queries do at once what would slow down all others.
 
-Python's interpreter runs one thread at a time and hands over slowly: were many threads to work through large
-results at once, the event loop would wait for each of them whenever it has something to do. By turns it
-competes with one. Likewise DuckDB reads for a few questions at a time, and each of them has every processor:
-many at once would be no sooner done, and where each thread runs rarely, whoever waits for one waits long.
+Python's interpreter runs one thread at a time and switches slowly: if many threads processed large results at
+once, the event loop would wait for each of them whenever it has work. With turns it competes with one thread
+only. Likewise DuckDB reads for a few queries at a time, each of which uses every processor: many at once
+would not finish sooner, and since each thread would run rarely, every query that waits for one would be slow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 _CHECK_SECONDS = 0.25
-"""How often a question that waits looks whether it is still wanted."""
+"""How often a waiting query checks whether it has been cancelled."""
 
 
 @dataclass(slots=True, eq=False)
@@ -25,19 +25,22 @@ class _WaitingThread:
 
 
 class Turns:
-    """Given to so many at once, and to so many of one project, in the order of coming. Thread-safe."""
+    """Turns for ``at_once`` queries, ``of_project`` of them from one project, first come first served.
+
+    Thread-safe.
+    """
 
     def __init__(self, at_once: int = 1, of_project: int | None = None) -> None:
-        # A question may be collected as garbage, and so give its turn, at any moment: also under this lock.
+        # Garbage collection may return a query's turn at any moment, also while this thread has the lock.
         self._lock = threading.RLock()
         self._free = at_once
         self._of_project = at_once if of_project is None else of_project
-        self._held: Counter[str] = Counter()
+        self._taken: Counter[str] = Counter()
         self._waiting: list[_WaitingThread] = []
 
     @contextmanager
     def one(self, check: Callable[[], None], project_id: str = "", *, ahead: bool = False) -> Iterator[None]:
-        """Holds a turn. Blocks and raises as ``take`` does."""
+        """Takes a turn for the duration of the context. Blocks and raises as ``take`` does."""
         self.take(check, project_id, ahead=ahead)
         try:
             yield
@@ -45,10 +48,13 @@ class Turns:
             self.give(project_id)
 
     def take(self, check: Callable[[], None], project_id: str = "", *, ahead: bool = False) -> None:
-        """Blocks. ``check`` is called while it waits; what it raises ends the waiting. ``ahead`` of all who
-        wait already."""
+        """Takes a turn; blocks until one is free.
+
+        ``check`` is called while it waits, and ends the waiting by raising. ``ahead``: before all that are
+        already waiting.
+        """
         with self._lock:
-            # Whoever waits while a turn is free belongs to a project that has its share: nobody is passed by.
+            # Threads waiting while a turn is free belong to projects at their limit, so none is overtaken.
             if self._is_entitled(project_id):
                 self._grant(project_id)
                 return
@@ -62,12 +68,12 @@ class Turns:
             raise
 
     def give(self, project_id: str = "") -> None:
-        """Back, for the first of those who wait that may have it."""
+        """Returns a turn, and grants it to the first waiting thread that may have it."""
         with self._lock:
             self._free += 1
-            self._held[project_id] -= 1
-            if not self._held[project_id]:
-                del self._held[project_id]
+            self._taken[project_id] -= 1
+            if not self._taken[project_id]:
+                del self._taken[project_id]
             for waiter in self._waiting:
                 if self._is_entitled(waiter.project_id):
                     self._waiting.remove(waiter)
@@ -77,15 +83,15 @@ class Turns:
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody waits."""
+        """Whether any thread waits for a turn."""
         return bool(self._waiting)
 
     def _is_entitled(self, project_id: str) -> bool:
-        return self._free > 0 and self._held.get(project_id, 0) < self._of_project
+        return self._free > 0 and self._taken.get(project_id, 0) < self._of_project
 
     def _grant(self, project_id: str) -> None:
         self._free -= 1
-        self._held[project_id] += 1
+        self._taken[project_id] += 1
 
     def _leave(self, waiter: _WaitingThread) -> None:
         with self._lock:
@@ -96,27 +102,27 @@ class Turns:
 
 
 class Turn:
-    """What one question has of the turns. Belongs to one thread at a time."""
+    """The turn of one query, taken or not. Used by one thread at a time."""
 
     def __init__(self, turns: Turns, check: Callable[[], None], project_id: str = "") -> None:
         self._turns = turns
         self._check = check
         self._project_id = project_id
-        self._held = False
+        self._taken = False
 
     def take(self) -> None:
-        """Blocks until it is this question's. Raises what ``check`` does."""
-        if not self._held:
+        """Takes the turn unless already taken; blocks until one is free. Raises what ``check`` raises."""
+        if not self._taken:
             self._turns.take(self._check, self._project_id)
-            self._held = True
+            self._taken = True
 
     def give(self) -> None:
-        if self._held:
-            self._held = False
+        if self._taken:
+            self._taken = False
             self._turns.give(self._project_id)
 
     def offer(self) -> None:
-        """Let others have it first, where any wait. Raises what ``check`` does."""
-        if self._held and self._turns.wanted:
+        """Lets waiting threads go first, then takes the turn again. Raises what ``check`` raises."""
+        if self._taken and self._turns.wanted:
             self.give()
             self.take()

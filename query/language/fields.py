@@ -76,10 +76,10 @@ def is_deeper(value: Any, levels: int) -> bool:
     """Whether lists and objects are nested more than ``levels`` deep."""
     layer = [value]
     for _ in range(levels + 1):
-        layer = [one for one in layer if isinstance(one, (dict, list))]
+        layer = [item for item in layer if isinstance(item, (dict, list))]
         if not layer:
             return False
-        layer = [part for one in layer for part in (one.values() if isinstance(one, dict) else one)]
+        layer = [part for item in layer for part in (item.values() if isinstance(item, dict) else item)]
     return True
 
 
@@ -102,10 +102,10 @@ def flag(params: Mapping[str, Any], name: str, default: bool, where: str = "") -
         return default
     if isinstance(value, bool):
         return value
-    known = _FLAGS.get(value.lower()) if isinstance(value, str) else None
-    if known is None:
+    parsed = _FLAGS.get(value.lower()) if isinstance(value, str) else None
+    if parsed is None:
         raise wrong(where + name, "true or false", value)
-    return known
+    return parsed
 
 
 def whole(name: str, value: Any, low: int, code: str = "InvalidParameterError") -> int:

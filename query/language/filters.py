@@ -141,12 +141,12 @@ class _Reader:
             if not operands:
                 raise wrong(f"{name}.operands", "a list of at least one filter", [], CODE)
             return AnyOf(operands)
-        known = _OPERATORS.get(operator) if isinstance(operator, str) else None
-        if known is None:
+        parsed_operator = _OPERATORS.get(operator) if isinstance(operator, str) else None
+        if parsed_operator is None:
             near = did_you_mean(operator, [*_OPERATORS, "or"])
             raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE, near)
         path = item.get("property_name")
-        if known is Operator.WITHIN and path != GEO_PROPERTY:
+        if parsed_operator is Operator.WITHIN and path != GEO_PROPERTY:
             raise InvalidQuery(
                 f"You specified a geo filter on a property other than {GEO_PROPERTY}, which is not allowed. "
                 f"You specified: '{shown(path)}'.",
@@ -155,7 +155,7 @@ class _Reader:
         path = text(f"{name}.property_name", path, self._limits.name_length_max, CODE)
         if "property_value" not in item:
             raise InvalidQuery(f"'{name}' needs a 'property_value'.", CODE)
-        return Condition(path, known, self._operand(known, item["property_value"]))
+        return Condition(path, parsed_operator, self._operand(parsed_operator, item["property_value"]))
 
     def _operand(self, operator: Operator, value: Any) -> Any:
         if operator in (Operator.EQ, Operator.NE):

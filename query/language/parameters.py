@@ -186,16 +186,16 @@ class _Walk:
     def _member(self, entry: Any, name: str) -> None:
         if not isinstance(entry, Mapping):
             return
-        known = {
+        own = {
             key: value
             for key, value in entry.items()
             if key not in _WHOLE or not (is_absent(value) or value == self._params.get(key))
         }
-        for key in known:
+        for key in own:
             # Where the whole query has no timeframe, parse reports that it is missing.
             if key in _WHOLE and not (key == "timeframe" and is_absent(self._params.get(key))):
                 raise InvalidQuery(f"'{name}' cannot have '{key}' of its own: it belongs to the whole query.")
-        self._keys({key: known[key] for key in known if key not in _WHOLE}, "member", name)
+        self._keys({key: own[key] for key in own if key not in _WHOLE}, "member", name)
 
     def _timeframe(self, value: Any, name: str) -> None:
         value = _decoded(value)
@@ -233,9 +233,9 @@ def _unknown(
     name: object, known: Iterable[str], what: str, code: str = "InvalidParameterError"
 ) -> InvalidQuery:
     names = list(known)
-    found = nearest(name, names) or (nearest(_before_bracket(name), names) if isinstance(name, str) else None)
-    if found is not None:
-        hint = f"Did you mean '{found}'?"
+    near = nearest(name, names) or (nearest(_before_bracket(name), names) if isinstance(name, str) else None)
+    if near is not None:
+        hint = f"Did you mean '{near}'?"
     elif names:
         hint = f"Known are {', '.join(names[:SHOWN_MAX])}."
     else:

@@ -28,24 +28,24 @@ class Preferences:
     """Decimals that results are rounded to; None: not rounded."""
     week_start: WeekStart = WeekStart.SUNDAY
 
-    def narrowed(self, given: Mapping[str, Any], where: str = "") -> Preferences:
-        """These preferences, overridden by ``round`` and ``week_start`` of ``given``.
+    def narrowed(self, overrides: Mapping[str, Any], where: str = "") -> Preferences:
+        """These preferences, overridden by ``round`` and ``week_start`` of ``overrides``.
 
         ``where`` is the prefix of the parameters' names in messages. Raises InvalidQuery.
         """
-        if ROUND not in given and WEEK_START not in given:
+        if ROUND not in overrides and WEEK_START not in overrides:
             return self
         return Preferences(
-            decimals(given.get(ROUND), self.decimals, where + ROUND),
-            week_start(given.get(WEEK_START), self.week_start, where + WEEK_START),
+            decimals(overrides.get(ROUND), self.decimals, where + ROUND),
+            week_start(overrides.get(WEEK_START), self.week_start, where + WEEK_START),
         )
 
-    def of_project(self, kept: Mapping[str, Any]) -> Preferences:
+    def of_project(self, stored: Mapping[str, Any]) -> Preferences:
         """As ``narrowed``, by a project's stored preferences; invalid ones, stored earlier, are ignored."""
         preferences = self
         for name in (ROUND, WEEK_START):
             try:
-                preferences = preferences.narrowed({name: kept.get(name)})
+                preferences = preferences.narrowed({name: stored.get(name)})
             except InvalidQuery:
                 continue
         return preferences

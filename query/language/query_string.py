@@ -51,12 +51,12 @@ def from_query_string(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
             # The last value of an unknown parameter is used.
             texts[name] = text
     params = {name: _value(name, text) for name, text in texts.items()}
-    params.update((name, _list(name, found)) for name, found in lists.items())
+    params.update((name, _list(name, value)) for name, value in lists.items())
     for name, tree in trees.items():
-        found = _assembled(tree, as_object=name == "analyses")
-        if name in params and params[name] != found:
+        value = _assembled(tree, as_object=name == "analyses")
+        if name in params and params[name] != value:
             raise ambiguous(name)
-        params[name] = found
+        params[name] = value
     return params
 
 

@@ -79,7 +79,7 @@ def parse_timezone(value: Any) -> tzinfo:
     """
     if value is None or value == "":
         return UTC
-    given = value
+    sent = value
     if isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
         value = value[1:-1]
     if isinstance(value, str) and _SECONDS.fullmatch(value) and int(value) % _QUARTER_SECONDS == 0:
@@ -92,7 +92,7 @@ def parse_timezone(value: Any) -> tzinfo:
         return timezone(timedelta(seconds=int(value)))
     raise InvalidQuery(
         "'timezone' must be an IANA name, as Europe/Berlin, or seconds east of UTC, as 7200. "
-        f"You specified: {shown(given)}.{did_you_mean(value, zones.names())}",
+        f"You specified: {shown(sent)}.{did_you_mean(value, zones.names())}",
         "InvalidTimezoneError",
     )
 

@@ -1,4 +1,4 @@
-"""The aggregate columns that make an analysis's result."""
+"""The aggregate columns from which an analysis's result is computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from query.plan.views import View
 
 
 class AggregateRole(StrEnum):
-    """What one aggregate column of the answer is; how they make a result is in ``query.answers.shape``."""
+    """The meaning of one aggregate column; ``query.answers.results`` computes results from them."""
 
     ROWS = "rows"
     DISTINCT = "distinct values"
@@ -37,19 +37,19 @@ class Aggregate:
     columns: tuple[Column, ...] = ()
     fraction: Decimal | None = None
     path: str = ""
-    """Of EXPLICIT_NULL, whose column lists the paths of nulls."""
+    """For EXPLICIT_NULL, whose column lists the paths of nulls: the path to look for."""
     split: float = 0.0
-    """Of SUM_HIGH and SUM_LOW: what parts a value, as by ``exact_sums.splitter``."""
+    """For SUM_HIGH and SUM_LOW: the constant that splits a value, from ``exact_sums.splitter``."""
     exact_rows: float = 0.0
-    """Of SUM_HIGH and SUM_LOW, as by ``exact_sums.exact_rows``."""
+    """For SUM_HIGH and SUM_LOW: rows up to which the low sum is exact, from ``exact_sums.exact_rows``."""
     band: BitRange | None = None
-    """Of SUM_BAND."""
+    """For SUM_BAND: the bits to sum."""
     centre: float = 0.0
-    """Of DEVIATION: what is taken from each value first."""
+    """For DEVIATION: a constant that is subtracted from each value first."""
 
     @property
     def orders_as_result(self) -> bool:
-        """False for lists, and for long integers, which leave the engine as text."""
+        """Whether the column sorts as the result does: not lists, nor long integers, which are text."""
         if self.fold in (AggregateRole.MINIMUM, AggregateRole.MAXIMUM, AggregateRole.SUM):
             return all(column.kind is not ColumnKind.LONG for column in self.columns)
         return self.fold not in (AggregateRole.VALUES, AggregateRole.ELEMENTS, AggregateRole.EXPLICIT_NULL)
@@ -57,21 +57,21 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class MetricPlan:
-    """One analysis as the aggregates that its result is made of."""
+    """One analysis and the aggregates that its result is computed from."""
 
     metric: Metric
     aggregates: tuple[Aggregate, ...]
 
     @property
     def sortable(self) -> bool:
-        """True where the engine can order by the result, which it has or can make of the aggregates."""
+        """True where the engine can order by the result, or compute it from the aggregates."""
         if self.in_two_parts:
             return True
         return len(self.aggregates) == 1 and self.aggregates[0].orders_as_result
 
     @property
     def in_two_parts(self) -> bool:
-        """True for a sum of one number column, split in a high and a low part."""
+        """True for the sum of one number column, split into a high and a low part."""
         folds = tuple(one.fold for one in self.aggregates)
         sums = self.metric.analysis is Analysis.SUM
         return sums and folds == (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESENT)
@@ -90,7 +90,10 @@ def plan_metric(metric: Metric, view: View) -> MetricPlan:
 
 
 def _distinct(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
-    """Columns hold disjoint values, so counts add up; elements of lists may equal other values."""
+    """Counts of distinct values per column, or lists of values where the path has list values.
+
+    Columns have disjoint values, so counts add up; elements of lists may equal values of other columns.
+    """
     if any(column.kind is ColumnKind.JSON for column in columns):
         return _values(columns)
     return tuple(Aggregate(AggregateRole.DISTINCT, (column,)) for column in columns)
@@ -106,7 +109,7 @@ def _values(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:
 
 
 def _explicit_null(path: str, view: View) -> tuple[Aggregate, ...]:
-    """A null that was sent is a value, a property that was not sent is none."""
+    """Tests for nulls that were sent, which are values; a property that was not sent has no value."""
     nulls, _ = view.available.paths_columns()
     return () if nulls is None else (Aggregate(AggregateRole.EXPLICIT_NULL, (nulls,), path=path),)
 
@@ -132,7 +135,7 @@ def _numeric(metric: Metric, columns: tuple[Column, ...], view: View) -> tuple[A
 
 
 def _sum(column: Column, view: View, analysis: Analysis = Analysis.SUM) -> tuple[Aggregate, ...]:
-    """As quick as the values allow: plain, in two parts, or in bands."""
+    """The fastest exact sum that the values allow: plain, in two parts, or in bands."""
     if column.kind is not ColumnKind.NUMBER:
         return (Aggregate(AggregateRole.SUM, (column,)),)
     extent = view.extent(column)

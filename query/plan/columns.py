@@ -1,4 +1,4 @@
-"""The columns that a question can use: those that a file it reads, or the tail, really holds."""
+"""The columns that a query can use: those present in a file that it reads or in the tail."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storage.schema import CREATED_AT, EMPTIES, EVENT_ID, NULLS, TIMESTAMP, Sche
 
 
 class ColumnKind(StrEnum):
-    """What a column's cells are: a lane's kind, or that of a system column."""
+    """The kind of a column's cells: a lane's kind, or that of a system column."""
 
     NUMBER = "number"
     INTEGER = "integer"
@@ -25,12 +25,12 @@ class ColumnKind(StrEnum):
 
 
 NUMERIC = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.LONG)
-"""The kinds that together form a path's numeric value; a row holds at most one of them."""
+"""The kinds that together form a path's numeric value; a row has at most one of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A physical column by its name, which is unique as DuckDB compares names."""
+    """A physical column; its name is unique by DuckDB's comparison of names."""
 
     name: str
     kind: ColumnKind
@@ -46,16 +46,16 @@ SYSTEM_PATHS = {column.name: column for column in (TIMESTAMP_COLUMN, CREATED_AT_
 
 @dataclass(frozen=True)
 class Available:
-    """Paths → columns, as far as ``names`` (the columns of what is read) goes.
+    """Maps paths to columns, restricted to ``names``, the columns of the files and tail that are read.
 
-    A path that has no column here has no value in any row read.
+    A path without a column here has no value in any row read.
     """
 
     schema: Schema
     names: Collection[str]
 
     def at(self, path: str) -> tuple[Column, ...]:
-        """The columns of exactly this path: at most one of them is non-null in a row."""
+        """The columns of exactly this path; at most one of them is non-null in a row."""
         if path in SYSTEM_PATHS:
             return (SYSTEM_PATHS[path],)
         return tuple(
@@ -76,11 +76,11 @@ class Available:
         return system + lanes
 
     def paths_columns(self) -> tuple[Column | None, Column | None]:
-        """Where explicit nulls and empty objects are listed; None where no row has any."""
+        """The columns that list explicit nulls and empty objects; None where no row has any."""
         nulls = NULLS_COLUMN if NULLS in self.names else None
         empties = EMPTIES_COLUMN if EMPTIES in self.names else None
         return nulls, empties
 
     def numeric(self, path: str) -> tuple[Column, ...]:
-        """The columns that hold the path's numbers."""
+        """The columns of the path's numbers."""
         return tuple(column for column in self.at(path) if column.kind in NUMERIC)

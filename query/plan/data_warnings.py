@@ -1,7 +1,7 @@
-"""What leaves a question without data: names that no event has, and values of another type than it asks for.
+"""Warnings about queries that find no data: names that no event has, and values of an unsuitable type.
 
-Such a question is answered as Keen answers it, with nothing or 0, and these warnings stand beside the answer.
-They need only which lanes there are, never the events.
+Such a query is answered as Keen answers it, with nothing or 0, and the warnings are added to the response.
+They are derived from the list of lanes only, never from the events.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from query.plan.columns import NUMERIC, SYSTEM_PATHS, Available, ColumnKind
 from storage.schema import TIMESTAMP, LaneKind, Schema
 
 WARNINGS_MAX = 50
-"""Beside one answer."""
+"""Warnings in one response."""
 LIST_LENGTH_MAX = 100
-"""Filters with longer lists are not compared with the types of what is stored."""
+"""Filters with longer lists are not compared with the types of stored values."""
 TIMESTAMP_NAMES = frozenset({"timestamp", "time", "created_at", "createdat", "ts", "date", "datetime"})
-"""Properties at the top of an event that many tools read as its time; in small letters."""
+"""Top-level properties that many tools read as an event's time; in lower case."""
 _NUMERIC_ANALYSES = frozenset(Analysis) - {Analysis.COUNT, Analysis.COUNT_UNIQUE, Analysis.SELECT_UNIQUE}
 
 
@@ -45,19 +45,19 @@ class WarningCode(StrEnum):
     UNKNOWN_COLLECTION = "UnknownCollection"
     UNKNOWN_PROPERTY = "UnknownProperty"
     PROPERTY_IS_OBJECT = "PropertyIsObject"
-    """It has no value of its own, only properties in it."""
+    """The property has no value of its own, only nested properties."""
     NO_NUMBERS = "NoNumbers"
-    """Numbers are asked for, and none are there: they may be kept as text."""
+    """Numbers are required and none are stored: they may be stored as text."""
     FILTER_NEVER_MATCHES = "FilterNeverMatches"
     FILTER_ALWAYS_MATCHES = "FilterAlwaysMatches"
     PARAMETER_WITHOUT_EFFECT = "ParameterWithoutEffect"
     TIMESTAMP_IS_PROPERTY = "TimestampIsProperty"
-    """Events have a time of their own in a property, and are dated by when they came."""
+    """Events have their time in another property, and are dated by their arrival."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataWarning:
-    """``parameter``: which one of the question it is about."""
+    """One warning; ``parameter`` is the query's parameter that it concerns."""
 
     code: WarningCode
     parameter: str
@@ -75,7 +75,7 @@ class DataWarning:
 
 @dataclass(frozen=True)
 class VisibleProperties:
-    """The properties of a collection's events, as far as the caller may see them."""
+    """The properties of a collection's events that the caller may see."""
 
     schema: Schema
 
@@ -88,7 +88,7 @@ class VisibleProperties:
         return path in SYSTEM_PATHS or bool(self.schema.at(path)) or self.is_object(path)
 
     def is_object(self, path: str) -> bool:
-        """Whether there are properties in it, and no value of its own."""
+        """Whether the property has nested properties and no value of its own."""
         return not self.available.at(path) and bool(self.available.under(path) or self.schema.under(path))
 
     def names(self) -> Iterator[str]:
@@ -96,7 +96,7 @@ class VisibleProperties:
         yield from self.schema.by_path
 
     def is_sound(self, path: str, *, numbers: bool) -> bool:
-        """Whether the property has values, and numbers where these are asked for. Known once found."""
+        """Whether the property has values, and numbers where required. Positive results are cached."""
         key = path, numbers
         if key in self._sound:
             return True
@@ -111,26 +111,26 @@ class VisibleProperties:
 
     @cached_property
     def timestamp_property(self) -> str | None:
-        """A property that looks like the time of the events; they are dated by ``keen.timestamp`` alone."""
+        """A property whose name suggests the events' time, which only ``keen.timestamp`` sets; else None."""
         kinds = (LaneKind.STRING, LaneKind.NUMBER)
         paths = (lane.path for lane in self.schema.lanes if lane.kind in kinds)
         return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
 
 
 SeenOf = Callable[[str], VisibleProperties | None]
-"""What is seen of a collection; None where no event of it is."""
+"""Returns the visible properties of a collection; None where none of its events is visible."""
 NearCollection = Callable[[str], str | None]
-"""The collection that the caller sees events of with a name most like this one."""
+"""Returns the most similar name of a collection with events that the caller sees, or None."""
 
 
 def warnings_of(query: Query, seen_of: SeenOf, near_collection: NearCollection) -> list[DataWarning]:
-    """In the order of the question's parts, at most WARNINGS_MAX."""
-    found = _warnings(query, _Names(seen_of, near_collection))
-    return list(islice(dict.fromkeys(found), WARNINGS_MAX))
+    """The query's warnings in the order of its parts, at most WARNINGS_MAX."""
+    warnings = _warnings(query, _Names(seen_of, near_collection))
+    return list(islice(dict.fromkeys(warnings), WARNINGS_MAX))
 
 
 def is_sound(query: MetricQuery, seen: VisibleProperties) -> bool:
-    """Whether it is sure that there is nothing to warn of: a quick look at questions without filters."""
+    """Whether there is certainly nothing to warn of: a quick test for queries without filters."""
     return not query.filters and all(
         seen.is_sound(path, numbers=numbers) for path, numbers, _ in _values(query)
     )
@@ -152,7 +152,7 @@ def undated(collection: str, path: str) -> DataWarning:
 
 
 def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataWarning]:
-    """For the parameters of other analyses that were sent along."""
+    """Warnings for parameters that were sent and that only other analyses take."""
     return [
         DataWarning(
             WarningCode.PARAMETER_WITHOUT_EFFECT,
@@ -165,7 +165,7 @@ def without_effect(analysis: str, parameters: Iterable[Parameter]) -> list[DataW
 
 
 def collections_of(query: Query) -> list[str]:
-    """The collections that a question names, each once."""
+    """The distinct collections that a query names."""
     parts = query.steps if isinstance(query, FunnelQuery) else (query,)
     return list(dict.fromkeys(part.collection for part in parts))
 
@@ -221,7 +221,7 @@ def _of_metrics(query: MetricQuery, seen: VisibleProperties) -> Iterator[DataWar
 
 
 def _values(query: MetricQuery) -> Iterator[tuple[str, bool, str]]:
-    """Of which properties values are asked for, whether these are to be numbers, and by which parameter."""
+    """Yields (property, whether it must be numeric, parameter) for each property whose values are used."""
     for metric in query.metrics:
         if metric.target is not None:
             where = "target_property" if metric.label is None else f"analyses.{metric.label}.target_property"
@@ -233,7 +233,7 @@ def _values(query: MetricQuery) -> Iterator[tuple[str, bool, str]]:
 def _of_value(
     path: str, seen: VisibleProperties, where: str, *, numbers: bool = False
 ) -> Iterator[DataWarning]:
-    """Where a value of the property is asked for."""
+    """Warnings about a property whose values are used."""
     if not seen.knows(path):
         yield _unknown(path, seen, where)
     elif seen.is_object(path):
@@ -265,18 +265,18 @@ def _of_filters(filters: Iterable[Filter], seen: VisibleProperties, where: str) 
 
 
 def _of_condition(item: Condition, seen: VisibleProperties, where: str) -> Iterator[DataWarning]:
-    """Where the operand is of a type that the property never holds."""
+    """Warnings about an operand of a type that the property never has."""
     operand = item.operand
     long = isinstance(operand, list) and len(operand) > LIST_LENGTH_MAX
     if item.operator is Operator.EXISTS or operand is None or long:
         return
-    found = operators.predicate((item,), seen.available)
-    if found not in (p.FALSE, p.TRUE):
+    simplified = operators.predicate((item,), seen.available)
+    if simplified not in (p.FALSE, p.TRUE):
         return
     kinds = sorted({_TYPE_NAMES[column.kind] for column in seen.available.at(item.path)})
     holds = f"'{item.path}' holds {' and '.join(kinds) or 'no such value'}"
     compared = f"'{item.operator.value}' compares it with {_named(operand)}"
-    if found == p.FALSE:
+    if simplified == p.FALSE:
         yield DataWarning(
             WarningCode.FILTER_NEVER_MATCHES,
             where,
@@ -308,7 +308,7 @@ def _named(operand: Any) -> str:
     if isinstance(operand, (int, float)):
         return "a number"
     if isinstance(operand, list):
-        return f"a list of {' and '.join(sorted({_named(one) for one in operand})) or 'nothing'}"
+        return f"a list of {' and '.join(sorted({_named(element) for element in operand})) or 'nothing'}"
     return "null" if operand is None else "a place"
 
 

@@ -1,12 +1,13 @@
-"""Exact sums of doubles: how they are split for the engine, and how the parts make a result.
+"""Exact sums of doubles: how values are split for the engine, and how the sums of the parts are combined.
 
-The engine adds doubles with a rounding at each step, in an order that depends on threads and files. So it is
-given parts whose sums need none, because every partial sum is a multiple of one power of two and below 2^53
-times that. There are two ways:
+The engine adds doubles with a rounding at each step, in an order that depends on threads and files. Values
+are therefore split into parts whose sums need no rounding, because every partial sum is a multiple of one
+power of two and below 2^53 times that. There are two ways:
 
-- *two parts*: the high one as above, and what is left of each value, which is small. Its sum is rounded, but
-  by so little that the rounded total is nearly always certain; where it is not, ``Uncertain`` is raised.
-- *bands*: each value's bits in as many parts as it takes. Always exact, and slower.
+- *two parts*: the high part as above, and the small remainder of each value. The sum of the remainders is
+  rounded, but by so little that the rounded total is nearly always certain; where it is not, ``Uncertain``
+  is raised.
+- *bands*: each value's bits in as many parts as necessary. Always exact, and slower.
 """
 
 from __future__ import annotations
@@ -18,25 +19,25 @@ from dataclasses import dataclass
 EXACT_DOUBLES = 2.0**53
 """Sums of integers as doubles are exact while every partial sum stays below this."""
 SPLIT_MAX = 2.0**900
-"""Above this, what parts values would go beyond a double."""
+"""Above this, the constant that splits values would overflow a double."""
 _MANTISSA_BITS = 53
 _LOWEST_BIT = -1074
-"""Of the smallest double."""
+"""Exponent of the smallest positive double."""
 
 
 class Uncertain(Exception):
-    """Two parts do not tell how a total is rounded: ask again for bands."""
+    """Two parts do not determine how a total is rounded: the query must be run again with bands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """What is known of a number column's values: bounds that hold for each of them."""
+    """Known bounds of the values of a number column."""
 
     low: float = math.inf
     high: float = -math.inf
-    """Every value is in ``low .. high``; the other way round where there is none."""
+    """Every value is in ``low .. high``; low exceeds high where there are no values."""
     least: float = math.inf
-    """No magnitude is smaller, but for zero."""
+    """Lower bound of the non-zero magnitudes."""
     integral: bool = True
 
     def joined(self, other: Extent) -> Extent:
@@ -49,12 +50,12 @@ class Extent:
 
     @property
     def greatest(self) -> float:
-        """No magnitude is greater."""
+        """Upper bound of the magnitudes."""
         return max(-self.low, self.high, 0.0)
 
     @property
     def centre(self) -> float:
-        """A value in the middle; 0 where there is none."""
+        """The middle of the bounds; 0 where there are no values."""
         return self.low / 2 + self.high / 2 if self.low <= self.high else 0.0
 
 
@@ -67,13 +68,15 @@ class BitRange:
 
 
 def splitter(bound: float) -> float:
-    """What, added to a value and taken away again, leaves its high part; ``bound``: of the sum of magnitudes,
-    which is below ``SPLIT_MAX``."""
+    """The constant that, added to a value and subtracted again, leaves its high part.
+
+    ``bound`` is an upper bound of the sum of magnitudes, below ``SPLIT_MAX``.
+    """
     return 1.5 * 2.0 ** (math.frexp(bound)[1] + 1)
 
 
 def bands(extent: Extent, rows: int) -> tuple[BitRange, ...]:
-    """That together hold every bit of the values, each band's sum exact over so many rows; lowest first."""
+    """Bands that together cover all bits of the values, lowest first; each has an exact sum over ``rows``."""
     if not extent.greatest:
         return ()
     low = max(math.frexp(extent.least)[1] - _MANTISSA_BITS, _LOWEST_BIT)
@@ -84,7 +87,7 @@ def bands(extent: Extent, rows: int) -> tuple[BitRange, ...]:
 
 
 def exact_rows(extent: Extent, split: float) -> float:
-    """So many low parts add up without rounding: they are multiples of the values' lowest bit."""
+    """How many low parts can be added without rounding, being multiples of the values' lowest bit."""
     greatest = _greatest_low(split)
     if not (greatest and 0.0 < extent.least < math.inf):
         return 0.0
@@ -93,9 +96,9 @@ def exact_rows(extent: Extent, split: float) -> float:
 
 
 def rounded(high: float, low: float, rows: int, split: float, exact: float = 0.0) -> float:
-    """The total of two parts of so many rows, correctly rounded.
+    """The total of a high and a low part over ``rows`` rows, correctly rounded.
 
-    Raises Uncertain, also where it may be an integer of which a double does not hold all digits.
+    Raises Uncertain, also where the total may be an integer with more digits than a double holds.
     """
     error = error_of(low, rows, split, exact)
     result = high + (low - error)
@@ -105,12 +108,12 @@ def rounded(high: float, low: float, rows: int, split: float, exact: float = 0.0
 
 
 def rounded_mean(high: float, low: float, rows: int, split: float, exact: float = 0.0) -> float:
-    """The same, divided by the number of rows. Raises Uncertain."""
-    parts = [one.as_integer_ratio() for one in (high, low, error_of(low, rows, split, exact))]
-    of_all = max(denominator for _, denominator in parts)
+    """As ``rounded``, divided by the number of rows. Raises Uncertain."""
+    parts = [value.as_integer_ratio() for value in (high, low, error_of(low, rows, split, exact))]
+    common = max(denominator for _, denominator in parts)
     # All denominators are powers of two.
-    first, second, error = (numerator * (of_all // denominator) for numerator, denominator in parts)
-    total, divisor = first + second, of_all * rows
+    first, second, error = (numerator * (common // denominator) for numerator, denominator in parts)
+    total, divisor = first + second, common * rows
     # Division of integers is correctly rounded.
     result = (total - error) / divisor
     if result != (total + error) / divisor or abs(result) >= EXACT_DOUBLES:
@@ -119,9 +122,9 @@ def rounded_mean(high: float, low: float, rows: int, split: float, exact: float 
 
 
 def error_factors(split: float) -> tuple[float, float]:
-    """What the square of the number of rows, and the magnitude of the low part's sum, make of its error."""
+    """The factors of a low sum's error: for the square of the rows, and for the magnitude of the sum."""
     greatest_low = _greatest_low(split)
-    # A little more than rounding can come to, and what taking the error from the low part can add to that.
+    # Slightly more than the rounding error, and the error added by subtracting it from the low part.
     return greatest_low * 2.0**-53 * 1.0625, 2.0**-52
 
 
@@ -130,15 +133,15 @@ def _greatest_low(split: float) -> float:
 
 
 def error_of(low: float, rows: int, split: float, exact: float = 0.0) -> float:
-    """That the sum of a low part of so many rows may have, and more; none for up to ``exact`` rows."""
+    """An upper bound of the error in the sum of ``rows`` low parts; 0 for up to ``exact`` rows."""
     if rows <= exact:
         return 0.0
-    of_rows, of_low = error_factors(split)
-    return float(rows) * rows * of_rows + abs(low) * of_low
+    rows_factor, low_factor = error_factors(split)
+    return float(rows) * rows * rows_factor + abs(low) * low_factor
 
 
 def powers(exponent: int) -> Iterator[float]:
-    """Powers of two whose product is 2^exponent: beyond ±1000 one double does not hold it."""
+    """Powers of two whose product is 2^exponent, which one double may not hold beyond ±1000."""
     while abs(exponent) > 1000:
         step = 1000 if exponent > 0 else -1000
         yield 2.0**step

@@ -1,4 +1,4 @@
-"""What is grouped by: a path's plain value, its numeric buckets or its ranges."""
+"""Group keys: a path's plain value, its numeric buckets or its ranges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from query.plan.views import View
 
 
 class KeyPart(StrEnum):
-    """One of the columns that together hold a group's value; at most one is non-null."""
+    """One of the columns that together represent a group's value; at most one is non-null."""
 
     NUMBER = "number"
     BIG = "big"
@@ -26,25 +26,25 @@ class KeyPart(StrEnum):
     RANGE = "range"
     """The position of a range in the group's ``ranges``."""
     MISSING = "missing"
-    """Of an index, where all other parts are null: whether the value equals null as a filter has it."""
+    """For an index, where all other parts are null: whether the value equals null in a filter's sense."""
 
 
 @dataclass(frozen=True)
 class GroupKey:
-    """A value to group by: a path's columns, lists taken apart, or numeric buckets, or ranges."""
+    """A value to group by: a path's columns with lists unnested, or numeric buckets, or ranges."""
 
     path: str
     columns: tuple[Column, ...]
     size: float | None = None
     ranges: tuple[ValueRange, ...] | None = None
     missing: Predicate | None = None
-    """Of an index: what holds of the rows that a filter for null would keep."""
+    """For an index: the predicate of the rows that a filter for null would keep."""
     greatest: float = 0.0
-    """Of buckets: no double is greater."""
+    """For buckets: an upper bound of the doubles' magnitudes."""
 
     @cached_property
     def parts(self) -> tuple[KeyPart, ...]:
-        """In the order of values: numbers, strings, booleans, instants."""
+        """The key's columns in the sort order of values: numbers, strings, booleans, instants."""
         return self._values if self.missing is None else (*self._values, KeyPart.MISSING)
 
     @property
@@ -70,7 +70,7 @@ class GroupKey:
 
     @property
     def beyond_doubles(self) -> bool:
-        """Of buckets: whether integers may be among the values that need all their digits."""
+        """For buckets: whether the values may include integers that a double does not hold exactly."""
         others = any(column.kind is not ColumnKind.NUMBER for column in self.columns)
         return others or self.greatest >= EXACT_DOUBLES
 
@@ -82,7 +82,7 @@ class GroupKey:
 
 
 def key_of(path: str, view: View) -> GroupKey:
-    """The plain value of a path, lists taken apart."""
+    """The key for the plain value of a path, with lists unnested."""
     return GroupKey(path, view.available.at(path))
 
 

@@ -1,7 +1,7 @@
-"""Filter operators: what ``property operator operand`` means for each kind of column.
+"""Filter operators: translates ``property operator operand`` for each kind of column.
 
-Types are strict: ``1`` is ``1.0`` and is not ``"1"`` or ``true``. A path has one column per kind of value
-and a row fills at most one of them, so a condition is the disjunction of what it means for each column.
+Types are strict: ``1`` equals ``1.0`` and not ``"1"`` or ``true``. A path has one column per kind of value
+and a row fills at most one of them, so a condition is the disjunction of its conditions on each column.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _SIGNS = {Operator.LT: "<", Operator.LTE: "<=", Operator.GT: ">", Operator.GTE: 
 
 
 Spend = Callable[[int], None]
-"""Told of every filter how many conditions it comes to; may raise."""
+"""Called for every filter with the number of its conditions; may raise."""
 
 
 def predicate(filters: Iterable[Filter], available: Available, spend: Spend = lambda _: None) -> Predicate:
-    """The conjunction of the filters over the columns at hand."""
+    """The conjunction of the filters over the available columns."""
     return p.all_of(_predicate(item, available, spend) for item in filters)
 
 
@@ -40,9 +40,9 @@ def filter_paths(filters: Iterable[Filter]) -> set[str]:
 def _predicate(item: Filter, available: Available, spend: Spend) -> Predicate:
     if isinstance(item, AnyOf):
         return p.some_of(_predicate(operand, available, spend) for operand in item.operands)
-    found = _READERS[item.operator](item, available)
-    spend(max(1, p.size_of(found)))
-    return found
+    condition = _READERS[item.operator](item, available)
+    spend(max(1, p.size_of(condition)))
+    return condition
 
 
 def _equal(item: Condition, available: Available) -> Predicate:
@@ -56,7 +56,7 @@ def _not_equal(item: Condition, available: Available) -> Predicate:
 
 
 def _null(path: str, available: Available) -> Predicate:
-    """True where the value is null or missing, or a list that holds a null."""
+    """True where the value is null or missing, or a list that contains a null."""
     nulls, empties = available.paths_columns()
     valued: list[Predicate] = [p.HasValue(column) for column in available.at(path) + available.under(path)]
     if nulls is not None:
@@ -79,12 +79,12 @@ def _exists(item: Condition, available: Available) -> Predicate:
         for column in (nulls, empties)
         if column is not None
     ]
-    found = p.some_of(present)
-    return found if item.operand else p.negated(found)
+    exists = p.some_of(present)
+    return exists if item.operand else p.negated(exists)
 
 
 def _in(item: Condition, available: Available) -> Predicate:
-    """True where ``eq`` is for one of the operand's values."""
+    """True where ``eq`` is true for one of the operand's values."""
     options: list[Predicate] = []
     values = [value for value in item.operand if value is not None]
     for column in available.at(item.path):
@@ -162,7 +162,7 @@ def _equal_in(column: Column, operand: Any) -> Predicate:
 
 
 def _stored(kind: ColumnKind, value: Any) -> p.Scalar | p.Instant | None:
-    """The value as a column of this kind stores it; None where it never holds an equal one."""
+    """The value as a column of this kind stores it; None where such a column never has an equal value."""
     value = _exact(value)
     if isinstance(value, bool):
         return value if kind is ColumnKind.BOOLEAN else None
@@ -200,7 +200,7 @@ def _ordered_in(column: Column, sign: str, operand: Any) -> Predicate:
 
 
 def _ordered_doubles(column: Column, sign: str, operand: int | float) -> Predicate:
-    """A bound that no double equals is replaced by its neighbour, which leaves the same doubles."""
+    """Compares doubles; a bound that is not a double is replaced by one that keeps the same doubles."""
     try:
         nearest = float(operand)
     except OverflowError:
@@ -221,17 +221,17 @@ def _ordered_integers(column: Column, sign: str, operand: int | float) -> Predic
 
 
 def _bound(sign: str, operand: int | float) -> int:
-    """The integer that divides the integers as the operand does."""
+    """The integer bound that keeps the same integers as the operand."""
     return math.ceil(operand) if sign in ("<", ">=") else math.floor(operand)
 
 
 def _exact(value: Any) -> Any:
-    """The value, integral floats as integers: ``1.0`` and ``1`` are one number."""
+    """The value, with integral floats converted to integers: ``1.0`` and ``1`` are the same number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_double(value: int | float) -> bool:
-    """True where a double equals the number."""
+    """Whether a double equals the number exactly."""
     try:
         return float(value) == value
     except OverflowError:

@@ -1,9 +1,9 @@
-"""Planning: which files and columns a question reads, and which aggregates answer it.
+"""Planning: which files and columns a query reads, and which aggregates answer it.
 
-Pure: needs the catalog's facts about files, never the files. Three levels:
+Pure: uses the catalog's facts about files, never the files. Three levels:
 
-    View      a source cut to a timeframe: files that may hold a row of it, the tail, the columns they hold
-    Scan      a view read: pieces of files with equal columns, a predicate, the columns wanted
+    View          a source cut to a timeframe: files that may have rows in it, the tail, their columns
+    Scan          a read of a view: pieces of files with equal columns, a predicate, the columns needed
     MetricsPlan   a scan, grouped and aggregated
 """
 
@@ -23,7 +23,7 @@ from query.plan.views import View, Views
 
 @dataclass(frozen=True)
 class MetricsPlan:
-    """A whole metric question. Rows come ordered by ``order`` where that is not None."""
+    """The plan of a metric query. Rows are returned in ``order`` where that is not None."""
 
     query: MetricQuery
     view: View
@@ -31,13 +31,13 @@ class MetricsPlan:
     keys: tuple[GroupKey, ...]
     metrics: tuple[MetricPlan, ...]
     counted: int
-    """Rows that the catalog counted, beside those of the scan."""
+    """Rows counted by the catalog, in addition to those of the scan."""
     order: tuple[Order, ...] | None
     row_limit: int
     cut: bool
-    """True where ``row_limit`` is the question's own limit, rather than one that may not be met."""
+    """True where ``row_limit`` is the query's own limit, rather than one that raises when reached."""
     ordered: bool = False
-    """True where ``order`` is the question's own, with nothing left to sort."""
+    """True where ``order`` is the query's own, with nothing left to sort."""
 
     @property
     def buckets(self) -> Buckets | None:
@@ -45,13 +45,13 @@ class MetricsPlan:
 
     @property
     def has_lists(self) -> bool:
-        """Whether some aggregates are lists of values."""
+        """Whether any aggregate is a list of values."""
         lists = (AggregateRole.VALUES, AggregateRole.ELEMENTS)
         return any(aggregate.fold in lists for metric in self.metrics for aggregate in metric.aggregates)
 
 
 def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan:
-    """The plan of a metric question over the sources at hand, which gets one row more than ``rows_max``."""
+    """The plan of a metric query; it fetches up to one row more than ``rows_max``, to detect an excess."""
     view = views.view(query.collection, (query.span,))
     keys = tuple(key_of_group(group, view) for group in query.groups)
     metrics = tuple(plan_metric(metric, view) for metric in query.metrics)
@@ -82,9 +82,9 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
 
 
 def plan_indexed(query: MetricQuery, paths: Sequence[str], views: Views, rows_max: int) -> MetricsPlan:
-    """The plan of the question for every value of the properties ``paths`` at once; they are its first keys.
+    """The plan of the query for every value of the properties ``paths`` at once; they are its first keys.
 
-    The rows of one value are those that the filters ``path eq value`` would keep. They come unordered by
+    The rows of one value are those that the filters ``path eq value`` would keep. They are not ordered by
     group.
     """
     view = views.view(query.collection, (query.span,))
@@ -116,7 +116,7 @@ def _only_counts(metrics: tuple[MetricPlan, ...]) -> bool:
 
 
 def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
-    """The view without what the catalog alone can count, and how many rows that is."""
+    """The view without the files and tail whose rows can be counted unread, and the number of those rows."""
     whole = tuple(file for file in view.files if inside(file, span))
     parts = tuple(file for file in view.files if not inside(file, span))
     counted = sum(file.rows for file in whole)
@@ -130,9 +130,10 @@ def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
 def _engine_order(
     query: MetricQuery, keys: tuple[GroupKey, ...], metrics: tuple[MetricPlan, ...]
 ) -> tuple[tuple[Order, ...] | None, bool]:
-    """The order that the engine gives the rows, None where only Python can, and whether it is the question's.
+    """The order in which the engine returns rows, and whether it is the query's own.
 
-    Big integers are text to the engine, and some results are made of several columns: those sort here.
+    The order is None where only Python can sort: the engine has big integers as text. Results that are
+    computed from several columns are sorted in Python too.
     """
     if not keys or any(KeyPart.BIG in key.parts for key in keys):
         return None, False

@@ -1,7 +1,7 @@
-"""What a row must satisfy, column by column, as frozen nodes without a word of SQL.
+"""Predicates on the columns of a row, as frozen nodes that contain no SQL.
 
-A node is true, false or null of a row (null where its column is); null counts as false everywhere, and
-``Not`` of it as true.
+A node is true, false or null for a row (null where its column is null); null counts as false everywhere, and
+``Not`` of null as true.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ Scalar = str | int | float | bool
 VALUES_INLINE_MAX = 50
 """More values than this are looked up in a hash table."""
 LONG_LIST_SIZE = 100
-"""Conditions that such a list counts as."""
+"""Conditions that a list of more values counts as."""
 
 
 class Reading(StrEnum):
-    """What is read in a text before it is compared."""
+    """A value that is parsed from text before it is compared."""
 
     INSTANT = "instant"
     LONGITUDE = "longitude"
     LATITUDE = "latitude"
     NUMBERS = "numbers"
-    """A list's elements that a double holds, null in the place of others; so with those that follow."""
+    """A list's elements that a double holds; other elements become null, as for STRINGS and REST."""
     STRINGS = "strings"
     REST = "rest"
     """The JSON of all other elements."""
@@ -47,7 +47,7 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Always:
-    """A constant: what no row's content changes."""
+    """A constant, true or false for every row."""
 
     value: bool
 
@@ -69,14 +69,14 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class HasValue:
-    """The column holds a value."""
+    """The column is not null."""
 
     column: Column
 
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """``column sign operand``, the operand of the column's own type; sign is one of = < <= > >=."""
+    """``column sign operand``; the operand has the column's type, and sign is one of = < <= > >=."""
 
     column: Column
     sign: str
@@ -107,7 +107,7 @@ class ContainsText:
 
 @dataclass(frozen=True, slots=True)
 class Matches:
-    """RE2, unanchored."""
+    """The text matches an RE2 pattern, unanchored."""
 
     column: Column
     pattern: str
@@ -115,14 +115,14 @@ class Matches:
 
 @dataclass(frozen=True, slots=True)
 class HasElement:
-    """The list holds at least one of the elements; None is a null element."""
+    """The list contains at least one of the elements; None is a null element."""
 
     column: Column
     elements: tuple[Scalar | None, ...]
 
     @property
     def text(self) -> str | None:
-        """The one element, where it is text that nothing else in JSON is spelled like."""
+        """The only element, where it is text that cannot be mistaken for another JSON value; else None."""
         if len(self.elements) == 1 and isinstance(self.elements[0], str) and not _is_json(self.elements[0]):
             return self.elements[0]
         return None
@@ -138,7 +138,7 @@ class ListEquals:
 
 @dataclass(frozen=True, slots=True)
 class PathListed:
-    """The list of paths names ``path`` (where ``at``) or a path below it (where ``below``)."""
+    """The list of paths contains ``path`` (if ``at``) or a path below it (if ``below``)."""
 
     column: Column
     path: str
@@ -176,7 +176,7 @@ FALSE = Always(False)
 
 
 def all_of(operands: Iterable[Predicate]) -> Predicate:
-    """True where every operand is; constants are folded."""
+    """True where every operand is true; constants are folded."""
     kept = tuple(operand for operand in operands if operand != TRUE)
     if FALSE in kept:
         return FALSE
@@ -184,7 +184,7 @@ def all_of(operands: Iterable[Predicate]) -> Predicate:
 
 
 def some_of(operands: Iterable[Predicate]) -> Predicate:
-    """True where one operand is; constants are folded, and equalities of one column made one."""
+    """True where any operand is true; constants are folded, and equalities of one column are merged."""
     kept = tuple(operand for operand in operands if operand != FALSE)
     if TRUE in kept:
         return TRUE
@@ -217,7 +217,7 @@ def _is_json(text: str) -> bool:
     try:
         json.loads(text)
     except (ValueError, RecursionError):
-        # What only looks like a number to us may be read as one by the engine.
+        # The engine may read text that resembles a number as one, though Python refuses it.
         return text[:1] in "-+.0123456789[{NnIi"
     return True
 
@@ -234,7 +234,7 @@ def columns_of(predicate: Predicate) -> Iterator[Column]:
 
 
 def size_of(predicate: Predicate) -> int:
-    """How many conditions the predicate comes to. A long list is a table of its own to the engine.
+    """The number of conditions in the predicate; a long list counts as many, being a table to the engine.
 
     Lists of paths do not count: whether there are any depends on events that a key may not see.
     """
@@ -251,7 +251,7 @@ def size_of(predicate: Predicate) -> int:
 
 
 def readings_of(predicate: Predicate) -> Iterator[tuple[Reading, Column]]:
-    """Everything that the predicate reads in texts, some more than once."""
+    """Everything that the predicate parses from text columns, some more than once."""
     match predicate:
         case AllOf(operands=operands) | SomeOf(operands=operands):
             for operand in operands:

@@ -1,4 +1,4 @@
-"""Scans: pieces of files with equal columns, and what is asked of their rows."""
+"""Scans: pieces of files with equal columns, and the tests of their rows."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from query.plan.predicates import Predicate
 from storage.source import DataFile
 
 PIECES_MAX = 4
-"""With more sets of files than this, one reader that unifies their columns by name is faster."""
+"""With more sets of files than this, one reader that matches columns by name is faster."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSet:
-    """Files that hold the same of the wanted columns."""
+    """Files that have the same subset of the needed columns."""
 
     paths: tuple[str, ...]
     held: frozenset[str]
     timed: bool
-    """False where every row of every file lies in the span, which then needs no test."""
+    """False where every row of every file lies in the span, so that times need no test."""
     by_name: bool = False
     marked: bool = False
-    """Whether instants are marked as UTC in the files."""
+    """Whether the files mark instants as UTC."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The rows of a view that lie in the span and satisfy the predicate, with the wanted columns."""
+    """The rows of a view that lie in the span and satisfy the predicate, with the needed columns."""
 
     pieces: tuple[FileSet, ...]
     tail: str | None
-    """Name of the registered table."""
+    """Name of the table that the tail is registered as; None without a tail."""
     tail_held: frozenset[str]
     columns: tuple[Column, ...]
     span: Span
     predicate: Predicate
     readings: tuple[tuple[p.Reading, Column], ...] = ()
-    """What conditions read in texts."""
+    """Values that conditions parse from text columns."""
     times: tuple[p.Compare, ...] = ()
-    """Of the predicate's conditions, those on instants that all must hold: tested where files are read."""
+    """The comparisons of instants that must all hold, tested where files are read."""
     rest: Predicate = p.TRUE
-    """The predicate without those."""
+    """The predicate without ``times``."""
     in_us: bool = False
     """Whether each row's time is also given as an integer, in µs."""
 
@@ -54,13 +54,13 @@ class Scan:
 
 
 def hull(spans: Iterable[Span]) -> Span:
-    """The shortest span that holds them all."""
-    listed = list(spans)
-    starts = [span.start_us for span in listed if span.start_us is not None]
-    ends = [span.end_us for span in listed if span.end_us is not None]
+    """The shortest span that contains all the spans."""
+    all_spans = list(spans)
+    starts = [span.start_us for span in all_spans if span.start_us is not None]
+    ends = [span.end_us for span in all_spans if span.end_us is not None]
     return Span(
-        min(starts) if len(starts) == len(listed) else None,
-        max(ends) if len(ends) == len(listed) else None,
+        min(starts) if len(starts) == len(all_spans) else None,
+        max(ends) if len(ends) == len(all_spans) else None,
     )
 
 
@@ -74,21 +74,22 @@ def inside(file: DataFile, span: Span) -> bool:
     return after and (span.end_us is None or file.max_us < span.end_us)
 
 
-def pieces_of(files: tuple[DataFile, ...], wanted: tuple[Column, ...], span: Span) -> tuple[FileSet, ...]:
-    alike: dict[tuple[frozenset[str], bool, bool], list[str]] = {}
+def pieces_of(files: tuple[DataFile, ...], columns: tuple[Column, ...], span: Span) -> tuple[FileSet, ...]:
+    paths_by_kind: dict[tuple[frozenset[str], bool, bool], list[str]] = {}
     for file in files:
-        held = frozenset(column.name for column in wanted if column.name in file.columns)
-        alike.setdefault((held, not inside(file, span), file.marked), []).append(file.path)
-    if len(alike) > PIECES_MAX:
-        return tuple(_of_all(alike, marked) for marked in sorted({file.marked for file in files}))
+        present = frozenset(column.name for column in columns if column.name in file.columns)
+        paths_by_kind.setdefault((present, not inside(file, span), file.marked), []).append(file.path)
+    if len(paths_by_kind) > PIECES_MAX:
+        return tuple(_of_all(paths_by_kind, marked) for marked in sorted({file.marked for file in files}))
     return tuple(
-        FileSet(tuple(paths), held, timed, marked=marked) for (held, timed, marked), paths in alike.items()
+        FileSet(tuple(paths), present, timed, marked=marked)
+        for (present, timed, marked), paths in paths_by_kind.items()
     )
 
 
-def _of_all(alike: Mapping[tuple[frozenset[str], bool, bool], list[str]], marked: bool) -> FileSet:
-    """One piece of all files of one kind: instants of both kinds never go into one column."""
-    kinds = {kind: paths for kind, paths in alike.items() if kind[2] is marked}
+def _of_all(paths_by_kind: Mapping[tuple[frozenset[str], bool, bool], list[str]], marked: bool) -> FileSet:
+    """One piece of all files with, or all without, marked instants, which cannot be mixed in one column."""
+    kinds = {kind: paths for kind, paths in paths_by_kind.items() if kind[2] is marked}
     held = frozenset[str]().union(*(columns for columns, _, _ in kinds))
-    paths = tuple(path for some in kinds.values() for path in some)
+    paths = tuple(path for listed in kinds.values() for path in listed)
     return FileSet(paths, held, any(timed for _, timed, _ in kinds), by_name=True, marked=marked)

@@ -1,4 +1,4 @@
-"""Views: a source as a question sees it, cut to its timeframes and under the filters of its key."""
+"""Views: a source restricted to a query's timeframes and to the filters of its key."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from storage.source import DataFile, Source
 SourceOf = Callable[[str], Source]
 ExtentOf = Callable[["View", Column], Extent]
 Held = Callable[["View", Span], frozenset[str]]
-"""The lanes in which an event that the key sees has a value, within a span."""
+"""Returns the lanes in which any event that the key sees has a value, within a span."""
 
 
 class _HeldColumns(Collection[str]):
-    """The columns of some files and a tail, asked one by one: most questions need few of many."""
+    """The columns of files and a tail, looked up one by one: most queries need few of many."""
 
     def __init__(self, files: tuple[DataFile, ...], tail: pa.Table | None) -> None:
         self._files = files
@@ -45,20 +45,20 @@ class _HeldColumns(Collection[str]):
 
 @dataclass(frozen=True)
 class View:
-    """One collection as a question sees it: cut to the files of its timeframes, under the key's filters."""
+    """One collection, restricted to the files of a query's timeframes and to the key's filters."""
 
     source: Source
     files: tuple[DataFile, ...]
     name: str
-    """What the tail is registered as."""
+    """The table name that the tail is registered as."""
     forced: tuple[Filter, ...] = ()
     spend: Spend = lambda _: None
     spend_forced: Spend = lambda _: None
     held: frozenset[str] | None = None
-    """The lanes in which an event that the key sees has a value; None where that makes no difference."""
+    """The lanes in which any event that the key sees has a value; None where they need not be known."""
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
-    """Whether sums are to be certain at once."""
+    """Whether sums are planned so that they are always certain."""
 
     @cached_property
     def available(self) -> Available:
@@ -66,16 +66,16 @@ class View:
 
     @property
     def rows(self) -> int:
-        """Rows of everything that a scan reads, before any test."""
+        """The number of rows that a scan reads, before any test."""
         tail = self.source.tail
         return sum(file.rows for file in self.files) + (tail.num_rows if tail is not None else 0)
 
     def condition(self, filters: Iterable[Filter]) -> Predicate:
-        return operators.predicate(filters, self._asked, self.spend)
+        return operators.predicate(filters, self._columns_for_query, self.spend)
 
     @property
-    def _asked(self) -> Available:
-        """What a question's own filters need: of the events in sight, all other lanes are empty."""
+    def _columns_for_query(self) -> Available:
+        """The columns for a query's own filters: in the events that the key sees, all others are empty."""
         names = self.available.names
         if self.held is None:
             return self.available
@@ -91,24 +91,25 @@ class View:
         *,
         in_us: bool = False,
     ) -> Scan:
-        """The only way from a view to rows: here, and nowhere else, the forced filters join, and files are
-        verified before they are read.
+        """A scan of the view's rows.
 
-        ``tests``: what else is asked of a row once it is read, of ``columns`` alone. Raises SourceGone.
+        This is the only way from a view to rows: only here are the forced filters added, and files verified
+        before they are read. ``tests`` are further tests of rows, which use ``columns`` only. Raises
+        SourceGone.
         """
         forced = operators.predicate(self.forced, self.available, self.spend_forced)
         predicate = p.all_of((forced, condition))
         if predicate != p.FALSE:
             self.source.verify(self.files)
-        times, rest = _apart(predicate)
-        wanted = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
+        times, rest = _times_and_rest(predicate)
+        needed = tuple(dict.fromkeys((*columns, *p.columns_of(predicate))))
         tail = self.source.tail
         has_tail = tail is not None and tail.num_rows > 0
         return Scan(
-            pieces=pieces_of(self.files, wanted, span),
+            pieces=pieces_of(self.files, needed, span),
             tail=self.name if has_tail else None,
             tail_held=frozenset(tail.column_names) if tail is not None else frozenset(),
-            columns=wanted,
+            columns=needed,
             span=span,
             predicate=predicate,
             readings=tuple(dict.fromkeys(read for one in (predicate, *tests) for read in p.readings_of(one))),
@@ -118,9 +119,9 @@ class View:
         )
 
     def narrowed(self, scan: Scan, span: Span) -> Scan:
-        """The scan over a span within its own that begins later, without the files that end before that.
+        """The scan over a span within its own that begins later, without the files that end before it.
 
-        What the fewer files hold is found anew: a column may be in those alone that are left out.
+        The columns of the remaining files are determined again: a column may be only in omitted files.
         """
         start = span.start_us
         files = tuple(file for file in self.files if start is None or file.max_us >= start)
@@ -128,56 +129,58 @@ class View:
         return replace(scan, span=span, pieces=pieces)
 
     def tables(self, scan: Scan) -> dict[str, pa.Table]:
-        """What must be registered to run the scan: the tail, cut to its columns."""
+        """The tables to register to run the scan: the tail, restricted to the scan's columns."""
         if scan.tail is None or self.source.tail is None:
             return {}
         names = {column.name for column in scan.columns} | {TIMESTAMP_COLUMN.name}
-        held = [name for name in self.source.tail.column_names if name in names]
-        return {scan.tail: self.source.tail.select(held)}
+        names_in_tail = [name for name in self.source.tail.column_names if name in names]
+        return {scan.tail: self.source.tail.select(names_in_tail)}
 
     def extent(self, column: Column) -> Extent:
-        """What is known of the column's values, whatever the filters."""
+        """The known bounds of the column's values, regardless of filters."""
         return self.extent_of(self, column)
 
     def catalogued(self, column: Column) -> Extent:
-        """As far as the catalog knows: how great they are."""
-        found = [_file_magnitude(file, column.name) for file in self.files if column.name in file.columns]
+        """The bounds that the catalog knows: the greatest magnitude."""
+        magnitudes = [
+            _file_magnitude(file, column.name) for file in self.files if column.name in file.columns
+        ]
         tail = self.source.tail
         if tail is not None and column.name in tail.column_names:
             ends = pc.min_max(tail.column(column.name)).as_py()
-            found.append(max((abs(end) for end in ends.values() if end is not None), default=0.0))
-        greatest = max(found, default=0.0)
+            magnitudes.append(max((abs(end) for end in ends.values() if end is not None), default=0.0))
+        greatest = max(magnitudes, default=0.0)
         return Extent(-greatest, greatest, 0.0, integral=False)
 
 
 @dataclass
 class Views:
-    """The sources of one question, each asked for once, so that every step sees the same snapshot."""
+    """The sources of one query, each opened once, so that every step sees the same snapshot."""
 
     source_of: SourceOf
     forced: tuple[Filter, ...] = ()
     spend: Spend = lambda _: None
-    """Told of the conditions that each filter comes to."""
+    """Called with the number of conditions of each filter."""
     held: Held | None = None
     spend_forced: Spend = lambda _: None
-    """The same of the key's filters, which are counted apart: what they come to is no question's doing."""
+    """As ``spend`` for the key's filters, which are counted separately: the query did not cause them."""
     damaged: dict[str, DataFile] = field(default_factory=dict)
-    """Files of the timeframes asked for that are set aside, by path: the views lack their events."""
+    """Damaged files within the requested timeframes, by path: their events are missing from the views."""
     extent_of: ExtentOf = lambda view, column: view.catalogued(column)
     exact: bool = False
-    """Whether sums are to be certain at once, which takes longer."""
+    """Whether sums are planned so that they are always certain, which takes longer."""
     asked: list[tuple[str, View]] = field(default_factory=list)
-    """Every collection that was asked for, and its view."""
+    """Every requested collection, and its view."""
     _sources: dict[str, Source] = field(default_factory=dict)
 
     def view(self, collection: str, spans: Iterable[Span]) -> View:
         source = self._sources.get(collection)
         if source is None:
             source = self._sources[collection] = self.source_of(collection)
-        wanted = tuple(spans)
-        files = tuple(file for file in source.files if any(overlaps(file, span) for span in wanted))
+        timeframes = tuple(spans)
+        files = tuple(file for file in source.files if any(overlaps(file, span) for span in timeframes))
         self.damaged |= {
-            file.path: file for file in source.damaged if any(overlaps(file, span) for span in wanted)
+            file.path: file for file in source.damaged if any(overlaps(file, span) for span in timeframes)
         }
         name = f"$tail{len(self.asked)}"
         view = View(
@@ -191,23 +194,27 @@ class Views:
             exact=self.exact,
         )
         if self.held is not None:
-            view = replace(view, held=self.held(view, hull(wanted)))
+            view = replace(view, held=self.held(view, hull(timeframes)))
         self.asked.append((collection, view))
         return view
 
     @property
     def unknown(self) -> list[str]:
-        """The collections asked for that do not exist."""
+        """The requested collections that do not exist."""
         return [name for name, source in self._sources.items() if not source.known]
 
 
-def _apart(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predicate]:
-    """The comparisons of instants that must all hold, and the rest."""
-    both = predicate.operands if isinstance(predicate, p.AllOf) else (predicate,)
-    times = tuple(one for one in both if isinstance(one, p.Compare) and isinstance(one.operand, p.Instant))
+def _times_and_rest(predicate: Predicate) -> tuple[tuple[p.Compare, ...], Predicate]:
+    """Splits a predicate into the comparisons of instants that must all hold, and the rest."""
+    operands = predicate.operands if isinstance(predicate, p.AllOf) else (predicate,)
+    times = tuple(
+        operand
+        for operand in operands
+        if isinstance(operand, p.Compare) and isinstance(operand.operand, p.Instant)
+    )
     if not times:
         return (), predicate
-    return times, p.all_of(one for one in both if one not in times)
+    return times, p.all_of(operand for operand in operands if operand not in times)
 
 
 def _file_magnitude(file: DataFile, name: str) -> float:

@@ -1,4 +1,4 @@
-"""The expression of each aggregate column."""
+"""SQL expressions of the aggregate columns."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ DOUBLE_BITS = 53
 DOUBLE_EXPONENT_END = 1024
 
 
-def aggregate(one: Aggregate) -> Statement:
+def aggregate(spec: Aggregate) -> Statement:
     """The expression of one aggregate column."""
-    match one.fold:
+    match spec.fold:
         case AggregateRole.ROWS:
             return Statement("count(*)")
         case AggregateRole.DISTINCT:
-            return sql("count(DISTINCT {})", col(one.columns[0]))
+            return sql("count(DISTINCT {})", col(spec.columns[0]))
         case AggregateRole.VALUES:
-            column = col(one.columns[0])
-            value = sql("epoch_us({})", column) if one.columns[0].kind is ColumnKind.INSTANT else column
+            column = col(spec.columns[0])
+            value = sql("epoch_us({})", column) if spec.columns[0].kind is ColumnKind.INSTANT else column
             return sql("list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL)", value, column)
         case AggregateRole.ELEMENTS:
-            column = col(one.columns[0])
+            column = col(spec.columns[0])
             return sql(
                 "list_distinct(flatten(list_transform(list(DISTINCT {}) FILTER (WHERE {} IS NOT NULL),"
                 " lambda x: CAST(json_extract(x, '$[*]') AS VARCHAR[]))))",
@@ -34,22 +34,22 @@ def aggregate(one: Aggregate) -> Statement:
                 column,
             )
         case AggregateRole.EXPLICIT_NULL:
-            return sql("bool_or(list_contains({}, {}))", col(one.columns[0]), bound(one.path))
+            return sql("bool_or(list_contains({}, {}))", col(spec.columns[0]), bound(spec.path))
         case AggregateRole.MINIMUM | AggregateRole.MAXIMUM:
-            return _extreme("min" if one.fold is AggregateRole.MINIMUM else "max", one.columns[0])
+            return _extreme("min" if spec.fold is AggregateRole.MINIMUM else "max", spec.columns[0])
         case AggregateRole.PRESENT:
-            return sql("count({})", col(one.columns[0]))
+            return sql("count({})", col(spec.columns[0]))
         case AggregateRole.QUANTILE:
-            number = _numeric(one.columns)
-            return _finite(sql("quantile_disc({}, {})", number, bound(one.fraction)))
+            number = _numeric(spec.columns)
+            return _finite(sql("quantile_disc({}, {})", number, bound(spec.fraction)))
         case AggregateRole.DEVIATION:
-            values = _finite(_numeric(one.columns))
-            return _finite(sql("stddev_pop({} - {})", values, Statement(repr(one.centre))))
-    return _sum(one)
+            values = _finite(_numeric(spec.columns))
+            return _finite(sql("stddev_pop({} - {})", values, Statement(repr(spec.centre))))
+    return _sum(spec)
 
 
 def _numeric(columns: Sequence[Column]) -> Statement:
-    """The path's number as a double."""
+    """The path's numeric value as a double."""
     terms = [
         col(column) if column.kind is ColumnKind.NUMBER else sql("TRY_CAST({} AS DOUBLE)", col(column))
         for column in columns
@@ -69,23 +69,26 @@ def _extreme(function: str, column: Column) -> Statement:
     return sql("{}({})", Statement(function), col(column))
 
 
-def _sum(one: Aggregate) -> Statement:
-    column = one.columns[0]
+def _sum(spec: Aggregate) -> Statement:
+    column = spec.columns[0]
     value = col(column)
     if column.kind is ColumnKind.LONG:
         return sql("CAST(sum(CAST({} AS BIGNUM)) AS VARCHAR)", value)
-    if one.band is not None:
-        return sql("sum({})", _within_band(value, one.band))
-    if one.fold is AggregateRole.SUM:
+    if spec.band is not None:
+        return sql("sum({})", _within_band(value, spec.band))
+    if spec.fold is AggregateRole.SUM:
         return sql("coalesce(sum({}), 0)", value)
-    split = Statement(repr(one.split))
+    split = Statement(repr(spec.split))
     high = sql("(({} + {}) - {})", value, split, split)
-    return sql("sum({})", high if one.fold is AggregateRole.SUM_HIGH else sql("({} - {})", value, high))
+    return sql("sum({})", high if spec.fold is AggregateRole.SUM_HIGH else sql("({} - {})", value, high))
 
 
 def _within_band(value: Statement, band: BitRange) -> Statement:
-    """The bits of the value in the band, as an integer. Values whose lowest bit lies above have none there,
-    and are left out since moving them down could go beyond a double."""
+    """The bits of the value in the band, as an integer.
+
+    Values whose lowest bit lies above the band have no bits in it; they are left out, since scaling them down
+    to the band could overflow a double.
+    """
     end = band.low + band.bits
     lower, upper = _times_power(value, -band.low), _times_power(value, -end)
     bits = sql("trunc({}) - trunc({}) * {}", lower, upper, Statement(repr(2.0**band.bits)))

@@ -1,4 +1,4 @@
-"""Predicates as boolean expressions of one row."""
+"""Translates predicates to boolean SQL expressions of one row."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _operand(value: p.Scalar | p.Instant, *, marked: bool = False) -> Statement:
 
 
 def compare(node: p.Compare, *, marked: bool = False) -> Statement:
-    """``marked``: an instant comes with a zone, which is UTC."""
+    """``marked``: the column's instants have a zone, which is UTC."""
     sign = Statement(node.sign)
     if node.column.kind is ColumnKind.LONG and node.sign != "=":
         return sql("CAST({} AS BIGNUM) {} CAST({} AS BIGNUM)", col(node.column), sign, _operand(node.operand))

@@ -1,4 +1,4 @@
-"""The interval that a row's time is in: by arithmetic where intervals are regular, by a join where not."""
+"""SQL for the interval of a row's time: arithmetic for regular intervals, a join for irregular ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from query.plan.columns import TIMESTAMP_COLUMN
 from query.sql.statement import TIME_US, Note, Statement, bound, col, name, noted, sql, whole
 
 _RUNS_MAX = 64
-"""With more runs of equal buckets than this, a join with the edges is faster."""
+"""With more runs of equally long buckets than this, a join with the edges is faster."""
 _DAY_US = 86_400_000_000
 _BYTE_MAX = 255
 
@@ -26,12 +26,12 @@ class Run:
 
 
 def bucket_index(runs: list[Run]) -> Statement:
-    """The position of the bucket that a row's time is in, by integer arithmetic where that is short."""
+    """The index of the bucket of a row's time: integer arithmetic, or the column that ``bucketed`` joins."""
     return _run_tree(runs) if len(runs) <= _RUNS_MAX else name("$bucket")
 
 
 def counts_us(runs: list[Run]) -> bool:
-    """Whether the bucket of a row is found by its time in µs, and not by its day or without it."""
+    """Whether a row's bucket is computed from its time in µs, rather than from its date or as a constant."""
     return not (len(runs) == 1 and (runs[0].count == 1 or _in_days(runs[0])))
 
 
@@ -40,14 +40,14 @@ def _in_days(run: Run) -> bool:
 
 
 def small(index: Statement, buckets: Buckets) -> Statement:
-    """The index of one of few buckets as a byte: the engine groups by it without hashing."""
+    """The index as a byte where it fits: the engine then groups by it without hashing."""
     if len(buckets.edges) - 1 > _BYTE_MAX:
         return index
     return sql("CAST({} AS UTINYINT)", index)
 
 
 def bucketed(source: Statement, buckets: Buckets, runs: list[Run]) -> Statement:
-    """``source`` (a FROM clause), joined to the edges where these are too irregular for arithmetic."""
+    """``source``, a FROM clause, joined to the edges where they are too irregular for arithmetic."""
     if len(runs) <= _RUNS_MAX:
         return source
     starts = list(buckets.edges[:-1])
@@ -63,6 +63,7 @@ def bucketed(source: Statement, buckets: Buckets, runs: list[Run]) -> Statement:
 
 
 def runs_of(edges: tuple[int, ...]) -> list[Run]:
+    """Combines successive buckets of equal length into runs."""
     runs: list[Run] = []
     for index, (start, end) in enumerate(pairwise(edges)):
         last = runs[-1] if runs else None
@@ -88,7 +89,7 @@ def _run_tree(runs: list[Run]) -> Statement:
     if run.count == 1:
         return whole(run.first)
     if _in_days(run):
-        # The engine finds a day of UTC faster than it divides.
+        # The engine computes a UTC date faster than a division.
         first_day = sql("make_date({})", whole(run.start_us // _DAY_US))
         since = sql("(CAST({} AS DATE) - {})", col(TIMESTAMP_COLUMN), first_day)
         return _counted(run.first, since, run.step_us // _DAY_US)
@@ -97,6 +98,6 @@ def _run_tree(runs: list[Run]) -> Statement:
 
 
 def _counted(first: int, since: Statement, step: int) -> Statement:
-    """``first`` and the whole steps in ``since``, which is not negative."""
+    """``first`` plus the number of whole steps in ``since``, which is not negative."""
     steps = since if step == 1 else sql("({} // {})", since, whole(step))
     return steps if first == 0 else sql("({} + {})", whole(first), steps)

@@ -1,4 +1,4 @@
-"""What is grouped by: the parts of a key, and a row for each element of a list."""
+"""SQL for group keys: the parts of a key, and a row for each element of a list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from query.sql.statement import Note, Statement, col, joined, name, noted, sql
 
 
 def key_parts(key: GroupKey, position: int) -> list[Statement]:
-    """One expression for each of the key's parts; ``position`` tells its unnested list from others'."""
+    """One expression for each of the key's parts; ``position`` distinguishes the unnested lists of keys."""
     if key.ranges is not None:
         return [range_index(key.columns, key.ranges)] if key.columns else []
     if key.size is not None:
@@ -27,7 +27,7 @@ def key_parts(key: GroupKey, position: int) -> list[Statement]:
 
 
 def _missing(values: Sequence[Statement], null: Predicate) -> Statement:
-    """Whether a row without a value is one that a filter for null keeps; null where it has a value."""
+    """Whether a filter for null keeps a row without a value; null where the row has a value."""
     valueless = joined(" AND ", [sql("{} IS NULL", value) for value in values] or [Statement("TRUE")])
     return sql("(CASE WHEN {} THEN ({}) IS TRUE END)", valueless, condition(null))
 
@@ -65,9 +65,9 @@ def _element_part(part: str, position: int) -> Statement:
 
 
 def unnested(scan: Scan, keys: Sequence[GroupKey], *, zoned: bool = False) -> Statement:
-    """``FROM …`` of the scan, with a row for each element of every list that is grouped by.
+    """``FROM …`` of the scan, with a row for each element of every list that is a group key.
 
-    Lists repeat a great deal more than they differ, so each distinct one is taken apart once, and joined.
+    Most lists occur many times, so each distinct list is unnested once and joined.
     """
     source = filtered(scan, zoned=zoned)
     for position, key in enumerate(keys):
@@ -78,7 +78,7 @@ def unnested(scan: Scan, keys: Sequence[GroupKey], *, zoned: bool = False) -> St
                 sql(
                     "FROM (SELECT *{})\nLEFT JOIN ({}) ON {} = {}",
                     source,
-                    noted(Note.LISTS, _taken_apart(scan, key.list_column, text, position)),
+                    noted(Note.LISTS, _elements_of_lists(scan, key.list_column, text, position)),
                     col(key.list_column),
                     text,
                 ),
@@ -86,8 +86,8 @@ def unnested(scan: Scan, keys: Sequence[GroupKey], *, zoned: bool = False) -> St
     return source
 
 
-def _taken_apart(scan: Scan, column: Column, text: Statement, position: int) -> Statement:
-    """(list's text, parts of one of its elements …), for each distinct list."""
+def _elements_of_lists(scan: Scan, column: Column, text: Statement, position: int) -> Statement:
+    """Rows (list's text, parts of one of its elements …) for each distinct list."""
     parts = joined(
         ", ",
         (

@@ -1,4 +1,4 @@
-"""List values, which are stored as JSON text: their elements, and conditions on these."""
+"""SQL for list values, which are stored as JSON text: their elements, and conditions on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ELEMENT_IS_BIG = Statement(
     " coalesce(CAST(TRY_CAST(TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE) AS BIGNUM) AS VARCHAR), '')"
     " <> CAST(e AS VARCHAR))"
 )
-"""An integer that no double holds: its exact decimal text is not that of the nearest double."""
+"""True for an integer that no double holds: its decimal text is not that of the nearest double."""
 ELEMENT_NUMBER = sql(
     "(CASE WHEN {} AND NOT {} THEN TRY_CAST(CAST(e AS VARCHAR) AS DOUBLE) END)",
     _ELEMENT_IS_NUMBER,
@@ -30,9 +30,9 @@ ELEMENT_REST = sql(
     _ELEMENT_IS_BIG,
     _ELEMENT_TEXT,
 )
-"""The JSON of what is neither text nor a number that a double holds."""
+"""The JSON of an element that is neither text nor a number that a double holds."""
 _ELEMENT_TYPES = ("DOUBLE", "VARCHAR", "VARCHAR")
-"""Of ``p.ELEMENTS``."""
+"""Types of the elements of ``p.ELEMENTS``, in the same order."""
 _ELEMENT_VALUE = sql(
     "struct_pack(number := {}, big := (CASE WHEN {} AND {} THEN {} END),"
     " string := {},"
@@ -53,33 +53,37 @@ def has_element(node: p.HasElement) -> Statement:
 
 
 def _has_string(column: Column, text: str) -> Statement:
-    """Most rows are told by a search for the quoted text, which only escapes in the JSON could hide."""
-    cells = col(column)
+    """Whether the list contains the text.
+
+    A search for the quoted text decides most rows; only rows with JSON escapes, which could hide the text, or
+    with a hit need parsing.
+    """
+    column_text = col(column)
     quoted = json.dumps(text, ensure_ascii=False)
-    hidden = sql("contains({}, '\\')", cells)
+    hidden = sql("contains({}, '\\')", column_text)
     plain = quoted == f'"{text}"'
-    first = sql("({} OR contains({}, {}))", hidden, cells, bound(quoted)) if plain else hidden
-    # No number, boolean, list or object is spelled like this text, so elements may be read as text.
-    test = sql("list_contains(from_json({}, '[\"VARCHAR\"]'), {})", cells, bound(text))
-    return sql("(CASE WHEN {} THEN {} ELSE FALSE END)", first, test)
+    may_contain = sql("({} OR contains({}, {}))", hidden, column_text, bound(quoted)) if plain else hidden
+    # No number, boolean, list or object is written like this text, so all elements may be read as text.
+    test = sql("list_contains(from_json({}, '[\"VARCHAR\"]'), {})", column_text, bound(text))
+    return sql("(CASE WHEN {} THEN {} ELSE FALSE END)", may_contain, test)
 
 
 def _among_elements(column: Column, elements: Sequence[p.Scalar | None]) -> Statement:
-    """Whether the list holds any of the elements."""
+    """Whether the list contains any of the elements."""
     doubles, strings, texts = (
         [cell for cell in cells if cell is not None]
         for cells in zip(*map(_element_parts, elements), strict=True)
     )
     tests = [
-        sql("list_has_any({}, {})", read(reading, column), own_list(wanted, kind))
-        for reading, wanted, kind in zip(p.ELEMENTS, (doubles, strings, texts), _ELEMENT_TYPES, strict=True)
-        if wanted
+        sql("list_has_any({}, {})", read(reading, column), own_list(values, kind))
+        for reading, values, kind in zip(p.ELEMENTS, (doubles, strings, texts), _ELEMENT_TYPES, strict=True)
+        if values
     ]
     return sql("({})", joined(" OR ", tests))
 
 
 def _element_parts(element: p.Scalar | None) -> tuple[float | None, str | None, str | None]:
-    """An element as it stands among the numbers, the strings, or the rest of a list; once."""
+    """An element as (number, string, JSON of any other value), exactly one of which is not None."""
     if isinstance(element, str):
         return None, element, None
     if _is_double(element):
@@ -88,7 +92,7 @@ def _element_parts(element: p.Scalar | None) -> tuple[float | None, str | None, 
 
 
 def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
-    """True for a number that a double holds exactly."""
+    """Whether the value is a number that a double holds exactly."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -98,11 +102,11 @@ def _is_double(value: p.Scalar | None) -> TypeGuard[int | float]:
 
 
 def same_list(node: p.ListEquals) -> Statement:
-    """Three comparisons of whole lists, since a test for each element would make SQL without end."""
+    """Three comparisons of whole lists, since a test for each element could make very long SQL."""
     parts = zip(*map(_element_parts, node.elements), strict=True) if node.elements else ((), (), ())
     tests = [
-        sql("{} = {}", read(reading, node.column), own_list(wanted, kind))
-        for reading, wanted, kind in zip(p.ELEMENTS, parts, _ELEMENT_TYPES, strict=True)
+        sql("{} = {}", read(reading, node.column), own_list(values, kind))
+        for reading, values, kind in zip(p.ELEMENTS, parts, _ELEMENT_TYPES, strict=True)
     ]
     return sql("({})", joined(" AND ", tests))
 

@@ -1,4 +1,4 @@
-"""Numeric buckets of ``group_by``: their lower bounds, exact in decimals and for integers of any length."""
+"""SQL for numeric buckets of ``group_by``: lower bounds, exact in decimals and for integers of any length."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from query.plan.keys import GroupKey
 from query.sql.statement import Statement, col, double, joined, sql, whole
 
 DOUBLE_DIGITS = 15
-"""A double holds every integer of so many."""
+"""Every integer of this many decimal digits is exact as a double."""
 DOUBLE_TENS_MAX = 22
-"""Doubles hold powers of ten up to this one."""
+"""Powers of ten up to this exponent are exact as doubles."""
 
 
 def bucket_parts(key: GroupKey, size: float) -> list[Statement]:
-    """The lower bound of the numeric bucket that a row's value is in, numbers and size taken as the decimals
-    that they print as: as a double, and as text where it is an integer that no double may hold."""
+    """The lower bound of a row's numeric bucket: as a double, and as text for an integer too long for one.
+
+    Values and size are taken as the decimals that they print as.
+    """
     steps = _Steps.of(size)
     doubles = [col(column) for column in key.columns if column.kind is ColumnKind.NUMBER]
     value = doubles[0] if doubles else Statement("CAST(NULL AS DOUBLE)")
@@ -32,7 +34,7 @@ def bucket_parts(key: GroupKey, size: float) -> list[Statement]:
     integral = sql("ends_with({}, {})", scaled, zeros) if steps.places else Statement("TRUE")
     big = sql("({} AND length(ltrim({}, '-')) > {})", integral, whole_part, whole(DOUBLE_DIGITS))
     as_double = sql("CAST(concat({}, {}) AS DOUBLE)", scaled, Statement(f"'e-{steps.places}'"))
-    # All values go one way or the other, each bucket one way: by its lower bound.
+    # Every value of a bucket must take the same branch, so the bucket's lower bound decides.
     of_digits = sql("(CASE WHEN NOT {} THEN {} END)", big, as_double)
     of_double = _bucket_of_double(value, steps, min(key.greatest, EXACT_DOUBLES))
     return [
@@ -58,7 +60,7 @@ class _Steps:
 
     @property
     def quick_below(self) -> float:
-        """Values of less magnitude have bounds that are a quotient of two integers which doubles hold."""
+        """Below this magnitude, bounds are quotients of two integers that are exact as doubles."""
         if self.places > DOUBLE_TENS_MAX or self.units >= 2**50:
             return 0.0
         return 2.0**52 / self.units * self.size
@@ -69,7 +71,7 @@ def _bucket_of_double(value: Statement, steps: _Steps, greatest: float) -> State
     if greatest < steps.quick_below:
         return _quick_bound(value, ratio, steps)
     exact = _nearest_bound(value, ratio, lambda number: _decimal(number, steps))
-    # Where steps are finer than doubles, each double is a step.
+    # Where steps are finer than the spacing of doubles, each double is its own bound.
     slow = sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", ratio, _EXACT, exact, value)
     if steps.quick_below == 0.0:
         return slow
@@ -79,7 +81,7 @@ def _bucket_of_double(value: Statement, steps: _Steps, greatest: float) -> State
 
 def _quick_bound(value: Statement, ratio: Statement, steps: _Steps) -> Statement:
     if steps.places == 0:
-        # A quotient by an integer is never rounded to the next one, or past it, where bounds are exact.
+        # With an integral size and exact bounds, rounding never moves the quotient to the next integer.
         return _quotient(ratio, steps)
     return _nearest_bound(value, ratio, lambda number: _quotient(number, steps))
 
@@ -87,14 +89,14 @@ def _quick_bound(value: Statement, ratio: Statement, steps: _Steps) -> Statement
 def _nearest_bound(
     value: Statement, ratio: Statement, bound_of: Callable[[Statement], Statement]
 ) -> Statement:
-    """The bound of so many steps, or of one more or less where the ratio was rounded to another integer."""
+    """The bound of ``ratio`` steps, corrected by one step where the ratio was rounded to another integer."""
     above = sql("CAST({} >= {} AS INTEGER)", value, bound_of(sql("({} + 1)", ratio)))
     below = sql("CAST({} < {} AS INTEGER)", value, bound_of(ratio))
     return bound_of(sql("({} + {} - {})", ratio, above, below))
 
 
 def _quotient(number: Statement, steps: _Steps) -> Statement:
-    """Rounded once, since both are integers that doubles hold."""
+    """The bound of ``number`` steps; it is rounded only once, since both operands are exact integers."""
     product = number if steps.units == 1 else sql("({} * {})", number, double(float(steps.units)))
     return sql("({} / {})", product, double(10.0**steps.places)) if steps.places else product
 
@@ -108,7 +110,7 @@ _EXACT = double(EXACT_DOUBLES)
 
 
 def _all_digits(columns: Sequence[Column]) -> Statement:
-    """The decimal digits of an integer from 2^53 on, otherwise null."""
+    """The decimal digits of an integer of magnitude 2^53 or more, otherwise null."""
     terms = []
     for column in columns:
         value = col(column)
@@ -121,7 +123,7 @@ def _all_digits(columns: Sequence[Column]) -> Statement:
 
 
 def _scaled_bucket(digits: Statement, steps: _Steps) -> Statement:
-    """10 ^ places times the lower bound of an integer's bucket, as text."""
+    """The lower bound of an integer's bucket times 10 ^ places, as text."""
     text = sql("concat({}, {})", digits, Statement("'" + "0" * steps.places + "'"))
     rest = _remainder(sql("ltrim({}, '-')", text), steps.units)
     units = whole(steps.units)
@@ -133,7 +135,7 @@ def _scaled_bucket(digits: Statement, steps: _Steps) -> Statement:
 
 
 def _remainder(digits: Statement, divisor: int) -> Statement:
-    """Of digits of any length, by long division."""
+    """The remainder of a number of any length, given by its digits, by long division."""
     return sql(
         "list_reduce(list_transform(string_split(regexp_replace({}, '([0-9])', '\\1,', 'g'), ','),"
         " lambda digit: CAST(coalesce(TRY_CAST(digit AS INTEGER), -1) AS HUGEINT)),"

@@ -1,4 +1,4 @@
-"""The rows of a scan: files and the tail as one source, cut to the span and to the predicate."""
+"""SQL for the rows of a scan: files and the tail as one source, restricted to span and predicate."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from storage.instants import MAX_INSTANT_US, MIN_INSTANT_US
 
 
 def rows_of(scan: Scan) -> Statement:
-    """``(SELECT columns …)``: the scan's rows in its span, before the predicate."""
+    """``(SELECT columns …)``: the scan's rows within its span, before the predicate."""
     selects = [noted(Note.FILES, _read_files(piece, scan)) for piece in scan.pieces]
     if scan.tail is not None:
         source = name(scan.tail)
@@ -41,8 +41,10 @@ def rows_of(scan: Scan) -> Statement:
 
 
 def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
-    """``FROM … WHERE …`` of the scan. ``zoned``: instants may keep the zone that they have in files, which
-    spares changing each of them."""
+    """``FROM … WHERE …`` of the scan.
+
+    ``zoned``: instants may keep the zone that they have in files, which saves converting each of them.
+    """
     direct = _direct(scan, zoned)
     if direct is not None:
         source, tests = direct
@@ -58,8 +60,10 @@ def filtered(scan: Scan, *, zoned: bool = False) -> Statement:
 
 
 def _direct(scan: Scan, zoned: bool) -> tuple[Statement, list[Statement]] | None:
-    """What is read and the tests of its rows' times, where the columns are taken as they stand in one place:
-    the engine plans a statement without a subquery sooner. None where they are not."""
+    """The source and the tests of row times, if columns can be read unchanged from a single place; else None.
+
+    The engine plans a statement without a subquery faster.
+    """
     if scan.readings or scan.in_us or len(scan.pieces) + (scan.tail is not None) != 1:
         return None
     held = scan.pieces[0].held if scan.pieces else scan.tail_held
@@ -79,17 +83,18 @@ def _has_instant(columns: Iterable[Column]) -> bool:
 
 
 def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]) -> Statement:
-    """The rows, with what the conditions read in their texts, read once however often it is compared.
+    """The rows with additional columns for the values that conditions parse from text.
 
-    What depends on chance is not moved into the conditions, where it would stand, and run, once for each.
+    The expressions depend on ``random()``, so that the engine does not move them into the conditions, where
+    they would be evaluated once for each condition.
     """
     if not readings:
         return rows
-    found = (
+    expressions = (
         sql("(CASE WHEN random() < 2 THEN {} END) AS {}", _reading(what, col(column)), read(what, column))
         for what, column in readings
     )
-    return sql("({})", noted(Note.TEXTS, sql("SELECT *, {} FROM {}", joined(", ", found), rows)))
+    return sql("({})", noted(Note.TEXTS, sql("SELECT *, {} FROM {}", joined(", ", expressions), rows)))
 
 
 def _reading(what: p.Reading, text: Statement) -> Statement:
@@ -110,7 +115,7 @@ def _reading(what: p.Reading, text: Statement) -> Statement:
 
 
 def _parsed_instant(column: Statement) -> Statement:
-    """The µs of text that ``storage.instants`` reads as an instant, otherwise null; never an error."""
+    """The instant in µs of text that ``storage.instants`` accepts, otherwise null; never an error."""
     clock = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
     zone = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"
     grammar = f"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}([Tt ]{clock}{zone}?)?"
@@ -143,20 +148,23 @@ def _files(piece: FileSet) -> Statement:
 
 
 def _tests(scan: Scan, *, timed: bool, marked: bool = False) -> list[Statement]:
-    """Of times, as they stand in the file, so that whole parts of it can be left out."""
+    """Tests of row times, in the form stored in the file, so that the engine can skip parts of the file."""
     tests = list(_in_span(scan.span, marked=marked)) if timed else []
     return tests + [compare(time, marked=marked) for time in scan.times]
 
 
 def _select(
-    scan: Scan, held: frozenset[str], source: Statement, timed: bool, *, marked: bool = False
+    scan: Scan, present: frozenset[str], source: Statement, timed: bool, *, marked: bool = False
 ) -> Statement:
-    """``marked``: instants come with a zone, which is UTC, and go on without one as they do elsewhere."""
+    """Selects the scan's columns from one source.
+
+    ``marked``: the source's instants have a zone, UTC, which is removed for consistency with other sources.
+    """
     columns = [
         sql("make_timestamp(epoch_us({})) AS {}", col(column), col(column))
-        if marked and column.kind is ColumnKind.INSTANT and column.name in held
+        if marked and column.kind is ColumnKind.INSTANT and column.name in present
         else col(column)
-        if column.name in held
+        if column.name in present
         else sql("CAST(NULL AS {}) AS {}", Statement(TYPES[column.kind]), col(column))
         for column in scan.columns
     ]
@@ -178,5 +186,5 @@ def _in_span(span: Span, *, marked: bool = False) -> Iterator[Statement]:
 
 
 def in_span(span: Span) -> Statement:
-    """A test of one row's time, for a step whose span is narrower than its scan's."""
+    """A test of a row's time, for a step whose span is narrower than its scan's."""
     return joined(" AND ", list(_in_span(span)) or [Statement("TRUE")])

@@ -1,7 +1,7 @@
-"""Pieces of SQL: text and its bound values travel as one frozen ``Statement``.
+"""Pieces of SQL: text and its bound values are kept together in a frozen ``Statement``.
 
-What a client sent is bound; names come from the catalog and are quoted; numbers written into the text
-(bucket edges, positions) were made by this server. Names of our own begin with ``$``, which no property
+Values sent by a client are bound; names come from the catalog and are quoted; numbers written into the text
+(bucket edges, positions) were computed by this server. Names of our own begin with ``$``, which no property
 name may.
 """
 
@@ -28,8 +28,10 @@ TYPES = {
 
 
 class Note(StrEnum):
-    """What a step of a statement does, as the comment above it. Constants alone: what a client sent is no
-    text of a statement, not even of a comment."""
+    """Comments in statements, each above the step that it describes.
+
+    They are constants, since text sent by a client is never part of a statement, not even in a comment.
+    """
 
     RESULTS = "the results"
     GROUPS = "the results of each group"
@@ -57,14 +59,14 @@ class Note(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL text and the values of its ``?`` in order. Also a part of one."""
+    """SQL text of a statement, or of a part of one, and the values of its ``?`` in order."""
 
     text: str
     values: tuple[Any, ...] = ()
 
 
 def sql(template: str, *parts: Statement) -> Statement:
-    """The template with each ``{}`` replaced by the next part, values kept in step."""
+    """The template with each ``{}`` replaced by the next part; values are joined in the same order."""
     values = tuple(value for part in parts for value in part.values)
     return Statement(template.format(*(part.text for part in parts)), values)
 
@@ -76,12 +78,12 @@ def joined(separator: str, parts: Iterable[Statement]) -> Statement:
 
 
 def noted(note: Note, part: Statement) -> Statement:
-    """The part on lines of its own, below a comment that says what it does."""
+    """The part on lines of its own, below a comment."""
     return Statement(f"\n-- {note.value}\n{part.text}", part.values)
 
 
 def bound(value: Any) -> Statement:
-    """A value that is never part of the text."""
+    """A bound value, which is never part of the text."""
     return Statement("?", (value,))
 
 
@@ -91,12 +93,12 @@ def name(identifier: str) -> Statement:
 
 
 def whole(number: int) -> Statement:
-    """An integer of the server's own."""
+    """An integer computed by the server, written into the text."""
     return Statement(str(int(number)))
 
 
 def double(value: float) -> Statement:
-    """A number of the server's own; as text alone it would be a decimal."""
+    """A number computed by the server; the cast is needed since a literal would be a DECIMAL."""
     return Statement(f"CAST({value!r} AS DOUBLE)")
 
 
@@ -105,7 +107,7 @@ def col(column: Column) -> Statement:
 
 
 def read(what: Reading, column: Column) -> Statement:
-    """What ``reading`` read in the column's text."""
+    """The column with the values that a reading parsed from the column's text."""
     return name(f"${what.value}.{column.name}")
 
 

@@ -1,4 +1,4 @@
-"""The statements of questions. The modules of this room are the only ones that write their SQL."""
+"""The SQL statements of queries. Only the modules of this room write their SQL."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from query.sql.statement import TYPES, Note, Statement, bound, col, joined, name
 
 
 def extents(paths: Sequence[str], column: Column) -> Statement:
-    """Of each file its path, the least and the greatest value of a number column, the least magnitude but
-    zero, and whether all are integral."""
+    """The extents of a number column.
+
+    Columns, for each file: path, minimum, maximum, least non-zero magnitude, whether all values are integral.
+    """
     value = col(column)
-    found = sql(
+    rows = sql(
         'SELECT "$path", min({}), max({}), min(CASE WHEN {} <> 0 THEN abs({}) END), bool_and({} = trunc({}))'
         " FROM read_parquet({}, hive_partitioning=false, filename='$path') GROUP BY 1",
         value,
@@ -36,18 +38,18 @@ def extents(paths: Sequence[str], column: Column) -> Statement:
         value,
         bound(list(paths)),
     )
-    return noted(Note.EXTENTS, found)
+    return noted(Note.EXTENTS, rows)
 
 
 def metrics(plan: MetricsPlan) -> Statement:
-    """Columns: the bucket's index where there are buckets, the parts of each key, the aggregates."""
+    """The rows of a metric query. Columns: the bucket's index if any, parts of each key, aggregates."""
     if not (plan.buckets or plan.keys):
         return _grouped(plan)
     return sql("{}{}\nLIMIT {}", _grouped(plan), _order(plan), whole(plan.row_limit))
 
 
 def indexed(plan: MetricsPlan, indexes: int) -> Statement:
-    """As ``metrics``, the rows of one value of the first ``indexes`` keys together, by bucket."""
+    """As ``metrics``, ordered by the values of the first ``indexes`` keys, then by bucket."""
     parts = sum(len(key.parts) for key in plan.keys[:indexes])
     order = Statement(", ".join(str(position) for position in (*range(2, parts + 2), 1)))
     return sql("{}\nORDER BY {} LIMIT {}", _grouped(plan), order, whole(plan.row_limit))
@@ -60,19 +62,19 @@ def _grouped(plan: MetricsPlan) -> Statement:
     if plan.buckets is not None:
         index = bucket_index(runs)
         heads.insert(0, index if parts else small(index, plan.buckets))
-    folds = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
+    aggregates = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
     scan = plan.scan
     if scan.in_us and not counts_us(runs):
         scan = replace(scan, in_us=False)
     source = unnested(scan, plan.keys, zoned=not (plan.buckets or plan.keys))
     if plan.buckets is not None:
         source = bucketed(source, plan.buckets, runs)
-    listed = joined(", ", [*heads, *folds] or [Statement("1")])
+    select_list = joined(", ", [*heads, *aggregates] or [Statement("1")])
     if not (plan.buckets or plan.keys):
-        return noted(Note.RESULTS, sql("SELECT {}{}", listed, source))
+        return noted(Note.RESULTS, sql("SELECT {}{}", select_list, source))
     grouped = Statement(", ".join(str(position) for position in range(1, len(heads) + 1)))
     group = sql("\nGROUP BY {}", grouped) if heads else Statement("\nHAVING count(*) > 0")
-    return noted(Note.GROUPS, sql("SELECT {}{}{}", listed, source, group))
+    return noted(Note.GROUPS, sql("SELECT {}{}{}", select_list, source, group))
 
 
 def _order(plan: MetricsPlan) -> Statement:
@@ -102,7 +104,10 @@ def _order(plan: MetricsPlan) -> Statement:
 
 
 def _two_parts(metric: MetricPlan) -> tuple[Statement, Statement]:
-    """The total of a sum's two parts, and whether it is certain, by which those that are not come first."""
+    """The total of a sum's two parts, and whether its rounding is certain.
+
+    Rows are ordered by certainty first, uncertain ones before all others.
+    """
     high, low, present = map(aggregate, metric.aggregates)
     of_rows, of_low = (Statement(repr(factor)) for factor in error_factors(metric.aggregates[0].split))
     exact = Statement(f"CAST({metric.aggregates[0].exact_rows!r} AS DOUBLE)")
@@ -137,7 +142,7 @@ def _label(metric: MetricPlan) -> str:
 
 
 def _order_terms(order: Order, positions: list[int]) -> Iterator[str]:
-    """Values of the later parts come first when descending; null is last either way."""
+    """The ORDER BY terms of a key's parts, in reverse if descending; null is last either way."""
     for position in reversed(positions) if order.descending else positions:
         yield f"{position} {_direction(order)} NULLS LAST"
 
@@ -147,17 +152,19 @@ def _direction(order: Order) -> str:
 
 
 def funnel(branches: Sequence[Statement], parts: Sequence[str], actors_max: int | None) -> Statement:
-    """Rows (actor parts, mask) where ``actors_max`` is given, at most one more than it; otherwise
-    (mask, actors); only of actors in the first step, bit 0. A branch selects the same parts, in order,
-    and the mask of one row."""
+    """The actors of a funnel who are in its first step, bit 0.
+
+    Rows are (actor parts, mask), at most ``actors_max`` + 1 of them, where ``actors_max`` is given; otherwise
+    (mask, number of actors). Each branch selects ``parts``, in order, and the mask of one row.
+    """
     names = joined(", ", (name(f"${part}") for part in parts))
-    known = joined(" OR ", (sql("{} IS NOT NULL", name(f"${part}")) for part in parts))
+    has_actor = joined(" OR ", (sql("{} IS NOT NULL", name(f"${part}")) for part in parts))
     per_actor = sql(
         'SELECT {}, bit_or("$mask") AS "$mask" FROM ({})'
         '\nWHERE {} GROUP BY {} HAVING bit_or("$mask") & 1 = 1',
         names,
         joined("\nUNION ALL", branches),
-        known,
+        has_actor,
         names,
     )
     actors = noted(Note.ACTORS, per_actor)
@@ -191,33 +198,33 @@ def funnel_branch(
 
 
 def values(scan: Scan, column: Column) -> Statement:
-    """A column of every row."""
+    """One column of every row."""
     return noted(Note.VALUES, sql("SELECT {}{}", col(column), filtered(scan)))
 
 
 def presence(scan: Scan, columns: Sequence[Column]) -> Statement:
-    """One row: how many rows there are, and in how many of them each column has a value."""
+    """One row: the number of rows, and for each column the number of rows with a value."""
     counts = [sql("count({})", col(column)) for column in columns]
     listed = joined(", ", [Statement("count(*)"), *counts])
     return noted(Note.PRESENT, sql("SELECT {}{}", listed, filtered(scan)))
 
 
 def texts_listed(scan: Scan, column: Column) -> Statement:
-    """Every text in the column's lists, once."""
+    """The distinct texts in the column's lists."""
     return noted(Note.NULLS, sql("SELECT DISTINCT unnest({}){}", col(column), filtered(scan)))
 
 
 def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
-    """Events newest first: their bytes of text, then the columns, instants as text."""
+    """Events, newest first. Columns: size of the texts in bytes, then ``columns``, instants as text."""
     texts = [col(column) for column in columns if TYPES[column.kind] == "VARCHAR"]
     size = sql("strlen(concat({}))", joined(", ", texts)) if texts else whole(0)
-    listed = [
+    select_list = [
         size,
         *(_as_text(column) if column.kind is ColumnKind.INSTANT else col(column) for column in columns),
     ]
     newest = sql(
         "SELECT {}{}\nORDER BY {} DESC LIMIT {}",
-        joined(", ", listed),
+        joined(", ", select_list),
         filtered(scan, zoned=True),
         col(TIMESTAMP_COLUMN),
         whole(limit),
@@ -226,12 +233,12 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
 
 
 def _as_text(column: Column) -> Statement:
-    """Six digits of fraction and no zone: ``2026-01-01T00:00:00.000000``."""
+    """An instant as text with six fractional digits and no zone: ``2026-01-01T00:00:00.000000``."""
     return sql("strftime(make_timestamp(epoch_us({})), '%Y-%m-%dT%H:%M:%S.%f')", col(column))
 
 
 def newest_times(scan: Scan, limit: int) -> Statement:
-    """The ``limit`` newest times, newest first, in µs."""
+    """The ``limit`` newest event times, newest first, in µs."""
     time = col(TIMESTAMP_COLUMN)
     source = filtered(scan, zoned=True)
     times = sql("SELECT epoch_us({}){}\nORDER BY {} DESC LIMIT {}", time, source, time, whole(limit))
@@ -239,7 +246,10 @@ def newest_times(scan: Scan, limit: int) -> Statement:
 
 
 def cuts(scan: Scan, size: int, limit: int) -> Statement:
-    """(earliest time in µs, rows) of each ``size`` rows, the newest first, of the ``limit`` newest rows."""
+    """The slices of an extraction: (earliest time in µs, rows) of each ``size`` rows, newest first.
+
+    Only the ``limit`` newest rows are included.
+    """
     time = col(TIMESTAMP_COLUMN)
     numbered = sql(
         'SELECT epoch_us({}) AS "$us", row_number() OVER (ORDER BY {} DESC) AS "$n"{}',

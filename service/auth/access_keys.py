@@ -158,13 +158,13 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
 
 
 def new_access_key(
-    keyring: Keyring, project_id: str, made: CheckedAccessKey, now_us: int
+    keyring: Keyring, project_id: str, definition: CheckedAccessKey, now_us: int
 ) -> tuple[str, AccessKey]:
     """Make a key: returns the key itself (64 upper-case hexadecimal digits) and its catalog record."""
     key = secrets.token_hex(32).upper()
     digest = keyring.digest(project_id, key)
     sealed = keyring.seal(key, f"{project_id}/{digest}")
-    fields = (made.name, made.is_active is not False, made.permitted, made.options)
+    fields = (definition.name, definition.is_active is not False, definition.permitted, definition.options)
     return key, AccessKey(project_id, digest, sealed, *fields, now_us)
 
 
@@ -173,11 +173,11 @@ def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
 
     Raises InvalidParameter.
     """
-    made = read_definition(body, check_regex)
-    check_answerable(made.options, "options")
-    if len(json.dumps(made.options)) > OPTIONS_BYTES_MAX:
+    definition = read_definition(body, check_regex)
+    check_answerable(definition.options, "options")
+    if len(json.dumps(definition.options)) > OPTIONS_BYTES_MAX:
         raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
-    return made
+    return definition
 
 
 def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:

@@ -449,7 +449,7 @@ class Tenants:
         return caller
 
     def _known_caller(self, project_id: str, key: str | None) -> Caller | None:
-        """The caller with this key as far as it is cached, else None."""
+        """The caller with this key, from the cache alone; None if it is not cached."""
         project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None

@@ -1,7 +1,7 @@
-"""Work that nobody waits for: tasks that run beside the workers, each on a thread of its own.
+"""Background tasks, which run beside the workers, each on its own thread.
 
-A task is asked again and again for its next piece of work. It keeps what it has to remember in the catalog or
-in files, never in itself: its process may die between any two instructions, and another one goes on.
+A task is called repeatedly to do its next piece of work. It keeps its state in the catalog or in files, never
+in memory: its process may die between any two instructions, and another process continues.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from storage.catalog.database.versions import NEVER_SEEN, Area
 from storage.read.snapshot_reader import Reader
 
 LOOK_SECONDS = 0.25
-"""How soon a change of the catalog wakes the tasks."""
+"""Interval at which the catalog is checked for changes, which wake the tasks."""
 POLL_SECONDS = 1.0
-"""How long a task that has nothing to do is left alone where the catalog does not change."""
+"""Longest pause of an idle task while the catalog does not change."""
 PAUSES_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
-"""Before a task that failed is tried again."""
+"""Pauses before a failed task is retried, one for each successive failure."""
 
 _log = logging.getLogger("acumen.runner")
 
 
 class Task(Protocol):
-    """Something to be done now and then."""
+    """Recurring background work."""
 
     @property
     def name(self) -> str:
@@ -41,18 +41,18 @@ class Task(Protocol):
 
     @property
     def areas(self) -> frozenset[Area]:
-        """Of the catalog: a change of them wakes the task."""
+        """Areas of the catalog whose changes wake the task."""
 
     def run_due(self, now_us: int) -> bool:
-        """Do one piece of what is due; True where there may be more of it. Must be quick where nothing is.
+        """Do one piece of the work that is due; True if there may be more. Must be quick if nothing is due.
 
-        What it raises is logged, and the task is tried again after a pause.
+        An exception is logged, and the task is retried after a pause.
         """
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What tasks work with: a consistent view of events, an engine with one worker's share of memory."""
+    """Resources of tasks, such as a reader of consistent snapshots and an engine with one worker's memory."""
 
     settings: Settings
     catalog: Catalog
@@ -60,14 +60,14 @@ class Tools:
     engine: Engine
     metrics: Metrics
     stop: threading.Event
-    """Set once the process is to end; a long piece of work looks at it."""
+    """Set once the process is to end; long pieces of work check it."""
     cancels: Cancels
 
 
 class Cancels:
-    """Makes the token of each question, which then ends with QueryCancelled once the process is to end.
+    """Creates a cancel token for each query, and cancels all queries once the process is to end.
 
-    One token for all would not do: what ends one question would end all that come after it.
+    A single token for all does not suffice: cancelling one query would cancel all later ones.
     """
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class Cancels:
 
 
 class TaskRunner:
-    """Runs tasks until ``stop``. ``run`` belongs to one thread, ``stop`` may be called from any."""
+    """Runs tasks until ``stop`` is set. ``run`` belongs to one thread; any thread may set ``stop``."""
 
     def __init__(
         self,
@@ -112,24 +112,24 @@ class TaskRunner:
             task.name: metrics.counter("acumen_task_failures_total", task.name) for task in tasks
         }
         self._threads = [
-            threading.Thread(target=self._keep_at, args=(task,), name=task.name, daemon=True)
+            threading.Thread(target=self._run_repeatedly, args=(task,), name=task.name, daemon=True)
             for task in tasks
         ]
 
     def run(self, stop_seconds: float) -> None:
-        """Returns once all tasks have ended after ``stop``, or have been given ``stop_seconds`` for it."""
+        """Run the tasks; returns once all have ended after ``stop``, or after ``stop_seconds`` more."""
         for thread in self._threads:
             thread.start()
         seen = NEVER_SEEN
         while not self._stop.wait(LOOK_SECONDS):
             try:
-                found = self._catalog.versions()
+                versions = self._catalog.versions()
             except Exception:
-                _log.exception("The catalog could not be looked at; it is tried again.")
+                _log.exception("The catalog could not be read; it is tried again.")
                 continue
-            pairs = zip(Area, seen, found, strict=True)
-            self._wake({area for area, before, now in pairs if before != now})
-            seen = found
+            changes = zip(Area, seen, versions, strict=True)
+            self._wake({area for area, before, now in changes if before != now})
+            seen = versions
         self._wake(set(Area))
         deadline = time.monotonic() + stop_seconds
         for thread in self._threads:
@@ -140,7 +140,7 @@ class TaskRunner:
             if self._stop.is_set() or not changed.isdisjoint(task.areas):
                 self._wakes[task.name].set()
 
-    def _keep_at(self, task: Task) -> None:
+    def _run_repeatedly(self, task: Task) -> None:
         failures = 0
         wake = self._wakes[task.name]
         while not self._stop.is_set():

@@ -1,8 +1,8 @@
-"""The one thread of a worker in which large request bodies are inflated, counted and taken apart.
+"""A worker's single thread for inflating, counting and splitting large request bodies.
 
-One, so that the memory of a body that is being taken apart is needed once, whatever comes at the same time.
-And where large results are worked through by turns (``query.engine.turns``), the work here takes its turn,
-ahead of them: so no more than one thread of all these competes with the event loop for the interpreter.
+One thread, so that only one body at a time needs memory for being split, however many arrive together. The
+work takes turns with the processing of large results (``query.engine.turns``), ahead of it, so that at most
+one of these threads competes with the event loop for the interpreter.
 """
 
 from __future__ import annotations
@@ -20,29 +20,29 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 INLINE_BYTES_MAX = 1 << 20
-"""A shorter text is worked through on the event loop: less than the way to another thread takes away from
-others, and for a few milliseconds at most."""
+"""A shorter text is processed on the event loop, which takes a few milliseconds at most and costs other
+requests less than the switch to another thread."""
 SLOW_INLINE_BYTES_MAX = 32_768
-"""The same for work that takes a function call for each value."""
+"""The same limit for work that makes a function call for each value."""
 LONG_SECONDS = 0.02
-"""Work that took longer is followed by a turn of the event loop."""
+"""Work that took longer is followed by a wait for the event loop."""
 REST_SECONDS = 1.0
-"""How long that turn is waited for."""
+"""Longest wait for the event loop."""
 
 _executor = ThreadPoolExecutor(1, thread_name_prefix="acumen-bodies")
 _turns = Turns()
 _working = threading.local()
-"""For which loop the thread works, and since when without a rest."""
+"""The event loop that the thread works for, and the time of its last rest."""
 
 
 def share(turns: Turns) -> None:
-    """Work here takes one of these turns from now on."""
+    """Use ``turns`` for all further work in this thread."""
     global _turns
     _turns = turns
 
 
 async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of the work, done in the thread."""
+    """Run the work in the thread, in its turn; returns its result."""
     loop = asyncio.get_running_loop()
 
     def in_turn() -> T:
@@ -58,11 +58,10 @@ async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 def rest() -> None:
-    """Between two parts of work that may be long: return once the event loop has done what was ready, or has
-    not come to it in ``REST_SECONDS``.
+    """Wait until the event loop has run its ready callbacks, or ``REST_SECONDS``, between two parts of work.
 
-    A parser keeps the interpreter to itself until it is done; were the next to follow at once, the loop would
-    wait for both, and for each after them. Does nothing in other threads, or where little time has passed.
+    A parser holds the interpreter until it is done. If another followed at once, the event loop would have
+    to wait for both. Does nothing in other threads, or if less than ``LONG_SECONDS`` have passed.
     """
     loop: asyncio.AbstractEventLoop | None = getattr(_working, "loop", None)
     if loop is None or monotonic() - _working.since < LONG_SECONDS:
@@ -77,10 +76,10 @@ def rest() -> None:
 
 
 async def call_beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The same for work that needs the interpreter for a small part of its time, and so no turn."""
+    """As ``call``, for work that seldom holds the interpreter and therefore needs no turn."""
     return await asyncio.get_running_loop().run_in_executor(_executor, lambda: work(*args, **kwargs))
 
 
 async def call_if(needed: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of the work, done in the thread only where that is needed."""
+    """The result of the work, which runs in the thread if ``needed`` and directly otherwise."""
     return await call(work, *args, **kwargs) if needed else work(*args, **kwargs)

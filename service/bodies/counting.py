@@ -1,7 +1,7 @@
-"""How much a JSON text holds, counted before anything is made of it.
+"""Counts the contents of a JSON text before any Python objects are built from it.
 
-Values are counted a slice at a time, which holds the interpreter for a fraction of a millisecond; events and
-names by a parser that keeps nothing of them and stops at the limit.
+Values are counted one slice at a time, each of which holds the interpreter for a fraction of a millisecond.
+Events and names are counted by a parser that stores nothing and stops at the limit.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import msgspec
 
 _SLICE_BYTES = 262_144
 _OPENING = b"[{,"
-"""Each value of a JSON text but the first follows one of these, and at most one follows each."""
+"""Each value of a JSON text but the first follows one of these, and at most one value follows each."""
 
 
 def holds_more_values(text: bytes, limit: int) -> bool:
-    """Whether the text holds more than so many values and empty lists and objects."""
+    """Whether the text holds more than ``limit`` values, counting empty lists and objects too."""
     if len(text) <= limit:
         return False
     if sum(_marks(text[at : at + _SLICE_BYTES]) for at in range(0, len(text), _SLICE_BYTES)) <= limit:
         return False
-    found = 0
+    count = 0
     for part in _without_texts(text):
-        found += _marks(part)
-        if found > limit:
+        count += _marks(part)
+        if count > limit:
             return True
     return False
 
@@ -36,27 +36,27 @@ def _marks(part: bytes) -> int:
 
 
 def _without_texts(text: bytes) -> Iterator[bytes]:
-    """The JSON slice by slice, without the texts in quotation marks."""
+    """The JSON text slice by slice, without its strings."""
     at, within = 0, 0
     while at < len(text):
         part = text[at : at + _SLICE_BYTES]
         backslashes = len(part) - len(part.rstrip(b"\\"))
         if backslashes % 2 and at + len(part) < len(text):
-            # The last one escapes what stands in the next slice.
+            # The last backslash escapes the first character of the next slice.
             part = part[:-1] or text[at : at + 2]
         at += len(part)
-        # Pairs first: what is left before a quotation mark escapes it.
+        # Pairs of backslashes first: one that is left before a quotation mark escapes it.
         pieces = part.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
         yield b"".join(pieces[within::2])
         within = (within + len(pieces) - 1) % 2
 
 
 class _Full(Exception):
-    """One more than there may be."""
+    """The limit of the count is exceeded."""
 
 
 class _Room:
-    """How many more of what is being counted there may be; one count at a time."""
+    """The remaining limit of the count in progress; the lock allows one count at a time."""
 
     lock = threading.Lock()
     left = 0
@@ -69,14 +69,14 @@ class _Room:
 
 
 class _Counted(msgspec.Struct):
-    """An object of which nothing is kept."""
+    """An object that is counted and not stored."""
 
     def __post_init__(self) -> None:
         _Room.take()
 
 
 class _CountedList(msgspec.Struct, array_like=True):
-    """A list of which nothing is kept."""
+    """A list that is counted and not stored."""
 
     def __post_init__(self) -> None:
         _Room.take()
@@ -87,12 +87,12 @@ _lists = msgspec.json.Decoder(dict[str, _CountedList])
 
 
 def holds_more_events(text: bytes, limit: int) -> bool | None:
-    """Whether a JSON list holds more than so many objects; None where it is no list of objects alone."""
+    """Whether a JSON list holds more than ``limit`` objects; None if it is not a list of objects only."""
     return _is_beyond(_events, text, limit)
 
 
 def holds_more_lists(text: bytes, limit: int) -> bool | None:
-    """Whether a JSON object holds more than so many lists; None where it is no object of lists alone."""
+    """Whether a JSON object holds more than ``limit`` lists; None if it is not an object of lists only."""
     return _is_beyond(_lists, text, limit)
 
 

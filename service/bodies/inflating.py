@@ -1,8 +1,8 @@
-"""Undoing a ``Content-Encoding`` piece by piece, so that whoever takes the pieces can stop at any.
+"""Decodes a ``Content-Encoding`` piece by piece, so that the caller can stop after any piece.
 
-Time is linear in what comes in and goes out, however many members or frames a body has, and no piece is
-longer than ``PIECE_BYTES_MAX``. Members of gzip (RFC 1952 §2.2) and frames of zstd (RFC 8878 §3) follow one
-another as if they were one; zstd's skippable frames hold nothing.
+Time is linear in the bytes read and produced, however many members or frames a body has, and no piece is
+longer than ``PIECE_BYTES_MAX``. Members of gzip (RFC 1952 §2.2) and frames of zstd (RFC 8878 §3) are
+concatenated; zstd's skippable frames hold no data.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import zstandard
 from isal import isal_zlib
 
 TAKEN_BYTES = 1 << 20
-"""Bytes after which ``take`` comes back."""
+"""Bytes after which ``take`` returns."""
 _DEFLATED_CHUNK = 16_384
 _DEFLATED_PIECE = 262_144
 _ZSTD_CHUNK = 256
-"""A block of 4 bytes may hold 128 KiB, and a chunk is always unpacked whole: 8 MiB at most."""
+"""Bytes of input at a time. A block of 4 bytes may expand to 128 KiB, and a chunk is always decompressed
+whole: to 8 MiB at most."""
 _ZSTD_WINDOW_BYTES_MAX = 1 << 27
 PIECE_BYTES_MAX = _ZSTD_CHUNK // 4 * (128 << 10)
 
@@ -47,24 +48,26 @@ class MembersTooMany(Exception):
 
 
 def open_encoding(body: bytes, encoding: bytes, members_max: int) -> Iterator[bytes]:
-    """The body's pieces, some of them empty. Raises EncodingUnknown here, and while they are taken
-    EncodingBroken and MembersTooMany."""
+    """The pieces of the decoded body, some of them empty.
+
+    Raises EncodingUnknown here; iterating raises EncodingBroken and MembersTooMany.
+    """
     name = encoding.strip().lower().decode("latin-1")
     if name in ("", "identity"):
         return iter([body])
     if name in ("gzip", "x-gzip"):
         return _deflated(body, 31, name, members_max)
     if name == "deflate":
-        # "deflate" means zlib, but some clients send the bare stream.
-        bare = len(body) < 2 or (body[0] & 15) != 8 or (body[0] * 256 + body[1]) % 31 != 0
-        return _deflated(body, -15 if bare else 15, name, members_max)
+        # "deflate" means zlib's format, but some clients send a raw deflate stream.
+        raw = len(body) < 2 or (body[0] & 15) != 8 or (body[0] * 256 + body[1]) % 31 != 0
+        return _deflated(body, -15 if raw else 15, name, members_max)
     if name == "zstd":
         return _zstd(body, members_max)
     raise EncodingUnknown(name)
 
 
 def take(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
-    """The next pieces, joined, and whether they were the last."""
+    """The next pieces, joined to about ``TAKEN_BYTES``, and whether they were the last."""
     parts: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -96,7 +99,7 @@ def _deflated(body: bytes, wbits: int, name: str, members_max: int) -> Iterator[
 
 
 def _pieces_of(stream: isal_zlib.Decompress, chunk: memoryview) -> Iterator[bytes]:
-    """What a chunk holds. The end of it may wait in the stream for there to be room."""
+    """The decompressed pieces of a chunk. Output beyond one piece stays in the stream until the next call."""
     rest: bytes | memoryview = chunk
     while True:
         piece = stream.decompress(rest, _DEFLATED_PIECE)
@@ -108,10 +111,10 @@ def _pieces_of(stream: isal_zlib.Decompress, chunk: memoryview) -> Iterator[byte
 
 def _zstd(body: bytes, frames_max: int) -> Iterator[bytes]:
     view, at = memoryview(body), 0
-    unpacking = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES_MAX)
     try:
         for _ in range(frames_max):
-            frame = unpacking.decompressobj()
+            frame = decompressor.decompressobj()
             while not frame.eof:
                 chunk = view[at : at + _ZSTD_CHUNK]
                 if not chunk:

@@ -1,4 +1,4 @@
-"""JSON of a request's body as Python's values."""
+"""Parses the JSON of a request's body into Python values."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from service.errors import InvalidJSON
 
 
 def json_of(body: bytes, values_max: int | None = None) -> Any:
-    """Any JSON value, integers exact, the last of duplicate keys. Raises InvalidJSON, and TooManyValues where
-    it holds more values than it may, before any is made."""
+    """Parse any JSON value; integers are exact, and the last of duplicate keys wins.
+
+    Raises InvalidJSON, and TooManyValues, before any value is built, if there are more than ``values_max``.
+    """
     if values_max is not None and holds_more_values(body, values_max):
         raise TooManyValues(values_max)
     try:
-        # Given bytes, the library would take UTF-16 and halves of surrogate pairs as well.
+        # Given bytes, the library would also accept UTF-16 and unpaired surrogates.
         return json.loads(str(body, "utf-8-sig"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         raise InvalidJSON(f"The request body is not valid JSON.{_form_hint(body)}") from None
 
 
 def _form_hint(body: bytes) -> str:
-    """For a form, as ``curl --data`` sends one."""
+    """A hint for the error message if the body is a form, as ``curl --data`` sends one."""
     name, equals, _ = body[:100].partition(b"=")
     if equals and name.replace(b"_", b"").isalnum():
         return ' It is a form: send an object, as {"event_collection": "purchases"}.'

@@ -1,7 +1,7 @@
-"""Request bodies, read within bounds: bytes, time between chunks, and bytes held by all requests at once.
+"""Reads request bodies within limits: bytes, time between chunks, and bytes in memory of all requests.
 
-Nothing here looks at the content beyond undoing its ``Content-Encoding``, and that with a bound too, so
-that a small body cannot become a large one. What was inflated counts as held like what was sent.
+The content is not inspected, only its ``Content-Encoding`` is decoded, also within a limit, so that a small
+body cannot become a large one. Inflated bytes count like bytes as sent.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from service.bodies.inflating import EncodingBroken, EncodingUnknown, MembersToo
 
 _DIGITS_MAX = 20
 INFLATED_INLINE_BYTES_MAX = 65_536
-"""A longer compressed body is not even begun on the event loop."""
+"""A longer compressed body is inflated in a thread from the start."""
 
 TICKS_MAX = 10
-"""Parts into which the longest wait is divided: it is kept to a tenth."""
+"""Ticks into which the longest wait is divided; the wait is accurate to one tick."""
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class BodyError(Exception):
-    """A body that is not read to its end, or not decoded.
+    """A body could not be read to its end, or not decoded.
 
     BodyError
     ├── BodyTooLarge           more bytes than allowed, as sent or inflated
-    ├── BodyTimeout            the next chunk did not come in time
+    ├── BodyTimeout            the next chunk did not arrive in time
     ├── BodiesOverloaded       all requests together hold too many bytes: try again
-    ├── BodyEncodingUnknown    a Content-Encoding that is not offered
-    ├── BodyEncodingBroken     bytes that are not in the encoding they claim
-    ├── TooManyValues          more values than a question or definition may hold
-    └── ClientGone             the client disconnected; nobody waits for an answer
+    ├── BodyEncodingUnknown    an unsupported Content-Encoding
+    ├── BodyEncodingBroken     bytes that are not valid in the declared encoding
+    ├── TooManyValues          more values than a query or definition may hold
+    └── ClientGone             the client disconnected, so no answer is needed
     """
 
 
@@ -74,20 +74,20 @@ class ClientGone(BodyError):
 
 @dataclass(frozen=True, slots=True)
 class BodyLimits:
-    """Bounds over all requests; those of one request are given where it is read."""
+    """Limits over all requests; those of one request are arguments of ``BodyReader``'s methods."""
 
     chunk_seconds: float = 30.0
     """The longest wait for the next part of a body."""
     in_flight_bytes_max: int = 256 << 20
-    """Body bytes that all unanswered requests of one worker may hold together."""
+    """Body bytes of all unanswered requests of one worker together."""
     members_max: int = 10_000
     """Members (gzip) or frames (zstd) of one compressed body."""
     values_max: int = 250_000
-    """Values in the body of a question or definition."""
+    """Values in the body of a query or definition."""
 
 
 class BodyReader:
-    """Reads bodies for one event loop. What was read counts as held until ``release``."""
+    """Reads bodies for one event loop. Bytes count towards the limit from reading until ``release``."""
 
     def __init__(self, limits: BodyLimits) -> None:
         self.limits = limits
@@ -99,9 +99,9 @@ class BodyReader:
         self._sweep: asyncio.TimerHandle | None = None
 
     async def read(self, receive: Receive, length: bytes | None, limit_bytes: int) -> bytes:
-        """The whole body as sent. ``length`` is the Content-Length header; raises BodyError.
+        """Read the whole body as sent. ``length`` is the Content-Length header. Raises BodyError.
 
-        The caller calls ``release(len(body))`` once the request is answered.
+        The caller must call ``release(len(body))`` once the request is answered.
         """
         if length is not None and not _is_at_most(length, limit_bytes):
             raise BodyTooLarge(limit_bytes)
@@ -136,16 +136,16 @@ class BodyReader:
         return b"".join(parts)
 
     def hold(self, size: int) -> None:
-        """Count bytes that are held until ``release``. Raises BodiesOverloaded."""
+        """Count bytes towards the limit until ``release``. Raises BodiesOverloaded."""
         if self.held_bytes + size > self.limits.in_flight_bytes_max:
             raise BodiesOverloaded
         self.held_bytes += size
 
     async def inflate(self, body: bytes, encoding: bytes, limit_bytes: int) -> bytes:
-        """The body without its ``Content-Encoding``, which counts as held. Raises BodyError.
+        """Decode the body's ``Content-Encoding``; the result counts towards the limit. Raises BodyError.
 
-        A large one is inflated in a thread, piece by piece; each piece counts before the next is made.
-        The caller calls ``release(len(inflated))`` in the end.
+        A large body is inflated in a thread, piece by piece; each piece is counted before the next is made.
+        The caller must call ``release(len(inflated))`` at the end.
         """
         inline = len(body) <= INFLATED_INLINE_BYTES_MAX
         parts: list[bytes] = []
@@ -169,20 +169,20 @@ class BodyReader:
     async def opened(
         self, receive: Receive, length: bytes | None, encoding: bytes | None, limit_bytes: int
     ) -> AsyncIterator[bytes]:
-        """The whole body, inflated, held as long as the context lasts. Raises BodyError."""
+        """The whole body, inflated; its bytes count until the context ends. Raises BodyError."""
         body = await self.read(receive, length, limit_bytes)
-        held = len(body)
+        counted = len(body)
         try:
             if encoding is not None:
                 body = await self.inflate(body, encoding, limit_bytes)
-                held += len(body)
+                counted += len(body)
             yield body
         finally:
-            self.release(held)
+            self.release(counted)
 
     async def _next(self, receive: Receive) -> MutableMapping[str, Any]:
-        # A timer for each chunk would cost more than all else here: tasks note at which tick they began to
-        # wait, and one sweep a tick cancels those that waited too long.
+        # A timer for each chunk would cost more than the rest of this class. Instead, tasks record the tick
+        # at which they began to wait, and one sweep per tick cancels those that waited too long.
         task = asyncio.current_task()
         assert task is not None
         self._waiting[task] = self._tick
@@ -216,7 +216,7 @@ class BodyReader:
 
 
 def _is_at_most(length: bytes, limit_bytes: int) -> bool:
-    """Whether a header's length is one within the limit. It may begin with any number of zeros."""
+    """Whether a Content-Length is a number within the limit. It may have any number of leading zeros."""
     digits = length.lstrip(b"0")
     return length.isdigit() and len(digits) <= _DIGITS_MAX and int(digits or b"0") <= limit_bytes
 

@@ -1,11 +1,11 @@
-"""A bulk body taken apart by its brackets and quotation marks alone, where no parser gets through it.
+"""Splits a bulk body by its brackets and quotation marks alone, for bodies on which the parsers fail.
 
-Two kinds of event are JSON by its grammar and stop a parser: one that is nested deeper than any follows, and
-one with half a surrogate pair, as JavaScript writes it where it cuts a text within an emoji. Such an event
-must not spoil all others of its batch. What stands between its brackets is judged with each event.
+Two kinds of event are valid JSON by the grammar and still stop a parser: those nested deeper than a parser
+follows, and those with an unpaired surrogate, as JavaScript writes where it cuts a text within an emoji.
+Such an event must not cause the rest of its batch to be refused. Each event's content is checked later.
 
-Nothing is built of what is passed over, and both steps and parts have a limit. For threads: a step holds the
-interpreter for a moment only, but there may be many.
+No objects are built from the text that is skipped, and both steps and parts are limited. For threads: one
+step holds the interpreter only for a moment, but there may be many steps.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from msgspec import Raw
 
 STEPS_MAX = 2_000_000
-"""Brackets, long texts and texts with escapes that are passed over: about a second's work."""
+"""Brackets, long strings and strings with escapes that may be skipped: about a second's work."""
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
 _BLANKS_AT_ONCE = 65_536
@@ -29,43 +29,43 @@ _TEXT = re.compile(rb'(?:[^"\\]{1,4096}+|\\.){0,4096}+', re.DOTALL)
 
 
 class NotSplit(ValueError):
-    """The text is no JSON of this shape."""
+    """The text is not JSON of the expected shape."""
 
 
 class TooMany(Exception):
-    """More parts than there may be."""
+    """The text has more parts than allowed."""
 
 
 class TooLong(Exception):
-    """More steps than it may take to find the parts."""
+    """Finding the parts takes more steps than allowed."""
 
 
 def may_hold_half(text: bytes) -> bool:
-    """Whether an escape in the text may be half a surrogate pair."""
+    """Whether an escape in the text may be an unpaired surrogate."""
     return _HALF.search(text) is not None
 
 
 def members(text: bytes, parts_max: int, steps_max: int = STEPS_MAX) -> dict[str, Raw]:
     """The members of a JSON object. Raises NotSplit, TooMany, TooLong."""
-    found: dict[str, Raw] = {}
+    parts: dict[str, Raw] = {}
     split = _Split(text, parts_max, steps_max)
     for start in split.parts(b"{", b"}"):
         end = split.text_end(start)
         name = _name(text[start:end])
         start = split.past(end, b":")
         split.at = split.value_end(start)
-        found[name] = Raw(text[start : split.at])
-    return found
+        parts[name] = Raw(text[start : split.at])
+    return parts
 
 
 def elements(text: bytes, parts_max: int, steps_max: int = STEPS_MAX) -> list[Raw]:
     """The elements of a JSON list. Raises NotSplit, TooMany, TooLong."""
-    found: list[Raw] = []
+    parts: list[Raw] = []
     split = _Split(text, parts_max, steps_max)
     for start in split.parts(b"[", b"]"):
         split.at = split.value_end(start)
-        found.append(Raw(text[start : split.at]))
-    return found
+        parts.append(Raw(text[start : split.at]))
+    return parts
 
 
 def _name(text: bytes) -> str:
@@ -79,7 +79,7 @@ def _name(text: bytes) -> str:
 
 
 class _Split:
-    """A place in a text. ``at`` is the end of the part that was found last."""
+    """A position in a text that is being split. ``at`` is the end of the last part found."""
 
     def __init__(self, text: bytes, parts_max: int, steps_max: int) -> None:
         self._text = text
@@ -88,7 +88,7 @@ class _Split:
         self.at = 0
 
     def parts(self, opening: bytes, closing: bytes) -> Iterator[int]:
-        """Where each part begins; whoever takes them sets ``at`` to its end before the next is found."""
+        """The start of each part. The caller sets ``at`` to its end before it requests the next."""
         self.at = self.past(0, opening)
         mark = b""
         if self._mark(self.at) == closing:
@@ -105,7 +105,7 @@ class _Split:
             raise NotSplit(self._mark(self.at))
 
     def past(self, at: int, mark: bytes) -> int:
-        """The first character after this mark and the blanks around it."""
+        """The position after this mark and the whitespace around it. Raises NotSplit if it is missing."""
         at = self._blank(at)
         if self._mark(at) != mark:
             raise NotSplit(self._mark(at))
@@ -122,7 +122,7 @@ class _Split:
         return scalar.end()
 
     def text_end(self, at: int) -> int:
-        """The end of the text in quotation marks that begins here."""
+        """The end of the string, in quotation marks, that begins at ``at``."""
         if self._mark(at) != b'"':
             raise NotSplit(self._mark(at))
         at += 1
@@ -134,7 +134,7 @@ class _Split:
         return at + 1
 
     def _nested_end(self, at: int) -> int:
-        """The end of the list or object that begins here."""
+        """The end of the list or object that begins at ``at``."""
         depth = 0
         while True:
             flat = self._end_of(_FLAT, at)
@@ -165,5 +165,5 @@ class _Split:
         if not self._steps_left:
             raise TooLong
         self._steps_left -= 1
-        found = pattern.match(self._text, at)
-        return at if found is None else found.end()
+        match = pattern.match(self._text, at)
+        return at if match is None else match.end()

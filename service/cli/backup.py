@@ -69,7 +69,7 @@ def _add_accept_damage(parser: argparse.ArgumentParser) -> None:
 
 
 def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
-    """Exit status 0 once the copy is there and was found whole."""
+    """Back up the data folder. Exit status 0 if the copy was made and verified. Raises CannotDo."""
     from storage.maintenance.backup import BackupFailed
     from storage.maintenance.backup import back_up as copy
 
@@ -94,8 +94,8 @@ def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
             "--accept-damage takes a backup all the same."
         )
         return 1
-    found = "was found whole" if report.sound else f"has {len(report.faults)} faults"
-    say(f"{args.folder} holds {manifest.events:,} events in {manifest.files:,} files, and {found}.")
+    outcome = "was found whole" if report.sound else f"has {len(report.faults)} faults"
+    say(f"{args.folder} holds {manifest.events:,} events in {manifest.files:,} files, and {outcome}.")
     say("Keep the secret (ACUMEN_SECRET_KEY, or the file secret.key of the data folder) in another place.")
     return 0
 
@@ -137,7 +137,7 @@ def restore(settings: Settings, args: argparse.Namespace, say: Say) -> int:
 
 
 def _say_what_comes_back(data: Path, manifest: BackupManifest, say: Say) -> None:
-    """Deletions and changes that were made after the backup are not in it: whoever restores must know."""
+    """Warn about deletions and changes made after the backup, which restoring it undoes."""
     from storage.catalog.catalog import Catalog
     from storage.errors import StorageError
 

@@ -1,4 +1,4 @@
-"""``acumen doctor``: what is set, what is wrong, and what would help. It changes nothing."""
+"""``acumen doctor``: reports settings, problems and remedies. It changes nothing."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from storage.recovery import damage_marker
 
 GIB = 1 << 30
 CERTIFICATE_DAYS = 14
-"""A certificate that ends sooner should have been renewed."""
+"""A certificate that expires sooner should have been renewed."""
 BACKUP_DAYS = 7
 SECONDS = 5.0
 EARLIEST = 1_750_000_000
-"""No clock of a machine that runs this version shows an earlier time, in seconds since 1970."""
+"""Seconds since 1970: a clock that shows an earlier time is wrong, since this version is newer."""
 CLOCK_SLACK_SECONDS = 120
 
 
@@ -49,7 +49,7 @@ class Level(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line: what was looked at, how it is, and, where it is wrong, what would help."""
+    """One line of the report: what was checked, its state, and a remedy if it is wrong."""
 
     level: Level
     what: str
@@ -83,27 +83,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Print all findings; the exit status: 1 where something is wrong."""
-    given = {name: value for name in ("host", "port", "data") if (value := getattr(args, name)) is not None}
+    """Print all findings; returns the exit status, 1 if something is wrong."""
+    options = {name: value for name in ("host", "port", "data") if (value := getattr(args, name)) is not None}
     say(f"Acumen {version()}")
     try:
-        settings = load_options(given)
+        settings = load_options(options)
         settings.current_log_level()
     except BadSettings as error:
         say(str(_fault("settings", str(error))))
         return 1
     for name, value in changed(settings).items():
-        source = f"--{name}" if name in given else "environment"
+        source = f"--{name}" if name in options else "environment"
         say(f"set    {PREFIX}{name.upper()}={value} ({source})")
     faults = 0
-    for finding in _examined(settings, args.backups):
+    for finding in _findings(settings, args.backups):
         say(str(finding))
         faults += finding.level is Level.FAULT
     say("Nothing is wrong." if not faults else f"{faults} things are wrong.")
     return 1 if faults else 0
 
 
-def _examined(settings: Settings, backups: Path | None) -> Findings:
+def _findings(settings: Settings, backups: Path | None) -> Findings:
     yield from _folder(settings.data)
     yield from _disk(settings)
     yield from _secret(settings)
@@ -126,14 +126,14 @@ def _folder(data: Path) -> Findings:
                 Level.FAULT, what, f"is not there, and {above} cannot be written to: make it yourself."
             )
         return
-    found = data.stat()
+    status = data.stat()
     if not os.access(data, os.R_OK | os.W_OK | os.X_OK):
         yield Finding(
-            Level.FAULT, what, f"cannot be written to by user {os.geteuid()}: it belongs to {found.st_uid}."
+            Level.FAULT, what, f"cannot be written to by user {os.geteuid()}: it belongs to {status.st_uid}."
         )
-    elif found.st_uid != os.geteuid() and os.geteuid() != 0:
-        yield _fault(what, f"belongs to user {found.st_uid}: run as that user.")
-    elif stat.S_IMODE(found.st_mode) & 0o077:
+    elif status.st_uid != os.geteuid() and os.geteuid() != 0:
+        yield _fault(what, f"belongs to user {status.st_uid}: run as that user.")
+    elif stat.S_IMODE(status.st_mode) & 0o077:
         yield _fault(what, "can be read by other users: chmod 700.")
     else:
         yield _ok(what, "belongs to its owner alone.")
@@ -240,24 +240,24 @@ def _server(settings: Settings) -> Findings:
     what = f"server {url} (process {state['pid']})"
     try:
         with urllib.request.urlopen(f"{url}/ready", timeout=SECONDS, context=_any_certificate()) as answer:
-            said: dict[str, Any] = json.load(answer)
+            response: dict[str, Any] = json.load(answer)
     except urllib.error.HTTPError as error:
         yield _fault(what, f"is not ready: it answers {error.code}. Look at its log.")
         return
     except (OSError, ValueError) as error:
         yield _fault(what, f"does not answer: {error}. Look at its log.")
         return
-    waiting = [name for name, one in state["children"].items() if not one["ready"]]
-    if waiting:
-        yield _fault(what, f"{', '.join(waiting)} does not work: look at its log.")
-    elif said.get("events") == "refused":
-        yield _fault(what, f"refuses events: {said.get('reason')}")
+    unready = [name for name, child in state["children"].items() if not child["ready"]]
+    if unready:
+        yield _fault(what, f"{', '.join(unready)} does not work: look at its log.")
+    elif response.get("events") == "refused":
+        yield _fault(what, f"refuses events: {response.get('reason')}")
     else:
         yield _ok(what, "is ready.")
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """The probe sends nothing that is secret, and the certificate may name another host."""
+    """A context that accepts any certificate: it may name another host, and the probe sends no secrets."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -265,7 +265,7 @@ def _any_certificate() -> ssl.SSLContext:
 
 
 def _state(settings: Settings) -> dict[str, Any] | None:
-    """What the running server says of itself; None where none runs on the data folder."""
+    """The running server's ``server.json``; None if no server runs on the data folder."""
     try:
         state: dict[str, Any] = json.loads((settings.run_folder / "server.json").read_bytes())
         os.kill(state["pid"], 0)
@@ -308,8 +308,8 @@ def _stored(settings: Settings) -> Findings:
         logs = damage_marker.noted_logs(folder, [row.id for row in catalog.logs.all()])
         files = catalog.files.damaged()
         mark = catalog.clock.find()
-        held = catalog.projects.usage().values()
-    events = sum(one.events for one in held)
+        usage = catalog.projects.usage().values()
+    events = sum(project.events for project in usage)
     if logs:
         yield Finding(
             Level.FAULT, "logs", f"{_numbers(logs)} damaged: stop the server and run 'acumen repair'."

@@ -1,4 +1,4 @@
-"""What the ``acumen`` commands raise, and the command line prints."""
+"""The error of the ``acumen`` commands, which the command line prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``acumen files``: a collection's Parquet files, and code that reads them."""
+"""``acumen files``: prints the paths of a collection's Parquet files, or code that reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.cli.errors import CannotDo
 from storage.catalog.errors import UnknownProject
 
 if TYPE_CHECKING:
-    # Imported where it is used: a shell that asks for help should not wait for it.
+    # Imported where used, since printing the help should not wait for it.
     from service.cli.reader_code import CollectionListing, ReadFile
     from storage.catalog.catalog import Catalog
     from storage.catalog.stored.records import Collection, FileRow
@@ -41,7 +41,7 @@ def add_files(commands: Any, add_data: Callable[[argparse.ArgumentParser], None]
 
 
 def run(catalog: Catalog, args: argparse.Namespace, say: Callable[[str], None]) -> int:
-    """Prints what the options ask for; the exit status. Raises CannotDo."""
+    """Print the paths or the code; returns the exit status. Raises CannotDo."""
     try:
         catalog.projects.get(args.project)
     except UnknownProject as error:
@@ -68,10 +68,10 @@ def _code(
     if not files:
         lines = [*notes] or [f"{_named(collection)} has {NO_FILE}"]
         return "\n".join(f"{COMMENTS[reader]} {line}" for line in lines)
-    return READERS[reader][1](_collected(catalog, collection, files, notes)).rstrip("\n")
+    return READERS[reader][1](_listing(catalog, collection, files, notes)).rstrip("\n")
 
 
-def _collected(
+def _listing(
     catalog: Catalog, collection: Collection, files: list[FileRow], notes: list[str]
 ) -> CollectionListing:
     from service.cli.reader_code import PLACES_MAX, CollectionListing, ReadFile, numbers_of

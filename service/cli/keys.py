@@ -1,4 +1,4 @@
-"""``acumen keys``: access keys from a shell, beside a running server."""
+"""``acumen keys``: manages access keys from a shell; works beside a running server."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def add_arguments(
     actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def add(name: str, help: str, action: Callable[..., Any]) -> argparse.ArgumentParser:
-        one = actions.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
-        one.add_argument("--project", required=True, metavar="ID")
-        add_data(one)
-        one.set_defaults(action=action)
-        return one
+        command = actions.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
+        command.add_argument("--project", required=True, metavar="ID")
+        add_data(command)
+        command.set_defaults(action=action)
+        return command
 
     add("list", "print a project's access keys as JSON", _list)
     create = add("create", "make an access key and print it as JSON", _create)
@@ -36,9 +36,11 @@ def add_arguments(
     update = add("update", "change an access key; what is not given stays", _update)
     _add_key(update)
     update.add_argument("--name")
-    for one in (create, update):
-        one.add_argument("--permit", action="append", choices=PERMITTED, help="a right; give it for each")
-        one.add_argument("--options", metavar="JSON", help="options as the API takes them; see docs/keys.md")
+    for command in (create, update):
+        command.add_argument("--permit", action="append", choices=PERMITTED, help="a right; give it for each")
+        command.add_argument(
+            "--options", metavar="JSON", help="options as the API takes them; see docs/keys.md"
+        )
     for name, help, action in (
         ("show", "print an access key as JSON", _show),
         ("revoke", "end a key until it is unrevoked, on every worker within a second", _revoke),
@@ -49,7 +51,7 @@ def add_arguments(
 
 
 def _add_key(parser: argparse.ArgumentParser) -> None:
-    """Which access key the command is about."""
+    """Add the options that name the access key of the command."""
     parser.add_argument("key", metavar="KEY", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument(
         "--key-file",
@@ -59,17 +61,17 @@ def _add_key(parser: argparse.ArgumentParser) -> None:
 
 
 def run(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> str:
-    """What is to be printed. Raises CannotDo."""
+    """Run the command; returns the JSON to print. Raises CannotDo."""
     try:
         catalog.projects.get(args.project)
-        found = args.action(catalog, keyring, args)
+        result = args.action(catalog, keyring, args)
     except UnknownProject as error:
         raise CannotDo(str(error)) from None
     except UnknownAccessKey:
         raise CannotDo(f"Project {args.project} has no such access key.") from None
     except (InvalidParameter, BadSecret) as error:
         raise CannotDo(str(error)) from None
-    return json.dumps(found, indent=2, ensure_ascii=False)
+    return json.dumps(result, indent=2, ensure_ascii=False)
 
 
 def _list(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
@@ -77,35 +79,35 @@ def _list(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
 
 
 def _show(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    return shown(keyring, _known(catalog, keyring, args))
+    return shown(keyring, _find(catalog, keyring, args))
 
 
 def _update(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    known = _known(catalog, keyring, args)
+    key = _find(catalog, keyring, args)
     body = {
-        "name": known.name if args.name is None else args.name,
-        "permitted": list(known.permitted) if args.permit is None else args.permit,
-        "options": dict(known.options) if args.options is None else _options(args),
+        "name": key.name if args.name is None else args.name,
+        "permitted": list(key.permitted) if args.permit is None else args.permit,
+        "options": dict(key.options) if args.options is None else _options(args),
     }
-    # Patterns that stay were judged when they came.
-    made = checked(body, conservative_regex_check if args.options is not None else lambda _: None)
+    # Patterns that do not change were checked when they were set.
+    definition = checked(body, conservative_regex_check if args.options is not None else lambda _: None)
     changed = catalog.access_keys.update(
         args.project,
-        known.digest,
-        name=made.name,
-        is_active=made.is_active,
-        permitted=made.permitted,
-        options=made.options,
+        key.digest,
+        name=definition.name,
+        is_active=definition.is_active,
+        permitted=definition.permitted,
+        options=definition.options,
     )
     return shown(keyring, changed)
 
 
-def _known(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> AccessKey:
-    """Raises UnknownAccessKey."""
-    found = catalog.access_keys.find(args.project, keyring.digest(args.project, access_key_of(args)))
-    if found is None:
+def _find(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> AccessKey:
+    """The access key that the arguments name. Raises UnknownAccessKey, BadSecret."""
+    key = catalog.access_keys.find(args.project, keyring.digest(args.project, access_key_of(args)))
+    if key is None:
         raise UnknownAccessKey
-    return found
+    return key
 
 
 def _options(args: argparse.Namespace) -> Any:

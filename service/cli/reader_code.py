@@ -1,7 +1,7 @@
-"""Code for DuckDB, Polars, pandas and Spark that reads a collection's Parquet files right.
+"""Generates code for DuckDB, Polars, pandas and Spark that reads a collection's Parquet files correctly.
 
-Each name and path is written as a literal of its language, and what cannot be printed is escaped in it: no
-name ends the literal that it stands in, or a comment.
+Each name and path is written as a literal of the language, with characters that cannot be printed escaped, so
+that no name can end its literal or a comment.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from storage.schema import SYSTEM_TYPES, LaneKind, Schema, arrow_type, fold_column
 
 PLACES_MAX = 15
-"""Most decimal places of an exact number column; a double that needs more is rounded."""
+"""Maximum decimal places of an exact number column; a double that needs more is rounded."""
 PRECISION = 38
-"""Digits of the longest decimal of DuckDB, Polars and Spark."""
+"""Maximum digits of a decimal in DuckDB, Polars and Spark."""
 PRECISION_ARROW = 76
 _EXACT_DOUBLES = 2.0**53
 _NUMERIC = (LaneKind.NUMBER, LaneKind.INTEGER, LaneKind.LONG)
@@ -32,7 +32,7 @@ _SPARK_TYPES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """One Parquet file to read; ``marked``: its instants are marked as UTC."""
+    """One Parquet file to read; ``marked``: whether its instants are marked as UTC."""
 
     path: str
     rows: int
@@ -42,22 +42,22 @@ class ReadFile:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The columns that hold the numbers of one property, and what a decimal of all of them must hold."""
+    """The columns that hold the numbers of one property, and the size of a decimal that holds all of them."""
 
     name: str
-    """Of the column that holds any of them."""
+    """Name of the combined column."""
     double: str | None
     integer: str | None
     long: str | None
     digits: int
-    """In front of the decimal point, of the longest."""
+    """Maximum digits before the decimal point."""
     places: int
-    """Behind it; ``PLACES_MAX`` + 1 where not even so many hold each double."""
+    """Maximum digits after the decimal point; ``PLACES_MAX`` + 1 if some double needs more."""
     sum_digits: int
-    """What the sum of all may have more than the longest."""
+    """Additional digits that the sum of all numbers may have."""
 
     def scale(self, precision: int) -> int | None:
-        """Decimal places of a decimal of so many digits; None where it cannot hold the integers."""
+        """Decimal places of a decimal with ``precision`` digits; None if it cannot hold the integers."""
         if self.digits > precision:
             return None
         return max(0, min(self.places, PLACES_MAX, precision - self.digits - self.sum_digits))
@@ -71,7 +71,7 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class CollectionListing:
-    """What the code is printed for: a collection, its files, and lines of comment that begin the code."""
+    """A collection, its files, and the comment lines at the start of the generated code."""
 
     name: str
     schema: Schema
@@ -89,10 +89,10 @@ class CollectionListing:
 
     @property
     def columns(self) -> list[str]:
-        """Those that any file holds: of the system, then lanes as first seen."""
-        held = {name for file in self.files for name in file.columns}
+        """The columns that any file has: system columns first, then lanes in the order of the schema."""
+        present = {name for file in self.files for name in file.columns}
         lanes = (lane.column for lane in self.schema.lanes)
-        return [name for name in (*SYSTEM_TYPES, *lanes) if name in held]
+        return [name for name in (*SYSTEM_TYPES, *lanes) if name in present]
 
 
 def numbers_of(
@@ -101,21 +101,24 @@ def numbers_of(
     places: Callable[[ReadFile, str], int],
     digits: Callable[[ReadFile, str], int],
 ) -> list[Numbers]:
-    """Of each property whose numbers are not all in one column of doubles. ``places``: of a file's column of
-    doubles; ``digits``: of the longest integer in a column of texts."""
+    """The ``Numbers`` of each property whose numbers are not all in one column of doubles.
+
+    ``places``: decimal places needed by a file's column of doubles; ``digits``: digits of the longest integer
+    in a file's column of texts.
+    """
     found: list[Numbers] = []
     taken = {fold_column(name) for name in (*schema.by_column, *SYSTEM_TYPES)}
     rows = sum(file.rows for file in files)
     for path, lanes in schema.by_path.items():
-        held = {
+        lane_columns = {
             lane.kind: lane.column
             for lane in lanes
             if lane.kind in _NUMERIC and any(lane.column in file.columns for file in files)
         }
-        if not held.keys() - {LaneKind.NUMBER}:
+        if not lane_columns.keys() - {LaneKind.NUMBER}:
             continue
-        double, long = held.get(LaneKind.NUMBER), held.get(LaneKind.LONG)
-        integers = [_INTEGER_DIGITS] if LaneKind.INTEGER in held else []
+        double, long = lane_columns.get(LaneKind.NUMBER), lane_columns.get(LaneKind.LONG)
+        integers = [_INTEGER_DIGITS] if LaneKind.INTEGER in lane_columns else []
         integers += [_double_digits(file.columns.get(double)) for file in files if double is not None]
         integers += [digits(file, long) for file in files if long is not None and long in file.columns]
         fractions = [places(file, double) for file in files if double is not None and double in file.columns]
@@ -125,7 +128,7 @@ def numbers_of(
             Numbers(
                 name,
                 double,
-                held.get(LaneKind.INTEGER),
+                lane_columns.get(LaneKind.INTEGER),
                 long,
                 max(integers),
                 max(fractions, default=0),
@@ -147,7 +150,7 @@ def _free_name(name: str, taken: set[str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text for a comment: within one line, ASCII."""
+    """Quote a text for a comment: on one line, ASCII."""
     return json.dumps(text)
 
 
@@ -158,13 +161,13 @@ def _indented(lines: Iterable[str], spaces: int) -> str:
 # --- DuckDB -------------------------------------------------------------------------------------------
 
 
-def sql(collected: CollectionListing) -> str:
-    """A view of all events, for DuckDB."""
-    view = _identifier(collected.name if collected.name.isprintable() else "events")
-    chosen = [_sql_number(one) for one in collected.numbers]
-    parts = [_sql_part(files, marked) for marked, files in _by_kind(collected) if files]
+def sql(listing: CollectionListing) -> str:
+    """DuckDB code for a view of all events."""
+    view = _identifier(listing.name if listing.name.isprintable() else "events")
+    chosen = [_sql_number(one) for one in listing.numbers]
+    parts = [_sql_part(files, marked) for marked, files in _by_kind(listing) if files]
     return (
-        _indented((f"-- {line}" for line in collected.comments), 0)
+        _indented((f"-- {line}" for line in listing.comments), 0)
         + f"CREATE OR REPLACE TEMP VIEW {view} AS\nSELECT\n  *{',' if chosen else ''}\n"
         + _indented(
             (
@@ -179,8 +182,8 @@ def sql(collected: CollectionListing) -> str:
     )
 
 
-def _by_kind(collected: CollectionListing) -> list[tuple[bool, list[ReadFile]]]:
-    return [(False, collected.unmarked), (True, collected.marked)]
+def _by_kind(listing: CollectionListing) -> list[tuple[bool, list[ReadFile]]]:
+    return [(False, listing.unmarked), (True, listing.marked)]
 
 
 def _sql_part(files: Sequence[ReadFile], marked: bool) -> str:
@@ -201,22 +204,23 @@ def _instants(files: Sequence[ReadFile]) -> list[str]:
     ]
 
 
-def _sql_number(one: Numbers) -> tuple[str, str]:
-    """The column, and what is said of it."""
-    scale = one.scale(PRECISION)
-    kind, note = f"DECIMAL({PRECISION}, {scale})", one.note(PRECISION)
+def _sql_number(numbers: Numbers) -> tuple[str, str]:
+    """The SQL of a number column, and its note."""
+    scale = numbers.scale(PRECISION)
+    kind, note = f"DECIMAL({PRECISION}, {scale})", numbers.note(PRECISION)
     if scale is None:
-        kind = "DOUBLE" if one.places else "BIGNUM"
-        note = note if one.places else "exact"
-    values = [f"{_sql_column(name)}::{kind}" for name in (one.integer, one.long) if name is not None]
-    if one.double is not None:
-        values.insert(0, _sql_double(_sql_column(one.double), kind, split=bool(scale)))
+        kind = "DOUBLE" if numbers.places else "BIGNUM"
+        note = note if numbers.places else "exact"
+    values = [f"{_sql_column(name)}::{kind}" for name in (numbers.integer, numbers.long) if name is not None]
+    if numbers.double is not None:
+        values.insert(0, _sql_double(_sql_column(numbers.double), kind, split=bool(scale)))
     value = f"coalesce({', '.join(values)})" if len(values) > 1 else values[0]
-    return f"{value} AS {_identifier(_printable(one.name))}", note
+    return f"{value} AS {_identifier(_printable(numbers.name))}", note
 
 
 def _sql_double(column: str, kind: str, *, split: bool) -> str:
-    """Whole and fractional part apart: a cast to a decimal with places changes large integers."""
+    """The cast of a double, with ``split`` by whole and fractional part: a cast of the double as a whole to a
+    decimal with places changes large integers."""
     if not split:
         return f"{column}::{kind}"
     return f"trunc({column})::HUGEINT::{kind} + ({column} - trunc({column}))::{kind}"
@@ -231,7 +235,8 @@ def _identifier(name: str) -> str:
 
 
 def _sql_column(name: str) -> str:
-    """An identifier has no escapes: a name that cannot be printed is taken from the row by a text."""
+    """Reference to a column. Identifiers have no escapes, so a name that cannot be printed is written as a
+    string literal, by which its value is extracted from the row."""
     return _identifier(name) if name.isprintable() else f"struct_extract(events, {_sql_text(name)})"
 
 
@@ -250,19 +255,19 @@ def _sql_escaped(character: str) -> str:
 
 
 def _sql_glob(path: str) -> str:
-    """A pattern that only this path matches."""
-    return "".join(f"[{one}]" if one in "*?[" else one for one in path)
+    """A glob pattern that matches only this path."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
 
 
 # --- Polars -------------------------------------------------------------------------------------------
 
 
-def polars(collected: CollectionListing) -> str:
-    """A LazyFrame of all events."""
+def polars(listing: CollectionListing) -> str:
+    """Polars code for a LazyFrame of all events."""
     code = "import polars as pl\n\n"
-    code += _list("files", [file.path for file in collected.marked])
+    code += _list("files", [file.path for file in listing.marked])
     code += "parts = [pl.scan_parquet(file, glob=False, hive_partitioning=False) for file in files]\n"
-    if older := collected.unmarked:
+    if older := listing.unmarked:
         code += "# Written before instants were marked as UTC.\n" + _list("older", [f.path for f in older])
         code += f"instants = pl.col({', '.join(map(repr, _instants(older)))}).dt.replace_time_zone('UTC')\n"
         code += (
@@ -272,32 +277,34 @@ def polars(collected: CollectionListing) -> str:
             "]\n"
         )
     code += 'events = pl.concat(parts, how="diagonal")\n'
-    if collected.numbers:
+    if listing.numbers:
         code += "events = events.with_columns(\n"
-        code += _indented((line for one in collected.numbers for line in _polars_number(one)), 4) + ")\n"
-    return _python(collected, code)
+        code += _indented((line for one in listing.numbers for line in _polars_number(one)), 4) + ")\n"
+    return _python(listing, code)
 
 
-def _polars_number(one: Numbers) -> Iterable[str]:
-    scale = one.scale(PRECISION)
+def _polars_number(numbers: Numbers) -> Iterable[str]:
+    scale = numbers.scale(PRECISION)
     kind = "pl.Float64" if scale is None else f"pl.Decimal({PRECISION}, {scale})"
-    values = [f"{_polars_column(name)}.cast({kind})" for name in (one.integer, one.long) if name is not None]
-    if one.double is not None:
-        column = _polars_column(one.double)
+    values = [
+        f"{_polars_column(name)}.cast({kind})" for name in (numbers.integer, numbers.long) if name is not None
+    ]
+    if numbers.double is not None:
+        column = _polars_column(numbers.double)
         if scale:
             whole = f"{column}.cast(pl.Int128)"
-            # The parts apart: a cast to a decimal with places changes large integers.
+            # By whole and fractional part: a cast to a decimal with places changes large integers.
             values.insert(0, f"{whole}.cast({kind}) + ({column} - {whole}.cast(pl.Float64)).cast({kind})")
         else:
             values.insert(0, f"{column}.cast({kind})")
-    yield f"# {one.note(PRECISION)}"
+    yield f"# {numbers.note(PRECISION)}"
     yield "pl.coalesce("
     yield from (f"    {value}," for value in values)
-    yield f").alias({one.name!r}),"
+    yield f").alias({numbers.name!r}),"
 
 
 def _polars_column(name: str) -> str:
-    """By exactly this name: ``pl.col`` takes some for patterns."""
+    """Reference to a column by its exact name: ``pl.col`` treats some names as patterns."""
     pattern = name == "*" or (name.startswith("^") and name.endswith("$"))
     return f"pl.selectors.by_name({name!r}).as_expr()" if pattern else f"pl.col({name!r})"
 
@@ -305,14 +312,14 @@ def _polars_column(name: str) -> str:
 # --- pandas -------------------------------------------------------------------------------------------
 
 
-def pandas(collected: CollectionListing) -> str:
-    """A DataFrame of all events, whose columns keep their Arrow types."""
+def pandas(listing: CollectionListing) -> str:
+    """pandas code for a DataFrame of all events, whose columns keep their Arrow types."""
     code = "import pandas as pd\nimport pyarrow as pa\n"
-    code += "import pyarrow.compute as pc\n" if collected.numbers else ""
+    code += "import pyarrow.compute as pc\n" if listing.numbers else ""
     code += "import pyarrow.parquet as pq\n\n"
-    code += _list("files", [file.path for file in collected.marked])
+    code += _list("files", [file.path for file in listing.marked])
     code += "parts = [pq.ParquetFile(file).read() for file in files]\n"
-    if older := collected.unmarked:
+    if older := listing.unmarked:
         code += "# Written before instants were marked as UTC.\n" + _list("older", [f.path for f in older])
         code += (
             "for file in older:\n"
@@ -323,34 +330,34 @@ def pandas(collected: CollectionListing) -> str:
             "    parts.append(part)\n"
         )
     code += 'table = pa.concat_tables(parts, promote_options="default")\n'
-    code += "".join(_pandas_number(one) for one in collected.numbers)
-    return _python(collected, code + "events = table.to_pandas(types_mapper=pd.ArrowDtype)\n")
+    code += "".join(_pandas_number(one) for one in listing.numbers)
+    return _python(listing, code + "events = table.to_pandas(types_mapper=pd.ArrowDtype)\n")
 
 
-def _pandas_number(one: Numbers) -> str:
-    scale = one.scale(PRECISION_ARROW)
+def _pandas_number(numbers: Numbers) -> str:
+    scale = numbers.scale(PRECISION_ARROW)
     kind = "pa.float64()" if scale is None else f"pa.decimal256({PRECISION_ARROW}, {scale})"
-    names = [name for name in (one.double, one.integer, one.long) if name is not None]
+    names = [name for name in (numbers.double, numbers.integer, numbers.long) if name is not None]
     values = "".join(f"    table[{name!r}].cast({kind}),\n" for name in names)
     return (
-        f"# {one.note(PRECISION_ARROW)}\n"
-        f"number = pc.coalesce(\n{values})\ntable = table.append_column({one.name!r}, number)\n"
+        f"# {numbers.note(PRECISION_ARROW)}\n"
+        f"number = pc.coalesce(\n{values})\ntable = table.append_column({numbers.name!r}, number)\n"
     )
 
 
 # --- Spark --------------------------------------------------------------------------------------------
 
 
-def spark(collected: CollectionListing) -> str:
-    """A DataFrame of all events, by a schema: so it takes instants of both kinds of files for UTC."""
-    columns = collected.columns
+def spark(listing: CollectionListing) -> str:
+    """Spark code for a DataFrame of all events; with a schema, it reads the instants of all files as UTC."""
+    columns = listing.columns
     code = "from pyspark.sql import SparkSession, functions as F\nfrom pyspark.sql.types import *\n\n"
     code += "spark = SparkSession.builder.getOrCreate()\n"
     if len({fold_column(name) for name in columns}) < len(columns):
         code += "# Names of this collection differ by case alone.\n"
         code += 'spark.conf.set("spark.sql.caseSensitive", "true")\n'
-    code += _list("files", [_hadoop_path(file.path) for file in collected.files])
-    fields = (f"StructField({n!r}, {_SPARK_TYPES[str(arrow_type(collected.schema, n))]})," for n in columns)
+    code += _list("files", [_hadoop_path(file.path) for file in listing.files])
+    fields = (f"StructField({n!r}, {_SPARK_TYPES[str(arrow_type(listing.schema, n))]})," for n in columns)
     code += f"schema = StructType([\n{_indented(fields, 4)}])\n"
     code += (
         "events = (\n"
@@ -360,11 +367,11 @@ def spark(collected: CollectionListing) -> str:
         "    .parquet(*files)\n"
         ")\n"
     )
-    if any(_beyond(one, collected) for one in collected.numbers):
+    if any(_beyond(one, listing) for one in listing.numbers):
         code += _SPARK_WHOLE
-    for one in collected.numbers:
-        code += _spark_number(one, beyond=_beyond(one, collected))
-    return _python(collected, code)
+    for one in listing.numbers:
+        code += _spark_number(one, beyond=_beyond(one, listing))
+    return _python(listing, code)
 
 
 _SPARK_WHOLE = '''
@@ -383,39 +390,39 @@ def exactly(column, scale):
 '''
 
 
-def _beyond(one: Numbers, collected: CollectionListing) -> bool:
-    """Whether some double has more digits than a cast of Spark keeps."""
-    magnitudes = (file.columns.get(one.double) for file in collected.files if one.double is not None)
+def _beyond(numbers: Numbers, listing: CollectionListing) -> bool:
+    """Whether some double has more digits than Spark's cast keeps."""
+    magnitudes = (file.columns.get(numbers.double) for file in listing.files if numbers.double is not None)
     return max((magnitude or 0.0 for magnitude in magnitudes), default=0.0) >= _EXACT_DOUBLES
 
 
-def _spark_number(one: Numbers, *, beyond: bool) -> str:
-    scale = one.scale(PRECISION)
+def _spark_number(numbers: Numbers, *, beyond: bool) -> str:
+    scale = numbers.scale(PRECISION)
     kind = "double" if scale is None else f"decimal({PRECISION}, {scale})"
-    names = [name for name in (one.double, one.integer, one.long) if name is not None]
+    names = [name for name in (numbers.double, numbers.integer, numbers.long) if name is not None]
     values = [f"F.col({_spark_name(name)!r})" for name in names]
-    if one.double is not None and beyond and scale is not None:
+    if numbers.double is not None and beyond and scale is not None:
         values[0] = f"exactly({values[0]}, {scale})"
     listed = "".join(f"    {value}.cast({kind!r}),\n" for value in values)
-    number = f"# {one.note(PRECISION)}\nnumber = F.coalesce(\n{listed})\n"
-    return f"{number}events = events.withColumn({one.name!r}, number)\n"
+    number = f"# {numbers.note(PRECISION)}\nnumber = F.coalesce(\n{listed})\n"
+    return f"{number}events = events.withColumn({numbers.name!r}, number)\n"
 
 
 def _spark_name(name: str) -> str:
-    """In backticks, since a dot is otherwise a step into a structure."""
+    """The name in backticks, since a dot otherwise selects a field of a structure."""
     return "`" + name.replace("`", "``") + "`"
 
 
 def _hadoop_path(path: str) -> str:
-    """A pattern that only this path matches."""
-    return "".join(f"\\{one}" if one in "\\*?[]{}" else one for one in path)
+    """A Hadoop path pattern that matches only this path."""
+    return "".join(f"\\{character}" if character in "\\*?[]{}" else character for character in path)
 
 
 # --- Python -------------------------------------------------------------------------------------------
 
 
-def _python(collected: CollectionListing, code: str) -> str:
-    return _indented((f"# {line}" for line in collected.comments), 0) + code
+def _python(listing: CollectionListing, code: str) -> str:
+    return _indented((f"# {line}" for line in listing.comments), 0) + code
 
 
 def _list(name: str, texts: Sequence[str]) -> str:
@@ -428,5 +435,5 @@ READERS: Mapping[str, tuple[str, Callable[[CollectionListing], str]]] = {
     "pandas": ("pandas", pandas),
     "spark": ("Spark", spark),
 }
-"""Option of ``acumen files`` → the reader, and its code."""
+"""Option of ``acumen files`` → name of the reader, and the function that generates its code."""
 COMMENTS = {"sql": "--", "polars": "#", "pandas": "#", "spark": "#"}

@@ -1,4 +1,4 @@
-"""``acumen orgs`` and ``acumen projects``: tenants from a shell, beside a running server."""
+"""``acumen orgs`` and ``acumen projects``: manage tenants from a shell; work beside a running server."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from service.cli.errors import CannotDo
 from service.cli.secret_options import BadSecret, add_key_file, read_secret, refuse
 
 if TYPE_CHECKING:
-    # Imported where it is used: a shell that asks for help should not wait for it.
+    # Imported where used, since printing the help should not wait for it.
     from service.settings import Settings
     from storage.catalog.catalog import Catalog
     from storage.catalog.tenants.records import Organisation, Project
 
 Action = Callable[["Catalog", argparse.Namespace], str]
-"""What a command does with the catalog; the text to be printed."""
+"""Runs a command on the catalog; returns the text to print."""
 Bind = Callable[..., Callable[[argparse.Namespace], int]]
-"""``bind(action, make=False)``: how a command is run; ``make`` where it may be the first for the folder."""
+"""``bind(action, make=False)`` makes the function of a command; ``make``: create a missing catalog."""
 AddData = Callable[[argparse.ArgumentParser], None]
 
 
@@ -71,9 +71,11 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
     actions.add_one("show", "print one project as JSON, keys included", _show_project)
     update = actions.add_one("update", "change a project; what is not given stays", _update_project)
     update.add_argument("--name")
-    for one in (create, update):
-        one.add_argument("--user", metavar="ADDRESS", action="append", help="a person's address; for each")
-        one.add_argument("--preferences", metavar="JSON", help="an object, as the API takes it")
+    for command in (create, update):
+        command.add_argument(
+            "--user", metavar="ADDRESS", action="append", help="a person's address; for each"
+        )
+        command.add_argument("--preferences", metavar="JSON", help="an object, as the API takes it")
     update.add_argument(
         "--set",
         metavar="NAME=JSON",
@@ -94,7 +96,7 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
 
 
 class _Actions:
-    """The commands below one command."""
+    """The subcommands of one command."""
 
     def __init__(self, parser: argparse.ArgumentParser, add_data: AddData, bind: Bind) -> None:
         self._commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -104,17 +106,17 @@ class _Actions:
     def add(
         self, name: str, help: str, action: Action, *, about: str = "", make: bool = False
     ) -> argparse.ArgumentParser:
-        told = about or f"{help[:1].upper()}{help[1:]}."
-        one: argparse.ArgumentParser = self._commands.add_parser(name, help=help, description=told)
-        self._add_data(one)
-        one.set_defaults(run=self._bind(action, make=make))
-        return one
+        description = about or f"{help[:1].upper()}{help[1:]}."
+        command: argparse.ArgumentParser = self._commands.add_parser(name, help=help, description=description)
+        self._add_data(command)
+        command.set_defaults(run=self._bind(action, make=make))
+        return command
 
     def add_one(self, name: str, help: str, action: Action) -> argparse.ArgumentParser:
-        """A command about the organisation or project that is named."""
-        one = self.add(name, help, action)
-        one.add_argument("id", metavar="ID")
-        return one
+        """Add a subcommand for one organisation or project, named by its ID."""
+        command = self.add(name, help, action)
+        command.add_argument("id", metavar="ID")
+        return command
 
 
 def _json(value: Any) -> str:
@@ -125,17 +127,17 @@ def _json(value: Any) -> str:
 
 
 def _create_org(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _json(_told(catalog.organisations.create(args.name)))
+    return _json(_organisation_json(catalog.organisations.create(args.name)))
 
 
 def _list_orgs(catalog: Catalog, _: argparse.Namespace) -> str:
-    return _json([_told(one) for one in catalog.organisations.all()])
+    return _json([_organisation_json(organisation) for organisation in catalog.organisations.all()])
 
 
 def _show_org(catalog: Catalog, args: argparse.Namespace) -> str:
-    found = _organisation(catalog, args.id)
-    own = [{"id": one.id, "name": one.name} for one in _projects_of(catalog, found)]
-    return _json(_told(found) | {"projects": own})
+    organisation = _organisation(catalog, args.id)
+    projects = [{"id": project.id, "name": project.name} for project in _projects_of(catalog, organisation)]
+    return _json(_organisation_json(organisation) | {"projects": projects})
 
 
 def _update_org(catalog: Catalog, args: argparse.Namespace) -> str:
@@ -144,7 +146,7 @@ def _update_org(catalog: Catalog, args: argparse.Namespace) -> str:
 
 
 def _rekey_org(catalog: Catalog, args: argparse.Namespace) -> str:
-    # The others' keys are not looked at: they may be sealed with a secret that is lost.
+    # Other organisations' keys are not read, since they may be sealed with a lost secret.
     return _json({"id": args.id, "key": catalog.organisations.renew_key(args.id)})
 
 
@@ -162,34 +164,37 @@ def _usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from service.limits.quotas import usage_json
     from storage.catalog.tenants.records import Usage
 
-    chosen = catalog.organisations.all() if args.id is None else [_organisation(catalog, args.id)]
-    held = catalog.projects.usage()
+    organisations = catalog.organisations.all() if args.id is None else [_organisation(catalog, args.id)]
+    usage = catalog.projects.usage()
     return _json(
         [
             {
-                "id": one.id,
-                "name": one.name,
+                "id": organisation.id,
+                "name": organisation.name,
                 "projects": [
                     {
                         "id": project.id,
                         "name": project.name,
-                        **asdict(held.get(project.id, Usage())),
+                        **asdict(usage.get(project.id, Usage())),
                         **usage_json(catalog.activity.of_project(project.id)),
                     }
-                    for project in _projects_of(catalog, one)
+                    for project in _projects_of(catalog, organisation)
                 ],
             }
-            for one in chosen
+            for organisation in organisations
         ]
     )
 
 
-def _told(organisation: Organisation) -> dict[str, Any]:
+def _organisation_json(organisation: Organisation) -> dict[str, Any]:
     return {"id": organisation.id, "name": organisation.name, "key": organisation.key}
 
 
 def _organisation(catalog: Catalog, organisation_id: str) -> Organisation:
-    found = next((one for one in catalog.organisations.all() if one.id == organisation_id), None)
+    found = next(
+        (organisation for organisation in catalog.organisations.all() if organisation.id == organisation_id),
+        None,
+    )
     if found is None:
         raise CannotDo(f"There is no organisation {organisation_id}.")
     return found
@@ -206,7 +211,7 @@ _KINDS = ("master", "write", "read")
 
 
 def _key_from_file(args: argparse.Namespace, kind: str) -> str | None:
-    """The key that is given for a kind, if one is. Raises CannotDo."""
+    """The key of a kind from the file that an option names, or None. Raises CannotDo."""
     try:
         if getattr(args, f"{kind}_key"):
             refuse(f"--{kind}-key", f"--{kind}-key-file FILE")
@@ -224,9 +229,9 @@ def _create_project(catalog: Catalog, args: argparse.Namespace) -> str:
         master_key=_key_from_file(args, "master"),
         write_key=_key_from_file(args, "write"),
         read_key=_key_from_file(args, "read"),
-        **_given(args),
+        **_fields(args),
     )
-    return _one(catalog, project)
+    return _project_json(catalog, project)
 
 
 def _list_projects(catalog: Catalog, _: argparse.Namespace) -> str:
@@ -234,63 +239,65 @@ def _list_projects(catalog: Catalog, _: argparse.Namespace) -> str:
 
 
 def _show_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _one(catalog, catalog.projects.get(args.id))
+    return _project_json(catalog, catalog.projects.get(args.id))
 
 
 def _update_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    given = _given(args)
+    fields = _fields(args)
     if args.set:
-        given["preferences"] = _set(catalog, args, given.get("preferences"))
-    return _one(catalog, catalog.projects.update(args.id, name=args.name, **given))
+        fields["preferences"] = _changed_preferences(catalog, args, fields.get("preferences"))
+    return _project_json(catalog, catalog.projects.update(args.id, name=args.name, **fields))
 
 
-def _set(catalog: Catalog, args: argparse.Namespace, given: dict[str, Any] | None) -> dict[str, Any]:
-    """The project's preferences with those of ``--set``. Raises CannotDo."""
+def _changed_preferences(
+    catalog: Catalog, args: argparse.Namespace, preferences: dict[str, Any] | None
+) -> dict[str, Any]:
+    """``preferences``, or those of the project if None, as changed by ``--set``. Raises CannotDo."""
     from service.auth.preferences import changed
     from service.auth.project_fields import check_preferences
     from service.errors import InvalidParameter
 
-    before = catalog.projects.get(args.id).preferences if given is None else given
+    before = catalog.projects.get(args.id).preferences if preferences is None else preferences
     try:
         return check_preferences(changed(before, args.set))
     except InvalidParameter as error:
         raise CannotDo(str(error)) from None
 
 
-def _given(args: argparse.Namespace) -> dict[str, Any]:
-    """Users and preferences, where there are any, as the API would take them. Raises CannotDo."""
+def _fields(args: argparse.Namespace) -> dict[str, Any]:
+    """Users and preferences from the options, if given, checked as in the API. Raises CannotDo."""
     from service.auth.project_fields import addresses, check_preferences
     from service.errors import InvalidParameter
 
-    given: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     try:
         if args.user is not None:
-            given["users"] = addresses(one for one in args.user if one)
+            fields["users"] = addresses(address for address in args.user if address)
         if args.preferences is not None:
-            given["preferences"] = check_preferences(json.loads(args.preferences))
+            fields["preferences"] = check_preferences(json.loads(args.preferences))
     except InvalidParameter as error:
         raise CannotDo(str(error)) from None
     except ValueError as error:
         raise CannotDo(f"--preferences is not JSON: {error}.") from None
-    return given
+    return fields
 
 
 def _rekey_project(catalog: Catalog, args: argparse.Namespace) -> str:
     from storage.catalog.tenants.records import KeyKind
 
-    wanted: dict[KeyKind, str | None] = {}
+    keys: dict[KeyKind, str | None] = {}
     for kind in KeyKind:
         key = _key_from_file(args, kind.value)
         if key is not None or getattr(args, f"{kind.value}_key") is not None:
-            wanted[kind] = key
-    catalog.projects.renew_keys(args.id, wanted or dict.fromkeys(KeyKind))
+            keys[kind] = key
+    catalog.projects.renew_keys(args.id, keys or dict.fromkeys(KeyKind))
     project = catalog.projects.get(args.id)
-    # Without the organisation's key, which may be sealed with a secret that is lost.
+    # Without the organisation's key, which may be sealed with a lost secret.
     return _json({"id": project.id, "name": project.name, **_keys(project)})
 
 
 def _restore_project(catalog: Catalog, args: argparse.Namespace) -> str:
-    return _one(catalog, catalog.projects.restore(args.id))
+    return _project_json(catalog, catalog.projects.restore(args.id))
 
 
 def _delete_project(catalog: Catalog, args: argparse.Namespace) -> str:
@@ -302,7 +309,7 @@ def _delete_project(catalog: Catalog, args: argparse.Namespace) -> str:
     )
 
 
-def _one(catalog: Catalog, project: Project) -> str:
+def _project_json(catalog: Catalog, project: Project) -> str:
     return _json(_shown(catalog, [project])[0])
 
 
@@ -312,13 +319,13 @@ def _project_usage(catalog: Catalog, args: argparse.Namespace) -> str:
     from storage.catalog.tenants.records import Usage
 
     project = catalog.projects.get(args.id)
-    held = asdict(catalog.projects.usage().get(project.id, Usage()))
+    usage = asdict(catalog.projects.usage().get(project.id, Usage()))
     activity = catalog.activity.of_project(project.id)
     return _json(
         {
             "id": project.id,
             "name": project.name,
-            **held,
+            **usage,
             **usage_json(activity, key_names(catalog.access_keys, project)),
         }
     )

@@ -1,4 +1,4 @@
-"""Definitions of cached datasets: read from a request, kept in one normal form, shown as Keen shows them."""
+"""Definitions of cached datasets: read from a request, stored in one normal form, shown in Keen's shape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storage.catalog.tenants.records import Project
 from storage.instants import format_instant
 
 INDEX_MAX = 3
-"""Properties that a dataset may be indexed by."""
+"""Maximum number of properties that a dataset may be indexed by."""
 FIELDS = (
     "query",
     "index_by",
@@ -38,18 +38,21 @@ FIELDS = (
     "status_message",
     "warnings",
 )
-"""Of a definition; what only the server writes is passed over, so that what was got can be put."""
+"""Fields of a definition. Those that only the server writes are ignored, so that a GET's body can be PUT."""
 NAME_LENGTH_MAX = 256
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KINDS = ANALYSES - {EXTRACTION, FUNNEL}
 _OPTIONAL = ("order_by", "limit", "zero_fill", "round", "week_start")
-"""Kept only where they are given."""
+"""Stored only where they are given."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetDefinition:
-    """``query`` is in its normal form, as the API shows it but for the project; ``preferred``: what holds
-    where it says nothing."""
+    """A dataset's definition.
+
+    ``query`` is in its normal form, as the API shows it but without the project. ``preferred``: preferences
+    for parameters that it does not set.
+    """
 
     display_name: str
     index_by: tuple[str, ...]
@@ -63,12 +66,12 @@ class DatasetDefinition:
 
     @property
     def zone(self) -> tzinfo:
-        """In which the dataset's buckets begin."""
+        """The time zone in which the dataset's buckets begin."""
         return timeframe.bucket_zone(self.query["timeframe"], self.query["timezone"])
 
     @property
     def preferences(self) -> Preferences:
-        """That its answers are made by."""
+        """The preferences by which its answers are computed."""
         return self.preferred.narrowed(self.query)
 
     def span(self, now_us: int) -> Span:
@@ -76,13 +79,13 @@ class DatasetDefinition:
         return self.resolved(self.query["timeframe"], now_us)
 
     def resolved(self, frame: Any, now_us: int) -> Span:
-        """What a timeframe means in the dataset's timezone and weeks. Raises InvalidQuery."""
+        """The span of a timeframe in the dataset's time zone and weeks. Raises InvalidQuery."""
         return timeframe.resolve(frame, self.query["timezone"], now_us, self.preferences.week_start)
 
     def question(
         self, now_us: int, limits: Limits, check_regex: CheckRegex, span: Span | None = None
     ) -> MetricQuery:
-        """The query with its buckets, over the whole timeframe or a part of it. Raises InvalidQuery."""
+        """The query with its buckets, over the whole timeframe or over ``span``. Raises InvalidQuery."""
         parsed = parse(
             self.query["analysis_type"],
             self.query,
@@ -115,7 +118,7 @@ def check_name(name: str) -> None:
 
 
 def stored(dataset: Dataset, preferred: Preferences = KEEN) -> DatasetDefinition:
-    """The definition as the catalog has it."""
+    """The definition read from its stored form."""
     kept = json.loads(dataset.definition)
     return DatasetDefinition(kept["display_name"], tuple(kept["index_by"]), kept["query"], preferred)
 
@@ -130,7 +133,7 @@ def read(
     strict: bool = True,
     preferred: Preferences = KEEN,
 ) -> DatasetDefinition:
-    """The definition that a request's body gives. ``strict``: what no definition has is refused.
+    """The definition in a request's body. ``strict``: unknown fields are refused.
 
     Raises InvalidParameter and InvalidQuery, which name the field.
     """
@@ -144,8 +147,8 @@ def read(
     if not isinstance(query, Mapping):
         raise wrong("query", "an object of an analysis's parameters", query)
     index_by = _index_by(body.get("index_by"), limits)
-    given = body.get("display_name")
-    display_name = name if given is None or given == "" else text("display_name", given, 1_000)
+    sent_name = body.get("display_name")
+    display_name = name if sent_name is None or sent_name == "" else text("display_name", sent_name, 1_000)
     normalised = _normalised(query)
     if strict:
         parameters.check(normalised["analysis_type"], query, beside=("project_id",))
@@ -157,7 +160,7 @@ def read(
 def described(
     project: Project, dataset: Dataset, now_us: int, *, with_filters: bool = True
 ) -> dict[str, Any]:
-    """As the API shows it. Callers who see only a part of the events are not shown the filters."""
+    """The dataset as the API shows it; without the filters for callers who see only part of the events."""
     definition = stored(dataset)
     query = dict(definition.query) if with_filters else {**definition.query, "filters": []}
     since_us = dataset.created_us if dataset.through_us is None else dataset.through_us
@@ -177,7 +180,7 @@ def described(
 
 
 def _shown(us: int | None) -> str:
-    """In whole milliseconds; 1970 for what has not come to pass."""
+    """The instant as text, in whole milliseconds; 1970 for None."""
     return format_instant((us or 0) // 1_000 * 1_000)
 
 
@@ -198,7 +201,7 @@ def _index_by(value: Any, limits: Limits) -> tuple[str, ...]:
 
 
 def _normalised(query: Mapping[str, Any]) -> dict[str, Any]:
-    """What the analysis takes, in one form whatever form it came in. Most faults are left to ``parse``."""
+    """The parameters of the analysis in their normal form. Most errors are left to ``parse``."""
     kind = query.get("analysis_type")
     if kind is None or kind == "":
         raise missing("query.analysis_type")
@@ -207,15 +210,15 @@ def _normalised(query: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("timeframe", "interval"):
         if query.get(name) in (None, ""):
             raise missing(f"query.{name}")
-    kept: dict[str, Any] = {"analysis_type": kind, "event_collection": query.get("event_collection")}
+    normal: dict[str, Any] = {"analysis_type": kind, "event_collection": query.get("event_collection")}
     if kind == MULTI_ANALYSIS:
-        kept["analyses"] = _analyses(structured("analyses", query.get("analyses")))
+        normal["analyses"] = _analyses(structured("analyses", query.get("analyses")))
     elif kind != "count":
-        kept["target_property"] = query.get("target_property")
+        normal["target_property"] = query.get("target_property")
     if kind == "percentile":
-        kept["percentile"] = query.get("percentile")
+        normal["percentile"] = query.get("percentile")
     group_by = structured("group_by", query.get("group_by"))
-    kept |= {
+    normal |= {
         "filters": structured("filters", query.get("filters")) or [],
         "timeframe": structured("timeframe", query["timeframe"]),
         "timezone": _given(query, "timezone"),
@@ -223,9 +226,9 @@ def _normalised(query: Mapping[str, Any]) -> dict[str, Any]:
         "group_by": [] if group_by is None else group_by if isinstance(group_by, list) else [group_by],
     }
     optional = {name: structured(name, _given(query, name)) for name in _OPTIONAL}
-    kept |= {name: value for name, value in optional.items() if value is not None}
-    _check_text(kept)
-    return kept
+    normal |= {name: value for name, value in optional.items() if value is not None}
+    _check_text(normal)
+    return normal
 
 
 def _analyses(given: Any) -> Any:
@@ -245,15 +248,15 @@ def _given(query: Mapping[str, Any], name: str) -> Any:
 
 
 def _check_text(value: Any) -> None:
-    """A definition is shown again, so all of it must have a UTF-8 form. Raises InvalidQuery."""
-    layer = [value]
-    while layer:
-        following: list[Any] = []
-        for one in layer:
+    """Raises InvalidQuery for text without a UTF-8 form, since a definition must be shown again."""
+    level = [value]
+    while level:
+        next_level: list[Any] = []
+        for one in level:
             if isinstance(one, str) and not encodable(one):
                 raise InvalidQuery("'query' holds a text that is no valid Unicode.")
             if isinstance(one, Mapping):
-                following += [*one.keys(), *one.values()]
+                next_level += [*one.keys(), *one.values()]
             elif isinstance(one, list):
-                following += one
-        layer = following
+                next_level += one
+        level = next_level

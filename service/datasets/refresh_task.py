@@ -1,9 +1,9 @@
-"""Keeping cached datasets computed: bootstrap, refresh, and what to remove.
+"""The runner's task that computes cached datasets: first run, refresh, and removal of old files.
 
-A run takes the buckets of the dataset's timeframe as of now, and counts the events of each. Buckets that have
-as many events as when they were computed are as they were, unless something was erased; all others are
-computed, in files of some hundred buckets at most. One transaction then puts the new files in the place of
-the old ones. A run that dies leaves nothing but files that the next process removes.
+A run takes the buckets of the dataset's timeframe as of now, and counts the events of each. Buckets with as
+many events as when they were computed are unchanged, unless events were erased; all others are computed, in
+files of some hundred buckets at most. One transaction then replaces the old files by the new ones. A run that
+dies leaves only files that the next process removes.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ from storage.files.dataset_file import TooManyKeys, is_whole, write_results
 from storage.source import Source, SourceGone
 
 RECENT_US = 48 * 3_600 * 1_000_000
-"""Younger buckets, which change at every run, stand in files of their own."""
+"""Younger buckets, which change at every run, have files of their own."""
 FILE_BUCKETS = 32
 FILES_WANTED = 8
-"""A file has so many buckets, or so great a part of all."""
+"""A file has ``FILE_BUCKETS`` buckets, or one part in ``FILES_WANTED`` of all if that is more."""
 FILES_MAX = 24
-"""With more files than this, small ones that are neighbours become one."""
+"""With more files than this, small neighbouring ones are merged."""
 PAUSE_US = 60 * 1_000_000
-"""At least between two runs of a dataset, unless something was erased."""
+"""Shortest pause between two runs of a dataset, unless events were erased."""
 DEAD_US = 30 * 1_000_000
-"""How long a replaced file stays for those who are about to open it."""
+"""How long a replaced file is kept for processes that are about to open it."""
 SWEEP_US = 10 * 1_000_000
 
 _log = logging.getLogger("acumen.datasets")
 
 
 class DatasetRefresher:
-    """The runner's task. Belongs to one thread."""
+    """See ``service.background.task_runner.Task``. Belongs to one thread."""
 
     name = "datasets"
     areas = frozenset(Area)
-    """The tenants too: results depend on their projects' preferences."""
+    """Includes the tenants: results depend on their projects' preferences."""
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -64,17 +64,17 @@ class DatasetRefresher:
         self._swept_us: int | None = None
 
     def run_due(self, now_us: int) -> bool:
-        self._look()
+        self._check()
         self._sweep(now_us)
         due = [one for one in self._known if self._is_due(*one, now_us)]
         if not due:
             return False
-        # The one that has waited longest: none is kept from its turn by others that take long.
+        # The dataset that has waited longest, so that slow ones do not keep others from their turn.
         dataset, definition, _ = min(due, key=lambda one: one[0].scheduled_us or 0)
         self._run(dataset, definition, now_us)
         return True
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         versions = self._catalog.versions()
         if versions == self._versions:
             return
@@ -83,7 +83,7 @@ class DatasetRefresher:
             definition = datasets.stored(dataset, self._preferences.of(dataset.project_id))
             moment = self._moment(dataset, definition)
             if dataset.files and dataset.moment != moment:
-                # Nobody may be told what they hold, and what was erased must go even if the next run fails.
+                # Erased events must no longer be shown, and must go even if the next run fails.
                 self._catalog.datasets.end_files(dataset.id)
                 dataset = replace(dataset, files=())
             known.append((dataset, definition, moment))
@@ -118,7 +118,7 @@ class DatasetRefresher:
         try:
             _RefreshRun(self._tools, dataset, definition).compute(now_us)
         except DatasetChanged:
-            # Deleted, or erased from: looked at anew.
+            # The dataset was deleted, or events were erased: it is checked again in the next round.
             return
         except (QueryCancelled, CatalogUnavailable):
             raise
@@ -128,16 +128,16 @@ class DatasetRefresher:
             self._catalog.datasets.fail_run(dataset.id, status, str(error) or type(error).__name__)
 
     def _sweep(self, now_us: int) -> None:
-        """Remove what nobody reads: replaced files, those of dead processes, folders of deleted datasets."""
+        """Remove unused files: replaced ones, those of dead processes, folders of deleted datasets."""
         first = self._swept_us is None
         if self._swept_us is not None and 0 <= now_us - self._swept_us < SWEEP_US:
             return
         self._swept_us = now_us
-        found = self._catalog.datasets.forgettable_files(now_us - DEAD_US, given_up=first)
-        for file_id, dataset_id in found:
+        removable = self._catalog.datasets.forgettable_files(now_us - DEAD_US, given_up=first)
+        for file_id, dataset_id in removable:
             self._folder.dataset_file(dataset_id, file_id).unlink(missing_ok=True)
-        if found:
-            self._catalog.datasets.forget_files([file_id for file_id, _ in found])
+        if removable:
+            self._catalog.datasets.forget_files([file_id for file_id, _ in removable])
         known = {str(dataset.id) for dataset, _, _ in self._known}
         if self._folder.datasets.exists():
             for path in self._folder.datasets.iterdir():
@@ -154,7 +154,10 @@ class _RefreshRun:
     definition: datasets.DatasetDefinition
 
     def compute(self, through_us: int) -> None:
-        """As of now. Raises DatasetChanged, QueryError, SourceGone, StorageError, OSError."""
+        """Compute the dataset as of ``through_us``.
+
+        Raises DatasetChanged, QueryError, SourceGone, StorageError, OSError.
+        """
         moment = self._moment()
         query = self.definition.question(
             through_us, self.tools.settings.query_limits, self.tools.engine.check_regex
@@ -162,17 +165,17 @@ class _RefreshRun:
         assert query.buckets is not None
         edges = query.buckets.edges
         counts = self._counts(edges)
-        wanted = _buckets(edges, counts)
+        buckets = _buckets(edges, counts)
         files = self.dataset.files if self.dataset.moment == moment else ()
         path_of = self.tools.catalog.folder.dataset_file
-        # A data folder may have been put back without its results.
-        kept = _kept([file for file in files if is_whole(path_of(file.dataset_id, file.id))], wanted)
-        held = {bucket.start_us for file in kept for bucket in file.buckets}
-        missing = [bucket for bucket in wanted if bucket.start_us not in held]
+        # A data folder may have been restored from a backup without its results.
+        kept = _kept([file for file in files if is_whole(path_of(file.dataset_id, file.id))], buckets)
+        kept_starts = {bucket.start_us for file in kept for bucket in file.buckets}
+        missing = [bucket for bucket in buckets if bucket.start_us not in kept_starts]
         added = []
         try:
-            for some in _cut(missing, len(wanted), through_us):
-                added += self._write(query, some)
+            for group in _cut(missing, len(buckets), through_us):
+                added += self._write(query, group)
             if self._moment() != moment:
                 raise DatasetChanged("Events were erased meanwhile.")
             self._commit(query, moment, through_us, counts.later, added, kept)
@@ -206,7 +209,7 @@ class _RefreshRun:
         self.tools.catalog.datasets.commit_run(run)
 
     def _write(self, query: MetricQuery, buckets: Sequence[Bucket]) -> list[DatasetFile]:
-        """Compute neighbouring buckets into one file, or into more where one would need too much."""
+        """Compute neighbouring buckets into one file, or into several where one would exceed the limits."""
         try:
             return [self._write_one(query, buckets)]
         except QueryLimitExceeded:
@@ -226,16 +229,16 @@ class _RefreshRun:
         part = replace(query, span=Span(edges[0], edges[-1]), buckets=Buckets(edges))
         source = self._source()
         deadline = self._deadline()
-        # Counted in the very source that is computed from.
+        # Counted in the same source from which the results are computed.
         counts = precomputed.event_counts(query.collection, edges, source, tools.engine, deadline)
         file_id = tools.catalog.datasets.reserve_file(self.dataset.id)
         limits = tools.settings.query_limits
-        found = precomputed.payloads(
+        payloads = precomputed.payloads(
             part, self.definition.index_by, source, tools.engine, limits=limits, deadline=deadline
         )
         path = tools.catalog.folder.dataset_file(self.dataset.id, file_id)
         try:
-            write_results(path, found, tools.settings.dataset_values_max)
+            write_results(path, payloads, tools.settings.dataset_values_max)
         except TooManyKeys as error:
             raise QueryLimitExceeded(
                 f"The properties of 'index_by' have more than {error.limit:,} combinations of values, "
@@ -250,7 +253,7 @@ class _RefreshRun:
         )
 
     def _source(self) -> Source:
-        """Raises DataDamaged: what was computed from all events is not replaced by less."""
+        """The collection's events. Raises DataDamaged, so that partial results never replace full ones."""
         source = self.tools.reader.source(self.dataset.project_id, self.definition.collection)
         if source.damaged:
             raise DataDamaged
@@ -264,13 +267,13 @@ class _RefreshRun:
         return moment_of(found[0] if found else None)
 
     def _discard(self, files: Sequence[DatasetFile]) -> None:
-        """Remove files of a run that failed; what can not be removed goes at the next start."""
+        """Remove files of a run that failed; those that cannot be removed go at the next start."""
         try:
             for file in files:
                 self.tools.catalog.folder.dataset_file(file.dataset_id, file.id).unlink(missing_ok=True)
             self.tools.catalog.datasets.forget_files([file.id for file in files])
         except (OSError, StorageError):
-            _log.exception("files of a failed run are left for later")
+            _log.exception("Files of a failed run could not be removed; the next start removes them.")
 
 
 def _buckets(edges: tuple[int, ...], counts: precomputed.EventCounts) -> list[Bucket]:
@@ -280,30 +283,32 @@ def _buckets(edges: tuple[int, ...], counts: precomputed.EventCounts) -> list[Bu
     ]
 
 
-def _kept(files: Sequence[DatasetFile], wanted: Sequence[Bucket]) -> list[DatasetFile]:
-    """The files of which all that is wanted still is as it was, with only that; without small ones where
-    there would be many."""
-    left = {bucket.start_us: bucket for bucket in wanted}
+def _kept(files: Sequence[DatasetFile], needed: Sequence[Bucket]) -> list[DatasetFile]:
+    """The files whose buckets are unchanged, reduced to the buckets still needed.
+
+    Small files are left out where there would be too many.
+    """
+    left = {bucket.start_us: bucket for bucket in needed}
     kept: list[DatasetFile] = []
     for file in files:
-        mine = tuple(
+        usable = tuple(
             bucket
             for bucket in file.buckets
             if bucket.start_us in left and left[bucket.start_us].end_us == bucket.end_us
         )
-        if mine and all(bucket == left[bucket.start_us] for bucket in mine):
-            kept.append(replace(file, buckets=mine))
-            for bucket in mine:
+        if usable and all(bucket == left[bucket.start_us] for bucket in usable):
+            kept.append(replace(file, buckets=usable))
+            for bucket in usable:
                 del left[bucket.start_us]
     if len(kept) > FILES_MAX - FILES_WANTED:
-        size = _file_buckets(len(wanted))
+        size = _file_buckets(len(needed))
         kept = [file for file in kept if len(file.buckets) > size // 2]
     return kept
 
 
-def _cut(missing: Sequence[Bucket], of: int, now_us: int) -> Iterator[list[Bucket]]:
-    """Runs of neighbours, recent ones apart from older ones, each of a file's size at most."""
-    size = _file_buckets(of)
+def _cut(missing: Sequence[Bucket], total: int, now_us: int) -> Iterator[list[Bucket]]:
+    """Split buckets into runs of neighbours, at most a file's size each, with recent and older ones apart."""
+    size = _file_buckets(total)
     run: list[Bucket] = []
     for bucket in missing:
         if run and (
@@ -322,5 +327,5 @@ def _is_recent(bucket: Bucket, now_us: int) -> bool:
     return bucket.end_us > now_us - RECENT_US
 
 
-def _file_buckets(of: int) -> int:
-    return max(FILE_BUCKETS, -(-of // FILES_WANTED))
+def _file_buckets(total: int) -> int:
+    return max(FILE_BUCKETS, -(-total // FILES_WANTED))

@@ -1,4 +1,4 @@
-"""What a request for a dataset's results says: values of the index, and a part of the timeframe."""
+"""Parameters of a request for a dataset's results: index values, and a part of the timeframe."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from query.language.nodes import Condition, Operator, Span
 from service.datasets.definition import DatasetDefinition
 
 HoldsText = Callable[[str], bool]
-"""Whether any event has a text at this property."""
+"""Returns whether any event has a text in this property."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexValues:
-    """One value for each index property, and ``echo``: how the request gave them."""
+    """One value for each index property; ``echo``: the values as the request spelled them."""
 
     values: tuple[Scalar, ...]
     echo: Any
 
     def filters(self, paths: Sequence[str]) -> tuple[Condition, ...]:
-        """The filters that keep the events of these values."""
+        """Filters that match the events with these values."""
         return tuple(
             Condition(path, Operator.EQ, value) for path, value in zip(paths, self.values, strict=True)
         )
 
 
 def index_values(given: str | None, paths: Sequence[str], holds_text: HoldsText) -> IndexValues:
-    """The values in the parameter ``index_by``: a JSON object, a JSON list, JSON text or text as it is.
+    """The values in the parameter ``index_by``: a JSON object, a JSON list, JSON text or unquoted text.
 
-    Text without quotes is text, but where no event has a text at the property, and it spells a JSON number,
-    boolean or null, it is that. Raises InvalidQuery.
+    Unquoted text that spells a JSON number, boolean or null is read as that if no event has a text in the
+    property; otherwise it is text. Raises InvalidQuery.
     """
     if given is None or given == "":
         raise missing("index_by")
@@ -56,10 +56,10 @@ def index_values(given: str | None, paths: Sequence[str], holds_text: HoldsText)
 
 
 def part_of(definition: DatasetDefinition, given: str | None, now_us: int) -> tuple[Span, Any]:
-    """The part of the dataset's timeframe that the parameter ``timeframe`` names, and how it was given.
+    """The part of the dataset's timeframe that the parameter ``timeframe`` names, and its spelling.
 
-    Without one it is the whole. A timeframe that is still running may be asked beyond its end: there is
-    nothing there, unless events are dated ahead. Raises InvalidQuery.
+    Without the parameter it is the whole timeframe. A request may go beyond the end of a timeframe that is
+    still running: there are no events, unless they are dated ahead. Raises InvalidQuery.
     """
     whole = definition.span(now_us)
     if given is None or given == "":

@@ -1,7 +1,7 @@
-"""The runner's task that makes the files of extractions, and takes away those that may not be kept.
+"""The runner's task that writes the files of extractions, and removes those that may no longer be kept.
 
-A job is worked at under a lease. What dies with its runner is begun again by the next one once the lease is
-over; what was written until then is nobody's, and removed.
+A job runs under a lease. If its runner dies, the next one starts the job again once the lease is over; the
+unfinished file is removed.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from storage.source import SourceGone
 
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 2.0
-"""How often it is said how far a job is; and looked whether it is wanted still."""
+"""How often a job's progress is stored, its lease renewed, and its cancellation checked."""
 ATTEMPTS_MAX = 5
 SWEEP_SECONDS = 30.0
 STRAY_SECONDS = 120.0
-"""Far longer than a finished file waits for its job to name it."""
+"""Age at which a file without a job is removed: far longer than a finished file waits to be recorded."""
 FREE_TIMES = 4
-"""How many times ``min_free_bytes`` of the disk are left free: files are no reason to refuse events."""
+"""Multiple of ``min_free_bytes`` left free on the disk, so that files never cause events to be refused."""
 FORGET_DAYS = 30
-"""How long after its end a job without a file is told of."""
+"""How long a job without a file is listed after its end."""
 NEVER_DONE = (
     f"The extraction was begun {ATTEMPTS_MAX} times and never came to its end: the server stopped, or events "
     "of its collection were deleted or changed each time. Ask for it again, or for a shorter timeframe."
@@ -55,16 +55,16 @@ _log = logging.getLogger("acumen.exports")
 
 
 class _Unwanted(Exception):
-    """The job was removed, or another works at it."""
+    """The job was removed, or another runner has it."""
 
 
 class _Outdated(Exception):
-    """Events of the collection were taken away since the job began."""
+    """Events of the collection were deleted or changed since the job began."""
 
 
 @dataclass
 class _JobProgress:
-    """What is said of a job as it runs."""
+    """The progress of a running job."""
 
     export: ExportJob
     written: int = 0
@@ -88,7 +88,7 @@ class Exporter:
         self._swept = float("-inf")
 
     def run_due(self, now_us: int) -> bool:
-        self._sweep(now_us)
+        self._expire_jobs(now_us)
         if self._tools.stop.is_set():
             return False
         lease_us = now_us + int(LEASE_SECONDS * _SECOND_US)
@@ -98,34 +98,34 @@ class Exporter:
         self._run(export)
         return True
 
-    # What may not stay
+    # Files to remove
 
-    def _sweep(self, now_us: int) -> None:
-        """Files of events that were erased go as soon as the catalog has changed, all else now and then."""
+    def _expire_jobs(self, now_us: int) -> None:
+        """Expire jobs: for erased events once the catalog has changed, others every ``SWEEP_SECONDS``."""
         now, version = time.monotonic(), self._catalog.versions().data
         if version != self._version:
-            self._end(self._catalog.exports.outdated(), ERASED)
+            self._expire(self._catalog.exports.outdated(), ERASED)
             self._version = version
         if now - self._swept < SWEEP_SECONDS:
             return
         held_us = self._catalog.clock.held_us(now_us)
-        self._end(self._catalog.exports.overdue(held_us), OVERDUE)
+        self._expire(self._catalog.exports.overdue(held_us), OVERDUE)
         self._catalog.exports.forget(held_us - FORGET_DAYS * _DAY_US)
         self._remove_strays()
         self._swept = now
 
-    def _end(self, found: Iterable[ExportJob], why: str) -> None:
-        """The bytes first: the job says where they are."""
-        for export in found:
+    def _expire(self, exports: Iterable[ExportJob], why: str) -> None:
+        """Expire jobs and remove their files; the file goes first, since only the job names it."""
+        for export in exports:
             if export.file is not None:
                 end_file(self._catalog, export.file)
             self._catalog.exports.expire(export, why)
 
     def _remove_strays(self) -> None:
-        """Files that a process which died has left: unfinished ones, and old ones to which no job refers."""
+        """Remove files left by a dead process: unfinished ones, and old ones to which no job refers."""
         before = time.time() - STRAY_SECONDS
-        found = self._folder.iterdir()
-        old = [path for path in found if path.suffix == UNFINISHED or _changed(path) < before]
+        paths = self._folder.iterdir()
+        old = [path for path in paths if path.suffix == UNFINISHED or _changed(path) < before]
         named = self._catalog.exports.files() if old else set()
         for path in old:
             if path.name not in named:
@@ -167,7 +167,7 @@ class Exporter:
         _log.warning("An extraction failed.", extra={"fields": fields})
 
     def _make(self, export: ExportJob) -> None:
-        """Raises QueryError, SourceGone, OSError, _Unwanted, _Outdated."""
+        """Write the file and finish the job. Raises QueryError, SourceGone, OSError, _Unwanted, _Outdated."""
         query, forced = thaw(export.question)
         source = self._tools.reader.source(export.project_id, export.collection)
         if source.lacks(query.span.start_us, query.span.end_us):
@@ -179,14 +179,14 @@ class Exporter:
         progress = _JobProgress(export)
         cut = self._cut(extraction)
         progress.total = cut.rows
-        self._go_on(progress, moment)
+        self._report(progress, moment)
         form = ExportFormat(export.format)
-        held = {} if form is ExportFormat.NDJSON else extraction.held(cut)
+        columns = {} if form is ExportFormat.NDJSON else extraction.held(cut)
         name = f"{export.id}-{export.claim}.{suffix_of(export)}"
         free_min = FREE_TIMES * self._settings.min_free_bytes
         output = Output(self._folder / name, self._settings.export_bytes_max, free_min)
         try:
-            rows = rows_into(output, form, held, query.properties, gzip=export.gzip)
+            rows = rows_into(output, form, columns, query.properties, gzip=export.gzip)
             for chunk in extraction.chunks(cut):
                 rows.add(chunk)
                 self._count(progress, chunk, moment)
@@ -221,10 +221,10 @@ class Exporter:
     def _count(self, progress: _JobProgress, chunk: Chunk, moment: Erasures) -> None:
         progress.written += len(chunk.rows)
         if time.monotonic() - progress.at > RENEW_SECONDS:
-            self._go_on(progress, moment)
+            self._report(progress, moment)
 
-    def _go_on(self, progress: _JobProgress, moment: Erasures) -> None:
-        """Raises _Unwanted, _Outdated where it is no use."""
+    def _report(self, progress: _JobProgress, moment: Erasures) -> None:
+        """Renew the lease and store the progress. Raises _Unwanted, _Outdated where the job must stop."""
         self._renew(progress)
         export = progress.export
         now = self._catalog.collections.moment(export.project_id, export.collection)
@@ -233,14 +233,14 @@ class Exporter:
         progress.at = time.monotonic()
 
     def _renew(self, progress: _JobProgress) -> None:
-        """Raises _Unwanted."""
+        """Renew the lease and store the progress. Raises _Unwanted where this runner has lost the job."""
         lease_us = _now_us() + int(LEASE_SECONDS * _SECOND_US)
         if not self._catalog.exports.progress(progress.export, progress.written, progress.total, lease_us):
             raise _Unwanted
 
 
 def _changed(path: Path) -> float:
-    """When; now for a file that has just gone."""
+    """When the file was last changed; now for one that has just been removed."""
     with suppress(FileNotFoundError):
         return path.stat().st_mtime
     return time.time()

@@ -1,6 +1,6 @@
-"""The file of an extraction on its way: written under a name of its own, bounded, and whole once it is named.
+"""Writing the file of an extraction: under a temporary name, with a size limit, renamed once it is complete.
 
-Its format is one of three, packed or not. What it can not hold is an error; nothing is ever cut off.
+There are three formats, compressed or not. Exceeding the size limit is an error; nothing is cut off.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ _DIGEST_LENGTH = 64
 
 
 class TooLarge(QueryLimitExceeded):
-    """The file would be larger than one may be, or than the disk has room for."""
+    """The file would exceed the size limit or the room on the disk."""
 
 
 class Output:
-    """A new file, as a binary stream that counts what it is given."""
+    """A new file, as a binary stream that counts and hashes the bytes written."""
 
     def __init__(self, path: Path, bytes_max: int, free_min: int) -> None:
-        """``free_min``: bytes of its disk that are to stay free. Raises TooLarge, OSError."""
+        """``free_min``: bytes that must stay free on its disk. Raises TooLarge, OSError."""
         self.path = path
         self.bytes = 0
         self.closed = False
         self._max = bytes_max
         self._free_min = free_min
-        self._look()
+        self._check_disk()
         self._unfinished = path.with_name(path.name + UNFINISHED)
         handle = os.open(self._unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._digest = hashlib.sha256()
@@ -54,7 +54,7 @@ class Output:
         """Raises TooLarge, OSError."""
         size = memoryview(data).nbytes
         if self._file.closed:
-            # Parquet's writer, given up, tells its end still.
+            # An abandoned Parquet writer still writes its footer.
             return size
         self.bytes += size
         if self.bytes > self._max:
@@ -62,20 +62,20 @@ class Output:
                 f"The extraction's file would be larger than {self._max:,} bytes, which is the limit. Ask "
                 "for a shorter timeframe, for some properties by 'property_names', or with gzip."
             )
-        if self.bytes - self._looked > _BUFFER_BYTES:
-            self._look()
+        if self.bytes - self._checked_bytes > _BUFFER_BYTES:
+            self._check_disk()
         self._digest.update(data)
         self._file.write(data)
         return size
 
-    def _look(self) -> None:
-        self._looked = self.bytes
+    def _check_disk(self) -> None:
+        self._checked_bytes = self.bytes
         if shutil.disk_usage(self.path.parent).free < self._free_min:
             raise TooLarge("The server's disk has no room for the extraction's file. Try again later.")
 
     @property
     def digest(self) -> str:
-        """SHA-256 of what was written."""
+        """SHA-256 of the bytes written."""
         return self._digest.hexdigest()
 
     def flush(self) -> None:
@@ -86,10 +86,10 @@ class Output:
         return True
 
     def close(self) -> None:
-        """Only ``finish`` and ``abandon`` end it."""
+        """Does nothing: only ``finish`` and ``abandon`` close the file."""
 
     def finish(self, name: str | None = None) -> None:
-        """Durable, with its name, on return; ``name``: another than it was begun with. Raises OSError."""
+        """Make the file durable under its name, or under ``name`` in the same folder. Raises OSError."""
         if name is not None:
             self.path = self.path.with_name(name)
         self._file.flush()
@@ -99,8 +99,8 @@ class Output:
         sync_folder(self.path.parent)
 
     def abandon(self) -> None:
-        """No file is left."""
-        # On a full disk, what the buffer holds yet can not be written either, nor need it be.
+        """Remove the file, finished or not."""
+        # On a full disk the rest of the buffer cannot be written either, and need not be.
         with suppress(OSError):
             self._file.close()
         self._unfinished.unlink(missing_ok=True)
@@ -108,8 +108,10 @@ class Output:
 
 
 def is_sound(path: Path, status: os.stat_result) -> bool:
-    """Whether the file is what was written, by the digest in its name; older names have none. It is read once
-    for as long as it is as it is. Raises OSError."""
+    """Whether the file matches the digest in its name; files with older names have none and count as sound.
+
+    An unchanged file is read only once. Raises OSError.
+    """
     stamp = status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size
     digest = path.name.partition(".")[0].rpartition("-")[2]
     return len(digest) != _DIGEST_LENGTH or _digest_of(path, stamp) == digest
@@ -121,7 +123,7 @@ def _digest_of(path: Path, _stamp: tuple[int, int, int, int]) -> str:
 
 
 class Rows(Protocol):
-    """Writes the chunks of one extraction in its format."""
+    """Writer of the chunks of one extraction in its format."""
 
     def add(self, chunk: Chunk) -> None: ...
 
@@ -129,19 +131,19 @@ class Rows(Protocol):
 
 
 class _Lines:
-    """CSV or NDJSON, packed or not."""
+    """Writer of CSV or NDJSON, compressed or not."""
 
     def __init__(
         self,
         output: Output,
-        held: Mapping[Column, str] | None,
+        columns: Mapping[Column, str] | None,
         properties: Collection[str] | None,
         *,
         gzip: bool,
     ) -> None:
         self._output = output
         self._properties = properties
-        self._csv = None if held is None else Csv(held, properties)
+        self._csv = None if columns is None else Csv(columns, properties)
         self._packer = isal_zlib.compressobj(wbits=_GZIP_WBITS) if gzip else None
         if self._csv is not None:
             self._write(self._csv.header())
@@ -160,9 +162,9 @@ class _Lines:
 
 class _Parquet:
     def __init__(
-        self, output: Output, held: Mapping[Column, str], properties: Collection[str] | None
+        self, output: Output, columns: Mapping[Column, str], properties: Collection[str] | None
     ) -> None:
-        self._tables = Tables(held, properties)
+        self._tables = Tables(columns, properties)
         self._writer = PlainWriter(output, self._tables.schema)
 
     def add(self, chunk: Chunk) -> None:
@@ -180,7 +182,7 @@ def rows_into(
     *,
     gzip: bool,
 ) -> Rows:
-    """``held``: the columns in which any row has a value; lines of JSON need none."""
+    """The writer for a format. ``held``: the columns in which any row has a value; NDJSON ignores it."""
     if form is ExportFormat.PARQUET:
         return _Parquet(output, held, properties)
     return _Lines(output, None if form is ExportFormat.NDJSON else held, properties, gzip=gzip)

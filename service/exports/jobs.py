@@ -1,7 +1,7 @@
-"""Extractions that become files, as the API has them: asked for, told of, and reached by a signed link.
+"""Extractions to files, as the API offers them: requested, shown, and downloaded through a signed link.
 
-The events a job reads are fixed when it is asked for: the timeframe as of then, and the filters of the key
-that asked. A key that sees part of the events sees of the jobs its own alone.
+The events that a job reads are fixed at the request: the timeframe as of then, and the filters of the
+requesting key. A key that sees part of the events sees only its own jobs.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ REVOKED = "The key that asked for this extraction is no key of the project any m
 OVERDUE = "The time for which files are kept is over. Extract the events again."
 QUESTION_BYTES_MAX = 1_000_000
 JOBS_MAX = 10_000
-"""Of one project, those that are over included."""
+"""Jobs of one project, including those that have ended."""
 _RETRY_SECONDS = 60
 _SECOND_US = 1_000_000
 _PLAIN = re.compile(r"[^A-Za-z0-9_-]+")
@@ -57,10 +57,10 @@ _MOMENT = re.compile(r"\d{1,12}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a format is called outside."""
+    """A format's names in requests and answers."""
 
     content_type: str
-    """As it is asked for."""
+    """The name in a request's ``content_type``."""
     media_type: str
     suffix: str
 
@@ -81,7 +81,7 @@ def media_type_of(export: ExportJob) -> str:
 
 
 def download_name(export: ExportJob) -> str:
-    """What a browser saves the file as: plain whatever the collection is called."""
+    """The file name for browsers: plain characters only, whatever the collection's name."""
     collection = _PLAIN.sub("-", export.collection).strip("-")[:_NAME_LENGTH_MAX] or "extraction"
     return f"{collection}-{export.id[:8]}.{suffix_of(export)}"
 
@@ -93,7 +93,7 @@ class Links:
         self._key = keyring.derived("extraction links")
 
     def path(self, export: ExportJob) -> str:
-        """Of a job that is done; works as long as its file is kept."""
+        """The link's path and query for a finished job; it works as long as the file is kept."""
         assert export.expires_us is not None
         expires = export.expires_us // _SECOND_US
         signature = self._signature(export.project_id, export.id, expires)
@@ -103,12 +103,12 @@ class Links:
     def check(
         self, project_id: str, export_id: str, expires: str | None, signature: str | None, now: float
     ) -> None:
-        """Raises Forbidden for a link that was not given out, Gone for one whose time is over."""
+        """Raises Forbidden for a link that this server did not make, Gone for an expired one."""
         if expires is None or signature is None:
             raise Forbidden("The link is not whole: it needs 'expires' and 'signature'.")
-        good = _MOMENT.fullmatch(expires) and _SIGNATURE.fullmatch(signature)
-        wanted = self._signature(project_id, export_id, int(expires)) if good else ""
-        if not good or not hmac.compare_digest(wanted, signature):
+        well_formed = _MOMENT.fullmatch(expires) and _SIGNATURE.fullmatch(signature)
+        expected = self._signature(project_id, export_id, int(expires)) if well_formed else ""
+        if not well_formed or not hmac.compare_digest(expected, signature):
             raise Forbidden("The link was not made by this server, or was changed.")
         if int(expires) <= now:
             raise Gone(OVERDUE)
@@ -129,7 +129,7 @@ class Exports:
         query_service: QueryService,
         clock: Callable[[], int] = system_clock,
     ) -> None:
-        """By ``clock``, in µs, relative timeframes are read."""
+        """``clock``: the present, in µs, to which timeframes are relative."""
         self._clock = clock
         self._settings = settings
         self._catalog = catalog
@@ -138,21 +138,21 @@ class Exports:
         self.links = Links(keyring)
 
     def request(self, caller: Caller, params: Mapping[str, Any], base_url: str) -> Json:
-        """The answer to an extraction that is to become a file. Raises InvalidQuery, ApiError."""
+        """Create a job, and return the answer to its request. Raises InvalidQuery, ApiError."""
         if not self._settings.export_queue_max:
             raise Forbidden("This server makes no files of extractions: leave out 'delivery' and 'email'.")
-        asked = export_request.read(params)
+        file_request = export_request.read(params)
         mails = bool(self._settings.smtp_host)
-        query = self._judge(caller.project, asked.query)
-        if asked.email is not None and mails:
-            export_request.check_recipient(asked.email, self._settings.mail_domains)
+        query = self._judge(caller.project, file_request.query)
+        if file_request.email is not None and mails:
+            export_request.check_recipient(file_request.email, self._settings.mail_domains)
         forced = caller.filters_for(Permission.QUERIES)
         question = freeze(query, forced)
         if len(question) > QUESTION_BYTES_MAX:
             raise QueryLimitExceeded(
                 f"An extraction that becomes a file may have {QUESTION_BYTES_MAX:,} bytes of parameters."
             )
-        # Before the catalog is kept from others for it.
+        # Checked first without a write transaction, which would block other writers.
         self._check_room(*self._catalog.exports.held(caller.project.id))
         new = NewExport(
             id=secrets.token_hex(16),
@@ -161,47 +161,44 @@ class Exports:
             audience=FilterScope(forced).digest,
             collection=query.collection,
             question=question,
-            format=asked.format,
-            gzip=asked.gzip,
-            email=asked.email if mails else None,
+            format=file_request.format,
+            gzip=file_request.gzip,
+            email=file_request.email if mails else None,
         )
         made = self._catalog.exports.create(new, self._check_room)
         by_mail = PROCESSING_MAIL if mails else PROCESSING_NO_MAIL
-        result = PROCESSING_LINK if asked.email is None else by_mail
+        result = PROCESSING_LINK if file_request.email is None else by_mail
         return {"result": result, "job": self.described(caller, made, base_url)}
 
     def find(self, caller: Caller, export_id: str) -> ExportJob:
-        """A job that this caller may see, as it stands. Raises NotFound."""
-        found = self._catalog.exports.find(caller.project.id, export_id)
-        if found is None or not _sees(caller, found[0]):
+        """A job that this caller may see. Raises NotFound."""
+        row = self._catalog.exports.find(caller.project.id, export_id)
+        if row is None or not _sees(caller, row[0]):
             raise NotFound
-        return found[0]
+        return row[0]
 
     def page(self, caller: Caller, before_id: str | None, limit: int) -> list[ExportJob]:
-        """Those that this caller may see, newest first, from the one after ``before_id`` on.
-
-        Raises NotFound.
-        """
+        """The jobs that this caller may see, newest first, starting after ``before_id``. Raises NotFound."""
         before = None if before_id is None else self.find(caller, before_id).number
         forced = caller.filters_for(Permission.QUERIES)
-        of = (caller.key_id, FilterScope(forced).digest) if forced else None
-        return self._catalog.exports.of_project(caller.project.id, of=of, before=before, limit=limit)
+        owner = (caller.key_id, FilterScope(forced).digest) if forced else None
+        return self._catalog.exports.of_project(caller.project.id, of=owner, before=before, limit=limit)
 
     def remove(self, caller: Caller, export_id: str) -> None:
-        """Ends the job, and its file. Raises NotFound, Forbidden."""
-        found = self.find(caller, export_id)
-        if not (_owns(caller, found) or Permission.MASTER in caller.permissions):
+        """Remove the job and its file. Raises NotFound, Forbidden."""
+        export = self.find(caller, export_id)
+        if not (_owns(caller, export) or Permission.MASTER in caller.permissions):
             raise Forbidden("This key may not do that: another key asked for this extraction.")
-        self._catalog.exports.remove(found)
-        if found.file is not None:
-            end_file(self._catalog, found.file)
+        self._catalog.exports.remove(export)
+        if export.file is not None:
+            end_file(self._catalog, export.file)
 
     def file(self, project: Project, export_id: str) -> ExportJob:
-        """The job whose file may be handed out now. Raises Gone, NotFound."""
-        found = self._catalog.exports.find(project.id, export_id)
-        if found is None:
+        """The job whose file may be downloaded now. Raises Gone, NotFound."""
+        row = self._catalog.exports.find(project.id, export_id)
+        if row is None:
             raise Gone("The extraction was removed.")
-        export, moment = found
+        export, moment = row
         made_of = (export.collection_id, export.erase_version)
         if export.state is ExportState.DONE and export.collection_id and moment != made_of:
             raise Gone(ERASED)
@@ -214,10 +211,10 @@ class Exports:
         return export
 
     def described(self, caller: Caller, export: ExportJob, base_url: str) -> Json:
-        """The job as the API tells it."""
+        """The job as the API shows it."""
         kind = KINDS[ExportFormat(export.format)]
         done = export.state is ExportState.DONE
-        told: Json = {
+        fields: Json = {
             "id": export.id,
             "url": url_of(export.project_id, "extractions", export.id),
             "state": export.state.value,
@@ -234,14 +231,14 @@ class Exports:
             "file_url": base_url + self.links.path(export) if done else None,
         }
         if export.email is not None and (_owns(caller, export) or Permission.MASTER in caller.permissions):
-            told["email"] = export.email
+            fields["email"] = export.email
             mail: Json = {
                 "state": None if export.mail_state is None else export.mail_state.value,
                 "attempts": export.mail_attempts,
                 "message": export.mail_message,
             }
-            told["mail"] = mail
-        return told
+            fields["mail"] = mail
+        return fields
 
     def _judge(self, project: Project, params: Mapping[str, Any]) -> ExtractionQuery:
         deadline = Deadline.after(self._limits.timeout_seconds)
@@ -260,7 +257,7 @@ class Exports:
         return request.query
 
     def _check_room(self, waiting: int, jobs: int, kept: int) -> None:
-        """Raises RateLimited."""
+        """Raises RateLimited where the project has too many jobs, or too many bytes of files."""
         settings = self._settings
         if waiting >= settings.export_queue_max:
             raise RateLimited(
@@ -277,12 +274,12 @@ class Exports:
 
 
 def asker_lives(catalog: Catalog, project: Project, export: ExportJob) -> bool:
-    """Whether the key that asked for a job opens the project still: what it asked for dies with it."""
+    """Whether the key that requested a job is still valid: its jobs end with it."""
     return key_lives(project, export.key_id, catalog.access_keys.find(project.id, export.key_id))
 
 
 def end_file(catalog: Catalog, name: str) -> None:
-    """Takes a file's bytes away, from under those that are reading it too."""
+    """Remove a file. It is truncated first, so that downloads in progress end too."""
     path = catalog.folder.exports / name
     try:
         with open(path, "r+b") as file:
@@ -297,7 +294,7 @@ def _sees(caller: Caller, export: ExportJob) -> bool:
 
 
 def _owns(caller: Caller, export: ExportJob) -> bool:
-    """Whether this very key asked for it, and sees the same events still."""
+    """Whether this key requested the job and still sees the same events."""
     audience = FilterScope(caller.filters_for(Permission.QUERIES)).digest
     return export.key_id == caller.key_id and export.audience == audience
 

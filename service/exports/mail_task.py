@@ -1,7 +1,7 @@
-"""The runner's task that tells those who asked for an extraction by e-mail what became of it.
+"""The runner's task that mails the outcome of an extraction to the address given in the request.
 
-An attempt is written down before it is made: a mail may come twice where the server dies right after it was
-taken, and is never tried without end.
+An attempt is recorded before it is made, so that the number is always limited. A mail may arrive twice where
+this server dies right after the mail server accepted it.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from storage.catalog.database.versions import Area
 from storage.catalog.derived.records import ExportJob, ExportState, MailState
 
 PAUSES_SECONDS = (60, 300, 900, 3_600, 4 * 3_600, 12 * 3_600, 24 * 3_600)
-"""After each attempt but the last; with one more attempt than these the mail is given up."""
+"""Pauses after each attempt but the last, which is one more than there are pauses."""
 TIMEOUT_SECONDS = 30.0
-"""Longest wait for the mail server's next word."""
+"""Longest wait for the mail server's next reply."""
 SUBJECT_READY = "Your extraction is ready"
 SUBJECT_GONE = "Your extraction could not be made"
 _SECOND_US = 1_000_000
-# Names of collections are whoever's who records events: what a mail program could make a link of stays out.
+# Any client that records events chooses collection names: one that could become a link in a mail is left out.
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_ -]{1,64}", re.ASCII)
 
 _log = logging.getLogger("acumen.mail")
 
 
 class Refused(Exception):
-    """The mail server will not take this mail, however often it is asked."""
+    """The mail server refuses this mail permanently."""
 
 
 class Mailer:
@@ -62,13 +62,13 @@ class Mailer:
         export = self._catalog.exports.claim_mail(now_us, now_us + PAUSES_SECONDS[0] * _SECOND_US)
         if export is None:
             return False
-        self._tell(export, now_us)
+        self._notify(export, now_us)
         return True
 
-    def _tell(self, export: ExportJob, now_us: int) -> None:
+    def _notify(self, export: ExportJob, now_us: int) -> None:
         assert export.email is not None
         try:
-            # What was an address when it was asked for may be none any more.
+            # The rules for addresses may have changed since the request.
             check_address(export.email)
             check_recipient(export.email, self._settings.mail_domains)
             send(self._settings, mail_about(export, self._settings, self._links), export.email)
@@ -96,8 +96,10 @@ class Mailer:
 
 
 def mail_about(export: ExportJob, settings: Settings, links: Links) -> EmailMessage:
-    """What is said of a job that has ended. Of what a client sent, it holds the recipient and no more than
-    plain words."""
+    """The mail about a job that has ended.
+
+    Of a client's input it contains only the recipient and a plain collection name.
+    """
     mail = EmailMessage()
     ready = export.state is ExportState.DONE
     mail["Subject"] = SUBJECT_READY if ready else SUBJECT_GONE
@@ -122,28 +124,28 @@ def _ready(export: ExportJob, settings: Settings, links: Links) -> list[str]:
         "The link needs no key: give it only to those who may see the events. It ends at",
         f"{moment_text(export.expires_us)}.",
         "",
-        *_asked(export),
+        *_request_lines(export),
         f"Job: {base}{url_of(export.project_id, 'extractions', export.id)}",
     ]
 
 
 def _gone(export: ExportJob) -> list[str]:
-    return [f"There is no file: {export.message}", "", *_asked(export)]
+    return [f"There is no file: {export.message}", "", *_request_lines(export)]
 
 
-def _asked(export: ExportJob) -> list[str]:
-    named = [f"Collection: {export.collection}"] if _PLAIN_NAME.fullmatch(export.collection) else []
-    return [*named, f"Asked for: {moment_text(export.created_us)}"]
+def _request_lines(export: ExportJob) -> list[str]:
+    lines = [f"Collection: {export.collection}"] if _PLAIN_NAME.fullmatch(export.collection) else []
+    return [*lines, f"Asked for: {moment_text(export.created_us)}"]
 
 
 def send(settings: Settings, mail: EmailMessage, recipient: str) -> None:
-    """Hands it to the mail server, for nobody else. Raises Refused, OSError, smtplib.SMTPException."""
+    """Send a mail to this recipient alone. Raises Refused, OSError, smtplib.SMTPException."""
     server = _connected(settings)
     try:
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password)
         server.send_message(mail, to_addrs=[recipient])
-        # What was taken is taken, however the conversation ends.
+        # The mail is accepted; an error at the end of the session no longer matters.
         with suppress(OSError, smtplib.SMTPException):
             server.quit()
     except smtplib.SMTPRecipientsRefused as error:
@@ -176,7 +178,7 @@ def _connected(settings: Settings) -> smtplib.SMTP:
 
 
 def said(error: Exception) -> str:
-    """Why a mail could not be sent, for those who asked: what the mail server says is for the log."""
+    """Why a mail could not be sent, as shown to clients; the mail server's own message is only logged."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return "The mail server does not take the recipient now."
     if isinstance(error, smtplib.SMTPAuthenticationError):

@@ -1,4 +1,4 @@
-"""What an extraction that becomes a file is asked for with: format, packing, and who is told of it."""
+"""Parameters of an extraction to a file: format, compression, and the e-mail address to notify."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ EMAILS = ("email", "email_address")
 DELIVERY = "delivery"
 LINK = "link"
 _ADDRESS_LENGTH_MAX = 254
-# No quoted local parts and no literal addresses: what passes can stand in a header as it is. Nor '?', since
-# '=?utf-8?q?…?=' is read as the text that it encodes, which may be another address; nor '%' and '!', by which
-# servers of old were told to pass a mail on.
+# No quoted local parts and no literal addresses, so that a valid address can be put into a header unchanged.
+# No '?', since '=?utf-8?q?…?=' is read as the text that it encodes, which may be another address; no '%' and
+# '!', which made old mail servers relay a mail.
 _ADDRESS = re.compile(
     r"[A-Za-z0-9#$&'*+/=^_`{|}~-]+(\.[A-Za-z0-9#$&'*+/=^_`{|}~-]+)*"
     r"@((?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)",
@@ -27,7 +27,7 @@ _ADDRESS = re.compile(
 
 
 class ExportFormat(StrEnum):
-    """What a file holds; as the catalog has it."""
+    """The format of a file; the values are stored in the catalog."""
 
     CSV = "csv"
     NDJSON = "ndjson"
@@ -40,12 +40,12 @@ CONTENT_TYPES = {
     "application/x-ndjson": ExportFormat.NDJSON,
     "application/vnd.apache.parquet": ExportFormat.PARQUET,
 }
-"""What may be asked for. Keen called lines of JSON ``application/json``."""
+"""Accepted values of ``content_type``. Keen called lines of JSON ``application/json``."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """A file that is wanted. ``query``: the parameters of the extraction itself."""
+    """A request for a file. ``query``: the parameters of the extraction itself."""
 
     format: ExportFormat
     gzip: bool
@@ -59,7 +59,7 @@ def wants_file(params: object) -> bool:
 
 
 def read(params: Mapping[str, Any]) -> FileRequest:
-    """Raises InvalidParameter, InvalidQuery."""
+    """The request for a file in an extraction's parameters. Raises InvalidParameter, InvalidQuery."""
     email = next((params[name] for name in EMAILS if params.get(name)), None)
     delivery = params.get(DELIVERY)
     if delivery and delivery != LINK:
@@ -77,7 +77,7 @@ def read(params: Mapping[str, Any]) -> FileRequest:
 
 
 def check_address(email: object) -> None:
-    """Raises InvalidQuery for what is no plain address."""
+    """Raises InvalidQuery for anything but a plain address."""
     if isinstance(email, str) and len(email) <= _ADDRESS_LENGTH_MAX and _ADDRESS.fullmatch(email):
         return
     raise wrong("email", "one plain e-mail address", email)

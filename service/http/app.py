@@ -1,4 +1,4 @@
-"""Everything that the write path does not answer: a FastAPI application around the parts of a worker."""
+"""The FastAPI application, which answers all routes except the write routes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SERVED = (
     organisations.area,
     retention.area,
 )
-"""In the order in which they are tried: what is asked most comes first."""
+"""In the order in which they are tried, the most used first."""
 ROUTES: list[RuledRoute] = [route for area in SERVED for route in area.routes]
 AREAS = (
     recording.area,
@@ -69,7 +69,7 @@ AREAS = (
     organisations.area,
     system.area,
 )
-"""In the order of the OpenAPI document, which is that in which its examples are sent."""
+"""In the order of the OpenAPI document, in which its examples are also sent."""
 
 
 class Application(FastAPI):
@@ -80,21 +80,23 @@ class Application(FastAPI):
     described: system.Description
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Without FastAPI's layers for telemetry, limits on bodies and files of forms, which no route here
-        needs. What nobody expects is told by ``RequestMiddleware``."""
+        """Leave out FastAPI's layers for telemetry, body limits and form files, which no route here needs.
+
+        ``RequestMiddleware`` answers unexpected exceptions.
+        """
         return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
 
 
 def create_app(parts: Parts) -> FastAPI:
-    """The application; ``RequestMiddleware`` goes around it, and the write path stands in front."""
+    """The application, to be wrapped in ``RequestMiddleware`` and placed behind the write routes."""
     app = Application(
         openapi_url=None,
         redirect_slashes=False,
-        exception_handlers={HTTPException: _tell},
-        # What FastAPI measures would go to whatever a library or the environment has set up.
+        exception_handlers={HTTPException: _routing_error},
+        # FastAPI's telemetry would go to whatever exporter a library or the environment has set up.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    # One list: a router that is included in another looks through its routes twice.
+    # One flat list: a router that is included in another searches its routes twice.
     app.router.routes.extend(ROUTES)
     app.parts = parts
     app.datasets = datasets.DatasetReader(parts)
@@ -107,8 +109,8 @@ def describe(settings: Settings) -> dict[str, Any]:
     return document(AREAS, settings)
 
 
-async def _tell(request: Request, error: Exception) -> Response:
-    """The answer where no route takes the path, or none of its routes the method."""
+async def _routing_error(request: Request, error: Exception) -> Response:
+    """The error for a path without a route, or whose routes do not take the method."""
     if isinstance(error, HTTPException) and (
         error.status_code == MethodNotAllowed.status or find_target(raw_path(request.scope)) is not None
     ):
@@ -119,7 +121,7 @@ async def _tell(request: Request, error: Exception) -> Response:
 
 
 def _no_route(path: bytes) -> str:
-    """What is wrong with the path, as far as can be said."""
+    """An error message for an unknown path, with a likely cause if one is recognised."""
     parts = path.decode("latin-1").split("/")
     shown = path[:100].decode("latin-1").encode("ascii", "replace").decode()
     text = f"Resource not found: nothing has the path '{shown}'."
@@ -137,10 +139,10 @@ def _no_route(path: bytes) -> str:
 
 
 def _methods(request: Request) -> str:
-    """Those of all routes of this path: each route alone knows only its own."""
+    """The methods of all routes of this path, as ``Allow`` lists them: each route knows only its own."""
     matching = (route for route in ROUTES if route.matches(request.scope)[0] is not Match.NONE)
-    found = {method for route in matching for method in route.methods or ()}
+    methods = {method for route in matching for method in route.methods or ()}
     if find_target(raw_path(request.scope)) is not None:
-        # The write path's, which came before.
-        found.add("POST")
-    return ", ".join(sorted(found | {"OPTIONS"}))
+        # Served by the write routes, which are not in ``ROUTES``.
+        methods.add("POST")
+    return ", ".join(sorted(methods | {"OPTIONS"}))

@@ -1,6 +1,6 @@
-"""Who may call a route. Each is registered with its rule, and nothing but the rule lets a caller in.
+"""Who may call a route. Each route is registered with a rule, and only the rule admits callers.
 
-The tests read the rules from the application's routes: one that has none does not pass.
+The tests read the rules from the application's routes, and fail for a route without one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from service.http.request import project_of, request_key
 
 
 class Realm(StrEnum):
-    """Whose keys open a route."""
+    """Whose keys give access to a route."""
 
     PUBLIC = "public"
-    """Nobody's are asked for."""
+    """No key is required."""
     PROJECT = "project"
-    """Those of the project that the path names."""
+    """The keys of the project that the path names."""
     LINK = "link"
-    """None: the address is signed, and was given to one who may."""
+    """No key is required: the address is signed, and was given to an authorised caller."""
     ORGANISATION = "organisation"
-    """That of the organisation that the path names."""
+    """The key of the organisation that the path names."""
     OWN = "own"
-    """The route looks itself for what belongs to the key: the path names nothing that has keys."""
+    """The handler finds what belongs to the key: the path names neither a project nor an organisation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Rule:
     permissions: frozenset[Permission] = frozenset()
 
     async def admit(self, tenants: Tenants, request: Request) -> Caller:
-        """The caller, who may call the route. Raises NotFound, InvalidKey, AdminOnly, Forbidden."""
+        """The caller. Raises NotFound, InvalidKey, AdminOnly, Forbidden where it may not call the route."""
         caller = await tenants.caller(project_of(request.scope), request_key(request))
         caller.require(*self.permissions)
         return caller
@@ -51,17 +51,17 @@ ORGANISATION = Rule(Realm.ORGANISATION)
 
 
 def needs(*permissions: Permission) -> Rule:
-    """A route of a project, for keys with any of these permissions."""
+    """The rule for a route of a project, open to keys with any of these permissions."""
     return Rule(Realm.PROJECT, frozenset(permissions))
 
 
 MASTER = needs(Permission.MASTER)
 WRITES = needs(Permission.WRITES)
-"""The write routes', which ``service.http.write_api`` answers."""
+"""The rule of the write routes, which ``service.http.write_api`` answers."""
 
 
 def check_same(before: Caller, now: Caller) -> None:
-    """Raises Unavailable where a key's rights were changed."""
+    """Raises ServiceUnavailable where a key's rights have changed."""
     if (before.permissions, before.forced_filters, before.options) != (
         now.permissions,
         now.forced_filters,

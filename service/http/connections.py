@@ -1,7 +1,8 @@
-"""The open connections of one worker: how many there may be, and how long and how much they keep unsent.
+"""The open connections of one worker: limits on their number, and on the size and age of unsent answers.
 
-A client that reads slowly, or not at all, costs the memory of its answer. Each must take some of it within a
-bounded time, and all answers together have a bound: beyond it the slowest reader's connection is closed.
+A client that reads slowly, or not at all, costs the memory of its answer. Each client must read some of its
+answer within a limited time, and all unsent answers together have a size limit: beyond it the slowest
+reader's connection is closed.
 """
 
 from __future__ import annotations
@@ -19,42 +20,42 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
 
 SLICE_BYTES = 65_536
-"""Longer bodies are handed to the connection in slices, each once the one before has mostly left."""
+"""Longer bodies are written in slices, each once most of the one before has been sent."""
 PROGRESS_BYTES = 32_768
-"""A client must take so much of an answer, or all that is left, within the time for writing."""
+"""Bytes of an answer (or all that is left) that a client must read within ``write_seconds``."""
 TICKS = 10
-"""Parts into which the time for writing is divided: it is kept to a tenth."""
+"""Checks within ``write_seconds``, which is therefore exact to a tenth."""
 QUIET_SECONDS = 1.0
-"""A connection without a request is closed for a new one only after so long."""
+"""How long a connection must have been idle before it may be closed to make room for a new one."""
 LINGERING_MAX = 64
-"""Refused connections that may wait for their answer to be read; beyond it they are closed at once."""
+"""Refused connections that may wait for their answer to be read; further ones are closed at once."""
 RESERVED_MIN, RESERVED_MAX = 128, 1_024
-"""Descriptors that are kept for files: a quarter of all, but within these."""
+"""Bounds on the number of descriptors reserved for files, which is otherwise a quarter of all."""
 
 _log = logging.getLogger("acumen.connections")
 
 
 class TrackedConnection(Protocol):
-    """What is asked of a connection here."""
+    """A connection as ``Connections`` uses it."""
 
     @property
     def address(self) -> str:
-        """The client's, as the socket has it; empty where it has none."""
+        """The client's address according to the socket; empty where it has none."""
 
     def sent_bytes(self) -> int:
-        """Bytes written so far that have left for the client."""
+        """Bytes written so far that were sent to the client."""
 
     def unsent_bytes(self) -> int:
-        """Bytes written that wait for the client to read."""
+        """Bytes written that are not sent yet, because the client has to read first."""
 
     def quiet_since(self) -> float | None:
-        """Since when (by the loop's clock) no request is in hand; None where one is."""
+        """Since when (by the loop's clock) no request is in progress; None where one is."""
 
     def close_quiet(self) -> None:
-        """Close it: no request is in hand."""
+        """Close the connection, which has no request in progress."""
 
     def abort(self) -> None:
-        """Close it at once, whatever is unsent."""
+        """Close the connection at once and drop what is unsent."""
 
 
 class Admission(Enum):
@@ -62,32 +63,35 @@ class Admission(Enum):
 
     TAKEN = "taken"
     REFUSED = "refused"
-    """It gets an answer that says so."""
+    """It gets an error as its answer."""
     DROPPED = "dropped"
-    """It is closed without an answer: too many wait for theirs."""
+    """It is closed without an answer: too many refused connections are open already."""
 
 
 class AnswersOverloaded(Exception):
-    """All unsent answers together hold as many bytes as they may."""
+    """All unsent answers together have reached their size limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """``per_client_max``: connections of one address, 0 for any number, without those that ``is_shared``
-    names, behind which many clients stand."""
+    """Limits on connections and their answers.
+
+    ``per_client_max``: connections from one address, 0 for any number. Addresses for which ``is_shared`` is
+    true stand for many clients and are exempt.
+    """
 
     connections_max: int = 10_000
     per_client_max: int = 0
     write_seconds: float = 30.0
     unsent_bytes_max: int = 256 << 20
     judged_seconds: float = 1.0
-    """A reader is not closed for another's answer before: whoever began just now has no speed yet."""
+    """Age at which a reader may be closed to make room for another: before that its speed is unknown."""
     is_shared: Callable[[str], bool] = lambda address: False
 
 
 @dataclass(slots=True, eq=False)
 class OutgoingResponse:
-    """One long answer on its way."""
+    """One long answer that is being sent."""
 
     connection: TrackedConnection
     size: int
@@ -95,13 +99,13 @@ class OutgoingResponse:
     sent_before: int
 
     def speed(self, now: float) -> float:
-        """Bytes a second since it began."""
+        """Bytes per second since it began."""
         return (self.connection.sent_bytes() - self.sent_before) / max(now - self.began, 1e-3)
 
 
 @dataclass(slots=True)
 class _Mark:
-    """By ``since`` + the time for writing, ``goal`` bytes must have left."""
+    """``goal`` bytes must be sent within ``write_seconds`` after ``since``."""
 
     since: float
     goal: int
@@ -126,7 +130,7 @@ class Connections:
         self._sending: dict[OutgoingResponse, None] = {}
         self._sweep: asyncio.TimerHandle | None = None
         self.held_bytes = 0
-        """Of the long answers on their way, whole: their memory is free again once they have left."""
+        """Full size of the long answers being sent: their memory is free only once they are sent whole."""
         self._count = metrics.counter("acumen_connections")
         self._unsent = metrics.counter("acumen_unsent_bytes")
         self._slow = metrics.counter("acumen_connections_closed_total", "slow_reader")
@@ -139,7 +143,7 @@ class Connections:
     # How many
 
     def opened(self, connection: TrackedConnection) -> Admission:
-        """Count a new connection in, if there is room; quiet ones are closed to make some."""
+        """Register a new connection if there is room; idle ones are closed to make room."""
         address, limits = connection.address, self.limits
         crowded = 0 < limits.per_client_max <= self._by_client[address] and not limits.is_shared(address)
         if crowded or (len(self._open) >= limits.connections_max and not self._close_quiet()):
@@ -167,8 +171,10 @@ class Connections:
         self._count.set(len(self._open))
 
     def _close_quiet(self) -> bool:
-        """Close the connection that has been without a request for longest, and a few more of the kind: a
-        look at all of them for each newcomer would cost too much."""
+        """Close the connections that have been idle for longest. Returns whether there was any.
+
+        Several are closed at once, since a scan of all connections for each new one would cost too much.
+        """
         now = asyncio.get_running_loop().time()
         quiet = []
         for connection in self._open:
@@ -177,7 +183,7 @@ class Connections:
                 quiet.append((since, connection))
         quiet.sort(key=lambda pair: pair[0])
         for _, connection in quiet[: max(1, len(self._open) // 100)]:
-            # It is out of the table now, though its socket closes a little later.
+            # Removed from the table now, though its socket closes a little later.
             self.closed(connection)
             connection.close_quiet()
             self._early.add()
@@ -197,7 +203,7 @@ class Connections:
         return sending
 
     def end(self, sending: OutgoingResponse) -> None:
-        """The answer has left, or its connection is closed."""
+        """Stop counting an answer: it was sent, or its connection is closed."""
         if sending in self._sending:
             del self._sending[sending]
             self.held_bytes -= sending.size
@@ -219,9 +225,9 @@ class Connections:
     def _start(self) -> None:
         if self._sweep is None:
             seconds = self.limits.write_seconds / TICKS
-            self._sweep = asyncio.get_running_loop().call_later(seconds, self._look_at_all)
+            self._sweep = asyncio.get_running_loop().call_later(seconds, self._check_all)
 
-    def _look_at_all(self) -> None:
+    def _check_all(self) -> None:
         self._sweep = None
         now = asyncio.get_running_loop().time()
         closed, unsent = 0, self.held_bytes
@@ -238,7 +244,10 @@ class Connections:
             self._start()
 
     def _is_stalled(self, connection: TrackedConnection, waiting: int, now: float) -> bool:
-        """Note how far the client has read; close the connection where that is too little."""
+        """Note how much the client has read, and close the connection if that is too little.
+
+        Returns whether it was closed.
+        """
         if not waiting:
             self._marks.pop(connection, None)
             return False
@@ -252,8 +261,10 @@ class Connections:
         return True
 
     def _shed(self, unsent: int, now: float) -> int:
-        """Close connections, those first whose clients have read nothing for longest, until the rest of
-        all answers keeps to its bound. How many were closed."""
+        """Close connections until all unsent bytes are within the limit. Returns how many were closed.
+
+        Those whose clients have read nothing for longest go first.
+        """
         closed = 0
         waiting = sorted(self._marks.items(), key=lambda item: item[1].since)
         for connection, mark in waiting:
@@ -269,7 +280,7 @@ class Connections:
 
 
 def raise_descriptors() -> int:
-    """Let this process have as many descriptors as the system allows it; returns how many that are."""
+    """Raise this process's limit of descriptors to the most the system allows. Returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -280,7 +291,7 @@ def raise_descriptors() -> int:
     return 1 << 30 if soft == resource.RLIM_INFINITY else soft
 
 
-def connections_within(descriptors: int, wanted: int) -> int:
-    """As many connections as wanted, but that descriptors are left for the files of questions."""
+def connections_within(descriptors: int, requested: int) -> int:
+    """The requested number of connections, reduced so that descriptors are left for the files of queries."""
     reserved = min(RESERVED_MAX, max(RESERVED_MIN, descriptors // 4))
-    return max(1, min(wanted, descriptors - reserved))
+    return max(1, min(requested, descriptors - reserved))

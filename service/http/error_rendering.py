@@ -1,4 +1,4 @@
-"""Every error as the API tells it: the one place that knows the shape of an error's answer."""
+"""Answers for errors: the one place that knows their shape."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CAUSES_MAX = 20
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An answer that says what went wrong; ``body`` is ``{"message", "error_code"}`` as JSON."""
+    """The answer to a failed request; ``body`` is ``{"message", "error_code"}`` as JSON."""
 
     status: int
     body: bytes
@@ -51,14 +51,14 @@ class Rendered:
 
 
 def rendered(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Rendered:
-    # Text may hold what a client sent, half a surrogate pair included.
+    # The text may quote what a client sent, including lone surrogates.
     text = message.encode("utf-8", "replace").decode()
     body = orjson.dumps({"message": text, "error_code": code})
     return Rendered(status, body, {"content-type": JSON, **(headers or {})})
 
 
 def render(error: BaseException) -> Rendered:
-    """The answer to a request that ended in ``error``; what is not known here is logged and a 500."""
+    """The answer to a request that ended in ``error``; an unknown error is logged and becomes a 500."""
     for kind, rule in _RULES:
         if isinstance(error, kind):
             return rule(error)
@@ -74,7 +74,7 @@ def _unknown_failure(error: BaseException) -> Rendered:
 
 
 def _lacks_descriptors(error: BaseException) -> bool:
-    """Whether it comes of an open that the system refused, in whatever it was wrapped since."""
+    """Whether the error, or one in its chain of causes, is a lack of file descriptors."""
     seen: BaseException | None = error
     for _ in range(_CAUSES_MAX):
         if seen is None:
@@ -168,7 +168,7 @@ _HTTP_CODES = {
 
 
 def _http(error: HTTPException) -> Rendered:
-    """What the framework itself raises: no route, or none for the method."""
+    """The answer to an error of the framework itself: no route, or none for the method."""
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
     if error.status_code == 404:
         return _api(NotFound())

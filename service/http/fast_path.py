@@ -1,10 +1,10 @@
-"""The express lane: a single event that came whole, from known hands, answered without an ASGI cycle.
+"""The fast path: a single event that arrived whole, with a known key, answered without an ASGI cycle.
 
-Most of what such a request costs is the way through the layers: a scope, a task, messages. Here the
-connection hands it over as soon as its last byte is there, and is called back once the event is durable.
-Nothing is decided here that the ordinary way decides otherwise: a request takes the lane only where its
-path and key were let through a moment ago and its event passes its collection's strict check; all else,
-every error included, goes the ordinary way.
+Most of the cost of such a request is the way through the layers: a scope, a task, messages. Here the
+connection hands the request over when its last byte has arrived, and is called back once the event is
+durable. The fast path never decides otherwise than the application would: it takes a request only if its path
+and key were admitted a moment ago and its event passes its collection's strict check. All other requests,
+including those that end in an error, go to the application.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from service.telemetry.refusals import Refusals
 Headers = list[tuple[bytes, bytes]]
 
 BODY_BYTES_MAX = 65_536
-"""A longer body mostly comes in parts, and weighs more than the way it takes."""
+"""Longer bodies mostly arrive in parts, and cost more than the layers that the fast path saves."""
 
 LENGTH_DIGITS_MAX = 20
-"""Of a body's length, as a header gives it; it may begin with any number of zeros."""
+"""Digits of ``Content-Length`` that are accepted: the header may have any number of leading zeros."""
 
 
 class FastConnection(Protocol):
-    """The connection of a request in the lane."""
+    """The connection of a request on the fast path."""
 
     def finish(self, request: FastRequest, error: Rendered | None) -> None:
-        """Send the answer, and go on with what comes next."""
+        """Send the answer, and go on with the next request."""
 
 
 class _NoWaiter:
-    """Stands for the event that wakes an ASGI application; here none waits."""
+    """A stand-in for the event that wakes an ASGI application; on the fast path none waits."""
 
     def set(self) -> None:
         pass
 
 
-_NOBODY = _NoWaiter()
+_NO_WAITER = _NoWaiter()
 
 
 class FastRequest:
-    """A request in the lane, from its last byte to its answer.
+    """A request on the fast path, from its last byte to its answer.
 
-    The connection keeps it where it keeps an ASGI cycle, and looks at it as at one.
+    The connection keeps it in the place of an ASGI cycle, so it has the attributes of one.
     """
 
     __slots__ = (
@@ -67,12 +67,12 @@ class FastRequest:
     )
 
     more_body = False
-    message_event = _NOBODY
+    message_event = _NO_WAITER
 
     def __init__(
-        self, lane: FastPath, connection: FastConnection, began_ns: int, size: int, tally: Tally
+        self, fast_path: FastPath, connection: FastConnection, began_ns: int, size: int, tally: Tally
     ) -> None:
-        self._lane = lane
+        self._fast_path = fast_path
         self._connection = connection
         self._size = size
         self._tally = tally
@@ -83,16 +83,19 @@ class FastRequest:
         self.response_complete = False
 
     def settle(self, error: Exception | None) -> None:
-        """The event is durable, or could not be made so."""
+        """Answer the request: its event is durable, or could not be stored because of ``error``."""
         self.response_started = self.response_complete = True
-        found = self._lane.settle(self.began_ns, self._size, self._tally, error)
-        self._connection.finish(self, found)
+        answer = self._fast_path.settle(self.began_ns, self._size, self._tally, error)
+        self._connection.finish(self, answer)
 
 
 class FastPath:
-    """One per worker. ``allowed`` tells until when (µs, monotonic) a project and key need no new look at the
-    catalog; ``tallies`` count what they send; ``target`` what a path without a query names: a project and a
-    collection."""
+    """The fast path of one worker.
+
+    ``allowed``: project and key → until when (µs, monotonic) they need no new catalog lookup. ``tallies``:
+    project and key → the tally that counts their events. ``target``: returns the project and collection that
+    a path without a query string names.
+    """
 
     def __init__(
         self,
@@ -120,8 +123,7 @@ class FastPath:
         self._accepted = metrics.counter("acumen_events_total", "accepted")
 
     def admits(self, url: bytes, headers: Headers) -> tuple[str, str, Tally] | None:
-        """The project and collection of a POST that may take the lane, by all that stands before its body,
-        and where it is counted."""
+        """The project, collection and tally of a POST, if its headers allow the fast path; otherwise None."""
         named = self._target(url)
         if named is None:
             return None
@@ -149,7 +151,7 @@ class FastPath:
     def take(
         self, connection: FastConnection, named: tuple[str, str, Tally], body: bytes
     ) -> FastRequest | None:
-        """The request, once its event is queued for the log; None where it must go the ordinary way."""
+        """The request, once its event is queued for the log; None where it must go to the application."""
         received_us, began_ns = time.time_ns() // 1000, time.monotonic_ns()
         size = len(body)
         try:
@@ -167,7 +169,7 @@ class FastPath:
         return request
 
     def settle(self, began_ns: int, size: int, tally: Tally, error: Exception | None) -> Rendered | None:
-        """Count the answer; None where it is good news."""
+        """Count the answer. Returns the error to send, None on success."""
         self._bodies.release(size)
         self._seconds.observe((time.monotonic_ns() - began_ns) / 1e9)
         self._answers[1 if error is None else 4].add()
@@ -176,14 +178,14 @@ class FastPath:
             tally.events += 1
             tally.bytes += size
             return None
-        found = render(IngestUnavailable("The events could not be stored. Send again."))
-        self._refusals.count(found.status, found.body)
-        return found
+        answer = render(IngestUnavailable("The events could not be stored. Send again."))
+        self._refusals.count(answer.status, answer.body)
+        return answer
 
     def text(self, default_headers: Headers, *, keep_alive: bool) -> bytes:
-        """The whole answer to an event that is durable."""
+        """The whole answer to an event that was stored."""
         return self._answer.text(default_headers, self._request_id(), keep_alive=keep_alive)
 
 
 _ORDINARY = frozenset({b"content-encoding", b"transfer-encoding", b"idempotency-key", b"expect", b"upgrade"})
-"""Headers that say that more is to be done than to take an event."""
+"""Headers of requests that need more than storing one event."""

@@ -1,4 +1,4 @@
-"""An answer that is always the same but for the date and its request's id, ready to be written."""
+"""A prepared answer that varies only in the date and the request's id."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class FixedAnswer:
         self._head = b""
 
     def text(self, default_headers: Headers, request_id: bytes, *, keep_alive: bool) -> bytes:
-        """The whole answer, with these headers of every answer."""
+        """The whole answer as bytes, including the server's default headers."""
         if default_headers is not self._seen:
-            # A new list once a second, with the date.
+            # The server makes a new list once a second, for the date.
             self._seen = default_headers
             self._head = self._status_line + _lines(default_headers) + self._lines + b"x-request-id: "
         return self._head + request_id + (self._end if keep_alive else self._closing_end)

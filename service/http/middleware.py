@@ -1,8 +1,8 @@
-"""The layer around every route but the write routes, which stand in front of it and do the same for their own
+"""The layer around all routes except the write routes, which come before it and do the same for their own
 answers (``service.http.write_api``).
 
 It gives each request an id, adds the CORS headers (to errors too, or a browser cannot read them), answers
-preflights on every path, counts and logs requests, and turns whatever escapes into an error of the API.
+preflights on every path, counts and logs requests, and turns uncaught exceptions into errors of the API.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 FIELDS = "acumen.fields"
-"""Key of a scope: header fields that the answer is to have, whatever it will be."""
+"""Key in a request's scope: header fields to add to the answer, success or error."""
 
 ALLOW_ORIGIN = (b"access-control-allow-origin", b"*")
 EXPOSE = (
@@ -47,14 +47,14 @@ PREFLIGHT: Headers = [
 ]
 
 ASKED_BYTES_MAX = 4_096
-"""Of the names of headers that a preflight asks for."""
+"""Length limit of the list of headers that a preflight asks for."""
 _NAMES = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+(?:[ \t]*,[ \t]*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
 
 _log = logging.getLogger("acumen.edge")
 
 
 def preflight(headers: Headers) -> Headers:
-    """The answer to a preflight: any header may be sent, since none but those named is looked at."""
+    """The headers of a preflight's answer: any header may be sent, since only the named ones are read."""
     asked = b", ".join(value for name, value in headers if name == b"access-control-request-headers")
     if not asked or len(asked) > ASKED_BYTES_MAX or _NAMES.fullmatch(asked) is None:
         return PREFLIGHT
@@ -102,9 +102,9 @@ class RequestMiddleware:
             self._count(exchange, time.perf_counter() - started)
 
     async def _fail(self, exchange: _Exchange, error: Exception) -> None:
-        _remember_secrets(exchange.scope)
+        _note_secrets(exchange.scope)
         if exchange.status:
-            # Too late for another answer: the connection is cut so that the client sees it is not whole.
+            # Too late for another answer: the connection is cut so that the client sees it is incomplete.
             _log.error("An answer broke off.", exc_info=error)
             raise error
         await send_error(exchange.send, render(error))
@@ -120,7 +120,7 @@ class RequestMiddleware:
 
 
 class _Exchange:
-    """One request on its way out."""
+    """One request and its answer, which passes through ``send``."""
 
     __slots__ = ("_send", "error_body", "fields", "request_id", "scope", "status")
 
@@ -142,7 +142,7 @@ class _Exchange:
             if self.scope["path"].startswith(("/3.0/", "/projects/")) and not any(
                 name == NO_STORE[0] for name, _ in headers
             ):
-                # What one key is told is not for the next, nor for that one once it is revoked.
+                # A cached answer must not reach another key, nor the same key once it is revoked.
                 headers.append(NO_STORE)
             for name, value in self.fields:
                 _join(headers, name, value)
@@ -154,7 +154,7 @@ class _Exchange:
 
 
 def _join(headers: Headers, name: bytes, value: bytes) -> None:
-    """Add a field; to one of the same name as one more of its list."""
+    """Add a field; if one has the same name, append the value to its list."""
     for at, (known, before) in enumerate(headers):
         if known == name:
             headers[at] = (name, before + b", " + value)
@@ -163,7 +163,7 @@ def _join(headers: Headers, name: bytes, value: bytes) -> None:
 
 
 def route_of(scope: Scope) -> str:
-    """The kind of request, as the metrics tell them apart."""
+    """The kind of request that the metrics count it as."""
     parts = scope["path"].split("/", 5)
     if len(parts) > 4 and parts[2] == "projects":
         if parts[4] == "events":
@@ -181,7 +181,7 @@ def as_headers(fields: Mapping[str, str]) -> Headers:
 
 
 async def send_error(send: Send, error: Rendered) -> None:
-    """The whole answer, with the CORS headers where nobody adds them."""
+    """Send the whole error, with the CORS headers for answers that no middleware adds them to."""
     headers = as_headers(error.headers)
     headers += [(b"content-length", str(len(error.body)).encode()), ALLOW_ORIGIN]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
@@ -193,5 +193,5 @@ async def _empty(send: Send, status: int, headers: Headers) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-def _remember_secrets(scope: Scope) -> None:
+def _note_secrets(scope: Scope) -> None:
     SECRETS.set(secrets_of(scope))

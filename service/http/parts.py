@@ -1,4 +1,4 @@
-"""What a worker is made of, as the routes see it."""
+"""The components of a worker that the routes use."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Lifecycle:
 
     stopping: bool = False
     closed_because: str | None = None
-    """Why events are refused at present; None while they are taken."""
+    """Why events are refused at present; None while they are accepted."""
     damaged_logs: tuple[int, ...] = ()
-    """Logs of which bytes can not be read: events are taken, and no question can be answered in full."""
+    """Logs with unreadable bytes: events are accepted, but no query can be answered in full."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class Parts:
     refusals: Refusals
     quotas: Quotas
     catalog_executor: Executor
-    """Threads for looks at the catalog, which may wait for a disk."""
+    """Threads for catalog access, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock
-    """What timeframes are relative to, in µs."""
+    """The present, in µs, to which timeframes are relative."""
 
     async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """What the work gives, on a thread that may wait for a disk."""
+        """The result of ``work``, run on a thread that may wait for a disk."""
         return await asyncio.get_running_loop().run_in_executor(self.catalog_executor, work, *arguments)
 
     @property

@@ -1,7 +1,7 @@
-"""Events that come in a URL: the ``data`` parameter, and the three answers a page can ask for.
+"""Events sent in a URL: the ``data`` parameter, and the three kinds of answers a page can ask for.
 
-An image tag, a link or a script cannot post; they get ``/events/C?api_key=W&data=<base64 of JSON>`` and
-answer a pixel, a redirect (``redirect=``) or a call of a JavaScript function (``jsonp=``).
+An image tag, a link or a script cannot post; it gets ``/events/C?api_key=W&data=<base64 of JSON>``. The
+answer is a pixel, a redirect (``redirect=``) or a call of a JavaScript function (``jsonp=``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FORBIDDEN_IN_URL = re.compile(r"[\x00-\x20\x7f\\<>\"]")
 
 
 class BadBeacon(ValueError):
-    """A parameter of a beacon that cannot be used; the text is for a person."""
+    """A parameter of a beacon is invalid; the message is for a person."""
 
 
 _PLAIN = str.maketrans({"\r": None, "\n": None, " ": "+", "-": "+", "_": "/"})
@@ -30,7 +30,7 @@ _PLAIN = str.maketrans({"\r": None, "\n": None, " ": "+", "-": "+", "_": "/"})
 def decode_data(text: str) -> bytes:
     """The bytes in ``data``: base64, standard or URL-safe, padded or not. Raises BadBeacon.
 
-    Line ends are passed over, as MIME writes them. Spaces are read as ``+``: clients that do not
+    Line ends are ignored, since MIME inserts them. Spaces are read as ``+``: clients that do not
     percent-encode send ``+``, which forms decode to a space.
     """
     plain = text.translate(_PLAIN).rstrip("=")
@@ -41,19 +41,19 @@ def decode_data(text: str) -> bytes:
 
 
 def is_callback(name: str) -> bool:
-    """Whether a JSONP callback can be nothing but the name of a function."""
+    """Whether a JSONP callback is the name of a function and nothing else."""
     return len(name) <= CALLBACK_LENGTH_MAX and _CALLBACK.fullmatch(name) is not None
 
 
 def check_callback(name: str) -> str:
-    """The callback, where it can be nothing but the name of a function. Raises BadBeacon."""
+    """The callback. Raises BadBeacon where it is not the name of a function."""
     if not is_callback(name):
         raise BadBeacon("The parameter 'jsonp' must be the name of a JavaScript function.")
     return name
 
 
 def check_redirect(url: str) -> str:
-    """An absolute http(s) URL, as ASCII. Raises BadBeacon."""
+    """The absolute http(s) URL, as ASCII. Raises BadBeacon for any other URL."""
     problem = BadBeacon("The parameter 'redirect' must be an absolute http or https URL.")
     if len(url) > URL_LENGTH_MAX or _FORBIDDEN_IN_URL.search(url):
         raise problem

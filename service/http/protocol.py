@@ -1,7 +1,7 @@
-"""HTTP/1.1 on a connection: uvicorn's protocol, with bounds and errors in the API's shape.
+"""HTTP/1.1 on a connection: uvicorn's protocol, with limits and with errors in the API's shape.
 
-Bounded are the bytes and the time of headers, the requests that wait on one connection, and the bytes and
-the time of answers that a client does not read.
+Limited are the size of headers and the time they may take to arrive, the requests that wait on one
+connection, and the size of answers that a client does not read and how long they are kept.
 """
 
 from __future__ import annotations
@@ -21,18 +21,20 @@ from service.http.middleware import ALLOW_ORIGIN, EXPOSE, App, Message, Receive,
 from service.limits.quotas import Tally
 
 LINGER_SECONDS = 2.0
-"""How long a client may go on sending a body that was answered before its end."""
+"""How long a client may go on sending a body after the request was answered early."""
 PARSE_BYTES = 16_384
-"""What was read is parsed in slices of this size, so that many short requests are not begun at once."""
+"""Data is parsed in slices of this size, so that many short requests are not begun at once."""
 PIPELINED_MAX = 16
-"""Requests that may wait for the answers before them; what comes behind is not parsed yet."""
+"""Requests that may wait on one connection for earlier answers; data after them is not parsed yet."""
 PATH_BYTES_MAX = 65_535
-"""The library that takes addresses apart knows none that are longer."""
+"""Longest path: the URL parser accepts none beyond this."""
 
 
 class _Transport:
-    """A transport that closes the way ``close`` says, counts what is written, and is not read from while
-    ``behind``. What else is called for every request goes straight on."""
+    """A transport with its own ``close`` that counts the bytes written and is not read from while ``behind``.
+
+    The other methods that are called for every request are those of the wrapped transport.
+    """
 
     __slots__ = (
         "_closing",
@@ -77,8 +79,10 @@ class _Transport:
         self._transport.close()
 
     def close_slowly(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Send what is written, and go on reading: closing on unread bytes would reset the connection, and
-        the client could lose the answer."""
+        """Send what is written, then close after ``LINGER_SECONDS`` of further reading.
+
+        Closing with unread bytes would reset the connection, and the client could lose the answer.
+        """
         self._closing = True
         if self._transport.can_write_eof():
             self._transport.write_eof()
@@ -88,7 +92,7 @@ class _Transport:
 
 
 class _Answering:
-    """The application for one request: it sends long bodies in slices, and counts them while they wait."""
+    """The application for one request: sends long bodies in slices, and counts them until they are sent."""
 
     __slots__ = ("_app", "_connection", "_cycle", "_refused", "_send", "_start")
 
@@ -97,7 +101,7 @@ class _Answering:
         self._cycle = cycle
         self._app = app
         self._start: Message | None = None
-        """The beginning of a long answer, kept back until there is room for the answer."""
+        """The start message of a long answer, kept back until there is room for the answer."""
         self._refused = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -142,7 +146,7 @@ class _Answering:
                 part = {"type": "http.response.body", "body": whole[at:end], "more_body": not is_last}
                 await self._send(part)
         except asyncio.CancelledError:
-            # The server stops, and will not wait for this client.
+            # The server is stopping and does not wait for this client.
             self._connection.abort()
             raise
         finally:
@@ -165,7 +169,7 @@ def _is_long(start: Message) -> bool:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection of the worker; ``table`` knows all of them."""
+    """A connection of the worker; ``table`` lists all of them."""
 
     header_bytes_max = 131_072
     header_seconds = 30.0
@@ -176,22 +180,22 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.address = ""
         self._unparsed = b""
-        """What was read behind as many requests as may wait."""
+        """Data read after ``PIPELINED_MAX`` requests were already waiting."""
         self._header_bytes = 0
         self._read_bytes = 0
         self._begun_bytes = 0
-        """Read together with a request's first byte, and not counted where one before it ended there."""
+        """Size of the read with the request's first byte; it may include the end of the previous request."""
         self._in_headers = True
         self._head_bytes = 0
-        """Given to the parser since the line and headers of a request began."""
+        """Bytes given to the parser since the request line began."""
         self._refused = False
         self._refusal: Rendered | None = None
-        """What is still to be answered, behind those that are not answered yet."""
+        """The error to send once the requests before it are answered."""
         self._header_timer: asyncio.TimerHandle | None = None
-        self._again: bytes | None = None
-        """The head of a request that asked for another protocol, without that."""
-        self._express_for: tuple[str, str, Tally] | None = None
-        self._express_parts: list[bytes] = []
+        self._upgrade_head: bytes | None = None
+        """The head of a request that asked for another protocol, without its ``Upgrade`` header."""
+        self._fast_target: tuple[str, str, Tally] | None = None
+        self._fast_parts: list[bytes] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._closable = _Transport(transport, self._close)
@@ -209,18 +213,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_timer()
         self.table.closed(self)
         super().connection_lost(exc)
-        self._let_go()
+        self._drop_references()
 
-    def _let_go(self) -> None:
-        """Of what refers back here, and of what was read: it is freed now, not when Python next looks for
-        cycles, which holds up the event loop the longer the more there are."""
-        self._unparsed, self._express_parts = b"", []
+    def _drop_references(self) -> None:
+        """Drop references back to this object and the data read, so that they are freed now.
+
+        Python's cycle collector would free them later, and blocks the event loop longer the more cycles there
+        are.
+        """
+        self._unparsed, self._fast_parts = b"", []
         self.headers, self.scope = [], None  # type: ignore[assignment]
         if self.cycle is not None and self.cycle.response_complete:
             self.cycle = None  # type: ignore[assignment]
         self._closable.close = self._closable.abort
 
-    # What the table of connections asks
+    # Called by the table of connections
 
     def sent_bytes(self) -> int:
         return self._closable.written - self.unsent_bytes()
@@ -247,16 +254,16 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused or self.transport.is_closing():
             return
         if self._unparsed or len(self.pipeline) >= PIPELINED_MAX:
-            self._put_off(data)
+            self._postpone(data)
             return
         self._read_bytes = len(data)
         if self._in_headers:
             self._header_bytes += self._read_bytes
         self._parse(data)
-        if self._express_for is not None:
-            # Its end is not here yet; waiting for it is the ordinary way's business.
-            self._take_ordinary_way()
-        # Only headers that are still incomplete count: most come whole, and cost no timer.
+        if self._fast_target is not None:
+            # The body is incomplete: only the application waits for the rest.
+            self._hand_to_application()
+        # Only incomplete headers need a limit and a timer: most arrive whole.
         if self._in_headers and self._header_bytes and not self._refused:
             if self._header_bytes > self.header_bytes_max:
                 self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
@@ -264,13 +271,15 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._start_timer()
 
     def _parse(self, data: bytes) -> None:
-        """As uvicorn does. But what asks for another protocol as well (Java's client for HTTP/2) is answered
-        in this one, and has its body: the parser would leave that out."""
+        """Parse as uvicorn does, but answer requests to upgrade (Java's client asks for HTTP/2) in HTTP/1.1.
+
+        The parser would leave out such a request's body, so the head is parsed again without the upgrade.
+        """
         self._unset_keepalive_if_required()
         rest = memoryview(data)
         while rest and not self._refused:
             if len(self.pipeline) >= PIPELINED_MAX:
-                self._put_off(rest)
+                self._postpone(rest)
                 return
             if self._in_headers and self._head_bytes > self.header_bytes_max:
                 self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
@@ -281,7 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.parser.feed_data(part)
                 rest = rest[len(part) :]
             except httptools.HttpParserUpgrade as stop:
-                head, self._again = self._again, None
+                head, self._upgrade_head = self._upgrade_head, None
                 if head is None:
                     return
                 rest = rest[stop.args[0] :]
@@ -292,14 +301,14 @@ class BoundedProtocol(HttpToolsProtocol):
                 self.send_400_response(f"The request is not valid HTTP/1.1: {_reason(error)}.")
                 return
 
-    def _put_off(self, data: bytes | memoryview) -> None:
-        """Read no more until some of the requests that wait are answered."""
+    def _postpone(self, data: bytes | memoryview) -> None:
+        """Keep the data, and stop reading until some of the waiting requests are answered."""
         self._unparsed += bytes(data)
         self._closable.behind = True
         self._closable.pause_reading()
 
     def _catch_up(self) -> None:
-        """Go on with what was read behind the requests that waited."""
+        """Parse the data that was put off, if there is room for more requests."""
         data = self._unparsed
         if not data or len(self.pipeline) >= PIPELINED_MAX or self.parser is None:
             return
@@ -317,23 +326,23 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             lines = [name + b": " + value for name, value in self.headers if name != b"upgrade"]
             first = self.parser.get_method() + b" " + self.url + b" HTTP/1.1"
-            self._again = b"\r\n".join([first, *lines, b"", b""])
+            self._upgrade_head = b"\r\n".join([first, *lines, b"", b""])
             return
         self._in_headers = False
         self._stop_timer()
-        # They can not be longer than what was read, which says nearly always that they are short enough.
+        # The bytes read bound the headers' size; the exact size is needed only where they exceed the limit.
         read, self._header_bytes = self._begun_bytes + self._header_bytes + self._read_bytes, 0
         if read > self.header_bytes_max and self._header_size() > self.header_bytes_max:
             self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
             return
-        if self.express is not None and self._may_be_express():
-            self._express_for = self.express.admits(self.url, self.headers)
-            if self._express_for is not None:
+        if self.express is not None and self._may_take_fast_path():
+            self._fast_target = self.express.admits(self.url, self.headers)
+            if self._fast_target is not None:
                 return
         self._begin()
 
     def _begin(self) -> None:
-        """Hand the request to the application, with an address of any length that the headers may have."""
+        """Hand the request to the application, with a query string as long as the headers may be."""
         url = self.url
         if len(url) <= PATH_BYTES_MAX:
             super().on_headers_complete()
@@ -354,21 +363,21 @@ class BoundedProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     def on_body(self, body: bytes) -> None:
-        if self._express_for is not None:
-            self._express_parts.append(body)
+        if self._fast_target is not None:
+            self._fast_parts.append(body)
         elif not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._again is not None:
+        if self._upgrade_head is not None:
             return
         self._in_headers, self._head_bytes = True, 0
-        if self._refused or (self._express_for is not None and self._take_express()):
+        if self._refused or (self._fast_target is not None and self._take_fast_path()):
             return
         super().on_message_complete()
 
-    def _may_be_express(self) -> bool:
-        """A POST on a connection that waits for nothing else and stays open."""
+    def _may_take_fast_path(self) -> bool:
+        """Whether this is a POST on a connection that stays open and has no other request in progress."""
         return (
             (self.cycle is None or self.cycle.response_complete)
             and self.parser.get_method() == b"POST"
@@ -377,29 +386,29 @@ class BoundedProtocol(HttpToolsProtocol):
             and not self.flow.write_paused
         )
 
-    def _take_express(self) -> bool:
-        """Hand the request over to the lane, or let it go the ordinary way."""
-        assert self.express is not None and self._express_for is not None
-        parts = self._express_parts
+    def _take_fast_path(self) -> bool:
+        """Hand the request to the fast path, or to the application. Returns whether the fast path took it."""
+        assert self.express is not None and self._fast_target is not None
+        parts = self._fast_parts
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        request = self.express.take(self, self._express_for, body)
+        request = self.express.take(self, self._fast_target, body)
         if request is None:
-            self._take_ordinary_way()
+            self._hand_to_application()
             return False
-        self._express_for, self._express_parts = None, []
-        # In the cycle's place: so what comes behind it waits, and the server's stop lets it end.
+        self._fast_target, self._fast_parts = None, []
+        # In the cycle's place, so that later requests wait for it and a stopping server lets it end.
         self.cycle = request  # type: ignore[assignment]
         return True
 
-    def _take_ordinary_way(self) -> None:
-        """What has come of the request goes to the application."""
-        parts, self._express_for, self._express_parts = self._express_parts, None, []
+    def _hand_to_application(self) -> None:
+        """Hand the request to the application, with the part of its body that has arrived."""
+        parts, self._fast_target, self._fast_parts = self._fast_parts, None, []
         self._begin()
         for part in parts:
             super().on_body(part)
 
     def finish(self, request: FastRequest, error: Rendered | None) -> None:
-        """Answer a request of the express lane."""
+        """Answer a request of the fast path."""
         if not request.disconnected and not self.transport.is_closing():
             headers = self.server_state.default_headers
             if error is None:
@@ -423,14 +432,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._send_refusal(self._refusal)
 
     def _refuse(self, error: Rendered) -> None:
-        """Answer, and close: what follows on this connection cannot be told apart any more.
+        """Send an error and close: the requests that follow on this connection can no longer be parsed.
 
-        The answer waits for those to the requests that came whole before.
+        The error is sent after the answers to earlier, complete requests.
         """
         if self._refused:
             return
         self._refused = True
-        self._express_for = None
+        self._fast_target = None
         self._stop_timer()
         if self.transport.is_closing():
             return
@@ -438,7 +447,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if cycle is None or cycle.response_complete:
             self._send_refusal(error)
         elif cycle.more_body and not self.pipeline:
-            # The one that is being answered is the one that went wrong.
+            # The faulty request is the one being answered.
             cycle.disconnected = True
             cycle.message_event.set()
             self._send_refusal(None if cycle.response_started else error)
@@ -454,7 +463,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._closable.close_slowly(self.loop)
 
     def _close(self) -> None:
-        """Close, but with patience for a body that is still on its way."""
+        """Close, but go on reading for a while where a body is still arriving."""
         if self._closable.is_closing():
             return
         unread = self.cycle is not None and self.cycle.more_body and self.cycle.response_complete
@@ -497,7 +506,7 @@ def bounded_protocol(
 
 
 def _reason(error: httptools.HttpParserError) -> str:
-    """What the parser says, or what went wrong in a call that it made."""
+    """The parser's message, or that of the error in a callback of it."""
     cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else error
     text = str(cause or error).strip().rstrip(".")
     return text[:1].lower() + text[1:200] if text else "it cannot be parsed"

@@ -1,4 +1,4 @@
-"""Requests and answers as the routes handle them: addresses, parameters, keys, JSON."""
+"""Reading requests and building answers for the routes: paths, parameters, keys, JSON."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from service.limits.rate_limiter import Rate, RateLimits, fields_of
 Pairs = list[tuple[str, str]]
 _NOTHING: Any = object()
 HARMLESS = frozenset({"api_key", "_"})
-"""Parameters that may stand in any query string: the key, and what keeps caches away."""
+"""Parameters allowed in any query string: the key, and ``_``, which clients add against caches."""
 _WARNING_LENGTH_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
 class EventAddress:
-    """What a path below ``/events`` names; both parts are None for the list of collections."""
+    """What a path below ``/events`` names; the last two are None for the list of collections."""
 
     project_id: str
     collection: str | None = None
@@ -42,9 +42,10 @@ class EventAddress:
 
 
 def event_address(scope: Scope) -> EventAddress:
-    """Read from the path as sent: a collection is all between ``/events/`` and the end or ``/properties/``.
+    """The address in the path as sent.
 
-    Slashes may be raw or ``%2F``; only raw ones can set ``/properties/`` apart.
+    The collection is all between ``/events/`` and the end or ``/properties/``. Slashes in a name may be raw
+    or ``%2F``; ``/properties/`` is recognised only with raw slashes.
     """
     parts = raw_path(scope).split(b"/", 5)
     project_id = _decoded(parts[3])
@@ -58,13 +59,13 @@ def event_address(scope: Scope) -> EventAddress:
 
 
 def project_of(scope: Scope) -> str:
-    """The project id in a path below ``/3.0/projects/``, or ``/projects/`` where dashboards are."""
+    """The project id in a path below ``/3.0/projects/``, or below ``/projects/`` for dashboards."""
     first, *rest = raw_path(scope).split(b"/", 4)[1:]
     return _decoded(rest[0] if first == b"projects" else rest[1])
 
 
 def segment_of(scope: Scope, number: int) -> str:
-    """A segment of the path as sent, decoded; the first has the number 1."""
+    """One segment of the path as sent, decoded; the first has number 1."""
     return _decoded(raw_path(scope).split(b"/")[number])
 
 
@@ -89,19 +90,15 @@ def parameter(pairs: Pairs, name: str) -> str | None:
 
 
 def check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
-    """Refuses a parameter that ``what``, which takes something away or changes it, does not take.
+    """Raises InvalidQuery for a parameter that ``what``, a deletion or change, does not take.
 
-    Whatever the settings say: a name that is spelt wrong must not make all of what was to be a part. Raises
-    InvalidQuery.
+    This holds whatever the settings say: a misspelt name must not widen a deletion from a part to everything.
     """
     check_keys(dict.fromkeys(name for name in names if name not in HARMLESS), known, what, kind="parameter")
 
 
 def check_parameters(pairs: Pairs, known: Sequence[str], what: str) -> None:
-    """Refuses a parameter that ``what`` does not take, nor any SDK sends, or that has two values.
-
-    Raises InvalidQuery.
-    """
+    """Raises InvalidQuery for a parameter with two values, or unknown to both ``what`` and the SDKs."""
     sent: dict[str, str] = {}
     for name, value in pairs:
         if name not in SENT_BY_SDKS and value and sent.setdefault(name, value) != value:
@@ -110,9 +107,9 @@ def check_parameters(pairs: Pairs, known: Sequence[str], what: str) -> None:
 
 
 def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) -> None:
-    """Count a request of this kind, and say in its answer what is left.
+    """Count a request towards its rate limit, and add what is left to the answer's headers.
 
-    Comes after the right, and before anything of the request is read. Raises RateLimited.
+    Called after the key's rights are checked and before the body is read. Raises RateLimited.
     """
     quotas = rates.check(caller.project.id, rate, caller.counted_as)
     if quotas:
@@ -120,13 +117,13 @@ def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) 
 
 
 def request_key(request: Request) -> str | None:
-    """The key of a request, None where it has none. Raises InvalidParameter for two of one kind."""
+    """The request's key, None where it has none. Raises InvalidParameter for two keys of one kind."""
     header, parameter = given_keys(request.scope)
     return key_of(header.decode("latin-1"), parameter or None)
 
 
 def callback_of(pairs: Pairs) -> str | None:
-    """The JSONP callback, None where none is wanted. Raises InvalidParameter."""
+    """The JSONP callback, None where none is requested. Raises InvalidParameter."""
     name = parameter(pairs, "jsonp")
     try:
         return check_callback(name) if name is not None else None
@@ -135,7 +132,7 @@ def callback_of(pairs: Pairs) -> str | None:
 
 
 async def read_json(bodies: BodyReader, request: Request, limit: int, empty: Any = _NOTHING) -> Any:
-    """The request's body; ``empty`` where there is none and one is given. Raises BodyError, InvalidJSON."""
+    """The request's body, or ``empty``, if given, for an empty body. Raises BodyError, InvalidJSON."""
     async with opened(bodies, request, limit) as body:
         if empty is not _NOTHING and not body.strip():
             return empty
@@ -149,7 +146,7 @@ async def decoded(bodies: BodyReader, body: bytes) -> Any:
 
 
 def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncContextManager[bytes]:
-    """The request's body, inflated, held as long as the context lasts. Raises BodyError."""
+    """A context with the request's body, inflated; its memory counts until the end. Raises BodyError."""
     length, encoding = (request.headers.get(name) for name in ("content-length", "content-encoding"))
     return bodies.opened(
         request.receive,
@@ -160,7 +157,7 @@ def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncCon
 
 
 def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:
-    """What returns once the client has left."""
+    """A function that returns once the client has disconnected."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -174,20 +171,23 @@ def warning_headers(warnings: Sequence[str]) -> dict[str, str] | None:
 
 
 def _warning(text: str) -> str:
-    """As RFC 7234 has it; the text may name what a client sent, so only plain characters pass."""
+    """A warning as in RFC 7234. The text may quote a client's input, so only plain characters pass."""
     plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\' else "?" for c in text)
     return f'199 acumen "{plain[:_WARNING_LENGTH_MAX]}"'
 
 
 def json_answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """The value (or, as bytes, its JSON) as the body."""
+    """An answer whose body is the value as JSON; bytes are taken as JSON already."""
     body = value if isinstance(value, bytes) else orjson.dumps(value)
     return Response(body, status, headers, JSON)
 
 
 def empty_answer() -> Response:
-    """204. The connection is closed: Keen's client for Node never looks at the end of such an answer, and its
-    process would not end before the connection does."""
+    """A 204 that closes the connection.
+
+    Keen's client for Node never notices the end of such an answer, and its process would run on until the
+    connection ends.
+    """
     return Response(status_code=204, headers={"connection": "close"})
 
 
@@ -200,8 +200,8 @@ def error_answer(error: Rendered, callback: str | None = None) -> Response:
 def script_answer(
     callback: str, body: bytes, status: int = 200, headers: dict[str, str] | None = None
 ) -> Response:
-    """``callback(body);`` as JavaScript that no browser will take for anything else."""
-    # Both are line ends in older JavaScript, and ordinary characters in JSON.
+    """``callback(body);`` as JavaScript, with headers that keep browsers from reading it as another type."""
+    # U+2028 and U+2029 end lines in older JavaScript, but are ordinary characters in JSON.
     body = body.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
     kept = {name: value for name, value in (headers or {}).items() if name != "content-type"}
     kept |= {

@@ -1,9 +1,9 @@
-"""Routes as FastAPI's, with what Acumen does before FastAPI looks at a request.
+"""FastAPI routes, with the steps that Acumen takes before FastAPI sees a request.
 
-The order of a request is: the caller is admitted by the route's rule; the body is read within bounds and
-decoded; FastAPI checks it against the types of the handler's signature; the handler answers. FastAPI itself
-would read the body before any dependency is asked, so admission is no dependency. Every failure becomes the
-API's one shape of an error.
+The order is: the route's rule admits the caller; the body is read within limits and decoded; FastAPI checks
+it against the types of the handler's signature; the handler answers. FastAPI itself would read the body
+before it resolves any dependency, so admission is no dependency. Every failure becomes an error in the API's
+one shape.
 """
 
 from __future__ import annotations
@@ -42,22 +42,22 @@ from service.http.request import (
 from storage.catalog.tenants.records import Organisation
 
 SLOW_SECONDS = 0.3
-"""After so long a key is looked at again before it gets its answer: it may have been revoked."""
+"""After a longer time the key is checked again before it gets the answer: it may have been revoked."""
 _CALL = "acumen.call"
-"""Key of a scope: the call that the handler is given."""
+"""Key in a request's scope: the call passed to the handler."""
 Answers = Mapping[int, Answer]
 Decorator = Callable[[Endpoint], Endpoint]
 
 
 class Call(NamedTuple):
-    """A request to a route that is answered whoever asks."""
+    """A request to a route that any caller may use."""
 
     parts: Parts
     request: Request
 
 
 class ProjectCall(NamedTuple):
-    """A request to a route below a project, from a caller who may make it."""
+    """A request to a route of a project, from a caller with the right to make it."""
 
     parts: Parts
     request: Request
@@ -84,15 +84,16 @@ async def _call_of(request: Request) -> Any:
 OfAnyone = Annotated[Call, Depends(_call_of)]
 OfProject = Annotated[ProjectCall, Depends(_call_of)]
 OfOrganisation = Annotated[OrganisationCall, Depends(_call_of)]
-"""The types of the parameter by which a handler gets its call."""
+"""Types of the parameter through which a handler gets its call."""
 
 
 class RuledRoute(APIRoute):
-    """A route that nobody enters but by its rule.
+    """A route that admits callers by its rule alone.
 
-    ``before`` is asked once the caller is admitted and before the body is read; it may raise. ``scripted``: a
-    GET that names a callback gets its errors through it. ``admin_hint`` follows the text of a refusal for
-    want of the master key. ``narrows``: a DELETE reads its parameters itself; of others they are refused.
+    ``before`` is called once the caller is admitted and before the body is read; it may raise. ``scripted``:
+    a GET that names a callback gets its errors through that too. ``admin_hint`` is appended to the refusal
+    where the master key is needed. ``narrows``: the handler of a DELETE checks the parameters; without it any
+    parameter of a DELETE is refused.
     """
 
     def __init__(
@@ -119,16 +120,16 @@ class RuledRoute(APIRoute):
             methods=list(methods),
             response_model=None,
             response_class=Response,
-            # A body without a content type, as ``_Read`` has it, is JSON.
+            # ``_Read`` removes the content type; such a body must still count as JSON.
             strict_content_type=False,
         )
         if self.is_direct:
-            # FastAPI's own wrapper opens what only its dependencies need.
+            # FastAPI's own wrapper sets up exit stacks that only its dependencies need.
             self.app = request_response(self.get_route_handler())
         else:
             self.app = AsyncExitStackMiddleware(self.app)
 
-    # As Starlette's: FastAPI's look in addition for routers that are included in others.
+    # Starlette's methods: FastAPI's also search included routers, of which there are none.
     matches = Route.matches
     handle = Route.handle
 
@@ -149,9 +150,9 @@ class RuledRoute(APIRoute):
         return handle
 
     async def _answered(self, request: Request, answering: Answering) -> Response:
-        """Raises whatever an answer to an error is made of."""
+        """The handler's answer. Raises any exception that ``render`` turns into an answer."""
         if raw_path(request.scope).count(b"/") < self._slashes:
-            # What is matched is the path decoded: a slash that is part of a name sets nothing apart.
+            # Routes match the decoded path, but a slash that is part of a name is no separator.
             raise NotFound
         call = await self._admitted(request)
         request.scope[_CALL] = call
@@ -164,12 +165,12 @@ class RuledRoute(APIRoute):
             check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
         response = await answering(call)
         if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
-            # Whatever took so long, the body or the question: it is told to who may be told it now.
+            # Whether the body or the query was slow: the key may have been revoked or changed since.
             check_same(call.caller, await self.rule.admit(call.parts.tenants, request))
         return response
 
     async def _admitted(self, request: Request) -> AnyCall:
-        """The call, of who may make it. Raises ApiError."""
+        """The call, once the caller is admitted. Raises ApiError."""
         parts: Parts = request.scope["app"].parts
         realm = self.rule.realm
         if realm is Realm.PROJECT:
@@ -178,13 +179,13 @@ class RuledRoute(APIRoute):
             organisation_id, key = segment_of(request.scope, 3), request_key(request)
             return OrganisationCall(parts, request, await parts.tenants.organisation_of(organisation_id, key))
         if realm is not Realm.OWN:
-            # Two keys of one kind are a fault even where none is needed.
+            # Two keys of one kind are an error even where no key is required.
             given_keys(request.scope)
         return Call(parts, request)
 
     @property
     def is_direct(self) -> bool:
-        """Whether the handler takes nothing but its call: then FastAPI has nothing to check."""
+        """Whether the call is the handler's only parameter, so that FastAPI has nothing to check."""
         needs = self.dependant
         typed = needs.path_params or needs.query_params or needs.header_params or needs.cookie_params
         only_call = [one.call for one in needs.dependencies] == [_call_of]
@@ -209,8 +210,10 @@ class RuledRoute(APIRoute):
 
 
 class _Read(Request):
-    """A request whose body is decoded already, by our reader, whatever its content type is; of its parameters
-    the last that says something counts."""
+    """A request whose body is already decoded as JSON, whatever its content type.
+
+    Of a parameter that is repeated, the last non-empty value counts.
+    """
 
     def __init__(self, request: Request, value: Any = None) -> None:
         headers = [field for field in request.scope["headers"] if field[0] != b"content-type"]
@@ -218,7 +221,7 @@ class _Read(Request):
         self._value = value
 
     async def body(self) -> bytes:
-        """FastAPI asks whether there is one."""
+        """A placeholder: FastAPI only checks that the body is not empty."""
         return b"JSON"
 
     async def json(self) -> Any:
@@ -230,9 +233,9 @@ class _Read(Request):
 
 
 class Area:
-    """The routes of one part of the API, in the order in which they are tried, and their description.
+    """The routes of one part of the API, in the order in which they are tried, and their descriptions.
 
-    ``tag`` is unique; ``given``: requests with the master key before the examples, as method, path, body.
+    ``tag`` is unique. ``given``: requests sent with the master key before the examples: method, path, body.
     """
 
     def __init__(self, tag: str, about: str, given: Sequence[tuple[str, str, Any]] = ()) -> None:
@@ -247,7 +250,7 @@ class Area:
         return [operation for operation, _ in self.described]
 
     def serve(self, path: str, rule: Rule, *operations: Operation, **how: Any) -> Decorator:
-        """Decorates the handler of a path, for the methods of these operations."""
+        """Decorator that registers the handler of a path for the methods of these operations."""
 
         def register(endpoint: Endpoint) -> Endpoint:
             methods = dict.fromkeys(one.method.upper() for one in operations)
@@ -260,7 +263,7 @@ class Area:
         return register
 
     def describe(self, *operations: Operation) -> None:
-        """For the document alone: what is answered in front of all routes."""
+        """Add operations to the document alone: they are answered before any route is tried."""
         self.described += [(one, _answered_in_front) for one in operations]
 
     def get(self, path: str, rule: Rule, summary: str, answers: Answers, **more: Any) -> Decorator:
@@ -278,7 +281,7 @@ class Area:
     def _one(
         self, method: Method, path: str, rule: Rule, summary: str, answers: Answers, more: dict[str, Any]
     ) -> Decorator:
-        """A path of one method that is described as it is served."""
+        """Register a path with one method, and describe it under the same path."""
         how = {name: more.pop(name) for name in _SERVING & more.keys()}
         shown = path.replace(":path}", "}")
         operation = Operation(method=method, path=shown, summary=summary, answers=answers, **more)
@@ -293,7 +296,7 @@ _SERVING = {"before", "scripted", "admin_hint", "narrows"}
 
 
 def script_callback(request: Request) -> str | None:
-    """The callback where a good one is named; a bad one is told by the handler, in its turn."""
+    """The JSONP callback if a valid one is named; an invalid one is reported by the handler."""
     if request.method == "POST":
         return None
     try:

@@ -1,4 +1,4 @@
-"""The page that a browser gets at the server's root."""
+"""The page for browsers at the server's root."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ code{{background:#eee;padding:.1em .3em}}</style></head>
 
 
 def page() -> Response:
-    """What this is, its version, and what to do next; it loads nothing."""
+    """What the server is, its version and the next step; the page loads nothing further."""
     headers = {"content-security-policy": CSP, "x-content-type-options": "nosniff", "vary": "Accept"}
     return Response(_PAGE.format(version=escape(version())), 200, headers, "text/html; charset=utf-8")

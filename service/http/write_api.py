@@ -1,13 +1,13 @@
-"""The write routes as a bare ASGI application in front of everything else.
+"""The write routes, as a bare ASGI application in front of everything else.
 
     POST /3.0/projects/P/events/C            one event
-    POST /3.0/projects/P/events              lists of events, a verdict on each
+    POST /3.0/projects/P/events              lists of events; the answer has a verdict for each
     GET  /3.0/projects/P/events/C?data=…     one event in a URL: pixel, redirect or JSONP; HEAD records none
 
-All other requests go to ``next_app``, the ``RequestMiddleware`` with everything behind it; this stands before
-it, not behind, and gives its own answers their id, headers and counts. What one request costs here decides
-how many events a second the server takes: whatever can be known before is kept in dictionaries, by the bytes
-as they come in.
+All other requests go to ``next_app``, the ``RequestMiddleware`` with everything behind it. The write routes
+bypass that layer, so they add request ids, headers and counts to their own answers. The cost of one request
+here decides how many events per second the server accepts: known paths and keys are cached in dictionaries,
+keyed by the bytes received.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 KNOWN_MAX = 20_000
-"""Paths, and pairs of project and key, that are remembered."""
+"""Paths, and pairs of project and key, that are cached."""
 KNOWN_LENGTH_MAX = 512
-"""Longer paths and keys are not: whoever sent many of them would fill the memory."""
+"""Longer paths and keys are not cached: a client that sent many of them could fill the memory."""
 LOOK_US = 100_000
 SLOW_US = 300_000
-"""A body that takes longer is written with the rights that its key has in the end."""
+"""If reading the body takes longer, the key's rights are checked again before the events are written."""
 KEY_LENGTH_MAX = 255
 CREATED = b'{"created":true}'
 SUCCESS = b'{"success":true}'
@@ -71,7 +71,7 @@ CORS: Headers = [ALLOW_ORIGIN, EXPOSE]
 _JSON = (b"content-type", b"application/json")
 _KEY = b"idempotency-key"
 _ANYWHERE = (b"cross-origin-resource-policy", b"cross-origin")
-"""Pages that embed only what allows it (COEP) may embed this."""
+"""Lets pages under a cross-origin embedder policy (COEP) embed the answer."""
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 _DATA = re.compile(rb"(?:^|&)data=")
@@ -81,7 +81,7 @@ _PATH = re.compile(rb"/3\.0/projects/([^/]+)/events(?:/(.*))?", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class WriteLimits:
-    """Bytes of bodies: of one event, of a bulk body as sent, and of one compressed body once inflated."""
+    """Size limits of bodies: one event, a bulk body as sent, and a compressed bulk body once inflated."""
 
     event_bytes_max: int = 900_000
     bulk_bytes_max: int = 10_000_000
@@ -90,20 +90,20 @@ class WriteLimits:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path of the write routes names; ``collection`` is None for the bulk route."""
+    """What a path of a write route names; ``collection`` is None for the bulk route and the webhook."""
 
     project_id: str
     collection: str | None
     sendgrid: bool = False
-    """Its webhook, which sends a list of its own."""
+    """Whether this is SendGrid's webhook, which sends a list in its own format."""
 
 
 class WriteApi:
-    """One per worker. ``tenants`` is asked in ``executor``, and not twice within half a second unless it says
-    that something has changed.
+    """The write routes of one worker.
 
-    ``client_ip`` finds a request's client; ``admit`` raises where a project or key has used up its rate, and
-    else gives what the answer is to say of it.
+    Keys are looked up in ``tenants`` on a thread of ``executor``, at most once in half a second unless
+    ``tenants`` reports a change. ``client_ip`` returns the address of a request's client. ``admit`` raises
+    where a project or key has used up its rate, and otherwise returns the rate headers of the answer.
     """
 
     def __init__(
@@ -141,17 +141,17 @@ class WriteApi:
         self._doubled = metrics.counter("acumen_events_total", "duplicate")
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
-        # By the monotonic clock: a revoked key must not live on for as long as the other one is set back.
+        # By the monotonic clock: setting the wall clock back must not prolong the life of a revoked key.
         self._allowed: dict[tuple[str, bytes], int] = {}
         self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
         self._tallies: dict[tuple[str, bytes], Tally] = {}
-        """Of the keys that are let through."""
+        """The tallies of the keys in ``_allowed`` and ``_filling``."""
         self._looking: set[tuple[str, bytes]] = set()
         tenants.watch(self._forget_changed)
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
         self.express: FastPath | None = None
-        """The way past this application, where nothing is to be done but to take an event."""
+        """The fast path, which bypasses this application for plain single events."""
         if admit is None and not access_log:
             size = (b"content-length", b"%d" % len(CREATED))
             self.express = FastPath(
@@ -201,7 +201,7 @@ class WriteApi:
             if self._admit is not None:
                 rated = self._admit(project_id, key)
             body = await self._bodies.read(receive, headers.get(b"content-length"), limit)
-            held = len(body)
+            body_bytes = len(body)
             try:
                 now_us = time.monotonic_ns() // 1000
                 if now_us - came_us > SLOW_US:
@@ -212,7 +212,7 @@ class WriteApi:
                     target, scope, headers, body, received_us, autofill, tally
                 )
             finally:
-                self._bodies.release(held)
+                self._bodies.release(body_bytes)
             await self._send(send, status, [_JSON, *extra, *rated], payload)
         except ClientGone:
             return
@@ -230,17 +230,20 @@ class WriteApi:
         autofill: Json | None,
         tally: Tally,
     ) -> tuple[int, bytes, Headers]:
-        """The status, body and further headers of the answer. Raises what ``render`` knows."""
+        """Inflate the body where needed, and store its events.
+
+        Returns the status, body and further headers of the answer. Raises exceptions that ``render`` handles.
+        """
         if b"content-encoding" not in headers:
             return await self._submit(target, scope, headers, body, received_us, autofill, tally)
         single = target.collection is not None
         inflated_max = self._event_bytes_max if single else self._limits.inflated_bytes_max
         body = await self._bodies.inflate(body, headers[b"content-encoding"], inflated_max)
-        held = len(body)
+        body_bytes = len(body)
         try:
             return await self._submit(target, scope, headers, body, received_us, autofill, tally)
         finally:
-            self._bodies.release(held)
+            self._bodies.release(body_bytes)
 
     async def _submit(
         self,
@@ -252,7 +255,10 @@ class WriteApi:
         autofill: Json | None,
         tally: Tally,
     ) -> tuple[int, bytes, Headers]:
-        """Take the body as it is, but for the key's autofill. Raises what ``render`` knows."""
+        """Store the events of an uncompressed body, with the key's autofill.
+
+        Returns the status, body and further headers of the answer. Raises exceptions that ``render`` handles.
+        """
         if target.collection is not None and _KEY not in headers and autofill is None:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if self._ingestor.log_fast(target.project_id, target.collection, body, received_us, future):
@@ -261,7 +267,7 @@ class WriteApi:
                 tally.events += 1
                 tally.bytes += len(body)
                 return 201, CREATED, []
-        # Some clients on Windows begin with a byte order mark, which JSON lets a reader pass over.
+        # Some clients on Windows send a byte order mark, which the JSON standard lets a reader ignore.
         body = body.removeprefix(codecs.BOM_UTF8)
         origin = self._origin(scope, headers, body, received_us)
         if target.sendgrid:
@@ -310,19 +316,19 @@ class WriteApi:
         rated: Iterable[tuple[bytes, bytes]] = (),
     ) -> int:
         SECRETS.set(secrets_of(scope))
-        found = render(error)
-        self._refusals.count(found.status, found.body)
+        reply = render(error)
+        self._refusals.count(reply.status, reply.body)
         if isinstance(error, EventRefused):
             self._refused.add()
         if callback is not None:
-            return await self._call_back(send, found.status, callback, found.body)
-        extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in found.headers.items()]
+            return await self._call_back(send, reply.status, callback, reply.body)
+        extra = [(name.encode(), value.encode("latin-1", "replace")) for name, value in reply.headers.items()]
         extra += [NO_STORE, *rated]
-        if found.status in (408, 413):
-            # What the client still sends is not read.
+        if reply.status in (408, 413):
+            # The rest of the body is not read.
             extra.append((b"connection", b"close"))
-        await self._send(send, found.status, extra, found.body)
-        return found.status
+        await self._send(send, reply.status, extra, reply.body)
+        return reply.status
 
     async def _beacon(self, target: Target, scope: Scope, send: Send) -> None:
         received_us, came_us = time.time_ns() // 1000, time.monotonic_ns() // 1000
@@ -332,7 +338,7 @@ class WriteApi:
         rated: Headers = []
         try:
             if "jsonp" in query and is_callback(query["jsonp"][0]):
-                # Known first, so that every error reaches the page; a bad name is told in its turn.
+                # Set first, so that every error reaches the page; an invalid name is reported below.
                 callback = query["jsonp"][0]
             rated, autofill = await self._admit_beacon(target, scope)
             if "jsonp" in query:
@@ -358,8 +364,10 @@ class WriteApi:
         self._count(scope, status, came_us)
 
     async def _admit_beacon(self, target: Target, scope: Scope) -> tuple[Headers, Json | None]:
-        """What is to be said of the rate, and the key's autofill. Raises ApiError: for the project, its key,
-        the key's right and the rate, in this order."""
+        """The answer's rate headers, and the key's autofill.
+
+        Raises ApiError for an unknown project, a wrong key, a missing right, an exceeded rate, in this order.
+        """
         autofill = None
         key = _key_of(scope)
         if self._allowed.get((target.project_id, key), 0) < time.monotonic_ns() // 1000:
@@ -368,10 +376,10 @@ class WriteApi:
         return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
 
     def _tally(self, project_id: str, key: bytes) -> Tally:
-        """Where a key that was just let through is counted."""
-        found = self._tallies.get((project_id, key))
-        if found is not None:
-            return found
+        """The tally that counts for a key that was just admitted."""
+        tally = self._tallies.get((project_id, key))
+        if tally is not None:
+            return tally
         counted_as = self._tenants.counted_as(project_id, key_of(key.decode("latin-1"), None) or "")
         return self._quotas.tally(project_id, counted_as)
 
@@ -399,22 +407,22 @@ class WriteApi:
         return status
 
     async def _authorize(self, project_id: str, key: bytes) -> Json | None:
-        """What the key writes into each event, if it does.
+        """The properties that the key adds to each event; None where it adds none.
 
-        Raises ApiError: an unknown project, then a wrong key, then one without the right to write.
+        Raises ApiError for an unknown project, a wrong key, a key without the right to write, in this order.
         """
         pair = (project_id, key)
         filling = self._filling.get(pair)
         if filling is not None and filling[0] >= time.monotonic_ns() // 1000:
             return filling[1]
         if pair in self._allowed and pair not in self._looking:
-            # One request looks again; those beside it need not wait for that, unless it takes long.
+            # One request looks the key up again; concurrent ones go on meanwhile for up to ``LOOK_US``.
             self._allowed[pair] = time.monotonic_ns() // 1000 + LOOK_US
         self._looking.add(pair)
-        given = key_of(key.decode("latin-1"), None)
+        decoded = key_of(key.decode("latin-1"), None)
         loop = asyncio.get_running_loop()
         try:
-            caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, given)
+            caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, decoded)
         except ApiError:
             self._forget(pair)
             raise
@@ -427,7 +435,7 @@ class WriteApi:
         return autofill
 
     def _identify(self, project_id: str, key: str | None) -> tuple[Caller, Tally]:
-        """Who holds the key, and where it is counted. Blocks. Raises ApiError."""
+        """The caller of the key, and its tally. Blocks. Raises ApiError."""
         caller = self._tenants.authenticate(project_id, key)
         caller.require(*WRITES.permissions)
         tally = self._quotas.tally(project_id, caller.counted_as)
@@ -441,7 +449,10 @@ class WriteApi:
         self._tallies.pop(pair, None)
 
     def _forget_changed(self, project_ids: Sequence[str]) -> None:
-        """Called from any thread: what is not known any more is looked up at the next request."""
+        """Forget the keys of these projects, or of all if the list is empty. Called from any thread.
+
+        They are looked up again at their next request.
+        """
         if not project_ids:
             self._forget_all()
         changed = set(project_ids)
@@ -455,7 +466,7 @@ class WriteApi:
         self._tallies.clear()
 
     def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None, tally: Tally) -> None:
-        """A key that writes into events is not among those that the express lane lets through."""
+        """Cache a key's rights. Keys with autofill are kept apart: the fast path does not admit them."""
         if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
             self._forget_all()
         until = time.monotonic_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
@@ -472,7 +483,7 @@ class WriteApi:
         key = headers[_KEY].decode("latin-1").strip()
         if not 0 < len(key) <= KEY_LENGTH_MAX:
             raise InvalidParameter(f"Idempotency-Key must be 1 to {KEY_LENGTH_MAX} characters.")
-        # The same body sent to another route is another request.
+        # The same body sent to another path is another request.
         digest = hashlib.blake2b(body, digest_size=16, key=scope["path"].encode()[-64:]).digest()
         return Origin(received_us, context, key, digest)
 
@@ -489,12 +500,12 @@ class WriteApi:
         return target
 
     def _known_target(self, url: bytes) -> tuple[str, str] | None:
-        """The project and collection of a path that came before, if events are posted to it one by one."""
+        """The project and collection of a cached path that takes single events; None for any other."""
         target = self._targets.get(url)
         return None if target is None or target.collection is None else (target.project_id, target.collection)
 
     def _begin(self) -> None:
-        """A new request's id, which its answer and every line of the log about it bear."""
+        """Set the id of a new request, which its answer and its log lines carry."""
         REQUEST_ID.set(self._new_id().decode())
 
     def _new_id(self) -> bytes:
@@ -502,15 +513,15 @@ class WriteApi:
 
     async def _send(self, send: Send, status: int, headers: Headers, body: bytes) -> None:
         size = (b"content-length", b"%d" % len(body))
-        every = [*headers, size, *CORS, (b"x-request-id", REQUEST_ID.get().encode())]
-        await send({"type": "http.response.start", "status": status, "headers": every})
+        fields = [*headers, size, *CORS, (b"x-request-id", REQUEST_ID.get().encode())]
+        await send({"type": "http.response.start", "status": status, "headers": fields})
         await send({"type": "http.response.body", "body": body})
 
 
 def find_target(path: bytes) -> Target | None:
-    """What a raw path names; None for all that is not a write route.
+    """What a raw path names; None where it is no write route.
 
-    A collection is all that follows ``/events/``, raw slashes included, unless it names a property.
+    The collection is all that follows ``/events/``, raw slashes included, unless the path names a property.
     """
     match = _PATH.fullmatch(path)
     if match is None:
@@ -524,7 +535,7 @@ def find_target(path: bytes) -> Target | None:
 
 
 def render_verdicts(verdicts: BatchVerdicts) -> bytes:
-    """The body of a bulk answer: per collection and in order, what became of each event."""
+    """The body of a bulk answer: for each collection a verdict on each event, in order."""
     lists = []
     for name, count in verdicts.counts.items():
         items = [SUCCESS] * count
@@ -536,12 +547,12 @@ def render_verdicts(verdicts: BatchVerdicts) -> bytes:
 
 
 def _duplicates(count: int) -> Headers:
-    """How many of the accepted events had been stored before, by their token or the request's key."""
+    """A header with the number of events stored before, recognised by token or idempotency key."""
     return [(b"acumen-duplicates", b"%d" % count)] if count else []
 
 
 def _key_of(scope: Scope) -> bytes:
-    """The key of a request. Raises InvalidParameter for two of one kind."""
+    """The request's key. Raises InvalidParameter for two keys of one kind."""
     header, parameter = given_keys(scope)
     return header or parameter.encode("utf-8", "replace")
 

@@ -1,4 +1,4 @@
-"""What kind of file ``acumen import`` was given, guessed from its first bytes."""
+"""Detects the format of a file for ``acumen import`` from its first bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ImportFormat(StrEnum):
     JSON = "json"
     """One array of events."""
     ANSWER = "answer"
-    """What the API answered to an extraction: an object whose ``result`` is a list of events."""
+    """The API's answer to an extraction: an object whose ``result`` is a list of events."""
     CSV = "csv"
     TSV = "tsv"
     PARQUET = "parquet"
@@ -51,7 +51,7 @@ _ANSWER_MEMBERS = frozenset(
 
 
 class UnknownFormat(Exception):
-    """The content is none of the formats that are taken; the text says what it seems to be."""
+    """The content has no supported format; the text says what it seems to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,10 @@ class Sniffed:
 
 
 def sniff(start: bytes, *, whole: bool) -> Sniffed:
-    """The format of content that begins so; ``whole`` where that is all of it. Raises UnknownFormat."""
+    """Detect the format of content from its start; ``whole``: whether ``start`` is all of the content.
+
+    Raises UnknownFormat.
+    """
     for magic, why in _NOT_TAKEN.items():
         if start.startswith(magic):
             raise UnknownFormat(why)
@@ -90,7 +93,7 @@ def sniff(start: bytes, *, whole: bool) -> Sniffed:
 
 
 def sniff_table(start: bytes, kind: ImportFormat) -> Sniffed:
-    """As ``sniff``, where the format is known."""
+    """As ``sniff``, for a table whose format is known: detects delimiter and encoding."""
     bom = next((mark for mark in BYTE_ORDER_MARKS if start.startswith(mark)), b"")
     encoding = BYTE_ORDER_MARKS.get(bom, "utf-8")
     if kind is not ImportFormat.CSV:
@@ -116,9 +119,10 @@ def _is_json_line(text: str) -> bool:
 
 
 def _is_answer(text: str, whole: bool) -> bool:
-    """Whether the content is one object that an API answered, and no lines of events.
+    """Whether the content is a single answer of the API, and not lines of events.
 
-    Such an object has a list of objects as its ``result``, and beside it only what answers have.
+    Such an object has a list of objects as its ``result``, and otherwise only members that answers have.
+    Raises UnknownFormat for an answer that holds no events.
     """
     try:
         members, end = _members(text)
@@ -153,16 +157,17 @@ def _is_answer(text: str, whole: bool) -> bool:
 
 
 _CUT = object()
-"""Stands for a list of which only the beginning was seen."""
+"""Stands for a list of which only the beginning is available."""
 
 
 def _members(text: str) -> tuple[dict[str, Any], int | None]:
-    """The members of the object at the beginning, and where it ends; None where that was not seen.
+    """Parse the members of the object at the start of the text; returns them and the object's end.
 
-    Raises ValueError where it ends, or the beginning that was seen, before its result is reached.
+    The end is None if the text was cut off within ``result``. Raises ValueError if the text is not valid JSON
+    or is cut off before ``result``.
     """
     decoder = json.JSONDecoder(strict=False)
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     at = _skip(text, 1)
     while text[at : at + 1] != "}":
         name, at = decoder.raw_decode(text, at)
@@ -171,15 +176,15 @@ def _members(text: str) -> tuple[dict[str, Any], int | None]:
             raise ValueError
         at = _skip(text, at + 1)
         try:
-            found[str(name)], at = decoder.raw_decode(text, at)
+            members[str(name)], at = decoder.raw_decode(text, at)
         except ValueError:
             if name == "result" and text[at : at + 1] == "[" and text[_skip(text, at + 1) :][:1] == "{":
-                return found | {"result": _CUT}, None
+                return members | {"result": _CUT}, None
             raise
         at = _skip(text, at)
         if text[at : at + 1] == ",":
             at = _skip(text, at + 1)
-    return found, at + 1
+    return members, at + 1
 
 
 def _skip(text: str, at: int) -> int:
@@ -189,7 +194,10 @@ def _skip(text: str, at: int) -> int:
 
 
 def _delimiter(text: str, whole: bool) -> str:
-    """The delimiter by which the first lines have most columns, all alike. Raises UnknownFormat."""
+    """The delimiter that splits the first lines into most columns, with most rows alike.
+
+    Raises UnknownFormat.
+    """
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if not whole and len(lines) > 1:
         lines.pop()

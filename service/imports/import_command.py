@@ -1,7 +1,7 @@
-"""``acumen import``: a file of events into a collection, over HTTP or straight into a data folder.
+"""``acumen import``: imports a file of events into a collection, over HTTP or directly into a data folder.
 
-The file is cut into batches at fixed places. Each is sent under a key made of the file's digest and the
-place, so that an import can be broken off and begun again, and what came before is recognised.
+The file is cut into batches at fixed places. Each batch is sent with an idempotency key made of the file's
+digest and the batch's place, so that an interrupted import can be run again without storing events twice.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from service.settings import BadSettings, key_of_environment, load
 from storage.disk.durable_files import sha256_of
 
 IN_FLIGHT = 4
-"""Batches sent and not yet answered."""
+"""Batches that are sent and not yet answered."""
 EVENT_BYTES_MAX = 900_000
 REFUSED_TEXT_MAX = 20_000
 REFUSALS_SHOWN = 5
 HOPELESS_EVENTS = 2_000
-"""Events refused, and none taken, after which the file is believed to be another than was meant."""
+"""Refused events, with none accepted, after which the import stops as probably given the wrong file."""
 BAR_SECONDS = 0.2
 LINE_SECONDS = 10.0
 BAR_WIDTH = 30
@@ -54,7 +54,7 @@ REFUSED_STATUS = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's options, on the parser that the command line made for it."""
+    """Add the command's options to its parser."""
     parser.add_argument(
         "file",
         metavar="FILE",
@@ -91,8 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """The exit status: 0 once every batch is answered; 1 where it was broken off; 2 where it could not
-    begin; 3 where more events were refused than --allow-refused lets pass."""
+    """Run the import; returns the exit status.
+
+    0: every batch was answered; 1: the import stopped early; 2: it could not begin; 3: more events were
+    refused than --allow-refused permits.
+    """
     try:
         _check(args)
         options = options_of(args)
@@ -118,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    """Raises BadOption."""
+    """Check the options. Raises BadOption."""
     refusal = check_collection_name(args.collection)
     if refusal is not None:
         raise BadOption(refusal.description)
@@ -154,7 +157,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Pr
     source = await asyncio.to_thread(open_source, args.file, options, EVENT_BYTES_MAX)
     progress.source = source.source
     try:
-        # Events that are read in another way are other events, and so another import.
+        # With other reading options the events differ, so it is a different import.
         identity = f"{args.project}/{args.collection}/{source.identity}"
         digest = None if source.path is None else await asyncio.to_thread(sha256_of, source.path)
         async with _target(args) as target:
@@ -176,11 +179,11 @@ def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarge
 
 
 Prepare = Callable[[bytes], bytes]
-"""Makes of an event what is sent. Raises ValueError where the event is at fault."""
+"""Converts the text of an event to what is sent. Raises ValueError if the event is invalid."""
 
 
 def preparation(options: ImportOptions, drops_stamps: bool, *, table: bool) -> Prepare | None:
-    """What is done to each event; None for nothing. Tables read the times of their rows themselves."""
+    """The conversion applied to each event; None if none is needed. Tables convert times themselves."""
     steps: list[Prepare] = []
     if drops_stamps:
         steps.append(without_stamps)
@@ -199,7 +202,7 @@ def preparation(options: ImportOptions, drops_stamps: bool, *, table: bool) -> P
 
 
 class BatchSender:
-    """Sends every batch of a source, some at once; their answers are taken in order."""
+    """Sends all batches of a source, up to IN_FLIGHT at once; answers are processed in order."""
 
     def __init__(
         self,
@@ -219,7 +222,7 @@ class BatchSender:
         self._waiting: deque[tuple[ItemBatch, asyncio.Task[Answers]]] = deque()
 
     async def send_all(self, keys: BatchKeys, allow_refused: int) -> None:
-        """Raises BadSource, ImportFailed."""
+        """Send all batches. Raises BadSource, ImportFailed."""
         batches = self._source.batches()
         try:
             while True:
@@ -230,14 +233,14 @@ class BatchSender:
                     task = asyncio.ensure_future(self._send(batch, keys.key(batch)))
                     self._waiting.append((batch, task))
                 while self._waiting and (batch is None or len(self._waiting) >= IN_FLIGHT):
-                    await self._settle_first()
+                    await self._process_first_answer()
                 if batch is None:
                     return
                 self._stop_if_hopeless(allow_refused)
         except BadSource:
-            # What can be read of the file is sent.
+            # Events before the unreadable part of the file are still sent.
             while self._waiting:
-                await self._settle_first()
+                await self._process_first_answer()
             raise
         finally:
             for _, task in self._waiting:
@@ -261,11 +264,11 @@ class BatchSender:
             events = b"[" + b",".join(texts) + b"]"
             digest = hashlib.blake2b(events, digest_size=16).digest()
             outcome = await self._target.send(events, key, digest)
-            answers.refused.update({places[index]: why for index, why in outcome.refused.items()})
+            answers.refused.update({places[index]: refusal for index, refusal in outcome.refused.items()})
             answers.known = outcome.known
         return answers
 
-    async def _settle_first(self) -> None:
+    async def _process_first_answer(self) -> None:
         batch, task = self._waiting.popleft()
         answers = await task
         for index in sorted(answers.refused):
@@ -280,7 +283,7 @@ class BatchSender:
             self._source.broken_rows.clear()
 
     def _check_times(self, batch: ItemBatch) -> None:
-        """Raises ImportFailed where no event of the first batch has the property that is to be its time."""
+        """Raises ImportFailed if no event of the first batch has the property given as --timestamp."""
         if batch.index or not self._time_path or isinstance(self._source, TableSource):
             return
         texts = [item.text for item in batch.items if item.problem is None]
@@ -293,12 +296,12 @@ class BatchSender:
             )
 
     def _hint(self, batch: ItemBatch) -> None:
-        """Say on the first batch what its types were found to be, and that it seems to hold times unread."""
+        """On the first batch, print the detected types, and a hint if a property seems to be the time."""
         if batch.index:
             return
         if isinstance(self._source, TableSource) and self._source.found_types:
-            found = ", ".join(f"{name} {kind}" for name, kind in self._source.found_types.items())
-            _say(f"types: {found}")
+            types = ", ".join(f"{name} {kind}" for name, kind in self._source.found_types.items())
+            _say(f"types: {types}")
         first = next((item for item in batch.items if item.problem is None), None)
         if first is None:
             return
@@ -329,16 +332,16 @@ class BatchSender:
 
 @dataclass(slots=True)
 class Answers:
-    """What became of one batch: refused items by their place in it, and how many were stored before."""
+    """The outcome of one batch: refused items by index, and the number of items stored before."""
 
     refused: dict[int, EventRefusal] = field(default_factory=dict)
     known: int = 0
 
 
 class BatchKeys:
-    """Names for batches: equal for equal content at the same place, for one project and collection.
+    """Idempotency keys of batches: equal for equal content at the same place, in one project and collection.
 
-    A file is known by the digest of the whole; of a stream that cannot be read twice, by what came so far.
+    A file is identified by its digest; a stream, which cannot be read twice, by its content up to the batch.
     """
 
     def __init__(self, identity: str, file_digest: str | None) -> None:
@@ -346,7 +349,7 @@ class BatchKeys:
         self._prefix = f"{identity}{file_digest}"
 
     def key(self, batch: ItemBatch) -> str:
-        """To be asked once for each batch, in order."""
+        """The key of a batch. Must be called once for each batch, in order."""
         if self._stream is None:
             text = f"{self._prefix}/{batch.offset}"
             return "import-" + hashlib.sha256(text.encode()).hexdigest()
@@ -357,7 +360,7 @@ class BatchKeys:
 
 
 class RefusedFile:
-    """``FILE.refused.ndjson``: what was not taken, and why. Made with the first such event."""
+    """``FILE.refused.ndjson``: the refused events with reasons. Created with the first refused event."""
 
     def __init__(self, source: Path) -> None:
         self.path = source.with_name(source.name + ".refused.ndjson")
@@ -391,12 +394,12 @@ class RefusedFile:
 
 @dataclass(slots=True)
 class Progress:
-    """Says on standard error how far the import is: a bar on a terminal, now and then a line elsewhere."""
+    """Shows the import's progress on standard error: as a bar on a terminal, elsewhere as periodic lines."""
 
     source: BatchSource | None = None
     new: int = 0
     known: int = 0
-    """Events that were stored before, by an earlier run or under an equal uniqueness token."""
+    """Events stored before, by an earlier run or with an equal uniqueness token."""
     refused: int = 0
     shown_at: float = field(default_factory=time.monotonic)
 

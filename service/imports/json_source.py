@@ -1,7 +1,7 @@
-"""Reading a file of events in JSON (lines, an array, an answer of the API; plain or gzip), never all at once.
+"""Reads a file of events in JSON (lines, an array, an answer of the API; plain or gzip) piece by piece.
 
-What comes out are batches, cut at the same places every time the same content is read, so that a batch
-can be named by where it begins and a second import of it recognised.
+The result is batches, cut at the same places whenever the same content is read, so that a batch can be
+identified by its start and a repeated import of it recognised.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class BadSource(Exception):
-    """A file that cannot be read to its end; the text says where and why."""
+    """The file cannot be read to its end; the text says where and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The text of one event, where it begins in the uncompressed content, and its number from 1."""
+    """The text of one event, its offset in the uncompressed content, and its number from 1."""
 
     number: int
     offset: int
     text: bytes
     problem: str | None = None
-    """Why this is no event at all; ``text`` may then be cut short."""
+    """Why this is not an event; ``text`` may then be truncated."""
 
 
 @dataclass(slots=True)
 class ItemBatch:
-    """Items in order. ``offset`` names the batch: equal content is cut equally."""
+    """Items in order. ``offset`` identifies the batch, since equal content is cut equally."""
 
     index: int
     offset: int
@@ -67,12 +67,12 @@ class BatchSource(Protocol):
 
     @property
     def size(self) -> int | None:
-        """Bytes of the file; None where that is not known."""
+        """Bytes of the file; None if unknown."""
         ...
 
     @property
     def position(self) -> int:
-        """Bytes of it that were read so far."""
+        """Bytes of the file read so far."""
         ...
 
     def batches(self) -> Iterator[ItemBatch]:
@@ -83,7 +83,7 @@ class BatchSource(Protocol):
 
 
 def batched(items: Iterable[Item]) -> Iterator[ItemBatch]:
-    """Items in batches, cut by count and size alone."""
+    """Group items into batches, cut by count and size alone."""
     batch: ItemBatch | None = None
     index = 0
     for item in items:
@@ -99,7 +99,7 @@ def batched(items: Iterable[Item]) -> Iterator[ItemBatch]:
 
 
 class EventSource:
-    """One file of events in JSON; ``start`` are bytes of standard input (``-``) that were read already."""
+    """One file of events in JSON; ``start`` holds the bytes of standard input (``-``) read already."""
 
     def __init__(
         self, name: str, item_bytes_max: int, kind: ImportFormat | None = None, start: bytes = b""
@@ -158,7 +158,7 @@ class EventSource:
         return Item(number, offset, text)
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not blank. Of one longer than an event may be, only its first part."""
+        """Lines that are not blank; a line longer than an event may be is truncated."""
         while True:
             end = self._buffer.find(b"\n", self._at)
             if end < 0 and self._fill():
@@ -213,7 +213,7 @@ class EventSource:
         return text
 
     def _array(self, *, within: bool = False) -> Iterator[tuple[int, bytes]]:
-        """The items of one array, found by a decoder that reads bytes as if each were a character."""
+        """The items of one array, found by decoding the bytes as Latin-1, one character per byte."""
         self._expect(b"[")
         first = True
         while (mark := self._peek()) != b"]":
@@ -231,7 +231,7 @@ class EventSource:
             raise self._broken("something follows the end of the array")
 
     def _value_end(self) -> int:
-        """Where in the buffer the value that begins here ends; fills the buffer as far as that needs."""
+        """The end, in the buffer, of the value at the current position; fills the buffer as needed."""
         while True:
             if self._text is None:
                 self._text = self._buffer.decode("latin-1")
@@ -245,12 +245,12 @@ class EventSource:
                 if not self._fill():
                     raise self._broken(str(error)) from None
                 continue
-            # A number may go on in the next chunk: what ends it must be there.
+            # A number may continue in the next chunk, so the character after it must be available.
             if not _CUT_NUMBER.fullmatch(self._buffer, end) or not self._fill():
                 return end
 
     def _peek(self, *, at_end: bool = False) -> bytes:
-        """The next byte that is not white space, without taking it."""
+        """The next byte that is not white space, without consuming it."""
         while not self._skip_white():
             if not self._fill():
                 if at_end:
@@ -270,7 +270,7 @@ class EventSource:
         return self._base + self._at
 
     def _fill(self) -> bool:
-        """Read on; what was taken leaves the buffer. False at the end of the content."""
+        """Read the next chunk and drop consumed bytes from the buffer. False at the end of the content."""
         try:
             chunk = self._stream.read(CHUNK_BYTES)
         except (EOFError, zlib.error, OSError, ValueError) as error:
@@ -285,7 +285,7 @@ class EventSource:
 
 
 class Counted(io.RawIOBase):
-    """Bytes taken from a file that may be a pipe, counted; ``start`` are the first of them."""
+    """Counts the bytes read from a file or pipe; ``start`` is returned first."""
 
     def __init__(self, file: IO[bytes], start: bytes = b"") -> None:
         self._file = file
@@ -310,7 +310,7 @@ _members = msgspec.json.Decoder(dict[str, Raw])
 _one = msgspec.json.Decoder(Raw)
 _lenient = json.JSONDecoder(strict=False)
 _CUT_NUMBER = re.compile(rb"(\.|[eE][+-]?)?")
-"""What may follow a number in the buffer where the rest of it has not been read yet."""
+"""What may follow a number in the buffer if the rest of the number has not been read yet."""
 
 
 def as_it_is(text: bytes) -> bytes:
@@ -318,9 +318,9 @@ def as_it_is(text: bytes) -> bytes:
 
 
 def without_stamps(text: bytes) -> bytes:
-    """An event as Keen exports it, without what only a server may set; all else keeps its spelling.
+    """Remove the properties that only a server may set from an event as exported by Keen.
 
-    What is no such event stays as it is, for the server to refuse.
+    The rest keeps its spelling. Anything else is returned unchanged, for the server to refuse.
     """
     try:
         event = _members.decode(text)
@@ -334,13 +334,14 @@ def without_stamps(text: bytes) -> bytes:
 
 
 def with_time(text: bytes, path: Sequence[str], read: ReadTime) -> bytes:
-    """An event whose property at ``path`` becomes its ``keen.timestamp``, and is none of its own any more.
+    """Move an event's property at ``path`` to its ``keen.timestamp``.
 
-    What has no such property, or is no event, stays as it is. Raises ValueError where the value is no time.
+    A text that has no such property, or is not an event, is returned unchanged. Raises ValueError if the
+    value is not a time.
     """
     try:
         event = _members.decode(text)
-        value, rest = _taken(event, path)
+        value, rest = _split_off(event, path)
         if value is None or value.strip() == b"null":
             return text
         keen = _members.decode(rest.get("keen", Raw(b"{}")))
@@ -354,27 +355,27 @@ def with_time(text: bytes, path: Sequence[str], read: ReadTime) -> bytes:
     return msgspec.json.encode(rest | {"keen": keen})
 
 
-def _taken(event: dict[str, Raw], path: Sequence[str]) -> tuple[bytes | None, dict[str, Any]]:
-    """The value at a path, and the event without it."""
+def _split_off(event: dict[str, Raw], path: Sequence[str]) -> tuple[bytes | None, dict[str, Any]]:
+    """The value at a path (None if it does not exist), and the event without it."""
     if path[0] not in event:
         return None, event
     rest = {name: part for name, part in event.items() if name != path[0]}
     if len(path) == 1:
         return bytes(event[path[0]]), rest
-    value, inner = _taken(_members.decode(event[path[0]]), path[1:])
+    value, inner = _split_off(_members.decode(event[path[0]]), path[1:])
     return value, rest | ({path[0]: inner} if inner else {})
 
 
 def has_property(text: bytes, path: Sequence[str]) -> bool:
     """Whether an event has a property at this path."""
     try:
-        return _taken(_members.decode(text), path)[0] is not None
+        return _split_off(_members.decode(text), path)[0] is not None
     except (msgspec.MsgspecError, RecursionError):
         return False
 
 
 def names_of(text: bytes) -> list[str]:
-    """The names of an event's properties, and ``keen.timestamp`` where it has one; none of what is none."""
+    """The names of an event's properties, and ``keen.timestamp`` if it has one; empty if it is no event."""
     try:
         event = _members.decode(text)
         keen = _members.decode(event["keen"]) if "keen" in event else {}

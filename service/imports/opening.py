@@ -1,4 +1,4 @@
-"""Opening the file of ``acumen import``: looks at its beginning, and gives the source that reads it."""
+"""Opens the file of ``acumen import``: detects its format and creates the source that reads it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _GZIP_WINDOW = 31
 
 @dataclass(slots=True)
 class OpenedSource:
-    """A source and what it was found to be; ``path`` is None where it can be read only once."""
+    """A source and its properties; ``path`` is None if the source can be read only once."""
 
     source: BatchSource
     path: Path | None
     identity: str
-    """Stands for how the file is read; empty where its bytes are sent as they are."""
+    """Identifies how the file is read; empty if its bytes are sent unchanged."""
     drops_stamps: bool
     stack: ExitStack
 
@@ -36,22 +36,22 @@ class OpenedSource:
 
 
 def open_source(name: str, options: ImportOptions, item_bytes_max: int) -> OpenedSource:
-    """Raises BadSource where the content is none that can be read."""
+    """Open a file, or standard input (``-``). Raises BadSource if its content cannot be read."""
     start = _start_of(name)
     packed = start[:2] == GZIP_MAGIC
-    found = _sniffed(name, _unpacked(start) if packed else start, len(start) < START_BYTES, options)
-    answer = found.format is ImportFormat.ANSWER
+    sniffed = _sniffed(name, _unpacked(start) if packed else start, len(start) < START_BYTES, options)
+    answer = sniffed.format is ImportFormat.ANSWER
     identity = options.identity + ("keen/" if options.keen_export or answer else "")
     stack = ExitStack()
-    if found.format not in TABLES:
+    if sniffed.format not in TABLES:
         if options.tables.types or options.tables.columns:
-            raise BadSource(f"{name} is {found.format.value}: --types and --columns go with CSV.")
-        source: BatchSource = EventSource(name, item_bytes_max, found.format, start if name == "-" else b"")
+            raise BadSource(f"{name} is {sniffed.format.value}: --types and --columns go with CSV.")
+        source: BatchSource = EventSource(name, item_bytes_max, sniffed.format, start if name == "-" else b"")
         path = None if name == "-" else Path(name)
         return OpenedSource(source, path, identity, options.keen_export or answer, stack)
     path = _spooled(start, stack) if name == "-" else Path(name)
-    table = TableSource(path, found, options.tables, packed=packed)
-    return OpenedSource(table, path, f"{found.format.value}/{identity}", options.keen_export, stack)
+    table = TableSource(path, sniffed, options.tables, packed=packed)
+    return OpenedSource(table, path, f"{sniffed.format.value}/{identity}", options.keen_export, stack)
 
 
 def _start_of(name: str) -> bytes:
@@ -75,22 +75,22 @@ def _sniffed(name: str, start: bytes, whole: bool, options: ImportOptions) -> Sn
     try:
         kind = options.format
         if kind is None:
-            found = sniff(start, whole=whole)
+            sniffed = sniff(start, whole=whole)
         elif kind in TABLES:
-            found = sniff_table(start, kind)
+            sniffed = sniff_table(start, kind)
         else:
-            found = Sniffed(kind)
+            sniffed = Sniffed(kind)
     except UnknownFormat as error:
         raise BadSource(f"{name} {error}.") from None
     if options.delimiter is not None:
-        found = replace(found, delimiter=options.delimiter)
+        sniffed = replace(sniffed, delimiter=options.delimiter)
     if options.encoding is not None:
-        found = replace(found, encoding=options.encoding)
-    return found
+        sniffed = replace(sniffed, encoding=options.encoding)
+    return sniffed
 
 
 def _spooled(start: bytes, stack: ExitStack) -> Path:
-    """Standard input as a file, since tables are read more than once."""
+    """Copy standard input to a temporary file, since tables are read more than once."""
     path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="acumen-import-"))) / "stdin"
     with path.open("wb") as spool:
         spool.write(start)

@@ -1,4 +1,4 @@
-"""How ``acumen import`` is to read its file: the options, checked."""
+"""The options of ``acumen import`` that control how the file is read, and their checks."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from service.imports.times import ReadTime, reader
 
 
 class BadOption(Exception):
-    """The command cannot begin; the text says which option is wrong, and what it may be."""
+    """An option is invalid; the text names it and what it may be."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
     format: ImportFormat | None = None
-    """None: by the content."""
+    """None: detect the format from the content."""
     keen_export: bool = False
     delimiter: str | None = None
     encoding: str | None = None
@@ -27,7 +27,7 @@ class ImportOptions:
     read_time: ReadTime | None = None
     tables: TableOptions = field(default_factory=TableOptions)
     identity: str = ""
-    """Stands for all options that change what is sent."""
+    """Identifies all options that change what is sent."""
 
     @property
     def timestamp_path(self) -> tuple[str, ...]:
@@ -35,7 +35,7 @@ class ImportOptions:
 
 
 def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that ``options_of`` reads."""
+    """Add the options that ``options_of`` reads."""
     formats = ", ".join(kind.value for kind in ImportFormat)
     parser.add_argument(
         "--format", metavar="FORMAT", help=f"the file's format, where it is not told by content: {formats}"
@@ -72,12 +72,12 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(args: argparse.Namespace) -> ImportOptions:
-    """Raises BadOption."""
+    """Check the options and collect them. Raises BadOption."""
     kind = _format(args.format)
-    read = _reader(args) if args.timestamp else None
+    read_time = _reader(args) if args.timestamp else None
     if args.timestamp_format != "auto" and not args.timestamp:
         raise BadOption("--timestamp-format goes with --timestamp, which names the column")
-    tables = TableOptions(_types(args.types), _columns(args.columns), args.timestamp, read)
+    tables = TableOptions(_types(args.types), _columns(args.columns), args.timestamp, read_time)
     text_only = {"--types": args.types, "--columns": args.columns, "--delimiter": args.delimiter}
     for option, value in (text_only | {"--encoding": args.encoding}).items():
         if value and kind is not None and kind not in TABLES:
@@ -91,7 +91,7 @@ def options_of(args: argparse.Namespace) -> ImportOptions:
         _delimiter(args.delimiter),
         _encoding(args.encoding),
         args.timestamp,
-        read,
+        read_time,
         tables,
         "/".join(str(part) for part in changed) + "/" if changed else "",
     )
@@ -131,10 +131,10 @@ def _columns(text: str | None) -> tuple[str, ...]:
 
 
 def _delimiter(text: str | None) -> str | None:
-    found = {"\\t": "\t", "tab": "\t"}.get(text or "", text)
-    if found is not None and len(found) != 1:
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(text or "", text)
+    if delimiter is not None and len(delimiter) != 1:
         raise BadOption("--delimiter is one character, or 'tab'")
-    return found
+    return delimiter
 
 
 def _encoding(text: str | None) -> str | None:

@@ -1,8 +1,9 @@
-"""Reading tables for ``acumen import``: CSV, TSV, Parquet and Arrow IPC, a row an event.
+"""Reads tables for ``acumen import``: CSV, TSV, Parquet and Arrow IPC, one event per row.
 
-pyarrow reads them; here rows become the JSON of events. A column ``user.id`` is the property ``id`` within
-``user``; an empty cell is a property that the event does not have. Types of text columns are found over
-the whole file before the first event is sent, so that one column has one type throughout.
+pyarrow parses the files, and this module converts rows to the JSON of events. A column ``user.id`` is the
+property ``id`` within ``user``; an empty cell means that the event does not have the property. The types of
+text columns are inferred from the whole file before the first event is sent, so that a column has one type
+throughout.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from service.imports.json_source import BadSource, Counted, Item, ItemBatch, bat
 from service.imports.times import ReadTime
 
 BLOCK_BYTES = 8 << 20
-"""A row of text may not be longer."""
+"""Block size for text formats; a row may not be longer."""
 TABLE_ROWS = 10_000
 _END_BYTES = 16
 KINDS = ("auto", "text", "number", "boolean", "json")
@@ -41,29 +42,29 @@ _one = msgspec.json.Decoder(msgspec.Raw)
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """What the command line says about the columns."""
+    """The command line's options about columns."""
 
     types: Mapping[str, str] = field(default_factory=dict)
     """Column → one of KINDS."""
     columns: tuple[str, ...] = ()
-    """Names of the columns where the file has no header."""
+    """Column names of a file without a header."""
     timestamp: str | None = None
-    """The column that is the event's time, read by ``read_time``."""
+    """The column that holds the event's time, converted by ``read_time``."""
     read_time: ReadTime | None = None
 
 
 class BadRow(ValueError):
-    """A row that is no event; the text says which column is at fault, and why."""
+    """A row that cannot become an event; the text says which column is at fault, and why."""
 
 
 class TableSource:
-    """One file as batches of events; cut equally whenever the same file is read with the same options."""
+    """One file as batches of events, cut equally whenever the file is read with the same options."""
 
     def __init__(self, path: Path, sniffed: Sniffed, options: TableOptions, *, packed: bool) -> None:
         self.name = str(path)
         self.size = path.stat().st_size
         self.broken_rows: list[Item] = []
-        """Rows with more or fewer cells than the header, as far as was read; their places are unknown."""
+        """Rows read so far with more or fewer cells than the header; their positions are unknown."""
         self._path = path
         self._sniffed = sniffed
         self._options = options
@@ -78,7 +79,7 @@ class TableSource:
 
     @property
     def found_types(self) -> Mapping[str, str]:
-        """Column → the type that it was found, or said, to have; once batches are read."""
+        """Column → its inferred or specified type; available once batches are read."""
         return self._kinds
 
     def close(self) -> None:
@@ -87,7 +88,7 @@ class TableSource:
         self._opened.clear()
 
     def batches(self) -> Iterator[ItemBatch]:
-        """Raises BadSource where the file cannot be read, or its columns make no events."""
+        """Read the file. Raises BadSource if it cannot be read, or its columns cannot become events."""
         return batched(self._items())
 
     def _items(self) -> Iterator[Item]:
@@ -116,14 +117,14 @@ class TableSource:
                 yield _item(number, row, tree)
 
     def _check(self, names: Sequence[str]) -> None:
-        """Raises BadSource where the columns cannot be properties, or options name columns that are none."""
+        """Raises BadSource if the columns cannot be properties, or an option names a missing column."""
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise BadSource(f"{self.name} has two columns named '{doubled[0]}'.")
         if "" in names:
             raise BadSource(f"{self.name}: column {list(names).index('') + 1} has no name.")
-        wanted = [*self._options.types, *([self._options.timestamp] if self._options.timestamp else [])]
-        for name in wanted:
+        required = [*self._options.types, *([self._options.timestamp] if self._options.timestamp else [])]
+        for name in required:
             if name not in names:
                 raise BadSource(f"{self.name} has no column '{name}'; it has {', '.join(names)}.")
 
@@ -138,7 +139,7 @@ class TableSource:
             return []
 
     def _reader(self, names: Sequence[str] | None, *, note: bool) -> pyarrow.csv.CSVStreamingReader:
-        """Cells as bytes: what is not UTF-8 is the fault of a row, and not of the whole file."""
+        """Open the file with cells as bytes, so that invalid UTF-8 affects one row and not the whole file."""
         self.close()
 
         def skip(row: pyarrow.csv.InvalidRow) -> str:
@@ -174,7 +175,7 @@ class TableSource:
         self._opened.append(raw)
         self._counted = Counted(raw)
         plain = io.BufferedReader(self._counted, 1 << 20)
-        self._text = _Remembering(gzip.GzipFile(fileobj=plain) if self._packed else plain)
+        self._text = _EndKeepingStream(gzip.GzipFile(fileobj=plain) if self._packed else plain)
         return self._text
 
     def _text_batches(self, names: Sequence[str], *, note: bool = False) -> Iterator[pa.RecordBatch]:
@@ -183,26 +184,29 @@ class TableSource:
         yield from self._reader(names, note=note)
 
     def _infer(self, names: Sequence[str]) -> dict[str, str]:
-        """The type of each column, over the whole file; what was said on the command line stands."""
-        said = {name: kind for name, kind in self._options.types.items() if kind != "auto"}
+        """Infer the type of each column from the whole file; types given on the command line take
+        precedence."""
+        given = {name: kind for name, kind in self._options.types.items() if kind != "auto"}
         if self._options.timestamp is not None:
-            said[self._options.timestamp] = "text"
-        left = {name: ["number", "boolean"] for name in names if name not in said}
+            given[self._options.timestamp] = "text"
+        candidates = {name: ["number", "boolean"] for name in names if name not in given}
         seen: set[str] = set()
         rows, last = 0, None
         for table in self._text_batches(names):
             rows, last = rows + len(table), table if len(table) else last
-            for name, kinds in left.items():
+            for name, kinds in candidates.items():
                 column = table.column(name)
                 if kinds and column.null_count < len(column):
                     seen.add(name)
-                    left[name] = [kind for kind in kinds if _all_are(kind, column)]
+                    candidates[name] = [kind for kind in kinds if _all_are(kind, column)]
         if last is not None and self._text.ends_within_quotes(
             last.slice(len(last) - 1).to_pylist()[0].values()
         ):
             raise BadSource(f"{self.name}: row {rows} has a quote that is never closed.")
-        found = {name: kinds[0] if kinds and name in seen else "text" for name, kinds in left.items()}
-        return {name: (said | found)[name] for name in names}
+        inferred = {
+            name: kinds[0] if kinds and name in seen else "text" for name, kinds in candidates.items()
+        }
+        return {name: (given | inferred)[name] for name in names}
 
     # Binary
 
@@ -234,7 +238,7 @@ class TableSource:
     # Cells
 
     def _cells(self, name: str, column: pa.Array) -> list[Any]:
-        """The JSON of each cell; None where it is empty, and a BadRow where it is at fault."""
+        """The JSON of each cell: None for an empty cell, and a BadRow for an invalid one."""
         kind = self._kinds.get(name)
         if name == self._options.timestamp and self._options.read_time is not None:
             return [_time_cell(name, value, self._options.read_time) for value in column.to_pylist()]
@@ -242,11 +246,11 @@ class TableSource:
             return [None if value is None else _json(value) for value in column.to_pylist()]
         if kind == "text":
             return _text_cells(name, column)
-        return [None if cell is None else _forced(name, kind, cell) for cell in column.to_pylist()]
+        return [None if cell is None else _converted(name, kind, cell) for cell in column.to_pylist()]
 
 
-class _Remembering(io.RawIOBase):
-    """A stream that keeps the end of what was read of it."""
+class _EndKeepingStream(io.RawIOBase):
+    """A stream that remembers the last bytes read from it."""
 
     def __init__(self, inner: io.BufferedIOBase) -> None:
         self._inner, self._end = inner, b""
@@ -255,12 +259,15 @@ class _Remembering(io.RawIOBase):
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        found = self._inner.read(size)
-        self._end = (self._end + found[-_END_BYTES:])[-_END_BYTES:]
-        return found
+        data = self._inner.read(size)
+        self._end = (self._end + data[-_END_BYTES:])[-_END_BYTES:]
+        return data
 
     def ends_within_quotes(self, last_row: Iterable[bytes | None]) -> bool:
-        """Whether all up to the end was taken for one cell: it holds line ends, and no quote comes after."""
+        """Whether the last cell runs to the end of the file because its quote is never closed.
+
+        It then contains line ends, and the file does not end with a quote.
+        """
         end = self._end.replace(b"\0", b"").rstrip(b"\r\n")
         cell = [b"", *last_row][-1] or b""
         return (b"\n" in cell or b"\r" in cell) and not end.endswith(b'"')
@@ -269,8 +276,8 @@ class _Remembering(io.RawIOBase):
 # One row
 
 Tree = dict[str, "int | Tree"]
-"""Properties by name; a leaf is the number of its column. ``""`` is the column of a property that others
-lie within."""
+"""Properties by name; a leaf is the number of its column. ``""`` is the column of a property that also has
+nested properties."""
 
 
 def _tree(names: Sequence[str], timestamp: str | None) -> Tree:
@@ -302,7 +309,7 @@ def _item(number: int, row: Sequence[Any], tree: Tree) -> Item:
 
 
 def _object(row: Sequence[Any], tree: Tree, path: str) -> bytes | None:
-    """The JSON of a branch; None where nothing in it has a value. Raises BadRow."""
+    """The JSON of a branch; None if it contains no values. Raises BadRow."""
     members = []
     own: bytes | None = None
     for name, part in tree.items():
@@ -329,7 +336,7 @@ def _object(row: Sequence[Any], tree: Tree, path: str) -> bytes | None:
 
 
 def _all_are(kind: str, column: pa.Array) -> bool:
-    """Whether every cell that is not empty is of the kind."""
+    """Whether every non-empty cell is of the kind."""
     try:
         text = pc.utf8_trim_whitespace(column.cast(pa.string()).drop_null())
     except pa.ArrowInvalid:
@@ -338,7 +345,7 @@ def _all_are(kind: str, column: pa.Array) -> bool:
     if not pc.all(pc.match_substring_regex(text, pattern), min_count=0).as_py():
         return False
     if kind == "number" and len(text):
-        # What is beyond the range of numbers stays text.
+        # Numbers beyond the range of a double stay text.
         return bool(pc.all(pc.is_finite(text.cast(pa.float64()))).as_py())
     return True
 
@@ -360,15 +367,15 @@ def _decoded(name: str, cell: bytes | None) -> str | BadRow | None:
         )
 
 
-def _forced(name: str, kind: str, cell: bytes) -> bytes | BadRow:
-    """The JSON of a cell whose column is of the kind, throughout or because it was said so."""
+def _converted(name: str, kind: str, cell: bytes) -> bytes | BadRow:
+    """The JSON of a cell whose column is of the kind, as inferred or given; BadRow if it is of another."""
     text = cell.strip()
     if kind == "boolean" and text.lower() in (b"true", b"false"):
         return text.lower()
     try:
-        found = _one.decode(text)
-        if kind == "json" or (kind == "number" and bytes(found)[:1] in b"-0123456789"):
-            return bytes(found)
+        raw = _one.decode(text)
+        if kind == "json" or (kind == "number" and bytes(raw)[:1] in b"-0123456789"):
+            return bytes(raw)
     except (msgspec.MsgspecError, RecursionError):
         pass
     shown = text[:60].decode("utf-8", "replace")
@@ -388,12 +395,12 @@ def _time_cell(name: str, value: Any, read: ReadTime) -> bytes | BadRow | None:
 
 
 def _plain(name: str, column: pa.Array) -> pa.Array:
-    """The column in types that Python has values for: no dictionaries, no nanoseconds. Raises BadSource."""
-    wanted = _plain_type(column.type)
-    if wanted == column.type:
+    """Cast the column to types with Python values: no dictionaries, no nanoseconds. Raises BadSource."""
+    plain_type = _plain_type(column.type)
+    if plain_type == column.type:
         return column
     try:
-        return column.cast(wanted, safe=False)
+        return column.cast(plain_type, safe=False)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         raise BadSource(f"Column '{name}' has the type {column.type}, which cannot be imported.") from None
 
@@ -417,25 +424,25 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def _json(value: Any) -> bytes | None:
-    """None where the value is none that JSON has (not a number, infinity)."""
+    """The JSON of a value; None if JSON has no such value (not a number, infinity)."""
     if isinstance(value, (str, int)):
         return orjson.dumps(value)
-    pruned = _pruned(value)
+    pruned = _without_nulls(value)
     if pruned is None:
         return None
-    text = orjson.dumps(pruned, default=_other, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
-    return None if text == b"null" else text
+    encoded = orjson.dumps(pruned, default=_other, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+    return None if encoded == b"null" else encoded
 
 
-def _pruned(value: Any) -> Any:
-    """Without members that have no value: a table cannot tell them from absent ones."""
+def _without_nulls(value: Any) -> Any:
+    """The value without null members, which in a table cannot be distinguished from absent ones."""
     if isinstance(value, dict):
-        kept = {name: _pruned(part) for name, part in value.items() if part is not None}
+        kept = {name: _without_nulls(part) for name, part in value.items() if part is not None}
         return {name: part for name, part in kept.items() if part is not None} or None
     if isinstance(value, list):
         if value and all(isinstance(part, tuple) for part in value):
-            return _pruned({str(name): part for name, part in value})
-        return [_pruned(part) for part in value]
+            return _without_nulls({str(name): part for name, part in value})
+        return [_without_nulls(part) for part in value]
     return value
 
 

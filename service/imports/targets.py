@@ -1,4 +1,4 @@
-"""Where ``acumen import`` puts events: a server over HTTP, or a data folder in this process."""
+"""Targets of ``acumen import``: a server over HTTP, or a data folder opened in this process."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ from storage.catalog.errors import UnknownProject
 from storage.errors import StorageError
 
 ATTEMPTS_MAX = 10
-"""Times that a batch is sent before the import gives up: some two minutes."""
+"""Attempts to send a batch before the import gives up, which takes about two minutes."""
 WAIT_SECONDS_MAX = 30.0
 ANSWER_SECONDS = 120.0
 THREADS = 4
 DUPLICATES = "acumen-duplicates"
-"""The header of an answer that says how many of its events had been stored before."""
+"""Response header with the number of events that had been stored before."""
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class ImportFailed(Exception):
-    """The target takes no more, and trying again now would not help."""
+    """The target does not accept the events, and retrying now would not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """What became of a batch: the refused events by index, and how many of the others were stored before."""
+    """The outcome of a batch: refused events by index, and how many of the others were stored before."""
 
     refused: dict[int, EventRefusal]
     known: int = 0
 
 
 class ImportTarget(Protocol):
-    """Takes batches: the JSON text of a list of events, and the key that names the batch for ever."""
+    """Accepts batches: the JSON text of a list of events, and the batch's idempotency key."""
 
     async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
-        """Returns once the batch is durable."""
+        """Send a batch; returns once it is durable."""
         ...
 
 
 class UrlTarget:
-    """A running server. Sends again what got no answer: the key keeps it from being stored twice."""
+    """A running server. Resends a batch that got no answer; its key prevents it from being stored twice."""
 
     def __init__(self, client: httpx.AsyncClient, project_id: str, collection: str) -> None:
         self._client = client
@@ -105,7 +105,7 @@ class UrlTarget:
 
 
 class DataTarget:
-    """A data folder, through a log of its own; works beside a running server."""
+    """A data folder, written through a separate log; works beside a running server."""
 
     def __init__(self, session: LogSession, metrics_path: Path, project_id: str, collection: str) -> None:
         self._metrics_path = metrics_path
@@ -131,14 +131,14 @@ class DataTarget:
         raise AssertionError("unreachable")
 
     def _count(self, events: int, refused: int, duplicates: int) -> None:
-        """In the metrics of the server that runs on the folder, if one does."""
+        """Count the events in the metrics of the server that runs on the folder, if there is one."""
         accepted = events - refused - duplicates
         count_import(self._metrics_path, accepted=accepted, refused=refused, duplicate=duplicates)
 
 
 @asynccontextmanager
 async def open_url(url: str, project_id: str, write_key: str, collection: str) -> AsyncIterator[ImportTarget]:
-    """Raises ImportFailed where the URL cannot be one."""
+    """Open a target at a server's URL. Raises ImportFailed if the URL is invalid."""
     try:
         client = httpx.AsyncClient(
             base_url=url, headers={"authorization": write_key}, timeout=ANSWER_SECONDS, trust_env=False
@@ -151,10 +151,11 @@ async def open_url(url: str, project_id: str, write_key: str, collection: str) -
 
 @asynccontextmanager
 async def open_data(settings: Settings, project_id: str, collection: str) -> AsyncIterator[ImportTarget]:
-    """A target in the data folder of the settings, whose limits hold as they do for a worker.
+    """Open a target in the data folder of the settings, with the same limits as a worker.
 
-    Beside a server, its keeper turns what is logged into files; without one, a keeper in this process
-    does, which ends with everything in files. Raises ImportFailed where there is no such folder or project.
+    If a server runs on the folder, its keeper turns the logged events into files. Otherwise a keeper in this
+    process does, and all events are in files at the end. Raises ImportFailed if the folder or the project
+    does not exist.
     """
     data = settings.data
     try:
@@ -167,7 +168,8 @@ async def open_data(settings: Settings, project_id: str, collection: str) -> Asy
             async with AsyncExitStack() as closing:
                 session = await closing.enter_async_context(_session(catalog, settings, executor))
                 watch = asyncio.ensure_future(keep_looking_after(session))
-                # The keeper begins once the log is made, and ends once it is closed: all of it is in files.
+                # The keeper starts after the log is created and stops after it is closed, so that the whole
+                # log is in files at the end.
                 with _Keeping(catalog, settings):
                     try:
                         yield DataTarget(session, settings.metrics_path, project_id, collection)
@@ -196,7 +198,7 @@ def _session(
 
 
 class _Keeping:
-    """A keeper in a thread, which does nothing while another process is the keeper."""
+    """Runs a keeper in a thread; it does nothing while another process is the keeper."""
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self._stop = threading.Event()

@@ -1,4 +1,4 @@
-"""Times of imported events: from what a column or a property holds to a ``keen.timestamp``."""
+"""Times of imported events: converts the value of a column or property to a ``keen.timestamp``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from storage.instants import format_instant, parse_instant
 
 EPOCHS = {"epoch": 1, "epoch_ms": 1_000, "epoch_us": 1_000_000, "epoch_ns": 1_000_000_000}
-"""Formats that count from 1970, in units to the second."""
+"""Formats that count from 1970 → units per second."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _UNITS_BY_DIGITS = {10: 1, 13: 1_000, 16: 1_000_000, 19: 1_000_000_000}
@@ -21,16 +21,16 @@ NAMES = frozenset(
     {"timestamp", "time", "ts", "date", "datetime", "time_stamp", "created_at", "createdat", "created"}
     | {"event_time", "eventtime", "occurred_at", "occurredat", "received_at", "@timestamp"}
 )
-"""Names, in lower case, under which people keep the time of an event."""
+"""Common names, in lower case, of the property that holds an event's time."""
 
 ReadTime = Callable[[Any], str]
-"""From a value to ISO 8601 in UTC. Raises ValueError, whose text says what is wrong."""
+"""Converts a value to ISO 8601 in UTC. Raises ValueError, whose text says what is wrong."""
 
 
 def reader(pattern: str, zone: tzinfo) -> ReadTime:
-    """A reader of values in the given format: ``auto``, one of EPOCHS, or a pattern of ``strptime``.
+    """Create a reader of times in the given format: ``auto``, one of EPOCHS, or a pattern of ``strptime``.
 
-    Times that name no offset are of ``zone``. Of a local time that occurs twice it is the first.
+    Times without an offset are in ``zone``. A local time that occurs twice means its first occurrence.
     """
     if pattern == "auto":
         return lambda value: _iso(_any_time(value, zone))
@@ -71,7 +71,7 @@ def _any_time(value: Any, zone: tzinfo) -> datetime:
 
 
 def _since_epoch(value: Any, units: int) -> datetime:
-    """By whole numbers as far as the text has them: a float has no place for microseconds of today."""
+    """Compute the time with integers, since a float is not precise enough for today's microseconds."""
     text = value.strip() if isinstance(value, str) else str(value)
     whole, _, fraction = text.partition(".")
     try:

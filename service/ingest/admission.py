@@ -369,7 +369,7 @@ def ready_from(index: int, event: ValidatedEvent) -> AcceptedEvent:
 
 
 def _is_json(raw: bytes) -> bool:
-    """Whether the text is JSON by its grammar; numbers beyond the range of a double are."""
+    """Whether the text is JSON by its grammar, which permits numbers beyond the range of a double."""
     try:
         json.loads(raw.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError):

@@ -123,15 +123,15 @@ class CollectionCache:
 
     async def find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         """The existing collections among ``names``, by name."""
-        found = {name: self.known(project_id, name) for name in names}
-        unknown = [name for name, handle in found.items() if handle is None]
+        handles = {name: self.known(project_id, name) for name in names}
+        unknown = [name for name, handle in handles.items() if handle is None]
         if len(unknown) == 1:
-            found[unknown[0]] = await self.find(project_id, unknown[0])
+            handles[unknown[0]] = await self.find(project_id, unknown[0])
             unknown = []
         for part in _parts(unknown):
             rows = await self._in_thread(partial(self._catalog.collections.named, project_id, part))
-            found |= await self._keep_all([row for row in rows if not row.freed])
-        return {name: handle for name, handle in found.items() if handle is not None}
+            handles |= await self._keep_all([row for row in rows if not row.freed])
+        return {name: handle for name, handle in handles.items() if handle is not None}
 
     async def ensure_all(self, project_id: str, wanted: Mapping[str, Wanted]) -> dict[str, CollectionHandle]:
         """Create many collections and their lanes at once, as needed; the collections by name.
@@ -143,10 +143,10 @@ class CollectionCache:
         collections = await self._in_thread(
             lambda: self._catalog.collections.ensure_all(project_id, wanted, *limits)
         )
-        found: dict[str, CollectionHandle] = {}
+        handles: dict[str, CollectionHandle] = {}
         for part in _parts(collections):
-            found |= await self._keep_all(part)
-        return found
+            handles |= await self._keep_all(part)
+        return handles
 
     async def ensure(self, project_id: str, name: str) -> CollectionHandle:
         """The collection, created if it does not exist. Raises TooManyCollections."""
@@ -236,9 +236,9 @@ class CollectionCache:
 
     async def _add_all(self, collection_id: int) -> None:
         """Add the lanes of all requests that wait for this collection."""
-        wanted = list(self._wanted.pop(collection_id))
+        lanes = list(self._wanted.pop(collection_id))
         try:
-            await self._add(collection_id, wanted)
+            await self._add(collection_id, lanes)
         finally:
             del self._adding[collection_id]
 
@@ -253,16 +253,16 @@ class CollectionCache:
 
     async def _keep_all(self, collections: Sequence[Collection]) -> dict[str, CollectionHandle]:
         """Cache the collections; their handles by name. Checks are built where none is cached."""
-        found = {one.name: handle for one in collections if (handle := self._current(one)) is not None}
-        new = [one for one in collections if one.name not in found]
+        handles = {one.name: handle for one in collections if (handle := self._current(one)) is not None}
+        new = [one for one in collections if one.name not in handles]
         if not new:
-            return found
+            return handles
         # Building a check of many lanes takes milliseconds.
         checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
         for one, checker in zip(new, checkers, strict=True):
-            found[one.name] = handle = self._current(one) or CollectionHandle(one.id, checker)
+            handles[one.name] = handle = self._current(one) or CollectionHandle(one.id, checker)
             self._handles.put(one.project_id, one.name, handle)
-        return found
+        return handles
 
     def _current(self, collection: Collection) -> CollectionHandle | None:
         """The cached handle of the collection, if it is not older than ``collection``."""

@@ -102,7 +102,7 @@ class IdempotencyKey:
 
 @dataclass(slots=True)
 class ClaimOutcome:
-    """``lost`` are the earlier claims of the request's tokens. ``earlier`` is the earlier claim of its
+    """``lost`` are earlier claims of the request's tokens. ``earlier`` is the earlier claim of its
     idempotency key; if it is set, nothing was logged."""
 
     lost: list[Claim] = field(default_factory=list)
@@ -229,19 +229,19 @@ class Deduplicator:
 
     async def _reserve_room(self, project_id: str, tokens: list[Token]) -> bool:
         now = time.monotonic()
-        looked, room = self._rooms.get(project_id, (0.0, -1))
-        if room < len(tokens) or now - looked > ROOM_SECONDS:
+        counted_at, room = self._rooms.get(project_id, (0.0, -1))
+        if room < len(tokens) or now - counted_at > ROOM_SECONDS:
             kept = await self._in_thread(lambda: self._catalog.claims.kept(project_id))
-            looked, room = now, self._tokens_max - kept
-        wanted = len(tokens)
-        if wanted > room:
+            counted_at, room = now, self._tokens_max - kept
+        needed = len(tokens)
+        if needed > room:
             # Tokens claimed before need no more room, as when a request is sent again.
             claimed = await self._in_thread(lambda: self._catalog.claims.find(tokens))
-            wanted = sum(token not in claimed for token in set(tokens))
+            needed = sum(token not in claimed for token in set(tokens))
         if len(self._rooms) >= ROOMS_MAX:
             self._rooms.clear()
-        fits = wanted <= max(0, room)
-        self._rooms[project_id] = (looked, room - wanted if fits else room)
+        fits = needed <= max(0, room)
+        self._rooms[project_id] = (counted_at, room - needed if fits else room)
         return fits
 
     async def _settle_group(self, group: list[_Waiting]) -> None:

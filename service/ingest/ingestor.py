@@ -366,27 +366,27 @@ class Ingestor:
 
     async def _settle_new(self, project_id: str, shares: list[CollectionBatch]) -> None:
         """If a request names several new collections, create them and their lanes all at once."""
-        wanted: dict[str, Wanted] = {}
+        lanes_by_name: dict[str, Wanted] = {}
         turn = _CooperativeYield()
         for share in shares:
             await turn.over()
             if share.handle is None and share.sorted.taken:
                 await self._refuse_beyond_properties(share.sorted, self._blank.schema)
                 if share.sorted.taken:
-                    wanted[share.name] = share.sorted.wanted()
-        if len(wanted) < 2:
+                    lanes_by_name[share.name] = share.sorted.wanted()
+        if len(lanes_by_name) < 2:
             return
         try:
-            handles = await self.handles.ensure_all(project_id, wanted)
+            handles = await self.handles.ensure_all(project_id, lanes_by_name)
         except StorageError as error:
             raise IngestUnavailable("The catalog does not answer. Send again.") from error
         for share in shares:
             await turn.over()
             handle = handles.get(share.name)
             if handle is None:
-                if share.name in wanted:
+                if share.name in lanes_by_name:
                     share.sorted.refuse_all(self.limits.no_collection(share.name))
-            elif not handle.checker.schema.missing(wanted[share.name]):
+            elif not handle.checker.schema.missing(lanes_by_name[share.name]):
                 share.handle = handle
 
     async def _settle(self, project_id: str, share: CollectionBatch) -> None:
@@ -607,15 +607,15 @@ def _claim_request(
 
 def _sections(shares: list[CollectionBatch], received_us: int) -> list[Section]:
     """The sections of shares without tokens."""
-    found: list[Section] = []
+    frame_sections: list[Section] = []
     for share in shares:
         assert share.handle is not None
         whole = share.sorted.whole
         if whole is not None:
-            found.append(whole_section(share.handle, whole, received_us))
+            frame_sections.append(whole_section(share.handle, whole, received_us))
         else:
-            found += sections(share.handle, share.sorted.ready, 0, received_us)
-    return found
+            frame_sections += sections(share.handle, share.sorted.ready, 0, received_us)
+    return frame_sections
 
 
 async def synced(future: asyncio.Future[None]) -> None:

@@ -50,17 +50,17 @@ def refused(kept: bytes, shares: Iterable[CollectionVerdict]) -> dict[str, dict[
     if not kept.startswith(FORMAT):
         return msgspec.json.decode(kept, type=_UnversionedAnswers).refused
     codes = zlib.decompress(kept[1:]) if len(kept) > 1 else b""
-    found: dict[str, dict[int, EventRefusal]] = {}
+    refusals: dict[str, dict[int, EventRefusal]] = {}
     start = 0
     for share in shares:
         end = start + share.sorted.count
         share_codes = {index: code for index, code in enumerate(codes[start:end]) if code}
         if share_codes:
-            found[share.name] = {
+            refusals[share.name] = {
                 index: _refusal(share, index, NAMES[code - 1]) for index, code in share_codes.items()
             }
         start = end
-    return found
+    return refusals
 
 
 def _refusal(share: CollectionVerdict, index: int, name: str) -> EventRefusal:

@@ -158,8 +158,8 @@ class Quotas:
         if tally is None:
             if len(self._tallies) >= TALLIES_MAX:
                 self._tallies = {
-                    known: kept
-                    for known, kept in self._tallies.items()
+                    known_pair: kept
+                    for known_pair, kept in self._tallies.items()
                     if kept.counted() != kept.added or kept.refused
                 }
             tally = self._tallies.setdefault(pair, Tally(project_id, key_id))

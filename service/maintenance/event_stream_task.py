@@ -1,7 +1,7 @@
-"""Streaming out: new events of every collection, each once, as gzip NDJSON in a folder of the operator's.
+"""Streaming: new events of every collection, each once, as gzip NDJSON in a folder that the operator names.
 
 ``<folder>/<project>/<time>/<collection>/<project>-<collection id>-<number>.json.gz``. A file is planned in
-the catalog, written under its name, and then ticked off: what a crash leaves is written again, so named.
+the catalog, written, and then marked as done; after a crash it is written again under the same name.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from storage.schema import EVENT_ID
 from storage.source import Source, SourceGone
 
 RETRY_SECONDS = 15.0
-"""After a failure, where the next round is not due sooner."""
+"""Pause after a failure, unless the next round is due sooner."""
 _SECOND_US = 1_000_000
 FOLDER_MODE, FILE_MODE = 0o777, 0o666
-"""What other programs read, as far as the umask lets them."""
+"""Other programs read the files, so only the umask restricts their permissions."""
 _GZIP_WBITS = 31
 _BUFFER_BYTES = 1 << 20
 
@@ -57,9 +57,9 @@ class Streamer:
         self._events_max = tools.settings.stream_events_max
         self._pause_us = int(tools.settings.stream_seconds * _SECOND_US)
         self._lock = FolderLock(tools.catalog.folder.stream_lock)
-        self._held = False
+        self._has_lock = False
         self._next_us = 0
-        self._time = ""
+        self._round_time = ""
         self._due: list[Collection] = []
 
     def run_due(self, now_us: int) -> bool:
@@ -69,7 +69,7 @@ class Streamer:
             if now_us < self._next_us:
                 return False
             self._next_us = now_us + self._pause_us
-            self._time = _iso(now_us)
+            self._round_time = _iso(now_us)
             self._due = self._changed()
         if not self._due:
             return False
@@ -83,26 +83,26 @@ class Streamer:
         return bool(self._due)
 
     def _alone(self) -> bool:
-        """Does no other process stream? The one before may not have ended yet."""
-        self._held = self._held or self._lock.acquire()
-        return self._held
+        """Whether this process has the streaming lock; the previous runner may not have ended yet."""
+        self._has_lock = self._has_lock or self._lock.acquire()
+        return self._has_lock
 
     def _changed(self) -> list[Collection]:
         """The collections that may hold new events."""
         begin(self._catalog)
         known = self._catalog.streams.positions() or {}
         projects = self._catalog.projects.ids()
-        found = []
+        collections = []
         for collection in self._catalog.collections.all():
             position, planned = known.get(collection.id, (StreamPosition(), None))
             if collection.project_id in projects and (
                 planned is not None or position.version != collection.data_version
             ):
-                found.append(collection)
-        return found
+                collections.append(collection)
+        return collections
 
     def _stream(self, collection: Collection) -> bool:
-        """Stream the next file of a collection. True where there may be more to stream."""
+        """Stream the next file of a collection. Returns whether there may be more to stream."""
         position, batch = (self._catalog.streams.positions() or {}).get(
             collection.id, (StreamPosition(), None)
         )
@@ -111,34 +111,34 @@ class Streamer:
         if batch is None:
             try:
                 ids = ids_after(self._catalog.folder, position, settled, self._tools.reader.verify)
-                batch = next_batch(position, settled, ids, self._time, self._events_max)
+                batch = next_batch(position, settled, ids, self._round_time, self._events_max)
             except (FileNotFoundError, SourceGone):
                 return True
             if batch.ranges:
                 self._catalog.streams.plan(collection.id, position, batch)
         written = 0
         if batch.ranges:
-            # The collection as it is now: its files may have columns that it had not when the round began.
+            # Read again: the files may have columns that did not exist when the round began.
             collection = self._catalog.collections.by_id(collection.id)
             if collection.schema.pruned != before.schema.pruned:
-                # Files that are no more may have columns that are others' names by now: begin anew.
+                # Columns of removed files may by now have names that other properties use: start again.
                 return True
             try:
                 written = self._write(collection, position, settled, batch)
             except SourceGone:
                 return True
         self._catalog.streams.end(collection.id, batch.position)
-        # Counted once the file is ticked off: one that a crash has written twice is counted once.
+        # Counted once the file is marked as done, so that one written twice after a crash counts once.
         self._tools.metrics.counter("acumen_streamed_events_total").add(written)
         return batch.position.version != settled.version
 
     def _write(
         self, collection: Collection, position: StreamPosition, settled: SettledFiles, batch: StreamBatch
     ) -> int:
-        """Write the batch's file. How many events it holds. Raises QueryError, SourceGone, OSError."""
-        found = list(files_after(position, settled))
-        refuse_damaged(found)
-        files = tuple(file.data_file(self._catalog.folder.root) for file in found)
+        """Write the batch's file. Returns its number of events. Raises QueryError, SourceGone, OSError."""
+        rows = list(files_after(position, settled))
+        refuse_damaged(rows)
+        files = tuple(file.data_file(self._catalog.folder.root) for file in rows)
         export = ExtractionRun(
             ExtractionQuery(collection.name, filters=tuple(filters_of(batch.ranges))),
             Source(collection.schema, files, verify=self._tools.reader.verify),
@@ -149,7 +149,7 @@ class Streamer:
         )
         cut = export.cut(self._events_max)
         if not cut.rows:
-            # They were erased since they were planned.
+            # The events were erased since the file was planned.
             return 0
         events = 0
         path = self._path(collection, batch)
@@ -164,7 +164,10 @@ class Streamer:
         return events
 
     def _path(self, collection: Collection, batch: StreamBatch) -> Path:
-        """The collection's number keeps apart what a disk that knows no capitals puts into one folder."""
+        """The path of a batch's file.
+
+        The collection's number distinguishes collections that a case-insensitive disk puts into one folder.
+        """
         assert self._target is not None
         name = f"{collection.project_id}-{collection.id}-{batch.position.number:06d}.json.gz"
         return self._target / collection.project_id / batch.time / encode(collection.name) / name
@@ -175,7 +178,7 @@ class Streamer:
 
 
 def filters_of(ranges: Iterable[OrdinalRange]) -> Iterator[Filter]:
-    """That an event's id is in one of the ranges: not before the first, not in a gap, not after the last."""
+    """Filters for ids within the ranges: not before the first, not in a gap, not after the last."""
     ordered = sorted(ranges, key=lambda one: (one.log, one.first))
     yield _is(Operator.GTE, ordered[0].log, ordered[0].first)
     for before, after in itertools.pairwise(ordered):

@@ -1,4 +1,4 @@
-"""What the data folder holds, for the metrics: measured now and then by the runner."""
+"""The runner's task that measures the data folder for the metrics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EVERY_SECONDS = 10.0
 
 
 class Measures:
-    """A task of the runner."""
+    """See ``service.background.task_runner.Task``."""
 
     name = "measures"
     areas: frozenset[Area] = frozenset()
@@ -29,10 +29,10 @@ class Measures:
     def run_due(self, now_us: int) -> bool:
         if time.monotonic() < self._due:
             return False
-        held = self._catalog.projects.usage().values()
-        self._events.set(sum(one.events for one in held))
-        self._bytes.set(sum(one.bytes for one in held))
-        self._collections.set(sum(one.collections for one in held))
+        usages = self._catalog.projects.usage().values()
+        self._events.set(sum(one.events for one in usages))
+        self._bytes.set(sum(one.bytes for one in usages))
+        self._collections.set(sum(one.collections for one in usages))
         self._projects.set(len(self._catalog.projects.ids()))
         self._log_bytes.set(self._segment_bytes())
         self._due = time.monotonic() + EVERY_SECONDS

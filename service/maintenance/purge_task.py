@@ -1,4 +1,4 @@
-"""What is left of deleted projects, taken away once nobody can want them back."""
+"""The runner's task that purges deleted projects once they can no longer be restored."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _log = logging.getLogger("acumen.runner")
 
 
 class Purge:
-    """A task: one deleted project at a time. Done twice it does no harm, and so neither does a crash."""
+    """Purges one deleted project at a time. A purge may be repeated, so a crash does no harm."""
 
     name = "purge"
     areas = frozenset({Area.TENANTS})
@@ -27,7 +27,7 @@ class Purge:
         self._after_us = int(tools.settings.purge_days * DAY_US)
 
     def run_due(self, now_us: int) -> bool:
-        """Purge the next project that is due; True where one was."""
+        """Purge the next project that is due. Returns whether there was one."""
         held_us = self._catalog.clock.held_us(now_us)
         due = [
             project
@@ -40,7 +40,7 @@ class Purge:
         return True
 
     def _purge(self, project: Project) -> None:
-        """Derived answers lose their definitions, and their files with them; the keeper takes the events."""
+        """Remove the project's definitions with their results and files; the keeper deletes the events."""
         catalog = self._catalog
         if not catalog.projects.begin_purge(project):
             return

@@ -1,7 +1,7 @@
-"""The runner's task that reads stored files again and again, slowly, and compares them with their digests.
+"""The runner's task that repeatedly reads all stored files, slowly, and compares them with their digests.
 
-It finds what decays on the disk while nobody asks for it, or while workers remember it as verified; and it
-takes files back that are as they were written again. How far it is stands in the catalog, file by file.
+It finds damage in files that no query reads, or that workers remember as verified, and reinstates files that
+match their digests again. The catalog records for each file when it was verified.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.files.verification import Verifier, fault_of
 
 BACK_SECONDS = 15.0
-"""Pause between two looks at the files that are set aside: the operator may have put them back."""
+"""Pause between two checks of the files that are set aside: the operator may have restored them."""
 _DAY_US = 86_400_000_000
 
 _log = logging.getLogger("acumen.verify")
 
 
 class Stopped(Exception):
-    """The server stops."""
+    """The server is stopping."""
 
 
 class Scrubber:
@@ -42,11 +42,11 @@ class Scrubber:
         self._every_us = int(tools.settings.scrub_days * _DAY_US)
         self._damaged = tools.metrics.counter("acumen_files_damaged")
         self._version = -1
-        self._looked = float("-inf")
+        self._checked_at = float("-inf")
 
     def run_due(self, now_us: int) -> bool:
         try:
-            self._take_back()
+            self._reinstate()
             return self._verify_next(now_us)
         except Stopped:
             return False
@@ -67,7 +67,7 @@ class Scrubber:
         return True
 
     def _paced(self, started: float) -> Callable[[int], None]:
-        """Waits after each piece for as long as keeps to the pace. Raises Stopped."""
+        """A function that sleeps after each piece read, to keep to the pace. It raises Stopped."""
         read = 0
 
         def pause(size: int) -> None:
@@ -79,17 +79,17 @@ class Scrubber:
 
         return pause
 
-    def _take_back(self) -> None:
-        """Files that were set aside and are as they were written count again."""
+    def _reinstate(self) -> None:
+        """Reinstate files that were set aside and match their digests again."""
         version, now = self._catalog.versions().data, time.monotonic()
-        if version == self._version and now - self._looked < BACK_SECONDS:
+        if version == self._version and now - self._checked_at < BACK_SECONDS:
             return
-        self._version, self._looked = version, now
+        self._version, self._checked_at = version, now
         damaged = self._catalog.files.damaged()
         for row in damaged:
             file = row.data_file(self._root)
             sound = fault_of(file, self._fs, self._paced(time.monotonic())) is None
             if sound and self._catalog.files.set_aside(file.id, None):
-                _log.warning("%s is as it was written again, and counts again", file.path)
+                _log.warning("%s is sound again and used again", file.path)
                 damaged = [one for one in damaged if one.id != row.id]
         self._damaged.set(len(damaged))

@@ -1,8 +1,8 @@
-"""A child process of the supervisor: what it is given, how it is stopped, and what it does when orphaned.
+"""A child process of the supervisor: its context, how it is stopped, and what it does when orphaned.
 
-Commands come over a pipe: the lines ``reload`` and ``stop``, or its end where the supervisor died. Each child
-has a process group of its own, so a signal to the group of ``acumen serve`` never reaches it; a SIGTERM or
-SIGINT sent to the child itself stops it as well, however often, and a SIGHUP reloads.
+Commands arrive over a pipe: the lines ``reload`` and ``stop``, or end of file if the supervisor died. Each
+child has a process group of its own, so a signal to the group of ``acumen serve`` does not reach it. SIGTERM
+or SIGINT sent to the child itself also stops it; repeats have no effect. SIGHUP reloads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger("acumen.child")
 
 
 class StopReason(Enum):
-    """Why a child is to stop."""
+    """Why a child stops: by a command or signal, or because its supervisor died."""
 
     TOLD = "told"
     ORPHANED = "orphaned"
@@ -37,7 +37,10 @@ class StopReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChildContext:
-    """What the supervisor gives a child. ``lock`` is only kept open: it marks the data folder as in use."""
+    """What the supervisor passes to a child: its settings, name, number and file descriptors.
+
+    ``lock`` is only kept open, which marks the data folder as in use.
+    """
 
     settings: Settings
     name: str
@@ -49,70 +52,73 @@ class ChildContext:
 
     @property
     def descriptors(self) -> list[int]:
-        """Everything that stays open in the child besides the standard streams."""
+        """The descriptors that stay open in the child besides the standard streams."""
         return [one for one in (self.commands, self.ready, self.lock, self.listener) if one is not None]
 
     def say_ready(self) -> None:
-        """Tell the supervisor that this child does its work now."""
+        """Report to the supervisor that this child is ready."""
         os.write(self.ready, READY)
         os.close(self.ready)
 
 
-def run(module: str, given: ChildContext) -> NoReturn:
-    """Do the work of a child, ``main(given)`` of a module, in this process, and end it."""
-    json_logging.set_up(given.settings.current_log_level(), given.name)
-    _show_name(given.name)
+def run(module: str, context: ChildContext) -> NoReturn:
+    """Run ``main(context)`` of a child's module in this process, then exit."""
+    json_logging.set_up(context.settings.current_log_level(), context.name)
+    _show_name(context.name)
     try:
-        importlib.import_module(module).main(given)
+        importlib.import_module(module).main(context)
     except BaseException:
-        _log.critical("This process ends by an error.", exc_info=True)
+        _log.critical("This process ends because of an error.", exc_info=True)
         leave(1)
     leave(0)
 
 
 def _show_name(name: str) -> None:
-    """In ``ps`` and ``top``, where the system has a place for it."""
+    """Set the process name shown by ``ps`` and ``top``, where the system allows it."""
     try:
         Path("/proc/self/comm").write_text(f"acumen-{name}", encoding="utf-8")
     except OSError:
         pass
 
 
-def stopped(given: ChildContext) -> threading.Event:
-    """What is set when this child is to stop: at once where the supervisor is gone, so that a successor has
-    the folder. What was begun is begun again from the logs and the catalog."""
+def stopped(context: ChildContext) -> threading.Event:
+    """An event that is set when this child is to stop.
+
+    If the supervisor died, the process exits at once instead, so that a successor can lock the folder.
+    Unfinished work is redone from the logs and the catalog.
+    """
     stop = threading.Event()
 
-    def end(why: StopReason) -> None:
-        if why is StopReason.ORPHANED:
+    def end(reason: StopReason) -> None:
+        if reason is StopReason.ORPHANED:
             leave(1)
         stop.set()
 
-    on_stop(given, end, lambda: json_logging.set_level(given.settings.current_log_level()))
+    on_stop(context, end, lambda: json_logging.set_level(context.settings.current_log_level()))
     return stop
 
 
-def on_stop(given: ChildContext, call: Callable[[StopReason], None], reload: Callable[[], None]) -> None:
-    """Call ``call`` once, on a thread of its own, when this process is to stop, and ``reload`` whenever it is
-    to read its log level and certificate anew. For the main thread."""
+def on_stop(context: ChildContext, call: Callable[[StopReason], None], reload: Callable[[], None]) -> None:
+    """Call ``call`` once, on its own thread, when this process is to stop, and ``reload`` whenever it is to
+    reload its log level and certificate. For the main thread."""
     lock = threading.Lock()
     called: list[StopReason] = []
 
-    def stop(why: StopReason) -> None:
+    def stop(reason: StopReason) -> None:
         with lock:
             if called:
                 return
-            called.append(why)
-        call(why)
+            called.append(reason)
+        call(reason)
 
     def from_signal(*_: object) -> None:
-        # The handler runs on the main thread between any two instructions, locks held or not.
+        # The handler runs on the main thread between any two instructions, possibly while it holds a lock.
         threading.Thread(target=stop, args=(StopReason.TOLD,), daemon=True).start()
 
     def watch() -> None:
         rest = b""
-        while said := os.read(given.commands, 4_096):
-            *lines, rest = (rest + said).split(b"\n")
+        while data := os.read(context.commands, 4_096):
+            *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 if line + b"\n" == STOP:
                     stop(StopReason.TOLD)
@@ -138,9 +144,9 @@ def on_stop(given: ChildContext, call: Callable[[StopReason], None], reload: Cal
 
 
 def leave(status: int) -> NoReturn:
-    """End this process, its work being closed and synced, without taking the interpreter apart.
+    """End this process, whose work is closed and synced, without finalising the interpreter.
 
-    That takes long, and libraries that were imported complain about what is still referred to.
+    Finalisation is slow, and imported libraries complain about objects that are still in use.
     """
     logging.shutdown()
     sys.stdout.flush()

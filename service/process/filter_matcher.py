@@ -1,4 +1,4 @@
-"""What joins the keeper, which changes files, to the filters that say which events are meant."""
+"""Finds the events that the keeper is to delete or change, by the filters of queries."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ if TYPE_CHECKING:
     from query.language.nodes import Span
 
 MATCH_SECONDS = 3_600.0
-"""The longest that one file may take: nobody's patience, but an end."""
+"""Longest time for one file. No client waits for it, but the work must end."""
 
 
 class FilterMatcher:
-    """Finds events by filters and timeframe, exactly as questions do. Its engine is made when needed."""
+    """Finds events by filters and timeframe, exactly as queries do. The engine is created on first use."""
 
     def __init__(self, settings: Settings, folder: DataFolder) -> None:
         self._settings = settings
         self._folder = folder
         self._engine: Engine | None = None
         self._spill = folder.tmp / "spill-keeper"
-        # What a keeper that died has left there: it may be of events that are to be no more.
+        # Left by a keeper that died; it may contain events that are to be deleted.
         shutil.rmtree(self._spill, ignore_errors=True)
 
     def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
-        """Raises CannotErase for filters that are none any more, which the request was not taken with."""
+        """The ids of the matching events in the source, or None if all of its events match.
+
+        Raises CannotErase for filters that are no longer valid, although they were when the request was
+        accepted, and where a limit of queries is exceeded.
+        """
         from query.answers.event_matching import matching_ids
         from query.engine.engine import Deadline
         from query.errors import InvalidQuery, QueryLimitExceeded

@@ -32,32 +32,32 @@ def keeper_settings(settings: Settings) -> KeeperSettings:
 
 
 def make_keeper(settings: Settings, catalog: Catalog) -> Keeper:
-    """A keeper that knows everything a keeper may be asked to do, deletions by filters included."""
+    """Create a keeper that can do all of a keeper's work, including deletions by filters."""
     matcher = FilterMatcher(settings, catalog.folder)
     return Keeper(catalog.folder, catalog, keeper_settings(settings), matcher=matcher)
 
 
 NICENESS = 5
-"""Where processors are short, acknowledgements and answers come first; what the keeper has not shredded yet
-is read from the logs all the same."""
+"""Where processors are scarce, acknowledgements and answers take precedence; events that the keeper has not
+shredded yet are read from the logs anyway."""
 
 MEASURE_SECONDS = 0.5
 
 
-def main(given: ChildContext) -> None:
-    """Keep until the supervisor says stop."""
-    settings, stop = given.settings, stopped(given)
+def main(context: ChildContext) -> None:
+    """Run the keeper until the supervisor commands a stop."""
+    settings, stop = context.settings, stopped(context)
     os.nice(NICENESS)
     gc.freeze()
-    # Reading a log makes many objects that stay for a while and no cycles.
+    # Reading a log creates many objects that live for a while and form no cycles.
     gc.set_threshold(50_000, 20, 20)
-    metrics = Metrics(settings.metrics_path, given.number, settings.metric_rows)
+    metrics = Metrics(settings.metrics_path, context.number, settings.metric_rows)
     metrics.counter("acumen_starts_total", "keeper").add()
     catalog = Catalog.open(settings.data, secret=settings.secret_key)
     try:
         keeper = make_keeper(settings, catalog)
         threading.Thread(target=_measure, args=(keeper, metrics, stop), daemon=True).start()
-        given.say_ready()
+        context.say_ready()
         keeper.run(stop)
     finally:
         catalog.close()

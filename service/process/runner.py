@@ -1,4 +1,4 @@
-"""The runner's process, a child of the supervisor: background tasks, those of ``service.process.tasks``."""
+"""The runner's process, a child of the supervisor: runs the background tasks of ``service.process.tasks``."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from service.process import tasks
 from service.process.child_process import ChildContext, stopped
 
 NICENESS = 10
-"""Nobody waits for what is done here: acknowledgements and answers come first, then the keeper."""
+"""No client waits for background tasks: acknowledgements and answers take precedence, then the keeper."""
 
 START_SECONDS = 2.0
-"""What is done here can wait until a server that starts has its processors for itself."""
+"""Delay before the first task, so that a starting server has the processors to itself."""
 
 
-def main(given: ChildContext) -> None:
-    """Run tasks until the supervisor says stop."""
-    stop = stopped(given)
+def main(context: ChildContext) -> None:
+    """Run tasks until the supervisor commands a stop."""
+    stop = stopped(context)
     os.nice(NICENESS)
     gc.freeze()
-    given.say_ready()
+    context.say_ready()
     if not stop.wait(START_SECONDS):
-        tasks.run(given.settings, given.number, stop)
+        tasks.run(context.settings, context.number, stop)

@@ -1,8 +1,8 @@
-"""Starts a child process of the supervisor, by a fork where that is sound and anew elsewhere.
+"""Starts a child process of the supervisor: by a fork where that is safe, elsewhere as a new interpreter.
 
-A forked child has everything imported already, and shares that memory with its siblings. The supervisor has
-one thread of Python and no connection to a database while it forks. The system libraries of macOS do not
-survive a fork, so there each child is an interpreter of its own.
+A forked child has all modules imported already and shares their memory with its siblings. While it forks,
+the supervisor has one Python thread and no database connection. The system libraries of macOS do not survive
+a fork, so there each child is a new interpreter.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from service.process.child_process import ChildContext
 from service.settings import as_environment, load
 
 FORKS = sys.platform == "linux"
-"""Are children forked on this system?"""
+"""Whether children are forked on this system."""
 
 
 class Process(Protocol):
-    """A child that runs, or ran: the part of ``subprocess.Popen`` that the supervisor uses."""
+    """A running or ended child: the part of ``subprocess.Popen`` that the supervisor uses."""
 
     pid: int
     returncode: int | None
@@ -38,12 +38,12 @@ class Process(Protocol):
         """The exit status, negative for a signal; None while it runs."""
 
     def kill(self) -> None:
-        """End it at once, if it runs."""
+        """Kill the child if it is running."""
 
 
 @dataclass(slots=True)
 class Forked:
-    """A child made by a fork."""
+    """A forked child."""
 
     pid: int
     returncode: int | None = None
@@ -61,73 +61,73 @@ class Forked:
 
 
 def prepare(modules: Iterable[str]) -> None:
-    """Import what children will use, so that all of them share it. Before the first fork."""
+    """Import the children's modules, so that all children share them. Call before the first fork."""
     for module in modules:
         importlib.import_module(module)
-    # A collector that looks at an object writes to its page, which is then shared no more.
+    # The garbage collector writes to objects that it inspects, which ends the sharing of their pages.
     gc.collect()
     gc.freeze()
 
 
-def fork(module: str, given: ChildContext) -> Process:
-    """A child that runs ``module`` in a copy of this process. Raises OSError where there can be none."""
+def fork(module: str, context: ChildContext) -> Process:
+    """Start a child that runs ``module`` in a copy of this process. Raises OSError if that fails."""
     pid = os.fork()
     if pid == 0:
-        _become(module, given)
+        _run_forked(module, context)
     return Forked(pid)
 
 
-def _become(module: str, given: ChildContext) -> NoReturn:
-    """In the child: let go of what is the supervisor's, and work. Never returns to the supervisor's code."""
+def _run_forked(module: str, context: ChildContext) -> NoReturn:
+    """In the forked child: release the supervisor's resources and run. Never returns to its caller."""
     try:
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
-        _keep_open({0, 1, 2, *given.descriptors})
+        _close_others({0, 1, 2, *context.descriptors})
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        child_process.run(module, given)
+        child_process.run(module, context)
     except BaseException:
         traceback.print_exc()
     finally:
         os._exit(1)
 
 
-def _keep_open(kept: set[int]) -> None:
-    """Close the others: a pipe of a sibling would not end while this process had it open as well."""
+def _close_others(to_keep: set[int]) -> None:
+    """Close all other descriptors: a sibling's pipe would not reach its end while it is open here too."""
     for name in [entry.name for entry in Path("/proc/self/fd").iterdir()]:
-        if int(name) not in kept:
+        if int(name) not in to_keep:
             try:
                 os.close(int(name))
             except OSError:
-                # The one by which the folder was read.
+                # The descriptor through which the folder was read.
                 pass
 
 
-def spawn(module: str, given: ChildContext) -> Process:
-    """A child that runs ``module`` in a new interpreter. Raises OSError where there can be none."""
-    arguments = [module, given.name, given.number, given.commands, given.ready, given.lock]
-    if given.listener is not None:
-        arguments.append(given.listener)
+def spawn(module: str, context: ChildContext) -> Process:
+    """Start a child that runs ``module`` in a new interpreter. Raises OSError if that fails."""
+    arguments = [module, context.name, context.number, context.commands, context.ready, context.lock]
+    if context.listener is not None:
+        arguments.append(context.listener)
     return subprocess.Popen(
         [sys.executable, "-P", "-m", __name__, *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        pass_fds=given.descriptors,
+        pass_fds=context.descriptors,
         process_group=0,
-        env=as_environment(given.settings),
+        env=as_environment(context.settings),
     )
 
 
 def _main() -> NoReturn:
-    """The other side of ``spawn``."""
+    """Entry point of a child started by ``spawn``."""
     parser = argparse.ArgumentParser(description="A child process, started by 'acumen serve'.")
     parser.add_argument("module")
     parser.add_argument("name")
     for name in ("number", "commands", "ready", "lock"):
         parser.add_argument(name, type=int)
     parser.add_argument("listener", type=int, nargs="?")
-    found = vars(parser.parse_args())
-    child_process.run(found.pop("module"), ChildContext(load(), **found))
+    options = vars(parser.parse_args())
+    child_process.run(options.pop("module"), ChildContext(load(), **options))
 
 
 if __name__ == "__main__":

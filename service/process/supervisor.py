@@ -1,8 +1,8 @@
-"""``acumen serve``: the process that owns the data folder and keeps its workers, keeper and runner going.
+"""``acumen serve``: the process that owns the data folder and keeps its workers, keeper and runner running.
 
-It locks the folder, binds the port, prepares the catalog, and starts its children, each with the folder's
-lock and a pipe, the workers with the listening socket. While any child of a killed supervisor lives it holds
-the lock, so a successor waits for it; and children end by themselves when their pipe does.
+It locks the folder, binds the port, prepares the catalog, and starts its children. Each child inherits the
+folder's lock and a pipe, and workers also the listening socket. As long as any child of a killed supervisor
+lives, it holds the lock, so that a successor waits; children exit when their pipe is closed.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ LOCK_WAIT_SECONDS = 10.0
 RESTART_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Pauses before a child that keeps dying is started again."""
 STEADY_SECONDS = 10.0
-"""A child that lived this long was no failed start."""
+"""A child that lived this long counts as started successfully."""
 KEEPER_SECONDS = 60.0
-"""The keeper's last flush may take this long; what it does not get done is in the logs."""
+"""Longest time for the keeper's last flush; events that it does not flush remain in the logs."""
 FIRST_STARTS_MAX = 4
-"""Failed starts of one child after which a server that never worked gives up."""
+"""Failed starts after which the server gives up on a child that was never ready."""
 POLL_SECONDS = 0.2
 END_POLL_SECONDS = 0.01
 
@@ -55,23 +55,23 @@ _log = logging.getLogger("acumen.supervisor")
 
 
 class CannotServe(Exception):
-    """Why the server does not start, in one sentence for a person."""
+    """The server cannot start; the text says why, in one sentence for a person."""
 
 
 @dataclass(slots=True)
 class Child:
-    """One process to keep running, and how its last starts went."""
+    """A process to keep running, and the outcome of its last starts."""
 
     name: str
     module: str
     number: int
     process: Process | None = None
     commands: int = -1
-    """The end of a pipe into which commands are written; closed where it is -1, as the next one."""
+    """The pipe into which commands are written; -1 when closed, as for ``ready_fd``."""
     ready_fd: int = -1
     ready: bool = False
     worked: bool = False
-    """Was it ever ready?"""
+    """Whether the child was ever ready."""
     started: float = 0.0
     failures: int = 0
     due: float = 0.0
@@ -83,8 +83,11 @@ class Child:
 
 @dataclass
 class Supervisor:
-    """Runs until it is told to stop. ``announce`` is called once, when all children work: with the server's
-    address, the oldest project, and whether this start made it. ``forks`` says how children are made."""
+    """Runs the server until a signal stops it.
+
+    ``announce`` is called once, when all children are ready, with the server's address, the oldest project,
+    and whether this start created that project. ``forks``: whether children are forked or spawned.
+    """
 
     settings: Settings
     announce: Callable[[str, Project, bool], None] = lambda url, project, new: None
@@ -96,7 +99,7 @@ class Supervisor:
     reload_due: bool = False
 
     def run(self) -> int:
-        """The exit status. Raises CannotServe where it does not come to work."""
+        """Run until stopped; returns the exit status. Raises CannotServe if the server cannot start."""
         listener = None
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -125,7 +128,7 @@ class Supervisor:
             os.close(lock)
 
     def _log_start(self, url: str) -> None:
-        """One line for whoever reads the log later: what runs, where, and how it is set."""
+        """Log one line with the version, the address and the settings that differ from their defaults."""
         settings = changed(self.settings)
         fields = {
             "version": version(),
@@ -142,7 +145,10 @@ class Supervisor:
         _log.info("Acumen has stopped.", extra={"fields": fields})
 
     def _prepare(self) -> tuple[Project, bool]:
-        """Catalog and first project; and the run folder anew: it holds only what the running server does."""
+        """Prepare the catalog and the first project, and empty the run folder of an earlier server's files.
+
+        Returns the oldest project, and whether it was created now. Raises CannotServe.
+        """
         catalog = prepare_catalog(self.settings)
         try:
             recover_logs(catalog)
@@ -160,14 +166,15 @@ class Supervisor:
         return first, new
 
     def _seal(self) -> None:
-        """All children have ended. Without a digest the next start believes the catalog as it is."""
+        """Write the catalog's digest once all children have ended; without one the next start cannot verify
+        the catalog."""
         try:
             Catalog.open(self.settings.data, secret=self.settings.secret_key).seal()
         except (OSError, StorageError):
             _log.warning("The catalog's digest could not be written.", exc_info=True)
 
     def _begin_streaming(self, catalog: Catalog) -> None:
-        """Before any event comes. Where it fails the runner tries again, and says so."""
+        """Begin streaming before any event arrives. If this fails, the runner tries again and logs it."""
         if self.settings.stream_folder is None:
             return
         from storage.read.change_feed import begin
@@ -175,7 +182,7 @@ class Supervisor:
         try:
             begin(catalog)
         except (OSError, ValueError, StorageError, SourceGone):
-            _log.exception("What is streamed out can not be told from what was there before.")
+            _log.exception("The starting point of the event stream could not be recorded.")
 
     def _on_signal(self, number: int, _: object) -> None:
         if not self.stopping:
@@ -193,16 +200,16 @@ class Supervisor:
             pass
 
     def _reload(self) -> None:
-        """Log level and certificate anew, here and in the children; what does not work stays as it was."""
+        """Reload the log level and certificate, here and in the children; on an error the old ones stay."""
         self.reload_due = False
-        _log.info("SIGHUP: the log level and the certificate are read anew.")
+        _log.info("SIGHUP: the log level and the certificate are reloaded.")
         try:
             json_logging.set_level(self.settings.current_log_level())
         except BadSettings as error:
             _log.error(str(error))
-        for one in self.children:
-            if one.alive:
-                _say(one, child_process.RELOAD)
+        for child in self.children:
+            if child.alive:
+                _send(child, child_process.RELOAD)
 
     def _keep_running(self, url: str, announce: Callable[[], None]) -> None:
         selector = selectors.DefaultSelector()
@@ -211,93 +218,95 @@ class Supervisor:
         try:
             while not self.stopping:
                 now = time.monotonic()
-                for one in self.children:
-                    self._look_after(one, now, selector, url)
+                for child in self.children:
+                    self._look_after(child, now, selector, url)
                 for key, _ in selector.select(POLL_SECONDS):
                     if isinstance(key.data, Child):
                         self._note_ready(key.data, selector)
                         self._write_state(url)
                     else:
                         os.read(self._wake_read, 4_096)
-                if self.reload_due and all(one.ready for one in self.children):
+                if self.reload_due and all(child.ready for child in self.children):
                     self._reload()
-                if not announced and all(one.ready for one in self.children):
+                if not announced and all(child.ready for child in self.children):
                     announced = True
                     announce()
         finally:
             self._stop()
 
-    def _look_after(self, one: Child, now: float, selector: selectors.BaseSelector, url: str) -> None:
-        if one.alive:
-            if one.failures and now - one.started > STEADY_SECONDS:
-                one.failures = 0
+    def _look_after(self, child: Child, now: float, selector: selectors.BaseSelector, url: str) -> None:
+        if child.alive:
+            if child.failures and now - child.started > STEADY_SECONDS:
+                child.failures = 0
             return
-        if one.process is not None:
-            self._bury(one, now, selector)
-        if now >= one.due:
-            self._start(one, now, selector)
+        if child.process is not None:
+            self._note_ended(child, now, selector)
+        if now >= child.due:
+            self._start(child, now, selector)
             self._write_state(url)
 
-    def _bury(self, one: Child, now: float, selector: selectors.BaseSelector) -> None:
-        assert one.process is not None
-        status = one.process.returncode
-        pause = RESTART_SECONDS[min(one.failures, len(RESTART_SECONDS) - 1)]
-        fields = {"child": one.name, "status": status, "restart_seconds": pause}
+    def _note_ended(self, child: Child, now: float, selector: selectors.BaseSelector) -> None:
+        assert child.process is not None
+        status = child.process.returncode
+        pause = RESTART_SECONDS[min(child.failures, len(RESTART_SECONDS) - 1)]
+        fields = {"child": child.name, "status": status, "restart_seconds": pause}
         _log.error("A child process ended and is started again.", extra={"fields": fields})
-        self._close_ready(one, selector)
-        os.close(one.commands)
-        one.process, one.commands, one.ready = None, -1, False
-        one.due = now + pause
-        one.failures += 1
-        if not one.worked and one.failures >= FIRST_STARTS_MAX:
-            raise CannotServe(f"The process {one.name} does not start: it said why above.")
+        self._close_ready(child, selector)
+        os.close(child.commands)
+        child.process, child.commands, child.ready = None, -1, False
+        child.due = now + pause
+        child.failures += 1
+        if not child.worked and child.failures >= FIRST_STARTS_MAX:
+            raise CannotServe(f"The process {child.name} does not start: its reason is logged above.")
 
-    def _start(self, one: Child, now: float, selector: selectors.BaseSelector) -> None:
-        with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
+    def _start(self, child: Child, now: float, selector: selectors.BaseSelector) -> None:
+        with contextlib.ExitStack() as parent_ends, contextlib.ExitStack() as child_ends:
             try:
-                ready, said = _pipe(ours, theirs)
-                commands, given = _pipe(theirs, ours)
-                listener = self._listener.fileno() if one.module == WORKER else None
-                ends = ChildContext(self.settings, one.name, one.number, commands, said, self._lock, listener)
-                one.process = (start_child.fork if self.forks else start_child.spawn)(one.module, ends)
+                ready, ready_write = _pipe(parent_ends, child_ends)
+                commands, commands_write = _pipe(child_ends, parent_ends)
+                listener = self._listener.fileno() if child.module == WORKER else None
+                context = ChildContext(
+                    self.settings, child.name, child.number, commands, ready_write, self._lock, listener
+                )
+                child.process = (start_child.fork if self.forks else start_child.spawn)(child.module, context)
             except OSError as error:
-                self._put_off(one, now, error)
+                self._postpone(child, now, error)
                 return
-            ours.pop_all()
-        one.ready_fd, one.commands, one.started = ready, given, now
-        selector.register(ready, selectors.EVENT_READ, one)
+            parent_ends.pop_all()
+        child.ready_fd, child.commands, child.started = ready, commands_write, now
+        selector.register(ready, selectors.EVENT_READ, child)
 
-    def _put_off(self, one: Child, now: float, error: OSError) -> None:
-        """The system gives no process just now, for want of memory or descriptors: try again later."""
-        pause = RESTART_SECONDS[min(one.failures, len(RESTART_SECONDS) - 1)]
-        fields = {"child": one.name, "error": error.strerror or str(error), "restart_seconds": pause}
+    def _postpone(self, child: Child, now: float, error: OSError) -> None:
+        """Schedule another start after the system refused one, for lack of memory or descriptors."""
+        pause = RESTART_SECONDS[min(child.failures, len(RESTART_SECONDS) - 1)]
+        fields = {"child": child.name, "error": error.strerror or str(error), "restart_seconds": pause}
         _log.error("A child process could not be started, which is tried again.", extra={"fields": fields})
-        one.due = now + pause
-        one.failures += 1
-        if not one.worked and one.failures >= FIRST_STARTS_MAX:
-            raise CannotServe(f"The process {one.name} can not be started: {error.strerror}.")
+        child.due = now + pause
+        child.failures += 1
+        if not child.worked and child.failures >= FIRST_STARTS_MAX:
+            raise CannotServe(f"The process {child.name} cannot be started: {error.strerror}.")
 
-    def _note_ready(self, one: Child, selector: selectors.BaseSelector) -> None:
-        one.ready = os.read(one.ready_fd, 64) == child_process.READY or one.ready
-        one.worked = one.worked or one.ready
-        self._close_ready(one, selector)
+    def _note_ready(self, child: Child, selector: selectors.BaseSelector) -> None:
+        child.ready = os.read(child.ready_fd, 64) == child_process.READY or child.ready
+        child.worked = child.worked or child.ready
+        self._close_ready(child, selector)
 
-    def _close_ready(self, one: Child, selector: selectors.BaseSelector) -> None:
-        if one.ready_fd >= 0:
-            selector.unregister(one.ready_fd)
-            os.close(one.ready_fd)
-            one.ready_fd = -1
+    def _close_ready(self, child: Child, selector: selectors.BaseSelector) -> None:
+        if child.ready_fd >= 0:
+            selector.unregister(child.ready_fd)
+            os.close(child.ready_fd)
+            child.ready_fd = -1
 
     def _write_state(self, url: str) -> None:
-        """``run/server.json``: for people and tests that look for the processes."""
+        """Write ``run/server.json``, from which people and tests learn about the processes."""
         state = {
             "pid": os.getpid(),
             "url": url,
             "address": address_of(self.settings, self._listener),
             "children": {
-                one.name: {"pid": one.process.pid, "ready": one.ready}
-                for one in self.children
-                if one.process is not None
+                child.name: {"pid": child.process.pid, "ready": child.ready}
+                for child in self.children
+                if child.process is not None
             },
         }
         path = self.settings.run_folder / "server.json"
@@ -306,38 +315,38 @@ class Supervisor:
             unfinished.write_text(json.dumps(state), encoding="utf-8")
             unfinished.replace(path)
         except OSError:
-            # A full disk must not end a server that still answers questions.
+            # A full disk must not stop a server that still answers queries.
             _log.exception("The state of the server could not be written.")
 
     def _stop(self) -> None:
-        """Workers first, so that the keeper flushes all that they took."""
+        """Stop all children: workers first, so that the keeper flushes all events that they accepted."""
         settings = self.settings
-        # Else connections would still be queued here once the workers take no more, and hang.
+        # Otherwise connections would be queued here after the workers stop accepting them, and hang.
         self._listener.close()
-        workers = [one for one in self.children if one.module == "service.process.worker"]
-        # uvicorn needs some tenths of a second beyond what it waits for requests.
-        self._end(workers, settings.unready_seconds + settings.shutdown_seconds + 2.0)
-        self._end([one for one in self.children if one not in workers], KEEPER_SECONDS)
+        workers = [child for child in self.children if child.module == "service.process.worker"]
+        # uvicorn needs some tenths of a second beyond its wait for running requests.
+        self._stop_children(workers, settings.unready_seconds + settings.shutdown_seconds + 2.0)
+        self._stop_children([child for child in self.children if child not in workers], KEEPER_SECONDS)
         (settings.run_folder / "server.json").unlink(missing_ok=True)
 
-    def _end(self, children: list[Child], seconds: float) -> None:
-        for one in children:
-            if one.alive:
-                _say(one, child_process.STOP)
+    def _stop_children(self, children: list[Child], seconds: float) -> None:
+        for child in children:
+            if child.alive:
+                _send(child, child_process.STOP)
         deadline = time.monotonic() + seconds
-        for one in children:
-            if one.process is None:
+        for child in children:
+            if child.process is None:
                 continue
-            while one.alive and time.monotonic() < deadline:
+            while child.alive and time.monotonic() < deadline:
                 time.sleep(END_POLL_SECONDS)
-            if one.alive:
-                fields = {"child": one.name, "seconds": seconds}
+            if child.alive:
+                fields = {"child": child.name, "seconds": seconds}
                 _log.warning("A child process did not stop in time and is killed.", extra={"fields": fields})
-                one.process.kill()
-                while one.alive:
+                child.process.kill()
+                while child.alive:
                     time.sleep(END_POLL_SECONDS)
-            os.close(one.commands)
-            one.commands = -1
+            os.close(child.commands)
+            child.commands = -1
 
 
 def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
@@ -348,18 +357,18 @@ def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[i
     return read, write
 
 
-def _say(one: Child, command: bytes) -> None:
-    """Write a command to a child, which may be gone."""
+def _send(child: Child, command: bytes) -> None:
+    """Write a command to a child, ignoring the error if the child is gone."""
     try:
-        os.write(one.commands, command)
+        os.write(child.commands, command)
     except OSError:
         pass
 
 
 def lock_folder(data: Path) -> int:
-    """A descriptor that holds the data folder's lock; children inherit it. Raises CannotServe.
+    """Lock the data folder; returns the descriptor of the lock, which children inherit. Raises CannotServe.
 
-    Waits a little: the children of a server that was killed need a moment to notice.
+    Waits up to LOCK_WAIT_SECONDS, since the children of a killed server need a moment to exit.
     """
     folder = DataFolder.at(data)
     try:
@@ -383,7 +392,7 @@ def lock_folder(data: Path) -> int:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound TCP socket. Raises CannotServe."""
+    """Bind a TCP socket and listen on it. Raises CannotServe."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -394,7 +403,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
-        # Listening at once makes a second server on this port fail here and not later, in a worker.
+        # Listen at once, so that a second server on this port fails here and not later, in a worker.
         listener.listen(4_096)
     except OSError as error:
         listener.close()
@@ -416,12 +425,12 @@ def _bad_host(host: str, error: OSError | UnicodeError) -> str:
 
 
 def url_of(settings: Settings, listener: socket.socket) -> str:
-    """Where the server answers, for clients."""
+    """The server's URL for clients."""
     return settings.public_url or address_of(settings, listener)
 
 
 def address_of(settings: Settings, listener: socket.socket) -> str:
-    """Where the server answers on this machine."""
+    """The server's URL on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "127.0.0.1" if host == "0.0.0.0" else "::1"
@@ -430,15 +439,15 @@ def address_of(settings: Settings, listener: socket.socket) -> str:
 
 
 def recover_logs(catalog: Catalog) -> None:
-    """Take over what an earlier server left in its logs, before any worker answers. Raises CannotServe."""
+    """Take over the logs of an earlier server before any worker answers. Raises CannotServe."""
     try:
         recover(catalog.folder, catalog, LocalFileSystem())
     except (OSError, StorageError) as error:
-        raise CannotServe(f"The logs in {catalog.folder.logs} can not be read: {error}.") from error
+        raise CannotServe(f"The logs in {catalog.folder.logs} cannot be read: {error}.") from error
 
 
 def prepare_catalog(settings: Settings) -> Catalog:
-    """The catalog, made or migrated. Raises CannotServe."""
+    """Open the catalog, created or migrated as needed. Raises CannotServe."""
     try:
         return Catalog.prepare(settings.data, secret=settings.secret_key)
     except (CatalogError, OSError) as error:

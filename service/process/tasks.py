@@ -1,4 +1,4 @@
-"""The tasks of the runner, and what they work with: imported by nothing that must start quickly."""
+"""The runner's tasks and their resources. Slow to import, so not imported where a quick start matters."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from storage.disk.file_system import LocalFileSystem
 from storage.read.snapshot_reader import Reader
 
 STOP_SECONDS = 10.0
-"""How long a piece of work may go on once the server stops; whatever is left is begun again later."""
+"""How long a piece of work may continue once the server stops; unfinished work is restarted later."""
 
 
 def tasks_of(tools: Tools) -> list[Task]:
-    """Everything that runs beside the workers. Register new tasks here."""
+    """All background tasks. Register new tasks here."""
     return [
         Refresher(tools),
         DatasetRefresher(tools),
@@ -43,7 +43,7 @@ def tasks_of(tools: Tools) -> list[Task]:
 
 
 def run(settings: Settings, number: int, stop: threading.Event) -> None:
-    """Work until ``stop``."""
+    """Run the tasks until ``stop``."""
     with contextlib.ExitStack() as stack:
         metrics = Metrics(settings.metrics_path, number, settings.metric_rows)
         metrics.counter("acumen_starts_total", "runner").add()

@@ -1,6 +1,6 @@
 """One HTTP worker: the composition root of everything that answers requests.
 
-A child of the supervisor, from which it has the listening socket.
+A child of the supervisor, from which it inherits the listening socket.
 """
 
 from __future__ import annotations
@@ -68,21 +68,21 @@ from storage.read.snapshot_reader import Reader
 
 CATALOG_THREADS = 4
 ORPHAN_SECONDS = 2.0
-"""How long a worker whose supervisor died goes on answering what it had begun."""
+"""How long a worker whose supervisor died may continue to answer running requests."""
 
 SWITCH_SECONDS = 0.0005
-"""After which a thread that works in Python lets another go on."""
+"""Time after which a thread that runs Python code yields the interpreter to another."""
 
 GARBAGE_THRESHOLDS = (2_000, 10, 50_000)
-"""Of Python's collector of cycles, which stops all threads while it looks. Answers of many rows make many
-objects that go without it, and cycles are hardly made: so it looks at few objects, the new ones, at a time,
-and at all of them after a billion new ones."""
+"""Thresholds of Python's cyclic garbage collector, which stops all threads while it runs. Answers of many
+rows create many objects that are freed without it, and cycles are rare. So it inspects a few new objects at a
+time, and all objects only after a billion new ones."""
 
 _log = logging.getLogger("acumen.worker")
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, stopped by ``stop`` alone."""
+    """uvicorn's server, stopped only by ``stop`` and not by signals."""
 
     def __init__(self, config: uvicorn.Config, lifecycle: Lifecycle, unready_seconds: float) -> None:
         super().__init__(config)
@@ -93,10 +93,11 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def stop(self, why: StopReason) -> None:
-        """Be unready for a while, then finish what runs; an orphan hurries, since a successor waits."""
+    async def stop(self, reason: StopReason) -> None:
+        """Report unready for a while, then finish running requests. An orphan allows these ORPHAN_SECONDS
+        only, since a successor may be waiting for the data folder."""
         self._lifecycle.stopping = True
-        if why is StopReason.ORPHANED:
+        if reason is StopReason.ORPHANED:
             self.config.timeout_graceful_shutdown = int(ORPHAN_SECONDS)
         else:
             await asyncio.sleep(self._unready_seconds)
@@ -107,8 +108,10 @@ class Server(uvicorn.Server):
 async def composed(
     settings: Settings, number: int, clock: Callable[[], int] = system_clock
 ) -> AsyncIterator[tuple[WriteApi, Parts]]:
-    """The whole application of worker ``number``, for the running event loop. By ``clock``, in µs, questions
-    are asked and definitions kept; events are received by the system's."""
+    """Build the whole application of worker ``number``, for the running event loop.
+
+    ``clock``, in µs, dates queries and definitions; events are dated by the system clock.
+    """
     fs = LocalFileSystem()
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
@@ -144,7 +147,7 @@ async def composed(
         )
         bodies = BodyReader(body_limits(settings))
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
-        # Each kind of kept answers has its part of what the caches may take together.
+        # Each kind of cached answers gets a share of the memory of all caches.
         kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
         saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
         parts = Parts(
@@ -178,7 +181,7 @@ async def composed(
 
 @asynccontextmanager
 async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
-    """What is measured and looked after while the worker runs."""
+    """Run the worker's periodic tasks: upkeep of the log, metrics, quotas and keys."""
     running = [
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
@@ -188,8 +191,8 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        for one in running:
-            one.cancel()
+        for task in running:
+            task.cancel()
         await asyncio.wait(running)
         await _sync_once(parts)
 
@@ -218,13 +221,13 @@ def _engine(settings: Settings, folder: DataFolder, spill: Path) -> Engine:
 def _enricher(settings: Settings, metrics: Metrics, threads: Executor) -> Enricher:
     enricher = Enricher(settings.geoip_database, metrics)
     if settings.geoip_database is not None:
-        # Whoever names a database has add-ons; if it cannot be read, now is when to be told.
+        # A configured database will be used by add-ons, and an error in it should show at the start.
         threads.submit(enricher.prepare_places)
     return enricher
 
 
 def _compose(parts: Parts, ingestor: Ingestor) -> WriteApi:
-    """The write path in front, and around all else the edge."""
+    """The write API, which passes all other requests to the middleware and the application."""
     settings = parts.settings
     inner = RequestMiddleware(
         create_app(parts), parts.metrics, refusals=parts.refusals, access_log=settings.access_log
@@ -260,7 +263,7 @@ def _quotas(
 
 
 async def _sync(parts: Parts) -> None:
-    """Bring what is counted to the catalog from time to time."""
+    """Write the quotas' counts to the catalog periodically."""
     while True:
         await asyncio.sleep(SYNC_SECONDS)
         await _sync_once(parts)
@@ -270,16 +273,16 @@ async def _sync_once(parts: Parts) -> None:
     try:
         await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, parts.quotas.sync)
     except Exception:
-        _log.exception("what was counted for quotas can not be kept now; it is tried again")
+        _log.exception("The counts of quotas could not be written to the catalog; it is tried again.")
 
 
 def write_limits(settings: Settings) -> WriteLimits:
-    """Bytes of what the write path takes."""
+    """Byte limits of events and bodies for the write API."""
     return WriteLimits(settings.event_bytes_max, settings.bulk_bytes_max, settings.inflated_bytes_max)
 
 
 def body_limits(settings: Settings) -> BodyLimits:
-    """Of all bodies that a worker holds."""
+    """Limits over all bodies that a worker reads."""
     return BodyLimits(
         settings.body_timeout_seconds,
         settings.body_bytes_in_flight,
@@ -308,7 +311,7 @@ def _rates(settings: Settings) -> RateLimits:
 
 
 def _admission(rates: RateLimits, tenants: Tenants) -> Callable[[str, bytes], Headers] | None:
-    """Counts requests that record events, by project and key; None where they have no limit."""
+    """A function that counts requests that record events, by project and key; None if they have no limit."""
     if not rates.limits(Rate.WRITES):
         return None
 
@@ -331,9 +334,9 @@ def _concurrency(settings: Settings, number: int) -> Concurrency:
 
 
 async def _watch(parts: Parts, session: LogSession) -> None:
-    """Look after the session, and measure it."""
+    """Call the session's ``look_after`` periodically, and update its metrics."""
     queued = parts.metrics.counter("acumen_log_queued_bytes")
-    held = parts.metrics.counter("acumen_body_bytes")
+    body_bytes = parts.metrics.counter("acumen_body_bytes")
     damaged = parts.metrics.counter("acumen_logs_damaged")
     jumped = parts.metrics.counter("acumen_clock_jumped")
     free = parts.metrics.counter("acumen_disk_free_bytes")
@@ -351,14 +354,14 @@ async def _watch(parts: Parts, session: LogSession) -> None:
             refused.set(int(session.ingestor.closed_because is not None))
             queued.set(session.log.queued_bytes)
             parts.refusals.log_due()
-            held.set(parts.bodies.held_bytes)
+            body_bytes.set(parts.bodies.held_bytes)
         except Exception:
-            _log.exception("looking after the worker failed; it is tried again")
+            _log.exception("The periodic check of the worker failed; it is tried again.")
         await asyncio.sleep(WATCH_SECONDS)
 
 
 def connection_limits(settings: Settings) -> ConnectionLimits:
-    """As many connections as are set, or fewer where this process has no descriptors for them."""
+    """The configured limits of connections, lowered if this process has too few file descriptors."""
     return ConnectionLimits(
         connections_max=connections_within(raise_descriptors(), settings.connections_max),
         per_client_max=settings.connections_per_client,
@@ -390,7 +393,7 @@ def _config(
 
 
 def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
-    """The application, telling those whose time is up when the server stops to ask again."""
+    """Wrap the application so that requests cancelled by the stop of the server are answered with a 503."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -399,52 +402,53 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
             if not lifecycle.stopping:
                 raise
             error = ServiceUnavailable("The server stops. It is not certain what became of this request.")
-            # A RuntimeError: an answer had begun. It stays cut short, and the connection is closed.
+            # RuntimeError: the answer had begun. It stays incomplete, and the connection is closed.
             with contextlib.suppress(RuntimeError):
                 await send_error(send, render(error))
 
     return answer
 
 
-async def _serve(given: ChildContext) -> None:
-    assert given.listener is not None
-    settings, listener = given.settings, socket.socket(fileno=given.listener)
-    async with composed(settings, given.number) as (app, parts):
+async def _serve(context: ChildContext) -> None:
+    assert context.listener is not None
+    settings, listener = context.settings, socket.socket(fileno=context.listener)
+    async with composed(settings, context.number) as (app, parts):
         answering = _answering_at_the_end(app, parts.lifecycle)
         connections = Connections(connection_limits(settings), parts.metrics, parts.refusals)
         config = _config(settings, answering, app.express, connections, tls=settings.tls_cert is not None)
         server = Server(config, parts.lifecycle, settings.unready_seconds)
         loop = asyncio.get_running_loop()
 
-        def stop(why: StopReason) -> None:
-            asyncio.run_coroutine_threadsafe(server.stop(why), loop)
+        def stop(reason: StopReason) -> None:
+            asyncio.run_coroutine_threadsafe(server.stop(reason), loop)
 
         def reload() -> None:
             json_logging.set_level(settings.current_log_level())
             if settings.tls_cert is not None and config.ssl is not None:
-                # Into one of its own first: a pair that does not fit must not get into the one in use.
+                # Load into a separate context first: a certificate and key that do not match must not
+                # reach the context in use.
                 ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
                     settings.tls_cert, settings.tls_key
                 )
                 config.ssl.load_cert_chain(settings.tls_cert, settings.tls_key)
 
-        on_stop(given, stop, reload)
+        on_stop(context, stop, reload)
         serving = asyncio.ensure_future(server.serve([listener]))
         while not server.started and not serving.done():
             await asyncio.sleep(0.005)
-        given.say_ready()
+        context.say_ready()
         await serving
 
 
-def main(given: ChildContext) -> None:
-    """Answer requests until the supervisor says stop."""
-    # What was imported lives as long as the process: the collector need not look at it again and again.
+def main(context: ChildContext) -> None:
+    """Answer requests until the supervisor commands a stop."""
+    # Imported objects live as long as the process, so the garbage collector need not inspect them.
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        runner.run(_serve(given))
+        runner.run(_serve(context))
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

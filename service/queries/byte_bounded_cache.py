@@ -1,4 +1,4 @@
-"""A cache that is bounded by the bytes of what it keeps."""
+"""A cache with a limit on the total bytes of its values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 SHARE_MAX = 4
-"""One value takes at most this part of the cache; a larger one is not kept."""
+"""One value may take at most one part in this many of the cache; a larger one is not kept."""
 
 
 class ByteBoundedCache(Generic[K, V]):
-    """Keeps values up to so many bytes; the least recently used make room. Thread-safe."""
+    """Keeps values up to ``bytes_max`` bytes in all, evicting the least recently used. Thread-safe."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
@@ -25,20 +25,20 @@ class ByteBoundedCache(Generic[K, V]):
 
     @property
     def bytes(self) -> int:
-        """Of all that is kept."""
+        """Size of all values in the cache."""
         return self._bytes
 
     def get(self, key: K) -> V | None:
-        """The value, which is now the most recently used."""
+        """The key's value, or None; marks it as the most recently used."""
         with self._lock:
-            found = self._kept.get(key)
-            if found is None:
+            entry = self._kept.get(key)
+            if entry is None:
                 return None
             self._kept.move_to_end(key)
-            return found[0]
+            return entry[0]
 
     def put(self, key: K, value: V, size: int) -> None:
-        """Keep a value of so many bytes in the place of the key's last one."""
+        """Keep a value of ``size`` bytes, replacing the key's previous one."""
         with self._lock:
             self._remove(key)
             if size > self._bytes_max // SHARE_MAX:
@@ -49,11 +49,11 @@ class ByteBoundedCache(Generic[K, V]):
                 self._remove(next(iter(self._kept)))
 
     def drop(self, key: K) -> None:
-        """Forget the key's value, if it has one."""
+        """Remove the key's value, if it has one."""
         with self._lock:
             self._remove(key)
 
     def _remove(self, key: K) -> None:
-        gone = self._kept.pop(key, None)
-        if gone is not None:
-            self._bytes -= gone[1]
+        removed = self._kept.pop(key, None)
+        if removed is not None:
+            self._bytes -= removed[1]

@@ -1,7 +1,7 @@
-"""Dashboards as Keen's dashboard creator keeps them: a JSON document each, and metadata that lists show.
+"""Dashboards of Keen's dashboard creator: each is a JSON document, with metadata that lists show.
 
-Keys that see all of a project's answers see all its dashboards. Any other sees those alone that were shared
-with it: ``isPublic``, with the key as ``publicAccessKey``.
+Keys that see all of a project's answers see all its dashboards. Any other key sees only those that were
+shared with it: ``isPublic``, with the key as ``publicAccessKey``.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from storage.catalog.derived.records import Dashboard
 DOCUMENT_BYTES_MAX = 1_000_000
 METADATA_BYTES_MAX = 16_384
 DASHBOARDS_MAX = 1_000
-"""Of a project."""
+"""Dashboards of one project."""
 LIST = "metadata"
-"""The name that no dashboard can have: at its address stands the list."""
+"""The name that no dashboard can have: its address is that of the list."""
 _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,256}")
 _KEY = "publicAccessKey"
 _KNOWN = ("title", "widgets", "queries", "tags", "lastModificationDate", "isPublic", _KEY)
-"""Of the metadata; their types are those of ``service.http.models.dashboards``."""
+"""Known fields of the metadata; ``service.http.models.dashboards`` has their types."""
 
 Json = dict[str, Any]
 
 
 def read_name(name: str) -> str:
-    """Raises InvalidParameter."""
+    """The id of a dashboard. Raises InvalidParameter for an invalid one."""
     if name == LIST or not _NAME.fullmatch(name):
         raise InvalidParameter(
             f"A dashboard's id must be 1 to 256 characters, none of them a control character or a slash, "
@@ -44,16 +44,16 @@ def read_name(name: str) -> str:
 
 
 def read_header(raw: bytes) -> Any:
-    """The JSON of the metadata that comes in a header. Raises InvalidJSON."""
+    """The metadata in a header's JSON. Raises InvalidJSON."""
     try:
         return json_of(raw)
     except InvalidJSON:
-        # What browsers let scripts put into headers beyond ASCII goes out as Latin-1.
+        # Browsers send non-ASCII characters that scripts put into headers as Latin-1.
         return json_of(raw.decode("latin-1").encode())
 
 
 def check_metadata(given: Json) -> Json:
-    """Metadata whose known fields are of their types. Raises InvalidParameter where it may not be kept."""
+    """The metadata, whose known fields have valid types. Raises InvalidParameter where it may not be kept."""
     check_answerable(given, "metadata")
     if len(json.dumps(given)) > METADATA_BYTES_MAX:
         raise InvalidParameter(f"A dashboard's metadata may have {METADATA_BYTES_MAX} bytes at most.")
@@ -61,14 +61,14 @@ def check_metadata(given: Json) -> Json:
 
 
 def check_document(document: Any) -> None:
-    """Raises InvalidParameter."""
+    """Raises InvalidParameter for a dashboard that may not be stored."""
     if not isinstance(document, dict):
         raise InvalidParameter("A dashboard must be a JSON object.")
     check_answerable(document, "dashboard")
 
 
 def made(name: str, document: Json, given: Json | None, old: Dashboard | None, now_ms: int) -> Dashboard:
-    """``given``: the metadata sent with the document; without any, what was said of it stands."""
+    """The dashboard to store. ``given``: the metadata sent with it; None keeps the old metadata."""
     counted = _counted(document) | {"lastModificationDate": now_ms}
     if given is None:
         return stored(name, _metadata_of(old) | counted)
@@ -76,15 +76,17 @@ def made(name: str, document: Json, given: Json | None, old: Dashboard | None, n
 
 
 def stored(name: str, metadata: Json) -> Dashboard:
-    """The id is the path's, whatever the metadata says; the key is kept apart. Of what is known, null is
-    the same as nothing."""
+    """The dashboard with this metadata. Its ``id`` field is ignored, and the key is stored separately.
+
+    In known fields null means the same as no value.
+    """
     nothing = {name for name in _KNOWN if metadata.get(name) is None}
     kept = {name: value for name, value in metadata.items() if name not in nothing | {"id", _KEY}}
     return Dashboard(name, json.dumps(kept), metadata.get(_KEY))
 
 
 def described(dashboard: Dashboard) -> Json:
-    """The metadata as it is told: all that was sent, and what the dashboard creator reads."""
+    """The metadata as the API shows it: all fields sent, and those that the dashboard creator reads."""
     known: Json = {
         "title": None,
         "widgets": 0,
@@ -93,8 +95,8 @@ def described(dashboard: Dashboard) -> Json:
         "lastModificationDate": None,
         "isPublic": False,
     }
-    said: Json = json.loads(dashboard.metadata)
-    return {"id": dashboard.name} | known | said | {_KEY: dashboard.public_key}
+    sent: Json = json.loads(dashboard.metadata)
+    return {"id": dashboard.name} | known | sent | {_KEY: dashboard.public_key}
 
 
 def visible(caller: Caller, key: str, dashboard: Dashboard) -> bool:
@@ -107,7 +109,7 @@ def visible(caller: Caller, key: str, dashboard: Dashboard) -> bool:
 
 
 def sees_all(caller: Caller) -> bool:
-    """Whether nothing narrows what this caller may ask."""
+    """Whether the caller may query, and nothing narrows what it sees."""
     narrowed = caller.forced_filters or replace(caller.options, autofill=None, quotas={}) != NO_OPTIONS
     return Permission.QUERIES in caller.permissions and not narrowed
 
@@ -121,6 +123,6 @@ def _metadata_of(dashboard: Dashboard | None) -> Json:
 
 def _counted(document: Json) -> Json:
     widgets = document.get("widgets")
-    of = widgets if isinstance(widgets, list) else []
-    query_service = sum(isinstance(one, dict) and one.get("query") is not None for one in of)
-    return {"widgets": len(of), "queries": query_service}
+    listed = widgets if isinstance(widgets, list) else []
+    queries = sum(isinstance(one, dict) and one.get("query") is not None for one in listed)
+    return {"widgets": len(listed), "queries": queries}

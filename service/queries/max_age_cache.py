@@ -1,6 +1,7 @@
-"""Answers of questions that allowed an older one (``max_age``), kept in memory for the next such question.
+"""Answers to queries with ``max_age``, kept in memory for the next such query.
 
-One is told again only to who sees the same events, and not once events of its collections were erased.
+An answer is reused only for callers who see the same events, and not after events of its collections were
+erased.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from service.queries.byte_bounded_cache import ByteBoundedCache
 from storage.source import Source
 
 BYTES_MAX = 16 << 20
-_BESIDE = frozenset({"max_age", "api_key", "jsonp", "analysis_type"})
-"""Parameters that ask nothing of the events."""
+_NOT_IN_KEY = frozenset({"max_age", "api_key", "jsonp", "analysis_type"})
+"""Parameters left out of the cache key: they do not change the answer, or are in it separately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +29,12 @@ class RecentAnswer:
     body: bytes
     warnings: tuple[str, ...]
     erasures: Mapping[str, Erasures]
-    """Of every collection read, when it was."""
+    """The erasure state of every collection read, at the time of reading."""
     at: float
 
 
 class MaxAgeCache:
-    """Of one worker. Thread-safe."""
+    """The cache of one worker. Thread-safe."""
 
     def __init__(self, bytes_max: int = BYTES_MAX, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -43,17 +44,17 @@ class MaxAgeCache:
         return self._clock()
 
     def find(self, key: str, max_age: float, source_of: Callable[[str], Source]) -> RecentAnswer | None:
-        """The answer to this question where it is at most ``max_age`` seconds old and may be told."""
-        found = self._kept.get(key)
-        if found is None or self._clock() - found.at > max_age:
+        """The kept answer if it is at most ``max_age`` seconds old and none of its events was erased."""
+        kept = self._kept.get(key)
+        if kept is None or self._clock() - kept.at > max_age:
             return None
-        if erased(Covered(found.erasures, ()), {name: source_of(name) for name in found.erasures}):
+        if erased(Covered(kept.erasures, ()), {name: source_of(name) for name in kept.erasures}):
             self._kept.drop(key)
             return None
-        return found
+        return kept
 
     def keep(self, key: str, answer: RecentAnswer) -> None:
-        """In place of an older one."""
+        """Keep an answer, replacing an older one."""
         self._kept.put(key, answer, len(answer.body) + len(key))
 
 
@@ -64,13 +65,12 @@ def key_of(
     filters: Sequence[Filter],
     apart: object = None,
 ) -> str | None:
-    """Equal where the same is asked of the same events: as sent, relative timeframes by their words.
+    """A cache key that is equal for the same query over the same events; None where it is nested too deep.
 
-    ``apart`` tells apart what differs besides: what callers are warned of, what their projects prefer.
-
-    None for what is nested too deep.
+    Parameters count as they were sent: relative timeframes by their words. ``apart`` adds what else makes
+    answers differ: which warnings the callers get, and their projects' preferences.
     """
-    asked = {name: value for name, value in params.items() if name not in _BESIDE and value is not None}
+    asked = {name: value for name, value in params.items() if name not in _NOT_IN_KEY and value is not None}
     try:
         return json.dumps([project_id, analysis, asked, repr((tuple(filters), apart))], sort_keys=True)
     except RecursionError:

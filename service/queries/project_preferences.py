@@ -1,4 +1,4 @@
-"""What the projects prefer for their questions, as of the newest version of the tenants."""
+"""The projects' preferences for queries, as of the newest version of the tenants."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from storage.catalog.errors import UnknownProject
 
 
 class ProjectPreferences:
-    """``default``: what holds where a project says nothing. Thread-safe."""
+    """Preferences by project. ``default`` fills in what a project has not set. Thread-safe."""
 
     def __init__(self, catalog: Catalog, default: Preferences = KEEN) -> None:
         self._catalog = catalog
         self._default = default
-        self._held: tuple[int, dict[str, Preferences]] = -1, {}
+        self._cached: tuple[int, dict[str, Preferences]] = -1, {}
 
     def of(self, project_id: str) -> Preferences:
-        """Asks the catalog once for each version of the tenants. Raises StorageError."""
+        """A project's preferences, read once for each version of the tenants. Raises StorageError."""
         version = self._catalog.versions().tenants
-        of, known = self._held
-        if of != version:
+        known_version, known = self._cached
+        if known_version != version:
             known = {}
-        found = known.get(project_id)
-        if found is None:
-            found = known[project_id] = self._read(project_id)
-            self._held = version, known
-        return found
+        preferences = known.get(project_id)
+        if preferences is None:
+            preferences = known[project_id] = self._read(project_id)
+            self._cached = version, known
+        return preferences
 
     def _read(self, project_id: str) -> Preferences:
         try:

@@ -1,7 +1,7 @@
-"""A question on its way: read, given a slot, answered in a thread, stopped when nobody waits for it.
+"""Running queries: parsed, given a slot, answered on a thread, and cancelled when the client has left.
 
 The one place where ``query`` and ``storage.read.snapshot_reader`` meet, and where a key's forced filters
-narrow what a question can see, so that no route can forget them.
+narrow what a query can see, so that no route can forget them.
 """
 
 from __future__ import annotations
@@ -53,27 +53,27 @@ from storage.source import Source
 
 T = TypeVar("T")
 GONE_AFTER_SECONDS = 0.05
-"""So long a question runs before it is looked whether its client is still there."""
+"""How long a query runs before its client's connection is watched."""
 Warn = Callable[[Mapping[str, Source]], list[DataWarning]]
-"""Finds the warnings to stand beside an answer that was made of these sources."""
+"""Finds the warnings for an answer that was computed from these sources."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueryResponse:
-    """An answer as the client gets it: JSON, and what should be said beside it."""
+    """An answer as the client gets it: JSON, and the information for its headers."""
 
     body: bytes
     warnings: tuple[str, ...] = ()
     age: int | None = None
-    """Seconds since it was computed, where it was kept since."""
+    """Seconds since it was computed, if it comes from a cache."""
     complete: bool = True
     """False where damaged files were left out."""
     reservation: Reservation | None = field(default=None, compare=False)
-    """Of the body's memory, until it is sent: from then on it counts as an unsent answer."""
+    """The memory reserved for the body, until sending begins: then it counts as an unsent answer."""
 
 
 class QueryService:
-    """Answers the questions of one worker. Methods belong to its event loop."""
+    """Answers the queries of one worker. Methods belong to its event loop."""
 
     def __init__(
         self,
@@ -91,8 +91,8 @@ class QueryService:
         kept_bytes_max: int = KEPT_BYTES_MAX,
         preferences: Preferences = KEEN,
     ) -> None:
-        """``strict``: parameters that a question does not take are refused. ``kept_bytes_max``: of answers
-        that are kept for ``max_age``. ``preferences``: of projects that have none."""
+        """``strict``: refuse parameters that a query does not take. ``kept_bytes_max``: bytes of answers kept
+        for ``max_age``. ``preferences``: for projects that have none."""
         self._reader = reader
         self._engine = engine
         self._limits = limits
@@ -120,7 +120,7 @@ class QueryService:
 
     @property
     def budget(self) -> MemoryBudget:
-        """Of what results take."""
+        """The memory budget for results."""
         return self._engine.budget
 
     @property
@@ -128,11 +128,11 @@ class QueryService:
         return self._engine.check_regex
 
     def preferences_of(self, project: Project) -> Preferences:
-        """What its questions are read by."""
+        """The preferences by which the project's queries are parsed."""
         return self._preferences.of_project(project.preferences)
 
     def judge(self, project: Project, analysis: str, params: Mapping[str, Any]) -> ParsedQuery:
-        """The question of a definition that is to be kept, as of now. Blocks. Raises InvalidQuery."""
+        """The parsed query of a definition that is to be stored, as of now. Blocks. Raises InvalidQuery."""
         deadline = Deadline.after(self._limits.timeout_seconds)
         return self._read(analysis, params, deadline, self.preferences_of(project))
 
@@ -143,10 +143,10 @@ class QueryService:
         read: Callable[[], Mapping[str, Any]],
         gone: Callable[[], Awaitable[None]],
     ) -> QueryResponse:
-        """The answer to one question; ``gone`` returns once the client has left.
+        """The answer to one query; ``gone`` returns once the client has left.
 
-        ``read`` makes the parameters, in the worker's thread since they may be long. Raises QueryError, and
-        RateLimited where as many run as may.
+        ``read`` returns the parameters; it is called on the query's thread since they may be long. Raises
+        QueryError, and RateLimited where as many queries run as are allowed.
         """
         return await self.during(
             caller, analysis, lambda token: self._answer(caller, analysis, read, token), gone
@@ -160,12 +160,12 @@ class QueryService:
         kind: Permission,
         gone: Callable[[], Awaitable[None]],
     ) -> QueryResponse:
-        """The answer to a question of the server's own; ``kind`` says as part of what it is asked."""
+        """The answer to a query that the server made itself; filters for the permission ``kind`` apply."""
         forced = caller.filters_for(kind)
 
         def work(token: CancelToken) -> QueryResponse:
             deadline = Deadline.after(self._limits.timeout_seconds, token)
-            return self._found(caller, question, self._source_of(caller), deadline, forced)
+            return self._compute(caller, question, self._source_of(caller), deadline, forced)
 
         return await self.during(caller, analysis, work, gone)
 
@@ -176,7 +176,7 @@ class QueryService:
         work: Callable[[CancelToken], T],
         gone: Callable[[], Awaitable[None]],
     ) -> T:
-        """What ``work`` gives, done in a thread, with a slot, and as a question in every count."""
+        """The result of ``work``, run on a thread with a slot, and counted as a query everywhere."""
         started = time.perf_counter()
         tally = await self._tally(caller)
         try:
@@ -185,7 +185,7 @@ class QueryService:
                 async with self._slots.one(caller.project.id):
                     began = time.perf_counter()
                     try:
-                        told = await self._in_thread(work, gone)
+                        response = await self._in_thread(work, gone)
                     finally:
                         tally.query_us += int((time.perf_counter() - began) * 1_000_000)
         except Exception as error:
@@ -194,7 +194,7 @@ class QueryService:
         finally:
             self._seconds[analysis].observe(time.perf_counter() - started)
         self._ends["answered"].add()
-        return told
+        return response
 
     async def held(
         self,
@@ -220,8 +220,10 @@ class QueryService:
             return await self._in_thread(look, gone)
 
     async def standing(self, caller: Caller, collection: str) -> tuple[Lane, ...] | None:
-        """The lanes of all that is stored now; None where no event is. For collections that were erased from:
-        of all others every lane has an event. Raises StorageError."""
+        """The lanes that stored events have now; None where there is no event. Raises StorageError.
+
+        Needed only for collections that were erased from: in all others every lane has an event.
+        """
         loop = asyncio.get_running_loop()
         source = await loop.run_in_executor(
             self._executor, self._reader.source, caller.project.id, collection
@@ -229,7 +231,7 @@ class QueryService:
         return lanes_standing(source) if source.known else None
 
     async def _tally(self, caller: Caller) -> Tally:
-        """Where the caller's questions are counted."""
+        """The tally that counts the caller's queries."""
         tally = self._quotas.tally(caller.project.id, caller.counted_as)
         tally.limits = caller.options.quotas
         if tally.is_new:
@@ -247,7 +249,7 @@ class QueryService:
         done = loop.run_in_executor(self._executor, lambda: context.run(work, token))
         watch = _GoneWatch(loop, gone, token)
         try:
-            # The slot is held until the thread is free again, whatever becomes of the client.
+            # The slot is held until the thread is free again, even if the client leaves.
             return await asyncio.shield(done)
         except asyncio.CancelledError:
             token.cancel(QueryCancelled("The server stops."))
@@ -255,7 +257,7 @@ class QueryService:
             raise
         finally:
             watch.end()
-            # Its error leads to this frame, which would lead back to it.
+            # Avoids a reference cycle: its error refers to this frame, which refers to it.
             del done
 
     def _answer(
@@ -270,16 +272,19 @@ class QueryService:
         warn = self._warner(caller, analysis, params, question, deadline)
         if question.max_age is not None:
             seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
-            told_apart = (warn is not None, seers, question.preferences)
-            key = key_of(caller.project.id, analysis, params, forced, told_apart)
+            apart = (warn is not None, seers, question.preferences)
+            key = key_of(caller.project.id, analysis, params, forced, apart)
             if key is not None:
-                return self._recently(caller, question, question.max_age, key, deadline, forced, warn)
-        return self._found(caller, question, self._source_of(caller), deadline, forced, warn)
+                return self._recent_or_new(caller, question, question.max_age, key, deadline, forced, warn)
+        return self._compute(caller, question, self._source_of(caller), deadline, forced, warn)
 
     def warnings(
         self, caller: Caller, analysis: str, params: Mapping[str, Any], question: ParsedQuery
     ) -> list[dict[str, Any]]:
-        """What leaves a question that is to be kept without data, as JSON. Blocks. Raises StorageError."""
+        """Warnings about names that leave a query to be stored without data, as JSON.
+
+        Blocks. Raises StorageError.
+        """
         deadline = Deadline.after(self._limits.timeout_seconds)
         warn = self._warner(caller, analysis, params, question, deadline)
         return [] if warn is None else [one.as_json() for one in warn({})]
@@ -292,7 +297,7 @@ class QueryService:
         question: ParsedQuery,
         deadline: Deadline,
     ) -> Warn | None:
-        """What finds the warnings for this caller; None for one that may not read the schema."""
+        """A function that finds the warnings for this caller; None where it may not read the schema."""
         if Permission.SCHEMA not in caller.permissions:
             return None
         unused = without_use(analysis, params)
@@ -300,15 +305,15 @@ class QueryService:
 
         def warn(sources: Mapping[str, Source]) -> list[DataWarning]:
             project_id = caller.project.id
-            found = self._sight.warnings(project_id, question.query, filters, deadline, sources)
-            return [*without_effect(analysis, unused), *found]
+            warnings = self._sight.warnings(project_id, question.query, filters, deadline, sources)
+            return [*without_effect(analysis, unused), *warnings]
 
         return warn
 
     def _read(
         self, analysis: str, params: Mapping[str, Any], deadline: Deadline, preferences: Preferences
     ) -> ParsedQuery:
-        """The question as it was sent. Raises InvalidQuery."""
+        """The parsed query. Raises InvalidQuery."""
         if self.strict:
             parameters.check(analysis, params)
         return parse(
@@ -324,7 +329,7 @@ class QueryService:
     def _source_of(self, caller: Caller) -> Callable[[str], Source]:
         return lambda name: self._reader.source(caller.project.id, name)
 
-    def _recently(
+    def _recent_or_new(
         self,
         caller: Caller,
         question: ParsedQuery,
@@ -334,18 +339,18 @@ class QueryService:
         forced: tuple[Filter, ...],
         warn: Warn | None,
     ) -> QueryResponse:
-        """The answer, or one that is old enough to be told still."""
+        """A kept answer that is young enough, or a new one, which is then kept."""
         kept = self._recent.find(key, max_age, self._source_of(caller))
         if kept is not None:
             return QueryResponse(kept.body, kept.warnings, int(self._recent.now() - kept.at))
         at, watched = self._recent.now(), RecordingSource(self._source_of(caller))
-        told = self._found(caller, question, watched, deadline, forced, warn)
+        response = self._compute(caller, question, watched, deadline, forced, warn)
         read = {name: erasures(source) for name, source in watched.given.items()}
-        if told.complete:
-            self._recent.keep(key, RecentAnswer(told.body, told.warnings, read, at))
-        return told
+        if response.complete:
+            self._recent.keep(key, RecentAnswer(response.body, response.warnings, read, at))
+        return response
 
-    def _found(
+    def _compute(
         self,
         caller: Caller,
         question: ParsedQuery,
@@ -355,7 +360,7 @@ class QueryService:
         warn: Warn | None = None,
     ) -> QueryResponse:
         watched = RecordingSource(source_of)
-        found = answer(
+        computed = answer(
             question,
             watched,
             self._engine,
@@ -366,17 +371,19 @@ class QueryService:
         )
         warnings = warn(watched.given) if warn is not None else []
         if warnings:
-            found.body["warnings"] = [one.as_json() for one in warnings]
-        body = written(found.body, self._limits)
-        reservation = found.reservation
+            computed.body["warnings"] = [one.as_json() for one in warnings]
+        body = written(computed.body, self._limits)
+        reservation = computed.reservation
         if reservation is not None:
-            found.body.clear()
+            computed.body.clear()
             reservation.finish(len(body))
-        return QueryResponse(body, tuple(found.warnings), complete=found.complete, reservation=reservation)
+        return QueryResponse(
+            body, tuple(computed.warnings), complete=computed.complete, reservation=reservation
+        )
 
 
 class _GoneWatch:
-    """Cancels a question once its client has left. It begins a moment late: most are answered before."""
+    """Cancels a query once its client has left. It starts with a delay: most queries are answered before."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, gone: Callable[[], Awaitable[None]], token: CancelToken
@@ -388,7 +395,7 @@ class _GoneWatch:
 
     def end(self) -> None:
         self._timer.cancel()
-        # The task's error leads back here.
+        # Avoids a reference cycle: the task's error refers to this frame.
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -402,7 +409,7 @@ class _GoneWatch:
 
 
 def _check_may_explain(caller: Caller) -> None:
-    """Raises Forbidden where what is read for an answer would tell of more than the caller may see."""
+    """Raises Forbidden where the explanation would reveal more than the caller may see."""
     if Permission.SCHEMA not in caller.permissions:
         raise Forbidden("'explain' shows names of properties: this key lacks the permission 'schema'.")
     if caller.is_filtered:
@@ -410,15 +417,15 @@ def _check_may_explain(caller: Caller) -> None:
 
 
 def written(body: Any, limits: Limits) -> bytes:
-    """An answer as JSON. Raises QueryLimitExceeded where it is longer than an answer may be."""
-    told = dumps(body)
+    """An answer as JSON. Raises QueryLimitExceeded where it exceeds ``response_bytes_max``."""
+    text = dumps(body)
     limit = limits.response_bytes_max
-    if len(told) > limit:
+    if len(text) > limit:
         raise QueryLimitExceeded(
-            f"The answer has {len(told)} bytes, more than the limit of {limit}. "
+            f"The answer has {len(text)} bytes, more than the limit of {limit}. "
             "Ask for fewer properties, groups or intervals, or a shorter timeframe."
         )
-    return told
+    return text
 
 
 def _ending(error: Exception) -> str:

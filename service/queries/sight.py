@@ -1,8 +1,8 @@
-"""What a caller may be told of names: the warnings beside an answer, from what the caller itself can see.
+"""Warnings about names in a query, based only on what the caller can see.
 
-A key without filters sees the catalog's lanes, which costs nothing. Of a key with filters the events in its
-sight are looked at, once: what was seen stays seen until events are erased. They are looked at again only
-where a warning would come of it.
+For a key without filters the catalog's lanes suffice, which costs nothing. For a key with filters its visible
+events are scanned once: what they contain remains known until events are erased. They are scanned again only
+before a warning is given.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from storage.schema import Schema
 from storage.source import Source, SourceGone
 
 KEPT_MAX = 1_000
-"""Collections, each under the filters of a key, of which it is kept what is seen."""
+"""Collections, each under the filters of a key, whose visible properties are cached."""
 TRIES_MAX = 3
-"""Names of collections that are looked at for one that is seen."""
+"""Similar names that are tried to find a collection of which the caller sees events."""
 
 SourceOf = Callable[[str], Source]
 
 
 class SourceReader(Protocol):
-    """What gives a consistent view of one collection; blocking and thread-safe."""
+    """Source of consistent views of one collection; blocking and thread-safe."""
 
     def source(self, project_id: str, collection_name: str) -> Source: ...
 
@@ -51,7 +51,7 @@ class SourceReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _KeptSchema:
-    """``seen`` is what was there at least; ``version`` of the source of which it is all."""
+    """``seen``: properties known to be visible; they are all of them as of the source's ``version``."""
 
     erasures: tuple[int, int]
     version: str
@@ -59,7 +59,7 @@ class _KeptSchema:
 
 
 class WarningFinder:
-    """Of one worker. Thread-safe; methods block."""
+    """The warnings of one worker. Thread-safe; methods block."""
 
     def __init__(self, reader: SourceReader, engine: Engine, limits: Limits) -> None:
         self._reader = reader
@@ -69,7 +69,7 @@ class WarningFinder:
         self._dated: OrderedDict[str, bool] = OrderedDict()
         self._kept: OrderedDict[tuple[str, str, str], _KeptSchema] = OrderedDict()
         self._whole: dict[tuple[str, str], VisibleProperties] = {}
-        """What a key without filters sees, by project and collection."""
+        """What keys without filters see, by project and collection."""
 
     def warnings(
         self,
@@ -79,9 +79,9 @@ class WarningFinder:
         deadline: Deadline,
         sources: Mapping[str, Source] | None = None,
     ) -> list[DataWarning]:
-        """For a caller that sees events through these filters. ``sources``: those that were read already.
+        """The warnings for a caller that sees events through these filters. ``sources``: those read already.
 
-        Empty where what it sees cannot be found out within the limits of a question.
+        Empty where what the caller sees cannot be found within the limits of a query.
         """
         if not filters and sources and self._is_sound(project_id, query, sources):
             return self._undated(project_id, query, sources, deadline)
@@ -93,22 +93,22 @@ class WarningFinder:
         def seen_of(name: str) -> VisibleProperties | None:
             return self._seen(project_id, name, given[name], filters, deadline, again=False)
 
-        def seen_anew(name: str) -> VisibleProperties | None:
+        def seen_again(name: str) -> VisibleProperties | None:
             return self._seen(project_id, name, given[name], filters, deadline, again=True)
 
         def near(name: str) -> str | None:
             return self._near(project_id, name, filters, deadline)
 
         try:
-            found = warnings_of(query, seen_of, near)
+            warnings = warnings_of(query, seen_of, near)
             if filters:
-                return warnings_of(query, seen_anew, near) if found else found
-            return found + self._undated(project_id, query, given, deadline)
+                return warnings_of(query, seen_again, near) if warnings else warnings
+            return warnings + self._undated(project_id, query, given, deadline)
         except (QueryError, SourceGone):
             return []
 
     def _is_sound(self, project_id: str, query: Query, sources: Mapping[str, Source]) -> bool:
-        """A quick look at what a key without filters asks; most questions need no other."""
+        """Whether a query of a key without filters needs no name warnings: a quick check for most queries."""
         if not isinstance(query, MetricQuery):
             return False
         source = sources.get(query.collection)
@@ -119,23 +119,23 @@ class WarningFinder:
     def _undated(
         self, project_id: str, query: Query, sources: Mapping[str, Source], deadline: Deadline
     ) -> list[DataWarning]:
-        """Where a timeframe is asked of events whose time stands in a property of their own."""
-        found = []
+        """Warnings for a timeframe over events whose own time is in another property than their timestamp."""
+        warnings = []
         for name, source in sources.items() if has_timeframe(query) else ():
             path = self._all(project_id, name, source.schema).timestamp_property
             if path is not None and self._is_dated_by_arrival(source, deadline):
-                found.append(undated(name, path))
-        return found
+                warnings.append(undated(name, path))
+        return warnings
 
     def _is_dated_by_arrival(self, source: Source, deadline: Deadline) -> bool:
-        """False where that cannot be found out."""
+        """Whether events are dated by arrival; False where that cannot be found out."""
         try:
             return self._dated_by_arrival(source, deadline)
         except (QueryError, SourceGone):
             return False
 
     def _dated_by_arrival(self, source: Source, deadline: Deadline) -> bool:
-        """Of the newest file, which is looked at once, or of what is in none yet."""
+        """Whether the events of the newest file, which is read once, or of the tail are dated by arrival."""
         newest = max(source.files, key=lambda file: file.max_us, default=None)
         if newest is None:
             return dated_by_arrival(source, self._engine, deadline)
@@ -163,7 +163,7 @@ class WarningFinder:
         if not source.known:
             return None
         if not filters:
-            # A deletion that ends takes the lanes with it that no event has any more.
+            # When a deletion ends, lanes that no event has any more are removed from the schema.
             return self._all(project_id, name, source.schema)
         key = (project_id, name, hashlib.sha256(repr(tuple(filters)).encode()).hexdigest())
         erasures = (source.collection_id, source.erase_version)
@@ -180,7 +180,7 @@ class WarningFinder:
             spend=lambda: Conditions(self._limits, deadline.check).spend,
             deadline=deadline,
         )
-        # In an order of their own: which came first may have been decided by an event out of sight.
+        # Sorted: the catalog's order may reveal an event that the caller cannot see.
         seen = (
             None
             if lanes is None
@@ -202,16 +202,16 @@ class WarningFinder:
         return kept
 
     def _near(self, project_id: str, name: str, filters: Sequence[Filter], deadline: Deadline) -> str | None:
-        """A name that the caller sees events of."""
+        """The nearest name of a collection of which the caller sees events."""
         names = self._reader.collection_names(project_id, KNOWN_MAX)
         for _ in range(TRIES_MAX):
-            found = nearest(name, (one for one in names if one != name))
-            if found is None:
+            similar = nearest(name, (one for one in names if one != name))
+            if similar is None:
                 return None
-            source = self._reader.source(project_id, found)
-            if self._seen(project_id, found, source, filters, deadline, again=True) is not None:
-                return found
-            names.remove(found)
+            source = self._reader.source(project_id, similar)
+            if self._seen(project_id, similar, source, filters, deadline, again=True) is not None:
+                return similar
+            names.remove(similar)
         return None
 
 

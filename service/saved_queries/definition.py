@@ -1,4 +1,4 @@
-"""Definitions of saved queries: what a client may send, and what it gets back."""
+"""Definitions of saved queries: read from requests, and shown in answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FIELDS = (
     "warnings",
     "saved_query_name",
 )
-"""Of a definition; what only the server writes is passed over, so that what was got can be put."""
+"""Fields of a definition. Those that only the server writes are ignored, so that a GET's body can be PUT."""
 NAME_LENGTH_MAX = 256
 REFRESH_SECONDS_MIN = 14_400
 REFRESH_SECONDS_MAX = 172_800
@@ -44,7 +44,7 @@ DEPTH_MAX = 200
 RETRY_SECONDS = 60
 RETRY_SECONDS_MAX = 3_600
 SHOWN_METADATA = ("display_name", "visualization")
-"""What of the metadata a client needs to draw a result."""
+"""Fields of the metadata that a client needs to display a result."""
 
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,7 @@ _SECOND_US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A definition as it is kept; ``query`` and ``metadata`` are JSON."""
+    """A definition to be stored; ``query`` and ``metadata`` are JSON."""
 
     name: str
     query: str
@@ -68,9 +68,10 @@ def is_name(name: str) -> bool:
 def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> Sent:
     """The definition in the body of a PUT to ``name``. Raises InvalidQuery, naming the field.
 
-    ``strict``: fields that no definition has are refused.
+    ``strict``: unknown fields are refused.
 
-    What only the server writes (dates, ``urls``, ``run_information``) is ignored, as are null parameters.
+    Fields that only the server writes (dates, ``urls``, ``run_information``) are ignored, as are null
+    parameters.
     """
     if not isinstance(body, Mapping):
         raise InvalidQuery("A saved query must be a JSON object with 'query'.")
@@ -92,16 +93,16 @@ def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> Sent:
     rate = _refresh_rate(body.get("refresh_rate"), analysis)
     metadata = body.get("metadata")
     _check_depth("metadata", metadata)
-    return Sent(new_name, _kept("query", normalised(query)), _kept("metadata", metadata), rate)
+    return Sent(new_name, _json_text("query", normalised(query)), _json_text("metadata", metadata), rate)
 
 
 def described(
     query: SavedQuery, run: SavedRun | None = None, stale: bool | None = None, *, narrowed: bool = False
 ) -> Json:
-    """The definition as the API tells it.
+    """The definition as the API shows it.
 
-    ``narrowed`` is for a key that sees part of the events: it is told neither the values that the query's
-    filters name nor free text. ``run`` must be one under that key's filters, or none.
+    ``narrowed`` is for a key that sees part of the events: neither the values in the query's filters nor free
+    text are shown to it. ``run`` must be one under that key's filters, or None.
     """
     definition, metadata = json.loads(query.query), json.loads(query.metadata)
     if narrowed:
@@ -124,7 +125,7 @@ def described(
 
 
 def legacy(definition: Json, project_id: str) -> Json:
-    """The definition with the names of the first version of the API beside today's."""
+    """The definition with the field names of the API's first version added."""
     name = definition["query_name"]
     url = url_of(project_id, "saved_queries", name)
     urls = {**definition["urls"], "saved_query_url": url, "saved_query_results_url": f"{url}/result"}
@@ -132,17 +133,17 @@ def legacy(definition: Json, project_id: str) -> Json:
 
 
 def with_result(definition: Json, result: bytes) -> bytes:
-    """The definition as JSON with ``result``, which is JSON already, at its end."""
+    """The definition as JSON, with ``result``, which is JSON already, as its last field."""
     return b"".join((dumped(definition)[:-1], b',"result":', result, b"}"))
 
 
 def dumped(value: Any) -> bytes:
-    """ASCII JSON of anything that was JSON: integers of any size, halves of surrogate pairs."""
+    """ASCII JSON of any parsed JSON, including integers of any size and lone surrogates."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def next_run_us(query: SavedQuery, run: SavedRun) -> int:
-    """When the next run is due: one that failed is tried again earlier than one that gave a result."""
+    """When the next run is due: a failed run is repeated earlier than a successful one."""
     seconds = query.refresh_rate
     if run.failures:
         seconds = min(seconds, RETRY_SECONDS_MAX, RETRY_SECONDS << min(run.failures - 1, 10))
@@ -154,7 +155,7 @@ def analysis_type(query: SavedQuery) -> str:
 
 
 def is_funnel(analysis: str) -> bool:
-    """Whose result is nested: what an ad-hoc answer has on top stands within ``result``."""
+    """Whether it is a funnel, whose saved ``result`` holds the top-level fields of an ad-hoc answer."""
     return analysis == FUNNEL
 
 
@@ -167,7 +168,7 @@ def _run_information(query: SavedQuery, run: SavedRun, stale: bool | None, *, na
     return {
         "last_run_date": moment_text(run.run_us),
         "last_run_status": "success" if run.failure is None else "failed",
-        # It may quote what the query filters by.
+        # The message may quote values of the query's filters.
         "last_run_message": None if narrowed else run.failure,
         "duration_ms": round(run.duration_us / 1_000, 3),
         "events_scanned": None if result is None else result.events,
@@ -194,7 +195,7 @@ def _check_depth(name: str, value: Any) -> None:
         raise InvalidQuery(f"'{name}' is nested more than {DEPTH_MAX} levels deep.")
 
 
-def _kept(name: str, value: Any) -> str:
+def _json_text(name: str, value: Any) -> str:
     try:
         text = dumped(value)
     except ValueError:

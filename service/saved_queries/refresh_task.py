@@ -1,7 +1,8 @@
-"""The runner's task that keeps the results of saved queries as old as their owners want them, and no older.
+"""The runner's task that refreshes the results of saved queries at their ``refresh_rate``.
 
 Results without filters are computed when they are due. Those for keys with filters are computed when such a
-key asks; here they only end. Whatever was computed before an erasure ends here too, bytes and all.
+key requests them; this task only removes them. It also removes every result computed before an erasure, with
+its file.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from storage.catalog.database.versions import NEVER_SEEN, Area
 from storage.catalog.derived.records import SavedQuery, SavedRun
 
 STRAY_SECONDS = 120.0
-"""Far longer than a result's file waits for its run to be entered."""
+"""Age of a file without a run that is removed: far longer than a file waits for its run to be stored."""
 LOOK_SECONDS = 1.0
-"""How old what is known to be due may be while some of it waits."""
+"""How old the list of due queries may be while some of them wait."""
 FIRST_SECONDS = 2
-"""Whoever makes a query asks for its result at once, as often as not: then it is computed for the request."""
+"""Delay before the first run: a client often requests a new query's result at once, which computes it."""
 FUTURE_US = 60_000_000
-"""A run so far in the future is of a clock that was set back since: its result would not age for as long."""
+"""A run further in the future means that the clock was set back; it is removed, or it would not expire."""
 _SECOND_US = 1_000_000
 
 _log = logging.getLogger("acumen.saved")
@@ -45,55 +46,55 @@ class Refresher:
             tools.catalog, tools.reader, tools.engine, settings.query_limits, settings.preferences
         )
         self._versions = NEVER_SEEN
-        self._looked = float("-inf")
+        self._checked_at = float("-inf")
         self._due: list[tuple[int, SavedQuery]] = []
-        self._swept = float("-inf")
+        self._swept_at = float("-inf")
 
     def run_due(self, now_us: int) -> bool:
-        self._look(now_us)
+        self._check(now_us)
         if not self._due or self._due[0][0] > now_us or self._tools.stop.is_set():
             return False
         due = self._due.pop(0)[1]
-        found = self._catalog.saved_queries.find_with_run(due.project_id, due.name, "")
-        if found is not None and found[0].refresh_rate and _due_us(*found, now_us) <= now_us:
-            self._run(found[0], now_us)
+        current = self._catalog.saved_queries.find_with_run(due.project_id, due.name, "")
+        if current is not None and current[0].refresh_rate and _due_us(*current, now_us) <= now_us:
+            self._run(current[0], now_us)
         return True
 
-    def _look(self, now_us: int) -> None:
-        """Read anew what is due where data or runs have changed, after what must go is gone."""
+    def _check(self, now_us: int) -> None:
+        """Remove expired results, then read again which queries are due, if data or runs have changed."""
         now = time.monotonic()
-        sweep = now - self._swept > STRAY_SECONDS / 2
+        sweep = now - self._swept_at > STRAY_SECONDS / 2
         versions = self._catalog.versions()
-        same = versions[1:] == self._versions[1:]
+        unchanged = versions[1:] == self._versions[1:]
         waits = bool(self._due) and self._due[0][0] <= now_us
-        # Each run is a change: while others are due, not all of them are read again after every one.
-        if not sweep and (same or (waits and now - self._looked < LOOK_SECONDS)):
+        # Each run is a change: while others are due, the list is not read again after every one.
+        if not sweep and (unchanged or (waits and now - self._checked_at < LOOK_SECONDS)):
             return
-        self._looked = now
+        self._checked_at = now
         if sweep:
             self._results.remove_strays(STRAY_SECONDS, time.time())
-            self._swept = now
+            self._swept_at = now
         queries = {query.id: query for query in self._catalog.saved_queries.refreshed()}
         runs = self._catalog.saved_queries.runs()
-        lasting = self._end(runs, queries, now_us)
-        self._due = [(_due_us(query, lasting.get(query.id), now_us), query) for query in queries.values()]
+        remaining = self._remove_expired(runs, queries, now_us)
+        self._due = [(_due_us(query, remaining.get(query.id), now_us), query) for query in queries.values()]
         self._due.sort(key=lambda due: due[0])
         self._versions = versions
 
-    def _end(
+    def _remove_expired(
         self, runs: Iterable[SavedRun], queries: Mapping[int, SavedQuery], now_us: int
     ) -> dict[int, SavedRun]:
-        """Removes what may not be told any more; query id → the run without filters that stays."""
+        """Remove runs that may no longer be shown. Returns query id → the remaining run without filters."""
         known: dict[str, dict[str, Erasures]] = {}
-        lasting = {}
+        remaining = {}
         for run in runs:
             query = queries.get(run.query_id)
             if query is None or self._is_over(run, query, now_us, known):
                 if self._catalog.saved_queries.remove_run(run) and run.result is not None:
                     self._results.remove_file(run.result.file)
             elif not run.audience:
-                lasting[run.query_id] = run
-        return lasting
+                remaining[run.query_id] = run
+        return remaining
 
     def _is_over(
         self, run: SavedRun, query: SavedQuery, now_us: int, known: dict[str, dict[str, Erasures]]
@@ -104,11 +105,11 @@ class Refresher:
             return True
         if run.result is None:
             return False
-        there = known.setdefault(query.project_id, {})
-        names = [name for name in collections_of(run.result) if name not in there]
+        existing = known.setdefault(query.project_id, {})
+        names = [name for name in collections_of(run.result) if name not in existing]
         for one in self._catalog.collections.named(query.project_id, names) if names else ():
-            there[one.name] = Erasures(one.id, one.erase_version)
-        return outdated(run.result, there)
+            existing[one.name] = Erasures(one.id, one.erase_version)
+        return outdated(run.result, existing)
 
     def _run(self, query: SavedQuery, now_us: int) -> None:
         deadline = self._results.deadline(self._tools.cancels.token())
@@ -117,7 +118,7 @@ class Refresher:
         except QueryCancelled:
             raise
         except Exception as error:
-            # It is in the run's own account; one query that fails must not keep the others from their turn.
+            # The run records the failure; one failing query must not keep the others from their turn.
             fields = {"project": query.project_id, "query": query.name, "error": str(error)}
             _log.warning("A saved query could not be refreshed.", extra={"fields": fields}, exc_info=error)
 

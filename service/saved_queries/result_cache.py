@@ -1,8 +1,8 @@
-"""Results of saved queries as a worker gives them: computed when asked for, or kept and served from memory.
+"""Results of saved queries as a worker serves them: computed on request, or kept and served from memory.
 
-What a worker holds in memory is a whole answer, byte for byte, with the moment of the store as of which it
-was right. It is told again only while the store is as it was, or after what has changed was looked at; so an
-answer is always exact about whether it is stale.
+A worker caches whole answers, byte for byte, with the version of the store as of which they were correct. A
+cached answer is served only while the store is unchanged, or after its changes were checked, so ``stale`` in
+an answer is always exact.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from storage.read.snapshot_reader import Reader, StoreVersion
 
 T = TypeVar("T")
 Key = tuple[str, str, str, bool, bool]
-"""Project, name, audience, whether the result stands alone, and whether it is for a filtered key."""
+"""Project, name, audience, whether the result is without its definition, whether the key is filtered."""
 ATTEMPTS_MAX = 3
 _SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class RequestContext:
-    """The request behind a question."""
+    """What a result needs of the request that it is computed for."""
 
     gone: Callable[[], Awaitable[None]]
     """Returns once the client has left."""
     count: Callable[[str], None]
-    """Counts one question of this analysis. Raises RateLimited."""
+    """Counts one query of this analysis. Raises RateLimited."""
 
 
 @dataclass(frozen=True, slots=True)
 class _KeptResponse:
-    told: QueryResponse
+    response: QueryResponse
     moment: StoreVersion
     preferences: Preferences
-    """Of its project at that moment."""
+    """The project's preferences at that moment."""
     looked: float
-    """When the moment was taken, by the monotonic clock."""
+    """When the moment was read, by the monotonic clock."""
     stale: bool
-    """Once it is, only the catalog can make it otherwise."""
+    """Whether the result is stale; once it is, only a change of the catalog can make it fresh."""
     until_us: int | None
-    """When it is too old for its audience."""
+    """When the result expires; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class _KeptResult:
-    """A kept result that may be told."""
+    """A kept result that may be shown."""
 
     run: SavedRun
     result: bytes
@@ -69,11 +69,11 @@ class _KeptResult:
 
 
 class _Replaced(Exception):
-    """The bytes of a result are gone: there is a newer one, or they are damaged."""
+    """The file of a result is gone or damaged; there may be a newer result."""
 
 
 class ResultCache:
-    """Belongs to the event loop of one worker."""
+    """Serves results of saved queries. Belongs to the event loop of one worker."""
 
     def __init__(
         self,
@@ -91,13 +91,13 @@ class ResultCache:
         self._query_service = query_service
         self._executor = executor
         self._clock = clock
-        self._held: ByteBoundedCache[Key, _KeptResponse] = ByteBoundedCache(held_bytes_max)
+        self._cache: ByteBoundedCache[Key, _KeptResponse] = ByteBoundedCache(held_bytes_max)
         self._locks: dict[Key, tuple[asyncio.Lock, int]] = {}
 
     async def result(
         self, caller: Caller, name: str, ask: RequestContext, *, plain: bool = False
     ) -> QueryResponse:
-        """The definition with its result; ``plain``: as an ad-hoc question is answered.
+        """The definition with its result; ``plain``: the result alone, in the shape of an ad-hoc answer.
 
         Raises NotFound, Forbidden, RateLimited, QueryError.
         """
@@ -105,19 +105,19 @@ class ResultCache:
         key = (caller.project.id, name, cached.digest, plain, caller.is_filtered)
         check_name(caller, name)
         if caller.admits_saved(name, cached=True):
-            held = await self._current(key, float("inf"))
-            if held is not None:
-                return held.told
+            entry = await self._current(key, float("inf"))
+            if entry is not None:
+                return entry.response
         query = await self._in_thread(lambda: self._catalog.saved_queries.find(caller.project.id, name))
         if query is None:
             raise NotFound.named("saved query", name)
         check_right(caller, query)
         if not query.refresh_rate:
-            return await self._asked(caller, query, ask, plain=plain)
+            return await self._computed_now(caller, query, ask, plain=plain)
         return await self._cached(caller, key, cached, ask)
 
     async def described(self, caller: Caller, query: SavedQuery, ask: RequestContext) -> definition.Json:
-        """The definition; of its last run those are told, and exactly, who may have its result."""
+        """The definition, with exact information on its last run for callers who may see its result."""
         audience = FilterScope(caller.filters_for(Permission.CACHED_QUERIES))
         narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
@@ -128,15 +128,15 @@ class ResultCache:
             return definition.described(query, narrowed=narrowed)
         if run.result is None:
             return definition.described(query, run, narrowed=narrowed)
-        standing = await self._standing(caller, query, run, audience, ask)
-        if standing is Freshness.ERASED:
+        freshness = await self._freshness(caller, query, run, audience, ask)
+        if freshness is Freshness.ERASED:
             return definition.described(query, narrowed=narrowed)
-        return definition.described(query, run, standing is Freshness.STALE, narrowed=narrowed)
+        return definition.described(query, run, freshness is Freshness.STALE, narrowed=narrowed)
 
-    async def _asked(
+    async def _computed_now(
         self, caller: Caller, query: SavedQuery, ask: RequestContext, *, plain: bool
     ) -> QueryResponse:
-        """Of a query whose result is not kept: an ad-hoc question, with the definition around it."""
+        """The answer for a query whose result is not kept: computed now, with the definition around it."""
         audience = FilterScope(caller.filters_for(Permission.SAVED_QUERIES))
         analysis = definition.analysis_type(query)
         ask.count(analysis)
@@ -153,14 +153,19 @@ class ResultCache:
     async def _cached(
         self, caller: Caller, key: Key, audience: FilterScope, ask: RequestContext
     ) -> QueryResponse:
-        """One request at a time looks at a result; those that wait for it may have what it found."""
+        """The answer from a kept result.
+
+        One request at a time checks a result; those that wait for it use the answer it finds.
+        """
         came = time.monotonic()
         lock, waiting = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = (lock, waiting + 1)
         try:
             async with lock:
-                held = await self._current(key, came)
-                return held.told if held is not None else await self._renewed(caller, key, audience, ask)
+                entry = await self._current(key, came)
+                return (
+                    entry.response if entry is not None else await self._renewed(caller, key, audience, ask)
+                )
         finally:
             lock, waiting = self._locks[key]
             self._locks[key] = (lock, waiting - 1)
@@ -173,15 +178,15 @@ class ResultCache:
         for attempt in range(ATTEMPTS_MAX):
             looked, now_us = time.monotonic(), self._clock()
             moment, preferences = await self._in_thread(self._moment_of, key[0])
-            found = await self._in_thread(
+            query_and_run = await self._in_thread(
                 lambda: self._catalog.saved_queries.find_with_run(key[0], key[1], audience.digest)
             )
-            if found is None:
+            if query_and_run is None:
                 raise NotFound.named("saved query", key[1])
-            query, run = found
+            query, run = query_and_run
             if not query.refresh_rate:
                 check_right(caller, query)
-                return await self._asked(caller, query, ask, plain=key[3])
+                return await self._computed_now(caller, query, ask, plain=key[3])
             kept = None
             if run is not None and run.version == query.version and not _expired(query, run, now_us):
                 try:
@@ -191,31 +196,32 @@ class ResultCache:
                         continue
             if kept is None:
                 kept = await self._computed(caller, query, audience, ask)
-                # It is told as of its own moment, and looked at when next it is asked for.
-                return await self._in_thread(_told, query, kept, key)
-            told = await self._in_thread(_told, query, kept, key)
-            self._hold(
-                key, _KeptResponse(told, moment, preferences, looked, kept.stale, _until_us(query, kept.run))
+                # Served as computed, but not cached: the next request checks it against the store.
+                return await self._in_thread(_response, query, kept, key)
+            response = await self._in_thread(_response, query, kept, key)
+            self._put(
+                key,
+                _KeptResponse(response, moment, preferences, looked, kept.stale, _until_us(query, kept.run)),
             )
-            return told
+            return response
         raise AssertionError("the last attempt returns")
 
     async def _kept(
         self, caller: Caller, query: SavedQuery, run: SavedRun, audience: FilterScope, ask: RequestContext
     ) -> _KeptResult | None:
-        """The result of this run where it may be told. Raises _Replaced where its bytes are gone."""
+        """The result of this run if it may be shown. Raises _Replaced where its file is gone or damaged."""
         if run.result is None:
             return None
         result = run.result
-        standing = await self._standing(caller, query, run, audience, ask)
-        if standing is Freshness.ERASED:
+        freshness = await self._freshness(caller, query, run, audience, ask)
+        if freshness is Freshness.ERASED:
             return None
-        found = await self._in_thread(lambda: self.results.load(result))
-        if found is None:
+        content = await self._in_thread(lambda: self.results.load(result))
+        if content is None:
             raise _Replaced
-        return _KeptResult(run, found, standing is Freshness.STALE)
+        return _KeptResult(run, content, freshness is Freshness.STALE)
 
-    async def _standing(
+    async def _freshness(
         self, caller: Caller, query: SavedQuery, run: SavedRun, audience: FilterScope, ask: RequestContext
     ) -> Freshness:
         assert run.result is not None
@@ -241,63 +247,66 @@ class ResultCache:
     def _deadline(self, token: CancelToken) -> Deadline:
         return self.results.deadline(token)
 
-    async def _in_thread(self, work: Callable[..., T], *given: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *given)
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
-    # What is held
+    # Cached answers
 
     async def _current(self, key: Key, came: float) -> _KeptResponse | None:
-        """What is held, where it is right now, or was looked at after the request came."""
-        held = self._held.get(key)
-        if held is None or (held.until_us is not None and self._clock() >= held.until_us):
+        """The cached answer, if it is correct now or was checked after the request came."""
+        entry = self._cache.get(key)
+        if entry is None or (entry.until_us is not None and self._clock() >= entry.until_us):
             return None
-        if held.looked < came and not self._reader.surely_stands(held.moment, catalog_alone=held.stale):
-            moment = await self._in_thread(lambda: self._standing_at(held, key[0]))
+        if entry.looked < came and not self._reader.surely_stands(entry.moment, catalog_alone=entry.stale):
+            moment = await self._in_thread(lambda: self._moment_if_current(entry, key[0]))
             if moment is None:
                 return None
-            if self._held.get(key) is held:
-                self._hold(key, replace(held, moment=moment))
-        return held
+            if self._cache.get(key) is entry:
+                self._put(key, replace(entry, moment=moment))
+        return entry
 
     def _moment_of(self, project_id: str) -> tuple[StoreVersion, Preferences]:
-        """The moment before the preferences: where one of them is as it was, so is all that came after."""
+        """The store's version and the project's preferences.
+
+        The version is read first, so that a change in between shows at the next comparison.
+        """
         return self._reader.moment(), self.results.preferences_of(project_id)
 
-    def _standing_at(self, held: _KeptResponse, project_id: str) -> StoreVersion | None:
-        """Now, where all is as it was when the answer was made."""
+    def _moment_if_current(self, entry: _KeptResponse, project_id: str) -> StoreVersion | None:
+        """The store's present version, if the cached answer is still correct; otherwise None."""
         moment, preferences = self._moment_of(project_id)
-        alike = moment.version == held.moment.version if held.stale else moment == held.moment
-        return moment if alike and preferences == held.preferences else None
+        alike = moment.version == entry.moment.version if entry.stale else moment == entry.moment
+        return moment if alike and preferences == entry.preferences else None
 
-    def _hold(self, key: Key, held: _KeptResponse) -> None:
-        self._held.put(key, held, len(held.told.body))
+    def _put(self, key: Key, entry: _KeptResponse) -> None:
+        self._cache.put(key, entry, len(entry.response.body))
 
 
 def check_name(caller: Caller, name: str) -> None:
-    """Before it is known whether there is such a query. Raises Forbidden."""
+    """Raises Forbidden where the caller may read no result of this name; called before the lookup."""
     if not caller.admits_saved(name, cached=True):
         caller.require_saved(name, cached=False)
 
 
 def check_right(caller: Caller, query: SavedQuery) -> None:
-    """Raises Forbidden."""
+    """Raises Forbidden where the caller may not read the query's result."""
     caller.require_saved(query.name, cached=bool(query.refresh_rate))
 
 
-def _told(query: SavedQuery, kept: _KeptResult, key: Key) -> QueryResponse:
+def _response(query: SavedQuery, kept: _KeptResult, key: Key) -> QueryResponse:
     _, _, _, plain, narrowed = key
     kept = replace(kept, result=_shown(query, kept.result, narrowed=narrowed))
     return QueryResponse(_body(query, kept, kept.result, plain=plain, narrowed=narrowed), kept.warnings)
 
 
 def _shown(query: SavedQuery, result: bytes, *, narrowed: bool) -> bytes:
-    """The result; for a filtered key without what its steps filter by, where it repeats them."""
+    """The result; for a filtered key without the filters in the steps that a funnel's result repeats."""
     if not narrowed or not definition.is_funnel(definition.analysis_type(query)):
         return result
-    found = json.loads(result)
-    if not any(step.get("filters") for step in found["steps"]):
+    parsed = json.loads(result)
+    if not any(step.get("filters") for step in parsed["steps"]):
         return result
-    return definition.dumped({**found, "steps": [{**step, "filters": []} for step in found["steps"]]})
+    return definition.dumped({**parsed, "steps": [{**step, "filters": []} for step in parsed["steps"]]})
 
 
 def _body(
@@ -311,7 +320,7 @@ def _body(
 
 
 def _expired(query: SavedQuery, run: SavedRun, now_us: int) -> bool:
-    """Results for keys with filters are not refreshed in the background: they end."""
+    """Whether the result has expired: for keys with filters it is not refreshed in the background."""
     until_us = _until_us(query, run)
     return until_us is not None and now_us >= until_us
 

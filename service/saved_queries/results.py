@@ -1,7 +1,7 @@
-"""Kept results of saved queries: computed, stored as files, and compared with what is stored of events.
+"""Kept results of saved queries: computed, stored as files, and compared with the events stored now.
 
-For workers and the runner alike; everything here blocks. A result belongs to one version of a query and one
-audience: those whose keys see events through the same filters.
+Used by workers and the runner; everything here blocks. A result belongs to one version of a query and one
+audience: the callers whose keys see events through the same filters.
 """
 
 from __future__ import annotations
@@ -55,25 +55,25 @@ SERVER_FAULT = "The server failed to answer. The failure was logged."
 
 @dataclass(frozen=True)
 class FilterScope:
-    """Those who see the events that ``filters`` leave."""
+    """The callers who see only the events that match ``filters``."""
 
     filters: tuple[Filter, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        """Empty where everything is seen."""
+        """A digest of the filters; empty where there are none."""
         return hashlib.sha256(repr(self.filters).encode()).hexdigest() if self.filters else ""
 
 
 class Freshness(Enum):
-    """How a kept result stands to the events that are stored now."""
+    """How a kept result compares with the events stored now."""
 
     FRESH = "fresh"
     STALE = "stale"
     ERASED = "erased"
-    """Events of its collections were taken away or changed: it must not be told any more."""
+    """Events of its collections were deleted or changed: it must no longer be shown."""
     UNSURE = "unsure"
-    """Only counting can tell."""
+    """Only counting the events can decide it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,40 +104,41 @@ class Results:
         self._engine = engine
         self._limits = limits
         self._lock = threading.Lock()
-        # File of a result → what it covers as last seen equal to it, None once it was seen to differ.
-        self._seen: OrderedDict[str, Mapping[str, SourceSummary] | None] = OrderedDict()
+        # File of a result → the state of its sources when it was last found fresh; None once found stale.
+        self._last_seen: OrderedDict[str, Mapping[str, SourceSummary] | None] = OrderedDict()
 
     def preferences_of(self, project_id: str) -> Preferences:
-        """Which a result must have been computed by to be fresh. Blocks."""
+        """The project's preferences; a result computed by others is stale. Blocks."""
         return self._preferences.of(project_id)
 
     def deadline(self, token: CancelToken) -> Deadline:
-        """Of work that begins now."""
+        """The deadline of work that begins now."""
         return Deadline.after(self._limits.timeout_seconds, token)
 
     def now(
         self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline
     ) -> tuple[bytes, tuple[str, ...]]:
-        """The result as JSON, and warnings; nothing is kept. Raises QueryError."""
+        """The result as JSON, and warnings; nothing is stored. Raises QueryError."""
         request = self._parsed(query, now_us, deadline)
-        found = self._answer(query, request, self._source_of(query), audience, deadline)
-        _check_complete(found)
-        return self._result(query, found), tuple(found.warnings)
+        computed = self._answer(query, request, self._source_of(query), audience, deadline)
+        _check_complete(computed)
+        return self._result(query, computed), tuple(computed.warnings)
 
     def compute(self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline) -> Computed:
-        """The result, stored in place of the last one, which a run that fails leaves where it is.
+        """Compute the result and store it in place of the last one.
 
-        What it fails with is stored as well as raised, but for QueryCancelled.
+        A failed run leaves the last result in place. Its error is stored as well as raised, but not for
+        QueryCancelled.
         """
         started = time.perf_counter()
         try:
             request = self._parsed(query, now_us, deadline)
-            watched = RecordingSource(self._source_of(query))
-            found = self._answer(query, request, watched, audience, deadline)
-            _check_complete(found)
-            wanted = parts(request.query)
-            covered = self._count(wanted, watched.given, audience, deadline)
-            result = self._result(query, found)
+            sources = RecordingSource(self._source_of(query))
+            computed = self._answer(query, request, sources, audience, deadline)
+            _check_complete(computed)
+            scopes = parts(request.query)
+            covered = self._count(scopes, sources.given, audience, deadline)
+            result = self._result(query, computed)
             file = self._write(query, audience, result)
         except QueryCancelled:
             raise
@@ -150,20 +151,20 @@ class Results:
         digest = hashlib.sha256(result).hexdigest()
         kept = SavedResult(now_us, covered.events, _covers_text(covered, request.preferences), file, digest)
         run = SavedRun(query.id, audience.digest, query.version, now_us, _elapsed_us(started), None, 0, kept)
-        self._note(file, outlines(wanted, watched.given))
+        self._note(file, outlines(scopes, sources.given))
         self.remove_file(self._catalog.saved_queries.store_run(run))
-        return Computed(run, result, tuple(found.warnings))
+        return Computed(run, result, tuple(computed.warnings))
 
     def load(self, result: SavedResult) -> bytes | None:
-        """The bytes of a result; None where they are gone or not what was written."""
+        """The bytes of a result; None where its file is gone or damaged."""
         try:
-            found = (self._folder / result.file).read_bytes()
+            content = (self._folder / result.file).read_bytes()
         except FileNotFoundError:
             return None
-        return found if hashlib.sha256(found).hexdigest() == result.sha256 else None
+        return content if hashlib.sha256(content).hexdigest() == result.sha256 else None
 
     def look(self, query: SavedQuery, result: SavedResult) -> Freshness:
-        """How the result stands, as far as can be told without counting."""
+        """The result's freshness as far as it is known without counting events; otherwise UNSURE."""
         covered = _covered(result.covers)
         source_of = self._source_of(query)
         sources = {name: source_of(name) for name in covered.erasures}
@@ -173,47 +174,47 @@ class Results:
         if request.preferences != _preferences(result.covers):
             return Freshness.STALE
         with self._lock:
-            known = result.file in self._seen
-            seen = self._seen.get(result.file)
+            known = result.file in self._last_seen
+            seen = self._last_seen.get(result.file)
         if known and seen is None:
             return Freshness.STALE
         if any(source.damaged for source in sources.values()):
-            # Whether it is as of now can not be told without the files that are set aside.
+            # Freshness cannot be decided without the files that are set aside.
             return Freshness.STALE
-        wanted = parts(request.query)
-        return Freshness.FRESH if known and seen == outlines(wanted, sources) else Freshness.UNSURE
+        scopes = parts(request.query)
+        return Freshness.FRESH if known and seen == outlines(scopes, sources) else Freshness.UNSURE
 
     def examine(
         self, query: SavedQuery, audience: FilterScope, result: SavedResult, deadline: Deadline
     ) -> Freshness:
-        """How the result stands; never UNSURE. Raises QueryError."""
-        found = self.look(query, result)
-        if found is not Freshness.UNSURE:
-            return found
+        """The result's freshness, never UNSURE: events are counted where needed. Raises QueryError."""
+        freshness = self.look(query, result)
+        if freshness is not Freshness.UNSURE:
+            return freshness
         covered = _covered(result.covers)
         source_of = self._source_of(query)
         sources = {name: source_of(name) for name in covered.erasures}
         if erased(covered, sources):
             return Freshness.ERASED
-        wanted = parts(self._parsed(query, result.asked_us, deadline).query)
-        same = self._count(wanted, sources, audience, deadline).counts == covered.counts
-        self._note(result.file, outlines(wanted, sources) if same else None)
+        scopes = parts(self._parsed(query, result.asked_us, deadline).query)
+        same = self._count(scopes, sources, audience, deadline).counts == covered.counts
+        self._note(result.file, outlines(scopes, sources) if same else None)
         return Freshness.FRESH if same else Freshness.STALE
 
     def remove_file(self, name: str | None) -> None:
-        """Ends the bytes of a result that no run refers to."""
+        """Remove the file of a result that no run refers to."""
         if name is not None:
             with suppress(FileNotFoundError):
                 (self._folder / name).unlink()
             with self._lock:
-                self._seen.pop(name, None)
+                self._last_seen.pop(name, None)
 
     def remove_files(self, names: Iterable[str]) -> None:
         for name in names:
             self.remove_file(name)
 
     def remove_strays(self, seconds: float, now: float) -> None:
-        """Files that a process which died has left: those older than this to which no run refers."""
+        """Remove files left by a dead process: those older than ``seconds`` to which no run refers."""
         old = [path for path in self._folder.iterdir() if now - _changed(path) > seconds]
         if old:
             named = {run.result.file for run in self._catalog.saved_queries.runs() if run.result is not None}
@@ -245,7 +246,7 @@ class Results:
         deadline: Deadline,
     ) -> Answer:
         return answer(
-            _unechoed(request) if audience.filters else request,
+            _without_filters(request) if audience.filters else request,
             source_of,
             self._engine,
             limits=self._limits,
@@ -256,13 +257,13 @@ class Results:
 
     def _count(
         self,
-        wanted: tuple[ReadScope, ...],
+        scopes: tuple[ReadScope, ...],
         sources: Mapping[str, Source],
         audience: FilterScope,
         deadline: Deadline,
     ) -> Covered:
         return count(
-            wanted,
+            scopes,
             sources,
             self._engine,
             limits=self._limits,
@@ -270,8 +271,8 @@ class Results:
             forced_filters=audience.filters,
         )
 
-    def _result(self, query: SavedQuery, found: Answer) -> bytes:
-        body = found.body
+    def _result(self, query: SavedQuery, computed: Answer) -> bytes:
+        body = computed.body
         if not is_funnel(json.loads(query.query)["analysis_type"]):
             return written(body["result"], self._limits)
         nested = {"result": body["result"], "steps": body["steps"], "actors": body.get("actors")}
@@ -288,15 +289,15 @@ class Results:
 
     def _note(self, file: str, seen: Mapping[str, SourceSummary] | None) -> None:
         with self._lock:
-            self._seen[file] = seen
-            self._seen.move_to_end(file)
-            while len(self._seen) > SEEN_MAX:
-                self._seen.popitem(last=False)
+            self._last_seen[file] = seen
+            self._last_seen.move_to_end(file)
+            while len(self._last_seen) > SEEN_MAX:
+                self._last_seen.popitem(last=False)
 
 
-def _check_complete(found: Answer) -> None:
-    """What is kept is complete, and so is what stands for it. Raises DataDamaged."""
-    if not found.complete:
+def _check_complete(computed: Answer) -> None:
+    """Raises DataDamaged for an incomplete answer: only complete ones are kept or returned."""
+    if not computed.complete:
         raise DataDamaged
 
 
@@ -305,21 +306,24 @@ def collections_of(result: SavedResult) -> Iterable[str]:
 
 
 def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
-    """Whether a collection that the result covers was erased from since; ``now`` has those there are."""
+    """Whether a collection that the result covers was erased from since.
+
+    ``now``: the erasure state of the collections that exist.
+    """
     covered = _covered(result.covers)
     return not all(then.stand(now.get(name, NOWHERE)) for name, then in covered.erasures.items())
 
 
 def _changed(path: Path) -> float:
-    """When; now for a file that has just gone."""
+    """When the file was last changed; now for one that has just been removed."""
     try:
         return path.stat().st_mtime
     except FileNotFoundError:
         return time.time()
 
 
-def _unechoed(request: ParsedQuery) -> ParsedQuery:
-    """The question without the values that its filters name in what the answer repeats of it."""
+def _without_filters(request: ParsedQuery) -> ParsedQuery:
+    """The query, without the filters in the steps that a funnel's answer repeats."""
     if not isinstance(request.query, FunnelQuery):
         return request
     steps = (replace(step, echo={**step.echo, "filters": []}) for step in request.query.steps)
@@ -327,24 +331,24 @@ def _unechoed(request: ParsedQuery) -> ParsedQuery:
 
 
 def _covers_text(covered: Covered, preferences: Preferences) -> str:
-    found: dict[str, Any] = {
+    collections: dict[str, Any] = {
         name: [one.collection_id, one.erase_version] for name, one in covered.erasures.items()
     }
     preferred = {ROUND: preferences.decimals, WEEK_START: preferences.week_start}
-    held = {"collections": found, "counts": covered.counts, "preferences": preferred}
-    return json.dumps(held, separators=(",", ":"))
+    covers = {"collections": collections, "counts": covered.counts, "preferences": preferred}
+    return json.dumps(covers, separators=(",", ":"))
 
 
 def _covered(text: str) -> Covered:
-    held = json.loads(text)
+    covers = json.loads(text)
     return Covered(
-        {name: Erasures(*one) for name, one in held["collections"].items()},
-        tuple(held["counts"]),
+        {name: Erasures(*one) for name, one in covers["collections"].items()},
+        tuple(covers["counts"]),
     )
 
 
 def _preferences(text: str) -> Preferences:
-    """That a result was computed by."""
+    """The preferences by which a result was computed."""
     return KEEN.narrowed(json.loads(text).get("preferences", {}))
 
 

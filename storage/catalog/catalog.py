@@ -1,8 +1,8 @@
-"""The catalog: what exists, where it is, and how far the logs are settled.
+"""The catalog: what exists, where it is stored, and how far each log is flushed.
 
-Every change that readers may have cached something of raises the version of its area (``versions()``) in its
-own transaction. The repositories are synchronous, safe to call from several threads and processes, and may
-raise ``CatalogUnavailable``, or ``CatalogBusy`` where they write. A catalog does not survive a fork.
+Every change to data that readers may cache raises the version of its area (``versions()``) in the same
+transaction. The repositories are synchronous, safe to use from several threads and processes, and may raise
+``CatalogUnavailable``, or ``CatalogBusy`` when writing. A catalog cannot be used after a fork.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def system_clock() -> int:
 
 
 class Catalog:
-    """One catalog, opened: its repositories, and one view of all of them for questions."""
+    """An open catalog: its repositories, and snapshots of them for queries."""
 
     def __init__(
         self, folder: DataFolder, database: Database, keyring: Keyring, clock: Callable[[], int]
@@ -83,10 +83,10 @@ class Catalog:
     def prepare(
         cls, data: Path, clock: Callable[[], int] = system_clock, *, secret: str | None = None
     ) -> Catalog:
-        """Makes the data folder where there is none, migrates an older catalog, and opens it.
+        """Creates the data folder if missing, migrates an older catalog, and opens it.
 
-        ``secret`` is what keys are sealed with; without one, it is in a file of the folder. Raises
-        NewerFormat, before anything is changed, where a newer server wrote the folder; OSError.
+        ``secret`` is the server's secret, which seals keys; by default it is read from a file of the folder.
+        Raises NewerFormat, before anything is changed, where a newer server wrote the folder; OSError.
         """
         folder = DataFolder.at(data)
         database = migration.prepare(folder)
@@ -98,7 +98,7 @@ class Catalog:
     def open(
         cls, data: Path, clock: Callable[[], int] = system_clock, *, secret: str | None = None
     ) -> Catalog:
-        """Opens what ``prepare`` has made. Raises CatalogNotReady, NewerFormat, OSError."""
+        """Opens a catalog that ``prepare`` has created. Raises CatalogNotReady, NewerFormat, OSError."""
         folder = DataFolder.at(data)
         database = migration.open_ready(folder)
         return cls(folder, database, Keyring.open(folder.root, secret), clock)
@@ -107,32 +107,37 @@ class Catalog:
         self._database.close()
 
     def seal(self) -> None:
-        """Close, with a digest that the next start compares. Nobody else may have it open. Raises OSError."""
+        """Closes the catalog and stores its digest, which the next start checks. No other process may have it
+        open. Raises OSError."""
         self._database.seal()
 
     def checkpoint(self) -> bool:
-        """Write the catalog's own log into it and empty that: what was overwritten stands nowhere then.
+        """Copies the write-ahead log into the catalog and truncates it, so that no old value of a row remains
+        on disk.
 
-        False where a reader holds it; it is to be tried again then.
+        False where a reader still uses the log; the caller should try again later.
         """
         return self._database.checkpoint()
 
     def mark(self, *areas: Area) -> Marks:
-        """Equal marks mean that nothing of these areas was changed in between. Never asks the database: for
-        event loops. Must be read before what it is to vouch for."""
+        """A mark of these areas; equal marks mean that nothing in them has changed in between.
+
+        Read it before the data that it is to validate. It does not query the database, so event loops may use
+        it.
+        """
         return self._database.mark(*areas)
 
     def versions(self) -> Versions:
-        """An equal version of an area means that nothing of it has changed. Costs some µs."""
+        """The areas' versions; an equal one means that nothing in the area has changed. Takes a few µs."""
         return self._database.versions()
 
     def snapshot(self, project_id: str, names: Sequence[str]) -> Snapshot:
-        """One moment: the logs, and these collections with their live files."""
+        """A consistent view of the logs, and of these collections with their live files."""
         return self._snapshots.take(project_id, names)
 
     def _seal_keys(self) -> None:
         with self._database.writing() as connection:
             sealed = seal_keys(connection, self.keyring)
         if sealed:
-            # What they stood in as they were is overwritten.
+            # Overwrites the pages and log frames that still contain the unsealed keys.
             self._database.checkpoint()

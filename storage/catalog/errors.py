@@ -1,23 +1,23 @@
-"""The errors of the catalog; the text of each is a sentence for a person.
+"""The errors of the catalog; each one's message is a sentence for people.
 
 CatalogError
 ├── NewerFormat              a newer Acumen wrote the data folder
 ├── CatalogNotReady          there is no catalog yet, or an older one that the server must migrate
-├── CatalogDamaged           its bytes are not what was written
-├── CatalogUnavailable       the disk refuses, being full perhaps: try again later
+├── CatalogDamaged           its bytes differ from what was written
+├── CatalogUnavailable       the disk fails, perhaps because it is full: try again later
 │   └── CatalogBusy          another process keeps the catalog locked for too long: try again
-├── WrongSecret              keys were sealed with another secret than the server has now
+├── WrongSecret              keys were sealed with another secret than the server's present one
 ├── UnknownOrganisation · UnknownProject · UnknownCollection · UnknownLog · UnknownAccessKey
 ├── OrganisationInUse        it has projects
 ├── DuplicateProject         the project id is taken
-├── DuplicateSavedQuery      the name is another saved query's
+├── DuplicateSavedQuery      another saved query has the name
 ├── UnknownDataset · DuplicateDataset
-├── DatasetChanged           a dataset was deleted, or computed by another, while it was computed
-├── InvalidName              a name, id or key that the catalog does not take
-├── TooManyProperties        a collection's limit of distinct properties
-├── TooManyCollections       a project's limit of collections
-├── LogConflict              a log is not in the state that the change asks for
-├── FlushConflict            a flush that does not follow the last one, or cites what is gone
+├── DatasetChanged           a dataset was deleted, or computed by another process, during a run
+├── InvalidName              the catalog does not accept this name, id or key
+├── TooManyProperties        a collection's limit of distinct properties is exceeded
+├── TooManyCollections       a project's limit of collections is exceeded
+├── LogConflict              a log is not in the state that the change requires
+├── FlushConflict            a flush does not follow the last one, or refers to files that were given up
 └── CountsDisagree           rows and counters would no longer add up: nothing was committed
 """
 
@@ -27,7 +27,7 @@ from storage.errors import StorageError
 
 
 class CatalogError(StorageError):
-    """The base; raised itself where a catalog is used in a way that it is not made for."""
+    """The base class; raised itself where a catalog is misused, as after a fork."""
 
 
 class NewerFormat(CatalogError):

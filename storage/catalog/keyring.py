@@ -1,7 +1,7 @@
-"""The server's own secret, and what is made with it: digests to find keys by, and keys sealed at rest.
+"""The server's secret and its uses: digests for looking keys up, and sealing keys at rest.
 
-The secret is ``ACUMEN_SECRET_KEY``, or else stands in a file of the data folder for its owner alone. That
-file belongs in no backup: whoever has it and a copy of the catalog can read the keys in it.
+The secret is ``ACUMEN_SECRET_KEY``, or else is in a file of the data folder that only its owner can read.
+That file belongs in no backup: anyone with it and a copy of the catalog can read the keys in the catalog.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from storage.catalog.errors import WrongSecret
 from storage.disk.durable_files import sync_folder
 
 SEALED = "sealed:"
-"""Begins a sealed text. Keys are letters and digits, so that none of them does."""
+"""Prefix of a sealed text. Keys consist of letters and digits, so no key starts with it."""
 _NONCE_SIZE = 12
 _OPENED_MAX = 100_000
 
 
 class Keyring:
-    """Each purpose has a key of its own, so that what one gives away is worth nothing for another."""
+    """Derives a separate key for each purpose, so that a leak of one does not weaken another."""
 
     def __init__(self, secret: str | Path) -> None:
-        """``secret``: itself, or the file in which it is kept, made when it is first needed."""
+        """``secret`` is the secret itself, or its file, which is created when it is first needed."""
         self._source = secret
         self._opened: dict[tuple[str, str], str] = {}
 
     @classmethod
     def open(cls, folder: Path, secret: str | None) -> Keyring:
-        """With this secret, or with the folder's own."""
+        """A keyring with this secret, or with the one in the folder if None."""
         return cls(secret or folder / "secret.key")
 
     def derived(self, purpose: str) -> bytes:
-        """32 bytes. Raises OSError."""
+        """A key of 32 bytes for this purpose. Raises OSError."""
         return hmac.digest(self._secret, purpose.encode(), "sha256")
 
     @cached_property
@@ -58,7 +58,7 @@ class Keyring:
         return AESGCM(self.derived("sealed keys"))
 
     def digest(self, project_id: str, key: str) -> str:
-        """What a key is found by."""
+        """The digest by which a key is looked up."""
         text = f"{project_id}/{key}".encode("utf-8", "surrogatepass")
         return hmac.new(self._digest_key, text, hashlib.sha256).hexdigest()
 
@@ -67,10 +67,11 @@ class Keyring:
         return nonce + self._seal.encrypt(nonce, text.encode(), context.encode())
 
     def unseal(self, sealed: bytes, context: str) -> str:
-        """Raises WrongSecret; ``context`` must be what it was sealed with."""
+        """The text that was sealed with this ``context``. Raises WrongSecret."""
         source = self._source
         if "_secret" not in self.__dict__ and isinstance(source, Path) and not source.exists():
-            # Such as a backup, which is looked at without it: what is made now could be mistaken for it.
+            # As in a backup that is inspected without its secret. A new secret made here could be mistaken
+            # for the original one.
             raise WrongSecret("The secret that it was sealed with is not there.")
         try:
             return self._seal.decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], context.encode()).decode()
@@ -81,18 +82,18 @@ class Keyring:
         return SEALED + base64.b64encode(self.seal(text, context)).decode()
 
     def unseal_text(self, sealed: str, context: str) -> str:
-        """Raises WrongSecret. What was opened is remembered: all keys are read with every change."""
-        found = self._opened.get((sealed, context))
-        if found is None:
-            found = self.unseal(base64.b64decode(sealed.removeprefix(SEALED)), context)
+        """Raises WrongSecret. Results are cached, since all keys are read with every change."""
+        text = self._opened.get((sealed, context))
+        if text is None:
+            text = self.unseal(base64.b64decode(sealed.removeprefix(SEALED)), context)
             if len(self._opened) >= _OPENED_MAX:
                 self._opened.clear()
-            self._opened[sealed, context] = found
-        return found
+            self._opened[sealed, context] = text
+        return text
 
 
 def _secret_of(path: Path) -> str:
-    """The secret in the file; several processes may be the first to want it."""
+    """The secret in the file, created if missing; several processes may try that at once."""
     if not path.exists():
         descriptor, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".secret-")
         try:
@@ -107,5 +108,5 @@ def _secret_of(path: Path) -> str:
         finally:
             Path(unfinished).unlink()
         sync_folder(path.parent)
-    # Of a damaged file another secret, so that what is said of a wrong one is said of it.
+    # A damaged file gives another secret, and so leads to the same errors as a wrong secret.
     return path.read_text(encoding="utf-8", errors="replace").strip()

@@ -1,4 +1,4 @@
-"""Opening a data folder: its format, the copy before a migration, the migration."""
+"""Opens a data folder: checks its format, and backs the catalog up and migrates it if it is older."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from storage.disk.durable_files import new_file, sync_folder
 from storage.paths import DataFolder
 
 FORMAT_VERSION = 21
-"""Of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
+"""Format of the data folder as a whole: catalog, log frames, Parquet files. Each migration raises it."""
 UNSTAMPED = 0
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _VERSIONS = _MIGRATIONS / "versions"
@@ -27,9 +27,9 @@ _CURRENT = sqlalchemy.text("SELECT version_num FROM alembic_version")
 
 
 def prepare(folder: DataFolder) -> Database:
-    """Makes or migrates the data folder and opens its catalog.
+    """Creates or migrates the data folder and opens its catalog.
 
-    Raises NewerFormat where a newer server wrote the folder, CatalogDamaged; nothing is changed then.
+    Raises, before anything is changed, NewerFormat where a newer server wrote the folder, and CatalogDamaged.
     """
     _refuse_newer(read_format(folder))
     make_folder(folder)
@@ -75,7 +75,7 @@ def open_ready(folder: DataFolder) -> Database:
 
 
 def read_format(folder: DataFolder) -> int:
-    """The stamped format; UNSTAMPED where there is no stamp. Raises NewerFormat for one it cannot read."""
+    """The stamped format; UNSTAMPED without a stamp. Raises NewerFormat for a stamp that is not a number."""
     try:
         text = folder.format_stamp.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
@@ -89,13 +89,13 @@ def read_format(folder: DataFolder) -> int:
 
 
 def make_folder(folder: DataFolder) -> None:
-    """The data folder and those that stand in it, for nobody but their owner."""
+    """Creates the data folder and its subfolders, accessible to their owner only."""
     folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.root.stat().st_mode & 0o077:
         try:
             folder.root.chmod(0o700)
         except PermissionError:
-            # A mounted volume of another owner: the server may use it and cannot change it.
+            # A mounted volume of another owner: the server may use it but cannot change its mode.
             pass
     for path in folder.folders:
         path.mkdir(mode=0o700, exist_ok=True)
@@ -112,9 +112,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _make_file(path: Path) -> None:
-    """SQLite gives the files beside the catalog the catalog's own mode.
+    """Creates the catalog with mode 0600, which SQLite also gives to the files beside it.
 
-    One that exists is not opened here: closing it would drop the locks of this process's connections.
+    An existing file is not opened: closing it would drop the locks of this process's connections.
     """
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
@@ -132,12 +132,12 @@ def _refuse_newer(stamped: int) -> None:
 
 @lru_cache(maxsize=1)
 def revisions() -> tuple[str, ...]:
-    """Of the migrations, first to last: each file's name begins with its number."""
+    """The revisions of all migrations in order; each file's name begins with its revision."""
     return tuple(sorted(path.stem.partition("_")[0] for path in _VERSIONS.glob("[0-9]*_*.py")))
 
 
 def _revision(database: Database) -> str | None:
-    """The catalog's revision, None before the first. Raises NewerFormat for one that is unknown here."""
+    """The catalog's revision; None before the first migration. Raises NewerFormat for an unknown one."""
     with database.reading() as connection:
         if not sqlalchemy.inspect(connection).has_table("alembic_version"):
             return None
@@ -151,12 +151,12 @@ def _revision(database: Database) -> str | None:
 
 
 def _migrate(database: Database) -> None:
-    # Imported where it is needed: every process opens a catalog, and hardly one migrates it.
+    # Imported here, since every process opens a catalog but hardly any migrates it.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    # The value is a template of configparser: a percent sign in the path must be doubled.
+    # configparser interpolates the value, so a percent sign in the path must be doubled.
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     with database.writing() as connection:
         config.attributes["connection"] = connection

@@ -1,4 +1,4 @@
-"""What the repositories of the catalog have in common."""
+"""The base class of the catalog's repositories."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from storage.catalog.database.connection import Database
 
 
 class Repository:
-    """Some tables of the catalog. Each of its methods is one transaction, or several where it says so.
+    """Access to some tables of the catalog. Each method is one transaction unless it says otherwise.
 
-    Functions that take a connection are for callers whose transaction is already open.
+    Functions that take a connection run in the caller's open transaction.
     """
 
     def __init__(self, database: Database, clock: Callable[[], int]) -> None:
-        """``clock``: µs since 1970 UTC."""
+        """``clock`` returns µs since 1970 UTC."""
         self._database = database
         self._clock = clock

@@ -1,4 +1,4 @@
-"""One moment of the catalog as a query needs it, remembered between queries."""
+"""Consistent views of the catalog for queries, cached between queries."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from storage.paths import DataFolder
 from storage.source import DataFile
 
 SNAPSHOTS_MAX = 4_096
-"""Snapshots that are kept."""
+"""Limit of cached snapshots."""
 COLLECTIONS_MAX = 4_096
-"""Collections whose files are kept decoded."""
+"""Limit of collections whose decoded files are cached."""
 _LOGS = "SELECT id, state, flushed_lsn, end_lsn FROM logs ORDER BY id"
 _COLLECTIONS = (
     "SELECT id, data_version, erase_version, lanes_version, pruned_version, freed_us IS NOT NULL "
@@ -42,11 +42,10 @@ class _KeptFiles:
 
 
 class Snapshots:
-    """Reads snapshots; safe to use from several threads.
+    """Reads and caches snapshots; safe to use from several threads.
 
-    A snapshot holds for as long as its logs and collections are as they were read, which is looked at where
-    the version of the catalog's data has changed; of a collection that changed only the files not seen before
-    are read.
+    A cached snapshot is valid as long as its logs and collections are unchanged, which is checked when the
+    version of the catalog's data has changed. Of a changed collection only new files are read.
     """
 
     def __init__(self, database: Database, folder: DataFolder, schemas: SchemaCache) -> None:
@@ -55,35 +54,35 @@ class Snapshots:
         self._schemas = schemas
         self._lock = threading.Lock()
         self._snapshots: dict[tuple[str, tuple[str, ...]], tuple[int, Snapshot]] = {}
-        """Each with the newest version as of which it is known to be right."""
-        self._held: dict[int, _KeptFiles] = {}
+        """Each with the newest data version at which it is known to be current."""
+        self._kept_files: dict[int, _KeptFiles] = {}
 
     def take(self, project_id: str, names: Sequence[str]) -> Snapshot:
         key = (project_id, tuple(names))
         with self._lock:
-            seen, known = self._snapshots.get(key, (-1, None))
-        if known is not None:
+            seen, cached = self._snapshots.get(key, (-1, None))
+        if cached is not None:
             if self._database.versions().data == seen:
-                return known
-            version, witness = self._look(project_id, names)
-            if witness == _witness(known):
-                self._remember(key, version, known)
-                return known
+                return cached
+            version, witness = self._current_witness(project_id, names)
+            if witness == _witness(cached):
+                self._remember(key, version, cached)
+                return cached
         with self._database.reading() as connection:
             snapshot = self._read(connection, project_id, names)
         self._remember(key, snapshot.version, snapshot)
         return snapshot
 
-    def _look(self, project_id: str, names: Sequence[str]) -> tuple[int, object]:
-        """The data's version, and what a snapshot that is right now would have for its witness."""
-        wanted = sorted({name for name in names if is_text(name)})
-        marks = ", ".join("?" * len(wanted))
-        [(version, number)], logs, found = self._database.look(
+    def _current_witness(self, project_id: str, names: Sequence[str]) -> tuple[int, object]:
+        """The data version, and the witness that a current snapshot would have (see ``_witness``)."""
+        texts = sorted({name for name in names if is_text(name)})
+        marks = ", ".join("?" * len(texts))
+        [(version, number)], logs, collections = self._database.look(
             ("SELECT data_version, flushed_number FROM state", ()),
             (_LOGS, ()),
-            (f"{_COLLECTIONS} AND name IN ({marks}) ORDER BY id", (project_id, *wanted)),
+            (f"{_COLLECTIONS} AND name IN ({marks}) ORDER BY id", (project_id, *texts)),
         )
-        return int(version), (number, logs, found)
+        return int(version), (number, logs, collections)
 
     def _remember(self, key: tuple[str, tuple[str, ...]], version: int, snapshot: Snapshot) -> None:
         with self._lock:
@@ -96,20 +95,22 @@ class Snapshots:
     def _read(self, connection: Connection, project_id: str, names: Sequence[str]) -> Snapshot:
         version, flushed_number = read_state(connection)
         logs = list_logs(connection)
-        found = named_collections(connection, self._schemas, project_id, names)
-        collections = {collection.name: self._with_files(connection, collection) for collection in found}
+        collection_list = named_collections(connection, self._schemas, project_id, names)
+        collections = {
+            collection.name: self._with_files(connection, collection) for collection in collection_list
+        }
         return Snapshot(version, flushed_number, logs, collections)
 
     def _with_files(self, connection: Connection, collection: Collection) -> CollectionFiles:
-        held = self._held.get(collection.id)
+        kept = self._kept_files.get(collection.id)
         version = collection.data_version
-        if held is None or held.version != version:
-            held = self._load(connection, collection.id, version, {} if held is None else held.by_id)
+        if kept is None or kept.version != version:
+            kept = self._load(connection, collection.id, version, {} if kept is None else kept.by_id)
             with self._lock:
-                if len(self._held) >= COLLECTIONS_MAX:
-                    self._held.clear()
-                self._held[collection.id] = held
-        return CollectionFiles(collection, held.files, held.damaged)
+                if len(self._kept_files) >= COLLECTIONS_MAX:
+                    self._kept_files.clear()
+                self._kept_files[collection.id] = kept
+        return CollectionFiles(collection, kept.files, kept.damaged)
 
     def _load(
         self,
@@ -129,7 +130,8 @@ class Snapshots:
             find_counters(connection, collection_id).stored,
         )
         if rows != stored:
-            # Counted in one transaction, so the catalog's own bytes are damaged: answers would lack events.
+            # Rows and counters change in one transaction, so the catalog itself is damaged, and results could
+            # lack events.
             raise CatalogDamaged(
                 f"By the catalog the live files of collection {collection_id} hold {rows} events, and "
                 f"{stored} were stored: run 'acumen check'."
@@ -143,17 +145,17 @@ class Snapshots:
 
 
 def _witness(snapshot: Snapshot) -> object:
-    """Equal witnesses mean equal snapshots; made of the same columns as ``Snapshots._look`` reads."""
+    """A value that is equal for equal snapshots, of the columns that ``Snapshots._current_witness`` reads."""
     logs = [(log.id, log.state.value, log.flushed_lsn, log.end_lsn) for log in snapshot.logs]
     collections = sorted(
         (
-            one.id,
-            one.data_version,
-            one.erase_version,
-            one.schema.version,
-            one.schema.pruned,
-            int(one.freed),
+            collection.id,
+            collection.data_version,
+            collection.erase_version,
+            collection.schema.version,
+            collection.schema.pruned,
+            int(collection.freed),
         )
-        for one, *_ in snapshot.collections.values()
+        for collection, *_ in snapshot.collections.values()
     )
     return snapshot.flushed_number, logs, collections

@@ -1,4 +1,4 @@
-"""The state of the catalog as a whole, and small values by name."""
+"""The state of the catalog as a whole, and small named values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SET = _INSERT_META.on_conflict_do_update(
 
 
 class Meta(Repository):
-    """Small values by name."""
+    """Small named values."""
 
     def get(self, name: str) -> str | None:
         with self._database.reading() as connection:
@@ -43,10 +43,10 @@ class Meta(Repository):
 
 
 class Clock(Repository):
-    """What the keeper has learned of the machine's clock."""
+    """What the keeper has recorded about the machine's clock."""
 
     def find(self) -> ClockMark | None:
-        """What the keeper last told of the clock; None before it ever did."""
+        """The keeper's last clock mark; None before the first."""
         with self._database.reading() as connection:
             return clock_mark(connection)
 
@@ -55,24 +55,24 @@ class Clock(Repository):
             set_meta(connection, _CLOCK, json.dumps(asdict(mark)))
 
     def held_us(self, now_us: int) -> int:
-        """The time by which data may be deleted for its age: now, or earlier where the clock has jumped."""
+        """The time to use when deleting data by age: now, or earlier where the clock has jumped."""
         with self._database.reading() as connection:
             return held_us(connection, now_us)
 
     def newest_us(self) -> int:
-        """Of all that was made and is known still; 0 where nothing is."""
+        """The newest creation time of all files, collections and projects in the catalog; 0 without any."""
         with self._database.reading() as connection:
-            return max(int(connection.execute(one).scalar() or 0) for one in _NEWEST)
+            return max(int(connection.execute(newest).scalar() or 0) for newest in _NEWEST)
 
 
 def read_state(connection: Connection) -> tuple[int, int]:
-    """(version of the data, flushed number)."""
+    """Returns (version of the data, number of the last flush)."""
     version, flushed_number = connection.execute(_STATE).one()
     return version, flushed_number
 
 
 def advance_flushed_number(connection: Connection, number: int) -> bool:
-    """False where ``number`` is not the next one."""
+    """Sets the number of the last flush. False where ``number`` is not the next one."""
     return connection.execute(_NEXT_FLUSH, {"before": number - 1}).rowcount == 1
 
 
@@ -86,11 +86,11 @@ def set_meta(connection: Connection, name: str, value: str) -> None:
 
 
 def clock_mark(connection: Connection) -> ClockMark | None:
-    told = get_meta(connection, _CLOCK)
-    return None if told is None else ClockMark(**json.loads(told))
+    text = get_meta(connection, _CLOCK)
+    return None if text is None else ClockMark(**json.loads(text))
 
 
 def held_us(connection: Connection, now_us: int) -> int:
-    """Now, or earlier where the clock has jumped ahead."""
+    """The time to use when deleting data by age: now, or earlier where the clock has jumped ahead."""
     mark = clock_mark(connection)
     return now_us if mark is None else min(now_us, mark.held_us + HELD_SLACK_US)

@@ -1,4 +1,4 @@
-"""The catalog's tables as of the newest migration. A test holds the two equal."""
+"""The catalog's tables as of the newest migration. A test checks that both agree."""
 
 from __future__ import annotations
 
@@ -49,8 +49,7 @@ organisations = Table(
     Index("organisations_by_change", "changed"),
     sqlite_autoincrement=True,
 )
-"""``key`` is sealed, and so are those of projects. ``changed``: the tenants' version as of the last
-change."""
+"""``key`` is sealed, as are the keys of projects. ``changed`` is the tenants' version of the last change."""
 
 projects = Table(
     "projects",
@@ -69,7 +68,7 @@ projects = Table(
     Index("projects_by_organisation", "organisation_id"),
     sqlite_autoincrement=True,
 )
-"""``changed``: the tenants' version as of the last change of the project or of a key of it."""
+"""``changed`` is the tenants' version of the last change to the project or to one of its keys."""
 
 project_keys = Table(
     "project_keys",
@@ -114,7 +113,7 @@ collections = Table(
     Index("collections_by_change", "changed"),
     sqlite_autoincrement=True,
 )
-"""``changed``: the data's version as of which its lanes, or whether it is freed, last changed."""
+"""``changed`` is the data version at which its lanes, or whether it is freed, last changed."""
 
 lanes = Table(
     "lanes",
@@ -160,8 +159,8 @@ files = Table(
     Index("files_by_state", "state", "collection_id"),
     sqlite_autoincrement=True,
 )
-"""What follows ``removed_us`` is known once the file is live. ``damaged`` says why the file is set aside;
-``verified_us`` is when its bytes were last compared with ``sha256``."""
+"""The columns after ``removed_us`` are set once the file is live. ``damaged`` is the reason why the file is
+set aside; ``verified_us`` is when its bytes were last compared with ``sha256``."""
 
 erasures = Table(
     "erasures",
@@ -204,7 +203,7 @@ claims = Table(
     Index("claims_by_time", "claimed_us"),
     sqlite_with_rowid=False,
 )
-"""Claims outlive their log: no foreign key. Triggers count them in ``claim_counts``."""
+"""Claims outlive their log, hence no foreign key. Triggers count them in ``claim_counts``."""
 
 claim_counts = Table(
     "claim_counts",
@@ -281,7 +280,7 @@ dataset_files = Table(
     Index("dataset_files_by_dataset", "dataset_id", "state"),
     sqlite_autoincrement=True,
 )
-"""Files of results: ``buckets`` is JSON, [[start, end, events], ...], once the file is live."""
+"""Files of results. ``buckets`` is JSON, [[start, end, events], ...], once the file is live."""
 
 exports = Table(
     "exports",
@@ -319,7 +318,7 @@ exports = Table(
     Index("exports_by_state", "state", "number"),
     sqlite_autoincrement=True,
 )
-"""Extractions that become files; see ``storage.catalog.derived.records.Export``."""
+"""Extractions to files; see ``storage.catalog.derived.records.ExportJob``."""
 
 dashboards = Table(
     "dashboards",
@@ -345,7 +344,7 @@ activity = Table(
     Column("query_us", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What was sent and asked on a day, counted since 1970 in UTC."""
+"""What each key sent and queried per day; ``day`` counts days since 1970 in UTC."""
 
 streams = Table(
     "streams",
@@ -354,7 +353,7 @@ streams = Table(
     Column("position", Text, nullable=False),
     Column("planned", Text),
 )
-"""How far events were streamed out, and what is to be streamed next, in the JSON of
+"""How far events have been streamed out, and the batch to stream next, in the JSON of
 ``storage.catalog.stored.stream_positions``."""
 
 row_checksums = Table(
@@ -365,4 +364,4 @@ row_checksums = Table(
     Column("checksum", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Of the rows of the other tables; see ``storage.catalog.database.checksums``."""
+"""Checksums of the rows of other tables; see ``storage.catalog.database.checksums``."""

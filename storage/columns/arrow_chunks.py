@@ -1,8 +1,8 @@
-"""What the keeper has shredded but not flushed, as Arrow files that every worker can map.
+"""Chunks: events that the keeper has shredded but not flushed, as Arrow files that every worker can map.
 
 A *generation* is the time between two flushes: the chunks of one manifest hold exactly the frames from
 the catalog's ``flushed_lsn`` of flush number ``flush_number`` up to ``positions``, log by log. A chunk
-never spans two generations, so a query takes all chunks of its snapshot's flush number, or none.
+never spans two generations, so a query uses all chunks of its snapshot's flush number, or none.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ _Stamp = tuple[int, int, int, int]
 logger = logging.getLogger("acumen.chunks")
 
 MERGE_FANOUT = 4
-"""This many chunks of about one size are rewritten as one, so that few are ever open."""
+"""This many chunks of similar size are rewritten as one, so that few are open at a time."""
 
 MERGED_BYTES_MAX = 4 << 20
-"""Larger ones are few before they are flushed, and writing them twice costs more than opening them."""
+"""Larger chunks are not merged: there are few of them before a flush, and writing them twice costs more than
+opening them."""
 
 MAPPED_BYTES_MIN = 64 << 10
-"""The keeper keeps smaller chunks in its memory: a process may have some ten thousand mappings, and there
-may be more collections than that."""
+"""The keeper keeps smaller chunks in memory and does not map them: a process may have some ten thousand
+mappings, and there may be more collections than that."""
 
 
 class ChunkRef(msgspec.Struct, frozen=True):
@@ -41,17 +42,17 @@ class ChunkRef(msgspec.Struct, frozen=True):
     rows: int
     bytes: int
     pruned: int = 0
-    """``Schema.pruned`` of the schema that its columns are of."""
+    """``Schema.pruned`` of the schema that it was shredded with."""
     crc: int = 0
     """CRC-32 of the file's bytes."""
 
 
 class ChunksDamaged(StorageError):
-    """A chunk is not what was written. Its events are in the logs still."""
+    """A chunk differs from what was written. Its events are still in the logs."""
 
 
 class ChunkManifest(msgspec.Struct, frozen=True):
-    """What the keeper publishes: replaced as a whole by one rename."""
+    """The list of chunks that the keeper publishes, replaced as a whole by one rename."""
 
     flush_number: int
     positions: dict[int, int]
@@ -61,7 +62,7 @@ class ChunkManifest(msgspec.Struct, frozen=True):
 
 @dataclass
 class ChunkStore:
-    """The keeper's side: writes chunks and publishes manifests. Nothing here need survive a crash."""
+    """The keeper's side: writes chunks and publishes manifests. Nothing here needs to survive a crash."""
 
     folder: Path
     fs: FileSystem = field(default_factory=LocalFileSystem)
@@ -74,7 +75,7 @@ class ChunkStore:
         self._epoch = f"{os.getpid():x}-{os.urandom(4).hex()}"
 
     def add(self, collection_id: int, table: pa.Table, now: float, pruned: int = 0) -> None:
-        """Keep a table, shredded with a schema of this ``pruned``; of many small ones, make a larger one."""
+        """Add a table that was shredded with a schema of this ``pruned``, merging small chunks if many."""
         chunks = self._live.setdefault(collection_id, [])
         chunks.append(self._write(table, pruned))
         while len(chunks) >= MERGE_FANOUT and _alike(chunks[-MERGE_FANOUT:]):
@@ -87,13 +88,13 @@ class ChunkStore:
             self._dropped.extend((now, ref.name) for ref, _ in last)
 
     def tables(self, collection_id: int) -> list[pa.Table]:
-        """Raises ChunksDamaged."""
+        """The tables of a collection's chunks. Raises ChunksDamaged."""
         chunks = self._live.get(collection_id, ())
         self._check(chunks)
         return [table for _, table in chunks]
 
     def _check(self, chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> None:
-        """What is mapped may have changed on the disk, and must not become a file of events."""
+        """Raise ChunksDamaged if a mapped chunk changed on the disk: it must not get into a Parquet file."""
         for ref, table in chunks:
             if table.nbytes >= MAPPED_BYTES_MIN and _crc(self.fs, self.folder / ref.name) != ref.crc:
                 raise ChunksDamaged(f"{self.folder / ref.name} is not what was written (CRC-32 differs)")
@@ -111,12 +112,12 @@ class ChunkStore:
         return sum(ref.bytes for chunks in self._live.values() for ref, _ in chunks)
 
     def clear(self, now: float) -> None:
-        """Begin a new generation; the files stay until their readers are gone."""
+        """Begin a new generation. The files stay for ``collect`` to remove, since readers may use them."""
         self._dropped.extend((now, ref.name) for chunks in self._live.values() for ref, _ in chunks)
         self._live = {}
 
     def publish(self, flush_number: int, positions: Mapping[int, int]) -> None:
-        """Make the present chunks and positions what every worker reads from now on."""
+        """Publish the current chunks and these positions to all workers."""
         collections = {cid: [ref for ref, _ in chunks] for cid, chunks in self._live.items()}
         data = msgspec.json.encode(ChunkManifest(flush_number, dict(positions), collections))
         temporary = self.folder / f"manifest.{self._epoch}.new"
@@ -124,21 +125,21 @@ class ChunkStore:
         temporary.rename(manifest_path(self.folder))
 
     def collect(self, now: float, grace_seconds: float) -> None:
-        """Remove files that have been out of the manifest for the grace."""
-        keep = []
+        """Remove files that left the manifest at least ``grace_seconds`` ago."""
+        remaining = []
         for when, name in self._dropped:
             if now - when >= grace_seconds:
                 (self.folder / name).unlink(missing_ok=True)
             else:
-                keep.append((when, name))
-        self._dropped = keep
+                remaining.append((when, name))
+        self._dropped = remaining
 
     def turn_back(self, seconds: float) -> None:
-        """The clock was set back by so much: graces that have begun end as they would have."""
+        """Adjust to a clock that was set back by ``seconds``, so that grace periods end as planned."""
         self._dropped = [(when - seconds, name) for when, name in self._dropped]
 
     def remove_strangers(self) -> None:
-        """Remove what an earlier keeper left behind."""
+        """Remove chunks of earlier keepers."""
         for path in self.folder.iterdir():
             if path.name != manifest_path(self.folder).name and not path.name.startswith(self._epoch):
                 path.unlink(missing_ok=True)
@@ -151,7 +152,7 @@ class ChunkStore:
             with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
         except BaseException:
-            # Half a file on a disk that is full, which nobody knows of.
+            # On a full disk a partial file may be left, which nothing refers to.
             path.unlink(missing_ok=True)
             raise
         kept = table if table.nbytes < MAPPED_BYTES_MIN else read_chunk(self.fs, path)
@@ -159,6 +160,7 @@ class ChunkStore:
 
 
 def _alike(chunks: Sequence[tuple[ChunkRef, pa.Table]]) -> bool:
+    """Whether the chunks have similar numbers of rows."""
     sizes = [ref.rows for ref, _ in chunks]
     return max(sizes) <= MERGE_FANOUT * max(1, min(sizes))
 
@@ -173,13 +175,13 @@ def _crc(fs: FileSystem, path: Path) -> int:
 
 
 def read_chunk(fs: FileSystem, path: Path) -> pa.Table:
-    """The table, mapped: its pages are shared by all who read it. FileNotFoundError where it is gone."""
+    """The table of a chunk, mapped, so that processes share its pages. FileNotFoundError if it is gone."""
     mapped = fs.map(path, 0, writable=False)
     return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()
 
 
 class ManifestReader:
-    """A worker's side: the current manifest and its tables, read again only when they change."""
+    """The worker's side: reads the current manifest and its tables, again only when they change."""
 
     def __init__(self, folder: Path, fs: FileSystem) -> None:
         self._folder = folder
@@ -191,8 +193,11 @@ class ManifestReader:
         self._sound: dict[str, _Stamp] = {}
 
     def read(self) -> ChunkManifest | None:
-        """The manifest as of now; None where no keeper ever published one, or where it or a chunk of it is
-        damaged: then the logs have everything. Raises OSError."""
+        """The current manifest. Raises OSError.
+
+        None where no keeper has published one, or where the manifest or one of its chunks is damaged: the
+        events must then be read from the logs.
+        """
         try:
             status = self._fs.status(self._path)
             stamp = _stamp(status)
@@ -207,8 +212,11 @@ class ManifestReader:
         return self._manifest
 
     def check(self, refs: Iterable[ChunkRef]) -> None:
-        """Raises ChunksDamaged, after which ``read`` gives no manifest until the next one is published.
-        FileNotFoundError, OSError."""
+        """Compare chunks with their checksums, again only where a file changed.
+
+        Raises ChunksDamaged, after which ``read`` returns None until the next manifest is published;
+        FileNotFoundError, OSError.
+        """
         for ref in refs:
             path = self._folder / ref.name
             stamp = _stamp(self._fs.status(path))
@@ -222,14 +230,14 @@ class ManifestReader:
             self._sound[ref.name] = stamp
 
     def tables(self, refs: Iterable[ChunkRef]) -> list[pa.Table]:
-        """FileNotFoundError where one is gone: the manifest they came from is out of date. OSError."""
-        found = []
+        """The tables of these chunks. Raises OSError; FileNotFoundError where the manifest is outdated."""
+        tables = []
         for ref in refs:
             table = self._tables.get(ref.name)
             if table is None:
                 table = self._tables[ref.name] = read_chunk(self._fs, self._folder / ref.name)
-            found.append(table)
-        return found
+            tables.append(table)
+        return tables
 
     def _forget(self) -> None:
         manifest = self._manifest
@@ -240,7 +248,7 @@ class ManifestReader:
 
 
 def _decoded(content: bytes) -> ChunkManifest | None:
-    """None where it is not what was written."""
+    """Decode a manifest; None where it is damaged."""
     crc, _, data = content.partition(b"\n")
     return msgspec.json.decode(data, type=ChunkManifest) if crc == b"%08x" % zlib.crc32(data) else None
 

@@ -1,4 +1,4 @@
-"""Frames of a log, taken apart by collection."""
+"""Splitting the frames of a log by collection."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from storage.log.format import ROWWISE, Frame
 from storage.schema import LaneKind
 
 
-# Not frozen: a frozen one takes four times as long to make, and there is one for every post.
+# Not frozen: creating a frozen instance takes four times as long, and there is one for every post.
 @dataclass(slots=True)
 class CollectionPiece:
-    """One section of one frame: whose it is, and what the shredder needs of it."""
+    """One section of a frame: its collection, and the input for the shredder."""
 
     collection_id: int
     lanes_version: int
-    """The least schema version that knows all its lanes."""
+    """The lowest schema version that has all its lanes."""
     duplicates: int
-    """Events of it that were acknowledged and not stored, their token having been seen."""
+    """Events that were acknowledged but not stored, since their token had been seen before."""
     piece: FramePiece
 
 
 def pieces_of(frame: Frame) -> Iterator[CollectionPiece]:
-    """Every section of the frame, its events numbered on from the frame's first ordinal."""
+    """The sections of a frame, their events numbered consecutively from the frame's first ordinal."""
     ordinal = frame.base_ordinal
     for section in frame.sections:
         piece = FramePiece(
@@ -42,12 +42,14 @@ def pieces_of(frame: Frame) -> Iterator[CollectionPiece]:
 
 
 def wanted_by(pieces: Iterable[FramePiece]) -> list[tuple[str, LaneKind]]:
-    """The (path, kind) pairs that the events want lanes for, each once."""
+    """The (path, kind) pairs for which the events need lanes, without repeats."""
     lines = (line for piece in pieces for line in split_lines(piece.lines))
     return list(dict.fromkeys(pair for line in lines for pair in wanted_of(line)))
 
 
 def read_rowwise(piece: FramePiece) -> FramePiece:
-    """The piece, to be shredded event by event: the bulk reader may take only what passed the strict check of
-    the very schema that it reads with."""
+    """The piece, flagged to be shredded event by event.
+
+    The bulk reader may read only events that passed the strict check of the schema that it reads with.
+    """
     return replace(piece, flags=piece.flags | ROWWISE)

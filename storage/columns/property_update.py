@@ -1,7 +1,7 @@
-"""Changing properties of stored events: columns to columns, so that a million events cost no loop.
+"""Changing properties of stored events, column by column, without a Python loop over the events.
 
-An update puts one value at one path. Whatever stood at the path, below it, or in its way above it (a plain
-value where there is to be an object) goes, as it would where the event was sent anew.
+An update sets one value at one path. Values at the path, below it, or at an ancestor that must become an
+object are removed, as if the event were sent again with the new value.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from storage.schema import EMPTIES, EVENT_ID, NULLS, SYSTEM_TYPES, Schema, arrow
 
 @dataclass(frozen=True)
 class Update:
-    """One property's new value. ``upsert``: events that do not have the property get it too."""
+    """The new value of one property. ``upsert``: events without the property get it too."""
 
     path: str
     upsert: bool
     own: frozenset[str]
-    """Columns of the path and of all below it."""
+    """Columns of the path and of all paths below it."""
     cleared: frozenset[str]
-    """These, and those of plain values above it."""
+    """The columns of ``own``, and those of plain values at the path's ancestors."""
     cells: Mapping[str, Any]
     nulls: tuple[str, ...]
     empties: tuple[str, ...]
 
     def clears(self, path: str) -> bool:
-        """Whether an explicit null or an empty object of this path goes."""
+        """Whether the update removes an explicit null or an empty object at ``path``."""
         return path == self.path or path.startswith(self.path + ".") or self.path.startswith(path + ".")
 
     def is_at(self, path: str) -> bool:
@@ -42,7 +42,7 @@ class Update:
 
 
 def read_update(schema: Schema, path: str, line: bytes, *, upsert: bool) -> Update:
-    """``line`` is an event that holds the new value and nothing else; the schema has lanes for it."""
+    """Build an update from ``line``, an event with only the new value; the schema must have lanes for it."""
     lanes = {(lane.path, lane.kind): lane.column for lane in schema.lanes}
     cells: dict[str, Any] = {}
     nulls: list[str] = []
@@ -69,9 +69,9 @@ def _above(path: str) -> Iterator[str]:
 def updated(
     part: pa.Table, ids: pa.Array | None, updates: Sequence[Update], schema: Schema
 ) -> tuple[pa.Table, int]:
-    """The rows after the updates, and how many of them any update was for; ``ids`` None: it may be for all.
+    """The rows after the updates, and the number of rows that any update applied to.
 
-    All parts of a file come back with the same columns.
+    ``ids`` are the events to update, None for all. All parts of a file get the same columns.
     """
     matched = _all(part) if ids is None else pc.is_in(part.column(EVENT_ID), ids).combine_chunks()
     touched = pa.array([False] * part.num_rows)
@@ -88,27 +88,27 @@ def _all(part: pa.Table) -> pa.Array:
 
 
 def _with_columns(part: pa.Table, updates: Sequence[Update], schema: Schema) -> pa.Table:
-    """With every column that an update may write."""
-    wanted = [name for update in updates for name in update.cells]
-    wanted += [NULLS] * any(update.nulls for update in updates)
-    wanted += [EMPTIES] * any(update.empties for update in updates)
-    for name in dict.fromkeys(wanted):
+    """The rows with every column that an update may write."""
+    names = [name for update in updates for name in update.cells]
+    names += [NULLS] * any(update.nulls for update in updates)
+    names += [EMPTIES] * any(update.empties for update in updates)
+    for name in dict.fromkeys(names):
         if name not in part.column_names:
             part = part.append_column(name, pa.nulls(part.num_rows, arrow_type(schema, name)))
     return part
 
 
 def _holds(part: pa.Table, update: Update) -> pa.Array:
-    found = pa.array([False] * part.num_rows)
+    holding = pa.array([False] * part.num_rows)
     for name in update.own:
         if name in part.column_names:
-            found = pc.or_(found, pc.is_valid(part.column(name)).combine_chunks())
+            holding = pc.or_(holding, pc.is_valid(part.column(name)).combine_chunks())
     for name in (NULLS, EMPTIES):
         if name in part.column_names:
             lists = part.column(name).to_pylist()
             listed = [any(update.is_at(path) for path in paths or ()) for paths in lists]
-            found = pc.or_(found, pa.array(listed, pa.bool_()))
-    return found
+            holding = pc.or_(holding, pa.array(listed, pa.bool_()))
+    return holding
 
 
 def _apply(part: pa.Table, mask: pa.Array, update: Update) -> pa.Table:

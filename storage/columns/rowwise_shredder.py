@@ -1,4 +1,4 @@
-"""The slow, obvious shredder: one event at a time. It is the reference that the bulk reader must equal."""
+"""The slow, simple shredder, one event at a time. The bulk reader's results must equal its results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.schema import ARROW_TYPES, LaneKind, Schema
 
 
 def lane_columns(schema: Schema, lines: Sequence[bytes]) -> pa.Table:
-    """One row per line: each lane column that any line has a value for, in schema order."""
+    """A table of one row per line, with the lane columns that any line has a value for, in schema order."""
     columns = {(lane.path, lane.kind): lane.column for lane in schema.lanes}
     cells: dict[str, list[Any]] = {}
     for row, line in enumerate(lines):
@@ -31,12 +31,12 @@ def lane_columns(schema: Schema, lines: Sequence[bytes]) -> pa.Table:
 
 
 def lanes_of(line: bytes) -> list[tuple[str, LaneKind]]:
-    """The (path, kind) pairs that one event has values for."""
+    """The (path, kind) pairs of the values of one event."""
     return [(path, kind) for path, kind, _ in _values(line)]
 
 
 def wanted_of(line: bytes) -> list[tuple[str, LaneKind]]:
-    """The (path, kind) pairs that one event wants lanes for: of its values, and of its explicit nulls."""
+    """The (path, kind) pairs for which one event needs lanes: those of its values and its explicit nulls."""
     nulls = [(path, LaneKind.NULL) for path, value in leaves(parse_event(line)) if value is None]
     return lanes_of(line) + nulls
 
@@ -48,7 +48,7 @@ def _values(line: bytes) -> Iterator[tuple[str, LaneKind, Any]]:
 
 
 def cell(value: Any, kind: LaneKind) -> Any:
-    """A JSON value as its lane stores it."""
+    """Convert a JSON value to what its lane stores."""
     if kind is LaneKind.NUMBER:
         return float(value)
     if kind is LaneKind.LONG:

@@ -1,7 +1,7 @@
 """From logged JSON to typed Arrow columns.
 
-Lines that passed the strict check are read in bulk by DuckDB, whose reader is given every column; what
-it refuses or would misread is shredded row by row in Python (``storage.columns.rowwise_shredder``). Both give
+Lines that passed the strict check are read in bulk by DuckDB, with all columns declared. Lines that it
+rejects or would misread are shredded row by row in Python (``storage.columns.rowwise_shredder``). Both give
 equal tables.
 """
 
@@ -38,13 +38,13 @@ from storage.schema import (
 )
 
 MEMORY_LIMIT = "1GiB"
-"""Of DuckDB, while it reads some megabytes of lines at a time."""
+"""Memory limit of DuckDB, which reads some megabytes of lines at a time."""
 
 
-# Not frozen: a frozen one takes four times as long to make, and there is one for every post.
+# Not frozen: creating a frozen instance takes four times as long, and there is one for every post.
 @dataclass(slots=True)
 class FramePiece:
-    """Some logged events of one collection: one section of one frame."""
+    """Logged events of one collection: one section of one frame."""
 
     lines: bytes | memoryview
     """NDJSON, each line ended by a newline."""
@@ -77,22 +77,22 @@ class Shredder:
         self._statements: dict[Schema, _Statement] = {}
 
     def shred(self, schema: Schema, pieces: Sequence[FramePiece]) -> pa.Table:
-        """One row per event, in no set order: the system columns and every lane column that holds a
-        value. Takes every event that was ever acknowledged; nothing in it can fail a batch."""
+        """A table of one row per event, in no defined order: the system columns and the lane columns that
+        have a value. Accepts every acknowledged event: the content of an event never fails a batch."""
         absent = [absences(piece) for piece in pieces]
         valued = schema.valued
-        odd = [
+        rowwise_only = [
             bool(piece.flags & ROWWISE) or _hides_value(paths, valued)
             for piece, paths in zip(pieces, absent, strict=True)
         ]
         tables = []
-        if not all(odd):
-            bulk = [piece for piece, alone in zip(pieces, odd, strict=True) if not alone]
-            paths = [found for found, alone in zip(absent, odd, strict=True) if not alone]
+        if not all(rowwise_only):
+            bulk = [piece for piece, alone in zip(pieces, rowwise_only, strict=True) if not alone]
+            paths = [found for found, alone in zip(absent, rowwise_only, strict=True) if not alone]
             tables.append(with_system(self._bulk_lanes(schema, bulk), schema, bulk, paths))
-        if any(odd):
-            rowwise = [piece for piece, alone in zip(pieces, odd, strict=True) if alone]
-            paths = [found for found, alone in zip(absent, odd, strict=True) if alone]
+        if any(rowwise_only):
+            rowwise = [piece for piece, alone in zip(pieces, rowwise_only, strict=True) if alone]
+            paths = [found for found, alone in zip(absent, rowwise_only, strict=True) if alone]
             lines = [line for piece in rowwise for line in split_lines(piece.lines)]
             tables.append(with_system(lane_columns(schema, lines), schema, rowwise, paths))
         if len(tables) == 1:
@@ -114,7 +114,7 @@ class Shredder:
         return self._bisect(schema, statement, [line for chunk in lines for line in split_lines(chunk)])
 
     def _bisect(self, schema: Schema, statement: _Statement, lines: list[bytes]) -> pa.Table:
-        """Read what can be read in bulk; the offenders go row by row, in their place."""
+        """Read lines in bulk where possible, by halving, and the rejected ones row by row, in their order."""
         if len(lines) <= 8:
             return lane_columns(schema, lines)
         middle = len(lines) // 2
@@ -127,8 +127,8 @@ class Shredder:
     def _read(
         self, statement: _Statement, chunks: Sequence[bytes | memoryview], count: int
     ) -> pa.Table | None:
-        """The lanes of these lines, or None where the bulk reader can not be trusted with them, or has no
-        disk to read them from: row by row needs none."""
+        """The lanes of these lines; None where the bulk reader rejects or misreads them, or where the spool
+        file cannot be written, which reading row by row does not need."""
         name: str | None = None
         try:
             handle, name = tempfile.mkstemp(dir=self._spool, suffix=".ndjson")
@@ -136,7 +136,7 @@ class Shredder:
                 file.writelines(chunks)
             table = self._connection.sql(statement.text, params=[name]).to_arrow_table()
         except (duckdb.Error, OSError, UnicodeDecodeError):
-            # An error quotes the event, cut off after some bytes: within a character it is no text at all.
+            # UnicodeDecodeError: DuckDB's message quotes the event, possibly cut within a character.
             return None
         finally:
             if name is not None:
@@ -146,12 +146,12 @@ class Shredder:
         return self._mend(statement, table, chunks)
 
     def _mend(self, statement: _Statement, table: pa.Table, chunks: Sequence[bytes | memoryview]) -> pa.Table:
-        """Shred anew the rows where a path of values holds an object this time."""
+        """Shred again, row by row, the rows that hold an object at a path which also has values."""
         if statement.conflict is None:
             return drop_empty(table)
-        odd = table.column(statement.conflict)
+        conflicting = table.column(statement.conflict)
         table = table.drop_columns([statement.conflict])
-        where = pc.indices_nonzero(odd).to_pylist()
+        where = pc.indices_nonzero(conflicting).to_pylist()
         if not where:
             return drop_empty(table)
         lines = [line for chunk in chunks for line in split_lines(chunk)]
@@ -173,7 +173,7 @@ class Shredder:
 
 @dataclass(frozen=True, slots=True)
 class _Statement:
-    """The SELECT that reads NDJSON into a schema's lanes; its one parameter is the file."""
+    """The SELECT that reads NDJSON into a schema's lanes; its only parameter is the file's path."""
 
     schema: Schema
     columns: tuple[str, ...]
@@ -224,7 +224,7 @@ def _quote(name: str) -> str:
 
 
 def _is_json(node: Node) -> bool:
-    """Must this property be read as JSON and split by type?"""
+    """Whether this property must be read as JSON and split by type."""
     return len(node.kinds) + bool(node.children) > 1
 
 
@@ -238,14 +238,14 @@ def _type(node: Node) -> str:
         LaneKind.NUMBER: "DOUBLE",
         LaneKind.STRING: "VARCHAR",
         LaneKind.BOOLEAN: "BOOLEAN",
-        # Read as text, a list is its JSON; nothing else passed the strict check.
+        # A list read as text is its JSON; only lists pass the strict check here.
         LaneKind.JSON: "VARCHAR",
     }
     return plain.get(kind, "JSON")
 
 
 def _find(root: Node, names: Sequence[str]) -> Node | None:
-    """The node at a path; None where a property above it is read as JSON, so that it has no column."""
+    """The node at a path; None where an ancestor is read as JSON, so that the path has no column."""
     node = root
     for depth, name in enumerate(names):
         if depth and _is_json(node):
@@ -255,15 +255,15 @@ def _find(root: Node, names: Sequence[str]) -> Node | None:
 
 
 def _conflicts(node: Node, names: list[str]) -> list[list[str]]:
-    """The paths that hold values in some events and objects in others."""
-    found = []
+    """The paths that have values in some events and objects in others."""
+    paths = []
     for name, child in node.children.items():
         path = [*names, name]
         if child.children and child.kinds:
-            found.append(path)
+            paths.append(path)
         elif child.children:
-            found.extend(_conflicts(child, path))
-    return found
+            paths.extend(_conflicts(child, path))
+    return paths
 
 
 def _access(names: Sequence[str]) -> str:
@@ -289,12 +289,12 @@ def _lane_expression(names: Sequence[str], root: Node, kind: LaneKind) -> str:
 
 
 def split_lines(lines: bytes | memoryview) -> list[bytes]:
-    """NDJSON to its lines. Unicode line ends inside a text do not count."""
+    """Split NDJSON into lines at line feeds only: Unicode line ends may occur inside a text."""
     return bytes(lines).split(b"\n")[:-1]
 
 
 def drop_empty(table: pa.Table) -> pa.Table:
-    """The table without its columns of nulls alone."""
+    """The table without columns that hold only nulls."""
     rows = table.num_rows
     keep = [
         name
@@ -311,9 +311,9 @@ def drop_empty(table: pa.Table) -> pa.Table:
 def with_system(
     lanes: pa.Table, schema: Schema, pieces: Sequence[FramePiece], absent: Sequence[Absences | None]
 ) -> pa.Table:
-    """The lane columns with the system columns of the same events in front."""
+    """The lane columns, preceded by the system columns of the same events."""
     columns: dict[str, pa.Array] = {
-        # Pieces of one event each are many: an Arrow array for each would cost more than all else.
+        # There may be many pieces of one event: an Arrow array for each would cost more than all the rest.
         TIMESTAMP: _instants(b"".join([piece.times for piece in pieces])),
         CREATED_AT: _instants(b"".join([_INSTANT.pack(piece.received_us) * piece.count for piece in pieces])),
         EVENT_ID: event_ids(pieces),
@@ -328,7 +328,7 @@ def with_system(
 
 
 def event_ids(pieces: Sequence[FramePiece]) -> pa.Array:
-    """``keen.id``: 8 hex digits of the log, 16 of the ordinal, so that a replay gives the same."""
+    """``keen.id``: 8 hex digits of the log and 16 of the ordinal, so that a replay yields the same ids."""
     text = b"".join([_hex_ids(piece) for piece in pieces])
     count = len(text) // 24
     offsets = array("i", range(0, 24 * count + 1, 24))
@@ -356,16 +356,16 @@ _INSTANT = Struct("<q")
 
 
 def _instants(times: bytes) -> pa.Array:
-    """From int64 µs, little-endian."""
+    """An Arrow array of instants from little-endian int64 µs."""
     return pa.Array.from_buffers(pa.timestamp("us"), len(times) // _INSTANT.size, [None, pa.py_buffer(times)])
 
 
 Absences = list[tuple[list[str], list[str]]]
-"""For each event of a piece, the paths that it holds as null and as an empty object."""
+"""For each event of a piece, the paths of its explicit nulls and of its empty objects."""
 
 
 def absences(piece: FramePiece) -> Absences | None:
-    """None where the piece's flags say that there are none."""
+    """The nulls and empty objects of a piece; None where its flags rule them out."""
     if not piece.flags & (HAS_NULL | HAS_EMPTY):
         return None
     lines = bytes(piece.lines)
@@ -373,11 +373,11 @@ def absences(piece: FramePiece) -> Absences | None:
     row = start = 0
     null = lines.find(b"null") if piece.flags & HAS_NULL else -1
     empty = find_empty_object(lines, 0) if piece.flags & HAS_EMPTY else -1
-    # Searched for over all lines at once, so that only those that hold such a text are taken apart.
+    # The search runs over all lines at once, so that only lines with a match are parsed.
     while null >= 0 or empty >= 0:
-        here = null if empty < 0 else empty if null < 0 else min(null, empty)
-        first = max(start, lines.rfind(b"\n", start, here) + 1)
-        end = lines.index(b"\n", here) + 1
+        match = null if empty < 0 else empty if null < 0 else min(null, empty)
+        first = max(start, lines.rfind(b"\n", start, match) + 1)
+        end = lines.index(b"\n", match) + 1
         row += lines.count(b"\n", start, first)
         found[row] = absent_paths(lines[first:end])
         row, start = row + 1, end
@@ -392,8 +392,8 @@ _NONE: tuple[list[str], list[str]] = ([], [])
 
 
 def _hides_value(absent: Absences | None, valued: Collection[str]) -> bool:
-    """Is there an object of nulls or empty objects alone where the bulk reader expects a value? It would
-    store its text."""
+    """Whether an event has an object of only nulls or empty objects where the bulk reader expects a value:
+    it would store the object's text."""
     if absent is None:
         return False
     for nulls, empties in absent:
@@ -408,7 +408,7 @@ def _hides_value(absent: Absences | None, valued: Collection[str]) -> bool:
 
 
 def _absence_columns(pieces: Sequence[FramePiece], absent: Sequence[Absences | None]) -> dict[str, pa.Array]:
-    """The NULLS and EMPTIES columns, without one that no event needs."""
+    """The NULLS and EMPTIES columns, each only if an event needs it."""
     if not any(absent):
         return {}
     columns: dict[str, pa.Array] = {}
@@ -424,7 +424,7 @@ def _absence_columns(pieces: Sequence[FramePiece], absent: Sequence[Absences | N
 
 
 def absent_paths(line: bytes) -> tuple[list[str], list[str]]:
-    """The paths that one event holds as null, and as an empty object."""
+    """The paths of one event's explicit nulls, and of its empty objects."""
     try:
         event = orjson.loads(line)
     except orjson.JSONDecodeError:

@@ -165,8 +165,8 @@ class LocalFileSystem:
         fd = os.open(path, os.O_RDWR | os.O_CREAT if writable else os.O_RDONLY, 0o600)
         try:
             if writable:
-                # Written, not only lengthened: a page without a block behind it can kill the process
-                # (SIGBUS) when the disk is full.
+                # Zeros are written, since a page of a merely lengthened file has no disk block: when the disk
+                # is full, accessing it can kill the process (SIGBUS).
                 present = self.size(fd)
                 self.write_at(fd, bytes(max(0, size - present)), present)
             return mmap.mmap(fd, size, access=mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ)

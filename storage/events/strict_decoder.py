@@ -1,9 +1,8 @@
-"""The strict check: is an event of a shape that its collection's lanes already cover?
+"""The strict check: whether an event's values all fit lanes that its collection already has.
 
-A ``Checker`` is generated from a schema. What it passes may be logged as the client sent it, byte for
-byte, because the shredder reads exactly those lanes; everything else goes to
-``storage.events.validation.examine``. Passing is decided by msgspec without building Python objects per
-property.
+A ``Checker`` is generated from a schema. Events that pass may be logged byte for byte as the client sent
+them, because the shredder reads exactly those lanes; all others go to ``storage.events.validation.examine``.
+msgspec makes the check, without a Python object for each property.
 """
 
 from __future__ import annotations
@@ -27,19 +26,19 @@ from storage.schema import LaneKind, Schema, fold
 Number = Annotated[int, Meta(ge=-EXACT_INTEGER, le=EXACT_INTEGER)] | float
 TOKEN = "keen.uniqueness_token"
 LIST_DEPTH = 4
-"""Levels of lists and objects inside a list that the strict check follows; deeper ones are examined."""
+"""Levels of lists and objects inside a list that the strict check covers; deeper events are examined."""
 NULLS_REMEMBERED = 20
-"""Checks for which nulls are expected once one was seen."""
+"""After a null was seen, nulls are expected in this many further checks."""
 _NO_LIMIT = 1 << 62
 BULK_LENGTH_MAX = 512
 BULK_DEPTH_MAX = 6
-"""The longest and deepest property path that is checked strictly and read in bulk: DuckDB prepares a thousand
-lists eight levels deep for half a minute, and every read of their collection would wait for that."""
+"""Length and depth limits of a property path that is checked strictly and read in bulk: DuckDB takes half a
+minute to prepare a thousand lists eight levels deep, which would delay every read of their collection."""
 
 
 @dataclass(slots=True)
 class Checked:
-    """Events that passed. ``lines`` is NDJSON, each line ended by a newline."""
+    """Events that passed the check. ``lines`` is NDJSON, each line ended by a newline."""
 
     lines: bytes
     count: int
@@ -50,14 +49,14 @@ class Checked:
 
 @dataclass
 class Node:
-    """One property in the tree of a schema's paths."""
+    """A property in the tree of a schema's paths."""
 
     kinds: set[LaneKind] = field(default_factory=set)
     children: dict[str, Node] = field(default_factory=dict)
 
 
 class Checker:
-    """The strict check of one schema; build one per schema version and keep it."""
+    """The strict check for one schema. Building it is expensive: keep one per schema version."""
 
     def __init__(self, schema: Schema, limits: EventLimits) -> None:
         self.schema = schema
@@ -70,7 +69,7 @@ class Checker:
         self._takes_tokens = TOKEN in schema.by_path
 
     def check(self, raw: bytes) -> Checked | None:
-        """One event as sent; None where it must be examined."""
+        """Check one event as sent; None where it must be examined."""
         if may_hold_placeholder(raw):
             return None
         found = self._decode(raw, len(raw), lambda decoder: decoder.decode(raw))
@@ -94,8 +93,10 @@ class Checker:
     def check_list(
         self, raw: bytes, events_max: int = _NO_LIMIT, event_bytes_max: int = _NO_LIMIT
     ) -> Checked | None:
-        """A JSON list of events, all of which pass; None where any must be examined, where they are too many,
-        or where one is too long."""
+        """Check a JSON list of events; None unless all pass.
+
+        Also None for more than ``events_max`` events, or one of more than ``event_bytes_max`` bytes.
+        """
         if may_hold_placeholder(raw):
             return None
         try:
@@ -115,19 +116,21 @@ class Checker:
         tokens = _tokens(keens) if self._takes_tokens else None
         if tokens is not None:
             flags |= HAS_TOKEN
-        # A single byte is found many times faster than a text, and is mostly not there.
+        # Searching for a single byte is many times faster than for a longer text, and mostly finds none.
         if b"\n" in raw or b"\r" in raw:
             lines = [one_line(bytes(line)) for line in lines]
         payload = b"\n".join(lines) + b"\n" if lines else b""
         return Checked(payload, len(keens), times, flags, tokens)
 
     def _decode(self, raw: bytes, longest: int, decode: Callable[[_Decoder], Any]) -> tuple[Any, int] | None:
-        """What the strict types make of this JSON, whose ``longest`` event has so many bytes, and its flags;
-        None where they do not take it."""
+        """Decode JSON with the strict types: the value and its flags, None where they reject it.
+
+        ``longest`` is the number of bytes of its longest event.
+        """
         short = longest <= self._limits.string_length_max
         flags = 0 if find_empty_object(raw, 0) < 0 else HAS_EMPTY
-        # Types without null say more cheaply than any search that there is none; only where nulls were seen
-        # of late would trying them first be for nothing.
+        # Decoding with types that reject null proves more cheaply than a search that there is none. The
+        # attempt is skipped only while nulls are expected, since it would then mostly fail.
         if self._nulls_expected:
             self._nulls_expected -= 1
         else:
@@ -146,10 +149,10 @@ class Checker:
         return found, flags
 
     def covers(self, wanted: Iterable[tuple[str, LaneKind]]) -> bool:
-        """Can the bulk shredder read an event that holds just these (path, kind) pairs?
+        """Whether the bulk shredder can read an event that holds just these (path, kind) pairs.
 
-        False means that its section must be flagged ``ROWWISE``. Ask the checker of the schema that
-        the pairs were added to.
+        If not, its section must be flagged ``ROWWISE``. Call this on the checker of the schema that the pairs
+        were added to.
         """
         paths = self._bulk_paths
         return all(
@@ -158,7 +161,8 @@ class Checker:
         )
 
     def _decoder(self, *, nullable: bool, short: bool) -> _Decoder:
-        """For events that may hold nulls or not, and are too short or not for a text beyond its limit."""
+        """The decoder for events with or without nulls (``nullable``), and for events that are too short to
+        hold a text beyond its limit or not (``short``)."""
         decoder = self._decoders.get((nullable, short))
         if decoder is None:
             root = tree(self.schema, self._bulk_paths)
@@ -174,9 +178,9 @@ class _Types:
     limits: EventLimits
     nullable: bool
     short: bool
-    """No text in the JSON can be longer than its limit: that need not be checked."""
+    """The JSON is too short to hold a text beyond the limit, so lengths are not checked."""
     leaves: dict[frozenset[LaneKind], Any] = field(default_factory=dict)
-    """The types of properties without others in them, by their kinds: making a union takes long."""
+    """Types of properties without children, by their kinds. Cached, since building a union is slow."""
 
     def event(self, root: Node) -> Any:
         keen = root.children.pop("keen", Node())
@@ -209,7 +213,7 @@ class _Types:
         return msgspec.defstruct("Event", named, rename=names, forbid_unknown_fields=True, gc=False)
 
     def _field(self, node: Node) -> Any:
-        """The type of an optional field for this property; None where no value of it is taken."""
+        """The type of an optional field for this property; None where no value of it is accepted."""
         if node.children:
             return self._value(node.kinds, self._struct(node))
         kinds = frozenset(node.kinds)
@@ -224,16 +228,16 @@ class _Types:
             LaneKind.BOOLEAN: lambda: bool,
             LaneKind.JSON: lambda: list[self._item(LIST_DEPTH)],  # type: ignore[misc]
         }
-        taken: list[Any] = [type(None)] if self.nullable else []
-        taken += [option() for kind, option in options.items() if kind in kinds]
-        taken += structs
-        return functools.reduce(operator.or_, taken) | UnsetType if taken else None
+        accepted: list[Any] = [type(None)] if self.nullable else []
+        accepted += [option() for kind, option in options.items() if kind in kinds]
+        accepted += structs
+        return functools.reduce(operator.or_, accepted) | UnsetType if accepted else None
 
     def _text(self) -> Any:
         return str if self.short else Annotated[str, Meta(max_length=self.limits.string_length_max)]
 
     def _item(self, depth: int) -> Any:
-        """An item of a list, in which so many levels are still to come."""
+        """The type of a list's item, which may have ``depth`` levels."""
         scalar = self._text() | Number | bool | None
         if depth == 1:
             return scalar
@@ -247,10 +251,10 @@ _raw_list = msgspec.json.Decoder(list[Raw])
 
 
 def _keens(decoder: _Decoder, lines: Sequence[Raw | bytes]) -> list[Any]:
-    """The ``keen`` of each event.
+    """The ``keen`` object of each event.
 
-    One by one: an event is freed before the next is made, so that its memory is still at hand; a thousand at
-    once would push all else out of the processor's cache.
+    Decoded one by one: each event is freed before the next is built, so that its memory is reused. A thousand
+    at once would evict everything else from the processor's cache.
     """
     decode = decoder.decode
     return [decode(line).keen for line in lines]
@@ -260,7 +264,7 @@ _NOT_TAKEN = (ValueError, RecursionError, msgspec.MsgspecError)
 
 
 def tree(schema: Schema, paths: frozenset[str]) -> Node:
-    """The schema's paths among ``paths`` as a tree of properties."""
+    """The schema's paths that are in ``paths``, as a tree of properties."""
     root = Node()
     for lane in schema.lanes:
         if lane.path in paths:
@@ -273,11 +277,11 @@ def tree(schema: Schema, paths: frozenset[str]) -> Node:
 
 
 def bulk_paths(schema: Schema) -> frozenset[str]:
-    """The paths that DuckDB's reader can tell apart.
+    """The paths that DuckDB's reader can distinguish and read.
 
-    Of names that differ in ASCII case alone, the one first seen, if it can be with a value; and none with a
-    name that its type syntax or its reader might take for something else, or so long or deep that a thousand
-    of its kind would make a statement of many megabytes.
+    Of names that differ only in ASCII case, only the first seen is included, preferably one with a value.
+    Left out are paths with a name that DuckDB's type syntax or reader might misread, and paths so long or
+    deep that a thousand of them would make a statement of many megabytes.
     """
     first: dict[tuple[str, str], str] = {}
     good: set[str] = set()
@@ -300,8 +304,8 @@ _ASCII_ESCAPE = re.compile(rb"\\u00[2-7]")
 
 
 def may_hold_placeholder(raw: bytes) -> bool:
-    """May a text in this JSON be ``${keen.…}``? Any of its characters may be written as an escape."""
-    # A single byte is found many times faster than a text, and is mostly not there.
+    """Whether a text in this JSON may be ``${keen.…}``, of which any character may be escaped."""
+    # Searching for a single byte is many times faster than for a longer text, and mostly finds none.
     if b"$" in raw and b"${keen." in raw:
         return True
     return b"\\" in raw and b"\\u00" in raw and _ASCII_ESCAPE.search(raw) is not None
@@ -311,18 +315,18 @@ _EMPTY_OBJECT = re.compile(rb"\{[} \t\r\n]")
 
 
 def find_empty_object(raw: bytes, start: int) -> int:
-    """Where, from ``start`` on, there may be an empty object; -1 where there is none."""
+    """The first offset from ``start`` on where there may be an empty object; -1 where there is none."""
     match = _EMPTY_OBJECT.search(raw, start)
     return -1 if match is None else match.start()
 
 
 def one_line(raw: bytes) -> bytes:
-    """The same JSON on one line: a raw line end can only be white space between tokens."""
+    """The same JSON on one line: an unescaped line end can only be white space between tokens."""
     return raw.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _times(keens: list[Any]) -> Sequence[int | None] | None:
-    """Each event's time in µs, None where it gave none; None altogether where a text is no time."""
+    """Each event's time in µs, None for an event without one; None if any text is not a valid time."""
     try:
         texts = [keen.timestamp for keen in keens]
     except AttributeError:
@@ -330,25 +334,25 @@ def _times(keens: list[Any]) -> Sequence[int | None] | None:
     if UNSET not in texts:
         return _instants(texts)
     texts = [None if text is UNSET else text for text in texts]
-    found = _instants([text for text in texts if text is not None])
-    if found is None:
+    times = _instants([text for text in texts if text is not None])
+    if times is None:
         return None
-    given = iter(found)
-    return [None if text is None else next(given) for text in texts]
+    remaining = iter(times)
+    return [None if text is None else next(remaining) for text in texts]
 
 
 ARROW_TEXTS_MIN = 512
-"""Of fewer texts, what a call of Arrow costs besides is more than what it saves."""
+"""For fewer texts, the overhead of calling Arrow exceeds what it saves."""
 _SECONDS_LENGTH = len("2026-01-01T00:00:00Z")
-"""Of shorter texts Arrow takes some that are no times, such as an hour without minutes before a zone."""
+"""Arrow accepts some shorter texts that are not instants, such as an hour without minutes before a zone."""
 _UTC = pa.timestamp("us", tz="UTC")
 
 
 def _instants(texts: list[str]) -> list[int] | None:
-    """The times in µs; None where one of them is no time.
+    """The times in µs; None if any text is not a valid time.
 
-    Arrow reads the common forms with a zone; all that is unusual is left to the one grammar. Every call of
-    Arrow lets other threads have the interpreter, so there are as few as can be.
+    Arrow reads the common forms with a zone; anything else is left to ``parse_instants``. Each Arrow call
+    releases the interpreter to other threads, so the calls are kept few.
     """
     if len(texts) < ARROW_TEXTS_MIN or min(map(len, texts)) < _SECONDS_LENGTH:
         return parse_instants(texts)

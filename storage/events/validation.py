@@ -1,8 +1,8 @@
-"""One event, examined in full: the slow path that every rule about an event is written in.
+"""Full validation of one event: the slow path, which implements every rule about an event.
 
-The strict decoder (``storage.events.strict_decoder``) passes events of a known shape untouched; what it does
-not pass comes here, where it is parsed, checked against the names and limits of the API, completed and
-written out again in a normal form (one line, no duplicate keys, numbers with their exact value).
+The strict decoder (``storage.events.strict_decoder``) passes events of a known shape unchanged. All others
+are parsed here, checked against the names and limits of the API, completed and written again in a normal form
+(one line, no duplicate keys, numbers with their exact value).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from storage.instants import parse_instant
 from storage.schema import LaneKind
 
 EXACT_INTEGER = 2**53
-"""Every integer up to this magnitude is a double."""
+"""A double represents every integer up to this magnitude exactly."""
 
 PLACE_TEXTS = ("city", "province", "country", "continent", "postal_code")
-"""What ``keen.location`` may hold beside its coordinates."""
+"""Properties that ``keen.location`` may have besides its coordinates."""
 
 Wanted = list[tuple[str, LaneKind]]
 
 
 class InvalidEvent(Exception):
-    """An event that can never be stored; ``name`` is Keen's error name, ``description`` for a person."""
+    """The event can never be stored; ``name`` is Keen's error name, ``description`` a readable text."""
 
     def __init__(self, name: str, description: str) -> None:
         super().__init__(description)
@@ -35,7 +35,7 @@ class InvalidEvent(Exception):
 
 
 class InvalidEventJSON(InvalidEvent):
-    """Bytes that are no JSON text."""
+    """The event is not valid JSON."""
 
     def __init__(self, why: str) -> None:
         super().__init__("InvalidJSONError", f"The event is not valid JSON: {why}.")
@@ -43,7 +43,7 @@ class InvalidEventJSON(InvalidEvent):
 
 @dataclass(frozen=True, slots=True)
 class EventLimits:
-    """Bounds of one event: lengths in code points, depth in levels (the event itself is level 1)."""
+    """Limits of one event: lengths in code points, depth in levels (the event itself is level 1)."""
 
     name_length_max: int = 256
     string_length_max: int = 9_999
@@ -53,15 +53,18 @@ class EventLimits:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """When an event came (µs), and the text of its ``keen.timestamp`` where it has one."""
+    """When an event was received (µs), and the text of its ``keen.timestamp`` if it has one."""
 
     received_us: int
     timestamp: str | None
 
 
 class Enrich(Protocol):
-    """Runs the add-ons of an event, which is its to change; whether it did. Raises InvalidEvent for a
-    definition that cannot be meant. Without ``outputs`` it only takes away what add-ons are to remove."""
+    """Runs the add-ons of an event, changing it in place. Returns whether it was changed.
+
+    Raises InvalidEvent for an invalid definition of an add-on. Without ``outputs`` nothing is added: only
+    what add-ons are to remove is removed.
+    """
 
     def __call__(
         self, event: dict[str, Any], addons: list[Any], received: Received, *, outputs: bool = True
@@ -70,8 +73,8 @@ class Enrich(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What ``${keen.ip}`` and ``${keen.user_agent}`` stand for in one request, when it came, and who runs
-    the add-ons of its events; without anybody they are only checked."""
+    """Per-request values: the replacements of ``${keen.ip}`` and ``${keen.user_agent}``, the time of receipt,
+    and the function that runs add-ons. Without that function, add-ons are only checked."""
 
     ip: str = ""
     user_agent: str = ""
@@ -81,8 +84,7 @@ class Context:
 
 @dataclass(slots=True)
 class ValidatedEvent:
-    """An event that may be stored. ``payload`` is one line of JSON, without a line end; ``enriched`` tells
-    that add-ons changed it."""
+    """A valid event. ``payload`` is one line of JSON without a line end; ``enriched``: add-ons changed it."""
 
     payload: bytes
     timestamp_us: int | None
@@ -95,7 +97,7 @@ class ValidatedEvent:
 
 @dataclass(slots=True)
 class _Keen:
-    """What the ``keen`` object of an event holds that is not stored with its properties."""
+    """The parts of an event's ``keen`` object that are not stored with its properties."""
 
     timestamp_us: int | None = None
     timestamp: str | None = None
@@ -105,7 +107,7 @@ class _Keen:
 
 @dataclass(slots=True)
 class _Findings:
-    """What a walk over an event collects."""
+    """The results of a walk over an event."""
 
     wanted: dict[tuple[str, LaneKind], None] = field(default_factory=dict)
     nulls: list[str] = field(default_factory=list)
@@ -115,9 +117,9 @@ class _Findings:
 def examine(
     raw: bytes | memoryview, limits: EventLimits, context: Context, *, outputs: bool = True
 ) -> ValidatedEvent:
-    """Parse, check and complete one event. Raises InvalidEvent (InvalidJSON for what is no JSON).
+    """Parse, check and complete one event. Raises InvalidEvent (InvalidEventJSON where it is not JSON).
 
-    Without ``outputs`` its add-ons write nothing: for an event that with them has no room.
+    Without ``outputs`` its add-ons add nothing: for an event that would be too large with their outputs.
     """
     try:
         return _examine(parse_event(raw), limits, context, outputs)
@@ -163,7 +165,7 @@ def _dump(event: dict[str, Any]) -> str:
 
 
 def parse_event(raw: bytes | memoryview) -> dict[str, Any]:
-    """The event as Python values: integers exact, the last of duplicate keys. Raises InvalidEvent."""
+    """Parse an event: integers stay exact, and the last of duplicate keys counts. Raises InvalidEvent."""
     try:
         value = json.loads(str(raw, "utf-8"), parse_constant=_refuse_constant, parse_float=_parse_float)
     except UnicodeDecodeError as error:
@@ -196,7 +198,7 @@ def _parse_float(text: str) -> float:
 
 
 def number_kind(value: float) -> LaneKind:
-    """The lane of a number, by its value alone, so that equal numbers share a lane."""
+    """The lane kind of a number. It depends on the value alone, so that equal numbers share a lane."""
     if isinstance(value, float) or -EXACT_INTEGER <= value <= EXACT_INTEGER:
         return LaneKind.NUMBER
     try:
@@ -208,7 +210,7 @@ def number_kind(value: float) -> LaneKind:
 
 
 def kind_of(value: object) -> LaneKind:
-    """The lane of a scalar or list. TypeError for an object or null."""
+    """The lane kind of a scalar or list. Raises TypeError for an object or null."""
     if isinstance(value, str):
         return LaneKind.STRING
     if isinstance(value, bool):
@@ -221,7 +223,7 @@ def kind_of(value: object) -> LaneKind:
 
 
 def leaves(event: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (path, value) of an event: scalars, lists, ``None`` and empty objects."""
+    """The (path, value) pairs of an event whose values are scalars, lists, ``None`` or empty objects."""
     for name, value in event.items():
         path = prefix + name
         if isinstance(value, dict) and value:
@@ -285,7 +287,7 @@ def _replace_placeholders(value: Any, context: Context, limits: EventLimits) -> 
     if isinstance(value, str):
         if value == "${keen.ip}":
             return context.ip
-        # A header may be longer than a property.
+        # A header may be longer than the limit of a property.
         return context.user_agent[: limits.string_length_max] if value == "${keen.user_agent}" else value
     if isinstance(value, dict):
         return {name: _replace_placeholders(child, context, limits) for name, child in value.items()}
@@ -295,7 +297,7 @@ def _replace_placeholders(value: Any, context: Context, limits: EventLimits) -> 
 
 
 def _take_keen(event: dict[str, Any], limits: EventLimits) -> _Keen:
-    """Check the ``keen`` object; drop from the event what its frame holds."""
+    """Check the ``keen`` object, and remove from the event the parts that are stored in its frame."""
     if "keen" not in event:
         return _Keen()
     keen = event["keen"]
@@ -305,18 +307,18 @@ def _take_keen(event: dict[str, Any], limits: EventLimits) -> _Keen:
         if name not in ("timestamp", "location", "uniqueness_token", "addons"):
             raise InvalidEvent(
                 "InvalidKeenNamespaceProperty",
-                f"The 'keen' namespace is reserved: 'keen.{name[:300]}' can not be set by a client.",
+                f"The 'keen' namespace is reserved: 'keen.{name[:300]}' cannot be set by a client.",
             )
-    found = _Keen()
+    parts = _Keen()
     if "timestamp" in keen:
-        found.timestamp = keen.pop("timestamp")
-        found.timestamp_us = _check_timestamp(found.timestamp)
+        parts.timestamp = keen.pop("timestamp")
+        parts.timestamp_us = _check_timestamp(parts.timestamp)
     _check_location(keen)
-    found.addons = _check_addons(keen.pop("addons", []))
-    found.token = _check_token(keen, limits)
+    parts.addons = _check_addons(keen.pop("addons", []))
+    parts.token = _check_token(keen, limits)
     if not keen:
         del event["keen"]
-    return found
+    return parts
 
 
 def _check_timestamp(value: Any) -> int:
@@ -331,13 +333,14 @@ def _check_timestamp(value: Any) -> int:
 
 
 def _shown(value: Any) -> str:
-    """As it was sent: a number without quotes."""
+    """The value as the client sent it: a number without quotes."""
     is_plain = isinstance(value, (bool, int, float)) or value is None
     return json.dumps(value)[:100] if is_plain else repr(str(value)[:100])
 
 
 def _check_location(keen: dict[str, Any]) -> None:
-    """What a place may hold is what an add-on writes there, so that an event can be sent as it came out."""
+    """Check ``keen.location``. It may hold what an add-on writes there, so that an extracted event can be
+    sent again."""
     location = keen.get("location", {})
     if not isinstance(location, dict) or set(location) - {"coordinates", *PLACE_TEXTS}:
         raise InvalidEvent(
@@ -359,7 +362,7 @@ def _check_location(keen: dict[str, Any]) -> None:
 
 
 def _check_addons(addons: Any) -> list[Any]:
-    """The list; what its add-ons may hold is known to whoever runs them."""
+    """Check that add-ons are a list of objects. Their content is checked by the code that runs them."""
     if isinstance(addons, list) and all(isinstance(addon, dict) for addon in addons):
         return addons
     raise InvalidEvent(

@@ -1,8 +1,8 @@
-"""Compaction: few files, whatever the pace of flushing. Files are merged into files, in one swap.
+"""Compaction: merges files so that their number stays small at any flush rate. Each merge is one swap.
 
-Within a span, four files of about one size become one. Once nothing has come in for a while, a span whose
-time has passed becomes one file, and spans long past become part of their month, then of their year. A file
-that has grown to full size is left alone, so every event is rewritten a few times in all.
+Within a span, four files of similar size become one. Once no file was added for a while, a span in the past
+becomes one file, and spans long past are merged into their month, then into their year. A file of full size
+is not merged again, so every event is rewritten only a few times.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ from storage.paths import DataFolder
 ROWS_MAX = 1_000_000
 BYTES_MAX = 64 << 20
 MEMORY_MAX = 512 << 20
-"""Bounds of a merge's output: rows, bytes in the file, and bytes of its rows in memory."""
+"""Limits of a merge's output: rows, bytes in the file, and bytes of its rows in memory."""
 FANOUT = 4
 SETTLED = timedelta(days=1)
-"""After this long past its end a span is merged whole."""
+"""A span is merged as a whole this long after its end."""
 PROMOTED = timedelta(days=7)
-"""After this long past the end of its month (or year) a small span joins it."""
+"""A small span is merged into its month (or year) this long after the end of that."""
 QUIET = timedelta(minutes=2)
-"""So long after its last file was written. History that is being loaded is not merged anew at every flush."""
+"""A span counts as quiet this long after its last file was written, so that history that is being loaded is
+not merged again at every flush."""
 WRITING_GRACE_SECONDS = 3600.0
 
 logger = logging.getLogger("acumen.keeper")
@@ -45,27 +46,27 @@ logger = logging.getLogger("acumen.keeper")
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Files to become one of the span ``label``."""
+    """Files to be merged into one file of the span ``label``."""
 
     label: str
     files: tuple[FileRow, ...]
 
 
 def plan_merge(files: Sequence[FileRow], now: datetime) -> Merge | None:
-    """The next merge that is worth its while, None where there is none. Pure; ``now`` is in UTC."""
+    """The next worthwhile merge, None where there is none. Pure; ``now`` is in UTC."""
     today = now.date()
     quiet_us = int((now - QUIET).timestamp() * 1e6)
     small = [file for file in files if file.rows < ROWS_MAX // 2 and file.bytes < BYTES_MAX // 2]
     spans: dict[str, list[FileRow]] = {}
     for file in small:
         spans.setdefault(file.span, []).append(file)
-    quiet = {label for label, found in spans.items() if max(file.created_us for file in found) < quiet_us}
+    quiet = {label for label, members in spans.items() if max(file.created_us for file in members) < quiet_us}
     for label, members in sorted(spans.items()):
         over = _calendar(label) and today - last_day(label) > SETTLED
         merge = _merge_within(label, members, whole=over and label in quiet)
         if merge is not None:
             return merge
-    return _merge_upward({label: found for label, found in spans.items() if label in quiet}, today)
+    return _merge_upward({label: members for label, members in spans.items() if label in quiet}, today)
 
 
 def _merge_within(label: str, files: list[FileRow], *, whole: bool) -> Merge | None:
@@ -93,12 +94,12 @@ def _merge_upward(spans: dict[str, list[FileRow]], today: date) -> Merge | None:
 
 
 def _calendar(label: str) -> bool:
-    """Is it a day, month or year?"""
+    """Whether the span is a day, month or year."""
     return len(label) != len("1990-1999")
 
 
 def _tiers(files: Iterable[FileRow]) -> list[list[FileRow]]:
-    """Files of about one size together: sizes within a power of four."""
+    """Group files of similar size: row counts within the same power of four."""
     tiers: dict[int, list[FileRow]] = {}
     for file in files:
         tiers.setdefault(file.rows.bit_length() // 2, []).append(file)
@@ -106,7 +107,7 @@ def _tiers(files: Iterable[FileRow]) -> list[list[FileRow]]:
 
 
 def _bounded(label: str, files: Sequence[FileRow]) -> Merge | None:
-    """As many files, in time order, as one output may hold; None for fewer than two."""
+    """A merge of as many files, in time order, as fit into one output; None for fewer than two."""
     chosen: list[FileRow] = []
     rows = size = 0
     for file in sorted(files, key=lambda f: (f.min_us, f.id)):
@@ -118,7 +119,7 @@ def _bounded(label: str, files: Sequence[FileRow]) -> Merge | None:
 
 
 class Compactor:
-    """Carries merges out, and removes files that nobody can be reading."""
+    """Carries out merges, and removes files that no query can be reading any more."""
 
     def __init__(
         self, folder: DataFolder, catalog: Catalog, fs: FileSystem, clock: Callable[[], float] = time.time
@@ -130,12 +131,12 @@ class Compactor:
         self._writer = FileWriter(folder, catalog, fs)
         self._seen: dict[int, tuple[int, int]] = {}
         self._looked_at = (-1, -1)
-        """When nothing was left to merge: the data's version, and the time in steps of QUIET."""
+        """The data's version, and the time in steps of QUIET, when nothing was left to merge."""
         self._heavy: set[int] = set()
         self._verify = Verifier(folder, catalog, fs)
 
     def step(self) -> bool:
-        """At most one merge. False where nothing is left to merge now."""
+        """Carry out at most one merge. False where nothing is left to merge now."""
         now = datetime.fromtimestamp(self._clock(), UTC)
         moment = (self._catalog.versions().data, int(now.timestamp() / QUIET.total_seconds()))
         if moment == self._looked_at:
@@ -150,7 +151,7 @@ class Compactor:
                 if self._merge_next(self._catalog.collections.by_id(collection_id), now):
                     return True
             except Exception:
-                # Tried again when something of the collection has changed; the others go on.
+                # Tried again once the collection's state has changed; other collections are still merged.
                 logger.exception("a merge in collection %d failed; its files are still live", collection_id)
             self._seen[collection_id] = state
         self._looked_at = moment
@@ -169,41 +170,41 @@ class Compactor:
         return True
 
     def remove_dead(self, now: float, grace_seconds: float) -> None:
-        """Remove files that have been dead, or never finished, for longer than any query may run."""
-        gone: list[int] = []
+        """Remove files that have been dead, or unfinished, for longer than any query may run."""
+        removed: list[int] = []
         for file in self._catalog.files.dead(int((now - grace_seconds) * 1e6)):
             if self._remove(self._folder.absolute(file.path)):
-                gone.append(file.id)
-        if gone:
-            self._catalog.files.forget(gone)
+                removed.append(file.id)
+        if removed:
+            self._catalog.files.forget(removed)
         self.remove_unfinished(int((now - max(grace_seconds, WRITING_GRACE_SECONDS)) * 1e6))
 
     def remove_unfinished(self, before_us: int) -> None:
-        """Remove files that were begun before then and never became live: nobody ever read them."""
-        gone: list[int] = []
+        """Remove files that were begun before ``before_us`` and never became live, and so were never read."""
+        removed: list[int] = []
         for reserved in self._catalog.files.unfinished(before_us):
             folders = f"*/*.{reserved.collection_id}.*"
             paths = self._folder.events.glob(f"{folders}/*/{reserved.id}.parquet")
             if all(map(self._remove, paths)):
-                gone.append(reserved.id)
-        if gone:
-            self._catalog.files.forget(gone)
+                removed.append(reserved.id)
+        if removed:
+            self._catalog.files.forget(removed)
 
     def _remove(self, path: Path) -> bool:
-        """Is it gone? What can not be removed is tried again, and keeps no other file."""
+        """Remove a file; whether it is gone. A failure is logged and retried, and does not affect others."""
         try:
             self._fs.remove(path)
         except FileNotFoundError:
             return True
         except OSError as error:
-            logger.warning("%s can not be removed: %s", path, error)
+            logger.warning("%s cannot be removed: %s", path, error)
             return False
         return True
 
     def _fitting(self, merge: Merge | None) -> Merge | None:
-        """As much of a merge as fits in memory: repetitive text may be tiny on disk and huge when read.
+        """The part of a merge that fits in memory: repetitive text may be tiny on disk and huge when read.
 
-        Raises SourceGone where a file is damaged: it is set aside, and the next merge is without it.
+        Raises SourceGone where a file is damaged: the file is set aside, and later merges leave it out.
         """
         if merge is None:
             return None
@@ -220,13 +221,13 @@ class Compactor:
         return Merge(merge.label, tuple(chosen)) if len(chosen) > 1 else None
 
     def _memory(self, file: FileRow) -> float:
-        """About the bytes of the file's rows in memory, from its first row group."""
+        """An estimate of the bytes of the file's rows in memory, from its first row group."""
         first = pq.ParquetFile(self._folder.absolute(file.path)).read_row_group(0)
         size: float = first.nbytes * file.rows / max(1, first.num_rows)
         return size
 
     def _merge(self, collection: Collection, merge: Merge) -> bool:
-        """False where an input is larger than it seemed, or was gone by the time of the swap."""
+        """Carry out a merge. False where an input exceeds its estimated size or is not live at the swap."""
         tables: list[pa.Table] = []
         room = 2 * MEMORY_MAX
         for file in merge.files:
@@ -246,9 +247,9 @@ class Compactor:
         return swapped
 
     def _read(self, file: FileRow, room: int) -> list[pa.Table]:
-        """The row groups of a file, those that go beyond ``room`` bytes left out but for the first of them.
+        """The row groups of a file, up to the first that exceeds ``room`` bytes in total.
 
-        Raises RuntimeError where it is not as it was written: a merge must not pass damage on as sound.
+        Raises RuntimeError where the file differs from what was written: a merge must not spread damage.
         """
         content = self._folder.absolute(file.path).read_bytes()
         if hashlib.sha256(content).hexdigest() != file.sha256:

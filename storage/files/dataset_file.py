@@ -1,8 +1,8 @@
 """Files of results by key: written once, then read one key at a time.
 
-The bytes: a mark, the payloads (zstd, one after the other), and an index of one entry for each key, sorted by
-digest, that says where its payload is; at the end the index's place, its length and its CRC, and the mark
-again. ``docs/formats/results.md`` has the details. All numbers are little-endian.
+Layout: a mark, the payloads (zstd, one after another), an index with one entry per key, sorted by digest,
+that locates the payloads, and a trailer with the index's offset, length and CRC and the mark again.
+``docs/formats/results.md`` has the details. All numbers are little-endian.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from storage.errors import StorageError
 
 MARK = b"ACURES01"
 _ENTRY = struct.Struct("<16sQII")
-"""Digest of the key, offset, length and CRC-32 of the compressed payload."""
+"""Index entry: digest of the key; offset, length and CRC-32 of the compressed payload."""
 _END = struct.Struct("<QII8s")
-"""Offset of the index, its entries, its CRC-32, the mark."""
+"""Trailer: offset of the index, number of its entries, its CRC-32, the mark."""
 _DIGEST_BYTES = 16
 _BUFFER_BYTES = 1 << 20
 _PAYLOAD_BYTES_MAX = 1 << 30
 
 
 class ResultsDamaged(StorageError):
-    """The file is not what was written."""
+    """The file differs from what was written."""
 
 
 class TooManyKeys(StorageError):
-    """More keys than a file may have."""
+    """There are more keys than a file may have."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit:,} keys")
@@ -44,10 +44,11 @@ class TooManyKeys(StorageError):
 
 
 def write_results(path: Path, payloads: Iterable[tuple[bytes, bytes]], keys_max: int) -> None:
-    """A new file of (key, payload) pairs, each key once, in any order; durable on return, its name too.
+    """Write a new file of (key, payload) pairs, each key once, in any order. File and name are durable on
+    return.
 
-    Its folder is made where there is none. Where writing fails, no file is left. Raises TooManyKeys, OSError,
-    and what ``payloads`` does.
+    Creates its folder if needed. Leaves no file where writing fails. Raises TooManyKeys, OSError, and
+    whatever ``payloads`` raises.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -78,20 +79,20 @@ def write_results(path: Path, payloads: Iterable[tuple[bytes, bytes]], keys_max:
 
 
 def find_result(path: Path, key: bytes) -> bytes | None:
-    """The key's payload, None where it has none. Raises FileNotFoundError, ResultsDamaged."""
-    with path.open("rb") as file, _mapped(path, file.fileno()) as held:
-        if len(held) < len(MARK) + _END.size:
+    """The payload of a key, None where it has none. Raises FileNotFoundError, ResultsDamaged."""
+    with path.open("rb") as file, _mapped(path, file.fileno()) as content:
+        if len(content) < len(MARK) + _END.size:
             raise ResultsDamaged(f"{path} is cut short")
-        start, count, crc, mark = _END.unpack_from(held, len(held) - _END.size)
-        if mark != MARK or start + count * _ENTRY.size + _END.size != len(held):
+        start, count, crc, mark = _END.unpack_from(content, len(content) - _END.size)
+        if mark != MARK or start + count * _ENTRY.size + _END.size != len(content):
             raise ResultsDamaged(f"{path} is no file of results")
-        if not _index_is_sound(path, file.fileno(), held, start, crc):
+        if not _index_is_sound(path, file.fileno(), content, start, crc):
             raise ResultsDamaged(f"{path} has a damaged index")
-        entry = _search(held, start, count, _digest(key))
+        entry = _search(content, start, count, _digest(key))
         if entry is None:
             return None
         offset, length, crc = entry
-        packed = held[offset : offset + length]
+        packed = content[offset : offset + length]
         if len(packed) != length or zlib.crc32(packed) != crc:
             raise ResultsDamaged(f"{path} is damaged at {offset}")
         return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_PAYLOAD_BYTES_MAX)
@@ -106,50 +107,50 @@ def _mapped(path: Path, handle: int) -> mmap.mmap:
 
 @lru_cache(maxsize=4_096)
 def _sound_index(_path: Path, _stamp: tuple[int, int, int, int]) -> list[bool]:
-    """Whether the index was compared with its CRC: empty where it was not yet."""
+    """A cache cell for the outcome of comparing an index with its CRC: empty until that was done."""
     return []
 
 
-def _index_is_sound(path: Path, handle: int, held: mmap.mmap, start: int, crc: int) -> bool:
-    """Compared once for as long as the file is as it is."""
+def _index_is_sound(path: Path, handle: int, content: mmap.mmap, start: int, crc: int) -> bool:
+    """Whether the index matches its CRC; compared again only after the file changed."""
     status = os.fstat(handle)
     known = _sound_index(path, (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size))
     if not known:
-        known.append(zlib.crc32(memoryview(held)[start : len(held) - _END.size]) == crc)
+        known.append(zlib.crc32(memoryview(content)[start : len(content) - _END.size]) == crc)
     return known[0]
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the file is there as it was written, every payload of it."""
+    """Whether the file exists and is undamaged, payloads included."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
-            if len(held) < len(MARK) + _END.size:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            if len(content) < len(MARK) + _END.size:
                 return False
-            start, count, crc, mark = _END.unpack_from(held, len(held) - _END.size)
+            start, count, crc, mark = _END.unpack_from(content, len(content) - _END.size)
             end = start + count * _ENTRY.size
-            if mark != MARK or end + _END.size != len(held) or zlib.crc32(held[start:end]) != crc:
+            if mark != MARK or end + _END.size != len(content) or zlib.crc32(content[start:end]) != crc:
                 return False
-            entries = _ENTRY.iter_unpack(held[start:end])
-            return all(zlib.crc32(held[at : at + size]) == found for _, at, size, found in entries)
+            entries = _ENTRY.iter_unpack(content[start:end])
+            return all(zlib.crc32(content[at : at + size]) == expected for _, at, size, expected in entries)
     except (OSError, ValueError):
-        # ValueError: an empty file can not be mapped.
+        # ValueError: an empty file cannot be mapped.
         return False
 
 
-def _search(held: mmap.mmap, start: int, count: int, digest: bytes) -> tuple[int, int, int] | None:
+def _search(content: mmap.mmap, start: int, count: int, digest: bytes) -> tuple[int, int, int] | None:
     """Offset, length and CRC of the payload with this digest."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
         at = start + middle * _ENTRY.size
-        if held[at : at + _DIGEST_BYTES] < digest:
+        if content[at : at + _DIGEST_BYTES] < digest:
             low = middle + 1
         else:
             high = middle
     if low == count:
         return None
-    found, offset, length, crc = _ENTRY.unpack_from(held, start + low * _ENTRY.size)
-    return (offset, length, crc) if found == digest else None
+    entry_digest, offset, length, crc = _ENTRY.unpack_from(content, start + low * _ENTRY.size)
+    return (offset, length, crc) if entry_digest == digest else None
 
 
 def _digest(key: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Taking stored events away, or changing them: files to files, in one swap with the request's end.
+"""Deleting or changing stored events: files are replaced in the transaction that completes the request.
 
-The keeper has flushed all that was acknowledged before, and holds compaction back meanwhile; which events
-match is told by the ``Matcher``, which knows filters. Files without a match stay as they are.
+The keeper has flushed everything acknowledged before, and prevents compaction meanwhile. The ``Matcher``,
+which evaluates filters, determines the matching events. Files without a match stay unchanged.
 """
 
 from __future__ import annotations
@@ -36,33 +36,33 @@ from storage.schema import EMPTIES, EVENT_ID, NULLS, Schema
 from storage.source import Source
 
 FILES_AT_ONCE = 2
-"""So many files and their replacements are in memory at most."""
+"""Most files that are in memory at a time, with their replacements."""
 HOLDERS_AT_ONCE = 10_000
-"""So many tokens are freed in a transaction: all who write to the catalog wait for it."""
+"""Most tokens that one transaction frees: other catalog writers wait for it."""
 PAUSE_SECONDS = 0.05
-"""Between two such transactions, for who waits."""
+"""Pause between two such transactions, so that other catalog writers get a turn."""
 DAMAGED = "A stored file is damaged: 'acumen check' names it. Nothing was changed."
 
 
 class CannotErase(Exception):
-    """Why a request can not be done, in a sentence for whoever sent it."""
+    """A request cannot be carried out; the text is a sentence for the client that sent it."""
 
 
 class Matcher(Protocol):
-    """Which events of a source a request is about."""
+    """Determines which events of a source a request applies to."""
 
     def __call__(self, source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
-        """Their ``keen.id``; None for all of them. Raises CannotErase."""
+        """The ``keen.id`` of the matching events; None if all match. Raises CannotErase."""
 
 
 def needs_matcher(erasure: Erasure) -> bool:
-    """Whether which events it is about is told by filters or a timeframe."""
-    given = (value for name, value in erasure.parameters.items() if name != "updates")
-    return erasure.kind is not ErasureKind.PROPERTY and any(value not in (None, []) for value in given)
+    """Whether filters or a timeframe determine the events of the request."""
+    values = (value for name, value in erasure.parameters.items() if name != "updates")
+    return erasure.kind is not ErasureKind.PROPERTY and any(value not in (None, []) for value in values)
 
 
 def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | None:
-    """Of a keeper that was given no matcher, which is asked for requests without conditions alone."""
+    """The matcher of a keeper without one: all events match. Raises CannotErase for any condition."""
     if set(parameters) - {"start_us", "end_us", "filters"} or parameters.get("filters"):
         raise CannotErase("This keeper knows no filters.")
     if parameters.get("start_us") is not None or parameters.get("end_us") is not None:
@@ -72,20 +72,20 @@ def match_nothing(source: Source, parameters: Mapping[str, Any]) -> list[str] | 
 
 @dataclass
 class _Change:
-    """What replaces what. Files that are added stand on the disk already, one written after the other, so
-    that few are in memory at a time."""
+    """The files to replace and their replacements, which are already on the disk: they are written one after
+    another, so that few are in memory at a time."""
 
     removed: list[int] = field(default_factory=list)
     added: list[FileRow] = field(default_factory=list)
     erased: int = 0
     events: int = 0
     tokens: list[pa.Table] = field(default_factory=list)
-    """Ids and tokens of events that go: as columns, since there may be one for each of many millions."""
+    """Ids and tokens of the deleted events, as columns, since there may be many millions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """A file that is to be replaced by one of so many rows; ``make`` may run on another thread."""
+    """A file to be replaced by one of ``rows`` rows; ``make`` builds it and may run on another thread."""
 
     file: FileRow
     rows: int
@@ -93,7 +93,7 @@ class _Job:
 
 
 class Eraser:
-    """Carries requests out. Nobody else may swap files of the collection meanwhile."""
+    """Carries out requests. Nothing else may swap files of the collection meanwhile."""
 
     def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem, matcher: Matcher) -> None:
         self._folder = folder
@@ -103,8 +103,11 @@ class Eraser:
         self._verifier = Verifier(folder, catalog, fs)
 
     def carry_out(self, erasure: Erasure) -> int:
-        """The number of events it was about. Raises CannotErase, and what disk or catalog raise: then nothing
-        has changed, and the request waits still."""
+        """Carry out a request; the number of events it applied to.
+
+        Raises CannotErase, and errors of the disk or the catalog. Then nothing has changed, and the request
+        is still waiting.
+        """
         collection = self._catalog.collections.by_id(erasure.collection_id)
         files = self._catalog.files.live(collection.id)
         self._check_room(erasure, files)
@@ -123,8 +126,8 @@ class Eraser:
                 changed=bool(change.removed or change.added),
             )
         except BaseException:
-            found = self._catalog.erasures.find(erasure.id)
-            if found is not None and found.state is erasure.state:
+            current = self._catalog.erasures.find(erasure.id)
+            if current is not None and current.state is erasure.state:
                 self._writer.discard(change.added)
             raise
         if not done:
@@ -133,37 +136,40 @@ class Eraser:
         return change.events
 
     def _free_most(self, holders: Iterator[TokenHolder]) -> list[TokenHolder]:
-        """Frees the tokens of all but the last ones, which are left to the transaction that ends the request.
+        """Free the tokens of all but the last batch, which the transaction that ends the request frees.
 
-        The events go next: nothing can fail but disk or catalog, and then the request waits still. Whoever
-        sends an event with its token anew meanwhile has it stored, as after the end."""
+        The events are deleted next: only the disk or the catalog can still fail, and then the request remains
+        waiting. An event sent again with its token meanwhile is stored, as it would be after the end.
+        """
         last: list[TokenHolder] = []
-        while some := list(islice(holders, HOLDERS_AT_ONCE)):
+        while batch := list(islice(holders, HOLDERS_AT_ONCE)):
             if last:
                 self._catalog.claims.free(last)
                 time.sleep(PAUSE_SECONDS)
-            last = some
+            last = batch
         return last
 
     def _make(
         self, change: _Change, erasure: Erasure, collection: Collection, files: Sequence[FileRow]
     ) -> Collection:
-        """The collection, with the lanes that were added for the request."""
+        """Build the change; the collection with the lanes that were added for the request."""
         if erasure.kind is ErasureKind.EVENTS:
             self._without_events(change, collection, files, erasure.parameters)
         elif erasure.kind is ErasureKind.PROPERTY:
             self._without_property(change, collection, files, str(erasure.parameters["property"]))
         else:
-            # They were added when it was asked for, and may have been removed since: no event held them.
-            wanted = [
-                pair for one in erasure.parameters["updates"] for pair in wanted_of(one["line"].encode())
+            # The lanes were added with the request, but may have been removed since: no event used them.
+            pairs = [
+                pair
+                for update in erasure.parameters["updates"]
+                for pair in wanted_of(update["line"].encode())
             ]
-            collection = self._catalog.collections.add_lanes(collection.id, wanted, sys.maxsize)
+            collection = self._catalog.collections.add_lanes(collection.id, pairs, sys.maxsize)
             self._updated(change, collection, files, erasure.parameters)
         return collection
 
     def _check_room(self, erasure: Erasure, files: Sequence[FileRow]) -> None:
-        """Old and new files stand beside each other until nobody reads the old ones."""
+        """Raise CannotErase if the disk has no room for copies: old files stay until no query reads them."""
         need = sum(file.bytes for file in files if _may_be_copied(erasure, file))
         if need and shutil.disk_usage(self._folder.root).free < need:
             raise CannotErase(
@@ -173,7 +179,7 @@ class Eraser:
     def _found(
         self, collection: Collection, file: FileRow, parameters: Mapping[str, Any]
     ) -> list[str] | None:
-        """The events of a file that are meant; None for all of them. Raises CannotErase."""
+        """The ids of a file's matching events; None if all match. Raises CannotErase."""
         if _narrowed(parameters) or not _inside(file, parameters):
             self._check(file)
         try:
@@ -181,7 +187,7 @@ class Eraser:
         except CannotErase:
             raise
         except Exception:
-            # Where the file is the reason no later try would go better.
+            # A damaged file would fail every later attempt as well, so it raises CannotErase.
             self._check(file)
             raise
 
@@ -196,10 +202,10 @@ class Eraser:
             for file in files:
                 if not _may_hold(file, parameters):
                     continue
-                found = self._found(collection, file, parameters)
-                if found is not None and not found:
+                ids = self._found(collection, file, parameters)
+                if ids is not None and not ids:
                     continue
-                job = self._drop_rows(collection, file, found, change)
+                job = self._drop_rows(collection, file, ids, change)
                 if job is not None:
                     yield job
 
@@ -209,24 +215,24 @@ class Eraser:
     def _drop_rows(
         self, collection: Collection, file: FileRow, ids: list[str] | None, change: _Change
     ) -> _Job | None:
-        """None where nothing of the file is left."""
+        """A job for the file without these events; None where no event is left."""
         change.removed.append(file.id)
-        gone = file.rows if ids is None else len(ids)
-        change.erased += gone
+        erased = file.rows if ids is None else len(ids)
+        change.erased += erased
         change.tokens += self._tokens(collection, file, ids)
-        if gone == file.rows:
+        if erased == file.rows:
             return None
-        wanted = pa.array(ids, pa.string())
+        removed_ids = pa.array(ids, pa.string())
 
         def kept(content: bytes) -> Iterator[pa.Table]:
             for part in parts_of(content):
-                yield part.filter(pc.invert(pc.is_in(part.column(EVENT_ID), wanted)))
+                yield part.filter(pc.invert(pc.is_in(part.column(EVENT_ID), removed_ids)))
 
         def make() -> Encoded | None:
             content = self._content(file)
             return encode_parts(lambda: kept(content), repetitive_in(content))
 
-        return _Job(file, file.rows - gone, make)
+        return _Job(file, file.rows - erased, make)
 
     def _without_property(
         self, change: _Change, collection: Collection, files: Sequence[FileRow], path: str
@@ -247,15 +253,15 @@ class Eraser:
         self._carry(change, collection, jobs())
 
     def _tokens(self, collection: Collection, file: FileRow, ids: list[str] | None) -> Iterator[pa.Table]:
-        """Ids and tokens of the events that go, of those with a token."""
-        wanted = None if ids is None else pa.array(ids, pa.string())
+        """Ids and tokens of the deleted events that have a token."""
+        removed_ids = None if ids is None else pa.array(ids, pa.string())
         for column in (lane.column for lane in collection.schema.at(TOKEN) if lane.column in file.columns):
             for part in parts_of(self._content(file), [EVENT_ID, column]):
-                found = part.filter(pc.is_valid(part.column(column)))
-                if wanted is not None:
-                    found = found.filter(pc.is_in(found.column(EVENT_ID), wanted))
-                if found.num_rows:
-                    yield found.select([EVENT_ID, column])
+                rows = part.filter(pc.is_valid(part.column(column)))
+                if removed_ids is not None:
+                    rows = rows.filter(pc.is_in(rows.column(EVENT_ID), removed_ids))
+                if rows.num_rows:
+                    yield rows.select([EVENT_ID, column])
 
     def _parts_without(
         self, file: FileRow, columns: set[str], listed: Sequence[str], path: str
@@ -271,18 +277,18 @@ class Eraser:
     ) -> None:
         schema = collection.schema
         updates = [
-            read_update(schema, one["path"], one["line"].encode(), upsert=one["upsert"])
-            for one in parameters["updates"]
+            read_update(schema, update["path"], update["line"].encode(), upsert=update["upsert"])
+            for update in parameters["updates"]
         ]
 
         def jobs() -> Iterator[_Job]:
             for file in files:
                 if not _may_hold(file, parameters):
                     continue
-                found = self._found(collection, file, parameters)
-                if found is not None and not found:
+                matches = self._found(collection, file, parameters)
+                if matches is not None and not matches:
                     continue
-                ids = None if found is None else pa.array(found, pa.string())
+                ids = None if matches is None else pa.array(matches, pa.string())
                 events = sum(updated(part, ids, updates, schema)[1] for part in self._parts(file))
                 if events:
                     take = partial(self._parts_updated, file, ids, updates, schema)
@@ -298,7 +304,8 @@ class Eraser:
         return (updated(part, ids, updates, schema)[0] for part in self._parts(file))
 
     def _carry(self, change: _Change, collection: Collection, jobs: Iterator[_Job]) -> None:
-        """One file is made while the one before it is written: not more, since each is in memory whole."""
+        """Run the jobs. One file is built while the one before it is written, and no more than that, since
+        each is in memory as a whole."""
         with ThreadPoolExecutor(FILES_AT_ONCE, "eraser") as pool:
             made: deque[tuple[_Job, Future[Encoded | None]]] = deque()
             try:
@@ -320,14 +327,14 @@ class Eraser:
     def _add(
         self, change: _Change, collection: Collection, file: FileRow, rows: int, content: Encoded | None
     ) -> None:
-        """The label of a file stays: its rows are some of those that were there."""
+        """Write a replacement. It keeps the file's label, since all its rows were in the file before."""
         if content is None or content.rows != rows:
-            found = 0 if content is None else content.rows
-            raise RuntimeError(f"{file.path} without what was to go holds {found} rows, not {rows}")
+            actual = 0 if content is None else content.rows
+            raise RuntimeError(f"the replacement of {file.path} holds {actual} rows, not {rows}")
         change.added += self._writer.write(collection, [(file.span, content)])
 
     def _parts(self, file: FileRow) -> Iterator[pa.Table]:
-        """The file's rows, some at a time. Raises CannotErase where it is not as it was written."""
+        """The file's rows, in parts. Raises CannotErase where the file differs from what was written."""
         yield from parts_of(self._content(file))
 
     def _content(self, file: FileRow) -> bytes:
@@ -340,15 +347,16 @@ class Eraser:
         return content
 
     def _check(self, file: FileRow) -> None:
-        """Raises CannotErase where the file is not as it was written: what matches could not be told."""
-        found = file.data_file(self._folder.root)
-        fault = file.damaged or self._verifier.fault(found)
+        """Raise CannotErase where the file is damaged, since its matching events cannot be determined."""
+        data_file = file.data_file(self._folder.root)
+        fault = file.damaged or self._verifier.fault(data_file)
         if fault is not None:
-            self._verifier.set_aside(found, fault)
+            self._verifier.set_aside(data_file, fault)
             raise CannotErase(DAMAGED)
 
 
 def _may_hold(file: FileRow, parameters: Mapping[str, Any]) -> bool:
+    """Whether the file may hold events within the timeframe."""
     start, end = parameters.get("start_us"), parameters.get("end_us")
     return (start is None or file.max_us >= start) and (end is None or file.min_us < end)
 
@@ -360,16 +368,16 @@ def _inside(file: FileRow, parameters: Mapping[str, Any]) -> bool:
 
 
 def _narrowed(parameters: Mapping[str, Any]) -> bool:
-    """Whether not all events of the timeframe are meant."""
+    """Whether the request is limited by more than a timeframe."""
     return any(parameters[name] for name in parameters.keys() - {"start_us", "end_us"})
 
 
 def _may_be_copied(erasure: Erasure, file: FileRow) -> bool:
-    """Whether some of its rows may have to stand in another file; those that go as a whole take no room."""
+    """Whether some rows of the file may be copied; a file that is deleted as a whole needs no space."""
     if erasure.kind is ErasureKind.PROPERTY:
         return True
-    given = erasure.parameters
-    return _may_hold(file, given) and (_narrowed(given) or not _inside(file, given))
+    parameters = erasure.parameters
+    return _may_hold(file, parameters) and (_narrowed(parameters) or not _inside(file, parameters))
 
 
 def _source_of(folder: DataFolder, collection: Collection, file: FileRow) -> Source:
@@ -385,20 +393,21 @@ def _holders(collection: Collection, tokens: Sequence[pa.Table]) -> Iterator[Tok
 
 
 def _place(event_id: str) -> tuple[int, int]:
-    """The log and the ordinal that an event's id was made of."""
+    """The log and the ordinal that an event's id consists of."""
     return int(event_id[:8], 16), int(event_id[8:], 16)
 
 
 def _without_paths(part: pa.Table, columns: set[str], listed: Sequence[str], path: str) -> pa.Table:
-    """Without the columns; the path, and all below it, go from the lists of nulls and empty objects too."""
+    """The rows without these columns, and without the path and those below it in the lists of nulls and empty
+    objects."""
     kept = part.select([name for name in part.column_names if name not in columns])
     prefix = path + "."
     for name in listed:
         lists = [
-            None if paths is None else [one for one in paths if one != path and not one.startswith(prefix)]
+            None if paths is None else [p for p in paths if p != path and not p.startswith(prefix)]
             for paths in part.column(name).to_pylist()
         ]
         position = kept.column_names.index(name)
         field = kept.schema.field(name)
-        kept = kept.set_column(position, field, pa.array([one or None for one in lists], field.type))
+        kept = kept.set_column(position, field, pa.array([paths or None for paths in lists], field.type))
     return kept

@@ -1,8 +1,8 @@
-"""Chunks to files: the one commit point of an event's way to rest.
+"""Flushing chunks to Parquet files, with a single commit point.
 
 Order: reserve ids in the catalog → write and sync files → sync their folders → one transaction that makes
-the files live, advances every log's ``flushed_lsn`` and adds the counters. Whatever fails before the
-commit leaves the events where they were, in the log, and some files that garbage collection knows of.
+the files live, advances every log's ``flushed_lsn`` and adds the counters. A failure before the commit leaves
+the events in the logs, and files that garbage collection can find by their reserved ids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ logger = logging.getLogger("acumen.keeper")
 
 
 class FileWriter:
-    """Writes Parquet files of known collections, synced; they are not live before a commit."""
+    """Writes and syncs Parquet files of collections; they are not live before a commit."""
 
     def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
         self._folder = folder
@@ -33,8 +33,10 @@ class FileWriter:
         self._files = SyncedFiles(fs, folder.events)
 
     def write(self, collection: Collection, files: Sequence[tuple[str, Encoded]]) -> list[FileRow]:
-        """(span label, content) of each file → its row for the catalog. All are synced on return; where
-        that raises, none is left."""
+        """Write files from (span label, content) pairs; their rows for the catalog.
+
+        All files are synced on return. If writing fails, none is left.
+        """
         ids = self._catalog.files.reserve(collection.id, len(files))
         rows: list[FileRow] = []
         try:
@@ -54,9 +56,9 @@ class FileWriter:
         return rows
 
     def discard(self, rows: Sequence[FileRow]) -> None:
-        """Remove files that are not live and never will be: on a full disk, each attempt would leave more.
+        """Remove files that will never become live, so that repeated attempts do not fill the disk.
 
-        What can not be removed now goes with the files that were never finished.
+        Files that cannot be removed now are removed later, with those that were never finished.
         """
         try:
             for row in rows:
@@ -86,7 +88,7 @@ def _row(file_id: int, collection: Collection, label: str, path: str, content: E
 
 
 class Flusher:
-    """Flushes all collections together."""
+    """Flushes all collections in one transaction."""
 
     def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
         self._catalog = catalog
@@ -100,9 +102,9 @@ class Flusher:
         collections: Mapping[int, Collection],
         counts: Mapping[int, Counts],
     ) -> None:
-        """Flush ``number``: these tables, which hold every event up to ``positions``, log by log.
+        """Carry out flush ``number`` of these tables, which hold every event up to ``positions`` of each log.
 
-        Raises whatever the disk or the catalog raised; then nothing has changed.
+        Raises the errors of the disk and the catalog; then nothing has changed.
         """
         files: list[FileRow] = []
         try:
@@ -113,7 +115,7 @@ class Flusher:
                 files.extend(self._writer.write(collection, contents))
             self._catalog.files.commit_flush(FlushCommit(number, dict(positions), files, dict(counts)))
         except BaseException:
-            # A commit may raise and stand all the same.
+            # A commit may raise although it took effect.
             if self._catalog.files.flushed_number() < number:
                 self._writer.discard(files)
             raise

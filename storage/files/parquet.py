@@ -1,7 +1,7 @@
-"""Arrow tables to Parquet files: the only writer of event files.
+"""Writing Arrow tables to Parquet: the only writer of event files.
 
-A file is sorted by ``keen.timestamp``, zstd level 1, dictionary-coded where a column has few values, in
-row groups of 122,880 rows. Once written it is never changed.
+A file is sorted by ``keen.timestamp``, compressed with zstd level 1, dictionary-coded where a column has few
+values, in row groups of 122,880 rows. Once written it is never changed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ INSTANTS = (TIMESTAMP, CREATED_AT)
 MARKED_INSTANT = pa.timestamp("us", "UTC")
 SAMPLE_ROWS = 10_000
 DICTIONARY_SHARE_MAX = 0.1
-"""A column whose sample has at most this share of distinct values is dictionary-coded."""
+"""Columns with at most this share of distinct values in their sample are dictionary-coded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """The bytes of one file and what the catalog keeps of it."""
+    """The bytes of one file and what the catalog stores about it."""
 
     data: pa.Buffer
     rows: int
@@ -41,18 +41,18 @@ class Encoded:
 
 
 def sort_by_time(table: pa.Table) -> pa.Table:
-    """The rows in order of ``keen.timestamp``."""
+    """Sort the rows by ``keen.timestamp``."""
     times = table.column(TIMESTAMP).combine_chunks().cast(pa.int64())
     if table.num_rows < 2 or pc.all(pc.less_equal(times[:-1], times[1:])).as_py():
         return table
     order = pc.array_sort_indices(times)
-    # Taking from one piece is several times faster than from many; a column at a time, to hold little twice.
+    # Combining chunks makes taking several times faster; one column at a time, to duplicate little in memory.
     columns = [table.select([n]).combine_chunks().column(0).take(order) for n in table.column_names]
     return pa.table(columns, names=table.column_names)
 
 
 def cut_by_time(table: pa.Table) -> list[tuple[PartitionSlice, pa.Table]]:
-    """A sorted table as the slices that go to a file each (no copy)."""
+    """Cut a sorted table into slices, one for each file, without copying."""
     days = pc.value_counts(table.column(TIMESTAMP).cast(pa.date32()).combine_chunks())
     counts: list[tuple[date, int]] = [(row["values"], row["counts"]) for row in days.to_pylist()]
     slices, start = [], 0
@@ -63,7 +63,7 @@ def cut_by_time(table: pa.Table) -> list[tuple[PartitionSlice, pa.Table]]:
 
 
 def encode(table: pa.Table) -> Encoded:
-    """A sorted table as one Parquet file, in memory; columns without a value are left out."""
+    """Encode a sorted table as a Parquet file in memory; columns without a value are left out."""
     table = table.select([n for n in table.column_names if table.column(n).null_count < table.num_rows])
     times = table.column(TIMESTAMP).cast(pa.int64())
     table = _marked(table)
@@ -89,7 +89,7 @@ def encode(table: pa.Table) -> Encoded:
 
 
 def parts_of(content: bytes, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """A file's rows, a row group's worth at a time; with these columns alone where they are named."""
+    """A file's rows, in tables of up to ``ROW_GROUP_ROWS``; only these columns if they are given."""
     for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(ROW_GROUP_ROWS, columns=columns):
         yield unmarked(pa.Table.from_batches([batch]))
 
@@ -102,15 +102,15 @@ def repetitive_in(content: bytes) -> list[str]:
 
 
 def read_column(path: Path, name: str) -> Iterator[pa.Array]:
-    """One column of a file, piece by piece. Raises OSError."""
+    """One column of a file, batch by batch. Raises OSError."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(columns=[name]):
             yield batch.column(0)
 
 
 def places_in(path: str, name: str, most: int) -> int:
-    """Decimal places that tell every double of a column apart from others; ``most`` + 1 where it takes more.
-    Raises OSError."""
+    """The least number of decimal places to which rounding leaves every double of a column unchanged;
+    ``most`` + 1 where it takes more. Raises OSError."""
     places = 0
     for piece in read_column(Path(path), name):
         broken = piece.filter(pc.not_equal(piece, pc.trunc(piece)))
@@ -120,7 +120,7 @@ def places_in(path: str, name: str, most: int) -> int:
 
 
 def digits_in(path: str, name: str) -> int:
-    """Of the longest integer in a column of their texts. Raises OSError."""
+    """Digits of the longest integer in a column of decimal texts. Raises OSError."""
     lengths = (
         pc.max(pc.utf8_length(pc.utf8_ltrim(piece, "-"))).as_py() for piece in read_column(Path(path), name)
     )
@@ -130,9 +130,11 @@ def digits_in(path: str, name: str) -> int:
 def encode_parts(
     parts: Callable[[], Iterator[pa.Table]], repetitive: Sequence[str] | None = None
 ) -> Encoded | None:
-    """One file of tables that follow each other in time and have the same columns, of which one at a time is
-    held; None where none has a row. ``parts`` may be asked for twice, since columns without a value are left
-    out. ``repetitive``: the columns to be dictionary-coded, where it is known."""
+    """Encode one file from tables in time order with the same columns; None where none has a row.
+
+    One table at a time is in memory. ``parts`` may be called twice, since columns without a value are left
+    out. ``repetitive``: the columns to dictionary-code, if known.
+    """
     encoded, empty = _encode_parts(parts(), repetitive)
     if encoded is None or not empty:
         return encoded
@@ -142,7 +144,7 @@ def encode_parts(
 def _encode_parts(
     parts: Iterator[pa.Table], repetitive: Sequence[str] | None
 ) -> tuple[Encoded | None, list[str]]:
-    """The file, and the columns of it that have no value."""
+    """The file, and its columns without a value."""
     sink = pa.BufferOutputStream()
     writer: pq.ParquetWriter | None = None
     rows, first, last = 0, None, None
@@ -157,9 +159,9 @@ def _encode_parts(
         first = times[0].as_py() if first is None else first
         last = times[-1].as_py()
         rows += part.num_rows
-        for name, found in magnitudes(part).items():
+        for name, magnitude in magnitudes(part).items():
             known = greatest.get(name)
-            greatest[name] = found if known is None else max(known, found or 0.0)
+            greatest[name] = magnitude if known is None else max(known, magnitude or 0.0)
             nulls[name] = nulls.get(name, 0) + part.column(name).null_count
     if writer is None or first is None or last is None:
         return None, []
@@ -183,18 +185,18 @@ def _writer(
 
 
 class PlainWriter:
-    """A Parquet file for others, written a table at a time; rows come as they are given."""
+    """Writes a Parquet file for export, a table at a time; rows keep their order."""
 
     def __init__(self, sink: Any, schema: pa.Schema) -> None:
-        """``sink``: a binary file, which is left open."""
+        """``sink``: a binary file, which stays open."""
         self._writer = pq.ParquetWriter(
             sink, schema, compression="zstd", compression_level=1, store_schema=False
         )
-        self._held: list[pa.Table] = []
+        self._pending: list[pa.Table] = []
         self._rows = 0
 
     def add(self, table: pa.Table) -> None:
-        self._held.append(table)
+        self._pending.append(table)
         self._rows += table.num_rows
         if self._rows >= ROW_GROUP_ROWS:
             self._flush()
@@ -204,24 +206,24 @@ class PlainWriter:
         self._writer.close()
 
     def _flush(self) -> None:
-        if self._held:
-            table = pa.concat_tables(self._held)
+        if self._pending:
+            table = pa.concat_tables(self._pending)
             self._writer.write_table(table, row_group_size=table.num_rows or None)
-            self._held, self._rows = [], 0
+            self._pending, self._rows = [], 0
 
 
 def _marked(table: pa.Table) -> pa.Table:
-    """With its instants marked as UTC, as in files: else other tools read them in a zone of their own."""
+    """Mark the instants as UTC, as in files: otherwise other tools would read them in their own zone."""
     return _with_instants(table, MARKED_INSTANT)
 
 
 def unmarked(table: pa.Table) -> pa.Table:
-    """As rows are everywhere but in files, whichever kind of file they came from."""
+    """The rows with zoneless instants, as used everywhere but in files; either kind of file is accepted."""
     return _with_instants(table, SYSTEM_TYPES[TIMESTAMP])
 
 
 def _with_instants(table: pa.Table, kind: pa.DataType) -> pa.Table:
-    """The same µs under another type."""
+    """The same instants (µs) under another Arrow type."""
     for name in INSTANTS:
         position = table.schema.get_field_index(name)
         if position >= 0 and table.schema.field(position).type != kind:
@@ -230,14 +232,14 @@ def _with_instants(table: pa.Table, kind: pa.DataType) -> pa.Table:
 
 
 def magnitudes(table: pa.Table) -> dict[str, float | None]:
-    """Every column → the greatest magnitude in it where it holds doubles, else None."""
-    found: dict[str, float | None] = {}
+    """Every column → the greatest magnitude in it for a column of doubles, else None."""
+    greatest: dict[str, float | None] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        found[name] = None
+        greatest[name] = None
         if pa.types.is_floating(column.type):
             bounds = pc.min_max(column).as_py()
-            found[name] = max(abs(bounds["min"] or 0.0), abs(bounds["max"] or 0.0))
-    return found
+            greatest[name] = max(abs(bounds["min"] or 0.0), abs(bounds["max"] or 0.0))
+    return greatest
 
 
 def _repetitive(table: pa.Table) -> Sequence[str] | bool:

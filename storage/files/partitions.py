@@ -1,6 +1,6 @@
-"""Which file an event goes to: partitioning by time, so that one flush never explodes into files.
+"""Partitioning events by time, with a limit on the number of files that one flush writes.
 
-A *span* is a stretch of the calendar (UTC) with a label: a day, a month, a year, or, for sparse ages, a
+A *span* is a part of the calendar (UTC) with a label: a day, a month, a year, or, for sparse data, a
 decade, a century, all time. Everything here is pure.
 """
 
@@ -13,14 +13,14 @@ from datetime import date
 FILES_MAX = 64
 """Most files that one flush writes for one collection."""
 ROWS_MIN = 5_000
-"""A stretch of fewer rows gets no file of its own while it has neighbours in the same flush."""
+"""A span with fewer rows gets no file of its own if it has neighbours in the same flush."""
 
 LEVELS = ("all", "century", "decade", "year", "month", "day")
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionSlice:
-    """``rows`` consecutive rows, in time order, that go to one file of the span ``label``."""
+    """``rows`` consecutive rows, in time order, for one file of the span ``label``."""
 
     label: str
     rows: int
@@ -39,10 +39,10 @@ class _SpanGroup:
 def cut(
     days: Sequence[tuple[date, int]], *, files_max: int = FILES_MAX, rows_min: int = ROWS_MIN
 ) -> list[PartitionSlice]:
-    """Rows per day, in time order → files, in time order. Never more than ``files_max``.
+    """Divide rows, counted per day in time order, into at most ``files_max`` files, in time order.
 
-    A stretch of the calendar with ``rows_min`` rows or more is cut finer, down to days; its light
-    neighbours share the file of the stretch around them.
+    A span with ``rows_min`` rows or more is divided further, down to days; neighbouring spans with fewer
+    rows share a file of the span around them.
     """
     if not days:
         return []

@@ -1,8 +1,8 @@
-"""Removing property names that no event holds any more from a collection's schema.
+"""Removing properties that no event has any more from a collection's schema.
 
 A lane stays while a live file or a chunk has its column, or while an event holds its path as an explicit
-null. Events that are in no chunk yet are not looked at: whoever reads one that was logged before its lanes
-were removed adds them anew (``Schema.pruned``).
+null. Events that are in no chunk yet are not considered: when one that was logged before its lanes were
+removed is read, the reader adds the lanes again (``Schema.pruned``).
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ def columns_of(tables: Iterable[pa.Table]) -> set[str]:
 def nulls_in(
     folder: DataFolder, schema: Schema, files: Sequence[FileRow], tables: Sequence[pa.Table] = ()
 ) -> set[str]:
-    """The paths that some event holds as an explicit null, among those whose lanes would go if none did.
+    """The paths that some event holds as an explicit null, among those whose lanes would be removed if none
+    did.
 
-    The files and tables are all that there is of the collection.
+    The files and tables must be all those of the collection.
     """
-    held = columns_of(tables).union(*(file.columns for file in files))
-    gone, _ = schema.unheld(held, frozenset())
-    wanted = with_prefixes(lane.path for lane in gone)
-    return _found(wanted, chain(_in_tables(tables), _in_files(folder, files))) if wanted else set()
+    columns = columns_of(tables).union(*(file.columns for file in files))
+    removable, _ = schema.unheld(columns, frozenset())
+    paths = with_prefixes(lane.path for lane in removable)
+    return _found(paths, chain(_in_tables(tables), _in_files(folder, files))) if paths else set()
 
 
 def _in_tables(tables: Iterable[pa.Table]) -> Iterator[Iterable[pa.Array]]:
@@ -51,17 +52,17 @@ def _in_files(folder: DataFolder, files: Iterable[FileRow]) -> Iterator[Iterable
             yield read_column(folder.absolute(file.path), NULLS)
 
 
-def _found(wanted: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
-    """Those of the paths that stand in a list of nulls; read no further than until all are found. All of them
-    where a file can not be read: they stay."""
+def _found(paths: Set[str], sources: Iterable[Iterable[pa.Array]]) -> set[str]:
+    """Those of ``paths`` that occur in a list of nulls, or all of them where a file cannot be read, so
+    that they stay. Reading stops once all are found."""
     found: set[str] = set()
     try:
         for source in sources:
             for lists in source:
-                found |= wanted & set(pc.unique(pc.list_flatten(lists)).to_pylist())
-                if len(found) == len(wanted):
+                found |= paths & set(pc.unique(pc.list_flatten(lists)).to_pylist())
+                if len(found) == len(paths):
                     return found
     except (OSError, pa.ArrowException) as error:
         logger.warning("properties that no event may hold are kept: %s", error)
-        return set(wanted)
+        return set(paths)
     return found

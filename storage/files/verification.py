@@ -1,9 +1,8 @@
-"""Files are compared with the digests of the catalog before anybody believes what they hold.
+"""Verifying files against the catalog's digests before their content is used.
 
-Once for each process: a file is remembered by its inode, times and size, so that one that was touched since
-is read again. What decays on the disk without a trace in those is found by
-``service.maintenance.scrub_task``. A file that is not what was written is set aside: the catalog says so from
-then on, and no snapshot has it.
+Each process verifies a file once and remembers it by inode, times and size, so that a file changed since is
+read again. Damage that leaves those unchanged is found by ``service.maintenance.scrub_task``. A file that
+differs from what was written is set aside: the catalog records that, and snapshots leave the file out.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from storage.source import DataFile, SourceGone
 
 READ_BYTES = 1 << 20
 THREADS = 4
-"""Digests of so many files are made at once."""
+"""Number of files that are hashed in parallel."""
 REMEMBERED_MAX = 200_000
 READS = 2
-"""So often a file is read before it is taken for unreadable."""
+"""Attempts at reading a file before it counts as unreadable."""
 
 logger = logging.getLogger("acumen.verify")
 
@@ -34,7 +33,7 @@ Stamp = tuple[int, int, int, int]
 
 
 class Verifier:
-    """Of one process. Thread-safe."""
+    """Verifies files for one process. Thread-safe."""
 
     def __init__(self, folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -> None:
         self._folder = folder
@@ -44,7 +43,7 @@ class Verifier:
         self._seen: dict[str, Stamp] = {}
 
     def __call__(self, files: Sequence[DataFile]) -> None:
-        """Raises SourceGone where a file is not what was written, or was replaced since the snapshot."""
+        """Verify files. Raises SourceGone where one is damaged, or was replaced since the snapshot."""
         new = [file for file in files if self._seen.get(file.path) != _stamp(file.path)]
         if not new:
             return
@@ -60,13 +59,13 @@ class Verifier:
             raise SourceGone("A file of the snapshot is not what was written.")
 
     def set_aside(self, file: DataFile, fault: str) -> None:
-        """From now on no snapshot has it. Nothing is done where it is not live any more."""
+        """Leave the file out of all further snapshots. Does nothing if it is not live any more."""
         if self._catalog.files.set_aside(file.id, fault):
             logger.error("%s is damaged and set aside: %s", file.path, fault)
 
     def fault(self, file: DataFile) -> str | None:
-        """What is wrong with it; None, and it is remembered, where it is as it was written."""
-        # Taken before it is read: what is changed while it is read has another stamp at the next look.
+        """What is wrong with a file; None if it is undamaged, which is remembered."""
+        # Taken before reading: a file that changes while it is read has another stamp at the next check.
         stamp = _stamp(file.path)
         fault = fault_of(file, self._fs)
         if fault is None and stamp is not None:
@@ -78,8 +77,8 @@ class Verifier:
 
 
 def fault_of(file: DataFile, fs: FileSystem, pace: Callable[[int], None] = lambda _: None) -> str | None:
-    """What is wrong with a file's bytes; None where they are what was written. ``pace``: called with the
-    number of bytes after each piece that is read."""
+    """What is wrong with a file's bytes; None if they are as written. ``pace`` is called after each read,
+    with the number of bytes."""
     for attempt in range(READS):
         try:
             return _compared(file, fs, pace)
@@ -87,7 +86,7 @@ def fault_of(file: DataFile, fs: FileSystem, pace: Callable[[int], None] = lambd
             return "it is missing"
         except OSError as error:
             if attempt == READS - 1:
-                return f"it can not be read ({error.strerror or error})"
+                return f"it cannot be read ({error.strerror or error})"
     raise AssertionError("the last attempt returns")
 
 
@@ -110,7 +109,7 @@ def _compared(file: DataFile, fs: FileSystem, pace: Callable[[int], None]) -> st
 
 def _stamp(path: str) -> Stamp | None:
     try:
-        # A Path costs more than the call, which every question makes for each of its files.
+        # Building a Path costs more than the call, which every query makes for each of its files.
         status = os.stat(path)  # noqa: PTH116
     except OSError:
         return None

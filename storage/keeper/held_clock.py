@@ -1,8 +1,8 @@
-"""The time by which data may be deleted for its age: never ahead of what the clock has shown for a while.
+"""The time by which data is deleted for its age: it ignores a jump of the clock until the jump has lasted.
 
-A clock that is ahead for a moment, by a fault of the machine or of its time server, would make all data old.
-So a jump is not believed before the clock has gone on from it for ``hold_seconds``; until then the time goes
-on from before it, which the catalog holds for a restart. Other processes that delete ask the catalog.
+A clock that is briefly ahead, by a fault of the machine or of its time server, would make all data look old.
+A jump is therefore not trusted before the clock has run on from it for ``hold_seconds``. Until then the time
+continues from before the jump; the catalog stores it for a restart, and for other processes that delete data.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import HELD_SLACK_US, ClockMark
 
 JUMP_SECONDS = 600.0
-"""A difference as may also come of a restart, a busy machine, or a clock that is put right."""
+"""Smaller differences are not a jump: a restart, a busy machine or a corrected clock may cause them."""
 MARK_US = HELD_SLACK_US // 2
-"""How often the catalog is told."""
+"""Interval at which the time is stored in the catalog."""
 
 logger = logging.getLogger("acumen.keeper")
 
 
 class HeldClock:
-    """The keeper's. ``clock`` is the system's, in seconds since 1970."""
+    """The keeper's clock for deletions. ``clock`` is the system's, in seconds since 1970."""
 
     def __init__(
         self,
@@ -36,51 +36,52 @@ class HeldClock:
         self._clock = clock
         self._hold_seconds = hold_seconds
         self._monotonic = monotonic
-        self._held: tuple[float, float] | None = None
-        """A time that was believed, and when that was by the monotonic clock."""
+        self._trusted: tuple[float, float] | None = None
+        """The last trusted time, and the monotonic clock's value then."""
         self._jump: tuple[float, float] | None = None
-        """What the clock said when it was first seen to have jumped, and when that was."""
+        """The clock's time when a jump was first seen, and the monotonic clock's value then."""
         self._marked: ClockMark | None = None
 
     def begin(self) -> None:
-        """Go on from what the catalog holds: an earlier keeper's time, or else its newest moment."""
+        """Continue from the catalog: from the time of an earlier keeper, or else from its newest instant."""
         self._marked = self._catalog.clock.find()
         known_us = self._catalog.clock.newest_us() if self._marked is None else self._marked.held_us
-        # Where nothing is known there is nothing to delete.
-        self._held = (known_us / 1e6 if known_us else self._clock(), self._monotonic())
+        # Without a known time there is no data to delete either.
+        self._trusted = (known_us / 1e6 if known_us else self._clock(), self._monotonic())
         self._jump = None
 
     def now(self) -> float:
-        """Seconds since 1970; also tells the catalog."""
-        if self._held is None:
+        """The trusted time in seconds since 1970; also stores it in the catalog."""
+        if self._trusted is None:
             self.begin()
-        assert self._held is not None
+        assert self._trusted is not None
         now, at = self._clock(), self._monotonic()
-        expected = self._held[0] + at - self._held[1]
+        expected = self._trusted[0] + at - self._trusted[1]
         if abs(now - expected) > JUMP_SECONDS and not self._has_held(now, at, expected):
-            # Of two times the earlier one makes less old.
-            held = min(now, expected)
+            # By the earlier of the two times, less data is old.
+            trusted = min(now, expected)
         else:
             if self._jump is not None:
-                logger.info("the clock is believed again: things are deleted for their age as before")
-            held, self._held, self._jump = now, (now, at), None
-        self._mark(held)
-        return held
+                logger.info("the clock is trusted again: data is deleted for its age as before")
+            trusted, self._trusted, self._jump = now, (now, at), None
+        self._mark(trusted)
+        return trusted
 
     def _has_held(self, now: float, at: float, expected: float) -> bool:
+        """Whether the jump has lasted for ``hold_seconds``; records a jump that is new."""
         if self._jump is None or abs(now - (self._jump[0] + at - self._jump[1])) > JUMP_SECONDS:
             self._jump = (now, at)
             if self._hold_seconds:
                 logger.warning(
-                    "the clock has jumped by %.0f s: until it has held for %.0f s, nothing is deleted "
+                    "the clock has jumped by %.0f s: until that has lasted %.0f s, nothing is deleted "
                     "that is old by the new time alone",
                     now - expected,
                     self._hold_seconds,
                 )
         return at - self._jump[1] >= self._hold_seconds
 
-    def _mark(self, held: float) -> None:
-        mark = ClockMark(int(held * 1e6), self._jump is not None)
+    def _mark(self, trusted: float) -> None:
+        mark = ClockMark(int(trusted * 1e6), self._jump is not None)
         known = self._marked
         if known is None or known.jumped != mark.jumped or abs(mark.held_us - known.held_us) >= MARK_US:
             self._catalog.clock.put(mark)

@@ -1,9 +1,9 @@
-"""The keeper: the one process that turns logs into files.
+"""The keeper: the only process that turns logs into files.
 
-It reads every log up to its published position, shreds each event once into chunks that the workers
-map, flushes the chunks to Parquet in one catalog transaction, adopts logs whose owners died, compacts
-files and removes what nobody can be reading any more. Whoever holds ``keeper.lock`` is the keeper;
-anything it had not committed is simply read again from the logs by the next one.
+It reads every log up to its published position, shreds each event once into chunks that the workers map,
+flushes the chunks to Parquet in one catalog transaction, adopts logs whose owners died, compacts files, and
+removes files that no query can be reading any more. The process that holds ``keeper.lock`` is the keeper; the
+next keeper reads from the logs again whatever this one did not commit.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ class KeeperSettings:
 
 @dataclass
 class _LogProgress:
-    """How far one log has been read, and what that held since the last flush."""
+    """How far one log has been read."""
 
     reader: LogReader
     position: int
     resume: float = 0.0
-    """Where it could not be read: when to try again."""
+    """When to try again, after the log could not be read."""
     damaged: bool = False
 
 
 @dataclass
 class _Generation:
-    """What has been shredded since the last flush."""
+    """The events shredded since the last flush."""
 
     counts: dict[int, Counts] = field(default_factory=dict)
     since: float | None = None
@@ -85,38 +85,38 @@ class _Generation:
 
 
 CELL_BYTES = 8
-"""At least what a row takes in memory in each lane of its collection, filled or not."""
+"""Least memory of a row for each lane of its collection, with or without a value."""
 COLLECTIONS_MAX = 10_000
-"""Collections remembered from one flush to the next."""
+"""Most collections that stay cached after a flush."""
 CHUNK_GRACE_SECONDS = 5.0
 SEGMENT_GRACE_SECONDS = 60.0
-"""The longest that these stay once nobody should need them: whoever finds one gone looks again, and while
-much comes in, chunks alone make some hundred megabytes a second."""
+"""How long chunks and segments stay after they are no longer needed. The times are short, since under load
+chunks alone take some hundred megabytes a second; a reader that misses one takes a new snapshot."""
 SPOOL = "keeper"
 EVER_US = 1 << 62
 SPOOLED_SECONDS = 60.0
-"""What has been in a spool for longer belongs to a process that died."""
+"""A spool file older than this was left by a process that died."""
 HOUR_SECONDS, DAY_SECONDS = 3_600, 86_400
 TURN_SECONDS = 5.0
-"""Within this time after events were taken away every worker has begun a new segment."""
+"""Within this time after a deletion of events, every worker has begun a new segment."""
 FORGET_SECONDS = 86_400.0
-"""How long a request that ended is remembered."""
+"""How long a completed deletion request stays in the catalog."""
 FREED_SECONDS = 3_600.0
-"""A collection without events is removed so long after: no worker remembers it any more then, since none logs
-an event where it has not looked at the catalog for ``OUTDATED_SECONDS`` of the workers' collection cache."""
+"""A collection without events is removed after this time. No worker uses a cached copy of it then, since
+workers log no event by a cache entry older than ``OUTDATED_SECONDS`` of their collection cache."""
 CLAIMS_AT_ONCE, CLAIM_STEPS, CLAIM_PAUSE_SECONDS = 500, 20, 0.005
-"""Expired tokens that one transaction removes, transactions in one round of housekeeping, pauses between."""
+"""Expired tokens removed per transaction, transactions per round of housekeeping, and the pause between."""
 PRUNED_AT_ONCE = 500
-"""Collections whose properties are looked at after one flush."""
+"""Collections whose properties are checked after one flush."""
 DAMAGED_SECONDS = 60.0
 UNREADABLE_SECONDS = 1.0
-"""Pauses before a log is looked at again of which bytes are lost, or that the disk refused to read."""
+"""Pauses before a log is read again that is damaged, or that the disk failed to read."""
 RETRY_SECONDS = (1.0, 2.0, 5.0, 15.0, 60.0)
-"""Pauses before a request that failed is tried again."""
+"""Pauses before a failed request is tried again."""
 
 
 class Keeper:
-    """Runs in a process of its own, or, in tests, step by step: ``step`` does what is due and returns."""
+    """Runs in its own process, or step by step in tests: ``step`` does the work that is due and returns."""
 
     def __init__(
         self,
@@ -141,23 +141,23 @@ class Keeper:
         self._matches = matcher is not None
         self._eraser = Eraser(folder, catalog, self._fs, matcher or match_nothing)
         self._swapping = threading.Lock()
-        """Held by whoever replaces files: a merge, or a request that takes events away."""
+        """Locked while files are replaced: by a merge, or by a request that deletes or changes events."""
         self._asked_version = -1
         self._retries: dict[int, tuple[float, int]] = {}
-        """Requests that failed for no reason of their own: when each is tried again, how often it failed."""
+        """Requests that failed, though not by CannotErase: when each is tried again, how often it failed."""
         self._scrubs: list[float] = []
         self._retained: tuple[Mapping[int, int], int] = ({}, -1)
         self._retained_at = (-1, -1)
         self._pruned: dict[int, int] = {}
-        """Collections whose lanes were looked at, as of which version."""
+        """Collections whose lanes were checked, and the schema version then."""
         self._to_prune: list[tuple[int, int]] = []
         self._retaining: dict[int, tuple[int, int]] = {}
-        """Requests for retention that wait: id → collection and days."""
+        """Waiting deletion requests made for retention: id → collection and days."""
         self._pruned_hour = self._freed_minute = -1
         self._freed: dict[int, float] = {}
-        """Collections without events: since when this process has known it."""
+        """Collections without events → when this process first saw them so, by the monotonic clock."""
         self._removal: tuple[list[int], dict[int, int]] = ([], {})
-        """Those to be removed next, once the logs are read so far."""
+        """Collections to remove next, and the LSN up to which each log must be read before."""
         self._logs: dict[int, _LogProgress] = {}
         self._collections: dict[int, Collection] = {}
         self._generation = _Generation()
@@ -169,9 +169,9 @@ class Keeper:
         self._failures = FailureLog(logger, folder.root)
 
     def run(self, stop: threading.Event) -> None:
-        """Keep until ``stop``, then shred and flush all that is synced. Blocks until it holds the lock."""
-        with self._lock(stop) as held:
-            if not held:
+        """Run until ``stop``, then shred and flush everything synced. Waits for the keeper's lock first."""
+        with self._lock(stop) as has_lock:
+            if not has_lock:
                 return
             self._clear_up()
             compacting = threading.Thread(target=self._compact_until, args=(stop,), daemon=True)
@@ -185,7 +185,7 @@ class Keeper:
                         begun = True
                     busy = self.step()
                 except Exception as error:
-                    self._failures.failed("The keeper failed a step and begins anew from the logs.", error)
+                    self._failures.failed("The keeper failed a step and starts again from the logs.", error)
                     begun = False
                     stop.wait(self._settings.retry_seconds)
                     continue
@@ -195,22 +195,24 @@ class Keeper:
                 if not begun:
                     self.begin()
             except Exception as error:
-                self._failures.failed("The keeper could not begin; all events are still in the logs.", error)
+                self._failures.failed("The keeper could not start; all events are still in the logs.", error)
                 return
             self.finish()
 
     def _clear_up(self) -> None:
-        """Remove what a keeper that died was about to write: it may hold events that are to be no more, and
-        with the lock nobody else writes such files."""
+        """Remove unfinished files of a keeper that died: they may hold events that were deleted since.
+
+        The lock ensures that no other process writes such files.
+        """
         try:
             self._compactor.remove_unfinished(EVER_US)
             for path in (self._folder.spool / SPOOL).glob("*.ndjson"):
                 path.unlink(missing_ok=True)
         except Exception:
-            logger.exception("what a keeper that died has left is not removed yet")
+            logger.exception("unfinished files of an earlier keeper could not be removed yet")
 
     def step(self) -> bool:
-        """Shred what is due, flush what is due, keep house when due. Was there anything to read?"""
+        """Shred, flush, and do housekeeping and requests as due. True where there was work."""
         now = self._clock()
         if now < self._stepped:
             self._turn_back(self._stepped - now)
@@ -225,7 +227,7 @@ class Keeper:
         return self._erase(now) or busy
 
     def finish(self) -> None:
-        """Shred and flush everything synced; what fails to be is in the logs still."""
+        """Shred and flush everything synced. On a failure the events are still in the logs."""
         try:
             self._keep_house(self._clock())
             while self._shred(force=True):
@@ -238,7 +240,7 @@ class Keeper:
             self._failures.failed(what, error)
 
     def flush(self) -> bool:
-        """All chunks to files, in one transaction. False where there was nothing to flush."""
+        """Flush all chunks to files, in one transaction. False where there was nothing to flush."""
         generation, positions = self._generation, self._positions()
         if generation.since is None:
             return False
@@ -254,7 +256,7 @@ class Keeper:
             self._collections.clear()
         self._publish()
         self._trims.extend((now, log_id, lsn) for log_id, lsn in positions.items())
-        # What Arrow keeps for reuse would otherwise stay with this process while nothing comes in.
+        # Otherwise this process would keep the memory that Arrow caches for reuse while no events come in.
         pa.default_memory_pool().release_unused()
         self._failures.wrote()
         logger.debug("flushed %d events in %.2f s", rows, time.perf_counter() - started)
@@ -271,7 +273,7 @@ class Keeper:
     # Reading logs
 
     def begin(self) -> None:
-        """Start from what the catalog says is flushed; ``run`` does so itself."""
+        """Start from the flushed positions in the catalog. ``run`` calls this itself."""
         self._flushed_number = self._catalog.files.flushed_number()
         self._chunks.clear(self._clock())
         self._generation = _Generation()
@@ -300,7 +302,10 @@ class Keeper:
         return {log_id: progress.position for log_id, progress in self._logs.items()}
 
     def _shred(self, *, force: bool) -> bool:
-        """Read and shred what was synced since, if it is enough or old enough. Was there anything?"""
+        """Read and shred newly synced frames if there are enough, or if they are old enough.
+
+        True where any were read.
+        """
         now = self._clock()
         behind = 0
         for progress in self._logs.values():
@@ -323,19 +328,19 @@ class Keeper:
         return bool(work)
 
     def _read(self, now: float) -> dict[int, list[CollectionPiece]]:
-        """Frames of all logs, as many as one shredding may take: collection id → its pieces."""
+        """Read frames of all logs, up to the limits of one shredding: collection id → its pieces."""
         work: dict[int, list[CollectionPiece]] = {}
         row_bytes: dict[tuple[int, int], int] = {}
         read = memory = 0
         for progress in self._logs.values():
             for frame in self._frames(progress, now):
                 for piece in pieces_of(frame):
-                    cited = piece.collection_id, piece.lanes_version
-                    if cited not in row_bytes:
-                        row_bytes[cited] = self._row_bytes(*cited)
+                    schema_key = piece.collection_id, piece.lanes_version
+                    if schema_key not in row_bytes:
+                        row_bytes[schema_key] = self._row_bytes(*schema_key)
                         work.setdefault(piece.collection_id, [])
                     work[piece.collection_id].append(piece)
-                    memory += piece.piece.count * row_bytes[cited]
+                    memory += piece.piece.count * row_bytes[schema_key]
                 progress.position = frame.end_lsn
                 read += frame.end_lsn - frame.lsn
                 if read >= 2 * self._settings.shred_bytes or memory >= self._settings.flush_bytes:
@@ -343,12 +348,12 @@ class Keeper:
         return work
 
     def _row_bytes(self, collection_id: int, lanes_version: int) -> int:
-        """What a row takes at least: many empty events of many properties are small in the log."""
+        """The least memory of a row: empty events of a collection with many lanes are small in the log."""
         collection = self._collection(collection_id, lanes_version)
         return 0 if collection is None else len(collection.schema.lanes) * CELL_BYTES
 
     def _frames(self, progress: _LogProgress, now: float) -> Iterator[Frame]:
-        """The synced frames of a log; a damaged one ends at the damage and holds up no other log."""
+        """The synced frames of a log. A damaged log ends at the damage and does not delay other logs."""
         synced = progress.reader.synced().lsn
         if synced <= progress.position or now < progress.resume:
             return
@@ -358,14 +363,14 @@ class Keeper:
             if progress.damaged:
                 progress.damaged = False
                 damage_marker.clear(self._folder, log_id)
-        except (LogDamaged, SegmentMissing) as found:
+        except (LogDamaged, SegmentMissing) as error:
             progress.resume = now + DAMAGED_SECONDS
             progress.damaged = True
-            damage_marker.note(self._folder, log_id, str(found))
-            logger.error("a log is damaged; what lies behind the damage stays there: %s", found)
+            damage_marker.note(self._folder, log_id, str(error))
+            logger.error("a log is damaged; its events after the damage stay in the log: %s", error)
         except OSError as error:
             progress.resume = now + UNREADABLE_SECONDS
-            self._failures.failed(f"Log {log_id} can not be read now; it is tried again.", error)
+            self._failures.failed(f"Log {log_id} cannot be read now; it is tried again.", error)
 
     def _keep(self, collection_id: int, pieces: list[CollectionPiece], now: float) -> None:
         if self._generation.since is None:
@@ -373,24 +378,26 @@ class Keeper:
         lanes_version = max(piece.lanes_version for piece in pieces)
         collection = self._collection(collection_id, lanes_version)
         if collection is None:
-            # Not even its counters exist: a catalog older than the logs, put back from a copy.
+            # The collection has not even counters: the catalog is a restored copy, older than the logs.
             lost = sum(piece.piece.count for piece in pieces)
             logger.error("%d events are of collection %d, which does not exist", lost, collection_id)
             return
-        wanted = [piece for piece in pieces if piece.piece.count]
-        stored = sum(piece.piece.count for piece in wanted)
+        nonempty = [piece for piece in pieces if piece.piece.count]
+        stored = sum(piece.piece.count for piece in nonempty)
         self._generation.count(collection_id, stored, sum(piece.duplicates for piece in pieces))
-        if wanted:
-            collection, shredded = self._learn(collection, wanted)
-            table = self._shredder.shred(collection.schema, shredded)
+        if nonempty:
+            collection, frame_pieces = self._learn(collection, nonempty)
+            table = self._shredder.shred(collection.schema, frame_pieces)
             self._chunks.add(collection_id, table, now, collection.schema.pruned)
 
     def _learn(
         self, collection: Collection, pieces: list[CollectionPiece]
     ) -> tuple[Collection, list[FramePiece]]:
-        """The collection with all lanes of the pieces. Those that frames cite are in the catalog, unless they
-        were removed since, or it was put back from a copy older than the logs: then they are found in the
-        events."""
+        """The collection with all lanes of the pieces, and the pieces as they are to be shredded.
+
+        The lanes are in the catalog already, unless they were removed since, or the catalog is a restored
+        copy older than the logs. Then they are derived from the events and added.
+        """
         schema = collection.schema
         doubtful = {
             id(piece)
@@ -398,15 +405,15 @@ class Keeper:
             if piece.lanes_version < schema.pruned or piece.lanes_version > schema.version
         }
         if doubtful:
-            wanted = wanted_by(piece.piece for piece in pieces if id(piece) in doubtful)
-            collection = self._catalog.collections.add_lanes(collection.id, wanted, sys.maxsize)
+            pairs = wanted_by(piece.piece for piece in pieces if id(piece) in doubtful)
+            collection = self._catalog.collections.add_lanes(collection.id, pairs, sys.maxsize)
             self._collections[collection.id] = collection
         return collection, [
             read_rowwise(piece.piece) if id(piece) in doubtful else piece.piece for piece in pieces
         ]
 
     def _collection(self, collection_id: int, lanes_version: int) -> Collection | None:
-        """The collection with at least these lanes; None where it is deleted."""
+        """The collection at this schema version or a later one; None where it does not exist."""
         known = self._collections.get(collection_id)
         if known is None or known.schema.version < lanes_version:
             try:
@@ -429,38 +436,39 @@ class Keeper:
             or self._chunks.bytes >= settings.flush_bytes
         )
 
-    # Taking events away
+    # Deleting and changing events
 
     def _erase(self, now: float) -> bool:
-        """Carry out what was asked for. Was there anything?"""
+        """Carry out the waiting requests that are due. True where there were any."""
         version = self._catalog.versions().data
         again = min((when for when, _ in self._retries.values()), default=math.inf)
         if version == self._asked_version and now < again:
             return False
         waiting = self._catalog.erasures.waiting()
         if not self._matches:
-            # They wait for a keeper that can.
-            waiting = [one for one in waiting if not needs_matcher(one)]
-        due = [one for one in waiting if now >= self._retries.get(one.id, (0.0, 0))[0]]
+            # Requests that need a matcher wait for a keeper that has one.
+            waiting = [erasure for erasure in waiting if not needs_matcher(erasure)]
+        due = [erasure for erasure in waiting if now >= self._retries.get(erasure.id, (0.0, 0))[0]]
         for erasure in due:
             try:
                 self._settle()
                 self._carry_out(erasure, now)
             except CannotErase as error:
                 self._catalog.erasures.fail(erasure, str(error))
-        unknown = self._retries.keys() - {one.id for one in waiting}
+        unknown = self._retries.keys() - {erasure.id for erasure in waiting}
         for erasure_id in unknown:
             del self._retries[erasure_id]
         self._asked_version = version
         return bool(due)
 
     def _carry_out(self, erasure: Erasure, now: float) -> None:
-        """Raises CannotErase. What fails for another reason waits on, and nothing else waits for it."""
+        """Carry out a request. Raises CannotErase; after any other failure the request is tried again later,
+        without delaying others."""
         started = time.perf_counter()
         try:
             with self._swapping:
                 events = self._eraser.carry_out(erasure)
-            # Its lanes may be others now.
+            # The collection's lanes may have changed.
             self._collections.pop(erasure.collection_id, None)
         except CannotErase:
             raise
@@ -475,26 +483,27 @@ class Keeper:
         logger.info("Events were deleted or changed, as requested.", extra={"fields": fields})
         if erasure.id in self._retaining:
             self._catalog.retention.note_carried_out(*self._retaining.pop(erasure.id))
-        # Once the workers have turned to new segments, the old ones can go; and all traces with the files.
+        # The old segments can be removed once the workers have begun new ones; the other traces of the events
+        # are removed with the old files.
         for when in (now, now + TURN_SECONDS):
             self._trims.extend((when, log_id, lsn) for log_id, lsn in self._positions().items())
         self._scrubs.append(now)
 
     def _settle(self) -> None:
-        """All that was synced before this call into files. Raises CannotErase where a log is damaged."""
+        """Flush everything synced before this call. Raises CannotErase where a log is damaged."""
         self._refresh_logs()
         targets = {log_id: progress.reader.synced().lsn for log_id, progress in self._logs.items()}
         while any(progress.position < targets.get(i, 0) for i, progress in self._logs.items()):
             if not self._shred(force=True):
-                raise CannotErase("A log can not be read in full, so not every event can be reached now.")
+                raise CannotErase("A log cannot be read in full, so not every event can be reached now.")
             if self._flush_due(self._clock()):
                 self.flush()
         self.flush()
 
-    # Keeping house
+    # Housekeeping
 
     def _keep_house(self, now: float) -> None:
-        """What fails here is tried again, and keeps no event from its file."""
+        """Adopt logs and remove what is not needed. A failure is retried and does not stop flushes."""
         try:
             self._adopt_orphans()
             self._clean(now)
@@ -502,7 +511,7 @@ class Keeper:
             self._failures.failed("Removing what is no longer needed failed; it is tried again.", error)
 
     def _turn_back(self, seconds: float) -> None:
-        """The clock was set back: what waits for a time to pass waits no longer for that."""
+        """Adjust all recorded times to a clock that was set back, so that no wait becomes longer."""
         self._housekept -= seconds
         if self._waiting_since is not None:
             self._waiting_since -= seconds
@@ -510,7 +519,7 @@ class Keeper:
             self._generation.since -= seconds
         for progress in self._logs.values():
             progress.resume -= seconds
-        self._retries = {one: (when - seconds, count) for one, (when, count) in self._retries.items()}
+        self._retries = {number: (when - seconds, n) for number, (when, n) in self._retries.items()}
         self._scrubs = [when - seconds for when in self._scrubs]
         self._trims = [(when - seconds, log_id, lsn) for when, log_id, lsn in self._trims]
         self._chunks.turn_back(seconds)
@@ -525,15 +534,15 @@ class Keeper:
         self._trim_segments(now, min(grace, SEGMENT_GRACE_SECONDS))
         self._remove_finished_logs()
         self._compactor.remove_dead(now, grace)
-        held = self._held_clock.now()
-        self._sweep_spool(min(held, time.time()))
-        self._retain(held)
+        trusted = self._held_clock.now()
+        self._sweep_spool(min(trusted, time.time()))
+        self._retain(trusted)
         self._remove_freed(now)
         self._scrub(now, grace)
-        self._purge_claims(int((held - self._settings.claim_days * 86_400) * 1e6))
+        self._purge_claims(int((trusted - self._settings.claim_days * 86_400) * 1e6))
 
     def _purge_claims(self, before_us: int) -> None:
-        """Some at a time, with pauses: whoever else writes to the catalog waits for one step at most."""
+        """Remove old claims in batches with pauses, so that other catalog writers wait for one batch only."""
         for _ in range(CLAIM_STEPS):
             if self._catalog.claims.purge(before_us, CLAIMS_AT_ONCE) < CLAIMS_AT_ONCE:
                 return
@@ -547,47 +556,52 @@ class Keeper:
                     path.unlink()
 
     def _retain(self, now: float) -> None:
-        """Ask for the events to go that are older than their collection keeps them, whole days in UTC, and
-        for those of purged projects. ``now`` is a time that has held."""
+        """Request the deletion of events past their collection's retention, in whole UTC days, and of the
+        events of purged projects. ``now`` is the time of ``HeldClock``."""
         moment = self._catalog.versions().data, int(now // HOUR_SECONDS)
         if moment == self._retained_at:
             return
-        wanted = self._catalog.retention.days()
-        if (wanted, int(now // HOUR_SECONDS)) == self._retained:
+        retention = self._catalog.retention.days()
+        if (retention, int(now // HOUR_SECONDS)) == self._retained:
             self._retained_at = moment
             return
         today = int(now // DAY_SECONDS)
-        waiting = {one.collection_id for one in self._catalog.erasures.waiting()}
+        waiting = {erasure.collection_id for erasure in self._catalog.erasures.waiting()}
         retained = self._catalog.retention.carried_out()
-        for collection_id, days in wanted.items():
+        for collection_id, days in retention.items():
             end_us = (today - days) * DAY_SECONDS * 1_000_000
             old = any(file.min_us < end_us for file in self._catalog.files.live(collection_id))
-            # What is in no file yet may be old as well where this is new.
+            # Where the setting is new, events that are in no file yet may be too old as well.
             if (old or retained.get(collection_id) != days) and collection_id not in waiting:
-                asked = self._catalog.erasures.request(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
-                self._retaining[asked] = collection_id, days
-        # Segments that a worker left later than it should have, as on a full disk.
+                number = self._catalog.erasures.request(collection_id, ErasureKind.EVENTS, {"end_us": end_us})
+                self._retaining[number] = collection_id, days
+        # Segments that a worker replaced later than expected, as on a full disk.
         self._trims.extend((now, row.id, row.flushed_lsn) for row in self._catalog.logs.all())
-        # What a purge asked for may have failed, or stood in a log that could not be read then.
+        # The deletion for a purge may have failed, or some events were in a log that could not be read then.
         for collection_id in self._catalog.collections.purged() - waiting:
             self._catalog.erasures.request(collection_id, ErasureKind.EVENTS, {})
-        self._retained = (wanted, int(now // HOUR_SECONDS))
+        self._retained = (retention, int(now // HOUR_SECONDS))
 
     def _prune(self, now: float) -> None:
-        """Once an hour, remove properties that came with events which were not stored in the end, of some
-        collections after each flush: almost all that was logged is in files then."""
+        """Remove properties that came only with events which were not stored in the end.
+
+        Collections are selected once an hour. Some of them are checked after each flush, when almost all
+        logged events are in files.
+        """
         if int(now // HOUR_SECONDS) != self._pruned_hour:
             self._pruned_hour = int(now // HOUR_SECONDS)
             versions = self._catalog.collections.lanes_versions()
-            self._to_prune = [one for one in versions.items() if self._pruned.get(one[0]) != one[1]]
+            self._to_prune = [item for item in versions.items() if self._pruned.get(item[0]) != item[1]]
         for collection_id, _ in self._to_prune[-PRUNED_AT_ONCE:]:
             del self._to_prune[-1]
             with suppress(UnknownCollection):
                 self._prune_collection(collection_id)
 
     def _remove_freed(self, now: float) -> None:
-        """Forget collections of which all events were deleted long ago, once all that workers may have logged
-        of them since has been read: it brings them back."""
+        """Remove collections whose events were all deleted long ago.
+
+        Events that workers may have logged since are read first, since they keep a collection.
+        """
         minute = int(now // 60)
         if minute == self._freed_minute:
             return
@@ -602,11 +616,11 @@ class Keeper:
                 self._collections.pop(collection_id, None)
                 self._pruned.pop(collection_id, None)
                 self._scrubs.append(now)
-        # By a clock that no one sets, and that stands still while the machine sleeps, as workers do.
+        # The monotonic clock cannot be set, and like the workers it stops while the machine sleeps.
         elapsed = time.monotonic()
         freed = self._catalog.collections.freed()
-        self._freed = {one: self._freed.get(one, elapsed) for one in freed}
-        due = [one for one, since in self._freed.items() if elapsed - since >= FREED_SECONDS]
+        self._freed = {number: self._freed.get(number, elapsed) for number in freed}
+        due = [number for number, since in self._freed.items() if elapsed - since >= FREED_SECONDS]
         synced = {log: progress.reader.synced().lsn for log, progress in self._logs.items()}
         self._removal = due[:PRUNED_AT_ONCE], synced
 
@@ -614,14 +628,14 @@ class Keeper:
         schema = self._catalog.collections.by_id(collection_id).schema
         files, tables = self._catalog.files.live(collection_id), self._chunks.tables(collection_id)
         nulls = nulls_in(self._folder, schema, files, tables)
-        gone, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
-        if gone:
+        removable, _ = schema.unheld(columns_of(tables).union(*(file.columns for file in files)), nulls)
+        if removable:
             schema = self._catalog.collections.prune_lanes(collection_id, columns_of(tables), nulls).schema
             self._collections.pop(collection_id, None)
         self._pruned[collection_id] = schema.version
 
     def _scrub(self, now: float, grace_seconds: float) -> None:
-        """After a request's grace its traces in the catalog go too."""
+        """Remove the traces of deleted events from the catalog once the grace of their request is over."""
         due = [when for when in self._scrubs if now - when >= grace_seconds]
         if due and self._catalog.checkpoint():
             self._remove_outdated_backups()
@@ -629,8 +643,10 @@ class Keeper:
             self._scrubs = [when for when in self._scrubs if now - when < grace_seconds]
 
     def _remove_outdated_backups(self) -> None:
-        """A catalog's copy from before a migration holds tokens and questions of what was erased since; the
-        files that it lists are gone by now as well."""
+        """Remove catalog copies from before a migration that are older than the last erasure.
+
+        They hold tokens and queries about events erased since, and the files they list are gone by now.
+        """
         erased_us = self._catalog.erasures.last_us()
         for path in self._folder.catalog_backups():
             if path.stat().st_mtime_ns // 1_000 <= erased_us:
@@ -638,13 +654,13 @@ class Keeper:
                 logger.info("%s is removed: events were erased since it was made", path.name)
 
     def _trim_segments(self, now: float, grace_seconds: float) -> None:
-        keep = []
+        remaining = []
         for when, log_id, lsn in self._trims:
             if now - when < grace_seconds:
-                keep.append((when, log_id, lsn))
+                remaining.append((when, log_id, lsn))
             elif self._folder.log(log_id).exists():
                 delete_through(self._fs, self._folder.root, log_id, lsn)
-        self._trims = keep
+        self._trims = remaining
 
     def _remove_finished_logs(self) -> None:
         for row in self._catalog.logs.all():
@@ -656,7 +672,10 @@ class Keeper:
                     delete_log(self._fs, self._folder.root, row.id)
 
     def _remove_unknown_logs(self) -> None:
-        """A log's row is committed before its folder is made, so a folder without one is finished."""
+        """Remove the folders of logs that are not in the catalog.
+
+        A log's row is committed before its folder is created, so a folder without a row is of a finished log.
+        """
         folders = [path for path in self._folder.logs.iterdir() if path.name.isdecimal()]
         known = {row.id for row in self._catalog.logs.all()}
         for path in folders:
@@ -677,7 +696,7 @@ class Keeper:
 
     @contextmanager
     def _lock(self, stop: threading.Event) -> Iterator[bool]:
-        """Wait for the lock; yields False where the stop came first."""
+        """Wait for the keeper's lock; yields False where ``stop`` was set first."""
         lock = FolderLock(self._folder.keeper_lock)
         while not lock.acquire():
             if stop.wait(0.2):

@@ -58,7 +58,7 @@ class LogUnreadable(LogError):
     """A log is damaged. Which collections have events in the damaged part is unknown: it may be any."""
 
     def __init__(self, log_id: int, why: str) -> None:
-        super().__init__(f"log {log_id} can not be read to its end: {why}")
+        super().__init__(f"log {log_id} cannot be read to its end: {why}")
         self.log_id = log_id
 
 

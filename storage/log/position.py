@@ -43,7 +43,7 @@ class Claims:
         self.voids = list(voids)
 
     def note(self, base: int, count: int, first: int) -> None:
-        """Record a durable frame of ``count`` claimed ordinals from ``base``; the series starts at ``first``."""
+        """Record a durable frame of ``count`` claimed ordinals from ``base``; ``first`` starts the series."""
         expected = self.end or first
         if base > expected:
             if len(self.voids) < VOIDS_MAX:

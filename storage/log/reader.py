@@ -16,7 +16,7 @@ class LogReader:
     """Reads one log. Keeps only the position mapped, so segments may be removed at any time."""
 
     def __init__(self, fs: FileSystem, root: Path, log_id: int) -> None:
-        """The log need not exist yet."""
+        """A reader of a log, which need not exist yet."""
         self._fs = fs
         self._directory = log_directory(root, log_id)
         self.log_id = log_id

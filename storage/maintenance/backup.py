@@ -1,9 +1,9 @@
-"""``acumen backup`` and ``acumen restore``: a copy of a data folder that a server may run on, and back.
+"""``acumen backup`` and ``acumen restore``: copying a data folder while a server may run on it, and back.
 
-The log is copied first, then the catalog, then the Parquet files that the copied catalog names. What is
-flushed after the log was copied is in those files, so everything that was acknowledged before the backup
-began is in it once. Superseded files and segments are left out: they hold what was erased. A copy is a backup
-once its manifest is written, which is last.
+The log is copied first, then the catalog, then the Parquet files that the copied catalog lists. Events
+flushed after the log was copied are in those files, so every event acknowledged before the backup began is in
+it once. Superseded files and segments are left out, since they hold erased events. The manifest is written
+last; a copy without it is not a backup.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from storage.paths import DataFolder
 
 MANIFEST = "BACKUP.json"
 ATTEMPTS_MAX = 5
-"""Times that a copy begins anew because what it copied was erased or removed meanwhile."""
+"""Attempts at a copy, which starts again if something was erased or removed meanwhile."""
 READ_BYTES = 1 << 20
 FILE_MODE = 0o600
 
@@ -49,12 +49,12 @@ Say = Callable[[str], None]
 
 
 class BackupFailed(StorageError):
-    """There is no backup, or nothing was restored; the text says why and what would help."""
+    """A backup or restore failed; the text says why and what would help."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackupManifest:
-    """What ``BACKUP.json`` says. ``last_erasure``: the last deletion or change that the backup knows of."""
+    """The content of ``BACKUP.json``. ``last_erasure``: the last deletion or change that it includes."""
 
     taken_us: int
     files: int
@@ -64,7 +64,7 @@ class BackupManifest:
 
 
 class _FileGone(Exception):
-    """A file went while it was being copied: begin anew."""
+    """A file was removed while it was being copied: start the copy again."""
 
 
 def back_up(
@@ -79,9 +79,9 @@ def back_up(
 ) -> tuple[BackupManifest, Report]:
     """Copy the data folder into ``target``, and check the copy.
 
-    Files of ``previous``, an earlier backup on the same disk, are linked and not copied, since Parquet files
-    never change. Where the copy is found damaged it gets no manifest, unless that is accepted. Raises
-    BackupFailed, OSError.
+    Files of ``previous``, an earlier backup on the same disk, are linked instead of copied, since Parquet
+    files never change. A damaged copy gets no manifest unless ``accept_damage`` is set. Raises BackupFailed,
+    OSError.
     """
     if target.resolve().is_relative_to(folder.root.resolve()):
         raise BackupFailed(f"{target} is in the data folder itself: a backup belongs into another place.")
@@ -110,7 +110,7 @@ def back_up(
 
 
 def read_manifest(source: Path) -> BackupManifest:
-    """Raises BackupFailed where the folder is no finished backup."""
+    """Read a backup's manifest. Raises BackupFailed where the folder is not a finished backup."""
     try:
         return BackupManifest(**json.loads((source / MANIFEST).read_bytes()))
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def read_manifest(source: Path) -> BackupManifest:
 def restore(
     source: Path, data: Path, *, secret_file: Path | None, accept_damage: bool = False, say: Say
 ) -> BackupManifest:
-    """Check a backup and put it in the place of ``data``, which must not exist or be empty.
+    """Check a backup and restore it to ``data``, which must be empty or not exist.
 
     The folder appears as a whole or not at all. Raises BackupFailed, OSError.
     """
@@ -156,7 +156,7 @@ def restore(
 
 
 def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path | None, say: Say) -> int:
-    """One attempt at everything; the last erasure that is in the copy. Raises _Moved."""
+    """Make one attempt at the whole copy; the last erasure that it includes. Raises _FileGone."""
     erased_before = catalog.erasures.last()
     shutil.rmtree(copy.logs, ignore_errors=True)
     copy.catalog.unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def _copy(folder: DataFolder, catalog: Catalog, copy: DataFolder, previous: Path
 
 
 def _tidy_catalog(copy: DataFolder) -> None:
-    """Remove what opening the catalog of a copy left beside it."""
+    """Remove the files that opening a copy's catalog left beside it."""
     for path in copy.root.glob("catalog.sqlite-*"):
         if path.name.endswith("-shm") or path.stat().st_size == 0:
             path.unlink()
@@ -190,7 +190,7 @@ def _tidy_catalog(copy: DataFolder) -> None:
 
 
 def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
-    """Segments as far as they go. Positions are left out: they go on while the log is copied."""
+    """Copy the segments to their current ends. Positions are left out, since they change during the copy."""
     make_folder(copy.logs)
     for log in sorted(folder.logs.iterdir()):
         target = copy.logs / log.name
@@ -206,7 +206,7 @@ def _copy_logs(folder: DataFolder, copy: DataFolder) -> None:
 
 
 def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
-    """Remove what the copied catalog knows to be in files: it may hold events that were erased since."""
+    """Remove the part of the logs that is in files by the copied catalog: it may hold erased events."""
     flushed = {row.id: row.flushed_lsn for row in catalog.logs.all()}
     for log in copy.logs.iterdir():
         if int(log.name) not in flushed:
@@ -220,9 +220,9 @@ def _drop_flushed_segments(copy: DataFolder, catalog: Catalog) -> None:
 
 
 def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
-    """Let the first segment that is left begin at the LSN up to which all is in files.
+    """Make the first remaining segment begin at ``lsn``, up to which all events are in files.
 
-    A segment of an older server, or one that is damaged, stays as it is: the check of the copy says so.
+    A segment of an older server, or a damaged one, stays unchanged; the check of the copy reports damage.
     """
     first = next(iter(list_segments(fs, log)), None)
     if first is None or first.base >= lsn:
@@ -247,7 +247,7 @@ def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
 
 
 def _ended_before(segments: list[SegmentFile], lsn: int) -> Iterable[SegmentFile]:
-    return (one for one, following in pairwise(segments) if following.base <= lsn)
+    return (segment for segment, following in pairwise(segments) if following.base <= lsn)
 
 
 def _copy_files(
@@ -282,7 +282,7 @@ def _linked(previous: Path | None, file: FileRow, target: Path) -> bool:
 
 
 def _copy_event_file(source: Path, target: Path) -> None:
-    """A damaged file is copied as it is: the check of the copy names it."""
+    """Copy an event file. A damaged file is copied unchanged; the check of the copy reports it."""
     try:
         _copy_file(source, target)
     except FileNotFoundError:
@@ -317,7 +317,7 @@ def _check_room(catalog: Catalog, target: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """A copy whose content is durable."""
+    """Copy a file and make the copy's content durable."""
     descriptor = os.open(target, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, FILE_MODE)
     with open(source, "rb") as origin, open(descriptor, "wb") as copy:
         while block := origin.read(READ_BYTES):

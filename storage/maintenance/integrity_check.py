@@ -1,7 +1,7 @@
-"""``acumen check``: is everything that was acknowledged there, once, and unharmed?
+"""``acumen check``: checks that every acknowledged event is stored, once, and undamaged.
 
-It reads the catalog in one snapshot, then every live file and every frame not flushed yet. On a live
-server a file may be replaced while it is being read; it is then no longer live, which is no fault.
+It reads the catalog in one snapshot, then every live file and every frame that is not flushed yet. On a live
+server a file may be replaced while it is being read; it is then no longer live, which is not a fault.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHA256_LENGTH = 64
 
 @dataclass
 class Report:
-    """What was found. ``faults`` name the collection, file or log and say what is wrong."""
+    """The result of a check. Each of ``faults`` names the collection, file or log and says what is wrong."""
 
     files: int = 0
     bytes: int = 0
@@ -44,10 +44,10 @@ class Report:
     duplicates_buffered: int = 0
     faults: list[str] = field(default_factory=list)
     damaged_logs: set[int] = field(default_factory=set)
-    """Of which not all can be read: ``acumen repair`` mends them."""
+    """Logs that cannot be read in full: ``acumen repair`` mends them."""
 
     losses: list[str] = field(default_factory=list)
-    """What repairs of logs could not save: no fault of what is there, and never forgotten."""
+    """What earlier repairs of logs could not save: not a fault of the present data, but always reported."""
 
     @property
     def sound(self) -> bool:
@@ -69,7 +69,7 @@ def check(
     report = Report()
     report.faults += [f"the catalog: {fault}" for fault in integrity_faults(folder.catalog)]
     if report.faults:
-        # What is read of it would be as wrong.
+        # A damaged catalog would make all other checks meaningless.
         return report
     for collection in catalog.collections.all():
         progress(f"{collection.project_id} {collection.name}")
@@ -102,7 +102,7 @@ def _check_collection(folder: DataFolder, catalog: Catalog, collection: Collecti
 
 
 def _settled(catalog: Catalog, collection: Collection) -> tuple[list[FileRow], Counts]:
-    """Files and counters of one moment: read again while a flush or swap came between."""
+    """Files and counters of the same version: both are read again if a flush or swap came between."""
     while True:
         version = catalog.versions().data
         files, counts = catalog.files.live(collection.id), catalog.files.counters(collection.id)
@@ -117,19 +117,19 @@ def _file_fault(folder: DataFolder, file: FileRow) -> str | None:
             return "its content is not what was written (SHA-256 differs)"
         rows = pq.ParquetFile(path).metadata.num_rows
     except OSError as error:
-        return f"can not be read ({error.strerror or error})"
+        return f"cannot be read ({error.strerror or error})"
     return None if rows == file.rows else f"holds {rows} rows, {file.rows} were written"
 
 
 def _check_results(folder: DataFolder, catalog: Catalog, report: Report) -> None:
-    """What is kept of answers: of no damaged one is anything told, and the server makes it again.
+    """Check the stored results. The server never answers from a damaged result, and computes it again.
 
-    One that is gone is no fault: backups hold none of them.
+    A missing result is not a fault: backups contain none.
     """
     for run in catalog.saved_queries.runs():
-        found = run.result
-        if found is not None and not _is_sound_or_gone(folder.results / found.file, found.sha256):
-            report.faults.append(f"{folder.results / found.file}: the result of a saved query is damaged")
+        result = run.result
+        if result is not None and not _is_sound_or_gone(folder.results / result.file, result.sha256):
+            report.faults.append(f"{folder.results / result.file}: the result of a saved query is damaged")
     for dataset in catalog.datasets.all():
         for file in dataset.files:
             path = folder.dataset_file(dataset.id, file.id)
@@ -151,7 +151,8 @@ def _is_sound_or_gone(path: Path, digest: str) -> bool:
 
 
 def _check_chunks(folder: DataFolder, fs: FileSystem, report: Report) -> None:
-    """On a live server they come and go; a damaged one is passed over, since the logs have its events."""
+    """Check the chunks. They come and go on a live server, which reads the events of a damaged one from the
+    logs."""
     chunks = ManifestReader(folder.chunks, fs)
     try:
         manifest = chunks.read()
@@ -176,7 +177,7 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
                     report.buffered += piece.piece.count
                     report.duplicates_buffered += piece.duplicates
         except SegmentMissing:
-            if any(now.id == row.id and now.flushed_lsn == row.flushed_lsn for now in catalog.logs.all()):
+            if any(log.id == row.id and log.flushed_lsn == row.flushed_lsn for log in catalog.logs.all()):
                 report.log_fault(row.id, f"a segment past {row.flushed_lsn} is missing")
         except LogError as error:
             report.log_fault(row.id, str(error))
@@ -186,10 +187,10 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
 
 
 def _frames(folder: DataFolder, fs: FileSystem, row: LogRow) -> Iterator[Frame]:
-    """The frames of a log that are in no file yet, their checksums verified."""
+    """The frames of a log that are in no file yet, with their checksums verified."""
     directory = folder.log(row.id)
     if not (directory / POSITION_NAME).exists():
-        # A copy: nothing says how far it goes but what stands there.
+        # A copied log has no position file: its content alone shows how far it goes.
         yield from _frames_of_copy(
             Salvage(fs, directory, row.id, row.flushed_lsn, LogPosition(), False, None)
         )

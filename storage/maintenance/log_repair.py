@@ -1,8 +1,8 @@
-"""``acumen repair``: what can still be read of damaged logs is put in their place, with no server running.
+"""``acumen repair``: replaces damaged logs by their readable frames, while no server runs.
 
-Order: the saved frames under a name of their own, synced → the losses in the catalog → the damaged log to
-``quarantine/`` → the saved one in its place → the catalog learns where it ends. A repair that is broken off
-is taken up by the next one, or by the next start of the server.
+Order: write and sync the readable frames under another name → record the losses in the catalog → move the
+damaged log to ``quarantine/`` → move the saved log into its place → record its end in the catalog. An
+interrupted repair is completed by the next one, or by the next start of the server.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from storage.recovery.takeover import SAVED_SUFFIX, adopt_orphans, finish_repair
 
 
 class StillInUse(StorageError):
-    """A server or an import works on the data folder."""
+    """A server or an import is using the data folder."""
 
 
 @dataclass
 class Repaired:
-    """What became of one damaged log. Frames and events that stand in files already are not counted."""
+    """The outcome for one damaged log. Frames and events that are already in files are not counted."""
 
     log_id: int
     frames: int = 0
@@ -41,7 +41,7 @@ class Repaired:
 
 
 def repair(folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -> list[Repaired]:
-    """Mend every log that can not be read to its end. Raises StillInUse, OSError; after an OSError it may be
+    """Repair every log that cannot be read to its end. Raises StillInUse, OSError; after an OSError it may be
     called again."""
     fs = fs or LocalFileSystem()
     lock = FolderLock(folder.keeper_lock)
@@ -57,7 +57,7 @@ def repair(folder: DataFolder, catalog: Catalog, fs: FileSystem | None = None) -
 
 def _needs_it(folder: DataFolder, fs: FileSystem, row: LogRow) -> bool:
     if row.state is LogState.OPEN:
-        # One that has no folder was never begun, and what could be taken over is sealed now.
+        # An open log without a folder was never begun; logs that could be adopted have just been sealed.
         return folder.log(row.id).exists() and _is_orphan(folder, fs, row.id)
     assert row.end_lsn is not None
     try:
@@ -69,7 +69,7 @@ def _needs_it(folder: DataFolder, fs: FileSystem, row: LogRow) -> bool:
 
 
 def _is_orphan(folder: DataFolder, fs: FileSystem, log_id: int) -> bool:
-    """Raises StillInUse where the log has an owner."""
+    """Whether the log is damaged and has no owner. Raises StillInUse where it has one."""
     try:
         adopt(fs, folder.root, log_id)
     except LogDamaged:
@@ -82,17 +82,17 @@ def _is_orphan(folder: DataFolder, fs: FileSystem, log_id: int) -> bool:
 def _mend(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) -> Repaired:
     place = folder.log(row.id)
     saved = place.with_name(f"{row.id}{SAVED_SUFFIX}")
-    found = Repaired(row.id, quarantine=_new_place(folder, row.id) if place.exists() else None)
+    outcome = Repaired(row.id, quarantine=_new_place(folder, row.id) if place.exists() else None)
     salvage = _salvage_of(folder, fs, row)
-    end_lsn = _save(fs, saved, salvage, found)
-    catalog.logs.add_losses(found.losses)
-    if found.quarantine is not None:
-        _set_aside(fs, place, found.quarantine)
+    end_lsn = _save(fs, saved, salvage, outcome)
+    catalog.logs.add_losses(outcome.losses)
+    if outcome.quarantine is not None:
+        _set_aside(fs, place, outcome.quarantine)
     fs.rename(saved, place)
     fs.sync_directory(folder.logs)
     last = salvage.claims_end - 1 if salvage.claims_end_known else None
     catalog.logs.mend(row.id, end_lsn, last, salvage.voids)
-    return found
+    return outcome
 
 
 def _salvage_of(folder: DataFolder, fs: FileSystem, row: LogRow) -> Salvage:
@@ -108,16 +108,18 @@ def _salvage_of(folder: DataFolder, fs: FileSystem, row: LogRow) -> Salvage:
     return Salvage(fs, directory, row.id, row.flushed_lsn, confirmed, failed, row.end_lsn, key)
 
 
-def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int:
-    """Write what is in no file yet as a log of one segment; the LSN where it ends. Ordinals, and with them
-    ids and claims, stay as they are."""
+def _save(fs: FileSystem, saved: Path, salvage: Salvage, outcome: Repaired) -> int:
+    """Write the readable frames that are in no file yet as a log of one segment; the LSN where it ends.
+
+    Ordinals, and with them ids and claims, stay unchanged.
+    """
     log_id, base = salvage.log_id, salvage.flushed_lsn
     fs.make_directory(saved)
     end_lsn, fd = base, -1
     try:
         for piece in salvage.pieces():
             if isinstance(piece, UnreadableRange):
-                found.losses += _losses(piece, found, base)
+                outcome.losses += _losses(piece, outcome, base)
             elif piece.frame.end_lsn > base:
                 if fd < 0:
                     fd = create_segment(
@@ -125,7 +127,7 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int
                     )
                 fs.append(fd, bytes(piece.data))
                 end_lsn += len(piece.data)
-                _count(piece, found)
+                _count(piece, outcome)
         if fd < 0:
             fd = create_segment(fs, saved, SegmentHeader(log_id, base, salvage.claims_end, salvage.key))
         fs.datasync(fd)
@@ -142,20 +144,20 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, found: Repaired) -> int
     return end_lsn
 
 
-def _count(piece: WholeFrame, found: Repaired) -> None:
-    found.frames += 1
-    found.events += piece.frame.count
+def _count(piece: WholeFrame, outcome: Repaired) -> None:
+    outcome.frames += 1
+    outcome.events += piece.frame.count
 
 
-def _losses(hole: UnreadableRange, found: Repaired, flushed_lsn: int) -> Iterable[Loss]:
-    """What of a hole had not been flushed."""
+def _losses(hole: UnreadableRange, outcome: Repaired, flushed_lsn: int) -> Iterable[Loss]:
+    """The losses of an unreadable range: its part that had not been flushed."""
     start = max(hole.start, flushed_lsn)
     if hole.end <= start:
         return []
     segment = ""
-    if hole.path is not None and found.quarantine is not None:
-        segment = f"quarantine/{found.quarantine.name}/{hole.path.name}"
-    return [Loss(found.log_id, start, hole.end - start, segment, hole.offset + start - hole.start)]
+    if hole.path is not None and outcome.quarantine is not None:
+        segment = f"quarantine/{outcome.quarantine.name}/{hole.path.name}"
+    return [Loss(outcome.log_id, start, hole.end - start, segment, hole.offset + start - hole.start)]
 
 
 def _new_place(folder: DataFolder, log_id: int) -> Path:

@@ -1,4 +1,4 @@
-"""Where streaming out begins, and the ids of what may be new."""
+"""The start of the outgoing event stream, and the ids of events that may be new to it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from storage.schema import EVENT_ID
 from storage.source import DataFile
 
 Verify = Callable[[Sequence[DataFile]], None]
-"""As of ``source.Source``."""
+"""Verifies files before they are read, as ``source.Source.verify`` does."""
 
 
 class FilesDamaged(StorageError):
-    """Files that are set aside may hold events that are to be streamed."""
+    """Files that are set aside as damaged may hold events that are still to be streamed."""
 
     def __init__(self, paths: Sequence[str]) -> None:
-        super().__init__(f"new events can not be read, since files are damaged: {', '.join(paths)}")
+        super().__init__(f"new events cannot be read, since files are damaged: {', '.join(paths)}")
 
 
 def begin(catalog: Catalog) -> None:
-    """Where streaming is on for the first time: what stands in files now was there before.
+    """Begin streaming if it never ran before: events that are in files now count as streamed.
 
-    Raises OSError, and what ``ids_after`` does.
+    Raises OSError, and the errors of ``ids_after``.
     """
     if catalog.streams.positions() is not None:
         return
@@ -47,13 +47,13 @@ def begin(catalog: Catalog) -> None:
 
 
 def files_after(position: StreamPosition, settled: SettledFiles) -> Iterator[FileRow]:
-    """Those that may hold new events."""
+    """The files that may hold events after the position."""
     return (file for file in settled.files if file.id > position.file)
 
 
 def refuse_damaged(files: Sequence[FileRow]) -> None:
-    """Raises FilesDamaged: events of a file that is set aside are streamed once it is back, and later ones
-    wait for them."""
+    """Raise FilesDamaged where a file is set aside: its events, and later ones, are streamed once it is
+    restored."""
     damaged = [file.path for file in files if file.damaged is not None]
     if damaged:
         raise FilesDamaged(damaged)
@@ -62,8 +62,11 @@ def refuse_damaged(files: Sequence[FileRow]) -> None:
 def ids_after(
     folder: DataFolder, position: StreamPosition, settled: SettledFiles, verify: Verify
 ) -> Iterator[pa.Array]:
-    """The ids in these files. Raises OSError, FilesDamaged where one is set aside, and SourceGone where one
-    is gone since, or found to be damaged."""
+    """The event ids in the files after the position.
+
+    Raises OSError, FilesDamaged where a file is set aside, and SourceGone where one was removed since or is
+    found to be damaged.
+    """
     files = list(files_after(position, settled))
     refuse_damaged(files)
     verify([file.data_file(folder.root) for file in files])

@@ -1,9 +1,9 @@
-"""One consistent view of a collection, for a query: files, chunks and the raw rest of every log.
+"""Building a consistent view of a collection for a query: files, chunks and the unshredded rest of each log.
 
-The order of reading is what makes it consistent. First the catalog, in one transaction: live files and
-every log's ``flushed_lsn``. Then the keeper's manifest: chunks count only where they belong to the very
-flush number of the catalog. Last the logs, up to the position their owners had published as synced:
-whatever was acknowledged before the query began is below it.
+The order of reading makes it consistent. First the catalog, in one transaction: live files and every log's
+``flushed_lsn``. Then the keeper's manifest: its chunks are used only if they belong to the catalog's flush
+number. Last the logs, up to the positions that their owners had published as synced: everything that was
+acknowledged before the query began is below those.
 """
 
 from __future__ import annotations
@@ -37,54 +37,54 @@ from storage.source import NOWHERE, Source
 
 ATTEMPTS_MAX = 20
 REST_BYTES_MAX = 1 << 30
-"""Of what stands in logs alone: bytes of frames, and bytes of the table made of one collection's events."""
+"""Limit for events that are only in logs: bytes of frames, and bytes of one collection's table of them."""
 CELL_BYTES = 8
-"""At least what a row of that table takes in each lane."""
+"""Least bytes of a row of that table for each lane."""
 
 
 TRUSTED_SECONDS = 1.0
-"""How long the marks of the catalog are relied on: who dies between a write and its mark tells nobody."""
+"""How long the catalog's marks are relied on: a process that dies after a write may not have marked it."""
 
 COMPLAINT_SECONDS = 60.0
-"""Pause between two lines of the server's log about a damaged log, however many questions need it."""
+"""Pause between two log lines about a damaged log, however many queries need it."""
 
 logger = logging.getLogger("acumen.reader")
 
 
 class SnapshotUnstable(StorageError):
-    """Files and logs moved under every attempt to read them together. The server's fault; worth a retry."""
+    """Files and logs changed during every attempt to read them together. A server error; worth a retry."""
 
 
 class TooMuchUnsettled(SnapshotUnstable):
-    """More stands in the logs alone than a worker may take into its memory: the keeper is behind."""
+    """More events are only in logs than a worker may load into memory: the keeper is behind."""
 
     def __init__(self) -> None:
         super().__init__("More events wait to be settled than can be read together; please try again later.")
 
 
 class DataUnreadable(SnapshotUnstable):
-    """The disk refused to read a part. Nothing is answered from the others alone; worth a retry."""
+    """The disk failed to read a part, and queries are not answered from the rest alone. Worth a retry."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"The data can not be read now: {error}")
+        super().__init__(f"The data cannot be read now: {error}")
 
 
 class _PartGone(Exception):
-    """A part of the snapshot is gone: take a new one."""
+    """A part of the snapshot is gone or does not match the others: take a new snapshot."""
 
 
 @dataclass
 class _Rest:
-    """The frames of one log that are in no chunk yet, in order, kept between queries."""
+    """The frames of one log that are in no chunk yet, in order, cached between queries."""
 
     reader: LogReader
     frames: list[Frame] = field(default_factory=list)
     end_lsn: int = 0
 
     def frames_from(self, start_lsn: int) -> list[Frame]:
-        """All synced frames from here on: those kept, and what has been synced since.
+        """All synced frames from ``start_lsn`` on: the cached ones, and those synced since.
 
-        Where reading fails, what is kept stays as it was.
+        If reading fails, the cache is unchanged.
         """
         frames, end_lsn = [frame for frame in self.frames if frame.lsn >= start_lsn], self.end_lsn
         if not frames or frames[0].lsn != start_lsn:
@@ -99,14 +99,14 @@ class _Rest:
 
 @dataclass(frozen=True, slots=True)
 class StoreVersion:
-    """Of the store: the versions of data and of what is derived, and how far each log is synced."""
+    """The version of the whole store: of its data, of derived data, and how far each log is synced."""
 
     version: tuple[int, int]
     synced: tuple[tuple[int, int], ...]
     marks: Marks = field(default=(), compare=False)
-    """Of all areas of the catalog, from before the versions were read."""
+    """The marks of all areas of the catalog, read before the versions."""
     looked: float = field(default=0.0, compare=False)
-    """When that was, by the monotonic clock."""
+    """When the marks were read, by the monotonic clock."""
 
 
 class Reader:
@@ -124,13 +124,13 @@ class Reader:
         self._lock = threading.Lock()
         self._complain_at = 0.0
         self.verify = Verifier(folder, catalog, self._fs)
-        self._held_logs: tuple[int, tuple[LogReader, ...]] | None = None
+        self._cached_logs: tuple[int, tuple[LogReader, ...]] | None = None
 
     def source(self, project_id: str, collection_name: str) -> Source:
-        """A snapshot that holds every event acknowledged before this call, each once.
+        """A snapshot with every event acknowledged before this call, each once.
 
-        Raises SnapshotUnstable where the parts moved faster than they could be read, LogUnreadable where
-        a log is damaged: its events may be of this collection. DataUnreadable where the disk refuses.
+        Raises SnapshotUnstable where the parts changed faster than they could be read, LogUnreadable where
+        a log is damaged, since its events may be of this collection, DataUnreadable where the disk fails.
         """
         for _ in range(ATTEMPTS_MAX):
             try:
@@ -139,12 +139,12 @@ class Reader:
                 self._forget()
             except ChunksDamaged:
                 continue
-            except LogDamaged as found:
-                raise self._unreadable(found) from None
+            except LogDamaged as error:
+                raise self._unreadable(error) from None
             except StorageError:
                 raise
             except BaseException as error:
-                # Nothing that was half read is gone on from.
+                # Partly read state must not be continued from.
                 self._forget()
                 if isinstance(error, OSError):
                     raise DataUnreadable(error) from error
@@ -152,11 +152,11 @@ class Reader:
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
 
     def collection_names(self, project_id: str, limit: int) -> list[str]:
-        """Of the project, those without events too."""
+        """The collections of a project, those without events too; at most ``limit``."""
         return self._catalog.collections.names(project_id, limit)
 
     def moment(self) -> StoreVersion:
-        """Where this is as it was, so is every source, and all that is derived. Costs some µs.
+        """The store's version: while it is equal, every source and all derived data is. Takes some µs.
 
         Raises DataUnreadable.
         """
@@ -168,24 +168,27 @@ class Reader:
     def _moment(self) -> StoreVersion:
         looked, marks = time.monotonic(), self._catalog.mark(*Area)
         _, data, derived = self._catalog.versions()
-        held = self._held_logs
-        if held is None or held[0] != data:
-            known = {log.log_id: log for log in held[1]} if held is not None else {}
+        cached = self._cached_logs
+        if cached is None or cached[0] != data:
+            known = {log.log_id: log for log in cached[1]} if cached is not None else {}
             ids = (log.id for log in self._catalog.logs.all())
-            found = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
-            self._held_logs = held = (data, tuple(found))
-        return StoreVersion((data, derived), _positions(held[1]), marks, looked)
+            readers = (known.get(i) or LogReader(self._fs, self._folder.root, i) for i in ids)
+            self._cached_logs = cached = (data, tuple(readers))
+        return StoreVersion((data, derived), _positions(cached[1]), marks, looked)
 
     def surely_stands(self, moment: StoreVersion, *, catalog_alone: bool = False) -> bool:
-        """Whether shared memory tells that all is as it was at a moment that this reader gave. Never asks the
-        catalog, so an event loop may call it; where it says False, ``moment`` tells."""
-        looked_lately = time.monotonic() - moment.looked <= TRUSTED_SECONDS
-        if not looked_lately or self._catalog.mark(*Area) != moment.marks:
+        """Whether shared memory shows that the store is unchanged since ``moment``, from this reader.
+
+        Never queries the catalog, so an event loop may call it. Where it returns False, only a new call of
+        ``moment()`` shows whether anything changed.
+        """
+        is_recent = time.monotonic() - moment.looked <= TRUSTED_SECONDS
+        if not is_recent or self._catalog.mark(*Area) != moment.marks:
             return False
-        held = self._held_logs
+        known = self._cached_logs
         if catalog_alone:
             return True
-        return held is not None and held[0] == moment.version[0] and _positions(held[1]) == moment.synced
+        return known is not None and known[0] == moment.version[0] and _positions(known[1]) == moment.synced
 
     def close(self) -> None:
         self._shredder.close()
@@ -208,7 +211,7 @@ class Reader:
             chunks = manifest.collections.get(collection.id, []) if manifest is not None else []
             self._manifests.check(chunks)
             if any(chunk.pruned > collection.schema.pruned for chunk in chunks):
-                # Their columns may be those of other lanes than the snapshot's of these names.
+                # A column may be of another lane than the snapshot's column of the same name.
                 raise _PartGone
             pieces = self._with_lanes(collection, pieces)
             key = (
@@ -219,7 +222,7 @@ class Reader:
             tail = self._tail(collection.id, key, manifest, collection.schema, pieces)
         erased = collection.erase_version
         if erased and not files and not aside and not (tail is not None and tail.num_rows):
-            # All its events were taken away: there is no such collection until one comes again.
+            # All its events were deleted: the collection does not exist until a new event comes.
             return replace(NOWHERE, collection_id=collection.id, erase_version=erased)
         return Source(
             collection.schema,
@@ -233,8 +236,10 @@ class Reader:
         )
 
     def _with_lanes(self, collection: Collection, pieces: list[CollectionPiece]) -> list[CollectionPiece]:
-        """The pieces, of which those that were logged before lanes were removed are read row by row, once all
-        lanes that they need are there. Raises _Moved."""
+        """The pieces, of which those logged before lanes were removed are flagged to be read row by row.
+
+        Adds the lanes that they need, and then raises _PartGone for a snapshot with those lanes.
+        """
         pruned = collection.schema.pruned
         outdated = [piece for piece in pieces if piece.lanes_version < pruned]
         if not outdated:
@@ -249,13 +254,13 @@ class Reader:
         ]
 
     def _drop_flushed(self, flushed_number: int) -> None:
-        """Let go of what a flush has put into files: its chunks are deleted, and held by us alone."""
+        """Drop the cached tails after a flush: only this cache keeps their deleted chunks open."""
         if flushed_number != self._flushed_number:
             self._flushed_number = flushed_number
             self._tails.clear()
 
     def _manifest(self, flushed_number: int) -> ChunkManifest | None:
-        """The keeper's manifest where it continues this very flush; None where it is behind."""
+        """The keeper's manifest for this flush number; None where it is behind. Raises _PartGone if ahead."""
         manifest = self._manifests.read()
         if manifest is None or manifest.flush_number < flushed_number:
             return None
@@ -264,7 +269,10 @@ class Reader:
         return manifest
 
     def _check_rest(self, starts: Mapping[int, int]) -> None:
-        """Know of every log. Raises LogUnreadable, and TooMuchUnsettled before too much of them is read."""
+        """Prepare to read the rest of each log.
+
+        Raises LogUnreadable, and TooMuchUnsettled where too much would have to be read.
+        """
         for log_id in self._rests.keys() - starts.keys():
             del self._rests[log_id]
         waiting = 0
@@ -312,20 +320,20 @@ class Reader:
         if tail is not None and any(
             name not in schema.by_column and name not in SYSTEM_TYPES for name in tail.column_names
         ):
-            # The keeper was quicker than this query: its chunks hold lanes that the snapshot has not.
+            # The keeper's chunks are newer than the snapshot: they have lanes that the snapshot lacks.
             raise _PartGone
         if len(self._tails) > 1_000:
             self._tails.clear()
         self._tails[collection_id] = (key, tail)
         return tail
 
-    def _unreadable(self, found: LogDamaged) -> LogUnreadable:
-        """Before the keeper comes to it. Says so once a minute."""
+    def _unreadable(self, damage: LogDamaged) -> LogUnreadable:
+        """The error for damage that the keeper has not marked yet; logged once a minute."""
         now = time.monotonic()
         if now >= self._complain_at:
             self._complain_at = now + COMPLAINT_SECONDS
-            logger.error("questions can not be answered, since a log is damaged: %s", found)
-        return LogUnreadable(int(found.path.parent.name), str(found))
+            logger.error("queries cannot be answered, since a log is damaged: %s", damage)
+        return LogUnreadable(int(damage.path.parent.name), str(damage))
 
     def _forget(self) -> None:
         with self._lock:

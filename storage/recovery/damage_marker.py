@@ -1,7 +1,8 @@
-"""A note in a log's folder that durable bytes of it can not be read, for every process until it is mended.
+"""A marker file in a log's folder: durable bytes of the log cannot be read, until it is repaired.
 
-Whoever finds the damage leaves it, for not everybody can: after a power cut a log's position may say nothing
-of the stretch that is damaged, and only who reads the whole log knows that something is missing.
+The process that finds the damage writes the marker, since others may be unable to find it: after a power cut
+the log's position may not cover the damaged part, and only reading the whole log shows that something is
+missing.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ NAME = "damage"
 
 
 def note(folder: DataFolder, log_id: int, why: str) -> None:
-    """On a disk that takes no file there is no note: whoever reads the damaged bytes finds them anew."""
+    """Write the marker. If the disk fails there is none; then each reader of the bytes finds the damage."""
     with contextlib.suppress(OSError):
         _path(folder, log_id).write_text(why, encoding="utf-8")
 
 
 def clear(folder: DataFolder, log_id: int) -> None:
-    """The log could be read after all."""
+    """Remove the marker of a log that could be read after all."""
     with contextlib.suppress(OSError):
         _path(folder, log_id).unlink(missing_ok=True)
 
 
 def noted(folder: DataFolder, log_id: int, fs: FileSystem) -> str | None:
-    """What is wrong with the log; None where nothing is known to be.
+    """What is wrong with the log; None without a marker.
 
-    Raises OSError where a note can not be read: what it says must not be passed over.
+    Raises OSError where a marker cannot be read, since it must not be ignored.
     """
     try:
         return fs.read_file(_path(folder, log_id)).decode("utf-8", "replace")
@@ -42,11 +43,12 @@ def noted(folder: DataFolder, log_id: int, fs: FileSystem) -> str | None:
 
 
 def noted_logs(folder: DataFolder, log_ids: Iterable[int]) -> tuple[int, ...]:
+    """Those of the logs that have a marker."""
     return tuple(log_id for log_id in log_ids if _path(folder, log_id).exists())
 
 
 def noted_within(folder: DataFolder, log_id: int, seconds: float) -> bool:
-    """Whether the note is so young, or the clock was set back since."""
+    """Whether there is a marker younger than ``seconds``. False where its time is in the future."""
     try:
         age = time.time() - _path(folder, log_id).stat().st_mtime
     except OSError:

@@ -1,6 +1,6 @@
-"""Logs whose owners died: taken over before anybody asks, so that what they hold is counted.
+"""Taking over logs whose owners died, before the first query, so that their events are included.
 
-After a power cut a log's position file may say anything; only adoption knows where the log ends.
+After a power cut the content of a log's position file is arbitrary; only adoption finds the log's end.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from storage.recovery import damage_marker
 VOIDS_AT_ONCE = 1_000
 LAST_ORDINAL = 2**63 - 1
 SAVED_SUFFIX = ".saved"
-"""Ends the name of a log's folder that a repair has not put in place yet."""
+"""Suffix of the folder of a repaired log that is not in its place yet."""
 
 logger = logging.getLogger("acumen.recover")
 
 
 def adopt_orphans(folder: DataFolder, catalog: Catalog, fs: FileSystem, *, pause_seconds: float = 0.0) -> int:
-    """Adopt every open log without a living owner; how many there were.
+    """Adopt every open log without a living owner, and return their number.
 
-    A damaged log is reported and left as it is: it holds up no other, and is not read again for a while.
-    Raises OSError.
+    A damaged log is reported and left unchanged. It does not delay the others, and is not tried again within
+    ``pause_seconds``. Raises OSError.
     """
     adopted = 0
     for row in catalog.logs.all():
@@ -45,9 +45,9 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
         end = adopt(fs, folder.root, row.id)
     except LogBusy:
         return False
-    except LogDamaged as found:
-        logger.error("log %d can not be adopted: %s", row.id, found)
-        damage_marker.note(folder, row.id, str(found))
+    except LogDamaged as error:
+        logger.error("log %d cannot be adopted: %s", row.id, error)
+        damage_marker.note(folder, row.id, str(error))
         return False
     damage_marker.clear(folder, row.id)
     _seal(catalog, row.id, _not_before_flushed(end, row))
@@ -56,8 +56,11 @@ def _adopt(folder: DataFolder, catalog: Catalog, fs: FileSystem, row: LogRow) ->
 
 
 def _not_before_flushed(end: LogPosition, row: LogRow) -> LogPosition:
-    """A log that is older than the catalog, put back from a copy, or a disk that lied: what is missing stands
-    in files already, and so do the events of all claims."""
+    """The log's end, at least its flushed LSN.
+
+    It may end before that if it is a restored copy older than the catalog, or if the disk lost synced data.
+    The missing events are in files already, and so are the events of all claims.
+    """
     if end.lsn >= row.flushed_lsn:
         return end
     logger.warning("log %d ends at %d, and was flushed through %d", row.id, end.lsn, row.flushed_lsn)
@@ -65,7 +68,7 @@ def _not_before_flushed(end: LogPosition, row: LogRow) -> LogPosition:
 
 
 def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
-    """A copy of a data folder has no positions, by which readers go: find them anew."""
+    """Find the ends of logs without a position file, which readers need: copied data folders have none."""
     for row in catalog.logs.all():
         path = folder.log(row.id)
         if row.end_lsn is None or row.end_lsn <= row.flushed_lsn or not path.exists():
@@ -74,9 +77,9 @@ def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
             continue
         try:
             end = _not_before_flushed(adopt(fs, folder.root, row.id), row)
-        except LogDamaged as found:
-            logger.error("log %d can not be read to its end: %s", row.id, found)
-            damage_marker.note(folder, row.id, str(found))
+        except LogDamaged as error:
+            logger.error("log %d cannot be read to its end: %s", row.id, error)
+            damage_marker.note(folder, row.id, str(error))
             continue
         if end.lsn < row.end_lsn:
             logger.warning("log %d was copied before it ended: at %d of %d", row.id, end.lsn, row.end_lsn)
@@ -84,7 +87,7 @@ def _find_ends(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
 
 
 def _seal(catalog: Catalog, log_id: int, end: LogPosition) -> None:
-    """Claims of events that never reached the log are void: another may have the token."""
+    """Mark a log as ended, and void the claims of events that never reached it: their tokens become free."""
     for low, high in end.voids:
         for first in range(low, high, VOIDS_AT_ONCE):
             catalog.claims.void(log_id, range(first, min(first + VOIDS_AT_ONCE, high)))
@@ -92,22 +95,24 @@ def _seal(catalog: Catalog, log_id: int, end: LogPosition) -> None:
 
 
 def finish_repairs(folder: DataFolder) -> None:
-    """Put in place, or away, what a repair that was broken off had saved. Raises OSError."""
+    """Complete or discard what an interrupted repair had saved. Raises OSError."""
     for saved in folder.logs.glob(f"*{SAVED_SUFFIX}"):
         place = saved.with_suffix("")
         if place.exists():
-            # Not all of it may be there; the damaged log is still where it was.
+            # The saved log may be incomplete; the damaged log is still in its place.
             shutil.rmtree(saved)
         else:
             saved.rename(place)
 
 
 def recover(folder: DataFolder, catalog: Catalog, fs: FileSystem) -> None:
-    """Make ready for workers, with no other server on the folder: no chunks of an earlier keeper, which were
-    never synced and may say anything after a power cut, nothing that killed processes left in the spool, and
-    no log without an owner. Raises OSError."""
+    """Prepare the data folder for workers, while no other server runs on it. Raises OSError.
+
+    Removes the chunks of an earlier keeper, which were never synced and may be corrupt after a power cut, and
+    spool files of killed processes; then finishes repairs and adopts logs without an owner.
+    """
     lock = FolderLock(folder.keeper_lock)
-    # Else the keeper of an import is at work, and these are its own.
+    # If the lock is taken, the keeper of an import is running, and these files are its own.
     if lock.acquire():
         try:
             for path in folder.chunks.iterdir():

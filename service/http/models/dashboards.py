@@ -1,4 +1,4 @@
-"""Dashboards' metadata, in the names that Keen's dashboard creator has."""
+"""Metadata of dashboards, under the names that Keen's dashboard creator uses."""
 
 from __future__ import annotations
 

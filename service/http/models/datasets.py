@@ -10,7 +10,7 @@ from service.http.models.shared import ABSENT, Json, Sent, Told, Warning
 
 
 class NewDataset(Sent):
-    # Read further by ``service.datasets.definition``.
+    # Checked further by ``service.datasets.definition``.
 
     query: Json = Field(
         description="Any analysis but `funnel` and `extraction`, with `analysis_type`, `timeframe` and "

@@ -1,4 +1,4 @@
-"""What there is: versions, projects, collections, time zones, usage."""
+"""API versions, projects, collections, time zones and usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes of events, and for how long they are kept."""
+"""Changes of events, and their retention."""
 
 from __future__ import annotations
 

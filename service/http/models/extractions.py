@@ -1,4 +1,4 @@
-"""Extractions that become files."""
+"""Extractions to files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What FastAPI found wrong with a request's types, as the errors that the rest of the API has."""
+"""Validation errors of FastAPI, turned into errors as the rest of the API has them."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _NEEDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "too_long": lambda context: f"a list of at most {context['max_length']} entries",
     "value_error": lambda context: str(context["error"]),
 }
-"""The kinds of faults that pydantic tells of our models → what the value must be."""
+"""The types of pydantic errors that the models can cause → what the value must be."""
 
 
 def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | InvalidParameter:
-    """The first fault, naming the field and what it needs; ``model`` is the body's type."""
+    """An error for the first fault, naming the field and what it needs; ``model`` is the body's type."""
     fault = faults[0]
     name = _name(fault["loc"][1:])
     if not name and fault["type"] == "string_unicode":

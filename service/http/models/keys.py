@@ -71,7 +71,7 @@ class AccessKeyDefinition(Sent):
     is_active: bool = True
     permitted: Permitted
     options: Annotated[AccessKeyOptions | None, SkipValidation] = None
-    # Read by ``service.auth.access_keys``, which reads the options of stored keys too.
+    # Checked by ``service.auth.access_keys``, which also reads the options of stored keys.
 
 
 class AccessKey(Told):

@@ -1,4 +1,4 @@
-"""Projects, as the organisation API makes and shows them: the one place where names are not snake case."""
+"""Projects in the organisation API, the one place where names are not snake case."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ProjectFields(Sent):
     preferences: Preferences | None = None
 
     def addresses(self) -> list[str] | None:
-        """Of the users, each once."""
+        """The users' e-mail addresses, each once."""
         return None if self.users is None else list(dict.fromkeys(user.email for user in self.users))
 
 

@@ -1,4 +1,4 @@
-"""Saved queries: their definitions, and what is told of them."""
+"""Saved queries: definitions, results, and information about their runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ANALYSED: Json = {
 
 
 class SavedQueryDefinition(Sent):
-    # Read further by ``service.saved_queries.definition``.
+    # Checked further by ``service.saved_queries.definition``.
 
     query: Json = Field(
         description="The parameters of a question, and `analysis_type`.", json_schema_extra=_ANALYSED
@@ -42,7 +42,7 @@ class LegacySavedQuery(SavedQueryDefinition):
     @model_validator(mode="before")
     @classmethod
     def _with_query(cls, sent: Any) -> Any:
-        """The first version of the API has the parameters of the query beside the fields."""
+        """Moves the parameters into ``query``: the API's first version has them beside the fields."""
         if not isinstance(sent, dict) or "query" in sent:
             return sent
         fields = {name: value for name, value in sent.items() if name in FIELDS}

@@ -1,4 +1,4 @@
-"""What the models of several areas have in common."""
+"""Types and models shared by several areas."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Moment = datetime | None
 
 
 ABSENT: Any = None
-"""The default of a field that answers have only where there is something to say; it is null in none."""
+"""The default of a field that answers may leave out; it is never null."""
 
 
 class Sent(BaseModel):
-    """A request's body. Types are those of JSON: no text is taken for a number.
+    """A request's body. Types are those of JSON: text is never read as a number.
 
-    Fields that a model does not know are kept: what reads the body further says which are near. Lists stop at
-    their first fault: a long one of wrong values would otherwise be as many faults.
+    Fields that a model does not know are kept: the code that checks the body further suggests similar names.
+    Lists stop at their first error, since a long list of wrong values would otherwise make as many errors.
     """
 
     model_config = ConfigDict(strict=True, extra="allow")
     what: ClassVar[str] = "The request body"
-    """As messages call it."""
+    """The name of the body in error messages."""
 
     def sent(self) -> Json:
-        """The fields that the client sent, with values as they came."""
+        """The fields that the client sent, with their values unchanged."""
         return {name: value for name, value in self if name in self.model_fields_set}
 
 
 class Told(BaseModel):
-    """An answer's body. Answers are written without these models, and tested against their schemas."""
+    """An answer's body. Answers are built without these models, but tested against their schemas."""
 
 
 class Error(Told):

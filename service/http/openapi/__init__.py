@@ -1,1 +1,1 @@
-"""The OpenAPI document: made by FastAPI from the routes, and shown as a page."""
+"""The OpenAPI document, which FastAPI builds from the routes, and the page that shows it."""

@@ -1,4 +1,4 @@
-"""``/openapi.json``: the description that FastAPI makes of every route, with what it does not know."""
+"""``/openapi.json``: FastAPI's description of every route, completed with what FastAPI cannot derive."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _KEYS: Json = {
 
 
 def document(areas: Sequence[Area], settings: Settings) -> Json:
-    """The document, version 3.1. Takes a part of a second."""
+    """The document, OpenAPI 3.1. Building it takes a fraction of a second."""
     routes = [
         operation.route(endpoint, area.tag, settings)
         for area in areas
@@ -51,10 +51,10 @@ def document(areas: Sequence[Area], settings: Settings) -> Json:
     made = _plain(made)
     for area in areas:
         for operation in area.operations:
-            found = made["paths"][operation.path][operation.method]
-            del found["responses"][PLACEHOLDER]
-            _drop_titles(one["schema"] for one in found.get("parameters", ()) if "schema" in one)
-            found["x-examples"] = operation.shown_examples()
+            entry = made["paths"][operation.path][operation.method]
+            del entry["responses"][PLACEHOLDER]
+            _drop_titles(one["schema"] for one in entry.get("parameters", ()) if "schema" in one)
+            entry["x-examples"] = operation.shown_examples()
     schemas = made["components"]["schemas"]
     schemas |= _schemas()
     _drop_titles(schemas.values())
@@ -63,7 +63,7 @@ def document(areas: Sequence[Area], settings: Settings) -> Json:
 
 
 def _schemas() -> Json:
-    """Those that raw schemas refer to."""
+    """The schemas that raw schemas refer to."""
     _, models = models_json_schema(
         [(Error, "serialization"), (Warning, "serialization")],
         ref_template="#/components/schemas/{model}",
@@ -72,7 +72,7 @@ def _schemas() -> Json:
 
 
 def _plain(value: Any) -> Any:
-    """JSON with whole numbers as integers: FastAPI turns bounds into fractions."""
+    """The JSON value with whole numbers as integers: FastAPI turns bounds into floats."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):
@@ -81,7 +81,7 @@ def _plain(value: Any) -> Any:
 
 
 def _drop_titles(schemas: Iterable[Json]) -> None:
-    """Takes away the titles that pydantic makes of the names of models and fields."""
+    """Remove the titles that pydantic derives from the names of models and fields."""
     for schema in schemas:
         for one in (schema, *schema.get("properties", {}).values()):
             one.pop("title", None)

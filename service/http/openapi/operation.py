@@ -1,7 +1,7 @@
-"""What a route says of itself for the OpenAPI document: parameters, answers, errors and executed examples.
+"""What a route declares for the OpenAPI document: parameters, answers, errors and executed examples.
 
 An ``Operation`` is one method of one path. The types of a handler's body and parameters come from its
-signature, as FastAPI reads it; what a signature cannot say stands here. What all operations share (errors
+signature, as FastAPI reads it; the rest is declared here. What all operations share (errors
 that any may end in, parameters of paths) is written once and added to each.
 """
 
@@ -48,39 +48,39 @@ MEANINGS = {
 }
 PLACEHOLDER = "default"
 ALWAYS = (400, 401, 403, 404, 405, 408, 429, 500, 503)
-"""Errors in which every request that needs a key may end."""
+"""Errors that any request that needs a key may get."""
 OF_BODIES = (413, 415)
 """Further errors of routes that read a body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A request that a test sends to a server, in the order of the document, and what comes of it.
+    """A request that a test sends to a server, in the order of the document, and the expected answer.
 
     Texts may hold ``{project_id}``, ``{write_key}``, ``{read_key}``, ``{master_key}``, ``{organization_id}``,
-    ``{organization_key}`` and every name that an earlier example of the area kept.
+    ``{organization_key}`` and any name that an earlier example of the area kept.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
-    """Of the parameters in the operation's path; what is not named here is one of the names above."""
+    """Values of the parameters in the operation's path; missing ones are filled from the names above."""
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
-    """JSON; None is no body."""
+    """JSON; None for no body."""
     key: Key = "master"
     status: int = 200
     keep: Mapping[str, str] = field(default_factory=dict)
-    """Name → dotted path in the answer: what later examples of the area call ``{name}``. After a ``?``, a
-    parameter of the address that stands there."""
+    """Name → dotted path in the answer whose value later examples of the area use as ``{name}``. A ``?`` and
+    a parameter's name after the path select that parameter of the URL found there."""
     patient: bool = False
-    """Whether to ask again, for some seconds, until the status is the one above and what is to be kept is
-    there (what is done meanwhile)."""
+    """Whether to repeat the request, for some seconds, until the status matches and the values to keep are
+    there: some work is done in the background."""
     summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back with a 2xx or 3xx: JSON of a model or after a schema, other content, or nothing."""
+    """An answer with a 2xx or 3xx: JSON described by a model or a schema, other content, or nothing."""
 
     description: str
     model: Any = None
@@ -90,19 +90,19 @@ class Answer:
     """Further media types → their schemas."""
 
     def described(self) -> Json:
-        """FastAPI's entry of ``responses``."""
-        found: Json = {"description": self.description}
+        """The entry for FastAPI's ``responses``."""
+        entry: Json = {"description": self.description}
         if self.model is not None:
-            found["model"] = self.model
+            entry["model"] = self.model
         kinds = ({} if self.schema is None else {JSON: self.schema}) | dict(self.content)
         if kinds:
-            found["content"] = {name: {"schema": schema} for name, schema in kinds.items()}
-        return found
+            entry["content"] = {name: {"schema": schema} for name, schema in kinds.items()}
+        return entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path, as the document has it."""
+    """One method of one path, as the document describes it."""
 
     method: Method
     path: str
@@ -111,19 +111,19 @@ class Operation:
     description: str | Callable[[Settings], str] = ""
     """By default the handler's docstring."""
     parameters: tuple[str | Json, ...] = ()
-    """Names in ``PARAMETERS``, or whole parameter objects. Those of the path are added."""
+    """Names in ``PARAMETERS``, or whole parameter objects. The path's parameters are added."""
     body: Json | None = None
-    """The schema of a body that the handler reads itself; others come from its signature."""
+    """The schema of a body that the handler reads itself; other bodies come from its signature."""
     errors: tuple[int, ...] = ()
-    """Beyond those of ``ALWAYS``, and ``OF_BODIES`` where there is a body."""
+    """Errors beyond ``ALWAYS``, and beyond ``OF_BODIES`` where there is a body."""
     examples: tuple[Example, ...] = ()
     open: bool = False
-    """Whether no key is needed; then only ``errors`` are told."""
+    """Whether no key is needed; then only ``errors`` are listed."""
     name: str = ""
-    """The ``operationId``; by default made from the method and the path."""
+    """The ``operationId``; by default derived from the method and the path."""
 
     def route(self, endpoint: Endpoint, tag: str, settings: Settings) -> APIRoute:
-        """A route that FastAPI describes, and that is never asked."""
+        """A route for FastAPI to describe; it never serves a request."""
         about = self.description
         status, first = next(iter(self.answers.items()))
         made = APIRoute(
@@ -148,17 +148,17 @@ class Operation:
         return made
 
     def _extra(self, *, takes_body: bool) -> Json:
-        """What is merged into FastAPI's description."""
+        """The parts that are merged into FastAPI's description."""
         names = [*parameters_of(self.path), *self.parameters]
-        found: Json = {"parameters": [_parameter(one) for one in names]} if names else {}
+        entry: Json = {"parameters": [_parameter(one) for one in names]} if names else {}
         if takes_body:
-            found["requestBody"] = self._body()
+            entry["requestBody"] = self._body()
         always = () if self.open else ALWAYS
         errors = {*always, *(OF_BODIES if takes_body else ()), *self.errors} - self.answers.keys()
-        found["responses"] = {str(status): error(status) for status in sorted(errors)}
+        entry["responses"] = {str(status): error(status) for status in sorted(errors)}
         if self.open:
-            found["security"] = []
-        return found
+            entry["security"] = []
+        return entry
 
     def _body(self) -> Json:
         shown = [one for one in self.examples if one.body is not None and one.status < 400]
@@ -171,13 +171,13 @@ class Operation:
         return {"required": True, "content": {JSON: content}}
 
     def shown_examples(self) -> list[Json]:
-        """The requests whole, so that a reader can send them with names of his own in place of the braces."""
+        """The whole example requests, which a reader can send after filling in the names in braces."""
         return [_shown(self, one) for one in self.examples]
 
 
 def in_query(name: str, schema: Json, description: str, *, required: bool = False) -> Json:
-    found = {"name": name, "in": "query", "schema": schema, "description": description}
-    return {**found, "required": True} if required else found
+    described = {"name": name, "in": "query", "schema": schema, "description": description}
+    return {**described, "required": True} if required else described
 
 
 def in_path(name: str, description: str, pattern: str | None = None) -> Json:
@@ -213,7 +213,7 @@ PARAMETERS = _named(
         "Names this request: sent again with the same body, it is stored once.",
     ),
 )
-"""The parameters that operations name; those in braces of paths must be among them."""
+"""The parameters that operations refer to by name; every name in a path's braces must be here."""
 
 
 def ref(name: str) -> Json:
@@ -235,11 +235,11 @@ def parameters_of(path: str) -> list[str]:
 
 def error(status: int) -> Json:
     """An error's entry of ``responses``."""
-    found: Json = {"description": MEANINGS[status], "content": {JSON: {"schema": ref("Error")}}}
+    entry: Json = {"description": MEANINGS[status], "content": {JSON: {"schema": ref("Error")}}}
     if status in (429, 503):
         text = "Seconds after which it is worth trying again."
-        found["headers"] = {"Retry-After": {"description": text, "schema": INTEGER}}
-    return found
+        entry["headers"] = {"Retry-After": {"description": text, "schema": INTEGER}}
+    return entry
 
 
 def _parameter(one: str | Json) -> Json:
@@ -247,8 +247,8 @@ def _parameter(one: str | Json) -> Json:
 
 
 def _name(method: str, path: str) -> str:
-    """``get_3_0_projects_one``: the method and what of the path is no parameter; ``one`` for a parameter at
-    its end."""
+    """An id such as ``get_3_0_projects_one``: the method and the fixed parts of the path, then ``one`` where
+    the path ends in a parameter."""
     words = path.strip("/").split("/")
     plain = [re.sub(r"\W", "_", word) for word in words if word and word[0] != "{"]
     last = "_one" if words[-1].startswith("{") else ""
@@ -265,9 +265,9 @@ def _shown(operation: Operation, one: Example) -> Json:
             request[part] = dict(sent)
     if one.body is not None:
         request["body"] = one.body
-    found: Json = {"request": request, "status": one.status}
+    example: Json = {"request": request, "status": one.status}
     if one.keep:
-        found["keep"] = dict(one.keep)
+        example["keep"] = dict(one.keep)
     if one.patient:
-        found["patient"] = True
-    return {"summary": one.summary, **found} if one.summary else found
+        example["patient"] = True
+    return {"summary": one.summary, **example} if one.summary else example

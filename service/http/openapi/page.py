@@ -1,4 +1,4 @@
-"""The page at ``/docs``: the OpenAPI document for people, with nothing from elsewhere."""
+"""The page at ``/docs``: the OpenAPI document for people. It loads nothing from other servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CSP = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 FILES = {"docs.css": "text/css; charset=utf-8", "docs.js": "text/javascript; charset=utf-8"}
-"""What the page is drawn with, and of which type it is."""
+"""The page's style sheet and script, and their media types."""
 _FOLDER = Path(__file__).parent / "static"
 
 
@@ -29,5 +29,5 @@ def page_file(name: str) -> Response:
 
 @cache
 def _read(name: str) -> bytes:
-    """Raises FileNotFoundError for what is no part of the page."""
+    """The file's bytes. Raises FileNotFoundError for a name that is no part of the page."""
     return (_FOLDER / name).read_bytes()

@@ -1,4 +1,4 @@
-"""What the question routes say of themselves: parameters from the one table, shapes of answers, examples."""
+"""Documentation of the query routes: parameters from the parameter table, schemas of answers, examples."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _VALUES: dict[str, Json] = {
     },
     "multi_analysis": {"type": "object", "description": "The values by their labels."},
 }
-"""Of each analysis over all events that are asked about."""
+"""Schema of each analysis's value over all events of the query."""
 
 
 _WHERE: Json = {"event_collection": "purchases", "timeframe": "this_14_days"}
@@ -82,7 +82,7 @@ _LACKING: Json = {"timeframe": "this_14_days"}
 
 
 def body_of(analysis: str) -> Json:
-    """The schema of a question as JSON."""
+    """The schema of a query as a JSON body."""
     taken = taken_by(analysis)
     return {
         "type": "object",
@@ -92,7 +92,7 @@ def body_of(analysis: str) -> Json:
 
 
 def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
-    """The same question by GET and by POST."""
+    """The same query by GET and by POST."""
     answer = Answer("The answer.", schema=answer_of(analysis))
     by_get = Operation(
         method="get",
@@ -122,22 +122,22 @@ def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
 
 
 def _query_parameter(one: Parameter) -> Json:
-    found: Json = {"name": one.name, "in": "query", "required": one.required, "description": one.description}
+    entry: Json = {"name": one.name, "in": "query", "required": one.required, "description": one.description}
     if one.spelling is Spelling.JSON:
-        return {**found, "content": {"application/json": {"schema": one.schema}}}
+        return {**entry, "content": {"application/json": {"schema": one.schema}}}
     if one.schema.get("type") in ("string", "integer", "number", "boolean"):
         default = {} if one.default is None else {"default": one.default}
-        return {**found, "schema": {**one.schema, **default}}
-    return {**found, "schema": STRING, "description": one.description + " Lists and objects as JSON."}
+        return {**entry, "schema": {**one.schema, **default}}
+    return {**entry, "schema": STRING, "description": one.description + " Lists and objects as JSON."}
 
 
 def _as_query(body: Mapping[str, Any]) -> dict[str, str]:
-    """A question as a query string has it: texts and numbers as they are, all else as JSON."""
+    """A query as query-string parameters: texts as they are, all else as JSON."""
     return {name: value if isinstance(value, str) else json.dumps(value) for name, value in body.items()}
 
 
 def _variants(analysis: str) -> tuple[Json, ...]:
-    """What else can be asked of the same."""
+    """Further parameters for examples of the same query."""
     if analysis == EXTRACTION:
         return ({"include_metadata": True}, {"delivery": "link", "content_encoding": "gzip"})
     if analysis == FUNNEL:
@@ -150,11 +150,14 @@ def _variants(analysis: str) -> tuple[Json, ...]:
 
 
 def answer_of(analysis: str) -> Json:
-    """The schema of an answer. Of a metric: a value; by groups a list of rows with the grouped properties
-    and ``result``; by intervals one row for each, with one of the two as its ``value``."""
+    """The schema of an answer.
+
+    The result of a metric is a value; with ``group_by`` a list of rows with the grouped properties and
+    ``result``; with ``interval`` one row for each interval, whose ``value`` is one of the two.
+    """
     if analysis == EXTRACTION:
-        found = _answer({"type": "array", "items": {"type": "object"}, "description": "The events."}, {})
-        begun = record(
+        events = _answer({"type": "array", "items": {"type": "object"}, "description": "The events."}, {})
+        job = record(
             {
                 "result": {**STRING, "description": "What becomes of it."},
                 "job": ref("ExtractionJob"),
@@ -162,33 +165,35 @@ def answer_of(analysis: str) -> Json:
             "result",
             "job",
         )
-        return {"anyOf": [{**found, "title": "Events"}, {**begun, "title": "A file that is being made"}]}
+        return {"anyOf": [{**events, "title": "Events"}, {**job, "title": "A file that is being made"}]}
     if analysis == FUNNEL:
         counts = {"type": "array", "items": {"type": "integer", "minimum": 0}}
         return _answer(
             {**counts, "description": "The actors left after each step."},
             {
                 "steps": {**listing({"type": "object"}), "description": "The steps as they were asked."},
-                "actors": {"description": "Of each step that asked for them the actors, else null."},
+                "actors": {
+                    "description": "For each step its actors, if the step asked for them; otherwise null."
+                },
             },
         )
     return _answer(_metric_result(_VALUES[analysis], labelled=analysis == MULTI_ANALYSIS), {})
 
 
 def _answer(result: Json, more: Json) -> Json:
-    metadata = {"type": "object", "description": "With `include_metadata`: what answering took."}
+    metadata = {"type": "object", "description": "With `include_metadata`: what the answer took to compute."}
     explain = {"type": "object", "description": "With `explain`: what was run, and what it read."}
-    beside = {
+    fields = {
         **more,
         "warnings": listing(ref("Warning")),
         "execution_metadata": metadata,
         "explain": explain,
     }
-    return record({"result": result, **beside}, "result", *list(more)[:1])
+    return record({"result": result, **fields}, "result", *list(more)[:1])
 
 
 def _metric_result(value: Json, *, labelled: bool) -> Json:
-    """Rows of a multi-analysis have the labels in place of ``result``."""
+    """The schema of a metric's result. Rows of a multi-analysis have the labels in place of ``result``."""
     group: Json = {"type": "object", "title": "A group", "properties": {} if labelled else {"result": value}}
     if not labelled:
         group["required"] = ["result"]

@@ -1,4 +1,4 @@
-"""Recording events, which ``service.http.write_api`` answers in front of all routes: described here alone."""
+"""Documentation of recording events, which ``service.http.write_api`` serves before all routes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ SCHEMAS: dict[str, Json] = {
         "additionalProperties": True,
     },
     "Addon": {
-        "description": "Fills in, when the event comes, what one of its properties tells.",
+        "description": "When the event arrives, fills in properties derived from one of its own.",
         "oneOf": [
             _addon("ip_to_geo", "ip", remove_ip_property=BOOLEAN),
             _addon("ua_parser", "ua_string"),
@@ -86,14 +86,14 @@ _PURCHASES = {"event_collection": "purchases"}
 _OPENED = {"event": "open", "email": "ann@example.com", "timestamp": 1_767_225_600, "sg_event_id": "e1"}
 
 
-def _of_one(settings: Settings) -> str:
+def _about_one(settings: Settings) -> str:
     return (
         "201 says that the event is durable. An unknown collection is created. "
         f"At most {settings.event_bytes_max} bytes; the body may be compressed."
     )
 
 
-def _of_many(settings: Settings) -> str:
+def _about_many(settings: Settings) -> str:
     return (
         "Collection → events. The answer has a verdict for each event, in the same order; 200 also where "
         f"some were refused. At most {settings.bulk_bytes_max} bytes and {settings.bulk_events_max} events."
@@ -107,7 +107,7 @@ area.describe(
         path=f"{EVENTS}/{{event_collection}}",
         summary="Record one event",
         answers={201: Answer("The event is stored.", schema=ref("Created"))},
-        description=_of_one,
+        description=_about_one,
         parameters=_PACKED,
         body=ref("Event"),
         errors=(409,),
@@ -133,7 +133,7 @@ area.describe(
         path=EVENTS,
         summary="Record many events",
         answers={200: Answer("A verdict for each event.", schema=_VERDICTS)},
-        description=_of_many,
+        description=_about_many,
         parameters=_PACKED,
         body={"type": "object", "additionalProperties": listing(ref("Event"))},
         errors=(409,),

@@ -1,4 +1,4 @@
-"""Dashboards, where Keen's dashboard creator looks for them: ``/projects/P/dashboards``."""
+"""Dashboards, at the address that Keen's dashboard creator uses: ``/projects/P/dashboards``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _METADATA = f"{_ONE}/metadata"
 _READ = needs(Permission.QUERIES, Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
 _SALES = {"dashboard_id": "sales"}
 _DOCUMENT = {"version": "1", "widgets": [{"id": "w1", "type": "chart", "query": "daily-sales"}]}
-_SAID = {METADATA_HEADER: '{"title": "Sales"}'}
+_METADATA_SENT = {METADATA_HEADER: '{"title": "Sales"}'}
 _OBJECT: Json = {"type": "object"}
 
 area = Area(
@@ -47,8 +47,8 @@ area = Area(
 )
 async def list_dashboards(call: OfProject) -> Response:
     """Keys that see all answers of a project see all its dashboards. A key with filters or lists of names
-    sees those alone whose metadata has `isPublic` and the key as `publicAccessKey`; others are a 404 to
-    it."""
+    sees only those whose metadata has `isPublic` and the key as `publicAccessKey`; it gets a 404 for
+    others."""
     parts, request, caller = call
     found = await parts.in_thread(parts.catalog.dashboards.of_project, caller.project.id)
     key = request_key(request) or ""
@@ -71,7 +71,7 @@ async def list_dashboards(call: OfProject) -> Response:
     ),
     body=_OBJECT,
     examples=(
-        Example(_SALES, headers=_SAID, body=_DOCUMENT, status=201),
+        Example(_SALES, headers=_METADATA_SENT, body=_DOCUMENT, status=201),
         Example(_SALES, body=_DOCUMENT),
         Example(_SALES, body=_DOCUMENT, key="read", status=401),
         Example(_SALES, body=["no object"], status=400),
@@ -107,9 +107,9 @@ async def put(call: OfProject) -> Response:
     examples=(Example(_SALES, key="read"),),
 )
 async def show(call: OfProject) -> Response:
-    found = await _visible(call)
+    dashboard = await _visible(call)
     document = await call.parts.in_thread(
-        call.parts.catalog.dashboards.document, call.caller.project.id, found.name
+        call.parts.catalog.dashboards.document, call.caller.project.id, dashboard.name
     )
     if document is None:
         raise NotFound
@@ -161,10 +161,10 @@ async def delete(call: OfProject) -> Response:
 
 
 def _metadata_of(header: str) -> Json:
-    """Raises InvalidParameter, InvalidJSON."""
-    found: Any = dashboards.read_header(header.encode("latin-1"))
+    """The metadata in the header. Raises InvalidParameter, InvalidJSON."""
+    metadata: Any = dashboards.read_header(header.encode("latin-1"))
     try:
-        sent = DashboardMetadataSent.model_validate(found).sent()
+        sent = DashboardMetadataSent.model_validate(metadata).sent()
     except ValidationError as error:
         faults = [{**fault, "loc": (METADATA_HEADER, *fault["loc"])} for fault in error.errors()]
         raise fault_of(faults, DashboardMetadataSent) from None
@@ -172,12 +172,12 @@ def _metadata_of(header: str) -> Json:
 
 
 async def _visible(call: ProjectCall) -> Dashboard:
-    """Raises NotFound, for what the key is not to see too."""
+    """The dashboard that the path names. Raises NotFound, also where the key may not see it."""
     parts, request, caller = call
-    found = await parts.in_thread(parts.catalog.dashboards.find, caller.project.id, _name(call))
-    if found is None or not dashboards.visible(caller, request_key(request) or "", found):
+    dashboard = await parts.in_thread(parts.catalog.dashboards.find, caller.project.id, _name(call))
+    if dashboard is None or not dashboards.visible(caller, request_key(request) or "", dashboard):
         raise NotFound
-    return found
+    return dashboard
 
 
 def _name(call: ProjectCall) -> str:

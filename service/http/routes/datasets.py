@@ -45,7 +45,7 @@ PAGE_DEFAULT = 10
 PAGE_MAX = 100
 _ATTEMPTS = 3
 _QUESTIONS_MAX = 200
-"""Each may have some thousand buckets."""
+"""Queries kept in memory; each may have some thousand buckets."""
 _RESULT_PARAMETERS = ("index_by", "timeframe", "dataset_name", "name")
 """The last two are sent by keen-analysis."""
 
@@ -112,8 +112,8 @@ async def create(call: OfProject, definition: NewDataset) -> Response:
         return parts.catalog.datasets.create(caller.project.id, name, read.written()), warnings
 
     made, warnings = await parts.in_thread(make)
-    told = _described(caller, made, parts.clock())
-    return _answer({**told, "warnings": warnings} if warnings else told, 201)
+    shown = _described(caller, made, parts.clock())
+    return _answer({**shown, "warnings": warnings} if warnings else shown, 201)
 
 
 def _may_list(call: ProjectCall) -> None:
@@ -139,18 +139,18 @@ async def list_datasets(
     after_name: Annotated[str, Query(description="Only those after this name.")] = "",
 ) -> Response:
     parts, request, caller = call
-    every = await parts.in_thread(parts.catalog.datasets.of_project, caller.project.id)
-    mine = [dataset for dataset in every if caller.options.datasets.names.admit(dataset.name)]
-    later = [dataset for dataset in mine if dataset.name > after_name]
-    found = later[:limit]
+    all_datasets = await parts.in_thread(parts.catalog.datasets.of_project, caller.project.id)
+    visible = [dataset for dataset in all_datasets if caller.options.datasets.names.admit(dataset.name)]
+    later = [dataset for dataset in visible if dataset.name > after_name]
+    page = later[:limit]
     following = None
     if len(later) > limit:
         base = parts.settings.public_url or str(request.base_url).rstrip("/")
-        query = f"limit={limit}&after_name={quote(found[-1].name, safe='')}"
+        query = f"limit={limit}&after_name={quote(page[-1].name, safe='')}"
         following = f"{base}{url_of(caller.project.id, 'datasets')}?{query}"
     now_us = parts.clock()
-    described = [_described(caller, dataset, now_us) for dataset in found]
-    return _answer({"datasets": described, "next_page_url": following, "count": len(mine)})
+    described = [_described(caller, dataset, now_us) for dataset in page]
+    return _answer({"datasets": described, "next_page_url": following, "count": len(visible)})
 
 
 @area.get(
@@ -218,7 +218,7 @@ async def delete(call: OfProject) -> Response:
 
     def remove() -> None:
         dataset_id = catalog.datasets.delete(call.caller.project.id, _name(call))
-        # What can not be removed now, or is being written, is removed by the refresher.
+        # The refresher removes what cannot be removed now or is still being written.
         with contextlib.suppress(OSError):
             shutil.rmtree(catalog.folder.dataset(dataset_id))
 
@@ -239,10 +239,12 @@ def _reader(call: ProjectCall) -> DatasetReader:
 def _warnings(
     call: ProjectCall, sent: dict[str, Any], definition: datasets.DatasetDefinition
 ) -> list[dict[str, Any]]:
-    """What leaves a new dataset without data."""
+    """Warnings about names that leave a new dataset without data."""
     query_service = call.parts.query_service
     query = definition.question(call.parts.clock(), query_service.limits, query_service.check_regex)
-    found = query_service.warnings(call.caller, definition.query["analysis_type"], sent, ParsedQuery(query))
+    warnings = query_service.warnings(
+        call.caller, definition.query["analysis_type"], sent, ParsedQuery(query)
+    )
     groups = tuple(Group(path) for path in definition.index_by)
     indexed = ParsedQuery(MetricQuery(query.collection, (Metric(Analysis.COUNT),), groups=groups))
     about_index = (
@@ -250,11 +252,11 @@ def _warnings(
         for one in query_service.warnings(call.caller, "count", {}, indexed)
         if one["parameter"] == "group_by"
     )
-    return [*found, *about_index]
+    return [*warnings, *about_index]
 
 
 class DatasetReader:
-    """The results of datasets, with what a worker keeps of them in memory."""
+    """Results of datasets, with the worker's in-memory caches."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -284,14 +286,17 @@ class DatasetReader:
         headers = None
         if result is None:
             result, headers = await self._computed(request, caller, definition, query, values)
-        told = {
+        metadata = {
             "dataset": _described(caller, state.dataset, now_us),
             "request": {"index_by": values.echo, "timeframe": asked},
         }
-        return json_answer(b'{"result":' + result + b',"metadata":' + dumps(told) + b"}", headers=headers)
+        return json_answer(b'{"result":' + result + b',"metadata":' + dumps(metadata) + b"}", headers=headers)
 
     async def _holds_text(self, request: Request, caller: Caller, state: State) -> HoldsText:
-        """Of the events that the caller sees: others must not change what its words mean."""
+        """A function: whether a property has texts among the events that the caller sees.
+
+        Events out of its sight must not change how an unquoted value is read.
+        """
         if not caller.filters_for(Permission.DATASETS):
             return state.holds_text
         collection, gone = state.definition.collection, gone_of(request)
@@ -299,38 +304,38 @@ class DatasetReader:
         return lambda path: holds_text(path, lanes or ())
 
     async def _question(self, state: State, span: Span, now_us: int) -> MetricQuery:
-        """The dataset's query over a part of its timeframe. A definition never changes, so it is kept."""
+        """The dataset's query over a part of its timeframe; cached, since a definition never changes."""
         key = (state.dataset.id, span, state.definition.preferences)
-        known = self._questions.get(key)
-        if known is None:
+        query = self._questions.get(key)
+        if query is None:
             query_service = self._parts.query_service
-            known = await self._parts.in_thread(
+            query = await self._parts.in_thread(
                 state.definition.question, now_us, query_service.limits, query_service.check_regex, span
             )
             if len(self._questions) >= _QUESTIONS_MAX:
                 self._questions.clear()
-            self._questions[key] = known
-        return known
+            self._questions[key] = query
+        return query
 
     async def _stored(
         self, caller: Caller, name: str, state: State, query: MetricQuery, values: IndexValues
     ) -> bytes | None:
-        """What was computed beforehand; None where that does not answer this question."""
+        """The result computed beforehand; None where that does not answer this request."""
         assert query.buckets is not None
         key = precomputed.key_of(state.definition.index_by, values.values)
         edges = query.buckets.edges
         for _ in range(_ATTEMPTS):
             if not state.usable:
                 return None
-            of = (state.dataset.id, state.dataset.run, state.moment, state.definition.preferences)
-            version = (*of, key, edges[0], edges[-1])
+            identity = (state.dataset.id, state.dataset.run, state.moment, state.definition.preferences)
+            version = (*identity, key, edges[0], edges[-1])
             result = self._kept.get(version)
             if result is not None:
                 return result
             try:
                 result = await self._parts.in_thread(lambda known: self._read(known, query, key), state)
             except FileNotFoundError:
-                # A later run has replaced them.
+                # A later run has replaced the files.
                 state = await self._parts.in_thread(self._states.load, caller.project.id, name)
                 continue
             if result is not None:
@@ -339,9 +344,12 @@ class DatasetReader:
         return None
 
     def _read(self, state: State, query: MetricQuery, key: bytes) -> bytes | None:
-        """Raises FileNotFoundError, QueryLimitExceeded, QueryOverloaded."""
+        """The result, read from the dataset's files.
+
+        Raises FileNotFoundError, QueryLimitExceeded, QueryOverloaded.
+        """
         folder = self._catalog.folder
-        # Not on a thread that may wait: others need it for events.
+        # No waiting for memory here: other requests need this thread for events.
         reservation = self._parts.query_service.budget.open(wait_seconds=0.0)
         return computed(
             reservation,
@@ -363,21 +371,20 @@ class DatasetReader:
         query: MetricQuery,
         values: IndexValues,
     ) -> tuple[bytes, dict[str, str] | None]:
-        """Asked of the events themselves, as this caller sees them; and headers to send."""
-
+        """The result computed from the events that the caller sees, and headers to send."""
         filters = (*query.filters, *values.filters(definition.index_by))
         question = ParsedQuery(replace(query, filters=filters))
         kind = definition.query["analysis_type"]
-        told = await self._parts.query_service.ask_prepared(
+        response = await self._parts.query_service.ask_prepared(
             caller, kind, question, Permission.DATASETS, gone_of(request)
         )
-        return told.body[len(b'{"result":') : -1], warning_headers(told.warnings)
+        return response.body[len(b'{"result":') : -1], warning_headers(response.warnings)
 
     async def state(self, caller: Caller, name: str) -> State:
-        """Raises UnknownDataset."""
-        known = self._states.surely(caller.project.id, name)
-        if known is not None:
-            return known
+        """The dataset's present state. Raises UnknownDataset."""
+        state = self._states.surely(caller.project.id, name)
+        if state is not None:
+            return state
         return await self._parts.in_thread(self._states.current, caller.project.id, name)
 
 
@@ -386,5 +393,5 @@ def _described(caller: Caller, dataset: Dataset, now_us: int) -> dict[str, Any]:
 
 
 def _answer(value: Any, status: int = 200) -> Response:
-    """Definitions may hold integers of any size."""
+    """A JSON answer: ``dumps``, since definitions may hold integers of any size."""
     return json_answer(dumps(value), status)

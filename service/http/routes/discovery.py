@@ -1,4 +1,4 @@
-"""What there is: versions, projects, time zones, usage."""
+"""API versions, projects, time zones and usage."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ area = Area("discover", "Find your way.")
 )
 async def projects(call: OfAnyone) -> Response:
     parts, request = call
-    told = []
+    listed = []
     for one in await parts.tenants.mastered(request_key(request)):
         collections = await parts.in_thread(parts.catalog.collections.of_project, one.id)
         saved = await parts.in_thread(parts.catalog.saved_queries.of_project, one.id)
-        told.append(_listed(one, collections, saved, one.master_key))
-    return json_answer(told)
+        listed.append(_listed(one, collections, saved, one.master_key))
+    return json_answer(listed)
 
 
 @area.get(
@@ -65,14 +65,14 @@ async def projects(call: OfAnyone) -> Response:
     examples=(Example(), Example(key="write", status=403)),
 )
 async def project(call: OfProject) -> Response:
-    """Its saved queries are listed for the master key alone, as at their own address."""
+    """Its saved queries are listed only for the master key, as at their own address."""
     parts, request, caller = call
     project_id = caller.project.id
-    found = await shown(call, await parts.in_thread(parts.catalog.collections.of_project, project_id))
+    collections = await shown(call, await parts.in_thread(parts.catalog.collections.of_project, project_id))
     saved: list[SavedQuery] = []
     if Permission.MASTER in caller.permissions:
         saved = await parts.in_thread(parts.catalog.saved_queries.of_project, project_id)
-    return json_answer(_listed(caller.project, found, saved, request_key(request) or ""))
+    return json_answer(_listed(caller.project, collections, saved, request_key(request) or ""))
 
 
 @area.get(
@@ -84,9 +84,9 @@ async def project(call: OfProject) -> Response:
 )
 async def usage(call: OfProject) -> Response:
     parts, caller = call.parts, call.caller
-    found = await parts.in_thread(parts.catalog.projects.usage)
-    told = _used(found.get(caller.project.id, Usage()))
-    return json_answer(told | await parts.in_thread(taken, parts, caller))
+    by_project = await parts.in_thread(parts.catalog.projects.usage)
+    answer = _used(by_project.get(caller.project.id, Usage()))
+    return json_answer(answer | await parts.in_thread(taken, parts, caller))
 
 
 @area.get("/", PUBLIC, "The versions of the API", ok(list[models.Version], "The versions."), **_OPEN)
@@ -114,25 +114,25 @@ async def timezones(_: OfAnyone) -> Response:
 
 
 def taken(parts: Parts, caller: Caller) -> dict[str, Any]:
-    """What was sent and asked, where anything was, and the quotas there are. Blocks."""
+    """The caller's project's activity, if there is any this month, and its quotas, if it has any. Blocks."""
     activity = parts.catalog.activity.of_project(caller.project.id)
     limits = {name: limit for name, limit in parts.quotas.limits_of(caller.project).items() if limit}
-    found = (
+    activity_json = (
         usage_json(activity, key_names(parts.catalog.access_keys, caller.project)) if activity.month else {}
     )
-    return found | ({"quotas": limits} if limits else {})
+    return activity_json | ({"quotas": limits} if limits else {})
 
 
 def _used(usage: Usage) -> dict[str, Any]:
-    """As Keen says it, with what else there is."""
-    told = asdict(usage)
-    return {"cached_queries": {"limited": False, "current_usage": told.pop("cached_queries")}, **told}
+    """Usage in Keen's shape, with Acumen's further numbers."""
+    fields = asdict(usage)
+    return {"cached_queries": {"limited": False, "current_usage": fields.pop("cached_queries")}, **fields}
 
 
 def _listed(
     project: Project, collections: Iterable[Collection], saved: Iterable[SavedQuery], key: str
 ) -> dict[str, Any]:
-    """As Keen lists it; ``api_key`` is the key that was sent, so that a reader learns no other."""
+    """A project in Keen's shape; ``api_key`` is the key of the request, so that no other key is revealed."""
     events = [{"name": one.name, "url": url_of(project.id, "events", one.name)} for one in collections]
     return {
         "id": project.id,
@@ -150,7 +150,7 @@ def _listed(
 
 @lru_cache(maxsize=2)
 def _zones(_moment: int) -> list[dict[str, Any]]:
-    """Every zone with its offset now; kept for some minutes, since making it reads all zone files."""
+    """Every zone with its present offset; cached for some minutes, since it takes reading all zone files."""
     now = datetime.now(UTC)
     shown_zones = []
     for name in zones.names():

@@ -1,4 +1,4 @@
-"""Taking events away (a collection, those that filters and a timeframe name, a property), changing them."""
+"""Deleting events (a collection, those that match filters and a timeframe, a property) and changing them."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ from storage.catalog.tenants.records import Project
 from storage.events.validation import Context, EventLimits, InvalidEvent, ValidatedEvent, examine
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
-"""Pauses between looks at what became of a request; the last one is kept to."""
+"""Pauses between checks whether a request is carried out; the last one is repeated."""
 _NARROWING = ("filters", "timeframe", "timezone", "week_start")
 _AS_THEY_ARE = Context("${keen.ip}", "${keen.user_agent}")
-"""In a change placeholders stand for nothing: whoever asks for it is not who sent the events."""
+"""Leaves placeholders as they are: the caller who changes events is not the client that sent them."""
 _EVENTS = f"{PROJECTS}/{{project_id}}/events"
 _PATH = f"{_EVENTS}/{{rest:path}}"
 _COLLECTION = f"{_EVENTS}/{{event_collection}}"
@@ -67,7 +67,7 @@ area = Area(
 
 
 def _before_update(call: ProjectCall) -> None:
-    """What a change is told before its body is read. Raises NotFound, RateLimited, InvalidQuery."""
+    """Checks of a change before its body is read. Raises NotFound, RateLimited, InvalidQuery."""
     address = event_address(call.request.scope)
     if address.collection is None or address.property_name is not None:
         raise NotFound
@@ -125,7 +125,7 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
         errors=(504,),
         examples=(
             Example(_LOGINS, {"filters": _BOB, "timeframe": '"this_7_days"'}, status=204),
-            Example(_LOGINS, {"filter": _BOB}, status=400, summary="A slip of the pen deletes nothing"),
+            Example(_LOGINS, {"filter": _BOB}, status=400, summary="A misspelt parameter deletes nothing"),
             Example(_LOGINS, key="read", status=401),
         ),
     ),
@@ -147,7 +147,7 @@ async def delete(call: OfProject) -> Response:
     address = event_address(request.scope)
     if address.collection is None:
         raise NotFound
-    # Before it is said whether there is such a collection, as for every limited request.
+    # Before a caller can learn whether the collection exists, as for every rate-limited request.
     count_rate(parts.rates, request, caller, _rate_of(request, address))
     given = await _read_deletion(parts, request, address)
     collection = await _collection(call, address.collection)
@@ -159,15 +159,15 @@ async def delete(call: OfProject) -> Response:
 
 
 async def _collection(call: ProjectCall, name: str) -> Collection:
-    """As it stands now. Raises NotFound."""
+    """The collection as it is now. Raises NotFound."""
     try:
         found = await call.parts.in_thread(call.parts.catalog.collections.get, call.caller.project.id, name)
     except UnknownCollection:
         raise NotFound.named("collection", name) from None
-    standing = await shown(call, [found])
-    if not standing:
+    visible = await shown(call, [found])
+    if not visible:
         raise NotFound.named("collection", name)
-    return standing[0]
+    return visible[0]
 
 
 async def _delete_property(parts: Parts, collection: Collection, path: str) -> None:
@@ -189,8 +189,10 @@ async def _delete_events(
 
 
 def _check_filters(parts: Parts, collection: Collection, filters: Sequence[Filter]) -> None:
-    """Raises TooManyConditions, and InvalidParameter for a condition that narrows nothing, since no event has
-    its property: that is misspelt."""
+    """Raises TooManyConditions, or InvalidParameter for a condition that matches events without its property.
+
+    It would match all events where no event has the property, whose name is then probably misspelt.
+    """
     check_conditions(collection.schema, filters, parts.query_service.limits)
     known = properties_of(collection.schema)
     for one in kept_without_value(filters):
@@ -202,9 +204,9 @@ def _check_filters(parts: Parts, collection: Collection, filters: Sequence[Filte
 
 
 async def _read_deletion(parts: Parts, request: Request, address: EventAddress) -> Mapping[str, Any]:
-    """What narrows the deletion, empty where all is meant: that is said by no parameter at all.
+    """The parameters that narrow a deletion; empty for the whole collection, which takes no parameter at all.
 
-    Only the query string counts, and a body may repeat it, as keen-analysis does in browsers. Raises
+    Only the query string counts. A body may repeat it, as keen-analysis does in browsers. Raises
     InvalidParameter, InvalidQuery, InvalidJSON.
     """
     known = () if address.property_name is not None else _NARROWING
@@ -221,7 +223,7 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
         )
     check_names(body or {}, known, what)
     for name, value in (body or {}).items():
-        if name in known and not (name in given and _says_the_same(value, given[name])):
+        if name in known and not (name in given and _is_same_value(value, given[name])):
             raise InvalidParameter(
                 f"'{name}' is in the body, which does not count here: put it into the query string, as "
                 f"DELETE …/events/COLLECTION?{name}=…. Nothing was deleted."
@@ -230,28 +232,28 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
 
 
 def _narrowing(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Filters, and the timeframe with what it is read by, which narrow.
+    """The filters, and the timeframe with its time zone and week start.
 
-    Raises InvalidParameter where they do not.
+    Raises InvalidParameter where they are present but select no part of the events.
     """
-    found = {name: given[name] for name in _NARROWING if name in given}
-    for name, value in found.items():
+    narrowing = {name: given[name] for name in _NARROWING if name in given}
+    for name, value in narrowing.items():
         if is_absent(structured(name, value)) or value == "null":
             raise InvalidParameter(
                 f"'{name}' is empty, and so narrows nothing: leave it out, and all else with it, to mean all "
                 "events."
             )
-    if found and found.keys() <= {"timezone", "week_start"}:
-        alone = next(iter(found))
+    if narrowing and narrowing.keys() <= {"timezone", "week_start"}:
+        alone = next(iter(narrowing))
         raise InvalidParameter(
             f"A '{alone}' alone narrows nothing: send a 'timeframe' with it, or no parameter at all to mean "
             "all events."
         )
-    return found
+    return narrowing
 
 
-def _says_the_same(one: Any, other: Any) -> bool:
-    """Whether two spellings of a parameter are equal: 3600 and "3600", JSON and its text."""
+def _is_same_value(one: Any, other: Any) -> bool:
+    """Whether two spellings of a parameter mean the same: 3600 and "3600", JSON and its text."""
     one, other = structured("body", one), structured("query string", other)
     return bool(one == other) or (not isinstance(one, (dict, list)) and str(one) == str(other))
 
@@ -262,12 +264,12 @@ def _rate_of(request: Request, address: EventAddress) -> Rate:
 
 
 def _narrows(pairs: Pairs) -> bool:
-    """Are some events meant, and not all of the collection?"""
+    """Whether the parameters select a part of the collection."""
     return any(name.partition("[")[0] in _NARROWING for name, _ in pairs)
 
 
 def _narrowing_of(body: EventUpdate) -> Mapping[str, Any]:
-    """What the body of a change narrows it by. Raises InvalidParameter, InvalidQuery."""
+    """The parameters in the body that narrow a change. Raises InvalidParameter, InvalidQuery."""
     sent = body.sent()
     check_names(sent, ("property_updates", *_NARROWING), "a change")
     return _narrowing(sent)
@@ -280,10 +282,10 @@ async def _update(
     parameters: dict[str, Any],
 ) -> int:
     """How many events were changed. Raises InvalidParameter."""
-    wanted = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
+    lanes = list(dict.fromkeys(pair for _, found in updates for pair in found.wanted))
     try:
         await parts.in_thread(
-            parts.catalog.collections.add_lanes, collection.id, wanted, parts.settings.properties_max
+            parts.catalog.collections.add_lanes, collection.id, lanes, parts.settings.properties_max
         )
     except TooManyProperties as error:
         raise InvalidParameter(str(error)) from None
@@ -292,7 +294,7 @@ async def _update(
 
 
 def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], ValidatedEvent]:
-    """As the keeper takes it, and its value as the event that holds nothing else.
+    """The update in the form that the keeper takes, and its value as an event with that property alone.
 
     Raises InvalidParameter, Forbidden.
     """
@@ -315,9 +317,9 @@ def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], Va
 async def narrowed(
     parts: Parts, project: Project, collection: str, given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], tuple[Filter, ...]]:
-    """Filters and timeframe as a request to the keeper has them; the filters, read. Raises InvalidQuery."""
+    """The parameters of a request to the keeper, and the parsed filters. Raises InvalidQuery."""
     params = {name: given[name] for name in _NARROWING if name in given} | {"event_collection": collection}
-    # Strictly, whatever the settings say of questions.
+    # Unknown parameters are always refused, whatever the settings say for queries.
     check("count", params)
     question = await parts.in_thread(parts.query_service.judge, project, "count", params)
     assert isinstance(question.query, MetricQuery)
@@ -329,19 +331,22 @@ async def narrowed(
 async def carried_out(
     parts: Parts, collection: Collection, kind: ErasureKind, parameters: Mapping[str, Any]
 ) -> Erasure:
-    """The request, once the keeper has done it. Raises TimedOut, Unavailable: it may be done later still."""
+    """The request, once the keeper has carried it out.
+
+    Raises TimedOut, after which it may still be carried out, and ServiceUnavailable if it failed.
+    """
     catalog = parts.catalog
     number = await parts.in_thread(catalog.erasures.request, collection.id, kind, parameters)
     deadline = time.monotonic() + parts.settings.erase_seconds
-    looks = 0
+    checks = 0
     while time.monotonic() < deadline:
-        await asyncio.sleep(POLL_SECONDS[min(looks, len(POLL_SECONDS) - 1)])
-        looks += 1
-        found = await parts.in_thread(catalog.erasures.find, number)
-        if found is None or found.state is ErasureState.DONE:
-            return found or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
-        if found.state is ErasureState.FAILED:
-            raise ServiceUnavailable(f"Nothing was changed. {found.problem}")
+        await asyncio.sleep(POLL_SECONDS[min(checks, len(POLL_SECONDS) - 1)])
+        checks += 1
+        erasure = await parts.in_thread(catalog.erasures.find, number)
+        if erasure is None or erasure.state is ErasureState.DONE:
+            return erasure or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
+        if erasure.state is ErasureState.FAILED:
+            raise ServiceUnavailable(f"Nothing was changed. {erasure.problem}")
     raise TimedOut(
         f"The request is recorded, and not done after {parts.settings.erase_seconds:g} seconds. It goes on."
     )

@@ -1,4 +1,4 @@
-"""Extractions that become files: ``/3.0/projects/P/extractions``, each job below it, and its file."""
+"""Extractions to files: ``/3.0/projects/P/extractions``, each job below it, and its file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ area = Area(
 
 
 def base_url(parts: Parts, request: Request) -> str:
-    """Where clients reach the server."""
+    """The URL at which clients reach the server."""
     return parts.settings.public_url or str(request.base_url).rstrip("/")
 
 
@@ -68,18 +68,18 @@ async def list_extractions(
     limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="How many.")] = PAGE_MAX,
     before: Annotated[str, Query(description="Only those asked for before the job with this id.")] = "",
 ) -> Response:
-    """Of a key that sees part of the events: those that it asked for."""
+    """A key that sees part of the events gets only the extractions that it asked for."""
     parts, request, caller = call
     exports = exports_of(parts)
-    found = await parts.in_thread(exports.page, caller, before or None, limit + 1)
+    jobs = await parts.in_thread(exports.page, caller, before or None, limit + 1)
     base = base_url(parts, request)
     following = None
-    if len(found) > limit:
-        found = found[:limit]
-        query = f"limit={limit}&before={found[-1].id}"
+    if len(jobs) > limit:
+        jobs = jobs[:limit]
+        query = f"limit={limit}&before={jobs[-1].id}"
         following = f"{base}{url_of(caller.project.id, 'extractions')}?{query}"
-    told = [exports.described(caller, export, base) for export in found]
-    return json_answer({"extractions": told, "next_page_url": following})
+    described = [exports.described(caller, export, base) for export in jobs]
+    return json_answer({"extractions": described, "next_page_url": following})
 
 
 @area.get(
@@ -100,8 +100,8 @@ async def list_extractions(
 async def show(call: OfProject) -> Response:
     parts, request, caller = call
     exports = exports_of(parts)
-    found = await parts.in_thread(exports.find, caller, segment_of(request.scope, 5))
-    return json_answer(exports.described(caller, found, base_url(parts, request)))
+    export = await parts.in_thread(exports.find, caller, segment_of(request.scope, 5))
+    return json_answer(exports.described(caller, export, base_url(parts, request)))
 
 
 @area.get(
@@ -133,20 +133,20 @@ async def file(call: OfAnyone) -> Response:
     export = await parts.in_thread(exports.file, project, job_id)
     path = parts.catalog.folder.exports / (export.file or "")
     try:
-        found = await parts.in_thread(path.stat)
-        sound = await parts.in_thread(is_sound, path, found)
+        status = await parts.in_thread(path.stat)
+        sound = await parts.in_thread(is_sound, path, status)
     except FileNotFoundError:
         raise Gone("The extraction's file is gone.") from None
     if not sound:
         raise Gone("The extraction's file is damaged. Ask for the extraction again.")
-    _check_range(request, found.st_size)
+    _check_range(request, status.st_size)
     headers = {"x-content-type-options": "nosniff", "cache-control": "private, no-store"}
     return FileResponse(
         path,
         headers=headers,
         media_type=media_type_of(export),
         filename=download_name(export),
-        stat_result=found,
+        stat_result=status,
     )
 
 
@@ -169,15 +169,15 @@ async def remove(call: OfProject) -> Response:
 
 
 def _check_range(request: Request, size: int) -> None:
-    """Leaves of the request a range that can be answered, or none: any other may be ignored.
+    """Remove a ``Range`` header that cannot be answered from the request, as HTTP allows.
 
-    Raises RangeNotSatisfiable.
+    Raises RangeNotSatisfiable for a valid range beyond the file's end.
     """
     given = request.headers.get("range")
     if given is None:
         return
-    found = _RANGE.fullmatch(given)
-    first, last = found.groups() if found is not None else ("", "")
+    match = _RANGE.fullmatch(given)
+    first, last = match.groups() if match is not None else ("", "")
     start = int(first) if first else size - int(last or 0)
     usable = bool(first or last) and not (first and last and int(last) < start)
     if usable and start < size:

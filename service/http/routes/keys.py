@@ -1,4 +1,4 @@
-"""Access keys: made, shown, changed, revoked and deleted with the master key."""
+"""Creating, showing, changing, revoking and deleting access keys, with the master key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SENT: Json = {
     },
 }
 _MINE = {"access_key": "{made_key}"}
-_TOLD = ok(AccessKey, "The key.")
+_KEY = ok(AccessKey, "The key.")
 T = TypeVar("T")
 
 area = Area("keys", "Keys of your own making.")
@@ -58,7 +58,7 @@ async def create(call: OfProject, definition: AccessKeyDefinition) -> Response:
     made = _checked(call, definition)
     _, key = new_access_key(parts.keyring, call.caller.project.id, made, parts.clock())
     await parts.in_thread(parts.catalog.access_keys.create, key)
-    return _told(call, key, 201)
+    return _answer(call, key, 201)
 
 
 @area.get(
@@ -75,28 +75,28 @@ async def list_keys(
     per_page: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Keys on a page.")] = PAGE_SIZE_MAX,
 ) -> Response:
     parts, project_id = call.parts, call.caller.project.id
-    found = await parts.in_thread(
+    keys = await parts.in_thread(
         lambda: parts.catalog.access_keys.of_project(
             project_id, name=name or None, offset=(page - 1) * per_page, limit=per_page
         )
     )
-    return json_answer([shown(parts.keyring, key) for key in found])
+    return json_answer([shown(parts.keyring, key) for key in keys])
 
 
-@area.get(_ONE, MASTER, "One access key", _TOLD, examples=(Example(_MINE),))
+@area.get(_ONE, MASTER, "One access key", _KEY, examples=(Example(_MINE),))
 async def show(call: OfProject) -> Response:
     catalog = call.parts.catalog
     key = await call.parts.in_thread(catalog.access_keys.find, call.caller.project.id, _digest(call))
     if key is None:
         raise NotFound
-    return _told(call, key)
+    return _answer(call, key)
 
 
 @area.post(
     _ONE,
     MASTER,
     "Replace name, rights and options of an access key",
-    _TOLD,
+    _KEY,
     examples=(Example(_MINE, body={**_SENT, "name": "Renamed"}),),
 )
 async def update(call: OfProject, definition: AccessKeyDefinition) -> Response:
@@ -112,15 +112,15 @@ async def update(call: OfProject, definition: AccessKeyDefinition) -> Response:
             options=made.options,
         )
 
-    return _told(call, await _changing(call, change))
+    return _answer(call, await _changing(call, change))
 
 
-@area.post(f"{_ONE}/revoke", MASTER, "Revoke an access key", _TOLD, examples=(Example(_MINE),))
+@area.post(f"{_ONE}/revoke", MASTER, "Revoke an access key", _KEY, examples=(Example(_MINE),))
 async def revoke(call: OfProject) -> Response:
     return await _activate(call, active=False)
 
 
-@area.post(f"{_ONE}/unrevoke", MASTER, "Let a key live again", _TOLD, examples=(Example(_MINE),))
+@area.post(f"{_ONE}/unrevoke", MASTER, "Let a key live again", _KEY, examples=(Example(_MINE),))
 async def unrevoke(call: OfProject) -> Response:
     return await _activate(call, active=True)
 
@@ -139,11 +139,11 @@ async def delete(call: OfProject) -> Response:
 
 
 async def _activate(call: ProjectCall, *, active: bool) -> Response:
-    """What the body holds is of no interest: clients send nothing, or an empty string."""
+    """Revoke the key or restore it. The body is ignored: clients send nothing, or an empty string."""
     project_id, digest = call.caller.project.id, _digest(call)
     catalog = call.parts.catalog
     key = await _changing(call, lambda: catalog.access_keys.activate(project_id, digest, active))
-    return _told(call, key)
+    return _answer(call, key)
 
 
 def _checked(call: ProjectCall, definition: AccessKeyDefinition) -> CheckedAccessKey:
@@ -152,11 +152,11 @@ def _checked(call: ProjectCall, definition: AccessKeyDefinition) -> CheckedAcces
 
 
 def _digest(call: ProjectCall) -> str:
-    """Of the key that the path names."""
+    """The digest of the key that the path names."""
     return call.parts.keyring.digest(call.caller.project.id, segment_of(call.request.scope, 5))
 
 
-def _told(call: ProjectCall, key: records.AccessKey, status: int = 200) -> Response:
+def _answer(call: ProjectCall, key: records.AccessKey, status: int = 200) -> Response:
     return json_answer(shown(call.parts.keyring, key), status)
 
 

@@ -25,7 +25,7 @@ _BASE = f"{_ORGANISATION}/projects"
 _ONE = f"{_BASE}/{{own_project}}"
 _NEW = {"name": "Shop of {project_id}"}
 _MINE = {"own_project": "{made_id}"}
-_TOLD = ok(OwnedProject, "The project, keys included.")
+_PROJECT = ok(OwnedProject, "The project, keys included.")
 T = TypeVar("T")
 
 area = Area(
@@ -38,7 +38,7 @@ area = Area(
     _BASE,
     ORGANISATION,
     "Make a project",
-    _TOLD,
+    _PROJECT,
     errors=(409,),
     examples=(
         Example(body=_NEW, key="organization", keep={"made_id": "id"}),
@@ -79,18 +79,18 @@ async def show_all(call: OfOrganisation) -> Response:
 )
 async def usage(call: OfOrganisation) -> Response:
     own, catalog = await _own(call), call.parts.catalog
-    found = await call.parts.in_thread(catalog.projects.usage)
-    held = [asdict(found.get(project.id, records.Usage())) for project in own]
+    by_project = await call.parts.in_thread(catalog.projects.usage)
+    stored = [asdict(by_project.get(project.id, records.Usage())) for project in own]
     sent = await call.parts.in_thread(lambda: [catalog.activity.of_project(project.id) for project in own])
-    total = {one.name: sum(usage[one.name] for usage in held) for one in fields(records.Usage)}
+    total = {one.name: sum(usage[one.name] for usage in stored) for one in fields(records.Usage)}
     listed = [
         {"id": project.id, "name": project.name, **usage, **usage_json(activity)}
-        for project, usage, activity in zip(own, held, sent, strict=True)
+        for project, usage, activity in zip(own, stored, sent, strict=True)
     ]
     return json_answer({**total, "projects": listed})
 
 
-@area.get(_ONE, ORGANISATION, "One project", _TOLD, examples=(Example(_MINE, key="organization"),))
+@area.get(_ONE, ORGANISATION, "One project", _PROJECT, examples=(Example(_MINE, key="organization"),))
 async def show(call: OfOrganisation) -> Response:
     return json_answer(shown(await _one(call)))
 
@@ -101,7 +101,7 @@ def _change(method: Method) -> Operation:
         method=method,
         path=_ONE,
         summary="Change a project's name, users or preferences",
-        answers=_TOLD,
+        answers=_PROJECT,
         errors=(409,),
         examples=(Example(_MINE, body=body, key="organization"),),
     )
@@ -141,7 +141,7 @@ async def delete(call: OfOrganisation) -> Response:
 
 
 def shown(project: Project) -> dict[str, Any]:
-    """As ``models.organisations.OwnedProject`` describes it."""
+    """The project as ``models.organisations.OwnedProject`` describes it."""
     return {
         "id": project.id,
         "name": project.name,
@@ -160,16 +160,16 @@ async def _own(call: OrganisationCall) -> list[Project]:
 
 
 async def _one(call: OrganisationCall) -> Project:
-    """The project that the path names. Raises NotFound, for projects of others too."""
-    wanted = segment_of(call.request.scope, 5)
-    found = next((one for one in await _own(call) if one.id == wanted), None)
-    if found is None:
+    """The project that the path names. Raises NotFound, also for projects of other organisations."""
+    project_id = segment_of(call.request.scope, 5)
+    project = next((one for one in await _own(call) if one.id == project_id), None)
+    if project is None:
         raise NotFound
-    return found
+    return project
 
 
 async def _changing(parts: Parts, work: Callable[[], T]) -> T:
-    """Raises NotFound, InvalidParameter, Conflict."""
+    """The result of ``work``, which changes projects. Raises NotFound, InvalidParameter, Conflict."""
     try:
         return await parts.in_thread(parts.tenants.changing, work)
     except UnknownProject:

@@ -1,4 +1,4 @@
-"""Questions: ``GET``, ``POST`` and ``HEAD`` ``/3.0/projects/P/queries/<analysis>``, and the map of them."""
+"""Queries: ``GET``, ``POST`` and ``HEAD`` ``/3.0/projects/P/queries/<analysis>``, and the list of them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ QUERIES = f"{PROJECTS}/{{project_id}}/queries"
 _MOST_ASKED = ("count", "sum", "count_unique", "funnel", "average", "extraction", "maximum", "minimum")
 """Their routes are tried first."""
 _BARE_NAMES = frozenset({"minimum", "percentile", "average", "median", "maximum", "sum"})
-"""Keen's map of queries names these without ``_url``."""
+"""Keen's list of queries names these without ``_url``."""
 _EVENTS = {
     "purchases": [{"price": 7, "user": {"id": "bob"}}, {"price": 30, "user": {"id": "ann"}}],
     "signups": [{"user": {"id": "ann"}}],
@@ -49,8 +49,10 @@ area = Area("ask", "Ask questions.", [("POST", f"{PROJECTS}/{{project_id}}/event
 
 
 def _query_service(analysis: str) -> Endpoint:
-    """The handler of an analysis. It takes nothing that FastAPI would check: a question is read and judged in
-    ``query``, in a thread of its own."""
+    """The handler of an analysis.
+
+    It has no parameters for FastAPI to check: ``query`` parses and checks the query, on a thread.
+    """
     rate = Rate.EXTRACTIONS if analysis == EXTRACTION else Rate.QUERIES
 
     async def ask(call: OfProject) -> Response:
@@ -62,8 +64,8 @@ def _query_service(analysis: str) -> Endpoint:
             return await _answer_post(call, analysis)
         pairs = pairs_of(request.scope)
         callback = callback_of(pairs)
-        told = await _tell(call, analysis, _reader_of(pairs))
-        return _answer(told, callback)
+        response = await _respond(call, analysis, _reader_of(pairs))
+        return _answer(response, callback)
 
     return ask
 
@@ -85,7 +87,7 @@ async def list_queries(call: OfProject) -> Response:
     return json_answer({key: url_of(call.caller.project.id, "queries", name) for name, key in names})
 
 
-async def _tell(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:
+async def _respond(call: ProjectCall, analysis: str, read: Callable[[], Any]) -> QueryResponse:
     parts, request, caller = call
     if analysis != EXTRACTION:
         return await parts.query_service.ask(caller, analysis, read, gone_of(request))
@@ -100,20 +102,20 @@ async def _answer_post(call: ProjectCall, analysis: str) -> Response:
     parts = call.parts
     async with opened(parts.bodies, call.request, parts.settings.query_bytes_max) as body:
         values_max = parts.bodies.limits.values_max
-        told = await _tell(call, analysis, lambda: json_of(body, values_max))
-    return _answer(told, None)
+        response = await _respond(call, analysis, lambda: json_of(body, values_max))
+    return _answer(response, None)
 
 
 def _reader_of(pairs: Pairs) -> Callable[[], Mapping[str, Any]]:
     return lambda: from_query_string(pairs)
 
 
-def _answer(told: QueryResponse, callback: str | None) -> Response:
-    headers = warning_headers(told.warnings)
-    if told.age is not None:
-        headers = {**(headers or {}), "age": str(told.age)}
+def _answer(response: QueryResponse, callback: str | None) -> Response:
+    headers = warning_headers(response.warnings)
+    if response.age is not None:
+        headers = {**(headers or {}), "age": str(response.age)}
     if callback is not None:
-        response = script_answer(callback, told.body, headers=headers)
+        answer = script_answer(callback, response.body, headers=headers)
     else:
-        response = json_answer(told.body, headers=headers)
-    return response
+        answer = json_answer(response.body, headers=headers)
+    return answer

@@ -1,4 +1,4 @@
-"""How long a collection keeps its events: ``/3.0/projects/P/retention/C``."""
+"""The retention of a collection's events: ``/3.0/projects/P/retention/C``."""
 
 from __future__ import annotations
 
@@ -34,17 +34,18 @@ area = Area(
     examples=(Example(_LOGINS, body={"days": 400}), Example(_LOGINS, body={"days": 0}, status=400)),
 )
 async def keep(call: OfProject, retention: NewRetention) -> Response:
-    """What is older goes day by day, in UTC, by `keen.timestamp`; what is too old already goes now."""
-    found = await _collection_id(call)
-    await call.parts.in_thread(call.parts.catalog.retention.put, found, retention.days)
+    """Older events are deleted day by day, in UTC, by `keen.timestamp`; those too old already are deleted
+    now."""
+    collection_id = await _collection_id(call)
+    await call.parts.in_thread(call.parts.catalog.retention.put, collection_id, retention.days)
     return json_answer({"days": retention.days})
 
 
 @area.get(_PATH, MASTER, "For how many days events are kept", ok(Retention), examples=(Example(_LOGINS),))
 async def show(call: OfProject) -> Response:
-    found = await _collection_id(call)
-    kept = await call.parts.in_thread(call.parts.catalog.retention.days)
-    return json_answer({"days": kept.get(found)})
+    collection_id = await _collection_id(call)
+    days_by_collection = await call.parts.in_thread(call.parts.catalog.retention.days)
+    return json_answer({"days": days_by_collection.get(collection_id)})
 
 
 @area.delete(
@@ -55,13 +56,13 @@ async def show(call: OfProject) -> Response:
     examples=(Example(_LOGINS, status=204),),
 )
 async def keep_for_ever(call: OfProject) -> Response:
-    found = await _collection_id(call)
-    await call.parts.in_thread(call.parts.catalog.retention.put, found, None)
+    collection_id = await _collection_id(call)
+    await call.parts.in_thread(call.parts.catalog.retention.put, collection_id, None)
     return empty_answer()
 
 
 async def _collection_id(call: ProjectCall) -> int:
-    """Raises NotFound."""
+    """The number of the collection that the path names. Raises NotFound."""
     name = _collection_of(call.request)
     try:
         return (
@@ -72,5 +73,5 @@ async def _collection_id(call: ProjectCall) -> int:
 
 
 def _collection_of(request: Request) -> str:
-    """All that follows ``/retention/``, raw slashes included."""
+    """The collection's name: all that follows ``/retention/``, raw slashes included."""
     return unquote_to_bytes(raw_path(request.scope).split(b"/", 5)[5]).decode("utf-8", "replace")

@@ -1,7 +1,7 @@
 """Saved queries: their definitions, and their results.
 
 /3.0/projects/P/queries/saved[/NAME[/result]]
-/3.0/projects/P/saved_queries[/NAME[/result]]      the same in the shapes of the first version of the API
+/3.0/projects/P/saved_queries[/NAME[/result]]      the same in the shapes of the API's first version
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ area = Area(
 )
 async def put(call: OfProject, definition: SavedQueryDefinition) -> Response:
     """Replaces everything; what is left out is unset. What only the server writes is ignored."""
-    told, created = await _put(call, definition)
-    return json_answer(saved.dumped(told), 201 if created else 200)
+    shown, created = await _put(call, definition)
+    return json_answer(saved.dumped(shown), 201 if created else 200)
 
 
 def _result(path: str, summary: str, answer: Answer, example: Mapping[str, str], more: str = "") -> Operation:
@@ -124,11 +124,11 @@ async def result(call: OfProject) -> Response:
     callback = callback_of(pairs)
     if parts.query_service.strict:
         check_parameters(pairs, (), "the result of a saved query, which is asked as it was saved")
-    told = await parts.saved.result(caller, _name(request), _ask(call), plain=_is_legacy(request))
-    headers = warning_headers(told.warnings)
+    response = await parts.saved.result(caller, _name(request), _ask(call), plain=_is_legacy(request))
+    headers = warning_headers(response.warnings)
     if callback is not None:
-        return script_answer(callback, told.body, headers=headers)
-    return json_answer(told.body, headers=headers)
+        return script_answer(callback, response.body, headers=headers)
+    return json_answer(response.body, headers=headers)
 
 
 @area.get(
@@ -145,7 +145,7 @@ async def show(call: OfProject) -> Response:
     if query is None:
         raise NotFound.named("saved query", name)
     call.caller.require_definition(name, bool(query.refresh_rate))
-    return json_answer(saved.dumped(await _told(call, query)))
+    return json_answer(saved.dumped(await _shown(call, query)))
 
 
 @area.get(
@@ -156,8 +156,8 @@ async def show(call: OfProject) -> Response:
     examples=(Example(), Example(key="read", status=401)),
 )
 async def list_all(call: OfProject) -> Response:
-    found = await call.parts.in_thread(call.parts.catalog.saved_queries.of_project, call.caller.project.id)
-    return json_answer(saved.dumped([await _told(call, query) for query in found]))
+    queries = await call.parts.in_thread(call.parts.catalog.saved_queries.of_project, call.caller.project.id)
+    return json_answer(saved.dumped([await _shown(call, query) for query in queries]))
 
 
 @area.delete(
@@ -185,8 +185,8 @@ async def delete(call: OfProject) -> Response:
     examples=(Example(_OLD, body=_COUNT, status=201),),
 )
 async def legacy_put(call: OfProject, definition: LegacySavedQuery) -> Response:
-    told, created = await _put(call, definition)
-    answer = {"created": created, "updated": not created, "saved_query": told}
+    shown, created = await _put(call, definition)
+    answer = {"created": created, "updated": not created, "saved_query": shown}
     return json_answer(saved.dumped(answer), 201 if created else 200)
 
 
@@ -221,26 +221,26 @@ area.delete(
 
 
 async def _put(call: ProjectCall, definition: SavedQueryDefinition) -> tuple[Json, bool]:
-    """The definition as it is told now, and whether it is new."""
-    kept, created, warnings = await call.parts.in_thread(_keep, call, definition)
-    told = await _told(call, kept)
-    return {**told, "warnings": warnings} if warnings else told, created
+    """Store the definition. Returns it as shown to the caller, and whether it is new."""
+    kept, created, warnings = await call.parts.in_thread(_store, call, definition)
+    shown = await _shown(call, kept)
+    return {**shown, "warnings": warnings} if warnings else shown, created
 
 
-def _keep(
+def _store(
     call: ProjectCall, definition: SavedQueryDefinition
 ) -> tuple[records.SavedQuery, bool, list[dict[str, Any]]]:
-    """What is kept now, whether it is new, and what leaves it without data. Blocks.
+    """Store the definition. Returns it, whether it is new, and warnings about names without data. Blocks.
 
     Raises InvalidQuery, DuplicateSavedQuery.
     """
     parts, request, caller = call
     name, query_service = _name(request), parts.query_service
-    found: list[dict[str, Any]] = []
+    warnings: list[dict[str, Any]] = []
 
     def judge(analysis: str, params: Mapping[str, Any]) -> None:
         question = query_service.judge(caller.project, analysis, params)
-        found.extend(query_service.warnings(caller, analysis, params, question))
+        warnings.extend(query_service.warnings(caller, analysis, params, question))
 
     read = saved.read(name, definition.sent(), judge, strict=query_service.strict)
     kept, created = parts.catalog.saved_queries.put(
@@ -251,10 +251,10 @@ def _keep(
         metadata=read.metadata,
         refresh_rate=read.refresh_rate,
     )
-    return kept, created, found
+    return kept, created, warnings
 
 
-async def _told(call: ProjectCall, query: records.SavedQuery) -> Json:
+async def _shown(call: ProjectCall, query: records.SavedQuery) -> Json:
     definition = await call.parts.saved.described(call.caller, query, _ask(call))
     return saved.legacy(definition, query.project_id) if _is_legacy(call.request) else definition
 

@@ -1,6 +1,6 @@
-"""What is recorded: collections, their properties and the type of each; and an event in a URL.
+"""The schema of events: collections, their properties and the type of each; and events in a URL.
 
-An event in a URL is told apart by its parameter ``data`` and answered by ``service.http.write_api``.
+An event in a URL is recognised by its parameter ``data`` and handled by ``service.http.write_api``.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ async def list_collections(call: OfProject) -> Response:
 
 async def _all(call: ProjectCall) -> Response:
     parts, request, caller = call
-    wanted = parameter(pairs_of(request.scope), "include_schema")
-    include = (wanted or "true").strip().lower() not in ("false", "0")
+    include_schema = parameter(pairs_of(request.scope), "include_schema")
+    include = (include_schema or "true").strip().lower() not in ("false", "0")
     limit = parts.settings.schema_collections_max
     found = await shown(call, await parts.in_thread(parts.catalog.collections.of_project, caller.project.id))
     if len(found) > limit:
@@ -135,15 +135,17 @@ async def inspect(call: OfProject) -> Response:
 
 
 async def shown(call: ProjectCall, collections: Sequence[Collection]) -> list[Collection]:
-    """The collections as the caller sees them: what no event in its sight holds, or none any more, is not
-    there."""
+    """The collections as the caller sees them, without properties that no event in its sight has now.
+
+    Collections of which it sees no event are left out.
+    """
     parts, request, caller = call
     narrowed = bool(caller.filters_for(Permission.SCHEMA))
     visible = []
     for collection in collections:
         if narrowed:
             found = await parts.query_service.held(caller, collection.name, gone_of(request))
-            # In an order of their own: which came first may have been decided by an event out of sight.
+            # Sorted: the catalog's order may reveal an event that the caller cannot see.
             lanes = None if found is None else tuple(sorted(found, key=_order))
         elif collection.erase_version:
             lanes = await parts.query_service.standing(caller, collection.name)
@@ -159,12 +161,12 @@ def _order(lane: Lane) -> tuple[str, int]:
 
 
 def properties_of(schema: Schema) -> dict[str, str]:
-    """Property path → the name of its type; of a path with several kinds of values the first seen."""
+    """Property path → the name of its type; with several types, the one that was recorded first."""
     types = {TIMESTAMP: "datetime", CREATED_AT: "datetime", EVENT_ID: "string"}
     above = with_prefixes(path.rpartition(".")[0] for path in schema.by_path)
     for path, lanes in schema.by_path.items():
         if path in above and all(lane.kind is LaneKind.NULL for lane in lanes):
-            # Properties below tell of it; whether it has a lane depends on which event came first.
+            # The nested properties show it; its own lane exists only if an event without them came first.
             continue
         kind = next((lane.kind for lane in lanes if lane.kind is not LaneKind.NULL), LaneKind.NULL)
         types[path] = "geo" if path == LOCATION else _TYPES[kind]
@@ -179,10 +181,10 @@ def _listed(collection: Collection, *, include: bool) -> dict[str, Any]:
     return listed
 
 
-def _cut_listing(found: list[Collection], limit: int, *, include: bool) -> Response:
-    """The first collections by name, and a word that there are more."""
-    warning = f'199 acumen "Only the first {limit} of {len(found)} collections are listed."'
-    listed = [_listed(collection, include=include) for collection in found[:limit]]
+def _cut_listing(collections: list[Collection], limit: int, *, include: bool) -> Response:
+    """An answer with the first collections by name, and a warning that there are more."""
+    warning = f'199 acumen "Only the first {limit} of {len(collections)} collections are listed."'
+    listed = [_listed(collection, include=include) for collection in collections[:limit]]
     return json_answer(listed, headers={"warning": warning})
 
 

@@ -1,4 +1,4 @@
-"""For operators: is it alive, should it be sent requests, what has it done, what can it be asked."""
+"""Routes for operators: liveness, readiness, metrics and the API's documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ area = Area("operate", "For whoever runs the server.")
 
 
 class Description:
-    """The OpenAPI document, made once it is asked for: that takes a part of a second."""
+    """The OpenAPI document, built at its first request since that takes a fraction of a second."""
 
     def __init__(self, make: Callable[[], dict[str, Any]]) -> None:
         self._make = make
@@ -48,10 +48,10 @@ async def ready(call: OfAnyone) -> Response:
     await parts.in_thread(parts.catalog.versions)
     state: dict[str, Any] = {"status": "ready"}
     if parts.lifecycle.damaged_logs:
-        # Still ready: events are taken, and sending them nowhere would help nobody.
+        # Still ready: events are accepted, and refusing all requests would not help.
         state |= {"damaged_logs": parts.lifecycle.damaged_logs, "message": DAMAGED}
     if parts.lifecycle.closed_because:
-        # Still ready: questions are answered, and another worker has the same disk.
+        # Still ready: queries are answered, and another worker has the same disk.
         state |= {"events": "refused", "reason": parts.lifecycle.closed_because.partition(" Nothing ")[0]}
     return json_answer(state)
 

@@ -1,8 +1,9 @@
-"""Numbers in shared memory that change with every change of the catalog, one for each of its areas, so that
-what was read of it can be known to stand without asking the database, as on an event loop.
+"""Change marks in shared memory: one number per area, which changes with every change to the area.
 
-They are stored after each transaction, before anybody is told of it: whoever sees the number that stood
-before reading sees all that was acknowledged. Each is drawn at random, so that processes need not take turns.
+With them, an event loop can check that data read earlier is still current without querying the database.
+A mark changes after its transaction ends and before the change is acknowledged. So data read after a mark
+that has not changed since includes every acknowledged change. New marks are random numbers, so that processes
+need no coordination.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
 
 Marks = tuple[int, ...]
-"""Of some areas, in their order."""
+"""The marks of some areas, in the order in which they were given."""
 _BYTES = 8
 _BITS = 63
 _PLACES = {area: place for place, area in enumerate(Area)}
 
 
 class ChangeMark:
-    """Of one catalog file; any number of processes read and write. Thread-safe."""
+    """The change marks of one catalog file, for any number of processes. Thread-safe."""
 
     def __init__(self, catalog: Path) -> None:
         self._path = catalog.with_name(catalog.name + "-mark")
@@ -31,7 +32,7 @@ class ChangeMark:
         self._words: memoryview | None = None
 
     def open(self) -> memoryview:
-        """Raises OSError."""
+        """Map the file of marks. Raises OSError."""
         words = self._words
         if words is None:
             with self._lock:
@@ -42,7 +43,7 @@ class ChangeMark:
         return words
 
     def read(self, areas: Iterable[Area]) -> Marks:
-        """Numbers that never were there before where the file can not be used."""
+        """The marks of these areas; a value that has not occurred before if the file cannot be used."""
         try:
             words = self.open()
         except OSError:

@@ -1,8 +1,8 @@
-"""A checksum for every row of the catalog that answers depend on, in the table ``row_checksums``.
+"""Checksums of the catalog's rows that results depend on, in the table ``row_checksums``.
 
-SQLite's pages have none, and a changed byte of one may read as well as the right one. Triggers enter the
-checksum in the transaction that writes the row, each SELECT compares it for each row that it gives, and a
-damaged row can be neither changed nor deleted. ``row_faults`` looks at all rows.
+SQLite's pages have no checksums, so a flipped byte may read as valid data. Triggers store the checksum in the
+transaction that writes the row, each SELECT verifies it for each row that it returns, and a damaged row can
+be neither changed nor deleted. ``row_faults`` verifies all rows.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.dashboards: ("project_id", "name"),
     tables.streams: ("collection_id",),
 }
-"""The tables whose rows have a checksum, and what tells the rows of each apart.
+"""The tables whose rows have a checksum, with a unique key of each.
 
-Where rows are looked up or listed by what they belong to, the key begins with it: a row that is not found can
-then be told from one that is lost (``refuse_lost``, ``refuse_incomplete``)."""
+Where rows are looked up or listed by an owner, the key begins with the owner, so that a lost row can be
+distinguished from one that never existed (``refuse_lost``, ``refuse_incomplete``)."""
 UNVERIFIED = "acumen_unverified"
-"""Option of a statement whose rows are compared otherwise, or decide nothing."""
+"""Execution option of a statement whose rows are verified in another way, or need no verification."""
 FAULTS_MAX = 20
 _ENTERED = (
     select(row_checksums.c.row_key)
@@ -75,39 +75,42 @@ _SEPARATOR, _AFTER_SEPARATOR = ",", "-"
 _PRIMARY_CODE = 0xFF
 _DAMAGED_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _encode = msgspec.msgpack.Encoder().encode
-_found = threading.local()
+_last_fault = threading.local()
 _verified: WeakKeyDictionary[Select[Any], Select[Any]] = WeakKeyDictionary()
 
 
 def checksum_of(table: str, cells: Sequence[Any]) -> int:
-    """Of a row's cells, ordered by the names of their columns."""
+    """The checksum of a row, from its cells in the order of their column names."""
     digest = blake2b(_encode((table, *cells)), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
 
 
 def key_of(*values: Any) -> str:
-    """As the key of a row stands in ``row_checksums``; of its first values, as such keys begin."""
+    """The key of a row as stored in ``row_checksums``; for the first values of a key, a prefix of it."""
     *first, last = values
     return "".join(_quoted(value) + _SEPARATOR for value in first) + str(last)
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """What the triggers and statements call. Without it a connection can read, but write no such row."""
+    """Register the functions that the triggers and statements call. Without them a connection can read, but
+    not write such rows."""
     connection.create_function("row_checksum", -1, _row_checksum, deterministic=True)
     connection.create_function("row_intact", -1, _row_intact, deterministic=True)
 
 
 def verify_selects(engine: Engine) -> None:
-    """Every SELECT over this engine raises CatalogDamaged for a row that is not as it was written."""
+    """Make every SELECT of this engine raise CatalogDamaged for a row that differs from what was written."""
     listen(engine, "before_execute", _with_verification, retval=True)
     listen(engine, "handle_error", _translate)
 
 
 def refuse_lost(connection: Connection, table: Table, keys: Sequence[Sequence[Any]]) -> None:
-    """No row was found of these keys, of which one IN list takes all. Raises CatalogDamaged where one was
-    written."""
-    wanted = {"of": table.name, "keys": [key_of(*key) for key in keys]}
-    lost = connection.execute(_ENTERED, wanted).scalar()
+    """Check that rows that were not found never existed; the keys must fit one IN list.
+
+    Raises CatalogDamaged where one of the rows was written.
+    """
+    values = {"of": table.name, "keys": [key_of(*key) for key in keys]}
+    lost = connection.execute(_ENTERED, values).scalar()
     if lost is not None:
         raise CatalogDamaged(
             f"The catalog is damaged: row {lost} of its table {table.name} is lost. Run 'acumen check'."
@@ -115,8 +118,10 @@ def refuse_lost(connection: Connection, table: Table, keys: Sequence[Sequence[An
 
 
 def refuse_incomplete(connection: Connection, table: Table, values: Sequence[Any], number: int) -> None:
-    """``number`` rows were found whose keys begin with the values. Raises CatalogDamaged where others were
-    written."""
+    """Check that exactly ``number`` rows whose keys begin with these values were written.
+
+    Raises CatalogDamaged otherwise.
+    """
     prefix = key_of(*values, "")
     bounds = {"of": table.name, "first": prefix, "beyond": prefix[:-1] + _AFTER_SEPARATOR}
     entered = connection.execute(_NUMBER_ENTERED, bounds).scalar_one()
@@ -128,7 +133,7 @@ def refuse_incomplete(connection: Connection, table: Table, values: Sequence[Any
 
 
 def install(connection: Connection) -> None:
-    """Triggers for the tables as they are now, and the checksums of all rows that stand in them."""
+    """Create the triggers for the tables as they are now, and store the checksums of all their rows."""
     connection.exec_driver_sql("DELETE FROM row_checksums")
     for table, key in _BY_NAME.items():
         columns = _columns(connection.connection.driver_connection, table)
@@ -143,28 +148,28 @@ def install(connection: Connection) -> None:
 
 
 def remove_triggers(connection: Connection) -> None:
-    """Before tables are changed; ``install`` makes them again."""
+    """Remove the triggers before tables are changed; ``install`` creates them again."""
     for table, key in _BY_NAME.items():
         for name, _ in _triggers(table, key, []):
             connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
 
 
 def row_faults(connection: sqlite3.Connection) -> Iterator[str]:
-    """Rows that are not as they were written, that are lost, or that nobody wrote."""
+    """Descriptions of rows that differ from what was written, are lost, or were not written by Acumen."""
     if not _columns(connection, row_checksums.name):
         return
     for table, key in _BY_NAME.items():
         columns = _columns(connection, table)
-        entered = dict(
+        checksums = dict(
             connection.execute("SELECT row_key, checksum FROM row_checksums WHERE of = ?", [table])
         )
-        # By the rows themselves, whatever an index says.
+        # Read from the table itself, since an index may be damaged.
         for row_key, *cells in connection.execute(
             f"SELECT {_key_sql(key)}, {', '.join(_named(columns))} FROM {table} NOT INDEXED"
         ):
-            if entered.pop(row_key, None) != checksum_of(table, cells):
+            if checksums.pop(row_key, None) != checksum_of(table, cells):
                 yield _fault(table, row_key)
-        for row_key in entered:
+        for row_key in checksums:
             yield f"row {row_key} of {table} is lost"
 
 
@@ -178,8 +183,8 @@ def _row_checksum(table: str, *cells: Any) -> int:
 
 def _row_intact(checksum: int | None, table: str, row_key: Any, *cells: Any) -> int:
     if checksum != checksum_of(table, cells):
-        _found.row = _fault(table, row_key)
-        raise CatalogDamaged(_found.row)
+        _last_fault.row = _fault(table, row_key)
+        raise CatalogDamaged(_last_fault.row)
     return 1
 
 
@@ -189,8 +194,8 @@ def _translate(context: ExceptionContext) -> None:
         return
     text = str(error)
     if "user-defined function" in text or "decode to UTF-8" in text:
-        found = vars(_found).pop("row", "a row is not text as it was written")
-        raise CatalogDamaged(f"The catalog is damaged: {found}. Run 'acumen check'.") from error
+        fault = vars(_last_fault).pop("row", "a row is not text as it was written")
+        raise CatalogDamaged(f"The catalog is damaged: {fault}. Run 'acumen check'.") from error
     if (getattr(error, "sqlite_errorcode", None) or 0) & _PRIMARY_CODE in _DAMAGED_CODES:
         raise CatalogDamaged(f"The catalog is damaged: {text}. Run 'acumen check'.") from error
 
@@ -199,27 +204,27 @@ def _with_verification(
     connection: Connection, statement: Any, many: Any, params: Any, options: Mapping[str, Any]
 ) -> tuple[Any, Any, Any]:
     if isinstance(statement, Select) and not statement.get_execution_options().get(UNVERIFIED):
-        known = _verified.get(statement)
-        if known is None:
-            known = _verified[statement] = _verifying(statement)
-        statement = known
+        verifying = _verified.get(statement)
+        if verifying is None:
+            verifying = _verified[statement] = _verifying(statement)
+        statement = verifying
     return statement, many, params
 
 
 def _verifying(statement: Select[Any]) -> Select[Any]:
-    sources = [source for one in statement.get_final_froms() for source in _sources(one)]
+    sources = [source for from_clause in statement.get_final_froms() for source in _sources(from_clause)]
     return statement.where(*(_intact(source, table, outer) for source, table, outer in sources))
 
 
-def _sources(one: FromClause, outer: bool = False) -> Iterator[tuple[FromClause, Table, bool]]:
-    """The tables with checksums, and whether a row of theirs may be missing beside the others."""
-    if isinstance(one, Join):
-        yield from _sources(one.left, outer or one.full)
-        yield from _sources(one.right, outer or one.full or one.isouter)
+def _sources(clause: FromClause, outer: bool = False) -> Iterator[tuple[FromClause, Table, bool]]:
+    """The tables with checksums in a FROM clause, each with whether an outer join may leave its row out."""
+    if isinstance(clause, Join):
+        yield from _sources(clause.left, outer or clause.full)
+        yield from _sources(clause.right, outer or clause.full or clause.isouter)
         return
-    table = one.element if isinstance(one, Alias) else one
+    table = clause.element if isinstance(clause, Alias) else clause
     if isinstance(table, Table) and table in KEYS:
-        yield one, table, outer
+        yield clause, table, outer
 
 
 def _intact(source: FromClause, table: Table, outer: bool) -> ColumnElement[bool]:
@@ -234,7 +239,7 @@ def _intact(source: FromClause, table: Table, outer: bool) -> ColumnElement[bool
         .correlate(source)
         .scalar_subquery()
     )
-    cells = [source.c[one] for one in sorted(table.columns.keys())]
+    cells = [source.c[column] for column in sorted(table.columns.keys())]
     intact = func.row_intact(entered, name, key, *cells) == literal_column("1")
     return source.c[last].is_(None) | intact if outer else intact
 
@@ -249,7 +254,7 @@ def _named(columns: Sequence[str], row: str = "") -> list[str]:
 
 def _key_sql(key: Sequence[str], row: str = "") -> str:
     *first, last = _named(key, row)
-    return "".join(f"quote({one}) || '{_SEPARATOR}' || " for one in first) + f"{last} || ''"
+    return "".join(f"quote({column}) || '{_SEPARATOR}' || " for column in first) + f"{last} || ''"
 
 
 def _quoted(value: Any) -> str:
@@ -257,7 +262,7 @@ def _quoted(value: Any) -> str:
 
 
 def _triggers(table: str, key: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each one's name and the rest of its text."""
+    """The name of each trigger of a table, and its SQL after the name."""
     old, new = (", ".join(_named(columns, row)) for row in ("OLD.", "NEW."))
     old_key, new_key = _key_sql(key, "OLD."), _key_sql(key, "NEW.")
     this = f"of = '{table}' AND row_key = {old_key} AND row_intact(checksum, '{table}', {old_key}, {old})"

@@ -1,4 +1,4 @@
-"""The catalog's database on SQLite: all that knows the dialect.
+"""The catalog's SQLite database, with all code that depends on the SQL dialect.
 
 A catalog on PostgreSQL needs another ``Database`` (REPEATABLE READ for reads) and another ``upsert``.
 """
@@ -32,21 +32,21 @@ T = TypeVar("T")
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's transaction."""
 CHECKPOINT_SECONDS = 0.25
-"""How long the emptying of the write-ahead log waits for those who read of it."""
+"""How long truncating the write-ahead log waits for its readers."""
 VALUES_MAX = 500
-"""Values bound to one IN list; SQLite takes some ten thousand."""
+"""Values bound to one IN list; SQLite accepts some ten thousand."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    # What was deleted is overwritten: an erased person's token must not stay in a free page.
+    # Overwrite deleted data: the token of an erased event must not remain in a free page.
     "PRAGMA secure_delete=ON",
     # macOS only: without these an fsync there does not reach the disk.
     "PRAGMA fullfsync=ON",
     "PRAGMA checkpoint_fullfsync=ON",
 )
 _PRIMARY_CODE = 0xFF
-"""The part of SQLite's error codes that is not detail."""
+"""Masks SQLite's extended error codes to the primary code."""
 _BEGIN = "acumen_begin"
 _VERSIONS = f"SELECT {', '.join(f'{area}_version' for area in Area)} FROM state"
 
@@ -54,24 +54,24 @@ _VERSIONS = f"SELECT {', '.join(f'{area}_version' for area in Area)} FROM state"
 class Database:
     """Connections to one catalog file, for the threads of one process.
 
-    The driver's own transactions are off: it would begin late, never for reads, and so split what
-    must be one view.
+    The driver's own transactions are off: it would begin them late, and never for reads, which must see one
+    consistent view.
     """
 
     on_use: Callable[[], None] | None = None
-    """Called, where there is one, before each use of any catalog, in the thread that uses it."""
+    """If set, called before each use of any catalog, in the thread that uses it."""
 
     def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
         self._busy_seconds = busy_seconds
         self._process = os.getpid()
-        # Writers of one process queue here: SQLite's own waiting is polling with growing sleeps.
+        # Writers of one process queue here, since SQLite itself waits by polling with growing sleeps.
         self._write_lock = threading.Lock()
         self._sealed = True
         self._mark = ChangeMark(path)
         self._quick_lock = threading.Lock()
         self._quick: sqlite3.Connection | None = None
-        # The pool has no upper bound: a connection is a file handle, a wait for one would be a deadlock.
+        # The pool is unbounded: a connection costs only a file handle, and waiting for one could deadlock.
         url = URL.create("sqlite", database=str(path))
         connect_args = {"timeout": busy_seconds, "check_same_thread": False}
         self._reader = create_engine(url, pool_size=8, max_overflow=-1, connect_args=connect_args)
@@ -82,16 +82,16 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """One unchanging view of the catalog. Raises CatalogUnavailable."""
+        """A read transaction with one consistent view of the catalog. Raises CatalogUnavailable."""
         self._check_use()
         with _refusals(), self._reader.begin() as connection:
             yield connection
 
     @contextmanager
     def writing(self, *areas: Area) -> Iterator[Connection]:
-        """A transaction that no other writer can interleave; committed durably on exit, undone on errors.
+        """An exclusive write transaction; committed durably on exit, rolled back on errors.
 
-        ``areas``: those of which something may change, so that their marks do. Raises CatalogBusy when
+        ``areas`` are those that may change; their marks change too. Raises CatalogBusy when
         another process keeps the catalog for longer than the busy time, and CatalogUnavailable when the disk
         refuses.
         """
@@ -111,24 +111,33 @@ class Database:
 
     @contextmanager
     def changing(self, *areas: Area) -> Iterator[Connection]:
-        """As ``writing``, with the versions of these areas raised in the same transaction."""
+        """As ``writing``, and raises the versions of these areas in the same transaction."""
         with self.writing(*areas) as connection:
             bump(connection, *areas)
             yield connection
 
     def mark(self, *areas: Area) -> Marks:
-        """Equal marks mean that nothing of these areas was changed in between. Reads shared memory alone, for
-        event loops; must be read before what it is to vouch for."""
+        """A mark of these areas; equal marks mean that nothing in them has changed in between.
+
+        Read it before the data that it is to validate. It reads only shared memory, so event loops may use
+        it.
+        """
         return self._mark.read(areas)
 
     def versions(self) -> Versions:
-        """One prepared statement on a connection of its own: SQLAlchemy's way costs ten times as much."""
+        """The versions of all areas.
+
+        Uses one prepared statement on a separate connection, since SQLAlchemy would take ten times as long.
+        """
         [[row]] = self.look((_VERSIONS, ()))
         return Versions(*row)
 
     def look(self, *statements: tuple[str, Sequence[object]]) -> list[list[tuple[Any, ...]]]:
-        """The rows of each statement, all of one moment, past SQLAlchemy and the checksums of rows: to learn
-        whether something is as it was read before. Raises CatalogUnavailable."""
+        """The rows of each statement, all from one consistent view.
+
+        Bypasses SQLAlchemy and the row checksums; for checking whether data read earlier is still current.
+        Raises CatalogUnavailable.
+        """
         self._check_use()
         with self._quick_lock:
             if self._quick is None:
@@ -153,15 +162,17 @@ class Database:
         self._reader.dispose()
 
     def seal(self) -> None:
-        """Close for good, and enter the digest of what was written. Raises OSError."""
-        emptied = self.checkpoint()
+        """Close for good, and store the digest of the catalog unless readers prevent it. Raises OSError."""
+        truncated = self.checkpoint()
         self.close()
-        if emptied:
+        if truncated:
             seal(self._path)
 
     def checkpoint(self) -> bool:
-        """Empty the write-ahead log. False where somebody reads of it still; all writers wait meanwhile, so
-        that it is given up soon."""
+        """Truncate the write-ahead log. False where a reader still uses it.
+
+        Writers have to wait meanwhile, so it gives up after a short time.
+        """
         self._refuse_fork()
         with closing(connect(self._path, min(self._busy_seconds, CHECKPOINT_SECONDS))) as connection:
             [(busy, _, _)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
@@ -184,12 +195,12 @@ def bump(connection: Connection, *areas: Area) -> None:
 
 
 def version_now(area: Area) -> ScalarSelect[int]:
-    """The version of an area as this transaction has raised it, for a row to say when it last changed."""
+    """The version of an area as raised by the current transaction, to be stored in rows that change."""
     return select(state.c[f"{area}_version"]).scalar_subquery()
 
 
 def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
-    """A plain connection without the driver's transactions."""
+    """A plain SQLite connection without the driver's transactions."""
     connection = sqlite3.connect(path, timeout=busy_seconds, check_same_thread=False, isolation_level=None)
     for pragma in _PRAGMAS:
         connection.execute(pragma).fetchall()
@@ -198,13 +209,13 @@ def connect(path: Path, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connectio
 
 
 def back_up(source: Path, target: Path) -> None:
-    """Copies a catalog as one consistent view, write-ahead log included; the target is replaced whole."""
+    """Copies a consistent view of a catalog, write-ahead log included; replaces the target atomically."""
     unfinished = target.with_name(target.name + ".unfinished")
     unfinished.unlink(missing_ok=True)
     os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     with closing(sqlite3.connect(source)) as origin, closing(sqlite3.connect(unfinished)) as copy:
         origin.backup(copy)
-        # The copy inherits WAL mode; it must be one file.
+        # The copy inherits WAL mode, but must be a single file.
         copy.execute("PRAGMA journal_mode=DELETE").fetchall()
     with unfinished.open("rb+") as file:
         full_sync(file.fileno())
@@ -213,26 +224,26 @@ def back_up(source: Path, target: Path) -> None:
 
 
 def is_empty(path: Path) -> bool:
-    """Whether the file holds no table yet."""
+    """Whether the database has no table yet."""
     with closing(sqlite3.connect(path)) as connection:
         [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     return bool(tables == 0)
 
 
 def upsert(table: Table) -> Insert:
-    """An INSERT that takes ``on_conflict_do_update``."""
+    """An INSERT that supports ``on_conflict_do_update``."""
     return insert(table)
 
 
 def slices(values: Sequence[T]) -> Iterator[Sequence[T]]:
-    """The values in runs that one IN list takes."""
+    """The values in slices that fit one IN list."""
     for start in range(0, len(values), VALUES_MAX):
         yield values[start : start + VALUES_MAX]
 
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What the database itself could not do, as errors of the catalog."""
+    """Translates operational errors of the database into errors of the catalog."""
     try:
         yield
     except exc.OperationalError as error:

@@ -1,7 +1,7 @@
-"""The digest of a catalog at rest: made when the server stops, compared when it starts, and gone with
+"""The digest of a catalog at rest: stored when the server stops, checked when it starts, and removed before
 the first write.
 
-SQLite's pages have no checksums, and a changed byte of one may read as well as the right one.
+SQLite's pages have no checksums, so a flipped byte may read as valid data.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ def seal_path(catalog: Path) -> Path:
 
 
 def seal(catalog: Path) -> None:
-    """Enter the digest. Nobody may have the catalog open, whose write-ahead log is empty. Raises OSError."""
+    """Store the digest. The catalog must be closed and its write-ahead log empty. Raises OSError."""
     digest = sha256_of(catalog)
     with new_file(seal_path(catalog)) as file:
         file.write(f"{digest}\n".encode())
 
 
 def break_seal(catalog: Path) -> None:
-    """Before anything is written."""
+    """Remove the digest, before anything is written."""
     seal_path(catalog).unlink(missing_ok=True)
 
 
 def check_seal(catalog: Path) -> bool:
-    """False where it is not sealed. Raises CatalogDamaged where it is, and is not as it was then."""
+    """Compare the catalog with its digest. False without a digest. Raises CatalogDamaged if they differ."""
     path = seal_path(catalog)
     try:
         sealed = path.read_bytes().strip()
-        found = sha256_of(catalog)
+        current = sha256_of(catalog)
     except FileNotFoundError:
         return False
-    if sealed != found.encode() and path.exists():
+    if sealed != current.encode() and path.exists():
         raise CatalogDamaged(
             f"{catalog} is not as the server left it when it stopped (SHA-256 differs). Put it back from a "
             f"backup. If another program changed it, remove {path.name}, run 'acumen check', and start again."
@@ -53,7 +53,7 @@ def check_seal(catalog: Path) -> bool:
 
 
 def refuse_faults(catalog: Path) -> None:
-    """What a catalog without a digest must pass, its server having ended with no stop. Raises
+    """Check a catalog without a digest, whose server ended without stopping properly. Raises
     CatalogDamaged."""
     fault = wal_fault(catalog) or next(_page_faults(catalog), None)
     if fault is not None:
@@ -64,7 +64,7 @@ def refuse_faults(catalog: Path) -> None:
 
 
 def integrity_faults(catalog: Path) -> Iterator[str]:
-    """What is wrong with the catalog's pages, indexes, rows and references."""
+    """Descriptions of faults in the catalog's pages, indexes, rows and foreign keys."""
     yield from _page_faults(catalog)
     with closing(sqlite3.connect(catalog)) as connection:
         try:
@@ -77,7 +77,7 @@ def integrity_faults(catalog: Path) -> Iterator[str]:
 def _page_faults(catalog: Path) -> Iterator[str]:
     with closing(sqlite3.connect(catalog)) as connection:
         try:
-            # One view of all: a server may write meanwhile.
+            # One consistent view, since a server may write meanwhile.
             connection.execute("BEGIN")
             for (line,) in connection.execute(f"PRAGMA integrity_check({FAULTS_MAX})"):
                 if line != "ok":

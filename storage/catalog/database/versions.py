@@ -1,4 +1,4 @@
-"""What the catalog counts changes of: each area has a version, so that a change wakes only who needs it."""
+"""Versions of the catalog's areas, counted separately so that a change invalidates only its area's caches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Area(StrEnum):
-    """A part of the catalog that readers cache apart from the others."""
+    """A part of the catalog that readers cache separately from the others."""
 
     TENANTS = "tenants"
     """Organisations, projects, keys and preferences."""
@@ -18,7 +18,7 @@ class Area(StrEnum):
 
 
 class Versions(NamedTuple):
-    """How often each area was changed; in the order of ``Area``."""
+    """The number of changes to each area, in the order of ``Area``."""
 
     tenants: int
     data: int

@@ -1,6 +1,7 @@
-"""Damage of the catalog's write-ahead log, of which SQLite says nothing: it drops the first frame whose
-checksum is wrong and all that follow, as it must after a write that was cut short. Here the two are told
-apart.
+"""Detects damage to the catalog's write-ahead log, which SQLite does not report.
+
+SQLite drops the first frame with a wrong checksum and all frames after it, as it must after an interrupted
+write. Here damage is distinguished from an interrupted write.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOKS, PAUSE_SECONDS = 3, 0.1
-"""A server that runs may write while the log is read: what is wrong must stay so."""
+"""A running server may write while the log is read, so a fault counts only if every attempt finds one."""
 HEADER_BYTES, FRAME_HEADER_BYTES, CHECKED_HEADER_BYTES = 32, 24, 24
 CHECKED_FRAME_BYTES = 8
 MAGIC, MAGIC_MASK = 0x377F0682, 0xFFFFFFFE
@@ -23,13 +24,16 @@ Checksum = tuple[int, int]
 @dataclass(frozen=True, slots=True)
 class _Frame:
     current: bool
-    """By its salts, of which a bit may have changed, it was written since the log was last begun anew."""
+    """By its salts (one flipped bit is tolerated), it was written since the log was last restarted."""
     intact: bool
-    """Its checksum follows from the frame before, as that stands there."""
+    """Its checksum continues the one stored in the frame before."""
 
 
 def wal_fault(catalog: Path) -> str | None:
-    """What is wrong with the log beside the catalog. Nobody may have opened it since the server ended."""
+    """A description of a fault in the catalog's write-ahead log, or None.
+
+    No process may have opened the catalog since the server ended.
+    """
     path = catalog.with_name(catalog.name + "-wal")
     for look in range(LOOKS):
         fault = _fault(path)
@@ -58,8 +62,8 @@ def _fault(path: Path) -> str | None:
     bad = next((number for number, frame in enumerate(frames) if not (frame.current and frame.intact)), None)
     if bad is None or not frames[bad].current:
         return None
-    # Frames are written one after the other: no current one follows a frame of which the writing was cut
-    # short, and where the file ends with such a frame, it ends before all of it is there.
+    # Frames are written in order: no current frame follows one whose write was interrupted, and where such a
+    # frame is the last one in the file, it is incomplete.
     if bad == len(frames) - 1 or any(frame.current for frame in frames[bad + 1 :]):
         return f"frame {bad} of {path.name} is not as it was written"
     return None
@@ -72,8 +76,8 @@ def _frames(
     frame_bytes = FRAME_HEADER_BYTES + page_bytes
     for start in range(0, len(content) - frame_bytes + 1, frame_bytes):
         page = content[start + FRAME_HEADER_BYTES : start + frame_bytes]
-        _, _, *found, first, second = struct.unpack(">6I", content[start : start + FRAME_HEADER_BYTES])
-        changed = sum((one ^ other).bit_count() for one, other in zip(found, salts, strict=True))
+        _, _, *frame_salts, first, second = struct.unpack(">6I", content[start : start + FRAME_HEADER_BYTES])
+        changed = sum((one ^ other).bit_count() for one, other in zip(frame_salts, salts, strict=True))
         current = changed <= 1
         intact = changed == 0 and (first, second) == _checksum(
             page, _checksum(content[start : start + CHECKED_FRAME_BYTES], before, words), words

@@ -1,4 +1,4 @@
-"""Dashboards: documents, and what is said of each."""
+"""Dashboards: their documents, and the metadata and public key of each."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _ALL = (
     .order_by(dashboards.c.name)
 )
 _ONE = _ALL.where(dashboards.c.name == bindparam("wanted_name"))
-_MINE = (
+_THIS = (
     dashboards.c.project_id == bindparam("wanted_project"),
     dashboards.c.name == bindparam("wanted_name"),
 )
-_DOCUMENT = select(dashboards.c.document).where(*_MINE)
+_DOCUMENT = select(dashboards.c.document).where(*_THIS)
 
 
 class Dashboards(Repository):
@@ -36,27 +36,27 @@ class Dashboards(Repository):
         self._keyring = keyring
 
     def of_project(self, project_id: str) -> list[Dashboard]:
-        """By name."""
+        """All dashboards of the project, ordered by name."""
         with self._database.reading() as connection:
-            found = connection.execute(_ALL, {"wanted_project": project_id})
-            return [_dashboard(row, self._keyring, project_id) for row in found]
+            rows = connection.execute(_ALL, {"wanted_project": project_id})
+            return [_dashboard(row, self._keyring, project_id) for row in rows]
 
     def find(self, project_id: str, name: str) -> Dashboard | None:
         with self._database.reading() as connection:
-            row = connection.execute(_ONE, _wanted(project_id, name)).first()
+            row = connection.execute(_ONE, _key(project_id, name)).first()
             return None if row is None else _dashboard(row, self._keyring, project_id)
 
     def document(self, project_id: str, name: str) -> str | None:
-        """A JSON text."""
+        """The dashboard's document as JSON text; None where there is no such dashboard."""
         with self._database.reading() as connection:
-            return connection.execute(_DOCUMENT, _wanted(project_id, name)).scalar()
+            return connection.execute(_DOCUMENT, _key(project_id, name)).scalar()
 
     def put(self, project_id: str, dashboard: Dashboard, document: str) -> bool:
-        """Whether it was made; one that exists is replaced. Raises UnknownProject."""
+        """Creates or replaces a dashboard; True where it was created. Raises UnknownProject."""
         with self._database.changing(Area.DERIVED) as connection:
             values = _values(self._keyring, project_id, dashboard) | {"document": document}
-            change = update(dashboards).where(*_MINE).values(values)
-            if connection.execute(change, _wanted(project_id, dashboard.name)).rowcount:
+            change = update(dashboards).where(*_THIS).values(values)
+            if connection.execute(change, _key(project_id, dashboard.name)).rowcount:
                 return False
             if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
                 raise UnknownProject(f"There is no project {project_id}.")
@@ -66,20 +66,18 @@ class Dashboards(Repository):
             return True
 
     def describe(self, project_id: str, dashboard: Dashboard) -> bool:
-        """Replaces what is said of it, not the document. False where there is no such dashboard."""
+        """Replaces the metadata and public key, not the document. False where there is no such dashboard."""
         with self._database.changing(Area.DERIVED) as connection:
-            change = update(dashboards).where(*_MINE).values(_values(self._keyring, project_id, dashboard))
-            return connection.execute(change, _wanted(project_id, dashboard.name)).rowcount == 1
+            change = update(dashboards).where(*_THIS).values(_values(self._keyring, project_id, dashboard))
+            return connection.execute(change, _key(project_id, dashboard.name)).rowcount == 1
 
     def remove(self, project_id: str, name: str) -> bool:
         """False where there is no such dashboard."""
         with self._database.changing(Area.DERIVED) as connection:
-            return (
-                connection.execute(delete(dashboards).where(*_MINE), _wanted(project_id, name)).rowcount == 1
-            )
+            return connection.execute(delete(dashboards).where(*_THIS), _key(project_id, name)).rowcount == 1
 
 
-def _wanted(project_id: str, name: str) -> dict[str, str]:
+def _key(project_id: str, name: str) -> dict[str, str]:
     return {"wanted_project": project_id, "wanted_name": name}
 
 
@@ -94,7 +92,7 @@ def _dashboard(row: Any, keyring: Keyring, project_id: str) -> Dashboard:
     try:
         key = None if sealed is None else keyring.unseal_text(sealed, _context(project_id, row.name))
     except WrongSecret:
-        # Nobody can be shown it by that key until another is put.
+        # The dashboard cannot be shown by that key until a new one is stored.
         key = None
     return Dashboard(row.name, row.metadata, key)
 

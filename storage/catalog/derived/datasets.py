@@ -1,7 +1,7 @@
-"""Cached datasets: their definitions, how far they are computed, and the files of results.
+"""Cached datasets: their definitions, how far they are computed, and their result files.
 
-A file's row is there before the file: ``writing`` until the run that wrote it commits, then ``live``, and
-``dead`` once a later run has replaced it.
+The row of a file is committed before the file exists. It is ``writing`` until the run that writes the file
+commits, then ``live``, and ``dead`` once a later run has replaced the file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _NAMED = select(*_COLUMNS).where(
 _OF_PROJECT = select(*_COLUMNS).where(datasets.c.project_id == bindparam("project")).order_by(datasets.c.name)
 _ALL = select(*_COLUMNS).order_by(datasets.c.id)
 _PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"))
-_THERE = select(datasets.c.id).where(datasets.c.id == bindparam("of"))
+_EXISTS = select(datasets.c.id).where(datasets.c.id == bindparam("of"))
 _FILES = (
     select(dataset_files.c.id, dataset_files.c.dataset_id, dataset_files.c.buckets)
     .where(dataset_files.c.dataset_id == bindparam("of"), dataset_files.c.state == _LIVE)
@@ -43,7 +43,7 @@ _MAKE_LIVE = (
     .where(dataset_files.c.id == bindparam("file"), dataset_files.c.state == _WRITING)
     .values(state=_LIVE, buckets=bindparam("held"))
 )
-_HOLD = (
+_SET_BUCKETS = (
     update(dataset_files)
     .where(dataset_files.c.id == bindparam("file"), dataset_files.c.state == _LIVE)
     .values(buckets=bindparam("held"))
@@ -58,7 +58,7 @@ _MAKE_ALL_DEAD = (
     .where(dataset_files.c.dataset_id == bindparam("of"), dataset_files.c.state == _LIVE)
     .values(state=_DEAD, changed_us=bindparam("now"))
 )
-_GIVEN_UP = select(dataset_files.c.id, dataset_files.c.dataset_id).where(
+_UNFINISHED = select(dataset_files.c.id, dataset_files.c.dataset_id).where(
     dataset_files.c.state == _WRITING,
 )
 _DEAD_BEFORE = select(dataset_files.c.id, dataset_files.c.dataset_id).where(
@@ -70,10 +70,10 @@ _FORGET = delete(dataset_files).where(
 
 
 class Datasets(Repository):
-    """Cached datasets: definitions, runs and files of results."""
+    """Cached datasets: definitions, runs and result files."""
 
     def create(self, project_id: str, name: str, definition: str) -> Dataset:
-        """Raises DuplicateDataset, UnknownProject."""
+        """Creates a dataset without results. Raises DuplicateDataset, UnknownProject."""
         with self._database.changing(Area.DERIVED) as connection:
             if connection.execute(_PROJECT, {"project": project_id}).first() is None:
                 raise UnknownProject(f"There is no project {project_id}.")
@@ -98,34 +98,34 @@ class Datasets(Repository):
             return _find(connection, project_id, name)
 
     def of_project(self, project_id: str) -> list[Dataset]:
-        """By name, without their files."""
+        """The project's datasets ordered by name, without their files."""
         with self._database.reading() as connection:
-            return [_bare(row) for row in connection.execute(_OF_PROJECT, {"project": project_id})]
+            return [_without_files(row) for row in connection.execute(_OF_PROJECT, {"project": project_id})]
 
     def all(self) -> list[Dataset]:
-        """Of all projects, oldest first."""
+        """The datasets of all projects, oldest first."""
         with self._database.reading() as connection:
             return [_dataset(connection, row) for row in connection.execute(_ALL).all()]
 
     def delete(self, project_id: str, name: str) -> int:
-        """Its id, whose folder is nobody's now. Raises UnknownDataset."""
+        """Deletes a dataset and returns its id, whose folder is no longer in use. Raises UnknownDataset."""
         with self._database.changing(Area.DERIVED) as connection:
-            found = _find(connection, project_id, name)
-            connection.execute(_DELETE_FILES, {"of": found.id})
-            connection.execute(_DELETE, {"of": found.id})
-            return found.id
+            dataset = _find(connection, project_id, name)
+            connection.execute(_DELETE_FILES, {"of": dataset.id})
+            connection.execute(_DELETE, {"of": dataset.id})
+            return dataset.id
 
     def begin_run(self, dataset_id: int, status: DatasetStatus, now_us: int) -> None:
         with self._database.changing(Area.DERIVED) as connection:
             connection.execute(_SET.values(status=status, scheduled_us=now_us), {"of": dataset_id})
 
     def fail_run(self, dataset_id: int, status: DatasetStatus, message: str) -> None:
-        """What was computed before stands."""
+        """Records a failed run; earlier results stay valid."""
         with self._database.changing(Area.DERIVED) as connection:
             connection.execute(_SET.values(status=status, message=message), {"of": dataset_id})
 
     def commit_run(self, run: DatasetRun) -> None:
-        """Makes the run's files live in one transaction. Raises DatasetChanged."""
+        """Records a successful run and makes its files live, in one transaction. Raises DatasetChanged."""
         with self._database.changing(Area.DERIVED) as connection:
             values = {
                 "run": run.number,
@@ -143,40 +143,43 @@ class Datasets(Repository):
             )
             if done.rowcount != 1:
                 raise DatasetChanged("The dataset was deleted, or computed by another, meanwhile.")
-            for change, files in ((_MAKE_LIVE, run.added), (_HOLD, run.kept)):
+            for change, files in ((_MAKE_LIVE, run.added), (_SET_BUCKETS, run.kept)):
                 for file in files:
-                    held = json.dumps([[one.start_us, one.end_us, one.events] for one in file.buckets])
-                    if connection.execute(change, {"file": file.id, "held": held}).rowcount != 1:
+                    buckets = json.dumps(
+                        [[bucket.start_us, bucket.end_us, bucket.events] for bucket in file.buckets]
+                    )
+                    if connection.execute(change, {"file": file.id, "held": buckets}).rowcount != 1:
                         raise DatasetChanged("A file of the run was given up meanwhile.")
             for file_id in run.removed:
                 connection.execute(_MAKE_DEAD, {"file": file_id, "now": self._clock()})
 
     def end_files(self, dataset_id: int) -> None:
-        """All of its files are to go, whether or not others can be made."""
+        """Marks all files of the dataset as dead, whether or not new ones can be computed."""
         with self._database.changing(Area.DERIVED) as connection:
             connection.execute(_MAKE_ALL_DEAD, {"of": dataset_id, "now": self._clock()})
 
     def reserve_file(self, dataset_id: int) -> int:
-        """The id of a file about to be written, committed before it exists. Raises DatasetChanged."""
+        """The id for a new file, committed before the file exists. Raises DatasetChanged."""
         with self._database.writing() as connection:
-            if connection.execute(_THERE, {"of": dataset_id}).first() is None:
+            if connection.execute(_EXISTS, {"of": dataset_id}).first() is None:
                 raise DatasetChanged("The dataset was deleted meanwhile.")
             values = {"dataset_id": dataset_id, "state": _WRITING, "changed_us": self._clock()}
             file_id: int = connection.execute(_RESERVE, values).scalar_one()
             return file_id
 
     def forgettable_files(self, before_us: int, *, given_up: bool) -> list[tuple[int, int]]:
-        """(file, dataset) of files replaced before then, and of all that were never finished where told."""
+        """(file id, dataset id) of files that were replaced before then, and with ``given_up`` of all files
+        that were never finished."""
         with self._database.reading() as connection:
             rows = connection.execute(_DEAD_BEFORE, {"before": before_us}).all()
             if given_up:
-                rows = [*rows, *connection.execute(_GIVEN_UP).all()]
+                rows = [*rows, *connection.execute(_UNFINISHED).all()]
             return [(row.id, row.dataset_id) for row in rows]
 
     def forget_files(self, ids: Sequence[int]) -> None:
         with self._database.writing() as connection:
-            for some in slices(ids):
-                connection.execute(_FORGET, {"ids": some})
+            for batch in slices(ids):
+                connection.execute(_FORGET, {"ids": batch})
 
 
 def _find(connection: Connection, project_id: str, name: str) -> Dataset:
@@ -188,9 +191,9 @@ def _find(connection: Connection, project_id: str, name: str) -> Dataset:
 
 
 def _dataset(connection: Connection, row: Row[Any]) -> Dataset:
-    bare = _bare(row)
-    files = connection.execute(_FILES, {"of": bare.id})
-    return replace(bare, files=tuple(_file(*file) for file in files))
+    dataset = _without_files(row)
+    files = connection.execute(_FILES, {"of": dataset.id})
+    return replace(dataset, files=tuple(_file(*file) for file in files))
 
 
 def _file(file_id: int, dataset_id: int, buckets: str) -> DatasetFile:
@@ -201,7 +204,7 @@ def _buckets(listed: Iterable[Sequence[int]]) -> tuple[Bucket, ...]:
     return tuple(Bucket(start, end, events) for start, end, events in listed)
 
 
-def _bare(row: Row[Any]) -> Dataset:
+def _without_files(row: Row[Any]) -> Dataset:
     return Dataset(
         id=row.id,
         project_id=row.project_id,

@@ -1,7 +1,7 @@
-"""Extractions that become files: jobs, who works at them, what they made.
+"""Exports: extraction jobs, the claims under which they run, and the files that they make.
 
-A job is worked at under a claim: whoever holds it says again and again that it goes on, and what a claimant
-of before says later changes nothing.
+A job runs under a claim with a lease, which the claimant keeps extending. Later calls by an earlier claimant
+have no effect.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from storage.catalog.stored.collections import moment
 from storage.catalog.tables import collections, exports, projects
 
 DONE_WITH = "{}"
-"""The question of a job that has ended: what its filters name may be somebody's."""
+"""Replaces the query of a job that has ended, since its filters may contain personal data."""
 
 _COLUMNS = tuple(exports.c)
 _NAMED = select(*_COLUMNS).where(
     exports.c.project_id == bindparam("project"), exports.c.id == bindparam("named")
 )
-_THERE = select(projects.c.id).where(projects.c.id == bindparam("project"), projects.c.deleted_us.is_(None))
-_AWAITED = (ExportState.QUEUED, ExportState.RUNNING)
+_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"), projects.c.deleted_us.is_(None))
+_UNENDED = (ExportState.QUEUED, ExportState.RUNNING)
 _siblings = exports.alias()
 _LAST_START = (
     select(func.coalesce(func.max(_siblings.c.started_us), 0))
@@ -46,7 +46,7 @@ _NEXT = (
     .order_by(_LAST_START, exports.c.number)
     .limit(1)
 )
-_OURS = update(exports).where(
+_CLAIMED = update(exports).where(
     exports.c.number == bindparam("which"),
     exports.c.claim == bindparam("mine"),
     exports.c.state == ExportState.RUNNING,
@@ -83,16 +83,16 @@ _MAIL_DUE = (
 
 
 class Exports(Repository):
-    """Jobs that make files of events."""
+    """Jobs that export events to files."""
 
     def create(self, new: NewExport, admit: Callable[[int, int, int], None] = lambda *_: None) -> ExportJob:
-        """``admit`` is given what ``held`` gives, of this very moment, and may raise.
+        """Creates a job. ``admit`` is called in the transaction with the values of ``held`` and may raise.
 
         Raises UnknownProject.
         """
         with self._database.changing(Area.DERIVED) as connection:
             admit(*_held(connection, new.project_id))
-            if connection.execute(_THERE, {"project": new.project_id}).first() is None:
+            if connection.execute(_PROJECT, {"project": new.project_id}).first() is None:
                 raise UnknownProject(f"There is no project {new.project_id}.")
             values = {
                 "id": new.id,
@@ -111,17 +111,17 @@ class Exports(Repository):
                 "mail_attempts": 0,
             }
             connection.execute(insert(exports), values)
-            found = _find(connection, new.project_id, new.id)
-            assert found is not None
-            return found
+            export = _find(connection, new.project_id, new.id)
+            assert export is not None
+            return export
 
     def find(self, project_id: str, export_id: str) -> tuple[ExportJob, tuple[int, int]] | None:
-        """A job, and the id and erase version of its collection, of one moment."""
+        """A job, and the id and erase version of its collection, from one consistent view."""
         with self._database.reading() as connection:
-            found = _find(connection, project_id, export_id)
-            if found is None:
+            export = _find(connection, project_id, export_id)
+            if export is None:
                 return None
-            return found, moment(connection, project_id, found.collection)
+            return export, moment(connection, project_id, export.collection)
 
     def of_project(
         self,
@@ -131,24 +131,27 @@ class Exports(Repository):
         before: int | None = None,
         limit: int | None = None,
     ) -> list[ExportJob]:
-        """Newest first. ``of``: of this key and audience; ``before``: with lesser numbers than this."""
+        """The project's jobs, newest first.
+
+        ``of`` selects a (key id, audience), and ``before`` the jobs with numbers below it.
+        """
         with self._database.reading() as connection:
-            wanted = (
+            query = (
                 select(*_COLUMNS).where(exports.c.project_id == project_id).order_by(exports.c.number.desc())
             )
             if of is not None:
-                wanted = wanted.where(exports.c.key_id == of[0], exports.c.audience == of[1])
+                query = query.where(exports.c.key_id == of[0], exports.c.audience == of[1])
             if before is not None:
-                wanted = wanted.where(exports.c.number < before)
-            return [_export(row) for row in connection.execute(wanted.limit(limit))]
+                query = query.where(exports.c.number < before)
+            return [_export(row) for row in connection.execute(query.limit(limit))]
 
     def held(self, project_id: str) -> tuple[int, int, int]:
-        """Of a project: jobs that wait or run, jobs in all, bytes of files."""
+        """Counts of a project: jobs that wait or run, all jobs, and bytes of files."""
         with self._database.reading() as connection:
             return _held(connection, project_id)
 
     def claim(self, claim: str, now_us: int, lease_us: int) -> ExportJob | None:
-        """The next job that nobody works at, now the claimant's until the lease ends."""
+        """Claims the next job without a valid claim, until ``lease_us``; None if there is none."""
         with self._database.reading() as connection:
             if connection.execute(_NEXT, {"now": now_us}).first() is None:
                 return None
@@ -169,20 +172,21 @@ class Exports(Repository):
             return _find(connection, row.project_id, row.id)
 
     def progress(self, export: ExportJob, events: int, total: int | None, lease_us: int) -> bool:
-        """The claimant goes on. False where the job is not its own any more."""
+        """Records progress and extends the lease. False where the claim is no longer valid."""
         with self._database.writing() as connection:
             return _change(connection, export, {"events": events, "total": total, "lease_us": lease_us})
 
     def release(self, export: ExportJob, *, forgiven: bool = False) -> bool:
-        """The job waits again; ``forgiven``: the attempt is not counted."""
+        """Queues the job again; with ``forgiven`` the attempt is not counted. False where the claim is no
+        longer valid."""
         with self._database.writing() as connection:
             attempts = export.attempts - 1 if forgiven else export.attempts
             values = {"state": ExportState.QUEUED, "claim": None, "lease_us": None, "attempts": attempts}
             return _change(connection, export, values)
 
     def finish(self, export: ExportJob, file: ExportFile, now_us: int, expires_us: int) -> bool:
-        """False, and nothing changed, where the job is not the claimant's any more, or events of its
-        collection were taken away or changed since they were read."""
+        """Records the finished file. False, and nothing is changed, where the claim is no longer valid, or
+        events of the collection were erased or changed since they were read."""
         with self._database.changing(Area.DERIVED) as connection:
             now = moment(connection, export.project_id, export.collection)
             if file.collection_id and now != (file.collection_id, file.erase_version):
@@ -200,23 +204,23 @@ class Exports(Repository):
             return _change(connection, export, values | _ending(export, now_us))
 
     def fail(self, export: ExportJob, message: str, now_us: int) -> bool:
-        """False where the job is not the claimant's any more."""
+        """Records a failure. False where the claim is no longer valid."""
         with self._database.changing(Area.DERIVED) as connection:
             values = {"state": ExportState.FAILED, "message": message}
             return _change(connection, export, values | _ending(export, now_us))
 
     def outdated(self) -> list[ExportJob]:
-        """With files of events of which some were taken away or changed since."""
+        """Jobs whose files contain events that may have been erased or changed since."""
         with self._database.reading() as connection:
             return [_export(row) for row in connection.execute(_OUTDATED)]
 
     def overdue(self, now_us: int) -> list[ExportJob]:
-        """With files whose time is up."""
+        """Jobs whose files have expired."""
         with self._database.reading() as connection:
             return [_export(row) for row in connection.execute(_OVERDUE, {"now": now_us})]
 
     def expire(self, export: ExportJob, message: str) -> bool:
-        """The job has no file any more. False where it had none."""
+        """Records that the job's file is gone. False where the job is not done."""
         with self._database.changing(Area.DERIVED) as connection:
             done = connection.execute(
                 update(exports)
@@ -226,19 +230,19 @@ class Exports(Repository):
             return done.rowcount > 0
 
     def files(self) -> set[str]:
-        """The files that jobs refer to."""
+        """Names of the files that jobs refer to."""
         with self._database.reading() as connection:
             return set(
                 connection.execute(select(exports.c.file).where(exports.c.file.is_not(None))).scalars()
             )
 
     def remove(self, export: ExportJob) -> None:
-        """Its file is the caller's to remove."""
+        """Deletes a job; the caller must remove its file."""
         with self._database.changing(Area.DERIVED) as connection:
             connection.execute(delete(exports).where(exports.c.number == export.number))
 
     def forget(self, before_us: int) -> int:
-        """Jobs that failed, or whose file went, before then; how many there were."""
+        """Deletes the jobs that failed or expired before then; returns how many."""
         with self._database.writing() as connection:
             gone = delete(exports).where(
                 exports.c.state.in_((ExportState.FAILED, ExportState.EXPIRED)),
@@ -247,7 +251,8 @@ class Exports(Repository):
             return connection.execute(gone).rowcount
 
     def claim_mail(self, now_us: int, next_us: int) -> ExportJob | None:
-        """The next job to write a mail about, with the attempt counted; the next one is at ``next_us``."""
+        """The next job to send a mail about, after counting the attempt; the next attempt is due at
+        ``next_us``."""
         with self._database.reading() as connection:
             if connection.execute(_MAIL_DUE, {"now": now_us}).first() is None:
                 return None
@@ -260,7 +265,7 @@ class Exports(Repository):
             return _find(connection, row.project_id, row.id)
 
     def note_mail(self, export: ExportJob, state: MailState, at_us: int, message: str | None = None) -> None:
-        """What became of the attempt; ``at_us``: when it was sent, or is tried next."""
+        """Records the result of an attempt; ``at_us`` is when the mail was sent, or is tried next."""
         with self._database.writing() as connection:
             values = {"mail_state": state, "mail_us": at_us, "mail_message": message}
             connection.execute(update(exports).where(exports.c.number == export.number).values(values))
@@ -272,17 +277,17 @@ def _find(connection: Connection, project_id: str, export_id: str) -> ExportJob 
 
 
 def _held(connection: Connection, project_id: str) -> tuple[int, int, int]:
-    """Of a project: jobs that wait or run, jobs in all, bytes of files."""
-    awaited = func.count().filter(exports.c.state.in_(_AWAITED))
+    """Counts of a project: jobs that wait or run, all jobs, and bytes of files."""
+    unended = func.count().filter(exports.c.state.in_(_UNENDED))
     size = func.coalesce(func.sum(exports.c.bytes).filter(exports.c.state == ExportState.DONE), 0)
-    found = select(awaited, func.count(), size).where(exports.c.project_id == project_id)
-    waiting, jobs, kept = connection.execute(found).one()
+    query = select(unended, func.count(), size).where(exports.c.project_id == project_id)
+    waiting, jobs, kept = connection.execute(query).one()
     return waiting, jobs, kept
 
 
 def _change(connection: Connection, export: ExportJob, values: Mapping[str, Any]) -> bool:
-    given = {"which": export.number, "mine": export.claim}
-    return connection.execute(_OURS.values(values), given).rowcount > 0
+    key = {"which": export.number, "mine": export.claim}
+    return connection.execute(_CLAIMED.values(values), key).rowcount > 0
 
 
 def _ending(export: ExportJob, now_us: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is computed from events, as frozen values. Times are µs since 1970 UTC."""
+"""Frozen records of what is computed from events. Times are µs since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Without its document, which may be long."""
+    """A dashboard without its document, which may be long."""
 
     name: str
     metadata: str
     """A JSON text."""
     public_key: str | None = None
-    """The access key that shows it to everybody."""
+    """The access key with which anyone can view it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +23,13 @@ class SavedQuery:
     """``query`` and ``metadata`` are JSON texts; ``version`` grows with every change of ``query``."""
 
     id: int
-    """Never used again."""
+    """Never reused."""
     project_id: str
     name: str
     query: str
     metadata: str
     refresh_rate: int
-    """Seconds; 0: its result is not kept."""
+    """In seconds; 0 means that its result is not kept."""
     version: int
     created_us: int
     modified_us: int
@@ -37,13 +37,14 @@ class SavedQuery:
 
 @dataclass(frozen=True, slots=True)
 class SavedResult:
-    """A kept result: its bytes are in ``file``, a name in the folder of results."""
+    """A stored result; its bytes are in ``file``, a name in the folder of results."""
 
     asked_us: int
-    """The moment as of which it is: its timeframe is resolved then; what was acknowledged before is in it."""
+    """When it was requested: its timeframe is relative to then, and it includes all events acknowledged
+    before."""
     events: int
     covers: str
-    """The reader's own account of what it covers, as JSON."""
+    """The reader's JSON description of what it covers."""
     file: str
     sha256: str
 
@@ -52,7 +53,7 @@ class SavedResult:
 class SavedRun:
     """The last run of one version of a saved query for one ``audience``, and the last result of that version.
 
-    ``audience`` tells the filters apart under which a key sees events; it is empty where there are none.
+    ``audience`` identifies the filters through which a key sees events; empty without filters.
     """
 
     query_id: int
@@ -61,9 +62,9 @@ class SavedRun:
     run_us: int
     duration_us: int
     failure: str | None
-    """Why the last run gave no result."""
+    """Why the last run failed; None if it succeeded."""
     failures: int
-    """Runs that failed since the last that did not."""
+    """Failed runs since the last successful one."""
     result: SavedResult | None
 
 
@@ -74,13 +75,13 @@ class DatasetStatus(StrEnum):
     BOOTSTRAPPING = "Bootstrapping"
     OK = "OK"
     FAILED = "BootstrappingFailed"
-    """Nothing was ever computed; it is tried again."""
+    """No run has succeeded yet; another will be tried."""
     WARN = "Warn"
-    """The last run failed; what was computed before it stands."""
+    """The last run failed; earlier results stay valid."""
 
 
 class Bucket(NamedTuple):
-    """``[start, end)`` in µs, and how many events of the collection it held when it was computed."""
+    """``[start, end)`` in µs, and the number of the collection's events in it when it was computed."""
 
     start_us: int
     end_us: int
@@ -89,7 +90,7 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DatasetFile:
-    """Results in one file, and the buckets that they are of."""
+    """One file of results, and the buckets that it covers."""
 
     id: int
     dataset_id: int
@@ -98,7 +99,7 @@ class DatasetFile:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A cached dataset; ``definition`` is JSON of the service's own."""
+    """A cached dataset; ``definition`` is JSON in the service's own format."""
 
     id: int
     project_id: str
@@ -107,27 +108,27 @@ class Dataset:
     created_us: int
     status: DatasetStatus
     message: str | None
-    """What went wrong in the last run."""
+    """The error of the last run."""
     run: int
-    """How many runs have succeeded."""
+    """Number of successful runs."""
     scheduled_us: int | None
     """When the last run began."""
     through_us: int | None
-    """All events that were acknowledged before then are in the results. None before the first run, as what
-    follows."""
+    """The results include all events that were acknowledged before then. This and the fields below are None
+    before the first run."""
     moment: tuple[int, int] | None
-    """Id and erase version of the collection; of no collection (0, 0)."""
+    """Id and erase version of the collection; (0, 0) if it does not exist."""
     start_us: int | None
     """Start and end of the timeframe that was computed."""
     end_us: int | None
     later: int | None
-    """Events from that end on."""
+    """Number of events at or after ``end_us``."""
     files: tuple[DatasetFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetRun:
-    """What a run has computed. ``number`` is the last successful one's plus one."""
+    """The outcome of a successful run. ``number`` is that of the last successful run plus one."""
 
     dataset_id: int
     number: int
@@ -138,7 +139,7 @@ class DatasetRun:
     later: int
     added: tuple[DatasetFile, ...]
     kept: tuple[DatasetFile, ...]
-    """Files that stay, with the buckets that still count of them."""
+    """Files that remain, with those of their buckets that are still valid."""
     removed: tuple[int, ...]
 
 
@@ -150,7 +151,8 @@ class ExportState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     EXPIRED = "expired"
-    """It was done, and its file is gone: its time was up, or events of its collection were taken away."""
+    """It was done, and its file has been removed: it expired, or events of its collection were erased or
+    changed."""
 
 
 class MailState(StrEnum):
@@ -163,13 +165,13 @@ class MailState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewExport:
-    """An extraction asked for. ``question`` is the service's own, and goes once the job has ended."""
+    """A requested extraction. ``question`` is in the service's own format, and is wiped once the job ends."""
 
     id: str
     project_id: str
     key_id: str
     audience: str
-    """Digest of the filters that the key saw events through; empty where it saw all."""
+    """Digest of the filters through which the key sees events; empty without filters."""
     collection: str
     question: str
     format: str
@@ -179,34 +181,34 @@ class NewExport:
 
 @dataclass(frozen=True, slots=True)
 class ExportJob(NewExport):
-    """A job that makes a file of events, and how far it is."""
+    """A job that exports events to a file, and its progress."""
 
     number: int
-    """Later jobs have greater ones."""
+    """Increases from job to job."""
     state: ExportState
     message: str | None
-    """Why it failed, or why its file is gone."""
+    """Why it failed, or why its file was removed."""
     created_us: int
     started_us: int | None
     ended_us: int | None
     expires_us: int | None
     attempts: int
-    """How often it was begun."""
+    """Number of attempts."""
     claim: str | None
-    """Of whoever works at it, until ``lease_us``."""
+    """Claim of the process that works on it, valid until ``lease_us``."""
     lease_us: int | None
     events: int
-    """Written so far."""
+    """Events written so far."""
     total: int | None
-    """To be written, once that is known."""
+    """Events to be written, once known."""
     bytes: int | None
     file: str | None
     """A name in the folder of exports."""
     collection_id: int | None
-    """Of the collection as it was read, and its erase version; 0 where there was none."""
+    """Id of the collection that was read, and below its erase version; 0 if the collection did not exist."""
     erase_version: int | None
     mail_state: MailState | None
-    """None where nobody is to get a mail, or nothing can be said yet."""
+    """None where no mail was requested, or the job has not ended yet."""
     mail_attempts: int
     mail_us: int | None
     """When it was sent, or is tried next."""
@@ -215,7 +217,7 @@ class ExportJob(NewExport):
 
 @dataclass(frozen=True, slots=True)
 class ExportFile:
-    """What a job has made, and of which state of the collection."""
+    """The file that a job has made, and the state of the collection that it was made from."""
 
     name: str
     bytes: int

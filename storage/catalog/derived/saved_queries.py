@@ -42,7 +42,7 @@ class SavedQueries(Repository):
     """Saved queries by project and name, and the last run of each."""
 
     def of_project(self, project_id: str) -> list[SavedQuery]:
-        """By name."""
+        """The project's saved queries, ordered by name."""
         with self._database.reading() as connection:
             return [
                 SavedQuery(*row) for row in connection.execute(_OF_PROJECT, {"wanted_project": project_id})
@@ -55,10 +55,10 @@ class SavedQueries(Repository):
     def find_with_run(
         self, project_id: str, name: str, audience: str
     ) -> tuple[SavedQuery, SavedRun | None] | None:
-        """A query and its last run for this audience, of one moment."""
+        """A query and its last run for this audience, from one consistent view."""
         with self._database.reading() as connection:
-            found = _find(connection, project_id, name)
-            return None if found is None else (found, _find_run(connection, found.id, audience))
+            query = _find(connection, project_id, name)
+            return None if query is None else (query, _find_run(connection, query.id, audience))
 
     def refreshed(self) -> list[SavedQuery]:
         """Saved queries of all projects whose results are kept, oldest first."""
@@ -68,9 +68,10 @@ class SavedQueries(Repository):
     def put(
         self, project_id: str, name: str, new_name: str, *, query: str, metadata: str, refresh_rate: int
     ) -> tuple[SavedQuery, bool]:
-        """The query as it is now, and whether it was made; one that exists is replaced, and renamed.
+        """Creates a saved query, or replaces and renames an existing one. Returns it, and whether it was
+        created.
 
-        Raises UnknownProject, and DuplicateSavedQuery where the new name is another's.
+        Raises UnknownProject, and DuplicateSavedQuery where another query has the new name.
         """
         with self._database.changing(Area.DERIVED) as connection:
             now_us = self._clock()
@@ -85,17 +86,18 @@ class SavedQueries(Repository):
                     is None
                 ):
                     raise UnknownProject(f"There is no project {project_id}.")
-                made = {"project_id": project_id, "version": 1, "created_us": now_us}
-                connection.execute(insert(saved_queries), [values | made])
+                identity = {"project_id": project_id, "version": 1, "created_us": now_us}
+                connection.execute(insert(saved_queries), [values | identity])
             else:
                 values["version"] = old.version + (query != old.query)
                 connection.execute(update(saved_queries).where(saved_queries.c.id == old.id).values(values))
-            found = _find(connection, project_id, new_name)
-            assert found is not None
-            return found, old is None
+            current = _find(connection, project_id, new_name)
+            assert current is not None
+            return current, old is None
 
     def remove(self, project_id: str, name: str) -> list[str] | None:
-        """The files of its results, which no run refers to any more; None where there is no such query."""
+        """Deletes a query. Returns its result files, which are no longer in use; None where there is no such
+        query."""
         with self._database.changing(Area.DERIVED) as connection:
             query = _find(connection, project_id, name)
             if query is None:
@@ -106,13 +108,16 @@ class SavedQueries(Repository):
             return files
 
     def runs(self, query_id: int | None = None) -> list[SavedRun]:
-        """Of all queries where none is given."""
+        """The last runs of this query, or of all queries if None."""
         with self._database.reading() as connection:
             return _runs(connection, query_id)
 
     def store_run(self, run: SavedRun) -> str | None:
-        """Enters a run, one that failed beside the last result. Returns the file of a result to which no run
-        refers any more: the one before it, or its own where the query was changed meanwhile."""
+        """Stores a run; a failed one keeps the last result.
+
+        Returns the result file that no run refers to any more, if any: the replaced one, or the run's own
+        where the query was changed or a later run was stored meanwhile.
+        """
         with self._database.changing(Area.DERIVED) as connection:
             own = None if run.result is None else run.result.file
             if connection.execute(_VERSION, {"wanted_query": run.query_id}).scalar() != run.version:
@@ -148,7 +153,8 @@ class SavedQueries(Repository):
             return None if replaced == values["file"] else replaced
 
     def remove_run(self, run: SavedRun) -> bool:
-        """False where it is not the last run any more; then its file is not the caller's to remove."""
+        """Deletes a run. False where it is not the last run any more; the caller must not remove its file
+        then."""
         with self._database.changing(Area.DERIVED) as connection:
             done = connection.execute(
                 delete(saved_runs).where(
@@ -166,9 +172,9 @@ def _find(connection: Connection, project_id: str, name: str) -> SavedQuery | No
 
 
 def _runs(connection: Connection, query_id: int | None = None) -> list[SavedRun]:
-    """Of all queries where none is given."""
-    wanted = _RUNS if query_id is None else _RUNS.where(saved_runs.c.query_id == query_id)
-    return [_run(row) for row in connection.execute(wanted)]
+    """The last runs of this query, or of all queries if None."""
+    statement = _RUNS if query_id is None else _RUNS.where(saved_runs.c.query_id == query_id)
+    return [_run(row) for row in connection.execute(statement)]
 
 
 def _find_run(connection: Connection, query_id: int, audience: str) -> SavedRun | None:

@@ -28,7 +28,7 @@ _CLAIM = _INSERT.on_conflict_do_update(
     set_={name: _INSERT.excluded[name] for name in ("log_id", "ordinal", "digest", "response", "claimed_us")},
     where=claims.c.claimed_us <= bindparam("expired_us"),
 )
-_HELD = select(
+_FIND = select(
     claims.c.scope,
     claims.c.token,
     claims.c.log_id,
@@ -46,7 +46,7 @@ _OLDEST = (
     .order_by(claims.c.claimed_us)
     .limit(bindparam("most"))
 )
-_KEPT = select(func.coalesce(func.sum(claim_counts.c.count), 0)).where(
+_COUNT = select(func.coalesce(func.sum(claim_counts.c.count), 0)).where(
     claim_counts.c.scope.in_(bindparam("scopes", expanding=True))
 )
 _COLLECTIONS = select(collections.c.id).where(collections.c.project_id == bindparam("wanted"))
@@ -73,12 +73,13 @@ _ANY_CLAIM = select(claims.c.scope).where(claims.c.scope == bindparam("of")).lim
 
 
 class Claims(Repository):
-    """Claims to tokens and idempotency keys: no change of theirs is one that readers cache."""
+    """Claims to tokens and idempotency keys. Readers do not cache them, so changes raise no version."""
 
     def take(self, claims: Sequence[Claim], now_us: int, ttl_us: int) -> list[Claim]:
-        """For each entry the claim that holds its (scope, token): the entry itself, or an earlier one.
+        """Claims tokens. Returns for each entry the claim that now has its (scope, token): the entry itself,
+        or an earlier one.
 
-        Claims older than ``ttl_us`` give way. Of entries with one token the first counts.
+        Claims older than ``ttl_us`` are replaced. Of entries with the same token the first one wins.
         """
         if not claims:
             return []
@@ -86,51 +87,53 @@ class Claims(Repository):
             return _claim(connection, claims, held_us(connection, now_us) - ttl_us)
 
     def find(self, pairs: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Claim]:
-        """The claims that exist for these (scope, token) pairs, expired ones too."""
+        """The existing claims to these (scope, token) pairs, including expired ones."""
         with self._database.reading() as connection:
             return _claims_of(connection, pairs)
 
     def kept(self, project_id: str) -> int:
-        """How many uniqueness tokens and idempotency keys of the project are kept."""
+        """The number of stored uniqueness tokens and idempotency keys of the project."""
         with self._database.reading() as connection:
             scopes = [request_scope(project_id)]
             for row in connection.execute(_COLLECTIONS, {"wanted": project_id}).all():
                 scopes += event_scope(row.id), shared_scope(row.id)
             return sum(
-                int(connection.execute(_KEPT, {"scopes": some}).scalar_one()) for some in slices(scopes)
+                int(connection.execute(_COUNT, {"scopes": batch}).scalar_one()) for batch in slices(scopes)
             )
 
     def void(self, log_id: int, ordinals: Sequence[int]) -> None:
-        """Frees the tokens held by these ordinals of this log."""
+        """Removes the claims of these ordinals of this log."""
         with self._database.writing() as connection:
-            for some in slices(ordinals):
-                connection.execute(_VOID, {"log_id": log_id, "ordinals": some})
+            for batch in slices(ordinals):
+                connection.execute(_VOID, {"log_id": log_id, "ordinals": batch})
 
     def purge(self, before_us: int, limit: int) -> int:
         """Removes at most ``limit`` claims made before then, oldest first; returns how many."""
         with self._database.reading() as connection:
             if connection.execute(_OLDEST, {"before": before_us, "most": 1}).first() is None:
-                # Nobody else who writes has to wait for a look.
+                # A read first, so that other writers do not have to wait if there is nothing to remove.
                 return 0
         with self._database.writing() as connection:
             rows = connection.execute(_OLDEST, {"before": before_us, "most": limit}).all()
             if rows:
-                connection.execute(_PURGE, [{"of": s, "held": t, "before": before_us} for s, t in rows])
+                values = [{"of": scope, "held": token, "before": before_us} for scope, token in rows]
+                connection.execute(_PURGE, values)
             return len(rows)
 
     def free(self, holders: Iterable[TokenHolder]) -> None:
-        """Of events that are about to be no more."""
+        """Removes the claims of events that are about to be deleted."""
         with self._database.writing() as connection:
             forget_claims(connection, holders)
 
 
-def _claim(connection: Connection, wanted: Sequence[Claim], expired_us: int) -> list[Claim]:
-    """For each entry the claim that holds its token now: the entry itself, or an earlier one.
+def _claim(connection: Connection, entries: Sequence[Claim], expired_us: int) -> list[Claim]:
+    """Claims tokens. Returns for each entry the claim that now has its token: the entry itself, or an earlier
+    one.
 
-    A claim made at ``expired_us`` or before gives way. Of entries with one token the first counts.
+    A claim made at ``expired_us`` or before is replaced. Of entries with the same token the first one wins.
     """
     first: dict[tuple[str, str], Claim] = {}
-    for entry in wanted:
+    for entry in entries:
         first.setdefault((entry.scope, entry.token), entry)
     if not first:
         return []
@@ -148,50 +151,55 @@ def _claim(connection: Connection, wanted: Sequence[Claim], expired_us: int) -> 
         for entry in first.values()
     ]
     connection.execute(_CLAIM, rows)
-    held = _claims_of(connection, first)
-    return [held[(entry.scope, entry.token)] for entry in wanted]
+    claims_now = _claims_of(connection, first)
+    return [claims_now[(entry.scope, entry.token)] for entry in entries]
 
 
 def _claims_of(connection: Connection, pairs: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Claim]:
-    """The claims that exist for these (scope, token) pairs, expired or not."""
+    """The existing claims to these (scope, token) pairs, expired or not."""
     tokens: dict[str, list[str]] = {}
     for scope, token in dict.fromkeys(pairs):
         tokens.setdefault(scope, []).append(token)
-    held: dict[tuple[str, str], Claim] = {}
-    for scope, own in tokens.items():
-        for some in slices(own):
-            for row in connection.execute(_HELD, {"of": scope, "tokens": some}):
-                held[(row.scope, row.token)] = Claim(*row)
-    return held
+    existing: dict[tuple[str, str], Claim] = {}
+    for scope, scope_tokens in tokens.items():
+        for batch in slices(scope_tokens):
+            for row in connection.execute(_FIND, {"of": scope, "tokens": batch}):
+                existing[(row.scope, row.token)] = Claim(*row)
+    return existing
 
 
 def forget_claims(connection: Connection, holders: Iterable[TokenHolder]) -> None:
-    """Frees the tokens of events that are no more, where it is still they that have them."""
+    """Removes the claims of deleted events, where the events still own them."""
     rest = iter(holders)
-    while some := list(islice(rest, VALUES_MAX)):
+    while batch := list(islice(rest, VALUES_MAX)):
         rows = [
-            {"of": one.scope, "held": one.token, "of_log": one.log_id, "of_ordinal": one.ordinal}
-            for one in some
+            {"of": holder.scope, "held": holder.token, "of_log": holder.log_id, "of_ordinal": holder.ordinal}
+            for holder in batch
         ]
         connection.execute(_UNCLAIM, rows)
-        _forget_shared(connection, some)
+        _forget_shared(connection, batch)
 
 
 def _forget_shared(connection: Connection, holders: Sequence[TokenHolder]) -> None:
-    """The same of keys with an autofill: events do not say which key's they were, but where they stand."""
-    shared = {one.scope: one.scope + SHARED for one in holders}
-    shared = {own: of for own, of in shared.items() if connection.execute(_ANY_CLAIM, {"of": of}).first()}
+    """As ``forget_claims``, for claims in shared scopes (of keys with an autofill).
+
+    A stored event does not show which key sent it, so its claim is found by log and ordinal.
+    """
+    shared = {holder.scope: holder.scope + SHARED for holder in holders}
+    shared = {
+        own: scope for own, scope in shared.items() if connection.execute(_ANY_CLAIM, {"of": scope}).first()
+    }
     rows = [
         {
-            "of": shared[one.scope],
-            "held": shared_token(one.token, ""),
-            "beyond": shared_token(one.token, "\x7f"),
-            "bytes": len(shared_token(one.token, "0" * SHARE_LENGTH).encode()),
-            "of_log": one.log_id,
-            "of_ordinal": one.ordinal,
+            "of": shared[holder.scope],
+            "held": shared_token(holder.token, ""),
+            "beyond": shared_token(holder.token, "\x7f"),
+            "bytes": len(shared_token(holder.token, "0" * SHARE_LENGTH).encode()),
+            "of_log": holder.log_id,
+            "of_ordinal": holder.ordinal,
         }
-        for one in holders
-        if one.scope in shared
+        for holder in holders
+        if holder.scope in shared
     ]
     if rows:
         connection.execute(_UNCLAIM_SHARED, rows)

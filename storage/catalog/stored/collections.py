@@ -139,59 +139,59 @@ class Collections(Repository):
         self._schemas = schemas
 
     def of_project(self, project_id: str) -> list[Collection]:
-        """By name; none for a project that does not exist."""
+        """The project's collections ordered by name; empty for a project that does not exist."""
         with self._database.reading() as connection:
             return _decode(
                 connection, self._schemas, connection.execute(_LISTED, {"project_id": project_id}).all()
             )
 
     def names(self, project_id: str, limit: int) -> list[str]:
-        """By name, those without events too, but none whose events were all deleted."""
+        """Names of collections in order, including those without events, except those whose events were all
+        deleted."""
         with self._database.reading() as connection:
             return list(connection.execute(_NAMES, {"project_id": project_id, "limit": limit}).scalars())
 
     def all(self) -> list[Collection]:
-        """Of all projects, by id."""
+        """The collections of all projects, ordered by id."""
         with self._database.reading() as connection:
             return _decode(connection, self._schemas, connection.execute(_ALL).all())
 
     def get(self, project_id: str, name: str) -> Collection:
-        """Names are case-sensitive. Raises UnknownCollection."""
+        """The collection of this name, which is case-sensitive. Raises UnknownCollection."""
         with self._database.reading() as connection:
-            found = named_collections(connection, self._schemas, project_id, [name])
-        if not found:
+            matches = named_collections(connection, self._schemas, project_id, [name])
+        if not matches:
             raise UnknownCollection(f"There is no collection {name!r} in project {project_id}.")
-        return found[0]
+        return matches[0]
 
     def named(self, project_id: str, names: Sequence[str]) -> list[Collection]:
-        """Those of the names that exist."""
+        """The existing collections of these names."""
         with self._database.reading() as connection:
             return named_collections(connection, self._schemas, project_id, names)
 
     def by_ids(self, ids: Sequence[int]) -> list[Collection]:
-        """Those of the ids that exist."""
+        """The existing collections with these ids."""
         with self._database.reading() as connection:
             rows: list[Any] = []
-            for some in slices(ids):
-                rows += connection.execute(_BY_IDS, {"ids": some}).all()
+            for batch in slices(ids):
+                rows += connection.execute(_BY_IDS, {"ids": batch}).all()
             return _decode(connection, self._schemas, rows)
 
     def by_id(self, collection_id: int) -> Collection:
-        """Raises UnknownCollection."""
+        """The collection with this id. Raises UnknownCollection."""
         with self._database.reading() as connection:
             return find_collection(connection, self._schemas, collection_id)
 
     def ensure(self, project_id: str, name: str, collections_max: int = sys.maxsize) -> Collection:
-        """The collection, made where there is none. Raises TooManyCollections, UnknownProject,
-        InvalidName."""
+        """The collection, created if missing. Raises TooManyCollections, UnknownProject, InvalidName."""
         with suppress(UnknownCollection):
-            found = self.get(project_id, name)
-            if not found.freed:
-                return found
-        made = self.ensure_all(project_id, {name: []}, 0, collections_max)
-        if not made:
+            existing = self.get(project_id, name)
+            if not existing.freed:
+                return existing
+        created = self.ensure_all(project_id, {name: []}, 0, collections_max)
+        if not created:
             raise TooManyCollections(f"Project {project_id} has {collections_max} collections already.")
-        return made[0]
+        return created[0]
 
     def ensure_all(
         self,
@@ -200,10 +200,13 @@ class Collections(Repository):
         properties_max: int,
         collections_max: int = sys.maxsize,
     ) -> list[Collection]:
-        """Collections with their lanes, in one transaction. One that would have too many properties is there
-        afterwards without the lanes that are new; those that the project has no room for are not there.
-        Raises UnknownProject, InvalidName."""
-        found: list[Collection] = []
+        """The collections with their lanes, created if missing, in one transaction.
+
+        ``wanted`` maps the names of the collections to (path, kind) of their lanes.
+        A collection that would have too many properties gets none of its new lanes; collections beyond
+        ``collections_max`` are left out. Raises UnknownProject, InvalidName.
+        """
+        ensured: list[Collection] = []
         with self._database.changing(Area.DATA) as connection:
             names, now_us = list(wanted), self._clock()
             for current in ensure_collections(
@@ -212,16 +215,16 @@ class Collections(Repository):
                 schema = current.schema
                 with suppress(TooManyProperties):
                     schema = append_lanes(connection, current, wanted[current.name], properties_max)
-                found.append(replace(current, schema=schema))
-        return found
+                ensured.append(replace(current, schema=schema))
+        return ensured
 
     def freed(self) -> list[int]:
-        """Ids of collections without events and properties, to be removed with their names in a while."""
+        """Ids of collections without events and properties that can be removed (see ``remove_freed``)."""
         with self._database.reading() as connection:
             return freed_collections(connection)
 
     def remove_freed(self, collection_id: int) -> bool:
-        """Forgets a collection of ``freed``. False where it was brought back."""
+        """Removes a collection that ``freed`` returned. False where it has been revived meanwhile."""
         with self._database.changing(Area.DATA) as connection:
             if collection_id not in freed_collections(connection):
                 return False
@@ -235,9 +238,10 @@ class Collections(Repository):
     def add_lanes(
         self, collection_id: int, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
     ) -> Collection:
-        """The collection with a lane for each wanted pair, committed. Other workers' lanes may be new too.
+        """Commits a lane for each (path, kind) in ``wanted``, and returns the collection, which may also have
+        new lanes by other workers.
 
-        ``properties_max`` bounds distinct paths. Raises TooManyProperties (then none is added),
+        ``properties_max`` limits distinct paths. Raises TooManyProperties (then no lane is added),
         UnknownCollection.
         """
         current = self.by_id(collection_id)
@@ -249,12 +253,13 @@ class Collections(Repository):
         return replace(current, schema=schema)
 
     def prune_lanes(self, collection_id: int, columns: Set[str], nulls: Set[str]) -> Collection:
-        """The collection without the lanes that no event needs any more. What live files hold is read here;
-        ``columns`` are those of events in no file yet, ``nulls`` all paths that an event, in a file or not,
-        holds as an explicit null.
+        """Removes the lanes that no event needs any more, and returns the collection.
 
-        Only the keeper may call this: what it reads of logs afterwards may hold lanes that are removed here,
-        and then it adds them anew. Raises UnknownCollection.
+        The columns of live files are read here; ``columns`` are those of events that are in no file yet, and
+        ``nulls`` all paths at which an event, in a file or not, has an explicit null.
+
+        Only the keeper may call this: it adds removed lanes again if it needs them for events that it reads
+        from logs afterwards. Raises UnknownCollection.
         """
         with self._database.changing(Area.DATA) as connection:
             pruned, changed = prune(connection, self._schemas, collection_id, columns, nulls)
@@ -263,24 +268,25 @@ class Collections(Repository):
         return pruned
 
     def lanes_versions(self) -> Mapping[int, int]:
-        """Collection id → the version of its lanes, where some were added since some were last removed."""
+        """Collection id → lanes version, for collections with lanes added since lanes were last removed."""
         with self._database.reading() as connection:
             return {row.id: row.lanes_version for row in connection.execute(_LANES_VERSIONS)}
 
     def changed_since(self, version: int) -> tuple[int, list[int]]:
-        """The data's version now, and the ids of collections that got or lost lanes, were freed or brought
-        back after this one. New collections are not among them, nor those removed: they were freed before."""
+        """The current data version, and the ids of collections whose lanes changed, or that were freed or
+        revived, after ``version``. It leaves out new collections, and removed ones, which were freed before.
+        """
         with self._database.reading() as connection:
             now = read_state(connection)[0]
             return now, list(connection.execute(_CHANGED, {"since": version}).scalars())
 
     def purged(self) -> set[int]:
-        """Collections of purged projects that have events in files still."""
+        """Ids of collections of purged projects that still have events in files."""
         with self._database.reading() as connection:
             return set(connection.execute(_PURGED).scalars())
 
     def moment(self, project_id: str, collection: str) -> tuple[int, int]:
-        """A collection's id and erase version; (0, 0) where it is not there."""
+        """A collection's id and erase version; (0, 0) if it does not exist."""
         with self._database.reading() as connection:
             return moment(connection, project_id, collection)
 
@@ -288,14 +294,14 @@ class Collections(Repository):
 def named_collections(
     connection: Connection, schemas: SchemaCache, project_id: str, names: Sequence[str]
 ) -> list[Collection]:
-    """Those of the names that exist."""
+    """The existing collections of these names."""
     rows: list[Any] = []
-    for some in slices([name for name in dict.fromkeys(names) if is_text(name)]):
-        found = connection.execute(_BY_NAMES, {"project_id": project_id, "names": some}).all()
-        absent = set(some).difference(row.name for row in found)
+    for batch in slices([name for name in dict.fromkeys(names) if is_text(name)]):
+        matches = connection.execute(_BY_NAMES, {"project_id": project_id, "names": batch}).all()
+        absent = set(batch).difference(row.name for row in matches)
         if absent:
             refuse_lost(connection, collections, [(project_id, name) for name in absent])
-        rows += found
+        rows += matches
     return _decode(connection, schemas, rows)
 
 
@@ -314,25 +320,28 @@ def ensure_collections(
     collections_max: int,
     now_us: int,
 ) -> list[Collection]:
-    """The collections, made where there are none: in order, as far as the project may have so many.
+    """The collections, created or revived if needed, in the order of ``names`` until ``collections_max``.
 
     Raises UnknownProject, InvalidName.
     """
-    there = {one.name: one for one in named_collections(connection, schemas, project_id, names)}
-    wanted = [name for name in dict.fromkeys(names) if name not in there or there[name].freed]
-    if wanted:
+    existing = {
+        collection.name: collection
+        for collection in named_collections(connection, schemas, project_id, names)
+    }
+    needed = [name for name in dict.fromkeys(names) if name not in existing or existing[name].freed]
+    if needed:
         count = connection.execute(_COUNT, {"project_id": project_id}).scalar_one()
-        taken = wanted[: max(0, collections_max - count)]
-        revived = [{"of": there[name].id} for name in taken if name in there]
+        admitted = needed[: max(0, collections_max - count)]
+        revived = [{"of": existing[name].id} for name in admitted if name in existing]
         if revived:
             connection.execute(_REVIVE, revived)
-        _insert(connection, project_id, [name for name in taken if name not in there], now_us)
-    found = named_collections(connection, schemas, project_id, names)
-    return [one for one in found if not one.freed]
+        _insert(connection, project_id, [name for name in admitted if name not in existing], now_us)
+    current = named_collections(connection, schemas, project_id, names)
+    return [collection for collection in current if not collection.freed]
 
 
 def _insert(connection: Connection, project_id: str, names: Sequence[str], now_us: int) -> None:
-    """Makes collections that are not there."""
+    """Creates collections that do not exist, with their counters."""
     if not all(name and is_text(name) for name in names):
         raise InvalidName("A collection's name must be text and not empty.")
     if connection.execute(_PROJECT, {"project_id": project_id}).first() is None:
@@ -346,31 +355,34 @@ def _insert(connection: Connection, project_id: str, names: Sequence[str], now_u
         "created_us": now_us,
     }
     connection.execute(insert(collections), [values | {"name": name} for name in names])
-    made = connection.execute(_UNCOUNTED, {"project_id": project_id}).scalars()
+    ids = connection.execute(_UNCOUNTED, {"project_id": project_id}).scalars()
     zero = {"logged": 0, "stored": 0, "duplicates": 0, "erased": 0}
-    connection.execute(insert(counters), [zero | {"collection_id": one} for one in made])
+    connection.execute(insert(counters), [zero | {"collection_id": collection_id} for collection_id in ids])
 
 
 def freed_collections(connection: Connection) -> list[int]:
-    """Ids of collections that are freed, and that nothing in the catalog cites any more."""
+    """Ids of freed collections that no file, waiting erasure or retention refers to; the retentions of purged
+    projects do not count."""
     return list(connection.execute(_FREED).scalars())
 
 
 def free_empty(connection: Connection, collection_id: int, now_us: int) -> None:
-    """A collection without events and properties counts no more, and its name goes after a while (see
-    ``remove_freed``), unless events come again."""
+    """Marks a collection without events and properties as freed: it no longer counts towards limits, and is
+    removed later (see ``remove_freed``) unless new events arrive."""
     connection.execute(_FREE, {"of": collection_id, "now": now_us})
 
 
 def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -> list[Collection]:
     rows = list(rows)
-    known = schemas.read(connection, [(row.id, row.lanes_version, row.pruned_version) for row in rows])
+    schemas_by_id = schemas.read(
+        connection, [(row.id, row.lanes_version, row.pruned_version) for row in rows]
+    )
     return [
         Collection(
             id=row.id,
             project_id=row.project_id,
             name=row.name,
-            schema=known[row.id],
+            schema=schemas_by_id[row.id],
             data_version=row.data_version,
             created_us=row.created_us,
             erase_version=row.erase_version,
@@ -383,16 +395,16 @@ def _decode(connection: Connection, schemas: SchemaCache, rows: Iterable[Any]) -
 def prune(
     connection: Connection, schemas: SchemaCache, collection_id: int, columns: Set[str], nulls: Set[str]
 ) -> tuple[Collection, bool]:
-    """The collection without the lanes that no event needs, and whether any was removed; see
+    """Removes the lanes that no event needs. Returns the collection, and whether any was removed; see
     ``Collections.prune_lanes``."""
     current = find_collection(connection, schemas, collection_id)
     live = list_live(connection, collection_id)
-    held = set(columns).union(*(file.columns for file in live))
-    schema = prune_lanes(connection, current, held, nulls)
+    needed = set(columns).union(*(file.columns for file in live))
+    schema = prune_lanes(connection, current, needed, nulls)
     return replace(current, schema=schema), schema is not current.schema
 
 
 def moment(connection: Connection, project_id: str, name: str) -> tuple[int, int]:
-    """A collection's id and erase version; (0, 0) where it is not there."""
+    """A collection's id and erase version; (0, 0) if it does not exist."""
     row = connection.execute(_MOMENT, {"project": project_id, "named": name}).first()
     return (0, 0) if row is None else (row.id, row.erase_version)

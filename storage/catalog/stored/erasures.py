@@ -1,7 +1,8 @@
-"""Requests to take events away or to change them.
+"""Erasures: requests to delete or change stored events.
 
-A request is durable before anybody begins on it, and done in the transaction that swaps the files: whoever
-dies in between, it is done once. What it asked for may name a person, and is wiped once it is done.
+A request is durable before the keeper begins it, and is marked as done in the transaction that swaps the
+files, so that it is carried out exactly once even after a crash. Its parameters may contain personal data,
+and are wiped once it has ended.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ _FORGET = delete(erasures).where(
 
 
 class Erasures(Repository):
-    """Requests to take events away or to change them."""
+    """Requests to delete or change stored events."""
 
     def __init__(self, database: Database, clock: Callable[[], int], schemas: SchemaCache) -> None:
         super().__init__(database, clock)
         self._schemas = schemas
 
     def request(self, collection_id: int, kind: ErasureKind, parameters: Mapping[str, Any]) -> int:
-        """The id of a request that the keeper will do, committed."""
+        """Commits a request for the keeper and returns its id."""
         with self._database.changing(Area.DATA) as connection:
             values = {
                 "collection_id": collection_id,
@@ -72,7 +73,7 @@ class Erasures(Repository):
             return int(connection.execute(insert(erasures).returning(erasures.c.id), values).scalar_one())
 
     def waiting(self) -> list[Erasure]:
-        """Oldest first."""
+        """Requests that are not done yet, oldest first."""
         with self._database.reading() as connection:
             return [_read(row) for row in connection.execute(_WAITING)]
 
@@ -82,7 +83,7 @@ class Erasures(Repository):
             return None if row is None else _read(row)
 
     def last(self) -> int:
-        """The id of the last request that was done; 0 before the first."""
+        """The greatest id of a request that was done; 0 before the first."""
         with self._database.reading() as connection:
             return _last(connection)
 
@@ -103,14 +104,17 @@ class Erasures(Repository):
         nulls: Set[str] = frozenset(),
         changed: bool = True,
     ) -> bool:
-        """Swaps files and ends the request, at once. ``erased``: rows that are no more; ``events``: what the
-        request is told; ``holders``: events that are no more, whose tokens are free again. Where nothing
-        was ``changed``, no file is removed or added, and all that was computed from the collection stands.
+        """Swaps files and ends the request, in one transaction.
 
-        Names that no event holds any more are removed, of properties as of the collection: all that was read
-        of the logs is in files. ``nulls`` are the paths that an event holds as an explicit null.
+        ``erased`` is the number of deleted rows, ``events`` the number to record in the request, and
+        ``holders`` are deleted events, whose tokens are freed. If ``changed`` is False, no file is removed or
+        added, and results computed from the collection stay valid.
 
-        False, and nothing changed, where a file or the request is not what it was. Raises as ``Files.swap``.
+        Property and collection names that no event needs any more are removed, since everything that was read
+        from the logs is in files. ``nulls`` are the paths at which an event has an explicit null.
+
+        False, and nothing is changed, where a file is no longer live or the request no longer waits. Raises
+        the errors of ``Files.swap``.
         """
         with self._database.changing(Area.DATA) as connection:
             now_us = self._clock()
@@ -128,26 +132,26 @@ class Erasures(Repository):
             return done
 
     def fail(self, erasure: Erasure, problem: str) -> None:
-        """Ends a request that can not be done."""
+        """Ends a request that cannot be carried out."""
         with self._database.changing(Area.DATA) as connection:
             _end(connection, erasure, self._clock(), problem=problem)
 
     def forget(self, before_us: int) -> int:
-        """Removes requests that ended before then; returns how many."""
+        """Removes requests that ended before then, except the last one done; returns how many."""
         with self._database.writing() as connection:
             kept = _last(connection)
             return connection.execute(_FORGET.where(erasures.c.id != kept), {"before": before_us}).rowcount
 
 
 def _last(connection: Connection) -> int:
-    """The id of the last one that was done; 0 before the first."""
+    """The greatest id of a request that was done; 0 before the first."""
     return int(connection.execute(_DONE).scalar() or 0)
 
 
 def _end(
     connection: Connection, erasure: Erasure, now_us: int, *, events: int = 0, problem: str | None = None
 ) -> bool:
-    """False where it does not wait any more."""
+    """Ends a waiting request. False where it is not waiting any more."""
     state = ErasureState.DONE if problem is None else ErasureState.FAILED
     values = {"wanted": erasure.id, "to": state.value, "count": events, "why": problem, "now": now_us}
     return connection.execute(_END, values).rowcount == 1

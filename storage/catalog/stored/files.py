@@ -21,7 +21,7 @@ from storage.catalog.stored.records import Counts, FileRow, FileState, FlushComm
 from storage.catalog.tables import collections, counters, files
 
 _FACTS = ("span", "path", "rows", "bytes", "sha256", "min_us", "max_us", "created_us", "marked")
-"""Columns that are known once the file is live, as they stand in a FileRow."""
+"""Columns that are set once the file is live, named as in FileRow."""
 _ROW = (
     files.c.id,
     files.c.collection_id,
@@ -44,7 +44,7 @@ _LIVE_IDS = (
     select(files.c.id, files.c.damaged)
     .where(files.c.state == FileState.LIVE.value, files.c.collection_id == bindparam("of"))
     .order_by(files.c.id)
-    # Their rows are compared with what was counted (``storage.catalog.snapshot``).
+    # Verified by comparing the number of rows with the counters (``storage.catalog.snapshot``).
     .execution_options(**{UNVERIFIED: True})
 )
 _MANY = (
@@ -96,7 +96,7 @@ _ROWS_OF = select(func.coalesce(func.sum(files.c.rows), 0)).where(
 _FORGET = delete(files).where(
     files.c.id.in_(bindparam("ids", expanding=True)), files.c.state != FileState.LIVE.value
 )
-_THERE = select(collections.c.id).where(collections.c.id == bindparam("of"))
+_EXISTS = select(collections.c.id).where(collections.c.id == bindparam("of"))
 _REVIVE = (
     update(collections)
     .where(collections.c.id == bindparam("of"), collections.c.freed_us.is_not(None))
@@ -136,7 +136,7 @@ class Files(Repository):
     """Parquet files, their counters, and the flushes that registered them."""
 
     def reserve(self, collection_id: int, n: int) -> list[int]:
-        """Ids for files about to be written, committed before any of them exists. UnknownCollection."""
+        """``n`` ids for new files, committed before any of the files exists. Raises UnknownCollection."""
         with self._database.writing() as connection:
             _refuse_unknown(connection, collection_id)
             row = {
@@ -149,10 +149,10 @@ class Files(Repository):
             return sorted(connection.execute(insert(files).returning(files.c.id), [row] * n).scalars())
 
     def commit_flush(self, flush: FlushCommit) -> None:
-        """The one commit point of a flush: files, log positions, counters and data versions.
+        """Commits a flush in one transaction: files, log positions, counters and data versions.
 
-        Raises, and changes nothing: FlushConflict (not the next flush; a file id given up), LogConflict
-        (a position goes back), CountsDisagree, UnknownCollection, UnknownLog.
+        Raises, without changes, FlushConflict (not the next flush, or a file id was given up), LogConflict (a
+        position would go back), CountsDisagree, UnknownCollection, UnknownLog.
         """
         with self._database.changing(Area.DATA) as connection:
             if not advance_flushed_number(connection, flush.flush_number):
@@ -167,7 +167,7 @@ class Files(Repository):
                 _add_counts(connection, collection_id, counts)
                 connection.execute(_TOUCH, {"of": collection_id})
             if rows:
-                # A worker that has not heard of a deletion yet goes on with the collection.
+                # A worker that has not seen a deletion yet keeps writing to the collection.
                 connection.execute(_REVIVE, [{"of": collection_id} for collection_id in rows])
             _make_live(connection, flush.files)
 
@@ -178,9 +178,9 @@ class Files(Repository):
         add: Sequence[FileRow],
         counts: Counts | None = None,
     ) -> bool:
-        """Replaces live files by others with as many rows, less what ``counts`` says was erased.
+        """Replaces live files by others with the same number of rows, less those erased by ``counts``.
 
-        False, and nothing changed, where any of them is not live any more. Raises CountsDisagree,
+        False, and nothing is changed, where any of them is no longer live. Raises CountsDisagree,
         FlushConflict, UnknownCollection.
         """
         with self._database.changing(Area.DATA) as connection:
@@ -192,20 +192,20 @@ class Files(Repository):
             return swapped
 
     def live(self, collection_id: int | None = None) -> list[FileRow]:
-        """By id; of all collections where none is given."""
+        """The live files of a collection, or of all collections if None, ordered by id."""
         with self._database.reading() as connection:
             return list_live(connection, collection_id)
 
     def set_aside(self, file_id: int, why: str | None) -> bool:
-        """Marks a live file as damaged, or with None as sound again. False where it is so already, or not
+        """Marks a live file as damaged, or with None as intact again. False where it already is, or is not
         live."""
         with self._database.changing(Area.DATA) as connection:
             changed = files.c.damaged.is_not(None) if why is None else files.c.damaged.is_(None)
-            wanted = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
-            of = connection.execute(
-                update(files).where(wanted).values(damaged=why).returning(files.c.collection_id)
+            condition = (files.c.id == file_id) & (files.c.state == FileState.LIVE.value) & changed
+            updated = connection.execute(
+                update(files).where(condition).values(damaged=why).returning(files.c.collection_id)
             )
-            collection_id = of.scalar_one_or_none()
+            collection_id = updated.scalar_one_or_none()
             if collection_id is not None:
                 connection.execute(_TOUCH, {"of": collection_id})
             return collection_id is not None
@@ -216,22 +216,24 @@ class Files(Repository):
             return [decode_file(row) for row in connection.execute(_LIVE.where(files.c.damaged.is_not(None)))]
 
     def oldest_unverified(self, before_us: int) -> FileRow | None:
-        """The live file that was verified, or else written, the longest ago, where that was before then."""
+        """The intact live file with the oldest verification (or creation, if never verified), if that was
+        before then."""
         with self._database.reading() as connection:
             age = func.coalesce(files.c.verified_us, files.c.created_us)
-            wanted = select(*_ROW).where(
+            query = select(*_ROW).where(
                 files.c.state == FileState.LIVE.value, files.c.damaged.is_(None), age < before_us
             )
-            row = connection.execute(wanted.order_by(age).limit(1)).first()
+            row = connection.execute(query.order_by(age).limit(1)).first()
             return None if row is None else decode_file(row)
 
     def mark_verified(self, file_id: int) -> None:
-        """The file's bytes are what was written, as of now. No version is bumped: nothing has changed."""
+        """Records that the file's bytes were verified now. Raises no version, since nothing readers cache
+        changes."""
         with self._database.writing() as connection:
             connection.execute(update(files).where(files.c.id == file_id).values(verified_us=self._clock()))
 
     def mergeable(self) -> Mapping[int, int]:
-        """Collection id → data version, of those with more than one live file."""
+        """Collection id → data version, for collections with more than one live file."""
         with self._database.reading() as connection:
             return {row.id: row.data_version for row in connection.execute(_MERGEABLE)}
 
@@ -246,12 +248,12 @@ class Files(Repository):
             return [ReservedFile(*row) for row in connection.execute(_WRITING, {"before": before_us})]
 
     def forget(self, ids: Iterable[int]) -> int:
-        """Removes the rows of dead and reserved files; live ones stay. Returns how many went."""
+        """Removes the rows of these files unless they are live; returns how many."""
         with self._database.writing() as connection:
-            return sum(connection.execute(_FORGET, {"ids": some}).rowcount for some in slices(list(ids)))
+            return sum(connection.execute(_FORGET, {"ids": batch}).rowcount for batch in slices(list(ids)))
 
     def counters(self, collection_id: int) -> Counts:
-        """Raises UnknownCollection."""
+        """The counts of a collection. Raises UnknownCollection."""
         with self._database.reading() as connection:
             return find_counters(connection, collection_id)
 
@@ -276,15 +278,15 @@ def swap_files(
     *,
     changed: bool = False,
 ) -> bool:
-    """Replaces live files by others. False, and the caller must roll back, where any is not live.
+    """Replaces live files by others. False where any is not live; the caller must then roll back.
 
-    ``changed``: they hold other events, as they do wherever some were erased.
+    ``changed``: the new files contain other events, which is implied where some were erased.
     """
     ids = sorted(set(remove))
     before = removed = 0
-    for some in slices(ids):
-        before += connection.execute(_ROWS_OF, {"ids": some}).scalar_one()
-        removed += connection.execute(_REMOVE, {"ids": some, "of": collection_id, "now": now_us}).rowcount
+    for batch in slices(ids):
+        before += connection.execute(_ROWS_OF, {"ids": batch}).scalar_one()
+        removed += connection.execute(_REMOVE, {"ids": batch, "of": collection_id, "now": now_us}).rowcount
     if removed != len(ids):
         return False
     if any(file.collection_id != collection_id for file in add):
@@ -306,16 +308,16 @@ def list_live(connection: Connection, collection_id: int | None) -> list[FileRow
 
 
 def live_ids(connection: Connection, collection_id: int) -> dict[int, bool]:
-    """Live files → whether each is set aside as damaged, by id."""
+    """Ids of the collection's live files, in order → whether the file is set aside as damaged."""
     return {row.id: row.damaged is not None for row in connection.execute(_LIVE_IDS, {"of": collection_id})}
 
 
 def files_by_id(connection: Connection, ids: Sequence[int]) -> dict[int, FileRow]:
-    found: dict[int, FileRow] = {}
-    for some in slices(ids):
-        for row in connection.execute(_BY_IDS, {"ids": some}):
-            found[row.id] = decode_file(row)
-    return found
+    rows: dict[int, FileRow] = {}
+    for batch in slices(ids):
+        for row in connection.execute(_BY_IDS, {"ids": batch}):
+            rows[row.id] = decode_file(row)
+    return rows
 
 
 def find_counters(connection: Connection, collection_id: int) -> Counts:
@@ -327,7 +329,7 @@ def find_counters(connection: Connection, collection_id: int) -> Counts:
 
 def decode_file(row: Sequence[Any]) -> FileRow:
     facts = list(row)
-    # Thousands of files repeat the same few names: keep each once.
+    # Thousands of files repeat the same few names, so intern them.
     facts[_COLUMNS_AT] = {
         sys.intern(name): greatest for name, greatest in json.loads(facts[_COLUMNS_AT]).items()
     }
@@ -335,14 +337,17 @@ def decode_file(row: Sequence[Any]) -> FileRow:
 
 
 def _make_live(connection: Connection, added: Sequence[FileRow]) -> None:
-    """FlushConflict where an id is not reserved any more, UnknownCollection."""
+    """Makes reserved files live.
+
+    Raises FlushConflict where an id is no longer reserved, UnknownCollection.
+    """
     if not added:
         return
     for collection_id in sorted({file.collection_id for file in added}):
         _refuse_unknown(connection, collection_id)
-    made = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
-    if made != len(added):
-        raise FlushConflict(f"Of {len(added)} new files only {made} are reserved: some were given up.")
+    made_live = connection.execute(_MAKE_LIVE, [_encode_file(file) for file in added]).rowcount
+    if made_live != len(added):
+        raise FlushConflict(f"Of {len(added)} new files only {made_live} are reserved: some were given up.")
 
 
 def _encode_file(file: FileRow) -> dict[str, Any]:
@@ -352,7 +357,7 @@ def _encode_file(file: FileRow) -> dict[str, Any]:
 
 
 def _check(collection_id: int, counts: Counts, rows: int) -> None:
-    """No commit may make or lose an event."""
+    """Checks that a commit neither creates nor loses events. Raises CountsDisagree."""
     if not counts.balanced or counts.stored != rows:
         raise CountsDisagree(
             f"In collection {collection_id} the files change by {rows} rows and the counts by {counts}."
@@ -367,5 +372,5 @@ def _add_counts(connection: Connection, collection_id: int, counts: Counts) -> N
 
 
 def _refuse_unknown(connection: Connection, collection_id: int) -> None:
-    if connection.execute(_THERE, {"of": collection_id}).first() is None:
+    if connection.execute(_EXISTS, {"of": collection_id}).first() is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")

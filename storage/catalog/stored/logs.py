@@ -46,10 +46,10 @@ _LOSSES = "losses"
 
 
 class Logs(Repository):
-    """Logs, how far each is flushed, and what repairs could not read."""
+    """Logs, how far each is flushed, and the losses that repairs found."""
 
     def create(self) -> int:
-        """The id of a new, open log; committed."""
+        """Commits a new, open log and returns its id."""
         with self._database.changing(Area.DATA) as connection:
             values = {"state": LogState.OPEN.value, "flushed_lsn": 0, "created_us": self._clock()}
             return int(connection.execute(_INSERT, values).scalar_one())
@@ -59,7 +59,7 @@ class Logs(Repository):
             return list(list_logs(connection))
 
     def seal(self, log_id: int, end_lsn: int, last_claimed_ordinal: int | None) -> None:
-        """Ends a log; claims of its ordinals after the last recovered one (None: of all) are void.
+        """Ends a log. Removes the claims of ordinals after the last recovered one, or all if that is None.
 
         Raises UnknownLog, LogConflict.
         """
@@ -76,7 +76,7 @@ class Logs(Repository):
             connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last})
 
     def remove(self, log_id: int) -> None:
-        """Forgets a sealed log that is flushed to its end. Raises UnknownLog, LogConflict."""
+        """Removes a sealed log that is flushed to its end. Raises UnknownLog, LogConflict."""
         with self._database.changing(Area.DATA) as connection:
             log = _find(connection, log_id)
             if log.state is not LogState.SEALED or log.flushed_lsn != log.end_lsn:
@@ -90,7 +90,8 @@ class Logs(Repository):
         last_claimed_ordinal: int | None,
         voids: Iterable[tuple[int, int]],
     ) -> None:
-        """Ends a log where its repair ended it; see ``storage.catalog.stored.logs``.
+        """Ends a log at the end that a repair found. Removes the claims of the ordinals in ``voids`` (ranges
+        without their end), and of those after ``last_claimed_ordinal`` unless it is None.
 
         Raises UnknownLog, LogConflict.
         """
@@ -105,12 +106,12 @@ class Logs(Repository):
                 connection.execute(_VOID_AFTER, {"log_id": log_id, "last": last_claimed_ordinal})
 
     def losses(self) -> list[Loss]:
-        """What repairs could not read."""
+        """The parts of logs that repairs could not read."""
         with self._database.reading() as connection:
             return _losses(connection)
 
     def add_losses(self, losses: Sequence[Loss]) -> None:
-        """They are kept for ever; those known already are known once."""
+        """Adds losses, which are kept indefinitely; known ones are not added again."""
         with self._database.writing() as connection:
             known = {(loss.log_id, loss.lsn): loss for loss in [*_losses(connection), *losses]}
             set_meta(connection, _LOSSES, json.dumps([asdict(loss) for loss in known.values()]))
@@ -124,7 +125,7 @@ def list_logs(connection: Connection) -> tuple[LogRow, ...]:
 
 
 def advance(connection: Connection, positions: Mapping[int, int]) -> None:
-    """Moves each log's flushed position; LogConflict where it would go back or past the log's end."""
+    """Moves each log's flushed position. Raises LogConflict where it would go back or past the log's end."""
     for log_id, lsn in positions.items():
         if connection.execute(_ADVANCE, {"log_id": log_id, "lsn": lsn}).rowcount != 1:
             log = _find(connection, log_id)

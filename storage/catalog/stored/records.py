@@ -1,4 +1,4 @@
-"""Collections, files, logs, claims and requests, as frozen values. Times are µs since 1970 UTC."""
+"""Frozen records of collections, files, logs, claims and erasures. Times are µs since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from storage.schema import Schema
 from storage.source import DataFile
 
 HELD_SLACK_US = 120_000_000
-"""A clock mark is never older than this while a keeper works."""
+"""Maximum age of the clock mark while a keeper runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMark:
-    """What ``storage.keeper.held_clock`` last told the catalog."""
+    """The last clock state that ``storage.keeper.held_clock`` stored in the catalog."""
 
     held_us: int
-    """The time by which data may be deleted for its age."""
+    """The time to use when deleting data by age."""
     jumped: bool
-    """The clock says another time, and is not believed yet."""
+    """The machine's clock shows another time, which is not trusted yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """``data_version`` grows with every change of its live files. ``id`` is never used again: it tells the
-    collection from any that had its name before.
+    """A collection. ``id`` is never reused, so it distinguishes the collection from earlier ones of its name.
 
-    ``erase_version`` grows with every transaction that takes stored events away or changes them.
+    ``data_version`` grows with every change of its live files, ``erase_version`` with every transaction that
+    erases or changes stored events.
     """
 
     id: int
@@ -41,16 +41,17 @@ class Collection:
     created_us: int
     erase_version: int = 0
     freed: bool = False
-    """All its events were deleted: it counts no more, and goes in a while unless events come again."""
+    """All its events were deleted: it does not count towards limits, and is removed later unless new events
+    arrive."""
 
 
 class ErasureKind(StrEnum):
     EVENTS = "events"
-    """Those that match are taken away."""
+    """Deletes the matching events."""
     PROPERTY = "property"
-    """It is taken out of every event, with all that is nested in it."""
+    """Removes a property, with everything nested in it, from every event."""
     UPDATE = "update"
-    """Those that match are changed."""
+    """Changes the matching events."""
 
 
 class ErasureState(StrEnum):
@@ -61,7 +62,7 @@ class ErasureState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Erasure:
-    """A request to take stored events away, or to change them. ``events``: how many that were."""
+    """A request to erase or change stored events. ``events`` is the number of events affected."""
 
     id: int
     collection_id: int
@@ -79,7 +80,7 @@ class LogState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Bytes of a log that no repair could read, with the events in them, however many they were."""
+    """Bytes of a log that no repair could read; the number of events in them is unknown."""
 
     log_id: int
     lsn: int
@@ -95,7 +96,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """``flushed_lsn``: all before it stands in files. ``end_lsn`` is known once the log is sealed."""
+    """A log. Everything before ``flushed_lsn`` is in files; ``end_lsn`` is known once the log is sealed."""
 
     id: int
     state: LogState
@@ -105,9 +106,9 @@ class LogRow:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A right to a token or idempotency key: the first (log, ordinal) that asked for it has it.
+    """A claim to a uniqueness token or idempotency key, owned by the first (log, ordinal) that requested it.
 
-    ``scope`` says what the token is unique in; ``digest`` and ``response`` are the claimant's own.
+    The token is unique within ``scope``; ``digest`` and ``response`` are defined by the claimant.
     """
 
     scope: str
@@ -120,7 +121,7 @@ class Claim:
 
 
 def event_scope(collection_id: int) -> str:
-    """What the tokens of a collection's events are unique in; the last number is always 1."""
+    """The scope of the tokens of a collection's events; its last number is always 1."""
     return f"event:{collection_id}:1"
 
 
@@ -130,24 +131,24 @@ SHARE_LENGTH = 32
 
 
 def shared_scope(collection_id: int) -> str:
-    """Of the tokens of events of keys with an autofill, which know nothing of others' tokens."""
+    """The scope of tokens sent with keys that have an autofill, which are separate from others' tokens."""
     return event_scope(collection_id) + SHARED
 
 
 def shared_token(text: str, share: str) -> str:
-    """A token as it is claimed in a shared scope; ``share`` has ``SHARE_LENGTH`` characters."""
+    """The token to claim in a shared scope; ``share`` has ``SHARE_LENGTH`` characters."""
     return f"{text}\n{share}"
 
 
 def request_scope(project_id: str) -> str:
-    """What the idempotency keys of a project's requests are unique in."""
+    """The scope of the idempotency keys of a project's requests."""
     return f"request:{project_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenHolder:
-    """A stored event, by its log and ordinal, and its token. It has the claim to the token if the claim is
-    of its own log and of no later ordinal: a claim names the first ordinal of the frame that it went with."""
+    """A stored event, by its log and ordinal, and its token. It owns the claim to the token if the claim has
+    the same log and no later ordinal: a claim names the first ordinal of its frame."""
 
     scope: str
     token: str
@@ -157,10 +158,10 @@ class TokenHolder:
 
 class FileState(StrEnum):
     WRITING = "writing"
-    """Its id is taken; the file may or may not exist."""
+    """Its id is reserved; the file may or may not exist."""
     LIVE = "live"
     DEAD = "dead"
-    """Replaced; the file goes once no query can hold it."""
+    """Replaced; the file is removed once no query can be using it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,15 +178,15 @@ class FileRow:
     min_us: int
     max_us: int
     columns: Mapping[str, float | None]
-    """Every column in the file → the greatest magnitude in it (number lanes), else None."""
+    """Column in the file → greatest magnitude in it for number lanes, else None."""
     created_us: int
     damaged: str | None = None
-    """Why it is set aside: its bytes are not what was written."""
+    """Why it is set aside: its bytes differ from what was written."""
     marked: bool = True
-    """Its instants are marked as UTC; in files of older servers they are not."""
+    """Whether its timestamps are marked as UTC; in files of older servers they are not."""
 
     def data_file(self, root: Path) -> DataFile:
-        """As queries read it; ``root``: the data folder."""
+        """The file as queries read it; ``root`` is the data folder."""
         path = str(root / self.path)
         return DataFile(
             path,
@@ -202,7 +203,7 @@ class FileRow:
 
 @dataclass(frozen=True, slots=True)
 class ReservedFile:
-    """An id whose file is being written, or was left behind by a writer that died."""
+    """A reserved id, whose file is being written or was abandoned by a writer that died."""
 
     id: int
     collection_id: int
@@ -211,9 +212,9 @@ class ReservedFile:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Events of a collection, or a change of them: ``logged = stored + duplicates + erased``.
+    """Counts of a collection's events, or changes of them: ``logged = stored + duplicates + erased``.
 
-    What is logged and not flushed yet is counted nowhere here: it is in the logs.
+    Events that are not flushed yet are not counted.
     """
 
     logged: int = 0
@@ -228,20 +229,20 @@ class Counts:
 
 @dataclass(frozen=True)
 class FlushCommit:
-    """One flush of all collections. ``flush_number`` is the last one plus one."""
+    """One flush of all collections. ``flush_number`` is that of the last flush plus one."""
 
     flush_number: int
     positions: Mapping[int, int]
     """Log id → its new ``flushed_lsn``."""
     files: list[FileRow] = field(default_factory=list)
     counts: Mapping[int, Counts] = field(default_factory=dict)
-    """Collection id → what this flush adds; ``stored`` is the rows of its files."""
+    """Collection id → counts that this flush adds; ``stored`` is the number of rows in its files."""
 
 
 class CollectionFiles(NamedTuple):
     """A collection and its live files, oldest first; their paths are absolute.
 
-    ``damaged`` are live as well, and set aside."""
+    ``damaged`` are also live, but set aside."""
 
     collection: Collection
     files: tuple[DataFile, ...]
@@ -250,7 +251,7 @@ class CollectionFiles(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One moment of the catalog. Collections that do not exist are absent."""
+    """A consistent view of the catalog. Collections that do not exist are absent."""
 
     version: int
     flushed_number: int

@@ -1,4 +1,4 @@
-"""For how many days collections keep their events."""
+"""Retention: the number of days for which collections keep their events."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _RETAIN = (
 
 
 class Retention(Repository):
-    """For how many days collections keep their events."""
+    """The number of days for which collections keep their events."""
 
     def days(self) -> Mapping[int, int]:
-        """Collection id → days, of those that keep events for so long only."""
+        """Collection id → days, for collections with a retention."""
         with self._database.reading() as connection:
             return {row.id: row.retention_days for row in connection.execute(_RETENTIONS)}
 
     def carried_out(self) -> Mapping[int, int]:
-        """Collection id → days, of those whose retention was carried out at least once since it was set."""
+        """Collection id → days, for collections whose retention was carried out since it was set."""
         with self._database.reading() as connection:
             return {row.id: row.retained_days for row in connection.execute(_RETAINED)}
 
     def note_carried_out(self, collection_id: int, days: int) -> None:
-        """All events that were older when this retention was first carried out are gone."""
+        """Records that this retention was carried out: all events that were older then are deleted."""
         with self._database.writing() as connection:
             connection.execute(_NOTE_RETAINED, {"of": collection_id, "days": days})
 
     def put(self, collection_id: int, days: int | None) -> None:
-        """None: events are kept for ever."""
+        """Sets the retention of a collection; None keeps its events indefinitely."""
         with self._database.changing(Area.DATA) as connection:
             connection.execute(_RETAIN, {"of": collection_id, "days": days})

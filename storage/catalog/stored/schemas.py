@@ -1,4 +1,4 @@
-"""Lanes of collections, and their schemas as they are decoded."""
+"""The lanes of collections, and a cache of decoded schemas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storage.catalog.tables import (
 from storage.schema import Lane, LaneKind, Schema
 
 SCHEMAS_MAX = 10_000
-"""Schemas kept decoded in one process."""
+"""Limit of decoded schemas cached in one process."""
 _LANES = (
     select(lanes.c.collection_id, lanes.c.path, lanes.c.kind, lanes.c.column)
     .where(lanes.c.collection_id.in_(bindparam("ids", expanding=True)))
@@ -43,28 +43,30 @@ _REMOVE_LANE = delete(lanes).where(
 
 
 class SchemaCache:
-    """The newest decoded schema of each collection: its version tells it from all others. Older ones are not
-    kept: a thousand properties that came one by one were a thousand schemas."""
+    """Caches the newest decoded schema of each collection, identified by its version.
+
+    Older versions are not cached: a thousand properties added one by one would make a thousand schemas.
+    """
 
     def __init__(self) -> None:
         self._schemas: dict[int, Schema] = {}
         self._lock = threading.Lock()
 
-    def read(self, connection: Connection, wanted: Iterable[tuple[int, int, int]]) -> Mapping[int, Schema]:
-        """Collection id → schema, for the ids and versions that the same transaction read."""
-        found: dict[int, Schema] = {}
+    def read(self, connection: Connection, versions: Iterable[tuple[int, int, int]]) -> Mapping[int, Schema]:
+        """Collection id → schema, for (id, lanes version, pruned version) as read in this transaction."""
+        schemas: dict[int, Schema] = {}
         missing: dict[int, tuple[int, int]] = {}
-        for collection_id, version, pruned in wanted:
+        for collection_id, version, pruned in versions:
             schema = self._schemas.get(collection_id) if version else Schema()
             if schema is None or schema.version != version:
                 missing[collection_id] = version, pruned
             else:
-                found[collection_id] = schema
+                schemas[collection_id] = schema
         if missing:
             loaded = _load_schemas(connection, missing)
             self._keep(loaded)
-            found.update(loaded)
-        return found
+            schemas.update(loaded)
+        return schemas
 
     def _keep(self, loaded: Mapping[int, Schema]) -> None:
         with self._lock:
@@ -77,10 +79,10 @@ class SchemaCache:
 
 
 def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]]) -> dict[int, Schema]:
-    """Collection id → its schema, given its version and the one as of which lanes were last removed."""
+    """Collection id → its schema, given its version and the version at which lanes were last removed."""
     rows: dict[int, list[Lane]] = {collection_id: [] for collection_id in versions}
-    for some in slices(list(rows)):
-        for collection_id, path, kind, column in connection.execute(_LANES, {"ids": some}):
+    for batch in slices(list(rows)):
+        for collection_id, path, kind, column in connection.execute(_LANES, {"ids": batch}):
             rows[collection_id].append(Lane(path, LaneKind(kind), column))
     for collection_id, own in rows.items():
         refuse_incomplete(connection, lanes, (collection_id,), len(own))
@@ -94,7 +96,10 @@ def _load_schemas(connection: Connection, versions: Mapping[int, tuple[int, int]
 def append_lanes(
     connection: Connection, current: Collection, wanted: Sequence[tuple[str, LaneKind]], properties_max: int
 ) -> Schema:
-    """Appends what is missing. ``current`` is of this transaction. Raises TooManyProperties."""
+    """Appends the missing lanes and returns the new schema. ``current`` must be read in this transaction.
+
+    Raises TooManyProperties.
+    """
     schema = current.schema.extended(wanted)
     if schema.version == current.schema.version:
         return schema
@@ -111,8 +116,10 @@ def append_lanes(
 def prune_lanes(
     connection: Connection, current: Collection, columns: Container[str], nulls: Container[str]
 ) -> Schema:
-    """Removes the lanes that no event needs (see ``Schema.unheld``). ``current`` is of this transaction, and
-    so is what is known of its events."""
+    """Removes the lanes that no event needs (see ``Schema.unheld``), and returns the new schema.
+
+    ``current``, ``columns`` and ``nulls`` must be read in this transaction.
+    """
     gone, silent = current.schema.unheld(columns, nulls)
     if not gone:
         return current.schema
@@ -127,7 +134,7 @@ def prune_lanes(
 
 
 def _lane_rows(collection_id: int, before: Schema, schema: Schema) -> list[dict[str, Any]]:
-    """The lanes that ``schema`` has after those of ``before``. Positions are never used again."""
+    """The rows of the lanes that ``schema`` has in addition to ``before``. Positions are never reused."""
     return [
         {
             "collection_id": collection_id,

@@ -1,9 +1,10 @@
-"""Which events of a collection are new since a position, each exactly once however files are merged.
+"""Finds the events of a collection that are new since a stream position, each exactly once, even if files
+are merged.
 
-An event's id is its log and its number there, and a flush takes each log from where the last one ended. So
-of what stands in files, the events of one log are its first ones, and how far a log was streamed is a single
-number for each of its two series: claimed events (those with tokens) are numbered apart, and above all
-others. Merged and rewritten files hold old events under the ids that they had.
+An event's id consists of its log and its number in the log, and a flush continues each log where the last one
+ended. So the files contain a prefix of each log, and one number per series is enough to record how far a log
+was streamed. A log has two series: claimed events (those with tokens) are numbered separately, above all
+others. Merged and rewritten files keep the ids of their events.
 """
 
 from __future__ import annotations
@@ -19,18 +20,19 @@ from storage.catalog.stored.records import FileRow
 from storage.log.format import CLAIMED_BIT
 
 _LOG_DIGITS = 8
-"""Of an event's id, which are followed by 16 for the event in the log."""
+"""Hex digits of the log in an event's id, followed by 16 for the event's number in the log."""
 _SERIES_DIGITS = _LOG_DIGITS + 1
-"""Of an event's id, which tell its log and whether its number is a claimed one."""
+"""Leading hex digits of an event's id that identify its log and series."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPosition:
     """How far a collection was streamed.
 
-    ``floor``: all events of the logs before it; ``logs``: log → its last event; ``claimed``: log → its last
-    claimed event; ``file``: the live files up to it hold nothing else; ``version``: the collection's data
-    version as of which all this was; ``number``: of the files that were made.
+    ``floor``: all events of logs before this one were streamed. ``logs``: log → its last streamed event.
+    ``claimed``: log → its last streamed claimed event. ``file``: the live files up to this id contain no
+    further events. ``version``: the collection's data version at which all of this was true. ``number``: the
+    number of files that were made.
     """
 
     floor: int = 0
@@ -41,13 +43,13 @@ class StreamPosition:
     claimed: Mapping[int, int] = field(default_factory=dict)
 
     def last(self, log: int, base: int) -> int | None:
-        """The last event of the series that begins at ``base``."""
+        """The last streamed event of the series that begins at ``base``."""
         return (self.claimed if base else self.logs).get(log)
 
 
 @dataclass(frozen=True, slots=True)
 class OrdinalRange:
-    """Some events of one series of a log, ``first`` and ``last`` included."""
+    """A range of events in one series of a log, with ``first`` and ``last`` included."""
 
     log: int
     first: int
@@ -56,7 +58,7 @@ class OrdinalRange:
 
 @dataclass(frozen=True, slots=True)
 class StreamBatch:
-    """What is to be streamed next, up to a position. ``time`` names its folder."""
+    """The events to stream next, and the position after them. ``time`` names the batch's folder."""
 
     position: StreamPosition
     ranges: tuple[OrdinalRange, ...]
@@ -65,8 +67,8 @@ class StreamBatch:
 
 @dataclass(frozen=True, slots=True)
 class SettledFiles:
-    """A collection's live files of one moment. No event of a log before ``floor`` can still come, and no
-    file up to ``file``."""
+    """A collection's live files in one consistent view. No more events of logs before ``floor``, and no more
+    files with ids up to ``file``, can be added."""
 
     files: tuple[FileRow, ...]
     floor: int
@@ -83,19 +85,19 @@ def read_position(text: str) -> StreamPosition:
 
 
 def read_batch(text: str) -> StreamBatch:
-    found = json.loads(text)
-    ranges = tuple(OrdinalRange(**one) for one in found["ranges"])
-    return StreamBatch(_position(found["position"]), ranges, found["time"])
+    fields = json.loads(text)
+    ranges = tuple(OrdinalRange(**ordinals) for ordinals in fields["ranges"])
+    return StreamBatch(_position(fields["position"]), ranges, fields["time"])
 
 
-def _position(found: dict[str, object]) -> StreamPosition:
-    logs, claimed = _numbers(found.pop("logs")), _numbers(found.pop("claimed", {}))
-    return StreamPosition(**found, logs=logs, claimed=claimed)  # type: ignore[arg-type]
+def _position(fields: dict[str, object]) -> StreamPosition:
+    logs, claimed = _numbers(fields.pop("logs")), _numbers(fields.pop("claimed", {}))
+    return StreamPosition(**fields, logs=logs, claimed=claimed)  # type: ignore[arg-type]
 
 
-def _numbers(found: object) -> dict[int, int]:
-    assert isinstance(found, dict)
-    return {int(log): ordinal for log, ordinal in found.items()}
+def _numbers(ordinals: object) -> dict[int, int]:
+    assert isinstance(ordinals, dict)
+    return {int(log): ordinal for log, ordinal in ordinals.items()}
 
 
 def event_id(log_id: int, ordinal: int) -> str:
@@ -105,20 +107,23 @@ def event_id(log_id: int, ordinal: int) -> str:
 def next_batch(
     position: StreamPosition, settled: SettledFiles, ids: Iterable[pa.Array], time: str, events_max: int
 ) -> StreamBatch:
-    """The next ``events_max`` events. ``ids``: of all events in the files after ``position.file``."""
-    new = [found for array in ids for found in _new(position, array)]
+    """The batch of the next ``events_max`` events at most.
+
+    ``ids`` are arrays of the ids of all events in the files after ``position.file``.
+    """
+    new = [new_ids for array in ids for new_ids in _new(position, array)]
     joined = pa.concat_arrays(new) if new else pa.array([], pa.string())
     if len(joined) > events_max:
         joined = joined.take(pc.array_sort_indices(joined))
-        left = joined[events_max].as_py()
+        next_id = joined[events_max].as_py()
         joined = joined[:events_max]
-        # The rest is in these files still, and in no log before this one.
-        floor = min(settled.floor, _log_of(left))
+        # The remaining events are in these same files, and in no log before that of the next event.
+        floor = min(settled.floor, _log_of(next_id))
         settled = replace(settled, floor=floor, file=position.file, version=-1)
     ranges = tuple(_ranges(position, joined))
     floor = max(position.floor, settled.floor)
-    logs = {one.log: one.last for one in ranges if not one.last & CLAIMED_BIT}
-    claimed = {one.log: one.last for one in ranges if one.last & CLAIMED_BIT}
+    logs = {ordinals.log: ordinals.last for ordinals in ranges if not ordinals.last & CLAIMED_BIT}
+    claimed = {ordinals.log: ordinals.last for ordinals in ranges if ordinals.last & CLAIMED_BIT}
     after = StreamPosition(
         floor,
         _open(dict(position.logs) | logs, floor),
@@ -135,27 +140,28 @@ def _open(lasts: Mapping[int, int], floor: int) -> dict[int, int]:
 
 
 def _new(position: StreamPosition, ids: pa.Array) -> Iterator[pa.Array]:
-    for log, base, found in _by_series(ids):
+    for log, base, series_ids in _by_series(ids):
         if log < position.floor:
             continue
         last = position.last(log, base)
-        yield found if last is None else found.filter(pc.greater(found, event_id(log, last)))
+        yield series_ids if last is None else series_ids.filter(pc.greater(series_ids, event_id(log, last)))
 
 
 def _ranges(position: StreamPosition, ids: pa.Array) -> Iterator[OrdinalRange]:
-    for log, base, found in _by_series(ids):
-        before, last = position.last(log, base), pc.max(found).as_py()
+    for log, base, series_ids in _by_series(ids):
+        before, last = position.last(log, base), pc.max(series_ids).as_py()
         first = base if before is None else before + 1
         yield OrdinalRange(log, first, int(last[_LOG_DIGITS:], 16))
 
 
 def _by_series(ids: pa.Array) -> Iterator[tuple[int, int, pa.Array]]:
-    """(log, the number at which its series begins, the ids in it)."""
+    """Yields (log, number at which the series begins, ids of the series) for each series."""
     prefixes = pc.utf8_slice_codeunits(ids, 0, _SERIES_DIGITS)
     for prefix in sorted(pc.unique(prefixes).to_pylist()):
         base = int(prefix[_LOG_DIGITS:], 16) << 60 & CLAIMED_BIT
         yield int(prefix[:_LOG_DIGITS], 16), base, ids.filter(pc.equal(prefixes, prefix))
 
 
-def _log_of(found: str) -> int:
-    return int(found[:_LOG_DIGITS], 16)
+def _log_of(text: str) -> int:
+    """The log in an event's id."""
+    return int(text[:_LOG_DIGITS], 16)

@@ -1,4 +1,4 @@
-"""How far events were streamed out, by collection."""
+"""How far the events of each collection have been streamed out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storage.catalog.stored.stream_positions import (
 from storage.catalog.tables import collections, files, logs, streams
 
 _BEGUN = "streaming"
-"""The name under which it is kept that streaming was begun."""
+"""The name of the value that records that streaming has begun."""
 _INSERT = upsert(streams)
 _SET = _INSERT.on_conflict_do_update(
     index_elements=[streams.c.collection_id],
@@ -39,12 +39,12 @@ _DATA_VERSION = select(collections.c.data_version).where(collections.c.id == bin
 
 
 class Streams(Repository):
-    """How far the events of each collection were streamed out."""
+    """Stream positions and planned batches by collection."""
 
     def positions(self) -> Mapping[int, tuple[StreamPosition, StreamBatch | None]] | None:
-        """Collection id → how far it was streamed, and what was planned and is perhaps not done.
+        """Collection id → its stream position, and the planned batch, which may be unfinished.
 
-        None where streaming was never begun.
+        None if streaming has never begun.
         """
         with self._database.reading() as connection:
             if get_meta(connection, _BEGUN) is None:
@@ -58,14 +58,15 @@ class Streams(Repository):
             }
 
     def begin(self, positions: Mapping[int, StreamPosition]) -> None:
-        """What these cover was there before; collections without one are streamed from their first event."""
+        """Records that streaming begins after these positions; collections without one are streamed from the
+        first event on."""
         with self._database.writing() as connection:
             for collection_id, position in positions.items():
                 _set_position(connection, collection_id, position)
             set_meta(connection, _BEGUN, "1")
 
     def settled(self, collection_id: int) -> SettledFiles:
-        """Raises UnknownCollection."""
+        """The collection's live files, and the bounds below which it gets no new events."""
         with self._database.reading() as connection:
             open_logs = [
                 log.id
@@ -83,17 +84,17 @@ class Streams(Repository):
             )
 
     def plan(self, collection_id: int, position: StreamPosition, batch: StreamBatch) -> None:
-        """``position``: as it is, for a collection that has none yet."""
+        """Records the next batch. ``position`` is the present one, for a collection without a stored one."""
         with self._database.writing() as connection:
             _set_position(connection, collection_id, position)
             connection.execute(_PLAN, {"of": collection_id, "batch": written(batch)})
 
     def end(self, collection_id: int, position: StreamPosition) -> None:
-        """What was planned is done."""
+        """Records that the planned batch is done."""
         with self._database.writing() as connection:
             _set_position(connection, collection_id, position)
 
 
 def _set_position(connection: Connection, collection_id: int, position: StreamPosition) -> None:
-    """What was planned is done."""
+    """Stores a position without a planned batch."""
     connection.execute(_SET, {"collection_id": collection_id, "position": written(position), "planned": None})

@@ -1,6 +1,6 @@
 """Access keys.
 
-The catalog never sees a key: only the digest that it is found by, and what the server's secret sealed.
+The catalog never stores a plain key, only its digest for lookups and the key sealed with the server's secret.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _COLUMNS = (
     access_keys.c.options,
     access_keys.c.created_us,
 )
-_MINE = access_keys.c.project_id == bindparam("project")
-_THIS = _MINE & (access_keys.c.digest == bindparam("wanted"))
+_BY_PROJECT = access_keys.c.project_id == bindparam("project")
+_THIS = _BY_PROJECT & (access_keys.c.digest == bindparam("wanted"))
 _FIND = select(*_COLUMNS).where(_THIS)
-_LIST = select(*_COLUMNS).where(_MINE).order_by(access_keys.c.number)
+_LIST = select(*_COLUMNS).where(_BY_PROJECT).order_by(access_keys.c.number)
 _NAMED = _LIST.where(access_keys.c.name == bindparam("named"))
 _UPDATE = update(access_keys).where(_THIS)
 _DELETE = delete(access_keys).where(_THIS)
@@ -41,7 +41,7 @@ class AccessKeys(Repository):
     """Access keys by project and digest."""
 
     def create(self, key: AccessKey) -> None:
-        """Raises UnknownProject."""
+        """Stores a new access key. Raises UnknownProject."""
         with self._database.changing(Area.TENANTS) as connection:
             project_row(connection, key.project_id)
             touch_project(connection, key.project_id)
@@ -61,7 +61,7 @@ class AccessKeys(Repository):
     def of_project(
         self, project_id: str, *, name: str | None = None, offset: int = 0, limit: int = 1_000_000
     ) -> list[AccessKey]:
-        """Oldest first; those of this very name, where one is given."""
+        """The project's access keys, oldest first; with ``name`` only those of exactly this name."""
         with self._database.reading() as connection:
             statement = (_LIST if name is None else _NAMED).offset(offset).limit(limit)
             values = {"project": project_id} | ({} if name is None else {"named": name})
@@ -77,17 +77,17 @@ class AccessKeys(Repository):
         permitted: tuple[str, ...],
         options: Mapping[str, Any],
     ) -> AccessKey:
-        """Replaces all that can be changed; ``is_active`` None stays as it is. Raises UnknownAccessKey."""
+        """Replaces all changeable fields; ``is_active`` None leaves it unchanged. Raises UnknownAccessKey."""
         with self._database.changing(Area.TENANTS) as connection:
             values = _written(name, bool(is_active), permitted, options)
             if is_active is None:
                 del values["is_active"]
-            return _changed(connection, project_id, digest, values)
+            return _update(connection, project_id, digest, values)
 
     def activate(self, project_id: str, digest: str, active: bool) -> AccessKey:
-        """Raises UnknownAccessKey."""
+        """Activates or revokes an access key. Raises UnknownAccessKey."""
         with self._database.changing(Area.TENANTS) as connection:
-            return _changed(connection, project_id, digest, {"is_active": active})
+            return _update(connection, project_id, digest, {"is_active": active})
 
     def delete(self, project_id: str, digest: str) -> None:
         """Raises UnknownAccessKey."""
@@ -102,13 +102,13 @@ def _find(connection: Connection, project_id: str, digest: str) -> AccessKey | N
     return None if row is None else _read(row)
 
 
-def _changed(connection: Connection, project_id: str, digest: str, values: dict[str, Any]) -> AccessKey:
+def _update(connection: Connection, project_id: str, digest: str, values: dict[str, Any]) -> AccessKey:
     connection.execute(_UPDATE.values(**values), {"project": project_id, "wanted": digest})
-    found = _find(connection, project_id, digest)
-    if found is None:
+    key = _find(connection, project_id, digest)
+    if key is None:
         raise UnknownAccessKey
     touch_project(connection, project_id)
-    return found
+    return key
 
 
 def _written(

@@ -1,6 +1,6 @@
-"""What projects and their keys have sent and asked, by UTC day.
+"""What projects and their keys have sent and queried, by UTC day.
 
-No reader caches it, so that nothing here raises a version of the catalog.
+No reader caches it, so changes here raise no version of the catalog.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from storage.catalog.tables import activity, collections, files
 from storage.catalog.tenants.records import Activity, ActivityOf
 
 KEPT_DAYS = 62
-"""Two months, so that the last one is whole."""
+"""Two months, so that the previous month is complete."""
 _EPOCH = date(1970, 1, 1)
 _INSERT = upsert(activity)
 _ADD = _INSERT.on_conflict_do_update(
@@ -44,12 +44,12 @@ _STORED = (
 
 
 class ActivityCounts(Repository):
-    """What was sent and asked, by project, key and UTC day."""
+    """What was sent and queried, by project, key and UTC day."""
 
     def add(
         self, counted: Mapping[tuple[str, str], Activity], project_ids: Sequence[str]
     ) -> Mapping[str, ActivityOf]:
-        """Adds what was sent and asked, by project and key, to today's counts; what projects come to."""
+        """Adds counts by (project id, key id) to today's, and returns the activity of ``project_ids``."""
         now_us = self._clock()
         if not counted:
             with self._database.reading() as connection:
@@ -59,11 +59,11 @@ class ActivityCounts(Repository):
             return _activity_of(connection, project_ids, now_us)
 
     def of_project(self, project_id: str) -> ActivityOf:
-        """What the project's keys have sent and asked today and this month."""
+        """What the project's keys have sent and queried today and this month."""
         return self.add({}, [project_id])[project_id]
 
     def stored_bytes(self, project_id: str) -> int:
-        """Of the project's events in files."""
+        """Total size of the project's live Parquet files."""
         with self._database.reading() as connection:
             return int(connection.execute(_STORED, {"wanted": project_id}).scalar_one())
 
@@ -84,12 +84,12 @@ def first_of_next_month(day: int) -> int:
 
 
 def _add(connection: Connection, counted: Mapping[tuple[str, str], Activity], now_us: int) -> None:
-    """Adds to today's counts of each project and key. What is older than two months goes."""
+    """Adds to today's counts of each project and key, and deletes counts older than ``KEPT_DAYS``."""
     day = day_of(now_us)
     rows = [
-        {"project_id": project_id, "key_id": key_id, "day": day, "events": one.events}
-        | {"bytes": one.bytes, "query_us": one.query_us}
-        for (project_id, key_id), one in counted.items()
+        {"project_id": project_id, "key_id": key_id, "day": day, "events": count.events}
+        | {"bytes": count.bytes, "query_us": count.query_us}
+        for (project_id, key_id), count in counted.items()
     ]
     if rows:
         connection.execute(_ADD, rows)
@@ -97,16 +97,16 @@ def _add(connection: Connection, counted: Mapping[tuple[str, str], Activity], no
 
 
 def _activity_of(connection: Connection, project_ids: Collection[str], now_us: int) -> dict[str, ActivityOf]:
-    """Project id → what was counted today and this month: in all, and by key."""
+    """Project id → its counts of today and this month, by key."""
     day = day_of(now_us)
-    found = {}
+    activities = {}
     for project_id in project_ids:
-        asked = {"wanted": project_id, "today": day, "month": first_of_month(day)}
-        rows = connection.execute(_OF_PROJECT, asked).all()
+        values = {"wanted": project_id, "today": day, "month": first_of_month(day)}
+        rows = connection.execute(_OF_PROJECT, values).all()
         today = {row.key_id: Activity(row.events, row.bytes, row.query_us) for row in rows}
         month = {row.key_id: Activity(row.month_events, row.month_bytes, row.month_query_us) for row in rows}
-        found[project_id] = ActivityOf(today, month)
-    return found
+        activities[project_id] = ActivityOf(today, month)
+    return activities
 
 
 def forget(connection: Connection, project_id: str) -> None:

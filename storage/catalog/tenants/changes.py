@@ -1,4 +1,4 @@
-"""What changed of projects, keys and organisations, for those who keep all of them in memory."""
+"""Changes of projects, keys and organisations, for processes that cache all of them in memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _VERSION = select(state.c.tenants_version)
 
 
 class ChangedTenants(Repository):
-    """Projects and organisations by when they changed: reading costs what has changed, not what there is."""
+    """Reads changed projects and organisations, at a cost that depends on the number of changes only."""
 
     def __init__(self, database: Database, clock: Callable[[], int], keyring: Keyring) -> None:
         super().__init__(database, clock)
         self._keyring = keyring
 
     def version(self) -> int:
-        """Equal numbers mean that no project, organisation or key has changed. Costs some µs."""
+        """The tenants' version; equal while no project, organisation or key changes. Takes a few µs."""
         return self._database.versions().tenants
 
     def since(self, version: int) -> TenantChanges:
-        """What changed after this version, of one moment; -1: all there is. Raises WrongSecret."""
+        """The changes after this version, from one consistent view; -1 for everything. Raises WrongSecret."""
         with self._database.reading() as connection:
             now = int(connection.execute(_VERSION).scalar_one())
             projects, gone_projects = changed_projects(connection, self._keyring, version)

@@ -1,4 +1,4 @@
-"""Names, ids and texts that the catalog takes."""
+"""Checks of the names, ids and texts that the catalog accepts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ALPHANUMERIC = re.compile(r"[A-Za-z0-9]+")
 
 
 def new_id() -> str:
-    """24 lower-case hex digits."""
+    """A random id of 24 lower-case hex digits."""
     return secrets.token_hex(12)
 
 
@@ -28,7 +28,7 @@ def check_token(value: str, what: str, length_min: int, length_max: int) -> None
     if not length_min <= len(value) <= length_max or not _ALPHANUMERIC.fullmatch(value):
         raise InvalidName(
             f"A {what} must be {length_min} to {length_max} ASCII letters and digits."
-            # The value itself may be a secret and stays out of the message.
+            # The value itself may be a secret, so the message leaves it out.
         )
 
 

@@ -1,4 +1,4 @@
-"""Organisations, each with a key. Keys stand sealed in the tables, and are open in the records."""
+"""Organisations, each with a key. Keys are sealed in the tables and plain in the records."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class Organisations(Repository):
         self._keyring = keyring
 
     def create(self, name: str) -> Organisation:
-        """Raises InvalidName."""
+        """Creates an organisation with a new key. Raises InvalidName."""
         with self._database.changing(Area.TENANTS) as connection:
             return _create(connection, self._keyring, name, self._clock())
 
     def all(self) -> list[Organisation]:
-        """Oldest first."""
+        """All organisations, oldest first."""
         with self._database.reading() as connection:
             return [_organisation(self._keyring, row) for row in connection.execute(_ORGANISATIONS)]
 
@@ -69,7 +69,7 @@ class Organisations(Repository):
             _change_organisation(connection, organisation_id, name=name)
 
     def renew_key(self, organisation_id: str) -> str:
-        """The new key; the old one is dead. Raises UnknownOrganisation."""
+        """Replaces the organisation's key and returns the new one. Raises UnknownOrganisation."""
         with self._database.changing(Area.TENANTS) as connection:
             key = _new_organisation_key()
             _change_organisation(
@@ -78,16 +78,17 @@ class Organisations(Repository):
             return key
 
     def delete(self, organisation_id: str, *, with_projects: bool) -> None:
-        """For good; its projects are deleted as by ``Projects.delete``, but can not be brought back.
+        """Deletes an organisation irrevocably. Its projects are deleted as by ``Projects.delete``, but cannot
+        be restored.
 
-        Raises UnknownOrganisation, OrganisationInUse.
+        Raises UnknownOrganisation, and OrganisationInUse where it has projects, unless ``with_projects``.
         """
         with self._database.changing(Area.TENANTS) as connection:
             now_us = self._clock()
             _change_organisation(connection, organisation_id, deleted_us=now_us, name="deleted", key="")
-            theirs = projects.c.organisation_id == organisation_id, projects.c.deleted_us.is_(None)
+            own = projects.c.organisation_id == organisation_id, projects.c.deleted_us.is_(None)
             deleted = connection.execute(
-                update(projects).where(*theirs).values(deleted_us=now_us, changed=version_now(Area.TENANTS))
+                update(projects).where(*own).values(deleted_us=now_us, changed=version_now(Area.TENANTS))
             ).rowcount
             if deleted and not with_projects:
                 raise OrganisationInUse(f"Organisation {organisation_id} has projects: {deleted}.")
@@ -111,13 +112,13 @@ def _change_organisation(connection: Connection, organisation_id: str, **values:
 def changed_organisations(
     connection: Connection, keyring: Keyring, since: int
 ) -> tuple[list[Organisation], frozenset[str]]:
-    """The organisations that changed after this version, oldest first, and the ids of those deleted then.
+    """The organisations that changed after this version, oldest first, and the ids of those deleted since.
 
     Raises WrongSecret.
     """
     rows = connection.execute(_CHANGED, {"since": since}).all()
-    found = [_organisation(keyring, row) for row in rows if row.deleted_us is None]
-    return found, frozenset(row.id for row in rows if row.deleted_us is not None)
+    changed = [_organisation(keyring, row) for row in rows if row.deleted_us is None]
+    return changed, frozenset(row.id for row in rows if row.deleted_us is not None)
 
 
 def _organisation(keyring: Keyring, row: Any) -> Organisation:
@@ -139,7 +140,10 @@ def _new_organisation_key() -> str:
 def organisation_for(
     connection: Connection, keyring: Keyring, organisation_id: str | None, now_us: int
 ) -> str:
-    """The id of this organisation, or of the oldest, made if need be. Raises UnknownOrganisation."""
+    """The id of this organisation; if None, of the oldest, which is created if there is none.
+
+    Raises UnknownOrganisation.
+    """
     existing: list[str] = [row.id for row in connection.execute(_ORGANISATIONS)]
     if organisation_id is not None:
         if organisation_id not in existing:
@@ -151,15 +155,15 @@ def organisation_for(
 
 
 def seal_organisation_keys(connection: Connection, keyring: Keyring) -> bool:
-    """Seals the keys that are not yet, of an older format. True where there were any."""
-    open_ones = connection.execute(_ORGANISATIONS.where(organisations.c.key.not_like(SEALED + "%"))).all()
-    for row in open_ones:
+    """Seals keys that an older format stored unsealed. True where there were any."""
+    unsealed = connection.execute(_ORGANISATIONS.where(organisations.c.key.not_like(SEALED + "%"))).all()
+    for row in unsealed:
         _change_organisation(connection, row.id, key=keyring.seal_text(row.key, row.id))
-    return bool(open_ones)
+    return bool(unsealed)
 
 
 def wrong_secret(whose: str, command: str) -> WrongSecret:
-    """``command``: what makes new keys."""
+    """The error for keys that cannot be unsealed; ``command`` is the one that makes new keys."""
     return WrongSecret(
         f"The keys of {whose} were sealed with another secret: put the file secret.key of the data folder "
         f"back or set ACUMEN_SECRET_KEY as it was, or make new keys: acumen {command}."

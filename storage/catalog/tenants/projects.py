@@ -1,6 +1,6 @@
 """Projects and their keys.
 
-Keys stand sealed in the tables, and are open in the records.
+Keys are sealed in the tables and plain in the records.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ KEY_LENGTH_MAX = 256
 FIRST_PROJECT = "First project"
 
 PURGING = 0
-"""Instead of the time of a purge: it has begun."""
+"""Stored as the time of a purge that has begun and not ended."""
 
 _KEYS = select(project_keys.c.project_id, project_keys.c.kind, project_keys.c.key)
 _PROJECT_COLUMNS = (
@@ -85,8 +85,8 @@ class Projects(Repository):
         preferences: Mapping[str, Any] | None = None,
         own_name: bool = False,
     ) -> Project:
-        """Ids and keys that are not given are made up; the organisation is then the oldest. ``own_name``:
-        another project of the organisation may not have the name.
+        """Creates a project. By default its id and keys are generated, and it belongs to the oldest
+        organisation. ``own_name`` requires the name to be unique in the organisation.
 
         Raises InvalidName, DuplicateProject, UnknownOrganisation.
         """
@@ -114,8 +114,10 @@ class Projects(Repository):
         preferences: Mapping[str, Any] | None = None,
         own_name: bool = False,
     ) -> Project:
-        """What is None stays; ``own_name`` is as for a new one. Raises UnknownProject, InvalidName,
-        DuplicateProject."""
+        """Changes the fields that are not None; ``own_name`` is as in ``create``.
+
+        Raises UnknownProject, InvalidName, DuplicateProject.
+        """
         with self._database.changing(Area.TENANTS) as connection:
             project = find_project(connection, self._keyring, project_id)
             values: dict[str, Any] = {}
@@ -133,7 +135,7 @@ class Projects(Repository):
             return find_project(connection, self._keyring, project_id)
 
     def renew_keys(self, project_id: str, keys: Mapping[KeyKind, str | None]) -> None:
-        """Other keys of these kinds, made up where None is given; the old ones are dead.
+        """Replaces the keys of these kinds, by generated ones where None is given.
 
         Raises UnknownProject, InvalidName.
         """
@@ -145,7 +147,8 @@ class Projects(Repository):
             connection.execute(delete(project_keys).where(project_keys.c.project_id == project_id, of_kinds))
             rows = [_key_row(self._keyring, project_id, kind, key) for kind, key in chosen.items()]
             connection.execute(insert(project_keys), rows)
-            # Those that were not given may be sealed with a secret that is lost: such a key opens nothing.
+            # Other keys may be sealed with a lost secret. They are then unusable, so the new keys need
+            # not differ from them.
             with suppress(WrongSecret):
                 project = find_project(connection, self._keyring, project_id)
                 chosen = {KeyKind.MASTER: project.master_key, KeyKind.WRITE: project.write_key}
@@ -153,32 +156,38 @@ class Projects(Repository):
             _check_distinct(chosen.values())
 
     def delete(self, project_id: str) -> None:
-        """Its keys are dead from now on; its data stays until it is purged. Raises UnknownProject."""
+        """Deletes a project: its keys are invalid at once, its data remains until it is purged.
+
+        Raises UnknownProject.
+        """
         with self._database.changing(Area.TENANTS) as connection:
             find_project(connection, self._keyring, project_id)
             mark_deleted(connection, project_id, self._clock())
 
     def restore(self, project_id: str) -> Project:
-        """Brings a deleted project back, keys and data. Raises UnknownProject where it was purged."""
+        """Restores a deleted project with its keys and data. Raises UnknownProject where it was purged."""
         with self._database.changing(Area.TENANTS) as connection:
             mark_deleted(connection, project_id, None)
             return find_project(connection, self._keyring, project_id)
 
     def deleted(self) -> list[Project]:
-        """Whose data is still there; oldest first."""
+        """Deleted projects whose purge has not ended, oldest first."""
         with self._database.reading() as connection:
             return list_projects(connection, self._keyring, _DELETED)
 
     def begin_purge(self, project: Project) -> bool:
-        """From now on it can not be brought back. False where it was meanwhile."""
+        """Begins the purge of a deleted project, which can then no longer be restored.
+
+        False where it has been restored meanwhile.
+        """
         with self._database.changing(Area.TENANTS) as connection:
-            same = projects.c.deleted_us == project.deleted_us
-            open_still = projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
-            change = _CHANGE.where(same, open_still).values(purged_us=PURGING)
+            still_deleted = projects.c.deleted_us == project.deleted_us
+            not_purged = projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
+            change = _CHANGE.where(still_deleted, not_purged).values(purged_us=PURGING)
             return connection.execute(change, {"wanted": project.id}).rowcount == 1
 
     def end_purge(self, project: Project) -> None:
-        """All of it is gone, or asked to go: its keys and names go too."""
+        """Ends a purge once all data is deleted or its deletion is requested: removes keys and names too."""
         with self._database.changing(Area.TENANTS) as connection:
             blank = {"purged_us": self._clock(), "name": "purged", "users": "[]", "preferences": "{}"}
             connection.execute(_CHANGE.values(**blank), {"wanted": project.id})
@@ -187,7 +196,7 @@ class Projects(Repository):
             activity.forget(connection, project.id)
 
     def ensure_first(self) -> tuple[Project, bool]:
-        """The oldest project, and whether this call made it."""
+        """The oldest project, created if there is none, and whether this call created it."""
         oldest = _PROJECTS.limit(1)
         with self._database.reading() as connection:
             existing = list_projects(connection, self._keyring, oldest)
@@ -201,20 +210,20 @@ class Projects(Repository):
             return create_project(connection, self._keyring, FIRST_PROJECT, keys={}, now_us=now_us), True
 
     def usage(self) -> Mapping[str, Usage]:
-        """Project id → what it holds, for projects that hold anything."""
+        """Project id → its usage; projects without any are left out."""
         with self._database.reading() as connection:
             return usage_by_project(connection)
 
     def all(self) -> list[Project]:
-        """Oldest first."""
+        """All projects, oldest first."""
         with self._database.reading() as connection:
             return list_projects(connection, self._keyring)
 
     def of_organisation(self, organisation_id: str) -> list[Project]:
-        """Oldest first."""
+        """The organisation's projects, oldest first."""
         with self._database.reading() as connection:
-            theirs = _PROJECTS.where(projects.c.organisation_id == organisation_id)
-            return list_projects(connection, self._keyring, theirs)
+            own = _PROJECTS.where(projects.c.organisation_id == organisation_id)
+            return list_projects(connection, self._keyring, own)
 
     def ids(self) -> frozenset[str]:
         with self._database.reading() as connection:
@@ -239,7 +248,8 @@ def create_project(
     preferences: Mapping[str, Any] | None = None,
     own_name: bool = False,
 ) -> Project:
-    """What is not given is made up; without an organisation it goes to the oldest, made if need be."""
+    """Creates a project; ids and keys that are not given are generated. By default it belongs to the oldest
+    organisation, which is created if there is none."""
     check_name(name, "A project")
     if project_id is not None:
         check_token(project_id, "project id", 1, PROJECT_ID_LENGTH_MAX)
@@ -273,9 +283,11 @@ def create_project(
     return project
 
 
-def list_projects(connection: Connection, keyring: Keyring, wanted: Select[Any] = _PROJECTS) -> list[Project]:
-    """Oldest first. Raises WrongSecret."""
-    rows = connection.execute(wanted).all()
+def list_projects(
+    connection: Connection, keyring: Keyring, statement: Select[Any] = _PROJECTS
+) -> list[Project]:
+    """The selected projects, oldest first. Raises WrongSecret."""
+    rows = connection.execute(statement).all()
     keys = _keys_of(connection, [row.id for row in rows])
     return [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in rows]
 
@@ -296,68 +308,68 @@ def _refuse_twin(connection: Connection, organisation_id: str, name: str, projec
 
 
 def seal_keys(connection: Connection, keyring: Keyring) -> bool:
-    """Seals the keys that are not yet, of an older format. True where there were any."""
-    some = seal_organisation_keys(connection, keyring)
+    """Seals keys that an older format stored unsealed. True where there were any."""
+    any_sealed = seal_organisation_keys(connection, keyring)
     for row in connection.execute(_KEYS.where(project_keys.c.key.not_like(SEALED + "%"))).all():
         own = project_keys.c.project_id == row.project_id, project_keys.c.kind == row.kind
         sealed = keyring.seal_text(row.key, _context(row.project_id, KeyKind(row.kind)))
         connection.execute(update(project_keys).where(*own).values(key=sealed))
-        some = True
-    return some
+        any_sealed = True
+    return any_sealed
 
 
 def mark_deleted(connection: Connection, project_id: str, deleted_us: int | None) -> None:
-    """Deletes a project, or (None) brings it back while its purge has not begun.
+    """Marks a project as deleted, or with None restores it if its purge has not begun.
 
-    Raises UnknownProject, and UnknownOrganisation where its own was deleted with it.
+    Raises UnknownProject, and UnknownOrganisation where its organisation is deleted too.
     """
     if deleted_us is None:
-        _refuse_homeless(connection, project_id)
+        _refuse_deleted_organisation(connection, project_id)
     change = _CHANGE.where(projects.c.purged_us.is_(None)).values(deleted_us=deleted_us)
     if connection.execute(change, {"wanted": project_id}).rowcount != 1:
         raise UnknownProject(f"There is no project {project_id} to bring back.")
 
 
-def _refuse_homeless(connection: Connection, project_id: str) -> None:
+def _refuse_deleted_organisation(connection: Connection, project_id: str) -> None:
     own = select(organisations.c.id).join(projects, projects.c.organisation_id == organisations.c.id)
     gone = own.where(projects.c.id == project_id, organisations.c.deleted_us.is_not(None))
-    found = connection.execute(gone).scalar()
-    if found is not None:
+    deleted_id = connection.execute(gone).scalar()
+    if deleted_id is not None:
         raise UnknownOrganisation(
-            f"The project's organisation {found} is deleted: it can not be brought back."
+            f"The project's organisation {deleted_id} is deleted: it can not be brought back."
         )
 
 
 def touch_project(connection: Connection, project_id: str) -> None:
-    """Notes that a key of the project has changed."""
+    """Records that a key of the project has changed."""
     connection.execute(_CHANGE, {"wanted": project_id})
 
 
 def changed_projects(
     connection: Connection, keyring: Keyring, since: int
 ) -> tuple[list[Project], frozenset[str]]:
-    """The projects that changed after this version, oldest first, and the ids of those deleted then.
+    """The projects that changed after this version, oldest first, and the ids of those deleted since.
 
     Raises WrongSecret.
     """
     rows = connection.execute(_CHANGED, {"since": since}).all()
     alive = [row for row in rows if row.deleted_us is None]
     keys = _keys_of(connection, [row.id for row in alive])
-    found = [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in alive]
-    return found, frozenset(row.id for row in rows if row.deleted_us is not None)
+    changed = [_project(row, _project_keys(keyring, row.id, keys[row.id])) for row in alive]
+    return changed, frozenset(row.id for row in rows if row.deleted_us is not None)
 
 
 def _keys_of(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, str]]:
     """Project id → kind → sealed key."""
     keys: dict[str, dict[str, str]] = {project_id: {} for project_id in ids}
-    for some in slices(ids):
-        for project_id, kind, key in connection.execute(_KEYS_OF_PROJECTS, {"ids": some}):
+    for batch in slices(ids):
+        for project_id, kind, key in connection.execute(_KEYS_OF_PROJECTS, {"ids": batch}):
             keys[project_id][kind] = key
     return keys
 
 
 def project_row(connection: Connection, project_id: str) -> Any:
-    """As it stands in the table, without keys. Raises UnknownProject."""
+    """The project's row, without keys. Raises UnknownProject where there is none or it is deleted."""
     row = connection.execute(_PROJECT, {"wanted": project_id}).first()
     if row is None:
         raise UnknownProject(f"There is no project {project_id}.")
@@ -399,19 +411,20 @@ def _project(row: Any, keys: Mapping[str, str]) -> Project:
 
 
 def _new_key(kind: KeyKind) -> str:
-    """Master keys are 32 bytes in hex, as clients unhex them to encrypt; the others only look alike."""
+    """A random key. Master keys are 32 bytes in hex, which clients decode to an encryption key; the other
+    kinds only look alike."""
     return secrets.token_hex(32 if kind is KeyKind.MASTER else 64).upper()
 
 
 def _choose_keys(given: Mapping[KeyKind, str | None]) -> dict[KeyKind, str]:
-    chosen = {kind: _checked_key(kind, given.get(kind)) for kind in KeyKind}
-    _check_distinct(chosen.values())
-    return chosen
+    checked = {kind: _checked_key(kind, given.get(kind)) for kind in KeyKind}
+    _check_distinct(checked.values())
+    return checked
 
 
-def _checked_key(kind: KeyKind, given: str | None) -> str:
-    """The key, made up where there is none. Raises InvalidName."""
-    key = _new_key(kind) if given is None else given
+def _checked_key(kind: KeyKind, chosen: str | None) -> str:
+    """The given key, or a generated one if None. Raises InvalidName."""
+    key = _new_key(kind) if chosen is None else chosen
     check_token(key, f"{kind.value} key", KEY_LENGTH_MIN, KEY_LENGTH_MAX)
     return key
 

@@ -1,4 +1,4 @@
-"""Organisations, projects, keys and what they use, as frozen values. Times are µs since 1970 UTC."""
+"""Frozen records of organisations, projects, keys and their usage. Times are µs since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Project:
     """E-mail addresses."""
     preferences: Mapping[str, Any] = field(default_factory=dict, hash=False)
     deleted_us: int | None = None
-    """A deleted project has no keys any more, and its data is purged a while later."""
+    """When the project was deleted. Its keys are invalid then, and its data is purged later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a project holds. ``collections`` are those with events in files, ``events`` and ``bytes`` what is
-    in those files: what came in the last moments stands in the log alone."""
+    """What a project stores. ``collections`` counts those with events in files, and ``events`` and ``bytes``
+    are of those files. The newest events are only in the logs, and not counted."""
 
     collections: int = 0
     events: int = 0
@@ -53,7 +53,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """What was sent and asked: accepted events, bytes of their bodies, and how long questions ran."""
+    """What was sent and queried: accepted events, bytes of their bodies, and the time that queries ran."""
 
     events: int = 0
     bytes: int = 0
@@ -65,7 +65,7 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class ActivityOf:
-    """Of one project, by the id of a key; all of them together are the project's."""
+    """The activity of one project by key id; the project's own is the sum."""
 
     today: Mapping[str, Activity]
     month: Mapping[str, Activity]
@@ -73,7 +73,7 @@ class ActivityOf:
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """``digest``: what it is found by; ``sealed``: the key itself, for whoever has the server's secret."""
+    """An access key: ``digest`` is for lookups, ``sealed`` is the key sealed with the server's secret."""
 
     project_id: str
     digest: str
@@ -87,8 +87,8 @@ class AccessKey:
 
 @dataclass(frozen=True, slots=True)
 class TenantChanges:
-    """What changed up to a version of the tenants. A project is among the changed ones also where one of its
-    keys or access keys changed."""
+    """Changes up to a version of the tenants. ``projects`` includes those of which only a key or access key
+    changed."""
 
     version: int
     projects: tuple[Project, ...] = ()

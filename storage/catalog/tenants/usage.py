@@ -1,4 +1,4 @@
-"""What projects hold, added up by SQLite."""
+"""The usage of projects, computed by SQLite."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from storage.catalog.tenants.records import Usage
 
 
 def usage_by_project(connection: Connection) -> dict[str, Usage]:
-    """Project id → what it holds; projects that hold nothing are left out."""
-    found: dict[str, dict[str, int]] = {}
-    for question in (_EVENTS, _SAVED, _CACHED, _DATASETS):
-        for row in connection.execute(question):
+    """Project id → its usage; projects without any are left out."""
+    counts: dict[str, dict[str, int]] = {}
+    for statement in (_EVENTS, _SAVED, _CACHED, _DATASETS):
+        for row in connection.execute(statement):
             values = dict(row._mapping)
-            found.setdefault(values.pop("project_id"), {}).update(values)
-    return {project_id: Usage(**values) for project_id, values in found.items()}
+            counts.setdefault(values.pop("project_id"), {}).update(values)
+    return {project_id: Usage(**values) for project_id, values in counts.items()}
 
 
 def _count(table: Any, name: str) -> Select[Any]:
