@@ -51,7 +51,7 @@ class Erasures:
     erase_version: int
 
     def stand(self, now: Erasures) -> bool:
-        """Whether no event can have been removed since. Of a collection that did not exist then: while none was
+        """Whether no event can have been removed since. Where no collection existed then: as long as none was
         ever removed from the one that does now."""
         return self == now or not (self.collection_id or now.erase_version)
 

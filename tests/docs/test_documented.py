@@ -22,11 +22,7 @@ EXPORTS = (ROOT / "docs/exports.md").read_text()
 QUERIES = (ROOT / "docs/queries.md").read_text()
 
 # Told to nobody: the client has gone, or was refused by the HTTP parser before any route.
-# The last two are schemas that FastAPI adds to its document and ours leaves out.
-UNTOLD = {"ClientGoneError", "QueryCancelledError", "BadRequestError", "RequestError"} | {
-    "HTTPValidationError",
-    "ValidationError",
-}
+UNTOLD = {"ClientGoneError", "QueryCancelledError", "BadRequestError", "RequestError"}
 
 
 def section(text: str, heading: str) -> str:
