@@ -90,8 +90,8 @@ class DatasetRefresher:
         self._known, self._versions = known, versions
 
     def _moment(self, dataset: Dataset, definition: datasets.DatasetDefinition) -> Moment:
-        found = self._catalog.collections.named(dataset.project_id, [definition.collection])
-        return moment_of(found[0] if found else None)
+        collections = self._catalog.collections.named(dataset.project_id, [definition.collection])
+        return moment_of(collections[0] if collections else None)
 
     def _is_due(
         self, dataset: Dataset, definition: datasets.DatasetDefinition, moment: Moment, now_us: int
@@ -263,8 +263,10 @@ class _RefreshRun:
         return Deadline.after(self.tools.settings.query_timeout_seconds, self.tools.cancels.token())
 
     def _moment(self) -> Moment:
-        found = self.tools.catalog.collections.named(self.dataset.project_id, [self.definition.collection])
-        return moment_of(found[0] if found else None)
+        collections = self.tools.catalog.collections.named(
+            self.dataset.project_id, [self.definition.collection]
+        )
+        return moment_of(collections[0] if collections else None)
 
     def _discard(self, files: Sequence[DatasetFile]) -> None:
         """Remove files of a run that failed; those that cannot be removed go at the next start."""

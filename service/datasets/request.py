@@ -64,9 +64,9 @@ def part_of(definition: DatasetDefinition, given: str | None, now_us: int) -> tu
     whole = definition.span(now_us)
     if given is None or given == "":
         return whole, definition.query["timeframe"]
-    asked = structured("timeframe", given)
-    span = definition.resolved(asked, now_us)
-    if isinstance(asked, Mapping) and (span.start_us is None or span.end_us is None):
+    sent = structured("timeframe", given)
+    span = definition.resolved(sent, now_us)
+    if isinstance(sent, Mapping) and (span.start_us is None or span.end_us is None):
         # An open end is the dataset's own.
         span = Span(
             whole.start_us if span.start_us is None else span.start_us,
@@ -77,11 +77,11 @@ def part_of(definition: DatasetDefinition, given: str | None, now_us: int) -> tu
     running = whole.end_us >= now_us
     if span.start_us < whole.start_us or (span.end_us > whole.end_us and not running):
         raise InvalidQuery(
-            f"The timeframe '{shown(asked)}' is not inside the dataset's own, "
+            f"The timeframe '{shown(sent)}' is not inside the dataset's own, "
             f"'{shown(definition.query['timeframe'])}'.",
             "TimeframeDefinitionError",
         )
-    return span, asked
+    return span, sent
 
 
 def _of_object(given: Mapping[str, Any], paths: Sequence[str]) -> IndexValues:

@@ -122,8 +122,8 @@ class States:
         dataset = self._catalog.datasets.get(project_id, name)
         preferences = self._preferences.of(project_id)
         definition = datasets.stored(dataset, preferences)
-        found = self._catalog.collections.named(project_id, [definition.collection])
-        state = State(dataset, definition, found[0] if found else None, preferences)
+        collections = self._catalog.collections.named(project_id, [definition.collection])
+        state = State(dataset, definition, collections[0] if collections else None, preferences)
         known_versions, known = self._cached
         if known_versions != versions or len(known) >= STATES_MAX:
             known = {}
@@ -141,10 +141,10 @@ class Kept:
         self._cached: OrderedDict[object, bytes] = OrderedDict()
 
     def get(self, key: object) -> bytes | None:
-        found = self._cached.get(key)
-        if found is not None:
+        result = self._cached.get(key)
+        if result is not None:
             self._cached.move_to_end(key)
-        return found
+        return result
 
     def put(self, key: object, result: bytes) -> None:
         if len(result) > self._bytes_max // 4:

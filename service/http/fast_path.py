@@ -56,7 +56,7 @@ class FastRequest:
 
     __slots__ = (
         "_connection",
-        "_lane",
+        "_fast_path",
         "_size",
         "_tally",
         "began_ns",

@@ -55,11 +55,11 @@ _log = logging.getLogger("acumen.edge")
 
 def preflight(headers: Headers) -> Headers:
     """The headers of a preflight's answer: any header may be sent, since only the named ones are read."""
-    asked = b", ".join(value for name, value in headers if name == b"access-control-request-headers")
-    if not asked or len(asked) > ASKED_BYTES_MAX or _NAMES.fullmatch(asked) is None:
+    requested = b", ".join(value for name, value in headers if name == b"access-control-request-headers")
+    if not requested or len(requested) > ASKED_BYTES_MAX or _NAMES.fullmatch(requested) is None:
         return PREFLIGHT
     fields = [
-        (name, value + b", " + asked if name == b"access-control-allow-headers" else value)
+        (name, value + b", " + requested if name == b"access-control-allow-headers" else value)
         for name, value in PREFLIGHT
     ]
     return [*fields, (b"vary", b"Access-Control-Request-Headers")]

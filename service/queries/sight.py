@@ -85,16 +85,16 @@ class WarningFinder:
         """
         if not filters and sources and self._is_sound(project_id, query, sources):
             return self._undated(project_id, query, sources, deadline)
-        given = dict(sources or {})
+        known_sources = dict(sources or {})
         for name in collections_of(query):
-            if name not in given:
-                given[name] = self._reader.source(project_id, name)
+            if name not in known_sources:
+                known_sources[name] = self._reader.source(project_id, name)
 
         def seen_of(name: str) -> VisibleProperties | None:
-            return self._seen(project_id, name, given[name], filters, deadline, again=False)
+            return self._seen(project_id, name, known_sources[name], filters, deadline, again=False)
 
         def seen_again(name: str) -> VisibleProperties | None:
-            return self._seen(project_id, name, given[name], filters, deadline, again=True)
+            return self._seen(project_id, name, known_sources[name], filters, deadline, again=True)
 
         def near(name: str) -> str | None:
             return self._near(project_id, name, filters, deadline)
@@ -103,7 +103,7 @@ class WarningFinder:
             warnings = warnings_of(query, seen_of, near)
             if filters:
                 return warnings_of(query, seen_again, near) if warnings else warnings
-            return warnings + self._undated(project_id, query, given, deadline)
+            return warnings + self._undated(project_id, query, known_sources, deadline)
         except (QueryError, SourceGone):
             return []
 

@@ -226,9 +226,9 @@ class ResultCache:
     ) -> Freshness:
         assert run.result is not None
         result = run.result
-        found = await self._in_thread(lambda: self.results.look(query, result))
-        if found is not Freshness.UNSURE:
-            return found
+        freshness = await self._in_thread(lambda: self.results.look(query, result))
+        if freshness is not Freshness.UNSURE:
+            return freshness
 
         def work(token: CancelToken) -> Freshness:
             return self.results.examine(query, audience, result, self._deadline(token))

@@ -31,13 +31,13 @@ class ExtractionJob(Told):
     created_date: Moment
     started_date: Moment
     finished_date: Moment
-    expires_date: Moment = Field(description="When the file goes, and its link ends.")
+    expires_date: Moment = Field(description="When the file is removed and its link ends.")
     progress: Progress
     bytes: int | None
     file_url: str | None = Field(
-        description="Once it is done: the file, for whoever has this address, without a key."
+        description="Once it is done: the link to the file, which works without a key."
     )
-    email: str = Field(ABSENT, description="Told to the key that asked, and to the master key.")
+    email: str = Field(ABSENT, description="Shown to the key that asked, and to the master key.")
     mail: Mail = ABSENT
 
 

@@ -54,7 +54,7 @@ def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | Inval
 
 
 def _missing(name: str, sent: Any) -> InvalidQuery:
-    """A required field that was not sent; names the field that was sent in its place, if one is like it."""
+    """The error for a required field that was not sent; names a similar field that was sent, if any."""
     fault = missing(name)
     last = name.rpartition(".")[2]
     like = next((one for one in sent if nearest(one, (last,))), None) if isinstance(sent, Mapping) else None

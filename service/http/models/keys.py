@@ -26,7 +26,7 @@ Quotas = Annotated[Json, Field(json_schema_extra=_QUOTAS)]
 
 
 class NameLists(BaseModel):
-    """Names of those that the key may have and may not; a list that is left out leaves nothing out."""
+    """Names that the key may use, and names that it may not; a list that is absent excludes nothing."""
 
     allowed: Names = None
     blocked: Names = None
@@ -41,7 +41,7 @@ class WriteOptions(BaseModel):
 
 
 class QueryOptions(BaseModel):
-    filters: list[Json] | None = Field(None, description="Hold for all that is asked with the key.")
+    filters: list[Json] | None = Field(None, description="Apply to every query made with the key.")
     extraction: bool | None = None
 
 

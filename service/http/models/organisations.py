@@ -12,7 +12,7 @@ from service.http.models.shared import ABSENT, Count, Json, Sent, Told
 
 _PREFERENCES: Json = {
     "type": "object",
-    "description": "Any, of which `round` and `week_start` are what the project's questions are answered by.",
+    "description": "Any JSON; `round` and `week_start` apply to the project's queries.",
     "properties": {"round": ROUND, "week_start": WEEK_START},
 }
 Preferences = Annotated[Json, AfterValidator(check_preferences), WithJsonSchema(_PREFERENCES)]
@@ -38,7 +38,7 @@ class ProjectDefinition(ProjectFields):
 
 
 class ProjectChange(ProjectFields):
-    """What is not given stays; ``users`` replaces the whole list."""
+    """Fields that are left out stay as they are; ``users`` replaces the whole list."""
 
     name: str | None = None
 
@@ -58,7 +58,7 @@ class OwnedProject(Told):
 
 
 class Held(Told):
-    """What stands in files, and definitions."""
+    """Events stored in files, and definitions."""
 
     collections: Count
     events: Count

@@ -45,7 +45,7 @@ class Error(Told):
 
 
 class Warning(Told):
-    """What leaves a question without data; told to keys that may read the schema."""
+    """A name in a query that leaves it without data; shown to keys that may read the schema."""
 
     code: WarningCode
     parameter: str = Field(description="Which parameter it is about.")

@@ -36,14 +36,14 @@ MEANINGS = {
     404: "There is no such project, resource or route.",
     405: "The route does not take this method.",
     408: "The body did not come in time.",
-    409: "What is there already is in the way.",
-    410: "It was there, and is not any more.",
+    409: "It conflicts with something that exists already.",
+    410: "It existed, and does not any more.",
     413: "The body is too large.",
     415: "The content encoding is unknown.",
     416: "The file has none of the bytes that are asked for.",
     429: "Too many requests or running queries; see `Retry-After`.",
     500: "The server failed; it has logged why.",
-    503: "Not now; see `Retry-After`.",
+    503: "Temporarily unavailable; see `Retry-After`.",
     504: "The query ran too long.",
 }
 PLACEHOLDER = "default"
@@ -206,7 +206,9 @@ PARAMETERS = _named(
     in_path("own_project", "The id of one of its projects."),
     in_path("page_file", "The file's name."),
     in_query("jsonp", {**STRING, "pattern": _FUNCTION}, "Answer a script that calls this function."),
-    in_header("Content-Encoding", {**STRING, "enum": ["gzip", "deflate", "zstd"]}, "How the body is packed."),
+    in_header(
+        "Content-Encoding", {**STRING, "enum": ["gzip", "deflate", "zstd"]}, "How the body is compressed."
+    ),
     in_header(
         "Idempotency-Key",
         {**STRING, "minLength": 1, "maxLength": 255},

@@ -159,7 +159,7 @@ def answer_of(analysis: str) -> Json:
         events = _answer({"type": "array", "items": {"type": "object"}, "description": "The events."}, {})
         job = record(
             {
-                "result": {**STRING, "description": "What becomes of it."},
+                "result": {**STRING, "description": "How to get the file."},
                 "job": ref("ExtractionJob"),
             },
             "result",

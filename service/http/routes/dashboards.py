@@ -40,7 +40,7 @@ area = Area(
 @area.get(
     f"{DASHBOARDS}/{dashboards.LIST}",
     _READ,
-    "What is said of each dashboard, by their ids",
+    "The metadata of all dashboards, by id",
     ok(list[DashboardMetadata], "The metadata."),
     examples=(Example(key="read"),),
     name="list_dashboards",
@@ -50,9 +50,11 @@ async def list_dashboards(call: OfProject) -> Response:
     sees only those whose metadata has `isPublic` and the key as `publicAccessKey`; it gets a 404 for
     others."""
     parts, request, caller = call
-    found = await parts.in_thread(parts.catalog.dashboards.of_project, caller.project.id)
+    project_dashboards = await parts.in_thread(parts.catalog.dashboards.of_project, caller.project.id)
     key = request_key(request) or ""
-    return json_answer([dashboards.described(one) for one in found if dashboards.visible(caller, key, one)])
+    return json_answer(
+        [dashboards.described(one) for one in project_dashboards if dashboards.visible(caller, key, one)]
+    )
 
 
 @area.put(
@@ -65,8 +67,8 @@ async def list_dashboards(call: OfProject) -> Response:
         in_header(
             METADATA_HEADER,
             STRING,
-            f"Its metadata as JSON, up to {dashboards.METADATA_BYTES_MAX:,} bytes. Without it, what was said "
-            "of the dashboard stands.",
+            f"Its metadata as JSON, up to {dashboards.METADATA_BYTES_MAX:,} bytes. Without it, the "
+            "dashboard keeps the metadata that it has.",
         ),
     ),
     body=_OBJECT,
@@ -81,7 +83,7 @@ async def put(call: OfProject) -> Response:
     parts, request, caller = call
     name = dashboards.read_name(_name(call))
     header = request.headers.get(METADATA_HEADER)
-    given = None if header is None else _metadata_of(header)
+    metadata = None if header is None else _metadata_of(header)
     document = await read_json(parts.bodies, request, dashboards.DOCUMENT_BYTES_MAX)
     dashboards.check_document(document)
     project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
@@ -92,7 +94,7 @@ async def put(call: OfProject) -> Response:
             raise InvalidParameter(
                 f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
             )
-        made = dashboards.made(name, document, given, old, parts.clock() // 1_000)
+        made = dashboards.made(name, document, metadata, old, parts.clock() // 1_000)
         return parts.catalog.dashboards.put(project_id, made, text)
 
     created = await parts.in_thread(store)
@@ -119,7 +121,7 @@ async def show(call: OfProject) -> Response:
 @area.put(
     _METADATA,
     MASTER,
-    "Replace what is said of a dashboard",
+    "Replace a dashboard's metadata",
     ok(DashboardMetadata, "The metadata as it is now."),
     examples=(
         Example(_SALES, body={"title": "Sales", "tags": ["shop"], "isPublic": False}),
@@ -138,7 +140,7 @@ async def describe(call: OfProject, metadata: DashboardMetadataSent) -> Response
 @area.get(
     _METADATA,
     _READ,
-    "What is said of a dashboard",
+    "A dashboard's metadata",
     ok(DashboardMetadata, "The metadata."),
     examples=(Example(_SALES, key="read"),),
 )
@@ -149,7 +151,7 @@ async def described(call: OfProject) -> Response:
 @area.delete(
     _ONE,
     MASTER,
-    "Delete a dashboard for ever",
+    "Delete a dashboard permanently",
     gone(),
     examples=(Example(_SALES, status=204), Example(_SALES, status=404)),
 )

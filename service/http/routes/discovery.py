@@ -37,7 +37,7 @@ _PROJECT = f"{PROJECTS}/{{project_id}}"
 _OPEN: dict[str, Any] = {"errors": (503,), "open": True, "examples": (Example(key=""),)}
 _OF_MASTERS = (Example(), Example(key="write", status=401))
 
-area = Area("discover", "Find your way.")
+area = Area("discover", "Versions, projects, usage and time zones.")
 
 
 @area.get(
@@ -97,7 +97,7 @@ async def versions(call: OfAnyone) -> Response:
     return json_answer(VERSIONS, headers={"vary": "Accept"})
 
 
-@area.get("/3.0", PUBLIC, "Where the projects are", ok(models.Resources, "Their address."), **_OPEN)
+@area.get("/3.0", PUBLIC, "The address of the projects", ok(models.Resources, "Their address."), **_OPEN)
 async def resources(_: OfAnyone) -> Response:
     return json_answer({"projects_resource_url": PROJECTS})
 

@@ -54,11 +54,11 @@ _COLLECTION = f"{_EVENTS}/{{event_collection}}"
 _BOB = '[{"property_name":"user.id","operator":"eq","property_value":"bob"}]'
 _LOGINS = {"event_collection": "logins"}
 _PLAN = {"property_name": "plan", "property_value": "free"}
-_GONE = gone("Done: no question sees them any more. The bytes go from the disk after the grace.")
+_GONE = gone("Done: no query sees them any more. The bytes go from the disk after the grace period.")
 
 area = Area(
     "erase",
-    "Take events away, or change them.",
+    "Delete events, or change them.",
     [
         ("POST", f"{_EVENTS}/logins", {"user": {"id": name, "mail": f"{name}@example.com"}})
         for name in ("ann", "bob")
@@ -114,8 +114,8 @@ async def update(call: OfProject, body: EventUpdate) -> Response:
         summary="Delete events, or a whole collection",
         answers=_GONE,
         description="All events that were acknowledged before and match `filters` and `timeframe`. Without "
-        "either, the whole collection; then no other parameter may stand there. A body may "
-        "repeat the parameters, and says nothing itself.",
+        "either, the whole collection; then no other parameter may be given. A body may "
+        "repeat the parameters, and has no effect of its own.",
         parameters=(
             in_query("filters", STRING, "A list of filters, as JSON."),
             in_query("timeframe", STRING, "A relative one, plain or quoted, or an absolute one as JSON."),
@@ -149,12 +149,12 @@ async def delete(call: OfProject) -> Response:
         raise NotFound
     # Before a caller can learn whether the collection exists, as for every rate-limited request.
     count_rate(parts.rates, request, caller, _rate_of(request, address))
-    given = await _read_deletion(parts, request, address)
+    narrowing = await _read_deletion(parts, request, address)
     collection = await _collection(call, address.collection)
     if address.property_name is not None:
         await _delete_property(parts, collection, address.property_name)
     else:
-        await _delete_events(parts, caller.project, collection, given)
+        await _delete_events(parts, caller.project, collection, narrowing)
     return empty_answer()
 
 
@@ -213,8 +213,8 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
     what = "the deletion of a property" if address.property_name is not None else "the deletion of events"
     pairs = pairs_of(request.scope)
     check_names((name.partition("[")[0] for name, _ in pairs), known, what)
-    given = from_query_string([(name, value) for name, value in pairs if name not in HARMLESS])
-    for name in {name.partition("[")[0] for name, _ in pairs} - given.keys() - HARMLESS:
+    parameters = from_query_string([(name, value) for name, value in pairs if name not in HARMLESS])
+    for name in {name.partition("[")[0] for name, _ in pairs} - parameters.keys() - HARMLESS:
         raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
     body = await read_json(parts.bodies, request, parts.settings.query_bytes_max, empty={})
     if not isinstance(body, dict | None):
@@ -223,12 +223,12 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
         )
     check_names(body or {}, known, what)
     for name, value in (body or {}).items():
-        if name in known and not (name in given and _is_same_value(value, given[name])):
+        if name in known and not (name in parameters and _is_same_value(value, parameters[name])):
             raise InvalidParameter(
                 f"'{name}' is in the body, which does not count here: put it into the query string, as "
                 f"DELETE …/events/COLLECTION?{name}=…. Nothing was deleted."
             )
-    return _narrowing(given)
+    return _narrowing(parameters)
 
 
 def _narrowing(given: Mapping[str, Any]) -> Mapping[str, Any]:

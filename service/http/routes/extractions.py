@@ -173,10 +173,10 @@ def _check_range(request: Request, size: int) -> None:
 
     Raises RangeNotSatisfiable for a valid range beyond the file's end.
     """
-    given = request.headers.get("range")
-    if given is None:
+    header = request.headers.get("range")
+    if header is None:
         return
-    match = _RANGE.fullmatch(given)
+    match = _RANGE.fullmatch(header)
     first, last = match.groups() if match is not None else ("", "")
     start = int(first) if first else size - int(last or 0)
     usable = bool(first or last) and not (first and last and int(last) < start)

@@ -35,7 +35,7 @@ _MINE = {"access_key": "{made_key}"}
 _KEY = ok(AccessKey, "The key.")
 T = TypeVar("T")
 
-area = Area("keys", "Keys of your own making.")
+area = Area("keys", "Access keys, with the rights that you choose.")
 
 
 @area.post(
@@ -52,8 +52,8 @@ area = Area("keys", "Keys of your own making.")
 async def create(call: OfProject, definition: AccessKeyDefinition) -> Response:
     """What a key is permitted to do, narrowed by its options: `writes.autofill` is written into every event
     that is sent with it, and wins; `queries.filters` and `saved_queries.filters` hold for all that is asked
-    with it; `allowed` and `blocked` name saved queries, cached ones and datasets. A list that is left out
-    leaves nothing out."""
+    with it; `allowed` and `blocked` name saved queries, cached ones and datasets. A list that is absent
+    excludes nothing."""
     parts = call.parts
     made = _checked(call, definition)
     _, key = new_access_key(parts.keyring, call.caller.project.id, made, parts.clock())
@@ -70,7 +70,7 @@ async def create(call: OfProject, definition: AccessKeyDefinition) -> Response:
 )
 async def list_keys(
     call: OfProject,
-    name: Annotated[str, Query(description="Only keys of this very name.")] = "",
+    name: Annotated[str, Query(description="Only keys of exactly this name.")] = "",
     page: Annotated[int, Query(ge=1, le=PAGE_MAX, description="Which page.")] = 1,
     per_page: Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Keys on a page.")] = PAGE_SIZE_MAX,
 ) -> Response:
@@ -120,7 +120,7 @@ async def revoke(call: OfProject) -> Response:
     return await _activate(call, active=False)
 
 
-@area.post(f"{_ONE}/unrevoke", MASTER, "Let a key live again", _KEY, examples=(Example(_MINE),))
+@area.post(f"{_ONE}/unrevoke", MASTER, "Restore a revoked access key", _KEY, examples=(Example(_MINE),))
 async def unrevoke(call: OfProject) -> Response:
     return await _activate(call, active=True)
 
@@ -128,7 +128,7 @@ async def unrevoke(call: OfProject) -> Response:
 @area.delete(
     _ONE,
     MASTER,
-    "Delete an access key for ever",
+    "Delete an access key permanently",
     gone(),
     examples=(Example(_MINE, status=204), Example(_MINE, status=404)),
 )

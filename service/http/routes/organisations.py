@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 area = Area(
     "organizations",
-    "Projects, for whoever holds the organisation's key. Organisations are made from the shell.",
+    "Manage projects with the organisation's key. Organisations are made from the shell.",
 )
 
 
@@ -74,7 +74,7 @@ async def show_all(call: OfOrganisation) -> Response:
     f"{_ORGANISATION}/usage",
     ORGANISATION,
     "What the organisation's projects hold",
-    ok(Usage, "In all, and by project; events that stand in files, and their bytes."),
+    ok(Usage, "In total and by project: events stored in files, and their bytes."),
     examples=(Example(key="organization"), Example(key="read", status=401)),
 )
 async def usage(call: OfOrganisation) -> Response:
@@ -109,7 +109,7 @@ def _change(method: Method) -> Operation:
 
 @area.serve(_ONE, ORGANISATION, _change("post"), _change("put"))
 async def update(call: OfOrganisation, given: ProjectChange) -> Response:
-    """What is not given stays; `users` replaces the whole list."""
+    """Fields that are left out stay as they are; `users` replaces the whole list."""
     project = await _one(call)
 
     def change() -> Project:

@@ -78,7 +78,7 @@ for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
 @area.get(
     QUERIES,
     _RULE,
-    "The queries and where they are",
+    "The analyses and their addresses",
     ok(dict[str, str], "Their addresses."),
     examples=(Example(key="read"),),
 )

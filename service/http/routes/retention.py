@@ -51,7 +51,7 @@ async def show(call: OfProject) -> Response:
 @area.delete(
     _PATH,
     MASTER,
-    "Keep a collection's events for ever",
+    "Keep a collection's events without limit",
     gone("From now on."),
     examples=(Example(_LOGINS, status=204),),
 )

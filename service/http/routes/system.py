@@ -19,7 +19,7 @@ from service.http.routing import Area, OfAnyone
 
 _OPEN: dict[str, Any] = {"errors": (503,), "open": True, "examples": (Example(key=""),)}
 
-area = Area("operate", "For whoever runs the server.")
+area = Area("operate", "For operators of the server.")
 
 
 class Description:
@@ -40,7 +40,9 @@ async def health(_: OfAnyone) -> Response:
     return json_answer({"status": "ok"})
 
 
-@area.get("/ready", PUBLIC, "May it be sent requests? 503 while it stops", ok(Status, "It may."), **_OPEN)
+@area.get(
+    "/ready", PUBLIC, "May it be sent requests? 503 while the server stops", ok(Status, "It may."), **_OPEN
+)
 async def ready(call: OfAnyone) -> Response:
     parts = call.parts
     if parts.lifecycle.stopping:
@@ -87,7 +89,7 @@ async def docs(_: OfAnyone) -> Response:
 @area.get(
     "/docs/{page_file}",
     PUBLIC,
-    "What the page of the documentation is drawn with",
+    "A style sheet or script of the documentation page",
     {200: Answer("The file.", content={"text/css": STRING, "text/javascript": STRING})},
     errors=(404, 503),
     open=True,
