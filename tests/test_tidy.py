@@ -133,6 +133,17 @@ def tracked_files() -> list[Path]:
     return [path for name in listed.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 
+def test_a_name_of_a_class_means_one_thing() -> None:
+    """But for the API's models, which show what the class of the same name is."""
+    places: dict[str, list[str]] = {}
+    for module, path in MODULES.items():
+        if module.split(".")[0] in MAY_IMPORT and not module.startswith(("tests", "service.http.models.")):
+            for node in tree_of(path).body:
+                if isinstance(node, ast.ClassDef):
+                    places.setdefault(node.name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_packages_import_in_one_direction(module: str) -> None:
     """service → query → storage; and nothing of the server imports clients or tests."""

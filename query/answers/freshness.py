@@ -44,19 +44,19 @@ class ReadScope:
 
 
 @dataclass(frozen=True, slots=True)
-class Erasures:
+class ErasureMark:
     """The collection's id, and how often its events were removed or changed."""
 
     collection_id: int
     erase_version: int
 
-    def stand(self, now: Erasures) -> bool:
+    def stand(self, now: ErasureMark) -> bool:
         """Whether no event can have been removed since. Where no collection existed then: as long as none was
         ever removed from the one that does now."""
         return self == now or not (self.collection_id or now.erase_version)
 
 
-NOWHERE = Erasures(0, 0)
+NOWHERE = ErasureMark(0, 0)
 """The value for a collection that does not exist."""
 
 
@@ -64,7 +64,7 @@ NOWHERE = Erasures(0, 0)
 class SourceSummary:
     """A summary of a source: equal summaries for the same collection and spans mean equal events in them."""
 
-    erasures: Erasures
+    erasures: ErasureMark
     files: frozenset[str]
     unsettled: int
 
@@ -73,7 +73,7 @@ class SourceSummary:
 class Covered:
     """What an answer was computed from: the number of events of each part, in the order of ``parts``."""
 
-    erasures: Mapping[str, Erasures]
+    erasures: Mapping[str, ErasureMark]
     """The erasures of every collection read."""
     counts: tuple[int, ...]
 
@@ -103,8 +103,8 @@ def parts(query: Query) -> tuple[ReadScope, ...]:
             return tuple(ReadScope(step.collection, step.span, step.filters) for step in query.steps)
 
 
-def erasures(source: Source) -> Erasures:
-    return Erasures(source.collection_id, source.erase_version)
+def erasures(source: Source) -> ErasureMark:
+    return ErasureMark(source.collection_id, source.erase_version)
 
 
 def outlines(scopes: Iterable[ReadScope], sources: Mapping[str, Source]) -> dict[str, SourceSummary]:

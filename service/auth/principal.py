@@ -166,7 +166,7 @@ def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
     return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in allowed)
 
 
-class ChangedTenants(Protocol):
+class TenantSource(Protocol):
     """Source of changed projects, keys and organisations."""
 
     def version(self) -> int: ...
@@ -174,7 +174,7 @@ class ChangedTenants(Protocol):
     def since(self, version: int) -> TenantChanges: ...
 
 
-class AccessKeys(Protocol):
+class KeyLookups(Protocol):
     """Finds an access key by its digest."""
 
     def find(self, project_id: str, digest: str) -> AccessKey | None: ...
@@ -186,7 +186,7 @@ class ProjectKeys(Protocol):
     def of_project(self, project_id: str) -> Iterable[AccessKey]: ...
 
 
-class _Known:
+class _KnownTenants:
     """The projects and organisations as of the last read of the catalog.
 
     Changed under a lock, by replacing whole entries, so that an event loop can read it without the lock.
@@ -274,8 +274,8 @@ class Tenants:
 
     def __init__(
         self,
-        changed: ChangedTenants,
-        access_keys: AccessKeys,
+        changed: TenantSource,
+        access_keys: KeyLookups,
         keyring: Keyring,
         clock: Callable[[], float] = time.monotonic,
         executor: Executor | None = None,
@@ -295,7 +295,7 @@ class Tenants:
         """Number of changes by this process; a read of the catalog that began before a change is not taken as
         fresh."""
         self._watchers: list[Callable[[Sequence[str]], None]] = []
-        self._known = _Known()
+        self._known = _KnownTenants()
         self._warned: set[tuple[str, str]] = set()
         """(project id, preference) pairs whose refused scoped keys were logged."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from query.answers.export import Chunk, ExtractionRun, ExtractionSlices
-from query.answers.freshness import Erasures, erasures
+from query.answers.freshness import ErasureMark, erasures
 from query.engine.engine import Deadline
 from query.errors import DataDamaged, QueryCancelled, QueryError, QueryLimitExceeded
 from query.language.serialized_query import thaw
@@ -218,17 +218,17 @@ class Exporter:
     def _deadline(self) -> Deadline:
         return Deadline.after(self._limits.timeout_seconds, self._tools.cancels.token())
 
-    def _count(self, progress: _JobProgress, chunk: Chunk, moment: Erasures) -> None:
+    def _count(self, progress: _JobProgress, chunk: Chunk, moment: ErasureMark) -> None:
         progress.written += len(chunk.rows)
         if time.monotonic() - progress.at > RENEW_SECONDS:
             self._report(progress, moment)
 
-    def _report(self, progress: _JobProgress, moment: Erasures) -> None:
+    def _report(self, progress: _JobProgress, moment: ErasureMark) -> None:
         """Renew the lease and store the progress. Raises _Unwanted, _Outdated where the job must stop."""
         self._renew(progress)
         export = progress.export
         now = self._catalog.collections.moment(export.project_id, export.collection)
-        if not moment.stand(Erasures(*now)):
+        if not moment.stand(ErasureMark(*now)):
             raise _Outdated
         progress.at = time.monotonic()
 

@@ -118,7 +118,7 @@ class Links:
         return hmac.digest(self._key, text, "sha256").hex()
 
 
-class Exports:
+class ExportService:
     """The jobs of one worker's callers. Methods block."""
 
     def __init__(

@@ -25,8 +25,8 @@ from service.errors import AdminOnly, InvalidParameter, NotFound
 from service.http.authorization import Realm, Rule, check_same
 from service.http.error_rendering import render
 from service.http.models.faults import fault_of
-from service.http.models.shared import Sent
-from service.http.openapi.operation import Answer, Endpoint, Method, Operation
+from service.http.models.shared import RequestBody
+from service.http.openapi.operation import DocumentedAnswer, Endpoint, Method, Operation
 from service.http.parts import Parts
 from service.http.request import (
     callback_of,
@@ -45,7 +45,7 @@ SLOW_SECONDS = 0.3
 """After a longer time the key is checked again before it gets the answer: it may have been revoked."""
 _CALL = "acumen.call"
 """Key in a request's scope: the call passed to the handler."""
-Answers = Mapping[int, Answer]
+Answers = Mapping[int, DocumentedAnswer]
 Decorator = Callable[[Endpoint], Endpoint]
 
 
@@ -203,7 +203,7 @@ class RuledRoute(APIRoute):
                 async with opened(parts.bodies, request, parts.settings.query_bytes_max) as body:
                     return await handler(_Read(request, await decoded(parts.bodies, body)))
             except RequestValidationError as error:
-                model: Any = Sent if body_field is None else body_field.field_info.annotation
+                model: Any = RequestBody if body_field is None else body_field.field_info.annotation
                 raise fault_of(error.errors(), model) from None
 
         return answer
@@ -232,7 +232,7 @@ class _Read(Request):
         return QueryParams([(name, value) for name, value in pairs_of(self.scope) if value])
 
 
-class Area:
+class RouteArea:
     """The routes of one part of the API, in the order in which they are tried, and their descriptions.
 
     ``tag`` is unique. ``given``: requests sent with the master key before the examples: method, path, body.

@@ -102,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     except BadOption as error:
         _say(f"acumen: {error}")
         return 2
-    progress = Progress()
+    progress = ImportProgress()
     try:
         asyncio.run(_import(args, options, progress))
     except (BadSource, BadSettings, ImportFailed, OSError) as error:
@@ -152,7 +152,7 @@ def _write_key(args: argparse.Namespace) -> str:
     return text.strip()
 
 
-async def _import(args: argparse.Namespace, options: ImportOptions, progress: Progress) -> None:
+async def _import(args: argparse.Namespace, options: ImportOptions, progress: ImportProgress) -> None:
     refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
     source = await asyncio.to_thread(open_source, args.file, options, EVENT_BYTES_MAX)
     progress.source = source.source
@@ -209,7 +209,7 @@ class BatchSender:
         target: ImportTarget,
         source: BatchSource,
         refused: RefusedFile,
-        progress: Progress,
+        progress: ImportProgress,
         prepare: Prepare | None,
         time_path: Sequence[str] = (),
     ) -> None:
@@ -393,7 +393,7 @@ class RefusedFile:
 
 
 @dataclass(slots=True)
-class Progress:
+class ImportProgress:
     """Shows the import's progress on standard error: as a bar on a terminal, elsewhere as periodic lines."""
 
     source: BatchSource | None = None

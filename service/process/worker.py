@@ -112,7 +112,6 @@ async def composed(
 
     ``clock``, in µs, dates queries and definitions; events are dated by the system clock.
     """
-    fs = LocalFileSystem()
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
         stack.callback(catalog.close)
@@ -124,18 +123,17 @@ async def composed(
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
-        reader = Reader(catalog.folder, catalog, fs)
+        reader = Reader(catalog.folder, catalog, LocalFileSystem())
         stack.callback(reader.close)
         stack.callback(query_threads.shutdown)
         stack.callback(catalog_threads.shutdown)
         tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
-        slots = QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
         query_service = QueryService(
             reader,
             engine,
             settings.query_limits,
-            slots,
+            QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds),
             concurrency,
             metrics,
             query_threads,
@@ -145,7 +143,6 @@ async def composed(
             kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
             preferences=settings.preferences,
         )
-        bodies = BodyReader(body_limits(settings))
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         # Each kind of cached answers gets a share of the memory of all caches.
         kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
@@ -156,7 +153,7 @@ async def composed(
             tenants,
             query_service,
             saved,
-            bodies,
+            BodyReader(body_limits(settings)),
             metrics,
             rates,
             refusals,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from query.answers.freshness import Covered, Erasures, erased
+from query.answers.freshness import Covered, ErasureMark, erased
 from query.language.nodes import Filter
 from service.queries.byte_bounded_cache import ByteBoundedCache
 from storage.source import Source
@@ -28,7 +28,7 @@ class RecentAnswer:
 
     body: bytes
     warnings: tuple[str, ...]
-    erasures: Mapping[str, Erasures]
+    erasures: Mapping[str, ErasureMark]
     """The erasure state of every collection read, at the time of reading."""
     at: float
 

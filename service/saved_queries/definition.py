@@ -52,7 +52,7 @@ _SECOND_US = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentDefinition:
     """A definition to be stored; ``query`` and ``metadata`` are JSON."""
 
     name: str
@@ -65,7 +65,7 @@ def is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> Sent:
+def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> SentDefinition:
     """The definition in the body of a PUT to ``name``. Raises InvalidQuery, naming the field.
 
     ``strict``: unknown fields are refused.
@@ -93,7 +93,9 @@ def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> Sent:
     rate = _refresh_rate(body.get("refresh_rate"), analysis)
     metadata = body.get("metadata")
     _check_depth("metadata", metadata)
-    return Sent(new_name, _json_text("query", normalised(query)), _json_text("metadata", metadata), rate)
+    return SentDefinition(
+        new_name, _json_text("query", normalised(query)), _json_text("metadata", metadata), rate
+    )
 
 
 def described(

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterable, Mapping
 
-from query.answers.freshness import Erasures
+from query.answers.freshness import ErasureMark
 from query.errors import QueryCancelled
 from service.background.task_runner import Tools
 from service.saved_queries.definition import next_run_us
@@ -85,7 +85,7 @@ class Refresher:
         self, runs: Iterable[SavedRun], queries: Mapping[int, SavedQuery], now_us: int
     ) -> dict[int, SavedRun]:
         """Remove runs that may no longer be shown. Returns query id → the remaining run without filters."""
-        known: dict[str, dict[str, Erasures]] = {}
+        known: dict[str, dict[str, ErasureMark]] = {}
         remaining = {}
         for run in runs:
             query = queries.get(run.query_id)
@@ -97,7 +97,7 @@ class Refresher:
         return remaining
 
     def _is_over(
-        self, run: SavedRun, query: SavedQuery, now_us: int, known: dict[str, dict[str, Erasures]]
+        self, run: SavedRun, query: SavedQuery, now_us: int, known: dict[str, dict[str, ErasureMark]]
     ) -> bool:
         if run.version != query.version or run.run_us > now_us + FUTURE_US:
             return True
@@ -108,7 +108,7 @@ class Refresher:
         existing = known.setdefault(query.project_id, {})
         names = [name for name in collections_of(run.result) if name not in existing]
         for one in self._catalog.collections.named(query.project_id, names) if names else ():
-            existing[one.name] = Erasures(one.id, one.erase_version)
+            existing[one.name] = ErasureMark(one.id, one.erase_version)
         return outdated(run.result, existing)
 
     def _run(self, query: SavedQuery, now_us: int) -> None:

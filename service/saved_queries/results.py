@@ -23,7 +23,7 @@ from typing import Any
 from query.answers.freshness import (
     NOWHERE,
     Covered,
-    Erasures,
+    ErasureMark,
     ReadScope,
     RecordingSource,
     SourceSummary,
@@ -305,7 +305,7 @@ def collections_of(result: SavedResult) -> Iterable[str]:
     return _covered(result.covers).erasures
 
 
-def outdated(result: SavedResult, now: Mapping[str, Erasures]) -> bool:
+def outdated(result: SavedResult, now: Mapping[str, ErasureMark]) -> bool:
     """Whether a collection that the result covers was erased from since.
 
     ``now``: the erasure state of the collections that exist.
@@ -342,7 +342,7 @@ def _covers_text(covered: Covered, preferences: Preferences) -> str:
 def _covered(text: str) -> Covered:
     covers = json.loads(text)
     return Covered(
-        {name: Erasures(*one) for name, one in covers["collections"].items()},
+        {name: ErasureMark(*one) for name, one in covers["collections"].items()},
         tuple(covers["counts"]),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.disk.file_system import FileSystem
 from storage.log.errors import LogBusy, LogDamaged
 from storage.log.format import CLAIMED_BIT, Frame, SegmentHeader, frames_beyond
-from storage.log.position import Claims, LogPosition, PositionFile
+from storage.log.position import ClaimedOrdinals, LogPosition, PositionFile
 from storage.log.proof import FrameEvidence
 from storage.log.segments import (
     DRAFT_SUFFIX,
@@ -101,7 +101,9 @@ def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> LogPosition:
         position.close()
 
 
-def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFile) -> tuple[int, Claims, int]:
+def _recover(
+    fs: FileSystem, directory: Path, log_id: int, position: PositionFile
+) -> tuple[int, ClaimedOrdinals, int]:
     """Find the log's end and make it durable. Returns the end LSN, the claims of the log, and its key."""
     confirmed = position.confirmed()
     segments = list_segments(fs, directory)
@@ -110,8 +112,8 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
             raise LogDamaged(
                 directory / POSITION_NAME, 0, f"it says LSN {confirmed.lsn}, but no segment is left"
             )
-        return 0, Claims(0), 0
-    claims: Claims | None = None
+        return 0, ClaimedOrdinals(0), 0
+    claims: ClaimedOrdinals | None = None
     evidence = FrameEvidence()
     for segment, following in pairwise(segments):
         header, data = read_segment(fs, segment, log_id, segment.base, following.base)
@@ -135,16 +137,16 @@ def _recover(fs: FileSystem, directory: Path, log_id: int, position: PositionFil
     return end, claims, header.key
 
 
-def _claims_before(first: SegmentHeader, confirmed: LogPosition) -> Claims:
+def _claims_before(first: SegmentHeader, confirmed: LogPosition) -> ClaimedOrdinals:
     """The claims of removed segments; their voids can only be known from the position file."""
-    return Claims(first.claimed, tuple(void for void in confirmed.voids if void[1] <= first.claimed))
+    return ClaimedOrdinals(first.claimed, tuple(void for void in confirmed.voids if void[1] <= first.claimed))
 
 
 def _end_of_last(
     segment: SegmentFile,
     header: SegmentHeader,
     data: memoryview,
-    claims: Claims,
+    claims: ClaimedOrdinals,
     evidence: FrameEvidence,
     confirmed_lsn: int,
 ) -> int:
@@ -183,7 +185,7 @@ def _settle(
         fs.close(fd)
 
 
-def note_claims(claims: Claims, frame: Frame) -> None:
+def note_claims(claims: ClaimedOrdinals, frame: Frame) -> None:
     """Record the claimed ordinals of a frame."""
     if frame.base_ordinal & CLAIMED_BIT:
         claims.note(frame.base_ordinal, frame.count, CLAIMED_BIT)

@@ -34,7 +34,7 @@ class LogPosition:
         return ordinal <= self.token_ordinal and not any(low <= ordinal < high for low, high in self.voids)
 
 
-class Claims:
+class ClaimedOrdinals:
     """Tracks the claimed ordinals along a log; ordinals that are skipped are void."""
 
     def __init__(self, end: int, voids: Ranges = ()) -> None:
@@ -64,7 +64,7 @@ class PositionFile:
         self._words = memoryview(self._map).cast("Q")
         self._salt = CHECK ^ log_id
 
-    def publish(self, lsn: int, claims: Claims, *, anew: bool = False) -> None:
+    def publish(self, lsn: int, claims: ClaimedOrdinals, *, anew: bool = False) -> None:
         """Publish how far the log is durable.
 
         The voids are written first: a reader that sees a claimed ordinal as durable must also see the voids

@@ -21,7 +21,7 @@ from storage.log.errors import (
     SegmentMissing,
 )
 from storage.log.format import CLAIMED_BIT, Batch, Frame, Section, SegmentHeader, encode_frame, new_key
-from storage.log.position import Claims, LogPosition, PositionFile
+from storage.log.position import ClaimedOrdinals, LogPosition, PositionFile
 from storage.log.reader import LogReader
 from storage.log.segments import LOCK_NAME, POSITION_NAME, close_quietly, create_segment, log_directory
 
@@ -97,7 +97,7 @@ class LogWriter:
         self._wake.acquire()
 
         self._key = new_key()
-        self._claims = Claims(0)
+        self._claims = ClaimedOrdinals(0)
         self._synced_lsn = 0
         self._segment_fd: int | None = None
         self._segment_base = 0

@@ -25,7 +25,7 @@ from storage.errors import StorageError
 from storage.log.adoption import note_claims
 from storage.log.errors import LogError
 from storage.log.format import SegmentHeader
-from storage.log.position import Claims
+from storage.log.position import ClaimedOrdinals
 from storage.log.segments import (
     DRAFT_SUFFIX,
     LOCK_NAME,
@@ -230,7 +230,7 @@ def _drop_flushed_frames(fs: FileSystem, log: Path, lsn: int) -> None:
     try:
         header, data = read_segment(fs, first, int(log.name), first.base, None)
         end = first.base + len(data)
-        claims = Claims(header.claimed)
+        claims = ClaimedOrdinals(header.claimed)
         for frame in frames(first, header, data, first.base, min(lsn, end)):
             note_claims(claims, frame)
     except LogError:

@@ -17,7 +17,7 @@ from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.disk.lock import FolderLock
 from storage.errors import StorageError
 from storage.log.format import SegmentHeader
-from storage.log.position import Claims, LogPosition, PositionFile
+from storage.log.position import ClaimedOrdinals, LogPosition, PositionFile
 from storage.log.salvage import Salvage, UnreadableRange, WholeFrame
 from storage.log.segments import POSITION_NAME, create_segment
 from storage.log.writer import LogBusy, LogDamaged, LogReader, SegmentMissing, adopt
@@ -135,7 +135,7 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, outcome: Repaired) -> i
         if fd >= 0:
             fs.close(fd)
     position = PositionFile(fs, saved / POSITION_NAME, log_id, writable=True)
-    position.publish(end_lsn, Claims(salvage.claims_end), anew=True)
+    position.publish(end_lsn, ClaimedOrdinals(salvage.claims_end), anew=True)
     position.publish_key(salvage.key)
     position.make_durable()
     position.close()

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from service.auth.principal import KEY_LENGTH_MAX
-from service.http.models.shared import Count, Sent, Told
+from service.http.models.shared import AnswerBody, Count, RequestBody
 
 
-class DashboardMetadataSent(Sent):
+class DashboardMetadataSent(RequestBody):
     what: ClassVar[str] = "A dashboard's metadata"
 
     title: str | None = None
@@ -22,7 +22,7 @@ class DashboardMetadataSent(Sent):
     publicAccessKey: Annotated[str, Field(max_length=KEY_LENGTH_MAX)] | None = None
 
 
-class DashboardMetadata(Told):
+class DashboardMetadata(AnswerBody):
     model_config = ConfigDict(extra="allow")
 
     id: str

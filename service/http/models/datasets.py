@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SkipValidation
 
-from service.http.models.shared import ABSENT, Json, Sent, Told, Warning
+from service.http.models.shared import ABSENT, AnswerBody, Json, RequestBody, Warning
 
 
-class NewDataset(Sent):
+class NewDataset(RequestBody):
     # Checked further by ``service.datasets.definition``.
 
     query: Json = Field(
@@ -20,7 +20,7 @@ class NewDataset(Sent):
     display_name: str | None = None
 
 
-class Dataset(Told):
+class Dataset(AnswerBody):
     warnings: list[Warning] = ABSENT
     project_id: str
     organization_id: str
@@ -39,27 +39,27 @@ class Dataset(Told):
     status_message: str = Field(ABSENT, description="Why the last run failed, where it did.")
 
 
-class Datasets(Told):
+class Datasets(AnswerBody):
     datasets: list[Dataset]
     next_page_url: str | None
     count: int
 
 
-class Ends(Told):
+class Ends(AnswerBody):
     start: str
     end: str
 
 
-class DatasetRow(Told):
+class DatasetRow(AnswerBody):
     timeframe: Ends
     value: Any = None
 
 
-class DatasetMetadata(Told):
+class DatasetMetadata(AnswerBody):
     dataset: Dataset
     request: Json
 
 
-class DatasetResult(Told):
+class DatasetResult(AnswerBody):
     result: list[DatasetRow]
     metadata: DatasetMetadata

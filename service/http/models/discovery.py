@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from service.http.models.shared import ABSENT, Json, Link, Told
+from service.http.models.shared import ABSENT, AnswerBody, Json, Link
 
 
-class Version(Told):
+class Version(AnswerBody):
     is_public: bool
     url: str
     version: str
 
 
-class Resources(Told):
+class Resources(AnswerBody):
     projects_resource_url: str
 
 
-class Project(Told):
+class Project(AnswerBody):
     id: str
     name: str
     api_key: str
@@ -26,12 +26,12 @@ class Project(Told):
     saved_queries: list[Link]
 
 
-class CachedQueries(Told):
+class CachedQueries(AnswerBody):
     limited: bool
     current_usage: int
 
 
-class OwnUsage(Told):
+class OwnUsage(AnswerBody):
     cached_queries: CachedQueries
     collections: int
     events: int
@@ -44,23 +44,23 @@ class OwnUsage(Told):
     keys: list[Json] = ABSENT
 
 
-class Timezone(Told):
+class Timezone(AnswerBody):
     name: str
     number_of_seconds_to_offset_time: int
     utc_offset: str
 
 
-class Collection(Told):
+class Collection(AnswerBody):
     name: str
     url: str
     properties: dict[str, str] = ABSENT
 
 
-class Property(Told):
+class Property(AnswerBody):
     property_name: str
     url: str
     type: str
 
 
-class Status(Told):
+class Status(AnswerBody):
     status: str

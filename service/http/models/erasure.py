@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.http.models.shared import Name, Sent, Told
+from service.http.models.shared import AnswerBody, Name, RequestBody
 
 UPDATES_MAX = 100
 DAYS_MAX = 36_500
@@ -20,7 +20,7 @@ class PropertyUpdate(BaseModel):
     upsert_property: bool = False
 
 
-class EventUpdate(Sent):
+class EventUpdate(RequestBody):
     property_updates: Annotated[
         list[PropertyUpdate], Field(fail_fast=True, min_length=1, max_length=UPDATES_MAX)
     ]
@@ -30,13 +30,13 @@ class EventUpdate(Sent):
     week_start: Any = None
 
 
-class Updated(Told):
+class Updated(AnswerBody):
     updated_events: int
 
 
-class NewRetention(Sent):
+class NewRetention(RequestBody):
     days: Annotated[int, Field(ge=1, le=DAYS_MAX)]
 
 
-class Retention(Told):
+class Retention(AnswerBody):
     days: int | None

@@ -6,21 +6,21 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.http.models.shared import ABSENT, Moment, Told
+from service.http.models.shared import ABSENT, AnswerBody, Moment
 
 
-class Progress(Told):
+class Progress(AnswerBody):
     events: int
     of: int | None
 
 
-class Mail(Told):
+class Mail(AnswerBody):
     state: Literal["waiting", "sent", "failed"] | None
     attempts: int
     message: str | None
 
 
-class ExtractionJob(Told):
+class ExtractionJob(AnswerBody):
     id: str
     url: str = Field(description="Where the job is.")
     state: Literal["queued", "running", "done", "failed", "expired"]
@@ -41,6 +41,6 @@ class ExtractionJob(Told):
     mail: Mail = ABSENT
 
 
-class ExtractionJobs(Told):
+class ExtractionJobs(AnswerBody):
     extractions: list[ExtractionJob]
     next_page_url: str | None

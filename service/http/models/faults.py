@@ -9,7 +9,7 @@ from query.errors import InvalidQuery
 from query.language.fields import missing, wrong
 from query.language.suggestions import nearest
 from service.errors import InvalidParameter
-from service.http.models.shared import Sent
+from service.http.models.shared import RequestBody
 
 Fault = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ _NEEDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 """The types of pydantic errors that the models can cause → what the value must be."""
 
 
-def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | InvalidParameter:
+def fault_of(faults: Sequence[Fault], model: type[RequestBody]) -> InvalidQuery | InvalidParameter:
     """An error for the first fault, naming the field and what it needs; ``model`` is the body's type."""
     fault = faults[0]
     name = _name(fault["loc"][1:])

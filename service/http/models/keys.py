@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field, SkipValidation
 
 from service.auth.access_keys import NAME_LENGTH_MAX, OPERATIONS, PERMITTED
-from service.http.models.shared import Json, Sent, Told
+from service.http.models.shared import AnswerBody, Json, RequestBody
 from service.limits.quotas import NAMES
 
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX)]
@@ -66,7 +66,7 @@ class AccessKeyOptions(BaseModel):
     quotas: Quotas | None = None
 
 
-class AccessKeyDefinition(Sent):
+class AccessKeyDefinition(RequestBody):
     name: Name
     is_active: bool = True
     permitted: Permitted
@@ -74,7 +74,7 @@ class AccessKeyDefinition(Sent):
     # Checked by ``service.auth.access_keys``, which also reads the options of stored keys.
 
 
-class AccessKey(Told):
+class AccessKey(AnswerBody):
     key: str | None = Field(description="null where the server's secret is not the one it was made under.")
     name: Name
     is_active: bool

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 
 from query.language.parameter_table import ROUND, WEEK_START
 from service.auth.project_fields import USERS_MAX, check_address, check_preferences
-from service.http.models.shared import ABSENT, Count, Json, Sent, Told
+from service.http.models.shared import ABSENT, AnswerBody, Count, Json, RequestBody
 
 _PREFERENCES: Json = {
     "type": "object",
@@ -24,7 +24,7 @@ class User(BaseModel):
     email: Annotated[str, AfterValidator(check_address)]
 
 
-class ProjectFields(Sent):
+class ProjectFields(RequestBody):
     users: Annotated[list[User], Field(fail_fast=True, max_length=USERS_MAX)] | None = None
     preferences: Preferences | None = None
 
@@ -43,13 +43,13 @@ class ProjectChange(ProjectFields):
     name: str | None = None
 
 
-class ApiKeys(Told):
+class ApiKeys(AnswerBody):
     writeKey: str
     readKey: str
     masterKey: str
 
 
-class OwnedProject(Told):
+class OwnedProject(AnswerBody):
     id: str
     name: str
     users: list[User]
@@ -57,7 +57,7 @@ class OwnedProject(Told):
     preferences: Annotated[Json, WithJsonSchema(_PREFERENCES)]
 
 
-class Held(Told):
+class Held(AnswerBody):
     """Events stored in files, and definitions."""
 
     collections: Count

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SkipValidation, model_validator
 
 from query.language.parameter_table import ANALYSIS_NAMES
-from service.http.models.shared import ABSENT, Json, Moment, Sent, Told, Warning
+from service.http.models.shared import ABSENT, AnswerBody, Json, Moment, RequestBody, Warning
 from service.saved_queries.definition import FIELDS, NAME_LENGTH_MAX, REFRESH_SECONDS_MAX, REFRESH_SECONDS_MIN
 
 _REFRESH = (
@@ -21,7 +21,7 @@ _ANALYSED: Json = {
 }
 
 
-class SavedQueryDefinition(Sent):
+class SavedQueryDefinition(RequestBody):
     # Checked further by ``service.saved_queries.definition``.
 
     query: Json = Field(
@@ -49,7 +49,7 @@ class LegacySavedQuery(SavedQueryDefinition):
         return {**fields, "query": {name: value for name, value in sent.items() if name not in fields}}
 
 
-class RunInformation(Told):
+class RunInformation(AnswerBody):
     last_run_date: datetime
     last_run_status: Literal["success", "failed"]
     last_run_message: str | None
@@ -60,16 +60,16 @@ class RunInformation(Told):
     next_run_date: Moment
 
 
-class AnalysedQuery(Told):
+class AnalysedQuery(AnswerBody):
     analysis_type: str
 
 
-class SavedQueryUrls(Told):
+class SavedQueryUrls(AnswerBody):
     cached_query_url: str
     cached_query_results_url: str
 
 
-class SavedQueryFields(Told):
+class SavedQueryFields(AnswerBody):
     query_name: str
     refresh_rate: int
     query: AnalysedQuery
@@ -89,11 +89,11 @@ class SavedResult(SavedQueryFields):
     result: Any
 
 
-class PlainResult(Told):
+class PlainResult(AnswerBody):
     result: Any
 
 
-class LegacyPut(Told):
+class LegacyPut(AnswerBody):
     created: bool
     updated: bool
     saved_query: SavedQuery

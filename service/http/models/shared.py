@@ -19,7 +19,7 @@ ABSENT: Any = None
 """The default of a field that answers may leave out; it is never null."""
 
 
-class Sent(BaseModel):
+class RequestBody(BaseModel):
     """A request's body. Types are those of JSON: text is never read as a number.
 
     Fields that a model does not know are kept: the code that checks the body further suggests similar names.
@@ -35,16 +35,16 @@ class Sent(BaseModel):
         return {name: value for name, value in self if name in self.model_fields_set}
 
 
-class Told(BaseModel):
+class AnswerBody(BaseModel):
     """An answer's body. Answers are built without these models, but tested against their schemas."""
 
 
-class Error(Told):
+class Error(AnswerBody):
     message: str
     error_code: str
 
 
-class Warning(Told):
+class Warning(AnswerBody):
     """A name in a query that leaves it without data; shown to keys that may read the schema."""
 
     code: WarningCode
@@ -53,6 +53,6 @@ class Warning(Told):
     did_you_mean: str | None = Field(description="The nearest name that the key can see.")
 
 
-class Link(Told):
+class Link(AnswerBody):
     name: str
     url: str

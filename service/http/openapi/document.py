@@ -12,7 +12,7 @@ from query.language import parameter_table
 from service.http.models.shared import Error, Warning
 from service.http.openapi.operation import PARAMETERS, PLACEHOLDER, Json
 from service.http.openapi.recording import SCHEMAS as EVENT_SCHEMAS
-from service.http.routing import Area
+from service.http.routing import RouteArea
 from service.settings import Settings
 
 TITLE = "Acumen"
@@ -33,7 +33,7 @@ _KEYS: Json = {
 }
 
 
-def document(areas: Sequence[Area], settings: Settings) -> Json:
+def document(areas: Sequence[RouteArea], settings: Settings) -> Json:
     """The document, OpenAPI 3.1. Building it takes a fraction of a second."""
     routes = [
         operation.route(endpoint, area.tag, settings)

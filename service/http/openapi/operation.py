@@ -79,7 +79,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DocumentedAnswer:
     """An answer with a 2xx or 3xx: JSON described by a model or a schema, other content, or nothing."""
 
     description: str
@@ -107,7 +107,7 @@ class Operation:
     method: Method
     path: str
     summary: str
-    answers: Mapping[int, Answer]
+    answers: Mapping[int, DocumentedAnswer]
     description: str | Callable[[Settings], str] = ""
     """By default the handler's docstring."""
     parameters: tuple[str | Json, ...] = ()
@@ -222,12 +222,12 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-def ok(model: Any, description: str = "Done.") -> dict[int, Answer]:
-    return {200: Answer(description, model)}
+def ok(model: Any, description: str = "Done.") -> dict[int, DocumentedAnswer]:
+    return {200: DocumentedAnswer(description, model)}
 
 
-def gone(description: str = "It is gone.") -> dict[int, Answer]:
-    return {204: Answer(description)}
+def gone(description: str = "It is gone.") -> dict[int, DocumentedAnswer]:
+    return {204: DocumentedAnswer(description)}
 
 
 def parameters_of(path: str) -> list[str]:

@@ -19,7 +19,7 @@ from query.language.parameter_table import (
     record,
     taken_by,
 )
-from service.http.openapi.operation import SCRIPT, STRING, Answer, Example, Json, Operation, ref
+from service.http.openapi.operation import SCRIPT, STRING, DocumentedAnswer, Example, Json, Operation, ref
 
 _SUMMARIES = {
     "count": "Number of events",
@@ -93,12 +93,12 @@ def body_of(analysis: str) -> Json:
 
 def operations_of(analysis: str, path: str) -> tuple[Operation, Operation]:
     """The same query by GET and by POST."""
-    answer = Answer("The answer.", schema=answer_of(analysis))
+    answer = DocumentedAnswer("The answer.", schema=answer_of(analysis))
     by_get = Operation(
         method="get",
         path=path,
         summary=_SUMMARIES[analysis],
-        answers={200: Answer("The answer.", schema=answer_of(analysis), content={SCRIPT: {}})},
+        answers={200: DocumentedAnswer("The answer.", schema=answer_of(analysis), content={SCRIPT: {}})},
         parameters=(*(_query_parameter(one) for one in taken_by(analysis)), "jsonp"),
         errors=(504,),
         examples=(Example(query=_as_query(_EXAMPLES[analysis]), key="read"),),

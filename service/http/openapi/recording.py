@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from query.language.parameter_table import listing, record
 from service.api_paths import PROJECTS
-from service.http.openapi.operation import BOOLEAN, STRING, Answer, Example, Json, Operation, ref
-from service.http.routing import Area
+from service.http.openapi.operation import BOOLEAN, STRING, DocumentedAnswer, Example, Json, Operation, ref
+from service.http.routing import RouteArea
 from service.ingest.enrich.definitions import ADDONS_MAX
 from service.settings import Settings
 
@@ -100,13 +100,13 @@ def _about_many(settings: Settings) -> str:
     )
 
 
-area = Area("record", "Send events.")
+area = RouteArea("record", "Send events.")
 area.describe(
     Operation(
         method="post",
         path=f"{EVENTS}/{{event_collection}}",
         summary="Record one event",
-        answers={201: Answer("The event is stored.", schema=ref("Created"))},
+        answers={201: DocumentedAnswer("The event is stored.", schema=ref("Created"))},
         description=_about_one,
         parameters=_PACKED,
         body=ref("Event"),
@@ -132,7 +132,7 @@ area.describe(
         method="post",
         path=EVENTS,
         summary="Record many events",
-        answers={200: Answer("A verdict for each event.", schema=_VERDICTS)},
+        answers={200: DocumentedAnswer("A verdict for each event.", schema=_VERDICTS)},
         description=_about_many,
         parameters=_PACKED,
         body={"type": "object", "additionalProperties": listing(ref("Event"))},
@@ -146,7 +146,7 @@ area.describe(
         method="post",
         path=f"{PROJECT}/partners/sendgrid/versions/v3",
         summary="Record SendGrid's events",
-        answers={200: Answer("A verdict for each event.", schema=_VERDICTS)},
+        answers={200: DocumentedAnswer("A verdict for each event.", schema=_VERDICTS)},
         description="For SendGrid's event webhook, with a write key as `api_key`. Events go to the "
         "collection `sendgrid`; `timestamp` is their time, and `sg_event_id` makes a repeated delivery "
         "count once.",

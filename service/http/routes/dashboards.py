@@ -14,9 +14,9 @@ from service.http.authorization import MASTER, needs
 from service.http.models.dashboards import DashboardMetadata, DashboardMetadataSent
 from service.http.models.faults import fault_of
 from service.http.models.shared import Json
-from service.http.openapi.operation import STRING, Answer, Example, gone, in_header, ok
+from service.http.openapi.operation import STRING, DocumentedAnswer, Example, gone, in_header, ok
 from service.http.request import empty_answer, json_answer, read_json, request_key, segment_of
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.queries import dashboards
 from storage.catalog.derived.records import Dashboard
 
@@ -30,7 +30,7 @@ _DOCUMENT = {"version": "1", "widgets": [{"id": "w1", "type": "chart", "query": 
 _METADATA_SENT = {METADATA_HEADER: '{"title": "Sales"}'}
 _OBJECT: Json = {"type": "object"}
 
-area = Area(
+area = RouteArea(
     "dashboards",
     "Dashboards of Keen's dashboard creator.",
     [("PUT", f"{DASHBOARDS}/first", {"widgets": []})],
@@ -61,7 +61,10 @@ async def list_dashboards(call: OfProject) -> Response:
     _ONE,
     MASTER,
     "Store or replace a dashboard",
-    {200: Answer("It was there.", schema=_OBJECT), 201: Answer("It is new.", schema=_OBJECT)},
+    {
+        200: DocumentedAnswer("It was there.", schema=_OBJECT),
+        201: DocumentedAnswer("It is new.", schema=_OBJECT),
+    },
     description=f"The body is any JSON object of up to {dashboards.DOCUMENT_BYTES_MAX:,} bytes.",
     parameters=(
         in_header(
@@ -105,7 +108,7 @@ async def put(call: OfProject) -> Response:
     _ONE,
     _READ,
     "One dashboard",
-    {200: Answer("As it was stored.", schema=_OBJECT)},
+    {200: DocumentedAnswer("As it was stored.", schema=_OBJECT)},
     examples=(Example(_SALES, key="read"),),
 )
 async def show(call: OfProject) -> Response:

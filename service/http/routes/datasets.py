@@ -26,7 +26,7 @@ from service.datasets.results import KEPT_BYTES_MAX, Kept, State, States, holds_
 from service.http.authorization import MASTER, needs
 from service.http.models.datasets import Dataset as DatasetModel
 from service.http.models.datasets import DatasetResult, Datasets, NewDataset
-from service.http.openapi.operation import STRING, Answer, Example, gone, in_query, ok
+from service.http.openapi.operation import STRING, DocumentedAnswer, Example, gone, in_query, ok
 from service.http.parts import Parts
 from service.http.request import (
     check_parameters,
@@ -37,7 +37,7 @@ from service.http.request import (
     parameter,
     warning_headers,
 )
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.derived.records import Dataset
 
@@ -65,7 +65,7 @@ _BAD = {"query": {**_QUERY, "interval": "sometimes"}, "index_by": "customer.id"}
 _NAMED = {"dataset_name": "by-customer"}
 _OTHER = {"dataset_name": "other"}
 
-area = Area(
+area = RouteArea(
     "datasets",
     "Have answers ready for every value of a property.",
     [
@@ -82,7 +82,7 @@ area = Area(
     _ONE,
     MASTER,
     "Make a dataset",
-    {201: Answer("It is made, and computed soon.", DatasetModel)},
+    {201: DocumentedAnswer("It is made, and computed soon.", DatasetModel)},
     errors=(409,),
     examples=(
         Example(_NAMED, body=_BODY, status=201),

@@ -21,7 +21,7 @@ from service.http.openapi.operation import Example, ok
 from service.http.parts import Parts
 from service.http.request import json_answer, request_key
 from service.http.routes.schema import shown
-from service.http.routing import Area, OfAnyone, OfProject
+from service.http.routing import OfAnyone, OfProject, RouteArea
 from service.limits.quotas import usage_json
 from storage.catalog.derived.records import SavedQuery
 from storage.catalog.stored.records import Collection
@@ -37,7 +37,7 @@ _PROJECT = f"{PROJECTS}/{{project_id}}"
 _OPEN: dict[str, Any] = {"errors": (503,), "open": True, "examples": (Example(key=""),)}
 _OF_MASTERS = (Example(), Example(key="write", status=401))
 
-area = Area("discover", "Versions, projects, usage and time zones.")
+area = RouteArea("discover", "Versions, projects, usage and time zones.")
 
 
 @area.get(

@@ -36,7 +36,7 @@ from service.http.request import (
     read_json,
 )
 from service.http.routes.schema import properties_of, shown
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
 from storage.catalog.errors import TooManyProperties, UnknownCollection
 from storage.catalog.stored.records import Collection, Erasure, ErasureKind, ErasureState
@@ -56,7 +56,7 @@ _LOGINS = {"event_collection": "logins"}
 _PLAN = {"property_name": "plan", "property_value": "free"}
 _GONE = gone("Done: no query sees them any more. The bytes go from the disk after the grace period.")
 
-area = Area(
+area = RouteArea(
     "erase",
     "Delete events, or change them.",
     [

@@ -14,14 +14,14 @@ from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Permission
 from service.errors import Gone, NotFound, RangeNotSatisfiable
 from service.exports.file_writer import is_sound
-from service.exports.jobs import Exports, download_name, media_type_of
+from service.exports.jobs import ExportService, download_name, media_type_of
 from service.http.authorization import LINKED, needs
 from service.http.models.extractions import ExtractionJob, ExtractionJobs
 from service.http.models.shared import Json
-from service.http.openapi.operation import STRING, Answer, Example, gone, in_query, ok
+from service.http.openapi.operation import STRING, DocumentedAnswer, Example, gone, in_query, ok
 from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, pairs_of, parameter, project_of, segment_of
-from service.http.routing import Area, OfAnyone, OfProject
+from service.http.routing import OfAnyone, OfProject, RouteArea
 
 PAGE_MAX = 100
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
@@ -33,7 +33,7 @@ _KINDS = ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet", 
 _FILE: dict[str, Json] = {kind: {**STRING, "format": "binary"} for kind in _KINDS}
 _ASKED = {"event_collection": "purchases", "delivery": "link", "content_type": "text/csv"}
 
-area = Area(
+area = RouteArea(
     "extractions",
     "Get events as a file: ask with `delivery` or `email`, see how far it is, fetch it by a link.",
     [
@@ -48,8 +48,8 @@ def base_url(parts: Parts, request: Request) -> str:
     return parts.settings.public_url or str(request.base_url).rstrip("/")
 
 
-def exports_of(parts: Parts) -> Exports:
-    return Exports(parts.settings, parts.catalog, parts.keyring, parts.query_service, parts.clock)
+def exports_of(parts: Parts) -> ExportService:
+    return ExportService(parts.settings, parts.catalog, parts.keyring, parts.query_service, parts.clock)
 
 
 @area.get(
@@ -109,8 +109,8 @@ async def show(call: OfProject) -> Response:
     LINKED,
     "The file, by a signed link",
     {
-        200: Answer("The file.", content=_FILE),
-        206: Answer("The part of it that `Range` names.", content=_FILE),
+        200: DocumentedAnswer("The file.", content=_FILE),
+        206: DocumentedAnswer("The part of it that `Range` names.", content=_FILE),
     },
     parameters=(in_query("expires", STRING, "Of the link."), in_query("signature", STRING, "Of the link.")),
     errors=(400, 403, 404, 405, 410, 416, 500, 503),

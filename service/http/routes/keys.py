@@ -14,9 +14,9 @@ from service.errors import NotFound
 from service.http.authorization import MASTER
 from service.http.models.keys import AccessKey, AccessKeyDefinition
 from service.http.models.shared import Json
-from service.http.openapi.operation import Answer, Example, gone, ok
+from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
 from service.http.request import empty_answer, json_answer, segment_of
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from storage.catalog.errors import UnknownAccessKey
 from storage.catalog.tenants import records
 
@@ -35,14 +35,14 @@ _MINE = {"access_key": "{made_key}"}
 _KEY = ok(AccessKey, "The key.")
 T = TypeVar("T")
 
-area = Area("keys", "Access keys, with the rights that you choose.")
+area = RouteArea("keys", "Access keys, with the rights that you choose.")
 
 
 @area.post(
     KEYS,
     MASTER,
     "Make an access key",
-    {201: Answer("The key.", AccessKey)},
+    {201: DocumentedAnswer("The key.", AccessKey)},
     examples=(
         Example(body=_SENT, status=201, keep={"made_key": "key"}),
         Example(body={"name": "x", "permitted": ["all"]}, status=400),

@@ -14,7 +14,7 @@ from service.http.models.organisations import OwnedProject, ProjectChange, Proje
 from service.http.openapi.operation import Example, Method, Operation, gone, ok
 from service.http.parts import Parts
 from service.http.request import empty_answer, json_answer, segment_of
-from service.http.routing import Area, OfOrganisation, OrganisationCall
+from service.http.routing import OfOrganisation, OrganisationCall, RouteArea
 from service.limits.quotas import usage_json
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
 from storage.catalog.tenants import records
@@ -28,7 +28,7 @@ _MINE = {"own_project": "{made_id}"}
 _PROJECT = ok(OwnedProject, "The project, keys included.")
 T = TypeVar("T")
 
-area = Area(
+area = RouteArea(
     "organizations",
     "Manage projects with the organisation's key. Organisations are made from the shell.",
 )

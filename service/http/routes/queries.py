@@ -30,7 +30,7 @@ from service.http.request import (
     warning_headers,
 )
 from service.http.routes.extractions import base_url, exports_of
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
 from service.queries.query_service import QueryResponse
 
@@ -45,7 +45,7 @@ _EVENTS = {
 }
 _RULE = needs(Permission.QUERIES)
 
-area = Area("ask", "Ask questions.", [("POST", f"{PROJECTS}/{{project_id}}/events", _EVENTS)])
+area = RouteArea("ask", "Ask questions.", [("POST", f"{PROJECTS}/{{project_id}}/events", _EVENTS)])
 
 
 def _query_service(analysis: str) -> Endpoint:

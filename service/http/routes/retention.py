@@ -13,13 +13,13 @@ from service.http.authorization import MASTER
 from service.http.models.erasure import NewRetention, Retention
 from service.http.openapi.operation import Example, gone, ok
 from service.http.request import empty_answer, json_answer, raw_path
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from storage.catalog.errors import UnknownCollection
 
 _PATH = f"{PROJECTS}/{{project_id}}/retention/{{event_collection:path}}"
 _LOGINS = {"event_collection": "logins"}
 
-area = Area(
+area = RouteArea(
     "retention",
     "Keep events for some time only.",
     [("POST", f"{PROJECTS}/{{project_id}}/events/logins", {"user": {"id": "ann"}})],

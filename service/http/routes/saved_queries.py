@@ -26,7 +26,7 @@ from service.http.models.saved_queries import (
     SavedResult,
 )
 from service.http.models.shared import Json
-from service.http.openapi.operation import SCRIPT, Answer, Example, Operation, gone, ok
+from service.http.openapi.operation import SCRIPT, DocumentedAnswer, Example, Operation, gone, ok
 from service.http.request import (
     callback_of,
     check_parameters,
@@ -40,7 +40,7 @@ from service.http.request import (
     segment_of,
     warning_headers,
 )
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
 from service.saved_queries import definition as saved
 from service.saved_queries.result_cache import RequestContext
@@ -64,7 +64,7 @@ _NAMED = {"query_name": "revenue"}
 _RENAMED = {**_REVENUE, "query_name": "revenue-14"}
 _OLD = {"query_name": "orders"}
 
-area = Area(
+area = RouteArea(
     "saved queries",
     "Keep questions by name, and have them answered beforehand.",
     [("POST", f"{PROJECTS}/{{project_id}}/events/purchases", {"price": 7})],
@@ -75,7 +75,7 @@ area = Area(
     _ONE,
     MASTER,
     "Make or replace a saved query",
-    {200: Answer("It was replaced.", SavedQuery), 201: Answer("It is new.", SavedQuery)},
+    {200: DocumentedAnswer("It was replaced.", SavedQuery), 201: DocumentedAnswer("It is new.", SavedQuery)},
     errors=(409,),
     examples=(
         Example(_NAMED, body=_REVENUE, status=201),
@@ -92,7 +92,9 @@ async def put(call: OfProject, definition: SavedQueryDefinition) -> Response:
     return json_answer(saved.dumped(shown), 201 if created else 200)
 
 
-def _result(path: str, summary: str, answer: Answer, example: Mapping[str, str], more: str = "") -> Operation:
+def _result(
+    path: str, summary: str, answer: DocumentedAnswer, example: Mapping[str, str], more: str = ""
+) -> Operation:
     return Operation(
         method="get",
         path=f"{path}/result",
@@ -111,7 +113,7 @@ def _result(path: str, summary: str, answer: Answer, example: Mapping[str, str],
     _result(
         _ONE,
         "The result of a saved query",
-        Answer("The definition and the result.", SavedResult, content={SCRIPT: {}}),
+        DocumentedAnswer("The definition and the result.", SavedResult, content={SCRIPT: {}}),
         _NAMED,
         "A funnel's `result` holds `result`, `steps` and `actors`. `run_information.stale` says whether "
         "events that the result covers have come since it was computed.",
@@ -180,7 +182,7 @@ async def delete(call: OfProject) -> Response:
     _LEGACY_ONE,
     MASTER,
     "Make or replace a saved query (old address)",
-    {200: Answer("Replaced.", LegacyPut), 201: Answer("New.", LegacyPut)},
+    {200: DocumentedAnswer("Replaced.", LegacyPut), 201: DocumentedAnswer("New.", LegacyPut)},
     errors=(409,),
     examples=(Example(_OLD, body=_COUNT, status=201),),
 )
@@ -196,7 +198,7 @@ area.serve(
     _result(
         _LEGACY_ONE,
         "The result alone (old address)",
-        Answer("The result.", PlainResult, content={SCRIPT: {}}),
+        DocumentedAnswer("The result.", PlainResult, content={SCRIPT: {}}),
         _OLD,
     ),
     scripted=True,

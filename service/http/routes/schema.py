@@ -20,14 +20,14 @@ from service.http.openapi.operation import (
     BOOLEAN,
     SCRIPT,
     STRING,
-    Answer,
+    DocumentedAnswer,
     Example,
     Operation,
     in_query,
     ok,
 )
 from service.http.request import EventAddress, event_address, gone_of, json_answer, pairs_of, parameter
-from service.http.routing import Area, OfProject, ProjectCall
+from service.http.routing import OfProject, ProjectCall, RouteArea
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
@@ -49,7 +49,7 @@ _RULE = needs(Permission.SCHEMA)
 _PURCHASES = {"event_collection": "purchases"}
 _BEACON = {"data": "eyJwcmljZSI6IDN9", "api_key": "{write_key}"}
 
-area = Area(
+area = RouteArea(
     "schema",
     "See what is recorded.",
     [("POST", f"{EVENTS}/purchases", {"price": 1, "user": {"id": "ann"}})],
@@ -87,12 +87,12 @@ async def _all(call: ProjectCall) -> Response:
         path=_COLLECTION,
         summary="The properties of a collection; with `data`, record one event",
         answers={
-            200: Answer(
+            200: DocumentedAnswer(
                 "The collection; for a beacon a GIF or a script.",
                 models.Collection,
                 content={"image/gif": {}, SCRIPT: {}},
             ),
-            302: Answer("The beacon's event is stored; go on to `redirect`."),
+            302: DocumentedAnswer("The beacon's event is stored; go on to `redirect`."),
         },
         description="With `data`, an event as base64 of its JSON, this records it from an image tag, a link "
         "(`redirect`) or a script (`jsonp`), and needs a key that may write.",

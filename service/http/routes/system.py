@@ -11,15 +11,15 @@ from query.json_encoding import dumps
 from service.errors import DAMAGED, NotFound, ServiceUnavailable
 from service.http.authorization import PUBLIC
 from service.http.models.discovery import Status
-from service.http.openapi.operation import STRING, Answer, Example, ok
+from service.http.openapi.operation import STRING, DocumentedAnswer, Example, ok
 from service.http.openapi.page import FILES, page_file
 from service.http.parts import Parts
 from service.http.request import json_answer, segment_of
-from service.http.routing import Area, OfAnyone
+from service.http.routing import OfAnyone, RouteArea
 
 _OPEN: dict[str, Any] = {"errors": (503,), "open": True, "examples": (Example(key=""),)}
 
-area = Area("operate", "For operators of the server.")
+area = RouteArea("operate", "For operators of the server.")
 
 
 class Description:
@@ -62,7 +62,7 @@ async def ready(call: OfAnyone) -> Response:
     "/metrics",
     PUBLIC,
     "Counters in Prometheus' text format",
-    {200: Answer("The metrics.", content={"text/plain": STRING})},
+    {200: DocumentedAnswer("The metrics.", content={"text/plain": STRING})},
     **_OPEN,
 )
 async def metrics(call: OfAnyone) -> Response:
@@ -79,7 +79,7 @@ async def openapi(call: OfAnyone) -> Response:
     "/docs",
     PUBLIC,
     "This document as a page for people",
-    {200: Answer("The page.", content={"text/html": STRING})},
+    {200: DocumentedAnswer("The page.", content={"text/html": STRING})},
     **_OPEN,
 )
 async def docs(_: OfAnyone) -> Response:
@@ -90,7 +90,7 @@ async def docs(_: OfAnyone) -> Response:
     "/docs/{page_file}",
     PUBLIC,
     "A style sheet or script of the documentation page",
-    {200: Answer("The file.", content={"text/css": STRING, "text/javascript": STRING})},
+    {200: DocumentedAnswer("The file.", content={"text/css": STRING, "text/javascript": STRING})},
     errors=(404, 503),
     open=True,
     examples=(

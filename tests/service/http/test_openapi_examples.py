@@ -13,7 +13,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from service.http.app import AREAS, describe
-from service.http.routing import Area
+from service.http.routing import RouteArea
 from service.settings import load
 from tests.support.server import Reply, Served, ServedProject
 
@@ -29,7 +29,9 @@ def first(served: Served) -> ServedProject:
 
 
 @pytest.mark.parametrize("area", AREAS, ids=lambda area: area.tag)
-def test_every_example_is_answered_as_documented(served: Served, first: ServedProject, area: Area) -> None:
+def test_every_example_is_answered_as_documented(
+    served: Served, first: ServedProject, area: RouteArea
+) -> None:
     names = names_of(served.new_project(area.tag), first)
     for method, path, body in area.given:
         reply = served.request(method, filled(path, names), filled(body, names), key=names["master_key"])
@@ -42,7 +44,7 @@ def test_every_example_is_answered_as_documented(served: Served, first: ServedPr
             names[name] = str(found_at(reply.json, where))
 
 
-def examples_of(area: Area) -> Iterator[tuple[str, Json, Json]]:
+def examples_of(area: RouteArea) -> Iterator[tuple[str, Json, Json]]:
     for one in area.operations:
         operation = DOCUMENT["paths"][one.path][one.method]
         for number, example in enumerate(operation["x-examples"], 1):
@@ -125,7 +127,7 @@ def found_at(value: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize("area", AREAS, ids=lambda area: area.tag)
-def test_the_requests_of_examples_that_succeed_fit_the_documented_ones(area: Area) -> None:
+def test_the_requests_of_examples_that_succeed_fit_the_documented_ones(area: RouteArea) -> None:
     for label, operation, example in examples_of(area):
         if example["status"] >= 400:
             continue

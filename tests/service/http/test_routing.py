@@ -17,7 +17,7 @@ from service.http.models.erasure import EventUpdate
 from service.http.models.faults import fault_of
 from service.http.models.keys import AccessKeyDefinition
 from service.http.models.organisations import ProjectDefinition
-from service.http.models.shared import Sent
+from service.http.models.shared import RequestBody
 from service.http.openapi.page import CSP
 from tests.support.server import Served, ServedProject
 
@@ -57,7 +57,7 @@ def test_questions_are_answered_without_a_check_of_types() -> None:
         (AccessKeyDefinition, {"name": "n", "permitted": [], "\ud800": 1}, "is not Unicode"),
     ],
 )
-def test_a_fault_names_its_field_and_what_it_needs(model: type[Sent], body: Any, message: str) -> None:
+def test_a_fault_names_its_field_and_what_it_needs(model: type[RequestBody], body: Any, message: str) -> None:
     with pytest.raises(ValidationError) as raised:
         model.model_validate(body)
     faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in raised.value.errors()]
@@ -73,7 +73,9 @@ def test_a_fault_names_its_field_and_what_it_needs(model: type[Sent], body: Any,
         (DashboardMetadataSent, "tags", [1] * 10_000),
     ],
 )
-def test_a_long_list_of_wrong_values_is_one_fault(model: type[Sent], field: str, value: list[int]) -> None:
+def test_a_long_list_of_wrong_values_is_one_fault(
+    model: type[RequestBody], field: str, value: list[int]
+) -> None:
     with pytest.raises(ValidationError) as raised:
         model.model_validate({"name": "n", "permitted": [], field: value})
     assert raised.value.error_count() == 1

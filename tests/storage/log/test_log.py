@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from storage.disk.file_system import LocalFileSystem
 from storage.log.format import SEGMENT_HEADER_SIZE, encode_frame
-from storage.log.position import VOIDS_MAX, Claims, PositionFile
+from storage.log.position import VOIDS_MAX, ClaimedOrdinals, PositionFile
 from storage.log.writer import (
     CLAIMED_BIT,
     Backpressure,
@@ -392,7 +392,7 @@ def test_recovery_knows_a_void_though_its_segment_is_gone(rolling: Log) -> None:
 
 
 def test_a_full_table_of_voids_errs_on_the_side_of_void(tmp_path: Path) -> None:
-    claims = Claims(0)
+    claims = ClaimedOrdinals(0)
     for i in range(VOIDS_MAX + 5):
         claims.note(2 * i + 1, 1, 0)
     file = PositionFile(LocalFileSystem(), tmp_path / "position", 1, writable=True)
