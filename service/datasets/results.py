@@ -7,7 +7,6 @@ collection, and every request checks that it is still the present one.
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -130,29 +129,6 @@ class States:
             self._cached = versions, known
         known[(project_id, name)] = state
         return state
-
-
-class Kept:
-    """A cache of the most recently used results, limited in bytes. Belongs to one event loop."""
-
-    def __init__(self, bytes_max: int = KEPT_BYTES_MAX) -> None:
-        self._bytes_max = bytes_max
-        self._bytes = 0
-        self._cached: OrderedDict[object, bytes] = OrderedDict()
-
-    def get(self, key: object) -> bytes | None:
-        result = self._cached.get(key)
-        if result is not None:
-            self._cached.move_to_end(key)
-        return result
-
-    def put(self, key: object, result: bytes) -> None:
-        if len(result) > self._bytes_max // 4:
-            return
-        self._bytes += len(result) - len(self._cached.pop(key, b""))
-        self._cached[key] = result
-        while self._bytes > self._bytes_max:
-            self._bytes -= len(self._cached.popitem(last=False)[1])
 
 
 def stored_result(

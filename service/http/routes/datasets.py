@@ -22,7 +22,7 @@ from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Caller, Permission
 from service.datasets import definition as datasets
 from service.datasets.request import HoldsText, IndexValues, index_values, part_of
-from service.datasets.results import KEPT_BYTES_MAX, Kept, State, States, holds_text, stored_result
+from service.datasets.results import KEPT_BYTES_MAX, State, States, holds_text, stored_result
 from service.http.authorization import MASTER, needs
 from service.http.models.datasets import Dataset as DatasetModel
 from service.http.models.datasets import DatasetResult, Datasets, NewDataset
@@ -38,6 +38,7 @@ from service.http.request import (
     warning_headers,
 )
 from service.http.routing import OfProject, ProjectCall, RouteArea
+from service.queries.byte_bounded_cache import ByteBoundedCache
 from service.queries.project_preferences import ProjectPreferences
 from storage.catalog.derived.records import Dataset
 
@@ -262,7 +263,8 @@ class DatasetReader:
         self._parts = parts
         self._catalog = parts.catalog
         self._states = States(parts.catalog, ProjectPreferences(parts.catalog, parts.settings.preferences))
-        self._kept = Kept(min(KEPT_BYTES_MAX, parts.settings.caches_memory_bytes // 4))
+        kept_max = min(KEPT_BYTES_MAX, parts.settings.caches_memory_bytes // 4)
+        self._kept: ByteBoundedCache[object, bytes] = ByteBoundedCache(kept_max)
         self._questions: dict[tuple[int, Span, Preferences], MetricQuery] = {}
 
     async def results(self, request: Request, caller: Caller, name: str) -> Response:
@@ -339,7 +341,7 @@ class DatasetReader:
                 state = await self._parts.in_thread(self._states.load, caller.project.id, name)
                 continue
             if result is not None:
-                self._kept.put(version, result)
+                self._kept.put(version, result, len(result))
             return result
         return None
 
