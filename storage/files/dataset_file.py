@@ -2,7 +2,7 @@
 
 Layout: a mark, the payloads (zstd, one after another), an index with one entry per key, sorted by digest,
 that locates the payloads, and a trailer with the index's offset, length and CRC and the mark again.
-``docs/formats/results.md`` has the details. All numbers are little-endian.
+``docs/internals/results.md`` has the details. All numbers are little-endian.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Encoding and decoding of the log's frames and segment headers. The format is ``docs/formats/log.md``.
+"""Encoding and decoding of the log's frames and segment headers. The format is ``docs/internals/log.md``.
 
 Pure: no file is accessed here.
 """

@@ -1,4 +1,4 @@
-"""The durable log of one worker: append, group commit, read, adopt. The format is ``docs/formats/log.md``.
+"""The durable log of one worker: append, group commit, read, adopt. The format is ``docs/internals/log.md``.
 
 Group commit uses no timer: while the sync thread writes and syncs one group, the next one gathers.
 """

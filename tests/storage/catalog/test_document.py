@@ -1,4 +1,4 @@
-"""docs/formats/catalog.md says what the catalog is."""
+"""docs/internals/catalog.md says what the catalog is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.catalog.tenants.records import KeyKind
 from storage.paths import NAME_LENGTH_MAX, DataFolder
 from storage.schema import LaneKind
 
-TEXT = (Path(__file__).parents[3] / "docs" / "formats" / "catalog.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[3] / "docs" / "internals" / "catalog.md").read_text(encoding="utf-8")
 ROWS = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)` \|.*$", TEXT, re.MULTILINE)}
 
 

@@ -26,7 +26,7 @@ from storage.log.format import (
 )
 from tests.support.scale import examples
 
-DOCUMENT = (Path(__file__).parents[3] / "docs/formats/log.md").read_text()
+DOCUMENT = (Path(__file__).parents[3] / "docs/internals/log.md").read_text()
 
 u32 = st.integers(0, 2**32 - 1)
 u64 = st.integers(0, 2**64 - 1)
