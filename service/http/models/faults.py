@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from query.errors import InvalidQuery
-from query.language.fields import missing, wrong
+from query.language.fields import missing, shown, wrong
+from query.language.suggestions import nearest
 from service.errors import InvalidParameter
 from service.http.models.shared import Sent
 
@@ -46,10 +47,19 @@ def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | Inval
         fields = ", ".join(model.model_fields)
         return InvalidParameter(f"{model.what} must be a JSON object: {fields}.")
     if fault["type"] == "missing":
-        return missing(name)
+        return _missing(name, fault)
     needs = _NEEDS.get(fault["type"])
     text = fault["msg"] if needs is None else needs(fault.get("ctx", {}))
     return wrong(name, text, fault["input"])
+
+
+def _missing(name: str, fault: Fault) -> InvalidQuery | InvalidParameter:
+    """That a field is missing, or that another is nearly it."""
+    last = fault["loc"][-1]
+    known = nearest(last, fault["input"]) if isinstance(fault["input"], dict) else None
+    if known is None:
+        return missing(name)
+    return InvalidParameter(f"'{shown(known)}' is not known here. Did you mean '{name}'?")
 
 
 def _name(where: Sequence[int | str]) -> str:
