@@ -42,6 +42,11 @@ def test_questions_are_answered_without_a_check_of_types() -> None:
     [
         (EventUpdate, [], "must be a JSON object: property_updates, filters"),
         (EventUpdate, {}, "missing a required field. Field: 'property_updates'"),
+        (
+            EventUpdate,
+            {"property_update": []},
+            "'property_update' is not known. Did you mean 'property_updates'?",
+        ),
         (EventUpdate, {"property_updates": {}}, "'property_updates' must be a list."),
         (EventUpdate, {"property_updates": []}, "'property_updates' must be a list of at least 1 entries"),
         (EventUpdate, {"property_updates": [5]}, "'property_updates[0]' must be an object."),
