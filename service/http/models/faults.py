@@ -56,10 +56,10 @@ def fault_of(faults: Sequence[Fault], model: type[Sent]) -> InvalidQuery | Inval
 def _missing(name: str, fault: Fault) -> InvalidQuery | InvalidParameter:
     """That a field is missing, or that another is nearly it."""
     last = fault["loc"][-1]
-    known = nearest(last, fault["input"]) if isinstance(fault["input"], dict) else None
-    if known is None:
+    near = nearest(last, fault["input"]) if isinstance(fault["input"], dict) else None
+    if near is None:
         return missing(name)
-    return InvalidParameter(f"'{shown(known)}' is not known here. Did you mean '{name}'?")
+    return InvalidParameter(f"'{shown(near)}' is not known here. Did you mean '{name}'?")
 
 
 def _name(where: Sequence[int | str]) -> str:
