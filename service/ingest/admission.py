@@ -450,6 +450,11 @@ class CollectionHandle:
     generation: int
     checker: Checker
 
+    def lacks_lanes_of(self, earlier: CollectionHandle) -> bool:
+        """Whether lanes that the collection had may be gone: removed, or those of another collection."""
+        same = (self.collection_id, self.generation) == (earlier.collection_id, earlier.generation)
+        return not same or self.checker.schema.pruned > earlier.checker.schema.version
+
 
 def sections(
     home: CollectionHandle, events: list[Ready], duplicates: int, received_us: int

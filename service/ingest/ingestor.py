@@ -49,6 +49,7 @@ from service.ingest.errors import EventRefused, InvalidBatch, KeyReused, Unavail
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.records import Claim
+from storage.columns.rowwise_shredder import wanted_of
 from storage.errors import StorageError
 from storage.events.strict_decoder import Checker
 from storage.events.validation import Context, Enrich, Wanted
@@ -385,7 +386,7 @@ class Ingestor:
 
     async def _settle(self, project_id: str, share: Share) -> None:
         """Make sure that the collection and every lane of the share's events are in the catalog."""
-        result = share.sorted
+        result, checked_by = share.sorted, share.home
         try:
             while True:
                 home = await self.homes.find(project_id, share.name)
@@ -398,7 +399,13 @@ class Ingestor:
                 if not result.taken:
                     return
                 try:
-                    share.home = await self.homes.with_lanes(project_id, share.name, result.wanted())
+                    home = await self.homes.with_lanes(project_id, share.name, result.wanted())
+                    if checked_by is not None and home.lacks_lanes_of(checked_by):
+                        # Known properties of events may have gone since these passed the strict check.
+                        await self._want_all(result)
+                        checked_by = home
+                        continue
+                    share.home = home
                     return
                 except TooManyCollections:
                     result.refuse_all(self.limits.no_collection(share.name))
@@ -412,6 +419,15 @@ class Ingestor:
     def _is_settled(self, share: Share) -> bool:
         """Whether all that its section will cite is in the catalog."""
         return share.home is not None and not share.home.checker.schema.missing(share.sorted.wanted())
+
+    async def _want_all(self, result: Sorted) -> None:
+        """Have every event tell its lanes, those too that passed the strict check."""
+        turn = _Turn()
+        for event in result.ready:
+            await turn.over()
+            if not event.wanted:
+                large = len(event.line) > body_thread.SLOW_INLINE_BYTES_MAX
+                event.wanted = await body_thread.call_if(large, wanted_of, event.line)
 
     async def _fits(self, result: Sorted, schema: Schema) -> bool:
         """Whether the collection has room for the properties of all of the events."""
