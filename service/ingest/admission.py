@@ -461,6 +461,12 @@ class CollectionHandle:
     collection_id: int
     checker: Checker
 
+    def lacks_lanes_of(self, earlier: CollectionHandle) -> bool:
+        """Whether lanes that the collection had then may be missing now, since they were removed or since it
+        is another collection."""
+        removed = self.checker.schema.pruned > earlier.checker.schema.version
+        return removed or self.collection_id != earlier.collection_id
+
 
 def sections(
     handle: CollectionHandle, events: list[AcceptedEvent], duplicates: int, received_us: int

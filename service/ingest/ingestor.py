@@ -49,6 +49,7 @@ from service.ingest.errors import EventRefused, IngestUnavailable, InvalidBatch,
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.stored.records import Claim
+from storage.columns.rowwise_shredder import wanted_of
 from storage.errors import StorageError
 from storage.events.strict_decoder import Checker
 from storage.events.validation import Context, Enrich, Wanted
@@ -391,7 +392,7 @@ class Ingestor:
 
     async def _settle(self, project_id: str, share: CollectionBatch) -> None:
         """Ensure that the collection and every lane of the share's events are in the catalog."""
-        result = share.sorted
+        result, checked_by = share.sorted, share.handle
         try:
             while True:
                 handle = await self.handles.find(project_id, share.name)
@@ -404,7 +405,14 @@ class Ingestor:
                 if not result.taken:
                     return
                 try:
-                    share.handle = await self.handles.with_lanes(project_id, share.name, result.wanted())
+                    handle = await self.handles.with_lanes(project_id, share.name, result.wanted())
+                    if checked_by is not None and handle.lacks_lanes_of(checked_by):
+                        # Lanes of known properties may have been removed since these events passed the
+                        # strict check, which lists no lanes.
+                        await self._list_all_lanes(result)
+                        checked_by = handle
+                        continue
+                    share.handle = handle
                     return
                 except TooManyCollections:
                     result.refuse_all(self.limits.no_collection(share.name))
@@ -418,6 +426,15 @@ class Ingestor:
     def _is_settled(self, share: CollectionBatch) -> bool:
         """Whether the collection and all lanes that the share's section refers to are in the catalog."""
         return share.handle is not None and not share.handle.checker.schema.missing(share.sorted.wanted())
+
+    async def _list_all_lanes(self, result: AdmissionResult) -> None:
+        """List the lanes of every event, also of those that passed the strict check."""
+        turn = _CooperativeYield()
+        for event in result.ready:
+            await turn.over()
+            if not event.wanted:
+                large = len(event.line) > body_thread.SLOW_INLINE_BYTES_MAX
+                event.wanted = await body_thread.call_if(large, wanted_of, event.line)
 
     async def _fits(self, result: AdmissionResult, schema: Schema) -> bool:
         """Whether the collection has room for the properties of all of the events."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.ingest import collection_cache, kept_answers
+from service.ingest import collection_cache, kept_answers, log_session
 from service.ingest.admission import DESCRIPTION_LENGTH_MAX, EventRefusal
 from service.maintenance.purge_task import Purge
 from storage.catalog.stored.records import request_scope
@@ -92,6 +92,35 @@ def test_names_of_events_that_were_not_stored_go_at_the_next_hour(whole: Whole) 
     whole.now_us += 60_000_000
     whole.keeper.step()
     assert post(whole, {"c": 1})[0] == 201
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_worker_that_has_not_heard_of_a_removal_loses_nothing_beside_new_properties(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everything: bool
+) -> None:
+    """An event of known properties passes the quick check, and these went with the events that held them; the
+    other event of the batch makes the worker look at the catalog."""
+    monkeypatch.setattr(log_session, "WATCH_SECONDS", 3_600.0)
+    whole = Whole(tmp_path / "data")
+    whole.record(whole.project, "orders", [{"price": 1, "coupon": "x"}, {"price": 2}])
+    whole.flush()
+    gone = (
+        {}
+        if everything
+        else {"filters": [{"property_name": "coupon", "operator": "exists", "property_value": True}]}
+    )
+    assert whole.call(whole.project, "DELETE", "events/orders", **gone).status_code == 204
+
+    whole.record(whole.project, "orders", [{"price": 3, "coupon": "y"}, {"price": 4, "colour": "red"}])
+
+    asked = {"event_collection": "orders", "property_names": ["price", "coupon", "colour"]}
+    for _ in range(2):
+        found = whole.told(whole.project, "POST", "queries/extraction", asked)["result"]
+        kept = [] if everything else [{"price": 2}]
+        taken = [{"price": 3, "coupon": "y"}, {"price": 4, "colour": "red"}]
+        assert sorted(found, key=lambda event: event["price"]) == kept + taken
+        whole.flush()
+    whole.close()
 
 
 def names(whole: Whole) -> set[str]:
