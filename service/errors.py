@@ -83,6 +83,9 @@ class InvalidKey(ApiError):
     )
 
 
+OF_ORGANISATION = "You must give the key of this organization, in the 'Authorization' header."
+
+
 class AdminOnly(ApiError):
     status = 401
     code = "AdminOnlyEndpointError"

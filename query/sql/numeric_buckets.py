@@ -13,6 +13,8 @@ from query.sql.statement import Statement, col, double, joined, sql, whole
 
 DOUBLE_DIGITS = 15
 """Every integer of this many decimal digits is exact as a double."""
+DOUBLE_MAX_DIGITS = 308
+"""An integer of more digits may be beyond the greatest double."""
 DOUBLE_TENS_MAX = 22
 """Powers of ten up to this exponent are exact as doubles."""
 
@@ -32,14 +34,20 @@ def bucket_parts(key: GroupKey, size: float) -> list[Statement]:
     zeros = Statement("'" + "0" * steps.places + "'")
     whole_part = sql("left({}, length({}) - {})", scaled, scaled, whole(steps.places))
     integral = sql("ends_with({}, {})", scaled, zeros) if steps.places else Statement("TRUE")
-    big = sql("({} AND length(ltrim({}, '-')) > {})", integral, whole_part, whole(DOUBLE_DIGITS))
+    length = sql("length(ltrim({}, '-'))", whole_part)
+    beyond = sql("{} > {}", length, whole(DOUBLE_MAX_DIGITS))
+    big = sql("(({} AND {} > {}) OR {})", integral, length, whole(DOUBLE_DIGITS), beyond)
+    # Of integers too long for any double: the least that the bucket may hold, where its bound has decimals.
+    one_more = sql("CAST(CAST({} AS BIGNUM) + CAST('1' AS BIGNUM) AS VARCHAR)", whole_part)
+    is_bound = sql("({} OR starts_with({}, '-'))", integral, scaled)
+    least = sql("(CASE WHEN {} THEN {} ELSE {} END)", is_bound, whole_part, one_more)
     as_double = sql("CAST(concat({}, {}) AS DOUBLE)", scaled, Statement(f"'e-{steps.places}'"))
     # Every value of a bucket must take the same branch, so the bucket's lower bound decides.
     of_digits = sql("(CASE WHEN NOT {} THEN {} END)", big, as_double)
     of_double = _bucket_of_double(value, steps, min(key.greatest, EXACT_DOUBLES))
     return [
         sql("(CASE WHEN {} IS NULL THEN {} ELSE {} END)", digits, of_double, of_digits),
-        sql("(CASE WHEN {} IS NOT NULL AND {} THEN {} END)", digits, big, whole_part),
+        sql("(CASE WHEN {} IS NOT NULL AND {} THEN {} END)", digits, big, least),
     ]
 
 

@@ -28,7 +28,7 @@ from query.limits import Limits
 from service.auth.access_keys import NO_OPTIONS, Options, stored_options
 from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.auth.scoped_keys import Scope, scope_of
-from service.errors import AdminOnly, Forbidden, InvalidKey, NotFound
+from service.errors import OF_ORGANISATION, AdminOnly, Forbidden, InvalidKey, NotFound
 from storage.catalog.keyring import Keyring
 from storage.catalog.tenants.records import AccessKey, Organisation, Project, TenantChanges
 from storage.errors import StorageError
@@ -477,9 +477,9 @@ class Tenants:
             self._refresh()
             organisation = self._known.organisations.get(organisation_id)
         if organisation is None:
-            raise NotFound
+            raise NotFound.named("organization", organisation_id)
         if not key or not _equal(organisation.key, key):
-            raise InvalidKey
+            raise InvalidKey(OF_ORGANISATION)
         return organisation
 
     def _refresh(self, older_than_seconds: float = 0.0) -> None:

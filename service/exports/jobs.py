@@ -174,7 +174,7 @@ class ExportService:
         """A job that this caller may see. Raises NotFound."""
         row = self._catalog.exports.find(caller.project.id, export_id)
         if row is None or not _sees(caller, row[0]):
-            raise NotFound
+            raise NotFound.named("extraction", export_id)
         return row[0]
 
     def page(self, caller: Caller, before_id: str | None, limit: int) -> list[ExportJob]:

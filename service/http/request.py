@@ -81,7 +81,13 @@ def _decoded(part: bytes) -> str:
 def pairs_of(scope: Scope) -> Pairs:
     """The query string's parameters; stray ``?`` and ``&`` around them are ignored."""
     text = scope["query_string"].decode("latin-1").lstrip("?&")
-    return [(name, value) for name, value in parse_qsl(text, keep_blank_values=True) if name]
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidParameter(
+            "A parameter in the address is not percent-encoded UTF-8, so that it is not certain what it says."
+        ) from None
+    return [(name, value) for name, value in pairs if name]
 
 
 def parameter(pairs: Pairs, name: str) -> str | None:

@@ -158,11 +158,11 @@ class RuledRoute(APIRoute):
         request.scope[_CALL] = call
         if self._before is not None:
             self._before(call)
+        if request.method == "DELETE" and not self._narrows:
+            check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
         if not isinstance(call, ProjectCall):
             return await answering(call)
         began = time.monotonic()
-        if request.method == "DELETE" and not self._narrows:
-            check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
         response = await answering(call)
         if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
             # Whether the body or the query was slow: the key may have been revoked or changed since.

@@ -47,20 +47,20 @@ def fault_of(faults: Sequence[Fault], model: type[RequestBody]) -> InvalidQuery 
         fields = ", ".join(model.model_fields)
         return InvalidParameter(f"{model.what} must be a JSON object: {fields}.")
     if fault["type"] == "missing":
-        return _missing(name, fault["input"])
+        return _missing(name, fault["input"], model)
     needs = _NEEDS.get(fault["type"])
     text = fault["msg"] if needs is None else needs(fault.get("ctx", {}))
     return wrong(name, text, fault["input"])
 
 
-def _missing(name: str, sent: Any) -> InvalidQuery:
-    """The error for a required field that was not sent; names a similar field that was sent, if any."""
+def _missing(name: str, sent: Any, model: type[RequestBody]) -> InvalidQuery:
+    """The error for a required field that was not sent; names an unknown field like it that was, if any."""
     fault = missing(name)
-    last = name.rpartition(".")[2]
-    like = next((one for one in sent if nearest(one, (last,))), None) if isinstance(sent, Mapping) else None
+    unknown = [one for one in sent if one not in model.model_fields] if name in model.model_fields else []
+    like = next((one for one in unknown if nearest(one, (name,))), None)
     if like is None:
         return fault
-    return InvalidQuery(f"{fault.message} '{like[:100]}' is not known. Did you mean '{last}'?", fault.code)
+    return InvalidQuery(f"{fault.message} '{like[:100]}' is not known. Did you mean '{name}'?", fault.code)
 
 
 def _name(where: Sequence[int | str]) -> str:

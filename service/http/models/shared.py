@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from query.language.parameters import check_keys
 from query.plan.data_warnings import WarningCode
 
 Json = dict[str, Any]
@@ -33,6 +34,11 @@ class RequestBody(BaseModel):
     def sent(self) -> Json:
         """The fields that the client sent, with their values unchanged."""
         return {name: value for name, value in self if name in self.model_fields_set}
+
+    def refuse_unknown(self, what: str, *ignored: str) -> None:
+        """Refuse fields that the model does not have. ``ignored``: fields that only answers have, which a
+        client may send back. Raises InvalidQuery, which names the most similar field."""
+        check_keys(self.sent(), [*type(self).model_fields, *ignored], what)
 
 
 class AnswerBody(BaseModel):

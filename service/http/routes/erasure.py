@@ -217,12 +217,15 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
     for name in {name.partition("[")[0] for name, _ in pairs} - parameters.keys() - HARMLESS:
         raise InvalidParameter(f"The parameter '{name}' is empty: leave it out to mean all events.")
     body = await read_json(parts.bodies, request, parts.settings.query_bytes_max, empty={})
-    if not isinstance(body, dict | None):
+    if body is None and parameters:
+        body = {}
+    if not isinstance(body, dict):
+        # Null alone may be filters that a program has not set.
         raise InvalidParameter(
             "The body of a deletion must be empty, or repeat the query string's parameters."
         )
-    check_names(body or {}, known, what)
-    for name, value in (body or {}).items():
+    check_names(body, known, what)
+    for name, value in body.items():
         if name in known and not (name in parameters and _is_same_value(value, parameters[name])):
             raise InvalidParameter(
                 f"'{name}' is in the body, which does not count here: put it into the query string, as "

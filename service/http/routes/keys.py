@@ -24,6 +24,7 @@ KEYS = f"{PROJECTS}/{{project_id}}/keys"
 PAGE_SIZE_MAX = 200
 PAGE_MAX = 1_000_000
 _ONE = f"{KEYS}/{{access_key}}"
+_NO_KEY = "Resource not found: the project has no access key with the value that the path names."
 _SENT: Json = {
     "name": "Dashboard of one customer",
     "permitted": ["queries", "schema"],
@@ -88,7 +89,7 @@ async def show(call: OfProject) -> Response:
     catalog = call.parts.catalog
     key = await call.parts.in_thread(catalog.access_keys.find, call.caller.project.id, _digest(call))
     if key is None:
-        raise NotFound
+        raise NotFound(_NO_KEY)
     return _answer(call, key)
 
 
@@ -164,4 +165,4 @@ async def _changing(call: ProjectCall, work: Callable[[], T]) -> T:
     try:
         return await call.parts.in_thread(call.parts.tenants.changing, work)
     except UnknownAccessKey:
-        raise NotFound from None
+        raise NotFound(_NO_KEY) from None

@@ -23,6 +23,8 @@ from storage.catalog.tenants.records import Project
 _ORGANISATION = "/3.0/organizations/{organization_id}"
 _BASE = f"{_ORGANISATION}/projects"
 _ONE = f"{_BASE}/{{own_project}}"
+_ANSWERED = ("id", "apiKeys")
+"""Fields of an answer that a request does not take: whoever sends a project back as it came may send them."""
 _NEW = {"name": "Shop of {project_id}"}
 _MINE = {"own_project": "{made_id}"}
 _PROJECT = ok(OwnedProject, "The project, keys included.")
@@ -47,6 +49,8 @@ area = RouteArea(
     ),
 )
 async def create(call: OfOrganisation, given: ProjectDefinition) -> Response:
+    given.refuse_unknown("a project", *_ANSWERED)
+
     def make() -> Project:
         return call.parts.catalog.projects.create(
             given.name,
@@ -110,6 +114,7 @@ def _change(method: Method) -> Operation:
 @area.serve(_ONE, ORGANISATION, _change("post"), _change("put"))
 async def update(call: OfOrganisation, given: ProjectChange) -> Response:
     """Fields that are left out stay as they are; `users` replaces the whole list."""
+    given.refuse_unknown("a project", *_ANSWERED)
     project = await _one(call)
 
     def change() -> Project:
@@ -164,7 +169,7 @@ async def _one(call: OrganisationCall) -> Project:
     project_id = segment_of(call.request.scope, 5)
     project = next((one for one in await _own(call) if one.id == project_id), None)
     if project is None:
-        raise NotFound
+        raise NotFound.named("project of this organization", project_id)
     return project
 
 
@@ -173,7 +178,7 @@ async def _changing(parts: Parts, work: Callable[[], T]) -> T:
     try:
         return await parts.in_thread(parts.tenants.changing, work)
     except UnknownProject:
-        raise NotFound from None
+        raise NotFound("Resource not found: the project was deleted meanwhile.") from None
     except InvalidName as error:
         raise InvalidParameter(f"'name': {error}") from None
     except DuplicateProject as error:

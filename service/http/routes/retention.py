@@ -36,6 +36,7 @@ area = RouteArea(
 async def keep(call: OfProject, retention: NewRetention) -> Response:
     """Older events are deleted day by day, in UTC, by `keen.timestamp`; those too old already are deleted
     now."""
+    retention.refuse_unknown("retention")
     collection_id = await _collection_id(call)
     await call.parts.in_thread(call.parts.catalog.retention.put, collection_id, retention.days)
     return json_answer({"days": retention.days})
@@ -69,7 +70,7 @@ async def _collection_id(call: ProjectCall) -> int:
             await call.parts.in_thread(call.parts.catalog.collections.get, call.caller.project.id, name)
         ).id
     except UnknownCollection:
-        raise NotFound from None
+        raise NotFound.named("collection", name) from None
 
 
 def _collection_of(request: Request) -> str:

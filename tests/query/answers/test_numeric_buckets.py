@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal, localcontext
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -165,3 +167,17 @@ def test_a_size_that_no_bound_can_be_reckoned_for_is_refused(size: float) -> Non
     with pytest.raises(InvalidQuery) as raised:
         parse_groups([{"property_name": "v", "buckets": {"size": size}}], Limits())
     assert (raised.value.code, "up to 1e22" in raised.value.message) == ("InvalidGroupByError", True)
+
+
+@pytest.mark.parametrize("size", [0.3, 1, 1.5, 3])
+def test_integers_beyond_every_double_are_in_buckets_that_sort(
+    engine: Engine, data_folder: Path, size: float
+) -> None:
+    """Their bounds are integers: where the exact one has decimals, the least integer of the bucket."""
+    giants = [10**400, 10**400 + 1, -(10**400), 10**400 + 7]
+    found = ask(engine, data_folder, [*giants, 1], buckets={"size": size})
+    step = Fraction(repr(size)) if isinstance(size, float) else Fraction(size)
+    bounds = [math.floor(value / step) * step for value in giants]
+    expected = Counter(math.ceil(bound) for bound in bounds)
+    assert {bound: count for bound, count in found if abs(bound) > 9} == expected
+    assert [bound for bound, _ in found] == sorted(bound for bound, _ in found)

@@ -427,6 +427,27 @@ def test_brackets_narrow_a_deletion(served: Served, project: ServedProject) -> N
     assert events(served, project) == [{"user": {"id": "ann"}}]
 
 
+def test_a_body_of_null_deletes_nothing(served: Served, project: ServedProject) -> None:
+    """It may be filters that a program had not set."""
+    served.record(project, "c", {"n": 1})
+    path = f"/3.0/projects/{project.id}/events/c"
+    assert served.request("DELETE", path, b"null", key=project.master_key).status == 400
+    assert served.ask(project, "count", event_collection="c") == 1
+
+
+@pytest.mark.parametrize(
+    "query", ["event_collection=%FF", "filters=%5B%E9%5D", "event_collection=c&x=%ED%A0%80"]
+)
+def test_an_address_that_is_no_utf_8_is_refused(served: Served, project: ServedProject, query: str) -> None:
+    served.record(project, "c", {"n": 1})
+    asked = f"/3.0/projects/{project.id}/queries/count?{query}"
+    reply = served.request("GET", asked, key=project.read_key)
+    assert (reply.status, "UTF-8" in reply.json["message"]) == (400, True)
+    path = f"/3.0/projects/{project.id}/events/c?{query}"
+    assert served.request("DELETE", path, key=project.master_key).status == 400
+    assert served.ask(project, "count", event_collection="c") == 1
+
+
 def test_a_whole_collection_goes_with_an_empty_body(served: Served, project: ServedProject) -> None:
     served.record(project, "c", {"a": 1})
     path = f"/3.0/projects/{project.id}/events/c?api_key={project.master_key}&_=1"

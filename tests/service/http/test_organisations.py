@@ -229,6 +229,34 @@ def test_what_is_wrong_with_a_project_is_told(org: Organisation, body: Any, name
     assert named in reply.json["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "meant"), [({"name": "n", "preference": {}}, "preferences"), ({"name": "n", "user": []}, "users")]
+)
+def test_a_misspelt_field_of_a_project_is_refused(
+    org: Organisation, body: dict[str, Any], meant: str
+) -> None:
+    made = org.call("POST", body={"name": f"Kept for {meant}"}).json
+    for method, path in (("POST", ""), ("POST", f"/{made['id']}"), ("PUT", f"/{made['id']}")):
+        reply = org.call(method, path, body)
+        assert reply.status == 400, reply.body
+        assert f"Did you mean '{meant}'?" in reply.json["message"]
+    assert org.call("PUT", f"/{made['id']}", made).status == 200, "an answer may be sent back as it came"
+
+
+def test_the_deletion_of_a_project_takes_no_parameter(org: Organisation) -> None:
+    made = org.call("POST", body={"name": "Not to be deleted"}).json
+    reply = org.call("DELETE", f"/{made['id']}?dry_run=1")
+    assert (reply.status, "'dry_run'" in reply.json["message"]) == (400, True)
+    assert org.call("GET", f"/{made['id']}").status == 200
+
+
+def test_what_is_not_there_is_named(served: Served, org: Organisation) -> None:
+    assert "project of this organization 'nope'" in org.call("GET", "/nope").json["message"]
+    unknown = served.request("GET", "/3.0/organizations/nope/projects", key=org.key)
+    assert (unknown.status, "organization 'nope'" in unknown.json["message"]) == (404, True)
+    assert "key of this organization" in org.call("GET", key="A" * 64).json["message"]
+
+
 def test_a_project_that_was_brought_back_is_not_purged(tmp_path: Path) -> None:
     """Also where the purge had seen it deleted."""
     catalog = Catalog.prepare(tmp_path)

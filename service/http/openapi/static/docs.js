@@ -190,7 +190,7 @@ class Page {
 function shell(request) {
   const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
   const query = new URLSearchParams(request.query || {}).toString().replaceAll("%7B", "{").replaceAll("%7D", "}");
-  const lines = [`curl -X ${request.method} ${quoted(`ORIGIN${request.path}${query ? `?${query}` : ""}`)}`];
+  const lines = [`curl -X ${request.method} ${quoted(`${window.location.origin}${request.path}${query ? `?${query}` : ""}`)}`];
   if (request.key) lines.push(`-H ${quoted(`Authorization: ${request.key.toUpperCase()}_KEY`)}`);
   for (const [name, value] of Object.entries(request.headers || {})) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
   if ("body" in request) lines.push(`-d ${quoted(JSON.stringify(request.body))}`);
