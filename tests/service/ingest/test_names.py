@@ -104,7 +104,7 @@ def test_a_worker_that_has_not_heard_of_a_removal_loses_nothing_beside_new_prope
     whole = Whole(tmp_path / "data")
     whole.record(whole.project, "orders", [{"price": 1, "coupon": "x"}, {"price": 2}])
     whole.flush()
-    gone = (
+    gone: dict[str, Any] = (
         {}
         if everything
         else {"filters": [{"property_name": "coupon", "operator": "exists", "property_value": True}]}
