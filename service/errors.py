@@ -17,6 +17,7 @@ ApiError                       raised by ``service`` itself
 ├── RateLimited                429, with Retry-After
 ├── TimedOut                   504: the work goes on
 └── ServiceUnavailable         503, with Retry-After
+    ├── StoredFileDamaged      503 DataDamagedError
     ├── TooManyConnections
     └── TooManyAnswers
 
@@ -191,6 +192,15 @@ class ServiceUnavailable(ApiError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": "1"}
+
+
+class StoredFileDamaged(ServiceUnavailable):
+    """Events cannot be deleted or changed before a damaged file is back, or given up."""
+
+    code = "DataDamagedError"
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(DAMAGED_RETRY_SECONDS)}
 
 
 class TooManyConnections(ServiceUnavailable):

@@ -18,7 +18,14 @@ from query.language.parameters import check, is_absent
 from query.language.query_string import from_query_string
 from query.language.suggestions import did_you_mean
 from service.api_paths import PROJECTS
-from service.errors import Forbidden, InvalidParameter, NotFound, ServiceUnavailable, TimedOut
+from service.errors import (
+    Forbidden,
+    InvalidParameter,
+    NotFound,
+    ServiceUnavailable,
+    StoredFileDamaged,
+    TimedOut,
+)
 from service.http.authorization import MASTER
 from service.http.models.erasure import EventUpdate, PropertyUpdate, Updated
 from service.http.openapi.operation import STRING, Example, Operation, gone, in_query, ok
@@ -42,6 +49,7 @@ from storage.catalog.errors import TooManyProperties, UnknownCollection
 from storage.catalog.stored.records import Collection, Erasure, ErasureKind, ErasureState
 from storage.catalog.tenants.records import Project
 from storage.events.validation import Context, EventLimits, InvalidEvent, ValidatedEvent, examine
+from storage.files.deletion import DAMAGED
 
 POLL_SECONDS = (0.01, 0.02, 0.05, 0.1)
 """Pauses between checks whether a request is carried out; the last one is repeated."""
@@ -156,6 +164,13 @@ async def delete(call: OfProject) -> Response:
     else:
         await _delete_events(parts, caller.project, collection, narrowing)
     return empty_answer()
+
+
+def _failed(problem: str | None) -> ServiceUnavailable:
+    """The error for a request that the keeper could not carry out."""
+    if problem == DAMAGED:
+        return StoredFileDamaged(DAMAGED)
+    return ServiceUnavailable(f"Nothing was changed. {problem}")
 
 
 async def _collection(call: ProjectCall, name: str) -> Collection:
@@ -349,7 +364,7 @@ async def carried_out(
         if erasure is None or erasure.state is ErasureState.DONE:
             return erasure or Erasure(number, collection.id, kind, {}, ErasureState.DONE, 0, None)
         if erasure.state is ErasureState.FAILED:
-            raise ServiceUnavailable(f"Nothing was changed. {erasure.problem}")
+            raise _failed(erasure.problem)
     raise TimedOut(
         f"The request is recorded, and not done after {parts.settings.erase_seconds:g} seconds. It goes on."
     )
