@@ -90,6 +90,10 @@ class WarningFinder:
             if name not in known_sources:
                 known_sources[name] = self._reader.source(project_id, name)
 
+        if filters and any(source.damaged for source in known_sources.values()):
+            # What such a key sees is found by reading, and a part cannot be read.
+            return []
+
         def seen_of(name: str) -> VisibleProperties | None:
             return self._seen(project_id, name, known_sources[name], filters, deadline, again=False)
 

@@ -230,7 +230,8 @@ def test_what_is_wrong_with_a_project_is_told(org: Organisation, body: Any, name
 
 
 @pytest.mark.parametrize(
-    ("body", "meant"), [({"name": "n", "preference": {}}, "preferences"), ({"name": "n", "user": []}, "users")]
+    ("body", "meant"),
+    [({"name": "n", "preference": {}}, "preferences"), ({"name": "n", "user": []}, "users")],
 )
 def test_a_misspelt_field_of_a_project_is_refused(
     org: Organisation, body: dict[str, Any], meant: str
@@ -240,7 +241,7 @@ def test_a_misspelt_field_of_a_project_is_refused(
         reply = org.call(method, path, body)
         assert reply.status == 400, reply.body
         assert f"Did you mean '{meant}'?" in reply.json["message"]
-    assert org.call("PUT", f"/{made['id']}", made).status == 200, "an answer may be sent back as it came"
+    assert org.call("PUT", f"/{made['id']}", made).status == 200, "an answer may be sent back"
 
 
 def test_the_deletion_of_a_project_takes_no_parameter(org: Organisation) -> None:

@@ -137,6 +137,16 @@ def test_a_filtered_key_learns_that_something_is_missing_and_no_name(stored: Sto
     assert answer == {"result": EVENTS_A_DAY, "complete": False}
 
 
+def test_a_filtered_key_hears_of_no_missing_collection_while_its_events_cannot_be_read(
+    stored: Stored,
+) -> None:
+    first = {"property_name": "keen.timestamp", "operator": "lt", "property_value": OTHER_DAYS["start"]}
+    body = {"name": "first", "is_active": True, "permitted": ["queries", "schema"]}
+    key = stored.told("POST", "keys", {**body, "options": {"queries": {"filters": [first]}}})["key"]
+    flip(stored.first_file())
+    assert stored.ask("count", key=key) == {"result": 0, "complete": False}
+
+
 def test_an_incomplete_answer_is_not_kept(stored: Stored) -> None:
     path = stored.first_file()
     content = path.read_bytes()
