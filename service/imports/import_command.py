@@ -34,7 +34,7 @@ from service.imports.json_source import (
 from service.imports.opening import open_source
 from service.imports.options import BadOption, ImportOptions, add_reading_arguments, options_of
 from service.imports.tables import TableSource
-from service.imports.targets import ImportFailed, ImportTarget, open_data, open_url
+from service.imports.targets import ImportFailed, ImportTarget, is_server_url, open_data, open_url
 from service.imports.times import NAMES
 from service.ingest.admission import EventRefusal, check_collection_name
 from service.settings import BadSettings, key_of_environment, load
@@ -127,6 +127,8 @@ def _check(args: argparse.Namespace) -> None:
         raise BadOption(refusal.description)
     if args.url and args.data:
         raise BadOption("give --url or --data, not both")
+    if args.url is not None and not is_server_url(args.url):
+        raise BadOption(f"--url must be http://host:port or https://…, and '{args.url}' is neither")
     if args.write_key is not None:
         raise BadOption(
             "a key on the command line is seen by everybody who lists processes, and stays in the shell's "
@@ -174,7 +176,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Im
 
 def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarget]:
     if args.url:
-        return open_url(args.url, args.project, _write_key(args), args.collection)
+        return open_url(args.url, args.project, _write_key(args), args.collection, _notice)
     return open_data(load(data=args.data), args.project, args.collection)
 
 
@@ -442,6 +444,11 @@ class ImportProgress:
             return ""
         filled = round(self._share() * BAR_WIDTH)
         return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {self._share():4.0%}"
+
+
+def _notice(text: str) -> None:
+    """Say something while the import goes on; the bar, which is drawn again, makes place for it."""
+    _say(("\r\x1b[K" if sys.stderr.isatty() else "") + text)
 
 
 def _say(text: str) -> None:
