@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -25,6 +25,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from service.imports import csv_text
 from service.imports.formats import ImportFormat, Sniffed
 from service.imports.json_source import BadSource, Counted, Item, ItemBatch, batched
 from service.imports.times import ReadTime
@@ -32,7 +33,6 @@ from service.imports.times import ReadTime
 BLOCK_BYTES = 8 << 20
 """Block size for text formats; a row may not be longer."""
 TABLE_ROWS = 10_000
-_END_BYTES = 16
 KINDS = ("auto", "text", "number", "boolean", "json")
 
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
@@ -94,6 +94,7 @@ class TableSource:
     def _items(self) -> Iterator[Item]:
         try:
             if self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV):
+                self._check_quotes()
                 names = self._text_names()
                 self._check(names)
                 self._kinds = self._infer(names)
@@ -129,6 +130,20 @@ class TableSource:
                 raise BadSource(f"{self.name} has no column '{name}'; it has {', '.join(names)}.")
 
     # Text
+
+    def _check_quotes(self) -> None:
+        """Raises BadSource if a quote is never closed: its cell would take in all rows up to the next one."""
+        line = csv_text.unclosed_quote(self._utf8_chunks(), self._sniffed.delimiter)
+        if line is not None:
+            raise BadSource(
+                f"{self.name}: a quote that is opened on line {line} is never closed, and nothing was "
+                'imported. Close it there; a quote within a text in quotes is written "".'
+            )
+
+    def _utf8_chunks(self) -> Iterator[bytes]:
+        with open(self._path, "rb") as raw:
+            stream = gzip.GzipFile(fileobj=raw) if self._packed else raw
+            yield from csv_text.chunks(stream, self._sniffed.encoding)
 
     def _text_names(self) -> list[str]:
         if self._options.columns:
@@ -170,13 +185,12 @@ class TableSource:
             ),
         )
 
-    def _stream(self) -> io.RawIOBase:
+    def _stream(self) -> io.BufferedIOBase:
         raw = open(self._path, "rb")  # noqa: SIM115
         self._opened.append(raw)
         self._counted = Counted(raw)
         plain = io.BufferedReader(self._counted, 1 << 20)
-        self._text = _EndKeepingStream(gzip.GzipFile(fileobj=plain) if self._packed else plain)
-        return self._text
+        return gzip.GzipFile(fileobj=plain) if self._packed else plain
 
     def _text_batches(self, names: Sequence[str], *, note: bool = False) -> Iterator[pa.RecordBatch]:
         if not names:
@@ -191,18 +205,12 @@ class TableSource:
             given[self._options.timestamp] = "text"
         candidates = {name: ["number", "boolean"] for name in names if name not in given}
         seen: set[str] = set()
-        rows, last = 0, None
         for table in self._text_batches(names):
-            rows, last = rows + len(table), table if len(table) else last
             for name, kinds in candidates.items():
                 column = table.column(name)
                 if kinds and column.null_count < len(column):
                     seen.add(name)
                     candidates[name] = [kind for kind in kinds if _all_are(kind, column)]
-        if last is not None and self._text.ends_within_quotes(
-            last.slice(len(last) - 1).to_pylist()[0].values()
-        ):
-            raise BadSource(f"{self.name}: row {rows} has a quote that is never closed.")
         inferred = {
             name: kinds[0] if kinds and name in seen else "text" for name, kinds in candidates.items()
         }
@@ -247,30 +255,6 @@ class TableSource:
         if kind == "text":
             return _text_cells(name, column)
         return [None if cell is None else _converted(name, kind, cell) for cell in column.to_pylist()]
-
-
-class _EndKeepingStream(io.RawIOBase):
-    """A stream that remembers the last bytes read from it."""
-
-    def __init__(self, inner: io.BufferedIOBase) -> None:
-        self._inner, self._end = inner, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._inner.read(size)
-        self._end = (self._end + data[-_END_BYTES:])[-_END_BYTES:]
-        return data
-
-    def ends_within_quotes(self, last_row: Iterable[bytes | None]) -> bool:
-        """Whether the last cell runs to the end of the file because its quote is never closed.
-
-        It then contains line ends, and the file does not end with a quote.
-        """
-        end = self._end.replace(b"\0", b"").rstrip(b"\r\n")
-        cell = [b"", *last_row][-1] or b""
-        return (b"\n" in cell or b"\r" in cell) and not end.endswith(b'"')
 
 
 # One row

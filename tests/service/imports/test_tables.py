@@ -19,14 +19,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.imports import tables
-from service.imports.formats import Sniffed
+from service.imports import csv_text, tables
+from service.imports.formats import ImportFormat, Sniffed
 from service.imports.json_source import BadSource, EventSource
 from service.imports.opening import open_source
 from service.imports.options import ImportOptions
 from service.imports.tables import TableOptions, TableSource
 from service.imports.times import reader
 from storage.catalog.catalog import Catalog
+from storage.catalog.errors import UnknownCollection
 from storage.catalog.tenants.records import Project
 from tests.service.imports.test_import_command import counted, data, project, run_import
 from tests.support.scale import examples
@@ -189,13 +190,73 @@ def test_line_ends_of_every_kind_end_rows(tmp_path: Path, end: str, pack: Callab
     assert events == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": f"last{end}line"}]
 
 
-@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
-@pytest.mark.parametrize("rest", ["2,y\n3,z\n", "2,y\n3,z", '2,5" pipe\n'])
+PACKINGS: list[Callable[[str], bytes]] = [
+    str.encode,
+    lambda text: gzip.compress(text.encode()),
+    lambda text: text.encode("utf-16"),
+    lambda text: text.replace("\n", "\r\n").encode(),
+    lambda text: text.replace("\n", "\r").encode(),
+]
+
+
+@pytest.mark.parametrize("pack", PACKINGS)
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('a,b\n0,w\n1,"x\n2,y\n3,z\n', 3),
+        ('a,b\n0,w\n1,"x\n2,y\n3,z', 3),
+        ('a,b\n0,w\n1,"x\n2,5" pipe\n', 3),
+        ('a,b\n1,2\n"x,1\n3,4\n5,6\n', 3),
+        ('a,b\n\n"1\n1",2\n3,"""x\n4,5\n', 5),
+        ('a,b\n1,"x\n2,"y"\n3,z\n', 2),
+        ('a,"b\n1,2\n3,4\n', 1),
+        ('"a,b\n1,2\n3,4\n', 1),
+    ],
+)
 def test_a_quote_that_is_never_closed_swallows_no_rows(
-    tmp_path: Path, rest: str, pack: Callable[[str], bytes]
+    tmp_path: Path,
+    content: str,
+    line: int,
+    chunk_bytes: int,
+    pack: Callable[[str], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(BadSource, match="row 2 has a quote that is never closed"):
-        read(written(tmp_path, pack('a,b\n0,w\n1,"x\n' + rest)))
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", chunk_bytes)
+    options = ImportOptions(format=ImportFormat.CSV, delimiter=",")
+    with pytest.raises(BadSource, match=f"a quote that is opened on line {line} is never closed"):
+        read(written(tmp_path, pack(content)), options)
+
+
+def test_a_quote_that_is_never_closed_stops_the_import_before_anything_is_stored(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, 'a,b\n1,2\n"x,1\n3,4\n5,6\n')
+    assert run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data)) == 1
+    said = capsys.readouterr().err
+    assert "stored: 0, refused: 0" in said
+    assert "a quote that is opened on line 3 is never closed, and nothing was imported" in said
+    with pytest.raises(UnknownCollection):
+        counted(data, project, "c")
+
+
+def test_a_quote_that_a_longer_rest_follows_than_a_row_may_be_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 1_000)
+    with pytest.raises(BadSource, match="opened on line 2 is never closed"):
+        read(written(tmp_path, 'a,b\n1,"x\n' + "2,y\n" * 5_000))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 1 << 20])
+@pytest.mark.parametrize(
+    "row", ['"a""",1', '"","x"', '5" pipe,6"', '"two\nlines" ,1', '"a"b,"c"', '"""\n""",2']
+)
+def test_a_quote_that_is_closed_is_no_fault(
+    tmp_path: Path, row: str, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", chunk_bytes)
+    assert len(read(written(tmp_path, f"a,b\n{row}\n{row}"))) == 2
 
 
 def test_two_columns_of_one_name_are_said(tmp_path: Path) -> None:
@@ -417,8 +478,6 @@ def test_cells_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_broken_answer_is_said_to_be_broken(tmp_path: Path) -> None:
-    from service.imports.formats import ImportFormat
-
     for content in ('{"result":[{"a":1}', '{"result":[{"a":1}],', '{"result" [', '{"result":[{}]}x'):
         source = EventSource(str(written(tmp_path, content)), 900_000, ImportFormat.ANSWER)
         with pytest.raises(BadSource, match="cannot be read from byte"):
