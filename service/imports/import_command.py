@@ -113,6 +113,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say("\nBroken off. The same command goes on from there and stores nothing twice.")
         return 130
+    if not (progress.new or progress.known or progress.refused):
+        _say(f"{'standard input' if args.file == '-' else args.file} is empty: there are no events in it.")
     if progress.refused > args.allow_refused:
         if args.allow_refused:
             _say(f"acumen: more events were refused than --allow-refused {args.allow_refused}")
@@ -140,8 +142,18 @@ def _check(args: argparse.Namespace) -> None:
         raise BadOption("--url needs the project's write key, in ACUMEN_WRITE_KEY or a --write-key-file")
     if args.allow_refused < 0:
         raise BadOption("--allow-refused is a number of events, from 0")
-    if args.file != "-" and not Path(args.file).is_file():
-        raise BadOption(f"there is no file {args.file}")
+    if args.file != "-":
+        _check_file(Path(args.file))
+
+
+def _check_file(path: Path) -> None:
+    """Raises BadOption if there is no file at the path that can be read more than once."""
+    if path.is_dir():
+        raise BadOption(f"{path} is a folder: name a file in it, and import one after the other")
+    if not path.exists():
+        raise BadOption(f"there is no file {path}")
+    if not path.is_file():
+        raise BadOption(f"{path} is a pipe or device, and no file: give '-', and send it to standard input")
 
 
 def _write_key(args: argparse.Namespace) -> str:

@@ -94,6 +94,8 @@ class TableSource:
     def _items(self) -> Iterator[Item]:
         try:
             if self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV):
+                if not any(text.strip() for text in self._utf8_chunks()):
+                    return
                 self._check_quotes()
                 names = self._text_names()
                 self._check(names)

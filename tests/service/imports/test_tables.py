@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -432,6 +433,11 @@ def test_a_column_that_looks_like_the_time_earns_a_hint(
         ["--timestamp-format", "epoch"],
         ["--timestamp", "n", "--timezone", "Mars/Base"],
         ["--timestamp", "n", "--timestamp-format", "DD/MM"],
+        ["--timestamp", "n", "--timestamp-format", "%Q"],
+        ["--timestamp", "n", "--timestamp-format", "%Y-%m-%"],
+        ["--timestamp", "n", "--timestamp-format", "%Y %Y"],
+        ["--timezone", "Mars"],
+        ["--timezone", "Europe/Berlin"],
         ["--types", "n"],
         ["--types", "n=money"],
         ["--format", "xml"],
@@ -450,6 +456,56 @@ def test_options_that_make_no_sense_are_said(
     said = capsys.readouterr().err
     assert said.startswith("acumen: ")
     assert "secret" not in said.removeprefix("acumen: ")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%a %A %w %d %b %B %m %Y", "%y-%j", "%I:%M:%S.%f %p %d.%m.%Y", "%c", "%x %X", "%G-W%V-%u", "%Y%%%z %Z"],
+)
+def test_every_directive_of_strptime_is_a_time_format(
+    tmp_path: Path, data: Path, project: Project, pattern: str
+) -> None:
+    when = datetime(2024, 3, 10, 14, 30, tzinfo=UTC).strftime(pattern)
+    file = written(tmp_path, json.dumps({"n": 1, "when": when}))
+    arguments = ["--timestamp", "when", "--timestamp-format", pattern]
+    where = ["--project", project.id, "--collection", "c", "--data", str(data)]
+    assert run_import(str(file), *where, *arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (b"", []),
+        (b"\n \n", []),
+        (gzip.compress(b""), []),
+        (b"[]", []),
+        (b'{"result":[]}', []),
+        (b"a,b\n", []),
+        (b"", ["--format", "csv"]),
+        (b"\n", ["--format", "csv", "--columns", "a,b"]),
+    ],
+)
+def test_a_file_without_events_is_said_to_be_empty(
+    tmp_path: Path, data: Path, project: Project, content: bytes, options: list[str], capsys: Any
+) -> None:
+    file = written(tmp_path, content)
+    where = ["--project", project.id, "--collection", "c", "--data", str(data)]
+    assert run_import(str(file), *where, *options) == 0
+    assert f"{file} is empty: there are no events in it." in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_called_what_it_is(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    where = ["--project", project.id, "--collection", "c", "--data", str(data)]
+    for path, says in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "pipe", "is a pipe"),
+        (tmp_path / "x", "there is no file"),
+    ):
+        assert run_import(str(path), *where) == 2
+        assert says in capsys.readouterr().err
 
 
 NAMES = st.lists(
