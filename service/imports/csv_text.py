@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 CHUNK_BYTES = 1 << 20
@@ -102,3 +102,47 @@ class _QuoteScan:
 
 def _line_ends(text: bytes) -> int:
     return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
+
+
+class RowFinder:
+    """Finds rows by their number, from 1, blank lines not counted, in text that can be read repeatedly.
+
+    It reads on from the row found last, so rows are best asked for in their order.
+    """
+
+    def __init__(self, read: Callable[[], Iterable[bytes]], delimiter: str) -> None:
+        self._read = read
+        self._delimiter = delimiter.encode()
+        self._rows: Iterator[tuple[int, bytes]] = iter(())
+        self._number = 0
+        self._found: tuple[int, bytes] | None = None
+
+    def find(self, number: int) -> tuple[int, bytes] | None:
+        """The line on which a row begins, from 1, and its text; None if there is no such row."""
+        if number < self._number or not self._number:
+            self._rows, self._number = rows(self._read(), self._delimiter), 0
+        while self._number < number:
+            self._found = next(self._rows, None)
+            self._number += 1
+            if self._found is None:
+                self._number = 0
+                return None
+        return self._found
+
+
+def rows(text: Iterable[bytes], delimiter: bytes) -> Iterator[tuple[int, bytes]]:
+    """Rows that are not blank, each with the line on which it begins."""
+    cell = rb'(?:"(?:[^"]++|"")*+"[^%s\r\n]*+|(?!")[^%s\r\n]*+)' % (2 * (re.escape(delimiter),))
+    row = re.compile(rb"%s(?:%s%s)*+(\r\n|\n|\r)" % (cell, re.escape(delimiter), cell))
+    line, rest = 1, b""
+    for chunk in text:
+        rest, at = rest + chunk, 0
+        while (found := row.match(rest, at)) is not None:
+            content = rest[at : found.start(1)]
+            if content:
+                yield line, content
+            line += 1 + _line_ends(content)
+            at = found.end()
+        rest = rest[at:]
+    if rest:
+        yield line, rest

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import math
 import sys
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -170,6 +171,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Im
     refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
     source = await asyncio.to_thread(open_source, args.file, options, EVENT_BYTES_MAX)
     progress.source = source.source
+    refused.of_rows = isinstance(source.source, TableSource)
     try:
         # With other reading options the events differ, so it is a different import.
         identity = f"{args.project}/{args.collection}/{source.identity}"
@@ -285,16 +287,31 @@ class BatchSender:
     async def _process_first_answer(self) -> None:
         batch, task = self._waiting.popleft()
         answers = await task
-        for index in sorted(answers.refused):
-            self._refused.write(batch.items[index], answers.refused[index])
-        self._progress.add(len(batch.items) - len(answers.refused), answers.known, len(answers.refused))
+        refused = [(batch.items[index], answers.refused[index]) for index in sorted(answers.refused)]
+        broken = self._broken_rows(batch.items[-1].number)
+        await asyncio.to_thread(self._write_refused, [*refused, *broken])
+        self._progress.add(len(batch.items) - len(refused), answers.known, len(refused) + len(broken))
+
+    def _write_refused(self, refused: list[tuple[Item, EventRefusal]]) -> None:
+        refused.sort(key=lambda pair: pair[0].number)
+        items = self._source.as_in_file([item for item, _ in refused])
+        for item, (_, refusal) in zip(items, refused, strict=True):
+            self._refused.write(item, refusal)
+
+    def _broken_rows(self, last: float) -> list[tuple[Item, EventRefusal]]:
+        """Take out the broken rows up to a number; later ones may have been read ahead."""
+        broken = []
+        if isinstance(self._source, TableSource):
+            rows = self._source.broken_rows
+            while rows and rows[0].number <= last:
+                item = rows.popleft()
+                broken.append((item, EventRefusal("InvalidEventError", item.problem or "")))
+        return broken
 
     def _note_broken_rows(self) -> None:
-        if isinstance(self._source, TableSource):
-            for item in self._source.broken_rows:
-                self._refused.write(item, EventRefusal("InvalidEventError", item.problem or ""))
-            self._progress.refused += len(self._source.broken_rows)
-            self._source.broken_rows.clear()
+        broken = self._broken_rows(math.inf)
+        self._write_refused(broken)
+        self._progress.refused += len(broken)
 
     def _check_times(self, batch: ItemBatch) -> None:
         """Raises ImportFailed if no event of the first batch has the property given as --timestamp."""
@@ -380,22 +397,28 @@ class RefusedFile:
         self.path = source.with_name(source.name + ".refused.ndjson")
         self.first: list[str] = []
         """The first refusals, as lines for a person."""
+        self.of_rows = False
+        """Whether the events are rows of a table, which have numbers and no offsets."""
         self._file: IO[bytes] | None = None
 
     def write(self, item: Item, refusal: EventRefusal) -> None:
         if self._file is None:
             self._file = open(self.path, "wb")  # noqa: SIM115
         text = item.text[:REFUSED_TEXT_MAX].decode("utf-8", "replace")
-        record = {
-            "number": item.number,
-            "offset": item.offset,
+        record: dict[str, Any] = {"number": item.number}
+        if item.line is not None:
+            record["line"] = item.line
+        if not self.of_rows:
+            record["offset"] = item.offset
+        record |= {
             "error": {"name": refusal.name, "description": refusal.description},
             "event": text,
         }
         self._file.write(orjson.dumps(record) + b"\n")
         if len(self.first) < REFUSALS_SHOWN:
-            place = f"event {item.number}" if item.number else "a row"
-            self.first.append(f"  {place}: {refusal.description}  {text[:60]}")
+            kind = "row" if self.of_rows else "event"
+            place = f"{kind} {item.number}" if item.line is None else f"line {item.line}"
+            self.first.append(f"  {place}: {refusal.description}  {' '.join(text[:60].splitlines())}")
 
     @property
     def written(self) -> bool:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import gzip
 import io
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -54,7 +55,14 @@ class TableOptions:
 
 
 class BadRow(ValueError):
-    """A row that cannot become an event; the text says which column is at fault, and why."""
+    """A row that cannot become an event; the text says which column is at fault, and why.
+
+    ``cell`` is the JSON of the cell at fault.
+    """
+
+    def __init__(self, why: str, cell: bytes = b"null") -> None:
+        super().__init__(why)
+        self.cell = cell
 
 
 class TableSource:
@@ -63,8 +71,10 @@ class TableSource:
     def __init__(self, path: Path, sniffed: Sniffed, options: TableOptions, *, packed: bool) -> None:
         self.name = str(path)
         self.size = path.stat().st_size
-        self.broken_rows: list[Item] = []
-        """Rows read so far with more or fewer cells than the header; their positions are unknown."""
+        self.broken_rows: deque[Item] = deque()
+        """Rows read so far with more or fewer cells than the header, in their order."""
+        self._broken_numbers: deque[int] = deque()
+        """Numbers of broken rows that no row has been read after yet."""
         self._path = path
         self._sniffed = sniffed
         self._options = options
@@ -72,6 +82,7 @@ class TableSource:
         self._counted: Counted | None = None
         self._opened: list[IO[bytes]] = []
         self._kinds: dict[str, str] = {}
+        self._finder = csv_text.RowFinder(self._utf8_chunks, sniffed.delimiter)
 
     @property
     def position(self) -> int:
@@ -87,13 +98,30 @@ class TableSource:
             file.close()
         self._opened.clear()
 
+    def as_in_file(self, items: Sequence[Item]) -> list[Item]:
+        if not self._is_text:
+            return list(items)
+        return [self._as_in_file(item) for item in items]
+
+    def _as_in_file(self, item: Item) -> Item:
+        found = self._finder.find(item.number + self._header_rows)
+        return item if found is None else replace(item, line=found[0], text=found[1])
+
+    @property
+    def _is_text(self) -> bool:
+        return self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV)
+
+    @property
+    def _header_rows(self) -> int:
+        return 0 if self._options.columns else 1
+
     def batches(self) -> Iterator[ItemBatch]:
         """Read the file. Raises BadSource if it cannot be read, or its columns cannot become events."""
         return batched(self._items())
 
     def _items(self) -> Iterator[Item]:
         try:
-            if self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV):
+            if self._is_text:
                 if not any(text.strip() for text in self._utf8_chunks()):
                     return
                 self._check_quotes()
@@ -108,7 +136,7 @@ class TableSource:
             raise BadSource(f"{self.name} cannot be read: {_first_line(error)}") from None
 
     def _rows(self, tables: Iterator[pa.RecordBatch]) -> Iterator[Item]:
-        number = 0
+        number = taken = 0
         tree: Tree | None = None
         for table in tables:
             if tree is None:
@@ -116,8 +144,12 @@ class TableSource:
                 tree = _tree(table.schema.names, self._options.timestamp)
             cells = [self._cells(name, table.column(name)) for name in table.schema.names]
             for row in zip(*cells, strict=True):
+                taken += 1
                 number += 1
-                yield _item(number, row, tree)
+                while self._broken_numbers and self._broken_numbers[0] == number:
+                    self._broken_numbers.popleft()
+                    number += 1
+                yield _item(number, taken, row, tree)
 
     def _check(self, names: Sequence[str]) -> None:
         """Raises BadSource if the columns cannot be properties, or an option names a missing column."""
@@ -162,7 +194,9 @@ class TableSource:
         def skip(row: pyarrow.csv.InvalidRow) -> str:
             if note:
                 why = f"The row has {row.actual_columns} cells, where the header has {row.expected_columns}."
-                self.broken_rows.append(Item(0, 0, (row.text or "").encode(), why))
+                number = row.number - self._header_rows
+                self.broken_rows.append(Item(number, 0, (row.text or "").encode(), why))
+                self._broken_numbers.append(number)
             return "skip"
 
         types = {name: pa.binary() for name in names or ()}
@@ -172,6 +206,8 @@ class TableSource:
                 block_size=BLOCK_BYTES,
                 encoding="utf8" if self._sniffed.encoding == "utf-8" else self._sniffed.encoding,
                 column_names=list(self._options.columns) or None,
+                # With threads, pyarrow does not say which row is broken.
+                use_threads=False,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self._sniffed.delimiter,
@@ -285,13 +321,13 @@ def _tree(names: Sequence[str], timestamp: str | None) -> Tree:
     return tree
 
 
-def _item(number: int, row: Sequence[Any], tree: Tree) -> Item:
+def _item(number: int, taken: int, row: Sequence[Any], tree: Tree) -> Item:
     try:
         text = _object(row, tree, "")
-        return Item(number, number, text or b"{}")
+        return Item(number, taken, text or b"{}")
     except BadRow as error:
-        shown = b",".join(b"" if cell is None or isinstance(cell, BadRow) else cell for cell in row)
-        return Item(number, number, shown, str(error))
+        cells = (cell.cell if isinstance(cell, BadRow) else b"null" if cell is None else cell for cell in row)
+        return Item(number, taken, b"[" + b",".join(cells) + b"]", str(error))
 
 
 def _object(row: Sequence[Any], tree: Tree, path: str) -> bytes | None:
@@ -374,7 +410,9 @@ def _time_cell(name: str, value: Any, read: ReadTime) -> bytes | BadRow | None:
     try:
         return orjson.dumps(read(value.decode() if isinstance(value, bytes) else value))
     except ValueError as error:
-        return BadRow(f"Column '{name}': {error}.")
+        return BadRow(
+            f"Column '{name}': {error}.", b"null" if isinstance(value, bytes) else _json(value) or b"null"
+        )
 
 
 # Cells of Arrow's types

@@ -105,12 +105,12 @@ def test_refused_events_go_to_a_file_with_their_reason(
     assert run_import(*arguments, "--allow-refused", "5") == 0
     assert "already known: 2, refused: 5" in capsys.readouterr().err
     refused = [json.loads(line) for line in (tmp_path / "events.ndjson.refused.ndjson").open("rb")]
-    assert [(entry["number"], entry["event"]) for entry in refused] == [
-        (2, '{"n":'),
-        (3, '{"$bad":1}'),
-        (4, '"\ufffd"'),
-        (5, "1,2"),
-        (7, "7"),
+    assert [(entry["number"], entry["line"], entry["event"]) for entry in refused] == [
+        (2, 3, '{"n":'),
+        (3, 4, '{"$bad":1}'),
+        (4, 5, '"\ufffd"'),
+        (5, 6, "1,2"),
+        (7, 8, "7"),
     ]
     assert refused[1]["error"]["name"] == "InvalidPropertyNameError"
     assert file.read_bytes()[refused[1]["offset"] :].startswith(b'{"$bad":1}')
@@ -392,6 +392,24 @@ def test_an_import_leaves_the_segment_in_which_erased_events_are(
         asyncio.run(asyncio.wait_for(scene(catalog), 120))
     finally:
         catalog.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["", " ", "\r", '{"n":1}', "7", '"' + "x" * 50 + '"'])), st.integers(1, 40))
+def test_events_of_lines_know_their_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], chunk_bytes: int
+) -> None:
+    file = tmp_path_factory.mktemp("source") / "file"
+    file.write_text("\n".join(lines))
+    before = json_source.CHUNK_BYTES
+    json_source.CHUNK_BYTES = chunk_bytes
+    try:
+        source = EventSource(str(file), 20)
+        found = [item.line for batch in source.batches() for item in batch.items]
+        source.close()
+    finally:
+        json_source.CHUNK_BYTES = before
+    assert found == [number for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 JSON_VALUES = st.recursive(

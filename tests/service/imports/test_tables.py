@@ -176,9 +176,63 @@ def test_rows_that_are_no_rows_are_refused_and_all_others_taken(
     assert "The row has 1 cells, where the header has 2." in said
     assert "Column 'b' is not UTF-8 at byte 0" in said
     refused = [json.loads(line) for line in (tmp_path / "t.csv.refused.ndjson").open("rb")]
-    assert len(refused) == 3
+    assert [(entry["number"], entry["line"], entry["event"]) for entry in refused] == [
+        (2, 3, "2"),
+        (3, 4, "3,y,z"),
+        (4, 5, "4,\ufffd"),
+    ]
+    assert "line 3: The row has 1 cells" in said
     assert run_import(*arguments, "--encoding", "latin-1", "--allow-refused", "2") == 0
     assert "stored: 3, refused: 2" in capsys.readouterr().err
+
+
+def refusals_of(file: Path) -> list[tuple[Any, ...]]:
+    lines = file.with_name(file.name + ".refused.ndjson").read_bytes().splitlines()
+    return [(entry["number"], entry.get("line"), entry["event"]) for entry in map(json.loads, lines)]
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode("utf-16"))])
+def test_a_refused_row_is_kept_as_it_was_with_its_line(
+    tmp_path: Path, data: Path, project: Project, header: bool, pack: Callable[[str], bytes]
+) -> None:
+    rows = '\n1,2024-01-01,"x\ny"\n"2",31/13/2023,"z"\n3\n"4",2024-01-02,"w",9\n5,2024-01-03,é\n6,"fo""o",\n'
+    file = written(tmp_path, pack(("id,when,$c\n" if header else "") + rows))
+    named = [] if header else ["--columns", "id,when,c"]
+    where = ["--project", project.id, "--collection", "c", "--data", str(data), "--timestamp", "when"]
+    assert run_import(str(file), *where, *named, "--format", "csv") == 3
+    first = 1 if header else 0
+    of_the_reader = [
+        (2, first + 4, '"2",31/13/2023,"z"'),
+        (3, first + 5, "3"),
+        (4, first + 6, '"4",2024-01-02,"w",9'),
+        (6, first + 8, '6,"fo""o",'),
+    ]
+    of_the_server = [(1, 3, '1,2024-01-01,"x\ny"'), (5, 8, "5,2024-01-03,é")] if header else []
+    assert refusals_of(file) == sorted(of_the_reader + of_the_server)
+
+
+def test_refused_rows_of_a_long_table_are_in_their_order_with_their_lines(
+    tmp_path: Path, data: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 2_000)
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", 500)
+    rows = [f"{n},x" if n % 7 else f"{n}" if n % 2 else f"{n},x,y" for n in range(1, 6_000)]
+    rows[99] = '100,"a\nb"'
+    file = written(tmp_path, "a,b\n" + "\n".join(rows))
+    assert run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data)) == 3
+    assert refusals_of(file) == [(n, n + 1 + (n > 100), rows[n - 1]) for n in range(7, 6_000, 7)]
+
+
+def test_a_refused_row_of_a_typed_table_has_its_number_and_all_its_cells(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"n": [1, 2], "when": ["2024-01-01", "soon"], "c": ["x", None]}), file)
+    where = ["--project", project.id, "--collection", "c", "--data", str(data), "--timestamp", "when"]
+    assert run_import(str(file), *where) == 3
+    assert refusals_of(file) == [(2, None, '[2,"soon",null]')]
+    assert "row 2: Column 'when'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
