@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import math
 import sys
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
 
@@ -34,7 +35,7 @@ from service.imports.json_source import (
 from service.imports.opening import open_source
 from service.imports.options import BadOption, ImportOptions, add_reading_arguments, options_of
 from service.imports.tables import TableSource
-from service.imports.targets import ImportFailed, ImportTarget, open_data, open_url
+from service.imports.targets import ImportFailed, ImportTarget, is_server_url, open_data, open_url
 from service.imports.times import NAMES
 from service.ingest.admission import EventRefusal, check_collection_name
 from service.settings import BadSettings, key_of_environment, load
@@ -113,6 +114,8 @@ def run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         _say("\nBroken off. The same command goes on from there and stores nothing twice.")
         return 130
+    if not (progress.new or progress.known or progress.refused):
+        _say(f"{'standard input' if args.file == '-' else args.file} is empty: there are no events in it.")
     if progress.refused > args.allow_refused:
         if args.allow_refused:
             _say(f"acumen: more events were refused than --allow-refused {args.allow_refused}")
@@ -127,6 +130,8 @@ def _check(args: argparse.Namespace) -> None:
         raise BadOption(refusal.description)
     if args.url and args.data:
         raise BadOption("give --url or --data, not both")
+    if args.url is not None and not is_server_url(args.url):
+        raise BadOption(f"--url must be http://host:port or https://…, and '{args.url}' is neither")
     if args.write_key is not None:
         raise BadOption(
             "a key on the command line is seen by everybody who lists processes, and stays in the shell's "
@@ -138,8 +143,18 @@ def _check(args: argparse.Namespace) -> None:
         raise BadOption("--url needs the project's write key, in ACUMEN_WRITE_KEY or a --write-key-file")
     if args.allow_refused < 0:
         raise BadOption("--allow-refused is a number of events, from 0")
-    if args.file != "-" and not Path(args.file).is_file():
-        raise BadOption(f"there is no file {args.file}")
+    if args.file != "-":
+        _check_file(Path(args.file))
+
+
+def _check_file(path: Path) -> None:
+    """Raises BadOption if there is no file at the path that can be read more than once."""
+    if path.is_dir():
+        raise BadOption(f"{path} is a folder: name a file in it, and import one after the other")
+    if not path.exists():
+        raise BadOption(f"there is no file {path}")
+    if not path.is_file():
+        raise BadOption(f"{path} is a pipe or device, and no file: give '-', and send it to standard input")
 
 
 def _write_key(args: argparse.Namespace) -> str:
@@ -156,6 +171,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Im
     refused = RefusedFile(Path("stdin" if args.file == "-" else args.file))
     source = await asyncio.to_thread(open_source, args.file, options, EVENT_BYTES_MAX)
     progress.source = source.source
+    refused.of_rows = isinstance(source.source, TableSource)
     try:
         # With other reading options the events differ, so it is a different import.
         identity = f"{args.project}/{args.collection}/{source.identity}"
@@ -174,7 +190,7 @@ async def _import(args: argparse.Namespace, options: ImportOptions, progress: Im
 
 def _target(args: argparse.Namespace) -> AbstractAsyncContextManager[ImportTarget]:
     if args.url:
-        return open_url(args.url, args.project, _write_key(args), args.collection)
+        return open_url(args.url, args.project, _write_key(args), args.collection, _notice)
     return open_data(load(data=args.data), args.project, args.collection)
 
 
@@ -271,16 +287,31 @@ class BatchSender:
     async def _process_first_answer(self) -> None:
         batch, task = self._waiting.popleft()
         answers = await task
-        for index in sorted(answers.refused):
-            self._refused.write(batch.items[index], answers.refused[index])
-        self._progress.add(len(batch.items) - len(answers.refused), answers.known, len(answers.refused))
+        refused = [(batch.items[index], answers.refused[index]) for index in sorted(answers.refused)]
+        broken = self._broken_rows(batch.items[-1].number)
+        await asyncio.to_thread(self._write_refused, [*refused, *broken])
+        self._progress.add(len(batch.items) - len(refused), answers.known, len(refused) + len(broken))
+
+    def _write_refused(self, refused: list[tuple[Item, EventRefusal]]) -> None:
+        refused.sort(key=lambda pair: pair[0].number)
+        items = self._source.as_in_file([item for item, _ in refused])
+        for item, (_, refusal) in zip(items, refused, strict=True):
+            self._refused.write(item, refusal)
+
+    def _broken_rows(self, last: float) -> list[tuple[Item, EventRefusal]]:
+        """Take out the broken rows up to a number; later ones may have been read ahead."""
+        broken = []
+        if isinstance(self._source, TableSource):
+            rows = self._source.broken_rows
+            while rows and rows[0].number <= last:
+                item = rows.popleft()
+                broken.append((item, EventRefusal("InvalidEventError", item.problem or "")))
+        return broken
 
     def _note_broken_rows(self) -> None:
-        if isinstance(self._source, TableSource):
-            for item in self._source.broken_rows:
-                self._refused.write(item, EventRefusal("InvalidEventError", item.problem or ""))
-            self._progress.refused += len(self._source.broken_rows)
-            self._source.broken_rows.clear()
+        broken = self._broken_rows(math.inf)
+        self._write_refused(broken)
+        self._progress.refused += len(broken)
 
     def _check_times(self, batch: ItemBatch) -> None:
         """Raises ImportFailed if no event of the first batch has the property given as --timestamp."""
@@ -366,22 +397,28 @@ class RefusedFile:
         self.path = source.with_name(source.name + ".refused.ndjson")
         self.first: list[str] = []
         """The first refusals, as lines for a person."""
+        self.of_rows = False
+        """Whether the events are rows of a table, which have numbers and no offsets."""
         self._file: IO[bytes] | None = None
 
     def write(self, item: Item, refusal: EventRefusal) -> None:
         if self._file is None:
             self._file = open(self.path, "wb")  # noqa: SIM115
         text = item.text[:REFUSED_TEXT_MAX].decode("utf-8", "replace")
-        record = {
-            "number": item.number,
-            "offset": item.offset,
+        record: dict[str, Any] = {"number": item.number}
+        if item.line is not None:
+            record["line"] = item.line
+        if not self.of_rows:
+            record["offset"] = item.offset
+        record |= {
             "error": {"name": refusal.name, "description": refusal.description},
             "event": text,
         }
         self._file.write(orjson.dumps(record) + b"\n")
         if len(self.first) < REFUSALS_SHOWN:
-            place = f"event {item.number}" if item.number else "a row"
-            self.first.append(f"  {place}: {refusal.description}  {text[:60]}")
+            kind = "row" if self.of_rows else "event"
+            place = f"{kind} {item.number}" if item.line is None else f"line {item.line}"
+            self.first.append(f"  {place}: {refusal.description}  {' '.join(text[:60].splitlines())}")
 
     @property
     def written(self) -> bool:
@@ -442,6 +479,11 @@ class ImportProgress:
             return ""
         filled = round(self._share() * BAR_WIDTH)
         return f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {self._share():4.0%}"
+
+
+def _notice(text: str) -> None:
+    """Say something while the import goes on; the bar, which is drawn again, makes place for it."""
+    _say(("\r\x1b[K" if sys.stderr.isatty() else "") + text)
 
 
 def _say(text: str) -> None:

@@ -40,13 +40,18 @@ class BadSource(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """The text of one event, its offset in the uncompressed content, and its number from 1."""
+    """The text of one event, its offset in the uncompressed content, and its number from 1.
+
+    Of a table, the number is that of the row of data, and the offset counts the rows that were taken.
+    """
 
     number: int
     offset: int
     text: bytes
     problem: str | None = None
     """Why this is not an event; ``text`` may then be truncated."""
+    line: int | None = None
+    """The line on which the event begins, from 1; None where a file has no lines or they are not counted."""
 
 
 @dataclass(slots=True)
@@ -77,6 +82,10 @@ class BatchSource(Protocol):
 
     def batches(self) -> Iterator[ItemBatch]:
         """Raises BadSource at the point from which the content cannot be read."""
+        ...
+
+    def as_in_file(self, items: Sequence[Item]) -> list[Item]:
+        """Items, in their order, with their text and line in the file, where those are known."""
         ...
 
     def close(self) -> None: ...
@@ -116,6 +125,7 @@ class EventSource:
         self._buffer = b""
         self._text: str | None = None
         self._base, self._at = 0, 0
+        self._line: int | None = None
 
     @property
     def position(self) -> int:
@@ -125,6 +135,9 @@ class EventSource:
         if self._raw is not sys.stdin.buffer:
             self._raw.close()
 
+    def as_in_file(self, items: Sequence[Item]) -> list[Item]:
+        return list(items)
+
     def batches(self) -> Iterator[ItemBatch]:
         """Raises BadSource at the point from which the content cannot be read."""
         return batched(self._items())
@@ -132,44 +145,55 @@ class EventSource:
     def _items(self) -> Iterator[Item]:
         if self._fill() and self._buffer.startswith(_BYTE_ORDER_MARK):
             self._at = len(_BYTE_ORDER_MARK)
-        while not self._skip_white():
+        blank_lines = 0
+        while True:
+            start = self._at
+            found = self._skip_white()
+            blank_lines += self._buffer.count(b"\n", start, self._at)
+            if found:
+                break
             if not self._fill():
                 return
-        for number, (offset, text) in enumerate(self._texts(), start=1):
+        for number, (offset, text) in enumerate(self._texts(blank_lines), start=1):
             yield self._item(number, offset, text)
 
-    def _texts(self) -> Iterator[tuple[int, bytes]]:
+    def _texts(self, blank_lines: int) -> Iterator[tuple[int, bytes]]:
         if self._kind is ImportFormat.ANSWER:
             return self._answer()
         array = self._kind is ImportFormat.JSON or (self._kind is None and self._peek() == b"[")
-        return self._array() if array else self._lines()
+        return self._array() if array else self._lines(blank_lines)
 
     def _item(self, number: int, offset: int, text: bytes) -> Item:
+        line = self._line
         if len(text) > self._item_bytes_max:
             limit = self._item_bytes_max
-            return Item(number, offset, text[:1_000], f"The event is larger than the limit of {limit} bytes.")
+            why = f"The event is larger than the limit of {limit} bytes."
+            return Item(number, offset, text[:1_000], why, line)
         try:
             _one.decode(text)
             text.decode("utf-8")
         except UnicodeDecodeError as error:
-            return Item(number, offset, text, f"Not UTF-8 at byte {error.start}.")
+            return Item(number, offset, text, f"Not UTF-8 at byte {error.start}.", line)
         except (msgspec.MsgspecError, RecursionError) as error:
-            return Item(number, offset, text, f"Not valid JSON: {error}.")
-        return Item(number, offset, text)
+            return Item(number, offset, text, f"Not valid JSON: {error}.", line)
+        return Item(number, offset, text, None, line)
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
-        """Lines that are not blank; a line longer than an event may be is truncated."""
+    def _lines(self, blank_lines: int) -> Iterator[tuple[int, bytes]]:
+        """Lines that are not blank, as many of which come first as said; too long a line is truncated."""
+        self._line = blank_lines + 1
         while True:
             end = self._buffer.find(b"\n", self._at)
             if end < 0 and self._fill():
                 if len(self._buffer) > self._item_bytes_max + CHUNK_BYTES and b"\n" not in self._buffer:
                     yield self._long_line()
+                    self._line += 1
                 continue
             stop = end if end >= 0 else len(self._buffer)
             line, offset = self._buffer[self._at : stop].strip(_WHITE), self._offset
             self._at = min(stop + 1, len(self._buffer))
             if line:
                 yield offset, line
+            self._line += 1
             if end < 0:
                 return
 

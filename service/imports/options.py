@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from query.language import zones
 from service.imports.formats import TABLES, ImportFormat
 from service.imports.tables import KINDS, TableOptions
-from service.imports.times import ReadTime, reader
+from service.imports.times import ReadTime, is_pattern, reader
 
 
 class BadOption(Exception):
@@ -74,9 +74,15 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> ImportOptions:
     """Check the options and collect them. Raises BadOption."""
     kind = _format(args.format)
-    read_time = _reader(args) if args.timestamp else None
-    if args.timestamp_format != "auto" and not args.timestamp:
-        raise BadOption("--timestamp-format goes with --timestamp, which names the column")
+    read_time = _reader(args)
+    if not args.timestamp:
+        read_time = None
+        for option, given in (
+            ("--timestamp-format", args.timestamp_format != "auto"),
+            ("--timezone", args.timezone != "UTC"),
+        ):
+            if given:
+                raise BadOption(f"{option} goes with --timestamp, which names the column")
     tables = TableOptions(_types(args.types), _columns(args.columns), args.timestamp, read_time)
     text_only = {"--types": args.types, "--columns": args.columns, "--delimiter": args.delimiter}
     for option, value in (text_only | {"--encoding": args.encoding}).items():
@@ -113,6 +119,10 @@ def _reader(args: argparse.Namespace) -> ReadTime:
     pattern = args.timestamp_format
     if pattern not in ("auto", "epoch", "epoch_ms", "epoch_us", "epoch_ns") and "%" not in pattern:
         raise BadOption("--timestamp-format is auto, epoch, epoch_ms, epoch_us, epoch_ns or has '%' in it")
+    if "%" in pattern and not is_pattern(pattern):
+        raise BadOption(
+            f"--timestamp-format: '{pattern}' is no pattern of Python's strptime; one is '%d/%m/%Y %H:%M:%S'"
+        )
     return reader(pattern, zone)
 
 

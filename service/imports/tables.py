@@ -11,8 +11,9 @@ from __future__ import annotations
 import base64
 import gzip
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
@@ -25,6 +26,7 @@ import pyarrow.csv
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
+from service.imports import csv_text
 from service.imports.formats import ImportFormat, Sniffed
 from service.imports.json_source import BadSource, Counted, Item, ItemBatch, batched
 from service.imports.times import ReadTime
@@ -32,7 +34,6 @@ from service.imports.times import ReadTime
 BLOCK_BYTES = 8 << 20
 """Block size for text formats; a row may not be longer."""
 TABLE_ROWS = 10_000
-_END_BYTES = 16
 KINDS = ("auto", "text", "number", "boolean", "json")
 
 _NUMBER = r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
@@ -54,7 +55,14 @@ class TableOptions:
 
 
 class BadRow(ValueError):
-    """A row that cannot become an event; the text says which column is at fault, and why."""
+    """A row that cannot become an event; the text says which column is at fault, and why.
+
+    ``cell`` is the JSON of the cell at fault.
+    """
+
+    def __init__(self, why: str, cell: bytes = b"null") -> None:
+        super().__init__(why)
+        self.cell = cell
 
 
 class TableSource:
@@ -63,8 +71,10 @@ class TableSource:
     def __init__(self, path: Path, sniffed: Sniffed, options: TableOptions, *, packed: bool) -> None:
         self.name = str(path)
         self.size = path.stat().st_size
-        self.broken_rows: list[Item] = []
-        """Rows read so far with more or fewer cells than the header; their positions are unknown."""
+        self.broken_rows: deque[Item] = deque()
+        """Rows read so far with more or fewer cells than the header, in their order."""
+        self._broken_numbers: deque[int] = deque()
+        """Numbers of broken rows that no row has been read after yet."""
         self._path = path
         self._sniffed = sniffed
         self._options = options
@@ -72,6 +82,7 @@ class TableSource:
         self._counted: Counted | None = None
         self._opened: list[IO[bytes]] = []
         self._kinds: dict[str, str] = {}
+        self._finder = csv_text.RowFinder(self._utf8_chunks, sniffed.delimiter)
 
     @property
     def position(self) -> int:
@@ -87,13 +98,33 @@ class TableSource:
             file.close()
         self._opened.clear()
 
+    def as_in_file(self, items: Sequence[Item]) -> list[Item]:
+        if not self._is_text:
+            return list(items)
+        return [self._as_in_file(item) for item in items]
+
+    def _as_in_file(self, item: Item) -> Item:
+        found = self._finder.find(item.number + self._header_rows)
+        return item if found is None else replace(item, line=found[0], text=found[1])
+
+    @property
+    def _is_text(self) -> bool:
+        return self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV)
+
+    @property
+    def _header_rows(self) -> int:
+        return 0 if self._options.columns else 1
+
     def batches(self) -> Iterator[ItemBatch]:
         """Read the file. Raises BadSource if it cannot be read, or its columns cannot become events."""
         return batched(self._items())
 
     def _items(self) -> Iterator[Item]:
         try:
-            if self._sniffed.format in (ImportFormat.CSV, ImportFormat.TSV):
+            if self._is_text:
+                if not any(text.strip() for text in self._utf8_chunks()):
+                    return
+                self._check_quotes()
                 names = self._text_names()
                 self._check(names)
                 self._kinds = self._infer(names)
@@ -105,7 +136,7 @@ class TableSource:
             raise BadSource(f"{self.name} cannot be read: {_first_line(error)}") from None
 
     def _rows(self, tables: Iterator[pa.RecordBatch]) -> Iterator[Item]:
-        number = 0
+        number = taken = 0
         tree: Tree | None = None
         for table in tables:
             if tree is None:
@@ -113,8 +144,12 @@ class TableSource:
                 tree = _tree(table.schema.names, self._options.timestamp)
             cells = [self._cells(name, table.column(name)) for name in table.schema.names]
             for row in zip(*cells, strict=True):
+                taken += 1
                 number += 1
-                yield _item(number, row, tree)
+                while self._broken_numbers and self._broken_numbers[0] == number:
+                    self._broken_numbers.popleft()
+                    number += 1
+                yield _item(number, taken, row, tree)
 
     def _check(self, names: Sequence[str]) -> None:
         """Raises BadSource if the columns cannot be properties, or an option names a missing column."""
@@ -129,6 +164,20 @@ class TableSource:
                 raise BadSource(f"{self.name} has no column '{name}'; it has {', '.join(names)}.")
 
     # Text
+
+    def _check_quotes(self) -> None:
+        """Raises BadSource if a quote is never closed: its cell would take in all rows up to the next one."""
+        line = csv_text.unclosed_quote(self._utf8_chunks(), self._sniffed.delimiter)
+        if line is not None:
+            raise BadSource(
+                f"{self.name}: a quote that is opened on line {line} is never closed, and nothing was "
+                'imported. Close it there; a quote within a text in quotes is written "".'
+            )
+
+    def _utf8_chunks(self) -> Iterator[bytes]:
+        with open(self._path, "rb") as raw:
+            stream = gzip.GzipFile(fileobj=raw) if self._packed else raw
+            yield from csv_text.chunks(stream, self._sniffed.encoding)
 
     def _text_names(self) -> list[str]:
         if self._options.columns:
@@ -145,7 +194,9 @@ class TableSource:
         def skip(row: pyarrow.csv.InvalidRow) -> str:
             if note:
                 why = f"The row has {row.actual_columns} cells, where the header has {row.expected_columns}."
-                self.broken_rows.append(Item(0, 0, (row.text or "").encode(), why))
+                number = row.number - self._header_rows
+                self.broken_rows.append(Item(number, 0, (row.text or "").encode(), why))
+                self._broken_numbers.append(number)
             return "skip"
 
         types = {name: pa.binary() for name in names or ()}
@@ -155,6 +206,8 @@ class TableSource:
                 block_size=BLOCK_BYTES,
                 encoding="utf8" if self._sniffed.encoding == "utf-8" else self._sniffed.encoding,
                 column_names=list(self._options.columns) or None,
+                # With threads, pyarrow does not say which row is broken.
+                use_threads=False,
             ),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=self._sniffed.delimiter,
@@ -170,13 +223,12 @@ class TableSource:
             ),
         )
 
-    def _stream(self) -> io.RawIOBase:
+    def _stream(self) -> io.BufferedIOBase:
         raw = open(self._path, "rb")  # noqa: SIM115
         self._opened.append(raw)
         self._counted = Counted(raw)
         plain = io.BufferedReader(self._counted, 1 << 20)
-        self._text = _EndKeepingStream(gzip.GzipFile(fileobj=plain) if self._packed else plain)
-        return self._text
+        return gzip.GzipFile(fileobj=plain) if self._packed else plain
 
     def _text_batches(self, names: Sequence[str], *, note: bool = False) -> Iterator[pa.RecordBatch]:
         if not names:
@@ -191,18 +243,12 @@ class TableSource:
             given[self._options.timestamp] = "text"
         candidates = {name: ["number", "boolean"] for name in names if name not in given}
         seen: set[str] = set()
-        rows, last = 0, None
         for table in self._text_batches(names):
-            rows, last = rows + len(table), table if len(table) else last
             for name, kinds in candidates.items():
                 column = table.column(name)
                 if kinds and column.null_count < len(column):
                     seen.add(name)
                     candidates[name] = [kind for kind in kinds if _all_are(kind, column)]
-        if last is not None and self._text.ends_within_quotes(
-            last.slice(len(last) - 1).to_pylist()[0].values()
-        ):
-            raise BadSource(f"{self.name}: row {rows} has a quote that is never closed.")
         inferred = {
             name: kinds[0] if kinds and name in seen else "text" for name, kinds in candidates.items()
         }
@@ -249,30 +295,6 @@ class TableSource:
         return [None if cell is None else _converted(name, kind, cell) for cell in column.to_pylist()]
 
 
-class _EndKeepingStream(io.RawIOBase):
-    """A stream that remembers the last bytes read from it."""
-
-    def __init__(self, inner: io.BufferedIOBase) -> None:
-        self._inner, self._end = inner, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._inner.read(size)
-        self._end = (self._end + data[-_END_BYTES:])[-_END_BYTES:]
-        return data
-
-    def ends_within_quotes(self, last_row: Iterable[bytes | None]) -> bool:
-        """Whether the last cell runs to the end of the file because its quote is never closed.
-
-        It then contains line ends, and the file does not end with a quote.
-        """
-        end = self._end.replace(b"\0", b"").rstrip(b"\r\n")
-        cell = [b"", *last_row][-1] or b""
-        return (b"\n" in cell or b"\r" in cell) and not end.endswith(b'"')
-
-
 # One row
 
 Tree = dict[str, "int | Tree"]
@@ -299,13 +321,13 @@ def _tree(names: Sequence[str], timestamp: str | None) -> Tree:
     return tree
 
 
-def _item(number: int, row: Sequence[Any], tree: Tree) -> Item:
+def _item(number: int, taken: int, row: Sequence[Any], tree: Tree) -> Item:
     try:
         text = _object(row, tree, "")
-        return Item(number, number, text or b"{}")
+        return Item(number, taken, text or b"{}")
     except BadRow as error:
-        shown = b",".join(b"" if cell is None or isinstance(cell, BadRow) else cell for cell in row)
-        return Item(number, number, shown, str(error))
+        cells = (cell.cell if isinstance(cell, BadRow) else b"null" if cell is None else cell for cell in row)
+        return Item(number, taken, b"[" + b",".join(cells) + b"]", str(error))
 
 
 def _object(row: Sequence[Any], tree: Tree, path: str) -> bytes | None:
@@ -388,7 +410,9 @@ def _time_cell(name: str, value: Any, read: ReadTime) -> bytes | BadRow | None:
     try:
         return orjson.dumps(read(value.decode() if isinstance(value, bytes) else value))
     except ValueError as error:
-        return BadRow(f"Column '{name}': {error}.")
+        return BadRow(
+            f"Column '{name}': {error}.", b"null" if isinstance(value, bytes) else _json(value) or b"null"
+        )
 
 
 # Cells of Arrow's types

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from storage.errors import StorageError
 
 ATTEMPTS_MAX = 10
 """Attempts to send a batch before the import gives up, which takes about two minutes."""
+FIRST_WAIT_SECONDS = 0.5
 WAIT_SECONDS_MAX = 30.0
 ANSWER_SECONDS = 120.0
 THREADS = 4
@@ -59,12 +62,19 @@ class ImportTarget(Protocol):
 
 
 class UrlTarget:
-    """A running server. Resends a batch that got no answer; its key prevents it from being stored twice."""
+    """A running server. Resends a batch that got no answer; its key prevents it from being stored twice.
 
-    def __init__(self, client: httpx.AsyncClient, project_id: str, collection: str) -> None:
+    ``say`` is told of the first failure of an outage, as the attempts that follow take a while.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, project_id: str, collection: str, say: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._path = f"/3.0/projects/{quote(project_id, safe='')}/events"
         self._collection = collection
+        self._say = say
+        self._away = False
         self._retry_after = 0.0
 
     async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
@@ -73,20 +83,34 @@ class UrlTarget:
         trouble = ""
         for attempt in range(ATTEMPTS_MAX):
             if attempt:
+                self._say_once(trouble)
                 await asyncio.sleep(self._wait_seconds(attempt))
             self._retry_after = 0.0
             try:
                 answer = await self._client.post(self._path, content=body, headers=headers)
             except httpx.HTTPError as error:
-                trouble = str(error) or type(error).__name__
+                trouble = _no_answer(error, self._url)
+                if isinstance(_cause(error), ssl.SSLCertVerificationError):
+                    break
                 continue
             if answer.status_code == 200:
+                self._away = False
                 return self._outcome(answer)
-            trouble = f"{answer.status_code} {_message(answer)}"
+            trouble = f"the server at {self._url} does not take it: {answer.status_code} {_message(answer)}"
             if answer.status_code not in RETRIED:
                 break
             self._retry_after = _seconds(answer.headers.get("retry-after", ""))
-        raise ImportFailed(f"the server at {self._client.base_url} does not take it: {trouble}")
+        raise ImportFailed(trouble)
+
+    @property
+    def _url(self) -> str:
+        return str(self._client.base_url).rstrip("/")
+
+    def _say_once(self, trouble: str) -> None:
+        # Several batches are under way, and all of them fail at once.
+        if not self._away:
+            self._say(f"{trouble}; trying again for up to {_retry_seconds()} seconds")
+        self._away = True
 
     def _outcome(self, answer: httpx.Response) -> BatchOutcome:
         try:
@@ -100,8 +124,7 @@ class UrlTarget:
             ) from None
 
     def _wait_seconds(self, attempt: int) -> float:
-        backoff = min(WAIT_SECONDS_MAX, 0.25 * float(2**attempt))
-        return max(self._retry_after, backoff * random.uniform(0.5, 1.0))
+        return max(self._retry_after, _backoff_seconds(attempt) * random.uniform(0.5, 1.0))
 
 
 class DataTarget:
@@ -125,7 +148,7 @@ class DataTarget:
             except IngestUnavailable as error:
                 if attempt == ATTEMPTS_MAX:
                     raise ImportFailed(error.message) from error
-                await asyncio.sleep(min(WAIT_SECONDS_MAX, 0.25 * 2**attempt))
+                await asyncio.sleep(_backoff_seconds(attempt))
             except IngestError as error:
                 raise ImportFailed(error.message) from error
         raise AssertionError("unreachable")
@@ -137,16 +160,24 @@ class DataTarget:
 
 
 @asynccontextmanager
-async def open_url(url: str, project_id: str, write_key: str, collection: str) -> AsyncIterator[ImportTarget]:
-    """Open a target at a server's URL. Raises ImportFailed if the URL is invalid."""
+async def open_url(
+    url: str, project_id: str, write_key: str, collection: str, say: Callable[[str], None]
+) -> AsyncIterator[ImportTarget]:
+    """Open a target at a server's URL (see ``is_server_url``); ``say`` is told what takes a while."""
+    async with httpx.AsyncClient(
+        base_url=url, headers={"authorization": write_key}, timeout=ANSWER_SECONDS, trust_env=False
+    ) as client:
+        yield UrlTarget(client, project_id, collection, say)
+
+
+def is_server_url(text: str) -> bool:
+    """Whether a text is the URL of a server: http or https, and a host."""
     try:
-        client = httpx.AsyncClient(
-            base_url=url, headers={"authorization": write_key}, timeout=ANSWER_SECONDS, trust_env=False
-        )
-    except (httpx.InvalidURL, ValueError) as error:
-        raise ImportFailed(f"{url} is no URL: {error}") from None
-    async with client:
-        yield UrlTarget(client, project_id, collection)
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        return False
+    named = bool(url.host) and "%" not in url.host
+    return url.scheme in ("http", "https") and named and (url.port is None or 0 < url.port < 65_536)
 
 
 @asynccontextmanager
@@ -212,6 +243,36 @@ class _Keeping:
         self._stop.set()
         self._thread.join()
         self._keeper.close()
+
+
+def _backoff_seconds(attempt: int) -> float:
+    return min(WAIT_SECONDS_MAX, FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)))
+
+
+def _retry_seconds() -> int:
+    """How long attempts go on at most where each fails at once."""
+    return round(sum(_backoff_seconds(attempt) for attempt in range(1, ATTEMPTS_MAX)))
+
+
+def _no_answer(error: httpx.HTTPError, url: str) -> str:
+    """What a request without an answer failed of, for a person."""
+    cause = _cause(error)
+    if isinstance(cause, ssl.SSLError):
+        return f"no TLS connection to {url} comes about: {getattr(cause, 'verify_message', cause.reason)}"
+    if isinstance(cause, socket.gaierror):
+        return f"no server answers at {url}: its host name is not known"
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):
+        return f"no server answers at {url}"
+    if isinstance(error, httpx.TimeoutException):
+        return f"the server at {url} did not answer within {ANSWER_SECONDS:.0f} seconds"
+    return f"the connection to {url} broke before an answer came"
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error from which another one came about first."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return error
 
 
 def _refusals(verdicts: list[dict[str, Any]]) -> dict[int, EventRefusal]:

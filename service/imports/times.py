@@ -40,6 +40,15 @@ def reader(pattern: str, zone: tzinfo) -> ReadTime:
     return lambda value: _iso(_zoned(_parsed(value, pattern), zone))
 
 
+def is_pattern(text: str) -> bool:
+    """Whether ``strptime`` takes a text as a pattern, which shows in reading a time that it wrote itself."""
+    try:
+        datetime.strptime(_EPOCH.strftime(text), text)
+    except (ValueError, re.error):
+        return False
+    return True
+
+
 def _parsed(value: Any, pattern: str) -> datetime:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is no text, as the format '{pattern}' needs")

@@ -8,6 +8,7 @@ import gzip
 import http.server
 import io
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -104,12 +105,12 @@ def test_refused_events_go_to_a_file_with_their_reason(
     assert run_import(*arguments, "--allow-refused", "5") == 0
     assert "already known: 2, refused: 5" in capsys.readouterr().err
     refused = [json.loads(line) for line in (tmp_path / "events.ndjson.refused.ndjson").open("rb")]
-    assert [(entry["number"], entry["event"]) for entry in refused] == [
-        (2, '{"n":'),
-        (3, '{"$bad":1}'),
-        (4, '"\ufffd"'),
-        (5, "1,2"),
-        (7, "7"),
+    assert [(entry["number"], entry["line"], entry["event"]) for entry in refused] == [
+        (2, 3, '{"n":'),
+        (3, 4, '{"$bad":1}'),
+        (4, 5, '"\ufffd"'),
+        (5, 6, "1,2"),
+        (7, 8, "7"),
     ]
     assert refused[1]["error"]["name"] == "InvalidPropertyNameError"
     assert file.read_bytes()[refused[1]["offset"] :].startswith(b'{"$bad":1}')
@@ -280,7 +281,51 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(
     file.write_bytes(b"{}\n")
     arguments = [str(file), "--project", "P", "--collection", "c"]
     assert run_import(*arguments, "--url", "http://127.0.0.1:1") == 1
-    assert "does not take it" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "no server answers at http://127.0.0.1:1; trying again for up to 0 seconds"
+    assert said[-1] == "acumen: the import stopped: no server answers at http://127.0.0.1:1"
+
+
+def test_how_long_a_server_is_asked_again_is_said_at_the_first_failure(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    file.write_bytes(as_ndjson(EVENTS))
+    arguments = [str(file), "--project", "P", "--collection", "c", "--url", "http://127.0.0.1:1"]
+    command = [*acumen_command(), "import", *arguments]
+    environment = {**os.environ, "ACUMEN_WRITE_KEY": "k"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as running:
+        assert running.stderr is not None
+        try:
+            first = running.stderr.readline()
+            time.sleep(1)
+        finally:
+            running.kill()
+        assert first == "no server answers at http://127.0.0.1:1; trying again for up to 122 seconds\n"
+        assert running.stderr.read() == "", "it is said once, though several batches fail"
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "", "localhost:8000", "ftp://a", "http://", "http://a:70000", "http://[", "a\nb"]
+)
+def test_what_is_no_url_of_a_server_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
+) -> None:
+    monkeypatch.setenv("ACUMEN_WRITE_KEY", "k")
+    file = tmp_path / "events"
+    file.write_bytes(b"{}\n")
+    assert run_import(str(file), "--project", "P", "--collection", "c", "--url", url) == 2
+    assert "--url must be http://host:port or https://…" in capsys.readouterr().err
+
+
+def test_a_host_name_that_is_not_known_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(targets, "ATTEMPTS_MAX", 1)
+    monkeypatch.setenv("ACUMEN_WRITE_KEY", "k")
+    file = tmp_path / "events"
+    file.write_bytes(b"{}\n")
+    url = "http://nowhere.invalid"
+    assert run_import(str(file), "--project", "P", "--collection", "c", "--url", url) == 1
+    assert f"no server answers at {url}: its host name is not known" in capsys.readouterr().err
 
 
 class LoginPage(http.server.BaseHTTPRequestHandler):
@@ -347,6 +392,24 @@ def test_an_import_leaves_the_segment_in_which_erased_events_are(
         asyncio.run(asyncio.wait_for(scene(catalog), 120))
     finally:
         catalog.close()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["", " ", "\r", '{"n":1}', "7", '"' + "x" * 50 + '"'])), st.integers(1, 40))
+def test_events_of_lines_know_their_line(
+    tmp_path_factory: pytest.TempPathFactory, lines: list[str], chunk_bytes: int
+) -> None:
+    file = tmp_path_factory.mktemp("source") / "file"
+    file.write_text("\n".join(lines))
+    before = json_source.CHUNK_BYTES
+    json_source.CHUNK_BYTES = chunk_bytes
+    try:
+        source = EventSource(str(file), 20)
+        found = [item.line for batch in source.batches() for item in batch.items]
+        source.close()
+    finally:
+        json_source.CHUNK_BYTES = before
+    assert found == [number for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 JSON_VALUES = st.recursive(

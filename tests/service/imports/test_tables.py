@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -19,14 +20,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.imports import tables
-from service.imports.formats import Sniffed
+from service.imports import csv_text, tables
+from service.imports.formats import ImportFormat, Sniffed
 from service.imports.json_source import BadSource, EventSource
 from service.imports.opening import open_source
 from service.imports.options import ImportOptions
 from service.imports.tables import TableOptions, TableSource
 from service.imports.times import reader
 from storage.catalog.catalog import Catalog
+from storage.catalog.errors import UnknownCollection
 from storage.catalog.tenants.records import Project
 from tests.service.imports.test_import_command import counted, data, project, run_import
 from tests.support.scale import examples
@@ -174,9 +176,63 @@ def test_rows_that_are_no_rows_are_refused_and_all_others_taken(
     assert "The row has 1 cells, where the header has 2." in said
     assert "Column 'b' is not UTF-8 at byte 0" in said
     refused = [json.loads(line) for line in (tmp_path / "t.csv.refused.ndjson").open("rb")]
-    assert len(refused) == 3
+    assert [(entry["number"], entry["line"], entry["event"]) for entry in refused] == [
+        (2, 3, "2"),
+        (3, 4, "3,y,z"),
+        (4, 5, "4,\ufffd"),
+    ]
+    assert "line 3: The row has 1 cells" in said
     assert run_import(*arguments, "--encoding", "latin-1", "--allow-refused", "2") == 0
     assert "stored: 3, refused: 2" in capsys.readouterr().err
+
+
+def refusals_of(file: Path) -> list[tuple[Any, ...]]:
+    lines = file.with_name(file.name + ".refused.ndjson").read_bytes().splitlines()
+    return [(entry["number"], entry.get("line"), entry["event"]) for entry in map(json.loads, lines)]
+
+
+@pytest.mark.parametrize("header", [True, False])
+@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode("utf-16"))])
+def test_a_refused_row_is_kept_as_it_was_with_its_line(
+    tmp_path: Path, data: Path, project: Project, header: bool, pack: Callable[[str], bytes]
+) -> None:
+    rows = '\n1,2024-01-01,"x\ny"\n"2",31/13/2023,"z"\n3\n"4",2024-01-02,"w",9\n5,2024-01-03,é\n6,"fo""o",\n'
+    file = written(tmp_path, pack(("id,when,$c\n" if header else "") + rows))
+    named = [] if header else ["--columns", "id,when,c"]
+    where = ["--project", project.id, "--collection", "c", "--data", str(data), "--timestamp", "when"]
+    assert run_import(str(file), *where, *named, "--format", "csv") == 3
+    first = 1 if header else 0
+    of_the_reader = [
+        (2, first + 4, '"2",31/13/2023,"z"'),
+        (3, first + 5, "3"),
+        (4, first + 6, '"4",2024-01-02,"w",9'),
+        (6, first + 8, '6,"fo""o",'),
+    ]
+    of_the_server = [(1, 3, '1,2024-01-01,"x\ny"'), (5, 8, "5,2024-01-03,é")] if header else []
+    assert refusals_of(file) == sorted(of_the_reader + of_the_server)
+
+
+def test_refused_rows_of_a_long_table_are_in_their_order_with_their_lines(
+    tmp_path: Path, data: Path, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 2_000)
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", 500)
+    rows = [f"{n},x" if n % 7 else f"{n}" if n % 2 else f"{n},x,y" for n in range(1, 6_000)]
+    rows[99] = '100,"a\nb"'
+    file = written(tmp_path, "a,b\n" + "\n".join(rows))
+    assert run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data)) == 3
+    assert refusals_of(file) == [(n, n + 1 + (n > 100), rows[n - 1]) for n in range(7, 6_000, 7)]
+
+
+def test_a_refused_row_of_a_typed_table_has_its_number_and_all_its_cells(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"n": [1, 2], "when": ["2024-01-01", "soon"], "c": ["x", None]}), file)
+    where = ["--project", project.id, "--collection", "c", "--data", str(data), "--timestamp", "when"]
+    assert run_import(str(file), *where) == 3
+    assert refusals_of(file) == [(2, None, '[2,"soon",null]')]
+    assert "row 2: Column 'when'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
@@ -189,13 +245,73 @@ def test_line_ends_of_every_kind_end_rows(tmp_path: Path, end: str, pack: Callab
     assert events == [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}, {"a": 3, "b": f"last{end}line"}]
 
 
-@pytest.mark.parametrize("pack", [str.encode, lambda text: gzip.compress(text.encode())])
-@pytest.mark.parametrize("rest", ["2,y\n3,z\n", "2,y\n3,z", '2,5" pipe\n'])
+PACKINGS: list[Callable[[str], bytes]] = [
+    str.encode,
+    lambda text: gzip.compress(text.encode()),
+    lambda text: text.encode("utf-16"),
+    lambda text: text.replace("\n", "\r\n").encode(),
+    lambda text: text.replace("\n", "\r").encode(),
+]
+
+
+@pytest.mark.parametrize("pack", PACKINGS)
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 1 << 20])
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('a,b\n0,w\n1,"x\n2,y\n3,z\n', 3),
+        ('a,b\n0,w\n1,"x\n2,y\n3,z', 3),
+        ('a,b\n0,w\n1,"x\n2,5" pipe\n', 3),
+        ('a,b\n1,2\n"x,1\n3,4\n5,6\n', 3),
+        ('a,b\n\n"1\n1",2\n3,"""x\n4,5\n', 5),
+        ('a,b\n1,"x\n2,"y"\n3,z\n', 2),
+        ('a,"b\n1,2\n3,4\n', 1),
+        ('"a,b\n1,2\n3,4\n', 1),
+    ],
+)
 def test_a_quote_that_is_never_closed_swallows_no_rows(
-    tmp_path: Path, rest: str, pack: Callable[[str], bytes]
+    tmp_path: Path,
+    content: str,
+    line: int,
+    chunk_bytes: int,
+    pack: Callable[[str], bytes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(BadSource, match="row 2 has a quote that is never closed"):
-        read(written(tmp_path, pack('a,b\n0,w\n1,"x\n' + rest)))
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", chunk_bytes)
+    options = ImportOptions(format=ImportFormat.CSV, delimiter=",")
+    with pytest.raises(BadSource, match=f"a quote that is opened on line {line} is never closed"):
+        read(written(tmp_path, pack(content)), options)
+
+
+def test_a_quote_that_is_never_closed_stops_the_import_before_anything_is_stored(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path, 'a,b\n1,2\n"x,1\n3,4\n5,6\n')
+    assert run_import(str(file), "--project", project.id, "--collection", "c", "--data", str(data)) == 1
+    said = capsys.readouterr().err
+    assert "stored: 0, refused: 0" in said
+    assert "a quote that is opened on line 3 is never closed, and nothing was imported" in said
+    with pytest.raises(UnknownCollection):
+        counted(data, project, "c")
+
+
+def test_a_quote_that_a_longer_rest_follows_than_a_row_may_be_is_named_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 1_000)
+    with pytest.raises(BadSource, match="opened on line 2 is never closed"):
+        read(written(tmp_path, 'a,b\n1,"x\n' + "2,y\n" * 5_000))
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 1 << 20])
+@pytest.mark.parametrize(
+    "row", ['"a""",1', '"","x"', '5" pipe,6"', '"two\nlines" ,1', '"a"b,"c"', '"""\n""",2']
+)
+def test_a_quote_that_is_closed_is_no_fault(
+    tmp_path: Path, row: str, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csv_text, "CHUNK_BYTES", chunk_bytes)
+    assert len(read(written(tmp_path, f"a,b\n{row}\n{row}"))) == 2
 
 
 def test_two_columns_of_one_name_are_said(tmp_path: Path) -> None:
@@ -371,6 +487,11 @@ def test_a_column_that_looks_like_the_time_earns_a_hint(
         ["--timestamp-format", "epoch"],
         ["--timestamp", "n", "--timezone", "Mars/Base"],
         ["--timestamp", "n", "--timestamp-format", "DD/MM"],
+        ["--timestamp", "n", "--timestamp-format", "%Q"],
+        ["--timestamp", "n", "--timestamp-format", "%Y-%m-%"],
+        ["--timestamp", "n", "--timestamp-format", "%Y %Y"],
+        ["--timezone", "Mars"],
+        ["--timezone", "Europe/Berlin"],
         ["--types", "n"],
         ["--types", "n=money"],
         ["--format", "xml"],
@@ -389,6 +510,56 @@ def test_options_that_make_no_sense_are_said(
     said = capsys.readouterr().err
     assert said.startswith("acumen: ")
     assert "secret" not in said.removeprefix("acumen: ")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["%a %A %w %d %b %B %m %Y", "%y-%j", "%I:%M:%S.%f %p %d.%m.%Y", "%c", "%x %X", "%G-W%V-%u", "%Y%%%z %Z"],
+)
+def test_every_directive_of_strptime_is_a_time_format(
+    tmp_path: Path, data: Path, project: Project, pattern: str
+) -> None:
+    when = datetime(2024, 3, 10, 14, 30, tzinfo=UTC).strftime(pattern)
+    file = written(tmp_path, json.dumps({"n": 1, "when": when}))
+    arguments = ["--timestamp", "when", "--timestamp-format", pattern]
+    where = ["--project", project.id, "--collection", "c", "--data", str(data)]
+    assert run_import(str(file), *where, *arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        (b"", []),
+        (b"\n \n", []),
+        (gzip.compress(b""), []),
+        (b"[]", []),
+        (b'{"result":[]}', []),
+        (b"a,b\n", []),
+        (b"", ["--format", "csv"]),
+        (b"\n", ["--format", "csv", "--columns", "a,b"]),
+    ],
+)
+def test_a_file_without_events_is_said_to_be_empty(
+    tmp_path: Path, data: Path, project: Project, content: bytes, options: list[str], capsys: Any
+) -> None:
+    file = written(tmp_path, content)
+    where = ["--project", project.id, "--collection", "c", "--data", str(data)]
+    assert run_import(str(file), *where, *options) == 0
+    assert f"{file} is empty: there are no events in it." in capsys.readouterr().err
+
+
+def test_what_is_no_file_is_called_what_it_is(
+    tmp_path: Path, data: Path, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    where = ["--project", project.id, "--collection", "c", "--data", str(data)]
+    for path, says in (
+        (tmp_path, "is a folder"),
+        (tmp_path / "pipe", "is a pipe"),
+        (tmp_path / "x", "there is no file"),
+    ):
+        assert run_import(str(path), *where) == 2
+        assert says in capsys.readouterr().err
 
 
 NAMES = st.lists(
@@ -417,8 +588,6 @@ def test_cells_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_broken_answer_is_said_to_be_broken(tmp_path: Path) -> None:
-    from service.imports.formats import ImportFormat
-
     for content in ('{"result":[{"a":1}', '{"result":[{"a":1}],', '{"result" [', '{"result":[{}]}x'):
         source = EventSource(str(written(tmp_path, content)), 900_000, ImportFormat.ANSWER)
         with pytest.raises(BadSource, match="cannot be read from byte"):
