@@ -464,6 +464,7 @@ def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys, tmp_
     assert acumen("list") == []
     gone = [("revoke",), ("show",), ("update", "--name", "x")]
     vast = json.dumps({"writes": {"autofill": {"n": 10**30}}})
-    for wrong in (*gone, *(("create", "x", "--options", text) for text in ("{", "[]", vast))):
+    create = ("create", "x", "--permit", "queries", "--options")
+    for wrong in (*gone, *((*create, text) for text in ("{", "[]", vast))):
         done = acumen(*wrong, check=False)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
