@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from query.errors import InvalidQuery
+from query.language.fields import wrong
 from query.language.preferences import KEEN, ROUND, WEEK_START
 from query.language.suggestions import nearest
 from service.errors import InvalidParameter
@@ -39,7 +40,7 @@ def check_preferences(preferences: Mapping[str, Any]) -> None:
             read_quotas(value, f"preferences.{QUOTAS}", PROJECT_NAMES)
         elif name in SWITCHES:
             if not isinstance(value, bool):
-                raise InvalidParameter(f"'preferences.{name}' must be true or false.")
+                raise InvalidParameter(wrong(f"preferences.{name}", "true or false", value).message)
         elif name not in KNOWN and (meant := nearest(name, KNOWN)) is not None:
             raise InvalidParameter(f"'preferences.{name[:100]}' is unknown. Did you mean '{meant}'?")
 
