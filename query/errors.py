@@ -2,6 +2,7 @@
 
 QueryError                       the base: code and message; the class decides the HTTP status
 ├── InvalidQuery                 the caller's fault: 400 with one of Keen's codes or ours
+│   ├── MissingField             a required field was not sent
 │   └── QueryLimitExceeded       over a limit of this server: code QueryLimitError; names it and a remedy
 │       └── TooManyConditions    its filters add up to too many conditions
 ├── QueryTimeout                 exceeded its time limit: QueryTimeoutError
@@ -27,6 +28,17 @@ class QueryError(Exception):
 
 class InvalidQuery(QueryError):
     code = "InvalidParameterError"
+
+
+class MissingField(InvalidQuery):
+    """``field``: its path in the request; ``because``: the path of what makes it required, or ""."""
+
+    code = "MissingRequiredRequestFieldError"
+
+    def __init__(self, message: str, field: str = "", because: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+        self.because = because
 
 
 class QueryLimitExceeded(InvalidQuery):

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from service.cli import backup, files, tenants
-from service.cli.errors import CannotDo
+from service.cli.command_parser import CommandParser
+from service.cli.errors import CannotDo, reason_of
 
 if TYPE_CHECKING:
     # Imported where used, since the server's modules cannot be imported on native Windows.
@@ -55,11 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parser(command: Sequence[str]) -> argparse.ArgumentParser:
+def _parser(command: Sequence[str]) -> CommandParser:
     kind = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("acumen", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=kind)
+    parser = CommandParser("acumen", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=kind)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_commands()
     _add_serve(commands)
     tenants.add_orgs(commands, _add_data, _on_catalog)
     tenants.add_projects(commands, _add_data, _on_catalog)
@@ -112,8 +113,7 @@ def _add_keys(commands: Any, *, selected: bool) -> None:
     if selected:
         from service.cli import keys as keys_command
 
-        keys_command.add_arguments(keys, _add_data)
-        keys.set_defaults(run=_keys)
+        keys_command.add_arguments(keys, _add_data, _keys)
 
 
 def _add_import(commands: Any, *, selected: bool) -> None:
@@ -316,7 +316,7 @@ def _repair(args: argparse.Namespace) -> int:
             lock_folder(catalog.folder.root)
             repaired = repair(catalog.folder, catalog)
         except (CannotServe, StorageError, OSError) as error:
-            raise CannotDo(str(error)) from None
+            raise CannotDo(reason_of(error)) from None
     for log in repaired:
         _say(f"log {log.log_id}: saved {log.events} events in {log.frames} frames that were in no file yet.")
         if log.quarantine is not None:
@@ -357,7 +357,7 @@ class _opened:
             else:
                 self._catalog = Catalog.open(data, secret=secret)
         except (CatalogError, OSError) as error:
-            raise CannotDo(str(error)) from None
+            raise CannotDo(reason_of(error)) from None
         return self._catalog
 
     def __exit__(self, _: object, error: object, __: object) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from query.errors import InvalidQuery
+from query.errors import InvalidQuery, MissingField
 
 SHOWN_CHARACTERS = 200
 _WHOLE = re.compile(r"[+-]?\d{1,30}", re.ASCII)
@@ -34,10 +35,21 @@ def shown(value: object) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def missing(name: str) -> InvalidQuery:
-    return InvalidQuery(
-        f"Your request is missing a required field. Field: '{name}'.", "MissingRequiredRequestFieldError"
-    )
+def missing(name: str, because: str = "") -> MissingField:
+    """An error for a required field that was not sent; ``because`` names what makes it required."""
+    reason = f", because of '{because}'" if because else ""
+    message = f"Your request is missing a required field. Field: '{name}'{reason}."
+    return MissingField(message, name, because)
+
+
+@contextmanager
+def within(where: str) -> Iterator[None]:
+    """Names a missing field that is reported meanwhile by its path: ``query.interval`` in ``query``."""
+    try:
+        yield
+    except MissingField as error:
+        because = f"{where}.{error.because}" if error.because else ""
+        raise missing(f"{where}.{error.field}", because) from None
 
 
 def wrong(
@@ -88,11 +100,11 @@ def encodable(value: str) -> bool:
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
 
-def required_text(params: Mapping[str, Any], name: str, length_max: int) -> str:
+def required_text(params: Mapping[str, Any], name: str, length_max: int, where: str = "") -> str:
     value = params.get(name)
     if value is None or value == "":
-        raise missing(name)
-    return text(name, value, length_max)
+        raise missing(where + name)
+    return text(where + name, value, length_max)
 
 
 def flag(params: Mapping[str, Any], name: str, default: bool, where: str = "") -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.fields import encodable, is_number, shown, structured, text, wrong
 from query.language.nodes import AnyOf, Circle, Condition, Filter, Operator
-from query.language.suggestions import did_you_mean
+from query.language.suggestions import meant, nearest
 from query.limits import Limits
 from query.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
 
@@ -46,6 +46,30 @@ class RegexSizes:
 
 
 _OPERATORS = {operator.value: operator for operator in Operator}
+_OTHER_NAMES = {
+    other: name
+    for name, others in {
+        "eq": "= == === is equal equals equal_to",
+        "ne": "!= !== <> is_not neq not not_eq not_equal not_equals not_equal_to",
+        "lt": "< before below less lesser less_than lesser_than",
+        "lte": "<= le at_most less_equal less_or_equal less_than_equal less_than_or_equal "
+        "less_than_or_equal_to",
+        "gt": "> above after greater greater_than",
+        "gte": ">= ge at_least greater_equal greater_or_equal greater_than_equal greater_than_or_equal "
+        "greater_than_or_equal_to",
+        "exists": "defined is_set not_null",
+        "in": "one_of any_of",
+        "contains": "has includes like",
+        "not_contains": "not_like not_includes",
+        "regex": "~ =~ match matches regexp",
+        "within": "near",
+        "or": "|| any",
+    }.items()
+    for other in others.split()
+}
+"""Names that other systems use for operators, in lower case, with words separated by ``_``."""
+_WORD_START = re.compile(r"(?<=[a-z])(?=[A-Z])|[ -]")
+_OPERATOR_LENGTH_MAX = 40
 _NOT_RE2 = re.compile(
     r"""\\[1-9]                                   # a back reference
       | \(\?(?:<?[=!] | > | \( | \# | P[=>])      # look-around, atomic, conditional, comment
@@ -106,6 +130,15 @@ def conservative_regex_check(pattern: str) -> str | None:
     return None
 
 
+def _operator_meant(name: object) -> str | None:
+    """The operator that a misspelt name, or a name used by another system, probably means."""
+    if not isinstance(name, str) or len(name) > _OPERATOR_LENGTH_MAX:
+        return None
+    plain = _WORD_START.sub("_", name.strip().lstrip("$")).lower()
+    known = [*_OPERATORS, "or"]
+    return plain if plain in known else _OTHER_NAMES.get(plain) or nearest(plain, known)
+
+
 class _Reader:
     """Parses one list of filters and counts them over all levels."""
 
@@ -143,8 +176,8 @@ class _Reader:
             return AnyOf(operands)
         parsed_operator = _OPERATORS.get(operator) if isinstance(operator, str) else None
         if parsed_operator is None:
-            near = did_you_mean(operator, [*_OPERATORS, "or"])
-            raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE, near)
+            hint = meant(_operator_meant(operator))
+            raise wrong(f"{name}.operator", f"one of {', '.join(_OPERATORS)} and or", operator, CODE, hint)
         path = item.get("property_name")
         if parsed_operator is Operator.WITHIN and path != GEO_PROPERTY:
             raise InvalidQuery(

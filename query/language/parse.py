@@ -163,7 +163,7 @@ def _metrics_query(
     buckets = None
     if interval is not None and interval != "":
         if frame is None:
-            raise missing("timeframe")
+            raise missing("timeframe", because="interval")
         zone = timeframe.bucket_zone(frame, zone)
         week = reading.preferences.week_start
         buckets = timeframe.buckets(span, interval, zone, limits.intervals_max, week)
@@ -210,7 +210,7 @@ def _labelled_metric(reading: _Reading, label: Any, entry: Any, paths: set[str])
         raise wrong(f"{where}.analysis_type", f"one of {', '.join(_METRICS)}", name, hint=hint)
     # Timeframe and filters belong to the whole query; ignoring them here would answer a different query.
     if entry.get("timeframe") is not None and reading.params.get("timeframe") is None:
-        raise missing("timeframe")
+        raise missing("timeframe", because=f"{where}.timeframe")
     if entry.get("filters"):
         raise InvalidQuery(f"'{where}' cannot have filters of its own: they belong to the whole query.")
     return _metric(analysis, entry, reading, label, f"{where}.")
@@ -302,7 +302,7 @@ def _funnel(reading: _Reading) -> FunnelQuery:
 def _step(reading: _Reading, step: Any, where: str) -> Step:
     if not isinstance(step, Mapping):
         raise wrong(where[:-1], "an object with event_collection and actor_property", step)
-    collection = required_text(step, "event_collection", reading.limits.name_length_max)
+    collection = required_text(step, "event_collection", reading.limits.name_length_max, where)
     actor = _actor(step.get("actor_property"), where, reading.limits)
     frame = _own_or_root(reading, step, "timeframe")
     zone = _own_or_root(reading, step, "timezone")
@@ -344,7 +344,7 @@ def _own_or_root(reading: _Reading, step: Mapping[str, Any], name: str) -> Any:
 
 def _actor(value: Any, where: str, limits: Limits) -> str:
     if value is None or value == "" or value == []:
-        raise missing("actor_property")
+        raise missing(f"{where}actor_property")
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     return text(f"{where}actor_property", value, limits.name_length_max)

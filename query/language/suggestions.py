@@ -55,4 +55,6 @@ def meant(name: str | None) -> str:
 
 
 def _plain(name: str) -> str:
-    return name.casefold().translate(_SEPARATORS) or name
+    plain = name.casefold().translate(_SEPARATORS) or name
+    # By letters alone, "query" is too unlike "queries".
+    return f"{plain[:-3]}y" if len(plain) > 4 and plain.endswith("ies") else plain

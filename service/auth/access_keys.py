@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
+from query.language.fields import wrong
 from query.language.filters import CheckRegex, parse_filters
 from query.language.nodes import Filter
 from query.language.parameters import check_filters, check_keys
+from query.language.suggestions import did_you_mean
 from query.limits import Limits
 from service.answerable import check_answerable
 from service.errors import InvalidParameter
@@ -93,27 +95,20 @@ def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     check_keys(body, FIELDS, "an access key")
     name = body.get("name")
     if not isinstance(name, str) or not name.strip() or len(name) > NAME_LENGTH_MAX or not _encodable(name):
-        raise InvalidParameter(f"'name' must be a string of 1 to {NAME_LENGTH_MAX} characters.")
+        raise _wrong("name", f"a string of 1 to {NAME_LENGTH_MAX} characters", name)
     is_active = body.get("is_active")
     if "is_active" in body and not isinstance(is_active, bool):
-        raise InvalidParameter("'is_active' must be true or false.")
-    permitted = body.get("permitted")
-    all_known = isinstance(permitted, list) and all(
-        isinstance(one, str) and one in PERMITTED for one in permitted
-    )
-    if not all_known:
-        raise InvalidParameter(f"'permitted' must be a list of any of {', '.join(PERMITTED)}.")
-    assert isinstance(permitted, list)
+        raise _wrong("is_active", "true or false", is_active)
+    permitted = _words("permitted", body.get("permitted"), PERMITTED)
     sent_options = body.get("options")
     if not isinstance(sent_options, dict | None):
-        raise InvalidParameter("'options' must be an object.")
+        raise _wrong("options", "an object", sent_options)
     options = {section: (sent_options or {}).get(section) for section in SECTIONS}
     known_sections = (*SECTIONS, QUOTAS)
     unknown = sorted(str(name) for name in (sent_options or {}) if name not in known_sections)
     if unknown:
         # Silently ignored, a misspelt restriction would restrict nothing.
-        sections = ", ".join(known_sections)
-        raise InvalidParameter(f"'options.{unknown[0][:100]}' is unknown: there are {sections}.")
+        raise _unknown("options", unknown[0], known_sections)
     if sent_options and sent_options.get(QUOTAS) is not None:
         options[QUOTAS] = sent_options[QUOTAS]
     _check_autofill(read_options(options, check_regex).autofill)
@@ -137,12 +132,12 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
     sections = {name: _section(options, name) for name in SECTIONS}
     autofill = sections["writes"].get("autofill")
     if not isinstance(autofill, dict | None):
-        raise InvalidParameter("'options.writes.autofill' must be an object.")
+        raise _wrong("options.writes.autofill", "an object", autofill)
     _only(sections["writes"], "writes", "autofill")
     _only(sections["queries"], "queries", "filters", "extraction")
     extraction = sections["queries"].get("extraction")
     if not isinstance(extraction, bool | None):
-        raise InvalidParameter("'options.queries.extraction' must be true or false.")
+        raise _wrong("options.queries.extraction", "true or false", extraction)
     _only(sections["saved_queries"], "saved_queries", "allowed", "blocked", "filters")
     _only(sections["cached_queries"], "cached_queries", "allowed", "blocked")
     return Options(
@@ -201,25 +196,43 @@ def stored_options(options: Json) -> Options:
     return read_options(options, lambda _: None)
 
 
+def _wrong(name: str, needs: str, value: object, hint: str = "") -> InvalidParameter:
+    return InvalidParameter(wrong(name, needs, value, hint=hint).message)
+
+
+def _unknown(where: str, name: str, known: Sequence[str]) -> InvalidParameter:
+    hint = did_you_mean(name, known)
+    return InvalidParameter(f"'{where}.{name[:100]}' is unknown: there are {', '.join(known)}.{hint}")
+
+
+def _words(name: str, value: Any, known: tuple[str, ...]) -> list[str]:
+    """The value if it is a list of known words. Raises InvalidParameter, which names the nearest one."""
+    words = value if isinstance(value, list) else [value]
+    unknown = [word for word in words if not isinstance(word, str) or word not in known]
+    if unknown or not isinstance(value, list):
+        hint = did_you_mean(unknown[0], known) if unknown else ""
+        raise _wrong(name, f"a list of any of {', '.join(known)}", value, hint)
+    return value
+
+
 def _section(options: Json, name: str) -> Json:
     section = options.get(name)
     if not isinstance(section, dict | None):
-        raise InvalidParameter(f"'options.{name}' must be an object.")
+        raise _wrong(f"options.{name}", "an object", section)
     return section or {}
 
 
 def _only(section: Json, name: str, *known: str) -> None:
     for key in section:
         if key not in known:
-            options = ", ".join(known)
-            raise InvalidParameter(f"'options.{name}.{str(key)[:100]}' is unknown: there are {options}.")
+            raise _unknown(f"options.{name}", str(key), known)
 
 
 def _filters(section: Json, name: str, check_regex: CheckRegex) -> tuple[Filter, ...]:
     where = f"options.{name}.filters"
     value = section.get("filters")
     if not isinstance(value, list | None):
-        raise InvalidParameter(f"'{where}' must be a list of filters.")
+        raise _wrong(where, "a list of filters", value)
     try:
         return parse_filters(value, Limits(), check_regex, where)
     except (InvalidQuery, QueryLimitExceeded) as error:
@@ -236,12 +249,8 @@ def _name_list(section: Json, name: str, key: str) -> frozenset[str] | None:
     if value is None:
         return None
     if not isinstance(value, list) or len(value) > OPTIONS_NAMES_MAX or not all(map(_is_text, value)):
-        raise InvalidParameter(f"'options.{name}.{key}' must be a list of names.")
+        raise _wrong(f"options.{name}.{key}", f"a list of up to {OPTIONS_NAMES_MAX} names", value)
     return frozenset(value)
-
-
-def _is_list_of(value: Any, known: tuple[str, ...]) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) and one in known for one in value)
 
 
 def _is_text(value: Any) -> bool:
@@ -261,18 +270,13 @@ def _datasets(section: Json) -> DatasetScope:
     operations = section.get("operations")
     if operations is None:
         operations = list(OPERATIONS)
-    if not isinstance(operations, list) or not all(
-        isinstance(o, str) and o in OPERATIONS for o in operations
-    ):
-        raise InvalidParameter(
-            f"'options.datasets.operations' must be a list of any of {', '.join(OPERATIONS)}."
-        )
+    operations = _words("options.datasets.operations", operations, OPERATIONS)
     blocked = _name_list(section, "datasets", "blocked") or frozenset()
     allowed = section.get("allowed")
     if isinstance(allowed, list):
         allowed = dict.fromkeys(_name_list(section, "datasets", "allowed") or ())
     if not isinstance(allowed, dict | None):
-        raise InvalidParameter("'options.datasets.allowed' must be an object of dataset names, or a list.")
+        raise _wrong("options.datasets.allowed", "an object of dataset names, or a list", allowed)
     narrowed = {name: scope for name, scope in (allowed or {}).items() if scope is not None and scope != {}}
     index_by = {name: _index_by(name, scope) for name, scope in narrowed.items()}
     names = Names(None if allowed is None else frozenset(allowed), blocked)
@@ -282,11 +286,11 @@ def _datasets(section: Json) -> DatasetScope:
 def _index_by(name: str, scope: Any) -> Mapping[str, tuple[Any, ...]]:
     where = f"options.datasets.allowed.{name[:100]}"
     if not isinstance(scope, dict) or not isinstance(scope.get("index_by"), dict) or len(scope) > 1:
-        raise InvalidParameter(f"'{where}' must be null, or an object with 'index_by' or nothing.")
+        raise _wrong(where, "null, or an object with 'index_by' or nothing", scope)
     values_by_path: dict[str, tuple[Any, ...]] = {}
     for path, values in scope["index_by"].items():
         value_list = values if isinstance(values, list) else [values]
         if any(isinstance(value, dict | list) for value in value_list):
-            raise InvalidParameter(f"'{where}.index_by.{path[:100]}' must be a list of plain values.")
+            raise _wrong(f"{where}.index_by.{path[:100]}", "a list of plain values", values)
         values_by_path[path] = tuple(value_list)
     return values_by_path

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from query.errors import InvalidQuery
+from query.language.fields import wrong
 from query.language.preferences import KEEN, ROUND, WEEK_START
 from query.language.suggestions import nearest
 from service.errors import InvalidParameter
@@ -38,9 +40,17 @@ def check_preferences(preferences: Mapping[str, Any]) -> None:
             read_quotas(value, f"preferences.{QUOTAS}", PROJECT_NAMES)
         elif name in SWITCHES:
             if not isinstance(value, bool):
-                raise InvalidParameter(f"'preferences.{name}' must be true or false.")
+                raise InvalidParameter(wrong(f"preferences.{name}", "true or false", value).message)
         elif name not in KNOWN and (meant := nearest(name, KNOWN)) is not None:
             raise InvalidParameter(f"'preferences.{name[:100]}' is unknown. Did you mean '{meant}'?")
+
+
+def _quoted(name: str, text: str) -> str:
+    """How an assignment is written so that the shell leaves the quotes of a text in it."""
+    if name in SWITCHES:
+        return f"Give --set {name}=true or --set {name}=false."
+    assignment = shlex.quote(f"{name[:100]}={json.dumps(text[:100], ensure_ascii=False)}")
+    return f"A text needs double quotes that the shell leaves in it: --set {assignment}."
 
 
 def changed(preferences: Mapping[str, Any], assignments: list[str]) -> dict[str, Any]:
@@ -60,6 +70,6 @@ def changed(preferences: Mapping[str, Any], assignments: list[str]) -> dict[str,
             result[name] = json.loads(text)
         except (ValueError, RecursionError):
             raise InvalidParameter(
-                f"The value of '{name[:100]}' is not JSON: true, 5 and \"text\" are."
+                f"The value of '{name[:100]}' is not JSON: {text[:100]}. {_quoted(name, text)}"
             ) from None
     return result

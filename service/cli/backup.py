@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from service.cli.errors import CannotDo
+from service.cli.errors import CannotDo, reason_of
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -85,7 +85,7 @@ def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
             say=say,
         )
     except (BackupFailed, OSError) as error:
-        raise CannotDo(str(error)) from None
+        raise CannotDo(reason_of(error)) from None
     for fault in report.faults:
         say(f"FAULT  {fault}")
     if not report.sound and not args.accept_damage:
@@ -123,7 +123,7 @@ def restore(settings: Settings, args: argparse.Namespace, say: Say) -> int:
                 aside.rename(data)
             raise
     except (BackupFailed, CannotServe, OSError) as error:
-        raise CannotDo(str(error)) from None
+        raise CannotDo(reason_of(error)) from None
     taken = datetime.fromtimestamp(manifest.taken_us / 1e6, UTC)
     say(f"{data} holds the backup of {taken:%Y-%m-%d %H:%M:%S} UTC, with {manifest.events:,} events.")
     if aside is not None:

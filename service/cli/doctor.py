@@ -26,6 +26,7 @@ from service.machine import container_cpus, container_memory_bytes
 from service.settings import PREFIX, BadSettings, Settings, changed, load_options
 from service.version import version
 from storage.catalog.catalog import Catalog
+from storage.catalog.errors import WrongSecret
 from storage.errors import StorageError
 from storage.maintenance.backup import MANIFEST
 from storage.paths import DataFolder
@@ -99,12 +100,13 @@ def run(args: argparse.Namespace, say: Callable[[str], None]) -> int:
     for finding in _findings(settings, args.backups):
         say(str(finding))
         faults += finding.level is Level.FAULT
-    say("Nothing is wrong." if not faults else f"{faults} things are wrong.")
+    say("Nothing is wrong." if not faults else f"{faults} thing{'s are' if faults > 1 else ' is'} wrong.")
     return 1 if faults else 0
 
 
 def _findings(settings: Settings, backups: Path | None) -> Findings:
     yield from _folder(settings.data)
+    yield from _is_backup(settings.data)
     yield from _disk(settings)
     yield from _secret(settings)
     yield from _machine(settings)
@@ -139,6 +141,12 @@ def _folder(data: Path) -> Findings:
         yield _ok(what, "belongs to its owner alone.")
 
 
+def _is_backup(data: Path) -> Findings:
+    if (data / MANIFEST).exists():
+        text = "a server would change it. Copy it to a new folder: acumen restore"
+        yield _fault("data folder", f"is a backup (it has {MANIFEST}), and {text} {data} --data NEW.")
+
+
 def _disk(settings: Settings) -> Findings:
     place = next(
         path for path in (settings.data.absolute(), *settings.data.absolute().parents) if path.exists()
@@ -158,9 +166,13 @@ def _disk(settings: Settings) -> Findings:
 
 
 def _secret(settings: Settings) -> Findings:
-    path = DataFolder.at(settings.data).root / "secret.key"
+    folder = DataFolder.at(settings.data)
+    path = folder.root / "secret.key"
     if settings.secret_key:
         yield _ok("secret", "is ACUMEN_SECRET_KEY.")
+    elif not path.exists() and folder.catalog.exists():
+        # Whether keys need it, the keys in the catalog say.
+        yield _note("secret", f"{path} is not there, and ACUMEN_SECRET_KEY is not set.")
     elif not path.exists():
         yield Finding(
             Level.NOTE, "secret", f"the first start makes {path}; keep a copy of it in another place."
@@ -305,6 +317,7 @@ def _stored(settings: Settings) -> Findings:
         yield _fault("catalog", str(error))
         return
     with contextlib.closing(catalog):
+        yield from _keys(catalog)
         logs = damage_marker.noted_logs(folder, [row.id for row in catalog.logs.all()])
         files = catalog.files.damaged()
         mark = catalog.clock.find()
@@ -324,6 +337,14 @@ def _stored(settings: Settings) -> Findings:
         yield Finding(
             Level.OK, "stored", f"{events} events in files; 'acumen check' reads and proves all of them."
         )
+
+
+def _keys(catalog: Catalog) -> Findings:
+    """Read all keys, as every process of a server does when it starts."""
+    try:
+        catalog.tenants.since(-1)
+    except WrongSecret as error:
+        yield _fault("keys", f"the server cannot start. {error}")
 
 
 def _numbers(logs: tuple[int, ...]) -> str:

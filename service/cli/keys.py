@@ -9,7 +9,9 @@ from typing import Any
 
 from query.language.filters import conservative_regex_check
 from service.auth.access_keys import PERMITTED, checked, new_access_key, shown
+from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo
+from service.cli.json_options import json_of
 from service.cli.secret_options import BadSecret, access_key_of
 from service.errors import InvalidParameter
 from storage.catalog.catalog import Catalog, system_clock
@@ -19,15 +21,15 @@ from storage.catalog.tenants.records import AccessKey
 
 
 def add_arguments(
-    parser: argparse.ArgumentParser, add_data: Callable[[argparse.ArgumentParser], None]
+    parser: CommandParser, add_data: Callable[[argparse.ArgumentParser], None], run: Any
 ) -> None:
-    actions = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    actions = parser.add_commands()
 
     def add(name: str, help: str, action: Callable[..., Any]) -> argparse.ArgumentParser:
         command = actions.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
         command.add_argument("--project", required=True, metavar="ID")
         add_data(command)
-        command.set_defaults(action=action)
+        command.set_defaults(action=action, run=run)
         return command
 
     add("list", "print a project's access keys as JSON", _list)
@@ -111,14 +113,14 @@ def _find(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Acces
 
 
 def _options(args: argparse.Namespace) -> Any:
-    try:
-        return json.loads(args.options) if args.options else {}
-    except ValueError as error:
-        raise CannotDo(f"--options is not JSON: {error}.") from None
+    example = '{"queries": {"extraction": false}}'
+    return json_of("--options", args.options, example) if args.options else {}
 
 
 def _create(catalog: Catalog, keyring: Keyring, args: argparse.Namespace) -> Any:
-    body = {"name": args.name, "permitted": args.permit or [], "options": _options(args)}
+    if not args.permit:
+        raise CannotDo(f"What may the key do? Give --permit for each right: {', '.join(PERMITTED)}.")
+    body = {"name": args.name, "permitted": args.permit, "options": _options(args)}
     _, key = new_access_key(keyring, args.project, checked(body, conservative_regex_check), system_clock())
     catalog.access_keys.create(key)
     return shown(keyring, key)

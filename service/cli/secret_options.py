@@ -35,8 +35,10 @@ def read_secret(option: str, file: str) -> str:
     """Read the single key that the file holds. Raises BadSecret."""
     try:
         text = sys.stdin.read() if file == STANDARD_INPUT else Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSecret(f"{option}: {file} cannot be read: {error}.") from None
+    except OSError as error:
+        raise BadSecret(f"{option}: {file} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise BadSecret(f"{option}: {file} cannot be read: it is not UTF-8 text.") from None
     lines = text.split()
     if len(lines) != 1:
         raise BadSecret(f"{option}: {file} must hold one key and nothing else.")

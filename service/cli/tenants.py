@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo
+from service.cli.json_options import json_of
 from service.cli.secret_options import BadSecret, add_key_file, read_secret, refuse
 
 if TYPE_CHECKING:
@@ -98,8 +100,8 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
 class _Actions:
     """The subcommands of one command."""
 
-    def __init__(self, parser: argparse.ArgumentParser, add_data: AddData, bind: Bind) -> None:
-        self._commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    def __init__(self, parser: CommandParser, add_data: AddData, bind: Bind) -> None:
+        self._commands = parser.add_commands()
         self._add_data = add_data
         self._bind = bind
 
@@ -274,11 +276,11 @@ def _fields(args: argparse.Namespace) -> dict[str, Any]:
         if args.user is not None:
             fields["users"] = addresses(address for address in args.user if address)
         if args.preferences is not None:
-            fields["preferences"] = check_preferences(json.loads(args.preferences))
+            fields["preferences"] = check_preferences(
+                json_of("--preferences", args.preferences, '{"scoped_keys": true}')
+            )
     except InvalidParameter as error:
         raise CannotDo(str(error)) from None
-    except ValueError as error:
-        raise CannotDo(f"--preferences is not JSON: {error}.") from None
     return fields
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from query.errors import InvalidQuery
 from query.language import parameters, timeframe
-from query.language.fields import encodable, missing, structured, text, wrong
+from query.language.fields import encodable, missing, structured, text, within, wrong
 from query.language.filters import CheckRegex
 from query.language.nodes import Buckets, MetricQuery, Span
 from query.language.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
@@ -153,7 +153,8 @@ def read(
     if strict:
         parameters.check(normalised["analysis_type"], query, beside=("project_id",))
     definition = DatasetDefinition(display_name, index_by, normalised, preferred)
-    definition.question(now_us, limits, check_regex)
+    with within("query"):
+        definition.question(now_us, limits, check_regex)
     return definition
 
 

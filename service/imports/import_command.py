@@ -163,7 +163,8 @@ def _write_key(args: argparse.Namespace) -> str:
     try:
         text: str = args.write_key_file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadOption(f"the write key cannot be read from {args.write_key_file}: {error}") from None
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BadOption(f"the write key cannot be read from {args.write_key_file}: {reason}") from None
     return text.strip()
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from query.language.fields import wrong
+from query.language.suggestions import did_you_mean
 from service.errors import InvalidParameter, QuotaExceeded, RateLimited
 from service.limits.rate_limiter import Quota, fields_of
 from storage.catalog.tenants.activity import day_of, first_of_next_month
@@ -48,12 +50,16 @@ def read_quotas(value: Any, where: str, names: tuple[str, ...]) -> dict[str, int
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise InvalidParameter(f"'{where}' must be an object of {', '.join(names)}.")
+        raise InvalidParameter(wrong(where, f"an object of {', '.join(names)}", value).message)
     for name, limit in value.items():
         if name not in names:
-            raise InvalidParameter(f"'{where}.{str(name)[:100]}' is unknown: there are {', '.join(names)}.")
+            hint = did_you_mean(name, names)
+            raise InvalidParameter(
+                f"'{where}.{str(name)[:100]}' is unknown: there are {', '.join(names)}.{hint}"
+            )
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= QUOTA_MAX:
-            raise InvalidParameter(f"'{where}.{name}' must be a whole number; 0 is no limit.")
+            needs = f"a whole number from 0, which is no limit, to {QUOTA_MAX}"
+            raise InvalidParameter(wrong(f"{where}.{name}", needs, limit).message)
     return dict(value)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from query.errors import InvalidQuery
-from query.language.fields import is_deeper, missing, whole, wrong
+from query.language.fields import is_deeper, missing, whole, within, wrong
 from query.language.normal_form import analysis_of, normalised, without_filters
 from query.language.parameters import check_keys
 from query.language.parse import EXTRACTION, FUNNEL
@@ -89,7 +89,8 @@ def read(name: str, body: Any, judge: Judge, *, strict: bool = True) -> SentDefi
         raise wrong("query", "an object of parameters", query)
     analysis = analysis_of(query)
     _check_depth("query", query)
-    judge(analysis, query)
+    with within("query"):
+        judge(analysis, query)
     rate = _refresh_rate(body.get("refresh_rate"), analysis)
     metadata = body.get("metadata")
     _check_depth("metadata", metadata)

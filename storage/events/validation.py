@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 from storage.instants import parse_instant
@@ -19,6 +20,10 @@ from storage.schema import LaneKind
 EXACT_INTEGER = 2**53
 """A double represents every integer up to this magnitude exactly."""
 
+SETTABLE = ("timestamp", "location", "uniqueness_token", "addons")
+"""Properties of ``keen`` that a client may set."""
+COMPARED_MAX = 80
+"""Characters of a name that are compared with the known names: the comparison is quadratic."""
 PLACE_TEXTS = ("city", "province", "country", "continent", "postal_code")
 """Properties that ``keen.location`` may have besides its coordinates."""
 
@@ -304,10 +309,11 @@ def _take_keen(event: dict[str, Any], limits: EventLimits) -> _Keen:
     if not isinstance(keen, dict):
         raise InvalidEvent("InvalidKeenNamespaceProperty", "The property 'keen' must be an object.")
     for name in keen:
-        if name not in ("timestamp", "location", "uniqueness_token", "addons"):
+        if name not in SETTABLE:
             raise InvalidEvent(
                 "InvalidKeenNamespaceProperty",
-                f"The 'keen' namespace is reserved: 'keen.{name[:300]}' cannot be set by a client.",
+                f"The 'keen' namespace is reserved: 'keen.{name[:300]}' cannot be set by a client."
+                f"{_meant(name, SETTABLE, 'keen.')}",
             )
     parts = _Keen()
     if "timestamp" in keen:
@@ -319,6 +325,12 @@ def _take_keen(event: dict[str, Any], limits: EventLimits) -> _Keen:
     if not keen:
         del event["keen"]
     return parts
+
+
+def _meant(name: str, known: Sequence[str], where: str) -> str:
+    """The text `` Did you mean 'keen.x'?`` with the nearest known name, or an empty text."""
+    near = get_close_matches(name[:COMPARED_MAX].lower(), known, 1)
+    return f" Did you mean '{where}{near[0]}'?" if near else ""
 
 
 def _check_timestamp(value: Any) -> int:
@@ -342,10 +354,13 @@ def _check_location(keen: dict[str, Any]) -> None:
     """Check ``keen.location``. It may hold what an add-on writes there, so that an extracted event can be
     sent again."""
     location = keen.get("location", {})
-    if not isinstance(location, dict) or set(location) - {"coordinates", *PLACE_TEXTS}:
+    known = ("coordinates", *PLACE_TEXTS)
+    unknown = [name for name in location if name not in known] if isinstance(location, dict) else []
+    if not isinstance(location, dict) or unknown:
         raise InvalidEvent(
             "InvalidKeenNamespaceProperty",
-            f"keen.location may hold 'coordinates' and {', '.join(PLACE_TEXTS)} only.",
+            f"keen.location may hold 'coordinates' and {', '.join(PLACE_TEXTS)} only."
+            f"{_meant(unknown[0] if unknown else '', known, 'keen.location.')}",
         )
     if not all(isinstance(location.get(name, ""), str) for name in PLACE_TEXTS):
         raise InvalidEvent(

@@ -305,7 +305,12 @@ def _copy_tree(source: Path, target: Path, say: Say) -> None:
 def _new_folder(target: Path) -> DataFolder:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise BackupFailed(f"{target} is not empty: a backup is a folder of its own.")
-    make_folder(target)
+    try:
+        make_folder(target)
+    except OSError as error:
+        raise BackupFailed(
+            f"{target} cannot be made ({error.strerror}): choose a folder on a disk that can be written to."
+        ) from None
     return DataFolder.at(target)
 
 

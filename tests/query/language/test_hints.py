@@ -105,8 +105,34 @@ def test_an_order_says_how_to_sort_down(order: Any, hint: str) -> None:
     assert (error.code, hint in error.message) == ("InvalidOrderByError", True), error.message
 
 
+@pytest.mark.parametrize(
+    ("operator", "meant"),
+    [
+        ("greater", "gt"),
+        ("greater_than", "gt"),
+        ("greaterThan", "gt"),
+        (">=", "gte"),
+        ("$gte", "gte"),
+        ("equals", "eq"),
+        ("Equals", "eq"),
+        ("EQ", "eq"),
+        ("==", "eq"),
+        ("is not", "ne"),
+        ("less-than", "lt"),
+        ("lesser", "lt"),
+        ("matches", "regex"),
+        ("OR", "or"),
+        ("exist", "exists"),
+    ],
+)
+def test_an_operator_of_another_system_is_told_ours(operator: str, meant: str) -> None:
+    error = refusal(filters=[{"property_name": "a", "operator": operator, "property_value": 1}])
+    assert error.code == "InvalidFilterError"
+    assert error.message.endswith(f"You specified: {operator}. Did you mean '{meant}'?")
+
+
 def test_operators_and_analyses_name_the_nearest() -> None:
-    item = {"property_name": "a", "operator": "equals", "property_value": 1}
+    item = {"property_name": "a", "operator": "resembles", "property_value": 1}
     assert re.search(r"one of eq, ne", refusal(filters=[item]).message)
     near = {**item, "operator": "not_contain"}
     assert "Did you mean 'not_contains'?" in refusal(filters=[near]).message

@@ -153,18 +153,22 @@ class TestMetrics:
             ("percentile", {"event_collection": "c", "target_property": "a"}, "percentile"),
             ("extraction", {}, "event_collection"),
             ("funnel", {}, "steps"),
-            ("funnel", {"steps": [{"actor_property": "u"}]}, "event_collection"),
-            ("funnel", {"steps": [{"event_collection": "c"}]}, "actor_property"),
+            ("funnel", {"steps": [{"actor_property": "u"}]}, "steps[0].event_collection"),
+            ("funnel", {"steps": [{"event_collection": "c"}]}, "steps[0].actor_property"),
             ("multi_analysis", {"analyses": {"a": {"analysis_type": "count"}}}, "event_collection"),
             ("multi_analysis", {"event_collection": "c"}, "analyses"),
             ("multi_analysis", {"event_collection": "c", "analyses": {"a": {}}}, "analyses.a.analysis_type"),
-            ("count", {"event_collection": "c", "interval": "daily"}, "timeframe"),
         ],
     )
     def test_missing_fields(self, analysis: str, params: dict[str, Any], field: str) -> None:
         error = refusal(analysis, params)
         assert error.code == "MissingRequiredRequestFieldError"
         assert error.message == f"Your request is missing a required field. Field: '{field}'."
+
+    def test_a_field_that_another_one_requires_is_named_with_it(self) -> None:
+        error = refusal("count", {"event_collection": "c", "interval": "daily"})
+        assert error.code == "MissingRequiredRequestFieldError"
+        assert error.message.endswith("Field: 'timeframe', because of 'interval'.")
 
     @pytest.mark.parametrize("analysis", ["", "counts", "COUNT", "saved", "__class__"])
     def test_an_unknown_analysis(self, analysis: str) -> None:

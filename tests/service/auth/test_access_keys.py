@@ -385,6 +385,35 @@ BAD: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"name": 5}, "You specified: 5."),
+        ({"permitted": ["query"]}, "You specified: [\"query\"]. Did you mean 'queries'?"),
+        ({"permitted": "queries"}, "You specified: queries."),
+        ({"permitted": ["queries", "write"]}, "Did you mean 'writes'?"),
+        ({"options": {"query": {}}}, "Did you mean 'queries'?"),
+        ({"options": {"quota": {}}}, "Did you mean 'quotas'?"),
+        ({"options": {"queries": {"filter": []}}}, "Did you mean 'filters'?"),
+        ({"options": {"queries": {"filters": {}}}}, "must be a list of filters. You specified: {}."),
+        ({"options": {"queries": {"extraction": "no"}}}, "must be true or false. You specified: no."),
+        ({"options": {"writes": {"autofill": []}}}, "must be an object. You specified: []."),
+        ({"options": {"saved_queries": {"allowed": "a"}}}, "You specified: a."),
+        ({"options": {"datasets": {"operations": ["reed"]}}}, "Did you mean 'read'?"),
+        ({"options": {"datasets": {"allowed": {"d": False}}}}, "You specified: false."),
+        ({"options": {"quotas": {"events_per_day": -1}}}, "a whole number from 0, which is no limit"),
+        ({"options": {"quotas": {"events_per_day": -1}}}, "You specified: -1."),
+        ({"options": {"quotas": {"event_per_day": 1}}}, "Did you mean 'events_per_day'?"),
+    ],
+)
+def test_a_bad_key_is_told_what_it_sent_and_what_is_near(
+    keys: Keys, sent: dict[str, Any], change: dict[str, Any], told: str
+) -> None:
+    reply = keys.call("POST", "", sent | change)
+    assert reply.status == 400, reply.body
+    assert told in reply.json["message"]
+
+
 @pytest.mark.parametrize(("change", "field"), BAD)
 def test_a_bad_key_is_told_which_field_is_wrong(
     keys: Keys, sent: dict[str, Any], change: dict[str, Any], field: str
@@ -464,6 +493,7 @@ def test_keys_are_made_and_ended_from_a_shell_beside_the_server(keys: Keys, tmp_
     assert acumen("list") == []
     gone = [("revoke",), ("show",), ("update", "--name", "x")]
     vast = json.dumps({"writes": {"autofill": {"n": 10**30}}})
-    for wrong in (*gone, *(("create", "x", "--options", text) for text in ("{", "[]", vast))):
+    create = ("create", "x", "--permit", "queries", "--options")
+    for wrong in (*gone, *((*create, text) for text in ("{", "[]", vast))):
         done = acumen(*wrong, check=False)
         assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

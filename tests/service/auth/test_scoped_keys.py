@@ -206,7 +206,7 @@ def test_a_project_takes_scoped_keys_where_its_preferences_say_so(served: Served
 def test_a_project_keeps_no_preference_that_is_spelt_wrong(served: Served, project: ServedProject) -> None:
     for assignment, told in (
         ("scopedkeys=true", "Did you mean 'scoped_keys'?"),
-        ("scoped_keys=1", "'preferences.scoped_keys' must be true or false."),
+        ("scoped_keys=1", "'preferences.scoped_keys' must be true or false. You specified: 1."),
         ("scoped_keys=yes", "The value of 'scoped_keys' is not JSON"),
         ("scoped_keys", "must be NAME=VALUE"),
     ):

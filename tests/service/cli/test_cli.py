@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -173,7 +174,8 @@ def test_keys_come_from_files_from_standard_input_and_from_the_environment(
         (tmp_path / "two").write_text(f"{KEY} {KEY}")
         assert "--read-key-file" in server.told(*rekey, str(bad)).stderr
 
-    made = json.loads(server.told("keys", "create", "k", "--project", "shop1").stdout)["key"]
+    create = ("keys", "create", "k", "--permit", "queries", "--project", "shop1")
+    made = json.loads(server.told(*create).stdout)["key"]
     assert server.told("keys", "revoke", "--project", "shop1").returncode == 1
     (tmp_path / "key").write_text(made)
     revoked = server.told("keys", "revoke", "--project", "shop1", "--key-file", str(tmp_path / "key"))
@@ -240,3 +242,85 @@ def test_a_folder_without_data_is_one_sentence(tmp_path: Path, command: tuple[st
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((), ("serve", "doctor")), (("projects",), ("create", "rekey")), (("keys",), ("revoke", "unrevoke"))],
+)
+def test_without_a_command_the_help_is_printed(
+    arguments: tuple[str, ...], words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("usage: acumen")
+    for word in words:
+        assert f"    {word} " in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (("sevre",), "serve"),
+        (("project", "list"), "projects"),
+        (("projects", "lst"), "list"),
+        (("orgs", "re-key", "o1"), "rekey"),
+        (("keys", "revok", "--project", "p"), "revoke"),
+        (("keys", "create", "k", "--project", "p", "--permit", "query"), "queries"),
+    ],
+)
+def test_the_nearest_word_is_named_for_a_misspelt_one(
+    arguments: tuple[str, ...], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(arguments)
+    assert ended.value.code == 2
+    assert f"Did you mean '{meant}'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("backup", "{file}/x"), ("{file}/x cannot be made (", "choose a folder")),
+        (
+            ("keys", "revoke", "--project", "shop1", "--key-file", "{file}/x"),
+            ("--key-file: {file}/x cannot be read: Not a directory.",),
+        ),
+        (("keys", "create", "k", "--project", "shop1"), ("--permit", "writes, queries")),
+        (
+            ("keys", "create", "k", "--project", "shop1", "--permit", "queries", "--options", "{bad"),
+            ("--options is not JSON", "You specified: {bad.", '--options \'{"queries": '),
+        ),
+        (
+            ("projects", "update", "shop1", "--preferences", "{bad"),
+            ("--preferences is not JSON", "You specified: {bad.", "--preferences '{\""),
+        ),
+        (
+            ("projects", "update", "shop1", "--set", "week_start=monday"),
+            ("not JSON: monday.", "--set 'week_start=\"monday\"'"),
+        ),
+        (("projects", "update", "shop1", "--set", "scoped_keys=yes"), ("--set scoped_keys=true",)),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_with_what_would_help(
+    tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    server = Served(data=tmp_path / "data")
+    assert server.told("projects", "create", "Shop", "--id", "shop1").returncode == 0
+    (tmp_path / "file").touch()
+    file = str(tmp_path / "file")
+    done = server.told(*(word.replace("{file}", file) for word in arguments))
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "Errno" not in done.stderr
+    for word in words:
+        assert word.replace("{file}", file) in done.stderr
+    assert json.loads(server.told("keys", "list", "--project", "shop1").stdout) == []
+
+
+def test_the_quoting_that_an_error_shows_works(tmp_path: Path) -> None:
+    server = Served(data=tmp_path / "data")
+    assert server.told("projects", "create", "Shop", "--id", "shop1").returncode == 0
+    update = ("projects", "update", "shop1", "--set")
+    shown = server.told(*update, "week_start=monday").stderr.partition("--set ")[2].rstrip(".\n")
+    (word,) = shlex.split(shown)
+    assert json.loads(server.told(*update, word).stdout)["preferences"] == {"week_start": "monday"}

@@ -180,3 +180,39 @@ def test_the_age_of_the_newest_backup_is_told(doctor: Callable[..., tuple[int, s
 def test_a_running_server_is_asked_whether_it_is_ready(served: Served) -> None:
     said = served.told("doctor").stdout
     assert f"ok     server {served.url} (process {served.pid}): is ready." in said
+
+
+def test_keys_that_were_sealed_with_another_secret_are_a_fault_as_they_stop_the_start(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a restore without the secret: 'serve' ends, and doctor gives the same advice."""
+    backup, restored = tmp_path / "backup", tmp_path / "restored"
+    assert main(["backup", str(backup), "--data", str(data)]) == 0
+    assert main(["restore", str(backup), "--data", str(restored)]) == 0
+    capsys.readouterr()
+    port = str(free_port())
+    assert main(["serve", "--data", str(restored), "--port", port]) == 1
+    advice = capsys.readouterr().err.removeprefix("acumen: ").strip()
+    for secret in (None, "another secret, which is long enough"):
+        if secret is not None:
+            monkeypatch.setenv("ACUMEN_SECRET_KEY", secret)
+        assert main(["doctor", "--data", str(restored), "--port", port]) == 1
+        (fault,) = faults(capsys.readouterr().out)
+        assert advice in fault
+        assert "projects rekey" in fault
+    monkeypatch.setenv("ACUMEN_SECRET_KEY", (data / "secret.key").read_text().strip())
+    assert main(["doctor", "--data", str(restored), "--port", port]) == 0
+    assert not (restored / "secret.key").exists()
+
+
+def test_a_backup_is_no_data_folder(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backup = tmp_path / "backup"
+    assert main(["backup", str(backup), "--data", str(data)]) == 0
+    monkeypatch.setenv("ACUMEN_SECRET_KEY", (data / "secret.key").read_text().strip())
+    capsys.readouterr()
+    assert main(["doctor", "--data", str(backup), "--port", str(free_port())]) == 1
+    (fault,) = faults(capsys.readouterr().out)
+    assert "BACKUP.json" in fault
+    assert f"acumen restore {backup} --data NEW" in fault

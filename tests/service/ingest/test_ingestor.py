@@ -138,6 +138,31 @@ def test_an_event_that_cannot_be_stored_is_a_400_with_its_code(
     run(story())
 
 
+@pytest.mark.parametrize(
+    ("keen", "hint"),
+    [
+        ('{"tmestamp":"2026-01-01"}', " Did you mean 'keen.timestamp'?"),
+        ('{"Timestamp":"2026-01-01"}', " Did you mean 'keen.timestamp'?"),
+        ('{"location":{"coordinate":[1,2]}}', " Did you mean 'keen.location.coordinates'?"),
+        ('{"created_at":"2026-01-01"}', ""),
+        ('{"location":{"":1}}', ""),
+        ('{"%s":1}' % ("timestamp" * 9_000), ""),
+    ],
+)
+def test_the_nearest_property_of_keen_is_named_for_a_misspelt_one(
+    tmp_path: Path, keen: str, hint: str
+) -> None:
+    async def story() -> None:
+        async with intake(tmp_path) as it:
+            reply = await it.http.post(it.events + "/a", content=f'{{"keen":{keen}}}'.encode())
+            told = reply.json()
+            assert (reply.status_code, told["error_code"]) == (400, "InvalidKeenNamespaceProperty")
+            assert told["message"].endswith(hint)
+            assert bool(hint) is ("Did you mean" in told["message"])
+
+    run(story())
+
+
 @pytest.mark.parametrize("name", ["$a", "_a", "a" * 65, "%20%20", "caf%C3%A9", "a%0Ab", "%FF"])
 def test_collection_names_have_rules(tmp_path: Path, name: str) -> None:
     async def story() -> None:

@@ -223,7 +223,11 @@ def test_months_begin_on_their_first_day() -> None:
     [
         (5, "must be an object"),
         ({"events": 5}, "'quotas.events' is unknown"),
-        ({"events_per_day": -1}, "'quotas.events_per_day' must be a whole number"),
+        ({"event_per_day": 5}, "Did you mean 'events_per_day'?"),
+        (
+            {"events_per_day": -1},
+            "'quotas.events_per_day' must be a whole number from 0, .*You specified: -1",
+        ),
         ({"events_per_day": True}, "must be a whole number"),
         ({"events_per_day": 1.5}, "must be a whole number"),
         ({"stored_bytes": 5}, "'quotas.stored_bytes' is unknown"),
