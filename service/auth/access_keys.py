@@ -113,7 +113,13 @@ def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
         options[QUOTAS] = sent_options[QUOTAS]
     _check_autofill(read_options(options, check_regex).autofill)
     for section in ("queries", "saved_queries"):
-        check_filters(_section(options, section).get("filters"), f"options.{section}.filters")
+        limits = _section(options, section)
+        if "filters" in limits and limits["filters"] is None:
+            # Perhaps a variable that was not set: the key would see every event.
+            raise InvalidParameter(
+                f"'options.{section}.filters' is null. Leave it out to make a key that sees all events."
+            )
+        check_filters(limits.get("filters"), f"options.{section}.filters")
     return CheckedAccessKey(name, is_active, tuple(dict.fromkeys(permitted)), options)
 
 

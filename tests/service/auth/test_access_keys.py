@@ -396,6 +396,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         ({"options": {"quota": {}}}, "Did you mean 'quotas'?"),
         ({"options": {"queries": {"filter": []}}}, "Did you mean 'filters'?"),
         ({"options": {"queries": {"filters": {}}}}, "must be a list of filters. You specified: {}."),
+        ({"options": {"queries": {"filters": None}}}, "'options.queries.filters' is null."),
         ({"options": {"queries": {"extraction": "no"}}}, "must be true or false. You specified: no."),
         ({"options": {"writes": {"autofill": []}}}, "must be an object. You specified: []."),
         ({"options": {"saved_queries": {"allowed": "a"}}}, "You specified: a."),
