@@ -6,6 +6,7 @@ Quotes count as they do for pyarrow: one at the start of a cell opens it, and tw
 from __future__ import annotations
 
 import codecs
+import io
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO
@@ -14,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def chunks(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
+def chunks(stream: IO[bytes] | io.BufferedIOBase, encoding: str) -> Iterator[bytes]:
     """The text of a stream as UTF-8, without a byte order mark.
 
     A chunk does not end with a quote, a space or a carriage return, whose meaning depends on what follows.
@@ -24,7 +25,7 @@ def chunks(stream: IO[bytes], encoding: str) -> Iterator[bytes]:
     while more:
         text = bytearray()
         size = CHUNK_BYTES
-        while more and (not text or text[-1:] in (b'"', b" ", b"\r")):
+        while more and (not text or text.endswith((b'"', b" ", b"\r"))):
             data = stream.read(size)
             more, size = bool(data), 1
             text += data if transcoder is None else transcoder.decode(data, final=not more).encode()

@@ -74,7 +74,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
 def options_of(args: argparse.Namespace) -> ImportOptions:
     """Check the options and collect them. Raises BadOption."""
     kind = _format(args.format)
-    read_time = _reader(args)
+    read_time: ReadTime | None = _reader(args)
     if not args.timestamp:
         read_time = None
         for option, given in (

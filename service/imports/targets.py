@@ -7,6 +7,7 @@ import random
 import socket
 import ssl
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -34,6 +35,7 @@ ATTEMPTS_MAX = 10
 """Attempts to send a batch before the import gives up, which takes about two minutes."""
 FIRST_WAIT_SECONDS = 0.5
 WAIT_SECONDS_MAX = 30.0
+CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 120.0
 THREADS = 4
 DUPLICATES = "acumen-duplicates"
@@ -80,12 +82,13 @@ class UrlTarget:
     async def send(self, events: bytes, key: str, digest: bytes) -> BatchOutcome:
         body = b"{" + orjson.dumps(self._collection) + b":" + events + b"}"
         headers = {"idempotency-key": key, "content-type": "application/json"}
-        trouble = ""
+        trouble, started = "", time.monotonic()
         for attempt in range(ATTEMPTS_MAX):
             if attempt:
-                self._say_once(trouble)
+                self._say_once(trouble, time.monotonic() - started)
                 await asyncio.sleep(self._wait_seconds(attempt))
             self._retry_after = 0.0
+            started = time.monotonic()
             try:
                 answer = await self._client.post(self._path, content=body, headers=headers)
             except httpx.HTTPError as error:
@@ -106,10 +109,10 @@ class UrlTarget:
     def _url(self) -> str:
         return str(self._client.base_url).rstrip("/")
 
-    def _say_once(self, trouble: str) -> None:
+    def _say_once(self, trouble: str, attempt_seconds: float) -> None:
         # Several batches are under way, and all of them fail at once.
         if not self._away:
-            self._say(f"{trouble}; trying again for up to {_retry_seconds()} seconds")
+            self._say(f"{trouble}; trying again for up to {_retry_seconds(attempt_seconds)} seconds")
         self._away = True
 
     def _outcome(self, answer: httpx.Response) -> BatchOutcome:
@@ -165,7 +168,10 @@ async def open_url(
 ) -> AsyncIterator[ImportTarget]:
     """Open a target at a server's URL (see ``is_server_url``); ``say`` is told what takes a while."""
     async with httpx.AsyncClient(
-        base_url=url, headers={"authorization": write_key}, timeout=ANSWER_SECONDS, trust_env=False
+        base_url=url,
+        headers={"authorization": write_key},
+        timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        trust_env=False,
     ) as client:
         yield UrlTarget(client, project_id, collection, say)
 
@@ -249,9 +255,9 @@ def _backoff_seconds(attempt: int) -> float:
     return min(WAIT_SECONDS_MAX, FIRST_WAIT_SECONDS * float(2 ** (attempt - 1)))
 
 
-def _retry_seconds() -> int:
-    """How long attempts go on at most where each fails at once."""
-    return round(sum(_backoff_seconds(attempt) for attempt in range(1, ATTEMPTS_MAX)))
+def _retry_seconds(attempt_seconds: float) -> int:
+    """How long attempts go on at most, where each takes as long to fail as said."""
+    return round(sum(_backoff_seconds(attempt) + attempt_seconds for attempt in range(1, ATTEMPTS_MAX)))
 
 
 def _no_answer(error: httpx.HTTPError, url: str) -> str:

@@ -9,6 +9,7 @@ import http.server
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -282,7 +283,9 @@ def test_a_server_that_is_away_for_a_while_is_asked_again(
     arguments = [str(file), "--project", "P", "--collection", "c"]
     assert run_import(*arguments, "--url", "http://127.0.0.1:1") == 1
     said = capsys.readouterr().err.splitlines()
-    assert said[0] == "no server answers at http://127.0.0.1:1; trying again for up to 0 seconds"
+    assert re.fullmatch(
+        r"no server answers at http://127.0.0.1:1; trying again for up to \d+ seconds", said[0]
+    )
     assert said[-1] == "acumen: the import stopped: no server answers at http://127.0.0.1:1"
 
 
@@ -299,7 +302,11 @@ def test_how_long_a_server_is_asked_again_is_said_at_the_first_failure(tmp_path:
             time.sleep(1)
         finally:
             running.kill()
-        assert first == "no server answers at http://127.0.0.1:1; trying again for up to 122 seconds\n"
+        said = re.fullmatch(
+            r"no server answers at http://127.0.0.1:1; trying again for up to (\d+) seconds\n", first
+        )
+        assert said is not None
+        assert int(said[1]) >= 121
         assert running.stderr.read() == "", "it is said once, though several batches fail"
 
 
