@@ -587,6 +587,34 @@ def test_cells_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory
     assert found == [dict(zip(names, row, strict=True)) for row in rows]
 
 
+PIECES = st.lists(st.sampled_from(['"', '"q"', '""', ",", "1,2\n", "\n", "\r", " ", "x"]), max_size=25)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(PIECES, st.integers(1, 50))
+def test_rows_are_found_where_the_reader_of_tables_finds_them(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[str], chunk_bytes: int
+) -> None:
+    path = written(tmp_path_factory.mktemp("csv"), "a,b\n" + "".join(pieces))
+    source = TableSource(path, Sniffed(ImportFormat.CSV), TableOptions(), packed=False)
+    before = csv_text.CHUNK_BYTES
+    csv_text.CHUNK_BYTES = chunk_bytes
+    try:
+        taken = [item for batch in source.batches() for item in batch.items]
+        broken = list(source.broken_rows)
+        found = source.as_in_file(broken)
+    except BadSource as error:
+        assert "is never closed" in str(error)
+        return
+    finally:
+        csv_text.CHUNK_BYTES = before
+        source.close()
+    numbers = sorted(item.number for item in [*taken, *broken])
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [item.text for item in found] == [item.text for item in broken]
+    assert all(item.line is not None for item in found)
+
+
 def test_a_broken_answer_is_said_to_be_broken(tmp_path: Path) -> None:
     for content in ('{"result":[{"a":1}', '{"result":[{"a":1}],', '{"result" [', '{"result":[{}]}x'):
         source = EventSource(str(written(tmp_path, content)), 900_000, ImportFormat.ANSWER)
