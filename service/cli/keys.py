@@ -26,7 +26,9 @@ def add_arguments(
     actions = parser.add_commands()
 
     def add(name: str, help: str, action: Callable[..., Any]) -> argparse.ArgumentParser:
-        command = actions.add_parser(name, help=help, description=f"{help[:1].upper()}{help[1:]}.")
+        command: argparse.ArgumentParser = actions.add_parser(
+            name, help=help, description=f"{help[:1].upper()}{help[1:]}."
+        )
         command.add_argument("--project", required=True, metavar="ID")
         add_data(command)
         command.set_defaults(action=action, run=run)
