@@ -92,8 +92,9 @@ class VisibleProperties:
         return not self.available.at(path) and bool(self.available.under(path) or self.schema.under(path))
 
     def names(self) -> Iterator[str]:
+        """All names, in an order that does not tell which property came first."""
         yield from SYSTEM_PATHS
-        yield from self.schema.by_path
+        yield from sorted(self.schema.by_path)
 
     def is_sound(self, path: str, *, numbers: bool) -> bool:
         """Whether the property has values, and numbers where required. Positive results are cached."""
@@ -114,7 +115,7 @@ class VisibleProperties:
         """A property whose name suggests the events' time, which only ``keen.timestamp`` sets; else None."""
         kinds = (LaneKind.STRING, LaneKind.NUMBER)
         paths = (lane.path for lane in self.schema.lanes if lane.kind in kinds)
-        return next((path for path in paths if path.lower() in TIMESTAMP_NAMES), None)
+        return min((path for path in paths if path.lower() in TIMESTAMP_NAMES), default=None)
 
 
 SeenOf = Callable[[str], VisibleProperties | None]
@@ -237,7 +238,7 @@ def _of_value(
     if not seen.knows(path):
         yield _unknown(path, seen, where)
     elif seen.is_object(path):
-        child = next((lane.path for lane in seen.schema.under(path)), None)
+        child = min((lane.path for lane in seen.schema.under(path)), default=None)
         message = f"'{path}' is an object, which has no value of its own."
         if child is not None:
             message += f" Name a property in it, as '{child}'."
