@@ -317,7 +317,8 @@ def _check_dataset(sides: Sides, key: str, query: Any, index: list[str], values:
 
 
 def _plain(told: Any) -> Any:
-    """Without what the server gives each event."""
+    """Without what the server gives each event, and an event's members by name: they come in the order in
+    which the collection's properties first came."""
     if isinstance(told, list):
         return [_plain(one) for one in told]
     if not isinstance(told, dict):
@@ -327,7 +328,14 @@ def _plain(told: Any) -> Any:
         kept["keen"] = {
             name: kept["keen"][name] for name in ("timestamp", "location") if name in kept["keen"]
         }
+        return _by_name(kept)
     return kept
+
+
+def _by_name(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_by_name(one) for one in value]
+    return {name: _by_name(value[name]) for name in sorted(value)} if isinstance(value, dict) else value
 
 
 def test_what_a_key_may_not_see_does_not_change_what_its_words_mean(sides: Sides) -> None:
