@@ -15,7 +15,6 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 
-US_PER_SECOND = 1_000_000
 LENGTH_MAX = 64
 """Longer text is not an instant: this bounds the digits of a fraction."""
 

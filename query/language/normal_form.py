@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from query.language.fields import flag, missing, structured, wrong
+from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
 from query.language.parameters import analysis_meant
-from query.language.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
 from query.language.suggestions import meant
 
 ANALYSIS = "analysis_type"

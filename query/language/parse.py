@@ -47,14 +47,11 @@ from query.language.nodes import (
     Span,
     Step,
 )
-from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, value_of
+from query.language.parameter_table import EXTRACTION, FUNNEL, MULTI_ANALYSIS, value_of
 from query.language.parameters import analysis_meant
 from query.language.preferences import KEEN, Preferences, decimals, week_start
-from query.language.query_string import from_query_string
 from query.language.suggestions import meant
 from query.limits import Limits
-
-__all__ = ["ANALYSES", "EXTRACTION", "FUNNEL", "MULTI_ANALYSIS", "from_query_string", "parse"]
 
 ECHO_DEPTH_MAX = 300
 """Levels of nesting in a funnel's step, which the answer repeats; the deepest filters have fewer."""

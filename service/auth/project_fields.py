@@ -32,7 +32,7 @@ def addresses(texts: Iterable[str]) -> list[str]:
         raise InvalidParameter(f"Every user must be {error}.") from None
 
 
-def check_preferences(value: Any) -> dict[str, Any]:
+def checked_preferences(value: Any) -> dict[str, Any]:
     """Return preferences that can be stored and returned again. Raises InvalidParameter."""
     if not isinstance(value, dict):
         raise InvalidParameter("'preferences' must be an object.")

@@ -256,19 +256,19 @@ def _changed_preferences(
 ) -> dict[str, Any]:
     """``preferences``, or those of the project if None, as changed by ``--set``. Raises CannotDo."""
     from service.auth.preferences import changed
-    from service.auth.project_fields import check_preferences
+    from service.auth.project_fields import checked_preferences
     from service.errors import InvalidParameter
 
     before = catalog.projects.get(args.id).preferences if preferences is None else preferences
     try:
-        return check_preferences(changed(before, args.set))
+        return checked_preferences(changed(before, args.set))
     except InvalidParameter as error:
         raise CannotDo(str(error)) from None
 
 
 def _fields(args: argparse.Namespace) -> dict[str, Any]:
     """Users and preferences from the options, if given, checked as in the API. Raises CannotDo."""
-    from service.auth.project_fields import addresses, check_preferences
+    from service.auth.project_fields import addresses, checked_preferences
     from service.errors import InvalidParameter
 
     fields: dict[str, Any] = {}
@@ -276,7 +276,7 @@ def _fields(args: argparse.Namespace) -> dict[str, Any]:
         if args.user is not None:
             fields["users"] = addresses(address for address in args.user if address)
         if args.preferences is not None:
-            fields["preferences"] = check_preferences(
+            fields["preferences"] = checked_preferences(
                 json_of("--preferences", args.preferences, '{"scoped_keys": true}')
             )
     except InvalidParameter as error:

@@ -14,7 +14,8 @@ from query.language import parameters, timeframe
 from query.language.fields import encodable, missing, structured, text, within, wrong
 from query.language.filters import CheckRegex
 from query.language.nodes import Buckets, MetricQuery, Span
-from query.language.parse import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS, parse
+from query.language.parameter_table import ANALYSES, EXTRACTION, FUNNEL, MULTI_ANALYSIS
+from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
 from service.errors import InvalidParameter

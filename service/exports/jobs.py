@@ -17,7 +17,8 @@ from query.engine.engine import Deadline
 from query.errors import QueryLimitExceeded
 from query.language import parameters
 from query.language.nodes import ExtractionQuery
-from query.language.parse import EXTRACTION, parse
+from query.language.parameter_table import EXTRACTION
+from query.language.parse import parse
 from query.language.serialized_query import freeze
 from service.api_paths import url_of
 from service.auth.principal import Caller, Permission, key_lives

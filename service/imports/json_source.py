@@ -337,10 +337,6 @@ _CUT_NUMBER = re.compile(rb"(\.|[eE][+-]?)?")
 """What may follow a number in the buffer if the rest of the number has not been read yet."""
 
 
-def as_it_is(text: bytes) -> bytes:
-    return text
-
-
 def without_stamps(text: bytes) -> bytes:
     """Remove the properties that only a server may set from an event as exported by Keen.
 

@@ -155,12 +155,11 @@ class Streamer:
         path = self._path(collection, batch)
         make_folder(path.parent, FOLDER_MODE)
         with new_file(path, FILE_MODE) as file:
-            write = file.write
             packer = isal_zlib.compressobj(wbits=_GZIP_WBITS)
             for chunk in export.chunks(cut):
-                write(packer.compress(ndjson(chunk, None)))
+                file.write(packer.compress(ndjson(chunk, None)))
                 events += len(chunk.rows)
-            write(packer.flush())
+            file.write(packer.flush())
         return events
 
     def _path(self, collection: Collection, batch: StreamBatch) -> Path:

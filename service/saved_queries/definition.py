@@ -12,8 +12,8 @@ from typing import Any
 from query.errors import InvalidQuery
 from query.language.fields import is_deeper, missing, whole, within, wrong
 from query.language.normal_form import analysis_of, normalised, without_filters
+from query.language.parameter_table import EXTRACTION, FUNNEL
 from query.language.parameters import check_keys
-from query.language.parse import EXTRACTION, FUNNEL
 from service.api_paths import url_of
 from storage.catalog.derived.records import SavedQuery, SavedRun
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from query.language.nodes import Operator
-from query.language.parameter_table import taken_by
+from query.language.parameter_table import ANALYSES, taken_by
 from query.language.parameters import KEYS
-from query.language.parse import ANALYSES
 from query.limits import Limits
 
 ROOT = Path(__file__).resolve().parents[2]

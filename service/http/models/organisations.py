@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from query.language.parameter_table import ROUND, WEEK_START
-from service.auth.project_fields import USERS_MAX, check_address, check_preferences
+from service.auth.project_fields import USERS_MAX, check_address, checked_preferences
 from service.http.models.shared import ABSENT, AnswerBody, Count, Json, RequestBody
 
 _PREFERENCES: Json = {
@@ -15,7 +15,7 @@ _PREFERENCES: Json = {
     "description": "Any JSON; `round` and `week_start` apply to the project's queries.",
     "properties": {"round": ROUND, "week_start": WEEK_START},
 }
-Preferences = Annotated[Json, AfterValidator(check_preferences), WithJsonSchema(_PREFERENCES)]
+Preferences = Annotated[Json, AfterValidator(checked_preferences), WithJsonSchema(_PREFERENCES)]
 
 
 class User(BaseModel):

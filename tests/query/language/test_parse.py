@@ -29,7 +29,9 @@ from query.language.nodes import (
     Span,
     ValueRange,
 )
-from query.language.parse import ANALYSES, from_query_string, parse
+from query.language.parameter_table import ANALYSES
+from query.language.parse import parse
+from query.language.query_string import from_query_string
 from query.limits import Limits
 from storage.instants import parse_instant
 from tests.support.scale import examples

@@ -278,11 +278,11 @@ def test_a_deletion_takes_the_week_that_the_project_means(whole: Whole) -> None:
 def test_preferences_that_mean_nothing_are_refused(
     whole: Whole, preferences: dict[str, Any], message: str
 ) -> None:
-    from service.auth.project_fields import check_preferences
+    from service.auth.project_fields import checked_preferences
     from service.errors import InvalidParameter
 
     with pytest.raises(InvalidParameter, match=message[:30].replace("'", ".")) as refused:
-        check_preferences(preferences)
+        checked_preferences(preferences)
     assert message in str(refused.value)
 
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import pytest
 
-from query.language.parse import ANALYSES
+from query.language.parameter_table import ANALYSES
 from tests.support.server import Served, ServedProject
 
 
