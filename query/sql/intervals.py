@@ -11,7 +11,7 @@ from query.sql.statement import TIME_US, Note, Statement, bound, name, noted, sq
 _RUNS_MAX = 64
 """With more runs of equally long buckets than this, a join with the edges is faster."""
 _EXACT_MAX = 2**53
-"""Below this, a double holds every integer, and the floor of a quotient of two of them is the whole quotient."""
+"""Below this, doubles hold every integer, and the floor of a quotient of two is the whole quotient."""
 _BYTE_MAX = 255
 
 
@@ -36,7 +36,8 @@ def counts_us(runs: list[Run]) -> bool:
 
 
 def whole_index(index: Statement, buckets: Buckets, *, alone: bool) -> Statement:
-    """The index as an integer: a byte if it fits and is the only key, since the engine then groups without hashing."""
+    """The index as an integer: a byte if it fits and is the only key, which the engine groups without
+    hashing."""
     in_a_byte = alone and len(buckets.edges) - 1 <= _BYTE_MAX
     return sql("CAST({} AS {})", index, Statement("UTINYINT" if in_a_byte else "INTEGER"))
 
