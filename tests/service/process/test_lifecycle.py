@@ -202,6 +202,30 @@ def test_a_forked_child_has_nothing_of_its_siblings_and_a_name_of_its_own(served
         assert len([one for one in shared if str(one).startswith("pipe:")]) == 1, "that of its own commands"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs Linux: the system tells which code is in use")
+def test_duckdb_is_opened_once_there_are_events_and_not_by_the_first_question() -> None:
+    with Served(workers=1) as server:
+        before = engine_bytes(server.child_pid("worker-0"))
+        server.record(server.project, "c", {"a": 1})
+        deadline = time.monotonic() + 60
+        while engine_bytes(server.child_pid("worker-0")) < before + (8 << 20):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert before < 8 << 20
+        assert server.stop() == 0
+
+
+def engine_bytes(pid: int) -> int:
+    """Bytes of DuckDB's code that a process has in use."""
+    found, inside = 0, False
+    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+        if not line.split()[0].endswith(":"):
+            inside = "/_duckdb." in line
+        elif inside and line.startswith("Rss:"):
+            found += int(line.split()[1]) * 1024
+    return found
+
+
 def test_a_taken_port_is_one_sentence_and_status_1() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
