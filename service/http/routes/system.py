@@ -89,13 +89,18 @@ async def docs(_: OfAnyone) -> Response:
 @area.get(
     "/docs/{page_file}",
     PUBLIC,
-    "A style sheet or script of the documentation page",
-    {200: DocumentedAnswer("The file.", content={"text/css": STRING, "text/javascript": STRING})},
+    "A file of the documentation page",
+    {
+        200: DocumentedAnswer(
+            "The file.", content=dict.fromkeys(("text/css", "text/javascript", "image/svg+xml"), STRING)
+        )
+    },
     errors=(404, 503),
     open=True,
     examples=(
         Example({"page_file": "docs.css"}, key=""),
         Example({"page_file": "docs.js"}, key=""),
+        Example({"page_file": "icon.svg"}, key=""),
         Example({"page_file": "nothing"}, key="", status=404),
     ),
 )
