@@ -29,6 +29,7 @@ from service.auth.access_keys import NO_OPTIONS, Options, stored_options
 from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.auth.scoped_keys import Scope, scope_of
 from service.errors import OF_ORGANISATION, AdminOnly, Forbidden, InvalidKey, NotFound
+from service.threads import in_thread
 from storage.catalog.keyring import Keyring
 from storage.catalog.tenants.records import AccessKey, Organisation, Project, TenantChanges
 from storage.errors import StorageError
@@ -345,7 +346,7 @@ class Tenants:
         while True:
             # After a failure, requests read the catalog themselves and report the error.
             with suppress(StorageError):
-                await self._in_thread(self._refresh)
+                await in_thread(self._executor, self._refresh)
             await asyncio.sleep(POLL_SECONDS / 4)
 
     async def caller(self, project_id: str, key: str | None) -> Caller:
@@ -354,16 +355,16 @@ class Tenants:
             cached = self._known_caller(project_id, key)
             if cached is not None:
                 return cached
-        return await self._in_thread(self.authenticate, project_id, key)
+        return await in_thread(self._executor, self.authenticate, project_id, key)
 
     async def project(self, project_id: str) -> Project | None:
         """As ``find``, for an event loop."""
         cached = self._known.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
-        return cached or await self._in_thread(self.find, project_id)
+        return cached or await in_thread(self._executor, self.find, project_id)
 
     async def organisation_of(self, organisation_id: str, key: str | None) -> Organisation:
         """As ``organisation``, for an event loop."""
-        return await self._in_thread(self.organisation, organisation_id, key)
+        return await in_thread(self._executor, self.organisation, organisation_id, key)
 
     async def mastered(self, key: str | None) -> tuple[Project, ...]:
         """The projects with this master key, oldest first.
@@ -371,7 +372,7 @@ class Tenants:
         Raises AdminOnly for another key of some project, and InvalidKey for an unknown one.
         """
         if not self._is_fresh(POLL_SECONDS):
-            await self._in_thread(lambda: self._refresh(POLL_SECONDS))
+            await in_thread(self._executor, self._refresh, POLL_SECONDS)
         if not key:
             raise InvalidKey
         digest = _digest(key)
@@ -379,9 +380,6 @@ class Tenants:
         if not projects:
             raise AdminOnly if self._known.is_own_key(digest) else InvalidKey
         return projects
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     def _is_fresh(self, older_than_seconds: float) -> bool:
         return self._clock() - self._read_at < older_than_seconds

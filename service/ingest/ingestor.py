@@ -46,6 +46,7 @@ from service.ingest.collection_cache import CollectionCache
 from service.ingest.deduplication import ClaimRequest, Deduplicator, IdempotencyKey, Token, event_token
 from service.ingest.enrich.enricher import Enricher, keeping
 from service.ingest.errors import EventRefused, IngestUnavailable, InvalidBatch, KeyReused
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.stored.records import Claim
@@ -314,7 +315,7 @@ class Ingestor:
     async def _context(self, origin: Origin, text: bytes) -> Context:
         """The context for examining events; add-on data is loaded first if ``text`` seems to use add-ons."""
         if b'"addons"' in text and self._enricher.must_prepare(text):
-            await self._loop.run_in_executor(self._executor, self._enricher.prepare, text)
+            await in_thread(self._executor, self._enricher.prepare, text)
         enrich: Enrich = self._enricher
         if origin.autofill is not None:
             enrich = keeping(self._enricher, origin.autofill)

@@ -268,7 +268,7 @@ async def _sync(parts: Parts) -> None:
 
 async def _sync_once(parts: Parts) -> None:
     try:
-        await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, parts.quotas.sync)
+        await parts.in_thread(parts.quotas.sync)
     except Exception:
         _log.exception("The counts of quotas could not be written to the catalog; it is tried again.")
 
