@@ -136,14 +136,14 @@ class Caller:
         """Raises Forbidden where the key may not read the result of this saved query."""
         if not self.admits_saved(name, cached=cached):
             self.require(Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES)
-            raise Forbidden("This key may not do that: its options leave out this saved query.")
+            raise Forbidden("This key may not do that: its options exclude this saved query.")
 
     def require_definition(self, name: str, *kinds_cached: bool) -> None:
         """Raises Forbidden where the options exclude the saved query ``name`` as all of the kinds given:
         True for cached, False for uncached."""
         name_sets = (self.options.cached if cached else self.options.saved for cached in kinds_cached)
         if not any(names.admit(name) for names in name_sets):
-            raise Forbidden("This key may not do that: its options leave out this saved query.")
+            raise Forbidden("This key may not do that: its options exclude this saved query.")
 
     def require_dataset(
         self, name: str | None, operation: str, index_by: Mapping[str, Any] | None = None
@@ -154,12 +154,12 @@ class Caller:
         """
         scope = self.options.datasets
         if operation not in scope.operations:
-            raise Forbidden(f"This key may not do that: its options leave out the operation '{operation}'.")
+            raise Forbidden(f"This key may not do that: its options exclude the operation '{operation}'.")
         if name is not None and not scope.names.admit(name):
-            raise Forbidden("This key may not do that: its options leave out this dataset.")
+            raise Forbidden("This key may not do that: its options exclude this dataset.")
         for path, allowed in scope.index_by.get(name or "", {}).items() if index_by is not None else ():
             if index_by is None or path not in index_by or not _among(index_by[path], allowed):
-                raise Forbidden(f"This key may not do that: its options leave out this value of '{path}'.")
+                raise Forbidden(f"This key may not do that: its options exclude this value of '{path}'.")
 
 
 def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
@@ -421,7 +421,7 @@ class Tenants:
                 self._warned.add((project_id, switch))
         if is_first:
             _log.warning(
-                "Project %s: %s To accept them all the same, at the risk that docs/keys.md describes: "
+                "Project %s: %s To accept them anyway, at the risk that docs/keys.md describes: "
                 "acumen projects update %s --set %s=true",
                 project_id,
                 reason,
@@ -571,9 +571,9 @@ def _scope_problem(project: Project, scope: Scope) -> tuple[str, str] | None:
     """Why the project refuses a key with this scope, and the preference that would accept it; None if it does
     not refuse it."""
     if not is_on(project.preferences, SCOPED_KEYS):
-        return "This project takes no scoped keys.", SCOPED_KEYS
+        return "This project does not accept scoped keys.", SCOPED_KEYS
     if not scope.filters and not is_on(project.preferences, SCOPED_KEYS_WITHOUT_FILTERS):
-        return "This project takes no scoped keys without filters.", SCOPED_KEYS_WITHOUT_FILTERS
+        return "This project does not accept scoped keys without filters.", SCOPED_KEYS_WITHOUT_FILTERS
     return None
 
 

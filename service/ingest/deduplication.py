@@ -357,7 +357,9 @@ class Deduplicator:
                 if not same or holds is None:
                     return same
             if loop.time() > deadline:
-                raise IngestUnavailable("An earlier event of the same token is not durable yet. Send again.")
+                raise IngestUnavailable(
+                    "An earlier event with the same token is not durable yet. Send the request again."
+                )
             await asyncio.sleep(POLL_SECONDS)
 
 

@@ -69,7 +69,7 @@ INLINE_EVENTS_MAX = 5_000
 """Above this number of events, verdicts are packed and unpacked in a thread."""
 REFUSAL_TEXT_MAX = 1_000_000
 """Characters of all descriptions in one answer."""
-NOT_EXPLAINED = "Refused, like others of this request before."
+NOT_EXPLAINED = "Refused. The reason is left out of this long answer: send the event alone to see it."
 
 NO_CONTEXT = Context()
 
@@ -326,14 +326,14 @@ class Ingestor:
         try:
             return await self.handles.find(project_id, name)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         try:
             good = [name for name in names if check_collection_name(name) is None]
             return await self.handles.find_all(project_id, good)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     async def _check_lone_list(self, text: bytes, checker: Checker) -> AdmissionResult | None:
         """Accept the only list of a body if all of it passes the strict check. None otherwise: the body must
@@ -381,7 +381,7 @@ class Ingestor:
         try:
             handles = await self.handles.ensure_all(project_id, lanes_by_name)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
         for share in shares:
             await turn.over()
             handle = handles.get(share.name)
@@ -422,7 +422,7 @@ class Ingestor:
                     # Other requests added properties meanwhile: decide again with the current schema.
                     continue
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     def _is_settled(self, share: CollectionBatch) -> bool:
         """Whether the collection and all lanes that the share's section refers to are in the catalog."""
@@ -511,9 +511,11 @@ class Ingestor:
         try:
             self._log.append(batch, waiter, hold=True)
         except Backpressure as error:
-            raise IngestUnavailable("The server takes in more than it can store. Send again.") from error
+            raise IngestUnavailable(
+                "The server receives more than it can store. Send the request again later."
+            ) from error
         except LogUnavailable as error:
-            raise IngestUnavailable("The events could not be stored. Send again.") from error
+            raise IngestUnavailable("The events could not be stored. Send them again.") from error
         if not self._release_due:
             # Runs after all requests that have already arrived, so that one sync covers them together.
             self._release_due = True
@@ -528,7 +530,7 @@ class Ingestor:
             raise IngestUnavailable(self.closed_because, CLOSED_RETRY_SECONDS)
         if monotonic() > self.handles.valid_until:
             raise IngestUnavailable(
-                "The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS
+                "The catalog has not answered for too long. Send the request again.", CLOSED_RETRY_SECONDS
             )
 
 
@@ -641,7 +643,7 @@ async def synced(future: asyncio.Future[None]) -> None:
     try:
         await future
     except LogUnavailable as error:
-        raise IngestUnavailable("The events could not be stored. Send again.") from error
+        raise IngestUnavailable("The events could not be stored. Send them again.") from error
     finally:
         # Its error refers to this stack frame, which without this would refer back to it.
         del future

@@ -398,7 +398,9 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
         except asyncio.CancelledError:
             if not lifecycle.stopping:
                 raise
-            error = ServiceUnavailable("The server stops. It is not certain what became of this request.")
+            error = ServiceUnavailable(
+                "The server is stopping, and it is not known whether this request was carried out."
+            )
             # RuntimeError: the answer had begun. It stays incomplete, and the connection is closed.
             with contextlib.suppress(RuntimeError):
                 await send_error(send, render(error))

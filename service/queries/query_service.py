@@ -250,7 +250,7 @@ class QueryService:
             # The slot is held until the thread is free again, even if the client leaves.
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            token.cancel(QueryCancelled("The server stops."))
+            token.cancel(QueryCancelled("The server is stopping."))
             await asyncio.wait((done,))
             raise
         finally:
@@ -411,7 +411,7 @@ def _check_may_explain(caller: Caller) -> None:
     if Permission.SCHEMA not in caller.permissions:
         raise Forbidden("'explain' shows names of properties: this key lacks the permission 'schema'.")
     if caller.is_filtered:
-        raise Forbidden("'explain' tells how many events there are: it is not for keys with filters.")
+        raise Forbidden("'explain' shows how many events are stored, so a key with filters cannot use it.")
 
 
 def written(body: Any, limits: Limits) -> bytes:

@@ -41,7 +41,11 @@ async def health(_: OfAnyone) -> Response:
 
 
 @area.get(
-    "/ready", PUBLIC, "May it be sent requests? 503 while the server stops", ok(Status, "It may."), **_OPEN
+    "/ready",
+    PUBLIC,
+    "Is the server ready for requests? 503 while it stops",
+    ok(Status, "It is ready."),
+    **_OPEN,
 )
 async def ready(call: OfAnyone) -> Response:
     parts = call.parts
