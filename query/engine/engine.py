@@ -185,8 +185,8 @@ def _must_stop(running: _Running, now: float) -> bool:
 def timed_out(seconds: float) -> QueryTimeout:
     """The error for a query that exceeded its time limit."""
     return QueryTimeout(
-        f"The query ran longer than the {seconds:g} seconds that it may. "
-        "Ask for a shorter timeframe, or for fewer groups or intervals."
+        f"The query took longer than its limit of {seconds:g} seconds. Ask for a shorter timeframe, or for "
+        "fewer groups or intervals."
     )
 
 
@@ -280,7 +280,7 @@ class Engine:
                 reservation.read_ended()
 
     def check_regex(self, pattern: str) -> str | None:
-        """The error in an RE2 pattern, or None where it is valid."""
+        """What is wrong with a pattern in RE2's syntax; None where it is valid."""
         return self._checked(pattern)
 
     def _check_regex(self, pattern: str) -> str | None:

@@ -127,7 +127,7 @@ def _count_by_catalog(view: View, span: Span) -> tuple[View, int]:
     source = view.source
     if source.tail is not None and span == Span():
         counted += source.tail.num_rows
-        source = replace(source, tail=None, tail_magnitudes=None)
+        source = replace(source, tail=None)
     return replace(view, source=source, files=parts), counted
 
 

@@ -47,6 +47,7 @@ from service.limits.quotas import NoStore, Quotas, Tally
 from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.telemetry.metrics import STATUSES, Metrics
 from service.telemetry.refusals import Refusals
+from service.threads import in_thread
 from storage.events.validation import Context
 
 Scope = MutableMapping[str, Any]
@@ -420,9 +421,8 @@ class WriteApi:
             self._allowed[pair] = time.monotonic_ns() // 1000 + LOOK_US
         self._looking.add(pair)
         decoded = key_of(key.decode("latin-1"), None)
-        loop = asyncio.get_running_loop()
         try:
-            caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, decoded)
+            caller, tally = await in_thread(self._executor, self._identify, project_id, decoded)
         except ApiError:
             self._forget(pair)
             raise

@@ -46,6 +46,7 @@ from service.ingest.collection_cache import CollectionCache
 from service.ingest.deduplication import ClaimRequest, Deduplicator, IdempotencyKey, Token, event_token
 from service.ingest.enrich.enricher import Enricher, keeping
 from service.ingest.errors import EventRefused, IngestUnavailable, InvalidBatch, KeyReused
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.stored.records import Claim
@@ -68,7 +69,7 @@ INLINE_EVENTS_MAX = 5_000
 """Above this number of events, verdicts are packed and unpacked in a thread."""
 REFUSAL_TEXT_MAX = 1_000_000
 """Characters of all descriptions in one answer."""
-NOT_EXPLAINED = "Refused, like others of this request before."
+NOT_EXPLAINED = "Refused. The reason is left out of this long answer: send the event alone to see it."
 
 NO_CONTEXT = Context()
 
@@ -314,7 +315,7 @@ class Ingestor:
     async def _context(self, origin: Origin, text: bytes) -> Context:
         """The context for examining events; add-on data is loaded first if ``text`` seems to use add-ons."""
         if b'"addons"' in text and self._enricher.must_prepare(text):
-            await self._loop.run_in_executor(self._executor, self._enricher.prepare, text)
+            await in_thread(self._executor, self._enricher.prepare, text)
         enrich: Enrich = self._enricher
         if origin.autofill is not None:
             enrich = keeping(self._enricher, origin.autofill)
@@ -325,14 +326,14 @@ class Ingestor:
         try:
             return await self.handles.find(project_id, name)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         try:
             good = [name for name in names if check_collection_name(name) is None]
             return await self.handles.find_all(project_id, good)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     async def _check_lone_list(self, text: bytes, checker: Checker) -> AdmissionResult | None:
         """Accept the only list of a body if all of it passes the strict check. None otherwise: the body must
@@ -380,7 +381,7 @@ class Ingestor:
         try:
             handles = await self.handles.ensure_all(project_id, lanes_by_name)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
         for share in shares:
             await turn.over()
             handle = handles.get(share.name)
@@ -421,7 +422,7 @@ class Ingestor:
                     # Other requests added properties meanwhile: decide again with the current schema.
                     continue
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     def _is_settled(self, share: CollectionBatch) -> bool:
         """Whether the collection and all lanes that the share's section refers to are in the catalog."""
@@ -510,9 +511,11 @@ class Ingestor:
         try:
             self._log.append(batch, waiter, hold=True)
         except Backpressure as error:
-            raise IngestUnavailable("The server takes in more than it can store. Send again.") from error
+            raise IngestUnavailable(
+                "The server receives more than it can store. Send the request again later."
+            ) from error
         except LogUnavailable as error:
-            raise IngestUnavailable("The events could not be stored. Send again.") from error
+            raise IngestUnavailable("The events could not be stored. Send them again.") from error
         if not self._release_due:
             # Runs after all requests that have already arrived, so that one sync covers them together.
             self._release_due = True
@@ -527,7 +530,7 @@ class Ingestor:
             raise IngestUnavailable(self.closed_because, CLOSED_RETRY_SECONDS)
         if monotonic() > self.handles.valid_until:
             raise IngestUnavailable(
-                "The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS
+                "The catalog has not answered for too long. Send the request again.", CLOSED_RETRY_SECONDS
             )
 
 
@@ -640,7 +643,7 @@ async def synced(future: asyncio.Future[None]) -> None:
     try:
         await future
     except LogUnavailable as error:
-        raise IngestUnavailable("The events could not be stored. Send again.") from error
+        raise IngestUnavailable("The events could not be stored. Send them again.") from error
     finally:
         # Its error refers to this stack frame, which without this would refer back to it.
         del future

@@ -299,7 +299,7 @@ async def _sync(parts: Parts) -> None:
 
 async def _sync_once(parts: Parts) -> None:
     try:
-        await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, parts.quotas.sync)
+        await parts.in_thread(parts.quotas.sync)
     except Exception:
         _log.exception("The counts of quotas could not be written to the catalog; it is tried again.")
 
@@ -429,7 +429,9 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
         except asyncio.CancelledError:
             if not lifecycle.stopping:
                 raise
-            error = ServiceUnavailable("The server stops. It is not certain what became of this request.")
+            error = ServiceUnavailable(
+                "The server is stopping, and it is not known whether this request was carried out."
+            )
             # RuntimeError: the answer had begun. It stays incomplete, and the connection is closed.
             with contextlib.suppress(RuntimeError):
                 await send_error(send, render(error))

@@ -304,7 +304,9 @@ def _refuse_twin(connection: Connection, organisation_id: str, name: str, projec
         projects.c.organisation_id == organisation_id, projects.c.name == name, projects.c.id != project_id
     )
     if connection.execute(twins).first() is not None:
-        raise DuplicateProject("Duplicate project name: the organisation has a project of this name.")
+        raise DuplicateProject(
+            "Duplicate project name: the organisation already has a project with this name."
+        )
 
 
 def seal_keys(connection: Connection, keyring: Keyring) -> bool:
@@ -336,7 +338,7 @@ def _refuse_deleted_organisation(connection: Connection, project_id: str) -> Non
     deleted_id = connection.execute(gone).scalar()
     if deleted_id is not None:
         raise UnknownOrganisation(
-            f"The project's organisation {deleted_id} is deleted: it can not be brought back."
+            f"The project's organisation {deleted_id} is deleted, so it cannot be restored."
         )
 
 

@@ -114,7 +114,7 @@ def test_a_question_cancelled_by_the_stop_is_no_failure(tmp_path: Path) -> None:
     def ask(_: int) -> bool:
         begun.set()
         stop.wait()
-        raise QueryCancelled("The server stops.")
+        raise QueryCancelled("The server is stopping.")
 
     task = Doing(ask)
     with running(catalog, metrics, task, stop=stop):

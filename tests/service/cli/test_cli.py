@@ -222,7 +222,7 @@ def test_check_passes_on_a_live_server_and_fails_on_a_damaged_file() -> None:
     with Served() as server:
         project = server.project
         server.record(project, "c", *({"n": number} for number in range(100)))
-        assert server.run("check").stdout.endswith("All is well.\n")
+        assert server.run("check").stdout.endswith("No faults.\n")
         server.stop()
         (path,) = server.told("files", "--project", project.id, "--collection", "c").stdout.split()
         content = bytearray(Path(path).read_bytes())

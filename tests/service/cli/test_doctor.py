@@ -69,7 +69,7 @@ def test_a_sound_folder_has_no_fault_and_stays_as_it_is(
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "none"
     assert main(["doctor", "--data", str(missing), "--port", str(free_port())]) == 0
-    assert "the first start makes it" in capsys.readouterr().out
+    assert "the first start creates it" in capsys.readouterr().out
     assert not missing.exists()
 
 

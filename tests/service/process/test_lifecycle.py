@@ -269,7 +269,7 @@ def test_a_server_whose_children_never_start_gives_up(tmp_path: Path) -> None:
     (tmp_path / "data" / "run" / "metrics").mkdir()
     done = server.run("serve", "--port", "0", check=False)
     assert done.returncode == 1
-    assert "does not start" in done.stderr.splitlines()[-1]
+    assert "failed to start" in done.stderr.splitlines()[-1]
 
 
 def test_a_second_server_on_the_folder_says_so(served: Served) -> None:

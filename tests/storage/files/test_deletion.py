@@ -371,7 +371,7 @@ def test_what_a_purge_could_not_take_away_is_asked_for_again(tmp_path: Path) -> 
     assert store.catalog.projects.begin_purge(project)
     request = store.catalog.erasures.find(first)
     assert request is not None
-    store.catalog.erasures.fail(request, "A log can not be read in full.")
+    store.catalog.erasures.fail(request, "A log cannot be read in full.")
     store.catalog.projects.end_purge(project)
     store.keeper.flush()
     knowing(store).keeper.step()
