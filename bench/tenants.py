@@ -99,7 +99,7 @@ def _prepare(server: Acumen, folder: Path, events: int) -> None:
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {server.read_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(question)}\r\n\r\n"
     )
-    write_requests(folder / f"count-{server.port}", [head.encode() + question] * min(COUNTS, _posts(events)))
+    write_requests(folder / f"count-{server.port}", [head.encode() + question] * _counts(events))
 
 
 def _loaded(events: int) -> int:
@@ -108,6 +108,11 @@ def _loaded(events: int) -> int:
 
 def _posts(events: int) -> int:
     return max(CONNECTIONS, min(POSTS, events // ROUNDS))
+
+
+def _counts(events: int) -> int:
+    """As many for each post as in full, but for enough connections."""
+    return max(CONNECTIONS, COUNTS * _posts(events) // POSTS)
 
 
 @contextmanager
