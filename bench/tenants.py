@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from bench.events import Generator, Shape
 from bench.load import latencies, send, write_requests
-from bench.report import Report
+from bench.report import Report, Wrong
 from bench.serving import COLLECTION, Acumen, bulk_body
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.versions import Area
@@ -117,12 +117,20 @@ def _counts(events: int) -> int:
 
 @contextmanager
 def changing(data: Path | None) -> Iterator[None]:
-    """While the block runs, another process changes the catalog of a data folder, where one is given."""
+    """While the block runs, another process changes the catalog of a data folder, where one is given.
+
+    It has started before: reading thousands of projects takes a processor for seconds.
+    """
     if data is None:
         yield
         return
-    changer = subprocess.Popen([sys.executable, "-P", "-m", "bench.tenants", str(data)])
+    changer = subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.tenants", str(data)], stdout=subprocess.PIPE
+    )
     try:
+        assert changer.stdout is not None
+        if not changer.stdout.readline():
+            raise Wrong("The process that changes the catalog ended.")
         yield
     finally:
         changer.terminate()
@@ -137,6 +145,8 @@ def change(data: Path) -> None:
     began = time.monotonic()
     for number, project in enumerate(itertools.cycle(others)):
         _change(catalog, project, number)
+        if not number:
+            print("changing", flush=True)
         time.sleep(max(0.0, began + (number + 1) / CHANGES_PER_SECOND - time.monotonic()))
 
 
