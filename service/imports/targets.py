@@ -20,9 +20,9 @@ import httpx
 import orjson
 
 from service.ingest.admission import EventRefusal
+from service.ingest.batches import Origin
 from service.ingest.enrich.enricher import Enricher
 from service.ingest.errors import IngestError, IngestUnavailable
-from service.ingest.ingestor import Origin
 from service.ingest.log_session import LogSession, admission_limits, keep_looking_after, log_limits
 from service.process.keeper import make_keeper
 from service.settings import Settings

@@ -32,7 +32,7 @@ TOGETHER = 250
 """Collections whose checks one thread builds at a time: some tenths of a second."""
 OUTDATED_SECONDS = 600.0
 """Nothing is logged if the cache was not refreshed for this long. The keeper removes a collection
-``storage.keeper.keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
+``storage.keeper.freed_collections.FREED_SECONDS`` after its events were deleted, which is longer."""
 
 
 class _Known:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from service.imports import import_command, json_source, targets
 from service.imports.json_source import BadSource, EventSource
-from service.ingest.ingestor import Origin
+from service.ingest.batches import Origin
 from service.ingest.log_session import LogSession
 from service.process.keeper import make_keeper
 from service.settings import load
