@@ -1,7 +1,7 @@
-"""JSON with orjson where it is installed, and with the standard library for the rest: one result either way.
+"""JSON by orjson where it is installed, and by the standard library otherwise: the result is the same.
 
-Beside JSON's own types it writes datetimes, dates, times, UUIDs, enumerations, decimals, paths, sets, tuples and
-dataclasses. NaN and the infinities, which JSON lacks, become null.
+Beside JSON's own types it writes datetimes, dates, times, UUIDs, enumerations, decimals, paths, sets, tuples
+and dataclasses. NaN and the infinities, which JSON lacks, become null.
 """
 
 from __future__ import annotations

@@ -81,7 +81,10 @@ class Target:
     )
 
     def project_path(self, *segments: str) -> str:
-        """``/3.0/projects/P/…``, each segment percent-encoded. Raises ConfigurationError without a project."""
+        """``/3.0/projects/P/…``, each segment percent-encoded.
+
+        Raises ConfigurationError without a project.
+        """
         if not self.project_id:
             raise ConfigurationError("This call needs a project: give project_id to the client.")
         return "/".join(["/3.0/projects", quote(self.project_id, safe=""), *(_segment(s) for s in segments)])
@@ -110,7 +113,8 @@ class Answer:
 
     @property
     def request_id(self) -> str | None:
-        return self.headers.get("x-request-id")
+        found: str | None = self.headers.get("x-request-id")
+        return found
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -357,7 +361,7 @@ _of_parents: list[Any] = []
 
 
 def judged(response: httpx.Response) -> Answer:
-    """The answer, if it is a success; raises ApiError, or UnreadableAnswerError for what no Acumen answers."""
+    """The answer, if it is a success; raises the ApiError of its status otherwise."""
     headers = response.headers
     if response.is_success:
         return Answer(response.status_code, headers, response.content)
@@ -422,8 +426,9 @@ def _timeout(value: float | httpx.Timeout) -> httpx.Timeout:
 
 
 def _default_headers() -> dict[str, str]:
+    below = f"Python/{platform.python_version()} httpx/{httpx.__version__}"
     return {
-        "User-Agent": f"acumen-client/{__version__} Python/{platform.python_version()} httpx/{httpx.__version__}",
+        "User-Agent": f"acumen-client/{__version__} {below}",
         "Accept": "application/json",
     }
 

@@ -2,16 +2,16 @@
 
 How it is put together, and where each part hooks in:
 
-- ``_transport.py``: ``Transport`` / ``AsyncTransport``. Every part asks the server through ``self.transport``:
-  ``transport.request(method, transport.project_path("queries", "count"), key="read", json={...}, repeatable=True)``
-  returns an ``Answer`` (``.json()``, ``.warnings``, ``.request_id``) or raises an ``AcumenError``. ``key`` is one
-  of ``write``, ``read``, ``master``, ``organization``, ``none``. GET, HEAD and PUT are sent again after a failure;
-  for other methods say ``repeatable=True`` where that is harmless (a question by POST). ``transport.stream(...)``
-  gives an ``httpx.Response`` to be read piece by piece.
-- ``recording.py``: ``Recording`` / ``AsyncRecording``, mixins with ``record``, ``record_many``, ``sender``.
-- ``asking.py``: ``Asking`` / ``AsyncAsking``, mixins with ``count``, ``sum``, …, ``extract``, ``tail``. A mixin
-  declares ``transport: Transport`` (or ``AsyncTransport``) and nothing else of the client.
-- ``managing.py``: parts that are attributes (``client.saved_queries.put(...)``): a mixin ``Managing`` /
+- ``_transport.py``: ``Transport`` and ``AsyncTransport``. Every part asks the server through
+  ``self.transport``. ``transport.request("POST", transport.project_path("queries", "count"), key="read",
+  json={...}, repeatable=True)`` returns an ``Answer`` (``.json()``, ``.warnings``, ``.request_id``) or raises
+  an ``AcumenError``. ``key`` is one of ``write``, ``read``, ``master``, ``organization``, ``none``. GET, HEAD
+  and PUT are sent again after a failure; for other methods say ``repeatable=True`` where that is harmless.
+  ``transport.stream(...)`` gives an ``httpx.Response`` to be read piece by piece.
+- ``recording.py``: ``Recording`` and ``AsyncRecording``, mixins with ``record``, ``record_many``, ``sender``.
+- ``asking.py``: ``Asking`` and ``AsyncAsking``, mixins with ``count``, ``sum``, …, ``extract``, ``tail``. A
+  mixin declares ``transport: Transport`` (or ``AsyncTransport``) and nothing else of the client.
+- ``managing.py``: parts that are attributes (``client.saved_queries.put(...)``): mixins ``Managing`` and
   ``AsyncManaging`` with one ``functools.cached_property`` each, whose value is made from ``self.transport``.
 
 The mixins are joined in the two classes below.
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -52,7 +52,7 @@ def _target(
     return Target(url.rstrip("/"), project_id, keys, retries or Retries(), _timeout(timeout))
 
 
-def _from_environment() -> dict[str, str]:
+def _from_environment() -> dict[str, Any]:
     names = {
         "url": "ACUMEN_URL",
         "project_id": "ACUMEN_PROJECT",
@@ -110,7 +110,8 @@ class Acumen(Recording):
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.transport.target.url!r}, project_id={self.transport.target.project_id!r})"
+        target = self.transport.target
+        return f"{type(self).__name__}({target.url!r}, project_id={target.project_id!r})"
 
 
 class AsyncAcumen(AsyncRecording):
@@ -151,4 +152,5 @@ class AsyncAcumen(AsyncRecording):
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.transport.target.url!r}, project_id={self.transport.target.project_id!r})"
+        target = self.transport.target
+        return f"{type(self).__name__}({target.url!r}, project_id={target.project_id!r})"

@@ -69,8 +69,8 @@ class ApiError(AcumenError):
     """The server answered with an error.
 
     ``status`` is the HTTP status, ``code`` the server's ``error_code`` (empty where something in between
-    answered), ``message`` its text, ``request_id`` what its log calls the request, ``retry_after`` the seconds
-    after which it may be asked again.
+    answered), ``message`` its text, ``request_id`` what its log calls the request, ``retry_after`` the
+    seconds after which it may be asked again.
     """
 
     def __init__(
