@@ -8,6 +8,7 @@
 
 from acumen_client._version import __version__
 from acumen_client.client import Acumen, AsyncAcumen
+from acumen_client.embed import embed_token, narrow_embed_token
 from acumen_client.errors import (
     AcumenError,
     AnswerTimeoutError,
@@ -30,36 +31,70 @@ from acumen_client.errors import (
     UnauthorizedError,
     UnreadableAnswerError,
 )
+from acumen_client.extracting import AsyncEventStream, EventStream, ExtractionFailedError, ExtractionJob
+from acumen_client.frames import FrameError
+from acumen_client.managed import AccessKey, Collection, Dataset, Project, SavedQuery
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
+from acumen_client.query import Aggregate, Extraction, Funnel, Metric, P, Query, Step
+from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row
 from acumen_client.retries import NO_RETRIES, Retries
+from acumen_client.tail import AsyncTail, EventsMissedWarning, Tail
 
 __all__ = [
     "NO_RETRIES",
+    "AccessKey",
     "Acumen",
     "AcumenError",
+    "Aggregate",
     "AnswerTimeoutError",
     "ApiError",
     "AsyncAcumen",
+    "AsyncEventStream",
+    "AsyncTail",
     "BadRequestError",
+    "Collection",
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",
+    "Dataset",
     "EventError",
+    "EventStream",
+    "Events",
+    "EventsMissedWarning",
     "EventsRefusedError",
+    "Extraction",
+    "ExtractionFailedError",
+    "ExtractionJob",
     "ForbiddenError",
+    "FrameError",
+    "Funnel",
+    "FunnelResult",
+    "FunnelStep",
+    "Metric",
     "NotFoundError",
+    "Notice",
     "Outcome",
+    "P",
+    "Project",
+    "Query",
     "QueueError",
     "QueueFullError",
     "QueueWriteError",
     "RateLimitedError",
     "Recorded",
     "RefusedEvent",
+    "Result",
     "Retries",
+    "Row",
+    "SavedQuery",
     "SenderClosedError",
     "ServerError",
+    "Step",
+    "Tail",
     "TooLargeError",
     "UnauthorizedError",
     "UnreadableAnswerError",
     "__version__",
+    "embed_token",
+    "narrow_embed_token",
 ]

@@ -33,8 +33,10 @@ from acumen_client._transport import (
     Transport,
     _timeout,
 )
+from acumen_client.asking import Asking, AsyncAsking
 from acumen_client.errors import ConfigurationError
-from acumen_client.recording import AsyncRecording, Recording
+from acumen_client.frame_recording import AsyncFrameRecording, FrameRecording
+from acumen_client.managing import AsyncManaging, Managing
 from acumen_client.retries import Retries
 
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -64,7 +66,7 @@ def _from_environment() -> dict[str, Any]:
     return {option: value for option, name in names.items() if (value := os.environ.get(name))}
 
 
-class Acumen(Recording):
+class Acumen(FrameRecording, Asking, Managing):
     """A client that blocks until each answer is there. Threads may share it, and forked processes.
 
     >>> client = Acumen("http://localhost:8000", project_id="…", write_key="…", read_key="…")
@@ -114,7 +116,7 @@ class Acumen(Recording):
         return f"{type(self).__name__}({target.url!r}, project_id={target.project_id!r})"
 
 
-class AsyncAcumen(AsyncRecording):
+class AsyncAcumen(AsyncFrameRecording, AsyncAsking, AsyncManaging):
     """The same for coroutines: each method that asks the server is awaited."""
 
     def __init__(

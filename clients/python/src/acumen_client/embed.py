@@ -47,7 +47,7 @@ def embed_token(
     answers it may get in all; ``viewer`` is what a viewer may change, as
     ``{"timeframe": True, "interval": True, "filters": ["country"]}``.
 
-    Raises ValueError where a condition is not one, and MissingExtraError without ``acumen-client[embed]``.
+    Raises ValueError where a condition is not one, and ConfigurationError without ``acumen-client[embed]``.
     """
     _must_be_text("access_key", access_key)
     conditions = _conditions(

@@ -107,9 +107,9 @@ def _element_kind(values: list[Any]) -> Kind:
 
 
 def to_pandas(columns: Sequence[Column], zone: tzinfo) -> pandas.DataFrame:
-    """Numbers with gaps are Int64 and float64; texts are of pandas' text type; lists and the like are objects."""
+    """Numbers with gaps are Int64 and float64, texts of pandas' text type; lists and the like are objects."""
     pd = wanted("pandas", "pandas", "pandas tables")
-    return pd.DataFrame({one.name: _pandas_series(pd, one, zone) for one in columns})  # type: ignore[no-any-return]
+    return pd.DataFrame({one.name: _pandas_series(pd, one, zone) for one in columns})
 
 
 def _pandas_series(pd: Any, of: Column, zone: tzinfo) -> Any:
@@ -368,9 +368,12 @@ class _Reader:
 
 class _PandasReader(_Reader):
     def names(self, timestamp: str | None) -> list[str]:
-        if timestamp is not None and timestamp not in self.frame.columns:
-            if timestamp in self.frame.index.names:
-                self.frame = self.frame.reset_index(timestamp)
+        if (
+            timestamp not in self.frame.columns
+            and timestamp in self.frame.index.names
+            and timestamp is not None
+        ):
+            self.frame = self.frame.reset_index(timestamp)
         return [_text_name(name) for name in self.frame.columns]
 
     def slices(self, rows: int) -> Iterator[tuple[Mapping[str, Sequence[Any]], int]]:

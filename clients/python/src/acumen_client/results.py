@@ -73,7 +73,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnyResult:
     """What an answer has, whatever was asked. ``body`` is all of it, as the server sent it."""
 
     analysis: str
@@ -122,7 +122,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Result(Answer):
+class Result(AnyResult):
     """The answer to a question for numbers."""
 
     @cached_property
@@ -211,7 +211,7 @@ class FunnelStep:
 
 
 @dataclass(frozen=True)
-class FunnelResult(Answer):
+class FunnelResult(AnyResult):
     """The answer to a funnel."""
 
     @cached_property
@@ -252,7 +252,7 @@ class FunnelResult(Answer):
 
 
 @dataclass(frozen=True)
-class Events(Answer):
+class Events(AnyResult):
     """The answer to an extraction: events, with ``keen.timestamp`` and ``keen.created_at`` as datetimes."""
 
     @cached_property
