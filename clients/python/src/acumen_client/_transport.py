@@ -13,6 +13,7 @@ import platform
 import re
 import threading
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -122,6 +123,10 @@ class Answer:
         return _header_warnings(self.headers)
 
 
+Accept = Callable[[Answer], object]
+"""Looks at an answer that is a success, and raises UnreadableAnswerError where it is none of a server's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One request as it is sent, any number of times."""
@@ -181,22 +186,31 @@ class Transport(_Shared):
         """``http`` replaces the network, as in ``httpx.Client(transport=…)``."""
         super().__init__(target)
         self._given = http
-        self._lock = threading.Lock()
         self._pid = -1
         self._client: httpx.Client | None = None
+        self._after_fork()
+        _transports.add(self)
 
-    def request(self, method: str, path: str, **options: Any) -> Answer:
+    def _after_fork(self) -> None:
+        # Another thread of the parent may hold the lock for ever.
+        self._lock = threading.Lock()
+
+    def request(self, method: str, path: str, *, accept: Accept | None = None, **options: Any) -> Answer:
         """Send a request and return its answer; see ``_Shared._request`` for the options.
 
-        Raises ApiError for an answer that is an error, ConnectionFailedError and UnreadableAnswerError where
-        there was none. What may be sent again is, as the client's ``Retries`` say.
+        ``accept`` is called with the answer, and may raise UnreadableAnswerError. Raises ApiError for an
+        answer that is an error, ConnectionFailedError and UnreadableAnswerError where there was none. What
+        may be sent again is, as the client's ``Retries`` say.
         """
         request = self._request(method, path, **options)
         retries = self.target.retries
         attempt = 1
         while True:
             try:
-                return self.send_once(request)
+                answer = self.send_once(request)
+                if accept is not None:
+                    accept(answer)
+                return answer
             except AcumenError as error:
                 pause = retries.next_pause(attempt, error, repeatable=request.repeatable)
                 if pause is None:
@@ -278,14 +292,19 @@ class AsyncTransport(_Shared):
         self._pid = -1
         self._client: httpx.AsyncClient | None = None
 
-    async def request(self, method: str, path: str, **options: Any) -> Answer:
+    async def request(
+        self, method: str, path: str, *, accept: Accept | None = None, **options: Any
+    ) -> Answer:
         """As ``Transport.request``."""
         request = self._request(method, path, **options)
         retries = self.target.retries
         attempt = 1
         while True:
             try:
-                return await self.send_once(request)
+                answer = await self.send_once(request)
+                if accept is not None:
+                    accept(answer)
+                return answer
             except AcumenError as error:
                 pause = retries.next_pause(attempt, error, repeatable=request.repeatable)
                 if pause is None:
@@ -346,6 +365,18 @@ class AsyncTransport(_Shared):
             )
             self._pid = os.getpid()
         return self._client
+
+
+_transports: weakref.WeakSet[Transport] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for transport in list(_transports):
+        transport._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 class _Network:
