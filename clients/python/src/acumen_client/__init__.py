@@ -7,6 +7,7 @@
 """
 
 from acumen_client._version import __version__
+from acumen_client.batching import BatchLimits
 from acumen_client.client import Acumen, AsyncAcumen
 from acumen_client.embed import embed_token, narrow_embed_token
 from acumen_client.errors import (
@@ -33,30 +34,39 @@ from acumen_client.errors import (
 )
 from acumen_client.extracting import AsyncEventStream, EventStream, ExtractionFailedError, ExtractionJob
 from acumen_client.frames import FrameError
+from acumen_client.logging_handler import AcumenHandler
 from acumen_client.managed import AccessKey, Collection, Dataset, Project, SavedQuery
+from acumen_client.middleware import ASGIMiddleware, WSGIMiddleware
 from acumen_client.outcome import Outcome, Recorded, RefusedEvent
 from acumen_client.query import Aggregate, Extraction, Funnel, Metric, P, Query, Step
+from acumen_client.queues import DeadLetter
 from acumen_client.results import Events, FunnelResult, FunnelStep, Notice, Result, Row
 from acumen_client.retries import NO_RETRIES, Retries
+from acumen_client.sender import AsyncSender, Sender, SenderOptions, SenderStats
 from acumen_client.tail import AsyncTail, EventsMissedWarning, Tail
 
 __all__ = [
     "NO_RETRIES",
+    "ASGIMiddleware",
     "AccessKey",
     "Acumen",
     "AcumenError",
+    "AcumenHandler",
     "Aggregate",
     "AnswerTimeoutError",
     "ApiError",
     "AsyncAcumen",
     "AsyncEventStream",
+    "AsyncSender",
     "AsyncTail",
     "BadRequestError",
+    "BatchLimits",
     "Collection",
     "ConfigurationError",
     "ConflictError",
     "ConnectionFailedError",
     "Dataset",
+    "DeadLetter",
     "EventError",
     "EventStream",
     "Events",
@@ -87,13 +97,17 @@ __all__ = [
     "Retries",
     "Row",
     "SavedQuery",
+    "Sender",
     "SenderClosedError",
+    "SenderOptions",
+    "SenderStats",
     "ServerError",
     "Step",
     "Tail",
     "TooLargeError",
     "UnauthorizedError",
     "UnreadableAnswerError",
+    "WSGIMiddleware",
     "__version__",
     "embed_token",
     "narrow_embed_token",

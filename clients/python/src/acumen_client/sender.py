@@ -479,7 +479,7 @@ class Sender:
             self._call(self.options.on_error, error)
 
     def _pause(self, failed: int, error: Exception) -> None:
-        """Wait before the next attempt; shorter while a flush waits, unless the server asked for the pause."""
+        """Wait before the next attempt; shorter while a flush waits, unless the server asked for a pause."""
         known = error if isinstance(error, AcumenError) else AcumenError(str(error))
         began = time.monotonic()
         pause = self.options.backoff.pause(failed, known)
