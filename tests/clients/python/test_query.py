@@ -241,11 +241,12 @@ TREES = st.recursive(
 def condition(tree: Tree) -> Condition:
     name, value = tree
     if name not in ("and", "or"):
-        return P(name) == value
-    first, *others = map(condition, value)
+        equal: Condition = P(name) == value
+        return equal
+    joined, *others = [condition(one) for one in value]
     for other in others:
-        first = first & other if name == "and" else first | other
-    return first
+        joined = joined & other if name == "and" else joined | other
+    return joined
 
 
 def holds(tree: Tree, event: dict[str, int]) -> bool:

@@ -434,14 +434,15 @@ class _ArrowReader(_Reader):
 
 
 def _reader_of(frame: Any) -> _Reader:
-    library = type(frame).__module__.partition(".")[0]
-    if library == "pandas" and hasattr(frame, "columns"):
+    kind = type(frame)
+    known = (kind.__module__.partition(".")[0], kind.__name__)
+    if known == ("pandas", "DataFrame"):
         return _PandasReader(frame)
-    if library == "polars" and hasattr(frame, "columns"):
+    if known in (("polars", "DataFrame"), ("polars", "LazyFrame")):
         return _PolarsReader(frame)
-    if library == "pyarrow" or hasattr(frame, "__arrow_c_stream__"):
+    if known[0] == "pyarrow" or hasattr(frame, "__arrow_c_stream__"):
         return _ArrowReader(frame)
-    raise TypeError(f"a pandas, Polars or Arrow table is wanted, not {type(frame).__name__}")
+    raise TypeError(f"a pandas, Polars or Arrow table is wanted, not {kind.__name__}")
 
 
 def _text_name(name: Any) -> str:
