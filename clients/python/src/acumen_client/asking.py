@@ -22,7 +22,7 @@ from acumen_client.query import (
     Zone,
     parameters_as_json,
 )
-from acumen_client.results import AnyResult, Events, FunnelResult, Result, answer_of
+from acumen_client.results import Events, FunnelResult, Result, Told, answer_of
 from acumen_client.tail import AsyncTailing, Tailing
 
 
@@ -57,13 +57,13 @@ class Extracted(Asked, total=False):
     property_names: str | P | Iterable[str | P] | None
 
 
-def question(analysis: str, parameters: Mapping[str, Any]) -> Call[AnyResult]:
+def question(analysis: str, parameters: Mapping[str, Any]) -> Call[Told]:
     """The call for a question whose parameters are JSON already.
 
     It is posted, whatever its length, so that each value keeps its JSON type.
     """
 
-    def read(answer: Answer) -> AnyResult:
+    def read(answer: Answer) -> Told:
         age = answer.headers.get("age", "")
         return answer_of(
             parameters,
@@ -190,7 +190,7 @@ class Asking(Extracting, Tailing):
     def ask(self, query: Funnel) -> FunnelResult: ...
     @overload
     def ask(self, query: Extraction) -> Events: ...
-    def ask(self, query: Query) -> AnyResult:
+    def ask(self, query: Query) -> Told:
         """The answer to a question that was built with ``Query``."""
         return run(self.transport, question(query.analysis, query.to_json()))
 
@@ -220,6 +220,6 @@ class AsyncAsking(AsyncExtracting, AsyncTailing):
     async def ask(self, query: Funnel) -> FunnelResult: ...
     @overload
     async def ask(self, query: Extraction) -> Events: ...
-    async def ask(self, query: Query) -> AnyResult:
+    async def ask(self, query: Query) -> Told:
         """The answer to a question that was built with ``Query``."""
         return await run_async(self.transport, question(query.analysis, query.to_json()))

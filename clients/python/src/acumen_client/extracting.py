@@ -38,6 +38,7 @@ EVENTS_PER_FILE = 5_000_000
 EVENTS_AT_ONCE = 10_000
 """Events for which no file is made: they are asked for as an answer."""
 LINES = {"content_type": NDJSON, "content_encoding": "gzip"}
+UNPACKED_BYTES = 256 << 10
 FIRST_PAUSE_SECONDS = 0.05
 PAUSE_SECONDS_MAX = 2.0
 CONTENT_TYPES = {
@@ -243,17 +244,19 @@ class _Watch:
 
 
 class _Lines:
-    """Events out of the pieces of a gzipped file of lines."""
+    """Events out of the pieces of a gzipped file of lines, a part at a time of one that unpacks to much."""
 
     def __init__(self, zone: tzinfo) -> None:
         self._zone = zone
         self._unpacker = zlib.decompressobj(wbits=31)
         self._rest = b""
 
-    def events(self, piece: bytes) -> list[Event]:
-        lines = (self._rest + self._unpacker.decompress(piece)).split(b"\n")
-        self._rest = lines.pop()
-        return [event_of(_json.loads(line), self._zone) for line in lines if line]
+    def lists(self, piece: bytes) -> Iterator[list[Event]]:
+        while piece:
+            lines = (self._rest + self._unpacker.decompress(piece, UNPACKED_BYTES)).split(b"\n")
+            self._rest = lines.pop()
+            yield [event_of(_json.loads(line), self._zone) for line in lines if line]
+            piece = self._unpacker.unconsumed_tail
 
 
 class _Download:
@@ -466,9 +469,9 @@ def _lists(
                 lines = _Lines(zone)
                 with closing(_pieces(transport, made)) as pieces:
                     for piece in pieces:
-                        events = lines.events(piece)
-                        watch.got(len(events))
-                        yield events
+                        for events in lines.lists(piece):
+                            watch.got(len(events))
+                            yield events
             finally:
                 if job.value is not None:
                     with suppress(AcumenError):
@@ -495,9 +498,9 @@ async def _lists_async(
                 lines = _Lines(zone)
                 async with aclosing(_pieces_async(transport, made)) as pieces:
                     async for piece in pieces:
-                        events = lines.events(piece)
-                        watch.got(len(events))
-                        yield events
+                        for events in lines.lists(piece):
+                            watch.got(len(events))
+                            yield events
             finally:
                 if job.value is not None:
                     with suppress(AcumenError):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlsplit
 
 from acumen_client import _json
@@ -44,7 +44,7 @@ from acumen_client.query import (
     parameters_as_json,
     zone_as_json,
 )
-from acumen_client.results import AnyResult, answer_of
+from acumen_client.results import Result, Told, answer_of
 
 Json = dict[str, Any]
 MASTER: Json = {"key": "master"}
@@ -128,7 +128,7 @@ def _saved_result(
     timezone: Zone | None = None,
     interval: str | None = None,
     filters: FilterLike | Iterable[FilterLike] | None = None,
-) -> Call[AnyResult]:
+) -> Call[Told]:
     """The result of a saved query; from the cache where it has one.
 
     The parameters are what an embed token lets a viewer change; with other keys leave them out.
@@ -151,7 +151,7 @@ def _as_parameter(value: Any) -> str:
     return value if isinstance(value, str) else _json.dumps(value).decode()
 
 
-def _saved_answer(answer: Answer) -> AnyResult:
+def _saved_answer(answer: Answer) -> Told:
     body = answer.json()
     question = body.get("query") or {}
     analysis = str(question.get("analysis_type", ""))
@@ -224,7 +224,7 @@ def _dataset_delete(name: str) -> Call[None]:
     return Call("DELETE", in_project("datasets", name), _nothing, MASTER)
 
 
-def _dataset_results(name: str, index_by: Any, *, timeframe: Any = None) -> Call[AnyResult]:
+def _dataset_results(name: str, index_by: Any, *, timeframe: Any = None) -> Call[Result]:
     """The part of a dataset for one value of its index; for several properties an object or a list.
 
     ``timeframe`` is a part of the dataset's own; without it, it is the whole.
@@ -237,11 +237,11 @@ def _dataset_results(name: str, index_by: Any, *, timeframe: Any = None) -> Call
     return Call("GET", path, _dataset_answer, {**READ, "params": params})
 
 
-def _dataset_answer(answer: Answer) -> AnyResult:
+def _dataset_answer(answer: Answer) -> Result:
     body = answer.json()
     question = ((body.get("metadata") or {}).get("dataset") or {}).get("query") or {}
     analysis = str(question.get("analysis_type", ""))
-    return answer_of(question, body, analysis=analysis, request_id=answer.request_id)
+    return cast("Result", answer_of(question, body, analysis=analysis, request_id=answer.request_id))
 
 
 class Datasets(Part):

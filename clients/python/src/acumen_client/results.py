@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from acumen_client import frames
 from acumen_client.query import zone_of
@@ -271,6 +271,10 @@ class Events(AnyResult):
         return frames.columns_of_events(self.rows)
 
 
+Told: TypeAlias = Result | FunnelResult | Events
+"""The answer to a question of any kind."""
+
+
 def event_of(sent: Mapping[str, Any], zone: tzinfo = UTC) -> dict[str, Any]:
     """The event with the instants of ``keen`` as datetimes of this zone."""
     keen = sent.get("keen")
@@ -315,14 +319,14 @@ def answer_of(
     analysis: str,
     request_id: str | None = None,
     age_seconds: int | None = None,
-) -> Result | FunnelResult | Events:
+) -> Told:
     """The answer of a query route, of a saved query or of a dataset, as the object for its analysis."""
     value = body.get(RESULT)
     if analysis == "funnel" and isinstance(value, Mapping):  # as results of saved queries hold it
         body = {**body, **value}
         value = value.get(RESULT)
-    kind = {"funnel": FunnelResult, "extraction": Events}.get(analysis, Result)
-    return kind(  # type: ignore[return-value]
+    kinds: dict[str, type[Told]] = {"funnel": FunnelResult, "extraction": Events}
+    return kinds.get(analysis, Result)(
         analysis=analysis,
         value=value,
         question=question,
