@@ -24,7 +24,7 @@ AcumenError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from acumen_client.outcome import Outcome
@@ -35,6 +35,17 @@ class AcumenError(Exception):
 
     outcome: Outcome | None = None
     """What had been recorded before, where a call that records many events failed."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions with parameters of their own would otherwise not come back from another process.
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[AcumenError], args: tuple[Any, ...], attributes: dict[str, Any]) -> AcumenError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class ConfigurationError(AcumenError):

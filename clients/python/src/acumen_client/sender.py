@@ -237,6 +237,9 @@ class Sender:
 
         Settled means stored, or given up and reported.
         """
+        if is_sender_thread.yes:
+            # A callback: what it would wait for can not happen before it returns.
+            return False
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
             if self._pid != os.getpid():
@@ -391,9 +394,11 @@ class Sender:
             events = self._queue.head(limits.events, limits.bytes)
             oldest = time.time() - self.options.token_days * 86_400
             expired = [_letter(one, "expired", "", _EXPIRED) for one in events if one.recorded_at < oldest]
-            if expired:
+        if expired:
+            self._report(expired)
+            with self._lock:
                 self._queue.settle([letter.number for letter in expired], expired)
-        self._report(expired)
+                self._changed.notify_all()
         return [one for one in events if one.recorded_at >= oldest]
 
     def _fills_a_batch(self) -> bool:
@@ -420,15 +425,14 @@ class Sender:
                     exchange.failed(refusal)
         except AcumenError as failure:
             error = failure
-        dead, later = self._settle(events, exchange)
-        self._report(dead)
+        later = self._settle(events, exchange)
         if error is None and later:
             error = AcumenError(f"{later} events were not taken, and may be later")
         self._tell(error)
         return error
 
-    def _settle(self, events: list[QueuedEvent], exchange: Exchange) -> tuple[list[DeadLetter], int]:
-        """Take out of the queue what has an answer: what was given up, and how many are to be sent again."""
+    def _settle(self, events: list[QueuedEvent], exchange: Exchange) -> int:
+        """Take out of the queue what has an answer, and say how many events are to be sent again."""
         unanswered = exchange.unanswered()
         verdicts = {verdict.place: verdict for verdict in exchange.verdicts}
         stored: list[int] = []
@@ -444,10 +448,12 @@ class Sender:
                 dead.append(_letter(event, "refused", verdict.name, verdict.description))
             else:
                 later += 1
+        # Told before they leave the queue: a flush that has ended, or a kill, finds nothing untold.
+        self._report(dead)
         with self._lock:
             if self._closed and not self._queue.persistent and self._queue.first_number() is None:
-                # Reported as they were left behind.
-                return [], 0
+                # Reported as left behind when the sender was closed.
+                return 0
             self._stats.stored += len(stored)
             self._stats.duplicates += exchange.duplicates
             try:
@@ -457,7 +463,7 @@ class Sender:
             for number in (*stored, *(letter.number for letter in dead)):
                 self._attempts.pop(number, None)
             self._changed.notify_all()
-        return dead, later
+        return later
 
     def _tried(self, number: int) -> int:
         """How often this event has been sent and not been taken, this time included."""
