@@ -132,6 +132,11 @@ NOON = datetime(2026, 3, 29, 12, 0)
         ),
         (Query.count("a").until(NOON.replace(tzinfo=UTC)), {"end": "2026-03-29T12:00:00+00:00"}, None),
         (
+            Query.count("a").until(NOON.replace(tzinfo=UTC), tz="Europe/Berlin"),
+            {"end": "2026-03-29T14:00:00+02:00"},
+            "Europe/Berlin",
+        ),
+        (
             Query.count("a").timezone("Europe/Berlin").since(NOON),
             {"start": "2026-03-29T12:00:00+02:00"},
             "Europe/Berlin",

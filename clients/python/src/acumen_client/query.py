@@ -273,7 +273,8 @@ def framed_as_json(timeframe: Any, zone: Zone | None = None) -> Json:
     """``timeframe`` and ``timezone`` as questions take them, the latter where there is a zone.
 
     A timeframe is a relative one as text, ``start`` and ``end``, or a pair of them with None for an open end.
-    Dates and datetimes without a zone are of ``zone``; without one it is the named zone of a datetime.
+    Dates and datetimes without a zone are of ``zone``; without one it is the named zone of a datetime. Text
+    goes as it is.
     """
     if isinstance(timeframe, str):
         shown: Any = timeframe
@@ -302,8 +303,10 @@ def _end(moment: Any, zone: Zone | None) -> Any:
     if isinstance(moment, date) and not isinstance(moment, datetime):
         return instant_text(datetime.combine(moment, time(), zone_of(zone)))
     if isinstance(moment, datetime):
-        if moment.tzinfo is None and zone is not None:
-            moment = moment.replace(tzinfo=zone_of(zone))
+        if zone is not None:
+            # The offset of a timeframe's start rules its intervals: it is written as the zone has it.
+            there = zone_of(zone)
+            moment = moment.replace(tzinfo=there) if moment.tzinfo is None else moment.astimezone(there)
         return instant_text(moment)
     return moment
 
