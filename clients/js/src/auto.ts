@@ -1,0 +1,2 @@
+import { VERSION } from "./index.ts";
+(globalThis as { acumen?: unknown }).acumen = { version: VERSION };
