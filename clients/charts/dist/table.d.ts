@@ -2,7 +2,7 @@ import { type Lists } from "./answer.ts";
 import { type Writer } from "./format.ts";
 import type { Cells, Column, Description, Words } from "./types.ts";
 type Json = Record<string, unknown>;
-/** Events with a column for each property, `keen` first. */
+/** Events with a column for each property: their time first, the rest of `keen` last. */
 export declare function eventCells(events: Json[]): Cells;
 /** Values of select_unique, one a row, behind their interval and groups. */
 export declare function listCells(lists: Lists, query: Json, names: Record<string, string>, words: Words): Cells;

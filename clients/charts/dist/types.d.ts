@@ -158,13 +158,15 @@ export interface Words {
     more: string;
     topOf: string;
     leftOut: string;
+    firstOf: string;
+    target: string;
     incomplete: string;
     unfinished: string;
     previous: string;
     ofFirst: string;
     optional: string;
     inverted: string;
-    rows: string;
+    columns: string;
     unknownType: string;
     chart: string;
 }

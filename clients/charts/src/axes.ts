@@ -104,16 +104,10 @@ function centred(pen: Pen, { at, text }: Label, y: number): string {
 }
 
 /** The second line of labels: where it changes, and at the first tick if there is room. */
-function second(pen: Pen, labels: Label[]): Label[] {
+function changes(pen: Pen, labels: Label[]): Label[] {
   const changed = labels.filter((label, index) => label.text && (index === 0 || label.text !== labels[index - 1].text));
-  const kept: Label[] = [];
-  changed.forEach((label, index) => {
-    const following = changed[index + 1];
-    // the part of a month before the first full one gives way to it
-    if (index === 0 && following && !apart(pen, [label, following], 8)) return;
-    if (kept.length === 0 || apart(pen, [kept[kept.length - 1], label], 8)) kept.push(label);
-  });
-  return kept;
+  // the part of a month before the first full one gives way to it
+  return changed.length > 1 && !apart(pen, changed.slice(0, 2), 8) ? changed.slice(1) : changed;
 }
 
 export const TIME_AXIS_HEIGHT = 38;
@@ -129,8 +123,11 @@ export function timeAxis(pen: Pen, axis: IndexAxis, plot: Box, where: (index: nu
     const [first, line] = pen.writer.tick(instant, ticks.unit, few(ticks));
     return { at: where(indexOf(instant), instant), first, line };
   });
-  const found = timeTicks(starts, ends, pen.writer.zone, (ticks) =>
-    apart(pen, lines(ticks).map(({ at, first }) => ({ at, text: first })), 10));
+  const found = timeTicks(starts, ends, pen.writer.zone, (ticks) => {
+    const made = lines(ticks);
+    return apart(pen, made.map(({ at, first }) => ({ at, text: first })), 10)
+      && apart(pen, changes(pen, made.map(({ at, line }) => ({ at, text: line }))), 8);
+  });
   let marks = "";
   let texts = "";
   const labels = lines(found);
@@ -138,8 +135,11 @@ export function timeAxis(pen: Pen, axis: IndexAxis, plot: Box, where: (index: nu
     marks += `M${Math.round(at) + 0.5} ${Math.round(plot.y + plot.height) + 1}v4`;
     texts += centred(pen, { at, text: first }, plot.y + plot.height + 19);
   }
-  for (const label of second(pen, labels.map(({ at, line }) => ({ at, text: line })))) {
+  let before: Label | null = null;
+  for (const label of changes(pen, labels.map(({ at, line }) => ({ at, text: line })))) {
+    if (before && !apart(pen, [before, label], 8)) continue;
     texts += centred(pen, label, plot.y + plot.height + 34);
+    before = label;
   }
   return tag("g", { class: "acumen-axis", "aria-hidden": "true" }, tag("path", { d: marks, stroke: pen.color("axis") }) + texts);
 }

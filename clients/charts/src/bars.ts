@@ -6,7 +6,7 @@ import { round, tag } from "./svg.ts";
 import type { Description } from "./types.ts";
 
 const ROW_MIN = 17;
-const ROW_MAX = 44;
+const ROW_MAX = 54;
 
 interface Rows {
   description: Description;
@@ -50,7 +50,7 @@ function rowsOf(pen: Pen, description: Description, box: Box): Rows {
   const shown = names.length <= room ? names.length : Math.max(1, Math.floor((box.height - 18) / least));
   const taken = box.height - (shown < names.length ? 18 : 0);
   let row = Math.min(ROW_MAX * (lanes > 1 ? 2 : 1), taken / Math.max(1, shown));
-  let lane = Math.min(28, (row * 0.7) / lanes);
+  let lane = Math.min(32, (row * 0.7) / lanes);
   const labelled = lane >= 9;
   const ranges = rangesOf(series, stacked);
   function* values() {
@@ -59,7 +59,7 @@ function rowsOf(pen: Pen, description: Description, box: Box): Rows {
   const bottom = labelled ? 0 : 26;
   if (!labelled) {
     row = Math.min(row, (taken - bottom) / Math.max(1, shown));
-    lane = Math.min(28, (row * 0.7) / lanes);
+    lane = Math.min(32, (row * 0.7) / lanes);
   }
   const left = Math.min(box.width * 0.38, widest(pen, names.slice(0, shown)) + 10);
   const scale = scaleOf(pen, values(), description.y!, true, Math.max(2, Math.floor((box.width - left) / 90)));
@@ -87,7 +87,10 @@ function drawRow(pen: Pen, rows: Rows, index: number): string {
   let svg = "";
   series.forEach((one, member) => {
     const range = ranges[member][index];
-    if (!range) return;
+    if (!range) {
+      if (rows.labelled && !stacked) svg += pen.text(to(0) + 6, top + member * lane + lane / 2 + 4, "–", { fill: "muted" });
+      return;
+    }
     const from = to(range[0]);
     const end = to(range[1]);
     const width = Math.max(range[0] === range[1] ? 0 : 1, Math.abs(end - from) - (stacked && Math.abs(end - from) > 3 ? 1 : 0));
@@ -97,7 +100,8 @@ function drawRow(pen: Pen, rows: Rows, index: number): string {
     const color = single ? pen.color("series-other") : seriesColor(pen, one, member);
     const written = pen.writer.full(one.values[index]!, one.format ?? y?.format);
     const mark = pen.mark(member, index, () => `${[one.name, rows.names[index]].filter(Boolean).join(", ")}: ${written}`);
-    const d = barPath(left, top + (stacked ? 0 : member * lane), width, height, end < from ? "left" : "right");
+    const inner = stacked && !isLast(rows, member, index);
+    const d = barPath(left, top + (stacked ? 0 : member * lane), width, height, inner ? null : end < from ? "left" : "right");
     if (width > 0 || pen.interactive) svg += tag("path", { class: "acumen-bar", d, fill: color, ...mark });
     if (rows.labelled && !stacked) svg += valueLabel(pen, rows, one.values[index]!, end, top + member * lane + height / 2);
   });
@@ -107,6 +111,15 @@ function drawRow(pen: Pen, rows: Rows, index: number): string {
     svg += valueLabel(pen, rows, sum, to(Math.max(0, ...ends)), top + lane / 2);
   }
   return svg;
+}
+
+/** Whether nothing is stacked further out. */
+export function isLast({ ranges }: { ranges: Rows["ranges"] }, member: number, index: number): boolean {
+  const value = ranges[member][index]?.[1] ?? 0;
+  return ranges.slice(member + 1).every((list) => {
+    const other = list[index];
+    return !other || other[0] === other[1] || (other[1] < 0) !== (value < 0);
+  });
 }
 
 function valueLabel(pen: Pen, rows: Rows, value: number, end: number, middle: number): string {

@@ -2,6 +2,7 @@
 import {
   bandAxis, numberAxis, place, scaleOf, timeAxis, TIME_AXIS_HEIGHT, valueAxis, widest, type Scale,
 } from "./axes.ts";
+import { isLast } from "./bars.ts";
 import { areaPath, curveOf, decimate, linePath, runs, type Point } from "./lines.ts";
 import { legend, seriesColor, SIZE, type Box, type Pen } from "./pen.ts";
 import { cut } from "./text.ts";
@@ -81,11 +82,13 @@ function scaleFor(pen: Pen, description: Description, ranges: Layout["ranges"], 
 /** Names at the ends of lines, moved apart; null where they have no room. */
 function endLabels(pen: Pen, description: Description, layout: Layout, right: number): string | null {
   const { plot, panels } = layout;
-  const labels: { series: number; y: number; name: string }[] = [];
+  const labels: { series: number; y: number; from: number | null; name: string }[] = [];
   for (const { members, plot: area, scale } of panels) for (const member of members) {
     const { values, name } = description.series[member];
     const last = values.reduce<number>((found, value, index) => (value === null ? found : index), -1);
-    if (last >= 0) labels.push({ series: member, name, y: place(scale, values[last]!, area.y + area.height, area.y) });
+    if (last < 0) continue;
+    const y = place(scale, values[last]!, area.y + area.height, area.y);
+    labels.push({ series: member, name, y, from: last === values.length - 1 ? y : null });
   }
   labels.sort((a, b) => a.y - b.y);
   if (labels.length * 16 > plot.height) return null;
@@ -95,9 +98,16 @@ function endLabels(pen: Pen, description: Description, layout: Layout, right: nu
     labels[at].y = Math.min(labels[at].y, limit);
     limit = labels[at].y - 16;
   }
-  return labels.map(({ series, y, name }) => tag("g", { class: "acumen-legend", "data-series": series },
-    tag("circle", { cx: plot.x + plot.width + 13, cy: y, r: 4, fill: seriesColor(pen, description.series[series], series) })
-    + pen.text(plot.x + plot.width + 21, y + 4, name, { max: right - plot.x - plot.width - 21 }))).join("");
+  const edge = plot.x + plot.width;
+  return labels.map(({ series, y, from, name }) => {
+    const color = seriesColor(pen, description.series[series], series);
+    // what tells whose name it is, where the line does not end beside it
+    let sign = "";
+    if (from === null) sign = tag("circle", { cx: edge + 13, cy: y, r: 4, fill: color });
+    else if (Math.abs(from - y) > 4) sign = tag("path", { d: `M${round(edge + 7)} ${round(from)}L${round(edge + 16)} ${round(y)}`, stroke: color, fill: "none" });
+    const near = from !== null && sign === "" ? 12 : 20;
+    return tag("g", { class: "acumen-legend", "data-series": series }, sign + pen.text(edge + near, y + 4, name, { max: right - edge - near }));
+  }).join("");
 }
 
 function directWidth(pen: Pen, description: Description, box: Box): number {
@@ -206,7 +216,8 @@ function drawLine(pen: Pen, layout: Layout, panel: Panel, member: number): strin
     const opacity = stacked ? 0.75 : description.series.length > 1 ? 0.12 : 0.16;
     svg += paths(solid, opacity) + paths(dashed, opacity / 2);
   }
-  const stroke = { stroke: color, "stroke-width": previous ? 1.5 : 2, "stroke-linejoin": "round", "stroke-linecap": previous ? "butt" : "round", fill: "none" };
+  const dense = points.length > plot.width;
+  const stroke = { stroke: color, "stroke-width": dense ? 1.25 : previous ? 1.5 : 2, "stroke-linejoin": "round", "stroke-linecap": previous ? "butt" : "round", fill: "none" };
   const d = solid.filter((run) => run.length > 1).map((run) => linePath(decimate(run, plot.width), curve)).join("");
   if (d) svg += tag("path", { d, ...stroke, "stroke-dasharray": previous ? "4 4" : null });
   const rest = dashed.filter((run) => run.length > 1).map((run) => linePath(run, curve)).join("");
@@ -239,9 +250,9 @@ function pointMarks(pen: Pen, layout: Layout, points: (Point | null)[], member: 
   }).join("");
 }
 
-/** A column with rounded corners at its end only. */
-export function barPath(x: number, y: number, width: number, height: number, end: "top" | "bottom" | "left" | "right"): string {
-  const r = Math.min(3, width / 2, height / 2);
+/** A bar with rounded corners at its end only. */
+export function barPath(x: number, y: number, width: number, height: number, end: "top" | "bottom" | "left" | "right" | null): string {
+  const r = end === null ? 0 : Math.min(3, width / 2, height / 2);
   if (r < 1) return `M${round(x)} ${round(y)}h${round(width)}v${round(height)}h${round(-width)}z`;
   const [w, h, a] = [round(width), round(height), round(r)];
   const corner = (dx: number, dy: number) => `a${a} ${a} 0 0 1 ${dx * a} ${dy * a}`;
@@ -286,9 +297,10 @@ function drawColumns(pen: Pen, layout: Layout, panel: Panel): string {
       const y = end <= from ? from - height : from;
       const open = description.unfinished && index >= runningFrom;
       const fill = color;
+      const rounded = !stacked || isLast(layout, member, index);
       const outline = open ? { "fill-opacity": 0.35, stroke: color, "stroke-dasharray": "3 3" } : {};
       const mark = pen.mark(member, index, () => labelOf(pen, description, member, index));
-      return tag("path", { class: "acumen-bar", d: barPath(x, y, width, height, end <= from ? "top" : "bottom"), fill, ...outline, ...mark });
+      return tag("path", { class: "acumen-bar", d: barPath(x, y, width, height, rounded ? (end <= from ? "top" : "bottom") : null), fill, ...outline, ...mark });
     });
     return tag("g", { class: "acumen-series", "data-series": member }, marks.join(""));
   }).join("");

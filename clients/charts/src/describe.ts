@@ -244,7 +244,7 @@ function trimCategories({ x, series }: Matrix, limit: number, adds: boolean, job
   const sizes = order.map(size);
   const kept = ordered ? order.slice(0, limit) : [...order].sort((a, b) => sizes[b] - sizes[a]).slice(0, limit);
   const rest = order.filter((index) => !kept.includes(index));
-  job.settings.notes.push(counts(adds && !ordered ? words.topOf : words.leftOut, limit, count, words.other));
+  job.settings.notes.push(counts(ordered ? words.firstOf : adds ? words.topOf : words.leftOut, limit, count, words.other));
   const other = adds && !ordered;
   return {
     x: {
@@ -421,7 +421,8 @@ function axes(cube: Cube, type: ChartType, job: Job): Description {
   let { x, series } = matrix(flat, job);
   const limit = settings.limit;
   if (type === "heatmap") series = trimSeries(series, limit ?? ROWS_OF_HEAT_MAX, adds, job);
-  else series = trimSeries(series, cube.intervals ? limit ?? SERIES_MAX : SERIES_MAX, adds, job);
+  // the sum of many small ones would press the lines of the others flat
+  else series = trimSeries(series, cube.intervals ? limit ?? SERIES_MAX : SERIES_MAX, adds && type !== "line", job);
   if (!cube.intervals) ({ x, series } = trimCategories({ x, series }, limit ?? CATEGORIES_MAX[type] ?? 20, adds, job));
   if (cube.intervals && series.length > 1 && cube.measures.length === 1) {
     const size = (one: Series) => (one.role === "other" ? -Infinity : total(one.values.map((value) => Math.abs(value ?? 0))));

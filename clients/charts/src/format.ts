@@ -99,7 +99,8 @@ class Speaker implements Writer {
   }
 
   private write(value: number, format: NumberFormat, options: Intl.NumberFormatOptions): string {
-    const text = this.style(format, options).format(scaled(value, format));
+    // a true minus is as wide as the plus
+    const text = this.style(format, options).format(scaled(value, format)).replace("-", "−");
     return (format.prefix ?? "") + text + (format.suffix ?? "");
   }
 
@@ -121,7 +122,7 @@ class Speaker implements Writer {
     const size = Math.abs(scaled(value, format));
     if (size >= 1e15 && format.style === "number") return this.full(value, format);
     if (format.style === "percent") return this.write(value, format, { maximumFractionDigits: format.decimals ?? (size < 0.1 ? 1 : 0) });
-    if (size >= 10_000) return this.write(value, format, { notation: "compact", maximumSignificantDigits: 3 });
+    if (size >= 100_000) return this.write(value, format, { notation: "compact", maximumSignificantDigits: 3 });
     if (format.style === "currency" && format.decimals === undefined && (size >= 100 || Number.isInteger(value))) {
       return this.write(value, format, { maximumFractionDigits: 0 });
     }
@@ -157,7 +158,7 @@ class Speaker implements Writer {
     if (/year/.test(text)) return this.date(instant, { year: "numeric" });
     if (/month/.test(text)) return this.date(instant, { year: "numeric", month: "short" });
     if (/dai|day|week/.test(text)) return this.date(instant, { year: "numeric", month: "short", day: "numeric" });
-    const clock: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
+    const clock: Intl.DateTimeFormatOptions = { year: "numeric", month: "short", day: "numeric", hour: this.clock12() ? "numeric" : "2-digit", minute: "2-digit" };
     if (text === "second") return this.date(instant, { ...clock, second: "2-digit" });
     if (text === "" && (instant + this.zone.offset(instant)) % 86_400_000 === 0) return this.moment(instant, "daily");
     return this.date(instant, clock);
@@ -166,9 +167,9 @@ class Speaker implements Writer {
   tick(instant: number, unit: Unit, few: boolean): [string, string] {
     switch (unit) {
       case "minute":
-        return [this.date(instant, { hour: "numeric", minute: "2-digit" }), this.date(instant, { weekday: "short", day: "numeric", month: "short" })];
+        return [this.date(instant, { hour: this.clock12() ? "numeric" : "2-digit", minute: "2-digit" }), this.date(instant, { weekday: "short", day: "numeric", month: "short" })];
       case "hour":
-        return [this.date(instant, { hour: "numeric", ...(this.clock12() ? {} : { minute: "2-digit" }) }), this.date(instant, { weekday: "short", day: "numeric", month: "short" })];
+        return [this.date(instant, this.clock12() ? { hour: "numeric" } : { hour: "2-digit", minute: "2-digit" }), this.date(instant, { weekday: "short", day: "numeric", month: "short" })];
       case "day": {
         const day = this.date(instant, { day: "numeric" });
         return [few ? `${this.date(instant, { weekday: "short" })} ${day}` : day, this.date(instant, { month: "short", year: "numeric" })];

@@ -6,35 +6,42 @@ import { cellText, tableOf } from "./table.ts";
 import type { Description } from "./types.ts";
 
 const ROW = 26;
-const COLUMN_MIN = 44;
 
-/** Widths of columns: what their texts need, the widest giving way where there is not enough. */
-function share(wanted: number[], width: number): number[] {
+/** Widths of columns: what their texts need, long texts giving way where there is not enough. */
+function share(wanted: number[], least: number[], width: number): number[] {
   const widths = [...wanted];
-  let over = widths.reduce((sum, one) => sum + one, 0) - width;
-  for (let turn = 0; over > 0.5 && turn < 200; turn++) {
-    const most = Math.max(...widths);
-    const next = Math.max(COLUMN_MIN, ...widths.filter((one) => one < most));
-    const at = widths.map((one, index) => (one === most ? index : -1)).filter((index) => index >= 0);
-    const less = Math.min(most - next || over / at.length, over / at.length);
-    for (const index of at) widths[index] -= less;
-    over -= less * at.length;
+  for (let turn = 0; turn < 100; turn++) {
+    const over = widths.reduce((sum, one) => sum + one, 0) - width;
+    const loose = widths.map((_, at) => at).filter((at) => widths[at] > least[at] + 0.1);
+    if (over <= 0.5 || !loose.length) break;
+    const most = Math.max(...loose.map((at) => widths[at]));
+    const widest = loose.filter((at) => widths[at] > most - 0.1);
+    const next = Math.max(0, ...loose.map((at) => widths[at]).filter((one) => one <= most - 0.1), ...widest.map((at) => least[at]));
+    for (const at of widest) widths[at] = Math.max(least[at], widths[at] - Math.min(most - next || over, over / widest.length));
   }
   return widths;
+}
+
+function take(least: number[], width: number, gap: number): number {
+  let sum = -gap;
+  let count = 0;
+  while (count < least.length && sum + least[count] + gap <= width) sum += least[count++] + gap;
+  return Math.max(1, count);
 }
 
 /** As many rows and columns as there is room for; a last line says how many there are beside them. */
 export function grid(pen: Pen, description: Description, box: Box): Marks {
   const { columns, rows } = tableOf(description, { words: pen.words });
   const fit = Math.max(1, Math.floor((box.height - ROW) / ROW));
-  const shown = rows.length > fit ? Math.max(1, fit - 1) : rows.length;
-  const most = Math.max(1, Math.floor(box.width / (COLUMN_MIN + 16)));
-  const used = columns.slice(0, most);
-  const texts = rows.slice(0, shown).map((row) => used.map((column, at) => cellText(row[at], column, pen.writer)));
-  const wanted = used.map((column, at) => Math.min(360, Math.max(
-    pen.measure(column.name.slice(0, 100), SIZE, true), ...texts.map((row) => pen.measure(row[at].slice(0, 100), SIZE, false)), 20) + 1));
+  const shown = rows.length >= fit ? Math.max(1, fit - 1) : rows.length;
   const gap = 20;
-  const inner = share(wanted, box.width - gap * (used.length - 1));
+  const probe = rows.slice(0, shown).map((row) => columns.slice(0, 40).map((column, at) => cellText(row[at], column, pen.writer)));
+  const needs = columns.slice(0, 40).map((column, at) => Math.max(20, pen.measure(column.name.slice(0, 100), SIZE, true),
+    ...probe.map((row) => pen.measure(row[at].slice(0, 100), SIZE, false))) + 1);
+  const least = needs.map((need, at) => Math.min(columns[at].kind === "text" ? 96 : 220, need));
+  const used = columns.slice(0, take(least, box.width, gap));
+  const texts = probe.map((row) => row.slice(0, used.length));
+  const inner = share(needs.slice(0, used.length), least.slice(0, used.length).map((one) => Math.min(one, box.width)), box.width - gap * (used.length - 1));
   const slack = Math.max(0, box.width - gap * (used.length - 1) - inner.reduce((sum, one) => sum + one, 0));
   const widths = inner.map((width) => width + slack / used.length);
   const lefts = widths.map((_, at) => box.x + widths.slice(0, at).reduce((sum, one) => sum + one + gap, 0));
@@ -49,7 +56,8 @@ export function grid(pen: Pen, description: Description, box: Box): Marks {
     svg += tag("g", { "data-index": index }, row.map((text, at) => cell(text, at, top + 16, {})).join(""));
     if (index < texts.length - 1) lines += `M${round(box.x)} ${round(top + ROW - 1.5)}h${round(box.width)}`;
   });
-  const hidden = [rows.length > shown ? pen.words.more.replace("{n}", pen.writer.full(rows.length - shown)) : "", columns.length > used.length ? `+${columns.length - used.length} ⟶` : ""];
-  if (rows.length > shown) svg += pen.text(box.x, box.y + ROW * (shown + 1) + 16, hidden[0], { fill: "muted", size: 11 });
+  const hidden = columns.length - used.length;
+  const more = [rows.length > shown ? pen.words.more.replace("{n}", pen.writer.full(rows.length - shown)) : "", hidden > 0 ? pen.words.columns.replace("{n}", String(hidden)) : ""];
+  svg += pen.text(box.x, box.y + ROW * (shown + 1) + 16, more.filter(Boolean).join(" · "), { fill: "muted", size: 11, max: box.width });
   return { ...NONE, svg: tag("path", { d: lines, stroke: pen.color("grid") }) + svg };
 }

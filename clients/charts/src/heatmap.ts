@@ -131,7 +131,7 @@ export function heatmap(pen: Pen, description: Description, whole: Box): Marks {
     const mark = pen.mark(cell.series, cell.index, text);
     svg += tag("rect", { class: "acumen-cell", ...at, width: Math.max(0.5, step - gap), height: Math.max(0.5, row - gap), rx: gap >= 2 ? 2 : null, fill, "fill-opacity": opacity(share), ...mark });
     if (labelled && cell.value !== null) {
-      svg += pen.text(at.x + (step - gap) / 2, at.y + (row - gap) / 2 + 4, pen.writer.short(cell.value, format), { anchor: "middle", size: 11, fill: share > 0.5 ? "on-accent" : "text" });
+      svg += pen.text(at.x + (step - gap) / 2, at.y + (row - gap) / 2 + 4, pen.writer.short(cell.value, format), { anchor: "middle", size: 11, fill: share > 0.8 ? "on-accent" : "text" });
     }
   }
   const every = Math.max(1, Math.ceil((SIZE + 2) / row));

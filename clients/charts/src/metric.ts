@@ -57,19 +57,28 @@ function delta(pen: Pen, description: Description, metric: Metric, x: number, y:
     + (width - used > 40 ? pen.text(left + used + 7, y, text, { fill: "muted", max: width - used - 7 - (arrow ? 14 : 0) }) : "");
 }
 
-function tile(pen: Pen, description: Description, metric: Metric, index: number, box: Box, named: boolean): string {
+/** How large the number may be, and as which text. */
+function sized(pen: Pen, description: Description, metric: Metric, box: Box, named: boolean): { text: string; size: number; line: number; block: number } {
+  const format = description.y?.format;
+  const written = metric.value === null ? "–" : pen.writer.full(metric.value, format);
+  const line = metric.sparkline && box.height >= 110 ? Math.min(150, box.height * 0.42) : 0;
+  const around = (named && metric.name ? 18 : 0) + (metric.previous !== undefined || metric.start ? 24 : 0);
+  const room = Math.max(14, box.height - around - line - (line ? 10 : 0));
+  const fit = (text: string) => Math.min(64, room * 0.8, box.width / Math.max(0.1, pen.measure(text, 1, true)));
+  const text = fit(written) < Math.min(22, room * 0.8) && metric.value !== null ? pen.writer.short(metric.value, format) : written;
+  const size = Math.max(9, Math.floor(fit(text)));
+  return { text, size, line, block: around + size };
+}
+
+function tile(pen: Pen, description: Description, metric: Metric, index: number, box: Box, named: boolean, most: number): string {
   const color = pen.color(`series-${(index % 8) + 1}`);
-  const line = metric.sparkline && box.height >= 110 ? Math.min(90, box.height * 0.36) : 0;
   const changed = metric.previous !== undefined || metric.start ? 24 : 0;
   const name = named && metric.name ? 18 : 0;
   const format = description.y?.format;
   const written = metric.value === null ? "–" : pen.writer.full(metric.value, format);
-  const room = Math.max(14, box.height - name - changed - line - (line ? 10 : 0));
-  const fit = (text: string) => Math.min(56, room * 0.8, box.width / Math.max(0.1, pen.measure(text, 1, true)));
-  const text = fit(written) < Math.min(22, room * 0.8) && metric.value !== null ? pen.writer.short(metric.value, format) : written;
-  const size = Math.max(9, Math.floor(fit(text)));
-  const block = name + size + changed;
-  const top = box.y + (line ? 0 : Math.max(0, (box.height - block) * (named ? 0 : 0.4)));
+  const { text, size: own, line, block } = sized(pen, description, metric, box, named);
+  const size = Math.min(own, most);
+  const top = box.y + Math.max(0, (box.height - block - line - (line ? 10 : 0)) * 0.42);
   let svg = name ? pen.text(box.x, top + 12, metric.name, { fill: "muted", size: 13, max: box.width }) : "";
   const mark = pen.mark(0, index, () => `${metric.name || description.title || ""}: ${written}`);
   svg += tag("g", { class: "acumen-metric", ...mark }, pen.text(box.x, top + name + size * 0.86, text, { bold: true, size, max: box.width + 2 }));
@@ -92,9 +101,12 @@ export function metric(pen: Pen, description: Description, box: Box): Marks {
   const width = (box.width - gap * (columns - 1)) / columns;
   const height = (box.height - 14 * (rows - 1)) / rows;
   const named = all.length > 1 || !description.title;
+  const shown = named && height >= 50;
+  const tiled = (index: number) => ({ x: box.x + (index % columns) * (width + gap), y: box.y + Math.floor(index / columns) * (height + 14), width, height });
+  // side by side they are of one size
+  const most = Math.min(...all.map((one, index) => sized(pen, description, one, tiled(index), shown).size));
   const svg = all.map((one, index) => {
-    const tiled = { x: box.x + (index % columns) * (width + gap), y: box.y + Math.floor(index / columns) * (height + 14), width, height };
-    return height >= 24 ? tile(pen, description, one, index, tiled, named && height >= 50) : "";
+    return height >= 24 ? tile(pen, description, one, index, tiled(index), shown, most) : "";
   });
   return { ...NONE, svg: svg.join("") };
 }

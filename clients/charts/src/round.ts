@@ -121,13 +121,14 @@ export function gauge(pen: Pen, description: Description, box: Box): Marks {
   const short = size < 16 && value !== null ? pen.writer.short(value, description.y?.format) : written;
   const fitting = Math.min(44, radius * 0.42, inside / Math.max(0.1, pen.measure(short, 1, true)));
   svg += pen.text(cx, cy + fitting * 0.3, short, { anchor: "middle", size: Math.round(fitting * 10) / 10, bold: true });
-  if (start && description.x) {
-    const when = pen.writer.moment(Date.parse(start), description.x.interval ?? null);
-    svg += pen.text(cx, cy + fitting * 0.3 + 18, when, { anchor: "middle", fill: "muted", size: 11, max: inside });
+  const under = start && description.x ? pen.writer.moment(Date.parse(start), description.x.interval ?? null)
+    : target !== undefined ? `${pen.words.target} ${pen.writer.full(target, description.y?.format)}` : "";
+  if (under) {
+    svg += pen.text(cx, cy + fitting * 0.3 + 18, under, { anchor: "middle", fill: "muted", size: 11, max: inside });
   }
   const [low, high] = pen.writer.ticks([min, max], description.y?.format);
   const across = Math.sin(angle) * (radius - width / 2);
-  const bottom = cy + radius * below + width / 2 + 12;
+  const bottom = cy + (radius - width / 2) * below + width / 2 + 15;
   const room = Math.min(across * 2, box.width / 2) - 8;
   svg += pen.text(Math.max(cx - across, box.x + pen.measure(low, SIZE, false) / 2), bottom, low, { anchor: "middle", fill: "muted", max: room });
   svg += pen.text(Math.min(cx + across, box.x + box.width - pen.measure(high, SIZE, false) / 2), bottom, high, { anchor: "middle", fill: "muted", max: room });

@@ -17,7 +17,7 @@ function flatten(value: Json, before: string, into: Map<string, unknown>): void 
   }
 }
 
-/** Events with a column for each property, `keen` first. */
+/** Events with a column for each property: their time first, the rest of `keen` last. */
 export function eventCells(events: Json[]): Cells {
   const flat = events.map((event) => {
     const cells = new Map<string, unknown>();
@@ -26,9 +26,8 @@ export function eventCells(events: Json[]): Cells {
   });
   const names = new Set<string>();
   for (const cells of flat) for (const name of cells.keys()) names.add(name);
-  const order = [...names].sort((a, b) => Number(TIMES.has(b)) - Number(TIMES.has(a))
-    || Number(a.startsWith("keen.")) - Number(b.startsWith("keen.")));
-  if (order[1] === "keen.timestamp") [order[0], order[1]] = [order[1], order[0]];
+  const rank = (name: string) => (name === "keen.timestamp" ? 0 : name.startsWith("keen.") ? 2 : 1);
+  const order = [...names].sort((a, b) => rank(a) - rank(b));
   const shown = order.slice(0, COLUMNS_MAX);
   const columns = shown.map((name): Column => {
     if (TIMES.has(name)) return { name, kind: "time", interval: "second" };

@@ -169,13 +169,15 @@ export interface Words {
   more: string;
   topOf: string;
   leftOut: string;
+  firstOf: string;
+  target: string;
   incomplete: string;
   unfinished: string;
   previous: string;
   ofFirst: string;
   optional: string;
   inverted: string;
-  rows: string;
+  columns: string;
   unknownType: string;
   chart: string;
 }
@@ -191,15 +193,17 @@ export const WORDS: Words = {
   step: "Step",
   time: "Time",
   more: "{n} more",
+  target: "Target",
   topOf: "The largest {shown} of {n}; the rest is in “{other}”.",
-  leftOut: "The first {shown} of {n}; the rest is not shown.",
+  leftOut: "The largest {shown} of {n}; the rest is not shown.",
+  firstOf: "The first {shown} of {n}; the rest is not shown.",
   incomplete: "Incomplete: some stored events could not be read.",
   unfinished: "not over yet",
   previous: "Previous period",
   ofFirst: "of the first step",
   optional: "optional",
   inverted: "did not",
-  rows: "{n} rows",
+  columns: "{n} more columns",
   unknownType: "A chart of type “{type}” cannot show this; it is shown as {shown}.",
   chart: "{type} chart",
 };
