@@ -1,7 +1,7 @@
 // What the builds of the packages here share: bundling, types, and the sizes that a page pays for.
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
-import { readFileSync, readdirSync, rmSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
@@ -34,6 +34,11 @@ export function declare(folder) {
   const options = ["--project", folder, "--rootDir", join(folder, "src"), "--outDir", join(folder, "dist")];
   const arguments_ = [TYPESCRIPT, ...options, "--declaration", "--emitDeclarationOnly"];
   execFileSync(process.execPath, arguments_, { stdio: "inherit" });
+  const dist = join(folder, "dist");
+  for (const name of readdirSync(dist).filter((name) => name.endsWith(".d.ts"))) {
+    const text = readFileSync(join(dist, name), "utf8");
+    writeFileSync(join(dist, name), text.replace(/((?:from|import\()\s*"\.\/[\w-]+)\.ts"/g, '$1.js"'));
+  }
 }
 
 export function clean(folder) {

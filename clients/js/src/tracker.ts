@@ -1,2 +1,5 @@
-import { VERSION } from "./index.ts";
-(globalThis as { acumen?: unknown }).acumen = { version: VERSION };
+/** The script of a page that records events: the global `acumen`. */
+import { createTracker } from "./browser.ts";
+import { expose } from "./global.ts";
+
+expose(createTracker);
