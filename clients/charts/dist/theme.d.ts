@@ -1,0 +1,7 @@
+export type Theme = Record<string, string>;
+/** The built-in themes; each key is the custom property `--acumen-KEY`. */
+export declare const themes: Record<string, Theme>;
+/** How many colours series have before they begin again. */
+export declare const SERIES_COLORS = 8;
+/** From a theme to what stands in attributes. */
+export declare function painter(theme: string | Record<string, string> | undefined, resolve: boolean): (name: string) => string;
