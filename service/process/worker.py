@@ -49,6 +49,7 @@ from service.ingest.enrich.enricher import Enricher
 from service.ingest.ingestor import Ingestor
 from service.ingest.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
 from service.limits.concurrency_limiter import Concurrency
+from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
@@ -122,6 +123,8 @@ async def composed(
         refusals = Refusals(metrics, settings.error_log_seconds)
         rates = stack.enter_context(contextlib.closing(_rates(settings)))
         concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
+        budgets = EmbedBudgets(catalog.folder.embed_budgets, lambda: clock() / 1_000_000)
+        stack.callback(budgets.close)
         catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
@@ -161,6 +164,7 @@ async def composed(
             rates,
             refusals,
             quotas,
+            budgets,
             catalog_threads,
             clock=clock,
         )

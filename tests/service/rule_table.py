@@ -30,6 +30,9 @@ READ_KEY = {
     Permission.CACHED_QUERIES,
     Permission.DATASETS,
     Permission.SCHEMA,
+    Permission.EXTRACTIONS,
+    Permission.EXPORTS,
+    Permission.TAIL,
 }
 
 
