@@ -356,6 +356,13 @@ def test_a_missing_collection_is_not_named(site: Site) -> None:
         assert "hidden-name" not in reply.text or warned
 
 
+def test_statements_are_not_explained_to_a_token(site: Site) -> None:
+    asked = {"event_collection": "buys", "explain": True}
+    token = embed_token(site.key, {"allow": ["queries", "schema"]})
+    assert "explain" in site.told("POST", "queries/count", asked, key=site.key)
+    assert site.call("POST", "queries/count", asked, key=token).status_code == 403
+
+
 def test_a_dashboard_is_what_is_drawn_of_it(site: Site) -> None:
     token = embed_token(site.key, {"dashboards": ["sales"]})
     assert site.told("GET", "/projects/P/dashboards/sales", key=token) == {
