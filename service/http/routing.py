@@ -165,13 +165,13 @@ class RuledRoute(APIRoute):
             check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
         if not isinstance(call, ProjectCall):
             return await answering(call)
-        with _counted(call, spends=self._spends) as counted:
+        with _spending(call, spends=self._spends) as spending:
             began = time.monotonic()
-            counted.response = await answering(call)
+            spending.response = await answering(call)
             if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
                 # Whether the body or the query was slow: the key may have been revoked or changed since.
                 check_same(call.caller, await self.rule.admit(call.parts, request))
-            return counted.response
+            return spending.response
 
     async def _admitted(self, request: Request) -> AnyCall:
         """The call, once the caller is admitted. Raises ApiError."""
@@ -299,29 +299,29 @@ async def _answered_in_front() -> None:
 _SERVING = {"before", "scripted", "admin_hint", "narrows", "spends"}
 
 
-class _Counted:
+class _Spending:
     """What became of a request that counts against budgets."""
 
     response: Response | None = None
 
 
 @contextmanager
-def _counted(call: ProjectCall, *, spends: bool) -> Iterator[_Counted]:
+def _spending(call: ProjectCall, *, spends: bool) -> Iterator[_Spending]:
     """Count an answer against the budgets of the call's embed token, unless it turns out to be an error.
 
     Raises BudgetUsedUp.
     """
-    counted, grant, budgets = _Counted(), call.caller.embed, call.parts.budgets
+    spending, grant, budgets = _Spending(), call.caller.embed, call.parts.budgets
     if grant is None or not grant.budgets or not spends:
-        yield counted
+        yield spending
         return
     budgets.spend(grant.key_public_id, grant.budgets)
     try:
-        yield counted
+        yield spending
     except BaseException:
         budgets.give_back(grant.key_public_id, grant.budgets)
         raise
-    if counted.response is not None and counted.response.status_code >= 400:
+    if spending.response is not None and spending.response.status_code >= 400:
         budgets.give_back(grant.key_public_id, grant.budgets)
 
 
