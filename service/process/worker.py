@@ -232,7 +232,7 @@ def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
 
 
 def _kept_results_max(settings: Settings) -> int:
-    """Bytes of saved queries' results: each kind of cached answers has a share of the memory of all caches."""
+    """Bytes of saved results: each kind of cached answers has a share of the memory of all caches."""
     return min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
 
 
