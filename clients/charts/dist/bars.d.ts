@@ -1,7 +1,7 @@
-import { type Scale } from "./axes.ts";
-import { type Marks } from "./cartesian.ts";
-import { type Box, type Pen } from "./pen.ts";
-import type { Description } from "./types.ts";
+import { type Scale } from "./axes.js";
+import { type Marks } from "./cartesian.js";
+import { type Box, type Pen } from "./pen.js";
+import type { Description } from "./types.js";
 interface Rows {
     description: Description;
     names: string[];

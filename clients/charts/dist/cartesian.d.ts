@@ -1,5 +1,5 @@
-import { type Box, type Pen } from "./pen.ts";
-import type { Description, Drawing, Series } from "./types.ts";
+import { type Box, type Pen } from "./pen.js";
+import type { Description, Drawing, Series } from "./types.js";
 export type Marks = Pick<Drawing, "plot" | "orientation" | "positions" | "points"> & {
     svg: string;
 };

@@ -1,9 +1,10 @@
-import type { Column, Description, DrawOptions, Drawing } from "./types.ts";
-export { describe } from "./describe.ts";
-export { csvOf, tableOf } from "./table.ts";
-export { themes } from "./theme.ts";
-export { CHART_TYPES, ChartError, WORDS } from "./types.ts";
-export type * from "./types.ts";
+import type { Column, Description, DrawOptions, Drawing } from "./types.js";
+export { describe } from "./describe.js";
+export { csvOf, tableOf } from "./table.js";
+export { measureInter } from "./text.js";
+export { themes } from "./theme.js";
+export { CHART_TYPES, ChartError, WORDS } from "./types.js";
+export type * from "./types.js";
 /** The description as SVG text, with where its marks are. */
 export declare function drawing(description: Description, options?: DrawOptions): Drawing;
 /** The description as SVG text. */

@@ -1,5 +1,5 @@
-import { type Unit, type Zone } from "./time.ts";
-import type { NumberFormat } from "./types.ts";
+import { type Unit, type Zone } from "./time.js";
+import type { NumberFormat } from "./types.js";
 export interface Writer {
     locale: string;
     zone: Zone;

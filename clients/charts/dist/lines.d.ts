@@ -1,5 +1,5 @@
 import { type CurveFactory } from "d3-shape";
-import type { Description } from "./types.ts";
+import type { Description } from "./types.js";
 export interface Point {
     index: number;
     x: number;

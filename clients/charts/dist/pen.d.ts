@@ -1,6 +1,6 @@
-import { type Writer } from "./format.ts";
-import { type Attributes } from "./svg.ts";
-import { type Description, type DrawOptions, type Measure, type Series, type Words } from "./types.ts";
+import { type Writer } from "./format.js";
+import { type Attributes } from "./svg.js";
+import { type Description, type DrawOptions, type Measure, type Series, type Words } from "./types.js";
 export interface Box {
     x: number;
     y: number;
@@ -20,6 +20,7 @@ export interface Pen {
     width: number;
     height: number;
     color(name: string): string;
+    over(color: string, opacity: number): string;
     writer: Writer;
     words: Words;
     measure: Measure;

@@ -1,4 +1,4 @@
-import { type Annotation, type ChartType, type DescribeOptions, type NumberFormat, type Words } from "./types.ts";
+import { type Annotation, type ChartType, type DescribeOptions, type NumberFormat, type Words } from "./types.js";
 type Json = Record<string, unknown>;
 export interface Settings {
     type: ChartType | null;

@@ -1,6 +1,6 @@
-import { type Lists } from "./answer.ts";
-import { type Writer } from "./format.ts";
-import type { Cells, Column, Description, Words } from "./types.ts";
+import { type Lists } from "./answer.js";
+import { type Writer } from "./format.js";
+import type { Cells, Column, Description, Words } from "./types.js";
 type Json = Record<string, unknown>;
 /** Events with a column for each property: their time first, the rest of `keen` last. */
 export declare function eventCells(events: Json[]): Cells;

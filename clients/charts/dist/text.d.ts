@@ -1,4 +1,4 @@
-import type { Measure } from "./types.ts";
+import type { Measure } from "./types.js";
 /** The width in pixels of a text in the shipped font. */
 export declare const measureInter: Measure;
 /** The text, or its start with an ellipsis, so that it is at most so wide. */
