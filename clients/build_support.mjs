@@ -45,13 +45,20 @@ export function clean(folder) {
   rmSync(join(folder, "dist"), { recursive: true, force: true });
 }
 
-/** Print the size of each script, packed as `gzip -9` packs it; one above its bound of `bounds` fails the build. */
+/**
+ * Print the size of each script, packed as `gzip -9` packs it; one above its bound of `bounds` fails
+ * the build.
+ */
 export function weigh(folder, bounds = {}) {
   const dist = join(folder, "dist");
-  for (const name of readdirSync(dist).filter((name) => name.endsWith(".js")).sort()) {
+  for (const name of readdirSync(dist)
+    .filter((name) => name.endsWith(".js"))
+    .sort()) {
     const text = readFileSync(join(dist, name));
     const packed = gzipSync(text, { level: 9 }).length;
-    console.log(`${name.padEnd(24)} ${String(text.length).padStart(8)} bytes, ${String(packed).padStart(7)} gzipped`);
+    console.log(
+      `${name.padEnd(24)} ${String(text.length).padStart(8)} bytes, ${String(packed).padStart(7)} gzipped`,
+    );
     const bound = bounds[name] ?? Infinity;
     if (packed > bound) throw new Error(`${name}: ${packed} bytes gzipped, and ${bound} are allowed`);
   }

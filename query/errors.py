@@ -66,6 +66,6 @@ class DataDamaged(QueryError):
 
     def __init__(self) -> None:
         super().__init__(
-            "A part of the stored events is damaged, so that this can not be answered in full. "
-            "The operator finds what is wrong with 'acumen check'."
+            "Some stored events are damaged, so this cannot be answered in full. 'acumen check' tells the "
+            "server's operator more."
         )

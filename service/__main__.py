@@ -29,13 +29,13 @@ WINDOWS = (
 _DESCRIPTION = """\
 Acumen stores events and answers questions about them, over HTTP.
 
-Start a server, which makes all that it needs and prints how to send a first event:
+Start a server, which creates everything it needs and prints how to send a first event:
 
     acumen serve
 """
 _EPILOG = """\
 Every option of 'serve' is also an environment variable (ACUMEN_HOST, ACUMEN_PORT, ACUMEN_DATA,
-ACUMEN_WORKERS, …); docs/settings.md lists them all. An option wins over its variable.
+ACUMEN_WORKERS, …); docs/settings.md lists them all. An option takes precedence over its variable.
 """
 
 
@@ -92,8 +92,8 @@ def _add_serve(commands: Any) -> None:
         description="Run the server until it gets SIGTERM or SIGINT (Ctrl-C), which stop it cleanly.",
         epilog=_EPILOG,
     )
-    serve.add_argument("--host", help="address to listen at (default 127.0.0.1: this machine only)")
-    serve.add_argument("--port", help="TCP port to listen at (default 8000)")
+    serve.add_argument("--host", help="address to listen on (default 127.0.0.1: this machine only)")
+    serve.add_argument("--port", help="TCP port to listen on (default 8000)")
     serve.add_argument("--workers", help="HTTP worker processes (default 1)")
     serve.add_argument("--public-url", metavar="URL", help="where clients reach the server, for links")
     serve.add_argument("--tls-cert", metavar="FILE", help="PEM certificate chain: speak TLS")
@@ -107,8 +107,8 @@ def _add_keys(commands: Any, *, selected: bool) -> None:
     keys = commands.add_parser(
         "keys",
         help="make, list, revoke and delete access keys",
-        description="Access keys of a project, each with the rights that its holder needs. What is changed "
-        "here holds on every worker of a running server within a second.",
+        description="Access keys of a project, each with the rights that its holder needs. Changes take "
+        "effect on every worker of a running server within a second.",
     )
     if selected:
         from service.cli import keys as keys_command
@@ -120,8 +120,8 @@ def _add_import(commands: Any, *, selected: bool) -> None:
     command = commands.add_parser(
         "import",
         help="record a file of events",
-        description="Record a file of events in one collection. Run again after a break, it goes on from "
-        "there and stores nothing twice. Refused events go to a file beside the first one.",
+        description="Record a file of events in one collection. If it was interrupted, run it again: it "
+        "continues from there and stores nothing twice. Refused events go to a file beside the first one.",
     )
     if selected:
         # It imports much of the server, which other commands should not wait for.
@@ -134,9 +134,9 @@ def _add_import(commands: Any, *, selected: bool) -> None:
 def _add_check(commands: Any) -> None:
     check = commands.add_parser(
         "check",
-        help="verify that every stored event is there, once, and unharmed",
-        description="Verify every checksum, and that per collection the events that came are those that "
-        "are stored. Works beside a running server. Exit status 0: all is well; 1: it is not.",
+        help="verify that every stored event is there exactly once and undamaged",
+        description="Verify every checksum, and that each collection stores exactly the events that it "
+        "received. Works beside a running server. Exit status 0: no fault was found; 1: some were.",
     )
     check.add_argument(
         "--accept-losses",
@@ -163,7 +163,7 @@ def _add_doctor(commands: Any, *, selected: bool) -> None:
     command = commands.add_parser(
         "doctor",
         help="say what is set, what is wrong and what would help",
-        description="Look at settings, data folder, disk, memory, certificate, port, the running server, "
+        description="Check settings, data folder, disk, memory, certificate, port, the running server, "
         "damage and backups, and say what is wrong and what would help. Changes nothing. Exit status 0: "
         "nothing is wrong; 1: something is.",
     )
@@ -299,9 +299,9 @@ def _check(args: argparse.Namespace) -> int:
     if not report.sound:
         _say(f"{len(report.faults)} faults.")
     elif report.losses:
-        _say("All that is there is well.")
+        _say("No fault in what is there.")
     else:
-        _say("All is well.")
+        _say("No faults.")
     return 0 if report.sound and (args.accept_losses or not report.losses) else 1
 
 

@@ -18,5 +18,5 @@ def check_answerable(value: Any, name: str) -> None:
         orjson.dumps([[[[value]]]])
     except (TypeError, ValueError, RecursionError):
         raise InvalidParameter(
-            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deep."
+            f"'{name}' holds text that is not Unicode, a number that is too large, or is nested too deeply."
         ) from None

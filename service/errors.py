@@ -6,7 +6,7 @@ ApiError                       raised by ``service`` itself
 ├── InvalidKey                 401 InvalidApiKeyError
 ├── AdminOnly                  401 AdminOnlyEndpointError: the master key is needed
 ├── Forbidden                  403: a valid key without the right
-├── QuotaExceeded              403 QuotaExceededError: the project stores as much as it may
+├── QuotaExceeded              403 QuotaExceededError: a limit that waiting does not lift
 ├── InvalidParameter           400
 ├── InvalidJSON                400 InvalidJSONError
 ├── Gone                       410: it existed before
@@ -30,8 +30,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 DAMAGED = (
-    "A part of the server's log is damaged, so questions can not be answered in full; events are still "
-    "taken. The operator finds what is wrong with 'acumen check'."
+    "Part of the server's log is damaged, so queries cannot be answered in full; new events are still "
+    "accepted. 'acumen check' tells the server's operator more."
 )
 DAMAGED_RETRY_SECONDS = 60
 
@@ -123,7 +123,7 @@ class RangeNotSatisfiable(ApiError):
     code = "RangeNotSatisfiableError"
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"The file has {size} bytes, and none of those that 'Range' asks for.")
+        super().__init__(f"The file has {size} bytes, and the header 'Range' asks for none of them.")
         self.size = size
 
     def headers(self) -> dict[str, str]:
@@ -204,8 +204,8 @@ class StoredFileDamaged(ServiceUnavailable):
 
 
 class TooManyConnections(ServiceUnavailable):
-    message = "The server has as many connections as it may. Try again shortly."
+    message = "The server has reached its limit of connections. Try again shortly."
 
 
 class TooManyAnswers(ServiceUnavailable):
-    message = "Too many answers wait for their clients to read them. Try again shortly."
+    message = "Too many answers are waiting for their clients to read them. Try again shortly."

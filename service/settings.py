@@ -62,8 +62,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen at.")
-    port: int = Field(8000, ge=0, le=65_535, description="TCP port to listen at; 0 takes a free one.")
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65_535, description="TCP port to listen on; 0 takes a free one.")
     data: Path = Field(Path("data"), description="Folder of everything the server stores.")
     workers: int = Field(1, ge=1, le=256, description="HTTP worker processes.")
     secret_key: str = Field(
@@ -81,7 +81,7 @@ class Settings(BaseSettings):
     )
     tls_key: Path | None = Field(None, description="PEM file of the certificate's private key.")
     trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = Field(
-        (), description="Addresses or networks, by commas, whose forwarding headers are believed."
+        (), description="Comma-separated addresses or networks whose forwarding headers are believed."
     )
     shutdown_seconds: float = Field(
         8.0,
@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         0.2,
         ge=0,
         le=600,
-        description="How long, in seconds, a stopping server says so at /ready before it takes no more.",
+        description="Seconds for which a stopping server reports so at /ready before it refuses requests.",
     )
     keep_alive_seconds: int = Field(
         75, ge=1, description="How long, in seconds, an idle connection is kept open."
@@ -269,7 +269,7 @@ class Settings(BaseSettings):
     )
     unknown_parameters: str = Field(
         "refuse",
-        description="What becomes of a question's parameters that it does not take: `refuse` answers 400 and "
+        description="What happens to parameters that a query does not have: `refuse` answers 400 and "
         "names the nearest known one, `ignore` answers as if they had not been sent, as Keen did.",
     )
     round: str = Field(
@@ -315,7 +315,7 @@ class Settings(BaseSettings):
     scrub_days: float = Field(
         7.0,
         ge=0,
-        description="Every stored file is compared with its digest so often, in the background; 0: never.",
+        description="Days in which each stored file is compared with its digest in the background; 0: never.",
     )
     scrub_bytes_per_second: int = Field(
         16 << 20,
@@ -323,7 +323,7 @@ class Settings(BaseSettings):
         description="Bytes that are read in a second to compare stored files with their digests.",
     )
     dataset_refresh_seconds: float = Field(
-        3_600.0, ge=1, description="How often, in seconds, the results of cached datasets are computed anew."
+        3_600.0, ge=1, description="How often, in seconds, the results of cached datasets are recomputed."
     )
     dataset_values_max: int = Field(
         100_000, ge=1, description="Combinations of index values that one cached dataset may have."
@@ -337,7 +337,7 @@ class Settings(BaseSettings):
     export_queue_max: int = Field(
         10,
         ge=0,
-        description="Extractions to files of one project that may wait or run (429 beyond); 0: none is.",
+        description="Extractions to files of one project that may wait or run (429 beyond); 0: none may.",
     )
     export_store_bytes_max: int = Field(
         20_000_000_000,
@@ -348,7 +348,7 @@ class Settings(BaseSettings):
         30.0,
         gt=0,
         le=3_650,
-        description="Days after which an extraction's file is removed, and its link ends.",
+        description="Days after which an extraction's file is removed and its link expires.",
     )
     smtp_host: str = Field(
         "",
@@ -359,13 +359,13 @@ class Settings(BaseSettings):
     smtp_security: str = Field(
         "starttls", description="How mail is sent: `starttls`, `tls` from the first byte, or `none`."
     )
-    smtp_user: str = Field("", description="User at the mail server; empty: without authentication.")
+    smtp_user: str = Field("", description="User name at the mail server; empty: without authentication.")
     smtp_password: str = Field("", repr=False, description="Password at the mail server.")
     smtp_from: str = Field("", description="Sender of mails, as an address.")
     mail_domains: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Domains, by commas, to which extractions may be mailed; empty: to none, since whoever "
-        "has a read key may name the recipient.",
+        description="Comma-separated domains to which extractions may be mailed; empty: to none, since "
+        "any holder of a read key may name the recipient.",
     )
 
     rate_queries: int = Field(0, ge=0, description="Queries a minute of one project; 0: without limit.")

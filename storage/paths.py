@@ -1,8 +1,8 @@
-"""The only module that builds and parses paths in the data folder.
+"""Builds every path in the data folder, except those inside a log (``storage.log.segments``).
 
     FORMAT                  the data-folder format, one number
     catalog.sqlite          the catalog (and its -wal, -shm and -mark)
-    migrate.lock, serve.lock, keeper.lock
+    migrate.lock, serve.lock, keeper.lock, stream.lock
     log/<log id>/           <base lsn>.seg, position, lock, and damage if some of it cannot be read
     quarantine/log-<id>-<n>/  a damaged log as it was found; not part of the store
     results/                kept results of saved queries, as JSON
@@ -20,10 +20,8 @@ same reason. The number after the id is reserved: older folders may end in a num
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
 
 NAME_LENGTH_MAX = 190
 """Most characters of an encoded name; file systems allow 255 bytes, and the ids need some of them."""
@@ -36,22 +34,6 @@ RESERVED = 1
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _PLAIN_LOWER = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 _SPAN = re.compile(r"\d{4}(-\d{2}(-\d{2})?|-\d{4})?")
-_EVENT_FILE = re.compile(
-    r"events/(?P<project>[^/.]+)/(?P<name>[^/.]*)\.(?P<collection_id>\d+)\.\d+"
-    r"/keen\.span=(?P<span>\d{4}(?:-\d{2}(?:-\d{2})?|-\d{4})?)/(?P<file_id>\d+)\.parquet"
-)
-_SEGMENT = re.compile(r"(\d{20})\.seg")
-
-
-@dataclass(frozen=True, slots=True)
-class EventFile:
-    """The parts of a Parquet file's path. ``name`` is None where the folder name was cut."""
-
-    project_id: str
-    name: str | None
-    collection_id: int
-    span: str
-    file_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +128,9 @@ class DataFolder:
     def log(self, log_id: int) -> Path:
         return self.logs / str(log_id)
 
-    def segment(self, log_id: int, base_lsn: int) -> Path:
-        return self.log(log_id) / segment_name(base_lsn)
-
-    def collection(self, project_id: str, name: str, collection_id: int) -> Path:
-        return self.root / collection_folder(project_id, name, collection_id)
-
     def absolute(self, relative: str) -> Path:
         """The absolute path of a file, from the relative path that the catalog stores."""
         return self.root / relative
-
-    def find_event_files(
-        self, project_id: str, name: str, collection_id: int, file_id: int
-    ) -> Iterator[Path]:
-        """Files with this id in any span: at most one, none where it was never written."""
-        folder = self.collection(project_id, name, collection_id)
-        return folder.glob(f"{SPAN_KEY}=*/{file_id}.parquet")
 
 
 def collection_folder(project_id: str, name: str, collection_id: int) -> str:
@@ -179,36 +148,6 @@ def event_file(project_id: str, name: str, collection_id: int, span: str, file_i
         raise ValueError(f"a span is a day, month or year, not {span!r}")
     folder = collection_folder(project_id, name, collection_id)
     return f"{folder}/{SPAN_KEY}={span}/{file_id}.parquet"
-
-
-def parse_event_file(relative: str) -> EventFile | None:
-    """Parse a path that ``event_file`` made; None for any other path."""
-    match = _EVENT_FILE.fullmatch(relative)
-    if match is None:
-        return None
-    try:
-        project_id, name = decode(match["project"]), decode(match["name"])
-    except UnicodeDecodeError:
-        return None
-    if project_id is None:
-        return None
-    return EventFile(
-        project_id,
-        name,
-        int(match["collection_id"]),
-        match["span"],
-        int(match["file_id"]),
-    )
-
-
-def segment_name(base_lsn: int) -> str:
-    return f"{base_lsn:020d}.seg"
-
-
-def parse_segment(file_name: str) -> int | None:
-    """The base LSN in a segment's file name; None where the name is not a segment's."""
-    match = _SEGMENT.fullmatch(file_name)
-    return int(match[1]) if match else None
 
 
 def encode(name: str) -> str:
@@ -229,13 +168,6 @@ def encode(name: str) -> str:
 def encode_project(project_id: str) -> str:
     """Percent-encode a project id, capitals too, so that ``A`` and ``a`` differ on every file system."""
     return "".join(_escape(project_id, _PLAIN_LOWER))
-
-
-def decode(encoded: str) -> str | None:
-    """Decode an encoded name; None where it was cut."""
-    if encoded.endswith(CUT):
-        return None
-    return unquote_to_bytes(encoded).decode()
 
 
 def _escape(name: str, plain: frozenset[int]) -> list[str]:

@@ -59,8 +59,6 @@ class Source:
     tail: pa.Table | None = None
     """Events that are in no file yet; None where there are none. NULLS, EMPTIES and a lane's column are
     present where any event needs them, the other system columns always."""
-    tail_magnitudes: Mapping[str, float] | None = None
-    """Greatest magnitude of each number column of the tail; None if it was not computed."""
     known: bool = True
     """False where the collection does not exist."""
     version: str = ""

@@ -154,7 +154,7 @@ def _listed(
     check: Callable[[], None],
     reservation: Reservation,
 ) -> list[Written | None]:
-    """For each step the actors that it counts, None where the step does not request them."""
+    """The actors counted by each step; None for a step that does not ask for them (``with_actors``)."""
     listed: list[Written | None] = []
     text_bytes = 0
     for position, step in enumerate(steps):

@@ -109,10 +109,10 @@ class Conditions:
         self._conditions_left -= conditions
         if self._conditions_left < 0:
             raise TooManyConditions(
-                f"The filters of the query, or of its key, come to more than {self._limit:,} conditions: one "
-                "for each filter and column that it reads, where 'exists' and null read all that is nested "
-                f"in the property, and {LONG_LIST_SIZE} for a list of more than {VALUES_INLINE_MAX} values. "
-                "Use fewer filters, or name properties without others in them."
+                f"The filters of the query and of its key amount to more than {self._limit:,} conditions. "
+                "A filter counts once for each column that it reads ('exists' and null read everything "
+                f"nested in the property), and {LONG_LIST_SIZE} times with a list of more than "
+                f"{VALUES_INLINE_MAX} values. Use fewer filters, or properties with nothing nested in them."
             )
 
 

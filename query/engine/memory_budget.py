@@ -142,7 +142,7 @@ class MemoryBudget:
         reservation.waited_seconds += time.monotonic() - began
         if reservation.waited_seconds >= reservation.wait_seconds:
             raise QueryOverloaded(
-                f"The answers of other queries took all {self.bytes_max:,} bytes of memory for results for "
+                f"The results of other queries used all {self.bytes_max:,} bytes of memory for results for "
                 f"{reservation.wait_seconds:g} seconds. Try again shortly, or ask for fewer groups or events."
             )
 

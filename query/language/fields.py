@@ -80,7 +80,7 @@ def text(name: str, value: Any, length_max: int, code: str = "InvalidParameterEr
     if not isinstance(value, str):
         raise wrong(name, "a string", value, code)
     if not value or len(value) > length_max or not encodable(value):
-        raise wrong(name, f"a text of 1 to {length_max} characters", value, code)
+        raise wrong(name, f"a string of 1 to {length_max} characters", value, code)
     return value
 
 

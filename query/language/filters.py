@@ -39,7 +39,7 @@ class RegexSizes:
         self._size += written_out(pattern)
         if self._size > self._size_max:
             raise QueryLimitExceeded(
-                f"The regular expressions of one query may have {self._size_max:,} characters at most with "
+                f"The regular expressions of one query may have at most {self._size_max:,} characters with "
                 r"their repetitions written out, where a class such as \p{L} counts as "
                 f"{UNICODE_CLASS} and a repetition of no fixed number as {OPTIONAL} more."
             )
@@ -116,7 +116,7 @@ def conservative_regex_check(pattern: str) -> str | None:
     """Refuses every pattern that RE2 refuses, and some that it accepts; for use without an engine."""
     bare = re.sub(r"\\[^1-9]", "_", pattern, flags=re.DOTALL)
     if _NOT_RE2.search(re.sub(r"\[\]?[^\]]*\]", "_", bare)):
-        return "it uses a construct that RE2 does not have"
+        return "it uses a construct that RE2 does not support"
     if any(int(count) > _REPEAT_MAX for count in re.findall(r"[{,](\d{1,9})(?=[,}])", bare)):
         return f"it repeats something more than {_REPEAT_MAX} times"
     try:
@@ -159,7 +159,7 @@ class _Reader:
         self._count += len(value)
         if self._count > self._limits.filters_max:
             raise QueryLimitExceeded(
-                f"A query may have {self._limits.filters_max} filters at most. "
+                f"A query may have at most {self._limits.filters_max} filters. "
                 "Use the operator 'in' in place of many 'eq'."
             )
         return tuple(self._read(item, f"{name}[{index}]", depth) for index, item in enumerate(value))
@@ -214,7 +214,7 @@ class _Reader:
     def _check_pattern(self, pattern: str) -> None:
         if len(pattern) > self._limits.regex_length_max:
             raise QueryLimitExceeded(
-                f"A regular expression may have {self._limits.regex_length_max} characters at most."
+                f"A regular expression may have at most {self._limits.regex_length_max} characters."
             )
         self._sizes.add(pattern)
         problem = self._check_regex(pattern)
@@ -228,7 +228,7 @@ class _Reader:
     def _are_scalars(self, values: list[Any]) -> bool:
         if len(values) > self._limits.filter_values_max:
             raise QueryLimitExceeded(
-                f"The list of one filter may have {self._limits.filter_values_max} values at most."
+                f"The list of one filter may have at most {self._limits.filter_values_max} values."
             )
         return all(_is_scalar(value) for value in values)
 

@@ -36,7 +36,7 @@ def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda:
         return ()
     entries = value if isinstance(value, list) else [value]
     if len(entries) > limits.group_by_max:
-        raise QueryLimitExceeded(f"'group_by' may have {limits.group_by_max} entries at most.")
+        raise QueryLimitExceeded(f"'group_by' may have at most {limits.group_by_max} entries.")
     groups = tuple(_group(entry, limits) for entry in _checked(entries, check))
     if len({group.path for group in groups}) < len(groups):
         raise wrong("group_by", "a list that names each property once", value, CODE)
@@ -94,7 +94,10 @@ def _bucket_size(buckets: Any) -> float:
     size = buckets.get("size") if isinstance(buckets, dict) else None
     if not is_number(size) or not isinstance(size, (int, float)) or not 0 < size <= BUCKET_SIZE_MAX:
         raise wrong(
-            "group_by.buckets", 'an object as {"size": 10}, its size above 0 and up to 1e22', buckets, CODE
+            "group_by.buckets",
+            'an object such as {"size": 10}, with a size above 0 and up to 1e22',
+            buckets,
+            CODE,
         )
     return float(size)
 
@@ -103,7 +106,7 @@ def _ranges(value: Any, limits: Limits) -> tuple[ValueRange, ...]:
     if not isinstance(value, list) or not value:
         raise wrong("group_by.ranges", "a list of at least one range", value, CODE)
     if len(value) > limits.ranges_max:
-        raise QueryLimitExceeded(f"'group_by.ranges' may have {limits.ranges_max} entries at most.")
+        raise QueryLimitExceeded(f"'group_by.ranges' may have at most {limits.ranges_max} entries.")
     ranges = tuple(_range(entry, limits) for entry in value)
     if len({one.label for one in ranges}) < len(ranges):
         raise wrong("group_by.ranges", "a list of ranges with different labels", value, CODE)
@@ -116,7 +119,7 @@ def _ranges(value: Any, limits: Limits) -> tuple[ValueRange, ...]:
 def _range(entry: Any, limits: Limits) -> ValueRange:
     name = "group_by.ranges"
     if not isinstance(entry, dict):
-        raise wrong(name, 'a list of objects as {"from": 0, "to": 18}', entry, CODE)
+        raise wrong(name, 'a list of objects such as {"from": 0, "to": 18}', entry, CODE)
     low, high = entry.get("from"), entry.get("to")
     if not all(end is None or is_number(end) for end in (low, high)):
         raise wrong(name, "a list of ranges whose 'from' and 'to' are numbers", entry, CODE)
@@ -148,7 +151,7 @@ def _order(entry: Any, known: Sequence[str]) -> Order:
     if direction is None:
         return Order(by)
     if not isinstance(direction, str) or direction.upper() not in ("ASC", "DESC"):
-        hint = ' To sort down: {"property_name": "result", "direction": "DESC"}.'
+        hint = ' To sort in descending order: {"property_name": "result", "direction": "DESC"}.'
         raise wrong("order_by.direction", "ASC or DESC", direction, ORDER_CODE, hint)
     return Order(by, direction.upper() == "DESC")
 
@@ -166,5 +169,7 @@ def _unordered(by: Any, known: Sequence[str]) -> InvalidQuery:
     hint = f" Did you mean '{meant}'?" if meant is not None else ""
     if meant is None or down:
         as_text = dumps({"property_name": meant or known[0], "direction": "DESC"}).decode()
-        hint = f" Did you mean {as_text}?" if meant is not None else f" To sort down: {as_text}."
+        hint = (
+            f" Did you mean {as_text}?" if meant is not None else f" To sort in descending order: {as_text}."
+        )
     return wrong("order_by", f"one of {', '.join(known)}", by, ORDER_CODE, hint)

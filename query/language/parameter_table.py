@@ -154,8 +154,11 @@ STEP = record(
         "timezone": TIMEZONE,
         "week_start": WEEK_START,
         "filters": listing(ref("Filter")),
-        "inverted": {**_BOOLEAN, "description": "Those who did not do it stay; not on the first step."},
-        "optional": {**_BOOLEAN, "description": "Counted, but nobody drops out; not on the first step."},
+        "inverted": {
+            **_BOOLEAN,
+            "description": "Keeps the actors that did not do it; not on the first step.",
+        },
+        "optional": {**_BOOLEAN, "description": "Counted, but no actor drops out; not on the first step."},
         "with_actors": {**_BOOLEAN, "description": "The answer names this step's actors."},
     },
     "event_collection",
@@ -177,7 +180,7 @@ TABLE = (
     Parameter(
         "event_collection",
         _NAME,
-        "The collection that is asked about.",
+        "The collection to query.",
         ANALYSES - {FUNNEL},
         required=True,
     ),
@@ -191,7 +194,7 @@ TABLE = (
     Parameter(
         "percentile",
         {"type": "number", "exclusiveMinimum": 0, "maximum": 100},
-        "Which percentile, by nearest rank; two decimals at most.",
+        "Which percentile, by nearest rank; at most two decimals.",
         frozenset({Analysis.PERCENTILE.value}),
         required=True,
     ),
@@ -221,14 +224,14 @@ TABLE = (
     Parameter(
         "timeframe",
         ref("Timeframe"),
-        "Relative (`this_14_days`, `previous_month`, `today`) or `{start, end}`; none is all time.",
+        "Relative (`this_14_days`, `previous_month`, `today`) or `{start, end}`; if absent, all time.",
         ANALYSES,
         Spelling.EITHER,
     ),
     Parameter(
         "timezone",
         TIMEZONE,
-        "Of a relative timeframe and of intervals: an IANA name, or seconds east of UTC.",
+        "The time zone of a relative timeframe and of intervals: an IANA name, or seconds east of UTC.",
         ANALYSES,
         Spelling.EITHER,
     ),
@@ -262,14 +265,15 @@ TABLE = (
     Parameter(
         "round",
         ROUND,
-        "To how many decimals results are rounded, halves away from zero; `none`: not at all, whatever the "
-        "project or the server prefers.",
+        "The number of decimals that results are rounded to, halves away from zero; `none`: no rounding, "
+        "whatever the project or the server prefers.",
         ARRANGED,
     ),
     Parameter(
         "week_start",
         WEEK_START,
-        "On which day weeks begin, in relative timeframes and `weekly`; as the project prefers if absent.",
+        "The day on which weeks begin, in relative timeframes and `weekly`; if absent, the project's "
+        "preference.",
     ),
     Parameter("latest", _COUNT, "The newest events only, newest first.", _OF_EXTRACTIONS),
     Parameter(
@@ -316,7 +320,7 @@ TABLE = (
     Parameter(
         "max_age",
         {"type": "integer", "minimum": 0, "maximum": MAX_AGE_SECONDS_MAX},
-        "How old, in seconds, the answer may be; absent: it is computed anew.",
+        "How old the answer may be, in seconds; absent: the answer is computed for this request.",
     ),
 )
 

@@ -186,7 +186,7 @@ def _labelled_metrics(reading: _Reading, groups: Sequence[Group]) -> tuple[Metri
     if not isinstance(analyses, Mapping) or not analyses:
         raise wrong("analyses", "an object of at least one label and its analysis", analyses)
     if len(analyses) > reading.limits.analyses_max:
-        raise QueryLimitExceeded(f"'analyses' may have {reading.limits.analyses_max} entries at most.")
+        raise QueryLimitExceeded(f"'analyses' may have at most {reading.limits.analyses_max} entries.")
     paths = {group.path for group in groups}
     return tuple(_labelled_metric(reading, label, entry, paths) for label, entry in analyses.items())
 
@@ -248,7 +248,8 @@ def _extraction(reading: _Reading) -> ExtractionQuery:
     for name in ("email", "email_address"):
         if params.get(name):
             raise InvalidQuery(
-                f"'{name}' has no place here: only an extraction that is asked for by itself can be mailed."
+                f"'{name}' cannot be used here: only an extraction asked for at '/queries/extraction' can "
+                "be mailed."
             )
     return ExtractionQuery(
         collection=collection,
@@ -263,7 +264,7 @@ def _latest(params: Mapping[str, Any], limits: Limits) -> int | None:
     latest: int | None = value_of(params, "latest")
     if latest is not None and latest > limits.latest_max:
         raise QueryLimitExceeded(
-            f"'latest' may be {limits.latest_max} at most. Use a shorter timeframe for each request."
+            f"'latest' may be at most {limits.latest_max}. Use a shorter timeframe for each request."
         )
     return latest
 
@@ -277,7 +278,7 @@ def _property_names(value: Any, limits: Limits) -> tuple[str, ...] | None:
     if not isinstance(names, list):
         raise wrong("property_names", "a property's name or a list of names", value)
     if len(names) > limits.property_names_max:
-        raise QueryLimitExceeded(f"'property_names' may have {limits.property_names_max} entries at most.")
+        raise QueryLimitExceeded(f"'property_names' may have at most {limits.property_names_max} entries.")
     return tuple(dict.fromkeys(text("property_names", name, limits.name_length_max) for name in names))
 
 
@@ -288,7 +289,7 @@ def _funnel(reading: _Reading) -> FunnelQuery:
     if not isinstance(steps, list) or not steps:
         raise wrong("steps", "a list of at least one step", steps)
     if len(steps) > reading.limits.steps_max:
-        raise QueryLimitExceeded(f"A funnel may have {reading.limits.steps_max} steps at most.")
+        raise QueryLimitExceeded(f"A funnel may have at most {reading.limits.steps_max} steps.")
     parsed = tuple(_step(reading, step, f"steps[{index}].") for index, step in enumerate(steps))
     for name in ("inverted", "optional"):
         if getattr(parsed[0], name):

@@ -148,8 +148,8 @@ def _put_once(values: dict[str, str], key: str, text: str, name: str) -> None:
 
 def _unreadable(name: str) -> InvalidQuery:
     return InvalidQuery(
-        f"The parameter '{name[:100]}' cannot be read. Lists and objects are JSON, as filters=[…], or in "
-        "numbered brackets, as filters[0][property_name]=… and timeframe[start]=…."
+        f"The parameter '{name[:100]}' cannot be read. Write lists and objects as JSON, such as "
+        "filters=[…], or in numbered brackets, such as filters[0][property_name]=… and timeframe[start]=…."
     )
 
 

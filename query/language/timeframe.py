@@ -91,7 +91,7 @@ def parse_timezone(value: Any) -> tzinfo:
     elif _is_offset(value):
         return timezone(timedelta(seconds=int(value)))
     raise InvalidQuery(
-        "'timezone' must be an IANA name, as Europe/Berlin, or seconds east of UTC, as 7200. "
+        "'timezone' must be an IANA name such as Europe/Berlin, or seconds east of UTC such as 7200. "
         f"You specified: {shown(sent)}.{did_you_mean(value, zones.names())}",
         "InvalidTimezoneError",
     )
@@ -169,7 +169,7 @@ def buckets(
         return Buckets(_edges(start, end, following, limit))
     except OverflowError:
         raise InvalidQuery(
-            "'interval' cannot be counted out in this timezone beyond the years 1 to 9999.",
+            "'interval' reaches beyond the years 1 to 9999 in this timezone.",
             "TimeframeDefinitionError",
         ) from None
 
@@ -199,7 +199,7 @@ def _parse_interval(interval: Any) -> tuple[Unit, int | None]:
         if match is not None and int(match[1]) > 0:
             return Unit(match[2]), int(match[1])
     raise InvalidQuery(
-        "'interval' must be minutely, hourly, daily, weekly, monthly, yearly or every_n_units, as "
+        "'interval' must be minutely, hourly, daily, weekly, monthly, yearly or every_n_units, such as "
         f"every_2_hours. You specified: {shown(interval)}.{_interval_meant(interval)}",
         "InvalidIntervalError",
     )
@@ -220,7 +220,7 @@ def _absolute(definition: Mapping[str, Any]) -> Span:
         value = definition.get(name)
         instant_us = _instant(value) if isinstance(value, str) else None
         if value is not None and instant_us is None:
-            raise _invalid(definition, f"'{name}' must be an ISO 8601 time, as 2024-01-31T12:00:00Z.")
+            raise _invalid(definition, f"'{name}' must be an ISO 8601 time such as 2024-01-31T12:00:00Z.")
         ends.append(instant_us)
     start, end = ends
     if start is None and end is None:

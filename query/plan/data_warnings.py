@@ -146,8 +146,8 @@ def undated(collection: str, path: str) -> DataWarning:
     return DataWarning(
         WarningCode.TIMESTAMP_IS_PROPERTY,
         "timeframe",
-        f"The events of '{collection}' have a property '{path}' and were sent without 'keen.timestamp', so "
-        "they are dated by when they came. Send their time as 'keen.timestamp'.",
+        f"The events of '{collection}' have a property '{path}' but no 'keen.timestamp', so each has the "
+        "time at which it arrived. Send their time as 'keen.timestamp'.",
         TIMESTAMP,
     )
 
@@ -241,13 +241,13 @@ def _of_value(
         child = min((lane.path for lane in seen.schema.under(path)), default=None)
         message = f"'{path}' is an object, which has no value of its own."
         if child is not None:
-            message += f" Name a property in it, as '{child}'."
+            message += f" Name a property in it, such as '{child}'."
         yield DataWarning(WarningCode.PROPERTY_IS_OBJECT, where, message, child)
     elif numbers and not seen.available.numeric(path):
         kinds = {column.kind for column in seen.available.at(path)}
         if ColumnKind.STRING in kinds:
             message = (
-                f"'{path}' holds text and no numbers, also where the text spells a number: it is skipped."
+                f"'{path}' holds text, not numbers, and is skipped, even where the text spells a number."
             )
         else:
             message = f"'{path}' holds no numbers."

@@ -130,7 +130,9 @@ def _check_autofill(autofill: Json | None) -> None:
     try:
         examine(json.dumps(autofill).encode(), EventLimits(), Context())
     except InvalidEvent as error:
-        raise InvalidParameter(f"'options.writes.autofill' can be in no event. {error.description}") from None
+        raise InvalidParameter(
+            f"'options.writes.autofill' cannot be part of an event. {error.description}"
+        ) from None
 
 
 def read_options(options: Json, check_regex: CheckRegex) -> Options:
@@ -177,7 +179,7 @@ def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     definition = read_definition(body, check_regex)
     check_answerable(definition.options, "options")
     if len(json.dumps(definition.options)) > OPTIONS_BYTES_MAX:
-        raise InvalidParameter(f"'options' may have {OPTIONS_BYTES_MAX} bytes at most.")
+        raise InvalidParameter(f"'options' may have at most {OPTIONS_BYTES_MAX} bytes.")
     return definition
 
 

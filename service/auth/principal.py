@@ -29,6 +29,7 @@ from service.auth.access_keys import NO_OPTIONS, Options, stored_options
 from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.auth.scoped_keys import Scope, scope_of
 from service.errors import OF_ORGANISATION, AdminOnly, Forbidden, InvalidKey, NotFound
+from service.threads import in_thread
 from storage.catalog.keyring import Keyring
 from storage.catalog.tenants.records import AccessKey, Organisation, Project, TenantChanges
 from storage.errors import StorageError
@@ -135,14 +136,14 @@ class Caller:
         """Raises Forbidden where the key may not read the result of this saved query."""
         if not self.admits_saved(name, cached=cached):
             self.require(Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES)
-            raise Forbidden("This key may not do that: its options leave out this saved query.")
+            raise Forbidden("This key may not do that: its options exclude this saved query.")
 
     def require_definition(self, name: str, *kinds_cached: bool) -> None:
         """Raises Forbidden where the options exclude the saved query ``name`` as all of the kinds given:
         True for cached, False for uncached."""
         name_sets = (self.options.cached if cached else self.options.saved for cached in kinds_cached)
         if not any(names.admit(name) for names in name_sets):
-            raise Forbidden("This key may not do that: its options leave out this saved query.")
+            raise Forbidden("This key may not do that: its options exclude this saved query.")
 
     def require_dataset(
         self, name: str | None, operation: str, index_by: Mapping[str, Any] | None = None
@@ -153,12 +154,12 @@ class Caller:
         """
         scope = self.options.datasets
         if operation not in scope.operations:
-            raise Forbidden(f"This key may not do that: its options leave out the operation '{operation}'.")
+            raise Forbidden(f"This key may not do that: its options exclude the operation '{operation}'.")
         if name is not None and not scope.names.admit(name):
-            raise Forbidden("This key may not do that: its options leave out this dataset.")
+            raise Forbidden("This key may not do that: its options exclude this dataset.")
         for path, allowed in scope.index_by.get(name or "", {}).items() if index_by is not None else ():
             if index_by is None or path not in index_by or not _among(index_by[path], allowed):
-                raise Forbidden(f"This key may not do that: its options leave out this value of '{path}'.")
+                raise Forbidden(f"This key may not do that: its options exclude this value of '{path}'.")
 
 
 def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
@@ -345,7 +346,7 @@ class Tenants:
         while True:
             # After a failure, requests read the catalog themselves and report the error.
             with suppress(StorageError):
-                await self._in_thread(self._refresh)
+                await in_thread(self._executor, self._refresh)
             await asyncio.sleep(POLL_SECONDS / 4)
 
     async def caller(self, project_id: str, key: str | None) -> Caller:
@@ -354,16 +355,16 @@ class Tenants:
             cached = self._known_caller(project_id, key)
             if cached is not None:
                 return cached
-        return await self._in_thread(self.authenticate, project_id, key)
+        return await in_thread(self._executor, self.authenticate, project_id, key)
 
     async def project(self, project_id: str) -> Project | None:
         """As ``find``, for an event loop."""
         cached = self._known.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
-        return cached or await self._in_thread(self.find, project_id)
+        return cached or await in_thread(self._executor, self.find, project_id)
 
     async def organisation_of(self, organisation_id: str, key: str | None) -> Organisation:
         """As ``organisation``, for an event loop."""
-        return await self._in_thread(self.organisation, organisation_id, key)
+        return await in_thread(self._executor, self.organisation, organisation_id, key)
 
     async def mastered(self, key: str | None) -> tuple[Project, ...]:
         """The projects with this master key, oldest first.
@@ -371,7 +372,7 @@ class Tenants:
         Raises AdminOnly for another key of some project, and InvalidKey for an unknown one.
         """
         if not self._is_fresh(POLL_SECONDS):
-            await self._in_thread(lambda: self._refresh(POLL_SECONDS))
+            await in_thread(self._executor, self._refresh, POLL_SECONDS)
         if not key:
             raise InvalidKey
         digest = _digest(key)
@@ -379,9 +380,6 @@ class Tenants:
         if not projects:
             raise AdminOnly if self._known.is_own_key(digest) else InvalidKey
         return projects
-
-    async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     def _is_fresh(self, older_than_seconds: float) -> bool:
         return self._clock() - self._read_at < older_than_seconds
@@ -423,7 +421,7 @@ class Tenants:
                 self._warned.add((project_id, switch))
         if is_first:
             _log.warning(
-                "Project %s: %s To accept them all the same, at the risk that docs/keys.md describes: "
+                "Project %s: %s To accept them anyway, at the risk that docs/keys.md describes: "
                 "acumen projects update %s --set %s=true",
                 project_id,
                 reason,
@@ -573,9 +571,9 @@ def _scope_problem(project: Project, scope: Scope) -> tuple[str, str] | None:
     """Why the project refuses a key with this scope, and the preference that would accept it; None if it does
     not refuse it."""
     if not is_on(project.preferences, SCOPED_KEYS):
-        return "This project takes no scoped keys.", SCOPED_KEYS
+        return "This project does not accept scoped keys.", SCOPED_KEYS
     if not scope.filters and not is_on(project.preferences, SCOPED_KEYS_WITHOUT_FILTERS):
-        return "This project takes no scoped keys without filters.", SCOPED_KEYS_WITHOUT_FILTERS
+        return "This project does not accept scoped keys without filters.", SCOPED_KEYS_WITHOUT_FILTERS
     return None
 
 

@@ -39,6 +39,6 @@ def checked_preferences(value: Any) -> dict[str, Any]:
     check_answerable(value, "preferences")
     size = len(json.dumps(value))
     if size > PREFERENCES_BYTES_MAX:
-        raise InvalidParameter(f"'preferences' may have {PREFERENCES_BYTES_MAX} bytes at most.")
+        raise InvalidParameter(f"'preferences' may have at most {PREFERENCES_BYTES_MAX} bytes.")
     preferences.check_preferences(value)
     return value

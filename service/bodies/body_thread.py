@@ -15,6 +15,7 @@ from time import monotonic
 from typing import ParamSpec, TypeVar
 
 from query.engine.turns import Turns
+from service.threads import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +55,7 @@ async def call(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
                 rest()
                 _working.loop = None
 
-    return await loop.run_in_executor(_executor, in_turn)
+    return await in_thread(_executor, in_turn)
 
 
 def rest() -> None:
@@ -77,7 +78,7 @@ def rest() -> None:
 
 async def call_beside(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """As ``call``, for work that seldom holds the interpreter and therefore needs no turn."""
-    return await asyncio.get_running_loop().run_in_executor(_executor, lambda: work(*args, **kwargs))
+    return await in_thread(_executor, work, *args, **kwargs)
 
 
 async def call_if(needed: bool, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

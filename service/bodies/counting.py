@@ -52,7 +52,7 @@ def _without_texts(text: bytes) -> Iterator[bytes]:
 
 
 class _Full(Exception):
-    """The limit of the count is exceeded."""
+    """There are more values than the limit; ends the count early."""
 
 
 class _Room:

@@ -28,7 +28,7 @@ def _form_hint(body: bytes) -> str:
     """A hint for the error message if the body is a form, as ``curl --data`` sends one."""
     name, equals, _ = body[:100].partition(b"=")
     if equals and name.replace(b"_", b"").isalnum():
-        return ' It is a form: send an object, as {"event_collection": "purchases"}.'
+        return ' It is a form: send an object such as {"event_collection": "purchases"}.'
     return ""
 
 

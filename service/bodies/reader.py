@@ -46,12 +46,14 @@ class BodyTooLarge(BodyError):
 
 class BodyTimeout(BodyError):
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"No part of the request body came for {seconds:g} seconds.")
+        super().__init__(f"No part of the request body arrived for {seconds:g} seconds.")
 
 
 class BodiesOverloaded(BodyError):
     def __init__(self) -> None:
-        super().__init__("The server holds as many bytes of requests as it may. Try again shortly.")
+        super().__init__(
+            "The request bodies in progress have reached the server's memory limit. Try again shortly."
+        )
 
 
 class BodyEncodingUnknown(BodyError):

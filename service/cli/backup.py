@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 def add_backup(commands: Any, add_data: Callable[[argparse.ArgumentParser], None], run: Any) -> None:
     backup = commands.add_parser(
         "backup",
-        help="copy the data folder, while a server runs on it or not",
+        help="copy the data folder, whether or not a server runs on it",
         description="Copy everything that is stored into a new folder, and check the copy. Works beside a "
         "running server. The secret that seals the keys is not copied: keep it once, in another place.",
     )
@@ -41,7 +41,7 @@ def add_backup(commands: Any, add_data: Callable[[argparse.ArgumentParser], None
 def add_restore(commands: Any, add_data: Callable[[argparse.ArgumentParser], None], run: Any) -> None:
     restore = commands.add_parser(
         "restore",
-        help="put a backup in the place of the data folder",
+        help="restore a backup as the data folder",
         description="Check a backup and copy it to the data folder, which must be new or empty. The backup "
         "stays as it is.",
     )
@@ -64,7 +64,7 @@ def _add_accept_damage(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--accept-damage",
         action="store_true",
-        help="go on where 'acumen check' finds faults; they are listed",
+        help="continue even if 'acumen check' finds faults; they are listed",
     )
 
 
@@ -91,10 +91,10 @@ def back_up(catalog: Catalog, args: argparse.Namespace, say: Say) -> int:
     if not report.sound and not args.accept_damage:
         say(
             f"{args.folder} is no backup: what was copied is damaged. 'acumen check' says what helps; "
-            "--accept-damage takes a backup all the same."
+            "--accept-damage backs up anyway."
         )
         return 1
-    outcome = "was found whole" if report.sound else f"has {len(report.faults)} faults"
+    outcome = "was found intact" if report.sound else f"has {len(report.faults)} faults"
     say(f"{args.folder} holds {manifest.events:,} events in {manifest.files:,} files, and {outcome}.")
     say("Keep the secret (ACUMEN_SECRET_KEY, or the file secret.key of the data folder) in another place.")
     return 0
@@ -151,6 +151,6 @@ def _say_what_comes_back(data: Path, manifest: BackupManifest, say: Say) -> None
         catalog.close()
     if later > 0:
         say(
-            f"WARNING  {later} deletions or changes were made after this backup. What they took away is in "
-            "it still: make them again once the server runs."
+            f"WARNING  {later} deletions or changes were made after this backup. What they removed is "
+            "still in it: make them again once the server runs."
         )

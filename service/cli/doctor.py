@@ -76,8 +76,8 @@ def _fault(what: str, text: str) -> Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--host", help="address that the server is to listen at")
-    parser.add_argument("--port", help="TCP port that the server is to listen at")
+    parser.add_argument("--host", help="address that the server is to listen on")
+    parser.add_argument("--port", help="TCP port that the server is to listen on")
     parser.add_argument(
         "--backups", metavar="DIR", type=Path, help="folder that holds backups: is one recent?"
     )
@@ -122,7 +122,7 @@ def _folder(data: Path) -> Findings:
     if not data.exists():
         above = next(path for path in data.absolute().parents if path.exists())
         if os.access(above, os.W_OK | os.X_OK):
-            yield _note(what, "is not there; the first start makes it.")
+            yield _note(what, "does not exist yet; the first start creates it.")
         else:
             yield Finding(
                 Level.FAULT, what, f"is not there, and {above} cannot be written to: make it yourself."
@@ -188,7 +188,7 @@ def _machine(settings: Settings) -> Findings:
     files = GIB if hard == resource.RLIM_INFINITY else hard
     within = connections_within(files, settings.connections_max)
     if within < settings.connections_max:
-        text = f"{files} suffice for {within} connections of {settings.connections_max}"
+        text = f"{files} are enough for {within} connections of {settings.connections_max}"
         yield _note("open files", f"{text}: raise LimitNOFILE or ulimit -n.")
     else:
         yield _ok("open files", f"{files} may be open.")
@@ -232,7 +232,7 @@ def _certificate(settings: Settings) -> Findings:
     elif days < CERTIFICATE_DAYS:
         yield _fault(what, f"ends on {end:%Y-%m-%d}: renew it, then send the server SIGHUP.")
     else:
-        yield _ok(what, f"holds until {end:%Y-%m-%d}.")
+        yield _ok(what, f"is valid until {end:%Y-%m-%d}.")
 
 
 def _named_files(settings: Settings) -> Findings:
@@ -297,7 +297,7 @@ def _port(settings: Settings) -> Findings:
             probe.bind(address)
     except (OSError, UnicodeError) as error:
         yield Finding(
-            Level.FAULT, what, f"cannot be listened at: {error}. Choose another with --host or --port."
+            Level.FAULT, what, f"cannot be listened on: {error}. Choose another with --host or --port."
         )
         return
     yield _note(what, "is free; no server runs on the data folder.")
@@ -353,7 +353,7 @@ def _numbers(logs: tuple[int, ...]) -> str:
 
 def _backups(folder: Path | None) -> Findings:
     if folder is None:
-        yield _note("backups", "--backups DIR looks whether there is a recent one in DIR.")
+        yield _note("backups", "--backups DIR checks whether DIR has a recent one.")
         return
     times = []
     for path in (folder / MANIFEST, *folder.glob(f"*/{MANIFEST}")):

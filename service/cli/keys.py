@@ -37,7 +37,7 @@ def add_arguments(
     add("list", "print a project's access keys as JSON", _list)
     create = add("create", "make an access key and print it as JSON", _create)
     create.add_argument("name", metavar="NAME")
-    update = add("update", "change an access key; what is not given stays", _update)
+    update = add("update", "change an access key; what is not given stays as it is", _update)
     _add_key(update)
     update.add_argument("--name")
     for command in (create, update):
@@ -47,9 +47,9 @@ def add_arguments(
         )
     for name, help, action in (
         ("show", "print an access key as JSON", _show),
-        ("revoke", "end a key until it is unrevoked, on every worker within a second", _revoke),
-        ("unrevoke", "let a revoked key live again", _unrevoke),
-        ("delete", "end a key for ever", _delete),
+        ("revoke", "disable a key on every worker within a second, until it is unrevoked", _revoke),
+        ("unrevoke", "enable a revoked key again", _unrevoke),
+        ("delete", "delete a key for good", _delete),
     ):
         _add_key(add(name, help, action))
 

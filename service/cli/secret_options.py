@@ -21,8 +21,8 @@ class BadSecret(Exception):
 def refuse(option: str, instead: str) -> NoReturn:
     """Refuse a key given as an argument. Raises BadSecret."""
     raise BadSecret(
-        f"{option}: a key on the command line is seen by everybody who lists processes, and stays in the "
-        f"shell's history: give {instead}."
+        f"{option}: a key on the command line is visible to everybody who lists processes, and stays in "
+        f"the shell's history: give {instead}."
     )
 
 

@@ -42,10 +42,14 @@ def add_orgs(commands: Any, add_data: AddData, bind: Bind) -> None:
     actions.add_one("show", "print one organisation as JSON, key and projects included", _show_org)
     update = actions.add_one("update", "rename an organisation", _update_org)
     update.add_argument("--name", required=True)
-    actions.add_one("rekey", "give an organisation a new key; the old one dies within a second", _rekey_org)
+    actions.add_one(
+        "rekey", "give an organisation a new key; the old one stops working within a second", _rekey_org
+    )
     delete = actions.add_one("delete", "delete an organisation for good", _delete_org)
     delete.add_argument(
-        "--with-projects", action="store_true", help="its projects too: their keys die, their data goes later"
+        "--with-projects",
+        action="store_true",
+        help="its projects too: their keys stop working, their data is removed later",
     )
     usage = actions.add("usage", "print as JSON what the projects hold", _usage)
     usage.add_argument("id", metavar="ID", nargs="?", help="of one organisation (default: of each)")
@@ -63,7 +67,7 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
     )
     create.add_argument("name", metavar="NAME")
     create.add_argument("--org", metavar="ID", help="the organisation it belongs to (default: the oldest)")
-    create.add_argument("--id", help="letters and digits; made up where it is not given")
+    create.add_argument("--id", help="letters and digits (default: generated)")
     add_key_file(create, "master", "file with a master key to use: it may do everything in the project")
     add_key_file(create, "write", "file with a write key to use: it may record events")
     add_key_file(create, "read", "file with a read key to use: it may ask questions")
@@ -71,7 +75,7 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
         create.add_argument(f"--{kind}-key", nargs="?", const="", help=argparse.SUPPRESS)
     actions.add("list", "print all projects as JSON, keys included", _list_projects)
     actions.add_one("show", "print one project as JSON, keys included", _show_project)
-    update = actions.add_one("update", "change a project; what is not given stays", _update_project)
+    update = actions.add_one("update", "change a project; what is not given stays as it is", _update_project)
     update.add_argument("--name")
     for command in (create, update):
         command.add_argument(
@@ -84,16 +88,18 @@ def add_projects(commands: Any, add_data: AddData, bind: Bind) -> None:
         action="append",
         help="one preference; the others stay (scoped_keys=true); without a value it is removed",
     )
-    rekey = actions.add_one("rekey", "give a project new keys; the old ones die in a second", _rekey_project)
+    rekey = actions.add_one(
+        "rekey", "give a project new keys; the old ones stop working within a second", _rekey_project
+    )
     for kind in _KINDS:
         text = f"make a new {kind} key only (default: all three)"
         rekey.add_argument(f"--{kind}-key", nargs="?", const="", metavar="", help=text)
         add_key_file(rekey, kind, f"the {kind} key only, as this file has it")
     text = "print as JSON what a project holds, and what its keys have sent and asked"
     actions.add_one("usage", text, _project_usage)
-    text = "delete a project: its keys die within a second, its data goes later"
+    text = "delete a project: its keys stop working within a second, its data is removed later"
     actions.add_one("delete", text, _delete_project)
-    text = "bring a deleted project back, as long as its data is there"
+    text = "restore a deleted project, as long as its data is there"
     actions.add_one("restore", text, _restore_project)
 
 

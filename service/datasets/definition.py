@@ -256,7 +256,7 @@ def _check_text(value: Any) -> None:
         next_level: list[Any] = []
         for one in level:
             if isinstance(one, str) and not encodable(one):
-                raise InvalidQuery("'query' holds a text that is no valid Unicode.")
+                raise InvalidQuery("'query' contains a string that is not valid Unicode.")
             if isinstance(one, Mapping):
                 next_level += [*one.keys(), *one.values()]
             elif isinstance(one, list):

@@ -45,8 +45,8 @@ FREE_TIMES = 4
 FORGET_DAYS = 30
 """How long a job without a file is listed after its end."""
 NEVER_DONE = (
-    f"The extraction was begun {ATTEMPTS_MAX} times and never came to its end: the server stopped, or events "
-    "of its collection were deleted or changed each time. Ask for it again, or for a shorter timeframe."
+    f"The extraction was started {ATTEMPTS_MAX} times and never finished: each time the server stopped, or "
+    "events of its collection were deleted or changed. Ask for it again, or for a shorter timeframe."
 )
 _SECOND_US = 1_000_000
 _DAY_US = 86_400 * _SECOND_US

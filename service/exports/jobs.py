@@ -37,14 +37,16 @@ from storage.catalog.tenants.records import Project
 Json = dict[str, Any]
 
 PROCESSING_MAIL = "Processing. Check the specified email for the extraction results."
-PROCESSING_LINK = "Processing. Ask for the job at 'job.url': it has the link to the file once that is made."
+PROCESSING_LINK = (
+    "Processing. Ask for the job at 'job.url': it has the link to the file once the file is ready."
+)
 PROCESSING_NO_MAIL = (
     "Processing. This server sends no mail: ask for the job at 'job.url', which has the link to the file "
-    "once that is made."
+    "once the file is ready."
 )
 ERASED = "Events of this collection were deleted or changed since the file was made. Extract them again."
-REVOKED = "The key that asked for this extraction is no key of the project any more."
-OVERDUE = "The time for which files are kept is over. Extract the events again."
+REVOKED = "The key that asked for this extraction no longer belongs to the project."
+OVERDUE = "The file was kept for its time and has been removed. Extract the events again."
 QUESTION_BYTES_MAX = 1_000_000
 JOBS_MAX = 10_000
 """Jobs of one project, including those that have ended."""
@@ -106,7 +108,7 @@ class Links:
     ) -> None:
         """Raises Forbidden for a link that this server did not make, Gone for an expired one."""
         if expires is None or signature is None:
-            raise Forbidden("The link is not whole: it needs 'expires' and 'signature'.")
+            raise Forbidden("The link is incomplete: it needs 'expires' and 'signature'.")
         well_formed = _MOMENT.fullmatch(expires) and _SIGNATURE.fullmatch(signature)
         expected = self._signature(project_id, export_id, int(expires)) if well_formed else ""
         if not well_formed or not hmac.compare_digest(expected, signature):
@@ -141,7 +143,9 @@ class ExportService:
     def request(self, caller: Caller, params: Mapping[str, Any], base_url: str) -> Json:
         """Create a job, and return the answer to its request. Raises InvalidQuery, ApiError."""
         if not self._settings.export_queue_max:
-            raise Forbidden("This server makes no files of extractions: leave out 'delivery' and 'email'.")
+            raise Forbidden(
+                "This server does not write extractions to files: leave out 'delivery' and 'email'."
+            )
         file_request = export_request.read(params)
         mails = bool(self._settings.smtp_host)
         query = self._judge(caller.project, file_request.query)
@@ -262,8 +266,8 @@ class ExportService:
         settings = self._settings
         if waiting >= settings.export_queue_max:
             raise RateLimited(
-                f"{settings.export_queue_max} extractions of this project wait or run already, which is the "
-                "limit. Try again once one of them is done.",
+                f"{settings.export_queue_max} extractions of this project are already waiting or running, "
+                "which is the limit. Try again once one of them is done.",
                 _RETRY_SECONDS,
             )
         if jobs >= JOBS_MAX or kept >= settings.export_store_bytes_max:

@@ -117,11 +117,11 @@ def _ready(export: ExportJob, settings: Settings, links: Links) -> list[str]:
     assert export.expires_us is not None
     base = settings.public_url
     return [
-        f"The file is made: {export.events:,} events, {export.bytes:,} bytes.",
+        f"The file is ready: {export.events:,} events, {export.bytes:,} bytes.",
         "",
         base + links.path(export),
         "",
-        "The link needs no key: give it only to those who may see the events. It ends at",
+        "The link needs no key: give it only to those who may see the events. It expires at",
         f"{moment_text(export.expires_us)}.",
         "",
         *_request_lines(export),
@@ -180,13 +180,13 @@ def _connected(settings: Settings) -> smtplib.SMTP:
 def said(error: Exception) -> str:
     """Why a mail could not be sent, as shown to clients; the mail server's own message is only logged."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return "The mail server does not take the recipient now."
+        return "The mail server does not accept the recipient at present."
     if isinstance(error, smtplib.SMTPAuthenticationError):
-        return "The mail server refused the user or password that this server has."
+        return "The mail server refused this server's user name or password."
     if isinstance(error, smtplib.SMTPNotSupportedError):
-        return "The mail server does not offer what is asked of it: STARTTLS or authentication."
+        return "The mail server does not support what the settings ask for: STARTTLS or authentication."
     if isinstance(error, smtplib.SMTPResponseException):
         return f"The mail server answered with {error.smtp_code}."
     if isinstance(error, ssl.SSLError):
-        return "The mail server's certificate or TLS can not be used."
+        return "The mail server's certificate or TLS cannot be used."
     return "The mail server could not be reached."

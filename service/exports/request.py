@@ -71,7 +71,7 @@ def read(params: Mapping[str, Any]) -> FileRequest:
     form = _format(params.get("content_type"))
     gzip = _gzip(params.get("content_encoding"))
     if gzip and form is ExportFormat.PARQUET:
-        raise InvalidParameter("'content_encoding' has no place beside Parquet, which is compressed already.")
+        raise InvalidParameter("'content_encoding' cannot be used with Parquet, which is already compressed.")
     query = {name: value for name, value in params.items() if name not in (*EMAILS, DELIVERY)}
     return FileRequest(form, gzip, email, query)
 
@@ -88,8 +88,8 @@ def check_recipient(email: str, domains: tuple[str, ...]) -> None:
     domain = email.rpartition("@")[2].lower()
     if domain not in domains:
         raise Forbidden(
-            f"Extractions are not mailed to '{shown(domain)}': this server mails to the domains that its "
-            "operator allows. Leave 'email' out and send 'delivery' with 'link' to get a link instead."
+            f"Extractions cannot be mailed to '{shown(domain)}': this server mails only to domains that "
+            "its operator allows. Leave 'email' out and send 'delivery' with 'link' to get a link instead."
         )
 
 

@@ -67,4 +67,4 @@ def check_same(before: Caller, now: Caller) -> None:
         now.forced_filters,
         now.options,
     ):
-        raise ServiceUnavailable("The key was changed meanwhile. Ask again.")
+        raise ServiceUnavailable("The key was changed while the request was read. Send the request again.")

@@ -178,7 +178,7 @@ class FastPath:
             tally.events += 1
             tally.bytes += size
             return None
-        answer = render(IngestUnavailable("The events could not be stored. Send again."))
+        answer = render(IngestUnavailable("The events could not be stored. Send them again."))
         self._refusals.count(answer.status, answer.body)
         return answer
 

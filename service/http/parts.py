@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyReader
@@ -17,9 +16,11 @@ from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.keyring import Keyring
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -52,9 +53,9 @@ class Parts:
     clock: Callable[[], int] = system_clock
     """The present, in µs, to which timeframes are relative."""
 
-    async def in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        """The result of ``work``, run on a thread that may wait for a disk."""
-        return await asyncio.get_running_loop().run_in_executor(self.catalog_executor, work, *arguments)
+    async def in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of the work, run on a thread that may wait for a disk."""
+        return await in_thread(self.catalog_executor, work, *args, **kwargs)
 
     @property
     def keyring(self) -> Keyring:

@@ -19,7 +19,7 @@ import itertools
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,11 +28,12 @@ from urllib.parse import parse_qs, unquote_to_bytes
 import orjson
 
 from service.auth.access_keys import Json
+from service.auth.admitted_keys import AdmittedKeys
 from service.auth.given_keys import given_keys
-from service.auth.principal import POLL_SECONDS, Caller, Tenants, key_of
+from service.auth.principal import Tenants
 from service.bodies import body_thread
 from service.bodies.reader import BodyReader, BodyTooLarge, ClientGone
-from service.errors import ApiError, InvalidParameter
+from service.errors import InvalidParameter
 from service.http.authorization import WRITES
 from service.http.error_rendering import render
 from service.http.fast_path import FastPath
@@ -40,8 +41,9 @@ from service.http.fixed_answer import FixedAnswer
 from service.http.middleware import ALLOW_ORIGIN, EXPOSE, NO_STORE
 from service.http.pixel import PIXEL, BadBeacon, check_callback, check_redirect, decode_data, is_callback
 from service.ingest.autofill import fill_batch, fill_event
+from service.ingest.batches import BatchVerdicts, Origin
 from service.ingest.errors import EventRefused
-from service.ingest.ingestor import INLINE_EVENTS_MAX, BatchVerdicts, Ingestor, Origin, synced
+from service.ingest.ingestor import INLINE_EVENTS_MAX, Ingestor, synced
 from service.ingest.sendgrid import batch_of
 from service.limits.quotas import NoStore, Quotas, Tally
 from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
@@ -57,10 +59,9 @@ AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 KNOWN_MAX = 20_000
-"""Paths, and pairs of project and key, that are cached."""
+"""Paths that are cached."""
 KNOWN_LENGTH_MAX = 512
-"""Longer paths and keys are not cached: a client that sent many of them could fill the memory."""
-LOOK_US = 100_000
+"""Longer paths are not cached: a client that sent many of them could fill the memory."""
 SLOW_US = 300_000
 """If reading the body takes longer, the key's rights are checked again before the events are written."""
 KEY_LENGTH_MAX = 255
@@ -124,14 +125,13 @@ class WriteApi:
     ) -> None:
         self._next = next_app
         self._ingestor = ingestor
-        self._tenants = tenants
         self._bodies = bodies
         self._limits = limits
         self._event_bytes_max = limits.event_bytes_max
-        self._executor = executor
         self._client_ip = client_ip
         self._admit = admit
         self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
+        self._keys = AdmittedKeys(tenants, self._quotas, executor, WRITES.permissions)
         self._access_log = access_log
         metrics = metrics or Metrics()
         self._refusals = refusals or Refusals(metrics, 0)
@@ -141,13 +141,6 @@ class WriteApi:
         self._doubled = metrics.counter("acumen_events_total", "duplicate")
         self._refused = metrics.counter("acumen_events_total", "refused")
         self._targets: dict[bytes, Target | None] = {}
-        # By the monotonic clock: setting the wall clock back must not prolong the life of a revoked key.
-        self._allowed: dict[tuple[str, bytes], int] = {}
-        self._filling: dict[tuple[str, bytes], tuple[int, Json]] = {}
-        self._tallies: dict[tuple[str, bytes], Tally] = {}
-        """The tallies of the keys in ``_allowed`` and ``_filling``."""
-        self._looking: set[tuple[str, bytes]] = set()
-        tenants.watch(self._forget_changed)
         self._id_prefix = secrets.token_hex(6).encode()
         self._ids = itertools.count(1)
         self.express: FastPath | None = None
@@ -160,8 +153,8 @@ class WriteApi:
                 metrics,
                 self._refusals,
                 answer=FixedAnswer(201, [_JSON, size, *CORS], CREATED),
-                allowed=self._allowed,
-                tallies=self._tallies,
+                allowed=self._keys.until,
+                tallies=self._keys.tallies,
                 target=self._known_target,
                 request_id=self._new_id,
             )
@@ -193,10 +186,8 @@ class WriteApi:
         try:
             headers: dict[bytes, bytes] = dict(scope["headers"])
             key = _key_of(scope)
-            autofill = None
-            if self._allowed.get((project_id, key), 0) < came_us:
-                autofill = await self._authorize(project_id, key)
-            tally = self._tally(project_id, key)
+            autofill = await self._keys.admit(project_id, key, came_us)
+            tally = self._keys.tally(project_id, key)
             self._quotas.check_writes(tally)
             if self._admit is not None:
                 rated = self._admit(project_id, key)
@@ -206,8 +197,7 @@ class WriteApi:
                 now_us = time.monotonic_ns() // 1000
                 if now_us - came_us > SLOW_US:
                     # The key may have been revoked, or changed, since the request began.
-                    known = self._allowed.get((project_id, key), 0) >= now_us
-                    autofill = None if known else await self._authorize(project_id, key)
+                    autofill = await self._keys.admit(project_id, key, now_us)
                 status, payload, extra = await self._take(
                     target, scope, headers, body, received_us, autofill, tally
                 )
@@ -368,20 +358,10 @@ class WriteApi:
 
         Raises ApiError for an unknown project, a wrong key, a missing right, an exceeded rate, in this order.
         """
-        autofill = None
         key = _key_of(scope)
-        if self._allowed.get((target.project_id, key), 0) < time.monotonic_ns() // 1000:
-            autofill = await self._authorize(target.project_id, key)
-        self._quotas.check_writes(self._tally(target.project_id, key))
+        autofill = await self._keys.admit(target.project_id, key, time.monotonic_ns() // 1000)
+        self._quotas.check_writes(self._keys.tally(target.project_id, key))
         return ([] if self._admit is None else self._admit(target.project_id, key)), autofill
-
-    def _tally(self, project_id: str, key: bytes) -> Tally:
-        """The tally that counts for a key that was just admitted."""
-        tally = self._tallies.get((project_id, key))
-        if tally is not None:
-            return tally
-        counted_as = self._tenants.counted_as(project_id, key_of(key.decode("latin-1"), None) or "")
-        return self._quotas.tally(project_id, counted_as)
 
     async def _record_beacon(
         self, target: Target, scope: Scope, data: str, received_us: int, autofill: Json | None
@@ -397,7 +377,7 @@ class WriteApi:
         origin = Origin(received_us, self._context(scope, dict(scope["headers"])), autofill=autofill)
         doubled = await self._ingestor.submit_one(target.project_id, target.collection, event, origin)
         (self._doubled if doubled else self._accepted).add()
-        tally = self._tally(target.project_id, _key_of(scope))
+        tally = self._keys.tally(target.project_id, _key_of(scope))
         tally.events += not doubled
         tally.bytes += len(event)
 
@@ -405,76 +385,6 @@ class WriteApi:
         headers = [(b"content-type", b"text/javascript; charset=utf-8"), NO_STORE, _NOSNIFF, _ANYWHERE]
         await self._send(send, status, headers, callback.encode() + b"(" + argument + b");")
         return status
-
-    async def _authorize(self, project_id: str, key: bytes) -> Json | None:
-        """The properties that the key adds to each event; None where it adds none.
-
-        Raises ApiError for an unknown project, a wrong key, a key without the right to write, in this order.
-        """
-        pair = (project_id, key)
-        filling = self._filling.get(pair)
-        if filling is not None and filling[0] >= time.monotonic_ns() // 1000:
-            return filling[1]
-        if pair in self._allowed and pair not in self._looking:
-            # One request looks the key up again; concurrent ones go on meanwhile for up to ``LOOK_US``.
-            self._allowed[pair] = time.monotonic_ns() // 1000 + LOOK_US
-        self._looking.add(pair)
-        decoded = key_of(key.decode("latin-1"), None)
-        loop = asyncio.get_running_loop()
-        try:
-            caller, tally = await loop.run_in_executor(self._executor, self._identify, project_id, decoded)
-        except ApiError:
-            self._forget(pair)
-            raise
-        finally:
-            self._looking.discard(pair)
-        self._forget(pair)
-        autofill = caller.options.autofill or None
-        if len(key) <= KNOWN_LENGTH_MAX:
-            self._remember_key(pair, autofill, tally)
-        return autofill
-
-    def _identify(self, project_id: str, key: str | None) -> tuple[Caller, Tally]:
-        """The caller of the key, and its tally. Blocks. Raises ApiError."""
-        caller = self._tenants.authenticate(project_id, key)
-        caller.require(*WRITES.permissions)
-        tally = self._quotas.tally(project_id, caller.counted_as)
-        tally.limits = caller.options.quotas
-        self._quotas.prepare(tally)
-        return caller, tally
-
-    def _forget(self, pair: tuple[str, bytes]) -> None:
-        self._allowed.pop(pair, None)
-        self._filling.pop(pair, None)
-        self._tallies.pop(pair, None)
-
-    def _forget_changed(self, project_ids: Sequence[str]) -> None:
-        """Forget the keys of these projects, or of all if the list is empty. Called from any thread.
-
-        They are looked up again at their next request.
-        """
-        if not project_ids:
-            self._forget_all()
-        changed = set(project_ids)
-        for pair in [*self._allowed, *self._filling]:
-            if pair[0] in changed:
-                self._forget(pair)
-
-    def _forget_all(self) -> None:
-        self._allowed.clear()
-        self._filling.clear()
-        self._tallies.clear()
-
-    def _remember_key(self, pair: tuple[str, bytes], autofill: Json | None, tally: Tally) -> None:
-        """Cache a key's rights. Keys with autofill are kept apart: the fast path does not admit them."""
-        if len(self._allowed) + len(self._filling) >= KNOWN_MAX:
-            self._forget_all()
-        until = time.monotonic_ns() // 1000 + int(POLL_SECONDS * 1_000_000)
-        self._tallies[pair] = tally
-        if autofill is None:
-            self._allowed[pair] = until
-        else:
-            self._filling[pair] = (until, autofill)
 
     def _origin(self, scope: Scope, headers: dict[bytes, bytes], body: bytes, received_us: int) -> Origin:
         context = self._context(scope, headers)

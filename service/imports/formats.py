@@ -132,7 +132,8 @@ def _is_answer(text: str, whole: bool) -> bool:
         return False
     if members.keys() == {"message", "error_code"}:
         raise UnknownFormat(
-            "is the answer to a request that failed, and holds no events; --format ndjson takes it as one"
+            "is the answer to a request that failed and contains no events; to import it as one event, "
+            "give --format ndjson"
         )
     if "result" not in members or not members.keys() <= _ANSWER_MEMBERS:
         return False
@@ -142,16 +143,16 @@ def _is_answer(text: str, whole: bool) -> bool:
     if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
         if whole and len(members) == 1:
             raise UnknownFormat(
-                "is the answer of a question whose result is no list of events; "
+                "is the answer to a query whose result is not a list of events; "
                 "only the answers of extractions can be imported"
             )
         return False
     if any(item.keys() == {"value", "timeframe"} for item in result):
-        raise UnknownFormat("is the answer of a question with an interval: only extractions can be imported")
+        raise UnknownFormat("is the answer to a query with an interval: only extractions can be imported")
     if result and all("result" in item and "keen" not in item for item in result):
         raise UnknownFormat(
-            "is the answer of a question with a group_by: only extractions can be imported; "
-            "where its rows are events, --format answer takes them"
+            "is the answer to a query with a group_by: only extractions can be imported; "
+            "if its rows are events, give --format answer"
         )
     return True
 
@@ -215,7 +216,7 @@ def _delimiter(text: str, whole: bool) -> str:
             best, best_columns = delimiter, columns
     if not best:
         raise UnknownFormat(
-            "is none of the formats that can be told from content: "
-            f"give --format ({', '.join(kind.value for kind in ImportFormat)})"
+            "has no format that can be recognised from its content: give --format "
+            f"({', '.join(kind.value for kind in ImportFormat)})"
         )
     return best

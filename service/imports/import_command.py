@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url",
         metavar="URL",
-        help="send to this server, as http://127.0.0.1:8000; the project's write key comes from "
+        help="send to this server, such as http://127.0.0.1:8000; the project's write key comes from "
         "ACUMEN_WRITE_KEY or --write-key-file",
     )
     parser.add_argument(
@@ -109,10 +109,13 @@ def run(args: argparse.Namespace) -> int:
     except (BadSource, BadSettings, ImportFailed, OSError) as error:
         _say(f"acumen: the import stopped: {error}")
         if progress.new or progress.known:
-            _say("What was counted is stored. The same command goes on from there and stores nothing twice.")
+            _say(
+                "What was counted is stored. Run the same command to continue from there; it stores nothing "
+                "twice."
+            )
         return 1
     except KeyboardInterrupt:
-        _say("\nBroken off. The same command goes on from there and stores nothing twice.")
+        _say("\nInterrupted. Run the same command to continue from there; it stores nothing twice.")
         return 130
     if not (progress.new or progress.known or progress.refused):
         _say(f"{'standard input' if args.file == '-' else args.file} is empty: there are no events in it.")
@@ -134,8 +137,8 @@ def _check(args: argparse.Namespace) -> None:
         raise BadOption(f"--url must be http://host:port or https://…, and '{args.url}' is neither")
     if args.write_key is not None:
         raise BadOption(
-            "a key on the command line is seen by everybody who lists processes, and stays in the shell's "
-            "history: set ACUMEN_WRITE_KEY, or give --write-key-file"
+            "a key on the command line is visible to everybody who lists processes, and stays in the "
+            "shell's history: set ACUMEN_WRITE_KEY, or give --write-key-file"
         )
     if args.write_key_file and not args.url:
         raise BadOption("--write-key-file goes with --url")
@@ -154,7 +157,7 @@ def _check_file(path: Path) -> None:
     if not path.exists():
         raise BadOption(f"there is no file {path}")
     if not path.is_file():
-        raise BadOption(f"{path} is a pipe or device, and no file: give '-', and send it to standard input")
+        raise BadOption(f"{path} is a pipe or device, not a file: give '-', and send it to standard input")
 
 
 def _write_key(args: argparse.Namespace) -> str:
@@ -341,8 +344,8 @@ class BatchSender:
         likely = [name for name in names if name.lower() in NAMES]
         if likely and "keen.timestamp" not in names:
             _say(
-                f"hint: the events have a property '{likely[0]}' and no 'keen.timestamp', so they are dated "
-                "now. Where it is their time, delete them again and import the file with "
+                f"hint: the events have a property '{likely[0]}' and no 'keen.timestamp', so they have the "
+                "time of this import. If it is their time, delete them and import the file again with "
                 f"--timestamp {likely[0]}"
             )
 
@@ -357,8 +360,8 @@ class BatchSender:
         if progress.new or progress.known or progress.refused < max(HOPELESS_EVENTS, allow_refused + 1):
             return
         raise ImportFailed(
-            f"none of the first {progress.refused:,} events could be taken. "
-            "Is this the file, and the format, that was meant?"
+            f"none of the first {progress.refused:,} events could be imported. Is this the right file, in "
+            "the right format?"
         )
 
 
@@ -461,7 +464,7 @@ class ImportProgress:
             sys.stderr.write("\r\x1b[K")
         _say(self._counts())
         if refused.written:
-            _say("refused, first of all:" if self.refused > len(refused.first) else "refused:")
+            _say("refused; the first of them:" if self.refused > len(refused.first) else "refused:")
             for line in refused.first:
                 _say(line)
             _say(f"All refused events, with the reason of each: {refused.path}")

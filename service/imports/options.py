@@ -38,7 +38,9 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that ``options_of`` reads."""
     formats = ", ".join(kind.value for kind in ImportFormat)
     parser.add_argument(
-        "--format", metavar="FORMAT", help=f"the file's format, where it is not told by content: {formats}"
+        "--format",
+        metavar="FORMAT",
+        help=f"the file's format, if it is not recognised from its content: {formats}",
     )
     parser.add_argument(
         "--timestamp",
@@ -61,7 +63,9 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"types of columns of CSV and TSV, which are found over the whole file: {', '.join(KINDS)}",
     )
     parser.add_argument("--columns", metavar="NAME,…", help="names of columns of a CSV without a header")
-    parser.add_argument("--delimiter", metavar="CHARACTER", help="of CSV, where it is not told by content")
+    parser.add_argument(
+        "--delimiter", metavar="CHARACTER", help="of CSV, if it is not recognised from the content"
+    )
     parser.add_argument("--encoding", metavar="NAME", help="of CSV and TSV (default UTF-8)")
     parser.add_argument(
         "--keen-export",
@@ -121,7 +125,8 @@ def _reader(args: argparse.Namespace) -> ReadTime:
         raise BadOption("--timestamp-format is auto, epoch, epoch_ms, epoch_us, epoch_ns or has '%' in it")
     if "%" in pattern and not is_pattern(pattern):
         raise BadOption(
-            f"--timestamp-format: '{pattern}' is no pattern of Python's strptime; one is '%d/%m/%Y %H:%M:%S'"
+            f"--timestamp-format: '{pattern}' is not a pattern of Python's strptime, such as '%d/%m/%Y "
+            "%H:%M:%S'"
         )
     return reader(pattern, zone)
 

@@ -258,7 +258,7 @@ class TableSource:
 
     def _binary_batches(self) -> Iterator[pa.RecordBatch]:
         if self._packed:
-            raise BadSource(f"{self.name} is packed with gzip: unpack it first.")
+            raise BadSource(f"{self.name} is compressed with gzip: unpack it first.")
         if self._options.types or self._options.columns:
             raise BadSource(f"{self.name} has names and types of its own: --types and --columns do not fit.")
         for table in self._arrow_batches():
@@ -385,7 +385,7 @@ def _decoded(name: str, cell: bytes | None) -> str | BadRow | None:
         return None if cell is None else cell.decode("utf-8")
     except UnicodeDecodeError as error:
         return BadRow(
-            f"Column '{name}' is not UTF-8 at byte {error.start}: give --encoding, as latin-1 or cp1252."
+            f"Column '{name}' is not UTF-8 at byte {error.start}: give --encoding, such as latin-1 or cp1252."
         )
 
 

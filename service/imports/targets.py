@@ -20,9 +20,9 @@ import httpx
 import orjson
 
 from service.ingest.admission import EventRefusal
+from service.ingest.batches import Origin
 from service.ingest.enrich.enricher import Enricher
 from service.ingest.errors import IngestError, IngestUnavailable
-from service.ingest.ingestor import Origin
 from service.ingest.log_session import LogSession, admission_limits, keep_looking_after, log_limits
 from service.process.keeper import make_keeper
 from service.settings import Settings
@@ -99,7 +99,7 @@ class UrlTarget:
             if answer.status_code == 200:
                 self._away = False
                 return self._outcome(answer)
-            trouble = f"the server at {self._url} does not take it: {answer.status_code} {_message(answer)}"
+            trouble = f"the server at {self._url} refuses the import: {answer.status_code} {_message(answer)}"
             if answer.status_code not in RETRIED:
                 break
             self._retry_after = _seconds(answer.headers.get("retry-after", ""))
@@ -122,7 +122,7 @@ class UrlTarget:
             return BatchOutcome(_refusals(verdicts), known)
         except (ValueError, KeyError, TypeError):
             raise ImportFailed(
-                f"what answers at {self._client.base_url} is no Acumen server: it answered 200 with "
+                f"what answers at {self._client.base_url} is not an Acumen server: it answered 200 with "
                 f"{answer.headers.get('content-type', 'no content type')}. Is it a login page?"
             ) from None
 
@@ -166,7 +166,7 @@ class DataTarget:
 async def open_url(
     url: str, project_id: str, write_key: str, collection: str, say: Callable[[str], None]
 ) -> AsyncIterator[ImportTarget]:
-    """Open a target at a server's URL (see ``is_server_url``); ``say`` is told what takes a while."""
+    """Open a target at a server's URL (see ``is_server_url``); ``say`` reports what takes a while."""
     async with httpx.AsyncClient(
         base_url=url,
         headers={"authorization": write_key},
@@ -264,7 +264,7 @@ def _no_answer(error: httpx.HTTPError, url: str) -> str:
     """What a request without an answer failed of, for a person."""
     cause = _cause(error)
     if isinstance(cause, ssl.SSLError):
-        return f"no TLS connection to {url} comes about: {getattr(cause, 'verify_message', cause.reason)}"
+        return f"no TLS connection to {url} could be made: {getattr(cause, 'verify_message', cause.reason)}"
     if isinstance(cause, socket.gaierror):
         return f"no server answers at {url}: its host name is not known"
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout):

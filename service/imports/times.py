@@ -51,7 +51,7 @@ def is_pattern(text: str) -> bool:
 
 def _parsed(value: Any, pattern: str) -> datetime:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is no text, as the format '{pattern}' needs")
+        raise ValueError(f"{value!r} is not text, which the format '{pattern}' needs")
     try:
         return datetime.strptime(value.strip(), pattern)
     except ValueError:
@@ -73,7 +73,8 @@ def _any_time(value: Any, zone: tzinfo) -> datetime:
     instant_us = parse_instant(text)
     if instant_us is None:
         raise ValueError(
-            f"'{text[:60]}' is no time in ISO 8601: give --timestamp-format, as '%d/%m/%Y %H:%M' or epoch"
+            f"'{text[:60]}' is not an ISO 8601 time: give --timestamp-format, such as '%d/%m/%Y %H:%M' or "
+            "epoch"
         )
     time = _EPOCH + instant_us * _MICROSECOND
     return time if _OFFSET.search(text, 10) else time.replace(tzinfo=zone)
@@ -89,7 +90,7 @@ def _since_epoch(value: Any, units: int) -> datetime:
         microseconds += int(digits) * 1_000_000 // (units * 10**9) * (-1 if whole.startswith("-") else 1)
         return _EPOCH + microseconds * _MICROSECOND
     except (ValueError, OverflowError):
-        raise ValueError(f"'{text[:60]}' is no time counted from 1970") from None
+        raise ValueError(f"'{text[:60]}' is not a number of seconds since 1970") from None
 
 
 def _zoned(time: datetime, zone: tzinfo) -> datetime:

@@ -63,7 +63,7 @@ class EventRefusal:
             object.__setattr__(self, "description", self.description[: DESCRIPTION_LENGTH_MAX - 1] + "…")
 
     def for_bulk(self) -> EventRefusal:
-        """Return the refusal under one of the three names in PERMANENT."""
+        """The refusal as a bulk answer names it, so that no client resends the event (see PERMANENT)."""
         if self.name in PERMANENT:
             return self
         return EventRefusal(_BULK_NAMES.get(self.name, "InvalidPropertyValueError"), self.description)
@@ -71,6 +71,8 @@ class EventRefusal:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionLimits:
+    """What one request may contain, and what one collection and project may hold."""
+
     event: EventLimits = field(default_factory=EventLimits)
     event_bytes_max: int = 900_000
     batch_events_max: int = 50_000
@@ -86,8 +88,8 @@ class AdmissionLimits:
         """The refusal of an event that would create a collection beyond ``collections_max``."""
         return EventRefusal(
             "InvalidCollectionNameError",
-            f"The project has {self.collections_max} event collections, as many as it may: '{name}' can not "
-            "be made. Deleting one that is not needed gives room; so does ACUMEN_COLLECTIONS_MAX.",
+            f"The project has {self.collections_max} event collections, which is the limit, so '{name}' "
+            "cannot be created. Delete one that is not needed, or have ACUMEN_COLLECTIONS_MAX raised.",
         )
 
 
@@ -228,17 +230,18 @@ def _not_split(error: Exception) -> InvalidBatch:
         return InvalidBatch("InvalidJSONError", "The request body is not valid JSON.")
     return InvalidBatch(
         "InvalidBatchError",
-        "The request body holds too much beside events that are nested too deep or hold half a character. "
+        "The request body has events that are nested too deeply or contain half a character, and is too "
+        "large to sort them out. "
         "Send fewer events in one request.",
     )
 
 
 def _too_many_names(names_max: int) -> InvalidBatch:
-    return InvalidBatch("InvalidBatchError", f"One request may name {names_max} collections at most.")
+    return InvalidBatch("InvalidBatchError", f"One request may name at most {names_max} collections.")
 
 
 def too_many_events(events_max: int) -> InvalidBatch:
-    return InvalidBatch("InvalidBatchError", f"One request may hold {events_max} events at most.")
+    return InvalidBatch("InvalidBatchError", f"One request may hold at most {events_max} events.")
 
 
 _LONE_LIST = re.compile(rb'[ \t\r\n]*+\{[ \t\r\n]*+"([ !#-\[\]-~]{1,64}+)"[ \t\r\n]*+:[ \t\r\n]*+(?=\[)')
@@ -384,9 +387,9 @@ def _refuse(name: str) -> float:
 def _too_many_properties(limit: int, first: str) -> EventRefusal:
     return EventRefusal(
         "InvalidPropertyNameError",
-        f"The collection would have more than {limit} distinct properties. "
-        f"The first new one: '{first[:300]}'. Deleting events or properties that are not needed gives "
-        "room, as does ACUMEN_PROPERTIES_MAX.",
+        f"The collection would have more than {limit} distinct properties. The first one too many is "
+        f"'{first[:300]}'. Delete events or properties that are not needed, or have ACUMEN_PROPERTIES_MAX "
+        "raised.",
     )
 
 

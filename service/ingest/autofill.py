@@ -65,4 +65,4 @@ def _filled(event: bytes, autofill: Json) -> bytes:
     try:
         return json.dumps(fill(json_of(event), autofill), separators=(",", ":")).encode()
     except (ValueError, RecursionError):
-        raise InvalidJSON("The request body is nested too deep.") from None
+        raise InvalidJSON("The request body is nested too deeply.") from None

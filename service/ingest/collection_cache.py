@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import TypeVar
 
 from service.ingest.admission import CollectionHandle
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyProperties
 from storage.catalog.stored.records import Collection
@@ -31,7 +32,7 @@ TOGETHER = 250
 """Collections whose checks one thread builds at a time: some tenths of a second."""
 OUTDATED_SECONDS = 600.0
 """Nothing is logged if the cache was not refreshed for this long. The keeper removes a collection
-``storage.keeper.keeper.FREED_SECONDS`` after its events were deleted, which is longer."""
+``storage.keeper.freed_collections.FREED_SECONDS`` after its events were deleted, which is longer."""
 
 
 class _Known:
@@ -129,7 +130,7 @@ class CollectionCache:
             handles[unknown[0]] = await self.find(project_id, unknown[0])
             unknown = []
         for part in _parts(unknown):
-            rows = await self._in_thread(partial(self._catalog.collections.named, project_id, part))
+            rows = await in_thread(self._executor, partial(self._catalog.collections.named, project_id, part))
             handles |= await self._keep_all([row for row in rows if not row.freed])
         return {name: handle for name, handle in handles.items() if handle is not None}
 
@@ -140,8 +141,8 @@ class CollectionCache:
         the project's limit are missing from the result.
         """
         limits = self._properties_max, self._collections_max
-        collections = await self._in_thread(
-            lambda: self._catalog.collections.ensure_all(project_id, wanted, *limits)
+        collections = await in_thread(
+            self._executor, lambda: self._catalog.collections.ensure_all(project_id, wanted, *limits)
         )
         handles: dict[str, CollectionHandle] = {}
         for part in _parts(collections):
@@ -187,7 +188,7 @@ class CollectionCache:
             handle.collection_id: (project_id, name, handle)
             for project_id, name, handle in self._handles.all()
         }
-        version, changed = await self._in_thread(lambda: self._changed(known))
+        version, changed = await in_thread(self._executor, self._changed, known)
         for collection_id, now in changed.items():
             project_id, name, handle = known[collection_id]
             if now is None or now.freed:
@@ -226,9 +227,9 @@ class CollectionCache:
         catalog, limit = self._catalog, self._collections_max
         if create:
             return await self._keep(
-                await self._in_thread(lambda: catalog.collections.ensure(project_id, name, limit))
+                await in_thread(self._executor, catalog.collections.ensure, project_id, name, limit)
             )
-        rows = await self._in_thread(lambda: catalog.collections.named(project_id, [name]))
+        rows = await in_thread(self._executor, catalog.collections.named, project_id, [name])
         if rows and not rows[0].freed:
             return await self._keep(rows[0])
         self._handles.drop(project_id, name)
@@ -245,7 +246,9 @@ class CollectionCache:
     async def _add(self, collection_id: int, wanted: Wanted) -> None:
         limit = self._properties_max
         await self._keep(
-            await self._in_thread(lambda: self._catalog.collections.add_lanes(collection_id, wanted, limit))
+            await in_thread(
+                self._executor, lambda: self._catalog.collections.add_lanes(collection_id, wanted, limit)
+            )
         )
 
     async def _keep(self, collection: Collection) -> CollectionHandle:
@@ -258,7 +261,7 @@ class CollectionCache:
         if not new:
             return handles
         # Building a check of many lanes takes milliseconds.
-        checkers = await self._in_thread(lambda: [Checker(one.schema, self._limits) for one in new])
+        checkers = await in_thread(self._executor, lambda: [Checker(one.schema, self._limits) for one in new])
         for one, checker in zip(new, checkers, strict=True):
             handles[one.name] = handle = self._current(one) or CollectionHandle(one.id, checker)
             self._handles.put(one.project_id, one.name, handle)
@@ -274,10 +277,6 @@ class CollectionCache:
         ):
             return known
         return None
-
-    async def _in_thread(self, call: Callable[[], _T]) -> _T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, call)
 
 
 def _parts(values: Sequence[_T]) -> Iterator[Sequence[_T]]:

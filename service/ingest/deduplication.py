@@ -23,10 +23,11 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from service.errors import QuotaExceeded
 from service.ingest.errors import IngestUnavailable
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Claim, event_scope, request_scope, shared_scope, shared_token
 from storage.disk.file_system import FileSystem
@@ -35,7 +36,6 @@ from storage.log.format import Batch, Section
 from storage.log.writer import LogReader, LogWriter
 
 _log = logging.getLogger("acumen.collect")
-_T = TypeVar("_T")
 
 CLAIM_WAIT_SECONDS = 10.0
 """Longest wait for a request's claims, and for the frame of a claim that won."""
@@ -231,12 +231,12 @@ class Deduplicator:
         now = time.monotonic()
         counted_at, room = self._rooms.get(project_id, (0.0, -1))
         if room < len(tokens) or now - counted_at > ROOM_SECONDS:
-            kept = await self._in_thread(lambda: self._catalog.claims.kept(project_id))
+            kept = await in_thread(self._executor, self._catalog.claims.kept, project_id)
             counted_at, room = now, self._tokens_max - kept
         needed = len(tokens)
         if needed > room:
             # Tokens claimed before need no more room, as when a request is sent again.
-            claimed = await self._in_thread(lambda: self._catalog.claims.find(tokens))
+            claimed = await in_thread(self._executor, self._catalog.claims.find, tokens)
             needed = sum(token not in claimed for token in set(tokens))
         if len(self._rooms) >= ROOMS_MAX:
             self._rooms.clear()
@@ -249,8 +249,8 @@ class Deduplicator:
         ordinal, self._spare = self._log.reserve(1) if self._spare is None else self._spare, None
         claims = self._claims_of(group, ordinal)
         try:
-            winners = await self._in_thread(
-                lambda: self._catalog.claims.take(claims, first.received_us, self._ttl_us)
+            winners = await in_thread(
+                self._executor, lambda: self._catalog.claims.take(claims, first.received_us, self._ttl_us)
             )
         except Exception as error:
             # The transaction may have been committed despite the error.
@@ -333,7 +333,7 @@ class Deduplicator:
         """Void the claims of this ordinal. Retries until it succeeds, since nothing may be logged before."""
         while True:
             try:
-                await self._in_thread(lambda: self._catalog.claims.void(self._log_id, [ordinal]))
+                await in_thread(self._executor, self._catalog.claims.void, self._log_id, [ordinal])
                 return
             except Exception:
                 _log.exception("Claims could not be voided; trying again.")
@@ -347,21 +347,20 @@ class Deduplicator:
         pair = (claim.scope, claim.token)
         looks = 0
         while True:
-            holds = await self._in_thread(lambda: self._holds(claim.log_id, claim.ordinal))
+            holds = await in_thread(self._executor, self._holds, claim.log_id, claim.ordinal)
             if holds:
                 return True
             looks += 1
             if holds is None or looks % LOOKS_PER_CATALOG_READ == 0:
-                now = (await self._in_thread(lambda: self._catalog.claims.find([pair]))).get(pair)
+                now = (await in_thread(self._executor, self._catalog.claims.find, [pair])).get(pair)
                 same = now is not None and (now.log_id, now.ordinal) == (claim.log_id, claim.ordinal)
                 if not same or holds is None:
                     return same
             if loop.time() > deadline:
-                raise IngestUnavailable("An earlier event of the same token is not durable yet. Send again.")
+                raise IngestUnavailable(
+                    "An earlier event with the same token is not durable yet. Send the request again."
+                )
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _in_thread(self, call: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
 
 class OtherLogs:

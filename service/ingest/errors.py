@@ -30,7 +30,8 @@ class EventRefused(IngestError):
 class KeyReused(IngestError):
     def __init__(self) -> None:
         super().__init__(
-            "IdempotencyKeyReusedError", "This Idempotency-Key came before with another body: use a new one."
+            "IdempotencyKeyReusedError",
+            "This Idempotency-Key was already used with a different body. Use a new one.",
         )
 
 

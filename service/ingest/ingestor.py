@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import monotonic
-from typing import Any, Protocol, cast
-
-from msgspec import Raw
+from typing import Protocol, cast
 
 from service.bodies import body_thread
 from service.ingest import kept_answers
@@ -30,29 +27,27 @@ from service.ingest.admission import (
     Paths,
     PropertyBudget,
     check_collection_name,
-    check_whole,
-    count_first,
     lone_list,
     sections,
-    sort_one,
     split_batch,
     split_batch_slowly,
-    split_list,
-    split_list_slowly,
     whole_section,
 )
 from service.ingest.autofill import share_of
+from service.ingest.batches import BatchVerdicts, CollectionBatch, Origin
 from service.ingest.collection_cache import CollectionCache
-from service.ingest.deduplication import ClaimRequest, Deduplicator, IdempotencyKey, Token, event_token
-from service.ingest.enrich.enricher import Enricher, keeping
-from service.ingest.errors import EventRefused, IngestUnavailable, InvalidBatch, KeyReused
+from service.ingest.cooperative_yield import CooperativeYield
+from service.ingest.deduplication import Deduplicator, IdempotencyKey, Token
+from service.ingest.enrich.enricher import Enricher
+from service.ingest.errors import EventRefused, IngestUnavailable, KeyReused
+from service.ingest.sorter import Sorter
+from service.ingest.token_batches import TokenBatch, claim_request
 from storage.catalog.catalog import Catalog
 from storage.catalog.errors import TooManyCollections, TooManyProperties
 from storage.catalog.stored.records import Claim
 from storage.columns.rowwise_shredder import wanted_of
 from storage.errors import StorageError
-from storage.events.strict_decoder import Checker
-from storage.events.validation import Context, Enrich, Wanted
+from storage.events.validation import Wanted
 from storage.log.errors import Backpressure, LogUnavailable
 from storage.log.format import Batch, Section
 from storage.log.writer import LogWriter
@@ -61,48 +56,13 @@ from storage.schema import Schema
 _log = logging.getLogger("acumen.collect")
 
 CLOSED_RETRY_SECONDS = 5
-TURN_SECONDS = 0.002
-"""Time after which a long loop over events yields to the event loop."""
-
 INLINE_EVENTS_MAX = 5_000
 """Above this number of events, verdicts are packed and unpacked in a thread."""
 REFUSAL_TEXT_MAX = 1_000_000
 """Characters of all descriptions in one answer."""
-NOT_EXPLAINED = "Refused, like others of this request before."
-
-NO_CONTEXT = Context()
-
-
-@dataclass(slots=True)
-class BatchVerdicts:
-    """The result of a submit: per collection, the number of events and those refused, by index."""
-
-    counts: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, dict[int, EventRefusal]] = field(default_factory=dict)
-    duplicates: int = 0
-    """Events, of those not refused, that were not stored again because of their token or key."""
-
-
-@dataclass(slots=True)
-class CollectionBatch:
-    """One collection's events of one submit; ``handle`` is set before any of them is logged."""
-
-    name: str
-    sorted: AdmissionResult
-    handle: CollectionHandle | None
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a submit came from, and when."""
-
-    received_us: int
-    context: Context = NO_CONTEXT
-    idempotency_key: str = ""
-    digest: bytes = b""
-    """16-byte digest of the body; required with an idempotency key."""
-    autofill: Mapping[str, Any] | None = None
-    """The autofill of the request's key, which the events already contain."""
+NOT_EXPLAINED = "Refused. The reason is left out of this long answer: send the event alone to see it."
+NO_LANES = Schema()
+"""The schema of a collection that does not exist yet."""
 
 
 class FrameWaiter(Protocol):
@@ -159,7 +119,7 @@ class Ingestor:
         self.limits = limits
         self._executor = executor
         self._claims = claims
-        self._enricher = enricher or Enricher()
+        self._sorter = Sorter(limits, enricher or Enricher(), executor)
         self.handles = CollectionCache(
             catalog,
             limits.event,
@@ -167,7 +127,6 @@ class Ingestor:
             executor,
             collections_max=limits.collections_max,
         )
-        self._blank = Checker(Schema(), limits.event)
         self._release_due = False
         self.closed_because: str | None = None
         """Why events are refused at present (a full disk, a keeper far behind); None while open."""
@@ -193,9 +152,7 @@ class Ingestor:
         if refusal is not None:
             raise EventRefused(refusal.name, refusal.description)
         handle = await self._find(project_id, name)
-        checker = handle.checker if handle else self._blank
-        context = await self._context(origin, raw)
-        outcome = await self._sort_event(0, raw, checker, context, Paths(self.limits.properties_max))
+        outcome = await self._sorter.sort_single(raw, handle, origin)
         if isinstance(outcome, EventRefusal):
             raise EventRefused(outcome.name, outcome.description)
         share = CollectionBatch(name, AdmissionResult(1, ready=[outcome]), handle)
@@ -211,7 +168,7 @@ class Ingestor:
         if lone is not None:
             name, text = lone
             handle = self.handles.known(project_id, name)
-            whole = None if handle is None else await self._check_lone_list(text, handle.checker)
+            whole = None if handle is None else await self._sorter.check_lone_list(text, handle.checker)
             if whole is not None and whole.taken:
                 return await self._log_verdicts(project_id, [CollectionBatch(name, whole, handle)], origin)
         try:
@@ -228,7 +185,7 @@ class Ingestor:
         """
         shares = await self._sort_all(project_id, batches, origin)
         await self._settle_new(project_id, shares)
-        turn = _CooperativeYield()
+        turn = CooperativeYield()
         for share in shares:
             await turn.over()
             if share.sorted.taken and not self._is_settled(share):
@@ -239,7 +196,7 @@ class Ingestor:
         self, project_id: str, shares: list[CollectionBatch], origin: Origin
     ) -> BatchVerdicts:
         """Log the accepted events; the verdict on each event once these are durable."""
-        verdicts, turn = BatchVerdicts(), _CooperativeYield()
+        verdicts, turn = BatchVerdicts(), CooperativeYield()
         for share in shares:
             await turn.over()
             verdicts.counts[share.name] = share.sorted.count
@@ -266,113 +223,35 @@ class Ingestor:
         shares: list[CollectionBatch] = []
         room, paths = self.limits.batch_events_max, Paths(self.limits.properties_max)
         handles = await self._find_all(project_id, batches)
-        turn = _CooperativeYield()
+        turn = CooperativeYield()
         for name, text in batches.items():
             await turn.over()
-            share = await self._sort(name, text, handles.get(name), origin, room, paths)
+            share = await self._sorter.sort(name, text, handles.get(name), origin, room, paths)
             room -= share.sorted.count
             shares.append(share)
         return shares
-
-    async def _sort(
-        self, name: str, text: bytes, handle: CollectionHandle | None, origin: Origin, room: int, paths: Paths
-    ) -> CollectionBatch:
-        refusal = check_collection_name(name)
-        if refusal is not None:
-            count = len(await self._counted_items(text, room))
-            return CollectionBatch(
-                name, AdmissionResult(count, refused=dict.fromkeys(range(count), refusal)), None
-            )
-        checker = handle.checker if handle else self._blank
-        try:
-            await self._count_first(text, room)
-            whole = await self._whole(text, checker, room)
-            if whole is not None:
-                return CollectionBatch(name, whole, handle)
-            items = await self._items(text, room)
-        except NotParsed:
-            items = await self._items_slowly(text, room)
-        context = await self._context(origin, text)
-        result = AdmissionResult(len(items))
-        turn = _CooperativeYield()
-        for index, item in enumerate(items):
-            await turn.over()
-            outcome = await self._sort_event(index, bytes(item), checker, context, paths)
-            if isinstance(outcome, EventRefusal):
-                result.refused[index] = outcome
-            else:
-                result.ready.append(outcome)
-        return CollectionBatch(name, result, handle)
-
-    async def _sort_event(
-        self, index: int, raw: bytes, checker: Checker, context: Context, paths: Paths
-    ) -> AcceptedEvent | EventRefusal:
-        """As ``sort_one``; a long event is processed in a thread."""
-        large = len(raw) > body_thread.SLOW_INLINE_BYTES_MAX
-        return await body_thread.call_if(large, sort_one, index, raw, checker, self.limits, context, paths)
-
-    async def _context(self, origin: Origin, text: bytes) -> Context:
-        """The context for examining events; add-on data is loaded first if ``text`` seems to use add-ons."""
-        if b'"addons"' in text and self._enricher.must_prepare(text):
-            await self._loop.run_in_executor(self._executor, self._enricher.prepare, text)
-        enrich: Enrich = self._enricher
-        if origin.autofill is not None:
-            enrich = keeping(self._enricher, origin.autofill)
-        known = origin.context
-        return Context(known.ip, known.user_agent, origin.received_us, enrich)
 
     async def _find(self, project_id: str, name: str) -> CollectionHandle | None:
         try:
             return await self.handles.find(project_id, name)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     async def _find_all(self, project_id: str, names: Iterable[str]) -> dict[str, CollectionHandle]:
         try:
             good = [name for name in names if check_collection_name(name) is None]
             return await self.handles.find_all(project_id, good)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
-
-    async def _check_lone_list(self, text: bytes, checker: Checker) -> AdmissionResult | None:
-        """Accept the only list of a body if all of it passes the strict check. None otherwise: the body must
-        then be split, and may not be a single list after all."""
-        try:
-            await self._count_first(text, self.limits.batch_events_max)
-        except (NotParsed, InvalidBatch):
-            return None
-        return await self._whole(text, checker, self.limits.batch_events_max)
-
-    async def _count_first(self, text: bytes, room: int) -> None:
-        if len(text) > body_thread.INLINE_BYTES_MAX:
-            await body_thread.call(count_first, text, room, self.limits.batch_events_max)
-
-    async def _whole(self, text: bytes, checker: Checker, room: int) -> AdmissionResult | None:
-        large = len(text) > body_thread.INLINE_BYTES_MAX
-        return await body_thread.call_if(large, check_whole, text, checker, self.limits, room)
-
-    async def _counted_items(self, text: bytes, room: int) -> list[Raw]:
-        try:
-            await self._count_first(text, room)
-            return await self._items(text, room)
-        except NotParsed:
-            return await self._items_slowly(text, room)
-
-    async def _items(self, text: bytes, room: int) -> list[Raw]:
-        large = len(text) > body_thread.INLINE_BYTES_MAX
-        return await body_thread.call_if(large, split_list, text, room, self.limits.batch_events_max)
-
-    async def _items_slowly(self, text: bytes, room: int) -> list[Raw]:
-        return await body_thread.call(split_list_slowly, text, room, self.limits.batch_events_max)
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     async def _settle_new(self, project_id: str, shares: list[CollectionBatch]) -> None:
         """If a request names several new collections, create them and their lanes all at once."""
         lanes_by_name: dict[str, Wanted] = {}
-        turn = _CooperativeYield()
+        turn = CooperativeYield()
         for share in shares:
             await turn.over()
             if share.handle is None and share.sorted.taken:
-                await self._refuse_beyond_properties(share.sorted, self._blank.schema)
+                await self._refuse_beyond_properties(share.sorted, NO_LANES)
                 if share.sorted.taken:
                     lanes_by_name[share.name] = share.sorted.wanted()
         if len(lanes_by_name) < 2:
@@ -380,7 +259,7 @@ class Ingestor:
         try:
             handles = await self.handles.ensure_all(project_id, lanes_by_name)
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
         for share in shares:
             await turn.over()
             handle = handles.get(share.name)
@@ -396,11 +275,11 @@ class Ingestor:
         try:
             while True:
                 handle = await self.handles.find(project_id, share.name)
-                schema = handle.checker.schema if handle else self._blank.schema
+                schema = handle.checker.schema if handle else NO_LANES
                 if handle is not None and not await self._fits(result, schema):
                     # Properties may have been removed, with the events that had them, since it was cached.
                     handle = await self.handles.find_anew(project_id, share.name)
-                    schema = handle.checker.schema if handle else self._blank.schema
+                    schema = handle.checker.schema if handle else NO_LANES
                 await self._refuse_beyond_properties(result, schema)
                 if not result.taken:
                     return
@@ -421,7 +300,7 @@ class Ingestor:
                     # Other requests added properties meanwhile: decide again with the current schema.
                     continue
         except StorageError as error:
-            raise IngestUnavailable("The catalog does not answer. Send again.") from error
+            raise IngestUnavailable("The catalog does not answer. Send the request again.") from error
 
     def _is_settled(self, share: CollectionBatch) -> bool:
         """Whether the collection and all lanes that the share's section refers to are in the catalog."""
@@ -429,7 +308,7 @@ class Ingestor:
 
     async def _list_all_lanes(self, result: AdmissionResult) -> None:
         """List the lanes of every event, also of those that passed the strict check."""
-        turn = _CooperativeYield()
+        turn = CooperativeYield()
         for event in result.ready:
             await turn.over()
             if not event.wanted:
@@ -438,7 +317,7 @@ class Ingestor:
 
     async def _fits(self, result: AdmissionResult, schema: Schema) -> bool:
         """Whether the collection has room for the properties of all of the events."""
-        room, turn = PropertyBudget(schema, self.limits.properties_max), _CooperativeYield()
+        room, turn = PropertyBudget(schema, self.limits.properties_max), CooperativeYield()
         for event in result.ready:
             await turn.over()
             if not room.has(event):
@@ -449,7 +328,7 @@ class Ingestor:
         room, taken, turn = (
             PropertyBudget(schema, self.limits.properties_max),
             list[AcceptedEvent](),
-            _CooperativeYield(),
+            CooperativeYield(),
         )
         for event in result.ready:
             await turn.over()
@@ -478,13 +357,13 @@ class Ingestor:
         self._check_open()
         unlogged = sum(share.sorted.taken for share in shares)
         within = "" if origin.autofill is None else share_of(origin.autofill)
-        cited = [_TokenBatch.of(share, within) for share in shares]
+        cited = [TokenBatch.of(share, within) for share in shares]
         key = None
         if origin.idempotency_key:
             key = IdempotencyKey(project_id, origin.idempotency_key, origin.digest, response, within)
         earlier: Claim | None = None
         while True:
-            outcome = await self._claims.settle(_claim_request(project_id, cited, origin.received_us, key))
+            outcome = await self._claims.settle(claim_request(project_id, cited, origin.received_us, key))
             unlogged -= outcome.logged
             winners = [*outcome.lost, outcome.earlier] if outcome.earlier else outcome.lost
             voided = await self._claims.await_winners(winners)
@@ -510,9 +389,11 @@ class Ingestor:
         try:
             self._log.append(batch, waiter, hold=True)
         except Backpressure as error:
-            raise IngestUnavailable("The server takes in more than it can store. Send again.") from error
+            raise IngestUnavailable(
+                "The server receives more than it can store. Send the request again later."
+            ) from error
         except LogUnavailable as error:
-            raise IngestUnavailable("The events could not be stored. Send again.") from error
+            raise IngestUnavailable("The events could not be stored. Send them again.") from error
         if not self._release_due:
             # Runs after all requests that have already arrived, so that one sync covers them together.
             self._release_due = True
@@ -527,13 +408,13 @@ class Ingestor:
             raise IngestUnavailable(self.closed_because, CLOSED_RETRY_SECONDS)
         if monotonic() > self.handles.valid_until:
             raise IngestUnavailable(
-                "The catalog has not answered for long. Send again.", CLOSED_RETRY_SECONDS
+                "The catalog has not answered for too long. Send the request again.", CLOSED_RETRY_SECONDS
             )
 
 
 async def _shortened(verdicts: BatchVerdicts) -> BatchVerdicts:
     """Replace the last descriptions by NOT_EXPLAINED where all together exceed REFUSAL_TEXT_MAX."""
-    left, turn = REFUSAL_TEXT_MAX, _CooperativeYield()
+    left, turn = REFUSAL_TEXT_MAX, CooperativeYield()
     for refused in verdicts.refused.values():
         for index, refusal in refused.items():
             await turn.over()
@@ -543,83 +424,12 @@ async def _shortened(verdicts: BatchVerdicts) -> BatchVerdicts:
     return verdicts
 
 
-class _CooperativeYield:
-    """Yields to the event loop every TURN_SECONDS, for use in long loops."""
-
-    def __init__(self) -> None:
-        self._began = time.perf_counter()
-
-    async def over(self) -> None:
-        if time.perf_counter() - self._began > TURN_SECONDS:
-            await asyncio.sleep(0)
-            self._began = time.perf_counter()
-
-
 @dataclass(frozen=True, slots=True)
 class _Logged:
     response: bytes | None = None
     """The answer kept with the idempotency key if it was used before; nothing is logged again then."""
     duplicates: int = 0
     """Events that were accepted and not logged."""
-
-
-@dataclass(slots=True)
-class _TokenBatch:
-    """A share's events and tokens, from which events with lost tokens can be left out."""
-
-    handle: CollectionHandle
-    events: list[AcceptedEvent]
-    tokens: list[Token]
-    """The tokens of ``events``, in order; each token once."""
-    repeated: int
-    """Number of events left out because an earlier event of the share has the same token."""
-    within: str
-    """The autofill digest of the clients that share these tokens; empty: all clients of the project."""
-
-    @classmethod
-    def of(cls, share: CollectionBatch, within: str) -> _TokenBatch:
-        assert share.handle is not None
-        handle, seen, kept = share.handle, set[str](), list[AcceptedEvent]()
-        events = share.sorted.events()
-        for event in events:
-            if event.token is None or event.token not in seen:
-                kept.append(event)
-                if event.token is not None:
-                    seen.add(event.token)
-        batch = cls(handle, kept, [], len(events) - len(kept), within)
-        batch.tokens = [token for event in kept if (token := batch.token_of(event)) is not None]
-        return batch
-
-    def token_of(self, event: AcceptedEvent) -> Token | None:
-        if event.token is None:
-            return None
-        return event_token(self.handle.collection_id, event.token, self.within)
-
-    def only(self, tokens: set[Token]) -> _TokenBatch:
-        """The part of the batch whose events have one of these tokens."""
-        events = [event for event in self.events if self.token_of(event) in tokens]
-        tokens_left = [token for token in self.tokens if token in tokens]
-        return _TokenBatch(self.handle, events, tokens_left, 0, self.within)
-
-    def sections(self, lost: frozenset[Token], received_us: int) -> Iterator[Section]:
-        """Sections of all events but those with lost tokens, which are counted as duplicates."""
-        events = [event for event in self.events if self.token_of(event) not in lost] if lost else self.events
-        duplicates = self.repeated + len(self.events) - len(events)
-        return sections(self.handle, events, duplicates, received_us)
-
-
-def _claim_request(
-    project_id: str, cited: list[_TokenBatch], received_us: int, key: IdempotencyKey | None
-) -> ClaimRequest:
-    return ClaimRequest(
-        tokens=[token for share in cited for token in share.tokens],
-        events=sum(len(share.events) for share in cited),
-        size=sum(len(event.line) for share in cited for event in share.events),
-        received_us=received_us,
-        build=lambda lost: [section for share in cited for section in share.sections(lost, received_us)],
-        key=key,
-        project_id=project_id,
-    )
 
 
 def _sections(shares: list[CollectionBatch], received_us: int) -> list[Section]:
@@ -640,7 +450,7 @@ async def synced(future: asyncio.Future[None]) -> None:
     try:
         await future
     except LogUnavailable as error:
-        raise IngestUnavailable("The events could not be stored. Send again.") from error
+        raise IngestUnavailable("The events could not be stored. Send them again.") from error
     finally:
         # Its error refers to this stack frame, which without this would refer back to it.
         del future

@@ -16,7 +16,7 @@ from service.ingest.admission import PERMANENT, AdmissionResult, EventRefusal
 
 NAMES = sorted(PERMANENT)
 FORMAT = b"\1"
-REPEATED = "The event was refused when this request came first."
+REPEATED = "The event was refused when this request was first received."
 
 
 class CollectionVerdict(Protocol):

@@ -18,6 +18,7 @@ from service.ingest.deduplication import CLAIM_WAIT_SECONDS, Deduplicator, Other
 from service.ingest.enrich.enricher import Enricher
 from service.ingest.ingestor import Ingestor, waker
 from service.settings import Settings
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.log.writer import LogWriter
@@ -113,7 +114,7 @@ class LogSession:
                 queue_bytes_max=limits.queue_bytes_max,
             )
 
-        log = await loop.run_in_executor(executor, create)
+        log = await in_thread(executor, create)
         holds = OtherLogs(catalog, fs, root).holds
         admission = admission or AdmissionLimits()
         claims = Deduplicator(
@@ -131,7 +132,7 @@ class LogSession:
         try:
             yield session
         finally:
-            await loop.run_in_executor(executor, log.close)
+            await in_thread(executor, log.close)
             backlog.close()
             # Waiters of the last group are resolved in the loop's next turn.
             await asyncio.sleep(0)
@@ -141,14 +142,13 @@ class LogSession:
 
         The process that opened the session calls this about every WATCH_SECONDS.
         """
-        loop = asyncio.get_running_loop()
         await self.ingestor.handles.refresh()
-        erased = await loop.run_in_executor(self.executor, self.backlog.catalog.erasures.last)
+        erased = await in_thread(self.executor, self.backlog.catalog.erasures.last)
         if erased != self._erased or self.log.turn_due:
             # Erased events may still be in the open segment, and segments are deleted only as a whole.
             self.log.turn()
             self._erased = erased
-        closed_because = await loop.run_in_executor(self.executor, self.backlog.problem)
+        closed_because = await in_thread(self.executor, self.backlog.problem)
         if self._logs_closing and bool(closed_because) != bool(self.ingestor.closed_because):
             self._log_closing(closed_because)
         self.ingestor.closed_because = closed_because

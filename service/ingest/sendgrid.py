@@ -63,7 +63,7 @@ def _converted(item: bytes) -> bytes:
     try:
         return json.dumps(_event(event)).encode()
     except (ValueError, RecursionError):
-        raise InvalidBatch("InvalidJSONError", "The request body is nested too deep.") from None
+        raise InvalidBatch("InvalidJSONError", "The request body is nested too deeply.") from None
 
 
 def _event(sent: dict[str, Any]) -> dict[str, Any]:

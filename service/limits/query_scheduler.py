@@ -77,7 +77,9 @@ class QueryScheduler:
         except BaseException as error:
             self._withdraw(waiter)
             if isinstance(error, TimeoutError):
-                message = f"No query slot fell free within {self._wait_seconds:g} seconds. Try again shortly."
+                message = (
+                    f"No query slot became free within {self._wait_seconds:g} seconds. Try again shortly."
+                )
                 raise QueryOverloaded(message) from None
             raise
 

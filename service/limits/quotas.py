@@ -58,7 +58,7 @@ def read_quotas(value: Any, where: str, names: tuple[str, ...]) -> dict[str, int
                 f"'{where}.{str(name)[:100]}' is unknown: there are {', '.join(names)}.{hint}"
             )
         if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= QUOTA_MAX:
-            needs = f"a whole number from 0, which is no limit, to {QUOTA_MAX}"
+            needs = f"a whole number from 0 (no limit) to {QUOTA_MAX}"
             raise InvalidParameter(wrong(f"{where}.{name}", needs, limit).message)
     return dict(value)
 
@@ -238,7 +238,8 @@ class Quotas:
         limit = limits.get(STORED_BYTES, 0)
         if limit and self._stored_bytes(project_id, now) >= limit:
             message = (
-                f"This project may store {limit:,} bytes, and does. Delete events, or have the limit raised."
+                f"This project has reached its limit of {limit:,} stored bytes. Delete events, or have the "
+                "limit raised."
             )
             refusals[STORED_BYTES] = QuotaRefusal(
                 STORED_BYTES, message, STORED_BYTES, limit, now + 2 * STORED_SECONDS
@@ -307,8 +308,7 @@ def _refusals(
         for kind, amount in used.items():
             limit = limits.get(f"{kind}_per_{window}", 0)
             if limit and amount >= limit:
-                verb = "use" if kind == "query_seconds" else "send"
-                message = f"This {who} may {verb} {limit:,} {_WORDS[kind]} a {window} (UTC), and has."
+                message = f"This {who} has reached its limit of {limit:,} {_WORDS[kind]} a {window} (UTC)."
                 policy = f"{kind}-per-{window}".replace("_", "-") + ("-of-key" if who == "key" else "")
                 refusals[kind] = QuotaRefusal(kind, message, policy, limit, until)
     return refusals

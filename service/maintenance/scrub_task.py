@@ -67,7 +67,7 @@ class Scrubber:
         return True
 
     def _paced(self, started: float) -> Callable[[int], None]:
-        """A function that sleeps after each piece read, to keep to the pace. It raises Stopped."""
+        """A function to call with the size of each piece read: sleeps to keep to the pace. Raises Stopped."""
         read = 0
 
         def pause(size: int) -> None:

@@ -132,7 +132,9 @@ def on_stop(context: ChildContext, call: Callable[[StopReason], None], reload: C
             reload()
         except Exception as error:
             fields = {"error": str(error)}
-            _log.error("Not all could be read anew; the rest stays as it was.", extra={"fields": fields})
+            _log.error(
+                "Some settings could not be reloaded and remain as they were.", extra={"fields": fields}
+            )
 
     def hang_up(*_: object) -> None:
         threading.Thread(target=reload_safely, daemon=True).start()

@@ -257,7 +257,7 @@ class Supervisor:
         child.due = now + pause
         child.failures += 1
         if not child.worked and child.failures >= FIRST_STARTS_MAX:
-            raise CannotServe(f"The process {child.name} does not start: its reason is logged above.")
+            raise CannotServe(f"The process {child.name} failed to start; the reason is logged above.")
 
     def _start(self, child: Child, now: float, selector: selectors.BaseSelector) -> None:
         with contextlib.ExitStack() as parent_ends, contextlib.ExitStack() as child_ends:

@@ -70,4 +70,4 @@ def run(settings: Settings, number: int, stop: threading.Event) -> None:
 
 def _cancel_at(stop: threading.Event, cancels: Cancels) -> None:
     stop.wait()
-    cancels.cancel(QueryCancelled("The server stops."))
+    cancels.cancel(QueryCancelled("The server is stopping."))

@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from query.engine.engine import Engine
 from query.engine.memory_budget import MemoryBudget
@@ -62,6 +63,8 @@ from service.telemetry.loop_pauses import measure_pauses
 from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
 from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.database.change_mark import Marks
+from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
 from storage.paths import DataFolder
 from storage.read.snapshot_reader import Reader
@@ -171,19 +174,22 @@ async def composed(
                 enricher=_enricher(settings, metrics, catalog_threads),
                 logs_closing=number == 0,
             ) as session,
-            _watching(parts, session),
+            _watching(parts, session, lambda: _open_if_used(catalog, engine, reader)),
         ):
             yield _compose(parts, session.ingestor), parts
 
 
 @asynccontextmanager
-async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
-    """Run the worker's periodic tasks: upkeep of the log, metrics, quotas and keys."""
+async def _watching(
+    parts: Parts, session: LogSession, open_if_used: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """Run the worker's periodic tasks: upkeep of the log, metrics, quotas, keys and the engine."""
     running = [
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
         asyncio.ensure_future(_sync(parts)),
         asyncio.ensure_future(parts.tenants.keep_fresh()),
+        asyncio.ensure_future(_open_once_used(parts, open_if_used)),
     ]
     try:
         yield
@@ -192,6 +198,31 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.wait(running)
         await _sync_once(parts)
+
+
+def _open_if_used(catalog: Catalog, engine: Engine, reader: Reader) -> bool:
+    """Open DuckDB if there is anything to ask about. Returns whether there is."""
+    if not catalog.collections.exist():
+        return False
+    engine.open()
+    reader.open()
+    return True
+
+
+async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> None:
+    """Open DuckDB soon after the first collection exists, so that no question has to wait for it."""
+    seen: Marks | None = None
+    while True:
+        marks = parts.catalog.mark(Area.DATA)
+        try:
+            if marks != seen and await asyncio.get_running_loop().run_in_executor(
+                parts.catalog_executor, open_if_used
+            ):
+                return
+            seen = marks
+        except Exception:
+            _log.exception("DuckDB could not be opened; it is tried again.")
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 def _metrics(settings: Settings, number: int) -> Metrics:
@@ -268,7 +299,7 @@ async def _sync(parts: Parts) -> None:
 
 async def _sync_once(parts: Parts) -> None:
     try:
-        await asyncio.get_running_loop().run_in_executor(parts.catalog_executor, parts.quotas.sync)
+        await parts.in_thread(parts.quotas.sync)
     except Exception:
         _log.exception("The counts of quotas could not be written to the catalog; it is tried again.")
 
@@ -398,7 +429,9 @@ def _answering_at_the_end(app: App, lifecycle: Lifecycle) -> App:
         except asyncio.CancelledError:
             if not lifecycle.stopping:
                 raise
-            error = ServiceUnavailable("The server stops. It is not certain what became of this request.")
+            error = ServiceUnavailable(
+                "The server is stopping, and it is not known whether this request was carried out."
+            )
             # RuntimeError: the answer had begun. It stays incomplete, and the connection is closed.
             with contextlib.suppress(RuntimeError):
                 await send_error(send, render(error))
@@ -439,17 +472,7 @@ async def _serve(context: ChildContext) -> None:
 
 def main(context: ChildContext) -> None:
     """Answer requests until the supervisor commands a stop."""
-    # Imported objects live as long as the process, so the garbage collector need not inspect them.
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(context))
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    import uvloop
-
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop

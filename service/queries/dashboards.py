@@ -56,7 +56,7 @@ def check_metadata(given: Json) -> Json:
     """The metadata, whose known fields have valid types. Raises InvalidParameter where it may not be kept."""
     check_answerable(given, "metadata")
     if len(json.dumps(given)) > METADATA_BYTES_MAX:
-        raise InvalidParameter(f"A dashboard's metadata may have {METADATA_BYTES_MAX} bytes at most.")
+        raise InvalidParameter(f"A dashboard's metadata may have at most {METADATA_BYTES_MAX} bytes.")
     return given
 
 

@@ -65,7 +65,7 @@ def key_of(
     filters: Sequence[Filter],
     apart: object = None,
 ) -> str | None:
-    """A cache key that is equal for the same query over the same events; None where it is nested too deep.
+    """A cache key that is equal for the same query over the same events; None where it is nested too deeply.
 
     Parameters count as they were sent: relative timeframes by their words. ``apart`` adds what else makes
     answers differ: which warnings the callers get, and their projects' preferences.

@@ -46,6 +46,7 @@ from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.max_age_cache import MaxAgeCache, RecentAnswer, key_of
 from service.queries.sight import SourceReader, WarningFinder
 from service.telemetry.metrics import Metrics
+from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
 from storage.schema import Lane
@@ -185,7 +186,7 @@ class QueryService:
                 async with self._slots.one(caller.project.id):
                     began = time.perf_counter()
                     try:
-                        response = await self._in_thread(work, gone)
+                        response = await self._run(work, gone)
                     finally:
                         tally.query_us += int((time.perf_counter() - began) * 1_000_000)
         except Exception as error:
@@ -217,17 +218,14 @@ class QueryService:
             )
 
         async with self._slots.one(caller.project.id):
-            return await self._in_thread(look, gone)
+            return await self._run(look, gone)
 
     async def standing(self, caller: Caller, collection: str) -> tuple[Lane, ...] | None:
         """The lanes that stored events have now; None where there is no event. Raises StorageError.
 
         Needed only for collections that were erased from: in all others every lane has an event.
         """
-        loop = asyncio.get_running_loop()
-        source = await loop.run_in_executor(
-            self._executor, self._reader.source, caller.project.id, collection
-        )
+        source = await in_thread(self._executor, self._reader.source, caller.project.id, collection)
         return lanes_standing(source) if source.known else None
 
     async def _tally(self, caller: Caller) -> Tally:
@@ -235,14 +233,14 @@ class QueryService:
         tally = self._quotas.tally(caller.project.id, caller.counted_as)
         tally.limits = caller.options.quotas
         if tally.is_new:
-            await asyncio.get_running_loop().run_in_executor(self._executor, self._quotas.prepare, tally)
+            await in_thread(self._executor, self._quotas.prepare, tally)
         return tally
 
     def _measure(self) -> None:
         self._running.set(self._slots.held)
         self._waiting.set(self._slots.waiting)
 
-    async def _in_thread(self, work: Callable[[CancelToken], T], gone: Callable[[], Awaitable[None]]) -> T:
+    async def _run(self, work: Callable[[CancelToken], T], gone: Callable[[], Awaitable[None]]) -> T:
         token = CancelToken()
         loop = asyncio.get_running_loop()
         context = contextvars.copy_context()
@@ -252,7 +250,7 @@ class QueryService:
             # The slot is held until the thread is free again, even if the client leaves.
             return await asyncio.shield(done)
         except asyncio.CancelledError:
-            token.cancel(QueryCancelled("The server stops."))
+            token.cancel(QueryCancelled("The server is stopping."))
             await asyncio.wait((done,))
             raise
         finally:
@@ -413,7 +411,7 @@ def _check_may_explain(caller: Caller) -> None:
     if Permission.SCHEMA not in caller.permissions:
         raise Forbidden("'explain' shows names of properties: this key lacks the permission 'schema'.")
     if caller.is_filtered:
-        raise Forbidden("'explain' tells how many events there are: it is not for keys with filters.")
+        raise Forbidden("'explain' shows how many events are stored, so a key with filters cannot use it.")
 
 
 def written(body: Any, limits: Limits) -> bytes:

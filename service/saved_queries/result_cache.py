@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 from query.engine.engine import CancelToken, Deadline
 from query.language.preferences import Preferences
@@ -23,11 +22,11 @@ from service.queries.byte_bounded_cache import ByteBoundedCache
 from service.queries.query_service import QueryResponse, QueryService
 from service.saved_queries import definition
 from service.saved_queries.results import FilterScope, Freshness, Results
+from service.threads import in_thread
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.derived.records import SavedQuery, SavedRun
 from storage.read.snapshot_reader import Reader, StoreVersion
 
-T = TypeVar("T")
 Key = tuple[str, str, str, bool, bool]
 """Project, name, audience, whether the result is without its definition, whether the key is filtered."""
 ATTEMPTS_MAX = 3
@@ -108,7 +107,9 @@ class ResultCache:
             entry = await self._current(key, float("inf"))
             if entry is not None:
                 return entry.response
-        query = await self._in_thread(lambda: self._catalog.saved_queries.find(caller.project.id, name))
+        query = await in_thread(
+            self._executor, lambda: self._catalog.saved_queries.find(caller.project.id, name)
+        )
         if query is None:
             raise NotFound.named("saved query", name)
         check_right(caller, query)
@@ -122,7 +123,7 @@ class ResultCache:
         narrowed = caller.is_filtered
         if not query.refresh_rate or not caller.admits_saved(query.name, cached=True):
             return definition.described(query, narrowed=narrowed)
-        runs = await self._in_thread(lambda: self._catalog.saved_queries.runs(query.id))
+        runs = await in_thread(self._executor, self._catalog.saved_queries.runs, query.id)
         run = next((one for one in runs if one.audience == audience.digest), None)
         if run is None or run.version != query.version:
             return definition.described(query, narrowed=narrowed)
@@ -177,9 +178,10 @@ class ResultCache:
     ) -> QueryResponse:
         for attempt in range(ATTEMPTS_MAX):
             looked, now_us = time.monotonic(), self._clock()
-            moment, preferences = await self._in_thread(self._moment_of, key[0])
-            query_and_run = await self._in_thread(
-                lambda: self._catalog.saved_queries.find_with_run(key[0], key[1], audience.digest)
+            moment, preferences = await in_thread(self._executor, self._moment_of, key[0])
+            query_and_run = await in_thread(
+                self._executor,
+                lambda: self._catalog.saved_queries.find_with_run(key[0], key[1], audience.digest),
             )
             if query_and_run is None:
                 raise NotFound.named("saved query", key[1])
@@ -197,8 +199,8 @@ class ResultCache:
             if kept is None:
                 kept = await self._computed(caller, query, audience, ask)
                 # Served as computed, but not cached: the next request checks it against the store.
-                return await self._in_thread(_response, query, kept, key)
-            response = await self._in_thread(_response, query, kept, key)
+                return await in_thread(self._executor, _response, query, kept, key)
+            response = await in_thread(self._executor, _response, query, kept, key)
             self._put(
                 key,
                 _KeptResponse(response, moment, preferences, looked, kept.stale, _until_us(query, kept.run)),
@@ -216,7 +218,7 @@ class ResultCache:
         freshness = await self._freshness(caller, query, run, audience, ask)
         if freshness is Freshness.ERASED:
             return None
-        content = await self._in_thread(lambda: self.results.load(result))
+        content = await in_thread(self._executor, self.results.load, result)
         if content is None:
             raise _Replaced
         return _KeptResult(run, content, freshness is Freshness.STALE)
@@ -226,7 +228,7 @@ class ResultCache:
     ) -> Freshness:
         assert run.result is not None
         result = run.result
-        freshness = await self._in_thread(lambda: self.results.look(query, result))
+        freshness = await in_thread(self._executor, self.results.look, query, result)
         if freshness is not Freshness.UNSURE:
             return freshness
 
@@ -247,9 +249,6 @@ class ResultCache:
     def _deadline(self, token: CancelToken) -> Deadline:
         return self.results.deadline(token)
 
-    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
-
     # Cached answers
 
     async def _current(self, key: Key, came: float) -> _KeptResponse | None:
@@ -258,7 +257,7 @@ class ResultCache:
         if entry is None or (entry.until_us is not None and self._clock() >= entry.until_us):
             return None
         if entry.looked < came and not self._reader.surely_stands(entry.moment, catalog_alone=entry.stale):
-            moment = await self._in_thread(lambda: self._moment_if_current(entry, key[0]))
+            moment = await in_thread(self._executor, self._moment_if_current, entry, key[0])
             if moment is None:
                 return None
             if self._cache.get(key) is entry:

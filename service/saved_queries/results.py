@@ -284,7 +284,7 @@ class Results:
             with new_file(self._folder / name) as file:
                 file.write(result)
         except OSError as error:
-            raise ServiceUnavailable("The result can not be kept now. Try again shortly.") from error
+            raise ServiceUnavailable("The result cannot be saved now. Try again shortly.") from error
         return name
 
     def _note(self, file: str, seen: Mapping[str, SourceSummary] | None) -> None:

@@ -65,7 +65,7 @@ FAMILIES = (
     Family(
         "acumen_events_total",
         "counter",
-        "Events by what became of them.",
+        "Events by outcome.",
         {"outcome": ("accepted", "refused", "duplicate")},
     ),
     Family(
@@ -77,7 +77,7 @@ FAMILIES = (
     Family(
         "acumen_addons_total",
         "counter",
-        "Add-ons of events by what became of them.",
+        "Add-ons of events by outcome.",
         {"addon": ADDONS, "outcome": ADDON_OUTCOMES},
     ),
     Family(
@@ -102,8 +102,7 @@ FAMILIES = (
     Family(
         "acumen_connections_closed_total",
         "counter",
-        "Connections closed before their time: refused at a limit, idle when the table was full, or read too "
-        "slowly.",
+        "Connections closed early: refused at a limit, idle when the table was full, or read too slowly.",
         {"reason": ("limit", "idle", "slow_reader")},
     ),
     Family("acumen_disk_free_bytes", "gauge", "Free bytes on the disk of the data folder.", {}, same=True),
@@ -137,10 +136,8 @@ FAMILIES = (
         "Requests refused because a quota is used up.",
         {"quota": ("events", "bytes", "query_seconds", "stored_bytes")},
     ),
-    Family("acumen_logs_damaged", "gauge", "Logs that can not be read to their end.", {}, same=True),
-    Family(
-        "acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not believed.", {}, same=True
-    ),
+    Family("acumen_logs_damaged", "gauge", "Logs that cannot be read to their end.", {}, same=True),
+    Family("acumen_clock_jumped", "gauge", "1 while the clock has jumped and is not trusted.", {}, same=True),
     Family("acumen_files_damaged", "gauge", "Stored files that are damaged and set aside.", {}, same=True),
     Family("acumen_streamed_events_total", "counter", "Events streamed out.", {}),
     Family("acumen_starts_total", "counter", "Process starts.", {"process": ("worker", "keeper", "runner")}),

@@ -131,7 +131,10 @@ def examine(
     except RecursionError:
         raise _too_deep(limits) from None
     except UnicodeEncodeError:
-        raise InvalidEvent("InvalidPropertyValueError", "Text holds an unpaired surrogate.") from None
+        raise InvalidEvent(
+            "InvalidPropertyValueError",
+            "A string contains an unpaired surrogate, which is not valid Unicode.",
+        ) from None
 
 
 def _examine(event: dict[str, Any], limits: EventLimits, context: Context, outputs: bool) -> ValidatedEvent:
@@ -339,7 +342,7 @@ def _check_timestamp(value: Any) -> int:
         raise InvalidEvent(
             "InvalidPropertyValueError",
             "keen.timestamp must be an ISO 8601 time between the years 1 and 9999, as text, like "
-            f"'2026-01-31T12:00:00Z'; seconds since 1970 are not taken. You specified: {_shown(value)}.",
+            f"'2026-01-31T12:00:00Z'; seconds since 1970 are not accepted. You specified: {_shown(value)}.",
         )
     return instant
 
@@ -364,7 +367,7 @@ def _check_location(keen: dict[str, Any]) -> None:
         )
     if not all(isinstance(location.get(name, ""), str) for name in PLACE_TEXTS):
         raise InvalidEvent(
-            "InvalidPropertyValueError", f"keen.location: {', '.join(PLACE_TEXTS)} must be texts."
+            "InvalidPropertyValueError", f"keen.location: {', '.join(PLACE_TEXTS)} must be strings."
         )
     coordinates = location.get("coordinates", [0, 0])
     numbers = isinstance(coordinates, list) and all(

@@ -85,7 +85,7 @@ def find_result(path: Path, key: bytes) -> bytes | None:
             raise ResultsDamaged(f"{path} is cut short")
         start, count, crc, mark = _END.unpack_from(content, len(content) - _END.size)
         if mark != MARK or start + count * _ENTRY.size + _END.size != len(content):
-            raise ResultsDamaged(f"{path} is no file of results")
+            raise ResultsDamaged(f"{path} is not a file of results")
         if not _index_is_sound(path, file.fileno(), content, start, crc):
             raise ResultsDamaged(f"{path} has a damaged index")
         entry = _search(content, start, count, _digest(key))

@@ -92,7 +92,7 @@ def _adopt_locked(fs: FileSystem, directory: Path, log_id: int) -> LogPosition:
     position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
     try:
         lsn, claims, key = _recover(fs, directory, log_id, position)
-        position.publish(lsn, claims, anew=True)
+        position.publish(lsn, claims, whole=True)
         position.publish_key(key)
         # The log is not adopted again, and all readers rely on this position.
         position.make_durable()

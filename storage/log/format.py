@@ -306,7 +306,7 @@ def decode_segment_header(data: bytes) -> SegmentHeader:
         raise BadFrame("the segment header is cut short")
     magic, version, log_id, base_lsn, claimed = KEYLESS_SEGMENT_FIELDS.unpack_from(data)
     if magic != MAGIC:
-        raise BadFrame("this is no log segment")
+        raise BadFrame("this is not a log segment")
     if version not in (SEGMENT_VERSION, KEYLESS_SEGMENT_VERSION):
         raise BadFrame(f"format version {version}, and only versions up to {SEGMENT_VERSION} are known here")
     fields = SEGMENT_FIELDS if version == SEGMENT_VERSION else KEYLESS_SEGMENT_FIELDS

@@ -64,18 +64,19 @@ class PositionFile:
         self._words = memoryview(self._map).cast("Q")
         self._salt = CHECK ^ log_id
 
-    def publish(self, lsn: int, claims: ClaimedOrdinals, *, anew: bool = False) -> None:
+    def publish(self, lsn: int, claims: ClaimedOrdinals, *, whole: bool = False) -> None:
         """Publish how far the log is durable.
 
         The voids are written first: a reader that sees a claimed ordinal as durable must also see the voids
-        below it. ``anew``: rewrite all, where the previous content is arbitrary, as after a power cut.
+        below it. ``whole``: write all of the file, since its content may be
+        anything, as after a power cut.
         """
         words, voids = self._words, claims.voids
-        if anew:
+        if whole:
             words[_FAILED] = 0
-        if anew or voids:
+        if whole or voids:
             # The last published pair may have grown since, and new pairs may follow it.
-            for i in range(0 if anew else max(0, words[_VOIDS] - 1), len(voids)):
+            for i in range(0 if whole else max(0, words[_VOIDS] - 1), len(voids)):
                 words[_FIRST_VOID + 2 * i], words[_FIRST_VOID + 2 * i + 1] = voids[i]
             words[_VOIDS] = len(voids)
         words[_CLAIMED] = claims.end

@@ -103,7 +103,7 @@ class LogWriter:
         self._segment_base = 0
         self._turn_due = False
         self._position = PositionFile(fs, directory / POSITION_NAME, log_id, writable=True)
-        self._position.publish(0, self._claims, anew=True)
+        self._position.publish(0, self._claims, whole=True)
         self._position.publish_key(self._key)
         self._open_segment()
         self._thread = threading.Thread(target=self._run, name=f"log-{log_id}", daemon=True)

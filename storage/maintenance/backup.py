@@ -84,7 +84,7 @@ def back_up(
     OSError.
     """
     if target.resolve().is_relative_to(folder.root.resolve()):
-        raise BackupFailed(f"{target} is in the data folder itself: a backup belongs into another place.")
+        raise BackupFailed(f"{target} is in the data folder itself: a backup belongs in another place.")
     copy = _new_folder(target)
     _check_room(catalog, target)
     for _ in range(ATTEMPTS_MAX):
@@ -115,7 +115,7 @@ def read_manifest(source: Path) -> BackupManifest:
         return BackupManifest(**json.loads((source / MANIFEST).read_bytes()))
     except FileNotFoundError:
         raise BackupFailed(
-            f"{source} is no finished backup: it has no {MANIFEST}, which 'acumen backup' writes last."
+            f"{source} is not a finished backup: it has no {MANIFEST}, which 'acumen backup' writes last."
         ) from None
     except (OSError, ValueError, TypeError) as error:
         raise BackupFailed(f"{source / MANIFEST} cannot be read: {error}") from None

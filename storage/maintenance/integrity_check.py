@@ -41,7 +41,6 @@ class Report:
     rows: int = 0
     frames: int = 0
     buffered: int = 0
-    duplicates_buffered: int = 0
     faults: list[str] = field(default_factory=list)
     damaged_logs: set[int] = field(default_factory=set)
     """Logs that cannot be read in full: ``acumen repair`` mends them."""
@@ -175,7 +174,6 @@ def _check_logs(folder: DataFolder, catalog: Catalog, fs: FileSystem, report: Re
                 report.frames += 1
                 for piece in pieces_of(frame):
                     report.buffered += piece.piece.count
-                    report.duplicates_buffered += piece.duplicates
         except SegmentMissing:
             if any(log.id == row.id and log.flushed_lsn == row.flushed_lsn for log in catalog.logs.all()):
                 report.log_fault(row.id, f"a segment past {row.flushed_lsn} is missing")

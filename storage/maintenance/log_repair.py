@@ -135,7 +135,7 @@ def _save(fs: FileSystem, saved: Path, salvage: Salvage, outcome: Repaired) -> i
         if fd >= 0:
             fs.close(fd)
     position = PositionFile(fs, saved / POSITION_NAME, log_id, writable=True)
-    position.publish(end_lsn, ClaimedOrdinals(salvage.claims_end), anew=True)
+    position.publish(end_lsn, ClaimedOrdinals(salvage.claims_end), whole=True)
     position.publish_key(salvage.key)
     position.make_durable()
     position.close()

@@ -1,9 +1,10 @@
-"""A proxy before a real server that fails as networks and servers do, one failure for each request it is told of."""
+"""A proxy before a real server, which fails as networks and servers do."""
 
 from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,8 +19,8 @@ CORS = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Re
 class Fault:
     """What becomes of one request.
 
-    ``forward``: whether the server gets it; ``status``: what is answered in place of the server's answer, None
-    for nothing at all: the connection is closed.
+    ``forward``: whether the server gets it. ``status``: what is answered instead of its answer; with
+    None the connection is closed without one.
     """
 
     forward: bool = False
@@ -36,7 +37,9 @@ UNAVAILABLE = Fault(status=503, body=b"no server")
 
 
 def too_many(seconds: int) -> Fault:
-    return Fault(status=429, headers={"Retry-After": str(seconds)}, body=b'{"error_code": "RateLimitExceededError"}')
+    return Fault(
+        status=429, headers={"Retry-After": str(seconds)}, body=b'{"error_code": "RateLimitExceededError"}'
+    )
 
 
 class FaultyProxy:
@@ -79,8 +82,6 @@ def _handler(proxy: FaultyProxy) -> Callable[..., BaseHTTPRequestHandler]:
         protocol_version = "HTTP/1.1"
 
         def _serve(self) -> None:
-            import time
-
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             fault = proxy.next_fault(self.command)
             status: int | None
@@ -121,4 +122,13 @@ def _handler(proxy: FaultyProxy) -> Callable[..., BaseHTTPRequestHandler]:
     return Handler
 
 
-__all__ = ["EMPTY", "GARBAGE", "LOST_ANSWER", "LOST_REQUEST", "UNAVAILABLE", "Fault", "FaultyProxy", "too_many"]
+__all__ = [
+    "EMPTY",
+    "GARBAGE",
+    "LOST_ANSWER",
+    "LOST_REQUEST",
+    "UNAVAILABLE",
+    "Fault",
+    "FaultyProxy",
+    "too_many",
+]

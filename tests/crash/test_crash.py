@@ -113,7 +113,7 @@ def test_what_was_acknowledged_is_there_once_after_every_kill(
         served.start()
         verify(served, project, record)
         report = served.told("check")
-        assert "All is well" in report.stdout, report.stdout
+        assert "No faults" in report.stdout, report.stdout
     check_tally(tally)
 
 

@@ -127,4 +127,4 @@ def test_every_answer_is_right_before_a_flush_after_it_and_after_a_restart(
         served.restart()
         with Asker(served, project) as asker:
             assert asker.wrong_answers() == []
-        assert "All is well" in served.told("check").stdout
+        assert "No faults" in served.told("check").stdout

@@ -116,12 +116,12 @@ def test_a_backup_of_a_running_server_holds_all_that_was_acknowledged_before(
     finally:
         stop.set()
         poster.join()
-    assert "was found whole" in said
+    assert "was found intact" in said
     assert not (backup / "secret.key").exists()
 
     restored_to = tmp_path / "restored"
     acumen("restore", backup, "--data", restored_to, "--secret-file", data / "secret.key")
-    assert "All is well" in acumen("check", "--data", restored_to)
+    assert "No faults" in acumen("check", "--data", restored_to)
     assert numbers(restored_to, project)[:1_000] == list(range(1_000))
 
 
@@ -174,7 +174,7 @@ def test_a_backup_whose_source_or_copy_is_damaged_is_none(tmp_path: Path) -> Non
     unfinished = tmp_path / "unfinished"
     acumen("backup", unfinished, "--data", data)
     (unfinished / "BACKUP.json").unlink()
-    assert "no finished backup" in acumen("restore", unfinished, "--data", tmp_path / "x", status=1)
+    assert "not a finished backup" in acumen("restore", unfinished, "--data", tmp_path / "x", status=1)
     for folder in (tmp_path / "sound", data):
         path = next(folder.rglob("*.parquet"))
         content = bytearray(path.read_bytes())
@@ -208,7 +208,7 @@ def test_kept_results_are_made_anew_after_a_restore(tmp_path: Path) -> None:
         wait_for_files(data, "datasets/*/*.results", "results/*.json")
         acumen("backup", backup, "--data", data)
     acumen("restore", backup, "--data", new, "--secret-file", data / "secret.key")
-    assert "All is well" in acumen("check", "--data", new)
+    assert "No faults" in acumen("check", "--data", new)
     with Served(data=new) as restored:
         reply = restored.request("GET", f"{base}/datasets/d/results?index_by=ann", key=project.read_key)
         assert sum(row["value"] for row in reply.json["result"]) == 1

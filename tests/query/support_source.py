@@ -149,4 +149,4 @@ def source_of(events: list[Event], folder: Path, rng: random.Random, files_max: 
             path = folder / f"{uuid4().hex}-{number}.parquet"
             files.append(write_file(table_of(held, schema), path, marked=rng.random() < 0.5))
     tail = table_of(places[0], schema) if places[0] else None
-    return Source(schema, tuple(files), tail, None)
+    return Source(schema, tuple(files), tail)

@@ -15,6 +15,7 @@ from service.http.authorization import WRITES, Realm, Rule
 from service.process.worker import composed
 from service.settings import load
 from storage.catalog.catalog import Catalog
+from tests.support.catalogs import migrated
 from tests.support.server import Served, ServedProject
 
 WRITE_ROUTES = [
@@ -54,7 +55,7 @@ def ruled_routes(data: Path) -> list[Ruled]:
                 for method in sorted(route.methods or ())
             ]
 
-    Catalog.prepare(data).close()
+    Catalog.prepare(migrated(data)).close()
     return asyncio.run(read()) + [Ruled(*one, WRITES) for one in WRITE_ROUTES]
 
 

@@ -53,7 +53,7 @@ def test_a_child_process_reads_equal_settings(monkeypatch: pytest.MonkeyPatch, t
 
 
 def test_what_is_built_from_settings_has_the_same_defaults() -> None:
-    """A limit that is given to a part of the server and one that it has by itself can not drift apart."""
+    """A limit that is given to a part of the server and one that it has by itself cannot drift apart."""
     settings = load()
     assert settings.query_limits == Limits()
     assert keeper_settings(settings) == KeeperSettings()

@@ -276,7 +276,10 @@ export declare class Acumen {
     funnel(steps: readonly Step[], parameters?: Common, options?: CallOptions): Promise<FunnelAnswer>;
     /** The events in one answer: 100,000 at most. */
     extraction(collection: string, parameters?: Extraction, options?: CallOptions): Promise<Answer<StoredEvent[]>>;
-    /** The events one by one, however many: through a file that the server makes where one answer can not hold them. */
+    /**
+     * The events one by one, however many: where one answer can not hold them, through a file of the
+     * server.
+     */
     extract(collection: string, parameters?: Extraction, options?: ExtractOptions): AsyncGenerator<StoredEvent, void, undefined>;
     /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
     tail(collection: string, options?: TailOptions): Tail;

@@ -12,7 +12,10 @@ export interface AutoOptions {
     webVitals?: boolean;
     /** Whether the address of the visitor is kept beside the place that is found by it; default true. */
     ipAddress?: boolean;
-    /** Whether a visitor has an id in this browser, `user.uuid`, and visits have one, `session.id`; default true. */
+    /**
+     * Whether visitors have an id in this browser, `user.uuid`, and visits have one, `session.id`;
+     * default true.
+     */
     ids?: boolean;
     /** Whether addresses that differ behind the # alone are pages of their own; default false. */
     hash?: boolean;

@@ -8,13 +8,16 @@ export interface TrackerOptions {
     writeKey: string;
     /** Properties of every event. */
     properties?: Source | undefined;
-    /** Record nothing where the browser says Do Not Track or Global Privacy Control, until `optIn()`; default true. */
+    /**
+     * Record nothing where the browser asks for it (Do Not Track, Global Privacy Control) until
+     * `optIn()`. True.
+     */
     respectPrivacySignals?: boolean;
     /** Record nothing before `optIn()`; default false. */
     requireConsent?: boolean;
     /** How long events are gathered before they are sent, in seconds; default 1. */
     flushSeconds?: number;
-    /** How many events may wait, in this page and in the browser's database; what comes then is dropped. 10,000. */
+    /** How many events may wait, in this page and in the browser's database; more are dropped. 10,000. */
     queueEventsMax?: number;
     /** How old a queued event may be to be still sent: below the server's ACUMEN_TOKEN_DAYS. Default 30. */
     eventAgeMaxDays?: number;
@@ -37,7 +40,10 @@ export interface Tracker {
     /** Whether nothing is recorded. */
     readonly optedOut: boolean;
 }
-/** A text that the browser remembers for this site, or this page where it may not; set where it is given. */
+/**
+ * A text that the browser remembers for this site, or this page where it may not; set where it is
+ * given.
+ */
 export declare function remember(name: string, value?: string): string | undefined;
 /** An answer as the queue wants it. */
 export declare const answerOf: (response: Response) => Promise<Answer>;

@@ -6,6 +6,7 @@ export { AcumenError, ApiError, ConfigurationError, ConnectionError } from "./er
 export type { Properties, Source } from "./events.js";
 export type { ExtractOptions } from "./extracting.js";
 export type { GlobalAcumen } from "./global.js";
+export { openFileStore, type FileStore, type FileStoreOptions } from "./file_store.js";
 export type { CallOptions, Target } from "./http.js";
 export type * from "./managing.js";
 export type { Drop, DropReason, Entry, Store, Trouble } from "./outbox.js";

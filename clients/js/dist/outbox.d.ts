@@ -1,9 +1,10 @@
 /**
  * The queue of recorded events and its sender, the same on every platform.
  *
- * An event stays in the queue until the server has given its verdict. Whatever is sent twice on the way (after an
- * answer that got lost, by two tabs at once) is stored once, by the event's uniqueness token; the server keeps a
- * token for 31 days unless its operator chose another time, so an event that waited longer is reported, not sent.
+ * An event stays in the queue until the server has given its verdict. Whatever is sent twice on the way
+ * (after an answer that got lost, by two tabs at once) is stored once, by the event's uniqueness token. The
+ * server keeps a token for 31 days unless its operator chose another time, so an event that waited longer is
+ * reported, not sent.
  */
 /** An event as it waits: its JSON text, made when it was recorded. */
 export interface Entry {
@@ -38,7 +39,7 @@ export interface Drop {
     /** The event as it would have been sent; null where it has no JSON. */
     event: any;
 }
-/** What keeps events from being sent for now, though nothing is wrong with them: they are kept and sent later. */
+/** What keeps events from being sent for now: they are kept and sent later. */
 export interface Trouble {
     /** HTTP status, 0 where no answer came. */
     status: number;
@@ -74,7 +75,10 @@ export interface Outbox {
     clear(): Promise<void>;
     /** Look for events at once, though the last try found no network. */
     wake(): void;
-    /** Flush until nothing is left or the time is over; what is left then is reported, unless it is stored. */
+    /**
+     * Flush until nothing is left or the time is over; what is left then is reported, unless it is
+     * stored.
+     */
     close(milliseconds: number): Promise<void>;
 }
 export declare const bytesOf: (text: string) => number;

@@ -1,6 +1,6 @@
 /**
- * Questions and the types of their answers. Parameters are written as the HTTP API writes them (`group_by`), so
- * that what docs/queries.md says, a saved query's definition and a call are the same words.
+ * Questions and the types of their answers. Parameters are written as the HTTP API writes them (`group_by`),
+ * so that docs/queries.md, the definition of a saved query and a call here use the same words.
  */
 export type Json = string | number | boolean | null | Json[] | {
     [name: string]: Json;
@@ -118,7 +118,7 @@ type NameOf<G> = G extends string ? G : G extends {
 } ? Name : never;
 type Groups<P> = P extends {
     group_by: infer G;
-} ? (G extends readonly (infer Each)[] ? NameOf<Each> : NameOf<G>) : never;
+} ? G extends readonly (infer Each)[] ? NameOf<Each> : NameOf<G> : never;
 type Names<P> = {
     [Name in Groups<P>]: Json;
 };

@@ -18,7 +18,7 @@ export interface Outcome {
 }
 /** Send one event; it is stored when this returns. */
 export declare function record(http: Http, collection: string, event: Properties, options: CallOptions): Promise<void>;
-/** Send many events, in as many requests as they need. A request that fails ends it: send the same call again. */
+/** Send many events, in as many requests as they need; one that fails ends it. */
 export declare function recordMany(http: Http, events: Readonly<Record<string, readonly Properties[]>>, options: CallOptions): Promise<Outcome>;
 export interface SenderOptions {
     /** How long events are gathered before they are sent, in seconds; default 1. */
@@ -38,5 +38,8 @@ export interface SenderOptions {
     /** Where events outlive the program, as `openFileStore` makes one. */
     store?: OutboxOptions["store"];
 }
-/** The queue of a program on Node, Deno, Bun or in a worker of a server: sent in the background and at its end. */
+/**
+ * The queue of a program on Node, Deno, Bun or a server's worker: sent in the background and at its
+ * end.
+ */
 export declare function createSender(http: Http, options: SenderOptions): Outbox;

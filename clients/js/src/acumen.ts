@@ -71,8 +71,11 @@ export class Acumen {
 
   /** A client as ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_WRITE_KEY, ACUMEN_READ_KEY … say. */
   static fromEnvironment(options: Partial<AcumenOptions> = {}): Acumen {
-    const { env = {} } = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process ?? {};
-    const found = Object.entries(ENVIRONMENT).flatMap(([option, name]) => (env[name] ? [[option, env[name]]] : []));
+    const { env = {} } =
+      (globalThis as { process?: { env?: Record<string, string | undefined> } }).process ?? {};
+    const found = Object.entries(ENVIRONMENT).flatMap(([option, name]) =>
+      env[name] ? [[option, env[name]]] : [],
+    );
     return new Acumen({ url: "http://127.0.0.1:8000", ...Object.fromEntries(found), ...options });
   }
 
@@ -119,7 +122,10 @@ export class Acumen {
   }
 
   /** Record many events; one that is refused spoils no other. */
-  recordMany(events: Readonly<Record<string, readonly Properties[]>>, options: CallOptions = {}): Promise<Outcome> {
+  recordMany(
+    events: Readonly<Record<string, readonly Properties[]>>,
+    options: CallOptions = {},
+  ): Promise<Outcome> {
     return recordMany(this.#http, events, options);
   }
 
@@ -169,24 +175,43 @@ export class Acumen {
     return this.#ask<Values["select_unique"], P>("select_unique", collection, parameters, options);
   }
   multiAnalysis<const P extends Multi>(collection: string, parameters: P, options?: CallOptions) {
-    return this.query<MultiResult<P>>("multi_analysis", { ...parameters, event_collection: collection }, options);
+    return this.query<MultiResult<P>>(
+      "multi_analysis",
+      { ...parameters, event_collection: collection },
+      options,
+    );
   }
-  async funnel(steps: readonly Step[], parameters: Common = {}, options?: CallOptions): Promise<FunnelAnswer> {
+  async funnel(
+    steps: readonly Step[],
+    parameters: Common = {},
+    options?: CallOptions,
+  ): Promise<FunnelAnswer> {
     const answer = await this.query<number[]>("funnel", { ...parameters, steps }, options);
     return { ...answer, steps: answer.body.steps, actors: answer.body.actors };
   }
   /** The events in one answer: 100,000 at most. */
-  extraction(collection: string, parameters: Extraction = {}, options?: CallOptions): Promise<Answer<StoredEvent[]>> {
+  extraction(
+    collection: string,
+    parameters: Extraction = {},
+    options?: CallOptions,
+  ): Promise<Answer<StoredEvent[]>> {
     return this.query("extraction", { ...parameters, event_collection: collection }, options);
   }
-  /** The events one by one, however many: through a file that the server makes where one answer can not hold them. */
+  /**
+   * The events one by one, however many: where one answer can not hold them, through a file of the
+   * server.
+   */
   extract(
     collection: string,
     parameters: Extraction = {},
     options: ExtractOptions = {},
   ): AsyncGenerator<StoredEvent, void, undefined> {
     const { timezone } = this.#options;
-    const question = { ...(timezone !== undefined && { timezone }), ...parameters, event_collection: collection };
+    const question = {
+      ...(timezone !== undefined && { timezone }),
+      ...parameters,
+      event_collection: collection,
+    };
     return extract(this.#http, question, options);
   }
   /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */

@@ -15,7 +15,10 @@ export interface AutoOptions {
   webVitals?: boolean;
   /** Whether the address of the visitor is kept beside the place that is found by it; default true. */
   ipAddress?: boolean;
-  /** Whether a visitor has an id in this browser, `user.uuid`, and visits have one, `session.id`; default true. */
+  /**
+   * Whether visitors have an id in this browser, `user.uuid`, and visits have one, `session.id`;
+   * default true.
+   */
   ids?: boolean;
   /** Whether addresses that differ behind the # alone are pages of their own; default false. */
   hash?: boolean;
@@ -57,7 +60,8 @@ function pathOf(element: Element): string {
 }
 
 function elementOf(element: any): Properties {
-  const attribute = (name: string): string | undefined => element.closest(`[${name}]`)?.getAttribute(name) || undefined;
+  const attribute = (name: string): string | undefined =>
+    element.closest(`[${name}]`)?.getAttribute(name) || undefined;
   const typed = /^(INPUT|TEXTAREA|SELECT|FORM)$/.test(element.nodeName) || element.isContentEditable;
   return {
     node_name: element.nodeName,
@@ -79,7 +83,11 @@ function scrolling(): () => Properties {
   const look = (): Properties => {
     const height = document.documentElement.scrollHeight || 1;
     deepest = Math.max(deepest, Math.min(height, Math.round(scrollY + innerHeight)));
-    return { pixel: Math.round(scrollY), pixel_max: deepest, ratio_max: Math.round((100 * deepest) / height) / 100 };
+    return {
+      pixel: Math.round(scrollY),
+      pixel_max: deepest,
+      ratio_max: Math.round((100 * deepest) / height) / 100,
+    };
   };
   addEventListener("scroll", look, { passive: true });
   return look;
@@ -103,7 +111,7 @@ function visitor(): { uuid: string; is_new: boolean } {
   return { uuid, is_new: !before };
 }
 
-/** Largest contentful paint, layout shift, slowest interaction and first answers, as the browser measures them. */
+/** Largest paint, layout shift, slowest interaction and first answers, as the browser measures them. */
 function vitals(report: (found: Properties) => void): void {
   const found: Record<string, number> = {};
   let shift = 0;
@@ -159,7 +167,9 @@ function vitals(report: (found: Properties) => void): void {
 /** The parameters by which campaigns name themselves. */
 function campaign(address: string): Properties {
   const query = new URL(address).searchParams;
-  return Object.fromEntries(UTM.flatMap((name) => (query.get("utm_" + name) ? [[name, query.get("utm_" + name)]] : [])));
+  return Object.fromEntries(
+    UTM.flatMap((name) => (query.get("utm_" + name) ? [[name, query.get("utm_" + name)]] : [])),
+  );
 }
 
 /** Call back after each change of the address, as single-page apps make them. */
@@ -177,7 +187,11 @@ function addressChanges(changed: () => void): void {
   addEventListener("popstate", later);
 }
 
-const addon = (name: string, input: Properties, output: string): Properties => ({ name: "keen:" + name, input, output });
+const addon = (name: string, input: Properties, output: string): Properties => ({
+  name: "keen:" + name,
+  input,
+  output,
+});
 
 /** Record by itself, with this tracker, from now on. */
 export function autoTrack(tracker: Tracker, options: AutoOptions = {}): void {
@@ -265,6 +279,12 @@ export function autoTrack(tracker: Tracker, options: AutoOptions = {}): void {
   if (on("pageViews")) {
     const page = (full: string): string => (options.hash ? full : full.split("#")[0]!);
     tracker.track("pageviews");
+    const { optIn } = tracker;
+    tracker.optIn = () => {
+      const unseen = tracker.optedOut;
+      optIn();
+      if (unseen) tracker.track("pageviews");
+    };
     addressChanges(() => {
       if (page(location.href) === page(address)) return;
       [referrer, address, began] = [address, location.href, Date.now()];

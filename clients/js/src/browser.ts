@@ -1,5 +1,13 @@
 /** What a browser gives the queue: a database, locks among tabs, requests that outlive the page. */
-import { createOutbox, type Answer, type Drop, type Entry, type Outbox, type Store, type Trouble } from "./outbox.ts";
+import {
+  createOutbox,
+  type Answer,
+  type Drop,
+  type Entry,
+  type Outbox,
+  type Store,
+  type Trouble,
+} from "./outbox.ts";
 import { eventOf, type Properties, type Source } from "./events.ts";
 
 export interface TrackerOptions {
@@ -9,13 +17,16 @@ export interface TrackerOptions {
   writeKey: string;
   /** Properties of every event. */
   properties?: Source | undefined;
-  /** Record nothing where the browser says Do Not Track or Global Privacy Control, until `optIn()`; default true. */
+  /**
+   * Record nothing where the browser asks for it (Do Not Track, Global Privacy Control) until
+   * `optIn()`. True.
+   */
   respectPrivacySignals?: boolean;
   /** Record nothing before `optIn()`; default false. */
   requireConsent?: boolean;
   /** How long events are gathered before they are sent, in seconds; default 1. */
   flushSeconds?: number;
-  /** How many events may wait, in this page and in the browser's database; what comes then is dropped. 10,000. */
+  /** How many events may wait, in this page and in the browser's database; more are dropped. 10,000. */
   queueEventsMax?: number;
   /** How old a queued event may be to be still sent: below the server's ACUMEN_TOKEN_DAYS. Default 30. */
   eventAgeMaxDays?: number;
@@ -40,7 +51,7 @@ export interface Tracker {
   readonly optedOut: boolean;
 }
 
-/** Bytes of a batch: two of them are on their way when a page goes, and 64 KiB of all its requests outlive it. */
+/** Bytes of a batch: two may be on their way when a page goes, and 64 KiB of its requests outlive it. */
 const BATCH_BYTES_MAX = 3e4;
 const KEEPALIVE_BYTES_MAX = 64_000;
 const ANSWER_MAX = 3e4;
@@ -50,7 +61,10 @@ const LEASE = 15e3;
 const nowhere: Record<string, string> = {};
 const page = typeof document === "undefined" ? undefined : document;
 
-/** A text that the browser remembers for this site, or this page where it may not; set where it is given. */
+/**
+ * A text that the browser remembers for this site, or this page where it may not; set where it is
+ * given.
+ */
 export function remember(name: string, value?: string): string | undefined {
   try {
     if (value !== undefined) localStorage.setItem("acumen." + name, value);
@@ -97,7 +111,8 @@ async function openStore(name: string, eventsMax: number): Promise<Store | undef
         let key: IDBValidKey | null = null;
         const count = store.count();
         count.onsuccess = () => {
-          if (count.result < eventsMax) store.add(entry).onsuccess = (event: any) => (key = event.target.result);
+          if (count.result < eventsMax)
+            store.add(entry).onsuccess = (event: any) => (key = event.target.result);
         };
         return () => key;
       }),
@@ -115,7 +130,10 @@ async function openStore(name: string, eventsMax: number): Promise<Store | undef
   };
 }
 
-/** One tab at a time runs the job. Without locks a lease lessens what is sent twice; tokens make it harmless. */
+/**
+ * One tab at a time runs the job; without locks by a lease, which is not exact: tokens make that
+ * harmless.
+ */
 function exclusiveIn(project: string): (job: () => Promise<void>) => Promise<void> {
   const locks = (navigator as Partial<Navigator>).locks;
   const own = Math.random() + "";
@@ -155,7 +173,10 @@ export function browserOutbox(options: TrackerOptions, allowed: () => boolean): 
   const queueEventsMax = options.queueEventsMax ?? 1e4;
   let leavingBytes = 0;
 
-  /** A text with the key in the address is a request that needs no leave of the server first (no preflight). */
+  /**
+   * A text with the key in the address is a request that needs no leave of the server first (no
+   * preflight).
+   */
   const post = async (body: string, bytes: number, leaving: boolean): Promise<Answer> => {
     const keepalive = leavingBytes + bytes < KEEPALIVE_BYTES_MAX;
     if (leaving && !("keepalive" in Request.prototype)) {
@@ -191,12 +212,16 @@ export function browserOutbox(options: TrackerOptions, allowed: () => boolean): 
       const held = +(remember(project + ".hold", until === undefined ? until : until + "") ?? 0);
       return held < Date.now() + 2 * HOLD_MAX ? held : 0;
     },
-    onDrop: options.onDrop ?? ((drop) => console.warn("Acumen: event not sent:", drop.reason, drop.message, drop.event)),
+    onDrop:
+      options.onDrop ??
+      ((drop) => console.warn("Acumen: event not sent:", drop.reason, drop.message, drop.event)),
     onTrouble: options.onTrouble ?? (() => {}),
   });
 
   addEventListener("online", outbox.wake);
-  page?.addEventListener("visibilitychange", () => (page.visibilityState === "hidden" ? outbox.leave() : outbox.wake()));
+  page?.addEventListener("visibilitychange", () =>
+    page.visibilityState === "hidden" ? outbox.leave() : outbox.wake(),
+  );
   addEventListener("pagehide", outbox.leave);
   // What earlier pages left behind.
   setTimeout(() => void outbox.flush(), 50);

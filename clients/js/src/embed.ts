@@ -1,7 +1,7 @@
 /**
- * Embed tokens: made without the server, from an access key, for a page in a customer's hands. A token can only
- * narrow what its key may do; whoever holds one can narrow it further, and can neither read nor remove what holds
- * already. The format is version 1, `ae1.<key id>.<sealed>[.<narrowing>]*.<tag>`.
+ * Embed tokens: made without the server, from an access key, for a page in a customer's hands. A token can
+ * only narrow what its key may do. Whoever holds one can narrow it further, and can neither read nor remove
+ * what is in it. The format is version 1, `ae1.<key id>.<sealed>[.<narrowing>]*.<tag>`.
  */
 import { AcumenError } from "./errors.ts";
 import type { Filter } from "./questions.ts";
@@ -38,7 +38,10 @@ type Bytes = Uint8Array<ArrayBuffer>;
 const bytes = (text: string): Bytes => encoder.encode(text) as Bytes;
 
 const base64url = (raw: Bytes): string =>
-  btoa(Array.from(raw, (byte) => String.fromCharCode(byte)).join("")).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  btoa(Array.from(raw, (byte) => String.fromCharCode(byte)).join(""))
+    .replace(/\+/g, "-")
+    .replace(/\//g, "_")
+    .replace(/=+$/, "");
 
 const unbase64url = (text: string): Bytes => {
   const standard = text.replace(/-/g, "+").replace(/_/g, "/");
@@ -52,7 +55,9 @@ async function derive(secret: Bytes, info: string): Promise<Bytes> {
 }
 
 async function mac(secret: Bytes, text: string): Promise<Bytes> {
-  const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, [
+    "sign",
+  ]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes(text)));
 }
 
@@ -77,21 +82,25 @@ function asJson(conditions: Conditions, lifetime: number | null): string {
   }
   const { savedQueries, expiresIn = lifetime, expiresAt, ...same } = conditions;
   const ends = expiresAt ?? (expiresIn === null ? undefined : Math.floor(Date.now() / 1000) + expiresIn);
-  if (ends !== undefined && !Number.isSafeInteger(ends)) throw new AcumenError("a token ends at a whole second");
+  if (ends !== undefined && !Number.isSafeInteger(ends))
+    throw new AcumenError("a token ends at a whole second");
   return JSON.stringify({ ...same, saved_queries: savedQueries, expires_at: ends });
 }
 
 const randomNonce = (): Bytes => crypto.getRandomValues(new Uint8Array(12));
 
 function checked(token: string): string {
-  if (token.length > BYTES_MAX) throw new AcumenError(`the token has ${token.length} bytes, and may have ${BYTES_MAX}`);
+  if (token.length > BYTES_MAX)
+    throw new AcumenError(`the token has ${token.length} bytes, and may have ${BYTES_MAX}`);
   return token;
 }
 
 /** The public id of an access key, which its tokens carry. */
 export async function accessKeyId(accessKey: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", bytes("acumen key id v1\0" + accessKey));
-  return Array.from(new Uint8Array(digest).slice(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return Array.from(new Uint8Array(digest).slice(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join(
+    "",
+  );
 }
 
 /** A token of an access key. Without `expiresIn` it ends in an hour. */
@@ -108,7 +117,8 @@ export async function narrowEmbedToken(token: string, conditions: Conditions): P
 export async function sealedToken(accessKey: string, conditions: string, nonce: Bytes): Promise<string> {
   const secret = bytes(accessKey);
   const about = "ae1." + (await accessKeyId(accessKey));
-  const head = about + "." + (await seal(await derive(secret, "acumen embed v1 seal"), conditions, about, nonce));
+  const head =
+    about + "." + (await seal(await derive(secret, "acumen embed v1 seal"), conditions, about, nonce));
   const tag = await mac(await derive(secret, "acumen embed v1 chain"), head);
   return checked(head + "." + base64url(tag));
 }
@@ -117,7 +127,8 @@ export async function sealedToken(accessKey: string, conditions: string, nonce: 
 export async function narrowedToken(token: string, conditions: string, nonce: Bytes): Promise<string> {
   const parts = token.split(".");
   if (parts[0] !== "ae1" || parts.length < 4) throw new AcumenError("this is no embed token of version 1");
-  if (parts.length - 4 >= NARROWINGS_MAX) throw new AcumenError(`a token can be narrowed ${NARROWINGS_MAX} times`);
+  if (parts.length - 4 >= NARROWINGS_MAX)
+    throw new AcumenError(`a token can be narrowed ${NARROWINGS_MAX} times`);
   const tag = unbase64url(parts.pop()!);
   const narrowing = await seal(await derive(tag, "acumen embed v1 narrow"), conditions, "ae1", nonce);
   return checked([...parts, narrowing, base64url(await mac(tag, narrowing))].join("."));

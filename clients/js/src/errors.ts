@@ -25,7 +25,10 @@ export class ApiError extends AcumenError {
   /** Seconds after which it may be asked again. */
   readonly retryAfter: number | undefined;
 
-  constructor(message: string, about: { status: number; code: string; requestId?: string; retryAfter?: number }) {
+  constructor(
+    message: string,
+    about: { status: number; code: string; requestId?: string; retryAfter?: number },
+  ) {
     super(message);
     this.status = about.status;
     this.code = about.code;

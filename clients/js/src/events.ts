@@ -4,7 +4,8 @@ export type Properties = Record<string, unknown>;
 /** Properties, or a function that gives them. */
 export type Source = Properties | (() => Properties);
 
-const isObject = (value: unknown): value is Properties => Object.prototype.toString.call(value) === "[object Object]";
+const isObject = (value: unknown): value is Properties =>
+  Object.prototype.toString.call(value) === "[object Object]";
 
 /** Objects within objects are merged; of all else the later wins. */
 export function merge(target: Properties, source: Properties): Properties {
@@ -24,7 +25,9 @@ export function merge(target: Properties, source: Properties): Properties {
 
 /** 32 hexadecimal digits by chance. */
 export const uniqueToken = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => (byte + 256).toString(16).slice(1)).join("");
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => (byte + 256).toString(16).slice(1)).join(
+    "",
+  );
 
 /** The event of these properties: with its time, and with the token by which the server knows it again. */
 export function eventOf(sources: Source[], time: number): Properties {

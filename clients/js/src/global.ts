@@ -26,7 +26,9 @@ export function expose<Options extends TrackerOptions>(create: (options: Options
       return undefined;
     }
     if (!tracker) return void early.push([name, values, time]);
-    return name === "track" ? tracker.track(values[0], values[1], values[2] ?? time) : (tracker as any)[name](...values);
+    return name === "track"
+      ? tracker.track(values[0], values[1], values[2] ?? time)
+      : (tracker as any)[name](...values);
   };
 
   scope.acumen = stub;

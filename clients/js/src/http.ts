@@ -88,13 +88,20 @@ export class Http {
 
   /** `/3.0/projects/P/…` */
   path(...segments: string[]): string {
-    return ["/3.0/projects", this.projectId, ...segments].map((part, at) => (at ? segment(part) : part)).join("/");
+    return ["/3.0/projects", this.projectId, ...segments]
+      .map((part, at) => (at ? segment(part) : part))
+      .join("/");
   }
 
   key(name: KeyName): string | undefined {
     const { writeKey, readKey, masterKey, organizationKey } = this.target;
     if (name === "none") return undefined;
-    const key = { write: writeKey ?? masterKey, read: readKey ?? masterKey, master: masterKey, organization: organizationKey };
+    const key = {
+      write: writeKey ?? masterKey,
+      read: readKey ?? masterKey,
+      master: masterKey,
+      organization: organizationKey,
+    };
     if (!key[name]) throw new ConfigurationError(`this call needs ${name}Key`);
     return key[name];
   }
@@ -120,7 +127,11 @@ export class Http {
   }
 
   /** The answer's JSON, and the header it came with. */
-  async json<T = any>(method: string, path: string, request: Request): Promise<{ body: T; headers: Headers }> {
+  async json<T = any>(
+    method: string,
+    path: string,
+    request: Request,
+  ): Promise<{ body: T; headers: Headers }> {
     const response = await this.send(method, path, request);
     const text = await response.text().catch((error: unknown) => {
       if (request.signal?.aborted) throw request.signal.reason;
@@ -158,7 +169,9 @@ export class Http {
       return await (this.target.fetch ?? fetch)(url, options);
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason;
-      const reason = abort.signal.aborted ? `no answer within ${seconds} seconds` : String((error as any)?.cause ?? error);
+      const reason = abort.signal.aborted
+        ? `no answer within ${seconds} seconds`
+        : String((error as any)?.cause ?? error);
       throw new ConnectionError(`${this.#base}: ${reason}`, { cause: error });
     } finally {
       clearTimeout(timer);
@@ -174,7 +187,9 @@ export async function errorOf(response: Response): Promise<ApiError> {
   } catch {
     // Something in between answered.
   }
-  const about = { status: response.status, code: told.error_code ?? "" } as ConstructorParameters<typeof ApiError>[1];
+  const about = { status: response.status, code: told.error_code ?? "" } as ConstructorParameters<
+    typeof ApiError
+  >[1];
   const requestId = response.headers.get("x-request-id");
   const retryAfter = retrySecondsOf(response);
   if (requestId) about.requestId = requestId;

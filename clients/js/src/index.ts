@@ -6,6 +6,7 @@ export { AcumenError, ApiError, ConfigurationError, ConnectionError } from "./er
 export type { Properties, Source } from "./events.ts";
 export type { ExtractOptions } from "./extracting.ts";
 export type { GlobalAcumen } from "./global.ts";
+export { openFileStore, type FileStore, type FileStoreOptions } from "./file_store.ts";
 export type { CallOptions, Target } from "./http.ts";
 export type * from "./managing.ts";
 export type { Drop, DropReason, Entry, Store, Trouble } from "./outbox.ts";

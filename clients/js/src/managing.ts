@@ -1,7 +1,18 @@
-/** What a project keeps: saved queries, datasets, dashboards, keys, schemas, files; and projects themselves. */
+/**
+ * What a project keeps: saved queries, datasets, dashboards, keys, schemas, files; and projects
+ * themselves.
+ */
 import { ConfigurationError } from "./errors.ts";
 import { segment, type CallOptions, type Http, type KeyName, type QueryValue } from "./http.ts";
-import { answerOf, type Answer, type Filter, type Json, type Question, type Timeframe, type Timezone } from "./questions.ts";
+import {
+  answerOf,
+  type Answer,
+  type Filter,
+  type Json,
+  type Question,
+  type Timeframe,
+  type Timezone,
+} from "./questions.ts";
 
 type Method = "GET" | "PUT" | "POST" | "DELETE";
 
@@ -61,12 +72,18 @@ export class SavedQueries {
   }
   /** Make or replace; what is left out is unset. */
   put(name: string, definition: SavedQueryDefinition, options: CallOptions = {}): Promise<SavedQuery> {
-    return call(this.#http, "PUT", this.#http.path("queries", "saved", name), "master", options, { body: definition });
+    return call(this.#http, "PUT", this.#http.path("queries", "saved", name), "master", options, {
+      body: definition,
+    });
   }
   delete(name: string, options: CallOptions = {}): Promise<void> {
     return call(this.#http, "DELETE", this.#http.path("queries", "saved", name), "master", options);
   }
-  async result<R = any>(name: string, changes: ViewerChanges = {}, options: CallOptions = {}): Promise<SavedAnswer<R>> {
+  async result<R = any>(
+    name: string,
+    changes: ViewerChanges = {},
+    options: CallOptions = {},
+  ): Promise<SavedAnswer<R>> {
     const request = { key: "read", query: { ...changes }, signal: options.signal } as const;
     const answer = await this.#http.json("GET", this.#http.path("queries", "saved", name, "result"), request);
     return { ...answerOf<R>(answer), query: answer.body.query, metadata: answer.body.metadata };
@@ -98,7 +115,12 @@ export class Datasets {
     for (;;) {
       const query = { limit: 100, after_name: after };
       const page = await call<{ datasets: Dataset[]; next_page_url: string | null }>(
-        this.#http, "GET", this.#http.path("datasets"), "read", options, { query },
+        this.#http,
+        "GET",
+        this.#http.path("datasets"),
+        "read",
+        options,
+        { query },
       );
       yield* page.datasets;
       if (!page.next_page_url || !page.datasets.length) return;
@@ -109,7 +131,9 @@ export class Datasets {
     return call(this.#http, "GET", this.#http.path("datasets", name), "read", options);
   }
   create(name: string, definition: DatasetDefinition, options: CallOptions = {}): Promise<Dataset> {
-    return call(this.#http, "PUT", this.#http.path("datasets", name), "master", options, { body: definition });
+    return call(this.#http, "PUT", this.#http.path("datasets", name), "master", options, {
+      body: definition,
+    });
   }
   delete(name: string, options: CallOptions = {}): Promise<void> {
     return call(this.#http, "DELETE", this.#http.path("datasets", name), "master", options);
@@ -146,7 +170,9 @@ export class Dashboards {
     this.#http = http;
   }
   #path(...segments: string[]): string {
-    return ["/projects", this.#http.projectId, "dashboards", ...segments].map((part, at) => (at ? segment(part) : part)).join("/");
+    return ["/projects", this.#http.projectId, "dashboards", ...segments]
+      .map((part, at) => (at ? segment(part) : part))
+      .join("/");
   }
   /** The metadata of all dashboards. */
   list(options: CallOptions = {}): Promise<DashboardMetadata[]> {
@@ -158,13 +184,25 @@ export class Dashboards {
   metadata(id: string, options: CallOptions = {}): Promise<DashboardMetadata> {
     return call(this.#http, "GET", this.#path(id, "metadata"), "read", options);
   }
-  put(id: string, dashboard: object, metadata?: Partial<DashboardMetadata>, options: CallOptions = {}): Promise<any> {
+  put(
+    id: string,
+    dashboard: object,
+    metadata?: Partial<DashboardMetadata>,
+    options: CallOptions = {},
+  ): Promise<any> {
     // A header holds ASCII alone.
-    const text = JSON.stringify(metadata)?.replace(/[^ -~]/g, (one) => "\\u" + one.charCodeAt(0).toString(16).padStart(4, "0"));
+    const text = JSON.stringify(metadata)?.replace(
+      /[^ -~]/g,
+      (one) => "\\u" + one.charCodeAt(0).toString(16).padStart(4, "0"),
+    );
     const headers: Record<string, string> = text ? { "X-Keen-Blob-Metadata": text } : {};
     return call(this.#http, "PUT", this.#path(id), "master", options, { body: dashboard, headers });
   }
-  putMetadata(id: string, metadata: Partial<DashboardMetadata>, options: CallOptions = {}): Promise<DashboardMetadata> {
+  putMetadata(
+    id: string,
+    metadata: Partial<DashboardMetadata>,
+    options: CallOptions = {},
+  ): Promise<DashboardMetadata> {
     return call(this.#http, "PUT", this.#path(id, "metadata"), "master", options, { body: metadata });
   }
   delete(id: string, options: CallOptions = {}): Promise<void> {
@@ -242,8 +280,18 @@ export class Collections {
   get(collection: string, options: CallOptions = {}): Promise<Collection> {
     return call(this.#http, "GET", this.#http.path("events", collection), "read", options);
   }
-  property(collection: string, property: string, options: CallOptions = {}): Promise<{ property_name: string; type: string }> {
-    return call(this.#http, "GET", this.#http.path("events", collection, "properties", property), "read", options);
+  property(
+    collection: string,
+    property: string,
+    options: CallOptions = {},
+  ): Promise<{ property_name: string; type: string }> {
+    return call(
+      this.#http,
+      "GET",
+      this.#http.path("events", collection, "properties", property),
+      "read",
+      options,
+    );
   }
   /** Delete the events that match, for good; `"all"` is every event of the collection. */
   deleteEvents(collection: string, which: Selection | "all", options: CallOptions = {}): Promise<void> {
@@ -254,7 +302,13 @@ export class Collections {
     return call(this.#http, "DELETE", this.#http.path("events", collection), "master", options, { query });
   }
   deleteProperty(collection: string, property: string, options: CallOptions = {}): Promise<void> {
-    return call(this.#http, "DELETE", this.#http.path("events", collection, "properties", property), "master", options);
+    return call(
+      this.#http,
+      "DELETE",
+      this.#http.path("events", collection, "properties", property),
+      "master",
+      options,
+    );
   }
   updateEvents(
     collection: string,

@@ -1,9 +1,10 @@
 /**
  * The queue of recorded events and its sender, the same on every platform.
  *
- * An event stays in the queue until the server has given its verdict. Whatever is sent twice on the way (after an
- * answer that got lost, by two tabs at once) is stored once, by the event's uniqueness token; the server keeps a
- * token for 31 days unless its operator chose another time, so an event that waited longer is reported, not sent.
+ * An event stays in the queue until the server has given its verdict. Whatever is sent twice on the way
+ * (after an answer that got lost, by two tabs at once) is stored once, by the event's uniqueness token. The
+ * server keeps a token for 31 days unless its operator chose another time, so an event that waited longer is
+ * reported, not sent.
  */
 
 /** An event as it waits: its JSON text, made when it was recorded. */
@@ -44,7 +45,7 @@ export interface Drop {
   event: any;
 }
 
-/** What keeps events from being sent for now, though nothing is wrong with them: they are kept and sent later. */
+/** What keeps events from being sent for now: they are kept and sent later. */
 export interface Trouble {
   /** HTTP status, 0 where no answer came. */
   status: number;
@@ -82,7 +83,10 @@ export interface Outbox {
   clear(): Promise<void>;
   /** Look for events at once, though the last try found no network. */
   wake(): void;
-  /** Flush until nothing is left or the time is over; what is left then is reported, unless it is stored. */
+  /**
+   * Flush until nothing is left or the time is over; what is left then is reported, unless it is
+   * stored.
+   */
   close(milliseconds: number): Promise<void>;
 }
 
@@ -205,7 +209,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
   /** Wait before the next try: as long as the server asks, else twice as long after each failure. False. */
   const postpone = (answer: Partial<Answer>, message: string): false => {
     const own = Math.min(RETRY_MAX, RETRY_FIRST * 2 ** failures++);
-    const wait = answer.wait === undefined ? own * (0.5 + Math.random() / 2) : answer.wait * (1 + Math.random() / 10);
+    const wait =
+      answer.wait === undefined ? own * (0.5 + Math.random() / 2) : answer.wait * (1 + Math.random() / 10);
     offline = !answer.status;
     hold(Date.now() + wait);
     try {
@@ -242,7 +247,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
       item.busy = true;
       byCollection.set(item.c, [...(byCollection.get(item.c) ?? []), item]);
     }
-    const lists = [...byCollection].map(([name, list]) => JSON.stringify(name) + ":[" + list.map((i) => i.e) + "]");
+    const lists = [...byCollection].map(
+      ([name, list]) => JSON.stringify(name) + ":[" + list.map((i) => i.e) + "]",
+    );
     const body = "{" + lists + "}";
     try {
       const answer = await post(body, bytesOf(body), leaving);
@@ -348,7 +355,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
     bytes = 0;
     try {
       const store = await options.store;
-      for (let all; (all = (await store?.read(READ_MAX)) ?? []).length; ) await store!.remove(all.map(([key]) => key));
+      for (let all; (all = (await store?.read(READ_MAX)) ?? []).length;)
+        await store!.remove(all.map(([key]) => key));
     } catch {
       // Nothing is stored.
     }

@@ -1,6 +1,6 @@
 /**
- * Questions and the types of their answers. Parameters are written as the HTTP API writes them (`group_by`), so
- * that what docs/queries.md says, a saved query's definition and a call are the same words.
+ * Questions and the types of their answers. Parameters are written as the HTTP API writes them (`group_by`),
+ * so that docs/queries.md, the definition of a saved query and a call here use the same words.
  */
 
 export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
@@ -8,7 +8,18 @@ export type Timeframe = string | { start?: string; end?: string };
 export type Timezone = string | number;
 
 export type Operator =
-  | "eq" | "ne" | "lt" | "lte" | "gt" | "gte" | "exists" | "in" | "contains" | "not_contains" | "within" | "regex";
+  | "eq"
+  | "ne"
+  | "lt"
+  | "lte"
+  | "gt"
+  | "gte"
+  | "exists"
+  | "in"
+  | "contains"
+  | "not_contains"
+  | "within"
+  | "regex";
 
 export type Filter =
   | { property_name: string; operator: Operator; property_value: unknown }
@@ -109,19 +120,29 @@ export interface Part<Value> {
 }
 
 type NameOf<G> = G extends string ? G : G extends { property_name: infer Name extends string } ? Name : never;
-type Groups<P> = P extends { group_by: infer G } ? (G extends readonly (infer Each)[] ? NameOf<Each> : NameOf<G>) : never;
+type Groups<P> = P extends { group_by: infer G }
+  ? G extends readonly (infer Each)[]
+    ? NameOf<Each>
+    : NameOf<G>
+  : never;
 type Names<P> = { [Name in Groups<P>]: Json };
 
-type Grouped<Value, P> = P extends { group_by: Group | readonly Group[] } ? (Names<P> & { result: Value })[] : Value;
+type Grouped<Value, P> = P extends { group_by: Group | readonly Group[] }
+  ? (Names<P> & { result: Value })[]
+  : Value;
 type Spread<Value, P> = P extends { interval: string } ? Part<Value>[] : Value;
 
 /** The result of an analysis with these parameters: a value, rows, parts, or rows within parts. */
 export type Result<Value, P> = Spread<Grouped<Value, P>, P>;
 
-type Labelled<A> = { [Label in keyof A]: A[Label] extends { analysis_type: infer M extends Metric } ? Values[M] : Json };
+type Labelled<A> = {
+  [Label in keyof A]: A[Label] extends { analysis_type: infer M extends Metric } ? Values[M] : Json;
+};
 /** The result of a multi_analysis: its labels in place of `result`. */
 export type MultiResult<P extends Multi> = Spread<
-  P extends { group_by: Group | readonly Group[] } ? (Names<P> & Labelled<P["analyses"]>)[] : Labelled<P["analyses"]>,
+  P extends { group_by: Group | readonly Group[] }
+    ? (Names<P> & Labelled<P["analyses"]>)[]
+    : Labelled<P["analyses"]>,
   P
 >;
 

@@ -26,12 +26,22 @@ const BATCH_EVENTS_MAX = 10_000;
 const BATCH_BYTES_MAX = 4e6;
 
 /** Send one event; it is stored when this returns. */
-export async function record(http: Http, collection: string, event: Properties, options: CallOptions): Promise<void> {
+export async function record(
+  http: Http,
+  collection: string,
+  event: Properties,
+  options: CallOptions,
+): Promise<void> {
   const body = eventOf([event], Date.now());
-  await http.json("POST", http.path("events", collection), { key: "write", body, repeatable: true, signal: options.signal });
+  await http.json("POST", http.path("events", collection), {
+    key: "write",
+    body,
+    repeatable: true,
+    signal: options.signal,
+  });
 }
 
-/** Send many events, in as many requests as they need. A request that fails ends it: send the same call again. */
+/** Send many events, in as many requests as they need; one that fails ends it. */
 export async function recordMany(
   http: Http,
   events: Readonly<Record<string, readonly Properties[]>>,
@@ -89,7 +99,10 @@ export interface SenderOptions {
   store?: OutboxOptions["store"];
 }
 
-/** The queue of a program on Node, Deno, Bun or in a worker of a server: sent in the background and at its end. */
+/**
+ * The queue of a program on Node, Deno, Bun or a server's worker: sent in the background and at its
+ * end.
+ */
 export function createSender(http: Http, options: SenderOptions): Outbox {
   const key = http.key("write")!;
   const url = http.target.url.replace(/\/+$/, "") + http.path("events");
@@ -106,7 +119,9 @@ export function createSender(http: Http, options: SenderOptions): Outbox {
     batchEventsMax: BATCH_EVENTS_MAX,
     eventAgeMaxDays: options.eventAgeMaxDays ?? 30,
     flushSeconds: options.flushSeconds ?? 1,
-    onDrop: options.onDrop ?? ((drop) => console.warn("Acumen: event not sent:", drop.reason, drop.message, drop.event)),
+    onDrop:
+      options.onDrop ??
+      ((drop) => console.warn("Acumen: event not sent:", drop.reason, drop.message, drop.event)),
     onTrouble: options.onTrouble ?? (() => {}),
   });
   const milliseconds = (options.exitSeconds ?? 5) * 1e3;

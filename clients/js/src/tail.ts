@@ -45,7 +45,8 @@ export class Tail implements AsyncIterable<StoredEvent> {
         }
       } catch (error) {
         if (signal?.aborted) return;
-        const passing = error instanceof ConnectionError || (error instanceof ApiError && again(error.status));
+        const passing =
+          error instanceof ConnectionError || (error instanceof ApiError && again(error.status));
         if (!passing) throw error;
         wait = (error instanceof ApiError && error.retryAfter) || 0;
         onState?.("waiting", error);
@@ -70,7 +71,8 @@ export class Tail implements AsyncIterable<StoredEvent> {
     try {
       const path = this.#http.path("events", this.#collection, "tail");
       const query = { filters, after: this.cursor };
-      const response = await this.#http.once("GET", path, { key: "read", query, signal: silence.signal }, false)
+      const response = await this.#http
+        .once("GET", path, { key: "read", query, signal: silence.signal }, false)
         .catch((error: unknown) => {
           if (signal?.aborted) throw error;
           throw error instanceof ConnectionError ? error : new ConnectionError(String(error));

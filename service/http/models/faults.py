@@ -54,7 +54,7 @@ def fault_of(faults: Sequence[Fault], model: type[RequestBody]) -> InvalidQuery 
 
 
 def _missing(name: str, sent: Any, model: type[RequestBody]) -> InvalidQuery:
-    """The error for a required field that was not sent; names an unknown field like it that was, if any."""
+    """The error for a missing field; if an unknown field with a similar name was sent, it asks about that."""
     fault = missing(name)
     unknown = [one for one in sent if one not in model.model_fields] if name in model.model_fields else []
     like = next((one for one in unknown if nearest(one, (name,))), None)

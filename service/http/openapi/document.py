@@ -18,14 +18,15 @@ from service.settings import Settings
 TITLE = "Acumen"
 VERSION = "3.0"
 DESCRIPTION = """\
-Send JSON events, ask questions about them. The API is Keen's 3.0, so its SDKs work with the host changed.
+Send JSON events, and ask questions about them. This is Keen's API 3.0, so its SDKs work once they are given
+this server's address.
 
-A key goes into the header `Authorization` as it is, without `Bearer`, or into the parameter `api_key`; the
-header wins. Bodies are read as JSON whatever their content type. Every error has a `message` for people and
-an `error_code` for programs. Text without a time zone is UTC.
+Send a key in the header `Authorization` as it is, without `Bearer`, or in the parameter `api_key`; the header
+takes precedence. Bodies are read as JSON whatever their content type. Every error has a `message` for people
+and an `error_code` for programs. Times without a time zone are UTC.
 
-`x-examples` are whole requests, with names in braces for what is yours; each was sent, and answered so, by
-the tests of this version.
+The examples (`x-examples` in the document) are whole requests, with names in braces for what is yours. The
+tests of this version sent each of them and got the answer it names.
 """
 _KEYS: Json = {
     "header": {"type": "apiKey", "in": "header", "name": "Authorization"},

@@ -128,7 +128,7 @@ def _query_parameter(one: Parameter) -> Json:
     if one.schema.get("type") in ("string", "integer", "number", "boolean"):
         default = {} if one.default is None else {"default": one.default}
         return {**entry, "schema": {**one.schema, **default}}
-    return {**entry, "schema": STRING, "description": one.description + " Lists and objects as JSON."}
+    return {**entry, "schema": STRING, "description": one.description + " Write lists and objects as JSON."}
 
 
 def _as_query(body: Mapping[str, Any]) -> dict[str, str]:

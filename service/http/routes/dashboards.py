@@ -62,7 +62,7 @@ async def list_dashboards(call: OfProject) -> Response:
     MASTER,
     "Store or replace a dashboard",
     {
-        200: DocumentedAnswer("It was there.", schema=_OBJECT),
+        200: DocumentedAnswer("It was replaced.", schema=_OBJECT),
         201: DocumentedAnswer("It is new.", schema=_OBJECT),
     },
     description=f"The body is any JSON object of up to {dashboards.DOCUMENT_BYTES_MAX:,} bytes.",

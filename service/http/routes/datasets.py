@@ -68,7 +68,7 @@ _OTHER = {"dataset_name": "other"}
 
 area = RouteArea(
     "datasets",
-    "Have answers ready for every value of a property.",
+    "Have answers computed in advance for every value of a property.",
     [
         (
             "POST",
@@ -83,7 +83,7 @@ area = RouteArea(
     _ONE,
     MASTER,
     "Make a dataset",
-    {201: DocumentedAnswer("It is made, and computed soon.", DatasetModel)},
+    {201: DocumentedAnswer("It was created; its results are computed soon.", DatasetModel)},
     errors=(409,),
     examples=(
         Example(_NAMED, body=_BODY, status=201),

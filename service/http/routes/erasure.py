@@ -81,7 +81,7 @@ def _before_update(call: ProjectCall) -> None:
         raise NotFound
     count_rate(call.parts.rates, call.request, call.caller, Rate.UPDATES)
     names = (name for name, _ in pairs_of(call.request.scope))
-    check_names(names, (), "the query string of a change, whose body says all")
+    check_names(names, (), "the query string of a change, which takes its parameters from the body")
 
 
 @area.serve(
@@ -187,7 +187,7 @@ async def _collection(call: ProjectCall, name: str) -> Collection:
 
 async def _delete_property(parts: Parts, collection: Collection, path: str) -> None:
     if path == "keen" or path.startswith("keen."):
-        raise Forbidden("A property of 'keen' can not be deleted.")
+        raise Forbidden("A property of 'keen' cannot be deleted.")
     if not any(name == path or name.startswith(path + ".") for name in properties_of(collection.schema)):
         raise NotFound.named("property", path)
     await carried_out(parts, collection, ErasureKind.PROPERTY, {"property": path})
@@ -243,8 +243,8 @@ async def _read_deletion(parts: Parts, request: Request, address: EventAddress) 
     for name, value in body.items():
         if name in known and not (name in parameters and _is_same_value(value, parameters[name])):
             raise InvalidParameter(
-                f"'{name}' is in the body, which does not count here: put it into the query string, as "
-                f"DELETE …/events/COLLECTION?{name}=…. Nothing was deleted."
+                f"'{name}' is in the body, which is ignored here. Put it in the query string: DELETE "
+                f"…/events/COLLECTION?{name}=…. Nothing was deleted."
             )
     return _narrowing(parameters)
 
@@ -258,14 +258,14 @@ def _narrowing(given: Mapping[str, Any]) -> Mapping[str, Any]:
     for name, value in narrowing.items():
         if is_absent(structured(name, value)) or value == "null":
             raise InvalidParameter(
-                f"'{name}' is empty, and so narrows nothing: leave it out, and all else with it, to mean all "
-                "events."
+                f"'{name}' is empty and selects no part of the events. To mean all events, send no "
+                "parameter at all."
             )
     if narrowing and narrowing.keys() <= {"timezone", "week_start"}:
         alone = next(iter(narrowing))
         raise InvalidParameter(
-            f"A '{alone}' alone narrows nothing: send a 'timeframe' with it, or no parameter at all to mean "
-            "all events."
+            f"A '{alone}' alone selects no part of the events. Send a 'timeframe' with it or, to mean all "
+            "events, no parameter at all."
         )
     return narrowing
 
@@ -320,7 +320,7 @@ def _read_update(given: PropertyUpdate, number: int) -> tuple[dict[str, Any], Va
     known = list(PropertyUpdate.model_fields)
     check_names((*known, *(given.model_extra or ())), known, f"'{where}'")
     if path == "keen" or path.startswith("keen."):
-        raise Forbidden("A property of 'keen' can not be changed.")
+        raise Forbidden("A property of 'keen' cannot be changed.")
     event: Any = given.property_value
     for name in reversed(path.split(".")):
         event = {name: event}
@@ -366,5 +366,6 @@ async def carried_out(
         if erasure.state is ErasureState.FAILED:
             raise _failed(erasure.problem)
     raise TimedOut(
-        f"The request is recorded, and not done after {parts.settings.erase_seconds:g} seconds. It goes on."
+        f"The request was accepted and is not finished after {parts.settings.erase_seconds:g} seconds. It "
+        "continues in the background."
     )

@@ -24,7 +24,7 @@ _ORGANISATION = "/3.0/organizations/{organization_id}"
 _BASE = f"{_ORGANISATION}/projects"
 _ONE = f"{_BASE}/{{own_project}}"
 _ANSWERED = ("id", "apiKeys")
-"""Fields of an answer that a request does not take: whoever sends a project back as it came may send them."""
+"""Fields of an answer that a request does not take: so that a project can be sent back as it was received."""
 _NEW = {"name": "Shop of {project_id}"}
 _MINE = {"own_project": "{made_id}"}
 _PROJECT = ok(OwnedProject, "The project, keys included.")

@@ -58,7 +58,7 @@ def _query_service(analysis: str) -> Endpoint:
     async def ask(call: OfProject) -> Response:
         parts, request, caller = call
         if analysis == EXTRACTION and not caller.options.extraction:
-            raise Forbidden("This key may not do that: its options leave out extraction.")
+            raise Forbidden("This key may not do that: its options exclude extraction.")
         count_rate(parts.rates, request, caller, rate)
         if request.method == "POST":
             return await _answer_post(call, analysis)

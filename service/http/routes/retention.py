@@ -30,7 +30,7 @@ area = RouteArea(
     _PATH,
     MASTER,
     "Keep a collection's events for some days only",
-    ok(Retention, "From now on."),
+    ok(Retention, "It applies from now on."),
     examples=(Example(_LOGINS, body={"days": 400}), Example(_LOGINS, body={"days": 0}, status=400)),
 )
 async def keep(call: OfProject, retention: NewRetention) -> Response:
@@ -53,7 +53,7 @@ async def show(call: OfProject) -> Response:
     _PATH,
     MASTER,
     "Keep a collection's events without limit",
-    gone("From now on."),
+    gone("Events are kept without limit from now on."),
     examples=(Example(_LOGINS, status=204),),
 )
 async def keep_for_ever(call: OfProject) -> Response:

@@ -66,7 +66,7 @@ _OLD = {"query_name": "orders"}
 
 area = RouteArea(
     "saved queries",
-    "Keep questions by name, and have them answered beforehand.",
+    "Save queries by name, and have their results computed in advance.",
     [("POST", f"{PROJECTS}/{{project_id}}/events/purchases", {"price": 7})],
 )
 

@@ -41,7 +41,11 @@ async def health(_: OfAnyone) -> Response:
 
 
 @area.get(
-    "/ready", PUBLIC, "May it be sent requests? 503 while the server stops", ok(Status, "It may."), **_OPEN
+    "/ready",
+    PUBLIC,
+    "Is the server ready for requests? 503 while it stops",
+    ok(Status, "It is ready."),
+    **_OPEN,
 )
 async def ready(call: OfAnyone) -> Response:
     parts = call.parts
@@ -89,13 +93,18 @@ async def docs(_: OfAnyone) -> Response:
 @area.get(
     "/docs/{page_file}",
     PUBLIC,
-    "A style sheet or script of the documentation page",
-    {200: DocumentedAnswer("The file.", content={"text/css": STRING, "text/javascript": STRING})},
+    "A file of the documentation page",
+    {
+        200: DocumentedAnswer(
+            "The file.", content=dict.fromkeys(("text/css", "text/javascript", "image/svg+xml"), STRING)
+        )
+    },
     errors=(404, 503),
     open=True,
     examples=(
         Example({"page_file": "docs.css"}, key=""),
         Example({"page_file": "docs.js"}, key=""),
+        Example({"page_file": "icon.svg"}, key=""),
         Example({"page_file": "nothing"}, key="", status=404),
     ),
 )

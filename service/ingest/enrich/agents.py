@@ -27,7 +27,7 @@ Parsed = dict[str, Any]
 
 
 class Agents:
-    """The parser, and what it said of agents seen of late."""
+    """The parser, with a cache of the agents seen most recently."""
 
     def __init__(self) -> None:
         self._parser: Parser | None = None

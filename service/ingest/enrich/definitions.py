@@ -55,7 +55,7 @@ def read_addons(given: Iterable[Any]) -> list[Addon]:
     """The add-ons in their order. Raises InvalidEvent for a definition that cannot be meant."""
     addons = [_read(definition, f"keen.addons[{index}]") for index, definition in enumerate(given)]
     if len(addons) > ADDONS_MAX:
-        raise _invalid(f"keen.addons may hold {ADDONS_MAX} add-ons at most; there are {len(addons)}.")
+        raise _invalid(f"keen.addons may hold at most {ADDONS_MAX} add-ons; there are {len(addons)}.")
     return addons
 
 

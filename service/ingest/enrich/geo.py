@@ -55,7 +55,7 @@ class Places:
 
     @property
     def ready(self) -> bool:
-        """Whether what is known is what the file holds, as far as was looked of late."""
+        """Whether the loaded database is the file's content, as of the last check."""
         if self._path is None:
             return True
         if time.monotonic() - self._looked_at < LOOK_SECONDS:

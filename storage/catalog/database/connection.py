@@ -99,7 +99,7 @@ class Database:
         try:
             self._mark.open()
         except OSError as error:
-            raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+            raise CatalogUnavailable(f"The catalog cannot be used now: {error}.") from error
         try:
             with self._write_lock, _refusals(), self._writer.begin() as connection:
                 if self._sealed:
@@ -152,7 +152,7 @@ class Database:
                 finally:
                     self._quick.execute("ROLLBACK")
             except sqlite3.OperationalError as error:
-                raise CatalogUnavailable(f"The catalog can not be used now: {error}.") from error
+                raise CatalogUnavailable(f"The catalog cannot be used now: {error}.") from error
 
     def close(self) -> None:
         with self._quick_lock:
@@ -250,7 +250,7 @@ def _refusals() -> Iterator[None]:
         code = getattr(error.orig, "sqlite_errorcode", None)
         if code is not None and code & _PRIMARY_CODE == sqlite3.SQLITE_BUSY:
             raise CatalogBusy(f"Another process keeps the catalog locked: {error.orig}.") from error
-        raise CatalogUnavailable(f"The catalog can not be used now: {error.orig}.") from error
+        raise CatalogUnavailable(f"The catalog cannot be used now: {error.orig}.") from error
 
 
 def _configure(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:

@@ -79,7 +79,7 @@ class Datasets(Repository):
                 raise UnknownProject(f"There is no project {project_id}.")
             if connection.execute(_NAMED, {"project": project_id, "named": name}).first() is not None:
                 raise DuplicateDataset(
-                    f"There is a dataset named '{name}' already: delete it first to replace it."
+                    f"A dataset named '{name}' already exists. Delete it first to replace it."
                 )
             values = {
                 "project_id": project_id,

@@ -122,14 +122,12 @@ _COUNT = (
         erased=counters.c.erased + bindparam("by_erased"),
     )
 )
-_COUNTERS = select(
-    counters.c.collection_id,
+_COUNTERS_OF = select(
     counters.c.logged,
     counters.c.stored,
     counters.c.duplicates,
     counters.c.erased,
-)
-_COUNTERS_OF = _COUNTERS.where(counters.c.collection_id == bindparam("of"))
+).where(counters.c.collection_id == bindparam("of"))
 
 
 class Files(Repository):
@@ -257,11 +255,6 @@ class Files(Repository):
         with self._database.reading() as connection:
             return find_counters(connection, collection_id)
 
-    def all_counters(self) -> Mapping[int, Counts]:
-        """Collection id → its counts."""
-        with self._database.reading() as connection:
-            return {row[0]: Counts(*row[1:]) for row in connection.execute(_COUNTERS)}
-
     def flushed_number(self) -> int:
         """The number of the last flush; 0 before the first."""
         with self._database.reading() as connection:
@@ -324,7 +317,7 @@ def find_counters(connection: Connection, collection_id: int) -> Counts:
     row = connection.execute(_COUNTERS_OF, {"of": collection_id}).first()
     if row is None:
         raise UnknownCollection(f"There is no collection with id {collection_id}.")
-    return Counts(*row[1:])
+    return Counts(*row)
 
 
 def decode_file(row: Sequence[Any]) -> FileRow:

@@ -67,8 +67,8 @@ class StreamBatch:
 
 @dataclass(frozen=True, slots=True)
 class SettledFiles:
-    """A collection's live files in one consistent view. No more events of logs before ``floor``, and no more
-    files with ids up to ``file``, can be added."""
+    """A collection's live files in one consistent view, and what can no longer be added to it: events of logs
+    with an id below ``floor``, and files with an id up to ``file``."""
 
     files: tuple[FileRow, ...]
     floor: int

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
+from storage.catalog.database.checksums import UNVERIFIED
 from storage.catalog.database.connection import Database, slices, version_now
 from storage.catalog.database.versions import Area
 from storage.catalog.errors import (
@@ -52,6 +53,14 @@ _PROJECT_COLUMNS = (
 _ALL_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
 _PROJECTS = _ALL_PROJECTS.where(projects.c.deleted_us.is_(None))
 _IDS = select(projects.c.id).where(projects.c.deleted_us.is_(None))
+# Verifying the rows of thousands of projects takes a processor for a tenth of a second, and this is a number
+# for the metrics.
+_NUMBER = (
+    select(func.count())
+    .select_from(projects)
+    .where(projects.c.deleted_us.is_(None))
+    .execution_options(**{UNVERIFIED: True})
+)
 _DELETED = _ALL_PROJECTS.where(
     projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
 )
@@ -229,6 +238,12 @@ class Projects(Repository):
         with self._database.reading() as connection:
             return frozenset(connection.execute(_IDS).scalars())
 
+    def number(self) -> int:
+        """The number of projects without deleted ones, from rows that are not verified."""
+        with self._database.reading() as connection:
+            number: int = connection.execute(_NUMBER).scalar_one()
+            return number
+
     def get(self, project_id: str) -> Project:
         """Raises UnknownProject."""
         with self._database.reading() as connection:
@@ -304,7 +319,9 @@ def _refuse_twin(connection: Connection, organisation_id: str, name: str, projec
         projects.c.organisation_id == organisation_id, projects.c.name == name, projects.c.id != project_id
     )
     if connection.execute(twins).first() is not None:
-        raise DuplicateProject("Duplicate project name: the organisation has a project of this name.")
+        raise DuplicateProject(
+            "Duplicate project name: the organisation already has a project with this name."
+        )
 
 
 def seal_keys(connection: Connection, keyring: Keyring) -> bool:
@@ -336,7 +353,7 @@ def _refuse_deleted_organisation(connection: Connection, project_id: str) -> Non
     deleted_id = connection.execute(gone).scalar()
     if deleted_id is not None:
         raise UnknownOrganisation(
-            f"The project's organisation {deleted_id} is deleted: it can not be brought back."
+            f"The project's organisation {deleted_id} is deleted, so it cannot be restored."
         )
 
 

@@ -39,6 +39,6 @@ def run(node: str) -> Run:
             env={**os.environ, "TZ": "UTC", **environment},
         )
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        return json.loads(done.stdout.rstrip("\n").rpartition("\n")[2])
 
     return run

@@ -9,7 +9,12 @@ const all = async (iterable) => {
   return found;
 };
 const { savedQueries, datasets, dashboards, accessKeys, collections, projects } = client;
-const query = { analysis_type: "sum", event_collection: "purchases", target_property: "price", timeframe: job.timeframe };
+const query = {
+  analysis_type: "sum",
+  event_collection: "purchases",
+  target_property: "price",
+  timeframe: job.timeframe,
+};
 
 await of("savePut", savedQueries.put("revenue", { query, metadata: { display_name: "Revenue" } }));
 await of("saveGet", savedQueries.get("revenue"));
@@ -51,7 +56,14 @@ await of("unsetRetention", collections.setRetention("visits", null));
 await of("noRetention", collections.retention("visits"));
 
 const filters = [{ property_name: "user.id", operator: "eq", property_value: "ann" }];
-await of("update", collections.updateEvents("visits", [{ property_name: "plan", property_value: "x", upsert_property: true }], { filters }));
+await of(
+  "update",
+  collections.updateEvents(
+    "visits",
+    [{ property_name: "plan", property_value: "x", upsert_property: true }],
+    { filters },
+  ),
+);
 await of("deleteProperty", collections.deleteProperty("visits", "plan"));
 await of("deleteSome", collections.deleteEvents("visits", { filters }));
 await of("left", client.count("visits"));

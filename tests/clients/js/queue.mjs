@@ -24,5 +24,6 @@ if (job.cycle) {
   client.track("queued", { n: "never" });
 }
 if (job.end === "close") await client.close(job.seconds);
-if (job.end === "flush") while (!(await client.flush())) await new Promise((resolve) => setTimeout(resolve, 20));
+if (job.end === "flush")
+  while (!(await client.flush())) await new Promise((resolve) => setTimeout(resolve, 20));
 process.on("exit", () => tell({ drops, troubles }));

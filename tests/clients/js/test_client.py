@@ -89,7 +89,9 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "result"), EXPECTED, ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "result"), EXPECTED, ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_questions_are_answered(asked: Report, name: str, result: Any) -> None:
     assert "error" not in asked[name], asked[name]
     answer = asked[name]["answer"]["result"]

@@ -59,7 +59,9 @@ def test_each_event_is_stored_once_whatever_fails(
 ) -> None:
     with FaultyProxy(served.url, *faults) as proxy:
         client = {**client_of(served, project), "url": proxy.url}
-        report = run("queue.mjs", {"client": client, "events": events(NUMBERS), "end": "close", "seconds": 60})
+        report = run(
+            "queue.mjs", {"client": client, "events": events(NUMBERS), "end": "close", "seconds": 60}
+        )
     assert report["drops"] == []
     assert len(report["troubles"]) == len(faults)
     assert stored(served, project) == NUMBERS
@@ -101,8 +103,10 @@ def test_one_bad_event_sinks_no_batch(run: Run, served: Served, project: ServedP
     assert stored(served, project) == [1, 4]
 
 
-def test_a_body_that_is_refused_whole_is_taken_apart(run: Run, served: Served, project: ServedProject) -> None:
-    """A blank collection name is refused for itself; a key with autofill refuses bodies, not events."""
+def test_a_body_that_is_refused_whole_is_taken_apart(
+    run: Run, served: Served, project: ServedProject
+) -> None:
+    """As when something in between refuses it in the server's form: the event to blame is found by halves."""
     refusal = Fault(status=400, body=b'{"error_code": "InvalidBatchError", "message": "no"}')
     with FaultyProxy(served.url, refusal, refusal) as proxy:
         client = {**client_of(served, project), "url": proxy.url}
@@ -117,9 +121,13 @@ def test_the_queue_is_bounded_and_says_what_it_does_not_take(
 ) -> None:
     sender = {"queueEventsMax": 10, "flushSeconds": 60}
     report = run(
-        "queue.mjs", {"client": client_of(served, project), "events": events(list(range(12))), "sender": sender}
+        "queue.mjs",
+        {"client": client_of(served, project), "events": events(list(range(12))), "sender": sender},
     )
-    assert [(drop["reason"], drop["n"]) for drop in report["drops"]] == [("queue_full", 10), ("queue_full", 11)]
+    assert [(drop["reason"], drop["n"]) for drop in report["drops"]] == [
+        ("queue_full", 10),
+        ("queue_full", 11),
+    ]
     assert stored(served, project) == list(range(10))
 
 

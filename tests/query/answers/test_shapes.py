@@ -322,7 +322,7 @@ def test_limits_are_errors_and_never_cut_an_answer(engine: Engine, source: Sourc
 def test_what_is_not_read_is_not_held_against_a_question(engine: Engine, source: Source) -> None:
     """Neither events that the catalog counts, nor those of files beside the timeframe."""
     files = DataFile("/nowhere/at/all.parquet", 70, 1, START_US + 90 * DAY_US, START_US + 91 * DAY_US, {})
-    more = Source(source.schema, (*source.files, files), source.tail, source.tail_magnitudes)
+    more = Source(source.schema, (*source.files, files), source.tail)
     held = len(ask(engine, source, ExtractionQuery("c"))["result"])
     few = Limits(rows_max=held)
     span = Span(START_US, START_US + 30 * DAY_US)

@@ -95,9 +95,9 @@ DOWN = '{"property_name":"result","direction":"DESC"}'
         ("+plan", "Did you mean 'plan'?"),
         ("plan asc", "Did you mean 'plan'?"),
         ("-plam", 'Did you mean {"property_name":"plan","direction":"DESC"}?'),
-        ("zzz", f"To sort down: {DOWN}."),
-        ({"property_name": "result", "direction": "down"}, "To sort down"),
-        (5, f"To sort down: {DOWN}."),
+        ("zzz", f"To sort in descending order: {DOWN}."),
+        ({"property_name": "result", "direction": "down"}, "To sort in descending order"),
+        (5, f"To sort in descending order: {DOWN}."),
     ],
 )
 def test_an_order_says_how_to_sort_down(order: Any, hint: str) -> None:

@@ -70,7 +70,6 @@ PURCHASES = Source(
     _SCHEMA,
     (_file(1, 0, 14, _COLUMNS), _file(2, 20, 20, _COLUMNS - {"tags"} | {NULLS, EMPTIES})),
     _tail(),
-    None,
 )
 """One file lies in January whole; the other goes on into February, and has nulls and empty objects."""
 IN_FILES = replace(PURCHASES, tail=None)

@@ -402,7 +402,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         ({"options": {"saved_queries": {"allowed": "a"}}}, "You specified: a."),
         ({"options": {"datasets": {"operations": ["reed"]}}}, "Did you mean 'read'?"),
         ({"options": {"datasets": {"allowed": {"d": False}}}}, "You specified: false."),
-        ({"options": {"quotas": {"events_per_day": -1}}}, "a whole number from 0, which is no limit"),
+        ({"options": {"quotas": {"events_per_day": -1}}}, "a whole number from 0 (no limit)"),
         ({"options": {"quotas": {"events_per_day": -1}}}, "You specified: -1."),
         ({"options": {"quotas": {"event_per_day": 1}}}, "Did you mean 'events_per_day'?"),
     ],

@@ -259,7 +259,7 @@ def test_a_deletion_takes_the_week_that_the_project_means(whole: Whole) -> None:
     whole.record(whole.project, "d", [{"keen": {"timestamp": day}} for day in days])
     alone = whole.call(whole.project, "DELETE", "events/d", week_start="monday")
     assert alone.status_code == 400
-    assert "A 'week_start' alone narrows nothing" in alone.text
+    assert "A 'week_start' alone selects no part of the events" in alone.text
     prefer(whole, {"week_start": "monday"})
     whole.told(whole.project, "DELETE", "events/d", timeframe="this_week")
     assert ask(whole, "count", {"event_collection": "d"}) == 1

@@ -150,7 +150,7 @@ def test_a_scoped_key_does_what_it_says_under_its_filters(served: Served, length
     both = key("read", "write")
     assert (ask(served, project, both).status, write(served, project, both).status) == (200, 201)
     assert ask(served, project, key()).status == 403
-    # Filters that can not be understood must not open what they were to close.
+    # Filters that cannot be understood must not open what they were to close.
     for filters in ([{"property_name": "a"}], "x", 5, [{"property_name": "a", "operator": "regex"}]):
         assert ask(served, project, key("read", filters=filters)).status == 401
     other = served.new_project("Other", preferences=TAKES_SCOPED_KEYS, master_key=os.urandom(32).hex())
@@ -183,7 +183,7 @@ def test_a_project_takes_scoped_keys_where_its_preferences_say_so(served: Served
 
     refused = ask(served, project, filtered)
     assert (refused.status, refused.json["error_code"]) == (401, "InvalidApiKeyError")
-    assert refused.json["message"].startswith("This project takes no scoped keys.")
+    assert refused.json["message"].startswith("This project does not accept scoped keys.")
     assert write(served, project, filtered).json["message"] == refused.json["message"]
     assert f"acumen projects update {project.id} --set scoped_keys=true" in served.output()
 
@@ -191,7 +191,7 @@ def test_a_project_takes_scoped_keys_where_its_preferences_say_so(served: Served
     assert until(served, project, filtered, 200).json == {"result": 1}
     refused = ask(served, project, unfiltered)
     assert refused.status == 401
-    assert refused.json["message"].startswith("This project takes no scoped keys without filters.")
+    assert refused.json["message"].startswith("This project does not accept scoped keys without filters.")
 
     set_preferences(served, project, "scoped_keys_without_filters=true")
     assert until(served, project, unfiltered, 200).json == {"result": 2}

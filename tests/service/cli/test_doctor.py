@@ -17,6 +17,7 @@ from storage.catalog.catalog import Catalog
 from storage.paths import DataFolder
 from storage.recovery import damage_marker
 from tests.sdk.certificate import make_certificate
+from tests.support.catalogs import migrated
 from tests.support.server import Served, free_port
 
 
@@ -24,7 +25,7 @@ from tests.support.server import Served, free_port
 def data(tmp_path: Path) -> Path:
     """A sound data folder on which no server runs."""
     folder = tmp_path / "data"
-    catalog = Catalog.prepare(folder)
+    catalog = Catalog.prepare(migrated(folder))
     catalog.projects.ensure_first()
     catalog.close()
     return folder
@@ -69,7 +70,7 @@ def test_a_sound_folder_has_no_fault_and_stays_as_it_is(
 def test_a_folder_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "none"
     assert main(["doctor", "--data", str(missing), "--port", str(free_port())]) == 0
-    assert "the first start makes it" in capsys.readouterr().out
+    assert "the first start creates it" in capsys.readouterr().out
     assert not missing.exists()
 
 

@@ -391,7 +391,7 @@ def test_a_link_ends_when_its_time_is_over(bench: Bench) -> None:
     expires, signature = query["expires"][0], query["signature"][0]
     assert abs(int(expires) - time.time() - 30 * 86_400) < 60
     links.check(export.project_id, export.id, expires, signature, int(expires) - 1)
-    with pytest.raises(Exception, match="time for which files are kept"):
+    with pytest.raises(Exception, match="kept for its time and has been removed"):
         links.check(export.project_id, export.id, expires, signature, int(expires))
     bench.exporter._swept = float("-inf")
     bench.exporter.run_due(system_clock() + 31 * DAY_US)
@@ -494,7 +494,7 @@ def test_too_many_jobs_or_bytes_of_a_project_wait_for_room(tight: Bench) -> None
     tight.ask(**asked)
     full = tight.call("POST", "queries/extraction", asked)
     assert (full.status_code, full.json()["error_code"]) == (429, "RateLimitExceededError")
-    assert "2 extractions of this project wait or run" in full.json()["message"]
+    assert "2 extractions of this project are already waiting or running" in full.json()["message"]
     assert int(full.headers["retry-after"]) > 0
     other = tight.new_project()
     path = f"/3.0/projects/{other.id}/queries/extraction"
@@ -583,7 +583,7 @@ def test_a_job_that_never_comes_to_its_end_is_given_up(bench: Bench) -> None:
 def test_a_stop_costs_no_attempt_and_leaves_no_file(bench: Bench) -> None:
     job = bench.ask()
     tools = bench.new_tools()
-    tools.cancels.cancel(QueryCancelled("The server stops."))
+    tools.cancels.cancel(QueryCancelled("The server is stopping."))
     with pytest.raises(QueryCancelled):
         Exporter(tools).run_due(system_clock())
     assert (bench.kept(job).state, bench.kept(job).attempts) == (ExportState.QUEUED, 0)

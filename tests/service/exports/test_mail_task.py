@@ -236,7 +236,7 @@ def test_mail_goes_by_tls_with_user_and_password(
         assert "certificate" in bench.shown(job)["mail"]["message"], "one that nobody vouches for"
         monkeypatch.setenv("SSL_CERT_FILE", str(made.authority))
         post(bench, system_clock() + DAY_US, **{**how, "smtp_password": "wrong"})
-        assert "user or password" in bench.shown(job)["mail"]["message"]
+        assert "user name or password" in bench.shown(job)["mail"]["message"]
         post(bench, system_clock() + 2 * DAY_US, **how)
         (taken,) = server.taken
         assert (taken.secure, taken.user) == (True, "u")

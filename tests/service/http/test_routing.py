@@ -127,7 +127,7 @@ def test_of_a_checked_parameter_the_last_that_says_something_counts(
         assert reply.status == status, (query[:40], reply.body)
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/docs.css", "/docs/docs.js"])
+@pytest.mark.parametrize("path", ["/docs", "/docs/docs.css", "/docs/docs.js", "/docs/icon.svg"])
 def test_the_documentation_asks_no_other_server(served: Served, path: str) -> None:
     reply = served.request("GET", path)
     assert (reply.status, reply.headers["content-security-policy"]) == (200, CSP)

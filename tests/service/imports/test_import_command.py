@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from service.imports import import_command, json_source, targets
 from service.imports.json_source import BadSource, EventSource
-from service.ingest.ingestor import Origin
+from service.ingest.batches import Origin
 from service.ingest.log_session import LogSession
 from service.process.keeper import make_keeper
 from service.settings import load
@@ -363,7 +363,7 @@ def test_a_page_that_answers_in_the_place_of_a_server_is_said(
         assert run_import(str(file), "--project", "P", "--collection", "c", "--url", url) == 1
         page.shutdown()
     said = capsys.readouterr().err
-    assert "is no Acumen server: it answered 200 with text/html" in said
+    assert "is not an Acumen server: it answered 200 with text/html" in said
     assert "Traceback" not in said
 
 

@@ -435,7 +435,7 @@ def test_events_with_a_property_result_stay_events(tmp_path: Path, content: str)
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b'{"result": 42}', "no list of events"),
+        (b'{"result": 42}', "not a list of events"),
         (b'{"result":[{"value":1,"timeframe":{}}]}', "interval"),
         (b'{"result":[{"plan":"pro","result":1},{"plan":null,"result":2}]}', "group_by"),
         (b'{"message":"No such key.","error_code":"InvalidApiKeyError"}', "failed"),
@@ -464,7 +464,7 @@ def test_a_file_of_which_nothing_can_be_taken_is_given_up_early(
     file = written(tmp_path, "x,y\n" + "1,2\n" * 50_000)
     arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
     assert run_import(*arguments, "--format", "ndjson") == 1
-    assert "Is this the file, and the format" in capsys.readouterr().err
+    assert "Is this the right file" in capsys.readouterr().err
     assert (tmp_path / "file.refused.ndjson").stat().st_size < 2_000_000
 
 
@@ -476,7 +476,7 @@ def test_a_column_that_looks_like_the_time_earns_a_hint(
     arguments = [str(file), "--project", project.id, "--collection", "c", "--data", str(data)]
     assert run_import(*arguments) == 0
     said = capsys.readouterr().err
-    assert "delete them again and import the file with --timestamp timestamp" in said
+    assert "delete them and import the file again with --timestamp timestamp" in said
     assert run_import(*arguments, "--timestamp", "timestamp") == 0
     assert "hint" not in capsys.readouterr().err
 

@@ -44,7 +44,10 @@ def test_what_an_event_brings_is_not_kept_where_no_collection_has_room_for_it() 
     for _ in range(2 * NEW_PROPERTIES_FACTOR):
         refusal = paths.take(bringing(0, "d", "c", "b", "a"), schema)
         assert isinstance(refusal, EventRefusal)
-        assert refusal.name == "InvalidPropertyNameError" and "The first new one: 'a'" in refusal.description
+        assert (
+            refusal.name == "InvalidPropertyNameError"
+            and "The first one too many is 'a'" in refusal.description
+        )
     assert isinstance(paths.take(bringing(0, "a", "b", "c"), schema), AcceptedEvent)
 
 

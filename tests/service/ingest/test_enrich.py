@@ -668,7 +668,7 @@ def test_a_definition_that_cannot_be_meant_is_refused(enricher: Enricher, defini
 
 def test_an_event_has_so_many_addons(enricher: Enricher) -> None:
     enricher({}, [GOOD] * 20, RECEIVED)
-    with pytest.raises(InvalidEvent, match="20 add-ons at most; there are 21"):
+    with pytest.raises(InvalidEvent, match="at most 20 add-ons; there are 21"):
         enricher({}, [GOOD] * 21, RECEIVED)
 
 

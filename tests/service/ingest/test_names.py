@@ -12,7 +12,7 @@ from service.ingest import collection_cache, kept_answers, log_session
 from service.ingest.admission import DESCRIPTION_LENGTH_MAX, EventRefusal
 from service.maintenance.purge_task import Purge
 from storage.catalog.stored.records import request_scope
-from storage.keeper import keeper
+from storage.keeper import freed_collections
 from tests.service.intake import intake, run
 from tests.service.whole import Whole
 
@@ -158,7 +158,7 @@ def test_a_deleted_collection_gives_its_place_to_another(whole: Whole) -> None:
 
 
 def test_a_while_later_the_catalog_knows_no_name_of_it(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
+    monkeypatch.setattr(freed_collections, "FREED_SECONDS", 0.0)
     assert post(whole, {"n": 1}, "private")[0] == 201
     whole.flush()
     before = whole.catalog.collections.get(whole.project.id, "private")
@@ -179,7 +179,7 @@ def test_a_purged_project_leaves_no_names_of_collections_and_properties(
     whole.record(other, "private_orders", [{"private_price": 1}])
     whole.flush()
     whole.catalog.projects.delete(other.id)
-    monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
+    monkeypatch.setattr(freed_collections, "FREED_SECONDS", 0.0)
     (deleted,) = whole.catalog.projects.deleted()
     Purge(whole._tools)._purge(deleted)
     for _ in range(5):

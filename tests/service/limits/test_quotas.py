@@ -68,7 +68,7 @@ def test_events_of_a_day(whole: Whole) -> None:
     refused = write(whole, project)
     assert refused.json() == {
         "error_code": "RateLimitExceededError",
-        "message": "This project may send 3 events a day (UTC), and has. Try again in 43200 seconds.",
+        "message": "This project has reached its limit of 3 events a day (UTC). Try again in 43200 seconds.",
     }
     assert refused.headers["retry-after"] == "43200"
     assert refused.headers["ratelimit"] == '"events-per-day";r=0;t=43200'
@@ -102,7 +102,9 @@ def test_bytes_and_whole_batches(whole: Whole) -> None:
     whole.parts.quotas.sync()
     refused = write(whole, project)
     assert refused.status_code == 429
-    assert refused.json()["message"].startswith("This project may send 100 bytes of events a day")
+    assert refused.json()["message"].startswith(
+        "This project has reached its limit of 100 bytes of events a day"
+    )
 
 
 def test_a_key_has_quotas_of_its_own(whole: Whole) -> None:
@@ -111,7 +113,11 @@ def test_a_key_has_quotas_of_its_own(whole: Whole) -> None:
     shown = whole.told(project, "GET", f"keys/{key}")["options"]
     assert shown["quotas"] == {"events_per_day": 1}
     assert [write(whole, project, key).status_code for _ in range(2)] == [201, 429]
-    assert write(whole, project, key).json()["message"].startswith("This key may send 1 events a day")
+    assert (
+        write(whole, project, key)
+        .json()["message"]
+        .startswith("This key has reached its limit of 1 events a day")
+    )
     assert [write(whole, project).status_code for _ in range(3)] == [201, 201, 429]
 
 
@@ -226,7 +232,7 @@ def test_months_begin_on_their_first_day() -> None:
         ({"event_per_day": 5}, "Did you mean 'events_per_day'?"),
         (
             {"events_per_day": -1},
-            "'quotas.events_per_day' must be a whole number from 0, .*You specified: -1",
+            "'quotas.events_per_day' must be a whole number from 0 .*You specified: -1",
         ),
         ({"events_per_day": True}, "must be a whole number"),
         ({"events_per_day": 1.5}, "must be a whole number"),

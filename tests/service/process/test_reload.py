@@ -62,7 +62,7 @@ def test_a_hangup_reads_certificate_and_log_level_anew(tmp_path: Path) -> None:
 
             shutil.copy(new.key, old.key)
             os.kill(server.pid, signal.SIGHUP)
-            until(lambda: "Not all could be read anew" in server.output(), server)
+            until(lambda: "Some settings could not be reloaded" in server.output(), server)
             assert shown(server) == before, "a key without its certificate is not taken"
 
             shutil.copy(new.certificate, old.certificate)

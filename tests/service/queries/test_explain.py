@@ -133,8 +133,8 @@ def test_an_access_key_that_may_read_the_schema_may_see_it(whole: Whole) -> None
     ("permitted", "options", "why"),
     [
         (("queries",), {}, "lacks the permission 'schema'"),
-        (("queries", "schema"), {"queries": {"filters": PRO}}, "not for keys with filters"),
-        (("queries", "schema"), {"saved_queries": {"filters": PRO}}, "not for keys with filters"),
+        (("queries", "schema"), {"queries": {"filters": PRO}}, "a key with filters cannot use it"),
+        (("queries", "schema"), {"saved_queries": {"filters": PRO}}, "a key with filters cannot use it"),
     ],
 )
 def test_other_keys_may_not_and_are_told_why(

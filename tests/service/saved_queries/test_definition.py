@@ -468,7 +468,7 @@ def test_a_key_with_filters_is_told_its_own_result_and_nothing_else(queries: Sav
     if rate:
         assert first.json["run_information"]["events_scanned"] == 2
         queries.served.record(queries.project, "c", {"price": 5, "user": {"id": "u2"}})
-        assert queries.get("/n/result", keys[0]).json == first.json, "what it can not see changes nothing"
+        assert queries.get("/n/result", keys[0]).json == first.json, "what it cannot see changes nothing"
         assert queries.result("n")["run_information"]["stale"] is True
     assert queries.result("n")["result"] == 10
 

@@ -26,7 +26,6 @@ class TestFlush:
         assert catalog.files.live(collection.id) == catalog.files.live() == files
         assert catalog.logs.all() == [LogRow(log_id, LogState.OPEN, 64, None)]
         assert catalog.files.counters(collection.id) == Counts(23, 20, 2, 1)
-        assert catalog.files.all_counters() == {collection.id: Counts(23, 20, 2, 1)}
         assert catalog.files.flushed_number() == 1
         assert catalog.collections.by_id(collection.id).data_version == collection.data_version + 1
         assert catalog.files.unfinished(HOUR_US) == []

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy import event as sqlalchemy_event
 
 from storage.catalog.stored.records import Collection, ErasureKind
-from storage.keeper import keeper
+from storage.keeper import freed_collections
 from storage.maintenance.integrity_check import check
 from storage.schema import NULLS, LaneKind, Schema, with_prefixes
 from tests.storage.files.test_deletion import flat, knowing
@@ -107,7 +107,7 @@ class Model:
     def prune(self) -> None:
         """As the hourly look."""
         if self.sent:
-            self.store.keeper._prune_collection(self.id)
+            self.store.keeper._pruner.prune(self.id)
 
     def _request(self, kind: ErasureKind, parameters: dict[str, Any]) -> None:
         if not self.sent:
@@ -219,7 +219,7 @@ def test_events_of_a_worker_that_has_not_heard_of_a_deletion_bring_the_collectio
 
 
 def test_a_collection_goes_once_the_logs_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "FREED_SECONDS", 0.0)
+    monkeypatch.setattr(freed_collections, "FREED_SECONDS", 0.0)
     model = Model(tmp_path / "data")
     model.send(0, [{"a": 1}])
     model.delete(1)

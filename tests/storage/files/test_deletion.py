@@ -371,7 +371,7 @@ def test_what_a_purge_could_not_take_away_is_asked_for_again(tmp_path: Path) -> 
     assert store.catalog.projects.begin_purge(project)
     request = store.catalog.erasures.find(first)
     assert request is not None
-    store.catalog.erasures.fail(request, "A log can not be read in full.")
+    store.catalog.erasures.fail(request, "A log cannot be read in full.")
     store.catalog.projects.end_purge(project)
     store.keeper.flush()
     knowing(store).keeper.step()
@@ -385,7 +385,7 @@ def test_the_copy_of_an_older_catalog_goes_with_what_is_erased_after_it(tmp_path
     store, _, number = _prepared(tmp_path)
     copy = store.folder.catalog_backup(8)
     copy.write_bytes(b"somebody's token")
-    store.keeper._scrub(store.keeper._clock(), 0.0)
+    store.keeper._leftovers.scrub(store.keeper._clock(), 0.0)
     assert copy.exists()
     store.keeper.step()
     store.keeper.step()

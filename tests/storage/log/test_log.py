@@ -396,7 +396,7 @@ def test_a_full_table_of_voids_errs_on_the_side_of_void(tmp_path: Path) -> None:
     for i in range(VOIDS_MAX + 5):
         claims.note(2 * i + 1, 1, 0)
     file = PositionFile(LocalFileSystem(), tmp_path / "position", 1, writable=True)
-    file.publish(1, claims, anew=True)
+    file.publish(1, claims, whole=True)
     position = file.read()
     file.close()
     assert len(position.voids) == VOIDS_MAX
@@ -678,7 +678,7 @@ def test_a_bad_segment_header_is_never_a_torn_end(rolling: Log) -> None:
     rolling.write("a", "b")
     rolling.crash()
     rolling.flip(-SEGMENT_HEADER_SIZE)
-    with pytest.raises(LogDamaged, match="no log segment"):
+    with pytest.raises(LogDamaged, match="not a log segment"):
         rolling.adopt()
 
 

@@ -21,6 +21,11 @@ function marked(text) {
   });
 }
 
+/** The text's paragraphs, which blank lines divide. */
+function paragraphs(text) {
+  return text.trim().split(/\n\s*\n/).map((part) => element("p", part));
+}
+
 function row(name, ...cells) {
   const made = document.createElement("tr");
   for (const cell of cells) {
@@ -135,32 +140,49 @@ class Page {
   examples(operation) {
     const found = operation["x-examples"] || [];
     if (!found.length) return [];
-    const made = [element("h3", "Examples")];
+    const made = [
+      element("h3", "Examples"),
+      element("p", "Put your own values in the place of names in braces and of keys in capitals.", "note"),
+    ];
     for (const one of found) {
-      made.push(element("p", `${one.summary ? `${one.summary}: ` : ""}answered with ${one.status}`, "note"));
+      made.push(element("p", `${one.summary ? `${one.summary}: answered` : "Answered"} with ${one.status}`, "note"));
       const code = document.createElement("pre");
       code.tabIndex = 0;
       code.textContent = shell(one.request);
-      made.push(code);
+      const example = element("div", "", "example");
+      example.append(code, copier(code));
+      made.push(example);
     }
     return made;
+  }
+
+  /** Names and descriptions of the operation's parameters and of the fields of its body. */
+  named(operation) {
+    const parameters = (operation.parameters || []).map((one) => this.resolved(one));
+    const bodies = Object.values(operation.requestBody ? operation.requestBody.content : {});
+    const fields = bodies.flatMap((one) => Object.entries(this.resolved(one.schema || {}).properties || {}));
+    const all = [...parameters.map((one) => [one.name, one]), ...fields];
+    return all.map(([name, one]) => `${name} ${one.description || ""}`).join(" ");
   }
 
   operation(path, method, operation) {
     const made = document.createElement("details");
     made.id = operation.operationId;
     made.dataset.words = `${method} ${path} ${operation.summary}`.toLowerCase();
+    made.dataset.more = `${made.dataset.words} ${operation.description || ""} ${this.named(operation)}`.toLowerCase();
     const summary = document.createElement("summary");
     summary.append(element("span", method.toUpperCase(), `method ${method}`), element("span", path, "path"));
     summary.append(element("span", operation.summary, "about"));
     made.append(summary);
     made.addEventListener("toggle", () => this.draw(made, operation), { once: true });
+    // So that the address can be kept and passed on.
+    made.addEventListener("toggle", () => made.open && history.replaceState(null, "", `#${made.id}`));
     return made;
   }
 
   /** What is inside, once it is opened. */
   draw(made, operation) {
-    if (operation.description) made.append(element("p", operation.description));
+    made.append(...paragraphs(operation.description || "").filter((one) => one.textContent));
     made.append(...this.parameters(operation));
     if (operation.requestBody) {
       made.append(element("h3", "Body"), this.content(operation.requestBody.content));
@@ -189,7 +211,8 @@ class Page {
 /** A request as it is typed into a shell. */
 function shell(request) {
   const quoted = (text) => `'${String(text).replaceAll("'", "'\\''")}'`;
-  const query = new URLSearchParams(request.query || {}).toString().replaceAll("%7B", "{").replaceAll("%7D", "}");
+  // Of braces only those of names to be replaced: curl takes others in an address for a pattern.
+  const query = new URLSearchParams(request.query || {}).toString().replaceAll(/%7B(\w+)%7D/g, "{$1}");
   const lines = [`curl -X ${request.method} ${quoted(`${window.location.origin}${request.path}${query ? `?${query}` : ""}`)}`];
   if (request.key) lines.push(`-H ${quoted(`Authorization: ${request.key.toUpperCase()}_KEY`)}`);
   for (const [name, value] of Object.entries(request.headers || {})) lines.push(`-H ${quoted(`${name}: ${value}`)}`);
@@ -197,29 +220,57 @@ function shell(request) {
   return lines.join(" \\\n  ");
 }
 
+/** A button that copies the code. */
+function copier(code) {
+  const button = element("button", "Copy");
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {
+      // Pages without TLS have no clipboard, but a selection can be copied.
+      getSelection().selectAllChildren(code);
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  return button;
+}
+
+/** Shows the calls with all the words in name or summary or, where none has, in descriptions and parameters. */
 function find(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const one of document.querySelectorAll("details")) {
-    one.hidden = !words.every((word) => one.dataset.words.includes(word));
-  }
+  const calls = [...document.querySelectorAll("details")];
+  const having = (kind) => calls.filter((one) => words.every((word) => one.dataset[kind].includes(word)));
+  const first = having("words");
+  const found = new Set(first.length ? first : having("more"));
+  for (const one of calls) one.hidden = !found.has(one);
   for (const section of document.querySelectorAll("section")) {
     section.hidden = !section.querySelector("details:not([hidden])");
   }
+  const none = found.size === 0 ? `No call has ${words.length > 1 ? "all these words" : "this word"}.` : "";
+  document.getElementById("found").textContent = none;
 }
 
 function openNamed() {
   const found = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (!found) return;
+  if (found.hidden || found.closest("[hidden]")) {
+    document.getElementById("find").value = "";
+    find("");
+  }
   if (found instanceof HTMLDetailsElement) found.open = true;
-  if (found) found.scrollIntoView();
+  found.scrollIntoView();
 }
 
 async function start() {
   const state = document.getElementById("state");
   try {
     const answer = await fetch("openapi.json");
-    if (!answer.ok) throw new Error(`The server answered with ${answer.status}.`);
+    if (!answer.ok) throw new Error(`The server answered with ${answer.status}. Load the page again.`);
     const page = new Page(await answer.json());
-    document.getElementById("about").append(...marked(page.description.info.description));
+    document.getElementById("about").append(...paragraphs(page.description.info.description));
     const sections = page.sections();
     document.getElementById("parts").append(
       ...sections.map((section) => {
@@ -230,12 +281,14 @@ async function start() {
         return item;
       }),
     );
-    state.replaceWith(...sections);
+    state.textContent = "";
+    state.id = "found";
+    state.after(...sections);
     document.getElementById("find").addEventListener("input", (event) => find(event.target.value));
     window.addEventListener("hashchange", openNamed);
     openNamed();
   } catch (error) {
-    state.textContent = `The description could not be read. ${error.message}`;
+    state.textContent = `The description could not be loaded. ${error.message}`;
   }
 }
 
