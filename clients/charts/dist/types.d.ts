@@ -11,7 +11,7 @@ export interface NumberFormat {
     prefix?: string;
     suffix?: string;
 }
-/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups (`values`, shown as `names`). */
+/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups, shown as `names`. */
 export interface IndexAxis {
     kind: "time" | "category" | "number";
     name: string;

@@ -252,7 +252,7 @@ function shapeOf(outer: Json, query: Json): Read["answer"] {
   };
 }
 
-/** Read an answer; `asked` is the question, where the answer does not repeat it. ChartError for an error's body. */
+/** Read an answer; `asked` is the question, where the answer does not repeat it. An error is a ChartError. */
 export function read(answer: unknown, asked: Json | null | undefined): Read {
   const outer: Json = isObject(answer) ? answer : { result: answer };
   if (!("result" in outer)) {

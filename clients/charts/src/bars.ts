@@ -161,6 +161,7 @@ function valueLabel(pen: Pen, rows: Rows, value: number, end: number, middle: nu
   return pen.text(left ? end - 6 : end + 6, middle + size * 0.36, text, {
     anchor: left ? "end" : "start",
     size,
+    max: left ? end - 8 : pen.width - end - 8,
   });
 }
 

@@ -725,7 +725,7 @@ function described(job: Job): Description {
   }
 }
 
-/** What a chart of the answer shows. ChartError for an error's body, and for a type that cannot show the answer. */
+/** What a chart of the answer shows. ChartError for an error, and for a type that cannot show the answer. */
 export function describe(answer: unknown, options: DescribeOptions = {}): Description {
   const made = read(answer, options.query);
   const settings = settingsOf(options, made.metadata);
