@@ -50,6 +50,6 @@ export interface Read {
     through: string | null;
 }
 export declare function isObject(value: unknown): value is Json;
-/** Read an answer; `asked` is the question, where the answer does not repeat it. Raises ChartError for an error's body. */
+/** Read an answer; `asked` is the question, where the answer does not repeat it. An error is a ChartError. */
 export declare function read(answer: unknown, asked: Json | null | undefined): Read;
 export {};

@@ -13,7 +13,7 @@ export declare function place(scale: Scale, value: number, from: number, to: num
 export declare function valueAxis(pen: Pen, scale: Scale, plot: Box): string;
 export declare function widest(pen: Pen, labels: string[], size?: number): number;
 export declare const TIME_AXIS_HEIGHT = 38;
-/** Labels of instants in two lines, e.g. days over months; `where` is the place of a start (by index) or an instant. */
+/** Labels of instants in two lines, such as days over months; `where` is the place of an instant. */
 export declare function timeAxis(pen: Pen, axis: IndexAxis, plot: Box, where: (index: number, instant: number) => number): string;
 /** Labels below bands: all of them cut to their band, or every second, third … of numbers. */
 export declare function bandAxis(pen: Pen, names: string[], plot: Box, thin: boolean): string;

@@ -1,6 +1,7 @@
 import type { Column, Description, DrawOptions, Drawing } from "./types.js";
 export { describe } from "./describe.js";
 export { csvOf, tableOf } from "./table.js";
+export { measureInter } from "./text.js";
 export { themes } from "./theme.js";
 export { CHART_TYPES, ChartError, WORDS } from "./types.js";
 export type * from "./types.js";

@@ -20,6 +20,7 @@ export interface Pen {
     width: number;
     height: number;
     color(name: string): string;
+    over(color: string, opacity: number): string;
     writer: Writer;
     words: Words;
     measure: Measure;

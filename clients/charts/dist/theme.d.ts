@@ -3,5 +3,10 @@ export type Theme = Record<string, string>;
 export declare const themes: Record<string, Theme>;
 /** How many colours series have before they begin again. */
 export declare const SERIES_COLORS = 8;
+export interface Paint {
+    color(name: string): string;
+    /** `text` or `on-accent`, whichever is read better on a colour that covers the background so far. */
+    over(color: string, opacity: number): string;
+}
 /** From a theme to what stands in attributes. */
-export declare function painter(theme: string | Record<string, string> | undefined, resolve: boolean): (name: string) => string;
+export declare function painter(theme: string | Record<string, string> | undefined, resolve: boolean): Paint;

@@ -13,7 +13,7 @@ export interface Ticks {
     instants: number[];
 }
 /**
- * Ticks for intervals: every interval if `fits` takes that, else every second, third … of odd lengths, else where the
- * calendar turns; the first that fits.
+ * Ticks for intervals: every interval if `fits` takes that, else every second, third … of odd lengths, else
+ * where the calendar turns; the first that fits.
  */
 export declare function timeTicks(starts: number[], ends: number[], zone: Zone, fits: (ticks: Ticks) => boolean): Ticks;

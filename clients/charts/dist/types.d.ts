@@ -11,7 +11,7 @@ export interface NumberFormat {
     prefix?: string;
     suffix?: string;
 }
-/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups (`values`, with `names` to show). */
+/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups, shown as `names`. */
 export interface IndexAxis {
     kind: "time" | "category" | "number";
     name: string;
@@ -160,6 +160,7 @@ export interface Words {
     leftOut: string;
     firstOf: string;
     target: string;
+    versus: string;
     incomplete: string;
     unfinished: string;
     previous: string;

@@ -68,12 +68,15 @@ function scalar(value: unknown): Scalar {
 /** Numbers as they are; digits in text too, since answers of long integers may come so. */
 function number(value: unknown): number | null {
   if (typeof value === "number") return Number.isFinite(value) ? value : null;
-  if (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value))) return Number(value);
+  if (typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)))
+    return Number(value);
   return null;
 }
 
 function isInterval(row: unknown): row is { value: unknown; timeframe: Interval } {
-  return isObject(row) && "value" in row && isObject(row.timeframe) && typeof row.timeframe.start === "string";
+  return (
+    isObject(row) && "value" in row && isObject(row.timeframe) && typeof row.timeframe.start === "string"
+  );
 }
 
 function groupNames(query: Json): string[] | null {
@@ -110,7 +113,10 @@ function cube(list: unknown[], query: Json, timed: boolean): Cube {
   list.forEach((entry, index) => {
     if (!timed) cells.push({ interval: 0, value: entry });
     else if (isInterval(entry)) {
-      intervals.push({ start: entry.timeframe.start, end: String(entry.timeframe.end ?? entry.timeframe.start) });
+      intervals.push({
+        start: entry.timeframe.start,
+        end: String(entry.timeframe.end ?? entry.timeframe.start),
+      });
       if (Array.isArray(entry.value)) for (const value of entry.value) cells.push({ interval: index, value });
       else cells.push({ interval: index, value: entry.value });
     }
@@ -119,8 +125,10 @@ function cube(list: unknown[], query: Json, timed: boolean): Cube {
   const empty = cells.length === 0 && groupNames(query) !== null;
   const grouped = timed ? list.some((entry) => isInterval(entry) && Array.isArray(entry.value)) : true;
   const named = !grouped && objects.length ? Object.keys(objects[0]) : null;
-  const { groups, measures } = grouped || empty ? columns(objects, query)
-    : { groups: [], measures: named ?? analysesOf(query) ?? ["result"] };
+  const { groups, measures } =
+    grouped || empty
+      ? columns(objects, query)
+      : { groups: [], measures: named ?? analysesOf(query) ?? ["result"] };
   const rows = cells.map(({ interval, value }) => ({
     interval,
     group: groups.map((name) => scalar(isObject(value) ? value[name] : null)),
@@ -143,7 +151,9 @@ function lists(list: unknown[], query: Json): Lists {
     } else if (Array.isArray(value)) for (const one of value) rows.push([...before, scalar(one)]);
     else rows.push([...before, scalar(value)]);
   };
-  if (timed) for (const entry of list as { value: unknown; timeframe: Interval }[]) add([entry.timeframe.start], entry.value);
+  if (timed)
+    for (const entry of list as { value: unknown; timeframe: Interval }[])
+      add([entry.timeframe.start], entry.value);
   else if (list.some((row) => isObject(row))) for (const row of list) add([], row);
   else add([], list);
   return { shape: "lists", intervals: timed, groups, rows };
@@ -153,9 +163,14 @@ function funnel(values: unknown[], steps: unknown[]): Funnel {
   return {
     shape: "funnel",
     steps: values.map((value, index) => {
-      const step = isObject(steps[index]) ? steps[index] as Json : {};
+      const step = isObject(steps[index]) ? (steps[index] as Json) : {};
       const name = typeof step.event_collection === "string" ? step.event_collection : String(index + 1);
-      return { name, value: number(value), optional: step.optional === true, inverted: step.inverted === true };
+      return {
+        name,
+        value: number(value),
+        optional: step.optional === true,
+        inverted: step.inverted === true,
+      };
     }),
   };
 }
@@ -168,9 +183,13 @@ function looksGrouped(rows: Json[], query: Json): boolean {
   if (rows.every((row) => "result" in row)) return true;
   const names = Object.keys(rows[0]).join("\u0000");
   if (rows.some((row) => Object.keys(row).join("\u0000") !== names)) return false;
-  if (rows.some((row) => Object.values(row).some((value) => typeof value === "object" && value !== null))) return false;
+  if (rows.some((row) => Object.values(row).some((value) => typeof value === "object" && value !== null)))
+    return false;
   const { groups, measures } = columns(rows, query);
-  return measures.length > 0 && new Set(rows.map((row) => JSON.stringify(groups.map((key) => row[key])))).size === rows.length;
+  return (
+    measures.length > 0 &&
+    new Set(rows.map((row) => JSON.stringify(groups.map((key) => row[key])))).size === rows.length
+  );
 }
 
 const ARRAYS = (values: unknown[]) => values.some((value) => Array.isArray(value));
@@ -211,14 +230,29 @@ function shapeOf(outer: Json, query: Json): Read["answer"] {
     const measures = Object.keys(result);
     const values = measures.map((name) => number((result as Json)[name]));
     if (measures.some((name) => Array.isArray((result as Json)[name]))) {
-      return lists(measures.map((name) => ({ analysis: name, result: [(result as Json)[name]].flat() })), {});
+      return lists(
+        measures.map((name) => ({ analysis: name, result: [(result as Json)[name]].flat() })),
+        {},
+      );
     }
-    return { shape: "cube", intervals: null, groups: [], measures, rows: [{ interval: 0, group: [], values }] };
+    return {
+      shape: "cube",
+      intervals: null,
+      groups: [],
+      measures,
+      rows: [{ interval: 0, group: [], values }],
+    };
   }
-  return { shape: "cube", intervals: null, groups: [], measures: ["result"], rows: [{ interval: 0, group: [], values: [number(result)] }] };
+  return {
+    shape: "cube",
+    intervals: null,
+    groups: [],
+    measures: ["result"],
+    rows: [{ interval: 0, group: [], values: [number(result)] }],
+  };
 }
 
-/** Read an answer; `asked` is the question, where the answer does not repeat it. Raises ChartError for an error's body. */
+/** Read an answer; `asked` is the question, where the answer does not repeat it. An error is a ChartError. */
 export function read(answer: unknown, asked: Json | null | undefined): Read {
   const outer: Json = isObject(answer) ? answer : { result: answer };
   if (!("result" in outer)) {

@@ -36,7 +36,8 @@ function labelValues(description: Description, stacked: boolean, shown: number):
 
 function namesOf(pen: Pen, description: Description): string[] {
   const { x } = description;
-  if (x?.kind === "time") return x.starts!.map((start) => pen.writer.moment(Date.parse(start), x.interval ?? null));
+  if (x?.kind === "time")
+    return x.starts!.map((start) => pen.writer.moment(Date.parse(start), x.interval ?? null));
   return x?.names ?? [];
 }
 
@@ -62,11 +63,27 @@ function rowsOf(pen: Pen, description: Description, box: Box): Rows {
     lane = Math.min(32, (row * 0.7) / lanes);
   }
   const left = Math.min(box.width * 0.38, widest(pen, names.slice(0, shown)) + 10);
-  const scale = scaleOf(pen, values(), description.y!, true, Math.max(2, Math.floor((box.width - left) / 90)));
+  const scale = scaleOf(
+    pen,
+    values(),
+    description.y!,
+    true,
+    Math.max(2, Math.floor((box.width - left) / 90)),
+  );
   const written = labelValues(description, stacked, shown);
-  const size = labelled ? widest(pen, written.map((value) => pen.writer.short(value, description.y?.format))) + 8 : 12;
+  const size = labelled
+    ? widest(
+        pen,
+        written.map((value) => pen.writer.short(value, description.y?.format)),
+      ) + 8
+    : 12;
   const before = labelled && written.some((value) => value < 0) ? size : 0;
-  const plot = { x: box.x + left + before, y: box.y, width: Math.max(10, box.width - left - before - size), height: row * shown };
+  const plot = {
+    x: box.x + left + before,
+    y: box.y,
+    width: Math.max(10, box.width - left - before - size),
+    height: row * shown,
+  };
   const bounded = description.y?.max !== undefined || description.y?.min !== undefined;
   if (labelled && !bounded) {
     // without ticks the longest bar may take all the room
@@ -88,22 +105,37 @@ function drawRow(pen: Pen, rows: Rows, index: number): string {
   series.forEach((one, member) => {
     const range = ranges[member][index];
     if (!range) {
-      if (rows.labelled && !stacked) svg += pen.text(to(0) + 6, top + member * lane + lane / 2 + 4, "–", { fill: "muted" });
+      if (rows.labelled && !stacked)
+        svg += pen.text(to(0) + 6, top + member * lane + lane / 2 + 4, "–", { fill: "muted" });
       return;
     }
     const from = to(range[0]);
     const end = to(range[1]);
-    const width = Math.max(range[0] === range[1] ? 0 : 1, Math.abs(end - from) - (stacked && Math.abs(end - from) > 3 ? 1 : 0));
+    const width = Math.max(
+      range[0] === range[1] ? 0 : 1,
+      Math.abs(end - from) - (stacked && Math.abs(end - from) > 3 ? 1 : 0),
+    );
     const left = end < from ? from - width : from;
     const height = Math.max(1, lanes > 1 && lane > 4 ? lane - 1 : lane);
     const single = series.length === 1 && x?.other === index;
     const color = single ? pen.color("series-other") : seriesColor(pen, one, member);
     const written = pen.writer.full(one.values[index]!, one.format ?? y?.format);
-    const mark = pen.mark(member, index, () => `${[one.name, rows.names[index]].filter(Boolean).join(", ")}: ${written}`);
+    const mark = pen.mark(
+      member,
+      index,
+      () => `${[one.name, rows.names[index]].filter(Boolean).join(", ")}: ${written}`,
+    );
     const inner = stacked && !isLast(rows, member, index);
-    const d = barPath(left, top + (stacked ? 0 : member * lane), width, height, inner ? null : end < from ? "left" : "right");
+    const d = barPath(
+      left,
+      top + (stacked ? 0 : member * lane),
+      width,
+      height,
+      inner ? null : end < from ? "left" : "right",
+    );
     if (width > 0 || pen.interactive) svg += tag("path", { class: "acumen-bar", d, fill: color, ...mark });
-    if (rows.labelled && !stacked) svg += valueLabel(pen, rows, one.values[index]!, end, top + member * lane + height / 2);
+    if (rows.labelled && !stacked)
+      svg += valueLabel(pen, rows, one.values[index]!, end, top + member * lane + height / 2);
   });
   if (rows.labelled && stacked) {
     const sum = total(description, index);
@@ -118,7 +150,7 @@ export function isLast({ ranges }: { ranges: Rows["ranges"] }, member: number, i
   const value = ranges[member][index]?.[1] ?? 0;
   return ranges.slice(member + 1).every((list) => {
     const other = list[index];
-    return !other || other[0] === other[1] || (other[1] < 0) !== (value < 0);
+    return !other || other[0] === other[1] || other[1] < 0 !== value < 0;
   });
 }
 
@@ -126,25 +158,39 @@ function valueLabel(pen: Pen, rows: Rows, value: number, end: number, middle: nu
   const size = rows.lane < 12 ? 10 : SIZE;
   const left = value < 0 && !rows.stacked;
   const text = pen.writer.short(value, rows.description.y?.format);
-  return pen.text(left ? end - 6 : end + 6, middle + size * 0.36, text, { anchor: left ? "end" : "start", size });
+  return pen.text(left ? end - 6 : end + 6, middle + size * 0.36, text, {
+    anchor: left ? "end" : "start",
+    size,
+    max: left ? end - 8 : pen.width - end - 8,
+  });
 }
 
 /** A row for each category, its name at the left and its value at the end of the bar. */
 export function bars(pen: Pen, description: Description, whole: Box): Marks {
-  const made = description.series.length > 1 ? legend(pen, description.series, whole) : { svg: "", box: whole };
+  const made =
+    description.series.length > 1 ? legend(pen, description.series, whole) : { svg: "", box: whole };
   const rows = rowsOf(pen, description, made.box);
   const { names, shown, row, plot, scale } = rows;
   const zero = round(place(scale, 0, plot.x, plot.x + plot.width));
   let svg = made.svg;
   if (!rows.labelled) {
-    const d = scale.ticks.map((tick) => `M${round(place(scale, tick, plot.x, plot.x + plot.width))} ${plot.y}v${round(plot.height)}`).join("");
+    const d = scale.ticks
+      .map(
+        (tick) =>
+          `M${round(place(scale, tick, plot.x, plot.x + plot.width))} ${plot.y}v${round(plot.height)}`,
+      )
+      .join("");
     svg += tag("path", { d, stroke: pen.color("grid") }) + numberAxis(pen, scale, plot);
   }
   const edge = whole.x + rows.left - 8;
   let labels = "";
   for (let index = 0; index < shown; index++) {
     const middle = plot.y + row * (index + 0.5);
-    labels += pen.text(edge, middle + 4, names[index], { anchor: "end", max: rows.left - 8, class: "acumen-tick" });
+    labels += pen.text(edge, middle + 4, names[index], {
+      anchor: "end",
+      max: rows.left - 8,
+      class: "acumen-tick",
+    });
     svg += drawRow(pen, rows, index);
   }
   if (shown < names.length) {
@@ -154,8 +200,12 @@ export function bars(pen: Pen, description: Description, whole: Box): Marks {
   svg += tag("path", { d: `M${zero} ${plot.y}v${round(plot.height)}`, stroke: pen.color("axis") }) + labels;
   const to = (value: number) => round(place(scale, value, plot.x, plot.x + plot.width));
   return {
-    svg, plot, orientation: "horizontal",
+    svg,
+    plot,
+    orientation: "horizontal",
     positions: names.map((_, index) => (index < shown ? round(plot.y + row * (index + 0.5)) : null)),
-    points: rows.ranges.map((list) => list.map((range, index) => (range && index < shown ? to(range[1]) : null))),
+    points: rows.ranges.map((list) =>
+      list.map((range, index) => (range && index < shown ? to(range[1]) : null)),
+    ),
   };
 }

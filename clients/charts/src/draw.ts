@@ -14,6 +14,7 @@ import type { Column, Description, DrawOptions, Drawing } from "./types.ts";
 
 export { describe } from "./describe.ts";
 export { csvOf, tableOf } from "./table.ts";
+export { measureInter } from "./text.ts";
 export { themes } from "./theme.ts";
 export { CHART_TYPES, ChartError, WORDS } from "./types.ts";
 export type * from "./types.ts";
@@ -42,14 +43,24 @@ function marks(pen: Pen, description: Description, box: Box): Marks {
     case "table":
       return grid(pen, description, box);
     default:
-      return isUpright(pen, description, box) ? cartesian(pen, description, box) : bars(pen, description, box);
+      return isUpright(pen, description, box)
+        ? cartesian(pen, description, box)
+        : bars(pen, description, box);
   }
 }
 
 function nothing(pen: Pen, box: Box): string {
   const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
-  const bars = [[-14, 10], [-4, 18], [6, 6]].map(([dx, height]) => tag("rect", { x: x + dx, y: y - 12 - height, width: 7, height, rx: 1.5, fill: pen.color("track") }));
-  return bars.join("") + pen.text(x, y + 8, pen.words.noData, { anchor: "middle", fill: "muted", max: box.width });
+  const bars = [
+    [-14, 10],
+    [-4, 18],
+    [6, 6],
+  ].map(([dx, height]) =>
+    tag("rect", { x: x + dx, y: y - 12 - height, width: 7, height, rx: 1.5, fill: pen.color("track") }),
+  );
+  return (
+    bars.join("") + pen.text(x, y + 8, pen.words.noData, { anchor: "middle", fill: "muted", max: box.width })
+  );
 }
 
 /** What the chart shows, in a sentence: for screen readers. */
@@ -58,12 +69,18 @@ function summary(pen: Pen, description: Description, title: string | null): stri
   const parts = [pen.words.chart.replace("{type}", type) + (title ? `: ${title}` : "")];
   if (description.empty) parts.push(pen.words.noData);
   else if (metrics) {
-    for (const { name, value } of metrics.slice(0, 10)) parts.push([name, value === null ? "–" : pen.writer.full(value, y?.format)].filter(Boolean).join(": "));
+    for (const { name, value } of metrics.slice(0, 10))
+      parts.push([name, value === null ? "–" : pen.writer.full(value, y?.format)].filter(Boolean).join(": "));
   } else if (one) parts.push(one.value === null ? "–" : pen.writer.full(one.value, y?.format));
   else if (steps) {
-    for (const { name, value } of steps.slice(0, 20)) parts.push(`${name}: ${value === null ? "–" : pen.writer.full(value, y?.format)}`);
+    for (const { name, value } of steps.slice(0, 20))
+      parts.push(`${name}: ${value === null ? "–" : pen.writer.full(value, y?.format)}`);
   } else if (series.length) {
-    const names = series.slice(0, 10).map((each) => each.name).filter(Boolean).join(", ");
+    const names = series
+      .slice(0, 10)
+      .map((each) => each.name)
+      .filter(Boolean)
+      .join(", ");
     if (names) parts.push(names);
     const count = x?.starts?.length ?? 0;
     if (count) {
@@ -78,19 +95,37 @@ function summary(pen: Pen, description: Description, title: string | null): stri
 /** The description as SVG text, with where its marks are. */
 export function drawing(description: Description, options: DrawOptions = {}): Drawing {
   const pen = penOf(description, options);
-  const title = options.title === false || options.title === "" ? null : options.title ?? description.title;
+  const title = options.title === false || options.title === "" ? null : (options.title ?? description.title);
   const { svg: around, box } = frame(pen, title, description.note);
   const shown = description.empty && description.type !== "gauge" ? null : marks(pen, description, box);
   const paint = options.background ?? options.resolve === true;
-  const back = paint ? tag("rect", { width: pen.width, height: pen.height, fill: pen.color("background") }) : "";
-  const svg = tag("svg", {
-    xmlns: "http://www.w3.org/2000/svg", viewBox: `0 0 ${pen.width} ${pen.height}`, width: pen.width, height: pen.height,
-    role: pen.interactive ? "group" : "img", "aria-label": summary(pen, description, title), "font-family": pen.color("font"), "font-size": 12,
-    class: `acumen-drawing acumen-${description.type}`, fill: "none",
-  }, back + around + (shown?.svg ?? nothing(pen, box)));
+  const back = paint
+    ? tag("rect", { width: pen.width, height: pen.height, fill: pen.color("background") })
+    : "";
+  const svg = tag(
+    "svg",
+    {
+      xmlns: "http://www.w3.org/2000/svg",
+      viewBox: `0 0 ${pen.width} ${pen.height}`,
+      width: pen.width,
+      height: pen.height,
+      role: pen.interactive ? "group" : "img",
+      "aria-label": summary(pen, description, title),
+      "font-family": pen.color("font"),
+      "font-size": 12,
+      class: `acumen-drawing acumen-${description.type}`,
+      fill: "none",
+    },
+    back + around + (shown?.svg ?? nothing(pen, box)),
+  );
   return {
-    svg, width: pen.width, height: pen.height, plot: shown?.plot ?? null, orientation: shown?.orientation ?? "vertical",
-    positions: shown?.positions ?? [], points: shown?.points ?? [],
+    svg,
+    width: pen.width,
+    height: pen.height,
+    plot: shown?.plot ?? null,
+    orientation: shown?.orientation ?? "vertical",
+    positions: shown?.positions ?? [],
+    points: shown?.points ?? [],
   };
 }
 
@@ -111,13 +146,20 @@ export interface Formatter {
 
 /** Texts for tooltips and tables, written as in the drawing. */
 export function formatter(description: Description, options: DrawOptions = {}): Formatter {
-  const writer: Writer = writerOf({ locale: options.locale, timezone: options.timezone ?? description.timezone, resolve: options.resolve });
+  const writer: Writer = writerOf({
+    locale: options.locale,
+    timezone: options.timezone ?? description.timezone,
+    resolve: options.resolve,
+  });
   const { x, y, series } = description;
   const format = (index?: number) => (index === undefined ? undefined : series[index]?.format) ?? y?.format;
   return {
     value: (value, index) => (value === null ? "–" : writer.full(value, format(index))),
     short: (value, index) => (value === null ? "–" : writer.short(value, format(index))),
-    index: (index) => (x?.kind === "time" ? writer.moment(Date.parse(x.starts![index]), x.interval ?? null) : x?.names?.[index] ?? ""),
+    index: (index) =>
+      x?.kind === "time"
+        ? writer.moment(Date.parse(x.starts![index]), x.interval ?? null)
+        : (x?.names?.[index] ?? ""),
     cell: (value, column) => cellText(value, column, writer),
     percent: (share) => writer.percent(share),
   };

@@ -19,8 +19,14 @@ export function funnel(pen: Pen, description: Description, box: Box): Marks {
   const shown = Math.min(steps.length, room);
   const row = Math.min(74, box.height / Math.max(1, shown));
   const format = description.y?.format;
-  const counts = steps.map((step) => (step.value === null ? "–" : pen.writer.full(step.value, format)));
-  const shares = steps.map((step) => (first > 0 && step.value !== null ? pen.writer.percent(step.value / first) : ""));
+  const full = steps.map((step) => (step.value === null ? "–" : pen.writer.full(step.value, format)));
+  const fits = widest(pen, full) < box.width * 0.35;
+  const counts = fits
+    ? full
+    : steps.map((step) => (step.value === null ? "–" : pen.writer.short(step.value, format)));
+  const shares = steps.map((step) =>
+    first > 0 && step.value !== null ? pen.writer.percent(step.value / first) : "",
+  );
   const count = widest(pen, counts) * 1.08;
   const share = widest(pen, shares);
   const thin = row < 46;
@@ -38,10 +44,20 @@ export function funnel(pen: Pen, description: Description, box: Box): Marks {
     svg += pen.text(right, middle, shares[index], { anchor: "end", fill: "muted" });
     const height = Math.max(5, Math.min(22, row - (thin ? 24 : 44)));
     const length = ((step.value ?? 0) / most) * width;
-    const mark = pen.mark(0, index, () => `${nameOf(pen, step)}: ${counts[index]}${shares[index] && `, ${shares[index]} ${pen.words.ofFirst}`}`);
+    const mark = pen.mark(
+      0,
+      index,
+      () =>
+        `${nameOf(pen, step)}: ${counts[index]}${shares[index] && `, ${shares[index]} ${pen.words.ofFirst}`}`,
+    );
     svg += tag("path", { d: barPath(box.x, top + 20, width, height, "right"), fill: pen.color("track") });
     if (length > 0 || pen.interactive) {
-      svg += tag("path", { class: "acumen-bar", d: barPath(box.x, top + 20, Math.max(length > 0 ? 2 : 0, length), height, "right"), fill: color, ...mark });
+      svg += tag("path", {
+        class: "acumen-bar",
+        d: barPath(box.x, top + 20, Math.max(length > 0 ? 2 : 0, length), height, "right"),
+        fill: color,
+        ...mark,
+      });
     }
     if (!thin && index < shown - 1) svg += drop(pen, box, step, steps[index + 1], top + 20 + height);
   }
@@ -52,6 +68,11 @@ function drop(pen: Pen, box: Box, from: FunnelStep, to: FunnelStep, y: number): 
   if (!from.value || to.value === null) return "";
   const change = to.value / from.value - 1;
   const text = change > 0 ? `+${pen.writer.percent(change)}` : pen.writer.percent(change).replace("-", "−");
-  const arrow = tag("path", { d: `M${box.x + 2} ${round(y + 6)}v8m-3.5 -3.5l3.5 3.5l3.5 -3.5`, fill: "none", stroke: pen.color("muted"), "stroke-width": 1.3 });
+  const arrow = tag("path", {
+    d: `M${box.x + 2} ${round(y + 6)}v8m-3.5 -3.5l3.5 3.5l3.5 -3.5`,
+    fill: "none",
+    stroke: pen.color("muted"),
+    "stroke-width": 1.3,
+  });
   return arrow + pen.text(box.x + 14, y + 14, text, { fill: "muted", size: SIZE - 1 });
 }

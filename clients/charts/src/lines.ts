@@ -10,7 +10,11 @@ export interface Point {
   base: number;
 }
 
-const CURVES: Record<string, CurveFactory> = { linear: curveLinear, smooth: curveMonotoneX, step: curveStepAfter };
+const CURVES: Record<string, CurveFactory> = {
+  linear: curveLinear,
+  smooth: curveMonotoneX,
+  step: curveStepAfter,
+};
 
 export function curveOf(description: Description): CurveFactory {
   return CURVES[description.curve ?? "linear"] ?? curveLinear;
@@ -53,9 +57,20 @@ export function decimate(run: Point[], width: number): Point[] {
 }
 
 export function linePath(run: Point[], curve: CurveFactory): string {
-  return line<Point>((point) => point.x, (point) => point.y).curve(curve)(run) ?? "";
+  return (
+    line<Point>(
+      (point) => point.x,
+      (point) => point.y,
+    ).curve(curve)(run) ?? ""
+  );
 }
 
 export function areaPath(run: Point[], curve: CurveFactory): string {
-  return area<Point>((point) => point.x, (point) => point.base, (point) => point.y).curve(curve)(run) ?? "";
+  return (
+    area<Point>(
+      (point) => point.x,
+      (point) => point.base,
+      (point) => point.y,
+    ).curve(curve)(run) ?? ""
+  );
 }

@@ -1,4 +1,4 @@
-// What every chart type draws with: colours, texts that fit, numbers and times, and the frame around the marks.
+// What every type draws with: colours, texts that fit, numbers and times, and the frame around the marks.
 import { writerOf, type Writer } from "./format.ts";
 import { tag, title as titleTag, escape, type Attributes } from "./svg.ts";
 import { cut, measureInter, wrap } from "./text.ts";
@@ -26,6 +26,7 @@ export interface Pen {
   width: number;
   height: number;
   color(name: string): string;
+  over(color: string, opacity: number): string;
   writer: Writer;
   words: Words;
   measure: Measure;
@@ -39,19 +40,30 @@ export const SIZE = 12;
 
 export function penOf(description: Description, options: DrawOptions): Pen {
   const resolve = options.resolve === true;
-  const color = painter(options.theme, resolve);
+  const { color, over } = painter(options.theme, resolve);
   const measure = options.measure ?? measureInter;
   const words: Words = { ...WORDS, ...options.words };
-  const side = (value: number | undefined, usual: number) => Math.min(10_000, Math.max(40, Number.isFinite(value) ? value! : usual));
+  const side = (value: number | undefined, usual: number) =>
+    Math.min(10_000, Math.max(40, Number.isFinite(value) ? value! : usual));
   return {
-    width: side(options.width, 640), height: side(options.height, 360), color, words, measure,
+    width: side(options.width, 640),
+    height: side(options.height, 360),
+    color,
+    over,
+    words,
+    measure,
     interactive: options.interactive === true,
     writer: writerOf({ locale: options.locale, timezone: options.timezone ?? description.timezone, resolve }),
     text(x, y, text, { size = SIZE, bold = false, anchor, fill = "text", max, class: name } = {}) {
       const shown = max === undefined ? text : cut(text, max, size, bold, measure);
       if (!shown) return "";
       const attributes = {
-        class: name, x, y, fill: color(fill), "font-size": size === SIZE ? null : size, "font-weight": bold ? 600 : null,
+        class: name,
+        x,
+        y,
+        fill: color(fill),
+        "font-size": size === SIZE ? null : size,
+        "font-weight": bold ? 600 : null,
         "text-anchor": anchor === "start" ? null : anchor,
       };
       return tag("text", attributes, (shown === text ? "" : titleTag(text)) + escape(shown));
@@ -81,7 +93,14 @@ export function frame(pen: Pen, title: string | null, note: string | null): { sv
     const lines = wrap(title, box.width, size, true, pen.height > 240 ? 2 : 1, pen.measure);
     lines.forEach((line, index) => {
       const whole = index === lines.length - 1 && line.endsWith("…") ? titleTag(title) : "";
-      const attributes = { class: "acumen-title", x: box.x, y: box.y + size * 0.8 + index * size * 1.3, fill: pen.color("text"), "font-size": size, "font-weight": 600 };
+      const attributes = {
+        class: "acumen-title",
+        x: box.x,
+        y: box.y + size * 0.8 + index * size * 1.3,
+        fill: pen.color("text"),
+        "font-size": size,
+        "font-weight": 600,
+      };
       svg += tag("text", attributes, whole + escape(line));
     });
     const used = lines.length * size * 1.3 + 8;
@@ -93,7 +112,11 @@ export function frame(pen: Pen, title: string | null, note: string | null): { sv
     const top = box.y + box.height - (lines.length - 1) * 14 - 2;
     lines.forEach((line, index) => {
       const whole = line.endsWith("…") ? titleTag(note) : "";
-      svg += tag("text", { class: "acumen-note", x: box.x, y: top + index * 14, fill: pen.color("muted"), "font-size": 11 }, whole + escape(line));
+      svg += tag(
+        "text",
+        { class: "acumen-note", x: box.x, y: top + index * 14, fill: pen.color("muted"), "font-size": 11 },
+        whole + escape(line),
+      );
     });
     box.height -= lines.length * 14 + 6;
   }
@@ -125,10 +148,15 @@ export function legend(pen: Pen, series: Series[], box: Box): { svg: string; box
     }
     const y = box.y + row * 20;
     const fill = seriesColor(pen, series[index], index);
-    const swatch = series[index].role === "previous"
-      ? tag("path", { d: `M${x} ${y + 6}h10`, stroke: fill, "stroke-width": 2, "stroke-dasharray": "3 2" })
-      : tag("rect", { x, y: y + 1, width: 10, height: 10, rx: 2.5, fill });
-    svg += tag("g", { class: "acumen-legend", "data-series": index }, swatch + pen.text(x + 16, y + 10, series[index].name, { max: most }));
+    const swatch =
+      series[index].role === "previous"
+        ? tag("path", { d: `M${x} ${y + 6}h10`, stroke: fill, "stroke-width": 2, "stroke-dasharray": "3 2" })
+        : tag("rect", { x, y: y + 1, width: 10, height: 10, rx: 2.5, fill });
+    svg += tag(
+      "g",
+      { class: "acumen-legend", "data-series": index },
+      swatch + pen.text(x + 16, y + 10, series[index].name, { max: most }),
+    );
     x += width + gap;
   }
   const used = (row + 1) * 20 + 6;

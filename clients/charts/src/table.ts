@@ -31,7 +31,10 @@ export function eventCells(events: Json[]): Cells {
   const shown = order.slice(0, COLUMNS_MAX);
   const columns = shown.map((name): Column => {
     if (TIMES.has(name)) return { name, kind: "time", interval: "second" };
-    const numeric = flat.every((cells) => cells.get(name) === undefined || cells.get(name) === null || typeof cells.get(name) === "number");
+    const numeric = flat.every(
+      (cells) =>
+        cells.get(name) === undefined || cells.get(name) === null || typeof cells.get(name) === "number",
+    );
     return { name, kind: numeric ? "number" : "text" };
   });
   return { columns, rows: flat.map((cells) => shown.map((name) => cells.get(name) ?? null)) };
@@ -40,7 +43,12 @@ export function eventCells(events: Json[]): Cells {
 /** Values of select_unique, one a row, behind their interval and groups. */
 export function listCells(lists: Lists, query: Json, names: Record<string, string>, words: Words): Cells {
   const columns: Column[] = [];
-  if (lists.intervals) columns.push({ name: words.time, kind: "time", interval: typeof query.interval === "string" ? query.interval : null });
+  if (lists.intervals)
+    columns.push({
+      name: words.time,
+      kind: "time",
+      interval: typeof query.interval === "string" ? query.interval : null,
+    });
   for (const group of lists.groups) columns.push({ name: names[group] ?? group, kind: "text" });
   const target = typeof query.target_property === "string" ? query.target_property : "";
   columns.push({ name: names.result ?? (target || words.value), kind: "text" });
@@ -61,9 +69,14 @@ function funnelCells(description: Description, words: Words): Cells {
 }
 
 function metricCells(description: Description, words: Words): Cells {
-  const metrics = description.metrics ?? [{ name: description.y?.name ?? "", value: description.gauge?.value ?? null }];
+  const metrics = description.metrics ?? [
+    { name: description.y?.name ?? "", value: description.gauge?.value ?? null },
+  ];
   return {
-    columns: [{ name: words.name, kind: "text" }, { name: words.value, kind: "number", format: description.y?.format }],
+    columns: [
+      { name: words.name, kind: "text" },
+      { name: words.value, kind: "number", format: description.y?.format },
+    ],
     rows: metrics.map((metric) => [metric.name || description.title || words.value, metric.value]),
   };
 }
@@ -76,13 +89,21 @@ export function tableOf(description: Description, options: { words?: Partial<Wor
   if (description.metrics || description.gauge) return metricCells(description, words);
   const { x, y, series } = description;
   if (!x) return { columns: [], rows: [] };
-  const first: Column = x.kind === "time" ? { name: x.name, kind: "time", interval: x.interval ?? null } : { name: x.name, kind: "text" };
+  const first: Column =
+    x.kind === "time"
+      ? { name: x.name, kind: "time", interval: x.interval ?? null }
+      : { name: x.name, kind: "text" };
   const columns = series.map((one): Column => ({
-    name: one.name || y?.name || words.value, kind: "number", format: one.format ?? y?.format,
+    name: one.name || y?.name || words.value,
+    kind: "number",
+    format: one.format ?? y?.format,
   }));
   const labels: Scalar[] = x.kind === "time" ? x.starts! : x.names!;
   const shown = description.type === "table" ? labels.length - description.future : labels.length;
-  return { columns: [first, ...columns], rows: labels.slice(0, shown).map((label, index) => [label, ...series.map((one) => one.values[index])]) };
+  return {
+    columns: [first, ...columns],
+    rows: labels.slice(0, shown).map((label, index) => [label, ...series.map((one) => one.values[index])]),
+  };
 }
 
 /** A cell as people read it. */
@@ -105,10 +126,18 @@ function field(value: unknown): string {
 }
 
 /** RFC 4180, with raw numbers, and times in the description's zone with their offset. */
-export function csvOf(description: Description, options: { words?: Partial<Words>; timezone?: string | number | null } = {}): string {
+export function csvOf(
+  description: Description,
+  options: { words?: Partial<Words>; timezone?: string | number | null } = {},
+): string {
   const { columns, rows } = tableOf(description, options);
   const writer = writerOf({ timezone: options.timezone ?? description.timezone });
-  const time = (value: unknown) => (typeof value === "string" && Number.isFinite(Date.parse(value)) ? writer.iso(Date.parse(value)) : value);
-  const lines = rows.map((row) => row.map((value, at) => field(columns[at]?.kind === "time" ? time(value) : value)).join(","));
-  return [columns.map((column) => field(column.name)).join(","), ...lines].map((line) => line + "\r\n").join("");
+  const time = (value: unknown) =>
+    typeof value === "string" && Number.isFinite(Date.parse(value)) ? writer.iso(Date.parse(value)) : value;
+  const lines = rows.map((row) =>
+    row.map((value, at) => field(columns[at]?.kind === "time" ? time(value) : value)).join(","),
+  );
+  return [columns.map((column) => field(column.name)).join(","), ...lines]
+    .map((line) => line + "\r\n")
+    .join("");
 }

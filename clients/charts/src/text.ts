@@ -19,7 +19,8 @@ function table(letters: string): Table {
 let tables: [Table, Table] | undefined;
 
 const MARKS = /\p{M}|[\u200b-\u200f\ufe00-\ufe0f]/u;
-const WIDE = /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|[\u3000-\u303f\uff01-\uff60]/u;
+const WIDE =
+  /\p{Script=Han}|\p{Script=Hiragana}|\p{Script=Katakana}|\p{Script=Hangul}|[\u3000-\u303f\uff01-\uff60]/u;
 const PICTURES = /\p{Extended_Pictographic}/u;
 
 function other(char: string): number {
@@ -58,7 +59,12 @@ export function cut(text: string, width: number, size: number, bold: boolean, me
 
 /** The text in lines of at most so wide, broken between words; the last line is cut. */
 export function wrap(
-  text: string, width: number, size: number, bold: boolean, lines: number, measure: Measure,
+  text: string,
+  width: number,
+  size: number,
+  bold: boolean,
+  lines: number,
+  measure: Measure,
 ): string[] {
   const found: string[] = [];
   let rest = text.trim().replace(/\s+/g, " ");

@@ -17,15 +17,31 @@ function fixed(milliseconds: number): Zone {
 
 function named(name: string): Zone {
   const format = new Intl.DateTimeFormat("en-US", {
-    timeZone: name, hourCycle: "h23", calendar: "gregory", numberingSystem: "latn",
-    year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric", era: "short",
+    timeZone: name,
+    hourCycle: "h23",
+    calendar: "gregory",
+    numberingSystem: "latn",
+    year: "numeric",
+    month: "numeric",
+    day: "numeric",
+    hour: "numeric",
+    minute: "numeric",
+    second: "numeric",
+    era: "short",
   });
   const known = new Map<number, number>();
   const measure = (instant: number) => {
     const parts: Record<string, string> = {};
     for (const part of format.formatToParts(instant)) parts[part.type] = part.value;
     const year = parts.era === "BC" ? 1 - Number(parts.year) : Number(parts.year);
-    const wall = Date.UTC(year, Number(parts.month) - 1, Number(parts.day), Number(parts.hour), Number(parts.minute), Number(parts.second));
+    const wall = Date.UTC(
+      year,
+      Number(parts.month) - 1,
+      Number(parts.day),
+      Number(parts.hour),
+      Number(parts.minute),
+      Number(parts.second),
+    );
     return wall - Math.floor(instant / 1000) * 1000;
   };
   return {
@@ -53,7 +69,8 @@ export function zoneOf(timezone: string | number | null | undefined): Zone {
   if (!zone) {
     const offset = /^([+-])(\d\d):?(\d\d)$/.exec(text);
     if (/^[+-]?\d+$/.test(text) && !offset) zone = fixed(Number(text) * 1000);
-    else if (offset) zone = fixed((offset[1] === "-" ? -1 : 1) * (Number(offset[2]) * HOUR + Number(offset[3]) * MINUTE));
+    else if (offset)
+      zone = fixed((offset[1] === "-" ? -1 : 1) * (Number(offset[2]) * HOUR + Number(offset[3]) * MINUTE));
     else {
       try {
         zone = named(text);
@@ -81,11 +98,26 @@ export type Unit = "minute" | "hour" | "day" | "month" | "year";
 
 /** Steps of ticks from fine to coarse; weeks are seven days. */
 const STEPS: [Unit, number, number][] = [
-  ["minute", 1, MINUTE], ["minute", 5, 5 * MINUTE], ["minute", 15, 15 * MINUTE], ["minute", 30, 30 * MINUTE],
-  ["hour", 1, HOUR], ["hour", 3, 3 * HOUR], ["hour", 6, 6 * HOUR], ["hour", 12, 12 * HOUR],
-  ["day", 1, DAY], ["day", 2, 2 * DAY], ["day", 7, 7 * DAY], ["day", 14, 14 * DAY],
-  ["month", 1, 30 * DAY], ["month", 3, 91 * DAY], ["month", 6, 182 * DAY],
-  ["year", 1, 365 * DAY], ["year", 2, 730 * DAY], ["year", 5, 1826 * DAY], ["year", 10, 3652 * DAY], ["year", 25, 9131 * DAY],
+  ["minute", 1, MINUTE],
+  ["minute", 5, 5 * MINUTE],
+  ["minute", 15, 15 * MINUTE],
+  ["minute", 30, 30 * MINUTE],
+  ["hour", 1, HOUR],
+  ["hour", 3, 3 * HOUR],
+  ["hour", 6, 6 * HOUR],
+  ["hour", 12, 12 * HOUR],
+  ["day", 1, DAY],
+  ["day", 2, 2 * DAY],
+  ["day", 7, 7 * DAY],
+  ["day", 14, 14 * DAY],
+  ["month", 1, 30 * DAY],
+  ["month", 3, 91 * DAY],
+  ["month", 6, 182 * DAY],
+  ["year", 1, 365 * DAY],
+  ["year", 2, 730 * DAY],
+  ["year", 5, 1826 * DAY],
+  ["year", 10, 3652 * DAY],
+  ["year", 25, 9131 * DAY],
   ["year", 100, 36524 * DAY],
 ];
 
@@ -126,7 +158,14 @@ function next(wall: number, unit: Unit, step: number): number {
 }
 
 /** Instants from start to end at which the wall clock turns to a new unit. */
-function calendar(zone: Zone, start: number, end: number, unit: Unit, step: number, weekday: number): number[] {
+function calendar(
+  zone: Zone,
+  start: number,
+  end: number,
+  unit: Unit,
+  step: number,
+  weekday: number,
+): number[] {
   const found: number[] = [];
   let wall = floorWall(start + zone.offset(start), unit, step, weekday);
   for (let turns = 0; turns < 1000; turns++) {
@@ -159,20 +198,34 @@ function usual(starts: number[], ends: number[]): number {
 }
 
 /**
- * Ticks for intervals: every interval if `fits` takes that, else every second, third … of odd lengths, else where the
- * calendar turns; the first that fits.
+ * Ticks for intervals: every interval if `fits` takes that, else every second, third … of odd lengths, else
+ * where the calendar turns; the first that fits.
  */
-export function timeTicks(starts: number[], ends: number[], zone: Zone, fits: (ticks: Ticks) => boolean): Ticks {
+export function timeTicks(
+  starts: number[],
+  ends: number[],
+  zone: Zone,
+  fits: (ticks: Ticks) => boolean,
+): Ticks {
   const length = usual(starts, ends);
   const unit = unitOf(length, starts, zone);
   const first = starts[0];
   const last = starts[starts.length - 1];
-  const every = (step: number): Ticks => ({ unit, step: step === 1 ? 1 : 0, instants: starts.filter((_, index) => index % step === 0) });
+  const every = (step: number): Ticks => ({
+    unit,
+    step: step === 1 ? 1 : 0,
+    instants: starts.filter((_, index) => index % step === 0),
+  });
   if (starts.length <= 60 && fits(every(1))) return every(1);
   // intervals that are no unit of the calendar, weeks among them
-  const odd = ![MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR].includes(length) && !(unit === "day" && length < 1.5 * DAY)
-    && !(unit === "month" && length < 32 * DAY) && !(unit === "year" && length < 370 * DAY);
-  if (odd) for (const step of [2, 3, 4, 5]) if (starts.length / step <= 60 && starts.length / step >= 3 && fits(every(step))) return every(step);
+  const odd =
+    ![MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR].includes(length) &&
+    !(unit === "day" && length < 1.5 * DAY) &&
+    !(unit === "month" && length < 32 * DAY) &&
+    !(unit === "year" && length < 370 * DAY);
+  if (odd)
+    for (const step of [2, 3, 4, 5])
+      if (starts.length / step <= 60 && starts.length / step >= 3 && fits(every(step))) return every(step);
   const weekday = new Date(starts[Math.min(1, starts.length - 1)] + zone.offset(first)).getUTCDay();
   for (const [name, step, size] of STEPS) {
     if (size < length * 0.9 || (last - first) / size > 80) continue;

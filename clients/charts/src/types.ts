@@ -1,7 +1,16 @@
-// The chart description: plain JSON between `describe` (which looks at an answer) and `draw` (which looks at a size).
+// The chart description: plain JSON between `describe`, which sees an answer, and `draw`, which sees a size.
 
 export const CHART_TYPES = [
-  "metric", "line", "area", "bar", "stacked", "table", "funnel", "heatmap", "pie", "gauge",
+  "metric",
+  "line",
+  "area",
+  "bar",
+  "stacked",
+  "table",
+  "funnel",
+  "heatmap",
+  "pie",
+  "gauge",
 ] as const;
 export type ChartType = (typeof CHART_TYPES)[number];
 
@@ -18,7 +27,7 @@ export interface NumberFormat {
   suffix?: string;
 }
 
-/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups (`values`, with `names` to show). */
+/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups, shown as `names`. */
 export interface IndexAxis {
   kind: "time" | "category" | "number";
   name: string;
@@ -171,6 +180,7 @@ export interface Words {
   leftOut: string;
   firstOf: string;
   target: string;
+  versus: string;
   incomplete: string;
   unfinished: string;
   previous: string;
@@ -194,12 +204,13 @@ export const WORDS: Words = {
   time: "Time",
   more: "{n} more",
   target: "Target",
+  versus: "vs. {before}",
   topOf: "The largest {shown} of {n}; the rest is in “{other}”.",
   leftOut: "The largest {shown} of {n}; the rest is not shown.",
   firstOf: "The first {shown} of {n}; the rest is not shown.",
   incomplete: "Incomplete: some stored events could not be read.",
   unfinished: "not over yet",
-  previous: "Previous period",
+  previous: "previous period",
   ofFirst: "of the first step",
   optional: "optional",
   inverted: "did not",
