@@ -295,6 +295,18 @@ class Settings(BaseSettings):
         1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
     )
     response_bytes_max: int = Field(150_000_000, ge=1_000, description="Bytes of one query's answer.")
+    picture_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="Longest time, in seconds, in which a picture of a result is drawn (504).",
+    )
+    picture_idle_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds without a picture after which the process that draws them ends; it takes about "
+        "90 MB.",
+    )
     query_slots: int = Field(
         48,
         ge=1,

@@ -53,6 +53,7 @@ from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
+from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.query_service import QueryService
@@ -119,8 +120,7 @@ async def composed(
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
         stack.callback(catalog.close)
-        metrics = _metrics(settings, number)
-        refusals = Refusals(metrics, settings.error_log_seconds)
+        refusals = Refusals(metrics := _metrics(settings, number), settings.error_log_seconds)
         rates = stack.enter_context(contextlib.closing(_rates(settings)))
         concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
         budgets = stack.enter_context(contextlib.closing(_budgets(catalog, clock)))
@@ -129,9 +129,8 @@ async def composed(
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
         reader = Reader(catalog.folder, catalog, LocalFileSystem())
-        stack.callback(reader.close)
-        stack.callback(query_threads.shutdown)
-        stack.callback(catalog_threads.shutdown)
+        for close in (reader.close, query_threads.shutdown, catalog_threads.shutdown):
+            stack.callback(close)
         tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         query_service = QueryService(
@@ -151,6 +150,7 @@ async def composed(
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         kept_max = _kept_results_max(settings)
         saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
+        painter = stack.enter_context(contextlib.closing(_painter(settings)))
         parts = Parts(
             settings,
             catalog,
@@ -163,6 +163,7 @@ async def composed(
             refusals,
             quotas,
             budgets,
+            painter,
             catalog_threads,
             clock=clock,
         )
@@ -229,6 +230,10 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
 
 def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
     return EmbedBudgets(catalog.folder.embed_budgets, lambda: clock() / 1_000_000)
+
+
+def _painter(settings: Settings) -> Painter:
+    return Painter(settings.picture_seconds, settings.picture_idle_seconds)
 
 
 def _kept_results_max(settings: Settings) -> int:
