@@ -16,7 +16,8 @@ ARGS ?=
 # How long the property, crash and soak tests go on: a part of their full length, to fit in five minutes.
 SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.1)
 # Three test processes keep two cores busy: many tests wait for servers. Each takes a stretch of the tests, so
-# that those which share a server mostly stay together, and then what the other has left.
+# that those which share a server mostly stay together, and then what the other has left. The tests start hundreds
+# of interpreters: all but the first take compiled modules, whatever the shell is told about writing them.
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
@@ -34,7 +35,8 @@ serve: ## Run the server here (settings: ACUMEN_*; options: make serve ARGS="--p
 
 test: ## Run the tests (some of them: make test TESTS=tests/query)
 	@sh scripts/setup.sh "$(PYTHON)" dev
-	@ACUMEN_TEST_SCALE=$(SCALE) $(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist worksteal -q $(TESTS)
+	@unset PYTHONDONTWRITEBYTECODE; ACUMEN_TEST_SCALE=$(SCALE) \
+		$(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist worksteal -q $(TESTS)
 
 lint: ## Check style, formatting and types
 	@sh scripts/setup.sh "$(PYTHON)" dev

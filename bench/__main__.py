@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, cached, datasets, erasure, memory, pauses, posts, queries, shredding, tenants
+from bench import bulk, cached, clients, datasets, erasure, memory, pauses, posts, queries, shredding, tenants
 from bench.report import Report, Wrong
 from bench.store import loaded
 
@@ -25,6 +25,7 @@ SECTIONS = (
     "datasets",
     "pauses",
     "tenants",
+    "clients",
 )
 EVENTS = 1_000_000
 
@@ -60,6 +61,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         pauses.run(report)
     if "tenants" in sections:
         tenants.run(report, events)
+    if "clients" in sections:
+        clients.run(report, events)
 
 
 def main() -> int:
@@ -82,7 +85,7 @@ def main() -> int:
         bulk.ROUNDS, posts.ROUNDS = min(most, bulk.ROUNDS), min(most, posts.ROUNDS)
         shredding.ROUNDS, erasure.ROUNDS = min(most, shredding.ROUNDS), min(most, erasure.ROUNDS)
         queries.ROUNDS_MIN, queries.ROUNDS_MAX = min(most, queries.ROUNDS_MIN), min(most, queries.ROUNDS_MAX)
-        tenants.ROUNDS = min(most, tenants.ROUNDS)
+        tenants.ROUNDS, clients.ROUNDS = min(most, tenants.ROUNDS), min(most, clients.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

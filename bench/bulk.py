@@ -51,40 +51,42 @@ CASES = (
 def run(report: Report, events: int) -> None:
     per_round = max(1_000, min(PER_ROUND_MAX, events // ROUNDS) // 1_000 * 1_000)
     report.title(f"Bulk, durable, until all is in Parquet ({ROUNDS} × {per_round:,} events each)")
-    for case in CASES:
-        _run_case(report, case, per_round)
+    # A round is a flush: the server flushes by size alone.
+    settings = {"ACUMEN_FLUSH_EVENTS": str(per_round), "ACUMEN_FLUSH_SECONDS": "3600"}
+    settings["ACUMEN_FLUSH_BYTES"] = str(4 << 30)
+    with TemporaryDirectory(prefix="acumen-bench-") as name, Acumen(settings) as server:
+        for case in CASES:
+            # All events of the last one are in files, and merged.
+            server.begin_project(case.name)
+            _run_case(report, server, Path(name), case, per_round)
 
 
-def _run_case(report: Report, case: Case, per_round: int) -> None:
+def _run_case(report: Report, server: Acumen, folder: Path, case: Case, per_round: int) -> None:
     generator = Generator()
     shape = replace(
         case.shape, step_us=STEP_US, start_us=time.time_ns() // 1000 - (ROUNDS + 1) * per_round * STEP_US
     )
-    # A round is a flush: the server flushes by size alone.
-    settings = {"ACUMEN_FLUSH_EVENTS": str(per_round), "ACUMEN_FLUSH_SECONDS": "3600"}
-    settings["ACUMEN_FLUSH_BYTES"] = str(4 << 30)
     ours, theirs, merging = [], [], 0.0
-    with TemporaryDirectory(prefix="acumen-bench-") as name, Acumen(settings) as server:
-        path = Path(name) / "requests"
-        for turn in range(ROUNDS + 1):
-            report.progress(f"{case.name}, round {turn} of {ROUNDS}")
-            lines = list(generator.lines(shape, turn * per_round, per_round))
-            bodies = [bulk_body(lines[at : at + case.size]) for at in range(0, per_round, case.size)]
-            write_requests(path, (server.post_request(body, bulk=True) for body in bodies))
-            del lines
-            if turn:
-                theirs.append(parse_and_write(bodies, Path(name) / "written"))
-            del bodies
-            before = server.cpu_seconds()
-            send(server.port, CONNECTIONS, path)
-            server.await_rows((turn + 1) * per_round, merged=False)
-            # The first round makes the collection and its lanes, and is not counted.
-            stored = server.cpu_seconds()
-            if turn:
-                ours.append(stored - before)
-            server.await_rows((turn + 1) * per_round)
-            merging += server.cpu_seconds() - stored
-        _check(report, server, case.name, shape, per_round)
+    path = folder / "requests"
+    for turn in range(ROUNDS + 1):
+        report.progress(f"{case.name}, round {turn} of {ROUNDS}")
+        lines = list(generator.lines(shape, turn * per_round, per_round))
+        bodies = [bulk_body(lines[at : at + case.size]) for at in range(0, per_round, case.size)]
+        write_requests(path, (server.post_request(body, bulk=True) for body in bodies))
+        del lines
+        if turn:
+            theirs.append(parse_and_write(bodies, folder / "written"))
+        del bodies
+        before = server.cpu_seconds()
+        send(server.port, CONNECTIONS, path)
+        server.await_rows((turn + 1) * per_round, merged=False)
+        # The first round makes the collection and its lanes, and is not counted.
+        stored = server.cpu_seconds()
+        if turn:
+            ours.append(stored - before)
+        server.await_rows((turn + 1) * per_round)
+        merging += server.cpu_seconds() - stored
+    _check(report, server, case.name, shape, per_round)
     mine, other = median(ours), median(theirs)
     merged = sum(ours) + merging * ROUNDS / (ROUNDS + 1)
     detail = (

@@ -20,6 +20,7 @@ from bench import accounting
 from bench.report import Wrong
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Collection, FileRow
+from storage.catalog.tenants.records import Project
 from storage.files.compaction import plan_merge
 
 START_SECONDS = 60.0
@@ -101,11 +102,30 @@ class Acumen(Process):
     def __enter__(self) -> Self:
         super().__enter__()
         self._catalog = Catalog.open(self.data)
-        project = self._catalog.projects.all()[0]
+        self._use(self._catalog.projects.all()[0])
+        return self
+
+    def _use(self, project: Project) -> None:
         self.project_id = project.id
         self.write_key, self.read_key = project.write_key, project.read_key
         self.master_key = project.master_key
-        return self
+
+    def begin_project(self, name: str) -> None:
+        """From now on all goes to a new project, which the server knows on return. Raises Wrong."""
+        self._use(self._catalog.projects.create(name))
+        path = f"/3.0/projects/{self.project_id}"
+        deadline = time.monotonic() + START_SECONDS
+        connection = self.connect()
+        status = 0
+        while status != 200:
+            if time.monotonic() > deadline:
+                raise Wrong(f"The server does not know its new project:\n{self.output()[-2000:]}")
+            connection.request("GET", path, headers={"Authorization": self.master_key})
+            answer = connection.getresponse()
+            answer.read()
+            status = answer.status
+            time.sleep(0.05)
+        connection.close()
 
     def __exit__(self, *_: object) -> None:
         self._catalog.close()

@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from bench.events import Generator, Shape
 from bench.load import latencies, send, write_requests
-from bench.report import Report
+from bench.report import Report, Wrong
 from bench.serving import COLLECTION, Acumen, bulk_body
 from storage.catalog.catalog import Catalog
 from storage.catalog.database.versions import Area
@@ -99,7 +99,7 @@ def _prepare(server: Acumen, folder: Path, events: int) -> None:
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {server.read_key}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(question)}\r\n\r\n"
     )
-    write_requests(folder / f"count-{server.port}", [head.encode() + question] * min(COUNTS, _posts(events)))
+    write_requests(folder / f"count-{server.port}", [head.encode() + question] * _counts(events))
 
 
 def _loaded(events: int) -> int:
@@ -110,14 +110,27 @@ def _posts(events: int) -> int:
     return max(CONNECTIONS, min(POSTS, events // ROUNDS))
 
 
+def _counts(events: int) -> int:
+    """As many for each post as in full, but for enough connections."""
+    return max(CONNECTIONS, COUNTS * _posts(events) // POSTS)
+
+
 @contextmanager
 def changing(data: Path | None) -> Iterator[None]:
-    """While the block runs, another process changes the catalog of a data folder, where one is given."""
+    """While the block runs, another process changes the catalog of a data folder, where one is given.
+
+    It has started before: reading thousands of projects takes a processor for seconds.
+    """
     if data is None:
         yield
         return
-    changer = subprocess.Popen([sys.executable, "-P", "-m", "bench.tenants", str(data)])
+    changer = subprocess.Popen(
+        [sys.executable, "-P", "-m", "bench.tenants", str(data)], stdout=subprocess.PIPE
+    )
     try:
+        assert changer.stdout is not None
+        if not changer.stdout.readline():
+            raise Wrong("The process that changes the catalog ended.")
         yield
     finally:
         changer.terminate()
@@ -132,6 +145,8 @@ def change(data: Path) -> None:
     began = time.monotonic()
     for number, project in enumerate(itertools.cycle(others)):
         _change(catalog, project, number)
+        if not number:
+            print("changing", flush=True)
         time.sleep(max(0.0, began + (number + 1) / CHANGES_PER_SECOND - time.monotonic()))
 
 

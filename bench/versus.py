@@ -37,6 +37,8 @@ PARTS = ("questions", "tiny", "posts", "bulk", "cached", "memory")
 EVENTS = 2_000_000
 FLUSH_EVENTS = 250_000
 SPEED_MIN = 0.97
+IDLE_MAX = 0.6
+"""Memory of all processes on a fresh folder, as a share of the other's."""
 ROUNDS_MIN = 15
 ROUNDS_MAX = 301
 SECONDS = 12.0
@@ -413,6 +415,10 @@ def run_memory(pair: Pair) -> None:
         for name in pair.here.processes:
             here, other = (accounting.memory(side.processes[name]).anonymous / MIB for side in pair)
             pair.report.figure(f"{name}, {moment}", other / here, f"{here:.1f} against {other:.1f} MiB")
+        here, other = (accounting.proportional(side.processes.values()) / MIB for side in pair)
+        detail = f"{here:.1f} against {other:.1f} MiB, shared pages counted once"
+        limit = IDLE_MAX if moment == "started" else None
+        pair.report.figure(f"all of ours to theirs, {moment}", here / other, detail, limit=limit)
 
 
 @contextmanager

@@ -22,6 +22,9 @@ CANNOT = 3
 LOCKS = {"run": ("requirements.lock", "requirements-build.lock"), "dev": ("requirements-dev.lock",)}
 """What each part is made from. The links to this folder need what builds the package."""
 
+CLIENT = {"run": (), "dev": ("clients/python/pyproject.toml",)}
+"""The Python client, which the tests use; the server does not need it."""
+
 
 def main(wanted: str) -> int:
     """Bring the environment to what the locks say; `wanted` is "dev" to have the development tools too."""
@@ -57,7 +60,7 @@ def is_current(part: str) -> bool:
 
 def digest(part: str) -> str:
     """What a part was made from."""
-    inputs = [(ROOT / name).read_bytes() for name in (*LOCKS[part], "pyproject.toml")]
+    inputs = [(ROOT / name).read_bytes() for name in (*LOCKS[part], "pyproject.toml", *CLIENT[part])]
     return hashlib.sha256(b"\0".join(inputs)).hexdigest()
 
 
@@ -115,7 +118,7 @@ def find_installer() -> list[str] | None:
 
 
 def install(installer: list[str], part: str) -> int:
-    """Install one part, and with the first also Acumen itself, as links to this folder; pip's exit status."""
+    """Install one part, and with it Acumen itself or its client, as links to this folder; pip's exit status."""
     print(f"installing {' and '.join(LOCKS[part])}", flush=True)
     locked = ["--require-hashes"]
     for lock in LOCKS[part]:
@@ -127,8 +130,9 @@ def install(installer: list[str], part: str) -> int:
         # Nothing here may need a compiler: better a clear refusal than a failed build.
         locked[:0] = ["--only-binary", ":all:"]
     status = pip_install(installer, locked)
-    if status == 0 and part == "run":
-        itself = ["--no-deps", "--no-build-isolation", "--no-index", "--editable", str(ROOT)]
+    if status == 0:
+        project = ROOT if part == "run" else (ROOT / CLIENT[part][0]).parent
+        itself = ["--no-deps", "--no-build-isolation", "--no-index", "--editable", str(project)]
         status = pip_install(installer, itself, PIP_REQUIRE_HASHES="0")
     return status
 

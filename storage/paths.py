@@ -3,6 +3,7 @@
     FORMAT                  the data-folder format, one number
     catalog.sqlite          the catalog (and its -wal, -shm and -mark)
     migrate.lock, serve.lock, keeper.lock, stream.lock
+    embed-budgets           how many answers embed tokens have got, made with the first budget
     log/<log id>/           <base lsn>.seg, position, lock, and damage if some of it cannot be read
     quarantine/log-<id>-<n>/  a damaged log as it was found; not part of the store
     results/                kept results of saved queries, as JSON
@@ -77,6 +78,11 @@ class DataFolder:
     @property
     def stream_lock(self) -> Path:
         return self.root / "stream.lock"
+
+    @property
+    def embed_budgets(self) -> Path:
+        """How many answers embed tokens have got; see ``service.limits.embed_budgets``."""
+        return self.root / "embed-budgets"
 
     @property
     def logs(self) -> Path:

@@ -11,7 +11,7 @@ from query.answers.values import Row, loads, number, rounded
 from query.engine.sorting import in_order
 from query.language.nodes import Analysis
 from query.plan import exact_sums
-from query.plan.aggregates import Aggregate, AggregateRole, MetricPlan
+from query.plan.aggregates import SUM_IN_TWO_PARTS, Aggregate, AggregateRole, MetricPlan
 from query.plan.columns import ColumnKind
 from query.plan.plan import MetricsPlan
 from storage.instants import format_instant
@@ -66,15 +66,15 @@ def _numeric(cell: Any) -> int | float | None:
     return int(cell) if isinstance(cell, str) else cell
 
 
-_TWO_PARTS = (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESENT)
-
-
 def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
     """The sum, correctly rounded, or with all digits of an integer. Raises Uncertain."""
     if metric.in_two_parts:
-        high, low, rows = cells
+        high, low, *present = cells
         one = metric.aggregates[0]
-        return number(exact_sums.rounded(high, low, rows, one.split, one.exact_rows)) if rows else 0
+        rows = present[0] if one.rows_max is None else one.rows_max
+        if not rows or high is None:
+            return 0
+        return number(exact_sums.rounded(high, low, rows, one.split, one.exact_rows))
     if len(cells) == 1 and isinstance(cells[0], float):
         return number(cells[0])
     total, error = _total(metric.aggregates, cells)
@@ -84,7 +84,7 @@ def _sum(metric: MetricPlan, cells: Row) -> int | float | None:
 def _average(metric: MetricPlan, cells: Row) -> int | float | None:
     """The average, correctly rounded. Raises Uncertain."""
     folds = tuple(aggregate.fold for aggregate in metric.aggregates)
-    if folds == _TWO_PARTS:
+    if folds == SUM_IN_TWO_PARTS:
         high, low, rows = cells
         aggregate = metric.aggregates[0]
         return (

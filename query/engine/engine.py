@@ -1,7 +1,8 @@
 """Runs statements; the only module of ``query`` that imports DuckDB.
 
-One connection lasts as long as the engine; every run gets its own cursor, on which its Arrow tables are
-registered. Settings are locked, and only the data folder of the file system is accessible.
+One connection, opened by the first statement if not before, lasts as long as the engine; every run gets its
+own cursor, on which its Arrow tables are registered. Settings are locked, and only the data folder of the
+file system is accessible.
 """
 
 from __future__ import annotations
@@ -209,8 +210,9 @@ class Engine:
         self.budget = budget or MemoryBudget(memory_limit_bytes)
         self._memory_limit_bytes = memory_limit_bytes
         self._temp_bytes_max = temp_bytes_max
-        self._connection = duckdb.connect(":memory:")
-        self._configure(data_folder, threads, temp_folder)
+        self._data_folder, self._threads, self._temp_folder = data_folder, threads, temp_folder
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._opening = threading.Lock()
         self._watch = _Watch()
         # As with query slots, one project takes at most half of the turns, so that others find one free.
         self._reads = Turns(2 * threads, threads)
@@ -219,7 +221,8 @@ class Engine:
 
     def close(self) -> None:
         self._watch.close()
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def run(
         self,
@@ -260,7 +263,7 @@ class Engine:
         if reservation is not None and reads > SMALL_SCAN_ROWS:
             # The turn lasts until the rows are fetched: rows that wait to be fetched take DuckDB's memory.
             reservation.read_by(self._reads)
-        cursor = self._connection.cursor()
+        cursor = self._opened()
         try:
             with self._watch.watching(cursor, token, timeout, ends_at), self._translated(token):
                 for table, rows in (tables or {}).items():
@@ -282,7 +285,7 @@ class Engine:
 
     def _check_regex(self, pattern: str) -> str | None:
         statement = regex_check(pattern)
-        cursor = self._connection.cursor()
+        cursor = self._opened()
         try:
             cursor.execute(statement.text, list(statement.values)).fetchall()
         except duckdb.Error as error:
@@ -291,12 +294,27 @@ class Engine:
             cursor.close()
         return None
 
-    def _configure(self, data_folder: Path, threads: int, temp_folder: Path) -> None:
-        folder = str(data_folder.resolve()).rstrip("/") + "/"
-        settings: dict[str, object] = {
+    def open(self) -> None:
+        """Opens DuckDB, which takes memory, threads and some 40 ms; otherwise the first statement does."""
+        self._opened().close()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        """A new cursor; opens the connection if necessary."""
+        with self._opening:
+            if self._connection is None:
+                connection = duckdb.connect(":memory:")
+                for setting, value in self._settings().items():
+                    # Settings without GLOBAL do not apply to cursors.
+                    connection.execute(f"SET GLOBAL {setting} = {_literal(value)}")
+                self._connection = connection
+        return self._connection.cursor()
+
+    def _settings(self) -> dict[str, object]:
+        """DuckDB's settings, in the order in which they must be made."""
+        return {
             "memory_limit": f"{self._memory_limit_bytes}B",
-            "threads": threads,
-            "temp_directory": str(temp_folder),
+            "threads": self._threads,
+            "temp_directory": str(self._temp_folder),
             "max_temp_directory_size": f"{self._temp_bytes_max}B",
             "parquet_metadata_cache": True,
             "preserve_insertion_order": False,
@@ -304,13 +322,10 @@ class Engine:
             "autoinstall_known_extensions": False,
             "python_enable_replacements": False,
             "TimeZone": "UTC",
-            "allowed_directories": [folder],
+            "allowed_directories": [str(self._data_folder.resolve()).rstrip("/") + "/"],
             "enable_external_access": False,
             "lock_configuration": True,
         }
-        for setting, value in settings.items():
-            # Settings without GLOBAL do not apply to cursors.
-            self._connection.execute(f"SET GLOBAL {setting} = {_literal(value)}")
 
     @contextmanager
     def _translated(self, cancel: CancelToken) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
@@ -31,6 +31,9 @@ class AggregateRole(StrEnum):
     DEVIATION = "standard deviation"
 
 
+SUM_IN_TWO_PARTS = (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESENT)
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     fold: AggregateRole
@@ -42,6 +45,8 @@ class Aggregate:
     """For SUM_HIGH and SUM_LOW: the constant that splits a value, from ``exact_sums.splitter``."""
     exact_rows: float = 0.0
     """For SUM_HIGH and SUM_LOW: rows up to which the low sum is exact, from ``exact_sums.exact_rows``."""
+    rows_max: int | None = None
+    """For SUM_HIGH and SUM_LOW: the most rows there can be, where PRESENT does not count them."""
     band: BitRange | None = None
     """For SUM_BAND: the bits to sum."""
     centre: float = 0.0
@@ -73,11 +78,11 @@ class MetricPlan:
     def in_two_parts(self) -> bool:
         """True for the sum of one number column, split into a high and a low part."""
         folds = tuple(one.fold for one in self.aggregates)
-        sums = self.metric.analysis is Analysis.SUM
-        return sums and folds == (AggregateRole.SUM_HIGH, AggregateRole.SUM_LOW, AggregateRole.PRESENT)
+        return self.metric.analysis is Analysis.SUM and folds in (SUM_IN_TWO_PARTS, SUM_IN_TWO_PARTS[:2])
 
 
-def plan_metric(metric: Metric, view: View) -> MetricPlan:
+def plan_metric(metric: Metric, view: View, *, of_all_rows: bool = False) -> MetricPlan:
+    """``of_all_rows``: there is one result, and every row of the view is part of it."""
     if metric.analysis is Analysis.COUNT or metric.target is None:
         return MetricPlan(metric, (Aggregate(AggregateRole.ROWS),))
     columns = view.available.at(metric.target)
@@ -86,7 +91,20 @@ def plan_metric(metric: Metric, view: View) -> MetricPlan:
     if metric.analysis is Analysis.SELECT_UNIQUE:
         return MetricPlan(metric, (*_values(columns), *_explicit_null(metric.target, view)))
     numbers = tuple(column for column in columns if column.kind in NUMERIC)
-    return MetricPlan(metric, _numeric(metric, numbers, view) if numbers else ())
+    aggregates = _numeric(metric, numbers, view) if numbers else ()
+    if of_all_rows and metric.analysis is Analysis.SUM:
+        aggregates = _uncounted(aggregates, view.rows)
+    return MetricPlan(metric, aggregates)
+
+
+def _uncounted(aggregates: tuple[Aggregate, ...], rows: int) -> tuple[Aggregate, ...]:
+    """A sum's two parts without the number of its values, which takes the engine a sixth of the time.
+
+    The number only bounds the error; here the number of rows does so nearly as well.
+    """
+    if tuple(one.fold for one in aggregates) != SUM_IN_TWO_PARTS:
+        return aggregates
+    return tuple(replace(one, rows_max=rows) for one in aggregates[:2])
 
 
 def _distinct(columns: tuple[Column, ...]) -> tuple[Aggregate, ...]:

@@ -54,9 +54,13 @@ def plan_metrics(query: MetricQuery, views: Views, rows_max: int) -> MetricsPlan
     """The plan of a metric query; it fetches up to one row more than ``rows_max``, to detect an excess."""
     view = views.view(query.collection, (query.span,))
     keys = tuple(key_of_group(group, view) for group in query.groups)
-    metrics = tuple(plan_metric(metric, view) for metric in query.metrics)
     counted = 0
-    if not (query.filters or view.forced or keys or query.buckets) and _only_counts(metrics):
+    of_all_rows = not (query.filters or view.forced or keys or query.buckets)
+    metrics = tuple(
+        plan_metric(metric, view, of_all_rows=of_all_rows and query.span == Span())
+        for metric in query.metrics
+    )
+    if of_all_rows and _only_counts(metrics):
         view, counted = _count_by_catalog(view, query.span)
     columns = [column for key in keys for column in key.columns]
     columns += [

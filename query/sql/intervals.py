@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from query.language.nodes import Buckets
-from query.plan.columns import TIMESTAMP_COLUMN
-from query.sql.statement import TIME_US, Note, Statement, bound, col, name, noted, sql, whole
+from query.sql.statement import TIME_US, Note, Statement, bound, name, noted, sql, whole
 
 _RUNS_MAX = 64
 """With more runs of equally long buckets than this, a join with the edges is faster."""
-_DAY_US = 86_400_000_000
+_EXACT_MAX = 2**53
+"""Below this, doubles hold every integer, and the floor of a quotient of two is the whole quotient."""
 _BYTE_MAX = 255
 
 
@@ -31,19 +31,15 @@ def bucket_index(runs: list[Run]) -> Statement:
 
 
 def counts_us(runs: list[Run]) -> bool:
-    """Whether a row's bucket is computed from its time in µs, rather than from its date or as a constant."""
-    return not (len(runs) == 1 and (runs[0].count == 1 or _in_days(runs[0])))
+    """Whether a row's bucket is computed from its time in µs, rather than being the only one."""
+    return len(runs) > 1 or runs[0].count > 1
 
 
-def _in_days(run: Run) -> bool:
-    return run.start_us % _DAY_US == 0 and run.step_us % _DAY_US == 0
-
-
-def small(index: Statement, buckets: Buckets) -> Statement:
-    """The index as a byte where it fits: the engine then groups by it without hashing."""
-    if len(buckets.edges) - 1 > _BYTE_MAX:
-        return index
-    return sql("CAST({} AS UTINYINT)", index)
+def whole_index(index: Statement, buckets: Buckets, *, alone: bool) -> Statement:
+    """The index as an integer: a byte if it fits and is the only key, which the engine groups without
+    hashing."""
+    in_a_byte = alone and len(buckets.edges) - 1 <= _BYTE_MAX
+    return sql("CAST({} AS {})", index, Statement("UTINYINT" if in_a_byte else "INTEGER"))
 
 
 def bucketed(source: Statement, buckets: Buckets, runs: list[Run]) -> Statement:
@@ -88,16 +84,13 @@ def _run_tree(runs: list[Run]) -> Statement:
     run = runs[0]
     if run.count == 1:
         return whole(run.first)
-    if _in_days(run):
-        # The engine computes a UTC date faster than a division.
-        first_day = sql("make_date({})", whole(run.start_us // _DAY_US))
-        since = sql("(CAST({} AS DATE) - {})", col(TIMESTAMP_COLUMN), first_day)
-        return _counted(run.first, since, run.step_us // _DAY_US)
     since = sql("({} - ({}))", TIME_US, whole(run.start_us))
-    return _counted(run.first, since, run.step_us)
+    return _counted(run, since)
 
 
-def _counted(first: int, since: Statement, step: int) -> Statement:
-    """``first`` plus the number of whole steps in ``since``, which is not negative."""
-    steps = since if step == 1 else sql("({} // {})", since, whole(step))
-    return steps if first == 0 else sql("({} + {})", whole(first), steps)
+def _counted(run: Run, since: Statement) -> Statement:
+    """The run's first bucket plus the number of its steps in ``since``, which is not negative."""
+    # The engine divides doubles faster than integers.
+    form = "floor({} / {})" if run.count * run.step_us < _EXACT_MAX else "({} // {})"
+    steps = sql(form, since, whole(run.step_us))
+    return steps if run.first == 0 else sql("({} + {})", whole(run.first), steps)

@@ -18,6 +18,10 @@ DOUBLE_MAX_DIGITS = 308
 DOUBLE_TENS_MAX = 22
 """Powers of ten up to this exponent are exact as doubles."""
 
+_PLACES_MAX = 18
+_MORE_PLACES = 3
+"""A double of 2^52 / 10^places or more prints fewer decimals than this beyond the ``places`` of the size."""
+
 
 def bucket_parts(key: GroupKey, size: float) -> list[Statement]:
     """The lower bound of a row's numeric bucket: as a double, and as text for an integer too long for one.
@@ -73,14 +77,22 @@ class _Steps:
             return 0.0
         return 2.0**52 / self.units * self.size
 
+    @property
+    def fits_decimal(self) -> bool:
+        """Whether the engine's 38 digits hold doubles below 2^53 with the places of ``_exact_bound``."""
+        return self.places <= _PLACES_MAX and self.units < 10**30
+
 
 def _bucket_of_double(value: Statement, steps: _Steps, greatest: float) -> Statement:
     ratio = sql("floor({} / {})", value, Statement(repr(steps.size)))
     if greatest < steps.quick_below:
         return _quick_bound(value, ratio, steps)
-    exact = _nearest_bound(value, ratio, lambda number: _decimal(number, steps))
-    # Where steps are finer than the spacing of doubles, each double is its own bound.
-    slow = sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", ratio, _EXACT, exact, value)
+    if steps.fits_decimal:
+        slow = _exact_bound(value, steps)
+    else:
+        exact = _nearest_bound(value, ratio, lambda number: _decimal(number, steps))
+        # Where steps are finer than the spacing of doubles, each double is its own bound.
+        slow = sql("(CASE WHEN abs({}) < {} THEN {} ELSE {} END)", ratio, _EXACT, exact, value)
     if steps.quick_below == 0.0:
         return slow
     quick = _quick_bound(value, ratio, steps)
@@ -101,6 +113,16 @@ def _nearest_bound(
     above = sql("CAST({} >= {} AS INTEGER)", value, bound_of(sql("({} + 1)", ratio)))
     below = sql("CAST({} < {} AS INTEGER)", value, bound_of(ratio))
     return bound_of(sql("({} + {} - {})", ratio, above, below))
+
+
+def _exact_bound(value: Statement, steps: _Steps) -> Statement:
+    """The bound by arithmetic of integers, from the value's digits with more places than the size has."""
+    decimal = sql("CAST(CAST({} AS VARCHAR) AS DECIMAL(38, {}))", value, whole(steps.places + _MORE_PLACES))
+    digits = sql("CAST(replace(CAST({} AS VARCHAR), '.', '') AS HUGEINT)", decimal)
+    step = Statement(f"CAST({steps.units * 10**_MORE_PLACES} AS HUGEINT)")
+    remainder = sql("(({} % {} + {}) % {})", digits, step, step, step)
+    bound = sql("(({} - {}) // {})", digits, remainder, whole(10**_MORE_PLACES))
+    return sql("CAST(concat({}, {}) AS DOUBLE)", bound, Statement(f"'e-{steps.places}'"))
 
 
 def _quotient(number: Statement, steps: _Steps) -> Statement:

@@ -15,7 +15,7 @@ from query.plan.predicates import Predicate
 from query.plan.scans import Scan
 from query.sql.aggregates import aggregate
 from query.sql.conditions import condition
-from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, small
+from query.sql.intervals import bucket_index, bucketed, counts_us, runs_of, whole_index
 from query.sql.keys import PART_TYPES, key_parts, unnested
 from query.sql.reading import filtered, in_span
 from query.sql.statement import TYPES, Note, Statement, bound, col, joined, name, noted, sql, whole
@@ -60,8 +60,7 @@ def _grouped(plan: MetricsPlan) -> Statement:
     heads = list(parts)
     runs = [] if plan.buckets is None else runs_of(plan.buckets.edges)
     if plan.buckets is not None:
-        index = bucket_index(runs)
-        heads.insert(0, index if parts else small(index, plan.buckets))
+        heads.insert(0, whole_index(bucket_index(runs), plan.buckets, alone=not parts))
     aggregates = [aggregate(one) for metric in plan.metrics for one in metric.aggregates]
     scan = plan.scan
     if scan.in_us and not counts_us(runs):

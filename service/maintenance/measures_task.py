@@ -33,7 +33,7 @@ class Measures:
         self._events.set(sum(one.events for one in usages))
         self._bytes.set(sum(one.bytes for one in usages))
         self._collections.set(sum(one.collections for one in usages))
-        self._projects.set(len(self._catalog.projects.ids()))
+        self._projects.set(self._catalog.projects.number())
         self._log_bytes.set(self._segment_bytes())
         self._due = time.monotonic() + EVERY_SECONDS
         return False

@@ -48,7 +48,6 @@ def main(context: ChildContext) -> None:
     """Run the keeper until the supervisor commands a stop."""
     settings, stop = context.settings, stopped(context)
     os.nice(NICENESS)
-    gc.freeze()
     # Reading a log creates many objects that live for a while and form no cycles.
     gc.set_threshold(50_000, 20, 20)
     metrics = Metrics(settings.metrics_path, context.number, settings.metric_rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 
 from service.process import tasks
@@ -19,7 +18,6 @@ def main(context: ChildContext) -> None:
     """Run tasks until the supervisor commands a stop."""
     stop = stopped(context)
     os.nice(NICENESS)
-    gc.freeze()
     context.say_ready()
     if not stop.wait(START_SECONDS):
         tasks.run(context.settings, context.number, stop)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from service.process import child_process
+from service.process import child_process, code_pages
 from service.process.child_process import ChildContext
 from service.settings import as_environment, load
 
@@ -64,7 +64,13 @@ def prepare(modules: Iterable[str]) -> None:
     """Import the children's modules, so that all children share them. Call before the first fork."""
     for module in modules:
         importlib.import_module(module)
-    # The garbage collector writes to objects that it inspects, which ends the sharing of their pages.
+    freeze()
+    code_pages.release()
+
+
+def freeze() -> None:
+    """Exclude all objects that exist now from garbage collections, since imported ones live as long as the
+    process. The collector writes to objects that it inspects, which would end the sharing of their pages."""
     gc.collect()
     gc.freeze()
 
@@ -127,7 +133,10 @@ def _main() -> NoReturn:
         parser.add_argument(name, type=int)
     parser.add_argument("listener", type=int, nargs="?")
     options = vars(parser.parse_args())
-    child_process.run(options.pop("module"), ChildContext(load(), **options))
+    module = options.pop("module")
+    importlib.import_module(module)
+    freeze()
+    child_process.run(module, ChildContext(load(), **options))
 
 
 if __name__ == "__main__":

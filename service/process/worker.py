@@ -19,6 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import uvicorn
+import uvloop
 
 from query.engine.engine import Engine
 from query.engine.memory_budget import MemoryBudget
@@ -48,6 +49,7 @@ from service.ingest.enrich.enricher import Enricher
 from service.ingest.ingestor import Ingestor
 from service.ingest.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
 from service.limits.concurrency_limiter import Concurrency
+from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
@@ -62,6 +64,8 @@ from service.telemetry.loop_pauses import measure_pauses
 from service.telemetry.metrics import Metrics
 from service.telemetry.refusals import Refusals
 from storage.catalog.catalog import Catalog, system_clock
+from storage.catalog.database.change_mark import Marks
+from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
 from storage.paths import DataFolder
 from storage.read.snapshot_reader import Reader
@@ -119,6 +123,7 @@ async def composed(
         refusals = Refusals(metrics, settings.error_log_seconds)
         rates = stack.enter_context(contextlib.closing(_rates(settings)))
         concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
+        budgets = stack.enter_context(contextlib.closing(_budgets(catalog, clock)))
         catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
@@ -144,8 +149,7 @@ async def composed(
             preferences=settings.preferences,
         )
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
-        # Each kind of cached answers gets a share of the memory of all caches.
-        kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
+        kept_max = _kept_results_max(settings)
         saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
         parts = Parts(
             settings,
@@ -158,6 +162,7 @@ async def composed(
             rates,
             refusals,
             quotas,
+            budgets,
             catalog_threads,
             clock=clock,
         )
@@ -171,19 +176,22 @@ async def composed(
                 enricher=_enricher(settings, metrics, catalog_threads),
                 logs_closing=number == 0,
             ) as session,
-            _watching(parts, session),
+            _watching(parts, session, lambda: _open_if_used(catalog, engine, reader)),
         ):
             yield _compose(parts, session.ingestor), parts
 
 
 @asynccontextmanager
-async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
-    """Run the worker's periodic tasks: upkeep of the log, metrics, quotas and keys."""
+async def _watching(
+    parts: Parts, session: LogSession, open_if_used: Callable[[], bool]
+) -> AsyncIterator[None]:
+    """Run the worker's periodic tasks: upkeep of the log, metrics, quotas, keys and the engine."""
     running = [
         asyncio.ensure_future(_watch(parts, session)),
         asyncio.ensure_future(measure_pauses(parts.metrics)),
         asyncio.ensure_future(_sync(parts)),
         asyncio.ensure_future(parts.tenants.keep_fresh()),
+        asyncio.ensure_future(_open_once_used(parts, open_if_used)),
     ]
     try:
         yield
@@ -192,6 +200,40 @@ async def _watching(parts: Parts, session: LogSession) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.wait(running)
         await _sync_once(parts)
+
+
+def _open_if_used(catalog: Catalog, engine: Engine, reader: Reader) -> bool:
+    """Open DuckDB if there is anything to ask about. Returns whether there is."""
+    if not catalog.collections.exist():
+        return False
+    engine.open()
+    reader.open()
+    return True
+
+
+async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> None:
+    """Open DuckDB soon after the first collection exists, so that no question has to wait for it."""
+    seen: Marks | None = None
+    while True:
+        marks = parts.catalog.mark(Area.DATA)
+        try:
+            if marks != seen and await asyncio.get_running_loop().run_in_executor(
+                parts.catalog_executor, open_if_used
+            ):
+                return
+            seen = marks
+        except Exception:
+            _log.exception("DuckDB could not be opened; it is tried again.")
+        await asyncio.sleep(WATCH_SECONDS)
+
+
+def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
+    return EmbedBudgets(catalog.folder.embed_budgets, lambda: clock() / 1_000_000)
+
+
+def _kept_results_max(settings: Settings) -> int:
+    """Bytes of saved results: each kind of cached answers has a share of the memory of all caches."""
+    return min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
 
 
 def _metrics(settings: Settings, number: int) -> Metrics:
@@ -441,17 +483,7 @@ async def _serve(context: ChildContext) -> None:
 
 def main(context: ChildContext) -> None:
     """Answer requests until the supervisor commands a stop."""
-    # Imported objects live as long as the process, so the garbage collector need not inspect them.
-    gc.collect()
-    gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(context))
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    import uvloop
-
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop

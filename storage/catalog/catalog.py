@@ -31,7 +31,7 @@ from storage.catalog.stored.records import Snapshot
 from storage.catalog.stored.retention import Retention
 from storage.catalog.stored.schemas import SchemaCache
 from storage.catalog.stored.streams import Streams
-from storage.catalog.tenants.access_keys import AccessKeys
+from storage.catalog.tenants.access_keys import AccessKeys, fill_public_ids
 from storage.catalog.tenants.activity import ActivityCounts
 from storage.catalog.tenants.changes import ChangedTenants
 from storage.catalog.tenants.organisations import Organisations
@@ -136,8 +136,10 @@ class Catalog:
         return self._snapshots.take(project_id, names)
 
     def _seal_keys(self) -> None:
+        """Seal keys, and fill in public ids, that an older format did not have."""
         with self._database.writing() as connection:
             sealed = seal_keys(connection, self.keyring)
+            fill_public_ids(connection, self.keyring)
         if sealed:
             # Overwrites the pages and log frames that still contain the unsealed keys.
             self._database.checkpoint()

@@ -23,8 +23,15 @@ from storage.disk.durable_files import sync_folder
 
 SEALED = "sealed:"
 """Prefix of a sealed text. Keys consist of letters and digits, so no key starts with it."""
+PUBLIC_ID_LENGTH = 32
 _NONCE_SIZE = 12
 _OPENED_MAX = 100_000
+
+
+def public_id(key: str) -> str:
+    """The public id of an access key: embed tokens name their key by it. It does not reveal the key."""
+    text = b"acumen key id v1\0" + key.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(text).hexdigest()[:PUBLIC_ID_LENGTH]
 
 
 class Keyring:

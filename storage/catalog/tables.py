@@ -90,9 +90,12 @@ access_keys = Table(
     Column("permitted", Text, nullable=False),
     Column("options", Text, nullable=False),
     Column("created_us", BigInteger, nullable=False),
+    Column("public_id", Text),
     Index("access_keys_by_project", "project_id", "number"),
+    Index("access_keys_by_public_id", "project_id", "public_id"),
     sqlite_autoincrement=True,
 )
+"""``public_id`` is null only for a key that is sealed with another secret than the server's."""
 
 collections = Table(
     "collections",

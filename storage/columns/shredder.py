@@ -58,22 +58,13 @@ class FramePiece:
 
 
 class Shredder:
-    """Turns pieces into tables. One per thread: it owns a DuckDB connection and a spool folder."""
+    """Turns pieces into tables. One per thread: it owns a spool folder, and a DuckDB connection, which it
+    opens for the first pieces."""
 
     def __init__(self, spool: Path) -> None:
         spool.mkdir(parents=True, exist_ok=True)
         self._spool = spool
-        self._connection = duckdb.connect(
-            ":memory:",
-            config={
-                "threads": 1,
-                "memory_limit": MEMORY_LIMIT,
-                "temp_directory": str(spool),
-                "autoload_known_extensions": False,
-                "autoinstall_known_extensions": False,
-            },
-        )
-        self._connection.execute("SET preserve_insertion_order = true")
+        self._connection: duckdb.DuckDBPyConnection | None = None
         self._statements: dict[Schema, _Statement] = {}
 
     def shred(self, schema: Schema, pieces: Sequence[FramePiece]) -> pa.Table:
@@ -100,7 +91,25 @@ class Shredder:
         return pa.concat_tables(tables, promote_options="default")
 
     def close(self) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    def open(self) -> duckdb.DuckDBPyConnection:
+        """The connection, opened if necessary, which takes memory, threads and some 30 ms."""
+        if self._connection is None:
+            connection = duckdb.connect(
+                ":memory:",
+                config={
+                    "threads": 1,
+                    "memory_limit": MEMORY_LIMIT,
+                    "temp_directory": str(self._spool),
+                    "autoload_known_extensions": False,
+                    "autoinstall_known_extensions": False,
+                },
+            )
+            connection.execute("SET preserve_insertion_order = true")
+            self._connection = connection
+        return self._connection
 
     def _bulk_lanes(self, schema: Schema, pieces: Sequence[FramePiece]) -> pa.Table:
         count = sum(piece.count for piece in pieces)
@@ -134,7 +143,7 @@ class Shredder:
             handle, name = tempfile.mkstemp(dir=self._spool, suffix=".ndjson")
             with os.fdopen(handle, "wb", 1 << 20) as file:
                 file.writelines(chunks)
-            table = self._connection.sql(statement.text, params=[name]).to_arrow_table()
+            table = self.open().sql(statement.text, params=[name]).to_arrow_table()
         except (duckdb.Error, OSError, UnicodeDecodeError):
             # UnicodeDecodeError: DuckDB's message quotes the event, possibly cut within a character.
             return None

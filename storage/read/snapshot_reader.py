@@ -190,6 +190,11 @@ class Reader:
             return True
         return known is not None and known[0] == moment.version[0] and _positions(known[1]) == moment.synced
 
+    def open(self) -> None:
+        """Prepares to shred what is in no chunk yet; otherwise the first source with such events does."""
+        with self._lock:
+            self._shredder.open()
+
     def close(self) -> None:
         self._shredder.close()
 

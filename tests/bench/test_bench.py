@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from bench.report import Report, Wrong
+from tests.support.scale import examples
 
-FEW = "3000"
+FEW = str(max(1_000, examples(3_000)))
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

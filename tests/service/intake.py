@@ -22,6 +22,7 @@ from storage.catalog.keyring import Keyring
 from storage.catalog.tenants.records import Project
 from storage.disk.file_system import FileSystem, LocalFileSystem
 from storage.log.writer import Frame, LogReader
+from tests.support.catalogs import migrated
 
 THREADS = 4
 
@@ -69,7 +70,7 @@ async def intake(
     body_limits: BodyLimits | None = None,
     wait_seconds: float = 10.0,
 ) -> AsyncIterator[Intake]:
-    catalog = Catalog.prepare(data)
+    catalog = Catalog.prepare(migrated(data))
     project, _ = catalog.projects.ensure_first()
     with ThreadPoolExecutor(THREADS) as executor:
         async with LogSession.opened(

@@ -15,6 +15,7 @@ from service.http.authorization import WRITES, Realm, Rule
 from service.process.worker import composed
 from service.settings import load
 from storage.catalog.catalog import Catalog
+from tests.support.catalogs import migrated
 from tests.support.server import Served, ServedProject
 
 WRITE_ROUTES = [
@@ -23,7 +24,10 @@ WRITE_ROUTES = [
     ("POST", "/3.0/projects/{project_id}/partners/sendgrid/versions/v3"),
 ]
 """Answered before the application."""
+OF_QUERIES = {Permission.EXTRACTIONS, Permission.EXPORTS, Permission.TAIL}
+"""What a key that may ask questions may do too; embed tokens have each by itself."""
 READ_KEY = {
+    *OF_QUERIES,
     Permission.QUERIES,
     Permission.SAVED_QUERIES,
     Permission.CACHED_QUERIES,
@@ -54,7 +58,7 @@ def ruled_routes(data: Path) -> list[Ruled]:
                 for method in sorted(route.methods or ())
             ]
 
-    Catalog.prepare(data).close()
+    Catalog.prepare(migrated(data)).close()
     return asyncio.run(read()) + [Ruled(*one, WRITES) for one in WRITE_ROUTES]
 
 

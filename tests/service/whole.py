@@ -33,6 +33,7 @@ from storage.disk.file_system import LocalFileSystem
 from storage.files.compaction import Compactor
 from storage.keeper.keeper import Keeper, KeeperSettings
 from storage.read.snapshot_reader import Reader
+from tests.support.catalogs import migrated
 
 WAITING = {"PUT": ("events",), "DELETE": ("events",)}
 """Requests that the keeper must do something for: method → what follows the project in the path."""
@@ -42,7 +43,7 @@ class Whole:
     def __init__(self, data: Path, now_us: int | None = None, **given: Any) -> None:
         self.now_us = system_clock() if now_us is None else now_us
         self.settings = load(data=data, workers=1, memory_bytes=768 << 20, **given)
-        Catalog.prepare(data, secret=self.settings.secret_key).close()
+        Catalog.prepare(migrated(data), secret=self.settings.secret_key).close()
         self._loop = asyncio.Runner()
         self._composed = composed(self.settings, 0, lambda: self.now_us)
         app, self.parts = self._loop.run(self._composed.__aenter__())
@@ -101,6 +102,7 @@ class Whole:
         body: Any = None,
         *,
         key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> httpx.Response:
         """A request below the project, with its master key unless told otherwise; bytes go as they are."""
@@ -110,7 +112,7 @@ class Whole:
             method,
             address,
             content=body if body is None or isinstance(body, bytes) else json.dumps(body),
-            headers={"authorization": key or project.master_key},
+            headers={"authorization": key or project.master_key, **(headers or {})},
         )
         waits = path.split("/")[0] in WAITING.get(method, ())
         return self._loop.run(self._with_keeper(sent) if waits else _awaited(sent))

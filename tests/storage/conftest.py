@@ -9,7 +9,7 @@ import pytest
 
 from storage.catalog.catalog import Catalog
 from storage.catalog.stored.records import Collection
-from tests.support.catalogs import Clock
+from tests.support.catalogs import Clock, migrated
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def catalog(tmp_path: Path, clock: Clock) -> Iterator[Catalog]:
-    catalog = Catalog.prepare(tmp_path / "data", clock)
+    catalog = Catalog.prepare(migrated(tmp_path / "data"), clock)
     yield catalog
     catalog.close()
 

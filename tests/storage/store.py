@@ -23,6 +23,7 @@ from storage.log.writer import Batch, LogWriter, Section
 from storage.paths import DataFolder
 from storage.read.snapshot_reader import Reader
 from storage.source import Source
+from tests.support.catalogs import migrated
 
 LIMITS = EventLimits()
 ALWAYS = KeeperSettings(
@@ -36,7 +37,7 @@ class Store:
     def __init__(self, data: Path, fs: FileSystem | None = None) -> None:
         self.folder = DataFolder.at(data)
         self.fs = fs or LocalFileSystem()
-        self.catalog = Catalog.prepare(data)
+        self.catalog = Catalog.prepare(migrated(data))
         self.project = self.catalog.projects.ensure_first()[0].id
         self.writers: list[LogWriter] = []
         self.keeper = self.new_keeper()

@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -22,6 +21,7 @@ from unittest import mock
 
 from service.__main__ import main
 from storage.catalog.catalog import Catalog
+from tests.support.command import Started, acumen_command, run_acumen, start_acumen
 
 START_SECONDS = 300.0
 """Waiting ends with the state waited for; this long on a machine that is busy with much else."""
@@ -71,6 +71,7 @@ class Served:
         scheme: str = "http",
         command: Sequence[str] = (),
     ) -> None:
+        """``command``: what starts it; by default what ``start_acumen`` says."""
         self._folder = tempfile.TemporaryDirectory(prefix="acumen-test-")
         self.data = data or Path(self._folder.name) / "data"
         self.port = free_port()
@@ -78,8 +79,8 @@ class Served:
         self.workers = workers
         self._env = {**os.environ, **_quiet(env or {})}
         self._arguments = list(arguments)
-        self._command = list(command) or acumen_command()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._command = list(command)
+        self._process: Started | None = None
         self.log = Path(self._folder.name) / "log"
         """What the server wrote, standard output and error together, over all its starts."""
         self._said_before = 0
@@ -106,13 +107,17 @@ class Served:
 
     def start(self, *, wait: bool = True) -> None:
         """Start it and, unless told otherwise, wait until every child of it works and it has said so."""
-        command = [*self._command, "serve", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--data", str(self.data), "--workers", str(self.workers), *self._arguments]
+        arguments = ["serve", "--host", "127.0.0.1", "--port", str(self.port)]
+        arguments += ["--data", str(self.data), "--workers", str(self.workers), *self._arguments]
         with self.log.open("ab") as log:
             self._said_before = log.tell()
-            self._process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env, process_group=0
-            )
+            if self._command:
+                command = [*self._command, *arguments]
+                self._process = subprocess.Popen(
+                    command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self._env, process_group=0
+                )
+            else:
+                self._process = start_acumen(arguments, self._env, log, log)
         if wait:
             self.wait_ready()
 
@@ -236,15 +241,7 @@ class Served:
 
     def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """An ``acumen`` command on this data folder."""
-        done = subprocess.run(
-            [*acumen_command(), *arguments, "--data", str(self.data)],
-            capture_output=True,
-            text=True,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            timeout=600,
-            check=False,
-        )
+        done = run_acumen([*arguments, "--data", str(self.data)], self._env)
         assert not check or done.returncode == 0, done.stderr
         return done
 
@@ -307,11 +304,6 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
-
-
-def acumen_command() -> list[str]:
-    """How the tests run the command: the installed package's module, on this interpreter."""
-    return [sys.executable, "-P", "-m", "service"]
 
 
 def free_port() -> int:

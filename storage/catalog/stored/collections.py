@@ -73,6 +73,7 @@ _BY_NAMES = _OF_PROJECT.where(collections.c.name.in_(bindparam("names", expandin
 _BY_ID = select(*_COLUMNS).where(collections.c.id == bindparam("collection_id"))
 _BY_IDS = select(*_COLUMNS).where(collections.c.id.in_(bindparam("ids", expanding=True)))
 _ALL = select(*_COLUMNS).order_by(collections.c.id)
+_ANY = select(collections.c.id).limit(1)
 _CHANGED = select(collections.c.id).where(collections.c.changed > bindparam("since"))
 _COUNT = (
     select(func.count())
@@ -155,6 +156,11 @@ class Collections(Repository):
         """The collections of all projects, ordered by id."""
         with self._database.reading() as connection:
             return _decode(connection, self._schemas, connection.execute(_ALL).all())
+
+    def exist(self) -> bool:
+        """Whether any project has a collection."""
+        with self._database.reading() as connection:
+            return connection.execute(_ANY).first() is not None
 
     def get(self, project_id: str, name: str) -> Collection:
         """The collection of this name, which is case-sensitive. Raises UnknownCollection."""

@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from storage.catalog.database.versions import Area
-from storage.catalog.errors import UnknownAccessKey
+from storage.catalog.errors import UnknownAccessKey, WrongSecret
+from storage.catalog.keyring import Keyring, public_id
 from storage.catalog.repository import Repository
 from storage.catalog.tables import access_keys
 from storage.catalog.tenants.projects import project_row, touch_project
@@ -27,12 +28,16 @@ _COLUMNS = (
     access_keys.c.permitted,
     access_keys.c.options,
     access_keys.c.created_us,
+    access_keys.c.public_id,
 )
 _BY_PROJECT = access_keys.c.project_id == bindparam("project")
 _THIS = _BY_PROJECT & (access_keys.c.digest == bindparam("wanted"))
+_BY_PUBLIC_ID = _BY_PROJECT & (access_keys.c.public_id == bindparam("wanted"))
 _FIND = select(*_COLUMNS).where(_THIS)
+_FIND_PUBLIC = select(*_COLUMNS).where(_BY_PUBLIC_ID)
 _LIST = select(*_COLUMNS).where(_BY_PROJECT).order_by(access_keys.c.number)
 _NAMED = _LIST.where(access_keys.c.name == bindparam("named"))
+_WITHOUT_PUBLIC_ID = select(*_COLUMNS).where(access_keys.c.public_id.is_(None))
 _UPDATE = update(access_keys).where(_THIS)
 _DELETE = delete(access_keys).where(_THIS)
 
@@ -50,6 +55,7 @@ class AccessKeys(Repository):
                 "digest": key.digest,
                 "sealed": key.sealed,
                 "created_us": key.created_us,
+                "public_id": key.public_id,
                 **_written(key.name, key.is_active, key.permitted, key.options),
             }
             connection.execute(insert(access_keys), values)
@@ -57,6 +63,12 @@ class AccessKeys(Repository):
     def find(self, project_id: str, digest: str) -> AccessKey | None:
         with self._database.reading() as connection:
             return _find(connection, project_id, digest)
+
+    def find_public(self, project_id: str, public_id: str) -> AccessKey | None:
+        """The access key that embed tokens name by this id."""
+        with self._database.reading() as connection:
+            row = connection.execute(_FIND_PUBLIC, {"project": project_id, "wanted": public_id}).first()
+            return None if row is None else _read(row)
 
     def of_project(
         self, project_id: str, *, name: str | None = None, offset: int = 0, limit: int = 1_000_000
@@ -97,6 +109,22 @@ class AccessKeys(Repository):
             touch_project(connection, project_id)
 
 
+def seal_context(project_id: str, digest: str) -> str:
+    """The context under which an access key is sealed."""
+    return f"{project_id}/{digest}"
+
+
+def fill_public_ids(connection: Connection, keyring: Keyring) -> None:
+    """Give their public id to the keys of an older format. Those sealed with another secret are left out."""
+    for row in connection.execute(_WITHOUT_PUBLIC_ID).all():
+        try:
+            key = keyring.unseal(row.sealed, seal_context(row.project_id, row.digest))
+        except WrongSecret:
+            continue
+        this = {"project": row.project_id, "wanted": row.digest}
+        connection.execute(_UPDATE.values(public_id=public_id(key)), this)
+
+
 def _find(connection: Connection, project_id: str, digest: str) -> AccessKey | None:
     row = connection.execute(_FIND, {"project": project_id, "wanted": digest}).first()
     return None if row is None else _read(row)
@@ -132,4 +160,5 @@ def _read(row: Any) -> AccessKey:
         permitted=tuple(json.loads(row.permitted)),
         options=json.loads(row.options),
         created_us=row.created_us,
+        public_id=row.public_id,
     )

@@ -11,8 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, insert, select, update
 
+from storage.catalog.database.checksums import UNVERIFIED
 from storage.catalog.database.connection import Database, slices, version_now
 from storage.catalog.database.versions import Area
 from storage.catalog.errors import (
@@ -52,6 +53,14 @@ _PROJECT_COLUMNS = (
 _ALL_PROJECTS = select(*_PROJECT_COLUMNS).order_by(projects.c.number)
 _PROJECTS = _ALL_PROJECTS.where(projects.c.deleted_us.is_(None))
 _IDS = select(projects.c.id).where(projects.c.deleted_us.is_(None))
+# Verifying the rows of thousands of projects takes a processor for a tenth of a second, and this is a number
+# for the metrics.
+_NUMBER = (
+    select(func.count())
+    .select_from(projects)
+    .where(projects.c.deleted_us.is_(None))
+    .execution_options(**{UNVERIFIED: True})
+)
 _DELETED = _ALL_PROJECTS.where(
     projects.c.deleted_us.is_not(None), projects.c.purged_us.is_(None) | (projects.c.purged_us == PURGING)
 )
@@ -228,6 +237,12 @@ class Projects(Repository):
     def ids(self) -> frozenset[str]:
         with self._database.reading() as connection:
             return frozenset(connection.execute(_IDS).scalars())
+
+    def number(self) -> int:
+        """The number of projects without deleted ones, from rows that are not verified."""
+        with self._database.reading() as connection:
+            number: int = connection.execute(_NUMBER).scalar_one()
+            return number
 
     def get(self, project_id: str) -> Project:
         """Raises UnknownProject."""

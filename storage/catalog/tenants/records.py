@@ -73,7 +73,10 @@ class ActivityOf:
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """An access key: ``digest`` is for lookups, ``sealed`` is the key sealed with the server's secret."""
+    """An access key: ``digest`` is for lookups, ``sealed`` is the key sealed with the server's secret.
+
+    ``public_id`` is what embed tokens name the key by; None where the key cannot be unsealed.
+    """
 
     project_id: str
     digest: str
@@ -83,6 +86,7 @@ class AccessKey:
     permitted: tuple[str, ...]
     options: Mapping[str, Any]
     created_us: int
+    public_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

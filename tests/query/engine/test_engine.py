@@ -6,8 +6,11 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -37,6 +40,29 @@ def small(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     )
     yield made
     made.close()
+
+
+def test_duckdb_is_opened_once_and_by_the_first_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until then it takes no memory: many servers hold events and answer no questions."""
+    opened, connect = [], duckdb.connect
+
+    def count(*arguments: Any) -> duckdb.DuckDBPyConnection:
+        opened.append(arguments)
+        return connect(*arguments)
+
+    monkeypatch.setattr(duckdb, "connect", count)
+    engine = Engine(
+        tmp_path, memory_limit_bytes=64 << 20, threads=1, temp_folder=tmp_path, temp_bytes_max=16 << 20
+    )
+    assert not opened
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda number: engine.run(Statement(f"SELECT {number}")), range(4)))
+    engine.open()
+
+    assert found == [[(number,)] for number in range(4)]
+    assert len(opened) == 1
+    engine.close()
 
 
 def test_a_statement_that_runs_too_long_is_stopped(engine: Engine) -> None:

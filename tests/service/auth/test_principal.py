@@ -44,6 +44,9 @@ class Projects:
         self.key_looks += 1
         return None
 
+    def find_public(self, project_id: str, public_id: str) -> AccessKey | None:
+        return self.find(project_id, public_id)
+
     def put(self, project: Project) -> None:
         """In place of the one with this id, if there is one."""
         self._version += 1

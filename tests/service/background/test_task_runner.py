@@ -91,6 +91,34 @@ def test_a_change_wakes_those_alone_who_need_it(tmp_path: Path, monkeypatch: pyt
     catalog.close()
 
 
+def test_a_task_that_has_much_to_look_through_rests_however_often_it_is_woken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task_runner, "LOOK_SECONDS", 0.01)
+    spent = 0.0
+
+    def look_long(_: int) -> bool:
+        nonlocal spent
+        began = time.thread_time()
+        while time.thread_time() - began < 0.05:
+            pass
+        spent += time.thread_time() - began
+        return False
+
+    catalog = Catalog.prepare(tmp_path)
+    task = Doing(look_long)
+    began = time.monotonic()
+    with running(catalog, Metrics(), task):
+        for number in range(100):
+            catalog.organisations.create(f"Number {number}")
+            time.sleep(0.02)
+        await_calls(task, 3)
+        passed = time.monotonic() - began
+    # The last look's rest may not have begun.
+    assert spent - 0.1 <= passed / task_runner.REST_PER_SECOND
+    catalog.close()
+
+
 def test_a_task_that_fails_is_counted_and_tried_again_and_harms_no_other(tmp_path: Path) -> None:
     def fail_once(call: int) -> bool:
         if call == 1:

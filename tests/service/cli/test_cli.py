@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -13,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from service import __main__ as cli
-from tests.support.server import Served, acumen_command
+from tests.support.command import run_acumen
+from tests.support.server import Served
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*acumen_command(), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    return run_acumen(arguments, os.environ)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from storage.catalog.catalog import Catalog
 from storage.paths import DataFolder
 from storage.recovery import damage_marker
 from tests.sdk.certificate import make_certificate
+from tests.support.catalogs import migrated
 from tests.support.server import Served, free_port
 
 
@@ -24,7 +25,7 @@ from tests.support.server import Served, free_port
 def data(tmp_path: Path) -> Path:
     """A sound data folder on which no server runs."""
     folder = tmp_path / "data"
-    catalog = Catalog.prepare(folder)
+    catalog = Catalog.prepare(migrated(folder))
     catalog.projects.ensure_first()
     catalog.close()
     return folder

@@ -21,6 +21,7 @@ from storage.catalog.catalog import Catalog
 from storage.catalog.database.checksums import install
 from storage.catalog.database.connection import Database
 from storage.catalog.errors import CatalogNotReady, NewerFormat
+from storage.catalog.keyring import Keyring, public_id
 from storage.catalog.migration import FORMAT_VERSION, revisions
 from storage.catalog.stored.records import event_scope, shared_scope
 from storage.catalog.tables import metadata
@@ -176,6 +177,33 @@ def test_what_was_computed_names_its_collections_by_their_ids(folder: DataFolder
         assert catalog.claims.find([(event_scope(again.id), "t"), (shared_scope(again.id), "t")])
     [(text_of_run,)] = execute(folder.catalog, "SELECT covers FROM saved_runs")
     assert json.loads(str(text_of_run))["collections"] == {"again": [2, 1], "first": [-1, 1], "never": [0, 0]}
+
+
+def access_key_of(keyring: Keyring, key: str) -> dict[str, object]:
+    digest = keyring.digest("p", key)
+    row = {"project_id": "p", "digest": digest, "sealed": keyring.seal(key, f"p/{digest}"), "name": "k"}
+    return {**row, "is_active": True, "permitted": '["queries"]', "options": "{}", "created_us": 0}
+
+
+def test_access_keys_get_their_public_ids_and_lose_nothing(folder: DataFolder) -> None:
+    """But for those that another secret sealed, which get theirs once that is back."""
+    mine, other = Keyring("a"), Keyring("b")
+    keys = [access_key_of(mine, "A" * 64), access_key_of(mine, "B" * 64), access_key_of(other, "C" * 64)]
+    rows = {
+        "organisations": [{"id": "o", "name": "O", "key": "sealed:", "created_us": 0}],
+        "projects": [{"id": "p", "name": "P", "organisation_id": "o", "created_us": 0}],
+        "access_keys": keys,
+    }
+    made_at(folder, "0021", rows)
+    for secret, found in (("a", "AB"), ("a", "AB"), ("b", "ABC")):
+        with closing(Catalog.prepare(folder.root, secret=secret)) as catalog:
+            for letter in "ABC":
+                key = catalog.access_keys.find_public("p", public_id(letter * 64))
+                assert (key is not None) == (letter in found)
+            kept = catalog.access_keys.of_project("p")
+            assert [one.sealed for one in kept] == [row["sealed"] for row in keys]
+            assert [one.digest for one in kept] == [row["digest"] for row in keys]
+            assert catalog.access_keys.find_public("q", public_id("A" * 64)) is None
 
 
 def test_versions_go_on_from_the_one_that_stood_for_all(folder: DataFolder) -> None:

@@ -1,14 +1,14 @@
 -- asked: count {"event_collection": "files", "interval": "daily", "timeframe": {"start": "2026-01-01", "end": "2026-02-01"}, "group_by": "plan", "filters": [{"property_name": "paid", "operator": "eq", "property_value": true}]}
 
 -- the results of each group
-SELECT (CAST("keen.timestamp" AS DATE) - make_date(20454)), "plan", count(*)
+SELECT CAST(floor(("$us" - (1767225600000000)) / 86400000000) AS INTEGER), "plan", count(*)
 -- the events of the timeframe
 FROM (
 -- stored in files
-SELECT "plan", make_timestamp(epoch_us("keen.timestamp")) AS "keen.timestamp", "paid" FROM read_parquet(?, hive_partitioning=false)
+SELECT "plan", make_timestamp(epoch_us("keen.timestamp")) AS "keen.timestamp", "paid", epoch_us("keen.timestamp") AS "$us" FROM read_parquet(?, hive_partitioning=false)
 UNION ALL
 -- stored in files
-SELECT "plan", make_timestamp(epoch_us("keen.timestamp")) AS "keen.timestamp", "paid" FROM read_parquet(?, hive_partitioning=false) WHERE "keen.timestamp" >= make_timestamptz(1767225600000000) AND "keen.timestamp" < make_timestamptz(1769904000000000))
+SELECT "plan", make_timestamp(epoch_us("keen.timestamp")) AS "keen.timestamp", "paid", epoch_us("keen.timestamp") AS "$us" FROM read_parquet(?, hive_partitioning=false) WHERE "keen.timestamp" >= make_timestamptz(1767225600000000) AND "keen.timestamp" < make_timestamptz(1769904000000000))
 -- that the filters keep
 WHERE "paid" = ?
 GROUP BY 1, 2

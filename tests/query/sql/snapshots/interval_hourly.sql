@@ -1,7 +1,7 @@
 -- asked: count {"event_collection": "files", "interval": "hourly", "timeframe": "previous_2_days"}
 
 -- the results of each group
-SELECT CAST((("$us" - (1768262400000000)) // 3600000000) AS UTINYINT), count(*)
+SELECT CAST(floor(("$us" - (1768262400000000)) / 3600000000) AS UTINYINT), count(*)
 -- the events of the timeframe
 FROM (
 -- stored in files

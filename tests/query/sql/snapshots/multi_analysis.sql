@@ -1,7 +1,7 @@
 -- asked: multi_analysis {"event_collection": "files", "timeframe": {"start": "2026-01-01", "end": "2026-02-01"}, "interval": "weekly", "group_by": "plan", "analyses": {"orders": {"analysis_type": "count"}, "buyers": {"analysis_type": "count_unique", "target_property": "user.id"}, "p90": {"analysis_type": "percentile", "target_property": "score", "percentile": 90}}}
 
 -- the results of each group
-SELECT (CASE WHEN "$us" < 1767484800000000 THEN 0 ELSE (1 + ((CAST("keen.timestamp" AS DATE) - make_date(20457)) // 7)) END), "plan", count(*), count(DISTINCT "user.id"), count(DISTINCT "user.id:number"), (CASE WHEN isfinite(quantile_disc("score", ?)) THEN quantile_disc("score", ?) END)
+SELECT CAST((CASE WHEN "$us" < 1767484800000000 THEN 0 ELSE (1 + floor(("$us" - (1767484800000000)) / 604800000000)) END) AS INTEGER), "plan", count(*), count(DISTINCT "user.id"), count(DISTINCT "user.id:number"), (CASE WHEN isfinite(quantile_disc("score", ?)) THEN quantile_disc("score", ?) END)
 -- the events of the timeframe
 FROM (
 -- stored in files

@@ -1,7 +1,7 @@
 -- asked: sum {"event_collection": "purchases", "target_property": "score"}
 
 -- the results
-SELECT sum((("score" + 1572864.0) - 1572864.0)), sum(("score" - (("score" + 1572864.0) - 1572864.0))), count("score")
+SELECT sum((("score" + 1572864.0) - 1572864.0)), sum(("score" - (("score" + 1572864.0) - 1572864.0)))
 -- the events of the timeframe
 FROM (
 -- stored in files

@@ -1,0 +1,65 @@
+// What the builds of the packages here share: bundling, types, and the sizes that a page pays for.
+import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+import * as esbuild from "esbuild";
+
+const TYPESCRIPT = createRequire(import.meta.url).resolve("typescript/bin/tsc");
+const LICENCE = "/*! Apache-2.0 */";
+
+/** Bundle each `{ entry, file, format, ... }` (more are esbuild's own options) into one minified file. */
+export async function bundle(folder, bundles) {
+  for (const { entry, file, format, ...options } of bundles) {
+    await esbuild.build({
+      absWorkingDir: folder,
+      entryPoints: [entry],
+      outfile: join("dist", file),
+      bundle: true,
+      minify: true,
+      format,
+      target: "es2020",
+      charset: "utf8",
+      legalComments: "none",
+      banner: { js: LICENCE },
+      logLevel: "warning",
+      ...options,
+    });
+  }
+}
+
+/** Check all types, and write the declarations of the package into `dist`. */
+export function declare(folder) {
+  const options = ["--project", folder, "--rootDir", join(folder, "src"), "--outDir", join(folder, "dist")];
+  const arguments_ = [TYPESCRIPT, ...options, "--declaration", "--emitDeclarationOnly"];
+  execFileSync(process.execPath, arguments_, { stdio: "inherit" });
+  const dist = join(folder, "dist");
+  for (const name of readdirSync(dist).filter((name) => name.endsWith(".d.ts"))) {
+    const text = readFileSync(join(dist, name), "utf8");
+    writeFileSync(join(dist, name), text.replace(/((?:from|import\()\s*"\.\/[\w-]+)\.ts"/g, '$1.js"'));
+  }
+}
+
+export function clean(folder) {
+  rmSync(join(folder, "dist"), { recursive: true, force: true });
+}
+
+/**
+ * Print the size of each script, packed as `gzip -9` packs it; one above its bound of `bounds` fails
+ * the build.
+ */
+export function weigh(folder, bounds = {}) {
+  const dist = join(folder, "dist");
+  for (const name of readdirSync(dist)
+    .filter((name) => name.endsWith(".js"))
+    .sort()) {
+    const text = readFileSync(join(dist, name));
+    const packed = gzipSync(text, { level: 9 }).length;
+    console.log(
+      `${name.padEnd(24)} ${String(text.length).padStart(8)} bytes, ${String(packed).padStart(7)} gzipped`,
+    );
+    const bound = bounds[name] ?? Infinity;
+    if (packed > bound) throw new Error(`${name}: ${packed} bytes gzipped, and ${bound} are allowed`);
+  }
+}

@@ -1,0 +1,263 @@
+// The chart description: plain JSON between `describe`, which sees an answer, and `draw`, which sees a size.
+
+export const CHART_TYPES = [
+  "metric",
+  "line",
+  "area",
+  "bar",
+  "stacked",
+  "table",
+  "funnel",
+  "heatmap",
+  "pie",
+  "gauge",
+] as const;
+export type ChartType = (typeof CHART_TYPES)[number];
+
+export type Scalar = string | number | boolean | null;
+
+/** How numbers are written. `percent` is of 1, unless `of` is 100; durations are in `unit`. */
+export interface NumberFormat {
+  style: "number" | "percent" | "currency" | "duration" | "bytes";
+  currency?: string;
+  of?: 1 | 100;
+  unit?: "ms" | "s" | "min" | "h";
+  decimals?: number;
+  prefix?: string;
+  suffix?: string;
+}
+
+/** Where the marks stand: on instants (`starts`, `ends`), or on values of groups, shown as `names`. */
+export interface IndexAxis {
+  kind: "time" | "category" | "number";
+  name: string;
+  starts?: string[];
+  ends?: string[];
+  interval?: string | null;
+  timezone?: string | null;
+  values?: Scalar[];
+  names?: string[];
+  /** Which index is the sum of what is not shown. */
+  other?: number;
+}
+
+export interface ValueAxis {
+  kind: "number";
+  name: string;
+  format: NumberFormat;
+  integers: boolean;
+  min?: number;
+  max?: number;
+}
+
+export interface Series {
+  name: string;
+  /** The values of the groups, and the label in a multi_analysis; what a `select` event tells. */
+  key: Scalar[];
+  values: (number | null)[];
+  format?: NumberFormat;
+  color?: string;
+  /** `other` is the sum of what is not shown, `previous` the period before. */
+  role?: "other" | "previous";
+  /** Series whose sizes do not compare are drawn in panels of their own, one above the other. */
+  panel?: number;
+}
+
+/** A line across the chart: at an instant or category (`at`), or at a value. */
+export interface Annotation {
+  at?: string | number;
+  value?: number;
+  label?: string;
+}
+
+export interface Metric {
+  name: string;
+  value: number | null;
+  format?: NumberFormat;
+  /** The instant or period that the value is of. */
+  start?: string;
+  end?: string;
+  previous?: number | null;
+  previousStart?: string;
+  previousName?: string;
+  sparkline?: (number | null)[];
+  /** How many last values of the sparkline are of intervals that have not ended. */
+  unfinished?: number;
+}
+
+export interface FunnelStep {
+  name: string;
+  value: number | null;
+  optional?: boolean;
+  inverted?: boolean;
+}
+
+export interface Column {
+  name: string;
+  kind: "time" | "number" | "text";
+  /** For times: the interval's name, which says how much of the time is shown. */
+  interval?: string | null;
+  format?: NumberFormat;
+}
+
+export interface Cells {
+  columns: Column[];
+  rows: unknown[][];
+}
+
+export interface Description {
+  version: 1;
+  type: ChartType;
+  title: string | null;
+  empty: boolean;
+  x: IndexAxis | null;
+  y: ValueAxis | null;
+  series: Series[];
+  /** Heat maps of two groups, or of groups over time: the rows from top to bottom are the series. */
+  metrics?: Metric[];
+  steps?: FunnelStep[];
+  gauge?: { value: number | null; min: number; max: number; target?: number; start?: string };
+  table?: Cells;
+  annotations: Annotation[];
+  /** How many last intervals have not ended, and how many have not begun. */
+  unfinished: number;
+  future: number;
+  /** Whether the analysis can be added up over groups: counts and sums. */
+  additive: boolean;
+  orientation?: "horizontal" | "vertical";
+  curve?: "linear" | "smooth" | "step";
+  /** The answer lacks events of damaged files. */
+  partial: boolean;
+  note: string | null;
+  higherIsBetter: boolean;
+  timezone: string | null;
+}
+
+export interface DescribeOptions {
+  /** One of CHART_TYPES; without it, or with "auto", the answer's shape decides. */
+  type?: string | null;
+  title?: string | null;
+  /** What was asked, where the answer does not repeat it. */
+  query?: Record<string, unknown> | null;
+  /** The instant that tells finished intervals from others: milliseconds, a Date or ISO text. */
+  now?: number | string | Date | null;
+  /** The answer of the period before: for the delta of a metric, and as a pale line. */
+  previous?: unknown;
+  previousName?: string;
+  format?: Partial<NumberFormat> | string | null;
+  /** Names to show in place of groups, labels and steps. */
+  names?: Record<string, string>;
+  /** By series name, or in order. */
+  colors?: Record<string, string> | string[];
+  annotations?: Annotation[];
+  /** How many series or categories are shown, before the rest becomes "Other". */
+  limit?: number;
+  orientation?: "horizontal" | "vertical";
+  curve?: "linear" | "smooth" | "step";
+  min?: number;
+  max?: number;
+  target?: number;
+  /** Which number a metric shows of intervals: of the last that has ended, of the newest, or their sum. */
+  value?: "finished" | "latest" | "total";
+  higherIsBetter?: boolean;
+  timezone?: string | number | null;
+  words?: Partial<Words>;
+}
+
+/** Every text of our own that a chart may show. */
+export interface Words {
+  other: string;
+  none: string;
+  empty: string;
+  noData: string;
+  total: string;
+  value: string;
+  name: string;
+  step: string;
+  time: string;
+  more: string;
+  topOf: string;
+  leftOut: string;
+  firstOf: string;
+  target: string;
+  versus: string;
+  incomplete: string;
+  unfinished: string;
+  previous: string;
+  ofFirst: string;
+  optional: string;
+  inverted: string;
+  columns: string;
+  unknownType: string;
+  chart: string;
+}
+
+export const WORDS: Words = {
+  other: "Other",
+  none: "(none)",
+  empty: "(empty)",
+  noData: "No data in this timeframe",
+  total: "Total",
+  value: "Value",
+  name: "Name",
+  step: "Step",
+  time: "Time",
+  more: "{n} more",
+  target: "Target",
+  versus: "vs. {before}",
+  topOf: "The largest {shown} of {n}; the rest is in “{other}”.",
+  leftOut: "The largest {shown} of {n}; the rest is not shown.",
+  firstOf: "The first {shown} of {n}; the rest is not shown.",
+  incomplete: "Incomplete: some stored events could not be read.",
+  unfinished: "not over yet",
+  previous: "previous period",
+  ofFirst: "of the first step",
+  optional: "optional",
+  inverted: "did not",
+  columns: "{n} more columns",
+  unknownType: "A chart of type “{type}” cannot show this; it is shown as {shown}.",
+  chart: "{type} chart",
+};
+
+export class ChartError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ChartError";
+  }
+}
+
+export type Measure = (text: string, size: number, bold: boolean) => number;
+
+export interface DrawOptions {
+  width?: number;
+  height?: number;
+  /** "light", "dark", or values by name of the custom property, with or without `--acumen-`. */
+  theme?: string | Record<string, string>;
+  locale?: string;
+  timezone?: string | number | null;
+  /** In place of the description's title; false or "" for none. */
+  title?: string | false | null;
+  /** Colours as values, and digits that the shipped font has, for renderers without CSS. */
+  resolve?: boolean;
+  /** Paint the background; as `resolve` if absent. */
+  background?: boolean;
+  /** Marks get labels for screen readers, and lines a mark at each point. */
+  interactive?: boolean;
+  /** Width of a text in pixels, where the font is another than Inter. */
+  measure?: Measure;
+  words?: Partial<Words>;
+}
+
+/** A drawing, and where its marks are: for tooltips without measuring the page. */
+export interface Drawing {
+  svg: string;
+  width: number;
+  height: number;
+  /** The area of the marks; null where the type has no axes. */
+  plot: { x: number; y: number; width: number; height: number } | null;
+  orientation: "horizontal" | "vertical";
+  /** The middle of each index along its axis; null where it is not drawn. */
+  positions: (number | null)[];
+  /** Across the axis, for each series and index; null where there is no mark. */
+  points: (number | null)[][];
+}

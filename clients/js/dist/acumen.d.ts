@@ -1,0 +1,290 @@
+/** The client: one project of one server. */
+import { type Tracker, type TrackerOptions } from "./browser.js";
+import { type Properties, type Source } from "./events.js";
+import { type ExtractOptions } from "./extracting.js";
+import { type CallOptions, type Target } from "./http.js";
+import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.js";
+import { type Answer, type Arranged, type Common, type Extraction, type FunnelAnswer, type Multi, type MultiResult, type Percentile, type Step, type StoredEvent, type Targeted, type Timezone } from "./questions.js";
+import { type Outcome, type SenderOptions } from "./recording.js";
+import { Tail, type TailOptions } from "./tail.js";
+export interface AcumenOptions extends Target {
+    /** The timezone of questions that name none. */
+    timezone?: Timezone | undefined;
+    /** Properties of every event that `track` records. */
+    properties?: Source | undefined;
+    /** How `track` queues and sends. */
+    sender?: SenderOptions & Partial<Pick<TrackerOptions, "respectPrivacySignals" | "requireConsent">>;
+}
+export declare class Acumen {
+    #private;
+    readonly savedQueries: SavedQueries;
+    readonly datasets: Datasets;
+    readonly dashboards: Dashboards;
+    readonly accessKeys: AccessKeys;
+    readonly collections: Collections;
+    readonly projects: Projects;
+    constructor(options: AcumenOptions);
+    /** A client as ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_WRITE_KEY, ACUMEN_READ_KEY … say. */
+    static fromEnvironment(options?: Partial<AcumenOptions>): Acumen;
+    /** Record an event in the background: it is queued and sent with others. Never throws. */
+    track(collection: string, properties?: Properties, time?: number): void;
+    /** Add properties to every later event that `track` records; a function is called for each. */
+    set(properties: Source): void;
+    /** Send what `track` has queued, unless the server asked to wait; true once nothing is left. */
+    flush(): Promise<boolean>;
+    /** Send what `track` has queued, for so many seconds at most; what is left then is told as dropped. */
+    close(seconds?: number): Promise<void>;
+    /** The recorder of this page, with its consent switch; in browsers only. */
+    get tracker(): Tracker;
+    /** Record one event; it is stored when this returns. Its token makes repeats harmless. */
+    record(collection: string, event: Properties, options?: CallOptions): Promise<void>;
+    /** Record many events; one that is refused spoils no other. */
+    recordMany(events: Readonly<Record<string, readonly Properties[]>>, options?: CallOptions): Promise<Outcome>;
+    /** Any analysis, by its name and parameters. */
+    query<R = any>(analysis: string, parameters: object, options?: CallOptions): Promise<Answer<R>>;
+    count<const P extends Arranged>(collection: string, parameters?: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number;
+    })[] : number>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number;
+    })[] : number>>;
+    countUnique<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number;
+    })[] : number>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number;
+    })[] : number>>;
+    minimum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    maximum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    sum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    average<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    median<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    percentile<const P extends Percentile>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    standardDeviation<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: number | null;
+    })[] : number | null>>;
+    selectUnique<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<P extends {
+        interval: string;
+    } ? import("./questions.js").Part<P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T ? T extends P ? T extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: import("./questions.js").Json[];
+    })[] : import("./questions.js").Json[]>[] : P extends {
+        group_by: import("./questions.js").Group | readonly import("./questions.js").Group[];
+    } ? ({ [Name_1 in P extends infer T_1 ? T_1 extends P ? T_1 extends {
+        group_by: infer G;
+    } ? G extends readonly (infer Each)[] ? Each extends string ? Each : Each extends {
+        property_name: infer Name extends string;
+    } ? Name : never : G extends string ? G : G extends {
+        property_name: infer Name extends string;
+    } ? Name : never : never : never : never]: import("./questions.js").Json; } & {
+        result: import("./questions.js").Json[];
+    })[] : import("./questions.js").Json[]>>;
+    multiAnalysis<const P extends Multi>(collection: string, parameters: P, options?: CallOptions): Promise<Answer<MultiResult<P>>>;
+    funnel(steps: readonly Step[], parameters?: Common, options?: CallOptions): Promise<FunnelAnswer>;
+    /** The events in one answer: 100,000 at most. */
+    extraction(collection: string, parameters?: Extraction, options?: CallOptions): Promise<Answer<StoredEvent[]>>;
+    /**
+     * The events one by one, however many: where one answer can not hold them, through a file of the
+     * server.
+     */
+    extract(collection: string, parameters?: Extraction, options?: ExtractOptions): AsyncGenerator<StoredEvent, void, undefined>;
+    /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
+    tail(collection: string, options?: TailOptions): Tail;
+    /** The project's description: its collections and saved queries. */
+    project(options?: CallOptions): Promise<any>;
+    /** What the project holds. */
+    usage(options?: CallOptions): Promise<any>;
+}

@@ -1,0 +1,16 @@
+export { Acumen, type AcumenOptions } from "./acumen.js";
+export { autoTrack, type AutoOptions } from "./autotrack.js";
+export { createTracker, type Tracker, type TrackerOptions } from "./browser.js";
+export { accessKeyId, embedToken, narrowEmbedToken, type Conditions } from "./embed.js";
+export { AcumenError, ApiError, ConfigurationError, ConnectionError } from "./errors.js";
+export type { Properties, Source } from "./events.js";
+export type { ExtractOptions } from "./extracting.js";
+export type { GlobalAcumen } from "./global.js";
+export { openFileStore, type FileStore, type FileStoreOptions } from "./file_store.js";
+export type { CallOptions, Target } from "./http.js";
+export type * from "./managing.js";
+export type { Drop, DropReason, Entry, Store, Trouble } from "./outbox.js";
+export type * from "./questions.js";
+export type { Outcome, Refusal, SenderOptions } from "./recording.js";
+export { Tail, type TailOptions } from "./tail.js";
+export { VERSION } from "./version.js";

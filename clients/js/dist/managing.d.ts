@@ -1,0 +1,181 @@
+import { type CallOptions, type Http } from "./http.js";
+import { type Answer, type Filter, type Json, type Question, type Timeframe, type Timezone } from "./questions.js";
+export interface SavedQueryDefinition {
+    query: Question;
+    /** Seconds between two runs, 14,400 to 172,800; 0: asked anew each time. */
+    refresh_rate?: number;
+    metadata?: any;
+    query_name?: string;
+}
+export interface SavedQuery extends SavedQueryDefinition {
+    query_name: string;
+    refresh_rate: number;
+    run_information: Record<string, any> | null;
+    created_date: string;
+    last_modified_date: string;
+    urls: Record<string, string>;
+}
+export interface SavedAnswer<R> extends Answer<R> {
+    query: Question;
+    metadata: any;
+}
+/** What a viewer changes of a saved query, where an embed token lets him. */
+export interface ViewerChanges {
+    timeframe?: Timeframe;
+    interval?: string;
+    timezone?: Timezone;
+    filters?: readonly Filter[];
+}
+export declare class SavedQueries {
+    #private;
+    constructor(http: Http);
+    list(options?: CallOptions): Promise<SavedQuery[]>;
+    get(name: string, options?: CallOptions): Promise<SavedQuery>;
+    /** Make or replace; what is left out is unset. */
+    put(name: string, definition: SavedQueryDefinition, options?: CallOptions): Promise<SavedQuery>;
+    delete(name: string, options?: CallOptions): Promise<void>;
+    result<R = any>(name: string, changes?: ViewerChanges, options?: CallOptions): Promise<SavedAnswer<R>>;
+}
+export interface DatasetDefinition {
+    query: Question;
+    index_by: string | readonly string[];
+    display_name?: string;
+}
+export interface Dataset extends DatasetDefinition {
+    dataset_name: string;
+    status: "Created" | "Bootstrapping" | "OK" | "BootstrappingFailed" | "Warn";
+    status_message?: string;
+    milliseconds_behind: number;
+    [more: string]: unknown;
+}
+export declare class Datasets {
+    #private;
+    constructor(http: Http);
+    /** All datasets, page by page. */
+    list(options?: CallOptions): AsyncGenerator<Dataset, void, undefined>;
+    get(name: string, options?: CallOptions): Promise<Dataset>;
+    create(name: string, definition: DatasetDefinition, options?: CallOptions): Promise<Dataset>;
+    delete(name: string, options?: CallOptions): Promise<void>;
+    /** The part of one index value: a text, or an object of properties and values. */
+    results<R = any>(name: string, asked: {
+        index_by: Json;
+        timeframe?: Timeframe;
+    }, options?: CallOptions): Promise<Answer<R>>;
+}
+export interface DashboardMetadata {
+    id: string;
+    title: string | null;
+    widgets: number;
+    queries: number;
+    tags: string[];
+    lastModificationDate: number | null;
+    isPublic: boolean;
+    publicAccessKey: string | null;
+    [more: string]: any;
+}
+export declare class Dashboards {
+    #private;
+    constructor(http: Http);
+    /** The metadata of all dashboards. */
+    list(options?: CallOptions): Promise<DashboardMetadata[]>;
+    get(id: string, options?: CallOptions): Promise<any>;
+    metadata(id: string, options?: CallOptions): Promise<DashboardMetadata>;
+    put(id: string, dashboard: object, metadata?: Partial<DashboardMetadata>, options?: CallOptions): Promise<any>;
+    putMetadata(id: string, metadata: Partial<DashboardMetadata>, options?: CallOptions): Promise<DashboardMetadata>;
+    delete(id: string, options?: CallOptions): Promise<void>;
+}
+export interface KeyDefinition {
+    name: string;
+    permitted: readonly ("writes" | "queries" | "saved_queries" | "cached_queries" | "datasets" | "schema" | "query_definition")[];
+    options?: Record<string, any>;
+    is_active?: boolean;
+}
+export interface AccessKey extends KeyDefinition {
+    key: string;
+    is_active: boolean;
+    project_id: string;
+}
+export declare class AccessKeys {
+    #private;
+    constructor(http: Http);
+    list(options?: CallOptions): Promise<AccessKey[]>;
+    get(key: string, options?: CallOptions): Promise<AccessKey>;
+    create(definition: KeyDefinition, options?: CallOptions): Promise<AccessKey>;
+    /** Replace name, rights and options. */
+    update(key: string, definition: KeyDefinition, options?: CallOptions): Promise<AccessKey>;
+    revoke(key: string, options?: CallOptions): Promise<AccessKey>;
+    unrevoke(key: string, options?: CallOptions): Promise<AccessKey>;
+    delete(key: string, options?: CallOptions): Promise<void>;
+}
+export interface Collection {
+    name: string;
+    url: string;
+    properties?: Record<string, string>;
+}
+/** Which events an erasure or a change is about. */
+export interface Selection {
+    filters?: readonly Filter[];
+    timeframe?: Timeframe;
+    timezone?: Timezone;
+    week_start?: "sunday" | "monday";
+}
+/** Collections: what is in them, how long it stays, and what is taken away or changed. */
+export declare class Collections {
+    #private;
+    constructor(http: Http);
+    list(options?: CallOptions): Promise<Collection[]>;
+    get(collection: string, options?: CallOptions): Promise<Collection>;
+    property(collection: string, property: string, options?: CallOptions): Promise<{
+        property_name: string;
+        type: string;
+    }>;
+    /** Delete the events that match, for good; `"all"` is every event of the collection. */
+    deleteEvents(collection: string, which: Selection | "all", options?: CallOptions): Promise<void>;
+    deleteProperty(collection: string, property: string, options?: CallOptions): Promise<void>;
+    updateEvents(collection: string, updates: readonly {
+        property_name: string;
+        property_value: unknown;
+        upsert_property?: boolean;
+    }[], which?: Selection, options?: CallOptions): Promise<{
+        updated_events: number;
+    }>;
+    /** For how many days its events are kept; null: for ever. */
+    retention(collection: string, options?: CallOptions): Promise<number | null>;
+    setRetention(collection: string, days: number | null, options?: CallOptions): Promise<void>;
+}
+export interface OwnedProject {
+    id: string;
+    name: string;
+    users: {
+        email: string;
+    }[];
+    apiKeys: {
+        writeKey: string;
+        readKey: string;
+        masterKey: string;
+    };
+    preferences: Record<string, any>;
+}
+/** The projects of an organisation: needs `organizationId` and `organizationKey`. */
+export declare class Projects {
+    #private;
+    constructor(http: Http);
+    list(options?: CallOptions): Promise<OwnedProject[]>;
+    get(id: string, options?: CallOptions): Promise<OwnedProject>;
+    create(project: {
+        name: string;
+        users?: {
+            email: string;
+        }[];
+        preferences?: object;
+    }, options?: CallOptions): Promise<OwnedProject>;
+    update(id: string, changes: {
+        name?: string;
+        users?: {
+            email: string;
+        }[];
+        preferences?: object;
+    }, options?: CallOptions): Promise<OwnedProject>;
+    delete(id: string, options?: CallOptions): Promise<void>;
+    usage(options?: CallOptions): Promise<any>;
+}

@@ -1,0 +1,234 @@
+/** The client: one project of one server. */
+import { createTracker, type Tracker, type TrackerOptions } from "./browser.ts";
+import { eventOf, type Properties, type Source } from "./events.ts";
+import { ConfigurationError } from "./errors.ts";
+import { extract, type ExtractOptions } from "./extracting.ts";
+import { Http, inBrowser, type CallOptions, type Target } from "./http.ts";
+import { AccessKeys, Collections, Dashboards, Datasets, Projects, SavedQueries } from "./managing.ts";
+import type { Outbox } from "./outbox.ts";
+import {
+  answerOf,
+  type Answer,
+  type Arranged,
+  type Common,
+  type Extraction,
+  type FunnelAnswer,
+  type Multi,
+  type MultiResult,
+  type Percentile,
+  type Result,
+  type Step,
+  type StoredEvent,
+  type Targeted,
+  type Timezone,
+  type Values,
+} from "./questions.ts";
+import { createSender, record, recordMany, type Outcome, type SenderOptions } from "./recording.ts";
+import { Tail, type TailOptions } from "./tail.ts";
+
+export interface AcumenOptions extends Target {
+  /** The timezone of questions that name none. */
+  timezone?: Timezone | undefined;
+  /** Properties of every event that `track` records. */
+  properties?: Source | undefined;
+  /** How `track` queues and sends. */
+  sender?: SenderOptions & Partial<Pick<TrackerOptions, "respectPrivacySignals" | "requireConsent">>;
+}
+
+const ENVIRONMENT = {
+  url: "ACUMEN_URL",
+  projectId: "ACUMEN_PROJECT",
+  writeKey: "ACUMEN_WRITE_KEY",
+  readKey: "ACUMEN_READ_KEY",
+  masterKey: "ACUMEN_MASTER_KEY",
+  organizationKey: "ACUMEN_ORGANIZATION_KEY",
+} as const;
+
+export class Acumen {
+  readonly savedQueries: SavedQueries;
+  readonly datasets: Datasets;
+  readonly dashboards: Dashboards;
+  readonly accessKeys: AccessKeys;
+  readonly collections: Collections;
+  readonly projects: Projects;
+  readonly #http: Http;
+  readonly #options: AcumenOptions;
+  readonly #sources: Source[];
+  #tracker: Tracker | undefined;
+  #outbox: Outbox | undefined;
+
+  constructor(options: AcumenOptions) {
+    this.#options = options;
+    this.#http = new Http(options);
+    this.#sources = options.properties ? [options.properties] : [];
+    this.savedQueries = new SavedQueries(this.#http);
+    this.datasets = new Datasets(this.#http);
+    this.dashboards = new Dashboards(this.#http);
+    this.accessKeys = new AccessKeys(this.#http);
+    this.collections = new Collections(this.#http);
+    this.projects = new Projects(this.#http);
+  }
+
+  /** A client as ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_WRITE_KEY, ACUMEN_READ_KEY … say. */
+  static fromEnvironment(options: Partial<AcumenOptions> = {}): Acumen {
+    const { env = {} } =
+      (globalThis as { process?: { env?: Record<string, string | undefined> } }).process ?? {};
+    const found = Object.entries(ENVIRONMENT).flatMap(([option, name]) =>
+      env[name] ? [[option, env[name]]] : [],
+    );
+    return new Acumen({ url: "http://127.0.0.1:8000", ...Object.fromEntries(found), ...options });
+  }
+
+  // Recording
+
+  /** Record an event in the background: it is queued and sent with others. Never throws. */
+  track(collection: string, properties: Properties = {}, time: number = Date.now()): void {
+    if (inBrowser()) this.tracker.track(collection, properties, time);
+    else this.#queue.add(collection, () => eventOf([...this.#sources, properties], time));
+  }
+
+  /** Add properties to every later event that `track` records; a function is called for each. */
+  set(properties: Source): void {
+    if (inBrowser()) this.tracker.set(properties);
+    else this.#sources.push(properties);
+  }
+
+  /** Send what `track` has queued, unless the server asked to wait; true once nothing is left. */
+  flush(): Promise<boolean> {
+    return inBrowser() ? this.tracker.flush() : this.#queue.flush();
+  }
+
+  /** Send what `track` has queued, for so many seconds at most; what is left then is told as dropped. */
+  async close(seconds = this.#options.sender?.exitSeconds ?? 5): Promise<void> {
+    if (inBrowser()) await this.tracker.flush();
+    else await this.#outbox?.close(seconds * 1000);
+  }
+
+  /** The recorder of this page, with its consent switch; in browsers only. */
+  get tracker(): Tracker {
+    if (!inBrowser()) throw new ConfigurationError("a tracker is for pages; use track()");
+    const { url, properties, sender } = this.#options;
+    const given = { url, properties, projectId: this.#http.projectId, writeKey: this.#http.key("write")! };
+    return (this.#tracker ??= createTracker({ ...sender, ...given }));
+  }
+
+  get #queue(): Outbox {
+    return (this.#outbox ??= createSender(this.#http, this.#options.sender ?? {}));
+  }
+
+  /** Record one event; it is stored when this returns. Its token makes repeats harmless. */
+  record(collection: string, event: Properties, options: CallOptions = {}): Promise<void> {
+    return record(this.#http, collection, event, options);
+  }
+
+  /** Record many events; one that is refused spoils no other. */
+  recordMany(
+    events: Readonly<Record<string, readonly Properties[]>>,
+    options: CallOptions = {},
+  ): Promise<Outcome> {
+    return recordMany(this.#http, events, options);
+  }
+
+  // Asking
+
+  /** Any analysis, by its name and parameters. */
+  async query<R = any>(analysis: string, parameters: object, options: CallOptions = {}): Promise<Answer<R>> {
+    const { timezone } = this.#options;
+    const body = { ...(timezone !== undefined && { timezone }), ...parameters };
+    const request = { key: "read", body, repeatable: true, signal: options.signal } as const;
+    return answerOf<R>(await this.#http.json("POST", this.#http.path("queries", analysis), request));
+  }
+
+  #ask<Value, P>(analysis: string, collection: string, parameters: P, options?: CallOptions) {
+    const all = { ...parameters, event_collection: collection };
+    return this.query<Result<Value, P>>(analysis, all, options);
+  }
+
+  count<const P extends Arranged>(collection: string, parameters: P = {} as P, options?: CallOptions) {
+    return this.#ask<Values["count"], P>("count", collection, parameters, options);
+  }
+  countUnique<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["count_unique"], P>("count_unique", collection, parameters, options);
+  }
+  minimum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["minimum"], P>("minimum", collection, parameters, options);
+  }
+  maximum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["maximum"], P>("maximum", collection, parameters, options);
+  }
+  sum<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["sum"], P>("sum", collection, parameters, options);
+  }
+  average<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["average"], P>("average", collection, parameters, options);
+  }
+  median<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["median"], P>("median", collection, parameters, options);
+  }
+  percentile<const P extends Percentile>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["percentile"], P>("percentile", collection, parameters, options);
+  }
+  standardDeviation<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["standard_deviation"], P>("standard_deviation", collection, parameters, options);
+  }
+  selectUnique<const P extends Targeted>(collection: string, parameters: P, options?: CallOptions) {
+    return this.#ask<Values["select_unique"], P>("select_unique", collection, parameters, options);
+  }
+  multiAnalysis<const P extends Multi>(collection: string, parameters: P, options?: CallOptions) {
+    return this.query<MultiResult<P>>(
+      "multi_analysis",
+      { ...parameters, event_collection: collection },
+      options,
+    );
+  }
+  async funnel(
+    steps: readonly Step[],
+    parameters: Common = {},
+    options?: CallOptions,
+  ): Promise<FunnelAnswer> {
+    const answer = await this.query<number[]>("funnel", { ...parameters, steps }, options);
+    return { ...answer, steps: answer.body.steps, actors: answer.body.actors };
+  }
+  /** The events in one answer: 100,000 at most. */
+  extraction(
+    collection: string,
+    parameters: Extraction = {},
+    options?: CallOptions,
+  ): Promise<Answer<StoredEvent[]>> {
+    return this.query("extraction", { ...parameters, event_collection: collection }, options);
+  }
+  /**
+   * The events one by one, however many: where one answer can not hold them, through a file of the
+   * server.
+   */
+  extract(
+    collection: string,
+    parameters: Extraction = {},
+    options: ExtractOptions = {},
+  ): AsyncGenerator<StoredEvent, void, undefined> {
+    const { timezone } = this.#options;
+    const question = {
+      ...(timezone !== undefined && { timezone }),
+      ...parameters,
+      event_collection: collection,
+    };
+    return extract(this.#http, question, options);
+  }
+  /** Events as they arrive, from now on or from `after`; connections that break are taken up again. */
+  tail(collection: string, options: TailOptions = {}): Tail {
+    return new Tail(this.#http, collection, options);
+  }
+
+  // The project
+
+  /** The project's description: its collections and saved queries. */
+  async project(options: CallOptions = {}): Promise<any> {
+    return (await this.#http.json("GET", this.#http.path(), { key: "read", signal: options.signal })).body;
+  }
+
+  /** What the project holds. */
+  async usage(options: CallOptions = {}): Promise<any> {
+    const request = { key: "master", signal: options.signal } as const;
+    return (await this.#http.json("GET", this.#http.path("organization-usage"), request)).body;
+  }
+}

@@ -1,0 +1,16 @@
+export { Acumen, type AcumenOptions } from "./acumen.ts";
+export { autoTrack, type AutoOptions } from "./autotrack.ts";
+export { createTracker, type Tracker, type TrackerOptions } from "./browser.ts";
+export { accessKeyId, embedToken, narrowEmbedToken, type Conditions } from "./embed.ts";
+export { AcumenError, ApiError, ConfigurationError, ConnectionError } from "./errors.ts";
+export type { Properties, Source } from "./events.ts";
+export type { ExtractOptions } from "./extracting.ts";
+export type { GlobalAcumen } from "./global.ts";
+export { openFileStore, type FileStore, type FileStoreOptions } from "./file_store.ts";
+export type { CallOptions, Target } from "./http.ts";
+export type * from "./managing.ts";
+export type { Drop, DropReason, Entry, Store, Trouble } from "./outbox.ts";
+export type * from "./questions.ts";
+export type { Outcome, Refusal, SenderOptions } from "./recording.ts";
+export { Tail, type TailOptions } from "./tail.ts";
+export { VERSION } from "./version.ts";

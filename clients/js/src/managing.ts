@@ -1,0 +1,378 @@
+/**
+ * What a project keeps: saved queries, datasets, dashboards, keys, schemas, files; and projects
+ * themselves.
+ */
+import { ConfigurationError } from "./errors.ts";
+import { segment, type CallOptions, type Http, type KeyName, type QueryValue } from "./http.ts";
+import {
+  answerOf,
+  type Answer,
+  type Filter,
+  type Json,
+  type Question,
+  type Timeframe,
+  type Timezone,
+} from "./questions.ts";
+
+type Method = "GET" | "PUT" | "POST" | "DELETE";
+
+/** The body of one request; each part below is made of such calls. */
+async function call<T>(
+  http: Http,
+  method: Method,
+  path: string,
+  key: KeyName,
+  options: CallOptions,
+  more: { body?: unknown; query?: Record<string, QueryValue>; headers?: Record<string, string> } = {},
+): Promise<T> {
+  return (await http.json<T>(method, path, { key, ...more, signal: options.signal })).body;
+}
+
+export interface SavedQueryDefinition {
+  query: Question;
+  /** Seconds between two runs, 14,400 to 172,800; 0: asked anew each time. */
+  refresh_rate?: number;
+  metadata?: any;
+  query_name?: string;
+}
+
+export interface SavedQuery extends SavedQueryDefinition {
+  query_name: string;
+  refresh_rate: number;
+  run_information: Record<string, any> | null;
+  created_date: string;
+  last_modified_date: string;
+  urls: Record<string, string>;
+}
+
+export interface SavedAnswer<R> extends Answer<R> {
+  query: Question;
+  metadata: any;
+}
+
+/** What a viewer changes of a saved query, where an embed token lets him. */
+export interface ViewerChanges {
+  timeframe?: Timeframe;
+  interval?: string;
+  timezone?: Timezone;
+  filters?: readonly Filter[];
+}
+
+export class SavedQueries {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  list(options: CallOptions = {}): Promise<SavedQuery[]> {
+    return call(this.#http, "GET", this.#http.path("queries", "saved"), "master", options);
+  }
+  get(name: string, options: CallOptions = {}): Promise<SavedQuery> {
+    const key = this.#http.target.masterKey ? "master" : "read";
+    return call(this.#http, "GET", this.#http.path("queries", "saved", name), key, options);
+  }
+  /** Make or replace; what is left out is unset. */
+  put(name: string, definition: SavedQueryDefinition, options: CallOptions = {}): Promise<SavedQuery> {
+    return call(this.#http, "PUT", this.#http.path("queries", "saved", name), "master", options, {
+      body: definition,
+    });
+  }
+  delete(name: string, options: CallOptions = {}): Promise<void> {
+    return call(this.#http, "DELETE", this.#http.path("queries", "saved", name), "master", options);
+  }
+  async result<R = any>(
+    name: string,
+    changes: ViewerChanges = {},
+    options: CallOptions = {},
+  ): Promise<SavedAnswer<R>> {
+    const request = { key: "read", query: { ...changes }, signal: options.signal } as const;
+    const answer = await this.#http.json("GET", this.#http.path("queries", "saved", name, "result"), request);
+    return { ...answerOf<R>(answer), query: answer.body.query, metadata: answer.body.metadata };
+  }
+}
+
+export interface DatasetDefinition {
+  query: Question;
+  index_by: string | readonly string[];
+  display_name?: string;
+}
+
+export interface Dataset extends DatasetDefinition {
+  dataset_name: string;
+  status: "Created" | "Bootstrapping" | "OK" | "BootstrappingFailed" | "Warn";
+  status_message?: string;
+  milliseconds_behind: number;
+  [more: string]: unknown;
+}
+
+export class Datasets {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  /** All datasets, page by page. */
+  async *list(options: CallOptions = {}): AsyncGenerator<Dataset, void, undefined> {
+    let after: string | undefined;
+    for (;;) {
+      const query = { limit: 100, after_name: after };
+      const page = await call<{ datasets: Dataset[]; next_page_url: string | null }>(
+        this.#http,
+        "GET",
+        this.#http.path("datasets"),
+        "read",
+        options,
+        { query },
+      );
+      yield* page.datasets;
+      if (!page.next_page_url || !page.datasets.length) return;
+      after = page.datasets[page.datasets.length - 1]!.dataset_name;
+    }
+  }
+  get(name: string, options: CallOptions = {}): Promise<Dataset> {
+    return call(this.#http, "GET", this.#http.path("datasets", name), "read", options);
+  }
+  create(name: string, definition: DatasetDefinition, options: CallOptions = {}): Promise<Dataset> {
+    return call(this.#http, "PUT", this.#http.path("datasets", name), "master", options, {
+      body: definition,
+    });
+  }
+  delete(name: string, options: CallOptions = {}): Promise<void> {
+    return call(this.#http, "DELETE", this.#http.path("datasets", name), "master", options);
+  }
+  /** The part of one index value: a text, or an object of properties and values. */
+  async results<R = any>(
+    name: string,
+    asked: { index_by: Json; timeframe?: Timeframe },
+    options: CallOptions = {},
+  ): Promise<Answer<R>> {
+    const { index_by, timeframe } = asked;
+    // In JSON's quotes, so that the text "17" is not read as a number.
+    const query = { index_by: JSON.stringify(index_by), timeframe };
+    const path = this.#http.path("datasets", name, "results");
+    return answerOf<R>(await this.#http.json("GET", path, { key: "read", query, signal: options.signal }));
+  }
+}
+
+export interface DashboardMetadata {
+  id: string;
+  title: string | null;
+  widgets: number;
+  queries: number;
+  tags: string[];
+  lastModificationDate: number | null;
+  isPublic: boolean;
+  publicAccessKey: string | null;
+  [more: string]: any;
+}
+
+export class Dashboards {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  #path(...segments: string[]): string {
+    return ["/projects", this.#http.projectId, "dashboards", ...segments]
+      .map((part, at) => (at ? segment(part) : part))
+      .join("/");
+  }
+  /** The metadata of all dashboards. */
+  list(options: CallOptions = {}): Promise<DashboardMetadata[]> {
+    return call(this.#http, "GET", this.#path("metadata"), "read", options);
+  }
+  get(id: string, options: CallOptions = {}): Promise<any> {
+    return call(this.#http, "GET", this.#path(id), "read", options);
+  }
+  metadata(id: string, options: CallOptions = {}): Promise<DashboardMetadata> {
+    return call(this.#http, "GET", this.#path(id, "metadata"), "read", options);
+  }
+  put(
+    id: string,
+    dashboard: object,
+    metadata?: Partial<DashboardMetadata>,
+    options: CallOptions = {},
+  ): Promise<any> {
+    // A header holds ASCII alone.
+    const text = JSON.stringify(metadata)?.replace(
+      /[^ -~]/g,
+      (one) => "\\u" + one.charCodeAt(0).toString(16).padStart(4, "0"),
+    );
+    const headers: Record<string, string> = text ? { "X-Keen-Blob-Metadata": text } : {};
+    return call(this.#http, "PUT", this.#path(id), "master", options, { body: dashboard, headers });
+  }
+  putMetadata(
+    id: string,
+    metadata: Partial<DashboardMetadata>,
+    options: CallOptions = {},
+  ): Promise<DashboardMetadata> {
+    return call(this.#http, "PUT", this.#path(id, "metadata"), "master", options, { body: metadata });
+  }
+  delete(id: string, options: CallOptions = {}): Promise<void> {
+    return call(this.#http, "DELETE", this.#path(id), "master", options);
+  }
+}
+
+export interface KeyDefinition {
+  name: string;
+  permitted: readonly (
+    "writes" | "queries" | "saved_queries" | "cached_queries" | "datasets" | "schema" | "query_definition"
+  )[];
+  options?: Record<string, any>;
+  is_active?: boolean;
+}
+
+export interface AccessKey extends KeyDefinition {
+  key: string;
+  is_active: boolean;
+  project_id: string;
+}
+
+export class AccessKeys {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  list(options: CallOptions = {}): Promise<AccessKey[]> {
+    return call(this.#http, "GET", this.#http.path("keys"), "master", options);
+  }
+  get(key: string, options: CallOptions = {}): Promise<AccessKey> {
+    return call(this.#http, "GET", this.#http.path("keys", key), "master", options);
+  }
+  create(definition: KeyDefinition, options: CallOptions = {}): Promise<AccessKey> {
+    return call(this.#http, "POST", this.#http.path("keys"), "master", options, { body: definition });
+  }
+  /** Replace name, rights and options. */
+  update(key: string, definition: KeyDefinition, options: CallOptions = {}): Promise<AccessKey> {
+    return call(this.#http, "POST", this.#http.path("keys", key), "master", options, { body: definition });
+  }
+  revoke(key: string, options: CallOptions = {}): Promise<AccessKey> {
+    return call(this.#http, "POST", this.#http.path("keys", key, "revoke"), "master", options);
+  }
+  unrevoke(key: string, options: CallOptions = {}): Promise<AccessKey> {
+    return call(this.#http, "POST", this.#http.path("keys", key, "unrevoke"), "master", options);
+  }
+  delete(key: string, options: CallOptions = {}): Promise<void> {
+    return call(this.#http, "DELETE", this.#http.path("keys", key), "master", options);
+  }
+}
+
+export interface Collection {
+  name: string;
+  url: string;
+  properties?: Record<string, string>;
+}
+
+/** Which events an erasure or a change is about. */
+export interface Selection {
+  filters?: readonly Filter[];
+  timeframe?: Timeframe;
+  timezone?: Timezone;
+  week_start?: "sunday" | "monday";
+}
+
+/** Collections: what is in them, how long it stays, and what is taken away or changed. */
+export class Collections {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  list(options: CallOptions = {}): Promise<Collection[]> {
+    return call(this.#http, "GET", this.#http.path("events"), "read", options);
+  }
+  get(collection: string, options: CallOptions = {}): Promise<Collection> {
+    return call(this.#http, "GET", this.#http.path("events", collection), "read", options);
+  }
+  property(
+    collection: string,
+    property: string,
+    options: CallOptions = {},
+  ): Promise<{ property_name: string; type: string }> {
+    return call(
+      this.#http,
+      "GET",
+      this.#http.path("events", collection, "properties", property),
+      "read",
+      options,
+    );
+  }
+  /** Delete the events that match, for good; `"all"` is every event of the collection. */
+  deleteEvents(collection: string, which: Selection | "all", options: CallOptions = {}): Promise<void> {
+    const query = which === "all" ? {} : { ...which };
+    if (which !== "all" && !which.filters && !which.timeframe) {
+      throw new ConfigurationError('say which events to delete, or "all"');
+    }
+    return call(this.#http, "DELETE", this.#http.path("events", collection), "master", options, { query });
+  }
+  deleteProperty(collection: string, property: string, options: CallOptions = {}): Promise<void> {
+    return call(
+      this.#http,
+      "DELETE",
+      this.#http.path("events", collection, "properties", property),
+      "master",
+      options,
+    );
+  }
+  updateEvents(
+    collection: string,
+    updates: readonly { property_name: string; property_value: unknown; upsert_property?: boolean }[],
+    which: Selection = {},
+    options: CallOptions = {},
+  ): Promise<{ updated_events: number }> {
+    const body = { property_updates: updates, ...which };
+    return call(this.#http, "PUT", this.#http.path("events", collection), "master", options, { body });
+  }
+  /** For how many days its events are kept; null: for ever. */
+  async retention(collection: string, options: CallOptions = {}): Promise<number | null> {
+    const path = this.#http.path("retention", collection);
+    return (await call<{ days: number | null }>(this.#http, "GET", path, "master", options)).days;
+  }
+  async setRetention(collection: string, days: number | null, options: CallOptions = {}): Promise<void> {
+    const path = this.#http.path("retention", collection);
+    if (days === null) await call(this.#http, "DELETE", path, "master", options);
+    else await call(this.#http, "PUT", path, "master", options, { body: { days } });
+  }
+}
+
+export interface OwnedProject {
+  id: string;
+  name: string;
+  users: { email: string }[];
+  apiKeys: { writeKey: string; readKey: string; masterKey: string };
+  preferences: Record<string, any>;
+}
+
+/** The projects of an organisation: needs `organizationId` and `organizationKey`. */
+export class Projects {
+  readonly #http: Http;
+  constructor(http: Http) {
+    this.#http = http;
+  }
+  #path(...segments: string[]): string {
+    const id = this.#http.target.organizationId;
+    if (!id) throw new ConfigurationError("this call needs organizationId");
+    return ["/3.0/organizations", id, ...segments].map((part, at) => (at ? segment(part) : part)).join("/");
+  }
+  list(options: CallOptions = {}): Promise<OwnedProject[]> {
+    return call(this.#http, "GET", this.#path("projects"), "organization", options);
+  }
+  get(id: string, options: CallOptions = {}): Promise<OwnedProject> {
+    return call(this.#http, "GET", this.#path("projects", id), "organization", options);
+  }
+  create(
+    project: { name: string; users?: { email: string }[]; preferences?: object },
+    options: CallOptions = {},
+  ): Promise<OwnedProject> {
+    return call(this.#http, "POST", this.#path("projects"), "organization", options, { body: project });
+  }
+  update(
+    id: string,
+    changes: { name?: string; users?: { email: string }[]; preferences?: object },
+    options: CallOptions = {},
+  ): Promise<OwnedProject> {
+    return call(this.#http, "POST", this.#path("projects", id), "organization", options, { body: changes });
+  }
+  delete(id: string, options: CallOptions = {}): Promise<void> {
+    return call(this.#http, "DELETE", this.#path("projects", id), "organization", options);
+  }
+  usage(options: CallOptions = {}): Promise<any> {
+    return call(this.#http, "GET", this.#path("usage"), "organization", options);
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * Questions and the types of their answers. Parameters are written as the HTTP API writes them (`group_by`),
+ * so that docs/queries.md, the definition of a saved query and a call here use the same words.
+ */
+
+export type Json = string | number | boolean | null | Json[] | { [name: string]: Json };
+export type Timeframe = string | { start?: string; end?: string };
+export type Timezone = string | number;
+
+export type Operator =
+  | "eq"
+  | "ne"
+  | "lt"
+  | "lte"
+  | "gt"
+  | "gte"
+  | "exists"
+  | "in"
+  | "contains"
+  | "not_contains"
+  | "within"
+  | "regex";
+
+export type Filter =
+  | { property_name: string; operator: Operator; property_value: unknown }
+  | { operator: "or"; operands: readonly Filter[] };
+
+export type Group =
+  | string
+  | { property_name: string; buckets: { size: number } }
+  | { property_name: string; ranges: readonly { from?: number; to?: number; label?: string }[] };
+
+export type Direction = "ASC" | "DESC";
+export type Order = string | { property_name: string; direction?: Direction };
+
+/** Parameters of every question. */
+export interface Common {
+  timeframe?: Timeframe;
+  timezone?: Timezone;
+  filters?: readonly Filter[];
+  week_start?: "sunday" | "monday";
+  include_metadata?: boolean;
+  explain?: boolean;
+  max_age?: number;
+}
+
+/** Parameters of analyses with one value, or one for each group and interval. */
+export interface Arranged extends Common {
+  interval?: string;
+  group_by?: Group | readonly Group[];
+  order_by?: Order | readonly Order[];
+  limit?: number;
+  zero_fill?: boolean;
+  round?: number | "none";
+}
+
+export interface Targeted extends Arranged {
+  target_property: string;
+}
+
+export interface Percentile extends Targeted {
+  percentile: number;
+}
+
+/** What each analysis answers for one group and interval. */
+export interface Values {
+  count: number;
+  count_unique: number;
+  minimum: number | null;
+  maximum: number | null;
+  sum: number | null;
+  average: number | null;
+  median: number | null;
+  percentile: number | null;
+  standard_deviation: number | null;
+  select_unique: Json[];
+}
+
+export type Metric = keyof Values;
+
+export interface Member {
+  analysis_type: Metric;
+  target_property?: string;
+  percentile?: number;
+  round?: number | "none";
+}
+
+export interface Multi extends Arranged {
+  analyses: Readonly<Record<string, Member>>;
+}
+
+export interface Extraction extends Common {
+  latest?: number;
+  property_names?: string | readonly string[];
+}
+
+export interface Step {
+  event_collection: string;
+  actor_property: string;
+  timeframe?: Timeframe;
+  timezone?: Timezone;
+  week_start?: "sunday" | "monday";
+  filters?: readonly Filter[];
+  inverted?: boolean;
+  optional?: boolean;
+  with_actors?: boolean;
+}
+
+/** A question as saved queries and datasets hold it. */
+export type Question = { analysis_type: string; event_collection?: string } & Record<string, unknown>;
+
+export interface Span {
+  start: string;
+  end: string;
+}
+
+export interface Part<Value> {
+  timeframe: Span;
+  value: Value;
+}
+
+type NameOf<G> = G extends string ? G : G extends { property_name: infer Name extends string } ? Name : never;
+type Groups<P> = P extends { group_by: infer G }
+  ? G extends readonly (infer Each)[]
+    ? NameOf<Each>
+    : NameOf<G>
+  : never;
+type Names<P> = { [Name in Groups<P>]: Json };
+
+type Grouped<Value, P> = P extends { group_by: Group | readonly Group[] }
+  ? (Names<P> & { result: Value })[]
+  : Value;
+type Spread<Value, P> = P extends { interval: string } ? Part<Value>[] : Value;
+
+/** The result of an analysis with these parameters: a value, rows, parts, or rows within parts. */
+export type Result<Value, P> = Spread<Grouped<Value, P>, P>;
+
+type Labelled<A> = {
+  [Label in keyof A]: A[Label] extends { analysis_type: infer M extends Metric } ? Values[M] : Json;
+};
+/** The result of a multi_analysis: its labels in place of `result`. */
+export type MultiResult<P extends Multi> = Spread<
+  P extends { group_by: Group | readonly Group[] }
+    ? (Names<P> & Labelled<P["analyses"]>)[]
+    : Labelled<P["analyses"]>,
+  P
+>;
+
+/** A name in a question that leaves it without data. */
+export interface QueryWarning {
+  code: string;
+  parameter: string;
+  message: string;
+  did_you_mean: string | null;
+}
+
+export interface Answer<R> {
+  result: R;
+  warnings: QueryWarning[];
+  /** False where stored events are damaged and the answer is of all others. */
+  complete: boolean;
+  /** What the server's log calls the request. */
+  requestId: string | undefined;
+  /** Seconds since the answer was computed, where it was kept. */
+  age: number | undefined;
+  /** All that was answered, as it came. */
+  body: any;
+}
+
+export interface FunnelAnswer extends Answer<number[]> {
+  steps: Step[];
+  /** The actors of the steps that asked for them; null for others. */
+  actors: (Json[] | null)[] | undefined;
+}
+
+/** An event as an extraction has it. */
+export type StoredEvent = { [property: string]: any } & {
+  keen: { timestamp: string; created_at: string; id: string; [property: string]: any };
+};
+
+export function answerOf<R>({ body, headers }: { body: any; headers: Headers }): Answer<R> {
+  const age = headers.get("age");
+  return {
+    result: body?.result as R,
+    warnings: body?.warnings ?? [],
+    complete: body?.complete !== false,
+    requestId: headers.get("x-request-id") ?? undefined,
+    age: age === null ? undefined : Number(age),
+    body,
+  };
+}

@@ -1,0 +1,225 @@
+"""Asking: every analysis by plain parameters, and questions that were built with ``Query``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, TypedDict, Unpack, cast, overload
+
+from acumen_client._calls import Call, awaited, blocking, in_project, run, run_async
+from acumen_client._transport import Answer, AsyncTransport, Transport
+from acumen_client.extracting import AsyncExtracting, Extracting
+from acumen_client.query import (
+    Aggregate,
+    Extraction,
+    FilterLike,
+    Funnel,
+    GroupLike,
+    Metric,
+    OrderLike,
+    P,
+    Query,
+    Step,
+    Zone,
+    parameters_as_json,
+)
+from acumen_client.results import Events, FunnelResult, Result, Told, answer_of
+from acumen_client.tail import AsyncTailing, Tailing
+
+
+class Asked(TypedDict, total=False):
+    """Parameters that every question takes; what is None is left out."""
+
+    filters: FilterLike | Iterable[FilterLike] | None
+    timeframe: Any
+    """``"this_14_days"``, ``{"start": …, "end": …}``, or a pair of dates or datetimes (None: an open end)."""
+    timezone: Zone | None
+    week_start: Literal["sunday", "monday"] | None
+    include_metadata: bool | None
+    explain: bool | None
+    max_age: int | None
+
+
+class Arranged(Asked, total=False):
+    """Parameters of questions whose answers may be divided."""
+
+    interval: str | None
+    group_by: GroupLike | Iterable[GroupLike] | None
+    order_by: OrderLike | Iterable[OrderLike] | None
+    limit: int | None
+    zero_fill: bool | None
+    round: int | Literal["none"] | None
+
+
+class Extracted(Asked, total=False):
+    """Parameters of extractions."""
+
+    latest: int | None
+    property_names: str | P | Iterable[str | P] | None
+
+
+def question(analysis: str, parameters: Mapping[str, Any]) -> Call[Told]:
+    """The call for a question whose parameters are JSON already.
+
+    It is posted, whatever its length, so that each value keeps its JSON type.
+    """
+
+    def read(answer: Answer) -> Told:
+        age = answer.headers.get("age", "")
+        return answer_of(
+            parameters,
+            answer.json(),
+            analysis=analysis,
+            request_id=answer.request_id,
+            age_seconds=int(age) if age.isdecimal() else None,
+        )
+
+    options = {"key": "read", "json": dict(parameters), "repeatable": True}
+    return Call("POST", in_project("queries", analysis), read, options)
+
+
+def _numbers(analysis: str, event_collection: str, **parameters: Any) -> Call[Result]:
+    given = parameters_as_json({"event_collection": event_collection, **parameters})
+    return cast("Call[Result]", question(analysis, given))
+
+
+def _count(event_collection: str, **parameters: Unpack[Arranged]) -> Call[Result]:
+    """How many events."""
+    return _numbers("count", event_collection, **parameters)
+
+
+def _count_unique(
+    event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]
+) -> Call[Result]:
+    """How many different values of the property."""
+    return _numbers("count_unique", event_collection, target_property=target_property, **parameters)
+
+
+def _minimum(event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]) -> Call[Result]:
+    """The least number."""
+    return _numbers("minimum", event_collection, target_property=target_property, **parameters)
+
+
+def _maximum(event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]) -> Call[Result]:
+    """The greatest number."""
+    return _numbers("maximum", event_collection, target_property=target_property, **parameters)
+
+
+def _sum(event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]) -> Call[Result]:
+    """The sum of the numbers."""
+    return _numbers("sum", event_collection, target_property=target_property, **parameters)
+
+
+def _average(event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]) -> Call[Result]:
+    """The arithmetic mean of the numbers."""
+    return _numbers("average", event_collection, target_property=target_property, **parameters)
+
+
+def _median(event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]) -> Call[Result]:
+    """The nearest-rank median of the numbers."""
+    return _numbers("median", event_collection, target_property=target_property, **parameters)
+
+
+def _percentile(
+    event_collection: str,
+    target_property: str | P,
+    percentile: float,
+    **parameters: Unpack[Arranged],
+) -> Call[Result]:
+    """The least number that at least ``percentile`` per cent of the numbers do not exceed."""
+    more = {"target_property": target_property, "percentile": percentile, **parameters}
+    return _numbers("percentile", event_collection, **more)
+
+
+def _standard_deviation(
+    event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]
+) -> Call[Result]:
+    """The standard deviation of the whole population."""
+    return _numbers("standard_deviation", event_collection, target_property=target_property, **parameters)
+
+
+def _select_unique(
+    event_collection: str, target_property: str | P, **parameters: Unpack[Arranged]
+) -> Call[Result]:
+    """The different values of the property."""
+    return _numbers("select_unique", event_collection, target_property=target_property, **parameters)
+
+
+def _multi_analysis(
+    event_collection: str,
+    analyses: Mapping[str, Metric | Mapping[str, Any]],
+    **parameters: Unpack[Arranged],
+) -> Call[Result]:
+    """Several analyses in one go: ``{"orders": Metric.count(), "revenue": Metric.sum("price")}``."""
+    return _numbers("multi_analysis", event_collection, analyses=analyses, **parameters)
+
+
+def _funnel(steps: Iterable[Step | Mapping[str, Any]], **parameters: Unpack[Asked]) -> Call[FunnelResult]:
+    """How many actors did the first step, how many of those the second, and so on."""
+    given = parameters_as_json({"steps": steps, **parameters})
+    return cast("Call[FunnelResult]", question("funnel", given))
+
+
+def _extraction(event_collection: str, **parameters: Unpack[Extracted]) -> Call[Events]:
+    """The events themselves, 100,000 at most; ``extract`` has no such limit."""
+    given = parameters_as_json({"event_collection": event_collection, **parameters})
+    return cast("Call[Events]", question("extraction", given))
+
+
+class Asking(Extracting, Tailing):
+    """The part of ``Acumen`` that asks."""
+
+    transport: Transport
+
+    count = blocking(_count)
+    count_unique = blocking(_count_unique)
+    minimum = blocking(_minimum)
+    maximum = blocking(_maximum)
+    sum = blocking(_sum)
+    average = blocking(_average)
+    median = blocking(_median)
+    percentile = blocking(_percentile)
+    standard_deviation = blocking(_standard_deviation)
+    select_unique = blocking(_select_unique)
+    multi_analysis = blocking(_multi_analysis)
+    funnel = blocking(_funnel)
+    extraction = blocking(_extraction)
+
+    @overload
+    def ask(self, query: Aggregate) -> Result: ...
+    @overload
+    def ask(self, query: Funnel) -> FunnelResult: ...
+    @overload
+    def ask(self, query: Extraction) -> Events: ...
+    def ask(self, query: Query) -> Told:
+        """The answer to a question that was built with ``Query``."""
+        return run(self.transport, question(query.analysis, query.to_json()))
+
+
+class AsyncAsking(AsyncExtracting, AsyncTailing):
+    """The part of ``AsyncAcumen`` that asks."""
+
+    transport: AsyncTransport
+
+    count = awaited(_count)
+    count_unique = awaited(_count_unique)
+    minimum = awaited(_minimum)
+    maximum = awaited(_maximum)
+    sum = awaited(_sum)
+    average = awaited(_average)
+    median = awaited(_median)
+    percentile = awaited(_percentile)
+    standard_deviation = awaited(_standard_deviation)
+    select_unique = awaited(_select_unique)
+    multi_analysis = awaited(_multi_analysis)
+    funnel = awaited(_funnel)
+    extraction = awaited(_extraction)
+
+    @overload
+    async def ask(self, query: Aggregate) -> Result: ...
+    @overload
+    async def ask(self, query: Funnel) -> FunnelResult: ...
+    @overload
+    async def ask(self, query: Extraction) -> Events: ...
+    async def ask(self, query: Query) -> Told:
+        """The answer to a question that was built with ``Query``."""
+        return await run_async(self.transport, question(query.analysis, query.to_json()))

@@ -1,0 +1,229 @@
+"""Embed tokens: what a backend gives to a browser instead of an access key.
+
+A token is made offline and can only narrow what its access key may see. It carries the key's public id, never
+the key. Who holds a token can narrow it further, and can neither read nor take away what was said before.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+VERSION = "ae1"
+NARROWINGS_MAX = 8
+TOKEN_BYTES_MAX = 8192
+NONCE_BYTES = 12
+TAG_BYTES = 32
+ALLOWABLE = ("queries", "extractions", "tail", "schema", "exports")
+VIEWER_MAY_CHANGE = ("timeframe", "interval", "filters")
+
+
+def embed_token(
+    access_key: str,
+    *,
+    filters: Iterable[Any] | None = None,
+    saved_queries: Iterable[str] | None = None,
+    dashboards: Iterable[str] | None = None,
+    datasets: Iterable[str] | None = None,
+    expires_in: float | timedelta | None = 3600,
+    origins: Iterable[str] | None = None,
+    queries: int | None = None,
+    allow: Iterable[str] | None = None,
+    viewer: Mapping[str, Any] | None = None,
+) -> str:
+    """A token that shows results under an access key, narrowed by these conditions.
+
+    It may be sent wherever a read key may. Without ``allow`` it shows results of saved queries, datasets and
+    dashboards only. ``expires_in`` is in seconds (None: as long as the key lives); ``queries`` is how many
+    answers it may get in all; ``viewer`` is what a viewer may change, as
+    ``{"timeframe": True, "interval": True, "filters": ["country"]}``.
+
+    Raises ValueError where a condition is not one, and ConfigurationError without ``acumen-client[embed]``.
+    """
+    _must_be_text("access_key", access_key)
+    conditions = _conditions(
+        filters, saved_queries, dashboards, datasets, expires_in, origins, queries, allow, viewer
+    )
+    return _bounded(sealed(access_key, conditions, os.urandom(NONCE_BYTES)))
+
+
+def narrow_embed_token(
+    token: str,
+    *,
+    filters: Iterable[Any] | None = None,
+    saved_queries: Iterable[str] | None = None,
+    dashboards: Iterable[str] | None = None,
+    datasets: Iterable[str] | None = None,
+    expires_in: float | timedelta | None = 3600,
+    origins: Iterable[str] | None = None,
+    queries: int | None = None,
+    allow: Iterable[str] | None = None,
+    viewer: Mapping[str, Any] | None = None,
+) -> str:
+    """A token that shows only what both the given one and these conditions let through.
+
+    Needs no key. Raises ValueError where the token is none, or was narrowed eight times already.
+    """
+    conditions = _conditions(
+        filters, saved_queries, dashboards, datasets, expires_in, origins, queries, allow, viewer
+    )
+    return _bounded(narrowed(token, conditions, os.urandom(NONCE_BYTES)))
+
+
+def key_id(access_key: str) -> str:
+    """The public id of an access key: what a token carries in its place."""
+    return hashlib.sha256(b"acumen key id v1\0" + access_key.encode()).hexdigest()[:32]
+
+
+def sealed(access_key: str, conditions: bytes, nonce: bytes) -> str:
+    """The token of these conditions under this nonce, which must never be used twice with one key."""
+    head = f"{VERSION}.{key_id(access_key)}"
+    seal = _encrypted(
+        _derived(access_key.encode(), b"acumen embed v1 seal"), nonce, conditions, head.encode()
+    )
+    head = f"{head}.{seal}"
+    tag = _mac(_derived(access_key.encode(), b"acumen embed v1 chain"), head)
+    return f"{head}.{_text(tag)}"
+
+
+def narrowed(token: str, conditions: bytes, nonce: bytes) -> str:
+    """The token with these conditions added under this nonce."""
+    head, tag = _parted(token)
+    narrowing = _encrypted(_derived(tag, b"acumen embed v1 narrow"), nonce, conditions, VERSION.encode())
+    return f"{head}.{narrowing}.{_text(_mac(tag, narrowing))}"
+
+
+def _parted(token: str) -> tuple[str, bytes]:
+    """A token's head and its tag; ValueError where it is no token, or one that can not be narrowed again."""
+    parts = token.split(".") if isinstance(token, str) else []
+    if len(parts) < 4 or parts[0] != VERSION:
+        raise ValueError("this is not an embed token of a version that this package knows")
+    if len(parts) - 4 >= NARROWINGS_MAX:
+        raise ValueError(f"an embed token can be narrowed {NARROWINGS_MAX} times at most")
+    try:
+        tag = base64.b64decode(parts[-1] + "=" * (-len(parts[-1]) % 4), b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        tag = b""
+    if len(tag) != TAG_BYTES:
+        raise ValueError("this is not a whole embed token: its tag is broken")
+    return ".".join(parts[:-1]), tag
+
+
+def _bounded(token: str) -> str:
+    if len(token) > TOKEN_BYTES_MAX:
+        raise ValueError(
+            f"the embed token would have {len(token):,} bytes, more than the {TOKEN_BYTES_MAX:,} that it may "
+            "have; allow a longer list by an access key's own options instead"
+        )
+    return token
+
+
+def _conditions(
+    filters: Iterable[Any] | None,
+    saved_queries: Iterable[str] | None,
+    dashboards: Iterable[str] | None,
+    datasets: Iterable[str] | None,
+    expires_in: float | timedelta | None,
+    origins: Iterable[str] | None,
+    queries: int | None,
+    allow: Iterable[str] | None,
+    viewer: Mapping[str, Any] | None,
+) -> bytes:
+    """The conditions as JSON, without those that were not given."""
+    given = {
+        "filters": _filters(filters),
+        "saved_queries": _texts("saved_queries", saved_queries),
+        "dashboards": _texts("dashboards", dashboards),
+        "datasets": _texts("datasets", datasets),
+        "expires_at": _expiry(expires_in),
+        "origins": _texts("origins", origins),
+        "queries": _budget(queries),
+        "allow": _texts("allow", allow, ALLOWABLE),
+        "viewer": _viewer(viewer),
+    }
+    present = {name: value for name, value in given.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _filters(filters: Iterable[Any] | None) -> list[Any] | None:
+    from acumen_client.query import filters_as_json
+
+    return None if filters is None else filters_as_json(filters)
+
+
+def _expiry(expires_in: float | timedelta | None) -> int | None:
+    if expires_in is None:
+        return None
+    seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+        raise ValueError("expires_in must be a number of seconds above 0, a timedelta, or None")
+    return math.ceil(time.time() + seconds)
+
+
+def _budget(queries: int | None) -> int | None:
+    if queries is not None and (isinstance(queries, bool) or not isinstance(queries, int) or queries < 0):
+        raise ValueError("queries must be how many answers the token may get, an integer of 0 or more")
+    return queries
+
+
+def _texts(name: str, values: Iterable[str] | None, known: Sequence[str] = ()) -> list[str] | None:
+    if values is None:
+        return None
+    if isinstance(values, str):
+        raise ValueError(f"{name} must be a list of texts: [{values!r}], not {values!r}")
+    listed = list(values)
+    for value in listed:
+        if not isinstance(value, str):
+            raise ValueError(f"{name} must be a list of texts; {value!r} is none")
+        if known and value not in known:
+            raise ValueError(f"{name} may hold {', '.join(known)}; not {value!r}")
+    return listed
+
+
+def _viewer(viewer: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if viewer is None:
+        return None
+    for name, value in viewer.items():
+        if name not in VIEWER_MAY_CHANGE:
+            raise ValueError(f"a viewer may change {', '.join(VIEWER_MAY_CHANGE)}; not {name!r}")
+        if name != "filters" and not isinstance(value, bool):
+            raise ValueError(f"{name!r} of viewer must be True or False, not {value!r}")
+    return {**viewer, **({"filters": _texts("filters", viewer["filters"])} if "filters" in viewer else {})}
+
+
+def _must_be_text(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a text that is not empty")
+
+
+def _encrypted(key: bytes, nonce: bytes, plain: bytes, associated: bytes) -> str:
+    from acumen_client._extras import wanted
+
+    aead = wanted("cryptography.hazmat.primitives.ciphers.aead", "embed", "embed tokens")
+    return _text(nonce + aead.AESGCM(key).encrypt(nonce, plain, associated))
+
+
+def _derived(key: bytes, info: bytes) -> bytes:
+    from acumen_client._extras import wanted
+
+    hkdf = wanted("cryptography.hazmat.primitives.kdf.hkdf", "embed", "embed tokens")
+    hashes = wanted("cryptography.hazmat.primitives.hashes", "embed", "embed tokens")
+    derived: bytes = hkdf.HKDF(hashes.SHA256(), 32, None, info).derive(key)
+    return derived
+
+
+def _mac(key: bytes, text: str) -> bytes:
+    return hmac.new(key, text.encode("ascii"), hashlib.sha256).digest()
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode("ascii").rstrip("=")

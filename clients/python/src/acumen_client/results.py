@@ -1,0 +1,347 @@
+"""Answers as Python objects: rows with their groups and intervals, instants in the question's zone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from acumen_client import frames
+from acumen_client.query import zone_of
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+RESULT = "result"
+START, END = "timeframe.start", "timeframe.end"
+INSTANTS = ("keen.timestamp", "keen.created_at")
+"""Properties whose values are instants, whatever JSON makes of them."""
+COUNTS = ("count", "count_unique", "funnel")
+FRACTIONS = ("average", "standard_deviation")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What the server has to say about a question that it answered: a name that no event has, for one."""
+
+    code: str
+    message: str
+    parameter: str | None = None
+    did_you_mean: str | None = None
+
+    @classmethod
+    def of(cls, sent: Mapping[str, Any]) -> Notice:
+        return cls(
+            str(sent.get("code", "")),
+            str(sent.get("message", "")),
+            sent.get("parameter"),
+            sent.get("did_you_mean"),
+        )
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number of an answer (of a multi_analysis: one of each label), its groups and its interval."""
+
+    value: Any
+    groups: Mapping[str, Any] = field(default_factory=dict)
+    start: datetime | None = None
+    end: datetime | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        """A group's value, a label's value, or ``result``, by its name."""
+        if name in self.groups:
+            return self.groups[name]
+        if isinstance(self.value, Mapping):
+            return self.value[name]
+        if name == RESULT:
+            return self.value
+        raise KeyError(name)
+
+    def as_dict(self) -> dict[str, Any]:
+        """By the names that tables have as columns."""
+        ends = {} if self.start is None else {START: self.start, END: self.end}
+        values = self.value if isinstance(self.value, Mapping) else {RESULT: self.value}
+        return {**ends, **self.groups, **values}
+
+
+@dataclass(frozen=True)
+class AnyResult:
+    """What an answer has, whatever was asked. ``body`` is all of it, as the server sent it."""
+
+    analysis: str
+    value: Any
+    """``result`` as the server sent it."""
+    question: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The parameters that were asked."""
+    warnings: Sequence[Notice] = ()
+    complete: bool = True
+    """Whether all events were read; not where stored files are damaged."""
+    request_id: str | None = None
+    age_seconds: int | None = None
+    """How old the answer is, where it was kept from before (``max_age``)."""
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def zone(self) -> tzinfo:
+        """The question's zone, in which its instants are told."""
+        return zone_of_question(self.question)
+
+    @property
+    def execution_metadata(self) -> Mapping[str, Any] | None:
+        """What the answer took, where the question asked for it."""
+        return self.body.get("execution_metadata")
+
+    @property
+    def explain(self) -> Mapping[str, Any] | None:
+        """What was run for the answer, where the question asked for it."""
+        return self.body.get("explain")
+
+    def columns(self) -> list[frames.Column]:
+        """The rows as typed columns."""
+        raise NotImplementedError
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A pandas DataFrame; instants are of the question's zone. Needs ``acumen-client[pandas]``."""
+        return frames.to_pandas(self.columns(), self.zone)
+
+    def to_polars(self) -> polars.DataFrame:
+        """A Polars DataFrame; instants are of the question's zone. Needs ``acumen-client[polars]``."""
+        return frames.to_polars(self.columns(), self.zone)
+
+    def to_arrow(self) -> pyarrow.Table:
+        """An Arrow table; instants are of the question's zone. Needs ``acumen-client[arrow]``."""
+        return frames.to_arrow(self.columns(), self.zone)
+
+
+@dataclass(frozen=True)
+class Result(AnyResult):
+    """The answer to a question for numbers."""
+
+    @cached_property
+    def rows(self) -> Sequence[Row]:
+        """One row for each value, group and interval; the same as iterating."""
+        if not self._divided:
+            return tuple(self._grouped(self.value))
+        return tuple(
+            Row(row.value, row.groups, self._instant(ends["start"]), self._instant(ends["end"]))
+            for part in self.value
+            for ends in (part["timeframe"],)
+            for row in self._grouped(part["value"])
+        )
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def columns(self) -> list[frames.Column]:
+        rows = self.rows
+        columns = []
+        if self._divided:
+            columns.append(frames.Column(START, [row.start for row in rows], frames.Kind.INSTANT))
+            columns.append(frames.Column(END, [row.end for row in rows], frames.Kind.INSTANT))
+        columns += [frames.column(name, [row.groups[name] for row in rows]) for name in self._groups]
+        labels = self._labels
+        if labels is None:
+            return [*columns, _numbers(RESULT, [row.value for row in rows], self.analysis)]
+        return [*columns, *(_numbers(label, [row.value[label] for row in rows], labels[label])
+                            for label in labels)]  # fmt: skip
+
+    @cached_property
+    def _groups(self) -> Sequence[str]:
+        given = self.question.get("group_by") or []
+        listed = [given] if isinstance(given, str | Mapping) else given
+        names = (one if isinstance(one, str) else str(one["property_name"]) for one in listed)
+        return tuple(dict.fromkeys(names))
+
+    @property
+    def _divided(self) -> bool:
+        return bool(self.question.get("interval"))
+
+    @property
+    def _labels(self) -> Mapping[str, str] | None:
+        """The labels of a multi_analysis and their analyses."""
+        if self.analysis != "multi_analysis":
+            return None
+        asked = self.question.get("analyses")
+        if asked:
+            return {label: str(one.get("analysis_type")) for label, one in asked.items()}
+        return dict.fromkeys(self.rows[0].value, "") if self.rows else {}
+
+    def _grouped(self, value: Any) -> Iterator[Row]:
+        """The rows of one interval, or of an answer without one."""
+        if self._groups:
+            for sent in value:
+                groups = {name: self._told(name, sent.get(name)) for name in self._groups}
+                others = {name: one for name, one in sent.items() if name not in groups}
+                yield Row(others if self.analysis == "multi_analysis" else others.get(RESULT), groups)
+        elif self.analysis == "select_unique" and not self._divided:
+            target = str(self.question.get("target_property"))
+            yield from (Row(self._told(target, one)) for one in value)
+        else:
+            yield Row(value)
+
+    def _told(self, name: str, value: Any) -> Any:
+        return self._instant(value) if name in INSTANTS and isinstance(value, str) else value
+
+    def _instant(self, text: str) -> datetime:
+        return instant(text, self.zone)
+
+
+@dataclass(frozen=True)
+class FunnelStep:
+    """One step of a funnel's answer."""
+
+    number: int
+    event_collection: str
+    actor_property: str
+    value: int
+    """How many actors are left after it."""
+    actors: Sequence[Any] | None = None
+    """Who they are, where the step asked for them."""
+
+
+@dataclass(frozen=True)
+class FunnelResult(AnyResult):
+    """The answer to a funnel."""
+
+    @cached_property
+    def steps(self) -> Sequence[FunnelStep]:
+        """The steps in order; the same as iterating."""
+        asked: Sequence[Mapping[str, Any]] = self.body.get("steps") or self.question.get("steps") or ()
+        named = [*asked, *[{}] * (len(self.value) - len(asked))]
+        actors = self.body.get("actors") or [None] * len(self.value)
+        return tuple(
+            FunnelStep(
+                number,
+                str(step.get("event_collection", "")),
+                str(step.get("actor_property", "")),
+                value,
+                who,
+            )
+            for number, (value, step, who) in enumerate(zip(self.value, named, actors, strict=True), start=1)
+        )
+
+    @property
+    def rows(self) -> Sequence[FunnelStep]:
+        return self.steps
+
+    def __iter__(self) -> Iterator[FunnelStep]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def columns(self) -> list[frames.Column]:
+        steps = self.steps
+        return [
+            frames.Column("step", [one.number for one in steps], frames.Kind.INTEGER),
+            frames.Column("event_collection", [one.event_collection for one in steps], frames.Kind.TEXT),
+            frames.Column("actor_property", [one.actor_property for one in steps], frames.Kind.TEXT),
+            frames.Column(RESULT, [one.value for one in steps], frames.Kind.INTEGER),
+        ]
+
+
+@dataclass(frozen=True)
+class Events(AnyResult):
+    """The answer to an extraction: events, with ``keen.timestamp`` and ``keen.created_at`` as datetimes."""
+
+    @cached_property
+    def rows(self) -> Sequence[dict[str, Any]]:
+        """The events; the same as iterating."""
+        return tuple(event_of(sent, self.zone) for sent in self.value)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def columns(self) -> list[frames.Column]:
+        """A column for each path of properties, as ``user.id``."""
+        return frames.columns_of_events(self.rows)
+
+
+Told: TypeAlias = Result | FunnelResult | Events
+"""The answer to a question of any kind."""
+
+
+def event_of(sent: Mapping[str, Any], zone: tzinfo = UTC) -> dict[str, Any]:
+    """The event with the instants of ``keen`` as datetimes of this zone."""
+    keen = sent.get("keen")
+    if not isinstance(keen, Mapping):
+        return dict(sent)
+    times = {
+        name: instant(keen[name], zone)
+        for name in ("timestamp", "created_at")
+        if isinstance(keen.get(name), str)
+    }
+    return {**sent, "keen": {**keen, **times}}
+
+
+def instant(text: str, zone: tzinfo = UTC) -> datetime:
+    """The instant that an answer tells, in this zone."""
+    moment = datetime.fromisoformat(text)
+    try:
+        return moment.astimezone(zone)
+    except OverflowError:  # within a day of the years 1 and 9999
+        return moment
+
+
+def zone_of_question(question: Mapping[str, Any]) -> tzinfo:
+    """The zone by which a question divides time: its own, else the offset of its timeframe's start, else UTC.
+
+    A zone that this machine does not know is told as UTC.
+    """
+    try:
+        if question.get("timezone") not in (None, ""):
+            return zone_of(question["timezone"])
+        timeframe = question.get("timeframe")
+        start = timeframe.get("start") if isinstance(timeframe, Mapping) else None
+        return (datetime.fromisoformat(start).tzinfo if isinstance(start, str) else None) or UTC
+    except ValueError:
+        return UTC
+
+
+def answer_of(
+    question: Mapping[str, Any],
+    body: Mapping[str, Any],
+    *,
+    analysis: str,
+    request_id: str | None = None,
+    age_seconds: int | None = None,
+) -> Told:
+    """The answer of a query route, of a saved query or of a dataset, as the object for its analysis."""
+    value = body.get(RESULT)
+    if analysis == "funnel" and isinstance(value, Mapping):  # as results of saved queries hold it
+        body = {**body, **value}
+        value = value.get(RESULT)
+    kinds: dict[str, type[Told]] = {"funnel": FunnelResult, "extraction": Events}
+    return kinds.get(analysis, Result)(
+        analysis=analysis,
+        value=value,
+        question=question,
+        warnings=tuple(Notice.of(one) for one in body.get("warnings") or ()),
+        complete=body.get("complete", True) is not False,
+        request_id=request_id,
+        age_seconds=age_seconds,
+        body=body,
+    )
+
+
+def _numbers(name: str, values: list[Any], analysis: str) -> frames.Column:
+    if analysis in COUNTS:
+        return frames.Column(name, values, frames.Kind.INTEGER)
+    kind = frames.kind_of(values)
+    if analysis in FRACTIONS or (kind is frames.Kind.NOTHING and analysis not in ("", "select_unique")):
+        kind = frames.Kind.NUMBER
+    return frames.Column(name, values, kind)

@@ -1,0 +1,151 @@
+"""Headless Chromium, and a site whose pages record events with a server on another origin."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from tests.support.server import Served, ServedProject
+
+ROOT = Path(__file__).resolve().parents[3]
+DIST = ROOT / "clients/js/dist"
+SITE = "site.example"
+"""A name for this machine's own address: over plain HTTP no secure context, unlike 127.0.0.1."""
+FLAGS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--host-resolver-rules=MAP {SITE} 127.0.0.1",
+]
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+    return program
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Any]:
+    with sync_playwright() as running:
+        yield running
+
+
+Launch = Callable[..., Any]
+
+
+@pytest.fixture
+def launch(playwright: Any, chromium: str, tmp_path: Path) -> Iterator[Launch]:
+    """Start a browser with a profile folder; after a close the same name is the same user again."""
+    contexts = []
+
+    def launch(profile: str = "profile", preferences: str = "") -> Any:
+        folder = tmp_path / profile
+        if preferences:
+            (folder / "Default").mkdir(parents=True)
+            (folder / "Default/Preferences").write_text(preferences)
+        context = playwright.chromium.launch_persistent_context(
+            str(folder), executable_path=chromium, headless=True, args=FLAGS
+        )
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
+        contexts.append(context)
+        return context
+
+    yield launch
+    for context in contexts:
+        context.close()
+
+
+class Site:
+    """Pages of a site, beside the built scripts under /dist/."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, str] = {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, self))
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.insecure_url = f"http://{SITE}:{self.port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Pages(SimpleHTTPRequestHandler):
+    def __init__(self, site: Site, *args: Any) -> None:
+        self._site = site
+        super().__init__(*args)
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0]
+        kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"
+        if path.startswith("/dist/"):
+            body = (DIST / path.removeprefix("/dist/")).read_bytes()
+        elif path in self._site.pages:
+            body = self._site.pages[path].encode()
+        else:
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        return None
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+class Recorded:
+    """What the server has of a project's events."""
+
+    def __init__(self, served: Served, project: ServedProject) -> None:
+        self.served, self.project = served, project
+
+    def events(self, collection: str = "seen") -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = self.served.ask(
+            self.project, "extraction", event_collection=collection
+        )
+        return sorted(events, key=lambda event: (event["keen"]["timestamp"], event["keen"]["id"]))
+
+    def numbers(self, collection: str = "seen") -> list[int]:
+        """The property `n` of each event, sorted, as often as it is there."""
+        return sorted(event["n"] for event in self.events(collection))
+
+    def wait_for(self, count: int, collection: str = "seen") -> list[dict[str, Any]]:
+        """Wait until there are so many."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(found := self.events(collection)) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} events of {collection}"
+            time.sleep(0.05)
+        return found
+
+
+@pytest.fixture
+def recorded(served: Served, project: ServedProject) -> Recorded:
+    return Recorded(served, project)

@@ -1,0 +1,113 @@
+"""Whatever an answer holds, it is drawn: as sound XML, inside its box, with texts that can be read."""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+
+from tests.clients.charts.answers import TYPES, answer, drawing, options
+from tests.clients.charts.conftest import Core, Json
+from tests.clients.charts.pictures import parsed, texts
+from tests.support.scale import examples
+
+# what may stand on something else: names of annotations, and a title that was asked for in a tiny picture
+LOOSE = {"acumen-annotations"}
+
+
+def holds(svg: str) -> None:
+    root = parsed(svg)
+    _, _, width, height = (float(part) for part in root.get("viewBox", "").split())
+    drawn = texts(svg)
+    for text in drawn:
+        if text.known:
+            where = (text, width, height)
+            assert text.left >= -1.5 and text.right <= width + 1.5, where
+            assert text.top >= -1.5 and text.bottom <= height + 1.5, where
+    fixed = [text for text in drawn if text.known and text.text and text.kind not in LOOSE]
+    for one, other in combinations(fixed, 2):
+        assert not one.overlaps(other), (one, other)
+    for element in root.iter():
+        assert element.tag.split("}")[1] in {"svg", "g", "path", "rect", "circle", "text", "title"}, (
+            element.tag
+        )
+        for name, value in element.attrib.items():
+            assert not name.lower().startswith("on") and "href" not in name.lower(), (name, value)
+            assert "NaN" not in value or name == "aria-label", (element.tag, name, value)
+            assert "undefined" not in value or name == "aria-label", (element.tag, name, value)
+            if name in ("fill", "stroke", "d", "transform"):
+                assert "url" not in value, (name, value)
+
+
+seeds = st.integers(0, 2**32)
+
+
+def _asked(core: Core, seed: int, more: Json | None = None, **how: Any) -> tuple[Json, Json]:
+    """A job made of a seed, and what became of it."""
+    rng = Random(seed)
+    job = {
+        "answer": answer(rng),
+        "options": {**options(rng), **(more or {})},
+        "drawings": [{**drawing(rng), **how}],
+    }
+    note(json.dumps(job)[:5000])
+    return job, core.ask(**job, csv=True)
+
+
+@settings(max_examples=examples(1500), deadline=None)
+@given(seed=seeds)
+def test_any_answer_is_drawn(core: Core, seed: int) -> None:
+    _, made = _asked(core, seed)
+    assert "error" not in made, made
+    assert made["same"], "drawn otherwise after a trip through JSON"
+    assert all(len(row) == len(made["table"]["columns"]) for row in made["table"]["rows"])
+    holds(made["drawn"][0]["svg"])
+
+
+@settings(max_examples=examples(1500), deadline=None)
+@given(seed=seeds, kind=st.sampled_from(TYPES))
+def test_a_type_is_drawn_or_refused_with_a_reason(core: Core, seed: int, kind: str) -> None:
+    _, made = _asked(core, seed, {"type": kind})
+    if "error" in made:
+        assert made["name"] == "ChartError", made
+        assert kind in made["error"] and "Possible: " in made["error"]
+        return
+    assert made["description"]["type"] == kind
+    holds(made["drawn"][0]["svg"])
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(seed=seeds)
+def test_where_css_is_unknown_no_variable_is_left(core: Core, seed: int) -> None:
+    _, made = _asked(core, seed, resolve=True)
+    for element in parsed(made["drawn"][0]["svg"]).iter():
+        for name, value in element.attrib.items():
+            assert "var(" not in value or name == "aria-label"
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(seed=seeds)
+def test_marks_say_which_they_are(core: Core, seed: int) -> None:
+    """Every mark of an interactive chart is labelled, and leads back to a value of the description."""
+    _, made = _asked(core, seed, interactive=True)
+    for mark in parsed(made["drawn"][0]["svg"]).iter():
+        if mark.get("role") == "img":
+            assert mark.get("aria-label") is not None
+            assert re.fullmatch(r"\d+", mark.get("data-series", ""))
+            assert re.fullmatch(r"\d+", mark.get("data-index", ""))
+
+
+@pytest.mark.parametrize("answer", [{"message": "No.", "error_code": "X"}, {}, {"results": 1}])
+def test_what_is_no_answer_is_refused(core: Core, answer: Json) -> None:
+    assert core.refuse(answer) == answer.get("message", "This is no answer: it has no 'result'.")
+
+
+def test_the_description_is_plain_json(core: Core) -> None:
+    description = core.describe({"result": [{"g": "a", "result": 1}]}, now="2026-01-01T00:00:00Z")
+    assert json.loads(json.dumps(description)) == description

@@ -1,0 +1,149 @@
+"""Rules of descriptions: types, what is left out, what has not ended, and tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.clients.charts.conftest import Core, Json
+
+COUNT = {"analysis_type": "count"}
+
+
+def by_day(values: list[Any], start: str = "2026-11-01T00:00:00Z", hours: int = 24) -> list[Json]:
+    first = datetime.fromisoformat(start).astimezone(UTC)
+    edges = [
+        (first + timedelta(hours=hours * index)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        for index in range(len(values) + 1)
+    ]
+    return [
+        {"value": value, "timeframe": {"start": a, "end": b}}
+        for value, a, b in zip(values, edges, edges[1:], strict=False)
+    ]
+
+
+def groups(count: int, key: str = "page") -> list[Json]:
+    return [{key: f"/{index}", "result": count - index} for index in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        ({"result": 3}, "metric"),
+        ({"result": {"a": 1, "b": 2}}, "metric"),
+        ({"result": groups(3)}, "bar"),
+        ({"result": by_day([1, 2])}, "line"),
+        ({"result": by_day([1])}, "bar"),
+        ({"result": [{"a": a, "b": b, "result": 1} for a in "xyz" for b in "uv"], "query": COUNT}, "stacked"),
+        ({"result": [{"a": a, "b": b, "result": -1} for a in "xyz" for b in "uv"], "query": COUNT}, "bar"),
+        ({"result": [{"a": a, "b": b, "result": 1} for a in range(20) for b in range(20)]}, "heatmap"),
+        ({"result": [{"a": a, "b": a, "c": a, "result": 1} for a in "xyz"]}, "table"),
+        ({"result": [3, 2], "steps": [{"event_collection": "a"}, {"event_collection": "b"}]}, "funnel"),
+        ({"result": ["a", "b"]}, "table"),
+    ],
+)
+def test_the_shape_chooses_the_type(core: Core, answer: Json, kind: str) -> None:
+    assert core.describe(answer)["type"] == kind
+    assert core.describe(answer, type="auto")["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "reason"),
+    [
+        ({"result": 3}, "line", "it needs an interval"),
+        ({"result": 3}, "pie", "this answer is one number"),
+        ({"result": groups(3)}, "metric", "one for each 'page'"),
+        ({"result": groups(3)}, "area", "it needs an interval, or groups that are numbers"),
+        ({"result": [{"g": "a", "result": -1}]}, "pie", "it cannot show negative numbers"),
+        ({"result": by_day([1, 2])}, "funnel", "it needs steps"),
+        ({"result": ["a"]}, "bar", "cannot show lists of values"),
+        ({"result": 3}, "choropleth", "There is no chart type 'choropleth'"),
+    ],
+)
+def test_a_type_that_cannot_show_the_answer_says_why(
+    core: Core, answer: Json, kind: str, reason: str
+) -> None:
+    assert reason in core.refuse(answer, type=kind)
+
+
+def test_a_saved_type_that_cannot_show_the_answer_gives_way(core: Core) -> None:
+    description = core.describe({"result": 3, "metadata": {"visualization": {"type": "line"}}})
+    assert description["type"] == "metric"
+    assert description["note"] == "A chart of type “line” cannot show this; it is shown as metric."
+
+
+def test_the_smallest_are_added_up_where_that_means_something(core: Core) -> None:
+    counted = core.describe({"result": groups(50), "query": COUNT}, limit=5)
+    assert counted["x"]["names"] == ["/0", "/1", "/2", "/3", "/4", "Other"]
+    assert counted["series"][0]["values"] == [50, 49, 48, 47, 46, sum(range(1, 46))]
+    assert counted["note"] == "The largest 5 of 50; the rest is in “Other”."
+    averaged = core.describe({"result": groups(50), "query": {"analysis_type": "average"}}, limit=5)
+    assert averaged["x"]["names"] == ["/0", "/1", "/2", "/3", "/4"]
+    assert averaged["note"] == "The largest 5 of 50; the rest is not shown."
+
+
+def test_an_order_that_was_asked_for_stays(core: Core) -> None:
+    answer = {
+        "result": [{"g": "b", "result": 1}, {"g": "a", "result": 9}],
+        "query": {**COUNT, "order_by": "result"},
+    }
+    assert core.describe(answer)["x"]["names"] == ["b", "a"]
+
+
+def test_intervals_that_have_not_ended_are_marked_and_future_ones_empty(core: Core) -> None:
+    answer = {"result": by_day([5, 6, 2, 0, 0]), "query": COUNT}
+    description = core.describe(answer, now="2026-11-03T12:00:00Z")
+    assert (description["unfinished"], description["future"]) == (1, 2)
+    assert description["series"][0]["values"] == [5, 6, 2, None, None]
+    assert core.describe(answer)["future"] == 0
+    kept = {**answer, "run_information": {"data_through": "2026-11-03T12:00:00Z"}}
+    assert core.describe(kept)["unfinished"] == 1
+
+
+def test_a_metric_compares_whole_intervals(core: Core) -> None:
+    answer = {"result": by_day([5, 6, 2, 0]), "query": COUNT}
+    metric = core.describe(answer, type="metric", now="2026-11-03T12:00:00Z")["metrics"][0]
+    assert (metric["value"], metric["previous"], metric["sparkline"]) == (6, 5, [5, 6, 2])
+    latest = core.describe(answer, type="metric", now="2026-11-03T12:00:00Z", value="latest")["metrics"][0]
+    assert latest["value"] == 2 and "previous" not in latest
+    period = core.describe(answer, type="metric", previous={"result": by_day([1, 1])})["metrics"][0]
+    assert (period["value"], period["previous"]) == (13, 2)
+
+
+def test_measures_of_different_sizes_have_panels(core: Core) -> None:
+    alike = core.describe({"result": by_day([{"a": 5, "b": 6}, {"a": 6, "b": 3}])})
+    assert all("panel" not in series for series in alike["series"])
+    unlike = core.describe({"result": by_day([{"a": 5, "b": 6000}, {"a": 6, "b": 3}])})
+    assert [series["panel"] for series in unlike["series"]] == [0, 1]
+
+
+def test_names_and_colours_of_ones_own(core: Core) -> None:
+    answer = {"result": by_day([[{"c": "PL", "result": 2}, {"c": None, "result": 1}], []])}
+    made = core.describe(answer, names={"PL": "Polska"}, colors={"PL": "#123456", "(none)": "url(x)"})
+    assert [series["name"] for series in made["series"]] == ["Polska", "(none)"]
+    assert [series.get("color") for series in made["series"]] == ["#123456", None]
+
+
+def test_csv_has_raw_numbers_and_times_with_their_offset(core: Core) -> None:
+    answer = {
+        "result": by_day(
+            [[{"c": '=1+"1"', "result": 1.5}, {"c": "b,\n", "result": None}]], "2026-11-01T00:00:00+01:00"
+        ),
+        "query": {**COUNT, "interval": "daily", "timezone": "Europe/Warsaw", "group_by": ["c"]},
+    }
+    text = core.csv(answer)
+    assert text.endswith("\r\n")
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        ["Time", '\'=1+"1"', "b,\n"],
+        ["2026-11-01T00:00:00.000+01:00", "1.5", ""],
+    ]
+
+
+def test_a_table_has_everything(core: Core) -> None:
+    answer = {"result": groups(500), "query": COUNT}
+    made = core.ask(answer=answer, options={"type": "table"})
+    assert len(made["table"]["rows"]) == 500

@@ -1,0 +1,43 @@
+// Compiled, never run: what the compiler knows of answers.
+import { Acumen, type Part, type StoredEvent } from "acumen-client";
+import { embedToken } from "acumen-client/embed";
+
+declare const client: Acumen;
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+const same = <A, B>(_: Same<A, B>): void => undefined;
+
+const plain = await client.count("purchases");
+same<typeof plain.result, number>(true);
+const daily = await client.count("purchases", { timeframe: "this_7_days", interval: "daily" });
+same<typeof daily.result, Part<number>[]>(true);
+const grouped = await client.sum("purchases", { target_property: "price", group_by: ["country", "plan"] });
+const total: number | null = grouped.result[0]!.result;
+const { country, plan } = grouped.result[0]!;
+// @ts-expect-error: no such group
+grouped.result[0]!.city;
+const both = await client.average("purchases", {
+  target_property: "price",
+  group_by: { property_name: "price", buckets: { size: 10 } },
+  interval: "daily",
+  timeframe: "today",
+});
+both.result[0]!.value[0]!.price;
+const unique = await client.selectUnique("purchases", { target_property: "plan" });
+unique.result.length;
+const multi = await client.multiAnalysis("purchases", {
+  analyses: { orders: { analysis_type: "count" }, plans: { analysis_type: "select_unique", target_property: "plan" } },
+});
+same<typeof multi.result.orders, number>(true);
+multi.result.plans.length;
+// @ts-expect-error: no such label
+multi.result.revenue;
+// @ts-expect-error: needs a target_property
+await client.sum("purchases", { timeframe: "today" });
+for await (const event of client.tail("purchases", { signal: new AbortController().signal })) {
+  same<typeof event, StoredEvent>(true);
+  event.keen.timestamp.slice(0, 10);
+}
+const token: string = await embedToken("key", { savedQueries: ["revenue"], allow: ["tail"] });
+// @ts-expect-error: no such permission
+await embedToken("key", { allow: ["everything"] });
+console.log(total, country, plan, token);

@@ -1,0 +1,268 @@
+"""Asking a served Acumen: every analysis by plain parameters and built, blocking and awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from acumen_client import Acumen, AsyncAcumen, BadRequestError, Metric, P, Query, Row, Step, UnauthorizedError
+from query.language.parameter_table import ANALYSIS_NAMES
+from tests.clients.python.conftest import options_for
+from tests.support.server import Served, ServedProject
+
+BERLIN = ZoneInfo("Europe/Berlin")
+JANUARY = ("2026-01-01T00:00:00Z", "2026-01-03T00:00:00Z")
+EVENTS: list[dict[str, Any]] = [
+    {"price": 7, "country": "DE", "user": {"id": "ann"}, "keen": {"timestamp": "2026-01-01T10:00:00Z"}},
+    {"price": 30, "country": "PL", "user": {"id": "bob"}, "keen": {"timestamp": "2026-01-01T23:30:00.5Z"}},
+    {"price": 12.5, "country": "DE", "user": {"id": "ann"}, "keen": {"timestamp": "2026-01-02T09:00:00Z"}},
+    {"price": None, "user": {"id": "cid"}, "keen": {"timestamp": "2026-01-02T09:00:00Z"}},
+]
+
+
+@pytest.fixture(scope="module")
+def shop(served: Served) -> ServedProject:
+    project = served.new_project("Shop")
+    served.record(project, "purchases", *EVENTS)
+    return project
+
+
+@pytest.fixture
+def asker(served: Served, shop: ServedProject) -> Acumen:
+    return Acumen(served.url, project_id=shop.id, read_key=shop.read_key)
+
+
+def in_one_loop(*answers: Callable[[], Awaitable[Any]]) -> list[Any]:
+    async def wait() -> list[Any]:
+        return [await answer() for answer in answers]
+
+    return asyncio.run(wait())
+
+
+PLAIN: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+    "count": (("purchases",), {"filters": P("price") > 5, "group_by": "country"}),
+    "count_unique": (("purchases", "user.id"), {"timeframe": JANUARY, "interval": "daily"}),
+    "minimum": (("purchases", "price"), {}),
+    "maximum": (("purchases", P("price")), {"group_by": [P("country"), "user.id"]}),
+    "sum": (("purchases", "price"), {"group_by": P("price").buckets(10)}),
+    "average": (("purchases", "price"), {"round": 1}),
+    "median": (("purchases",), {"target_property": "price"}),
+    "percentile": (("purchases", "price", 90), {"filters": [P("country") == "DE"]}),
+    "standard_deviation": (("purchases", "price"), {}),
+    "select_unique": (("purchases", "country"), {}),
+    "multi_analysis": (
+        ("purchases", {"n": Metric.count(), "top": {"analysis_type": "maximum", "target_property": "price"}}),
+        {"timeframe": JANUARY, "interval": "daily", "group_by": "country"},
+    ),
+    "funnel": (([Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)],), {}),
+    "extraction": (("purchases",), {"latest": 2, "property_names": ["price", "keen.id"]}),
+}
+BUILT = {
+    "count": Query.count("purchases").where(P("price") > 5).by("country"),
+    "count_unique": Query.count_unique("purchases", "user.id").between(*JANUARY).daily(),
+    "minimum": Query.minimum("purchases", "price"),
+    "maximum": Query.maximum("purchases", P("price")).by(P("country"), "user.id"),
+    "sum": Query.sum("purchases", "price").by(P("price").buckets(10)),
+    "average": Query.average("purchases", "price").round(1),
+    "median": Query.median("purchases", "price"),
+    "percentile": Query.percentile("purchases", "price", 90).where(P("country") == "DE"),
+    "standard_deviation": Query.standard_deviation("purchases", "price"),
+    "select_unique": Query.select_unique("purchases", "country"),
+    "multi_analysis": Query.multi_analysis("purchases", n=Metric.count(), top=Metric.maximum("price"))
+    .between(*JANUARY)
+    .daily()
+    .by("country"),
+    "funnel": Query.funnel(Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10)),
+    "extraction": Query.extraction("purchases").latest(2).only("price", "keen.id"),
+}
+
+
+@pytest.mark.parametrize("analysis", ANALYSIS_NAMES)
+def test_each_way_of_asking_gets_the_servers_answer(
+    served: Served, shop: ServedProject, asker: Acumen, analysis: str
+) -> None:
+    arguments, parameters = PLAIN[analysis]
+    expected = served.ask(shop, analysis, **BUILT[analysis].to_json())
+    other = AsyncAcumen(served.url, project_id=shop.id, read_key=shop.read_key)
+    answers = [
+        getattr(asker, analysis)(*arguments, **parameters),
+        asker.ask(BUILT[analysis]),  # type: ignore[call-overload]
+        *in_one_loop(
+            lambda: getattr(other, analysis)(*arguments, **parameters),
+            lambda: other.ask(BUILT[analysis]),  # type: ignore[call-overload]
+        ),
+    ]
+    for answer in answers:
+        assert answer.value == expected
+        assert answer.analysis == analysis
+        assert answer.complete
+        assert answer.request_id
+        assert list(answer) == list(answer.rows)
+        assert len(answer) == len(answer.rows)
+    assert all(list(answer) == list(answers[0]) for answer in answers)
+
+
+def test_rows_of_one_number(asker: Acumen) -> None:
+    (row,) = asker.count("purchases")
+    assert row == Row(4)
+    assert row["result"] == 4
+    assert row.as_dict() == {"result": 4}
+    with pytest.raises(KeyError):
+        row["country"]
+
+
+def test_rows_of_groups(asker: Acumen) -> None:
+    rows = asker.count("purchases", group_by="country", order_by="country").rows
+    assert [(row["country"], row.value) for row in rows] == [("DE", 2), ("PL", 1), (None, 1)]
+
+
+def test_rows_of_groups_in_intervals(asker: Acumen) -> None:
+    answer = asker.sum("purchases", "price", group_by="country", timeframe=JANUARY, interval="daily")
+    first, second = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    found = [(row.start, row["country"], row.value) for row in answer]
+    assert found == [
+        (first, "DE", 7), (first, "PL", 30), (first, None, 0),
+        (second, "DE", 12.5), (second, "PL", 0), (second, None, 0),
+    ]  # fmt: skip
+    assert {row.end - row.start for row in answer if row.start and row.end} == {timedelta(days=1)}
+
+
+def test_rows_of_several_analyses(asker: Acumen) -> None:
+    answer = asker.multi_analysis("purchases", {"n": Metric.count(), "sum": Metric.sum("price")})
+    (row,) = answer
+    assert (row["n"], row["sum"]) == (4, 49.5)
+    assert row.as_dict() == {"n": 4, "sum": 49.5}
+
+
+def test_rows_of_different_values(asker: Acumen) -> None:
+    assert [row.value for row in asker.select_unique("purchases", "country")] == ["DE", "PL"]
+    times = [row.value for row in asker.select_unique("purchases", "keen.timestamp")]
+    assert datetime(2026, 1, 1, 23, 30, 0, 500_000, UTC) in times
+
+
+def test_steps_of_a_funnel(asker: Acumen) -> None:
+    steps = [Step("purchases", "user.id"), Step("purchases", "user.id").where(P("price") > 10).with_actors()]
+    answer = asker.funnel(steps)
+    assert [(step.number, step.value) for step in answer] == [(1, 3), (2, 2)]
+    assert answer.steps[0].actors is None
+    assert answer.steps[1].actors == ["ann", "bob"]
+    assert {step.event_collection for step in answer} == {"purchases"}
+
+
+def test_events_have_instants_in_the_questions_zone(asker: Acumen) -> None:
+    events = asker.extraction("purchases", timezone="Europe/Berlin").rows
+    by_price = {event.get("price"): event for event in events}
+    moment = by_price[30]["keen"]["timestamp"]
+    assert moment == datetime(2026, 1, 2, 0, 30, 0, 500_000, BERLIN)
+    assert moment.tzinfo == BERLIN
+    assert by_price[30]["user"] == {"id": "bob"}
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [
+        ("Europe/Berlin", date(2026, 3, 29)),
+        ("Europe/Berlin", date(2026, 10, 25)),
+        ("Australia/Lord_Howe", date(2026, 4, 5)),
+        ("America/Havana", date(2026, 3, 8)),
+    ],
+)
+def test_days_begin_when_they_do_in_the_zone(asker: Acumen, zone: str, day: date) -> None:
+    """Over changes of the clocks: a row for each day, of 23 hours and of 25."""
+    frame = (day - timedelta(days=1), day + timedelta(days=2))
+    answer = asker.count("none", timeframe=frame, timezone=zone, interval="daily")
+    assert len(answer) == 3
+    for number, row in enumerate(answer):
+        assert row.start is not None
+        assert row.start.date() == day + timedelta(days=number - 1)
+        assert row.start.tzinfo == ZoneInfo(zone)
+
+
+@pytest.mark.parametrize(
+    ("question", "zone"),
+    [
+        ({}, UTC),
+        ({"timezone": 7200}, timezone(timedelta(hours=2))),
+        ({"timezone": ZoneInfo("Asia/Tokyo")}, ZoneInfo("Asia/Tokyo")),
+        ({"timeframe": ("2026-01-01T00:00:00+05:30", "2026-01-02T00:00:00+05:30")},
+         timezone(timedelta(hours=5, minutes=30))),
+        ({"timeframe": (datetime(2026, 1, 1, tzinfo=BERLIN), datetime(2026, 1, 2, tzinfo=BERLIN))}, BERLIN),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_the_zone_of_an_answer(asker: Acumen, question: dict[str, Any], zone: Any) -> None:
+    assert asker.count("purchases", **question).zone == zone
+
+
+def test_warnings_say_what_was_meant(asker: Acumen) -> None:
+    answer = asker.sum("purchases", "prise")
+    (warning,) = answer.warnings
+    assert (warning.code, warning.parameter, warning.did_you_mean) == (
+        "UnknownProperty",
+        "target_property",
+        "price",
+    )
+    assert "Did you mean 'price'?" in str(warning)
+
+
+def test_what_an_answer_took_and_how_old_it_is(asker: Acumen) -> None:
+    answer = asker.count("purchases", include_metadata=True, explain=True, filters=P("price") > 0)
+    assert answer.execution_metadata and answer.execution_metadata["events_scanned"] >= 3
+    assert answer.explain and answer.explain["statements"]
+    assert answer.age_seconds is None
+    asker.count("purchases", max_age=100)
+    assert asker.count("purchases", max_age=100).age_seconds is not None
+
+
+def test_a_question_of_any_length_is_asked(asker: Acumen) -> None:
+    """Longer than any URL may be."""
+    filters = P("user.id").in_([f"user-{number}" for number in range(20_000)] + ["ann"])
+    assert asker.count("purchases", filters=filters).value == 2
+
+
+def test_errors_carry_code_message_and_request(served: Served, asker: Acumen) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        asker.count("purchases", timeframe="this_14_dayz")
+    assert caught.value.code == "TimeframeDefinitionError"
+    assert "this_14_days" in caught.value.message
+    assert caught.value.request_id
+    with pytest.raises(BadRequestError, match="Did you mean 'filters'"):
+        asker.count("purchases", filter=[])  # type: ignore[call-arg]
+    wrong = Acumen(served.url, project_id=asker.transport.target.project_id, read_key="wrong")
+    with pytest.raises(UnauthorizedError):
+        wrong.count("purchases")
+
+
+def test_both_clients_have_the_same_methods_with_the_same_parameters() -> None:
+    def surface(kind: type) -> dict[str, list[str]]:
+        return {
+            name: list(inspect.signature(getattr(member, "__wrapped__", member)).parameters)
+            for name, member in inspect.getmembers(kind, callable)
+            if not name.startswith("_") and "close" not in name
+        }
+
+    assert surface(Acumen) == surface(AsyncAcumen)
+
+
+def test_methods_say_what_they_do(asker: Acumen) -> None:
+    assert asker.count.__doc__ == "How many events."
+    assert "target_property" in inspect.signature(asker.sum).parameters
+
+
+def test_the_clients_of_the_fixture_share_a_project(
+    client: Acumen, served: Served, project: ServedProject
+) -> None:
+    client.record("visits", {"page": "/"})
+
+    async def ask() -> int:
+        async with AsyncAcumen(**options_for(served, project)) as other:
+            value: int = (await other.count("visits")).value
+            return value
+
+    assert asyncio.run(ask()) == 1

@@ -1,0 +1,26 @@
+"""The notebooks in ``examples/`` run, and show what is kept in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.clients.python.notebooks import NOTEBOOKS, environment_of, executed, read
+from tests.support.server import Served, ServedProject
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_shows_what_it_gives(
+    served: Served, project: ServedProject, path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """If the change is wanted: ``python -m tests.clients.python.notebooks`` writes what they show now."""
+    for name, value in environment_of(served, project).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    notebook = read(path)
+    assert executed(notebook) == notebook
+
+
+def test_there_are_notebooks() -> None:
+    assert [path.name for path in NOTEBOOKS] == ["first-look.ipynb"]
