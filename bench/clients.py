@@ -1,9 +1,9 @@
 """Sending with the Python client, against posts of the same bytes and against the official ``keen`` package.
 
-All send from one process to one server, in turns, and what is counted is what the server has acknowledged. The
-posts are bare: bodies that were made before, on one kept connection of httpx. The client and ``keen`` are given
-the same events as objects, in calls of a hundred; the client adds times and tokens, those of the others have
-them.
+All send from one process to one server, in turns, and what is counted is what the server has acknowledged.
+The posts are bare: bodies that were made before, on one kept connection of httpx. The client and ``keen`` are
+given the same events as objects, in calls of a hundred; the client adds times and tokens, those of the others
+have them.
 """
 
 from __future__ import annotations

@@ -218,9 +218,7 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
     while True:
         marks = parts.catalog.mark(Area.DATA)
         try:
-            if marks != seen and await asyncio.get_running_loop().run_in_executor(
-                parts.catalog_executor, open_if_used
-            ):
+            if marks != seen and await parts.in_thread(open_if_used):
                 return
             seen = marks
         except Exception:

@@ -88,7 +88,7 @@ def checked_collection(name: str) -> str:
 
 
 class _Tokens:
-    """Tokens of this process: a random beginning and a number. A forked child begins anew."""
+    """Tokens of this process: a random beginning and a number. A forked child begins again."""
 
     def __init__(self) -> None:
         self.begin()

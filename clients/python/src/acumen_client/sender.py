@@ -169,7 +169,7 @@ class Sender:
         """Take one event into the queue; False where it was dropped because the queue is full.
 
         Its time is now and its token new, unless given or in the event already. Raises EventError for what
-        can not be sent, QueueFullError, QueueWriteError where the queue's file can not be written, and
+        cannot be sent, QueueFullError, QueueWriteError where the queue's file cannot be written, and
         SenderClosedError.
         """
         body = prepare(event, timestamp=timestamp, token=token)
@@ -238,7 +238,7 @@ class Sender:
         Settled means stored, or given up and reported.
         """
         if is_sender_thread.yes:
-            # A callback: what it would wait for can not happen before it returns.
+            # A callback: what it would wait for cannot happen before it returns.
             return False
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
@@ -273,7 +273,7 @@ class Sender:
         try:
             settled = self.flush(timeout)
         except QueueError as error:
-            self._complain("queue", f"The queue of events can not be read: {error}")
+            self._complain("queue", f"The queue of events cannot be read: {error}")
         self._end()
         return settled
 
