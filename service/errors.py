@@ -4,8 +4,10 @@ ApiError                       raised by ``service`` itself
 ├── NotFound                   404 ResourceNotFoundError: route, project, collection, property
 ├── MethodNotAllowed           405
 ├── InvalidKey                 401 InvalidApiKeyError
+├── EmbedTokenExpired          401 EmbedTokenExpiredError
 ├── AdminOnly                  401 AdminOnlyEndpointError: the master key is needed
 ├── Forbidden                  403: a valid key without the right
+├── OriginNotAllowed           403 OriginNotAllowedError: an embed token used by a page of another origin
 ├── QuotaExceeded              403 QuotaExceededError: a limit that waiting does not lift
 ├── InvalidParameter           400
 ├── InvalidJSON                400 InvalidJSONError
@@ -15,6 +17,7 @@ ApiError                       raised by ``service`` itself
 ├── UriTooLong                 414
 ├── HeadersTooLarge            431
 ├── RateLimited                429, with Retry-After
+│   └── BudgetUsedUp           429, of an embed token, which waiting does not renew
 ├── TimedOut                   504: the work goes on
 └── ServiceUnavailable         503, with Retry-After
     ├── StoredFileDamaged      503 DataDamagedError
@@ -84,6 +87,12 @@ class InvalidKey(ApiError):
     )
 
 
+class EmbedTokenExpired(ApiError):
+    status = 401
+    code = "EmbedTokenExpiredError"
+    message = "The embed token has expired. Load the page again, or ask whoever made it for a new one."
+
+
 OF_ORGANISATION = "You must give the key of this organization, in the 'Authorization' header."
 
 
@@ -97,6 +106,20 @@ class Forbidden(ApiError):
     status = 403
     code = "ForbiddenError"
     message = "This key may not do that."
+
+
+class OriginNotAllowed(ApiError):
+    """The embed token is valid, but not for pages of the request's origin."""
+
+    status = 403
+    code = "OriginNotAllowedError"
+
+    @classmethod
+    def of(cls, origin: str | None) -> OriginNotAllowed:
+        """``origin``: the one that the request names; None where it names none."""
+        if origin is None:
+            return cls("This embed token is for pages of certain origins, and the request names no origin.")
+        return cls(f"This embed token may not be used by pages of the origin '{origin[:200]}'.")
 
 
 class InvalidParameter(ApiError):
@@ -176,6 +199,17 @@ class RateLimited(ApiError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": str(self.retry_after_seconds), **self.fields}
+
+
+class BudgetUsedUp(RateLimited):
+    """An embed token has got as many answers as it may get."""
+
+    def __init__(self, limit: int) -> None:
+        fields = {"ratelimit-policy": f'"embed-token";q={limit}', "ratelimit": '"embed-token";r=0'}
+        super().__init__(f"This embed token has got its {limit} answers, and gets no more.", 0, fields)
+
+    def headers(self) -> dict[str, str]:
+        return self.fields
 
 
 class TimedOut(ApiError):

@@ -16,10 +16,12 @@ from query.language.parameters import check_filters, check_keys
 from query.language.suggestions import did_you_mean
 from query.limits import Limits
 from service.answerable import check_answerable
+from service.auth.origins import NO_ORIGIN, NULL_ORIGIN, ORIGINS_MAX, read_origins
 from service.errors import InvalidParameter
 from service.limits.quotas import NAMES, read_quotas
 from storage.catalog.errors import WrongSecret
-from storage.catalog.keyring import Keyring
+from storage.catalog.keyring import Keyring, public_id
+from storage.catalog.tenants.access_keys import seal_context
 from storage.catalog.tenants.records import AccessKey
 from storage.events.validation import Context, EventLimits, InvalidEvent, examine
 
@@ -28,6 +30,8 @@ FIELDS = ("name", "is_active", "permitted", "options", "key", "project_id")
 """Fields of an access key's JSON body; the last two are set by the server only."""
 QUOTAS = "quotas"
 """An optional section of ``options``, shown only for keys that were given one."""
+EMBED = "embed"
+"""Likewise: the origins of pages that may embed charts by tokens of the key."""
 SECTIONS = ("saved_queries", "writes", "datasets", "cached_queries", "queries")
 OPERATIONS = ("read", "list", "retrieve")
 NAME_LENGTH_MAX = 256
@@ -71,6 +75,8 @@ class Options:
     extraction: bool = True
     """Whether raw events may be extracted."""
     quotas: Mapping[str, int] = field(default_factory=dict)
+    embed_origins: frozenset[str] | None = None
+    """Origins for embed tokens that name none; None: such tokens may be used by any page."""
 
 
 NO_OPTIONS = Options()
@@ -104,13 +110,14 @@ def read_definition(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
     if not isinstance(sent_options, dict | None):
         raise _wrong("options", "an object", sent_options)
     options = {section: (sent_options or {}).get(section) for section in SECTIONS}
-    known_sections = (*SECTIONS, QUOTAS)
+    known_sections = (*SECTIONS, QUOTAS, EMBED)
     unknown = sorted(str(name) for name in (sent_options or {}) if name not in known_sections)
     if unknown:
         # Silently ignored, a misspelt restriction would restrict nothing.
         raise _unknown("options", unknown[0], known_sections)
-    if sent_options and sent_options.get(QUOTAS) is not None:
-        options[QUOTAS] = sent_options[QUOTAS]
+    for section in (QUOTAS, EMBED):
+        if sent_options and sent_options.get(section) is not None:
+            options[section] = sent_options[section]
     _check_autofill(read_options(options, check_regex).autofill)
     for section in ("queries", "saved_queries"):
         limits = _section(options, section)
@@ -157,6 +164,7 @@ def read_options(options: Json, check_regex: CheckRegex) -> Options:
         datasets=_datasets(sections["datasets"]),
         extraction=extraction is not False,
         quotas=read_quotas(options.get(QUOTAS), f"options.{QUOTAS}", NAMES),
+        embed_origins=_embed_origins(_section(options, EMBED)),
     )
 
 
@@ -166,9 +174,9 @@ def new_access_key(
     """Make a key: returns the key itself (64 upper-case hexadecimal digits) and its catalog record."""
     key = secrets.token_hex(32).upper()
     digest = keyring.digest(project_id, key)
-    sealed = keyring.seal(key, f"{project_id}/{digest}")
+    sealed = keyring.seal(key, seal_context(project_id, digest))
     fields = (definition.name, definition.is_active is not False, definition.permitted, definition.options)
-    return key, AccessKey(project_id, digest, sealed, *fields, now_us)
+    return key, AccessKey(project_id, digest, sealed, *fields, now_us, public_id(key))
 
 
 def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
@@ -186,7 +194,7 @@ def checked(body: Any, check_regex: CheckRegex) -> CheckedAccessKey:
 def shown(keyring: Keyring, key: AccessKey) -> dict[str, Any]:
     """The access key as the API returns it; ``key`` is null if it was sealed with another server secret."""
     try:
-        text = keyring.unseal(key.sealed, f"{key.project_id}/{key.digest}")
+        text = keyring.unseal(key.sealed, seal_context(key.project_id, key.digest))
     except WrongSecret:
         text = None
     return {
@@ -245,6 +253,18 @@ def _filters(section: Json, name: str, check_regex: CheckRegex) -> tuple[Filter,
         return parse_filters(value, Limits(), check_regex, where)
     except (InvalidQuery, QueryLimitExceeded) as error:
         raise InvalidParameter(str(error)) from None
+
+
+def _embed_origins(section: Json) -> frozenset[str] | None:
+    _only(section, EMBED, "origins")
+    value = section.get("origins")
+    if value is None:
+        return None
+    origins = read_origins(value)
+    if origins is None:
+        needs = f"a list of up to {ORIGINS_MAX} origins, as https://shop.example, or '{NULL_ORIGIN}'"
+        raise _wrong(f"options.{EMBED}.origins", f"{needs} or '{NO_ORIGIN}'", value)
+    return origins
 
 
 def _names(section: Json, name: str) -> Names:

@@ -13,10 +13,11 @@ import logging
 import re
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar
 
@@ -26,11 +27,15 @@ from query.language.nodes import Filter
 from query.language.parameters import check_filters
 from query.limits import Limits
 from service.auth.access_keys import NO_OPTIONS, Options, stored_options
+from service.auth.embed_conditions import EmbedGrant, granted
+from service.auth.embed_tokens import BadToken, TokenLink, TokenSecrets, is_embed_token, read_token
 from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.auth.scoped_keys import Scope, scope_of
 from service.errors import OF_ORGANISATION, AdminOnly, Forbidden, InvalidKey, NotFound
 from service.threads import in_thread
+from storage.catalog.errors import WrongSecret
 from storage.catalog.keyring import Keyring
+from storage.catalog.tenants.access_keys import seal_context
 from storage.catalog.tenants.records import AccessKey, Organisation, Project, TenantChanges
 from storage.errors import StorageError
 
@@ -45,6 +50,8 @@ GRANTED_MAX = 10_000
 WARNED_MAX = 1_000
 """Limit of warnings about refused scoped keys; each project and preference is logged once."""
 KEY_LENGTH_MAX = 16_384
+TOKENS_LENGTH_MAX = 1 << 20
+"""Limit of the characters of all embed tokens whose callers are cached."""
 ACCESS_KEY_LENGTH = 64
 """Scoped keys are longer."""
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{64,}", re.ASCII)
@@ -61,10 +68,16 @@ class Permission(StrEnum):
     DATASETS = "datasets"
     SCHEMA = "schema"
     QUERY_DEFINITION = "query_definition"
+    EXTRACTIONS = "extractions"
+    EXPORTS = "exports"
+    TAIL = "tail"
 
 
+_OF_QUERIES = frozenset({Permission.EXTRACTIONS, Permission.EXPORTS, Permission.TAIL})
+"""Permissions that come with QUERIES; embed tokens have each only where they say so."""
 _READ = frozenset(
     {
+        *_OF_QUERIES,
         Permission.QUERIES,
         Permission.SAVED_QUERIES,
         Permission.CACHED_QUERIES,
@@ -73,6 +86,10 @@ _READ = frozenset(
     }
 )
 _ALL = frozenset(Permission)
+_OF_TOKENS = frozenset({Permission.SAVED_QUERIES, Permission.CACHED_QUERIES, Permission.DATASETS})
+"""Permissions of embed tokens, where their access key has them. Further ones are those that they allow."""
+_OF_TOKEN = "/embed/"
+"""Between an access key's id and the rest, in the id of an embed token: its own id, and when it expires."""
 _WRITE = frozenset({Permission.WRITES})
 
 
@@ -91,8 +108,10 @@ class Caller:
     key_id: str = ""
     """Identifies the key without revealing it."""
     counted_as: str = ""
-    """The id under which limits count the key. All scoped keys of a project are counted together, since the
-    holder of one can make others."""
+    """The id under which limits count the key. All scoped keys of a project are counted together, and all
+    embed tokens with their access key, since the holder of one can make others."""
+    embed: EmbedGrant | None = None
+    """What an embed token is limited to; None for keys. Definitions and filters are not shown to a token."""
 
     def require(self, *any_of: Permission) -> None:
         """Check that the caller has one of these permissions.
@@ -103,7 +122,8 @@ class Caller:
             return
         if any_of == (Permission.MASTER,):
             raise AdminOnly
-        lacking = " or ".join(f"'{permission}'" for permission in sorted(any_of))
+        given = {Permission.QUERIES if one in _OF_QUERIES else one for one in any_of}
+        lacking = " or ".join(f"'{permission}'" for permission in sorted(any_of if self.embed else given))
         raise Forbidden(f"This key may not do that: it lacks the permission {lacking}.")
 
     def filters_for(self, kind: Permission) -> tuple[Filter, ...]:
@@ -125,6 +145,13 @@ class Caller:
         """Whether filters hide events from this caller in any kind of request. The filters in definitions are
         then not shown to it."""
         return bool(self.filters_for(Permission.SCHEMA))
+
+    @property
+    def sees_all_answers(self) -> bool:
+        """Whether the caller may query, and nothing narrows what it sees."""
+        rest = replace(self.options, autofill=None, quotas={}, embed_origins=None)
+        narrowed = self.embed is not None or self.forced_filters or rest != NO_OPTIONS
+        return Permission.QUERIES in self.permissions and not narrowed
 
     def admits_saved(self, name: str, *, cached: bool) -> bool:
         """Whether the key may read the result of the saved query ``name``, which is ``cached`` or not."""
@@ -176,15 +203,26 @@ class TenantSource(Protocol):
 
 
 class KeyLookups(Protocol):
-    """Finds an access key by its digest."""
+    """Finds an access key by its digest, or by its public id."""
 
     def find(self, project_id: str, digest: str) -> AccessKey | None: ...
+
+    def find_public(self, project_id: str, public_id: str) -> AccessKey | None: ...
 
 
 class ProjectKeys(Protocol):
     """Lists the access keys of a project."""
 
     def of_project(self, project_id: str) -> Iterable[AccessKey]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenKey:
+    """An access key as the maker of embed tokens."""
+
+    caller: Caller
+    public_id: str
+    secrets: TokenSecrets
 
 
 class _KnownTenants:
@@ -203,6 +241,12 @@ class _KnownTenants:
         self._granted: dict[tuple[str, str], tuple[Project, Caller | None]] = {}
         """(project id, digest of a key) → the caller, None for an invalid key, with the project record of
         which this is true: a change of any of the project's keys replaces its record."""
+        self._token_keys: dict[tuple[str, str], tuple[Project, _TokenKey | None]] = {}
+        """(project id, public id) → the access key, likewise."""
+        self._tokens: OrderedDict[tuple[str, str], tuple[Project, Caller]] = OrderedDict()
+        """(project id, valid embed token) → its caller, likewise."""
+        self._tokens_length = 0
+        self._tokens_lock = threading.Lock()
 
     def apply(self, changes: TenantChanges) -> None:
         for project in changes.projects:
@@ -239,6 +283,32 @@ class _KnownTenants:
         if len(self._granted) >= GRANTED_MAX:
             self._granted.clear()
         self._granted[project.id, digest] = project, caller
+
+    def token_key(self, project: Project, public_id: str) -> tuple[_TokenKey | None] | None:
+        """As ``granted``, by the public id that embed tokens name an access key by."""
+        entry = self._token_keys.get((project.id, public_id))
+        return (entry[1],) if entry is not None and entry[0] is project else None
+
+    def enter_token_key(self, project: Project, public_id: str, key: _TokenKey | None) -> None:
+        if len(self._token_keys) >= GRANTED_MAX:
+            self._token_keys.clear()
+        self._token_keys[project.id, public_id] = project, key
+
+    def token(self, project: Project, text: str) -> Caller | None:
+        """The cached caller of an embed token that was found valid."""
+        entry = self._tokens.get((project.id, text))
+        return entry[1] if entry is not None and entry[0] is project else None
+
+    def enter_token(self, project: Project, text: str, caller: Caller) -> None:
+        """Cache a valid token. Bounded by the tokens' length, to which what they say is in proportion: who
+        holds a token can make others."""
+        with self._tokens_lock:
+            if self._tokens.pop((project.id, text), None) is None:
+                self._tokens_length += len(text)
+            self._tokens[project.id, text] = project, caller
+            while self._tokens_length > TOKENS_LENGTH_MAX:
+                (_, oldest), _ = self._tokens.popitem(last=False)
+                self._tokens_length -= len(oldest)
 
     def _enter_keys(self, project: Project) -> None:
         for digest in _own_digests(project):
@@ -438,6 +508,8 @@ class Tenants:
         project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
+        if is_embed_token(key):
+            return self._by_token(project, key)
         digest = self._keyring.digest(project.id, key)
         granted = self._known.granted(project, digest)
         if granted is not None:
@@ -451,6 +523,8 @@ class Tenants:
         project = self._known.projects.get(project_id)
         if project is None or not key or len(key) > KEY_LENGTH_MAX:
             return None
+        if is_embed_token(key):
+            return self._known.token(project, key)
         permissions = _permissions(project, key)
         if permissions is not None:
             own_id = key_id(key)
@@ -466,6 +540,35 @@ class Tenants:
         if scope is None or _scope_problem(project, scope) is not None:
             return None
         return _by_scope(project, scope, self._keyring.digest(project.id, _canonical(key)))
+
+    def _by_token(self, project: Project, text: str) -> Caller | None:
+        """The caller with this embed token; None where no access key of the project made it."""
+        try:
+            token = read_token(text)
+            key = self._token_key(project, token.public_id)
+            if key is None:
+                return None
+            caller = _by_embed_token(key, token.opened(key.secrets))
+        except BadToken:
+            return None
+        self._known.enter_token(project, text, caller)
+        return caller
+
+    def _token_key(self, project: Project, public_id: str) -> _TokenKey | None:
+        """The active access key with this public id, with what opens its tokens."""
+        known = self._known.token_key(project, public_id)
+        if known is not None:
+            return known[0]
+        record = self._access_keys.find_public(project.id, public_id)
+        key = None
+        if record is not None and record.is_active:
+            try:
+                text = self._keyring.unseal(record.sealed, seal_context(project.id, record.digest))
+            except WrongSecret:
+                return None
+            key = _TokenKey(_by_access_key(project, record), public_id, TokenSecrets.of(text))
+        self._known.enter_token_key(project, public_id, key)
+        return key
 
     def organisation(self, organisation_id: str, key: str | None) -> Organisation:
         """The organisation, if the key is its own. Raises NotFound for an unknown one, then InvalidKey."""
@@ -533,11 +636,17 @@ def _canonical(key: str) -> str:
     return key.lower() if _HEXADECIMAL.fullmatch(key) else key
 
 
-def key_lives(project: Project, wanted_id: str, access_key: AccessKey | None) -> bool:
+def access_key_of(key_id: str) -> str:
+    """The digest of the access key of a caller with this ``Caller.key_id``, if it has one."""
+    return key_id.partition(_OF_TOKEN)[0]
+
+
+def key_lives(project: Project, wanted_id: str, access_key: AccessKey | None, now: float) -> bool:
     """Whether the key with this ``Caller.key_id`` is still valid for the project. ``access_key`` is the one
-    with this id as its digest, if there is one."""
+    with the digest ``access_key_of`` that id, if there is one. ``now``: Unix seconds."""
     if access_key is not None:
-        return access_key.is_active
+        expires_at = wanted_id.partition(_OF_TOKEN)[2].partition("/")[2]
+        return access_key.is_active and not (expires_at and now >= int(expires_at))
     own = (project.master_key, project.write_key, project.read_key)
     if wanted_id.startswith(_scopes_of(project)):
         return is_on(project.preferences, SCOPED_KEYS)
@@ -558,12 +667,34 @@ def _scopes_of(project: Project) -> str:
 
 
 def _by_access_key(project: Project, key: AccessKey) -> Caller:
-    return Caller(
-        project,
-        frozenset(Permission(name) for name in key.permitted),
-        options=stored_options(dict(key.options)),
-        key_id=key.digest,
-        counted_as=key.digest,
+    options = stored_options(dict(key.options))
+    permissions = frozenset(Permission(name) for name in key.permitted)
+    if Permission.QUERIES in permissions:
+        # Which files were asked for may be looked at without the right to ask for another.
+        permissions |= _OF_QUERIES if options.extraction else {Permission.EXPORTS}
+    return Caller(project, permissions, options=options, key_id=key.digest, counted_as=key.digest)
+
+
+def _by_embed_token(key: _TokenKey, links: Sequence[TokenLink]) -> Caller:
+    """The access key's caller, narrowed by the token's conditions. Raises BadToken."""
+    made_by = key.caller
+    grant, options, filters = granted(
+        links,
+        made_by.options,
+        public_id=key.public_id,
+        key_sees_dashboards=made_by.sees_all_answers,
+        key_asks=Permission.QUERIES in made_by.permissions,
+    )
+    kept = _OF_TOKENS | {Permission(use) for use in grant.uses}
+    permissions = made_by.permissions & kept
+    expires_at = "" if grant.expires_at is None else grant.expires_at
+    return replace(
+        made_by,
+        permissions=permissions,
+        forced_filters=filters,
+        options=options,
+        key_id=f"{made_by.key_id}{_OF_TOKEN}{grant.token_id}/{expires_at}",
+        embed=grant,
     )
 
 

@@ -41,6 +41,8 @@ FIELDS = (
 )
 """Fields of a definition. Those that only the server writes are ignored, so that a GET's body can be PUT."""
 NAME_LENGTH_MAX = 256
+SHOWN_QUERY = ("analysis_type", "interval", "group_by", "timeframe", "timezone")
+"""Parameters of the query that an embed token sees."""
 _NAME = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _KINDS = ANALYSES - {EXTRACTION, FUNNEL}
 _OPTIONAL = ("order_by", "limit", "zero_fill", "round", "week_start")
@@ -178,6 +180,16 @@ def described(
         "milliseconds_behind": max(0, now_us - since_us) // 1_000,
         "status": dataset.status.value,
         **_message(dataset, with_filters),
+    }
+
+
+def described_for_viewer(dataset: Dataset) -> dict[str, Any]:
+    """What an embed token sees of the dataset: what is needed to draw and to label its results."""
+    definition = stored(dataset)
+    return {
+        "dataset_name": dataset.name,
+        "display_name": definition.display_name,
+        "query": {name: definition.query.get(name) for name in SHOWN_QUERY},
     }
 
 

@@ -138,7 +138,8 @@ class Exporter:
             self._fail(export, NEVER_DONE)
             return
         with suppress(UnknownProject):
-            if not asker_lives(self._catalog, self._catalog.projects.get(export.project_id), export):
+            project = self._catalog.projects.get(export.project_id)
+            if not asker_lives(self._catalog, project, export, _now_us() / _SECOND_US):
                 self._fail(export, REVOKED)
                 return
         try:

@@ -21,7 +21,7 @@ from query.language.parameter_table import EXTRACTION
 from query.language.parse import parse
 from query.language.serialized_query import freeze
 from service.api_paths import url_of
-from service.auth.principal import Caller, Permission, key_lives
+from service.auth.principal import Caller, Permission, access_key_of, key_lives
 from service.errors import Forbidden, Gone, NotFound, RateLimited
 from service.exports import request as export_request
 from service.exports.request import ExportFormat
@@ -147,6 +147,8 @@ class ExportService:
                 "This server does not write extractions to files: leave out 'delivery' and 'email'."
             )
         file_request = export_request.read(params)
+        if file_request.email is not None and caller.embed is not None:
+            raise Forbidden("An embed token may not have files mailed: send 'delivery' with 'link'.")
         mails = bool(self._settings.smtp_host)
         query = self._judge(caller.project, file_request.query)
         if file_request.email is not None and mails:
@@ -186,7 +188,8 @@ class ExportService:
         """The jobs that this caller may see, newest first, starting after ``before_id``. Raises NotFound."""
         before = None if before_id is None else self.find(caller, before_id).number
         forced = caller.filters_for(Permission.QUERIES)
-        owner = (caller.key_id, FilterScope(forced).digest) if forced else None
+        own_only = bool(forced) or caller.embed is not None
+        owner = (caller.key_id, FilterScope(forced).digest) if own_only else None
         return self._catalog.exports.of_project(caller.project.id, of=owner, before=before, limit=limit)
 
     def remove(self, caller: Caller, export_id: str) -> None:
@@ -211,7 +214,7 @@ class ExportService:
             raise Gone(export.message)
         if export.state is not ExportState.DONE:
             raise NotFound
-        if not asker_lives(self._catalog, project, export):
+        if not asker_lives(self._catalog, project, export, self._clock() / _SECOND_US):
             raise Gone(REVOKED)
         return export
 
@@ -278,9 +281,10 @@ class ExportService:
             )
 
 
-def asker_lives(catalog: Catalog, project: Project, export: ExportJob) -> bool:
-    """Whether the key that requested a job is still valid: its jobs end with it."""
-    return key_lives(project, export.key_id, catalog.access_keys.find(project.id, export.key_id))
+def asker_lives(catalog: Catalog, project: Project, export: ExportJob, now: float) -> bool:
+    """Whether the key that requested a job is still valid: its jobs end with it. ``now``: Unix seconds."""
+    access_key = catalog.access_keys.find(project.id, access_key_of(export.key_id))
+    return key_lives(project, export.key_id, access_key, now)
 
 
 def end_file(catalog: Catalog, name: str) -> None:
@@ -295,7 +299,8 @@ def end_file(catalog: Catalog, name: str) -> None:
 
 
 def _sees(caller: Caller, export: ExportJob) -> bool:
-    return not caller.filters_for(Permission.QUERIES) or _owns(caller, export)
+    sees_all = caller.embed is None and not caller.filters_for(Permission.QUERIES)
+    return sees_all or _owns(caller, export)
 
 
 def _owns(caller: Caller, export: ExportJob) -> bool:

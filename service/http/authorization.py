@@ -5,13 +5,17 @@ The tests read the rules from the application's routes, and fail for a route wit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from starlette.requests import Request
 
-from service.auth.principal import Caller, Permission, Tenants
+from service.auth.embed_conditions import EmbedGrant
+from service.auth.origins import origin_of
+from service.auth.principal import Caller, Permission
 from service.errors import ServiceUnavailable
+from service.http.parts import Parts
 from service.http.request import project_of, request_key
 
 
@@ -37,9 +41,16 @@ class Rule:
     realm: Realm
     permissions: frozenset[Permission] = frozenset()
 
-    async def admit(self, tenants: Tenants, request: Request) -> Caller:
-        """The caller. Raises NotFound, InvalidKey, AdminOnly, Forbidden where it may not call the route."""
-        caller = await tenants.caller(project_of(request.scope), request_key(request))
+    async def admit(self, parts: Parts, request: Request) -> Caller:
+        """The caller.
+
+        Raises NotFound, InvalidKey, AdminOnly, Forbidden where it may not call the route, and for an embed
+        token also EmbedTokenExpired, OriginNotAllowed.
+        """
+        caller = await parts.tenants.caller(project_of(request.scope), request_key(request))
+        if caller.embed is not None:
+            caller.embed.check_expiry(parts.clock() / 1_000_000)
+            check_origin(caller.embed, parts, request)
         caller.require(*self.permissions)
         return caller
 
@@ -60,11 +71,29 @@ WRITES = needs(Permission.WRITES)
 """The rule of the write routes, which ``service.http.write_api`` answers."""
 
 
+def check_origin(grant: EmbedGrant, parts: Parts, request: Request) -> None:
+    """Raises OriginNotAllowed where the token may not be used by the page that the request comes from."""
+    headers = request.headers
+    grant.check_origin(headers.getlist("origin"), headers.getlist("referer"), _own_origin(parts, request))
+
+
+def _own_origin(parts: Parts, request: Request) -> Callable[[str], bool]:
+    """A function: whether an origin is this server's own, as clients address it."""
+    if parts.settings.public_url:
+        own = origin_of(parts.settings.public_url)
+        return lambda origin: origin == own
+    # A proxy in front may have ended TLS, so the scheme is not known.
+    host = request.headers.get("host", "")
+    known = {origin_of(f"{scheme}://{host}") for scheme in ("http", "https")} - {None}
+    return lambda origin: origin in known
+
+
 def check_same(before: Caller, now: Caller) -> None:
     """Raises ServiceUnavailable where a key's rights have changed."""
-    if (before.permissions, before.forced_filters, before.options) != (
+    if (before.permissions, before.forced_filters, before.options, before.embed) != (
         now.permissions,
         now.forced_filters,
         now.options,
+        now.embed,
     ):
         raise ServiceUnavailable("The key was changed while the request was read. Send the request again.")

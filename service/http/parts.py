@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 
 from service.auth.principal import Tenants
 from service.bodies.reader import BodyReader
+from service.limits.embed_budgets import EmbedBudgets
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
 from service.queries.query_service import QueryService
@@ -47,6 +48,7 @@ class Parts:
     rates: RateLimits
     refusals: Refusals
     quotas: Quotas
+    budgets: EmbedBudgets
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

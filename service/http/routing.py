@@ -9,7 +9,8 @@ one shape.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Response
@@ -93,7 +94,7 @@ class RuledRoute(APIRoute):
     ``before`` is called once the caller is admitted and before the body is read; it may raise. ``scripted``:
     a GET that names a callback gets its errors through that too. ``admin_hint`` is appended to the refusal
     where the master key is needed. ``narrows``: the handler of a DELETE checks the parameters; without it any
-    parameter of a DELETE is refused.
+    parameter of a DELETE is refused. ``spends``: its answers count against the budgets of embed tokens.
     """
 
     def __init__(
@@ -107,8 +108,10 @@ class RuledRoute(APIRoute):
         scripted: bool = False,
         admin_hint: str = "",
         narrows: bool = False,
+        spends: bool = True,
     ) -> None:
         self.rule = rule
+        self._spends = spends
         self._before = before
         self._scripted = scripted
         self._admin_hint = admin_hint
@@ -162,19 +165,20 @@ class RuledRoute(APIRoute):
             check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
         if not isinstance(call, ProjectCall):
             return await answering(call)
-        began = time.monotonic()
-        response = await answering(call)
-        if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
-            # Whether the body or the query was slow: the key may have been revoked or changed since.
-            check_same(call.caller, await self.rule.admit(call.parts.tenants, request))
-        return response
+        with _spending(call, spends=self._spends) as spending:
+            began = time.monotonic()
+            spending.response = await answering(call)
+            if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
+                # Whether the body or the query was slow: the key may have been revoked or changed since.
+                check_same(call.caller, await self.rule.admit(call.parts, request))
+            return spending.response
 
     async def _admitted(self, request: Request) -> AnyCall:
         """The call, once the caller is admitted. Raises ApiError."""
         parts: Parts = request.scope["app"].parts
         realm = self.rule.realm
         if realm is Realm.PROJECT:
-            return ProjectCall(parts, request, await self.rule.admit(parts.tenants, request))
+            return ProjectCall(parts, request, await self.rule.admit(parts, request))
         if realm is Realm.ORGANISATION:
             organisation_id, key = segment_of(request.scope, 3), request_key(request)
             return OrganisationCall(parts, request, await parts.tenants.organisation_of(organisation_id, key))
@@ -292,7 +296,33 @@ async def _answered_in_front() -> None:
     raise NotFound
 
 
-_SERVING = {"before", "scripted", "admin_hint", "narrows"}
+_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends"}
+
+
+class _Spending:
+    """What became of a request that counts against budgets."""
+
+    response: Response | None = None
+
+
+@contextmanager
+def _spending(call: ProjectCall, *, spends: bool) -> Iterator[_Spending]:
+    """Count an answer against the budgets of the call's embed token, unless it turns out to be an error.
+
+    Raises BudgetUsedUp.
+    """
+    spending, grant, budgets = _Spending(), call.caller.embed, call.parts.budgets
+    if grant is None or not grant.budgets or not spends:
+        yield spending
+        return
+    budgets.spend(grant.key_public_id, grant.budgets)
+    try:
+        yield spending
+    except BaseException:
+        budgets.give_back(grant.key_public_id, grant.budgets)
+        raise
+    if spending.response is not None and spending.response.status_code >= 400:
+        budgets.give_back(grant.key_public_id, grant.budgets)
 
 
 def script_callback(request: Request) -> str | None:

@@ -49,6 +49,7 @@ from service.ingest.enrich.enricher import Enricher
 from service.ingest.ingestor import Ingestor
 from service.ingest.log_session import WATCH_SECONDS, LogSession, admission_limits, log_limits
 from service.limits.concurrency_limiter import Concurrency
+from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
@@ -122,6 +123,7 @@ async def composed(
         refusals = Refusals(metrics, settings.error_log_seconds)
         rates = stack.enter_context(contextlib.closing(_rates(settings)))
         concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
+        budgets = stack.enter_context(contextlib.closing(_budgets(catalog, clock)))
         catalog_threads = ThreadPoolExecutor(CATALOG_THREADS, "catalog")
         query_threads = ThreadPoolExecutor(settings.query_slots, "query")
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
@@ -147,8 +149,7 @@ async def composed(
             preferences=settings.preferences,
         )
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
-        # Each kind of cached answers gets a share of the memory of all caches.
-        kept_max = min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
+        kept_max = _kept_results_max(settings)
         saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
         parts = Parts(
             settings,
@@ -161,6 +162,7 @@ async def composed(
             rates,
             refusals,
             quotas,
+            budgets,
             catalog_threads,
             clock=clock,
         )
@@ -223,6 +225,15 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
         except Exception:
             _log.exception("DuckDB could not be opened; it is tried again.")
         await asyncio.sleep(WATCH_SECONDS)
+
+
+def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
+    return EmbedBudgets(catalog.folder.embed_budgets, lambda: clock() / 1_000_000)
+
+
+def _kept_results_max(settings: Settings) -> int:
+    """Bytes of saved results: each kind of cached answers has a share of the memory of all caches."""
+    return min(settings.cached_bytes_max, settings.caches_memory_bytes // 4 * 2)
 
 
 def _metrics(settings: Settings, number: int) -> Metrics:

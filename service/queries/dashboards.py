@@ -9,15 +9,16 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 from service.answerable import check_answerable
-from service.auth.access_keys import NO_OPTIONS
-from service.auth.principal import Caller, Permission
+from service.auth.embed_conditions import EmbedGrant
+from service.auth.principal import Caller
 from service.bodies.json_body import json_of
 from service.errors import InvalidJSON, InvalidParameter
 from storage.catalog.derived.records import Dashboard
+from storage.catalog.keyring import public_id
 
 DOCUMENT_BYTES_MAX = 1_000_000
 METADATA_BYTES_MAX = 16_384
@@ -29,6 +30,24 @@ _NAME = re.compile(r"[^\x00-\x1f\x7f/]{1,256}")
 _KEY = "publicAccessKey"
 _KNOWN = ("title", "widgets", "queries", "tags", "lastModificationDate", "isPublic", _KEY)
 """Known fields of the metadata; ``service.http.models.dashboards`` has their types."""
+
+_DRAWN = ("version", "title", "theme", "layout")
+_DRAWN_OF_WIDGET = ("id", "type", "title", "subtitle", "position", "layout")
+_DRAWN_OF_SETTINGS = (
+    "visualizationType",
+    "chartSettings",
+    "widgetSettings",
+    "componentSettings",
+    "title",
+    "subtitle",
+    "name",
+    "content",
+    "textAlignment",
+    "link",
+    "widgets",
+)
+"""What a viewer's browser needs of a dashboard, of a widget and of its settings. Embed tokens see no other
+field: a document may hold anything."""
 
 Json = dict[str, Any]
 
@@ -100,18 +119,65 @@ def described(dashboard: Dashboard) -> Json:
 
 
 def visible(caller: Caller, key: str, dashboard: Dashboard) -> bool:
-    if sees_all(caller):
+    """Whether the caller, whose key is ``key``, may read the dashboard."""
+    if caller.embed is not None:
+        return _visible_to_token(caller.embed, dashboard)
+    if caller.sees_all_answers:
         return True
-    shared = dashboard.public_key
-    if shared is None or json.loads(dashboard.metadata).get("isPublic") is not True:
+    shared = _shared_with(dashboard)
+    if shared is None:
         return False
     return hmac.compare_digest(shared.encode("utf-8", "surrogatepass"), key.encode("utf-8", "surrogatepass"))
 
 
-def sees_all(caller: Caller) -> bool:
-    """Whether the caller may query, and nothing narrows what it sees."""
-    narrowed = caller.forced_filters or replace(caller.options, autofill=None, quotas={}) != NO_OPTIONS
-    return Permission.QUERIES in caller.permissions and not narrowed
+def _visible_to_token(grant: EmbedGrant, dashboard: Dashboard) -> bool:
+    """Whether the token's access key may read the dashboard, and the token leaves it that."""
+    if grant.dashboards is not None and dashboard.name not in grant.dashboards:
+        return False
+    if grant.key_sees_dashboards:
+        return True
+    shared = _shared_with(dashboard)
+    return shared is not None and hmac.compare_digest(public_id(shared), grant.key_public_id)
+
+
+def _shared_with(dashboard: Dashboard) -> str | None:
+    """The key that the dashboard is shared with; None where it is not shared."""
+    shared = dashboard.public_key
+    if shared is None or json.loads(dashboard.metadata).get("isPublic") is not True:
+        return None
+    return shared
+
+
+def described_for_token(dashboard: Dashboard) -> Json:
+    """The metadata as embed tokens see it: no more than a title and counts, in the shape that all get."""
+    whole = described(dashboard)
+    nothing: Json = {"tags": [], "lastModificationDate": None, "isPublic": False, _KEY: None}
+    return {name: whole[name] for name in ("id", "title", "widgets", "queries")} | nothing
+
+
+def document_for_token(document: str) -> bytes:
+    """What embed tokens see of a dashboard: layout, titles, and the names of its saved queries."""
+    whole = json.loads(document)
+    shown = _picked(whole, _DRAWN)
+    widgets = whole.get("widgets")
+    if isinstance(widgets, list):
+        shown["widgets"] = [_drawn_widget(one) for one in widgets if isinstance(one, dict)]
+    return json.dumps(shown, separators=(",", ":")).encode()
+
+
+def _drawn_widget(widget: Json) -> Json:
+    shown = _picked(widget, _DRAWN_OF_WIDGET)
+    query = widget.get("query")
+    # A query that is not a name is a definition.
+    shown["query"] = query if isinstance(query, str) else None
+    settings = widget.get("settings")
+    if isinstance(settings, dict):
+        shown["settings"] = _picked(settings, _DRAWN_OF_SETTINGS)
+    return shown
+
+
+def _picked(whole: Json, names: Iterable[str]) -> Json:
+    return {name: whole[name] for name in names if name in whole}
 
 
 def _metadata_of(dashboard: Dashboard | None) -> Json:

@@ -408,6 +408,8 @@ class _GoneWatch:
 
 def _check_may_explain(caller: Caller) -> None:
     """Raises Forbidden where the explanation would reveal more than the caller may see."""
+    if caller.embed is not None:
+        raise Forbidden("'explain' shows statements: it is not for embed tokens.")
     if Permission.SCHEMA not in caller.permissions:
         raise Forbidden("'explain' shows names of properties: this key lacks the permission 'schema'.")
     if caller.is_filtered:

@@ -45,6 +45,9 @@ RETRY_SECONDS = 60
 RETRY_SECONDS_MAX = 3_600
 SHOWN_METADATA = ("display_name", "visualization")
 """Fields of the metadata that a client needs to display a result."""
+SHOWN_QUERY = ("analysis_type", "interval", "group_by", "timeframe", "timezone")
+"""Parameters of the query that an embed token sees."""
+_SHOWN_STEP = ("event_collection", "optional", "inverted", "timeframe", "timezone")
 
 _NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_LENGTH_MAX}}}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -110,8 +113,7 @@ def described(
     definition, metadata = json.loads(query.query), json.loads(query.metadata)
     if narrowed:
         definition = without_filters(definition)
-        shown = metadata if isinstance(metadata, dict) else {}
-        metadata = {name: shown[name] for name in SHOWN_METADATA if name in shown} or None
+        metadata = _shown_metadata(metadata)
     modified = moment_text(query.modified_us)
     url = url_of(query.project_id, "queries", "saved", query.name)
     return {
@@ -125,6 +127,21 @@ def described(
         "user_last_modified_date": modified,
         "urls": {"cached_query_url": url, "cached_query_results_url": f"{url}/result"},
     }
+
+
+def described_for_viewer(query: SavedQuery) -> Json:
+    """What an embed token sees of the definition: what is needed to draw and to label the result."""
+    definition, metadata = json.loads(query.query), json.loads(query.metadata)
+    return {
+        "query_name": query.name,
+        "query": {name: definition.get(name) for name in SHOWN_QUERY},
+        "metadata": _shown_metadata(metadata),
+    }
+
+
+def _shown_metadata(metadata: Any) -> Json | None:
+    shown = metadata if isinstance(metadata, dict) else {}
+    return {name: shown[name] for name in SHOWN_METADATA if name in shown} or None
 
 
 def legacy(definition: Json, project_id: str) -> Json:
@@ -155,6 +172,12 @@ def next_run_us(query: SavedQuery, run: SavedRun) -> int:
 
 def analysis_type(query: SavedQuery) -> str:
     return str(json.loads(query.query)["analysis_type"])
+
+
+def funnel_for_viewer(result: Json) -> Json:
+    """A funnel's result as an embed token sees it: no actors, and of each step what labels it."""
+    steps = [{name: step[name] for name in _SHOWN_STEP if name in step} for step in result["steps"]]
+    return {**result, "steps": steps, "actors": None}
 
 
 def is_funnel(analysis: str) -> bool:

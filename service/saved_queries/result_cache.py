@@ -13,8 +13,11 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
 
 from query.engine.engine import CancelToken, Deadline
+from query.errors import InvalidQuery
 from query.language.preferences import Preferences
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
@@ -22,15 +25,49 @@ from service.queries.byte_bounded_cache import ByteBoundedCache
 from service.queries.query_service import QueryResponse, QueryService
 from service.saved_queries import definition
 from service.saved_queries.results import FilterScope, Freshness, Results
+from service.saved_queries.viewer_changes import (
+    Changes,
+    changed,
+    check_extractable,
+    check_may_change,
+    error_for_viewer,
+)
 from service.threads import in_thread
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.derived.records import SavedQuery, SavedRun
 from storage.read.snapshot_reader import Reader, StoreVersion
 
-Key = tuple[str, str, str, bool, bool]
-"""Project, name, audience, whether the result is without its definition, whether the key is filtered."""
 ATTEMPTS_MAX = 3
 _SECOND_US = 1_000_000
+
+
+class Detail(Enum):
+    """How much of a definition and its filters an answer shows."""
+
+    WHOLE = "whole"
+    WITHOUT_FILTERS = "without filters"
+    """For keys that see part of the events."""
+    FOR_VIEWER = "for viewer"
+    """For embed tokens."""
+
+    @classmethod
+    def of(cls, caller: Caller) -> Detail:
+        if caller.embed is not None:
+            return cls.FOR_VIEWER
+        return cls.WITHOUT_FILTERS if caller.is_filtered else cls.WHOLE
+
+
+class Key(NamedTuple):
+    """What a cached answer depends on, beside the state of the store."""
+
+    project_id: str
+    name: str
+    audience: str
+    plain: bool
+    """Whether the result is without its definition."""
+    detail: Detail
+    asked: str = ""
+    """The digest of the question as of its moment, for answers that are computed when asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +131,35 @@ class ResultCache:
         self._locks: dict[Key, tuple[asyncio.Lock, int]] = {}
 
     async def result(
-        self, caller: Caller, name: str, ask: RequestContext, *, plain: bool = False
+        self,
+        caller: Caller,
+        name: str,
+        ask: RequestContext,
+        *,
+        plain: bool = False,
+        changes: Changes | None = None,
     ) -> QueryResponse:
         """The definition with its result; ``plain``: the result alone, in the shape of an ad-hoc answer.
 
-        Raises NotFound, Forbidden, RateLimited, QueryError.
+        ``changes``: what the request changes of the query. Raises NotFound, Forbidden, RateLimited,
+        QueryError.
         """
+        if changes:
+            check_may_change(caller, changes)
+        try:
+            response = await self._result(caller, name, ask, plain=plain, changes=changes)
+        except InvalidQuery as error:
+            raise error if caller.embed is None else error_for_viewer(error) from None
+        # A warning names collections.
+        return response if caller.embed is None else replace(response, warnings=())
+
+    async def _result(
+        self, caller: Caller, name: str, ask: RequestContext, *, plain: bool, changes: Changes | None
+    ) -> QueryResponse:
         cached = FilterScope(caller.filters_for(Permission.CACHED_QUERIES))
-        key = (caller.project.id, name, cached.digest, plain, caller.is_filtered)
+        key = Key(caller.project.id, name, cached.digest, plain, Detail.of(caller))
         check_name(caller, name)
-        if caller.admits_saved(name, cached=True):
+        if not changes and caller.admits_saved(name, cached=True):
             entry = await self._current(key, float("inf"))
             if entry is not None:
                 return entry.response
@@ -113,8 +169,18 @@ class ResultCache:
         if query is None:
             raise NotFound.named("saved query", name)
         check_right(caller, query)
+        check_extractable(caller, query, changes)
+        if changes:
+            # A question of its own: the filters for ad-hoc questions hold too, as they do for the schema.
+            audience = FilterScope(caller.filters_for(Permission.SCHEMA))
+            return await self._computed_now(
+                caller, changed(query, changes), ask, audience, plain=plain, reuses=True
+            )
         if not query.refresh_rate:
-            return await self._computed_now(caller, query, ask, plain=plain)
+            return await self._computed_now(caller, query, ask, cached, plain=plain)
+        if caller.embed is not None and caller.embed.filtered_by_holder:
+            # Whoever holds a token can make as many filters as it likes: their results are not stored.
+            return await self._computed_now(caller, query, ask, cached, plain=plain, reuses=True)
         return await self._cached(caller, key, cached, ask)
 
     async def described(self, caller: Caller, query: SavedQuery, ask: RequestContext) -> definition.Json:
@@ -135,19 +201,40 @@ class ResultCache:
         return definition.described(query, run, freshness is Freshness.STALE, narrowed=narrowed)
 
     async def _computed_now(
-        self, caller: Caller, query: SavedQuery, ask: RequestContext, *, plain: bool
+        self,
+        caller: Caller,
+        query: SavedQuery,
+        ask: RequestContext,
+        audience: FilterScope,
+        *,
+        plain: bool,
+        reuses: bool = False,
     ) -> QueryResponse:
-        """The answer for a query whose result is not kept: computed now, with the definition around it."""
-        audience = FilterScope(caller.filters_for(Permission.SAVED_QUERIES))
-        analysis = definition.analysis_type(query)
+        """The answer for a query whose result is not stored: computed now, with the definition around it.
+
+        ``reuses``: an answer in memory to the same question serves, while no event has come since.
+        """
+        analysis, detail = definition.analysis_type(query), Detail.of(caller)
         ask.count(analysis)
 
+        def compute(now_us: int, deadline: Deadline) -> QueryResponse:
+            result, warnings = self.results.now(query, audience, now_us, deadline)
+            shown = _shown(query, result, detail)
+            return QueryResponse(_body(query, None, shown, plain=plain, detail=detail), warnings)
+
         def work(token: CancelToken) -> QueryResponse:
-            result, warnings = self.results.now(query, audience, self._clock(), self._deadline(token))
-            shown = _shown(query, result, narrowed=caller.is_filtered)
-            return QueryResponse(
-                _body(query, None, shown, plain=plain, narrowed=caller.is_filtered), warnings
-            )
+            now_us, deadline, looked = self._clock(), self._deadline(token), time.monotonic()
+            if not reuses:
+                return compute(now_us, deadline)
+            moment, preferences = self._moment_of(query.project_id)
+            asked = self.results.asked(query, now_us, deadline)
+            key = Key(query.project_id, query.name, audience.digest, plain, detail, asked)
+            entry = self._cache.get(key)
+            if entry is not None and entry.moment == moment:
+                return entry.response
+            response = compute(now_us, deadline)
+            self._put(key, _KeptResponse(response, moment, preferences, looked, False, None))
+            return response
 
         return await self._query_service.during(caller, analysis, work, ask.gone)
 
@@ -188,7 +275,7 @@ class ResultCache:
             query, run = query_and_run
             if not query.refresh_rate:
                 check_right(caller, query)
-                return await self._computed_now(caller, query, ask, plain=key[3])
+                return await self._computed_now(caller, query, ask, audience, plain=key.plain)
             kept = None
             if run is not None and run.version == query.version and not _expired(query, run, now_us):
                 try:
@@ -293,28 +380,33 @@ def check_right(caller: Caller, query: SavedQuery) -> None:
 
 
 def _response(query: SavedQuery, kept: _KeptResult, key: Key) -> QueryResponse:
-    _, _, _, plain, narrowed = key
-    kept = replace(kept, result=_shown(query, kept.result, narrowed=narrowed))
-    return QueryResponse(_body(query, kept, kept.result, plain=plain, narrowed=narrowed), kept.warnings)
+    kept = replace(kept, result=_shown(query, kept.result, key.detail))
+    body = _body(query, kept, kept.result, plain=key.plain, detail=key.detail)
+    return QueryResponse(body, kept.warnings)
 
 
-def _shown(query: SavedQuery, result: bytes, *, narrowed: bool) -> bytes:
-    """The result; for a filtered key without the filters in the steps that a funnel's result repeats."""
-    if not narrowed or not definition.is_funnel(definition.analysis_type(query)):
+def _shown(query: SavedQuery, result: bytes, detail: Detail) -> bytes:
+    """The result; of a funnel's, which repeats its steps, no more of these than the caller may see."""
+    if detail is Detail.WHOLE or not definition.is_funnel(definition.analysis_type(query)):
         return result
     parsed = json.loads(result)
+    if detail is Detail.FOR_VIEWER:
+        return definition.dumped(definition.funnel_for_viewer(parsed))
     if not any(step.get("filters") for step in parsed["steps"]):
         return result
     return definition.dumped({**parsed, "steps": [{**step, "filters": []} for step in parsed["steps"]]})
 
 
 def _body(
-    query: SavedQuery, kept: _KeptResult | None, result: bytes, *, plain: bool, narrowed: bool
+    query: SavedQuery, kept: _KeptResult | None, result: bytes, *, plain: bool, detail: Detail
 ) -> bytes:
     if plain:
         is_funnel = definition.is_funnel(definition.analysis_type(query))
         return result if is_funnel else b'{"result":' + result + b"}"
+    if detail is Detail.FOR_VIEWER:
+        return definition.with_result(definition.described_for_viewer(query), result)
     run, stale = (None, None) if kept is None else (kept.run, kept.stale)
+    narrowed = detail is Detail.WITHOUT_FILTERS
     return definition.with_result(definition.described(query, run, stale, narrowed=narrowed), result)
 
 

@@ -124,6 +124,11 @@ class Results:
         _check_complete(computed)
         return self._result(query, computed), tuple(computed.warnings)
 
+    def asked(self, query: SavedQuery, now_us: int, deadline: Deadline) -> str:
+        """A digest of the question as of this moment: its timeframes resolved, in whatever words. Raises
+        InvalidQuery."""
+        return hashlib.sha256(repr((self._parsed(query, now_us, deadline), query.query)).encode()).hexdigest()
+
     def compute(self, query: SavedQuery, audience: FilterScope, now_us: int, deadline: Deadline) -> Computed:
         """Compute the result and store it in place of the last one.
 

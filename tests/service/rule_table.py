@@ -24,7 +24,10 @@ WRITE_ROUTES = [
     ("POST", "/3.0/projects/{project_id}/partners/sendgrid/versions/v3"),
 ]
 """Answered before the application."""
+OF_QUERIES = {Permission.EXTRACTIONS, Permission.EXPORTS, Permission.TAIL}
+"""What a key that may ask questions may do too; embed tokens have each by itself."""
 READ_KEY = {
+    *OF_QUERIES,
     Permission.QUERIES,
     Permission.SAVED_QUERIES,
     Permission.CACHED_QUERIES,

@@ -102,6 +102,7 @@ class Whole:
         body: Any = None,
         *,
         key: str | None = None,
+        headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> httpx.Response:
         """A request below the project, with its master key unless told otherwise; bytes go as they are."""
@@ -111,7 +112,7 @@ class Whole:
             method,
             address,
             content=body if body is None or isinstance(body, bytes) else json.dumps(body),
-            headers={"authorization": key or project.master_key},
+            headers={"authorization": key or project.master_key, **(headers or {})},
         )
         waits = path.split("/")[0] in WAITING.get(method, ())
         return self._loop.run(self._with_keeper(sent) if waits else _awaited(sent))

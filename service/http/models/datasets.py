@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SkipValidation
+from pydantic import ConfigDict, Field, SkipValidation
 
 from service.http.models.shared import ABSENT, AnswerBody, Json, RequestBody, Warning
 
@@ -39,6 +39,16 @@ class Dataset(AnswerBody):
     status_message: str = Field(ABSENT, description="Why the last run failed, where it did.")
 
 
+class ViewerDataset(AnswerBody):
+    """What an embed token is told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset_name: str
+    display_name: str
+    query: Json
+
+
 class Datasets(AnswerBody):
     datasets: list[Dataset]
     next_page_url: str | None
@@ -56,7 +66,7 @@ class DatasetRow(AnswerBody):
 
 
 class DatasetMetadata(AnswerBody):
-    dataset: Dataset
+    dataset: Dataset | ViewerDataset
     request: Json
 
 

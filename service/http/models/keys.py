@@ -55,6 +55,12 @@ class DatasetOptions(BaseModel):
     blocked: Names = None
 
 
+class EmbedOptions(BaseModel):
+    origins: list[str] | None = Field(
+        None, description="Pages that may embed charts by tokens of the key, where a token names none."
+    )
+
+
 class AccessKeyOptions(BaseModel):
     """What narrows the permissions of a key."""
 
@@ -64,6 +70,7 @@ class AccessKeyOptions(BaseModel):
     cached_queries: NameLists | None = None
     queries: QueryOptions | None = None
     quotas: Quotas | None = None
+    embed: EmbedOptions | None = None
 
 
 class AccessKeyDefinition(RequestBody):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SkipValidation, model_validator
+from pydantic import ConfigDict, Field, SkipValidation, model_validator
 
 from query.language.parameter_table import ANALYSIS_NAMES
 from service.http.models.shared import ABSENT, AnswerBody, Json, Moment, RequestBody, Warning
@@ -86,6 +86,25 @@ class SavedQuery(SavedQueryFields):
 
 
 class SavedResult(SavedQueryFields):
+    result: Any
+
+
+class ViewerQuery(AnswerBody):
+    analysis_type: str
+    interval: Any
+    group_by: Any
+    timeframe: Any
+    timezone: Any
+
+
+class ViewerResult(AnswerBody):
+    """What an embed token is told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    query_name: str
+    query: ViewerQuery
+    metadata: Json | None
     result: Any
 
 

@@ -28,9 +28,24 @@ and an `error_code` for programs. Times without a time zone are UTC.
 The examples (`x-examples` in the document) are whole requests, with names in braces for what is yours. The
 tests of this version sent each of them and got the answer it names.
 """
+_TOKENS = (
+    "Or an embed token, which was made offline from an access key and can less than it: it reads results of "
+    "saved queries, datasets and dashboards, and only what it allows beside them. An expired one is a 401 "
+    "`EmbedTokenExpiredError`, one of another origin a 403, one whose budget is used up a 429."
+)
 _KEYS: Json = {
-    "header": {"type": "apiKey", "in": "header", "name": "Authorization"},
-    "parameter": {"type": "apiKey", "in": "query", "name": "api_key"},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": f"A key. {_TOKENS}",
+    },
+    "parameter": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "api_key",
+        "description": f"A key, where no header has one. {_TOKENS}",
+    },
 }
 
 

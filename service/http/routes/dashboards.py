@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from service.auth.principal import Permission
+from service.auth.principal import Caller, Permission
 from service.errors import InvalidParameter, NotFound
 from service.http.authorization import MASTER, needs
 from service.http.models.dashboards import DashboardMetadata, DashboardMetadataSent
@@ -43,6 +43,7 @@ area = RouteArea(
     "The metadata of all dashboards, by id",
     ok(list[DashboardMetadata], "The metadata."),
     examples=(Example(key="read"),),
+    spends=False,
     name="list_dashboards",
 )
 async def list_dashboards(call: OfProject) -> Response:
@@ -53,7 +54,7 @@ async def list_dashboards(call: OfProject) -> Response:
     project_dashboards = await parts.in_thread(parts.catalog.dashboards.of_project, caller.project.id)
     key = request_key(request) or ""
     return json_answer(
-        [dashboards.described(one) for one in project_dashboards if dashboards.visible(caller, key, one)]
+        [_described(caller, one) for one in project_dashboards if dashboards.visible(caller, key, one)]
     )
 
 
@@ -110,6 +111,7 @@ async def put(call: OfProject) -> Response:
     "One dashboard",
     {200: DocumentedAnswer("As it was stored.", schema=_OBJECT)},
     examples=(Example(_SALES, key="read"),),
+    spends=False,
 )
 async def show(call: OfProject) -> Response:
     dashboard = await _visible(call)
@@ -118,6 +120,8 @@ async def show(call: OfProject) -> Response:
     )
     if document is None:
         raise NotFound
+    if call.caller.embed is not None:
+        return json_answer(await call.parts.in_thread(dashboards.document_for_token, document))
     return json_answer(document.encode())
 
 
@@ -146,9 +150,10 @@ async def describe(call: OfProject, metadata: DashboardMetadataSent) -> Response
     "A dashboard's metadata",
     ok(DashboardMetadata, "The metadata."),
     examples=(Example(_SALES, key="read"),),
+    spends=False,
 )
 async def described(call: OfProject) -> Response:
-    return json_answer(dashboards.described(await _visible(call)))
+    return json_answer(_described(call.caller, await _visible(call)))
 
 
 @area.delete(
@@ -176,10 +181,21 @@ def _metadata_of(header: str) -> Json:
     return dashboards.check_metadata(sent)
 
 
+def _described(caller: Caller, dashboard: Dashboard) -> Json:
+    return (
+        dashboards.described(dashboard) if caller.embed is None else dashboards.described_for_token(dashboard)
+    )
+
+
 async def _visible(call: ProjectCall) -> Dashboard:
     """The dashboard that the path names. Raises NotFound, also where the key may not see it."""
+    return await visible_dashboard(call, _name(call))
+
+
+async def visible_dashboard(call: ProjectCall, name: str) -> Dashboard:
+    """The dashboard of this id. Raises NotFound, also where the key may not see it."""
     parts, request, caller = call
-    dashboard = await parts.in_thread(parts.catalog.dashboards.find, caller.project.id, _name(call))
+    dashboard = await parts.in_thread(parts.catalog.dashboards.find, caller.project.id, name)
     if dashboard is None or not dashboards.visible(caller, request_key(request) or "", dashboard):
         raise NotFound
     return dashboard

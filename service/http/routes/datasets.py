@@ -292,7 +292,9 @@ class DatasetReader:
             "dataset": _described(caller, state.dataset, now_us),
             "request": {"index_by": values.echo, "timeframe": asked},
         }
-        return json_answer(b'{"result":' + result + b',"metadata":' + dumps(metadata) + b"}", headers=headers)
+        body = b'{"result":' + result + b',"metadata":' + dumps(metadata) + b"}"
+        # A warning names collections.
+        return json_answer(body, headers=headers if caller.embed is None else None)
 
     async def _holds_text(self, request: Request, caller: Caller, state: State) -> HoldsText:
         """A function: whether a property has texts among the events that the caller sees.
@@ -391,6 +393,8 @@ class DatasetReader:
 
 
 def _described(caller: Caller, dataset: Dataset, now_us: int) -> dict[str, Any]:
+    if caller.embed is not None:
+        return datasets.described_for_viewer(dataset)
     return datasets.described(caller.project, dataset, now_us, with_filters=not caller.is_filtered)
 
 

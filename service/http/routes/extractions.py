@@ -27,7 +27,7 @@ PAGE_MAX = 100
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 _PATH = f"{PROJECTS}/{{project_id}}/extractions"
 _ONE = f"{_PATH}/{{job_id}}"
-_RULE = needs(Permission.QUERIES)
+_RULE = needs(Permission.EXPORTS)
 _JOB = {"job_id": "{job_id}"}
 _KINDS = ("text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "application/gzip")
 _FILE: dict[str, Json] = {kind: {**STRING, "format": "binary"} for kind in _KINDS}

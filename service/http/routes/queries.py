@@ -44,6 +44,8 @@ _EVENTS = {
     "signups": [{"user": {"id": "ann"}}],
 }
 _RULE = needs(Permission.QUERIES)
+_EXTRACTION_RULE = needs(Permission.EXTRACTIONS, Permission.EXPORTS)
+"""Whether events or a file are asked for is known once the parameters are read."""
 
 area = RouteArea("ask", "Ask questions.", [("POST", f"{PROJECTS}/{{project_id}}/events", _EVENTS)])
 
@@ -72,7 +74,8 @@ def _query_service(analysis: str) -> Endpoint:
 
 for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
     _path = f"{QUERIES}/{_analysis}"
-    area.serve(_path, _RULE, *operations_of(_analysis, _path), scripted=True)(_query_service(_analysis))
+    _rule = _EXTRACTION_RULE if _analysis == EXTRACTION else _RULE
+    area.serve(_path, _rule, *operations_of(_analysis, _path), scripted=True)(_query_service(_analysis))
 
 
 @area.get(
@@ -80,6 +83,7 @@ for _analysis in dict.fromkeys((*_MOST_ASKED, *sorted(ANALYSES))):
     _RULE,
     "The analyses and their addresses",
     ok(dict[str, str], "Their addresses."),
+    spends=False,
     examples=(Example(key="read"),),
 )
 async def list_queries(call: OfProject) -> Response:
@@ -93,7 +97,9 @@ async def _respond(call: ProjectCall, analysis: str, read: Callable[[], Any]) ->
         return await parts.query_service.ask(caller, analysis, read, gone_of(request))
     params = await parts.in_thread(read)
     if not wants_file(params):
+        caller.require(Permission.EXTRACTIONS)
         return await parts.query_service.ask(caller, analysis, lambda: params, gone_of(request))
+    caller.require(Permission.EXPORTS)
     base = base_url(parts, request)
     return QueryResponse(dumps(await parts.in_thread(exports_of(parts).request, caller, params, base)))
 

@@ -24,9 +24,19 @@ from service.http.models.saved_queries import (
     SavedQuery,
     SavedQueryDefinition,
     SavedResult,
+    ViewerResult,
 )
 from service.http.models.shared import Json
-from service.http.openapi.operation import SCRIPT, DocumentedAnswer, Example, Operation, gone, ok
+from service.http.openapi.operation import (
+    SCRIPT,
+    STRING,
+    DocumentedAnswer,
+    Example,
+    Operation,
+    gone,
+    in_query,
+    ok,
+)
 from service.http.request import (
     callback_of,
     check_parameters,
@@ -44,6 +54,7 @@ from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
 from service.saved_queries import definition as saved
 from service.saved_queries.result_cache import RequestContext
+from service.saved_queries.viewer_changes import PARAMETERS, read_changes
 from storage.catalog.derived import records
 
 SAVED = f"{PROJECTS}/{{project_id}}/queries/saved"
@@ -63,6 +74,13 @@ _COUNT: Json = {"query": {"analysis_type": "count", "event_collection": "purchas
 _NAMED = {"query_name": "revenue"}
 _RENAMED = {**_REVENUE, "query_name": "revenue-14"}
 _OLD = {"query_name": "orders"}
+
+_CHANGES = (
+    in_query("timeframe", STRING, "Another timeframe: relative, or JSON of an absolute one."),
+    in_query("timezone", STRING, "Another time zone."),
+    in_query("interval", STRING, "Another interval."),
+    in_query("filters", STRING, "JSON of a list of filters, which are added to those of the query."),
+)
 
 area = RouteArea(
     "saved queries",
@@ -101,9 +119,14 @@ def _result(
         summary=summary,
         answers={200: answer},
         description=more,
-        parameters=("jsonp",),
+        parameters=("jsonp", *_CHANGES),
         errors=(504,),
-        examples=(Example(example, key="read"), Example(example, key="write", status=403)),
+        examples=(
+            Example(example, key="read"),
+            Example(example, query={"timeframe": "this_2_days"}, key="read", summary="Another timeframe"),
+            Example(example, query={"timeframe": "sometimes"}, key="read", status=400),
+            Example(example, key="write", status=403),
+        ),
     )
 
 
@@ -113,10 +136,13 @@ def _result(
     _result(
         _ONE,
         "The result of a saved query",
-        DocumentedAnswer("The definition and the result.", SavedResult, content={SCRIPT: {}}),
+        DocumentedAnswer("The definition and the result.", SavedResult | ViewerResult, content={SCRIPT: {}}),
         _NAMED,
         "A funnel's `result` holds `result`, `steps` and `actors`. `run_information.stale` says whether "
-        "events that the result covers have come since it was computed.",
+        "events that the result covers have come since it was computed. A key that may ask questions may "
+        "change timeframe, time zone and interval, and add filters; an embed token what it lets viewers "
+        "change. Such a result is computed when it is asked for. An embed token is told `query_name`, "
+        "`metadata` (`display_name`, `visualization`), of `query` what labels the result, and `result`.",
     ),
     scripted=True,
 )
@@ -124,9 +150,13 @@ async def result(call: OfProject) -> Response:
     parts, request, caller = call
     pairs = pairs_of(request.scope)
     callback = callback_of(pairs)
-    if parts.query_service.strict:
-        check_parameters(pairs, (), "the result of a saved query, which is asked as it was saved")
-    response = await parts.saved.result(caller, _name(request), _ask(call), plain=_is_legacy(request))
+    plain, query_service = _is_legacy(request), parts.query_service
+    if query_service.strict:
+        # Those that change the query are checked where they are read.
+        others = [pair for pair in pairs if pair[0].partition("[")[0] not in PARAMETERS]
+        check_parameters(others, PARAMETERS, "the result of a saved query")
+    changes = read_changes(pairs, query_service.limits, query_service.check_regex)
+    response = await parts.saved.result(caller, _name(request), _ask(call), plain=plain, changes=changes)
     headers = warning_headers(response.warnings)
     if callback is not None:
         return script_answer(callback, response.body, headers=headers)

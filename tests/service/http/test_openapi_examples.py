@@ -15,6 +15,7 @@ from jsonschema_rs import Draft202012Validator
 from service.http.app import AREAS, describe
 from service.http.routing import RouteArea
 from service.settings import load
+from tests.support.embed import embed_token
 from tests.support.server import Reply, Served, ServedProject
 
 Json = dict[str, Any]
@@ -32,7 +33,8 @@ def first(served: Served) -> ServedProject:
 def test_every_example_is_answered_as_documented(
     served: Served, first: ServedProject, area: RouteArea
 ) -> None:
-    names = names_of(served.new_project(area.tag), first)
+    project = served.new_project(area.tag)
+    names = names_of(project, first) | {"embed_token": token_of(served, project)}
     for method, path, body in area.given:
         reply = served.request(method, filled(path, names), filled(body, names), key=names["master_key"])
         assert reply.status < 300, (path, reply.body)
@@ -61,6 +63,13 @@ def names_of(project: ServedProject, first: ServedProject) -> dict[str, str]:
         "organization_id": first.organization_id,
         "organization_key": first.organization_key,
     }
+
+
+def token_of(served: Served, project: ServedProject) -> str:
+    """An embed token, which no request makes."""
+    body = {"name": "k", "permitted": ["queries", "saved_queries", "cached_queries"]}
+    key = served.request("POST", f"/3.0/projects/{project.id}/keys", body, key=project.master_key).json["key"]
+    return embed_token(key)
 
 
 def filled(value: Any, names: Mapping[str, str]) -> Any:
