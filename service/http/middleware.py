@@ -170,7 +170,7 @@ def route_of(scope: Scope) -> str:
             writes = scope["method"] == "POST" or b"data=" in scope["query_string"]
             return "record" if writes else "schema"
         return "queries" if parts[4] == "queries" else "other"
-    if len(parts) > 1 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs"):
+    if len(parts) > 1 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs", "clients"):
         return "system"
     # "OPTIONS *" has a path without a slash.
     return "discovery" if len(parts) > 1 and parts[1] in ("", "3.0", "timezones") else "other"
