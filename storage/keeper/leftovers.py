@@ -1,4 +1,4 @@
-"""Removes what flushes, deletions and ended processes leave behind, once nothing needs it any more."""
+"""Removes what flushes, deletions and ended processes leave behind, once nothing can need it any more."""
 
 from __future__ import annotations
 
