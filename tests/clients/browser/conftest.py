@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 from tests.support.server import Served, ServedProject
 
 ROOT = Path(__file__).resolve().parents[3]
-DIST = ROOT / "clients/js/dist"
+DISTS = (ROOT / "clients/js/dist", ROOT / "clients/charts/dist")
 SITE = "site.example"
 """A name for this machine's own address: over plain HTTP no secure context, unlike 127.0.0.1."""
 FLAGS = [
@@ -98,7 +98,8 @@ class _Pages(SimpleHTTPRequestHandler):
         path = self.path.split("?")[0]
         kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"
         if path.startswith("/dist/"):
-            body = (DIST / path.removeprefix("/dist/")).read_bytes()
+            name = path.removeprefix("/dist/")
+            body = next(dist / name for dist in DISTS if (dist / name).exists()).read_bytes()
         elif path in self._site.pages:
             body = self._site.pages[path].encode()
         else:
