@@ -12,6 +12,7 @@ from service.bodies.reader import BodyReader
 from service.limits.embed_budgets import EmbedBudgets
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
+from service.queries.live_tails import LiveTails
 from service.queries.query_service import QueryService
 from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
@@ -49,6 +50,7 @@ class Parts:
     refusals: Refusals
     quotas: Quotas
     budgets: EmbedBudgets
+    tails: LiveTails
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
