@@ -201,7 +201,8 @@ def _soak(report: Report, server: Acumen, events: int) -> None:
     sample = list(_events(0, 1_000))
     client = Client(_url(server), project_id=server.project_id, write_key=server.write_key)
     early = 0
-    with client.sender() as sender:
+    # So small a queue is full long before the first look.
+    with client.sender(events_max=10_000) as sender:
         for number in range(events):
             sender.record("bench", {**sample[number % 1_000], "n": number})
             if number == events // 10:

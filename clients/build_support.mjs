@@ -35,9 +35,9 @@ export function declare(folder) {
   const arguments_ = [TYPESCRIPT, ...options, "--declaration", "--emitDeclarationOnly"];
   execFileSync(process.execPath, arguments_, { stdio: "inherit" });
   const dist = join(folder, "dist");
-  for (const name of readdirSync(dist).filter((name) => name.endsWith(".d.ts"))) {
+  for (const name of readdirSync(dist, { recursive: true }).filter((name) => name.endsWith(".d.ts"))) {
     const text = readFileSync(join(dist, name), "utf8");
-    writeFileSync(join(dist, name), text.replace(/((?:from|import\()\s*"\.\/[\w-]+)\.ts"/g, '$1.js"'));
+    writeFileSync(join(dist, name), text.replace(/((?:from|import\()\s*"\.\.?\/[\w/-]+)\.ts"/g, '$1.js"'));
   }
 }
 

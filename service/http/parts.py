@@ -13,6 +13,7 @@ from service.limits.embed_budgets import EmbedBudgets
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
 from service.pictures.painter import Painter
+from service.queries.live_tails import LiveTails
 from service.queries.query_service import QueryService
 from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
@@ -51,6 +52,7 @@ class Parts:
     quotas: Quotas
     budgets: EmbedBudgets
     painter: Painter
+    tails: LiveTails
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -55,8 +55,11 @@ from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
 from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
+from service.queries.arrival_finder import ArrivalFinder
+from service.queries.live_tails import LiveTails, TailLimits
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.query_service import QueryService
+from service.queries.tail_cursor import TailCursors
 from service.saved_queries.result_cache import ResultCache
 from service.saved_queries.results import Results
 from service.settings import Settings
@@ -69,6 +72,7 @@ from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
 from storage.paths import DataFolder
+from storage.read.arrivals import ArrivalReader
 from storage.read.snapshot_reader import Reader
 
 CATALOG_THREADS = 4
@@ -164,11 +168,13 @@ async def composed(
             quotas,
             budgets,
             painter,
+            _tails(settings, catalog, reader, engine, metrics),
             catalog_threads,
             clock=clock,
         )
         stack.callback(refusals.log_due, last=True)
         async with (
+            contextlib.aclosing(parts.tails),
             LogSession.opened(
                 catalog,
                 catalog_threads,
@@ -224,6 +230,24 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
         except Exception:
             _log.exception("DuckDB could not be opened; it is tried again.")
         await asyncio.sleep(WATCH_SECONDS)
+
+
+def _tails(
+    settings: Settings, catalog: Catalog, reader: Reader, engine: Engine, metrics: Metrics
+) -> LiveTails:
+    limits = TailLimits(
+        settings.tail_connections,
+        settings.tail_connections_per_project,
+        settings.tail_queue_bytes,
+        settings.tail_resumed_events_max,
+    )
+    return LiveTails(
+        ArrivalReader(catalog.folder, catalog, reader),
+        ArrivalFinder(reader, engine, settings.query_limits),
+        TailCursors(catalog.keyring),
+        limits,
+        metrics,
+    )
 
 
 def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:

@@ -25,6 +25,8 @@ export interface Pen {
     words: Words;
     measure: Measure;
     interactive: boolean;
+    /** Whether names of series are drawn: in a legend, or at the ends of lines. */
+    legend: boolean;
     text(x: number, y: number, text: string, style?: TextStyle): string;
     /** Attributes of a mark: which it is, and what it says to a screen reader. */
     mark(series: number, index: number, label: () => string): Attributes;

@@ -3,6 +3,8 @@ export type Theme = Record<string, string>;
 export declare const themes: Record<string, Theme>;
 /** How many colours series have before they begin again. */
 export declare const SERIES_COLORS = 8;
+/** A brand colour is both that of the first series and that of single ones: either stands for the other. */
+export declare const TWINS: Record<string, string>;
 export interface Paint {
     color(name: string): string;
     /** `text` or `on-accent`, whichever is read better on a colour that covers the background so far. */

@@ -159,6 +159,7 @@ function directWidth(pen: Pen, description: Description, box: Box): number {
   const panels = series.some((one) => one.panel);
   if (
     type !== "line" ||
+    !pen.legend ||
     series.length < 2 ||
     series.length > 5 ||
     panels ||

@@ -31,6 +31,8 @@ export interface Pen {
   words: Words;
   measure: Measure;
   interactive: boolean;
+  /** Whether names of series are drawn: in a legend, or at the ends of lines. */
+  legend: boolean;
   text(x: number, y: number, text: string, style?: TextStyle): string;
   /** Attributes of a mark: which it is, and what it says to a screen reader. */
   mark(series: number, index: number, label: () => string): Attributes;
@@ -53,6 +55,7 @@ export function penOf(description: Description, options: DrawOptions): Pen {
     words,
     measure,
     interactive: options.interactive === true,
+    legend: options.legend !== false,
     writer: writerOf({ locale: options.locale, timezone: options.timezone ?? description.timezone, resolve }),
     text(x, y, text, { size = SIZE, bold = false, anchor, fill = "text", max, class: name } = {}) {
       const shown = max === undefined ? text : cut(text, max, size, bold, measure);
@@ -125,7 +128,7 @@ export function frame(pen: Pen, title: string | null, note: string | null): { sv
 
 /** Names with their colours in at most so many rows; gives back what is left of the box. */
 export function legend(pen: Pen, series: Series[], box: Box): { svg: string; box: Box } {
-  if (pen.height < 120) return { svg: "", box };
+  if (pen.height < 120 || !pen.legend) return { svg: "", box };
   const most = Math.min(200, box.width - 24);
   const rowsMax = box.height > 300 ? 3 : box.height > 180 ? 2 : 1;
   const gap = 18;

@@ -62,6 +62,9 @@ function isFont(value: unknown): value is string {
   return typeof value === "string" && value.length <= 300 && /^[\w\s,.'"\p{L}-]+$/u.test(value);
 }
 
+/** A brand colour is both that of the first series and that of single ones: either stands for the other. */
+export const TWINS: Record<string, string> = { accent: "series-1", "series-1": "accent" };
+
 /** A theme by name, or light (`base`: "dark") with values of one's own; what is no colour is passed over. */
 function themeOf(theme: string | Record<string, string> | undefined): Theme {
   if (typeof theme !== "object" || theme === null)
@@ -103,8 +106,11 @@ export function painter(theme: string | Record<string, string> | undefined, reso
     return (high + 0.05) / (low + 0.05);
   };
   return {
-    color: (name) =>
-      resolve ? (values[name] ?? name) : name in values ? `var(--acumen-${name}, ${values[name]})` : name,
+    color: (name) => {
+      if (resolve || !(name in values)) return values[name] ?? name;
+      const twin = TWINS[name];
+      return `var(--acumen-${name}, ${twin ? `var(--acumen-${twin}, ${values[name]})` : values[name]})`;
+    },
     over(color, opacity) {
       const [top, under, dark, light] = [
         color in values ? values[color] : color,

@@ -241,6 +241,8 @@ export interface DrawOptions {
   resolve?: boolean;
   /** Paint the background; as `resolve` if absent. */
   background?: boolean;
+  /** Names of series in a legend or at the ends of lines; without it the page has to show them. */
+  legend?: boolean;
   /** Marks get labels for screen readers, and lines a mark at each point. */
   interactive?: boolean;
   /** Width of a text in pixels, where the font is another than Inter. */

@@ -16,7 +16,7 @@ from tests.support.browser import FLAGS, PATIENCE_SECONDS, SITE, Launch
 from tests.support.server import Served, ServedProject
 
 ROOT = Path(__file__).resolve().parents[3]
-DIST = ROOT / "clients/js/dist"
+DISTS = (ROOT / "clients/js/dist", ROOT / "clients/charts/dist")
 
 
 class Site:
@@ -44,7 +44,8 @@ class _Pages(SimpleHTTPRequestHandler):
         path = self.path.split("?")[0]
         kind = "text/javascript" if path.endswith(".js") else "text/html; charset=utf-8"
         if path.startswith("/dist/"):
-            body = (DIST / path.removeprefix("/dist/")).read_bytes()
+            name = path.removeprefix("/dist/")
+            body = next(dist / name for dist in DISTS if (dist / name).exists()).read_bytes()
         elif path in self._site.pages:
             body = self._site.pages[path].encode()
         else:
@@ -98,7 +99,7 @@ def recorded(served: Served, project: ServedProject) -> Recorded:
 
 
 __all__ = [
-    "DIST",
+    "DISTS",
     "FLAGS",
     "PATIENCE_SECONDS",
     "ROOT",

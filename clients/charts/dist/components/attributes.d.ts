@@ -1,0 +1,20 @@
+/** Define a property for each attribute; objects are written as JSON, and read as objects where `json` lists them. */
+export declare function reflect(type: {
+    prototype: HTMLElement;
+}, attributes: string[], json: string[]): void;
+/** What was set as a property before the element was defined is set again, as a property. */
+export declare function upgrade(element: HTMLElement, attributes: string[]): void;
+/** JSON where the text is some, else the text itself. */
+export declare function parsed(text: string | null): unknown;
+/** A number of the attribute above zero; null for none. */
+export declare function positive(text: string | null): number | null;
+/** The language of the attribute, of the page, or of the browser. */
+export declare function localeOf(element: HTMLElement): string;
+/** Calls at the given pace, with a jitter of a tenth; not while the page is hidden, but at once when it is seen again. */
+export declare class Pacer {
+    #private;
+    private readonly call;
+    constructor(call: () => void);
+    start(seconds: number | null): void;
+    stop(): void;
+}

@@ -1,0 +1,24 @@
+import { type Controls } from "./controls.js";
+import type { Json } from "./question.js";
+export interface Widget {
+    kind: "chart" | "text" | "image";
+    title: string | null;
+    /** The name of a saved query, or a question. */
+    query: string | Json | null;
+    /** Settings of the drawing, which give way where they do not fit. */
+    drawing: Json;
+    words: string[];
+    link: string;
+    /** Columns of twelve, and pixels. */
+    width: number;
+    height: number;
+    /** From 1; null where the order places it. */
+    column: number | null;
+    row: number | null;
+}
+export interface Board {
+    title: string | null;
+    controls: Controls;
+    widgets: Widget[];
+}
+export declare function boardOf(document: unknown): Board;

@@ -1,0 +1,97 @@
+// Attributes and the properties of the same names.
+
+function camel(name: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Define a property for each attribute; objects are written as JSON, and read as objects where `json` lists them. */
+export function reflect(type: { prototype: HTMLElement }, attributes: string[], json: string[]): void {
+  for (const attribute of attributes) {
+    if (attribute === "title") continue;
+    Object.defineProperty(type.prototype, camel(attribute), {
+      configurable: true,
+      enumerable: true,
+      get(this: HTMLElement) {
+        const text = this.getAttribute(attribute);
+        return json.includes(attribute) ? parsed(text) : text;
+      },
+      set(this: HTMLElement, value: unknown) {
+        if (value === null || value === undefined) this.removeAttribute(attribute);
+        else this.setAttribute(attribute, typeof value === "object" ? JSON.stringify(value) : String(value));
+      },
+    });
+  }
+}
+
+/** What was set as a property before the element was defined is set again, as a property. */
+export function upgrade(element: HTMLElement, attributes: string[]): void {
+  for (const name of attributes.map(camel)) {
+    if (!Object.hasOwn(element, name)) continue;
+    const value = (element as unknown as Record<string, unknown>)[name];
+    delete (element as unknown as Record<string, unknown>)[name];
+    (element as unknown as Record<string, unknown>)[name] = value;
+  }
+}
+
+/** JSON where the text is some, else the text itself. */
+export function parsed(text: string | null): unknown {
+  if (text === null) return null;
+  if (!/^\s*[[{"]/.test(text)) return text;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/** A number of the attribute above zero; null for none. */
+export function positive(text: string | null): number | null {
+  const number = Number.parseFloat(text ?? "");
+  return number > 0 ? number : null;
+}
+
+/** The language of the attribute, of the page, or of the browser. */
+export function localeOf(element: HTMLElement): string {
+  const said = element.getAttribute("locale") ?? element.closest("[lang]")?.getAttribute("lang");
+  try {
+    return Intl.getCanonicalLocales(said || navigator.language)[0] ?? "en";
+  } catch {
+    return "en";
+  }
+}
+
+/** Calls at the given pace, with a jitter of a tenth; not while the page is hidden, but at once when it is seen again. */
+export class Pacer {
+  #timer = 0;
+  #seconds: number | null = null;
+  #overdue = false;
+  readonly #seen = () => {
+    if (document.visibilityState === "visible" && this.#overdue) this.#run();
+  };
+
+  constructor(private readonly call: () => void) {}
+
+  start(seconds: number | null): void {
+    this.stop();
+    this.#seconds = seconds;
+    if (seconds === null) return;
+    document.addEventListener("visibilitychange", this.#seen);
+    const wait = Math.min(2 ** 31 - 1, Math.max(1, seconds) * 1000 * (0.95 + Math.random() / 10));
+    this.#timer = window.setTimeout(() => this.#run(), wait);
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+    this.#overdue = false;
+    document.removeEventListener("visibilitychange", this.#seen);
+  }
+
+  #run(): void {
+    if (document.visibilityState === "hidden") {
+      this.#overdue = true;
+      return;
+    }
+    this.start(this.#seconds);
+    this.call();
+  }
+}

@@ -1,0 +1,64 @@
+// Every text of the components, beside those of the drawing; the property `words` replaces any of them.
+import { WORDS, type Words } from "../types.ts";
+
+const OWN = {
+  loading: "Loading",
+  loaded: "Loaded",
+  retry: "Try again",
+  reset: "Reset",
+  unreachable: "The server cannot be reached.",
+  unreadable: "The server's answer cannot be read.",
+  notSaid: "Nothing says what to show: it needs project, and saved-query, query or dataset.",
+  badJson: "The attribute {name} holds no valid JSON.",
+  busy: "The server is busy; the next try is in {n} s.",
+  stale: "Not refreshed: {message}",
+  keeps: "This chart keeps its own timeframe and filters.",
+  notice: "Notice",
+  asTable: "Show as table",
+  asChart: "Show as chart",
+  download: "Download",
+  series: "Series",
+  useArrows: "Arrow keys move between values, Enter selects one.",
+  firstRows: "The first {n} of {all} rows.",
+  sort: "Sort by {name}",
+  share: "Share",
+  controls: "What is shown",
+  timeframe: "Timeframe",
+  interval: "Interval",
+  usual: "As usual",
+  allTime: "All time",
+  custom: "From … to …",
+  from: "From",
+  until: "To",
+  today: "Today",
+  yesterday: "Yesterday",
+  lastSpan: "Last {n}",
+  previousSpan: "Previous {n}",
+  thisUnit: "This {unit}",
+  previousUnit: "Previous {unit}",
+  minute: "minute",
+  hour: "hour",
+  day: "day",
+  week: "week",
+  month: "month",
+  year: "year",
+  minutely: "By minute",
+  hourly: "By hour",
+  daily: "By day",
+  weekly: "By week",
+  monthly: "By month",
+  yearly: "By year",
+  every: "Every {n}",
+  any: "any",
+  refresh: "Refresh",
+  dashboard: "Dashboard",
+  noWidgets: "This dashboard has no charts.",
+};
+
+export type Texts = typeof OWN & Words;
+export const TEXTS: Texts = { ...WORDS, ...OWN };
+
+/** The text with `{name}` replaced by its value. */
+export function fill(text: string, values: Record<string, string | number>): string {
+  return text.replace(/\{(\w+)\}/g, (whole, name: string) => (name in values ? String(values[name]) : whole));
+}
