@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from zoneinfo import reset_tzpath
 
 import pytest
+from hypothesis import settings
 
 from tests.support.browser import chromium, launch, playwright
 from tests.support.server import Served, ServedProject
@@ -13,6 +14,10 @@ from tests.support.server import Served, ServedProject
 # The references of the tests read the same zones as the product: those of the tzdata package. The machine's
 # own may be a year older, and a country may have changed its rules since.
 reset_tzpath(to=())
+
+# How long an example takes is no matter: the machine may be busy with much else.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
