@@ -170,14 +170,14 @@ def _stored_in_rest(sides: Sides, collection: str) -> list[Event]:
     return found
 
 
-def _check_picture(sides: Sides, token: str, query: dict[str, Any], looks: dict[str, str]) -> str:
+def _check_picture(sides: Sides, token: str, query: dict[str, Any], looks: dict[str, Any]) -> str:
     """The picture of a saved query, or why there is none; every text in it is in that of the other store."""
     sides.owners("PUT", "queries/saved/q", {"query": query})
     body = {"name": "whole", "permitted": ["saved_queries"]}
     other = chained(sides.whole.told(sides.rest, "POST", "keys", body)["key"], {})
-    size = {"width": "1200", "height": "900"}
+    looks = {"width": "1200", "height": "900", **looks}
     narrowed, whole = (
-        sides.whole.call(side, "GET", "queries/saved/q/result.svg", key=key, **size, **looks)
+        sides.whole.call(side, "GET", "queries/saved/q/result.svg", key=key, **looks)
         for side, key in ((sides.all, token), (sides.rest, other))
     )
     sides.owners("DELETE", "queries/saved/q")
