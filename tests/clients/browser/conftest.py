@@ -73,6 +73,14 @@ def launch(playwright: Any, chromium: str, tmp_path: Path) -> Iterator[Launch]:
         context.close()
 
 
+@pytest.fixture(scope="session")
+def browser(playwright: Any, chromium: str) -> Iterator[Any]:
+    """One browser for tests that need no profile of their own: each makes a context."""
+    running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    yield running
+    running.close()
+
+
 class Site:
     """Pages of a site, beside the built scripts under /dist/."""
 

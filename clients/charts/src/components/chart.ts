@@ -298,7 +298,7 @@ export class AcumenChart extends HTMLElement {
     const compare = this.getAttribute("compare");
     const said = isObject(answer) && isObject(answer.query) ? answer.query : this.#ownQuery();
     const one = isObject(answer) && typeof answer.result === "number";
-    const may = source.query !== null || this.#controls.timeframe;
+    const may = source.query !== null || this.#controls.timeframe || compare === "number";
     if (compare === "none" || source.dataset || !(compare === "previous" || (one && may))) return null;
     const zone = this.#asked().timezone ?? (said.timezone as string | undefined);
     const timeframe = periodBefore(said.timeframe, zone, Date.now());
@@ -371,7 +371,7 @@ export class AcumenChart extends HTMLElement {
 
   #described(): Description {
     const options = parsed(this.getAttribute("options"));
-    const { soft } = { soft: this.#soft };
+    const soft = this.#soft;
     const outer = isObject(this.#answer) && "result" in this.#answer ? this.#answer : null;
     const metadata = outer && isObject(outer.metadata) ? outer.metadata : {};
     const saved = isObject(metadata.visualization) ? metadata.visualization : {};
@@ -428,7 +428,7 @@ export class AcumenChart extends HTMLElement {
       }
     }
     this.#header();
-    const { locale } = { locale: localeOf(this) };
+    const locale = localeOf(this);
     this.#bar.update({
       controls: this.#controls, texts: this.#texts, locale, query: this.#told().query,
       timezone: this.#timezone ?? this.#description?.timezone ?? null, known: this.#known,
@@ -552,7 +552,7 @@ export class AcumenChart extends HTMLElement {
   #fill(into: HTMLElement, made: Description, rows: number, sortable: boolean): void {
     const caption = this.#title || this.#texts.asTable;
     const options = { caption, rows, sortable, texts: this.#texts };
-    into.setAttribute("aria-label", caption);
+    if (sortable) into.setAttribute("aria-label", caption);
     into.replaceChildren(tableElement(tableOf(made, { words: this.#texts }), formatter(made, this.#drawOptions()), options));
   }
 
@@ -569,7 +569,7 @@ export class AcumenChart extends HTMLElement {
       const other = changed ? el("button", { type: "button", onclick: reset }, texts.reset) : null;
       state.replaceChildren(el("p", { part: "error" }, this.#problem.message), el("div", { class: "row" }, again, other));
     } else if (made) {
-      state.replaceChildren(el("p", { part: "empty" }, made.type === "table" || !made.note ? texts.noData : texts.noData));
+      state.replaceChildren(el("p", { part: "empty" }, texts.noData));
     } else {
       wait.textContent = "";
       const bones = el("div", { class: "bones", "aria-hidden": "true" }, ...[1, 2, 3, 4, 5, 6].map(() => el("i")));

@@ -1,7 +1,7 @@
 // What a viewer may change: timeframe, interval, and filters on named properties.
 import { isObject } from "../answer.ts";
 import { el } from "./dom.ts";
-import { instantOf, spanOf, type Changes, type Filter, type Json, type Timeframe } from "./question.ts";
+import { isoOf, spanOf, type Changes, type Filter, type Json, type Timeframe } from "./question.ts";
 import { fill, type Texts } from "./texts.ts";
 
 export interface Controls {
@@ -158,8 +158,7 @@ export class ControlBar {
     const day = () => {
       const [from, until] = [...dates.querySelectorAll("input")].map((input) => input.valueAsNumber);
       if (!(from <= until)) return;
-      const iso = (wall: number) => new Date(instantOf(wall, timezone)).toISOString();
-      this.#change({ timeframe: { start: iso(from), end: iso(until + 86_400_000) } });
+      this.#change({ timeframe: { start: isoOf(from, timezone), end: isoOf(until + 86_400_000, timezone) } });
     };
     for (const label of [texts.from, texts.until])
       dates.append(el("input", { type: "date", "aria-label": label, max: "9999-12-31", onchange: day }));

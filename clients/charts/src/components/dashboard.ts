@@ -3,7 +3,7 @@ import { ask, AskError } from "./asking.ts";
 import { localeOf, parsed, reflect, upgrade } from "./attributes.ts";
 import { boardOf, type Board, type Widget } from "./board.ts";
 import type { AcumenChart } from "./chart.ts";
-import { ControlBar, controlsOf, learn } from "./controls.ts";
+import { ControlBar, controlsOf, learn, type Controls } from "./controls.ts";
 import { el, icon, ICONS } from "./dom.ts";
 import { isDark, watchScheme } from "./look.ts";
 import type { Changes, Json } from "./question.ts";
@@ -153,6 +153,11 @@ export class AcumenDashboard extends HTMLElement {
     else chart.setAttribute(name, value);
   }
 
+  get #controls(): Controls {
+    const own = parsed(this.getAttribute("controls"));
+    return own === null ? (this.#board?.controls ?? controlsOf(null)) : controlsOf(own);
+  }
+
   // --- what is shown
 
   #look(): void {
@@ -165,9 +170,8 @@ export class AcumenDashboard extends HTMLElement {
     refresh.setAttribute("aria-label", this.#texts.refresh);
     refresh.title = this.#texts.refresh;
     refresh.hidden = !this.#board;
-    const own = parsed(this.getAttribute("controls"));
     this.#bar.update({
-      controls: own === null ? (this.#board?.controls ?? controlsOf(null)) : controlsOf(own),
+      controls: this.#controls,
       texts: this.#texts, locale: localeOf(this), query: this.#query, timezone: this.getAttribute("timezone"), known: this.#known,
     });
     this.#show();
@@ -221,6 +225,7 @@ export class AcumenDashboard extends HTMLElement {
     else if (widget.query) chart.setAttribute("query", JSON.stringify(widget.query));
     if (widget.title) chart.setAttribute("title", widget.title);
     chart.setAttribute("controls", "");
+    if (this.#controls.timeframe) chart.setAttribute("compare", "number");
     chart.setAttribute("part", "chart");
     chart.setAttribute("exportparts", "root, header, title, toolbar, legend, plot, table, note, tooltip, state, error, empty");
     chart.soft = widget.drawing;
@@ -234,7 +239,7 @@ export class AcumenDashboard extends HTMLElement {
   /** Learn from an answer what the controls offer. */
   #loaded(answer: unknown): void {
     if (!isObject(answer)) return;
-    learn(this.#known, answer.result, this.#board?.controls.filters ?? []);
+    learn(this.#known, answer.result, this.#controls.filters);
     const { query } = answer;
     // the first timeframe and interval stand for all, where they agree; else the controls say "as usual"
     if (isObject(query) && !Object.keys(this.#bar.changes).length) this.#agree(query);

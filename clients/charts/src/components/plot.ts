@@ -71,7 +71,8 @@ export class Plot {
     element.append(this.#over);
     element.addEventListener("pointermove", (event) => this.#point(event));
     element.addEventListener("pointerdown", (event) => this.#point(event));
-    element.addEventListener("pointerleave", () => this.#go(null));
+    // a finger that is lifted leaves too: what it touched stays shown until something else is
+    element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.#go(null));
     element.addEventListener("click", () => this.#at && this.selected(this.selection(this.#at)));
     element.addEventListener("keydown", (event) => this.#key(event));
     element.addEventListener("blur", () => this.#go(null));

@@ -1,5 +1,6 @@
 // Which request asks what a chart shows, and for which timeframe came before.
 import { isObject } from "../answer.ts";
+import { writerOf } from "../format.ts";
 import { zoneOf } from "../time.ts";
 import type { Ask } from "./asking.ts";
 
@@ -99,11 +100,13 @@ function floor(wall: number, unit: string): number {
   return Date.UTC(date.getUTCFullYear(), unit === "year" ? 0 : date.getUTCMonth(), 1);
 }
 
-/** The instant of a wall-clock time in the zone. */
-export function instantOf(wall: number, timezone: string | number | null | undefined): number {
+type Zone = string | number | null | undefined;
+
+/** A wall-clock time of the zone as ISO text with its offset: the server cuts days by it. */
+export function isoOf(wall: number, timezone: Zone): string {
   const zone = zoneOf(timezone);
   const guess = wall - zone.offset(wall);
-  return wall - zone.offset(guess);
+  return writerOf({ timezone }).iso(wall - zone.offset(guess));
 }
 
 /**
@@ -112,13 +115,13 @@ export function instantOf(wall: number, timezone: string | number | null | undef
  */
 export function periodBefore(
   timeframe: unknown,
-  timezone: string | number | null | undefined,
+  timezone: Zone,
   now: number,
 ): { start: string; end: string } | null {
-  const iso = (instant: number) => new Date(instant).toISOString();
   if (isObject(timeframe)) {
     const [start, end] = [Date.parse(String(timeframe.start)), Date.parse(String(timeframe.end))];
-    return end > start ? { start: iso(2 * start - end), end: iso(start) } : null;
+    const writer = writerOf({ timezone });
+    return end > start ? { start: writer.iso(2 * start - end), end: writer.iso(start) } : null;
   }
   const span = spanOf(timeframe);
   if (!span || span.unit === "week" || span.count < 1) return null;
@@ -127,6 +130,6 @@ export function periodBefore(
   const running = span.kind === "this";
   const start = moved(unit, span.unit, running ? 1 - span.count : -span.count);
   const end = running ? wall : unit;
-  const to = (at: number) => iso(instantOf(moved(at, span.unit, -span.count), timezone));
+  const to = (at: number) => isoOf(moved(at, span.unit, -span.count), timezone);
   return { start: to(start), end: to(end) };
 }
