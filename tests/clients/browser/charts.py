@@ -67,7 +67,8 @@ class Charts:
               for (const board of document.querySelectorAll("acumen-dashboard")) {
                 if (!board.shadowRoot) return false;
                 const inner = [...board.shadowRoot.querySelectorAll("acumen-chart")];
-                if (!inner.length && !board.shadowRoot.querySelector("[part=error], [part=empty]")) return false;
+                const none = board.shadowRoot.querySelector("[part=error], [part=empty]");
+                if (!inner.length && !none) return false;
                 found.push(...inner);
               }
               return found.every((one) => one.shadowRoot &&

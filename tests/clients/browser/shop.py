@@ -83,7 +83,12 @@ DASHBOARD: Json = {
         {"query": "plans", "layout": {"width": 4}},
         {"query": "by-country", "layout": {"width": 6}},
         {"query": "funnel", "layout": {"width": 6}},
-        {"type": "text", "title": "About", "settings": {"content": "All sums are <gross>."}, "layout": {"width": 12}},
+        {
+            "type": "text",
+            "title": "About",
+            "settings": {"content": "All sums are <gross>."},
+            "layout": {"width": 12},
+        },
     ],
 }
 

@@ -48,7 +48,10 @@ export function requestOf(source: Source, changes: Changes): Ask | null {
   const base = `${server.replace(/\/+$/, "")}/3.0/projects/${encodeURIComponent(project)}`;
   const changed: Json = { ...changes, filters: changes.filters?.length ? changes.filters : undefined };
   if (savedQuery) {
-    return { key, url: `${base}/queries/saved/${encodeURIComponent(savedQuery)}/result${parameters(changed)}` };
+    return {
+      key,
+      url: `${base}/queries/saved/${encodeURIComponent(savedQuery)}/result${parameters(changed)}`,
+    };
   }
   if (dataset) {
     const { timeframe } = changes;
@@ -59,7 +62,11 @@ export function requestOf(source: Source, changes: Changes): Ask | null {
   const { analysis_type: analysis, filters, ...rest } = query;
   const own = Array.isArray(filters) ? filters : [];
   const body = { ...rest, ...changed, filters: [...own, ...(changes.filters ?? [])] };
-  return { key, url: `${base}/queries/${encodeURIComponent(analysis as string)}`, body: JSON.stringify(body) };
+  return {
+    key,
+    url: `${base}/queries/${encodeURIComponent(analysis as string)}`,
+    body: JSON.stringify(body),
+  };
 }
 
 // --- timeframes
@@ -77,7 +84,9 @@ export interface Span {
 export function spanOf(timeframe: unknown): Span | null {
   if (timeframe === "today") return { kind: "this", count: 1, unit: "day" };
   if (timeframe === "yesterday") return { kind: "previous", count: 1, unit: "day" };
-  const found = /^(this|previous|last)_(?:(\d+)_)?(minute|hour|day|week|month|year)s?$/.exec(String(timeframe));
+  const found = /^(this|previous|last)_(?:(\d+)_)?(minute|hour|day|week|month|year)s?$/.exec(
+    String(timeframe),
+  );
   if (!found) return null;
   return { kind: found[1] === "this" ? "this" : "previous", count: Number(found[2] ?? 1), unit: found[3] };
 }
@@ -110,8 +119,8 @@ export function isoOf(wall: number, timezone: Zone): string {
 }
 
 /**
- * The period before, of the same length; of one that still runs, as much as has passed of it, since a part does not
- * compare with a whole. Null where it cannot be told: of all time, and of weeks, whose first day is not said.
+ * The period before, of the same length; of one that still runs, as much as has passed of it, since a part
+ * does not compare with a whole. Null where it cannot be told: of all time, and of weeks, whose first day is not said.
  */
 export function periodBefore(
   timeframe: unknown,
