@@ -38,9 +38,13 @@ class Charts:
         self.page.set_default_timeout(PATIENCE_SECONDS * 1000)
         self.errors: list[str] = []
         self.requests: list[Any] = []
-        self.page.on("console", lambda said: said.type == "error" and self.errors.append(said.text))
+        self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request))
+
+    def _said(self, message: Any) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
 
     def chart(self, saved: str | None = None, **attributes: Any) -> str:
         """The markup of a chart with a token whose viewer may change everything."""

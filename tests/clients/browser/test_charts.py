@@ -567,10 +567,12 @@ def _before(timeframe: str, zone: str, now: datetime) -> tuple[datetime, datetim
     local = now.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
     def floor(at: datetime) -> datetime:
-        cut = {"minute": {}, "hour": {"minute": 0}, "day": {"minute": 0, "hour": 0}}
-        cut["month"] = {**cut["day"], "day": 1}
-        cut["year"] = {**cut["month"], "month": 1}
-        return at.replace(second=0, microsecond=0, **cut[unit])
+        cut: dict[str, Any] = {}
+        for name, first in (("minute", 0), ("hour", 0), ("day", 1), ("month", 1)):
+            if name == unit:
+                break
+            cut[name] = first
+        return at.replace(second=0, microsecond=0, **cut)
 
     def back(at: datetime, steps: int) -> datetime:
         for _ in range(steps):
