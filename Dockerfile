@@ -22,6 +22,8 @@ COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY storage storage
 COPY query query
+COPY clients/charts/dist clients/charts/dist
+COPY clients/js/dist clients/js/dist
 RUN pip wheel --no-cache-dir --disable-pip-version-check \
         --no-deps --no-index --no-build-isolation --wheel-dir /wheels .
 

@@ -1,9 +1,9 @@
 """Sending with the Python client, against posts of the same bytes and against the official ``keen`` package.
 
-All send from one process to one server, in turns, and what is counted is what the server has acknowledged. The
-posts are bare: bodies that were made before, on one kept connection of httpx. The client and ``keen`` are given
-the same events as objects, in calls of a hundred; the client adds times and tokens, those of the others have
-them.
+All send from one process to one server, in turns, and what is counted is what the server has acknowledged.
+The posts are bare: bodies that were made before, on one kept connection of httpx. The client and ``keen`` are
+given the same events as objects, in calls of a hundred; the client adds times and tokens, those of the others
+have them.
 """
 
 from __future__ import annotations
@@ -201,7 +201,8 @@ def _soak(report: Report, server: Acumen, events: int) -> None:
     sample = list(_events(0, 1_000))
     client = Client(_url(server), project_id=server.project_id, write_key=server.write_key)
     early = 0
-    with client.sender() as sender:
+    # So small a queue is full long before the first look.
+    with client.sender(events_max=10_000) as sender:
         for number in range(events):
             sender.record("bench", {**sample[number % 1_000], "n": number})
             if number == events // 10:

@@ -118,7 +118,7 @@ def find_installer() -> list[str] | None:
 
 
 def install(installer: list[str], part: str) -> int:
-    """Install one part, and with it Acumen itself or its client, as links to this folder; pip's exit status."""
+    """Install one part, with Acumen itself or its client as links to this folder; pip's exit status."""
     print(f"installing {' and '.join(LOCKS[part])}", flush=True)
     locked = ["--require-hashes"]
     for lock in LOCKS[part]:

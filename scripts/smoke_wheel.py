@@ -19,6 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("service", "storage", "query")
+CLIENTS = ("clients/charts/dist", "clients/js/dist")
+"""Folders of the built clients, whose scripts the wheel's server answers too."""
 START_SECONDS = 120.0
 
 
@@ -33,7 +35,9 @@ def main() -> int:
         acumen = install(folder / "environment", wheel)
         print("installed it with what requirements.lock names", flush=True)
         try_it(acumen, folder)
-    print("The wheel serves: an event was taken and counted, the API's document was answered.")
+    print(
+        "The wheel serves: an event was taken and counted, the API's document and the clients were answered."
+    )
     return 0
 
 
@@ -89,6 +93,8 @@ def try_it(acumen: Path, folder: Path) -> None:
         asked = call(f"{path}/queries/count?event_collection=orders", keys["Read"])
         assert asked == {"result": 1}, asked
         assert "paths" in call(f"{base}/openapi.json", keys["Read"])
+        for script in (path for name in CLIENTS for path in sorted((ROOT / name).glob("*.js"))):
+            assert fetched(f"{base}/clients/{script.name}") == script.read_bytes(), script.name
     finally:
         server.send_signal(signal.SIGTERM)
         status = server.wait(120)
@@ -110,6 +116,12 @@ def call(url: str, key: str, event: object = None) -> dict[str, object]:
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
         found: dict[str, object] = json.loads(answer.read())
         return found
+
+
+def fetched(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        content: bytes = answer.read()
+        return content
 
 
 def run(*command: str) -> None:

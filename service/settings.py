@@ -115,6 +115,24 @@ class Settings(BaseSettings):
         description="Connections of one worker with one address that is no trusted proxy (503 beyond); "
         "0: without limit.",
     )
+    tail_connections: int = Field(
+        100, ge=0, description="Live tails that one worker sends at once (429 beyond)."
+    )
+    tail_connections_per_project: int = Field(
+        50, ge=0, description="Live tails of one project that one worker sends at once (429 beyond)."
+    )
+    tail_queue_bytes: int = Field(
+        MIB,
+        ge=1_000,
+        description="Bytes of events that wait for one live tail; of further ones it is told how many are "
+        "left out.",
+    )
+    tail_resumed_events_max: int = Field(
+        10_000,
+        ge=1,
+        description="Events that a resumed live tail gets of those that came meanwhile; of more only the "
+        "newest, and a gap before them.",
+    )
     write_seconds: float = Field(
         30.0,
         gt=0,
@@ -295,6 +313,18 @@ class Settings(BaseSettings):
         1_000_000, ge=1, description="Events an extraction without 'latest' may look at."
     )
     response_bytes_max: int = Field(150_000_000, ge=1_000, description="Bytes of one query's answer.")
+    picture_seconds: float = Field(
+        10.0,
+        gt=0,
+        le=600,
+        description="Longest time, in seconds, in which a picture of a result is drawn (504).",
+    )
+    picture_idle_seconds: float = Field(
+        60.0,
+        gt=0,
+        description="Seconds without a picture after which the process that draws them ends; it takes about "
+        "90 MB.",
+    )
     query_slots: int = Field(
         48,
         ge=1,

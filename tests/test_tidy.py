@@ -63,6 +63,7 @@ ROOMS = {
         "ingest",
         "queries",
         "background",
+        "pictures",
         "saved_queries",
         "datasets",
         "exports",

@@ -56,8 +56,9 @@ class ExtractionPlan:
     """The path of each column; empty for the lists of nulls and of empty objects."""
     limit: int
 
-    def statement(self, scan: Scan) -> Statement:
-        return statements.extraction(scan, self.columns, self.limit)
+    def statement(self, scan: Scan, by: Sequence[Column] = (TIMESTAMP_COLUMN,)) -> Statement:
+        """``by``: the columns whose greatest values count as the newest."""
+        return statements.extraction(scan, self.columns, self.limit, by)
 
 
 def plan_extraction(query: ExtractionQuery, views: Views, limits: Limits) -> ExtractionPlan:

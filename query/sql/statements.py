@@ -213,8 +213,13 @@ def texts_listed(scan: Scan, column: Column) -> Statement:
     return noted(Note.NULLS, sql("SELECT DISTINCT unnest({}){}", col(column), filtered(scan)))
 
 
-def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
-    """Events, newest first. Columns: size of the texts in bytes, then ``columns``, instants as text."""
+def extraction(
+    scan: Scan, columns: Sequence[Column], limit: int, by: Sequence[Column] = (TIMESTAMP_COLUMN,)
+) -> Statement:
+    """Events, newest first, by the time in ``by``.
+
+    Columns: size of the texts in bytes, then ``columns``, instants as text.
+    """
     texts = [col(column) for column in columns if TYPES[column.kind] == "VARCHAR"]
     size = sql("strlen(concat({}))", joined(", ", texts)) if texts else whole(0)
     select_list = [
@@ -222,10 +227,10 @@ def extraction(scan: Scan, columns: Sequence[Column], limit: int) -> Statement:
         *(_as_text(column) if column.kind is ColumnKind.INSTANT else col(column) for column in columns),
     ]
     newest = sql(
-        "SELECT {}{}\nORDER BY {} DESC LIMIT {}",
+        "SELECT {}{}\nORDER BY {} LIMIT {}",
         joined(", ", select_list),
         filtered(scan, zoned=True),
-        col(TIMESTAMP_COLUMN),
+        joined(", ", (sql("{} DESC", col(column)) for column in by)),
         whole(limit),
     )
     return noted(Note.NEWEST, newest)

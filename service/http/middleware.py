@@ -167,10 +167,11 @@ def route_of(scope: Scope) -> str:
     parts = scope["path"].split("/", 5)
     if len(parts) > 4 and parts[2] == "projects":
         if parts[4] == "events":
-            writes = scope["method"] == "POST" or b"data=" in scope["query_string"]
-            return "record" if writes else "schema"
+            if scope["method"] == "POST" or b"data=" in scope["query_string"]:
+                return "record"
+            return "tail" if parts[5:] and parts[5].endswith("/tail") else "schema"
         return "queries" if parts[4] == "queries" else "other"
-    if len(parts) > 1 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs"):
+    if len(parts) > 1 and parts[1] in ("health", "ready", "metrics", "openapi.json", "docs", "clients"):
         return "system"
     # "OPTIONS *" has a path without a slash.
     return "discovery" if len(parts) > 1 and parts[1] in ("", "3.0", "timezones") else "other"

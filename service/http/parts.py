@@ -12,6 +12,8 @@ from service.bodies.reader import BodyReader
 from service.limits.embed_budgets import EmbedBudgets
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
+from service.pictures.painter import Painter
+from service.queries.live_tails import LiveTails
 from service.queries.query_service import QueryService
 from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
@@ -49,6 +51,8 @@ class Parts:
     refusals: Refusals
     quotas: Quotas
     budgets: EmbedBudgets
+    painter: Painter
+    tails: LiveTails
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
     lifecycle: Lifecycle = field(default_factory=Lifecycle)

@@ -58,6 +58,11 @@ def event_address(scope: Scope) -> EventAddress:
     return EventAddress(project_id, _decoded(rest))
 
 
+def tailed_collection(scope: Scope) -> str:
+    """The collection between ``/events/`` and ``/tail``; slashes in its name may be raw or ``%2F``."""
+    return _decoded(raw_path(scope).split(b"/", 5)[5].removesuffix(b"/tail"))
+
+
 def project_of(scope: Scope) -> str:
     """The project id in a path below ``/3.0/projects/``, or below ``/projects/`` for dashboards."""
     first, *rest = raw_path(scope).split(b"/", 4)[1:]

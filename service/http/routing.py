@@ -18,13 +18,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
-from starlette.routing import Route, request_response
+from starlette.routing import Match, Route, request_response
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
 from service.errors import AdminOnly, InvalidParameter, NotFound
 from service.http.authorization import Realm, Rule, check_same
 from service.http.error_rendering import render
+from service.http.middleware import Scope
 from service.http.models.faults import fault_of
 from service.http.models.shared import RequestBody
 from service.http.openapi.operation import DocumentedAnswer, Endpoint, Method, Operation
@@ -213,6 +214,19 @@ class RuledRoute(APIRoute):
         return answer
 
 
+class RouteOfName(RuledRoute):
+    """A route whose path ends in a fixed name behind a parameter that may have slashes.
+
+    It is the route's only with a raw slash before that name: an encoded one is part of the parameter.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        name = self.path.rpartition("/")[2]
+        if not raw_path(scope).endswith(f"/{name}".encode()):
+            return Match.NONE, {}
+        return Route.matches(self, scope)
+
+
 class _Read(Request):
     """A request whose body is already decoded as JSON, whatever its content type.
 
@@ -260,7 +274,8 @@ class RouteArea:
             methods = dict.fromkeys(one.method.upper() for one in operations)
             if "GET" in methods:
                 methods["HEAD"] = None
-            self.routes.append(RuledRoute(path, endpoint, rule, methods, **how))
+            kind = RouteOfName if ":path}/" in path else RuledRoute
+            self.routes.append(kind(path, endpoint, rule, methods, **how))
             self.described += [(one, endpoint) for one in operations]
             return endpoint
 

@@ -35,7 +35,8 @@ def release() -> None:
 def _unchanged(lines: list[bytes]) -> Iterator[tuple[int, int]]:
     """Start and end of the mappings of files that cannot be written to and of which no page was changed.
 
-    A changed page, as one with relocated addresses, would be read from the file anew and lose its change.
+    A changed page, such as one with relocated addresses, would be read from the file
+    again and lose its change.
     """
     start = end = 0
     of_file = False

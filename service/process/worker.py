@@ -53,9 +53,13 @@ from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
+from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
+from service.queries.arrival_finder import ArrivalFinder
+from service.queries.live_tails import LiveTails, TailLimits
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.query_service import QueryService
+from service.queries.tail_cursor import TailCursors
 from service.saved_queries.result_cache import ResultCache
 from service.saved_queries.results import Results
 from service.settings import Settings
@@ -68,6 +72,7 @@ from storage.catalog.database.change_mark import Marks
 from storage.catalog.database.versions import Area
 from storage.disk.file_system import LocalFileSystem
 from storage.paths import DataFolder
+from storage.read.arrivals import ArrivalReader
 from storage.read.snapshot_reader import Reader
 
 CATALOG_THREADS = 4
@@ -119,8 +124,7 @@ async def composed(
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
         stack.callback(catalog.close)
-        metrics = _metrics(settings, number)
-        refusals = Refusals(metrics, settings.error_log_seconds)
+        refusals = Refusals(metrics := _metrics(settings, number), settings.error_log_seconds)
         rates = stack.enter_context(contextlib.closing(_rates(settings)))
         concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
         budgets = stack.enter_context(contextlib.closing(_budgets(catalog, clock)))
@@ -129,9 +133,8 @@ async def composed(
         engine = _engine(settings, catalog.folder, catalog.folder.tmp / f"spill-{number}")
         stack.callback(engine.close)
         reader = Reader(catalog.folder, catalog, LocalFileSystem())
-        stack.callback(reader.close)
-        stack.callback(query_threads.shutdown)
-        stack.callback(catalog_threads.shutdown)
+        for close in (reader.close, query_threads.shutdown, catalog_threads.shutdown):
+            stack.callback(close)
         tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
         query_service = QueryService(
@@ -151,6 +154,7 @@ async def composed(
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
         kept_max = _kept_results_max(settings)
         saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
+        painter = stack.enter_context(contextlib.closing(_painter(settings)))
         parts = Parts(
             settings,
             catalog,
@@ -163,11 +167,14 @@ async def composed(
             refusals,
             quotas,
             budgets,
+            painter,
+            _tails(settings, catalog, reader, engine, metrics),
             catalog_threads,
             clock=clock,
         )
         stack.callback(refusals.log_due, last=True)
         async with (
+            contextlib.aclosing(parts.tails),
             LogSession.opened(
                 catalog,
                 catalog_threads,
@@ -217,9 +224,7 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
     while True:
         marks = parts.catalog.mark(Area.DATA)
         try:
-            if marks != seen and await asyncio.get_running_loop().run_in_executor(
-                parts.catalog_executor, open_if_used
-            ):
+            if marks != seen and await parts.in_thread(open_if_used):
                 return
             seen = marks
         except Exception:
@@ -227,8 +232,30 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
         await asyncio.sleep(WATCH_SECONDS)
 
 
+def _tails(
+    settings: Settings, catalog: Catalog, reader: Reader, engine: Engine, metrics: Metrics
+) -> LiveTails:
+    limits = TailLimits(
+        settings.tail_connections,
+        settings.tail_connections_per_project,
+        settings.tail_queue_bytes,
+        settings.tail_resumed_events_max,
+    )
+    return LiveTails(
+        ArrivalReader(catalog.folder, catalog, reader),
+        ArrivalFinder(reader, engine, settings.query_limits),
+        TailCursors(catalog.keyring),
+        limits,
+        metrics,
+    )
+
+
 def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
     return EmbedBudgets(catalog.folder.embed_budgets, lambda: clock() / 1_000_000)
+
+
+def _painter(settings: Settings) -> Painter:
+    return Painter(settings.picture_seconds, settings.picture_idle_seconds)
 
 
 def _kept_results_max(settings: Settings) -> int:

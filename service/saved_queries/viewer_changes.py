@@ -118,5 +118,5 @@ def error_for_viewer(error: InvalidQuery) -> InvalidQuery:
     if error.code in _TOLD or isinstance(error, QueryLimitExceeded | MissingField):
         return error
     return InvalidQuery(
-        "The saved query can not be answered like this. Ask whoever made the page.", error.code
+        "The saved query cannot be answered with these changes. Ask the author of the page.", error.code
     )

@@ -21,7 +21,7 @@ from query.language.parameter_table import ANALYSIS_NAMES
 from service.machine import allocate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-ROUTES = ("record", "queries", "schema", "discovery", "system", "other")
+ROUTES = ("record", "queries", "schema", "tail", "discovery", "system", "other")
 PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 ERROR_STATUSES = tuple(
     map(str, (400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 416, 422, 429, 431, 500, 503, 504))
@@ -98,6 +98,13 @@ FAMILIES = (
     Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),
     Family("acumen_body_bytes", "gauge", "Body bytes held by unanswered requests.", {}),
     Family("acumen_connections", "gauge", "Open connections.", {}),
+    Family("acumen_tails", "gauge", "Open live tails.", {}),
+    Family(
+        "acumen_tail_events_total",
+        "counter",
+        "Events shown to live tails, once for all that show the same, and those that single ones left out.",
+        {"outcome": ("shown", "left_out")},
+    ),
     Family("acumen_unsent_bytes", "gauge", "Bytes of answers that clients have not read yet.", {}),
     Family(
         "acumen_connections_closed_total",

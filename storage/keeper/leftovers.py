@@ -1,4 +1,4 @@
-"""Removes what flushes, deletions and ended processes leave behind, each once nobody can need it."""
+"""Removes what flushes, deletions and ended processes leave behind, once nothing can need it any more."""
 
 from __future__ import annotations
 

@@ -151,6 +151,41 @@ class Reader:
                 raise
         raise SnapshotUnstable("The data moved while it was being read; please try again.")
 
+    def arrived(self, project_id: str, collection_name: str, pieces: Sequence[CollectionPiece]) -> Source:
+        """A source with no other events than these, of which those of other collections are left out.
+
+        Raises SnapshotUnstable, and StorageError where the catalog cannot be read.
+        """
+        for _ in range(ATTEMPTS_MAX):
+            collection = self._collection(project_id, collection_name)
+            if collection is None:
+                return NOWHERE
+            own = [piece for piece in pieces if piece.collection_id == collection.id]
+            if any(piece.lanes_version > collection.schema.version for piece in own):
+                continue
+            try:
+                own = self._with_lanes(collection, own)
+            except _PartGone:
+                continue
+            with self._lock:
+                tail = self._shredder.shred(collection.schema, [one.piece for one in own]) if own else None
+            return Source(
+                collection.schema,
+                tail=tail,
+                collection_id=collection.id,
+                erase_version=collection.erase_version,
+            )
+        raise SnapshotUnstable("The data moved while it was being read; please try again.")
+
+    def collection_id(self, project_id: str, collection_name: str) -> int | None:
+        """The id of a collection; None where there is none of this name."""
+        collection = self._collection(project_id, collection_name)
+        return None if collection is None else collection.id
+
+    def _collection(self, project_id: str, name: str) -> Collection | None:
+        found = self._catalog.snapshot(project_id, [name]).collections.get(name)
+        return None if found is None else found.collection
+
     def collection_names(self, project_id: str, limit: int) -> list[str]:
         """The collections of a project, those without events too; at most ``limit``."""
         return self._catalog.collections.names(project_id, limit)

@@ -40,6 +40,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
         12,
     ),
     ("tenants", ["p99 of a single post", "p99 of a small count"], 2),
+    ("clients", ["sender, in memory / posts", "sender, in memory / keen", "memory, end"], 4),
 ]
 
 

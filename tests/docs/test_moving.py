@@ -18,7 +18,8 @@ import pytest
 
 from service.http.app import describe
 from service.settings import Settings, load
-from tests.support.server import Served, ServedProject, acumen_command
+from tests.support.command import acumen_command
+from tests.support.server import Served, ServedProject
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = (ROOT / "docs/moving-from-keen.md").read_text()

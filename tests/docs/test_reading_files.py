@@ -13,7 +13,7 @@ import pytest
 
 from service.cli import reader_code
 from tests.service.whole import Whole
-from tests.support.server import acumen_command
+from tests.support.command import acumen_command
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/reading-files.md").read_text()
 ANSWER = [("free", 19), ("pro", 2**53 + 1)]

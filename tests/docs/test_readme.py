@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.server import Served, acumen_command
+from tests.support.command import acumen_command, run_acumen
+from tests.support.server import Served
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 ADDRESS = "http://127.0.0.1:8000"
@@ -121,7 +122,7 @@ def test_the_commands_it_names_are_there(server: Served) -> None:
         "repair",
     }
     for command in commands:
-        done = subprocess.run([*acumen_command(), command, "--help"], capture_output=True, text=True)
+        done = run_acumen([command, "--help"], os.environ)
         assert done.returncode == 0, done.stderr
     makefile = (README.parent / "Makefile").read_text()
     for target in re.findall(r"make ([a-z]+)`?", text):

@@ -21,10 +21,11 @@ from unittest import mock
 
 from service.__main__ import main
 from storage.catalog.catalog import Catalog
-from tests.support.command import Started, acumen_command, run_acumen, start_acumen
+from tests.support.command import Started, run_acumen, start_acumen
 
 START_SECONDS = 300.0
 """Waiting ends with the state waited for; this long on a machine that is busy with much else."""
+SPARE_PROJECTS = 10
 TAKES_SCOPED_KEYS = {"scoped_keys": True, "scoped_keys_without_filters": True}
 """Preferences of a project that honours all keys of this kind."""
 
@@ -84,6 +85,7 @@ class Served:
         self.log = Path(self._folder.name) / "log"
         """What the server wrote, standard output and error together, over all its starts."""
         self._said_before = 0
+        self._spare: list[ServedProject] = []
 
     def __enter__(self) -> Self:
         self.start()
@@ -220,17 +222,26 @@ class Served:
     def new_project(self, name: str = "Test", **options: Any) -> ServedProject:
         """A project made beside the running server, as the command line makes it; known to it on return.
 
-        ``options``: ``id``, ``master_key``, ``write_key``, ``read_key``, ``preferences``.
+        ``options``: ``id``, ``master_key``, ``write_key``, ``read_key``, ``preferences``. Of those without
+        any, some are made at once, and kept for the next calls: a server hears of them after a moment.
         """
-        catalog = Catalog.prepare(self.data)
+        if name != "Test" or options or self._process is None:
+            return self._made(name, 1, options)[0]
+        if not self._spare:
+            self._spare = self._made(name, SPARE_PROJECTS, options)
+        return self._spare.pop()
+
+    def _made(self, name: str, count: int, options: Mapping[str, Any]) -> list[ServedProject]:
+        catalog = Catalog.prepare(self.data) if self._process is None else Catalog.open(self.data)
         try:
-            made = catalog.projects.create(name, **options)
+            found = [catalog.projects.create(name, **options) for _ in range(count)]
         finally:
             catalog.close()
-        project = ServedProject(made.id, made.name, made.master_key, made.write_key, made.read_key)
+        made = [ServedProject(one.id, one.name, one.master_key, one.write_key, one.read_key) for one in found]
         if self._process is not None:
-            self.await_project(project)
-        return project
+            # The newest: who knows it knows the others.
+            self.await_project(made[-1])
+        return made
 
     def await_project(self, project: ServedProject, seconds: float = START_SECONDS) -> None:
         path = f"/3.0/projects/{project.id}?api_key={project.master_key}"
@@ -322,4 +333,4 @@ def _lower(headers: Any) -> dict[str, str]:
     return {name.lower(): value for name, value in headers}
 
 
-__all__ = ["Reply", "Served", "ServedProject", "acumen_command", "free_port"]
+__all__ = ["Reply", "Served", "ServedProject", "free_port"]

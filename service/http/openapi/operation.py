@@ -205,6 +205,7 @@ PARAMETERS = _named(
     in_path("organization_id", "The organisation's id."),
     in_path("own_project", "The id of one of its projects."),
     in_path("page_file", "The file's name."),
+    in_path("client_file", "The file's name."),
     in_query("jsonp", {**STRING, "pattern": _FUNCTION}, "Answer a script that calls this function."),
     in_header(
         "Content-Encoding", {**STRING, "enum": ["gzip", "deflate", "zstd"]}, "How the body is compressed."

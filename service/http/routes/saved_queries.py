@@ -52,6 +52,7 @@ from service.http.request import (
 )
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
+from service.queries.query_service import QueryResponse
 from service.saved_queries import definition as saved
 from service.saved_queries.result_cache import RequestContext
 from service.saved_queries.viewer_changes import PARAMETERS, read_changes
@@ -75,7 +76,7 @@ _NAMED = {"query_name": "revenue"}
 _RENAMED = {**_REVENUE, "query_name": "revenue-14"}
 _OLD = {"query_name": "orders"}
 
-_CHANGES = (
+CHANGES = (
     in_query("timeframe", STRING, "Another timeframe: relative, or JSON of an absolute one."),
     in_query("timezone", STRING, "Another time zone."),
     in_query("interval", STRING, "Another interval."),
@@ -119,7 +120,7 @@ def _result(
         summary=summary,
         answers={200: answer},
         description=more,
-        parameters=("jsonp", *_CHANGES),
+        parameters=("jsonp", *CHANGES),
         errors=(504,),
         examples=(
             Example(example, key="read"),
@@ -147,20 +148,27 @@ def _result(
     scripted=True,
 )
 async def result(call: OfProject) -> Response:
-    parts, request, caller = call
-    pairs = pairs_of(request.scope)
-    callback = callback_of(pairs)
-    plain, query_service = _is_legacy(request), parts.query_service
-    if query_service.strict:
-        # Those that change the query are checked where they are read.
-        others = [pair for pair in pairs if pair[0].partition("[")[0] not in PARAMETERS]
-        check_parameters(others, PARAMETERS, "the result of a saved query")
-    changes = read_changes(pairs, query_service.limits, query_service.check_regex)
-    response = await parts.saved.result(caller, _name(request), _ask(call), plain=plain, changes=changes)
+    callback = callback_of(pairs_of(call.request.scope))
+    response = await result_of(call, plain=_is_legacy(call.request))
     headers = warning_headers(response.warnings)
     if callback is not None:
         return script_answer(callback, response.body, headers=headers)
     return json_answer(response.body, headers=headers)
+
+
+async def result_of(call: ProjectCall, *others: str, plain: bool = False) -> QueryResponse:
+    """The result of the saved query that the request names, changed as its parameters say.
+
+    ``others``: parameters that the request may have beside those.
+    """
+    parts, request, caller = call
+    pairs, query_service = pairs_of(request.scope), parts.query_service
+    if query_service.strict:
+        # Those that change the query are checked where they are read.
+        unchanging = [pair for pair in pairs if pair[0].partition("[")[0] not in PARAMETERS]
+        check_parameters(unchanging, (*PARAMETERS, *others), "the result of a saved query")
+    changes = read_changes(pairs, query_service.limits, query_service.check_regex)
+    return await parts.saved.result(caller, _name(request), _ask(call), plain=plain, changes=changes)
 
 
 @area.get(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from sqlalchemy import Connection, LargeBinary, and_, bindparam, cast, delete, func, select
+from sqlalchemy.dialects import sqlite
 
 from storage.catalog.database.connection import VALUES_MAX, slices, upsert
 from storage.catalog.repository import Repository
@@ -28,6 +29,9 @@ _CLAIM = _INSERT.on_conflict_do_update(
     set_={name: _INSERT.excluded[name] for name in ("log_id", "ordinal", "digest", "response", "claimed_us")},
     where=claims.c.claimed_us <= bindparam("expired_us"),
 )
+_CLAIM_TEXT = str(_CLAIM.compile(dialect=sqlite.dialect(paramstyle="qmark")))
+"""With the values of a row of ``claims``, then ``expired_us``. As text, since claims come by the thousand
+and what SQLAlchemy does for each row of parameters costs more than what SQLite does."""
 _FIND = select(
     claims.c.scope,
     claims.c.token,
@@ -138,19 +142,22 @@ def _claim(connection: Connection, entries: Sequence[Claim], expired_us: int) ->
     if not first:
         return []
     rows = [
-        {
-            "scope": entry.scope,
-            "token": entry.token,
-            "log_id": entry.log_id,
-            "ordinal": entry.ordinal,
-            "digest": entry.digest,
-            "response": entry.response,
-            "claimed_us": entry.claimed_us,
-            "expired_us": expired_us,
-        }
+        (
+            entry.scope,
+            entry.token,
+            entry.log_id,
+            entry.ordinal,
+            entry.digest,
+            entry.response,
+            entry.claimed_us,
+            expired_us,
+        )
         for entry in first.values()
     ]
-    connection.execute(_CLAIM, rows)
+    changed = connection.exec_driver_sql(_CLAIM_TEXT, rows).rowcount
+    if changed == len(rows):
+        # Nearly always: each is new, or has replaced an expired one.
+        return [first[(entry.scope, entry.token)] for entry in entries]
     claims_now = _claims_of(connection, first)
     return [claims_now[(entry.scope, entry.token)] for entry in entries]
 

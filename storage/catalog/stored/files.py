@@ -39,6 +39,7 @@ _ROW = (
 )
 _COLUMNS_AT = [column.name for column in _ROW].index("columns")
 _LIVE = select(*_ROW).where(files.c.state == FileState.LIVE.value).order_by(files.c.id)
+_LAST = select(func.max(files.c.id))
 _LIVE_OF = _LIVE.where(files.c.collection_id == bindparam("of"))
 _LIVE_IDS = (
     select(files.c.id, files.c.damaged)
@@ -254,6 +255,11 @@ class Files(Repository):
         """The counts of a collection. Raises UnknownCollection."""
         with self._database.reading() as connection:
             return find_counters(connection, collection_id)
+
+    def last_id(self) -> int:
+        """The greatest id that was ever reserved for a file that is still known; 0 before the first."""
+        with self._database.reading() as connection:
+            return int(connection.execute(_LAST).scalar() or 0)
 
     def flushed_number(self) -> int:
         """The number of the last flush; 0 before the first."""

@@ -110,7 +110,7 @@ def test_portions_are_the_whole(reader: Acumen, timeframe: Any, per_file: int) -
     found = [numbers(reader.extraction(**part.parameters)) for part in parts]
     assert sorted(n for part in found for n in part) == whole
     assert [len(part) for part in found] == [part.events for part in parts]
-    # Events of the same minute can not be told apart by time.
+    # Events of the same minute cannot be told apart by time.
     assert all(part.events <= max(per_file, 5) for part in parts)
 
 

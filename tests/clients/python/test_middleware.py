@@ -35,7 +35,7 @@ def requests(served: Served, project: ServedProject, sender: Sender) -> Callable
         assert sender.flush(60)
         assert sender.dead_letters() == []
         rows = events_of(served, project, "requests")
-        rows.sort(key=lambda row: row["keen"]["timestamp"])
+        rows.sort(key=lambda row: row["keen"]["id"])
         for row in rows:
             del row["keen"]
             assert row.pop("duration_ms") >= 0

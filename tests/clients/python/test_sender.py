@@ -67,7 +67,7 @@ def test_events_arrive_with_the_time_they_were_recorded(
     assert (stats.recorded, stats.stored, stats.waiting, stats.undelivered) == (21, 21, 0, 0)
     rows = events_of(served, project, "c")
     assert numbers_of(served, project, "c") == once(range(20))
-    by_time = sorted(rows, key=lambda row: row["keen"]["timestamp"])
+    by_time = sorted(rows, key=lambda row: dt.datetime.fromisoformat(row["keen"]["timestamp"]))
     assert [row["n"] for row in by_time] == list(range(20))
     assert dt.datetime.fromisoformat(by_time[-1]["keen"]["timestamp"]) <= recorded_until
     (other,) = events_of(served, project, "d")

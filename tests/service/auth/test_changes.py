@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.auth import principal
-from service.http import write_api
+from service.auth import admitted_keys, principal
 from storage.catalog.tenants.records import KeyKind, Project
 from tests.service.intake import Intake, intake, run
 
@@ -16,7 +15,7 @@ from tests.service.intake import Intake, intake, run
 @pytest.fixture(autouse=True)
 def looks_come_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that nothing is found out by looking again."""
-    for module in (principal, write_api):
+    for module in (principal, admitted_keys):
         monkeypatch.setattr(module, "POLL_SECONDS", 3_600.0)
 
 

@@ -18,8 +18,9 @@ from storage.schema import LaneKind
 from tests.service.intake import intake, run
 from tests.service.rule_table import WRITE_ROUTES
 from tests.service.whole import Whole
+from tests.support.scale import examples
 
-PROJECTS = 2_000
+PROJECTS = max(200, examples(2_000))
 QUERY = {"query": {"analysis_type": "count", "event_collection": "c", "timeframe": "this_14_days"}}
 
 

@@ -33,7 +33,10 @@ from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.records import ErasureKind
 from storage.catalog.tenants.records import Project
-from tests.support.server import Served, acumen_command
+from tests.support.catalogs import migrated
+from tests.support.command import acumen_command
+from tests.support.scale import examples
+from tests.support.server import Served
 
 EVENTS = [
     {"n": n, "text": 'quote " bracket ] } é \\', "deep": {"list": [1, {"a": []}]}} for n in range(2_500)
@@ -64,7 +67,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def project(data: Path) -> Project:
-    catalog = Catalog.prepare(data)
+    catalog = Catalog.prepare(migrated(data))
     try:
         return catalog.projects.ensure_first()[0]
     finally:
@@ -401,7 +404,7 @@ def test_an_import_leaves_the_segment_in_which_erased_events_are(
         catalog.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.sampled_from(["", " ", "\r", '{"n":1}', "7", '"' + "x" * 50 + '"'])), st.integers(1, 40))
 def test_events_of_lines_know_their_line(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str], chunk_bytes: int
@@ -426,7 +429,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(JSON_VALUES, max_size=12), st.booleans(), st.integers(1, 40))
 def test_items_come_out_as_they_went_in_wherever_the_reads_end(
     tmp_path_factory: pytest.TempPathFactory, items: list[Any], array: bool, chunk_bytes: int

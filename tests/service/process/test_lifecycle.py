@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from service.version import version
-from tests.support.server import Served, acumen_command, free_port
+from tests.support.command import acumen_command
+from tests.support.server import Served, free_port
 
 
 def count(server: Served, collection: str = "c") -> int:

@@ -15,6 +15,17 @@ class TestClaims:
         other = claim_of("u", 6, log_id=2)
         assert catalog.claims.take([later, other], 1, HOUR_US) == [first, other]
 
+    def test_of_many_claims_some_may_be_taken(self, catalog: Catalog) -> None:
+        """One that is taken, one that expired, one twice, and the rest new: each learns who has its token."""
+        taken, expired = claim_of("t3", 1, at_us=HOUR_US), claim_of("t5", 2, at_us=0)
+        catalog.claims.take([taken, expired], 0, HOUR_US)
+        claims = [claim_of(f"t{number}", 9, log_id=2, at_us=HOUR_US) for number in range(1_300)]
+        again = claim_of("t7", 10, log_id=2, at_us=HOUR_US)
+        expected = [*claims, claims[7]]
+        expected[3] = taken
+        assert catalog.claims.take([*claims, again], HOUR_US, HOUR_US) == expected
+        assert catalog.claims.find([("c1", "t5")]) == {("c1", "t5"): claims[5]}
+
     def test_within_one_call_the_first_wins(self, catalog: Catalog) -> None:
         a, b, other_scope = claim_of("t", 1), claim_of("t", 2), claim_of("t", 3, scope="c2")
         assert catalog.claims.take([a, b, other_scope], 0, HOUR_US) == [a, a, other_scope]

@@ -139,7 +139,7 @@ class Exchange:
     """One batch until each of its events has a verdict; whoever uses it sends ``next()`` and tells what came.
 
     A request that is refused as a whole for its body is sent again in halves, so that one event that a server
-    can not take leaves the others unharmed.
+    cannot take leaves the others unharmed.
     """
 
     batch: Batch

@@ -269,7 +269,7 @@ def _answers_as_queue_error(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise QueueWriteError(f"the queue {path} can not be used: {error}") from error
+        raise QueueWriteError(f"the queue {path} cannot be used: {error}") from error
 
 
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:

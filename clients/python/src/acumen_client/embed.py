@@ -103,7 +103,7 @@ def narrowed(token: str, conditions: bytes, nonce: bytes) -> str:
 
 
 def _parted(token: str) -> tuple[str, bytes]:
-    """A token's head and its tag; ValueError where it is no token, or one that can not be narrowed again."""
+    """A token's head and its tag; ValueError where it is no token, or one that cannot be narrowed again."""
     parts = token.split(".") if isinstance(token, str) else []
     if len(parts) < 4 or parts[0] != VERSION:
         raise ValueError("this is not an embed token of a version that this package knows")

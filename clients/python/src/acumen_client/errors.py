@@ -2,7 +2,7 @@
 
 AcumenError
 ├── ConfigurationError           the client lacks a key, a project or a package that the call needs
-├── EventError                   the event can not be written as JSON, or is larger than a server takes
+├── EventError                   the event cannot be written as JSON, or is larger than a server takes
 ├── ConnectionFailedError        no answer came
 │   └── AnswerTimeoutError       none came in time
 ├── UnreadableAnswerError        an answer came that no Acumen gives: a proxy's page, half of an answer
@@ -18,7 +18,7 @@ AcumenError
 ├── EventsRefusedError           some events of a batch were refused for good; the others are stored
 └── QueueError                   an event could not be taken into a sender's queue: it is the caller's again
     ├── QueueFullError           the queue holds as much as it may
-    ├── QueueWriteError          the file of the queue can not be written: a full disk, for one
+    ├── QueueWriteError          the file of the queue cannot be written: a full disk, for one
     └── SenderClosedError        the sender was closed before
 """
 
@@ -53,7 +53,7 @@ class ConfigurationError(AcumenError):
 
 
 class EventError(AcumenError):
-    """The event can not be sent as it is; nothing was recorded."""
+    """The event cannot be sent as it is; nothing was recorded."""
 
 
 class ConnectionFailedError(AcumenError):
@@ -162,7 +162,7 @@ class QueueFullError(QueueError):
 
 
 class QueueWriteError(QueueError):
-    """The file of the queue can not be written."""
+    """The file of the queue cannot be written."""
 
 
 class SenderClosedError(QueueError):

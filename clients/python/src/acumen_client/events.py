@@ -18,6 +18,7 @@ Event = Mapping[str, Any]
 EVENT_BYTES_MAX = 900_000
 """The bytes of one event that a server takes, unless its operator set another limit."""
 TOKEN_LENGTH_MAX = 64
+_STAMP = b'{"timestamp":"%b.%06dZ","uniqueness_token":"%b%x"}'
 
 
 def prepare(event: Event, *, timestamp: dt.datetime | str | None = None, token: str | None = None) -> bytes:
@@ -39,7 +40,8 @@ def prepare(event: Event, *, timestamp: dt.datetime | str | None = None, token: 
 def stamp(timestamp: dt.datetime | str | None, token: str | None) -> bytes:
     """The JSON of the object ``keen`` of an event that brings none."""
     if timestamp is None and token is None:
-        return f'{{"timestamp":"{now_text()}","uniqueness_token":"{new_token()}"}}'.encode()
+        second, microsecond = _now()
+        return _STAMP % (second, microsecond, *_tokens.next())
     return _dumps(_keen({}, timestamp, token))
 
 
@@ -88,22 +90,23 @@ def checked_collection(name: str) -> str:
 
 
 class _Tokens:
-    """Tokens of this process: a random beginning and a number. A forked child begins anew."""
+    """Tokens of this process: a random beginning and a number. A forked child begins again."""
 
     def __init__(self) -> None:
         self.begin()
 
-    def next(self) -> str:
+    def next(self) -> tuple[bytes, int]:
+        """The beginning and the number of the next one."""
         if self._pid != os.getpid():
             # A fork of which Python was not told.
             self.begin()
         # Taking the next number is one step of the interpreter, so threads that meet here get two.
         start, numbers = self._series
-        return f"{start}{next(numbers):x}"
+        return start, next(numbers)
 
     def begin(self) -> None:
         self._pid = os.getpid()
-        self._series = (secrets.token_hex(12) + "-", itertools.count(1))
+        self._series = (secrets.token_hex(12).encode() + b"-", itertools.count(1))
 
 
 _tokens = _Tokens()
@@ -113,17 +116,24 @@ if hasattr(os, "register_at_fork"):
 
 def new_token() -> str:
     """A uniqueness token that no other event has."""
-    return _tokens.next()
+    return (b"%b%x" % _tokens.next()).decode()
 
 
-_second = (-1, "")
+_second = (-1, b"")
 
 
 def now_text() -> str:
     """The time now in UTC, to the microsecond, as the API writes times."""
+    return (b"%b.%06dZ" % _now()).decode()
+
+
+def _now() -> tuple[bytes, int]:
+    """The time now in UTC, up to its seconds as text, and its microseconds."""
     global _second
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    nanoseconds = time.time_ns()
+    seconds = nanoseconds // 1_000_000_000
     known = _second
     if known[0] != seconds:
-        _second = known = (seconds, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)))
-    return f"{known[1]}.{nanoseconds // 1000:06d}Z"
+        text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+        _second = known = (seconds, text.encode())
+    return known[1], nanoseconds // 1000 % 1_000_000

@@ -33,7 +33,7 @@ class FrameRecording(Recording):
         Null, NaN and NaT are absent; a column ``user.id`` is the property ``id`` of an object ``user``.
         ``timestamp`` names the column that says when it happened, ``unique`` one that tells rows apart (an
         order's number, say), so that what is sent again is stored once. Times without a zone are of ``tz``.
-        For the rest see ``record_many``. Raises FrameError where the columns can not be events.
+        For the rest see ``record_many``. Raises FrameError where the columns cannot be events.
         """
         events = _events(collection, frame, timestamp, unique, tz, progress)
         return self.record_many(collection, events, limits=limits, raise_refused=raise_refused)

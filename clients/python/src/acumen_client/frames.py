@@ -220,7 +220,7 @@ _GONE = object()
 
 
 class FrameError(ValueError):
-    """A table that can not be written as events; nothing of it was sent that the message does not name."""
+    """A table that cannot be written as events; nothing of it was sent that the message does not name."""
 
 
 def events_of_frame(
@@ -235,7 +235,7 @@ def events_of_frame(
 
     Null, NaN and NaT are absent. A column ``user.id`` is the property ``id`` of an object ``user``.
     ``timestamp`` names the column of ``keen.timestamp``, ``unique`` that of ``keen.uniqueness_token``. Times
-    without a zone are of ``tz``. Raises FrameError where the table's columns can not be events.
+    without a zone are of ``tz``. Raises FrameError where the table's columns cannot be events.
     """
     if batch < 1:
         raise ValueError("batch must be at least 1")

@@ -23,7 +23,7 @@ class AcumenHandler(logging.Handler):
 
     An event has ``logger``, ``level``, ``message``, ``file``, ``line``, ``function``, ``thread`` and
     ``process``, with an exception also ``exception`` (``type``, ``message``, ``traceback``), and under
-    ``extra`` what the program gave in ``extra={...}``. A line that can not be taken (a full queue, for one)
+    ``extra`` what the program gave in ``extra={...}``. A line that cannot be taken (a full queue, for one)
     is counted in ``lost`` and goes nowhere else. Lines of this package and of httpx are left out.
     """
 

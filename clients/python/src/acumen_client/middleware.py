@@ -8,7 +8,7 @@ An event has ``method``, ``path``, ``route`` (where the framework says which pat
 Query strings, bodies, headers and addresses are not recorded. ``extra`` adds properties of your own.
 
 The middleware never makes the application wait, and a failure of its own never becomes the application's:
-what can not be recorded is counted in ``lost``, and the first such failure of each minute is logged.
+what cannot be recorded is counted in ``lost``, and the first such failure of each minute is logged.
 """
 
 from __future__ import annotations

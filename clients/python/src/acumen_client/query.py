@@ -30,7 +30,7 @@ UNITS = ("minute", "hour", "day", "week", "month", "year")
 def as_json(value: Any) -> Any:
     """The value as JSON holds it: instants as ISO 8601 text with their offset, tuples and sets as lists.
 
-    Raises ValueError for NaN, infinities and datetimes without a zone, TypeError for what JSON can not hold.
+    Raises ValueError for NaN, infinities and datetimes without a zone, TypeError for what JSON cannot hold.
     """
     if value is None or (isinstance(value, str | bool | int) and not isinstance(value, Enum)):
         return value
@@ -136,7 +136,7 @@ class P:
     name: str
 
     def _is(self, operator: str, value: Any) -> Condition:
-        as_json(value)  # what can not be sent is refused where it is written
+        as_json(value)  # what cannot be sent is refused where it is written
         return Condition((((self.name, operator, value),),))
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
@@ -477,7 +477,7 @@ class Query(Narrowed):
         return Extraction("extraction", {"event_collection": collection})
 
     def max_age(self, seconds: int) -> Self:
-        """How old the answer may be; otherwise it is computed anew."""
+        """How old the answer may be; otherwise it is computed for this request."""
         return self._with(max_age=seconds)
 
     def include_metadata(self) -> Self:
@@ -601,7 +601,7 @@ class Step(Narrowed):
         return self._with(inverted=True)
 
     def optional(self) -> Self:
-        """Counted, but nobody drops out; not for the first step."""
+        """Counted, but no actor drops out; not for the first step."""
         return self._with(optional=True)
 
     def with_actors(self) -> Self:

@@ -134,6 +134,8 @@ class MemoryQueue:
         return self._next - 1
 
     def head(self, events_max: int, bytes_max: int) -> list[QueuedEvent]:
+        if len(self._events) <= events_max and self._bytes <= bytes_max:
+            return list(self._events)
         taken: list[QueuedEvent] = []
         size = 0
         for event in self._events:

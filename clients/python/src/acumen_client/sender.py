@@ -150,8 +150,8 @@ class Sender:
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
-        self._idle = False
-        self._urgent = False
+        self._wake_after: int | None = None
+        """How many more events the thread sleeps for; None while it does not sleep."""
         self._stopping = False
         self._pid = os.getpid()
         self._unfinished_flushes = 0
@@ -169,7 +169,7 @@ class Sender:
         """Take one event into the queue; False where it was dropped because the queue is full.
 
         Its time is now and its token new, unless given or in the event already. Raises EventError for what
-        can not be sent, QueueFullError, QueueWriteError where the queue's file can not be written, and
+        cannot be sent, QueueFullError, QueueWriteError where the queue's file cannot be written, and
         SenderClosedError.
         """
         body = prepare(event, timestamp=timestamp, token=token)
@@ -213,9 +213,11 @@ class Sender:
         self._stats.recorded += len(bodies)
         if self._thread is None:
             self._start_thread()
-        elif self._idle:
-            self._idle = False
-            self._changed.notify_all()
+        elif self._wake_after is not None:
+            self._wake_after -= len(bodies)
+            if self._wake_after <= 0:
+                self._wake_after = None
+                self._changed.notify_all()
 
     def _put_later(self, collection: str, bodies: list[bytes], now: float, full: QueueFullError) -> None:
         """Wait until the events have room. Raises QueueFullError after ``block_seconds``."""
@@ -238,7 +240,7 @@ class Sender:
         Settled means stored, or given up and reported.
         """
         if is_sender_thread.yes:
-            # A callback: what it would wait for can not happen before it returns.
+            # A callback: what it would wait for cannot happen before it returns.
             return False
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._lock:
@@ -273,7 +275,7 @@ class Sender:
         try:
             settled = self.flush(timeout)
         except QueueError as error:
-            self._complain("queue", f"The queue of events can not be read: {error}")
+            self._complain("queue", f"The queue of events cannot be read: {error}")
         self._end()
         return settled
 
@@ -378,16 +380,15 @@ class Sender:
                     self._changed.wait(_TAKE_OVER_SECONDS)
                 elif self._queue.first_number() is None:
                     since = None
-                    self._idle = True
                     # Another process may put something in the same file.
-                    self._changed.wait(_TAKE_OVER_SECONDS if self._queue.persistent else None)
-                    self._idle = False
+                    self._sleep(1, _TAKE_OVER_SECONDS if self._queue.persistent else None)
                 else:
                     since = time.monotonic() if since is None else since
                     left = since + self.options.linger_seconds - time.monotonic()
                     if left <= 0 or self._unfinished_flushes or self._fills_a_batch():
                         break
-                    self._changed.wait(min(left, _POLL_SECONDS))
+                    # Bytes may fill a batch too, and that is looked at now and then.
+                    self._sleep(self.options.limits.events - self._queue.waiting(), min(left, _POLL_SECONDS))
             if self._stopping:
                 return None
             limits = self.options.limits
@@ -400,6 +401,12 @@ class Sender:
                 self._queue.settle([letter.number for letter in expired], expired)
                 self._changed.notify_all()
         return [one for one in events if one.recorded_at >= oldest]
+
+    def _sleep(self, events: int, seconds: float | None) -> None:
+        """Sleep until so many events more are there, the time is over or something else has changed."""
+        self._wake_after = events
+        self._changed.wait(seconds)
+        self._wake_after = None
 
     def _fills_a_batch(self) -> bool:
         limits = self.options.limits

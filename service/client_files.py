@@ -1,0 +1,57 @@
+"""The built files of the JavaScript clients: in a checkout those of ``clients/``, installed a copy."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from service.errors import NotFound
+
+SERVED = ("acumen-charts.js", "draw.js", "tracker.js", "auto.js", "index.js", "embed.js")
+"""The names that are served below ``/clients/``."""
+
+_HERE = Path(__file__).parent
+_FOLDERS = (
+    _HERE / "assets" / "clients",
+    _HERE.parent / "clients" / "charts" / "dist",
+    _HERE.parent / "clients" / "js" / "dist",
+)
+
+
+@cache
+def client_file(name: str) -> Path:
+    """Where the file of this name lies. Raises FileNotFoundError."""
+    for folder in _FOLDERS:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(name)
+
+
+@cache
+def client_file_digest(name: str) -> str:
+    """The SHA-256 of the file of this name, in hexadecimal digits. Raises FileNotFoundError."""
+    return hashlib.sha256(client_file(name).read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ClientScript:
+    """A file as it is and compressed; ``digest`` is the SHA-256 of its bytes."""
+
+    plain: bytes
+    gzipped: bytes
+    digest: str
+
+
+@cache
+def client_script(name: str) -> ClientScript:
+    """The file of this name, read and compressed once: not for an event loop. Raises NotFound."""
+    if name not in SERVED:
+        raise NotFound(f"Resource not found: there is no client file '{name[:60]}'.")
+    try:
+        plain = client_file(name).read_bytes()
+        return ClientScript(plain, gzip.compress(plain, 9, mtime=0), client_file_digest(name))
+    except FileNotFoundError:
+        raise NotFound(f"Resource not found: this server was built without '{name}'.") from None
