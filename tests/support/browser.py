@@ -35,8 +35,9 @@ def chromium() -> str:
     return program
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
+    """For one module: while it runs, its thread has an event loop, in which no other can be started."""
     # Only tests of pages wait for it to be imported.
     from playwright.sync_api import sync_playwright
 
