@@ -123,8 +123,7 @@ async def composed(
     with contextlib.ExitStack() as stack:
         catalog = Catalog.open(settings.data, clock, secret=settings.secret_key)
         stack.callback(catalog.close)
-        metrics = _metrics(settings, number)
-        refusals = Refusals(metrics, settings.error_log_seconds)
+        metrics, refusals = _metered(settings, number)
         rates = stack.enter_context(contextlib.closing(_rates(settings)))
         concurrency = stack.enter_context(contextlib.closing(_concurrency(settings, number)))
         budgets = stack.enter_context(contextlib.closing(_budgets(catalog, clock)))
@@ -142,7 +141,7 @@ async def composed(
             reader,
             engine,
             settings.query_limits,
-            QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds),
+            _scheduler(settings),
             concurrency,
             metrics,
             query_threads,
@@ -153,8 +152,9 @@ async def composed(
             preferences=settings.preferences,
         )
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
-        kept_max = _kept_results_max(settings)
-        saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
+        saved = ResultCache(
+            catalog, reader, results, query_service, catalog_threads, _kept_results_max(settings), clock
+        )
         parts = Parts(
             settings,
             catalog,
@@ -231,6 +231,15 @@ async def _open_once_used(parts: Parts, open_if_used: Callable[[], bool]) -> Non
         except Exception:
             _log.exception("DuckDB could not be opened; it is tried again.")
         await asyncio.sleep(WATCH_SECONDS)
+
+
+def _scheduler(settings: Settings) -> QueryScheduler:
+    return QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds)
+
+
+def _metered(settings: Settings, number: int) -> tuple[Metrics, Refusals]:
+    metrics = _metrics(settings, number)
+    return metrics, Refusals(metrics, settings.error_log_seconds)
 
 
 def _tails(
