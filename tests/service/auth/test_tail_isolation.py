@@ -6,10 +6,10 @@ The filters are those of the access key, of every link of an embed token's chain
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -85,7 +85,8 @@ def check(tail: TailReader, wanted: list[Event]) -> None:
     """It has shown these events, in this order, and shows no other."""
     tail.until_events(len(wanted))
     time.sleep(EXTRA_SECONDS)
-    assert list(map(orjson.dumps, tail.events)) == list(map(orjson.dumps, wanted))
+    # As text: 1 is not true there.
+    assert list(map(json.dumps, tail.events)) == list(map(json.dumps, wanted))
     assert tail.gaps == []
 
 

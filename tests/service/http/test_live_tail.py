@@ -220,7 +220,7 @@ def test_a_reader_that_reads_nothing_is_cut_off() -> None:
         with TailReader(server, project, "c", reading=False):
             deadline = time.monotonic() + 60
             while metric(server, closed) < 1:
-                send(server, project, "c", *range(200), text="x" * 10_000)
+                send(server, project, "c", *range(200), text="x" * 9_000)
                 assert time.monotonic() < deadline
             until(lambda: metric(server, "acumen_tails") == 0)
 
