@@ -1,4 +1,4 @@
-"""What all tests may use: a server that runs for the whole session, and projects of their own in it."""
+"""What all tests may use: a server for the whole session, projects of their own in it, and a browser."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Iterator
 from zoneinfo import reset_tzpath
 
 import pytest
+from hypothesis import settings
 
+from tests.support.browser import chromium, launch, playwright
 from tests.support.server import Served, ServedProject
 
 # The references of the tests read the same zones as the product: those of the tzdata package. The machine's
 # own may be a year older, and a country may have changed its rules since.
 reset_tzpath(to=())
+
+# How long an example takes is no matter: the machine may be busy with much else.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +31,6 @@ def served() -> Iterator[Served]:
 def project(served: Served) -> ServedProject:
     """A fresh, empty project of the shared server."""
     return served.new_project()
+
+
+__all__ = ["chromium", "launch", "playwright", "project", "served"]

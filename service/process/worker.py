@@ -137,23 +137,13 @@ async def composed(
             stack.callback(close)
         tenants = Tenants(catalog.tenants, catalog.access_keys, catalog.keyring, executor=catalog_threads)
         quotas = _quotas(settings, catalog, tenants, metrics, clock)
-        query_service = QueryService(
-            reader,
-            engine,
-            settings.query_limits,
-            QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds),
-            concurrency,
-            metrics,
-            query_threads,
-            clock,
-            quotas=quotas,
-            strict=settings.unknown_parameters == "refuse",
-            kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
-            preferences=settings.preferences,
+        query_service = _query_service(
+            settings, reader, engine, concurrency, metrics, query_threads, clock, quotas
         )
         results = Results(catalog, reader, engine, settings.query_limits, settings.preferences)
-        kept_max = _kept_results_max(settings)
-        saved = ResultCache(catalog, reader, results, query_service, catalog_threads, kept_max, clock)
+        saved = ResultCache(
+            catalog, reader, results, query_service, catalog_threads, _kept_results_max(settings), clock
+        )
         painter = stack.enter_context(contextlib.closing(_painter(settings)))
         parts = Parts(
             settings,
@@ -252,6 +242,32 @@ def _tails(
 
 def _budgets(catalog: Catalog, clock: Callable[[], int]) -> EmbedBudgets:
     return EmbedBudgets(catalog.folder.embed_budgets, lambda: clock() / 1_000_000)
+
+
+def _query_service(
+    settings: Settings,
+    reader: Reader,
+    engine: Engine,
+    concurrency: Concurrency,
+    metrics: Metrics,
+    threads: Executor,
+    clock: Callable[[], int],
+    quotas: Quotas,
+) -> QueryService:
+    return QueryService(
+        reader,
+        engine,
+        settings.query_limits,
+        QueryScheduler(settings.query_slots, settings.query_queue_max, settings.query_wait_seconds),
+        concurrency,
+        metrics,
+        threads,
+        clock,
+        quotas=quotas,
+        strict=settings.unknown_parameters == "refuse",
+        kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
+        preferences=settings.preferences,
+    )
 
 
 def _painter(settings: Settings) -> Painter:

@@ -7,14 +7,20 @@ import os
 import re
 import shlex
 import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from acumen_client import Acumen, Query
+from tests.clients.browser.conftest import Site
+from tests.sdk.conftest import NODE, install_node_sdks
+from tests.support.browser import PATIENCE_SECONDS, Launch
 from tests.support.command import acumen_command, run_acumen
-from tests.support.server import Served
+from tests.support.server import Served, ServedProject
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 ADDRESS = "http://127.0.0.1:8000"
@@ -91,17 +97,121 @@ def test_the_first_event_and_the_first_answer(tmp_path: Path, way: str) -> None:
     assert values_in(printed) == values_in(shown)
 
 
-def test_the_python_lines(server: Served) -> None:
-    """The block for the Python SDK, with the names a reader fills in."""
-    (code,) = blocks("python")
-    project = server.project
-    names: dict[str, Any] = {
-        "PROJECT": project.id,
-        "WRITE_KEY": project.write_key,
-        "READ_KEY": project.read_key,
-    }
+def keys_of(project: ServedProject) -> dict[str, str]:
+    """The names that a reader fills in."""
+    return {"PROJECT": project.id, "WRITE_KEY": project.write_key, "READ_KEY": project.read_key}
+
+
+def run_python(code: str, server: Served, names: dict[str, Any]) -> None:
     exec(compile(adapted(code, server), str(README), "exec"), names)
+
+
+def test_the_python_client_is_installed_and_run(server: Served, tmp_path: Path) -> None:
+    """The client that its line installs, from this checkout, as the only one there is."""
+    (line,) = re.findall(r"`pip (install '\./clients/python[^`]*)`", README.read_text())
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation"]
+    subprocess.run(
+        [sys.executable, "-m", "pip", *shlex.split(line), *quiet, "--target", str(tmp_path / "there")],
+        check=True,
+        cwd=README.parent,
+        timeout=600,
+    )
+    project = server.new_project("Python")
+    lines, _, expected = adapted(blocks("python")[0], server).rstrip().partition("  # → ")
+    lines, _, last = lines.rpartition("\n")
+    given = "".join(f"{name} = {value!r}\n" for name, value in keys_of(project).items())
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            f"{given}{lines}\nimport acumen_client\nprint({last}, acumen_client.__file__)",
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path / "there")},
+        cwd=tmp_path,
+        timeout=600,
+    )
+    assert done.stdout == f"{expected} {tmp_path / 'there/acumen_client/__init__.py'}\n", done.stderr
+
+
+def shown(launch: Launch, site: Site, path: str) -> tuple[Any, list[str]]:
+    """A page of the site, and what a developer would see in red."""
+    errors: list[str] = []
+    page = launch().new_page()
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(site.url + path)
+    return page, errors
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    site = Site()
+    yield site
+    site.close()
+
+
+HEAD = "<!doctype html><title>Shop</title><link rel=icon href=data:,>"
+
+
+def test_the_page_records_and_draws(server: Served, launch: Launch, site: Site) -> None:
+    project = server.new_project("Page")
+    text = adapted(blocks("html")[0], server)
+    for name, value in keys_of(project).items():
+        text = text.replace(f'"{name}"', f'"{value}"')
+    site.pages["/"] = HEAD + text
+    page, errors = shown(launch, site, "/")
+    page.locator("acumen-chart", has_text="Who bought").wait_for()
+    page.locator("acumen-chart", has_text="bob").wait_for()
+    until = time.monotonic() + PATIENCE_SECONDS
+    while server.ask(project, "count", event_collection="pageviews") != 1:
+        assert time.monotonic() < until, "no page view"
+        time.sleep(0.05)
+    assert server.ask(project, "sum", event_collection="purchases", target_property="price") == 7
+    assert errors == []
+
+
+def test_a_customers_chart(server: Served, launch: Launch, site: Site) -> None:
+    """The token of the README, in the page of the README, shows that customer alone."""
+    project = server.new_project("Customers")
+    server.record(project, "purchases", *({"price": 7, "user": {"id": name}} for name in ("ann", "bob")))
+    with Acumen(server.url, project_id=project.id, master_key=project.master_key) as owner:
+        by_user = Query.sum("purchases", "price").by("user.id")
+        owner.saved_queries.put("revenue", by_user, metadata={"visualization": {"type": "bar"}})
+        names = {"ACCESS_KEY": owner.access_keys.create("Backend", ["saved_queries"]).key}
+    run_python(blocks("python")[1], server, names)
+    text = adapted(blocks("html")[1], server)
+    site.pages["/"] = HEAD + (
+        f'<script type="module" src="{server.url}/clients/acumen-charts.js"></script>'
+        + text.replace('"PROJECT"', f'"{project.id}"').replace('"TOKEN"', f'"{names["token"]}"')
+    )
+    page, errors = shown(launch, site, "/")
+    page.locator("acumen-chart", has_text="ann").wait_for()
+    assert page.locator("acumen-chart", has_text="bob").count() == 0
+    assert errors == []
+
+
+def test_the_lines_for_keens_python_sdk(server: Served) -> None:
+    project = server.new_project("Keen")
+    run_python(blocks("python")[2], server, dict(keys_of(project)))
     assert server.ask(project, "count", event_collection="signups") == 1
+
+
+def test_the_lines_for_keens_sdk_in_a_page(server: Served, launch: Launch, site: Site) -> None:
+    install_node_sdks()
+    project = server.new_project("Keen")
+    (code,) = blocks("js")
+    (build,) = (NODE / "node_modules/keen-tracking/dist").glob("keen-tracking.min.js")
+    names = f"const projectId = {project.id!r}, writeKey = {project.write_key!r};"
+    code = code.replace(ADDRESS.removeprefix("http://"), server.url.removeprefix("http://"))
+    site.pages["/keen.js"] = build.read_text(encoding="utf-8")
+    site.pages["/"] = f"{HEAD}<script src=/keen.js></script><script>{names}\n{code}</script>"
+    shown(launch, site, "/")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while server.ask(project, "count", event_collection="signups") != 1:
+        assert time.monotonic() < until, "no event"
+        time.sleep(0.05)
 
 
 def test_the_commands_it_names_are_there(server: Served) -> None:

@@ -7,14 +7,11 @@ prints what became of each; the tests read that report.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,30 +19,16 @@ import pytest
 from service.exports.jobs import PROCESSING_NO_MAIL
 from tests.sdk import scenario
 from tests.sdk.certificate import Certificate, make_certificate
-from tests.sdk.conftest import Acumen
+from tests.sdk.conftest import NODE as HERE
+from tests.sdk.conftest import Acumen, install_node_sdks
 from tests.support.server import Served
 
-HERE = Path(__file__).resolve().parent / "node"
 Report = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
 def node() -> str:
-    """The Node program, with the SDKs installed beside the scripts as their lock file says."""
-    program, npm = shutil.which("node"), shutil.which("npm")
-    if program is None or npm is None:
-        pytest.skip("Node (node and npm) is not installed")
-    with (HERE / ".install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _installed():
-            subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=HERE, check=True)
-    return program
-
-
-def _installed() -> bool:
-    """Whether node_modules stands as package-lock.json says; npm writes its own copy of it last."""
-    written = HERE / "node_modules" / ".package-lock.json"
-    return written.exists() and written.stat().st_mtime >= (HERE / "package-lock.json").stat().st_mtime
+    return install_node_sdks()
 
 
 @pytest.fixture(scope="module")

@@ -1,76 +1,22 @@
-"""Headless Chromium, and a site whose pages record events with a server on another origin."""
+"""A site whose pages record events with a server on another origin."""
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from tests.support.browser import FLAGS, PATIENCE_SECONDS, SITE, Launch
 from tests.support.server import Served, ServedProject
 
 ROOT = Path(__file__).resolve().parents[3]
 DISTS = (ROOT / "clients/js/dist", ROOT / "clients/charts/dist")
-SITE = "site.example"
-"""A name for this machine's own address: over plain HTTP no secure context, unlike 127.0.0.1."""
-FLAGS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    f"--host-resolver-rules=MAP {SITE} 127.0.0.1",
-]
-PATIENCE_SECONDS = 60.0
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        pytest.skip("Chromium is not installed")
-    return program
-
-
-@pytest.fixture(scope="session")
-def playwright() -> Iterator[Any]:
-    with sync_playwright() as running:
-        yield running
-
-
-Launch = Callable[..., Any]
-
-
-@pytest.fixture
-def launch(playwright: Any, chromium: str, tmp_path: Path) -> Iterator[Launch]:
-    """Start a browser with a profile folder; after a close the same name is the same user again."""
-    contexts = []
-
-    def launch(profile: str = "profile", preferences: str = "") -> Any:
-        folder = tmp_path / profile
-        if preferences:
-            (folder / "Default").mkdir(parents=True)
-            (folder / "Default/Preferences").write_text(preferences)
-        context = playwright.chromium.launch_persistent_context(
-            str(folder), executable_path=chromium, headless=True, args=FLAGS
-        )
-        context.set_default_timeout(PATIENCE_SECONDS * 1000)
-        contexts.append(context)
-        return context
-
-    yield launch
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture(scope="session")
@@ -158,3 +104,17 @@ class Recorded:
 @pytest.fixture
 def recorded(served: Served, project: ServedProject) -> Recorded:
     return Recorded(served, project)
+
+
+__all__ = [
+    "DISTS",
+    "FLAGS",
+    "PATIENCE_SECONDS",
+    "ROOT",
+    "SITE",
+    "Launch",
+    "Recorded",
+    "Site",
+    "recorded",
+    "site",
+]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ from tests.service.auth.test_filtered import (
     _found,
     _plain,
     _too_large,
+    metric_questions,
     questions,
     sent,
 )
@@ -116,6 +118,83 @@ def test_a_token_is_told_what_a_store_of_what_it_may_see_tells(
         if "interval" in params:
             values = [_found(events, path, other) for path, other in zip(index, values, strict=False)]
             _check_dataset(sides, unfiltered_key, {**params, "analysis_type": analysis}, index, values)
+
+
+@given(
+    events=sent(14),
+    of_key=st.lists(strategies.filters, max_size=1),
+    of_links=st.lists(st.lists(strategies.filters, max_size=1), min_size=1, max_size=3),
+    asked=metric_questions().filter(lambda one: "group_by" in one[1] and "deviation" not in json.dumps(one)),
+    interval=st.one_of(st.none(), st.sampled_from(INTERVALS)),
+    looks=st.sampled_from([{}, {"type": "table"}, {"type": "pie"}, {"type": "bar"}, {"type": "stacked"}]),
+    flushed=st.booleans(),
+)
+@settings(max_examples=examples(60), deadline=None, phases=UNSHRUNK, suppress_health_check=list(HealthCheck))
+def test_a_picture_shows_what_that_of_a_store_of_what_it_may_see_shows(
+    sides: Sides,
+    events: list[Event],
+    of_key: list[Filter],
+    of_links: list[list[Filter]],
+    asked: tuple[str, Any],
+    interval: str | None,
+    looks: dict[str, str],
+    flushed: bool,
+) -> None:
+    """Every event is a group of its own name: those that a filter hides are nowhere in the picture."""
+    if _too_large(spoken.filters(of_key)):
+        of_key = []
+    hidden = [*of_key, *itertools.chain(*of_links)]
+    assume(hidden)
+    token = chained(sides.access_key(of_key), *({"filters": spoken.filters(some)} for some in of_links))
+    if len(token) > TOKEN_LENGTH_MAX:
+        return
+    name = hashlib.blake2b(f"p{next(_numbers)}".encode(), digest_size=12).hexdigest()
+    for number, event in enumerate(events):
+        event["mark"] = f"mark-{number}."
+    _fill(sides, name, events, hidden, flushed=flushed)
+    marks: dict[str, Any] = {"event_collection": name, "analysis_type": "count", "group_by": "mark"}
+    if interval is not None:
+        marks |= {"interval": interval, "timeframe": FRAMES[0]}
+    kept = {one["mark"] for one in _stored_in_rest(sides, name)}
+    unseen = {event["mark"] for event in events} - kept
+    for query in (marks, {**_asked(asked[1], {"c": name, "d": name}), "analysis_type": asked[0]}):
+        picture = _check_picture(sides, token, query, looks)
+        assert not [mark for mark in unseen if mark in picture]
+        if query is marks and interval is None and looks == {"type": "table"}:
+            assert not [mark for mark in kept if mark not in picture]
+
+
+def _stored_in_rest(sides: Sides, collection: str) -> list[Event]:
+    asked = {"event_collection": collection}
+    found: list[Event] = sides.whole.told(sides.rest, "POST", "queries/extraction", asked)["result"]
+    return found
+
+
+def _check_picture(sides: Sides, token: str, query: dict[str, Any], looks: dict[str, Any]) -> str:
+    """The picture of a saved query, or why there is none; every text in it is in that of the other store."""
+    sides.owners("PUT", "queries/saved/q", {"query": query})
+    body = {"name": "whole", "permitted": ["saved_queries"]}
+    other = chained(sides.whole.told(sides.rest, "POST", "keys", body)["key"], {})
+    looks = {"width": "1200", "height": "900", **looks}
+    narrowed, whole = (
+        sides.whole.call(side, "GET", "queries/saved/q/result.svg", key=key, **looks)
+        for side, key in ((sides.all, token), (sides.rest, other))
+    )
+    sides.owners("DELETE", "queries/saved/q")
+    assert (narrowed.status_code, whole.status_code) in ((200, 200), (400, 400)), (narrowed.text, whole.text)
+    if narrowed.status_code == 200:
+        assert _texts(narrowed.content) == _texts(whole.content)
+    else:
+        assert narrowed.json() == whole.json()
+    return narrowed.text
+
+
+def _texts(svg: bytes) -> list[str]:
+    """All that can be read in a picture: texts, titles, and what is said of it to screen readers."""
+    found: list[str] = []
+    for element in ET.fromstring(svg).iter():
+        found += [text for text in (element.text, element.tail, element.get("aria-label")) if text]
+    return found
 
 
 def _spoken(changes: dict[str, Any]) -> dict[str, Any]:

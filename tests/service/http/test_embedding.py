@@ -432,6 +432,7 @@ class Walk:
         "organization_id": "o",
         "own_project": "p",
         "page_file": "docs.css",
+        "client_file": "tracker.js",
     }
 
     def __init__(self, site: Site) -> None:
@@ -480,6 +481,7 @@ def test_no_route_shows_a_token_more_than_it_may_see(site: Site, allow: list[Tok
     if not allow:
         results = {"/queries/saved/count/result", "/saved_queries/count/result", "/queries/saved/count/embed"}
         boards = {"/dashboards/metadata", "/dashboards/sales", "/dashboards/sales/metadata"}
+        results |= {"/queries/saved/count/result.svg", "/queries/saved/count/result.png"}
         wanted = results | boards | {"/datasets/by-customer/results", "/dashboards/sales/embed"}
         assert opened == {("GET", path) for path in wanted}
 

@@ -256,7 +256,7 @@ GUARDS: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("extraction", {"property_names": "n"}, "15 events", "shorter timeframe"),
     ("extraction", {"event_collection": "many"}, "2,016 events", "'latest'"),
-    ("extraction", {"latest": 16}, "15 at most", "shorter timeframe"),
+    ("extraction", {"latest": 16}, "at most 15", "shorter timeframe"),
     ("select_unique", {"target_property": "text"}, "20017", "shorter timeframe"),
 ]
 

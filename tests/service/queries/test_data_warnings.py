@@ -392,8 +392,10 @@ def test_results_of_definitions_take_no_parameters_of_questions(served: Served, 
     assert served.request("PUT", saved, {"query": query}, key=shop.master_key).status == 201
     body = {"index_by": "plan", "query": daily}
     assert served.request("PUT", dataset, body, key=shop.master_key).status == 201
-    for path in (f"{saved}/result?", f"{dataset}/results?index_by=pro&"):
+    misspelt = ("time_frame=today", "limit=5")
+    of_dataset = (*misspelt, "timeframe[start]=2024-01-01")
+    for path, wrongs in ((f"{saved}/result?", misspelt), (f"{dataset}/results?index_by=pro&", of_dataset)):
         assert served.request("GET", f"{path}_=1&api_key={shop.read_key}").status == 200
-        for wrong in ("time_frame=today", "timeframe[start]=2024-01-01", "limit=5"):
+        for wrong in wrongs:
             reply = served.request("GET", f"{path}{wrong}", key=shop.read_key)
             assert (reply.status, wrong.partition("=")[0] in reply.json["message"]) == (400, True)

@@ -135,7 +135,7 @@ overflow:hidden}
 .words h2{margin:0 0 6px;font-size:15px}
 .card img{width:100%;height:100%;object-fit:contain;display:block}
 @container (max-width:900px){.grid>*{grid-column:auto/span var(--_m,12);grid-row:auto/span var(--_h,10)}}
-@container (max-width:560px){.grid>*{grid-column:1/-1}}
+@container (max-width:560px){.grid>*{grid-column:1/-1}.board>.head .controls{order:3;flex-basis:100%}}
 @media print{.toolbar,.controls,.tip,.line,.dot{display:none!important}.root{overflow:visible}
 .board{background:none;padding:0}.card{break-inside:avoid}}
 `;
