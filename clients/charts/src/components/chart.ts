@@ -89,7 +89,8 @@ export class AcumenChart extends HTMLElement {
   #outside: Changes = {};
   #texts: Texts = TEXTS;
   #soft: Json = {};
-  #hidden = new Set<number>();
+  /** Names of series that a viewer switched off; a new answer may have them in another order. */
+  #off = new Set<string>();
   #asTable = false;
   #pending: "" | "draw" | "ask" = "";
   #known = new Map<string, Set<unknown>>();
@@ -440,6 +441,12 @@ export class AcumenChart extends HTMLElement {
     return this.getAttribute("title") ?? this.#description?.title ?? null;
   }
 
+  get #hidden(): Set<number> {
+    return new Set(
+      this.#description!.series.flatMap((one, index) => (this.#off.has(one.name) ? [index] : [])),
+    );
+  }
+
   #visible(): Description {
     const made = this.#description!;
     if (!this.#hidden.size) return made;
@@ -563,7 +570,6 @@ export class AcumenChart extends HTMLElement {
     const shown = drawn && made.series.length > 1 && !this.#asTable;
     legend.hidden = !shown;
     if (!shown) {
-      if (!made || made.series.length < 2) this.#hidden.clear();
       return;
     }
     legend.setAttribute("aria-label", this.#texts.series);
@@ -574,10 +580,10 @@ export class AcumenChart extends HTMLElement {
         const swatch = el("i", { class: one.role === "previous" ? "dash" : null });
         swatch.style.background = colorOf(made, index, theme);
         const toggle = () => {
-          if (!this.#hidden.delete(index)) this.#hidden.add(index);
+          if (!this.#off.delete(one.name)) this.#off.add(one.name);
           this.#render();
         };
-        const pressed = String(!this.#hidden.has(index));
+        const pressed = String(!this.#off.has(one.name));
         return el(
           "button",
           { type: "button", "aria-pressed": pressed, title: one.name, onclick: toggle },
@@ -676,7 +682,7 @@ export class AcumenChart extends HTMLElement {
       menu.hidden = true;
       save.setAttribute("aria-expanded", "false");
     });
-    const header = el("header", { part: "header" }, title, toolbar);
+    const header = el("div", { class: "head", part: "header" }, title, toolbar);
     const legend = el("div", { class: "legend", part: "legend", role: "group", hidden: true });
     const sheet = el("div", { class: "sheet", part: "table", role: "region", tabindex: 0, hidden: true });
     const state = el("div", { class: "state", part: "state" });

@@ -296,8 +296,8 @@ export class AcumenDashboard extends HTMLElement {
       icon(ICONS.refresh),
     );
     const header = el(
-      "header",
-      { part: "header" },
+      "div",
+      { class: "head", part: "header" },
       title,
       this.#bar.element,
       el("div", { class: "toolbar", part: "toolbar" }, refresh),

@@ -262,11 +262,9 @@ export class Plot {
     node?.setAttribute("data-on", "");
     const { plot, orientation, positions, points } = this.#drawing;
     if (!plot) {
-      const [box, area] = [
-        (node ?? this.element).getBoundingClientRect(),
-        this.element.getBoundingClientRect(),
-      ];
-      this.#tip(to, box.left + box.width / 2 - area.left, box.top + box.height / 2 - area.top);
+      const area = this.element.getBoundingClientRect();
+      const { x, y } = middleOf(node ?? this.element);
+      this.#tip(to, x - area.left, y - area.top);
       return;
     }
     const [along, across] = [positions[to.index]!, points[to.series]?.[to.index] ?? null];
@@ -344,6 +342,18 @@ export class Plot {
       ),
     ];
   }
+}
+
+/** Where a mark is on the screen: of a slice, on its outer edge. */
+function middleOf(node: Element): { x: number; y: number } {
+  if (node.classList.contains("acumen-slice")) {
+    const path = node as SVGPathElement;
+    const matrix = path.getScreenCTM();
+    const point = path.getPointAtLength(path.getTotalLength() * 0.25);
+    if (matrix) return point.matrixTransform(matrix);
+  }
+  const { left, top, width, height } = node.getBoundingClientRect();
+  return { x: left + width / 2, y: top + height / 2 };
 }
 
 function markOf(node: Element): Mark {

@@ -23,9 +23,9 @@ border-radius:var(--acumen-radius,8px);
 text-align:start;-webkit-text-size-adjust:100%}
 .root.dark{${variables("dark")}color-scheme:dark}
 .root *{box-sizing:border-box}
-header{flex:none;display:flex;flex-wrap:wrap;align-items:flex-start;gap:6px 12px;
+.head{flex:none;display:flex;flex-wrap:wrap;align-items:flex-start;gap:6px 12px;
 padding:12px 12px 0 var(--_pad,16px);min-height:0}
-header:empty{display:none}
+.head:empty{display:none}
 .title{flex:1 1 120px;min-width:0;margin:0;padding-top:3px;font-size:15px;line-height:1.3;font-weight:600;
 overflow-wrap:anywhere;display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;overflow:hidden}
 .subtitle{display:block;font-size:12px;font-weight:400;color:var(--_muted)}
@@ -121,8 +121,8 @@ border:0}
 .board{padding:var(--acumen-dashboard-padding,16px);overflow:visible;border-radius:0;
 background:var(--acumen-dashboard-background,#f3f4f6);container-type:inline-size}
 .root.dark.board{background:var(--acumen-dashboard-background,#0b0d11)}
-.board>header{padding:0 0 14px;align-items:center}
-.board>header .title{flex:1 1 auto;font-size:20px;padding:0}
+.board>.head{padding:0 0 14px;align-items:center}
+.board>.head .title{flex:1 1 auto;font-size:20px;padding:0}
 .board .controls{flex:0 1 auto;padding:0}
 .grid{display:grid;grid-template-columns:repeat(12,minmax(0,1fr));grid-auto-rows:14px;gap:16px;
 min-height:60px;position:relative}
@@ -135,7 +135,7 @@ overflow:hidden}
 .words h2{margin:0 0 6px;font-size:15px}
 .card img{width:100%;height:100%;object-fit:contain;display:block}
 @container (max-width:900px){.grid>*{grid-column:auto/span var(--_m,12);grid-row:auto/span var(--_h,10)}}
-@container (max-width:560px){.grid>*{grid-column:1/-1}}
+@container (max-width:560px){.grid>*{grid-column:1/-1}.board>.head .controls{order:3;flex-basis:100%}}
 @media print{.toolbar,.controls,.tip,.line,.dot{display:none!important}.root{overflow:visible}
 .board{background:none;padding:0}.card{break-inside:avoid}}
 `;
