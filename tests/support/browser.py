@@ -35,8 +35,9 @@ def chromium() -> str:
     return program
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
+    """For one module: while it runs, this thread has a running event loop, and can have no other."""
     # Only tests of pages wait for it to be imported.
     from playwright.sync_api import sync_playwright
 
