@@ -25,7 +25,7 @@ import httpx
 
 KIB, MIB = 1 << 10, 1 << 20
 
-MODULES = ("bodies", "connections", "names", "results", "tokens")
+MODULES = ("bodies", "connections", "names", "results", "tails", "tokens")
 """Modules of this folder that hold cases."""
 
 DECODERS = frozenset({"msgspec", "json", "_json", "orjson", "isal", "zlib", "zstandard", "re"})

@@ -24,6 +24,8 @@ from service.exports.export_task import Exporter
 from service.maintenance.scrub_task import Scrubber
 from service.process.filter_matcher import FilterMatcher
 from service.process.worker import composed
+from service.queries.arrival_finder import TailView
+from service.queries.live_tails import Tail
 from service.saved_queries.refresh_task import Refresher
 from service.settings import load
 from service.telemetry.metrics import Metrics
@@ -140,6 +142,10 @@ class Whole:
             await asyncio.to_thread(self.keeper.step)
             await asyncio.sleep(0.001)
         return await _awaited(asked)
+
+    def open_tail(self, view: TailView) -> Tail:
+        """A live tail that nobody reads."""
+        return self._loop.run(self.parts.tails.open(view, held=False))
 
     # What runs beside it
 

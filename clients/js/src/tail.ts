@@ -95,7 +95,10 @@ export class Tail implements AsyncIterable<StoredEvent> {
         }
         const { event = "message", data, id } = message;
         message = {};
-        if (data === undefined) continue;
+        if (data === undefined) {
+          if (id !== undefined) this.cursor = id;
+          continue;
+        }
         opened();
         if (event === "event") {
           const found = JSON.parse(data) as StoredEvent;
@@ -106,7 +109,7 @@ export class Tail implements AsyncIterable<StoredEvent> {
         } else if (event === "gap") {
           if (id !== undefined) this.cursor = id;
           const told: unknown = JSON.parse(data);
-          onGap?.(typeof told === "number" ? told : Number((told as any)?.count ?? (told as any)?.events));
+          onGap?.(typeof told === "number" ? told : Number((told as any)?.events ?? 0));
         }
       }
     } finally {

@@ -68,7 +68,7 @@ def tailed(run: Run, url: str, count: int, **more: Any) -> dict[str, Any]:
 def test_a_tail_goes_on_where_it_broke_off(run: Run) -> None:
     text = event(2, text="naïve\u2028 ☕")
     first: list[Part] = [": hello\n\n", event(1), text[:20], text[20:], event(3)[:-1]]
-    with streams(first, [503], [event(3), "event: gap\ndata: 7\n\n", event(4)]) as (url, asked):
+    with streams(first, [503], [event(3), 'event: gap\ndata: {"events":7}\n\n', event(4)]) as (url, asked):
         filters = [{"property_name": "n", "operator": "gt", "property_value": 0}]
         report = tailed(run, url, 4, filters=filters)
     assert [seen["n"] for seen in report["events"]] == [1, 2, 3, 4]

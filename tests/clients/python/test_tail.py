@@ -243,7 +243,7 @@ def test_it_gives_up_where_told() -> None:
 
 def gap(connection: Connection) -> None:
     connection.begin()
-    connection.say(f'{event(1)}event: gap\ndata: {{"count": 7}}\n\nevent: gap\ndata: 3\n\n{event(11)}')
+    connection.say(f'{event(1)}event: gap\ndata: {{"events": 7}}\n\nevent: gap\ndata: 3\n\n{event(11)}')
 
 
 def test_events_left_out_are_told() -> None:

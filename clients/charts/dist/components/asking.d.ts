@@ -19,5 +19,5 @@ export interface AskOptions {
         unreadable: string;
     };
 }
-/** The answer to a request, or to an equal one that is under way. Rejects with AskError, or as `signal` says. */
+/** The answer to a request or to an equal one under way. Rejects with AskError, or as `signal` says. */
 export declare function ask(request: Ask, options: AskOptions): Promise<unknown>;

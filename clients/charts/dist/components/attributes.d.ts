@@ -1,4 +1,4 @@
-/** Define a property for each attribute; objects are written as JSON, and read as objects where `json` lists them. */
+/** Define a property for each attribute; objects are written as JSON, those in `json` are read as objects. */
 export declare function reflect(type: {
     prototype: HTMLElement;
 }, attributes: string[], json: string[]): void;
@@ -10,7 +10,7 @@ export declare function parsed(text: string | null): unknown;
 export declare function positive(text: string | null): number | null;
 /** The language of the attribute, of the page, or of the browser. */
 export declare function localeOf(element: HTMLElement): string;
-/** Calls at the given pace, with a jitter of a tenth; not while the page is hidden, but at once when it is seen again. */
+/** Calls at a pace, with a jitter of a tenth; not while the page is hidden, but when it is seen again. */
 export declare class Pacer {
     #private;
     private readonly call;

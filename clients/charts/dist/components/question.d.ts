@@ -34,13 +34,15 @@ export interface Span {
 }
 /** A relative timeframe in its parts; null for any other. */
 export declare function spanOf(timeframe: unknown): Span | null;
-/** The instant of a wall-clock time in the zone. */
-export declare function instantOf(wall: number, timezone: string | number | null | undefined): number;
+type Zone = string | number | null | undefined;
+/** A wall-clock time of the zone as ISO text with its offset: the server cuts days by it. */
+export declare function isoOf(wall: number, timezone: Zone): string;
 /**
- * The period before, of the same length; of one that still runs, as much as has passed of it, since a part does not
- * compare with a whole. Null where it cannot be told: of all time, and of weeks, whose first day is not said.
+ * The period before, of the same length; of one that still runs, as much as has passed of it, since a part
+ * does not compare with a whole. Null where it cannot be told: of all time, and of weeks, whose first day is not said.
  */
-export declare function periodBefore(timeframe: unknown, timezone: string | number | null | undefined, now: number): {
+export declare function periodBefore(timeframe: unknown, timezone: Zone, now: number): {
     start: string;
     end: string;
 } | null;
+export {};

@@ -126,7 +126,12 @@ async function answered(request: Ask, entry: Shared, texts: AskOptions["texts"])
 function entryFor(name: string, request: Ask, options: AskOptions): Shared {
   const found = shared.get(name);
   if (found && (!found.ended || (!options.fresh && Date.now() - found.ended < SHARED_MS))) return found;
-  const entry = { controller: new AbortController(), users: 0, waiting: new Set(), ended: 0 } as unknown as Shared;
+  const entry = {
+    controller: new AbortController(),
+    users: 0,
+    waiting: new Set(),
+    ended: 0,
+  } as unknown as Shared;
   entry.answer = answered(request, entry, options.texts).finally(() => {
     entry.ended = Date.now();
     setTimeout(() => shared.get(name) === entry && shared.delete(name), SHARED_MS);
@@ -136,7 +141,7 @@ function entryFor(name: string, request: Ask, options: AskOptions): Shared {
   return entry;
 }
 
-/** The answer to a request, or to an equal one that is under way. Rejects with AskError, or as `signal` says. */
+/** The answer to a request or to an equal one under way. Rejects with AskError, or as `signal` says. */
 export function ask(request: Ask, options: AskOptions): Promise<unknown> {
   const name = JSON.stringify(request);
   const entry = entryFor(name, request, options);

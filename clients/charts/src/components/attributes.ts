@@ -4,7 +4,7 @@ function camel(name: string): string {
   return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Define a property for each attribute; objects are written as JSON, and read as objects where `json` lists them. */
+/** Define a property for each attribute; objects are written as JSON, those in `json` are read as objects. */
 export function reflect(type: { prototype: HTMLElement }, attributes: string[], json: string[]): void {
   for (const attribute of attributes) {
     if (attribute === "title") continue;
@@ -60,7 +60,7 @@ export function localeOf(element: HTMLElement): string {
   }
 }
 
-/** Calls at the given pace, with a jitter of a tenth; not while the page is hidden, but at once when it is seen again. */
+/** Calls at a pace, with a jitter of a tenth; not while the page is hidden, but when it is seen again. */
 export class Pacer {
   #timer = 0;
   #seconds: number | null = null;

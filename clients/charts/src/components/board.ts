@@ -46,13 +46,18 @@ function number(value: unknown): number | null {
 function wordsOf(content: unknown): string[] {
   if (typeof content === "string") return content.split(/\n+/).filter(Boolean);
   const blocks = isObject(content) && Array.isArray(content.blocks) ? content.blocks : [];
-  return blocks.filter(isObject).map((block) => String(block.text ?? "")).filter(Boolean);
+  return blocks
+    .filter(isObject)
+    .map((block) => String(block.text ?? ""))
+    .filter(Boolean);
 }
 
 function drawingOf(widget: Json, settings: Json): Json {
   const chart = isObject(settings.chartSettings) ? settings.chartSettings : {};
   const own = isObject(settings.componentSettings) ? settings.componentSettings : {};
-  const said = (CHART_TYPES as readonly unknown[]).includes(widget.type) ? widget.type : settings.visualizationType;
+  const said = (CHART_TYPES as readonly unknown[]).includes(widget.type)
+    ? widget.type
+    : settings.visualizationType;
   const stacked = said === "bar" && chart.groupMode === "stacked";
   const { layout, curve } = chart;
   // maps and bubbles of the dashboard creator are no types of ours: the answer's shape decides
@@ -62,7 +67,9 @@ function drawingOf(widget: Json, settings: Json): Json {
     ...own,
     ...(known ? { type: stacked ? "stacked" : said } : {}),
     ...(layout === "horizontal" ? { orientation: "horizontal" } : {}),
-    ...(typeof curve === "string" ? { curve: curve === "linear" ? "linear" : curve === "step" ? "step" : "smooth" } : {}),
+    ...(typeof curve === "string"
+      ? { curve: curve === "linear" ? "linear" : curve === "step" ? "step" : "smooth" }
+      : {}),
   };
 }
 
@@ -73,11 +80,21 @@ function placeOf(widget: Json, kind: string): Pick<Widget, "width" | "height" | 
     const [x, y] = [number(position.x) ?? 0, number(position.y) ?? 0];
     const width = columns(number(position.w));
     const column = Math.min(12 - width, Math.max(0, Math.round(x))) + 1;
-    return { width, height: number(position.h)! * KEEN_ROW - 16, column, row: Math.max(0, Math.round(y)) + 1 };
+    return {
+      width,
+      height: number(position.h)! * KEEN_ROW - 16,
+      column,
+      row: Math.max(0, Math.round(y)) + 1,
+    };
   }
   const layout = isObject(widget.layout) ? widget.layout : {};
   const height = number(layout.height) ?? HEIGHTS[kind] ?? HEIGHT;
-  return { width: columns(number(layout.width)), height: Math.max(44, Math.min(4000, height)), column: null, row: null };
+  return {
+    width: columns(number(layout.width)),
+    height: Math.max(44, Math.min(4000, height)),
+    column: null,
+    row: null,
+  };
 }
 
 function widgetOf(widget: Json): Widget | null {

@@ -9,17 +9,45 @@ import { download, el, icon, ICONS } from "./dom.ts";
 import { exportsOf, fileName, pngOf, svgOf, type ExportKind } from "./exporting.ts";
 import { isDark, measureFor, themeFor, watchScheme } from "./look.ts";
 import { colorOf, Plot, type Selection } from "./plot.ts";
-import { periodBefore, requestOf, type Changes, type Filter, type Json, type Source, type Timeframe } from "./question.ts";
+import {
+  periodBefore,
+  requestOf,
+  type Changes,
+  type Filter,
+  type Json,
+  type Source,
+  type Timeframe,
+} from "./question.ts";
 import { dress } from "./styles.ts";
 import { tableElement } from "./table.ts";
 import { fill, TEXTS, type Texts } from "./texts.ts";
 
 const ASKING = [
-  "server", "project", "token", "key", "saved-query", "query", "dataset", "index-by", "timeframe", "interval", "filters",
+  "server",
+  "project",
+  "token",
+  "key",
+  "saved-query",
+  "query",
+  "dataset",
+  "index-by",
+  "timeframe",
+  "interval",
+  "filters",
   "compare",
 ];
 const DRAWING = [
-  "type", "title", "theme", "locale", "timezone", "refresh", "height", "format", "controls", "exports", "options",
+  "type",
+  "title",
+  "theme",
+  "locale",
+  "timezone",
+  "refresh",
+  "height",
+  "format",
+  "controls",
+  "exports",
+  "options",
 ];
 const JSON_ATTRIBUTES = ["query", "filters", "timeframe", "index-by", "controls", "format", "options"];
 const PROPERTIES = ["data", "words", "changes", "soft"];
@@ -40,7 +68,10 @@ export class AcumenChart extends HTMLElement {
   static readonly observedAttributes = [...ASKING, ...DRAWING];
 
   readonly #parts = this.#build();
-  readonly #plot = new Plot((selection) => this.#select(selection), (text) => this.#say(text));
+  readonly #plot = new Plot(
+    (selection) => this.#select(selection),
+    (text) => this.#say(text),
+  );
   readonly #bar = new ControlBar((changes) => this.#viewerChanged(changes));
   readonly #pacer = new Pacer(() => void this.#load({ fresh: true }));
   readonly #resized = new ResizeObserver(() => this.#later("draw"));
@@ -160,7 +191,9 @@ export class AcumenChart extends HTMLElement {
 
   /** What is shown as CSV. */
   toCSV(): string {
-    return this.#description ? csvOf(this.#description, { words: this.#texts, timezone: this.#timezone }) : "";
+    return this.#description
+      ? csvOf(this.#description, { words: this.#texts, timezone: this.#timezone })
+      : "";
   }
 
   /** What is shown as a picture. */
@@ -226,7 +259,10 @@ export class AcumenChart extends HTMLElement {
 
   #told(): { query: Json; metadata: Json } {
     const outer = isObject(this.#answer) ? this.#answer : {};
-    return { query: isObject(outer.query) ? outer.query : this.#ownQuery(), metadata: isObject(outer.metadata) ? outer.metadata : {} };
+    return {
+      query: isObject(outer.query) ? outer.query : this.#ownQuery(),
+      metadata: isObject(outer.metadata) ? outer.metadata : {},
+    };
   }
 
   #ownQuery(): Json {
@@ -272,7 +308,12 @@ export class AcumenChart extends HTMLElement {
   /** The answer, and that of the period before where it is compared. */
   async #answered(signal: AbortSignal, fresh: boolean): Promise<[unknown, unknown]> {
     const source = this.#source();
-    const options = { signal, fresh, texts: this.#texts, onWait: (seconds: number) => this.#waiting(seconds) };
+    const options = {
+      signal,
+      fresh,
+      texts: this.#texts,
+      onWait: (seconds: number) => this.#waiting(seconds),
+    };
     let answer: unknown;
     try {
       const request = requestOf(source, this.#asked());
@@ -280,7 +321,8 @@ export class AcumenChart extends HTMLElement {
       answer = await ask(request, options);
     } catch (error) {
       const refused = error instanceof AskError && (error.status === 403 || error.status === 400);
-      if (!refused || !Object.keys(this.#outside).length || Object.keys(this.#bar.changes).length) throw error;
+      if (!refused || !Object.keys(this.#outside).length || Object.keys(this.#bar.changes).length)
+        throw error;
       // one of many charts under one control: it stays as it is saved
       this.#keeps = true;
       answer = await ask(requestOf(source, this.#asked())!, options);
@@ -298,7 +340,7 @@ export class AcumenChart extends HTMLElement {
     const compare = this.getAttribute("compare");
     const said = isObject(answer) && isObject(answer.query) ? answer.query : this.#ownQuery();
     const one = isObject(answer) && typeof answer.result === "number";
-    const may = source.query !== null || this.#controls.timeframe;
+    const may = source.query !== null || this.#controls.timeframe || compare === "number";
     if (compare === "none" || source.dataset || !(compare === "previous" || (one && may))) return null;
     const zone = this.#asked().timezone ?? (said.timezone as string | undefined);
     const timeframe = periodBefore(said.timeframe, zone, Date.now());
@@ -371,12 +413,14 @@ export class AcumenChart extends HTMLElement {
 
   #described(): Description {
     const options = parsed(this.getAttribute("options"));
-    const { soft } = { soft: this.#soft };
+    const soft = this.#soft;
     const outer = isObject(this.#answer) && "result" in this.#answer ? this.#answer : null;
     const metadata = outer && isObject(outer.metadata) ? outer.metadata : {};
     const saved = isObject(metadata.visualization) ? metadata.visualization : {};
-    const answer = outer && Object.keys(soft).length
-      ? { ...outer, metadata: { ...metadata, visualization: { ...saved, ...soft } } } : this.#answer;
+    const answer =
+      outer && Object.keys(soft).length
+        ? { ...outer, metadata: { ...metadata, visualization: { ...saved, ...soft } } }
+        : this.#answer;
     const given: DescribeOptions = {
       ...(isObject(options) ? options : {}),
       query: this.#ownQuery(),
@@ -399,7 +443,10 @@ export class AcumenChart extends HTMLElement {
   #visible(): Description {
     const made = this.#description!;
     if (!this.#hidden.size) return made;
-    return { ...made, series: made.series.filter((_, index) => !this.#hidden.has(index)).map((one) => ({ ...one })) };
+    return {
+      ...made,
+      series: made.series.filter((_, index) => !this.#hidden.has(index)).map((one) => ({ ...one })),
+    };
   }
 
   #drawOptions(): DrawOptions {
@@ -428,10 +475,14 @@ export class AcumenChart extends HTMLElement {
       }
     }
     this.#header();
-    const { locale } = { locale: localeOf(this) };
+    const locale = localeOf(this);
     this.#bar.update({
-      controls: this.#controls, texts: this.#texts, locale, query: this.#told().query,
-      timezone: this.#timezone ?? this.#description?.timezone ?? null, known: this.#known,
+      controls: this.#controls,
+      texts: this.#texts,
+      locale,
+      query: this.#told().query,
+      timezone: this.#timezone ?? this.#description?.timezone ?? null,
+      known: this.#known,
     });
     const made = this.#description;
     note.replaceChildren();
@@ -472,17 +523,23 @@ export class AcumenChart extends HTMLElement {
     if (menu.dataset.kinds !== kinds.join()) {
       menu.dataset.kinds = kinds.join();
       menu.replaceChildren(
-        ...kinds.map((kind) => el("button", { type: "button", onclick: () => void this.#save(kind) }, kind.toUpperCase())),
+        ...kinds.map((kind) =>
+          el("button", { type: "button", onclick: () => void this.#save(kind) }, kind.toUpperCase()),
+        ),
       );
     }
-    this.#parts.root.setAttribute("aria-label", text || this.#texts.chart.replace("{type}", this.#description?.type ?? "").trim());
+    this.#parts.root.setAttribute(
+      "aria-label",
+      text || this.#texts.chart.replace("{type}", this.#description?.type ?? "").trim(),
+    );
   }
 
   async #save(kind: ExportKind): Promise<void> {
     this.#menu(false);
     const name = fileName(this.#title, kind);
     try {
-      if (kind === "csv") download(new Blob(["\ufeff", this.toCSV()], { type: "text/csv;charset=utf-8" }), name);
+      if (kind === "csv")
+        download(new Blob(["\ufeff", this.toCSV()], { type: "text/csv;charset=utf-8" }), name);
       else if (kind === "svg") download(new Blob([this.toSVG()], { type: "image/svg+xml" }), name);
       else download(await this.toPNG(), name);
     } catch (error) {
@@ -521,7 +578,12 @@ export class AcumenChart extends HTMLElement {
           this.#render();
         };
         const pressed = String(!this.#hidden.has(index));
-        return el("button", { type: "button", "aria-pressed": pressed, title: one.name, onclick: toggle }, swatch, el("span", {}, one.name));
+        return el(
+          "button",
+          { type: "button", "aria-pressed": pressed, title: one.name, onclick: toggle },
+          swatch,
+          el("span", {}, one.name),
+        );
       }),
     );
     (legend.children[focused] as HTMLElement | undefined)?.focus();
@@ -545,34 +607,52 @@ export class AcumenChart extends HTMLElement {
     // as the drawing does, so that all begins on one line
     const small = plot.clientWidth < 420 || plot.clientHeight < 200;
     this.#parts.root.style.setProperty("--_pad", small ? "12px" : "16px");
-    this.#plot.update({ description: made, hidden: this.#hidden, draw: this.#drawOptions(), texts: this.#texts });
+    this.#plot.update({
+      description: made,
+      hidden: this.#hidden,
+      draw: this.#drawOptions(),
+      texts: this.#texts,
+    });
     this.#fill(unseen, made, ROWS_UNSEEN, false);
   }
 
   #fill(into: HTMLElement, made: Description, rows: number, sortable: boolean): void {
     const caption = this.#title || this.#texts.asTable;
     const options = { caption, rows, sortable, texts: this.#texts };
-    into.setAttribute("aria-label", caption);
-    into.replaceChildren(tableElement(tableOf(made, { words: this.#texts }), formatter(made, this.#drawOptions()), options));
+    if (sortable) into.setAttribute("aria-label", caption);
+    into.replaceChildren(
+      tableElement(tableOf(made, { words: this.#texts }), formatter(made, this.#drawOptions()), options),
+    );
   }
 
   #showState(made: Description | null): void {
     const { state, wait } = this.#parts;
     const texts = this.#texts;
     if (this.#state === "error" && this.#problem) {
-      const again = el("button", { type: "button", onclick: () => void this.#load({ fresh: true, byViewer: true }) }, texts.retry);
+      const again = el(
+        "button",
+        { type: "button", onclick: () => void this.#load({ fresh: true, byViewer: true }) },
+        texts.retry,
+      );
       const reset = () => {
         this.#bar.reset();
         this.#viewerChanged({});
       };
       const changed = Object.keys(this.#bar.changes).length > 0;
       const other = changed ? el("button", { type: "button", onclick: reset }, texts.reset) : null;
-      state.replaceChildren(el("p", { part: "error" }, this.#problem.message), el("div", { class: "row" }, again, other));
+      state.replaceChildren(
+        el("p", { part: "error" }, this.#problem.message),
+        el("div", { class: "row" }, again, other),
+      );
     } else if (made) {
-      state.replaceChildren(el("p", { part: "empty" }, made.type === "table" || !made.note ? texts.noData : texts.noData));
+      state.replaceChildren(el("p", { part: "empty" }, texts.noData));
     } else {
       wait.textContent = "";
-      const bones = el("div", { class: "bones", "aria-hidden": "true" }, ...[1, 2, 3, 4, 5, 6].map(() => el("i")));
+      const bones = el(
+        "div",
+        { class: "bones", "aria-hidden": "true" },
+        ...[1, 2, 3, 4, 5, 6].map(() => el("i")),
+      );
       state.replaceChildren(bones, el("p", { class: "unseen" }, texts.loading), wait);
     }
   }
@@ -585,7 +665,10 @@ export class AcumenChart extends HTMLElement {
     const title = el("div", { class: "title", part: "title" });
     const toggle = button({ onclick: () => ((this.#asTable = !this.#asTable), this.#render()) }, ICONS.table);
     const menu = el("div", { class: "menu", part: "menu", hidden: true });
-    const save = button({ "aria-expanded": "false", onclick: () => this.#menu(menu.hasAttribute("hidden")) }, ICONS.download);
+    const save = button(
+      { "aria-expanded": "false", onclick: () => this.#menu(menu.hasAttribute("hidden")) },
+      ICONS.download,
+    );
     const toolbar = el("div", { class: "toolbar", part: "toolbar" }, toggle, save, menu);
     toolbar.addEventListener("keydown", (event) => event.key === "Escape" && this.#menu(false));
     toolbar.addEventListener("focusout", (event) => {
@@ -603,10 +686,35 @@ export class AcumenChart extends HTMLElement {
     const unseen = el("div", { class: "unseen" });
     const live = el("div", { class: "unseen", "aria-live": "polite" });
     // an empty title of its own, so that the host's attribute is no tooltip over everything
-    const root = el("div", { class: "root", part: "root", role: "figure", title: "" }, header, legend, main, note, unseen, live);
+    const root = el(
+      "div",
+      { class: "root", part: "root", role: "figure", title: "" },
+      header,
+      legend,
+      main,
+      note,
+      unseen,
+      live,
+    );
     const outer = el("div", { class: "outer" }, root);
     shadow.append(outer);
-    return { root, outer, title, toolbar, toggle, save, menu, legend, main, sheet, state, wait, note, unseen, live };
+    return {
+      root,
+      outer,
+      title,
+      toolbar,
+      toggle,
+      save,
+      menu,
+      legend,
+      main,
+      sheet,
+      state,
+      wait,
+      note,
+      unseen,
+      live,
+    };
   }
 }
 

@@ -1,7 +1,7 @@
 // What a viewer may change: timeframe, interval, and filters on named properties.
 import { isObject } from "../answer.ts";
 import { el } from "./dom.ts";
-import { instantOf, spanOf, type Changes, type Filter, type Json, type Timeframe } from "./question.ts";
+import { isoOf, spanOf, type Changes, type Filter, type Json, type Timeframe } from "./question.ts";
 import { fill, type Texts } from "./texts.ts";
 
 export interface Controls {
@@ -12,7 +12,14 @@ export interface Controls {
 
 const NONE: Controls = { timeframe: false, interval: false, filters: [] };
 const TIMEFRAMES = [
-  "today", "yesterday", "this_7_days", "this_14_days", "this_30_days", "this_90_days", "this_month", "previous_month",
+  "today",
+  "yesterday",
+  "this_7_days",
+  "this_14_days",
+  "this_30_days",
+  "this_90_days",
+  "this_month",
+  "previous_month",
   "this_12_months",
 ];
 const INTERVALS = ["hourly", "daily", "weekly", "monthly", "yearly"];
@@ -20,7 +27,9 @@ const INTERVALS = ["hourly", "daily", "weekly", "monthly", "yearly"];
 /** From `timeframe interval filter:country`, or an object like the condition `viewer` of embed tokens. */
 export function controlsOf(value: unknown): Controls {
   if (isObject(value)) {
-    const filters = Array.isArray(value.filters) ? value.filters.filter((one) => typeof one === "string") : [];
+    const filters = Array.isArray(value.filters)
+      ? value.filters.filter((one) => typeof one === "string")
+      : [];
     return { timeframe: value.timeframe === true, interval: value.interval === true, filters };
   }
   if (typeof value !== "string") return NONE;
@@ -34,7 +43,12 @@ export function anyControl({ timeframe, interval, filters }: Controls): boolean 
 }
 
 /** A timeframe as people say it. */
-export function timeframeName(timeframe: unknown, texts: Texts, locale: string, timezone?: string | null): string {
+export function timeframeName(
+  timeframe: unknown,
+  texts: Texts,
+  locale: string,
+  timezone?: string | null,
+): string {
   if (isObject(timeframe)) {
     const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: zoneName(timezone) });
     const [start, end] = [Date.parse(String(timeframe.start)), Date.parse(String(timeframe.end))];
@@ -64,12 +78,17 @@ export function intervalName(interval: string, texts: Texts, locale: string): st
 
 /** A filter of what was typed: values apart by commas; what looks like a number is looked for as text too. */
 export function filterOf(property: string, text: string, known: unknown[]): Filter | null {
-  const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
+  const parts = text
+    .split(",")
+    .map((part) => part.trim())
+    .filter(Boolean);
   if (!parts.length) return null;
   const values = parts.flatMap((part): unknown[] => {
     const same = known.filter((value) => String(value) === part);
     if (same.length) return same;
-    return /^(-?\d+(\.\d+)?|true|false)$/.test(part) ? [JSON.parse(part.replace(/^(-?)0+(?=\d)/, "$1")), part] : [part];
+    return /^(-?\d+(\.\d+)?|true|false)$/.test(part)
+      ? [JSON.parse(part.replace(/^(-?)0+(?=\d)/, "$1")), part]
+      : [part];
   });
   if (values.length === 1) return { property_name: property, operator: "eq", property_value: values[0] };
   return { property_name: property, operator: "in", property_value: values };
@@ -103,9 +122,17 @@ export class ControlBar {
     this.#state = state;
     const { controls, texts } = state;
     if (!Object.keys(this.changes).length) this.#usual = state.query;
-    const interval = controls.interval && (typeof this.#usual.interval === "string" || !state.query.analysis_type);
+    const interval =
+      controls.interval && (typeof this.#usual.interval === "string" || !state.query.analysis_type);
     const values = controls.filters.map((name) => [...(state.known.get(name) ?? [])].map(String));
-    const wanted = JSON.stringify([controls, interval, this.#usual.timeframe, this.#usual.interval, values, state.locale]);
+    const wanted = JSON.stringify([
+      controls,
+      interval,
+      this.#usual.timeframe,
+      this.#usual.interval,
+      values,
+      state.locale,
+    ]);
     this.element.hidden = !anyControl(controls);
     this.element.setAttribute("aria-label", texts.controls);
     if (wanted === this.#made) return;
@@ -130,14 +157,21 @@ export class ControlBar {
 
   #change(changes: Changes): void {
     const made = { ...this.changes, ...changes };
-    for (const name of Object.keys(made) as (keyof Changes)[]) if (made[name] === undefined) delete made[name];
+    for (const name of Object.keys(made) as (keyof Changes)[])
+      if (made[name] === undefined) delete made[name];
     this.changes = made;
     this.changed(made);
   }
 
-  #select(label: string, options: [string, string][], value: string, on: (value: string) => void): HTMLSelectElement {
+  #select(
+    label: string,
+    options: [string, string][],
+    value: string,
+    on: (value: string) => void,
+  ): HTMLSelectElement {
     const select = el("select", { "aria-label": label, onchange: () => on(select.value) });
-    for (const [key, text] of options) select.append(el("option", { value: key, selected: key === value }, text));
+    for (const [key, text] of options)
+      select.append(el("option", { value: key, selected: key === value }, text));
     return select;
   }
 
@@ -151,15 +185,19 @@ export class ControlBar {
     const dates = el("span", { class: "dates" });
     dates.hidden = !isObject(now);
     const value = now === undefined ? "" : isObject(now) ? "custom" : String(now);
-    const select = this.#select(texts.timeframe, [["", first], ...options, ["custom", texts.custom]], value, (chosen) => {
-      dates.hidden = chosen !== "custom";
-      if (chosen !== "custom") this.#change({ timeframe: chosen || undefined });
-    });
+    const select = this.#select(
+      texts.timeframe,
+      [["", first], ...options, ["custom", texts.custom]],
+      value,
+      (chosen) => {
+        dates.hidden = chosen !== "custom";
+        if (chosen !== "custom") this.#change({ timeframe: chosen || undefined });
+      },
+    );
     const day = () => {
       const [from, until] = [...dates.querySelectorAll("input")].map((input) => input.valueAsNumber);
       if (!(from <= until)) return;
-      const iso = (wall: number) => new Date(instantOf(wall, timezone)).toISOString();
-      this.#change({ timeframe: { start: iso(from), end: iso(until + 86_400_000) } });
+      this.#change({ timeframe: { start: isoOf(from, timezone), end: isoOf(until + 86_400_000, timezone) } });
     };
     for (const label of [texts.from, texts.until])
       dates.append(el("input", { type: "date", "aria-label": label, max: "9999-12-31", onchange: day }));
@@ -169,7 +207,10 @@ export class ControlBar {
   #interval(): HTMLElement {
     const { texts, locale } = this.#state;
     const usual = String(this.#usual.interval ?? "");
-    const options = INTERVALS.filter((one) => one !== usual).map((one): [string, string] => [one, texts[one as "daily"]]);
+    const options = INTERVALS.filter((one) => one !== usual).map((one): [string, string] => [
+      one,
+      texts[one as "daily"],
+    ]);
     const first = usual ? intervalName(usual, texts, locale) : texts.usual;
     return this.#select(texts.interval, [["", first], ...options], this.changes.interval ?? "", (chosen) =>
       this.#change({ interval: chosen || undefined }),
@@ -194,7 +235,11 @@ export class ControlBar {
         this.#change({ filters: filters.length ? filters : undefined });
       },
     });
-    const list = el("datalist", { id }, ...values.slice(0, 200).map((value) => el("option", { value: String(value) })));
+    const list = el(
+      "datalist",
+      { id },
+      ...values.slice(0, 200).map((value) => el("option", { value: String(value) })),
+    );
     return el("span", { class: "filter" }, input, list);
   }
 }

@@ -3,7 +3,7 @@ import { ask, AskError } from "./asking.ts";
 import { localeOf, parsed, reflect, upgrade } from "./attributes.ts";
 import { boardOf, type Board, type Widget } from "./board.ts";
 import type { AcumenChart } from "./chart.ts";
-import { ControlBar, controlsOf, learn } from "./controls.ts";
+import { ControlBar, controlsOf, learn, type Controls } from "./controls.ts";
 import { el, icon, ICONS } from "./dom.ts";
 import { isDark, watchScheme } from "./look.ts";
 import type { Changes, Json } from "./question.ts";
@@ -100,18 +100,22 @@ export class AcumenDashboard extends HTMLElement {
   async reload(): Promise<void> {
     const before = JSON.stringify(this.layout);
     await this.#load(true);
-    if (before === JSON.stringify(this.layout)) await Promise.all(this.#charts.map((chart) => chart.reload()));
+    if (before === JSON.stringify(this.layout))
+      await Promise.all(this.#charts.map((chart) => chart.reload()));
   }
 
   async #load(fresh: boolean): Promise<void> {
     this.#abort?.abort();
     const { signal } = (this.#abort = new AbortController());
-    const [server, project, dashboard] = ["server", "project", "dashboard"].map((name) => this.getAttribute(name) ?? "");
+    const [server, project, dashboard] = ["server", "project", "dashboard"].map(
+      (name) => this.getAttribute(name) ?? "",
+    );
     try {
       let document = this.#layout;
       if (document === undefined) {
         if (!project || !dashboard) throw new Error(this.#texts.notSaid);
-        const url = `${server.replace(/\/+$/, "")}/projects/${encodeURIComponent(project)}/dashboards/${encodeURIComponent(dashboard)}`;
+        const of = [project, dashboard].map(encodeURIComponent);
+        const url = `${server.replace(/\/+$/, "")}/projects/${of[0]}/dashboards/${of[1]}`;
         const key = this.getAttribute("token") ?? this.getAttribute("key") ?? "";
         if (!this.#board) this.#show();
         const onWait = (seconds: number) => {
@@ -153,6 +157,11 @@ export class AcumenDashboard extends HTMLElement {
     else chart.setAttribute(name, value);
   }
 
+  get #controls(): Controls {
+    const own = parsed(this.getAttribute("controls"));
+    return own === null ? (this.#board?.controls ?? controlsOf(null)) : controlsOf(own);
+  }
+
   // --- what is shown
 
   #look(): void {
@@ -165,10 +174,13 @@ export class AcumenDashboard extends HTMLElement {
     refresh.setAttribute("aria-label", this.#texts.refresh);
     refresh.title = this.#texts.refresh;
     refresh.hidden = !this.#board;
-    const own = parsed(this.getAttribute("controls"));
     this.#bar.update({
-      controls: own === null ? (this.#board?.controls ?? controlsOf(null)) : controlsOf(own),
-      texts: this.#texts, locale: localeOf(this), query: this.#query, timezone: this.getAttribute("timezone"), known: this.#known,
+      controls: this.#controls,
+      texts: this.#texts,
+      locale: localeOf(this),
+      query: this.#query,
+      timezone: this.getAttribute("timezone"),
+      known: this.#known,
     });
     this.#show();
   }
@@ -183,7 +195,11 @@ export class AcumenDashboard extends HTMLElement {
     if (this.#problem) {
       const again = el("button", { type: "button", onclick: () => void this.#load(true) }, texts.retry);
       state.replaceChildren(el("p", { part: "error" }, this.#problem), again);
-    } else state.replaceChildren(el("p", { part: none ? "empty" : "loading" }, none ? texts.noWidgets : texts.loading), wait);
+    } else
+      state.replaceChildren(
+        el("p", { part: none ? "empty" : "loading" }, none ? texts.noWidgets : texts.loading),
+        wait,
+      );
   }
 
   #fill(): void {
@@ -198,7 +214,9 @@ export class AcumenDashboard extends HTMLElement {
     const card = el("div", { class: "card", part: "card" });
     const rows = Math.max(2, Math.round((widget.height + GAP) / ROW));
     const place = {
-      "--_w": widget.width, "--_h": rows, "--_m": widget.width <= 4 ? 6 : 12,
+      "--_w": widget.width,
+      "--_h": rows,
+      "--_m": widget.width <= 4 ? 6 : 12,
       ...(widget.column === null ? {} : { "--_x": widget.column, "--_y": widget.row }),
     };
     for (const [name, value] of Object.entries(place)) card.style.setProperty(name, String(value));
@@ -209,7 +227,14 @@ export class AcumenDashboard extends HTMLElement {
       card.append(...widget.words.map((line) => el("p", {}, line)));
     } else if (widget.kind === "image") {
       if (/^https?:/i.test(widget.link))
-        card.append(el("img", { src: widget.link, alt: widget.title ?? "", loading: "lazy", referrerpolicy: "no-referrer" }));
+        card.append(
+          el("img", {
+            src: widget.link,
+            alt: widget.title ?? "",
+            loading: "lazy",
+            referrerpolicy: "no-referrer",
+          }),
+        );
     } else card.append(this.#chart(widget));
     return card;
   }
@@ -221,12 +246,18 @@ export class AcumenDashboard extends HTMLElement {
     else if (widget.query) chart.setAttribute("query", JSON.stringify(widget.query));
     if (widget.title) chart.setAttribute("title", widget.title);
     chart.setAttribute("controls", "");
+    if (this.#controls.timeframe) chart.setAttribute("compare", "number");
     chart.setAttribute("part", "chart");
-    chart.setAttribute("exportparts", "root, header, title, toolbar, legend, plot, table, note, tooltip, state, error, empty");
+    chart.setAttribute(
+      "exportparts",
+      "root, header, title, toolbar, legend, plot, table, note, tooltip, state, error, empty",
+    );
     chart.soft = widget.drawing;
     chart.words = this.#texts;
     chart.changes = this.#bar.changes;
-    chart.addEventListener("load", (event) => this.#loaded((event as CustomEvent<{ answer: unknown }>).detail.answer));
+    chart.addEventListener("load", (event) =>
+      this.#loaded((event as CustomEvent<{ answer: unknown }>).detail.answer),
+    );
     this.#charts.push(chart);
     return chart;
   }
@@ -234,7 +265,7 @@ export class AcumenDashboard extends HTMLElement {
   /** Learn from an answer what the controls offer. */
   #loaded(answer: unknown): void {
     if (!isObject(answer)) return;
-    learn(this.#known, answer.result, this.#board?.controls.filters ?? []);
+    learn(this.#known, answer.result, this.#controls.filters);
     const { query } = answer;
     // the first timeframe and interval stand for all, where they agree; else the controls say "as usual"
     if (isObject(query) && !Object.keys(this.#bar.changes).length) this.#agree(query);
@@ -259,8 +290,18 @@ export class AcumenDashboard extends HTMLElement {
     const shadow = this.attachShadow({ mode: "open" });
     dress(shadow);
     const title = el("div", { class: "title", part: "title", role: "heading", "aria-level": 2 });
-    const refresh = el("button", { type: "button", class: "icon", hidden: true, onclick: () => void this.reload() }, icon(ICONS.refresh));
-    const header = el("header", { part: "header" }, title, this.#bar.element, el("div", { class: "toolbar", part: "toolbar" }, refresh));
+    const refresh = el(
+      "button",
+      { type: "button", class: "icon", hidden: true, onclick: () => void this.reload() },
+      icon(ICONS.refresh),
+    );
+    const header = el(
+      "header",
+      { part: "header" },
+      title,
+      this.#bar.element,
+      el("div", { class: "toolbar", part: "toolbar" }, refresh),
+    );
     const grid = el("div", { class: "grid", part: "grid", hidden: true });
     const wait = el("p", { role: "status" });
     const state = el("div", { class: "state", part: "state" });

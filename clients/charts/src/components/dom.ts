@@ -25,11 +25,17 @@ const SVG = "http://www.w3.org/2000/svg";
 export function icon(d: string): SVGSVGElement {
   const svg = document.createElementNS(SVG, "svg");
   const path = document.createElementNS(SVG, "path");
-  for (const [key, value] of Object.entries({ viewBox: "0 0 16 16", width: "16", height: "16", fill: "none" }))
+  for (const [key, value] of Object.entries({
+    viewBox: "0 0 16 16",
+    width: "16",
+    height: "16",
+    fill: "none",
+  }))
     svg.setAttribute(key, value);
   svg.setAttribute("aria-hidden", "true");
   const stroke = { d, stroke: "currentColor", "stroke-width": "1.5", "stroke-linecap": "round" };
-  for (const [key, value] of Object.entries({ ...stroke, "stroke-linejoin": "round" })) path.setAttribute(key, value);
+  for (const [key, value] of Object.entries({ ...stroke, "stroke-linejoin": "round" }))
+    path.setAttribute(key, value);
   svg.append(path);
   return svg;
 }

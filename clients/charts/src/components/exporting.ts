@@ -47,6 +47,9 @@ export async function pngOf(svg: string, width: number, height: number, scale: n
 
 /** A name for a file, of a title. */
 export function fileName(title: string | null, kind: string): string {
-  const name = (title ?? "").replace(/[^\p{L}\p{N}._-]+/gu, "-").replace(/^[-.]+|-+$/g, "").slice(0, 80);
+  const name = (title ?? "")
+    .replace(/[^\p{L}\p{N}._-]+/gu, "-")
+    .replace(/^[-.]+|-+$/g, "")
+    .slice(0, 80);
   return `${name || "chart"}.${kind}`;
 }

@@ -71,7 +71,8 @@ export class Plot {
     element.append(this.#over);
     element.addEventListener("pointermove", (event) => this.#point(event));
     element.addEventListener("pointerdown", (event) => this.#point(event));
-    element.addEventListener("pointerleave", () => this.#go(null));
+    // a finger that is lifted leaves too: what it touched stays shown until something else is
+    element.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.#go(null));
     element.addEventListener("click", () => this.#at && this.selected(this.selection(this.#at)));
     element.addEventListener("keydown", (event) => this.#key(event));
     element.addEventListener("blur", () => this.#go(null));
@@ -92,7 +93,10 @@ export class Plot {
     if (this.#svg) this.#svg.replaceWith(svg);
     else this.element.prepend(svg);
     this.#svg = svg;
-    this.#marks = [...svg.querySelectorAll("[data-series][data-index]")].map((node) => ({ mark: markOf(node), node }));
+    this.#marks = [...svg.querySelectorAll("[data-series][data-index]")].map((node) => ({
+      mark: markOf(node),
+      node,
+    }));
     const at = this.#at;
     this.#at = null;
     this.#go(at && at.index < this.#length ? at : null);
@@ -123,12 +127,17 @@ export class Plot {
 
   #told({ series, index }: Mark): { name: string; value: number | null; extra: string } {
     const { series: all, metrics, steps, gauge, type, title } = this.#shown;
-    if (metrics) return { name: metrics[index]?.name || title || "", value: metrics[index]?.value ?? null, extra: "" };
+    if (metrics)
+      return { name: metrics[index]?.name || title || "", value: metrics[index]?.value ?? null, extra: "" };
     if (gauge) return { name: title ?? "", value: gauge.value, extra: "" };
     if (steps) {
       const value = steps[index]?.value ?? null;
       const first = steps[0]?.value;
-      return { name: steps[index]?.name ?? "", value, extra: first && value !== null ? this.#format.percent(value / first) : "" };
+      return {
+        name: steps[index]?.name ?? "",
+        value,
+        extra: first && value !== null ? this.#format.percent(value / first) : "",
+      };
     }
     const value = all[series]?.values[index] ?? null;
     const whole = all[0]?.values.reduce<number>((sum, one) => sum + (one ?? 0), 0);
@@ -152,7 +161,8 @@ export class Plot {
     const hit = (event.composedPath()[0] as Element).closest?.("[data-series][data-index]");
     if (hit) return this.#go(markOf(hit));
     if (!plot) return this.#go(null);
-    const inside = x > plot.x - 12 && x < plot.x + plot.width + 12 && y > plot.y - 12 && y < plot.y + plot.height + 12;
+    const inside =
+      x > plot.x - 12 && x < plot.x + plot.width + 12 && y > plot.y - 12 && y < plot.y + plot.height + 12;
     if (!inside) return this.#go(null);
     const [along, across] = orientation === "vertical" ? [x, y] : [y, x];
     const index = nearest(positions, along);
@@ -182,19 +192,33 @@ export class Plot {
   #moved(key: string): Mark | null {
     if (!this.#length) return null;
     const steps: Record<string, [number, number]> = {
-      ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1],
-      Home: [-Infinity, 0], End: [Infinity, 0], PageDown: [10, 0], PageUp: [-10, 0],
+      ArrowRight: [1, 0],
+      ArrowLeft: [-1, 0],
+      ArrowDown: [0, 1],
+      ArrowUp: [0, -1],
+      Home: [-Infinity, 0],
+      End: [Infinity, 0],
+      PageDown: [10, 0],
+      PageUp: [-10, 0],
     };
     let [along, across] = steps[key] ?? [0, 0];
     if (!along && !across) return null;
     if (this.#drawing.orientation === "horizontal" && Math.abs(along) <= 1) [along, across] = [across, along];
     if (!this.#drawing.plot) return this.#movedAmongMarks(along, across);
     const { points } = this.#drawing;
-    const present = (index: number) => points.map((list) => list[index]).flatMap((at, series) => (at === null ? [] : [series]));
-    const filled = this.#drawing.positions.flatMap((at, index) => (at !== null && present(index).length ? [index] : []));
+    const present = (index: number) =>
+      points.map((list) => list[index]).flatMap((at, series) => (at === null ? [] : [series]));
+    const filled = this.#drawing.positions.flatMap((at, index) =>
+      at !== null && present(index).length ? [index] : [],
+    );
     if (!filled.length) return null;
     if (!this.#at) {
-      const index = along < 0 && along !== -Infinity ? filled[filled.length - 1] : along === Infinity ? filled[filled.length - 1] : filled[0];
+      const index =
+        along < 0 && along !== -Infinity
+          ? filled[filled.length - 1]
+          : along === Infinity
+            ? filled[filled.length - 1]
+            : filled[0];
       return { index, series: present(index)[0] };
     }
     const place = Math.max(0, filled.indexOf(this.#at.index));
@@ -216,7 +240,9 @@ export class Plot {
     if (across && rows.length > 1) {
       const row = rows[Math.min(rows.length - 1, Math.max(0, rows.indexOf(at.series) + across))];
       const same = marks.filter((mark) => mark.series === row);
-      return same.reduce((best, mark) => (Math.abs(mark.index - at.index) < Math.abs(best.index - at.index) ? mark : best));
+      return same.reduce((best, mark) =>
+        Math.abs(mark.index - at.index) < Math.abs(best.index - at.index) ? mark : best,
+      );
     }
     const row = rows.length > 1 ? marks.filter((mark) => mark.series === at.series) : marks;
     const place = row.findIndex((mark) => mark.index === at.index && mark.series === at.series);
@@ -236,7 +262,10 @@ export class Plot {
     node?.setAttribute("data-on", "");
     const { plot, orientation, positions, points } = this.#drawing;
     if (!plot) {
-      const [box, area] = [(node ?? this.element).getBoundingClientRect(), this.element.getBoundingClientRect()];
+      const [box, area] = [
+        (node ?? this.element).getBoundingClientRect(),
+        this.element.getBoundingClientRect(),
+      ];
       this.#tip(to, box.left + box.width / 2 - area.left, box.top + box.height / 2 - area.top);
       return;
     }
@@ -287,7 +316,13 @@ export class Plot {
     const line = (text: string, number: string, color: string | null, on: boolean) => {
       const swatch = color ? el("i") : null;
       if (swatch) swatch.style.background = color!;
-      return el("div", { class: on ? "on" : null }, swatch, text ? el("span", {}, text) : null, el("em", {}, number));
+      return el(
+        "div",
+        { class: on ? "on" : null },
+        swatch,
+        text ? el("span", {}, text) : null,
+        el("em", {}, number),
+      );
     };
     if (!this.#drawing.plot) {
       const row = type === "heatmap" && series.length > 1 ? series[to.series].name : "";

@@ -1,5 +1,6 @@
 // Which request asks what a chart shows, and for which timeframe came before.
 import { isObject } from "../answer.ts";
+import { writerOf } from "../format.ts";
 import { zoneOf } from "../time.ts";
 import type { Ask } from "./asking.ts";
 
@@ -47,7 +48,10 @@ export function requestOf(source: Source, changes: Changes): Ask | null {
   const base = `${server.replace(/\/+$/, "")}/3.0/projects/${encodeURIComponent(project)}`;
   const changed: Json = { ...changes, filters: changes.filters?.length ? changes.filters : undefined };
   if (savedQuery) {
-    return { key, url: `${base}/queries/saved/${encodeURIComponent(savedQuery)}/result${parameters(changed)}` };
+    return {
+      key,
+      url: `${base}/queries/saved/${encodeURIComponent(savedQuery)}/result${parameters(changed)}`,
+    };
   }
   if (dataset) {
     const { timeframe } = changes;
@@ -58,7 +62,11 @@ export function requestOf(source: Source, changes: Changes): Ask | null {
   const { analysis_type: analysis, filters, ...rest } = query;
   const own = Array.isArray(filters) ? filters : [];
   const body = { ...rest, ...changed, filters: [...own, ...(changes.filters ?? [])] };
-  return { key, url: `${base}/queries/${encodeURIComponent(analysis as string)}`, body: JSON.stringify(body) };
+  return {
+    key,
+    url: `${base}/queries/${encodeURIComponent(analysis as string)}`,
+    body: JSON.stringify(body),
+  };
 }
 
 // --- timeframes
@@ -76,7 +84,9 @@ export interface Span {
 export function spanOf(timeframe: unknown): Span | null {
   if (timeframe === "today") return { kind: "this", count: 1, unit: "day" };
   if (timeframe === "yesterday") return { kind: "previous", count: 1, unit: "day" };
-  const found = /^(this|previous|last)_(?:(\d+)_)?(minute|hour|day|week|month|year)s?$/.exec(String(timeframe));
+  const found = /^(this|previous|last)_(?:(\d+)_)?(minute|hour|day|week|month|year)s?$/.exec(
+    String(timeframe),
+  );
   if (!found) return null;
   return { kind: found[1] === "this" ? "this" : "previous", count: Number(found[2] ?? 1), unit: found[3] };
 }
@@ -99,26 +109,28 @@ function floor(wall: number, unit: string): number {
   return Date.UTC(date.getUTCFullYear(), unit === "year" ? 0 : date.getUTCMonth(), 1);
 }
 
-/** The instant of a wall-clock time in the zone. */
-export function instantOf(wall: number, timezone: string | number | null | undefined): number {
+type Zone = string | number | null | undefined;
+
+/** A wall-clock time of the zone as ISO text with its offset: the server cuts days by it. */
+export function isoOf(wall: number, timezone: Zone): string {
   const zone = zoneOf(timezone);
   const guess = wall - zone.offset(wall);
-  return wall - zone.offset(guess);
+  return writerOf({ timezone }).iso(wall - zone.offset(guess));
 }
 
 /**
- * The period before, of the same length; of one that still runs, as much as has passed of it, since a part does not
- * compare with a whole. Null where it cannot be told: of all time, and of weeks, whose first day is not said.
+ * The period before, of the same length; of one that still runs, as much as has passed of it, since a part
+ * does not compare with a whole. Null where it cannot be told: of all time, and of weeks, whose first day is not said.
  */
 export function periodBefore(
   timeframe: unknown,
-  timezone: string | number | null | undefined,
+  timezone: Zone,
   now: number,
 ): { start: string; end: string } | null {
-  const iso = (instant: number) => new Date(instant).toISOString();
   if (isObject(timeframe)) {
     const [start, end] = [Date.parse(String(timeframe.start)), Date.parse(String(timeframe.end))];
-    return end > start ? { start: iso(2 * start - end), end: iso(start) } : null;
+    const writer = writerOf({ timezone });
+    return end > start ? { start: writer.iso(2 * start - end), end: writer.iso(start) } : null;
   }
   const span = spanOf(timeframe);
   if (!span || span.unit === "week" || span.count < 1) return null;
@@ -127,6 +139,6 @@ export function periodBefore(
   const running = span.kind === "this";
   const start = moved(unit, span.unit, running ? 1 - span.count : -span.count);
   const end = running ? wall : unit;
-  const to = (at: number) => iso(instantOf(moved(at, span.unit, -span.count), timezone));
+  const to = (at: number) => isoOf(moved(at, span.unit, -span.count), timezone);
   return { start: to(start), end: to(end) };
 }

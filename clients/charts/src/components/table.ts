@@ -50,7 +50,13 @@ export function tableElement(cells: Cells, formatter: Formatter, options: TableO
   let order: Order | null = null;
   let shown = body(cells, formatter, options.rows, order);
   const head = el("tr");
-  const table = el("table", {}, el("caption", { class: "unseen" }, options.caption), el("thead", {}, head), shown);
+  const table = el(
+    "table",
+    {},
+    el("caption", { class: "unseen" }, options.caption),
+    el("thead", {}, head),
+    shown,
+  );
   cells.columns.forEach((column, at) => {
     const numeric = column.kind === "number";
     const heading = el("th", { scope: "col", class: numeric ? "number" : null });

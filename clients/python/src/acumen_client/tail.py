@@ -174,7 +174,7 @@ class _Course:
     def _gap(self, data: str) -> None:
         try:
             said = _json.loads(data.encode())
-            count = int(said.get("count", 0) if isinstance(said, dict) else said)
+            count = int((said.get("events") if isinstance(said, dict) else said) or 0)
         except (TypeError, ValueError):
             count = 0
         self.missed += count

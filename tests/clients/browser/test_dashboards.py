@@ -1,0 +1,176 @@
+"""<acumen-dashboard>: documents in both forms, and one control for all charts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.clients.browser.charts import AXE, Charts, charts_in, tag
+from tests.clients.browser.conftest import Site
+from tests.clients.browser.shop import DASHBOARD, Shop, open_shop
+from tests.support.server import Served
+
+INNER = "document.querySelector('acumen-dashboard').shadowRoot.querySelectorAll('acumen-chart')"
+
+
+@pytest.fixture(scope="module")
+def shop(served: Served, site: Site) -> Shop:
+    return open_shop(served, [site.url])
+
+
+@pytest.fixture
+def charts(browser: Any, site: Site, shop: Shop) -> Iterator[Charts]:
+    with charts_in(browser, site, shop, viewport={"width": 1300, "height": 900}) as made:
+        yield made
+
+
+def board(charts: Charts, name: str | None = "sales", **attributes: Any) -> str:
+    return tag("acumen-dashboard", {**charts.access(), "dashboard": name, **attributes})
+
+
+def boxes(page: Any) -> list[dict[str, float]]:
+    found: list[dict[str, float]] = page.evaluate(
+        """[...document.querySelector("acumen-dashboard").shadowRoot.querySelectorAll(".card")]
+          .map((one) => one.getBoundingClientRect().toJSON())"""
+    )
+    return found
+
+
+def drawn(page: Any) -> list[str]:
+    """The type of each chart in order."""
+    types: list[str] = page.evaluate(
+        f"""[...{INNER}].map((one) => one.shadowRoot.querySelector("svg.acumen-drawing")
+          ?.getAttribute("class").replace("acumen-drawing acumen-", "") ?? "none")"""
+    )
+    return types
+
+
+def test_a_dashboard_is_its_document(charts: Charts) -> None:
+    page = charts.open(board(charts))
+    assert page.get_by_role("heading", name="Sales").is_visible()
+    assert drawn(page) == ["metric", "metric", "gauge", "area", "pie", "bar", "funnel"]
+    titles = page.evaluate(f"[...{INNER}].map((one) => one.shadowRoot.querySelector('.title').textContent)")
+    assert titles[2:4] == ["Large orders", "Revenue by day"]
+    assert page.locator("acumen-dashboard .words p").text_content() == "All sums are <gross>."
+    places = boxes(page)
+    assert len({round(one["y"]) for one in places[:3]}) == 1
+    assert places[3]["width"] > places[4]["width"] * 1.8
+    assert not charts.faults()
+    charts.check()
+
+
+def test_what_the_dashboard_creator_wrote_is_shown(charts: Charts) -> None:
+    page = charts.open(board(charts, "creators"))
+    # a map is drawn as what suits the answer
+    assert drawn(page) == ["stacked", "bar"]
+    assert page.get_by_text("lorem ipsum").is_visible()
+    assert page.get_by_label("Timeframe").is_visible()
+    left, right, words = boxes(page)
+    assert left["y"] == right["y"] and left["height"] == right["height"] == 12 * 30 - 16
+    assert left["x"] + left["width"] < right["x"]
+    assert words["y"] > left["y"] + left["height"]
+    charts.check()
+
+
+def test_one_control_changes_every_chart(charts: Charts, shop: Shop) -> None:
+    page = charts.open(board(charts))
+    country = page.get_by_role("combobox", name="country")
+    country.fill("Poland")
+    country.press("Enter")
+    page.get_by_label("Timeframe").select_option("this_14_days")
+    charts.settle()
+    last = {request.url.split("/saved/")[1].split("/")[0]: request for request in charts.asked("/saved/")}
+    sent = {name: charts.parameters(request) for name, request in last.items()}
+    # the last request of a metric may be for the period before
+    assert all("filters" in one and "timeframe" in one for one in sent.values()), sent
+    page.wait_for_function(f"{INNER}[5].shadowRoot.querySelectorAll('tbody tr').length === 1")
+    row = page.evaluate(f"{INNER}[5].shadowRoot.querySelector('tbody tr').textContent")
+    assert row.startswith("Poland")
+    charts.check()
+
+
+def test_a_chart_that_may_not_be_changed_keeps_its_own(charts: Charts, shop: Shop) -> None:
+    layout = {"widgets": [{"query": "by-country"}], "layout": {"controls": "timeframe"}}
+    access = charts.access(viewer={"filters": ["country"]})
+    page = charts.open(tag("acumen-dashboard", access), wait=False)
+    page.evaluate("(layout) => { document.querySelector('acumen-dashboard').layout = layout }", layout)
+    charts.settle()
+    page.get_by_label("Timeframe").select_option("today")
+    page.get_by_text("This chart keeps its own timeframe").wait_for()
+    rows = page.evaluate(f"{INNER}[0].shadowRoot.querySelectorAll('tbody tr').length")
+    assert rows == len(Counter(event["country"] for event in shop.events["purchases"]))
+    charts.check(expected_errors=1)
+
+
+def test_refresh_asks_all_again_and_events_come_out(charts: Charts) -> None:
+    page = charts.open(board(charts))
+    page.evaluate(
+        "window.heard = []; document.querySelector('acumen-dashboard')"
+        ".addEventListener('select', (event) => heard.push(event.detail))"
+    )
+    before = len(charts.asked("/saved/"))
+    page.get_by_label("Refresh").click()
+    while len(charts.asked("/saved/")) < 2 * before:
+        page.wait_for_timeout(20)
+    charts.settle()
+    plot = page.get_by_role("application").nth(4)
+    plot.press("ArrowRight")
+    plot.press("Enter")
+    ((selected),) = page.evaluate("heard")
+    assert (selected["name"], selected["series"]) == ("free", "Count")
+
+
+def test_what_is_not_there_is_said_and_tried_again(charts: Charts, shop: Shop) -> None:
+    page = charts.open(board(charts, "later"))
+    error = page.locator("acumen-dashboard [part=error]")
+    assert "later" in error.text_content() or "not found" in error.text_content()
+    assert not charts.faults()
+    shop.put_dashboard("later", {"widgets": []})
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("This dashboard has no charts.").wait_for()
+    charts.check(expected_errors=1)
+
+
+@pytest.mark.parametrize(("width", "columns"), [(360, 1), (800, 2), (1300, 3)])
+def test_it_fits_any_width(browser: Any, site: Site, shop: Shop, width: int, columns: int) -> None:
+    with charts_in(browser, site, shop, viewport={"width": width, "height": 800}) as charts:
+        page = charts.open(board(charts))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        places = boxes(page)
+        assert sum(round(one["y"]) == round(places[0]["y"]) for one in places) == columns
+        charts.check()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Any, site: Site, shop: Shop, scheme: str) -> None:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (npm ci in clients)")
+    with charts_in(browser, site, shop, color_scheme=scheme) as charts:
+        charts.open(board(charts), board(charts, "creators"), style="h1{background:#fff;color:#000}")
+        assert charts.faults() == []
+
+
+def test_on_paper_there_are_no_controls(charts: Charts) -> None:
+    page = charts.open(board(charts))
+    page.emulate_media(media="print")
+    assert page.get_by_label("Timeframe").is_hidden()
+    assert page.get_by_label("Refresh").is_hidden()
+    assert drawn(page)[0] == "metric"
+
+
+def test_a_strict_policy_is_kept(charts: Charts, shop: Shop) -> None:
+    script = (AXE.parents[2] / "charts/dist/acumen-charts.js").read_text(encoding="utf-8")
+    javascript = {"content-type": "text/javascript"}
+    page = charts.page
+    page.route("**/clients/acumen-charts.js", lambda route: route.fulfill(body=script, headers=javascript))
+    address = f"{shop.url}/3.0/projects/{shop.project.id}/dashboards/sales/embed"
+    frame = (
+        f'<iframe title=f height=700 width=900 src="{address}?api_key={charts.access()["token"]}"></iframe>'
+    )
+    charts.open(frame, wait=False)
+    inside = page.frame_locator("iframe").locator("acumen-chart")
+    inside.nth(len(DASHBOARD["widgets"]) - 2).locator(".root[data-state=ready]").wait_for()
+    charts.check()
