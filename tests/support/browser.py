@@ -37,7 +37,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="module")
 def playwright() -> Iterator[Any]:
-    """For one module: while it runs, this thread has a running event loop, and can have no other."""
+    """For one module: while it runs, its thread has an event loop, in which no other can be started."""
     # Only tests of pages wait for it to be imported.
     from playwright.sync_api import sync_playwright
 
