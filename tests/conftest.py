@@ -8,7 +8,7 @@ from zoneinfo import reset_tzpath
 import pytest
 from hypothesis import settings
 
-from tests.support.browser import chromium, launch, playwright
+from tests.support.browser import browser, chromium, launch, playwright
 from tests.support.server import Served, ServedProject
 
 # The references of the tests read the same zones as the product: those of the tzdata package. The machine's
@@ -33,4 +33,4 @@ def project(served: Served) -> ServedProject:
     return served.new_project()
 
 
-__all__ = ["chromium", "launch", "playwright", "project", "served"]
+__all__ = ["browser", "chromium", "launch", "playwright", "project", "served"]

@@ -45,6 +45,14 @@ def playwright() -> Iterator[Any]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def browser(playwright: Any, chromium: str) -> Iterator[Any]:
+    """One browser for tests that need no profile of their own: each makes a context."""
+    running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    yield running
+    running.close()
+
+
 @pytest.fixture
 def launch(playwright: Any, chromium: str, tmp_path: Path) -> Iterator[Launch]:
     """Start a browser with a profile folder; after a close the same name is the same user again."""

@@ -19,14 +19,6 @@ ROOT = Path(__file__).resolve().parents[3]
 DISTS = (ROOT / "clients/js/dist", ROOT / "clients/charts/dist")
 
 
-@pytest.fixture(scope="module")
-def browser(playwright: Any, chromium: str) -> Iterator[Any]:
-    """One browser for tests that need no profile of their own: each makes a context."""
-    running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-    yield running
-    running.close()
-
-
 class Site:
     """Pages of a site, beside the built scripts under /dist/."""
 
