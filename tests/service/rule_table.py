@@ -72,8 +72,8 @@ def expected(rule: Rule, held: set[Permission]) -> int | None:
 def check(served: Served, project: ServedProject, one: Ruled, key: str, held: set[Permission]) -> str | None:
     """What is wrong with the answer to this key, if anything is."""
     path = re.sub(r"\{[^}]+\}", "x", one.path.replace("{project_id}", project.id))
-    # A tail has no end; with a cursor that is none it is refused once the key is let in.
-    path += "?after=none" if path.endswith("/tail") else ""
+    # A tail has no end; with filters that are none it is refused once the key is let in.
+    path += "?filters=none" if path.endswith("/tail") else ""
     body: object = {} if one.method in ("POST", "PUT", "PATCH") else None
     reply = served.request(one.method, path, body, key=key)
     wanted = expected(one.rule, held)

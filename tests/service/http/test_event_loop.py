@@ -70,8 +70,8 @@ def test_no_route_reads_the_catalog_on_the_event_loop(whole: Whole, on_loop: lis
         below = re.sub(r"\{query_name\}", "kept", re.sub(r"\{collection\}", "c", below))
         below = re.sub(r"\{[^}]+\}", "x", below)
         body: object = {} if method in ("POST", "PUT", "PATCH") else None
-        # A tail has no end, but for a cursor that is none.
-        query = {"after": "none"} if below.endswith("/tail") else {}
+        # A tail has no end, but for filters that are none.
+        query: dict[str, Any] = {"filters": "none"} if below.endswith("/tail") else {}
         for key in (None, None, project.read_key, "wrong"):
             whole.call(project, method, below, body, key=key, **query)
     assert on_loop == []
