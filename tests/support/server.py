@@ -280,7 +280,9 @@ class Served:
         headers: Mapping[str, str] | None = None,
         seconds: float = START_SECONDS,
     ) -> Reply:
-        """One request on a connection of its own; a body that is no bytes is sent as JSON."""
+        """One request on a connection of its own; a body that is no bytes is sent as JSON.
+
+        Of server-sent events, which have no end, the reply's body is the first message."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = dict(headers or {})
         if key is not None:
@@ -288,7 +290,9 @@ class Served:
         request = urllib.request.Request(self.url + path, data=data, headers=sent, method=method)
         try:
             with _OPENER.open(request, timeout=seconds) as answer:
-                return Reply(answer.status, _lower(answer.headers.items()), answer.read())
+                endless = answer.headers.get_content_type() == "text/event-stream"
+                found = b"".join(iter(answer.readline, b"\n")) if endless else answer.read()
+                return Reply(answer.status, _lower(answer.headers.items()), found)
         except urllib.error.HTTPError as error:
             with error:
                 return Reply(error.code, _lower(error.headers.items()), error.read())

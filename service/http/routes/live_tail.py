@@ -60,6 +60,7 @@ area = RouteArea("tail", "See events as they arrive.")
         in_header("Last-Event-ID", STRING, "As `after`, which it replaces; browsers send it."),
     ),
     examples=(
+        Example({"event_collection": "purchases"}, key="read"),
         Example({"event_collection": "purchases"}, query={"filters": "[{]"}, key="read", status=400),
         Example({"event_collection": "purchases"}, key="write", status=403),
     ),

@@ -534,7 +534,7 @@ def test_arranging_an_answer_stops_where_nobody_waits_for_it_any_more(
 
 
 def test_a_question_whose_time_is_up_names_the_time_it_had(engine: Engine, source: Source) -> None:
-    with pytest.raises(QueryTimeout, match=r"longer than the 0\.0001 seconds"):
+    with pytest.raises(QueryTimeout, match=r"longer than its limit of 0\.0001 seconds"):
         ask(engine, source, MetricQuery("c", COUNT, groups=(Group("g"),)), Limits(timeout_seconds=0.0001))
 
 

@@ -20,7 +20,7 @@ from service.http.openapi.operation import Example, Operation, parameters_of
 from tests.service.http.test_openapi_examples import DOCUMENT, KEYS, filled, names_of
 from tests.support.server import Reply, Served
 
-# A tail has no end, and so no example of a good answer: test_live_tail.py asks for it.
+# Requests here wait for the end of the answer, and a tail has none: test_live_tail.py sends it bad ones.
 OPERATIONS = [one for area in AREAS for one in area.operations if not one.path.endswith("/tail")]
 KEYED = [one for one in OPERATIONS if not one.open]
 
