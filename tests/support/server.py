@@ -15,6 +15,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Self
 from unittest import mock
@@ -291,7 +292,7 @@ class Served:
         try:
             with _OPENER.open(request, timeout=seconds) as answer:
                 endless = answer.headers.get_content_type() == "text/event-stream"
-                found = b"".join(iter(answer.readline, b"\n")) if endless else answer.read()
+                found = b"".join(takewhile(bytes.strip, answer)) if endless else answer.read()
                 return Reply(answer.status, _lower(answer.headers.items()), found)
         except urllib.error.HTTPError as error:
             with error:

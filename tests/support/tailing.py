@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -47,6 +49,7 @@ class TailReader:
             headers["Last-Event-ID"] = after
         self._connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=WAIT_SECONDS)
         self._connection.request("GET", path, headers=headers)
+        self._socket = self._connection.sock
         self._response = self._connection.getresponse()
         self.status = self._response.status
         self.headers = {name.lower(): value for name, value in self._response.getheaders()}
@@ -68,8 +71,11 @@ class TailReader:
         self.close()
 
     def close(self) -> None:
-        if self._connection.sock is not None:
-            self._connection.sock.close()
+        # Nothing else ends a read that another thread waits in, and closing the response would wait for it.
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        if self._thread.is_alive():
+            self._thread.join()
         self._response.close()
         self._connection.close()
 
