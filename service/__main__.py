@@ -249,6 +249,11 @@ Send a first event:
 Ask a first question:
 
   curl '{base}/queries/count?event_collection=purchases&timeframe=this_14_days&api_key={project.read_key}'
+
+For programs that use the Python or JavaScript client, and for the examples of the documentation:
+
+  export ACUMEN_URL={url} ACUMEN_PROJECT={project.id} \\
+    ACUMEN_WRITE_KEY={project.write_key} ACUMEN_READ_KEY={project.read_key}
 """
     )
 

@@ -39,6 +39,8 @@ OTHER_VARIABLES = (
     "read_key",
     "master_key",
     "access_key",
+    "organization_key",
+    "renew_snapshots",
     "test_scale",
     "test_port",
     "require_all",

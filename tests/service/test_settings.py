@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +106,28 @@ def test_a_misspelt_variable_is_refused_and_the_nearest_named(
 )
 def test_variables_of_others_are_none_of_its_business(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
     monkeypatch.setenv(variable, "debug")
+    load()
+
+
+def test_every_variable_of_clients_and_documentation_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shell that has them set for a client starts a server as well."""
+    root = DOCUMENT.parents[1]
+    sources = [
+        root / "README.md",
+        root / "CONTRIBUTING.md",
+        *(root / "docs").rglob("*.md"),
+        *(root / "clients/python").rglob("*.py"),
+        *(one for one in (root / "examples").rglob("*") if one.suffix in (".py", ".md", ".mjs", ".ipynb")),
+    ]
+    named = set()
+    for source in sources:
+        named |= set(
+            re.findall(r"\bACUMEN_[A-Z][A-Z0-9_]*[A-Z0-9]\b(?!_)", source.read_text(encoding="utf-8"))
+        )
+    assert {"ACUMEN_URL", "ACUMEN_ORGANIZATION_KEY", "ACUMEN_PORT"} <= named
+    monkeypatch.setattr(os, "environ", {**os.environ, **dict.fromkeys(named, "")})
     load()
 
 

@@ -4,7 +4,7 @@ export type Properties = Record<string, unknown>;
 export type Source = Properties | (() => Properties);
 /** Objects within objects are merged; of all else the later wins. */
 export declare function merge(target: Properties, source: Properties): Properties;
-/** 32 hexadecimal digits by chance. */
-export declare const uniqueToken: () => string;
+/** Hexadecimal digits by chance, 32 unless told. */
+export declare const randomDigits: (bytes?: number) => string;
 /** The event of these properties: with its time, and with the token by which the server knows it again. */
 export declare function eventOf(sources: Source[], time: number): Properties;

@@ -4,7 +4,7 @@
  * `session`, `utm` and the collection `web_vitals`. What a visitor types is never looked at.
  */
 import { remember, type Tracker } from "./browser.ts";
-import { uniqueToken, type Properties } from "./events.ts";
+import { randomDigits, type Properties } from "./events.ts";
 import { VERSION } from "./version.ts";
 
 export interface AutoOptions {
@@ -98,7 +98,7 @@ function session(minutes: number): () => Properties {
   return () => {
     const now = Date.now();
     let [id, start, last] = (remember("session") ?? "").split(" ");
-    if (!id || !(now - +last! < minutes * 6e4)) [id, start] = [uniqueToken(), now + ""];
+    if (!id || !(now - +last! < minutes * 6e4)) [id, start] = [randomDigits(), now + ""];
     remember("session", [id, start, now].join(" "));
     return { id, start: new Date(+start!).toISOString(), seconds: Math.round((now - +start!) / 1e3) };
   };
@@ -106,7 +106,7 @@ function session(minutes: number): () => Properties {
 
 function visitor(): { uuid: string; is_new: boolean } {
   const before = remember("uuid");
-  const uuid = before ?? uniqueToken();
+  const uuid = before ?? randomDigits();
   if (!before) remember("uuid", uuid);
   return { uuid, is_new: !before };
 }
@@ -278,7 +278,9 @@ export function autoTrack(tracker: Tracker, options: AutoOptions = {}): void {
   }
   if (on("pageViews")) {
     const page = (full: string): string => (options.hash ? full : full.split("#")[0]!);
-    tracker.track("pageviews");
+    // After `set()` calls that stand right behind `init()`.
+    const loaded = Date.now();
+    queueMicrotask(() => tracker.track("pageviews", {}, loaded));
     const { optIn } = tracker;
     tracker.optIn = () => {
       const unseen = tracker.optedOut;

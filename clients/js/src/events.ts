@@ -23,11 +23,17 @@ export function merge(target: Properties, source: Properties): Properties {
   return target;
 }
 
-/** 32 hexadecimal digits by chance. */
-export const uniqueToken = (): string =>
-  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => (byte + 256).toString(16).slice(1)).join(
-    "",
-  );
+/** Hexadecimal digits by chance, 32 unless told. */
+export const randomDigits = (bytes = 16): string =>
+  Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) =>
+    (byte + 256).toString(16).slice(1),
+  ).join("");
+
+/**
+ * A token that no other event has. It begins with the time: tokens that come one after another are neighbours
+ * in the server's index of them, which takes them in half the time.
+ */
+const uniqueToken = (): string => Date.now().toString(36) + randomDigits(12);
 
 /** The event of these properties: with its time, and with the token by which the server knows it again. */
 export function eventOf(sources: Source[], time: number): Properties {

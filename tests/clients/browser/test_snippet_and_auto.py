@@ -20,6 +20,7 @@ SPA = """<!doctype html><title>Start</title><link rel="icon" href="data:,">
 <script>
   %s
   acumen.init(%s);
+  acumen.set({ site: "tea" });
   function go(path, title) { history.pushState({}, "", path); document.title = title; }
 </script>
 <h1>Tea</h1>
@@ -120,6 +121,7 @@ def _check_views(site: Site, views: list[dict[str, Any]]) -> None:
     assert second["referrer"]["from"]["medium"] == "INTERNAL"
     assert first["page"]["description"] == "A shop of tea"
     assert second["page"]["title"] == "Green"
+    assert {view["site"] for view in views} == {"tea"}
     assert {view["user"]["uuid"] for view in views} == {first["user"]["uuid"]}
     assert {view["session"]["id"] for view in views} == {first["session"]["id"]}
     assert first["user"]["is_new"] is True

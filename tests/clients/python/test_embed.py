@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -146,6 +146,20 @@ def test_a_token_expires_after_an_hour_unless_told() -> None:
     (later,) = opened(embed_token(KEY, expires_in=timedelta(days=1)), KEY)
     assert now + 86400 <= later["expires_at"] <= time.time() + 86401
     assert opened(embed_token(KEY, expires_in=None), KEY) == [{}]
+
+
+@pytest.mark.parametrize(
+    "instant", [datetime(2030, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))), 1_893_456_000, 1_893_455_999.5]
+)
+def test_a_token_ends_at_an_instant(instant: Any) -> None:
+    ends = 1_893_456_000
+    assert opened(embed_token(KEY, expires_at=instant), KEY)[0]["expires_at"] == ends
+    assert opened(narrow_embed_token(embed_token(KEY), expires_at=instant), KEY)[1] == {"expires_at": ends}
+
+
+def test_a_narrowed_token_ends_when_the_given_one_does_unless_told() -> None:
+    token = embed_token(KEY, expires_in=timedelta(days=30))
+    assert opened(narrow_embed_token(token, queries=3), KEY)[1] == {"queries": 3}
 
 
 def test_every_token_is_another() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import format_datetime
 
 import pytest
@@ -248,6 +249,33 @@ def test_asynchronous_requests_fail_and_repeat_alike(served: Served, project: Se
 
     with FaultyProxy(served.port, [overloaded(), lose_request]) as proxy:
         asyncio.run(asked(proxy))
+
+
+def test_each_event_loop_has_connections_of_its_own(served: Served, project: ServedProject) -> None:
+    client = AsyncAcumen(**options_for(served, project))
+
+    async def ask() -> None:
+        assert (await client.project.describe()).id == project.id
+
+    for _ in range(3):
+        asyncio.run(ask())
+    with ThreadPoolExecutor() as threads:
+        for done in [threads.submit(asyncio.run, ask()) for _ in range(4)]:
+            done.result()
+
+
+def test_a_client_with_other_keys_has_no_more_than_these(served: Served, project: ServedProject) -> None:
+    for kind in (Acumen, AsyncAcumen):
+        client = kind(**options_for(served, project), retries=QUICK, timeout=7)
+        reader = client.with_keys(read_key="another")
+        assert (reader.url, reader.project_id) == (client.url, client.project_id) == (served.url, project.id)
+        assert reader.transport.target.retries == QUICK
+        assert reader.transport.target.timeout == client.transport.target.timeout
+        with pytest.raises(ConfigurationError, match="the write key"):
+            reader.transport.prepare("GET", "/", key="write")
+    other = Acumen(**options_for(served, project)).with_keys(read_key="another")
+    with other, pytest.raises(UnauthorizedError):
+        other.count("purchases")
 
 
 def test_a_body_is_read_piece_by_piece(client: Acumen) -> None:

@@ -16,7 +16,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from urllib.parse import quote
 
 import httpx
@@ -185,7 +185,7 @@ class Transport(_Shared):
     def __init__(self, target: Target, *, http: httpx.BaseTransport | None = None) -> None:
         """``http`` replaces the network, as in ``httpx.Client(transport=…)``."""
         super().__init__(target)
-        self._given = http
+        self.given = http
         self._pid = -1
         self._client: httpx.Client | None = None
         self._after_fork()
@@ -277,20 +277,23 @@ class Transport(_Shared):
                     # The parent's sockets: closing them here would end its conversations.
                     _of_parents.append(self._client)
                 self._client = httpx.Client(
-                    base_url=self.target.url, headers=_default_headers(), transport=self._given
+                    base_url=self.target.url, headers=_default_headers(), transport=self.given
                 )
                 self._pid = os.getpid()
             return self._client
 
 
+_ClientsOfLoops: TypeAlias = weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient]
+
+
 class AsyncTransport(_Shared):
-    """Requests from coroutines of one event loop."""
+    """Requests from coroutines. Each event loop has connections of its own."""
 
     def __init__(self, target: Target, *, http: httpx.AsyncBaseTransport | None = None) -> None:
         super().__init__(target)
-        self._given = http
-        self._pid = -1
-        self._client: httpx.AsyncClient | None = None
+        self.given = http
+        self._pid = os.getpid()
+        self._clients: _ClientsOfLoops = weakref.WeakKeyDictionary()
 
     async def request(
         self, method: str, path: str, *, accept: Accept | None = None, **options: Any
@@ -351,20 +354,26 @@ class AsyncTransport(_Shared):
                 yield response
 
     async def aclose(self) -> None:
-        """Close all connections; a request after that opens new ones."""
-        client, self._client = self._client, None
-        if client is not None and self._pid == os.getpid():
+        """Close the connections of this event loop; a request after that opens new ones."""
+        client = self._of_this_process().pop(asyncio.get_running_loop(), None)
+        if client is not None:
             await client.aclose()
 
     def _http(self) -> httpx.AsyncClient:
-        if self._client is None or self._pid != os.getpid():
-            if self._client is not None:
-                _of_parents.append(self._client)
-            self._client = httpx.AsyncClient(
-                base_url=self.target.url, headers=_default_headers(), transport=self._given
+        clients, loop = self._of_this_process(), asyncio.get_running_loop()
+        client = clients.get(loop)
+        if client is None:
+            client = clients[loop] = httpx.AsyncClient(
+                base_url=self.target.url, headers=_default_headers(), transport=self.given
             )
-            self._pid = os.getpid()
-        return self._client
+        return client
+
+    def _of_this_process(self) -> _ClientsOfLoops:
+        """The clients; in a forked child none of those that its parent made."""
+        if self._pid != os.getpid():
+            _of_parents.append(self._clients)
+            self._clients, self._pid = weakref.WeakKeyDictionary(), os.getpid()
+        return self._clients
 
 
 _transports: weakref.WeakSet[Transport] = weakref.WeakSet()

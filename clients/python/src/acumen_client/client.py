@@ -66,13 +66,10 @@ def _from_environment() -> dict[str, Any]:
     return {option: value for option, name in names.items() if (value := os.environ.get(name))}
 
 
-class Acumen(FrameRecording, Asking, Managing):
-    """A client that blocks until each answer is there. Threads may share it, and forked processes.
+class _OfOneProject:
+    """What a client knows of itself."""
 
-    >>> client = Acumen("http://localhost:8000", project_id="…", write_key="…", read_key="…")
-    >>> client.record("purchases", {"price": 7})
-    >>> client.count("purchases", timeframe="this_14_days")
-    """
+    transport: Any
 
     def __init__(
         self,
@@ -85,19 +82,74 @@ class Acumen(FrameRecording, Asking, Managing):
         organization_key: str | None = None,
         timeout: float | httpx.Timeout = ANSWER_SECONDS,
         retries: Retries | None = None,
-        http: httpx.BaseTransport | None = None,
+        http: Any = None,
     ) -> None:
         """An access key is given as the key of what it may do; the master key does for all three.
 
-        ``http`` is a transport of httpx, for proxies, certificates and sockets of one's own.
+        ``http`` is a transport of httpx, for proxies, certificates and sockets of one's own: an asynchronous
+        one for ``AsyncAcumen``.
         """
         keys = Keys(write_key, read_key, master_key, organization_key)
-        self.transport = Transport(_target(url, project_id, keys, timeout, retries), http=http)
+        self._connect(_target(url, project_id, keys, timeout, retries), http)
+
+    def _connect(self, target: Target, http: Any) -> None:
+        raise NotImplementedError
 
     @classmethod
     def from_environment(cls) -> Self:
         """A client as ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_WRITE_KEY, ACUMEN_READ_KEY … say."""
         return cls(**_from_environment())
+
+    def with_keys(
+        self,
+        *,
+        write_key: str | None = None,
+        read_key: str | None = None,
+        master_key: str | None = None,
+        organization_key: str | None = None,
+    ) -> Self:
+        """A client of the same project with these keys and no other: what a customer's key sees, for one."""
+        target = self.transport.target
+        return type(self)(
+            target.url,
+            project_id=target.project_id,
+            write_key=write_key,
+            read_key=read_key,
+            master_key=master_key,
+            organization_key=organization_key,
+            timeout=target.timeout,
+            retries=target.retries,
+            http=self.transport.given,
+        )
+
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        address: str = self.transport.target.url
+        return address
+
+    @property
+    def project_id(self) -> str | None:
+        """The project, where one was given."""
+        project: str | None = self.transport.target.project_id
+        return project
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r}, project_id={self.project_id!r})"
+
+
+class Acumen(_OfOneProject, FrameRecording, Asking, Managing):
+    """A client that blocks until each answer is there. Threads may share it, and forked processes.
+
+    >>> client = Acumen("http://localhost:8000", project_id="…", write_key="…", read_key="…")
+    >>> client.record("purchases", {"price": 7})
+    >>> client.count("purchases", timeframe="this_14_days")
+    """
+
+    transport: Transport
+
+    def _connect(self, target: Target, http: httpx.BaseTransport | None) -> None:
+        self.transport = Transport(target, http=http)
 
     def close(self) -> None:
         """Close the connections; senders have a ``close`` of their own."""
@@ -111,35 +163,14 @@ class Acumen(FrameRecording, Asking, Managing):
     ) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        target = self.transport.target
-        return f"{type(self).__name__}({target.url!r}, project_id={target.project_id!r})"
 
-
-class AsyncAcumen(AsyncFrameRecording, AsyncAsking, AsyncManaging):
+class AsyncAcumen(_OfOneProject, AsyncFrameRecording, AsyncAsking, AsyncManaging):
     """The same for coroutines: each method that asks the server is awaited."""
 
-    def __init__(
-        self,
-        url: str = DEFAULT_URL,
-        *,
-        project_id: str | None = None,
-        write_key: str | None = None,
-        read_key: str | None = None,
-        master_key: str | None = None,
-        organization_key: str | None = None,
-        timeout: float | httpx.Timeout = ANSWER_SECONDS,
-        retries: Retries | None = None,
-        http: httpx.AsyncBaseTransport | None = None,
-    ) -> None:
-        """As for ``Acumen``; ``http`` is an asynchronous transport of httpx."""
-        keys = Keys(write_key, read_key, master_key, organization_key)
-        self.transport = AsyncTransport(_target(url, project_id, keys, timeout, retries), http=http)
+    transport: AsyncTransport
 
-    @classmethod
-    def from_environment(cls) -> Self:
-        """A client as ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_WRITE_KEY, ACUMEN_READ_KEY … say."""
-        return cls(**_from_environment())
+    def _connect(self, target: Target, http: httpx.AsyncBaseTransport | None) -> None:
+        self.transport = AsyncTransport(target, http=http)
 
     async def aclose(self) -> None:
         """Close the connections; senders have a ``close`` of their own."""
@@ -152,7 +183,3 @@ class AsyncAcumen(AsyncFrameRecording, AsyncAsking, AsyncManaging):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-
-    def __repr__(self) -> str:
-        target = self.transport.target
-        return f"{type(self).__name__}({target.url!r}, project_id={target.project_id!r})"

@@ -15,13 +15,14 @@ import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 VERSION = "ae1"
 NARROWINGS_MAX = 8
 TOKEN_BYTES_MAX = 8192
 NONCE_BYTES = 12
+HOUR_SECONDS = 3600
 TAG_BYTES = 32
 ALLOWABLE = ("queries", "extractions", "tail", "schema", "exports")
 VIEWER_MAY_CHANGE = ("timeframe", "interval", "filters")
@@ -34,7 +35,8 @@ def embed_token(
     saved_queries: Iterable[str] | None = None,
     dashboards: Iterable[str] | None = None,
     datasets: Iterable[str] | None = None,
-    expires_in: float | timedelta | None = 3600,
+    expires_in: float | timedelta | None = HOUR_SECONDS,
+    expires_at: datetime | float | None = None,
     origins: Iterable[str] | None = None,
     queries: int | None = None,
     allow: Iterable[str] | None = None,
@@ -43,15 +45,20 @@ def embed_token(
     """A token that shows results under an access key, narrowed by these conditions.
 
     It may be sent wherever a read key may. Without ``allow`` it shows results of saved queries, datasets and
-    dashboards only. ``expires_in`` is in seconds (None: as long as the key lives); ``queries`` is how many
-    answers it may get in all; ``viewer`` is what a viewer may change, as
+    dashboards only. It ends after ``expires_in`` seconds (None: with the key) or at ``expires_at``, an aware
+    datetime or a Unix time, where that is given. ``queries`` is how many answers it may get in all;
+    ``viewer`` is what a viewer may change, as
     ``{"timeframe": True, "interval": True, "filters": ["country"]}``.
+
+    A token has no right that its key lacks. Results of saved queries need ``saved_queries`` or
+    ``cached_queries`` among the key's permissions, and what a viewer changes needs ``queries``.
 
     Raises ValueError where a condition is not one, and ConfigurationError without ``acumen-client[embed]``.
     """
     _must_be_text("access_key", access_key)
+    ends = _expiry(expires_in, expires_at)
     conditions = _conditions(
-        filters, saved_queries, dashboards, datasets, expires_in, origins, queries, allow, viewer
+        filters, saved_queries, dashboards, datasets, ends, origins, queries, allow, viewer
     )
     return _bounded(sealed(access_key, conditions, os.urandom(NONCE_BYTES)))
 
@@ -63,7 +70,8 @@ def narrow_embed_token(
     saved_queries: Iterable[str] | None = None,
     dashboards: Iterable[str] | None = None,
     datasets: Iterable[str] | None = None,
-    expires_in: float | timedelta | None = 3600,
+    expires_in: float | timedelta | None = None,
+    expires_at: datetime | float | None = None,
     origins: Iterable[str] | None = None,
     queries: int | None = None,
     allow: Iterable[str] | None = None,
@@ -71,10 +79,12 @@ def narrow_embed_token(
 ) -> str:
     """A token that shows only what both the given one and these conditions let through.
 
-    Needs no key. Raises ValueError where the token is none, or was narrowed eight times already.
+    Needs no key. Without ``expires_in`` and ``expires_at`` it ends when the given one does. Raises ValueError
+    where the token is none, or was narrowed eight times already.
     """
+    ends = _expiry(expires_in, expires_at)
     conditions = _conditions(
-        filters, saved_queries, dashboards, datasets, expires_in, origins, queries, allow, viewer
+        filters, saved_queries, dashboards, datasets, ends, origins, queries, allow, viewer
     )
     return _bounded(narrowed(token, conditions, os.urandom(NONCE_BYTES)))
 
@@ -132,7 +142,7 @@ def _conditions(
     saved_queries: Iterable[str] | None,
     dashboards: Iterable[str] | None,
     datasets: Iterable[str] | None,
-    expires_in: float | timedelta | None,
+    expires_at: int | None,
     origins: Iterable[str] | None,
     queries: int | None,
     allow: Iterable[str] | None,
@@ -144,7 +154,7 @@ def _conditions(
         "saved_queries": _texts("saved_queries", saved_queries),
         "dashboards": _texts("dashboards", dashboards),
         "datasets": _texts("datasets", datasets),
-        "expires_at": _expiry(expires_in),
+        "expires_at": expires_at,
         "origins": _texts("origins", origins),
         "queries": _budget(queries),
         "allow": _texts("allow", allow, ALLOWABLE),
@@ -160,13 +170,30 @@ def _filters(filters: Iterable[Any] | None) -> list[Any] | None:
     return None if filters is None else filters_as_json(filters)
 
 
-def _expiry(expires_in: float | timedelta | None) -> int | None:
+def _expiry(expires_in: float | timedelta | None, expires_at: datetime | float | None) -> int | None:
+    """The Unix time at which a token ends, in whole seconds; None where it ends with its key."""
+    if expires_at is not None:
+        return math.ceil(_unix_time(expires_at))
     if expires_in is None:
         return None
     seconds = expires_in.total_seconds() if isinstance(expires_in, timedelta) else expires_in
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
+    if not _is_number(seconds) or seconds <= 0:
         raise ValueError("expires_in must be a number of seconds above 0, a timedelta, or None")
     return math.ceil(time.time() + seconds)
+
+
+def _unix_time(instant: datetime | float) -> float:
+    if isinstance(instant, datetime):
+        if instant.tzinfo is None:
+            raise ValueError(f"expires_at needs a zone: datetime.now(UTC), not {instant!r}")
+        return instant.timestamp()
+    if not _is_number(instant):
+        raise ValueError(f"expires_at must be a datetime with a zone or a Unix time, not {instant!r}")
+    return instant
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _budget(queries: int | None) -> int | None:

@@ -46,6 +46,11 @@ class Outcome:
         """Events that are stored, whether by this call or by one before."""
         return self.total - len(self.refused)
 
+    @property
+    def new(self) -> int:
+        """Events that this call stored: without those that were there before."""
+        return self.stored - self.duplicates
+
     def raise_for_refused(self) -> None:
         """Raise EventsRefusedError where an event was refused."""
         if self.refused:
