@@ -10,7 +10,20 @@ import sys
 import time
 from collections.abc import Sequence
 
-from bench import bulk, cached, clients, datasets, erasure, memory, pauses, posts, queries, shredding, tenants
+from bench import (
+    bulk,
+    cached,
+    charts,
+    clients,
+    datasets,
+    erasure,
+    memory,
+    pauses,
+    posts,
+    queries,
+    shredding,
+    tenants,
+)
 from bench.report import Report, Wrong
 from bench.store import loaded
 
@@ -26,6 +39,7 @@ SECTIONS = (
     "pauses",
     "tenants",
     "clients",
+    "charts",
 )
 EVENTS = 1_000_000
 
@@ -42,8 +56,10 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "memory", "erasure"} & set(sections):
+    if {"queries", "memory", "erasure", "charts"} & set(sections):
         with loaded(report, events) as store:
+            if "charts" in sections:
+                charts.run(report, store.server, store.events)
             if "queries" in sections:
                 queries.run(report, store)
             if "memory" in sections:
@@ -86,6 +102,7 @@ def main() -> int:
         shredding.ROUNDS, erasure.ROUNDS = min(most, shredding.ROUNDS), min(most, erasure.ROUNDS)
         queries.ROUNDS_MIN, queries.ROUNDS_MAX = min(most, queries.ROUNDS_MIN), min(most, queries.ROUNDS_MAX)
         tenants.ROUNDS, clients.ROUNDS = min(most, tenants.ROUNDS), min(most, clients.ROUNDS)
+        charts.ROUNDS = min(most, charts.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

@@ -5,12 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
-from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from query.language.parameters import analysis_meant
 from query.language.suggestions import did_you_mean, meant
@@ -89,11 +86,12 @@ class Application(FastAPI):
     described: system.Description
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Leave out FastAPI's layers for telemetry, body limits and form files, which no route here needs.
+        """Leave out FastAPI's layers for telemetry, body limits, form files and exceptions.
 
+        No route here needs them: each renders its own errors, ``_no_route`` where there is no route, and
         ``RequestMiddleware`` answers unexpected exceptions.
         """
-        return ExceptionMiddleware(self.router, handlers=self.exception_handlers)
+        return self.router
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -101,12 +99,12 @@ def create_app(parts: Parts) -> FastAPI:
     app = Application(
         openapi_url=None,
         redirect_slashes=False,
-        exception_handlers={HTTPException: _routing_error},
         # FastAPI's telemetry would go to whatever exporter a library or the environment has set up.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     # One flat list: a router that is included in another searches its routes twice.
     app.router.routes.extend(ROUTES)
+    app.router.default = _no_route
     app.parts = parts
     app.datasets = datasets.DatasetReader(parts)
     app.described = system.Description(lambda: describe(parts.settings))
@@ -118,18 +116,25 @@ def describe(settings: Settings) -> dict[str, Any]:
     return document(AREAS, settings)
 
 
-async def _routing_error(request: Request, error: Exception) -> Response:
-    """The error for a path without a route, or whose routes do not take the method."""
-    if isinstance(error, HTTPException) and (
-        error.status_code == MethodNotAllowed.status or find_target(raw_path(request.scope)) is not None
-    ):
-        error = MethodNotAllowed(_methods(request))
-    elif isinstance(error, HTTPException) and error.status_code == NotFound.status:
-        error = NotFound(_no_route(raw_path(request.scope)))
-    return error_answer(render(error), script_callback(request))
+async def _no_route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer where no route has the path, or none of those that have it takes the method."""
+    request, path = Request(scope, receive, send), raw_path(scope)
+    methods = _methods(scope)
+    error = (
+        MethodNotAllowed(", ".join(sorted(methods | {"OPTIONS"}))) if methods else NotFound(_not_found(path))
+    )
+    await error_answer(render(error), script_callback(request))(scope, receive, send)
 
 
-def _no_route(path: bytes) -> str:
+def _methods(scope: Scope) -> set[str]:
+    """The methods of all routes of this path: each route knows only its own."""
+    matching = (route for route in ROUTES if route.matches(scope)[0] is not Match.NONE)
+    methods = {method for route in matching for method in route.methods or ()}
+    # The write routes, which are not in ``ROUTES``, take a POST alone.
+    return methods | ({"POST"} if find_target(raw_path(scope)) is not None else set())
+
+
+def _not_found(path: bytes) -> str:
     """An error message for an unknown path, with a likely cause if one is recognised."""
     parts = path.decode("latin-1").split("/")
     shown = path[:100].decode("latin-1").encode("ascii", "replace").decode()
@@ -145,13 +150,3 @@ def _no_route(path: bytes) -> str:
         return f"{text} Every path begins with the version: /3.0{shown}."
     kinds = ("projects", "events", "queries", "keys", "datasets", "extractions")
     return text + did_you_mean(parts[min(4, len(parts) - 1)], kinds)
-
-
-def _methods(request: Request) -> str:
-    """The methods of all routes of this path, as ``Allow`` lists them: each route knows only its own."""
-    matching = (route for route in ROUTES if route.matches(request.scope)[0] is not Match.NONE)
-    methods = {method for route in matching for method in route.methods or ()}
-    if find_target(raw_path(request.scope)) is not None:
-        # Served by the write routes, which are not in ``ROUTES``.
-        methods.add("POST")
-    return ", ".join(sorted(methods | {"OPTIONS"}))

@@ -18,14 +18,14 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.datastructures import QueryParams
-from starlette.routing import Match, Route, request_response
+from starlette.routing import Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
 from service.errors import AdminOnly, InvalidParameter, NotFound
 from service.http.authorization import Realm, Rule, check_same
 from service.http.error_rendering import render
-from service.http.middleware import Scope
 from service.http.models.faults import fault_of
 from service.http.models.shared import RequestBody
 from service.http.openapi.operation import DocumentedAnswer, Endpoint, Method, Operation
@@ -128,14 +128,20 @@ class RuledRoute(APIRoute):
             strict_content_type=False,
         )
         if self.is_direct:
-            # FastAPI's own wrapper sets up exit stacks that only its dependencies need.
-            self.app = request_response(self.get_route_handler())
+            # FastAPI's own wrappers set up exit stacks and catch exceptions, of which there are none here.
+            self.app = _answering(self.get_route_handler())
         else:
             self.app = AsyncExitStackMiddleware(self.app)
 
-    # Starlette's methods: FastAPI's also search included routers, of which there are none.
+    # Starlette's method: FastAPI's also searches included routers, of which there are none.
     matches = Route.matches
-    handle = Route.handle
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] in (self.methods or ()):
+            await self.app(scope, receive, send)
+        else:
+            # Other routes of the path may take it: the router has tried them all.
+            await scope["app"].router.default(scope, receive, send)
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         # A handler that takes nothing but its call is asked as it is.
@@ -212,6 +218,16 @@ class RuledRoute(APIRoute):
                 raise fault_of(error.errors(), model) from None
 
         return answer
+
+
+def _answering(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
+    """The ASGI application of a handler that raises nothing."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        response = await handle(Request(scope, receive, send))
+        await response(scope, receive, send)
+
+    return app
 
 
 class RouteOfName(RuledRoute):
