@@ -50,6 +50,8 @@ class FaultyProxy:
         self.faults = list(faults)
         self.requests: list[tuple[float, str, int | None]] = []
         """Time, method and answered status of each request, in the order of their answers."""
+        self.accepted: list[bytes] = []
+        """The bodies of posts that the client was told are stored."""
         self.lock = threading.Lock()
         self.down = False
         """Whether every request is lost."""
@@ -91,6 +93,8 @@ def _handler(proxy: FaultyProxy) -> Callable[..., BaseHTTPRequestHandler]:
                 status, headers, answer = fault.status, {**CORS, **fault.headers}, fault.body
             with proxy.lock:
                 proxy.requests.append((time.time(), self.command, status))
+                if self.command == "POST" and status == 200 and fault is None:
+                    proxy.accepted.append(body)
             if status is None:
                 self.close_connection = True
                 return

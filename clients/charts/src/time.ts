@@ -68,7 +68,8 @@ export function zoneOf(timezone: string | number | null | undefined): Zone {
   let zone = zones.get(text);
   if (!zone) {
     const offset = /^([+-])(\d\d):?(\d\d)$/.exec(text);
-    if (/^[+-]?\d+$/.test(text) && !offset) zone = fixed(Number(text) * 1000);
+    if (text === "UTC") zone = fixed(0);
+    else if (/^[+-]?\d+$/.test(text) && !offset) zone = fixed(Number(text) * 1000);
     else if (offset)
       zone = fixed((offset[1] === "-" ? -1 : 1) * (Number(offset[2]) * HOUR + Number(offset[3]) * MINUTE));
     else {

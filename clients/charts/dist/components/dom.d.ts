@@ -12,6 +12,10 @@ export declare const ICONS: {
 };
 /** SVG that the drawing made, in which every text is escaped, as an element. */
 export declare function svgElement(text: string): SVGSVGElement;
+/** Width and height of an element, to compare. */
+export declare const sizeOf: ({ clientWidth, clientHeight }: Pick<Element, "clientWidth" | "clientHeight">) => string;
+/** Call when the browser has nothing more urgent to do, but within a second. */
+export declare function idle(call: () => void): void;
 /** Offer the content as a file. */
 export declare function download(content: Blob, name: string): void;
 export {};

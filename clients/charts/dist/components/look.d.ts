@@ -3,5 +3,9 @@ export declare function isDark(element: HTMLElement): boolean;
 export declare function watchScheme(call: () => void): () => void;
 /** Values for drawings: the built-in theme, with what the page sets for the element. */
 export declare function themeFor(element: HTMLElement): Record<string, string>;
-/** Widths of texts in the element's font. */
-export declare function measureFor(family: string): (text: string, size: number, bold: boolean) => number;
+type Measure = (text: string, size: number, bold: boolean) => number;
+/** Widths of texts in a font, shared by all charts of the page. */
+export declare function measureFor(family: string): Measure;
+/** Measure anew: a font has come that stands in for another now. */
+export declare function forgetWidths(): void;
+export {};

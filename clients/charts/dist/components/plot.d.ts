@@ -35,7 +35,7 @@ export declare class Plot {
     private readonly say;
     readonly element: HTMLDivElement;
     constructor(selected: (selection: Selection) => void, say: (text: string) => void);
-    /** Draw it at the element's size. */
-    update(state: PlotState): void;
+    /** Draw it at the element's size, and give that back. */
+    update(state: PlotState): string;
     selection({ series, index }: Mark): Selection;
 }

@@ -5,9 +5,9 @@ import type { DescribeOptions, Description, DrawOptions } from "../types.ts";
 import { ask, AskError } from "./asking.ts";
 import { localeOf, Pacer, parsed, positive, reflect, upgrade } from "./attributes.ts";
 import { anyControl, ControlBar, controlsOf, learn, type Controls } from "./controls.ts";
-import { download, el, icon, ICONS } from "./dom.ts";
+import { download, el, icon, ICONS, idle, sizeOf } from "./dom.ts";
 import { exportsOf, fileName, pngOf, svgOf, type ExportKind } from "./exporting.ts";
-import { isDark, measureFor, themeFor, watchScheme } from "./look.ts";
+import { forgetWidths, isDark, measureFor, themeFor, watchScheme } from "./look.ts";
 import { colorOf, Plot, type Selection } from "./plot.ts";
 import {
   periodBefore,
@@ -74,7 +74,13 @@ export class AcumenChart extends HTMLElement {
   );
   readonly #bar = new ControlBar((changes) => this.#viewerChanged(changes));
   readonly #pacer = new Pacer(() => void this.#load({ fresh: true }));
-  readonly #resized = new ResizeObserver(() => this.#later("draw"));
+  readonly #resized = new ResizeObserver(() => {
+    // It also tells of a plot that has just been shown, at the size at which it was drawn.
+    const { element } = this.#plot;
+    if (sizeOf(element) !== this.#drawn && !element.hidden) this.#later("draw");
+  });
+  /** The size at which the plot was drawn. */
+  #drawn = "";
   #unwatch: (() => void)[] = [];
   #abort: AbortController | null = null;
   #state: State = "idle";
@@ -94,7 +100,6 @@ export class AcumenChart extends HTMLElement {
   #asTable = false;
   #pending: "" | "draw" | "ask" = "";
   #known = new Map<string, Set<unknown>>();
-  #measure: [string, DrawOptions["measure"]] = ["", undefined];
   #tabled: Description | null = null;
   #frame = 0;
 
@@ -105,7 +110,7 @@ export class AcumenChart extends HTMLElement {
     this.#parts.main.prepend(this.#plot.element);
     this.#parts.root.insertBefore(this.#bar.element, this.#parts.legend);
     this.#resized.observe(this.#plot.element);
-    const fonts = () => ((this.#measure = ["", undefined]), this.#later("draw"));
+    const fonts = () => (forgetWidths(), this.#later("draw"));
     document.fonts?.addEventListener("loadingdone", fonts);
     this.#unwatch = [
       watchScheme(() => this.#later("draw")),
@@ -357,7 +362,7 @@ export class AcumenChart extends HTMLElement {
     this.#state = "ready";
     this.#problem = null;
     learn(this.#known, isObject(this.#answer) ? this.#answer.result : null, this.#controls.filters);
-    this.#render();
+    this.#show();
     const detail = { answer: this.#answer, description: this.#description };
     this.dispatchEvent(new CustomEvent("load", { detail, composed: true }));
   }
@@ -457,23 +462,18 @@ export class AcumenChart extends HTMLElement {
   }
 
   #drawOptions(): DrawOptions {
-    const family = getComputedStyle(this.#parts.root).fontFamily;
-    if (this.#measure[0] !== family) this.#measure = [family, measureFor(family)];
     return {
       theme: themeFor(this),
       locale: localeOf(this),
       timezone: this.#timezone,
-      measure: this.#measure[1],
+      measure: measureFor(getComputedStyle(this.#parts.root).fontFamily),
       words: this.#texts,
     };
   }
 
+  /** Describe the answer anew, as attributes and words may say something else now, and show it. */
   #render(): void {
-    const { root, outer, note } = this.#parts;
     if (!this.isConnected) return;
-    root.classList.toggle("dark", isDark(this));
-    root.dataset.state = this.#state;
-    this.#fit(outer);
     if (this.#state === "ready" && this.#answer !== undefined) {
       try {
         this.#description = this.#described();
@@ -481,6 +481,17 @@ export class AcumenChart extends HTMLElement {
         return this.#failed(error, true);
       }
     }
+    this.#show();
+  }
+
+  #show(): void {
+    const { root, outer, note } = this.#parts;
+    if (!this.isConnected) return;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+    root.classList.toggle("dark", isDark(this));
+    root.dataset.state = this.#state;
+    this.#fit(outer);
     this.#header();
     const locale = localeOf(this);
     this.#bar.update({
@@ -609,17 +620,21 @@ export class AcumenChart extends HTMLElement {
     if (!tabled) sheet.replaceChildren();
     this.#tabled = tabled ? made : null;
     unseen.replaceChildren();
+    this.#drawn = "";
     if (!drawn || !plot.clientWidth || !plot.clientHeight) return;
     // as the drawing does, so that all begins on one line
     const small = plot.clientWidth < 420 || plot.clientHeight < 200;
     this.#parts.root.style.setProperty("--_pad", small ? "12px" : "16px");
-    this.#plot.update({
+    this.#drawn = this.#plot.update({
       description: made,
       hidden: this.#hidden,
       draw: this.#drawOptions(),
       texts: this.#texts,
     });
-    this.#fill(unseen, made, ROWS_UNSEEN, false);
+    // The table behind the drawing is not seen, and so comes after all charts of the page are.
+    idle(() => {
+      if (this.#description === made && !unseen.firstChild) this.#fill(unseen, made, ROWS_UNSEEN, false);
+    });
   }
 
   #fill(into: HTMLElement, made: Description, rows: number, sortable: boolean): void {

@@ -67,6 +67,15 @@ export function svgElement(text: string): SVGSVGElement {
   return document.importNode(parsed.documentElement, true) as unknown as SVGSVGElement;
 }
 
+/** Width and height of an element, to compare. */
+export const sizeOf = ({ clientWidth, clientHeight }: Pick<Element, "clientWidth" | "clientHeight">): string => `${clientWidth}x${clientHeight}`;
+
+/** Call when the browser has nothing more urgent to do, but within a second. */
+export function idle(call: () => void): void {
+  if ("requestIdleCallback" in globalThis) requestIdleCallback(call, { timeout: 1000 });
+  else setTimeout(call, 100);
+}
+
 /** Offer the content as a file. */
 export function download(content: Blob, name: string): void {
   const address = URL.createObjectURL(content);

@@ -28,10 +28,24 @@ export function themeFor(element: HTMLElement): Record<string, string> {
   return values;
 }
 
-let context: CanvasRenderingContext2D | null | undefined;
+type Measure = (text: string, size: number, bold: boolean) => number;
 
-/** Widths of texts in the element's font. */
-export function measureFor(family: string): (text: string, size: number, bold: boolean) => number {
+let context: CanvasRenderingContext2D | null | undefined;
+const measures = new Map<string, Measure>();
+
+/** Widths of texts in a font, shared by all charts of the page. */
+export function measureFor(family: string): Measure {
+  let measure = measures.get(family);
+  if (!measure) measures.set(family, (measure = measuring(family)));
+  return measure;
+}
+
+/** Measure anew: a font has come that stands in for another now. */
+export function forgetWidths(): void {
+  measures.clear();
+}
+
+function measuring(family: string): Measure {
   context ??= document.createElement("canvas").getContext("2d");
   const widths = new Map<string, number>();
   return (text, size, bold) => {

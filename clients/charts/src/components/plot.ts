@@ -3,7 +3,7 @@ import { drawing, formatter, type Formatter } from "../draw.ts";
 import { seriesColor, type Pen } from "../pen.ts";
 import { painter } from "../theme.ts";
 import type { Description, DrawOptions, Drawing, Scalar } from "../types.ts";
-import { el, svgElement } from "./dom.ts";
+import { el, sizeOf, svgElement } from "./dom.ts";
 import type { Texts } from "./texts.ts";
 
 export interface Mark {
@@ -78,8 +78,8 @@ export class Plot {
     element.addEventListener("blur", () => this.#go(null));
   }
 
-  /** Draw it at the element's size. */
-  update(state: PlotState): void {
+  /** Draw it at the element's size, and give that back. */
+  update(state: PlotState): string {
     const { clientWidth: width, clientHeight: height } = this.element;
     this.#state = state;
     this.#shown = without(state.description, state.hidden);
@@ -100,6 +100,7 @@ export class Plot {
     const at = this.#at;
     this.#at = null;
     this.#go(at && at.index < this.#length ? at : null);
+    return sizeOf({ clientWidth: width, clientHeight: height });
   }
 
   get #length(): number {

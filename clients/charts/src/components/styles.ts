@@ -16,7 +16,7 @@ const CSS = `
 [hidden]{display:none!important}
 .outer{display:flex;flex-direction:column;height:100%;min-width:0}
 .root{${variables("light")}--_border:var(--acumen-border,var(--_grid));color-scheme:light;
-box-sizing:border-box;
+box-sizing:border-box;contain:layout style;
 flex:1 1 auto;min-height:0;min-width:0;display:flex;flex-direction:column;position:relative;overflow:hidden;
 background:var(--_background);color:var(--_text);font:13px/1.4 var(--_font);
 border-radius:var(--acumen-radius,8px);
@@ -107,11 +107,12 @@ padding:16px;text-align:center;overflow:auto}
 cursor:pointer}
 .state button:hover{background:var(--_track)}
 .bones{display:flex;align-items:flex-end;gap:4%;position:absolute;inset:16px 20px 20px}
-.bones i{flex:1;background:var(--_track);border-radius:4px;animation:breathe 1.6s ease-in-out infinite}
+.bones i{flex:1;background:var(--_track);border-radius:4px;animation:breathe 1.6s ease-in-out .6s infinite}
 .bones i:nth-child(1){height:38%}.bones i:nth-child(2){height:56%}.bones i:nth-child(3){height:44%}
 .bones i:nth-child(4){height:72%}.bones i:nth-child(5){height:60%}.bones i:nth-child(6){height:84%}
 .root[aria-busy=true]::before{content:"";position:absolute;z-index:4;top:0;left:0;height:2px;width:30%;
-background:var(--_accent);animation:pass 1.4s ease-in-out infinite}
+background:var(--_accent);transform:translateX(-100%);
+animation:pass 1.4s ease-in-out .6s infinite}
 @keyframes breathe{50%{opacity:.45}}
 @keyframes pass{from{transform:translateX(-100%)}to{transform:translateX(340%)}}
 @media(prefers-reduced-motion:reduce){.bones i,.root[aria-busy=true]::before{animation:none}}
