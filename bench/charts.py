@@ -149,7 +149,7 @@ def _write_pages(folder: Path, server: Acumen) -> None:
     """The two pages with all that they load but the answers."""
     url = f"http://127.0.0.1:{server.port}"
     client = Client(url, project_id=server.project_id, master_key=server.master_key)
-    token = embed_token(client.access_keys.create("Charts", ["queries"]).key, allow=["queries"])
+    token = embed_token(str(client.access_keys.create("Charts", ["queries"]).key), allow=["queries"])
     client.close()
     for name, body, key in (("ours", _OURS, token), ("theirs", _THEIRS, server.read_key)):
         text = _HEAD + body

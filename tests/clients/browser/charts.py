@@ -64,7 +64,7 @@ class Charts:
         return self.page
 
     def settle(self) -> None:
-        """Wait until every chart, those in dashboards too, has drawn an answer or an error."""
+        """Wait until all charts, those of dashboards too, have drawn an answer or an error, and have tables."""
         self.page.wait_for_function(
             """() => {
               const found = [...document.querySelectorAll("acumen-chart")];
@@ -82,6 +82,8 @@ class Charts:
         )
         # a drawing is made before the next picture of the page
         self.page.evaluate("new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))")
+        # After the charts' own: they make their tables when the browser is idle.
+        self.page.evaluate("() => new Promise((done) => requestIdleCallback(() => done()))")
 
     def asked(self, part: str = "/3.0/") -> list[Any]:
         """The requests to the server whose address holds this."""
