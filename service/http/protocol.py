@@ -276,7 +276,8 @@ class BoundedProtocol(HttpToolsProtocol):
         The parser would leave out such a request's body, so the head is parsed again without the upgrade.
         """
         self._unset_keepalive_if_required()
-        rest = memoryview(data)
+        # Most reads are one small request, for which views and slices would cost more than they save.
+        rest: bytes | memoryview = data if len(data) <= PARSE_BYTES else memoryview(data)
         while rest and not self._refused:
             if len(self.pipeline) >= PIPELINED_MAX:
                 self._postpone(rest)
@@ -284,16 +285,15 @@ class BoundedProtocol(HttpToolsProtocol):
             if self._in_headers and self._head_bytes > self.header_bytes_max:
                 self._refuse(render(HeadersTooLarge(self.header_bytes_max)))
                 return
-            part = rest[:PARSE_BYTES]
+            part, rest = (rest, b"") if len(rest) <= PARSE_BYTES else (rest[:PARSE_BYTES], rest[PARSE_BYTES:])
             self._head_bytes += len(part)
             try:
                 self.parser.feed_data(part)
-                rest = rest[len(part) :]
             except httptools.HttpParserUpgrade as stop:
                 head, self._upgrade_head = self._upgrade_head, None
                 if head is None:
                     return
-                rest = rest[stop.args[0] :]
+                rest = memoryview(part)[stop.args[0] :].tobytes() + rest
                 self.parser = httptools.HttpRequestParser(self)
                 self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
                 self.parser.feed_data(head)
