@@ -1,11 +1,11 @@
-"""Build the wheel, install it in an environment of its own, and try the server that it holds.
+"""Build the wheels of the server and the Python client, install them in an environment of their own, and try
+the server with that client.
 
-What is tested elsewhere runs from the checkout; this runs what people install: the built package, with
+What is tested elsewhere runs from the checkout; this runs what people install: the built packages, with
 exactly what `requirements.lock` names, from a folder that holds nothing of the checkout. Needs the
 environment that `make setup` makes. Exit status 0 where all works; otherwise the first failure is printed.
 """
 
-import json
 import os
 import signal
 import socket
@@ -15,10 +15,12 @@ import tempfile
 import time
 import urllib.request
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("service", "storage", "query")
+CLIENT = ROOT / "clients/python"
 CLIENTS = ("clients/charts/dist", "clients/js/dist")
 """Folders of the built clients, whose scripts the wheel's server answers too."""
 START_SECONDS = 120.0
@@ -27,47 +29,62 @@ START_SECONDS = 120.0
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="acumen-wheel-") as name:
         folder = Path(name)
-        wheel = build(folder / "wheels")
-        if missing := left_out(wheel):
-            print(f"The wheel lacks {', '.join(missing)}.", file=sys.stderr)
+        wheel = build(folder / "server", ROOT)
+        client = build(folder / "client", CLIENT)
+        missing = left_out(wheel, ROOT, PACKAGES) + left_out(client, CLIENT / "src", ("acumen_client",))
+        if missing:
+            print(f"The wheels lack {', '.join(missing)}.", file=sys.stderr)
             return 1
-        print(f"built {wheel.name}", flush=True)
-        acumen = install(folder / "environment", wheel)
-        print("installed it with what requirements.lock names", flush=True)
-        try_it(acumen, folder)
-    print(
-        "The wheel serves: an event was taken and counted, the API's document and the clients were answered."
-    )
+        print(f"built {wheel.name} and {client.name}", flush=True)
+        programs = install(folder / "environment", wheel, client)
+        print("installed them with what requirements.lock names", flush=True)
+        try_it(programs, folder)
+    print("The wheels work: events were recorded, counted and embedded; scripts and document were answered.")
     return 0
 
 
-def build(folder: Path) -> Path:
-    """The wheel of this checkout."""
+def build(folder: Path, source: Path) -> Path:
+    """The wheel of the package in this folder."""
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check"]
-    run(*pip, "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(ROOT))
+    run(*pip, "--no-deps", "--no-index", "--no-build-isolation", "--wheel-dir", str(folder), str(source))
     (wheel,) = folder.glob("*.whl")
     return wheel
 
 
-def left_out(wheel: Path) -> list[str]:
+def left_out(wheel: Path, root: Path, packages: Iterable[str]) -> list[str]:
     """Files of the packages that the wheel does not hold."""
-    files = (path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file())
-    names = {str(path.relative_to(ROOT)) for path in files if "__pycache__" not in path.parts}
+    files = (path for package in packages for path in (root / package).rglob("*") if path.is_file())
+    names = {str(path.relative_to(root)) for path in files if "__pycache__" not in path.parts}
     with zipfile.ZipFile(wheel) as archive:
         return sorted(names - set(archive.namelist()))
 
 
-def install(folder: Path, wheel: Path) -> Path:
-    """The command `acumen` of a new environment that holds the wheel and the locked packages."""
+def install(folder: Path, *wheels: Path) -> Path:
+    """The folder of the programs of a new environment with the wheels and the locked packages."""
     run(sys.executable, "-m", "venv", str(folder))
     pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     run(*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", str(ROOT / "requirements.lock"))
-    run(*pip, "--no-deps", "--no-index", str(wheel))
-    return folder / "bin/acumen"
+    run(*pip, "--no-deps", "--no-index", *map(str, wheels))
+    return folder / "bin"
 
 
-def try_it(acumen: Path, folder: Path) -> None:
-    """Serve, send an event, count it, read the API's document, stop."""
+PROGRAM = """
+import sys
+from acumen_client import Acumen, embed_token
+
+client = Acumen.from_environment()
+with client.sender() as sender:
+    sender.record("orders", {"price": 4.5})
+client.saved_queries.put("orders", {"analysis_type": "count", "event_collection": "orders"})
+key = client.access_keys.create("Embedding", ["saved_queries", "cached_queries"]).key
+seen = client.with_keys(read_key=embed_token(key, saved_queries=["orders"]))
+assert seen.saved_queries.result("orders").value == client.count("orders").value == 1
+"""
+"""What somebody does with the client in their own environment."""
+
+
+def try_it(programs: Path, folder: Path) -> None:
+    """Serve, record an event and count it with the client, read the API's document and the scripts, stop."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -76,7 +93,7 @@ def try_it(acumen: Path, folder: Path) -> None:
     log = folder / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [acumen, "serve", "--port", str(port), "--data", str(folder / "data")],
+            [programs / "acumen", "serve", "--port", str(port), "--data", str(folder / "data")],
             cwd=folder,
             env=variables,
             stdin=subprocess.DEVNULL,
@@ -88,11 +105,10 @@ def try_it(acumen: Path, folder: Path) -> None:
         said = [line.split() for line in log.read_text().splitlines()]
         keys = {words[0]: words[2] for words in said if len(words) == 3 and words[1] == "key"}
         project = next(words[1] for words in said if words[:1] == ["Project"])
-        path = f"{base}/3.0/projects/{project}"
-        call(f"{path}/events/orders", keys["Write"], {"price": 4.5})
-        asked = call(f"{path}/queries/count?event_collection=orders", keys["Read"])
-        assert asked == {"result": 1}, asked
-        assert "paths" in call(f"{base}/openapi.json", keys["Read"])
+        given = {"ACUMEN_URL": base, "ACUMEN_PROJECT": project, "ACUMEN_MASTER_KEY": keys["Master"]}
+        command = [str(programs / "python"), "-c", PROGRAM]
+        subprocess.run(command, cwd=folder, env={**variables, **given}, check=True)
+        assert b'"paths"' in fetched(f"{base}/openapi.json")
         for script in (path for name in CLIENTS for path in sorted((ROOT / name).glob("*.js"))):
             assert fetched(f"{base}/clients/{script.name}") == script.read_bytes(), script.name
     finally:
@@ -107,15 +123,6 @@ def await_ready(server: subprocess.Popen[bytes], base: str, log: Path) -> None:
         if server.poll() is not None or time.monotonic() > deadline:
             raise SystemExit(f"The server did not start:\n{log.read_text()}")
         time.sleep(0.1)
-
-
-def call(url: str, key: str, event: object = None) -> dict[str, object]:
-    """The answer as JSON; with an event it is a POST."""
-    body = None if event is None else json.dumps(event).encode()
-    headers = {"Authorization": key, "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
-        found: dict[str, object] = json.loads(answer.read())
-        return found
 
 
 def fetched(url: str) -> bytes:

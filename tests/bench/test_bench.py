@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from bench.report import Report, Wrong
-from tests.support.scale import examples
+from tests.sdk.conftest import install_node_sdks
+from tests.support.scale import examples, part
 
 FEW = str(max(1_000, examples(3_000)))
 
@@ -41,12 +43,17 @@ SECTIONS: list[tuple[str, list[str], int]] = [
     ),
     ("tenants", ["p99 of a single post", "p99 of a small count"], 2),
     ("clients", ["sender, in memory / posts", "sender, in memory / keen", "memory, end"], 4),
+    ("charts", ["acumen-chart / keen-dataviz"], 24),
 ]
 
 
-@pytest.mark.parametrize(("sections", "figures", "answers_min"), SECTIONS)
+@pytest.mark.parametrize(("sections", "figures", "answers_min"), part(SECTIONS, 2))
 def test_sections_finish_with_their_figures(sections: str, figures: list[str], answers_min: int) -> None:
     """Exit status 2 would mean that an answer was wrong; 1 that a figure is not reached, as with so few."""
+    if sections == "charts":
+        install_node_sdks()
+        if not (shutil.which("chromium") or shutil.which("chromium-browser")):
+            pytest.skip("Chromium is not installed")
     done = bench(*sections.split(), "--events", FEW, "--rounds", "1")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     for figure in figures:

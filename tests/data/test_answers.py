@@ -19,6 +19,7 @@ import pytest
 from storage.catalog.catalog import Catalog
 from tests.data.comparison import same
 from tests.data.conftest import DATA
+from tests.support.scale import part
 from tests.support.server import Served, ServedProject
 
 NEVER = {"ACUMEN_FLUSH_SECONDS": "1000000", "ACUMEN_FLUSH_EVENTS": "100000000"}
@@ -104,7 +105,7 @@ def wait_for_files(data: Path, seconds: float = 120.0) -> None:
         catalog.close()
 
 
-@pytest.fixture(params=[3, 1], ids=lambda count: f"{count} workers")
+@pytest.fixture(params=part([3, 1], 1), ids=lambda count: f"{count} workers")
 def workers(request: pytest.FixtureRequest) -> Iterator[int]:
     yield request.param
 

@@ -213,8 +213,7 @@ def test_a_reader_that_is_too_slow_is_told_what_it_missed() -> None:
 
 
 def test_a_reader_that_reads_nothing_is_cut_off() -> None:
-    env = {"ACUMEN_WRITE_SECONDS": "1", "ACUMEN_TAIL_QUEUE_BYTES": "100000"}
-    with Served(env=env) as server:
+    with Served(env={"ACUMEN_WRITE_SECONDS": "1"}) as server:
         project = server.project
         closed = 'acumen_connections_closed_total{reason="slow_reader"}'
         with TailReader(server, project, "c", reading=False):
