@@ -45,7 +45,7 @@ def bucket_parts(key: GroupKey, size: float) -> list[Statement]:
     one_more = sql("CAST(CAST({} AS BIGNUM) + CAST('1' AS BIGNUM) AS VARCHAR)", whole_part)
     is_bound = sql("({} OR starts_with({}, '-'))", integral, scaled)
     least = sql("(CASE WHEN {} THEN {} ELSE {} END)", is_bound, whole_part, one_more)
-    as_double = sql("CAST(concat({}, {}) AS DOUBLE)", scaled, Statement(f"'e-{steps.places}'"))
+    as_double = _scaled_down(scaled, steps)
     # Every value of a bucket must take the same branch, so the bucket's lower bound decides.
     of_digits = sql("(CASE WHEN NOT {} THEN {} END)", big, as_double)
     of_double = _bucket_of_double(value, steps, min(key.greatest, EXACT_DOUBLES))
@@ -122,7 +122,7 @@ def _exact_bound(value: Statement, steps: _Steps) -> Statement:
     step = Statement(f"CAST({steps.units * 10**_MORE_PLACES} AS HUGEINT)")
     remainder = sql("(({} % {} + {}) % {})", digits, step, step, step)
     bound = sql("(({} - {}) // {})", digits, remainder, whole(10**_MORE_PLACES))
-    return sql("CAST(concat({}, {}) AS DOUBLE)", bound, Statement(f"'e-{steps.places}'"))
+    return _scaled_down(bound, steps)
 
 
 def _quotient(number: Statement, steps: _Steps) -> Statement:
@@ -133,7 +133,13 @@ def _quotient(number: Statement, steps: _Steps) -> Statement:
 
 def _decimal(number: Statement, steps: _Steps) -> Statement:
     product = sql("(CAST({} AS HUGEINT) * {})", number, whole(steps.units))
-    return sql("CAST(concat({}, {}) AS DOUBLE)", product, Statement(f"'e-{steps.places}'"))
+    return _scaled_down(product, steps)
+
+
+def _scaled_down(number: Statement, steps: _Steps) -> Statement:
+    """An integer divided by 10 ^ places, as the nearest double; null for null, for which ``concat`` would give
+    the exponent alone."""
+    return sql("CAST(CAST({} AS VARCHAR) || {} AS DOUBLE)", number, Statement(f"'e-{steps.places}'"))
 
 
 _EXACT = double(EXACT_DOUBLES)

@@ -234,7 +234,11 @@ def group_values(event: Event, group: Group) -> list[Any]:
     if not is_number(value):
         return [((9, 0), None)]
     if group.size is not None:
-        low = canonical(math.floor(float(value) / group.size) * group.size)
+        if isinstance(value, int) and abs(value) >= 2**53:
+            # With all of its digits, which a double has not; the sizes asked for are exact as doubles.
+            low = float_or_int(math.floor(value / Fraction(group.size)) * Fraction(group.size))
+        else:
+            low = canonical(math.floor(float(value) / group.size) * group.size)
         return [((0, low), low)]
     for index, one in enumerate(group.ranges or ()):
         if (one.low is None or value >= one.low) and (one.high is None or value < one.high):

@@ -291,8 +291,10 @@ class Served:
         request = urllib.request.Request(self.url + path, data=data, headers=sent, method=method)
         try:
             with _OPENER.open(request, timeout=seconds) as answer:
-                endless = answer.headers.get_content_type() == "text/event-stream"
-                found = b"".join(takewhile(lambda line: bytes(line).strip(), answer)) if endless else answer.read()
+                if answer.headers.get_content_type() == "text/event-stream":
+                    found = b"".join(takewhile(lambda line: bytes(line).strip(), answer))
+                else:
+                    found = answer.read()
                 return Reply(answer.status, _lower(answer.headers.items()), found)
         except urllib.error.HTTPError as error:
             with error:

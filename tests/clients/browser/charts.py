@@ -64,7 +64,7 @@ class Charts:
         return self.page
 
     def settle(self) -> None:
-        """Wait until all charts, those of dashboards too, have drawn an answer or an error, and have tables."""
+        """Wait until all charts, those in dashboards too, are drawn or failed, and have their tables."""
         self.page.wait_for_function(
             """() => {
               const found = [...document.querySelectorAll("acumen-chart")];

@@ -100,6 +100,17 @@ def test_every_value_is_in_the_bucket_that_decimals_give(
     assert [bound for bound, _ in found] == sorted(expected)
 
 
+@pytest.mark.parametrize("size", [0.1, 1, 2.0, 2.5, 10.0, 1e15, 3e-9, 1e22, 0.3])
+@pytest.mark.parametrize("greatest", [3, 2**50 + 1, 2**53 - 1, 2**70, 1e300, -(2.0**52)])
+def test_events_without_the_property_are_in_no_bucket(
+    engine: Engine, data_folder: Path, size: float, greatest: float
+) -> None:
+    """Whatever the other events hold: how bounds are reckoned depends on it."""
+    rows = ask(engine, data_folder, [greatest, None, 7, None], buckets={"size": size})
+    assert rows[-1] == (None, 2)
+    assert sum(count for _, count in rows) == 4
+
+
 def test_ranges_have_their_ends_exactly(engine: Engine, data_folder: Path) -> None:
     values = [0.1, 0.3, 0.6, 0.7, 1.1, 1.2]
     ranges = [{"to": 0.3}, {"from": 0.3, "to": 0.7}, {"from": 0.7, "to": 1.1}, {"from": 1.1}]
