@@ -292,7 +292,11 @@ class Served:
         try:
             with _OPENER.open(request, timeout=seconds) as answer:
                 endless = answer.headers.get_content_type() == "text/event-stream"
-                found = b"".join(takewhile(lambda line: bytes(line).strip(), answer)) if endless else answer.read()
+                found = (
+                    b"".join(takewhile(lambda line: bytes(line).strip(), answer))
+                    if endless
+                    else answer.read()
+                )
                 return Reply(answer.status, _lower(answer.headers.items()), found)
         except urllib.error.HTTPError as error:
             with error:
