@@ -137,7 +137,7 @@ def _decimal(number: Statement, steps: _Steps) -> Statement:
 
 
 def _scaled_down(number: Statement, steps: _Steps) -> Statement:
-    """An integer divided by 10 ^ places, as the nearest double; null for null, for which ``concat`` would give
+    """An integer divided by 10 ^ places, as the nearest double; null for null, of which ``concat`` would make
     the exponent alone."""
     return sql("CAST(CAST({} AS VARCHAR) || {} AS DOUBLE)", number, Statement(f"'e-{steps.places}'"))
 

@@ -506,7 +506,7 @@ def _section(
 
 
 def whole_section(handle: CollectionHandle, checked: Checked, received_us: int) -> Section:
-    """Events that passed the strict check together, none of them with a token."""
+    """Events that passed the strict check together and are all stored."""
     # Positional arguments: this runs for every request, and keywords would cost more than the rest of it.
     return Section(
         handle.collection_id,

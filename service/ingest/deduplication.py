@@ -56,11 +56,13 @@ class Token(NamedTuple):
     text: str
 
 
-def event_token(collection_id: int, text: str, within: str = "") -> Token:
-    """The token of an event; ``within`` is ``share_of`` of its key's autofill, empty if it has none."""
+def event_tokens(collection_id: int, texts: Sequence[str], within: str = "") -> list[Token]:
+    """The tokens of events; ``within`` is ``share_of`` of their key's autofill, empty if it has none."""
     if within:
-        return Token(shared_scope(collection_id), shared_token(text, within))
-    return Token(event_scope(collection_id), text)
+        scope = shared_scope(collection_id)
+        return [Token(scope, shared_token(text, within)) for text in texts]
+    scope = event_scope(collection_id)
+    return [Token(scope, text) for text in texts]
 
 
 def idempotency_token(project_id: str, key: str) -> Token:
@@ -257,7 +259,9 @@ class Deduplicator:
             _fail(group, error)
             await self._void(ordinal)
             return
-        others = {_token_of(winner): winner for winner in winners if not self._ours(winner, ordinal)}
+        others: dict[Token, Claim] = {}
+        if winners is not claims:
+            others = {_token_of(winner): winner for winner in winners if not self._ours(winner, ordinal)}
         key = first.key
         if key is not None and key.token in others:
             group[0].outcome.earlier = others[key.token]
@@ -303,7 +307,7 @@ class Deduplicator:
     def _claims_of(self, group: list[_Waiting], ordinal: int) -> list[Claim]:
         first = group[0].wish
         claims = {
-            token: Claim(token.scope, token.text, self._log_id, ordinal, b"", b"", first.received_us)
+            token: Claim(*token, self._log_id, ordinal, b"", b"", first.received_us)
             for waiting in group
             for token in waiting.wish.tokens
         }
@@ -319,11 +323,13 @@ class Deduplicator:
         sections: list[Section] = []
         for waiting in group:
             wish = waiting.wish
-            waiting.outcome.lost = [others[token] for token in wish.tokens if token in others]
-            own = wish.build(frozenset(had.intersection(wish.tokens)))
+            if others:
+                waiting.outcome.lost = [others[token] for token in wish.tokens if token in others]
+            own = wish.build(frozenset(had.intersection(wish.tokens)) if had else frozenset())
             waiting.outcome.logged = sum(section.count for section in own)
             sections += own
-            had.update(wish.tokens)
+            if len(group) > 1:
+                had.update(wish.tokens)
         return sections
 
     def _ours(self, winner: Claim, ordinal: int) -> bool:

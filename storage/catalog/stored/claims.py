@@ -79,9 +79,9 @@ _ANY_CLAIM = select(claims.c.scope).where(claims.c.scope == bindparam("of")).lim
 class Claims(Repository):
     """Claims to tokens and idempotency keys. Readers do not cache them, so changes raise no version."""
 
-    def take(self, claims: Sequence[Claim], now_us: int, ttl_us: int) -> list[Claim]:
+    def take(self, claims: list[Claim], now_us: int, ttl_us: int) -> list[Claim]:
         """Claims tokens. Returns for each entry the claim that now has its (scope, token): the entry itself,
-        or an earlier one.
+        or an earlier one. Where every entry got its own, that is the list that was given.
 
         Claims older than ``ttl_us`` are replaced. Of entries with the same token the first one wins.
         """
@@ -130,7 +130,7 @@ class Claims(Repository):
             forget_claims(connection, holders)
 
 
-def _claim(connection: Connection, entries: Sequence[Claim], expired_us: int) -> list[Claim]:
+def _claim(connection: Connection, entries: list[Claim], expired_us: int) -> list[Claim]:
     """Claims tokens. Returns for each entry the claim that now has its token: the entry itself, or an earlier
     one.
 
@@ -138,28 +138,16 @@ def _claim(connection: Connection, entries: Sequence[Claim], expired_us: int) ->
     """
     first: dict[tuple[str, str], Claim] = {}
     for entry in entries:
-        first.setdefault((entry.scope, entry.token), entry)
+        first.setdefault(entry[:2], entry)
     if not first:
         return []
-    rows = [
-        (
-            entry.scope,
-            entry.token,
-            entry.log_id,
-            entry.ordinal,
-            entry.digest,
-            entry.response,
-            entry.claimed_us,
-            expired_us,
-        )
-        for entry in first.values()
-    ]
+    rows = [(*entry, expired_us) for entry in first.values()]
     changed = connection.exec_driver_sql(_CLAIM_TEXT, rows).rowcount
     if changed == len(rows):
         # Nearly always: each is new, or has replaced an expired one.
-        return [first[(entry.scope, entry.token)] for entry in entries]
+        return entries if len(entries) == len(rows) else [first[entry[:2]] for entry in entries]
     claims_now = _claims_of(connection, first)
-    return [claims_now[(entry.scope, entry.token)] for entry in entries]
+    return [claims_now[entry[:2]] for entry in entries]
 
 
 def _claims_of(connection: Connection, pairs: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], Claim]:

@@ -104,8 +104,7 @@ class LogRow:
     end_lsn: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A claim to a uniqueness token or idempotency key, owned by the first (log, ordinal) that requested it.
 
     The token is unique within ``scope``; ``digest`` and ``response`` are defined by the claimant.

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from service.ingest.admission import AdmissionLimits
-from service.ingest.deduplication import event_token, idempotency_token
+from service.ingest.deduplication import event_tokens, idempotency_token
 from storage.catalog.catalog import system_clock
-from storage.catalog.stored.records import Claim
+from storage.catalog.stored.records import Claim, event_scope
 from storage.disk.file_system import LocalFileSystem
 from storage.log.writer import LogWriter, adopt
 from tests.service.intake import Intake, intake, run
@@ -76,7 +76,7 @@ def test_a_token_claimed_by_a_worker_that_died_is_free_again(tmp_path: Path) -> 
             await it.http.post(it.events + "/a", json={"n": 0})
             (collection,) = it.catalog.collections.of_project(it.project.id)
             dead = another_log(it)
-            token = event_token(collection.id, "t")
+            token = event_tokens(collection.id, ["t"])[0]
             claim_of_a_dead_worker(it, dead, token.scope, token.text)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             posts = [it.http.post(it.events + "/a", json=event) for _ in range(3)]
@@ -108,7 +108,7 @@ def test_a_claim_of_a_log_that_is_gone_stands_for_a_stored_event(tmp_path: Path)
         async with intake(tmp_path) as it:
             await it.http.post(it.events + "/a", json={"n": 0})
             (collection,) = it.catalog.collections.of_project(it.project.id)
-            token = event_token(collection.id, "t")
+            token = event_tokens(collection.id, ["t"])[0]
             gone = 999
             claim = Claim(token.scope, token.text, gone, 1 << 62, b"", b"", system_clock())
             it.catalog.claims.take([claim], system_clock(), 10**12)
@@ -125,7 +125,7 @@ def test_waiting_for_a_winner_ends_in_a_503(tmp_path: Path) -> None:
             await it.http.post(it.events + "/a", json={"n": 0})
             (collection,) = it.catalog.collections.of_project(it.project.id)
             alive = another_log(it)
-            token = event_token(collection.id, "t")
+            token = event_tokens(collection.id, ["t"])[0]
             claim_of_a_dead_worker(it, alive, token.scope, token.text)
             event = {"n": 1, "keen": {"uniqueness_token": "t"}}
             reply = await it.http.post(it.events + "/a", json=event)
@@ -196,7 +196,7 @@ def test_a_token_is_free_after_its_days(tmp_path: Path) -> None:
         old = system_clock() - 2 * 86_400_000_000
         async with intake(tmp_path, admission=LIMIT) as it:
             await post(it, "a")
-            scope = event_token(it.catalog.collections.get(it.project.id, "a").id, "a").scope
+            scope = event_scope(it.catalog.collections.get(it.project.id, "a").id)
             held = it.catalog.claims.find([(scope, "b")])
             assert held == {}
             claim = Claim(scope, "b", it.session.log.log_id, it.session.log.reserve(1), b"", b"", old)

@@ -179,5 +179,5 @@ def test_tokens_are_held_by_a_clock_that_is_ahead(store: Store) -> None:
     assert store.catalog.claims.take([claim], claim.claimed_us, month_us) == [claim]
     now[0] += 500 * DAY
     keeper.step()
-    again = replace(claim, ordinal=6, claimed_us=int(now[0] * 1e6))
+    again = claim._replace(ordinal=6, claimed_us=int(now[0] * 1e6))
     assert store.catalog.claims.take([again], again.claimed_us, month_us) == [claim]
