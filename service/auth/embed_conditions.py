@@ -142,6 +142,24 @@ def read_conditions(text: bytes) -> TokenConditions:
     return TokenConditions(**{name: _READERS[name](value) for name, value in members.items()})
 
 
+def _closed(maker: TokenConditions) -> TokenConditions:
+    """The maker's conditions, with the kinds of results closed that they do not name, where they name any: a
+    token for one chart is none for all dashboards.
+
+    Saved queries stay open beside named dashboards, which are made of them.
+    """
+    if not (maker.saved_queries or maker.dashboards or maker.datasets):
+        return maker
+    nothing = frozenset[str]()
+    saved_are_open = maker.saved_queries is None and bool(maker.dashboards)
+    return replace(
+        maker,
+        saved_queries=maker.saved_queries if saved_are_open else maker.saved_queries or nothing,
+        dashboards=maker.dashboards or nothing,
+        datasets=maker.datasets or nothing,
+    )
+
+
 def granted(
     links: Sequence[TokenLink],
     options: Options,
@@ -155,6 +173,7 @@ def granted(
     Raises BadToken.
     """
     conditions = [read_conditions(link.conditions) for link in links]
+    conditions[0] = _closed(conditions[0])
     first, later = conditions[0], conditions[1:]
     uses = first.allow or frozenset()
     viewer = first.viewer

@@ -67,10 +67,10 @@ def read_options(pairs: Sequence[tuple[str, str]]) -> PictureOptions:
         width=read("width", _size, usual.width),
         height=read("height", _size, usual.height),
         scale=read("scale", _scale, usual.scale),
-        theme=read("theme", lambda name, text: _word(name, text, THEMES), usual.theme),
+        theme=read("theme", lambda name, text: one_of(name, text, THEMES), usual.theme),
         title=read("title", _title, usual.title),
-        type=read("type", lambda name, text: _word(name, text, TYPES), usual.type),
-        locale=read("locale", _locale, usual.locale),
+        type=read("type", lambda name, text: one_of(name, text, TYPES), usual.type),
+        locale=read("locale", language_tag, usual.locale),
     )
     if options.width * options.height * options.scale**2 > PIXELS_MAX:
         raise InvalidParameter(
@@ -94,7 +94,8 @@ def _scale(name: str, text: str) -> float:
     raise InvalidParameter(f"'{name}' must be a number from 0.5 to {SCALE_MAX:g}: {text[:50]!r}.")
 
 
-def _word(name: str, text: str, known: Sequence[str]) -> str:
+def one_of(name: str, text: str, known: Sequence[str]) -> str:
+    """Raises InvalidParameter for a text that is none of the known ones."""
     if text in known:
         return text
     hint = did_you_mean(text, known)
@@ -107,7 +108,8 @@ def _title(name: str, text: str) -> str:
     raise InvalidParameter(f"'{name}' may have {TITLE_LENGTH_MAX} characters at most; it has {len(text)}.")
 
 
-def _locale(name: str, text: str) -> str:
+def language_tag(name: str, text: str) -> str:
+    """Raises InvalidParameter for a text that is no language tag."""
     if _LOCALE.fullmatch(text):
         return text
     raise InvalidParameter(f"'{name}' must be a language tag, such as 'en-US' or 'de': {text[:50]!r}.")

@@ -75,11 +75,44 @@ const KNOWN = new Set(
   "filters savedQueries dashboards datasets expiresIn expiresAt origins queries allow viewer".split(" "),
 );
 
+const USES = ["queries", "extractions", "tail", "schema", "exports"];
+const CHANGEABLE = ["timeframe", "interval", "filters"];
+
+/** What a server would refuse as a whole, without saying why, is refused here. */
+function check(conditions: Conditions): void {
+  const refuse = (text: string): never => {
+    throw new AcumenError(text);
+  };
+  const texts = (name: string, value: unknown, known?: string[]) => {
+    if (value === undefined) return;
+    if (!Array.isArray(value) || value.some((one) => typeof one !== "string"))
+      refuse(`${name} must be a list of texts, not ${JSON.stringify(value)}`);
+    const other = known && (value as string[]).find((one) => !known.includes(one));
+    if (other !== undefined) refuse(`${name} may hold ${known!.join(", ")}; not '${other}'`);
+  };
+  for (const name of Object.keys(conditions)) {
+    if (!KNOWN.has(name)) refuse(`'${name}' is no condition of an embed token`);
+  }
+  const { filters, origins, queries, viewer, allow } = conditions;
+  if (filters !== undefined && !Array.isArray(filters)) refuse("filters must be a list of filters");
+  for (const name of ["savedQueries", "dashboards", "datasets"] as const) texts(name, conditions[name]);
+  texts("allow", allow, USES);
+  texts("origins", origins);
+  const address = origins?.find((one) => !/^([a-z][a-z\d+.-]*:\/\/[^/?#\s]+|null|no-origin)$/i.test(one));
+  if (address !== undefined) refuse(`'${address}' is no origin, as https://shop.example is, without a path`);
+  if (queries !== undefined && !(Number.isSafeInteger(queries) && queries >= 0))
+    refuse("queries must be how many answers the token may get");
+  if (viewer !== undefined) {
+    texts("a viewer's changes", Object.keys(viewer), CHANGEABLE);
+    texts("filters of viewer", viewer.filters);
+    for (const name of ["timeframe", "interval"] as const)
+      if (typeof (viewer[name] ?? true) !== "boolean") refuse(`'${name}' of viewer must be true or false`);
+  }
+}
+
 /** The conditions as a token holds them. */
 function asJson(conditions: Conditions, lifetime: number | null): string {
-  for (const name of Object.keys(conditions)) {
-    if (!KNOWN.has(name)) throw new AcumenError(`'${name}' is no condition of an embed token`);
-  }
+  check(conditions);
   const { savedQueries, expiresIn = lifetime, expiresAt, ...same } = conditions;
   const ends = expiresAt ?? (expiresIn === null ? undefined : Math.floor(Date.now() / 1000) + expiresIn);
   if (ends !== undefined && !Number.isSafeInteger(ends))

@@ -15,10 +15,11 @@ from service.api_paths import PROJECTS
 from service.auth.principal import Permission
 from service.errors import InvalidParameter
 from service.http.authorization import needs
-from service.http.openapi.operation import STRING, DocumentedAnswer, Example
-from service.http.request import request_key, segment_of
+from service.http.openapi.operation import STRING, DocumentedAnswer, Example, in_query
+from service.http.request import check_parameters, pairs_of, parameter, request_key, segment_of
 from service.http.routes.dashboards import visible_dashboard
 from service.http.routing import OfProject, ProjectCall, RouteArea
+from service.pictures.options import language_tag, one_of
 from service.saved_queries.result_cache import check_name
 
 SCRIPT_PATH = "/clients/acumen-charts.js"
@@ -30,14 +31,20 @@ _COUNT = {"query": {"analysis_type": "count", "event_collection": "purchases"}}
 _TOKEN = {"api_key": "{embed_token}"}
 _PAGE = {200: DocumentedAnswer("The page.", content={"text/html": STRING})}
 _HTML = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style nonce="{nonce}">html,body{{margin:0;height:100%}}{element}{{display:block;{size}}}</style>
 <script type="module" nonce="{nonce}" src="{script}"></script>
 </head><body>
-<{element} server="" project="{project}" token="{token}" {what}="{name}"></{element}>
+<{element} server="" project="{project}" token="{token}" {what}="{name}"{looks}></{element}>
 </body></html>
 """
+
+_THEMES = ("auto", "light", "dark")
+_LOOKS = (
+    in_query("theme", {"type": "string", "enum": [*_THEMES]}, "`auto`, the default: as the viewer prefers."),
+    in_query("locale", STRING, "How numbers and dates are written, such as `de`; `en` by default."),
+)
 
 area = RouteArea(
     "embed",
@@ -62,10 +69,12 @@ def _only_tokens(call: ProjectCall) -> None:
     _RESULTS,
     "A page with the chart of a saved query",
     _PAGE,
+    parameters=_LOOKS,
     before=_only_tokens,
     spends=False,
     examples=(
         Example({"query_name": "orders"}, query=_TOKEN, key=""),
+        Example({"query_name": "orders"}, query={**_TOKEN, "theme": "dark", "locale": "de"}, key=""),
         Example({"query_name": "orders"}, key="read", status=400),
     ),
 )
@@ -81,6 +90,7 @@ async def chart(call: OfProject) -> Response:
     _BOARDS,
     "A page with a dashboard",
     _PAGE,
+    parameters=_LOOKS,
     before=_only_tokens,
     spends=False,
     examples=(
@@ -97,6 +107,10 @@ async def board(call: OfProject) -> Response:
 def _page(call: ProjectCall, element: str, what: str, name: str, *, title: str) -> Response:
     grant, nonce = call.caller.embed, secrets.token_urlsafe(16)
     assert grant is not None
+    pairs = pairs_of(call.request.scope)
+    check_parameters(pairs, ("theme", "locale"), "a page for frames")
+    theme = one_of("theme", parameter(pairs, "theme") or "auto", _THEMES)
+    locale = language_tag("locale", parameter(pairs, "locale") or "en")
     body = _HTML.format(
         title=escape(title),
         nonce=nonce,
@@ -107,6 +121,8 @@ def _page(call: ProjectCall, element: str, what: str, name: str, *, title: str) 
         token=escape(request_key(call.request) or ""),
         what=what,
         name=escape(name),
+        language=locale,
+        looks="" if theme == "auto" else f' theme="{theme}"',
     )
     headers = {
         "content-security-policy": _policy(nonce, grant.frame_ancestors),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -132,6 +133,36 @@ def test_what_is_not_there_is_said_and_tried_again(charts: Charts, shop: Shop) -
     page.get_by_role("button", name="Try again").click()
     page.get_by_text("This dashboard has no charts.").wait_for()
     charts.check(expected_errors=1)
+
+
+def test_the_error_has_room_to_be_read(charts: Charts) -> None:
+    page = charts.open(board(charts, "nowhere"))
+    height = page.locator("acumen-dashboard").bounding_box()["height"]
+    button = page.get_by_role("button", name="Try again").bounding_box()
+    assert button["y"] + button["height"] <= page.locator("acumen-dashboard").bounding_box()["y"] + height
+    charts.check(expected_errors=1)
+
+
+def test_numbers_and_dates_are_in_the_language_of_the_page(charts: Charts) -> None:
+    page = charts.open(board(charts))
+    pages = charts.site.pages
+    pages["/charts.html"] = pages["/charts.html"].replace('lang="en"', 'lang="de"')
+    page.reload()
+    charts.settle()
+    metric = page.locator("acumen-dashboard svg.acumen-metric").first.text_content()
+    assert re.search(r"\d,\d\d\s€", metric), metric
+    charts.check()
+
+
+def test_words_reach_controls_and_charts_whenever_they_are_set(charts: Charts) -> None:
+    page = charts.open(board(charts))
+    page.evaluate(
+        "document.querySelector('acumen-dashboard').words ="
+        " {language: 'de', lastSpan: 'Letzte {n}', asTable: 'Als Tabelle'}"
+    )
+    page.get_by_label("Timeframe").get_by_text("Letzte 14 Tage").wait_for(state="attached")
+    page.get_by_label("Als Tabelle").first.wait_for()
+    charts.check()
 
 
 @pytest.mark.parametrize(("width", "columns"), [(360, 1), (800, 2), (1300, 3)])

@@ -15,6 +15,8 @@ report.own2 = await embedToken("key", { savedQueries: ["revenue"], expiresIn: 60
 report.hour = await embedToken("key", {});
 report.narrowed = await narrowEmbedToken(report.own, { queries: 3 });
 report.misspelt = await outcome(embedToken("key", { saved_queries: [] }));
+report.refused = [];
+for (const conditions of job.wrong ?? []) report.refused.push(await outcome(embedToken("key", conditions)));
 report.tooOften = await outcome(
   (async () => {
     let token = report.own;

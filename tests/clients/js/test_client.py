@@ -241,6 +241,26 @@ def test_embed_tokens_are_those_of_the_vectors(run: Run) -> None:
         assert made == {"token": vector["token"], "key_id": vector["key_id"]}, vector["name"]
 
 
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"savedQueries": "revenue"}, "savedQueries must be a list"),
+    ({"dashboards": [1]}, "dashboards must be a list of texts"),
+    ({"filters": {"property_name": "a"}}, "filters must be a list"),
+    ({"allow": ["query"]}, "allow may hold"),
+    ({"viewer": {"timeframes": True}}, "a viewer's changes may hold"),
+    ({"viewer": {"timeframe": "yes"}}, "'timeframe' of viewer must be true or false"),
+    ({"viewer": {"filters": "country"}}, "filters of viewer must be a list"),
+    ({"origins": ["https://shop.example/"]}, "is no origin"),
+    ({"queries": 1.5}, "how many answers"),
+]
+
+
+def test_what_no_server_understands_is_refused_as_it_is_made(run: Run) -> None:
+    """A server would refuse the token as a whole, and could not say why."""
+    report = run("embed.mjs", {"tokens": [], "wrong": [conditions for conditions, _ in WRONG]})
+    for said, (conditions, message) in zip(report["refused"], WRONG, strict=True):
+        assert message in said["error"]["message"], (conditions, said)
+
+
 def test_embed_tokens_end_in_an_hour_unless_told(run: Run) -> None:
     report = run("embed.mjs", {"tokens": []})
     (own,) = opened("key", report["own"])

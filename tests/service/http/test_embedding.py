@@ -261,6 +261,29 @@ def test_names_are_those_of_all_links_and_the_key(site: Site) -> None:
         assert site.refused(none, f"queries/saved/{name}/result") == (403, "ForbiddenError")
 
 
+def test_naming_results_closes_the_kinds_that_are_not_named(site: Site) -> None:
+    """A token for one chart shows no dashboards and datasets, whatever its key may see."""
+    board = "/projects/P/dashboards/sales"
+    chart = embed_token(site.key, {"saved_queries": ["count"]})
+    assert site.call("GET", "queries/saved/count/result", key=chart).status_code == 200
+    assert site.refused(chart, "datasets/by-customer/results", index_by="c1") == (403, "ForbiddenError")
+    assert site.refused(chart, board)[0] == 404
+    dataset = embed_token(site.key, {"datasets": ["by-customer"]})
+    assert site.call("GET", "datasets/by-customer/results", key=dataset, index_by="c1").status_code == 200
+    assert site.refused(dataset, "queries/saved/count/result") == (403, "ForbiddenError")
+    assert site.refused(dataset, board)[0] == 404
+    boards = embed_token(site.key, {"dashboards": ["sales"]})
+    assert site.call("GET", board, key=boards).status_code == 200
+    assert site.call("GET", "queries/saved/count/result", key=boards).status_code == 200
+    assert site.refused(boards, "datasets/by-customer/results", index_by="c1") == (403, "ForbiddenError")
+    nothing: list[dict[str, Any]] = [{}, {"datasets": []}, {"dashboards": []}]
+    for conditions in nothing:
+        token = embed_token(site.key, conditions)
+        assert site.call("GET", "queries/saved/count/result", key=token).status_code == 200
+    both = narrowed(embed_token(site.key), {"datasets": []})
+    assert site.call("GET", board, key=both).status_code == 200
+
+
 ASKED = {
     TokenUse.QUERIES: ("GET", "queries/count", {"event_collection": "buys"}),
     TokenUse.EXTRACTIONS: ("GET", "queries/extraction", {"event_collection": "buys"}),
@@ -626,6 +649,18 @@ def test_a_page_for_frames_is_for_the_tokens_origins_alone(site: Site) -> None:
         assert result.status_code == 200
     page = site.call("GET", "queries/saved/count/embed", key=embed_token(site.key))
     assert page.headers["content-security-policy"].endswith("frame-ancestors 'none'")
+
+
+def test_a_page_is_drawn_in_the_theme_and_locale_of_its_address(site: Site) -> None:
+    token = embed_token(site.key)
+    for path in ("queries/saved/count/embed", "dashboards/sales/embed"):
+        usual = site.call("GET", path, key=token).text
+        assert '<html lang="en">' in usual and "theme=" not in usual
+        page = site.call("GET", path, key=token, theme="dark", locale="de-CH").text
+        assert '<html lang="de-CH">' in page and ' theme="dark">' in page
+        for wrong in ({"theme": "pink"}, {"locale": '"><b>'}, {"them": "dark"}):
+            reply = site.call("GET", path, key=token, **wrong)
+            assert reply.status_code == 400 and next(iter(wrong)) in reply.json()["message"]
 
 
 def test_a_page_is_for_tokens_and_for_what_they_may_read(site: Site) -> None:

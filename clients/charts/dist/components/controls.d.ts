@@ -10,7 +10,7 @@ export declare function controlsOf(value: unknown): Controls;
 export declare function anyControl({ timeframe, interval, filters }: Controls): boolean;
 /** A timeframe as people say it. */
 export declare function timeframeName(timeframe: unknown, texts: Texts, locale: string, timezone?: string | null): string;
-export declare function intervalName(interval: string, texts: Texts, locale: string): string;
+export declare function intervalName(interval: string, texts: Texts): string;
 /** A filter of what was typed: values apart by commas; what looks like a number is looked for as text too. */
 export declare function filterOf(property: string, text: string, known: unknown[]): Filter | null;
 export interface BarState {

@@ -1,5 +1,7 @@
 import { type Words } from "../types.js";
 declare const OWN: {
+    /** That of these words; numbers and dates are written as the attribute `locale` says. */
+    language: string;
     loading: string;
     loaded: string;
     retry: string;

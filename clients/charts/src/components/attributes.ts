@@ -50,9 +50,16 @@ export function positive(text: string | null): number | null {
   return number > 0 ? number : null;
 }
 
+/** The language that an element around this one says, also outside of the shadow trees that it is in. */
+function languageAround(element: Element): string | null {
+  const said = element.closest("[lang]")?.getAttribute("lang");
+  const root = said ? null : element.getRootNode();
+  return root instanceof ShadowRoot ? languageAround(root.host) : (said ?? null);
+}
+
 /** The language of the attribute, of the page, or of the browser. */
 export function localeOf(element: HTMLElement): string {
-  const said = element.getAttribute("locale") ?? element.closest("[lang]")?.getAttribute("lang");
+  const said = element.getAttribute("locale") ?? languageAround(element);
   try {
     return Intl.getCanonicalLocales(said || navigator.language)[0] ?? "en";
   } catch {

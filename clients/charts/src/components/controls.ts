@@ -61,7 +61,9 @@ export function timeframeName(
   if (count === 1 && unit === "day") return kind === "this" ? texts.today : texts.yesterday;
   const word = texts[unit as "day"];
   if (count === 1) return fill(kind === "this" ? texts.thisUnit : texts.previousUnit, { unit: word });
-  const n = new Intl.NumberFormat(locale, { style: "unit", unit, unitDisplay: "long" }).format(count);
+  // In the language of the words around it.
+  const options = { style: "unit", unit, unitDisplay: "long" } as const;
+  const n = new Intl.NumberFormat(texts.language, options).format(count);
   return fill(kind === "this" ? texts.lastSpan : texts.previousSpan, { n });
 }
 
@@ -69,11 +71,11 @@ function zoneName(timezone: string | null | undefined): string {
   return timezone && /^[A-Za-z]/.test(timezone) ? timezone : "UTC";
 }
 
-export function intervalName(interval: string, texts: Texts, locale: string): string {
+export function intervalName(interval: string, texts: Texts): string {
   const found = /^every_(\d+)_(\w+?)s?$/.exec(interval);
   if (!found) return texts[interval as "daily"] ?? interval;
   const options = { style: "unit", unit: found[2], unitDisplay: "long" } as const;
-  return fill(texts.every, { n: new Intl.NumberFormat(locale, options).format(Number(found[1])) });
+  return fill(texts.every, { n: new Intl.NumberFormat(texts.language, options).format(Number(found[1])) });
 }
 
 /** A filter of what was typed: values apart by commas; what looks like a number is looked for as text too. */
@@ -132,6 +134,7 @@ export class ControlBar {
       this.#usual.interval,
       values,
       state.locale,
+      texts,
     ]);
     this.element.hidden = !anyControl(controls);
     this.element.setAttribute("aria-label", texts.controls);
@@ -205,13 +208,13 @@ export class ControlBar {
   }
 
   #interval(): HTMLElement {
-    const { texts, locale } = this.#state;
+    const { texts } = this.#state;
     const usual = String(this.#usual.interval ?? "");
     const options = INTERVALS.filter((one) => one !== usual).map((one): [string, string] => [
       one,
       texts[one as "daily"],
     ]);
-    const first = usual ? intervalName(usual, texts, locale) : texts.usual;
+    const first = usual ? intervalName(usual, texts) : texts.usual;
     return this.#select(texts.interval, [["", first], ...options], this.changes.interval ?? "", (chosen) =>
       this.#change({ interval: chosen || undefined }),
     );

@@ -122,6 +122,7 @@ border:0}
 .board{padding:var(--acumen-dashboard-padding,16px);overflow:visible;border-radius:0;
 background:var(--acumen-dashboard-background,#f3f4f6);container-type:inline-size}
 .root.dark.board{background:var(--acumen-dashboard-background,#0b0d11)}
+.board .state{position:static;min-height:140px}
 .board>.head{padding:0 0 14px;align-items:center}
 .board>.head .title{flex:1 1 auto;font-size:20px;padding:0}
 .board .controls{flex:0 1 auto;padding:0}

@@ -2,6 +2,8 @@
 import { WORDS, type Words } from "../types.ts";
 
 const OWN = {
+  /** That of these words; numbers and dates are written as the attribute `locale` says. */
+  language: "en",
   loading: "Loading",
   loaded: "Loaded",
   retry: "Try again",

@@ -13,6 +13,7 @@ import hmac
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ NONCE_BYTES = 12
 HOUR_SECONDS = 3600
 TAG_BYTES = 32
 ALLOWABLE = ("queries", "extractions", "tail", "schema", "exports")
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#\s]+|null|no-origin")
 VIEWER_MAY_CHANGE = ("timeframe", "interval", "filters")
 
 
@@ -155,7 +157,7 @@ def _conditions(
         "dashboards": _texts("dashboards", dashboards),
         "datasets": _texts("datasets", datasets),
         "expires_at": expires_at,
-        "origins": _texts("origins", origins),
+        "origins": _origins(origins),
         "queries": _budget(queries),
         "allow": _texts("allow", allow, ALLOWABLE),
         "viewer": _viewer(viewer),
@@ -213,6 +215,14 @@ def _texts(name: str, values: Iterable[str] | None, known: Sequence[str] = ()) -
             raise ValueError(f"{name} must be a list of texts; {value!r} is none")
         if known and value not in known:
             raise ValueError(f"{name} may hold {', '.join(known)}; not {value!r}")
+    return listed
+
+
+def _origins(origins: Iterable[str] | None) -> list[str] | None:
+    listed = _texts("origins", origins)
+    for origin in listed or ():
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"{origin!r} is no origin, as 'https://shop.example' is, without a path")
     return listed
 
 
