@@ -13,7 +13,8 @@ BIN := $(VENV)/bin
 PYTHON ?=
 TESTS ?=
 ARGS ?=
-# How long the property, crash and soak tests go on: a part of their full length, to fit in five minutes.
+# How long the property, crash and soak tests go on: a part of their full length. Of the long tests (browsers,
+# killed servers) the whole suite runs one in three then; those that TESTS names are all run.
 SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.1)
 # Three test processes keep two cores busy: many tests wait for servers. Each takes a stretch of the tests, so
 # that those which share a server mostly stay together, and then what the other has left. The tests start hundreds
@@ -35,7 +36,7 @@ serve: ## Run the server here (settings: ACUMEN_*; options: make serve ARGS="--p
 
 test: ## Run the tests (some of them: make test TESTS=tests/query)
 	@sh scripts/setup.sh "$(PYTHON)" dev
-	@unset PYTHONDONTWRITEBYTECODE; ACUMEN_TEST_SCALE=$(SCALE) \
+	@unset PYTHONDONTWRITEBYTECODE; ACUMEN_TEST_SCALE=$(SCALE) ACUMEN_TEST_SAMPLE=$(if $(TESTS),,1) \
 		$(BIN)/python -P -m pytest -n $(TEST_PROCESSES) --dist worksteal -q $(TESTS)
 
 lint: ## Check style, formatting and types

@@ -41,6 +41,7 @@ OTHER_VARIABLES = (
     "access_key",
     "organization_key",
     "renew_snapshots",
+    "test_sample",
     "test_scale",
     "test_port",
     "require_all",

@@ -8,6 +8,7 @@ from zoneinfo import reset_tzpath
 import pytest
 from hypothesis import settings
 
+from tests.support import sample
 from tests.support.browser import browser, chromium, launch, playwright
 from tests.support.server import Served, ServedProject
 
@@ -18,6 +19,14 @@ reset_tzpath(to=())
 # How long an example takes is no matter: the machine may be busy with much else.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the whole suite below full length, leave out a part of the long tests."""
+    if sample.USED:
+        out = set(sample.left_out(items))
+        config.hook.pytest_deselected(items=[item for item in items if item in out])
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from tests.support.server import Served
 PAGE = (ROOT / "docs/clients/charts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
 HTML = [text for kind, text in BLOCKS if kind == "html"]
-(SCRIPT,) = (text for kind, text in BLOCKS if kind == "js")
+WORDS, SCRIPT = (text for kind, text in BLOCKS if kind == "js")
 (STYLE,) = (text for kind, text in BLOCKS if kind == "css")
 (DOCUMENT,) = (text for kind, text in BLOCKS if kind == "json")
 SOURCES = ROOT / "clients/charts/src"
@@ -48,7 +48,15 @@ def opened(charts: Charts, *blocks: str) -> Any:
 
 
 def test_all_blocks_are_used() -> None:
-    assert [kind for kind, _ in BLOCKS] == ["html", "html", "css", "js", "html", "json"]
+    assert [kind for kind, _ in BLOCKS] == ["html", "html", "css", "js", "js", "html", "json"]
+
+
+def test_words_in_another_language(charts: Charts) -> None:
+    page = opened(charts, HTML[0].split("\n")[0], HTML[1])
+    page.evaluate("() => {" + WORDS + "}")
+    page.get_by_text("Letzte 7 Tage").wait_for(state="attached")
+    page.get_by_text("Heute").wait_for(state="attached")
+    charts.check()
 
 
 def test_the_first_chart_needs_what_stands_there(charts: Charts) -> None:

@@ -1,0 +1,55 @@
+"""The long tests of the whole suite, of which a part is run below full length.
+
+They start servers, kill them and drive browsers, and take most of the time. `.ci/run` runs all of them, and
+so does who names them: `make test TESTS=tests/clients/browser`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.scale import SCALE
+
+ROOT = Path(__file__).parents[2]
+USED = SCALE < 1 and os.environ.get("ACUMEN_TEST_SAMPLE", "") not in ("", "0")
+ONE_OF = 3
+LONG = (
+    "tests/bench",
+    "tests/clients/browser",
+    "tests/clients/js",
+    "tests/clients/python/test_extracting.py",
+    "tests/clients/python/test_outages.py",
+    "tests/clients/python/test_sender.py",
+    "tests/crash",
+    "tests/docs/test_operating.py",
+    "tests/examples",
+    "tests/query/engine/test_cost.py",
+    "tests/sdk/test_browser_sdks.py",
+    "tests/service/datasets",
+    "tests/service/http/test_connections.py",
+    "tests/service/http/test_erasure.py",
+    "tests/service/http/test_live_tail.py",
+    "tests/service/imports/test_import_command.py",
+    "tests/service/ingest/test_enrich_served.py",
+    "tests/service/process",
+    "tests/service/queries/test_query_routes.py",
+    "tests/storage/read/test_read_faults.py",
+)
+
+
+def left_out(items: list[pytest.Item]) -> list[pytest.Item]:
+    """The tests that are not run: two of three of each long folder or file."""
+    seen: dict[str, int] = {}
+    out = []
+    for item in items:
+        path = item.path.relative_to(ROOT).as_posix()
+        place = next((one for one in LONG if path == one or path.startswith(f"{one}/")), None)
+        if place is None:
+            continue
+        if seen.setdefault(place, 0) % ONE_OF:
+            out.append(item)
+        seen[place] += 1
+    return out
