@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.clients.browser.charts import AXE, Charts, charts_in
+from tests.clients.browser.charts import Charts, charts_in
 from tests.clients.browser.conftest import Site
 from tests.clients.browser.shop import SAVED, ZONE, Shop, open_shop
 from tests.support.server import Served
@@ -714,8 +714,6 @@ def test_it_is_as_large_as_the_page_says(charts: Charts) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Any, site: Site, shop: Shop, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (npm ci in clients)")
     with charts_in(browser, site, shop, color_scheme=scheme) as charts:
         page = charts.open(
             *(charts.chart(name, controls=CONTROLS) for name in DRAWN),

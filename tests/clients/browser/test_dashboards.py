@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.browser.charts import AXE, Charts, charts_in, tag
+from tests.clients.browser.charts import Charts, charts_in, tag
 from tests.clients.browser.conftest import Site
 from tests.clients.browser.shop import DASHBOARD, Shop, open_shop
 from tests.support.server import Served
@@ -177,8 +177,6 @@ def test_it_fits_any_width(browser: Any, site: Site, shop: Shop, width: int, col
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious(browser: Any, site: Site, shop: Shop, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed (npm ci in clients)")
     with charts_in(browser, site, shop, color_scheme=scheme) as charts:
         charts.open(board(charts), board(charts, "creators"), style="h1{background:#fff;color:#000}")
         assert charts.faults() == []
