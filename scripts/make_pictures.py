@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -214,11 +213,12 @@ def answered(request: urllib.request.Request) -> bytes:
 
 def main() -> int:
     sys.path.insert(0, str(ROOT))
+    from tests.support.browser import find_chromium
     from tests.support.server import Served
 
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else IMAGES
     folder.mkdir(parents=True, exist_ok=True)
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = find_chromium()
     with Served() as server:
         shop = Shop(server.url, server.project.id, server.project.master_key)
         found = dict(shop.pictures())

@@ -69,7 +69,6 @@ def install(folder: Path, *wheels: Path) -> Path:
 
 
 PROGRAM = """
-import sys
 from acumen_client import Acumen, embed_token
 
 client = Acumen.from_environment()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 
@@ -48,12 +47,13 @@ SECTIONS: list[tuple[str, list[str], int]] = [
 
 
 @pytest.mark.parametrize(("sections", "figures", "answers_min"), part(SECTIONS, 2))
-def test_sections_finish_with_their_figures(sections: str, figures: list[str], answers_min: int) -> None:
+def test_sections_finish_with_their_figures(
+    request: pytest.FixtureRequest, sections: str, figures: list[str], answers_min: int
+) -> None:
     """Exit status 2 would mean that an answer was wrong; 1 that a figure is not reached, as with so few."""
     if sections == "charts":
         install_node_sdks()
-        if not (shutil.which("chromium") or shutil.which("chromium-browser")):
-            pytest.skip("Chromium is not installed")
+        request.getfixturevalue("chromium")
     done = bench(*sections.split(), "--events", FEW, "--rounds", "1")
     assert done.returncode in (0, 1), done.stdout + done.stderr
     for figure in figures:

@@ -27,9 +27,14 @@ PATIENCE_SECONDS = 60.0
 Launch = Callable[..., Any]
 
 
+def find_chromium() -> str | None:
+    """The program of Chromium; None where it is not installed."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = find_chromium()
     if program is None:
         pytest.skip("Chromium is not installed")
     return program

@@ -5,15 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
+from tests.clients.browser.charts import VIEWER, Charts
+from tests.clients.browser.conftest import ROOT
+from tests.clients.browser.shop import Shop
+from tests.clients.browser.test_charts import charts, shop
 
-from tests.clients.browser.charts import VIEWER, Charts, charts_in
-from tests.clients.browser.conftest import ROOT, Site
-from tests.clients.browser.shop import Shop, open_shop
-from tests.support.server import Served
+__all__ = ["charts", "shop"]
 
 PAGE = (ROOT / "docs/clients/charts.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
@@ -22,17 +21,6 @@ WORDS, SCRIPT = (text for kind, text in BLOCKS if kind == "js")
 (STYLE,) = (text for kind, text in BLOCKS if kind == "css")
 (DOCUMENT,) = (text for kind, text in BLOCKS if kind == "json")
 SOURCES = ROOT / "clients/charts/src"
-
-
-@pytest.fixture(scope="module")
-def shop(served: Served, site: Site) -> Shop:
-    return open_shop(served, [site.url])
-
-
-@pytest.fixture
-def charts(browser: Any, site: Site, shop: Shop) -> Iterator[Charts]:
-    with charts_in(browser, site, shop) as made:
-        yield made
 
 
 def opened(charts: Charts, *blocks: str) -> Any:
