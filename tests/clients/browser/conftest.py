@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -24,6 +26,8 @@ class Site:
 
     def __init__(self) -> None:
         self.pages: dict[str, str] = {}
+        self.reports: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        """What pages posted to /report."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Pages, self))
         self.port = self._server.server_address[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -56,6 +60,11 @@ class _Pages(SimpleHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self._site.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_: Any) -> None:
         return None

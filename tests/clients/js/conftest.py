@@ -1,4 +1,4 @@
-"""Node, and the JavaScript client in it."""
+"""Node, Deno and Bun, and the JavaScript client in them."""
 
 from __future__ import annotations
 
@@ -12,26 +12,41 @@ from typing import Any
 
 import pytest
 
+from tests.plugins_required import REQUIRE_ALL
+from tests.support.npm import are_installed, installed_packages
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
+RUNTIMES = HERE / "runtimes"
 Run = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
-def node() -> str:
-    program = shutil.which("node")
-    if program is None:
-        pytest.skip("Node is not installed")
-    return program
+@pytest.fixture(scope="session", params=["node", "deno", "bun"])
+def runtime(request: pytest.FixtureRequest) -> list[str]:
+    """The command that runs a script of this folder."""
+    if request.param == "node":
+        program = shutil.which("node")
+        if program is None:
+            pytest.skip("Node is not installed")
+        return [program]
+    # Some 70 MB to download: by themselves only where every test must run.
+    if not REQUIRE_ALL and not are_installed(RUNTIMES):
+        pytest.skip(
+            "Deno and Bun are not installed; `npm ci --ignore-scripts` in tests/clients/js/runtimes does it"
+        )
+    installed_packages(RUNTIMES)
+    packages, name = RUNTIMES / "node_modules", request.param
+    (program,) = map(str, packages.glob({"deno": "@deno/*/deno", "bun": "@oven/*/bin/bun"}[name]))
+    return [program, *{"deno": ["run", "--allow-all", "--quiet"], "bun": ["run"]}[name]]
 
 
 @pytest.fixture(scope="session")
-def run(node: str) -> Run:
+def run(runtime: list[str]) -> Run:
     """Run a script of this folder with a job as JSON on its standard input; what it prints, as JSON."""
 
     def run(script: str, job: object, **environment: str) -> Any:
         done = subprocess.run(
-            [node, str(HERE / script)],
+            [*runtime, str(HERE / script)],
             input=json.dumps(job),
             capture_output=True,
             text=True,

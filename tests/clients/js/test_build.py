@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import gzip
 import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.js.conftest import HERE, ROOT
+from tests.support.npm import installed_packages
 
 CLIENTS = ROOT / "clients"
 DIST = CLIENTS / "js/dist"
@@ -58,19 +57,9 @@ def test_the_lock_has_integrity_and_no_address() -> None:
 
 
 @pytest.fixture(scope="module")
-def tools(node: str) -> Iterator[str]:
-    """The build's tools, as the lock file says."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("Node (npm) is not installed")
-    with (CLIENTS / ".install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        written = CLIENTS / "node_modules/.package-lock.json"
-        if not written.exists() or written.stat().st_mtime < (CLIENTS / "package-lock.json").stat().st_mtime:
-            subprocess.run(
-                [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=CLIENTS, check=True
-            )
-        yield node
+def tools() -> str:
+    """Node, with the build's tools."""
+    return installed_packages(CLIENTS)
 
 
 def test_the_built_files_are_what_the_sources_build(tools: str, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,9 +17,9 @@ from tests.clients.js.test_queue import events, stored
 from tests.support.server import Served, ServedProject
 
 
-def killed(node: str, job: object) -> None:
+def killed(runtime: list[str], job: object) -> None:
     done = subprocess.run(
-        [node, str(HERE / "file_queue.mjs")],
+        [*runtime, str(HERE / "file_queue.mjs")],
         input=json.dumps(job),
         capture_output=True,
         text=True,
@@ -28,13 +29,13 @@ def killed(node: str, job: object) -> None:
 
 
 def test_events_outlive_a_program_that_is_killed(
-    node: str, run: Run, served: Served, project: ServedProject, tmp_path: Path
+    runtime: list[str], run: Run, served: Served, project: ServedProject, tmp_path: Path
 ) -> None:
     client = client_of(served, project)
     file = str(tmp_path / "queue")
     for first in (0, 100):
         job = {"file": file, "client": {**client, "url": "http://127.0.0.1:1"}, "end": "kill"}
-        killed(node, {**job, "events": events(list(range(first, first + 100))), "expect": first + 100})
+        killed(runtime, {**job, "events": events(list(range(first, first + 100))), "expect": first + 100})
     with FaultyProxy(served.url, LOST_ANSWER) as proxy:
         job = {"file": file, "client": {**client, "url": proxy.url}, "end": "flush"}
         assert run("file_queue.mjs", {**job, "events": events([200])}) == {"waiting": 0, "drops": []}
@@ -57,16 +58,17 @@ def test_a_line_that_was_cut_off_spoils_no_other(
 
 
 def test_events_that_a_full_disk_does_not_take_are_sent_from_memory(
-    node: str, served: Served, project: ServedProject, tmp_path: Path
+    runtime: list[str], served: Served, project: ServedProject, tmp_path: Path
 ) -> None:
     """The program may write no file larger than 3,000 bytes: beyond that it fails as on a full disk."""
     job = {"file": str(tmp_path / "queue"), "client": client_of(served, project), "end": "flush"}
 
     def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (3_000, 3_000))
 
     done = subprocess.run(
-        [node, str(HERE / "file_queue.mjs")],
+        [*runtime, str(HERE / "file_queue.mjs")],
         input=json.dumps({**job, "events": events(list(range(100)))}),
         capture_output=True,
         text=True,
