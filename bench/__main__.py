@@ -19,6 +19,7 @@ from bench import (
     erasure,
     memory,
     pauses,
+    pictures,
     posts,
     queries,
     shredding,
@@ -40,6 +41,7 @@ SECTIONS = (
     "tenants",
     "clients",
     "charts",
+    "pictures",
 )
 EVENTS = 1_000_000
 
@@ -77,6 +79,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         pauses.run(report)
     if "tenants" in sections:
         tenants.run(report, events)
+    if "pictures" in sections:
+        pictures.run(report)
     if "clients" in sections:
         clients.run(report, events)
 

@@ -42,6 +42,7 @@ SECTIONS: list[tuple[str, list[str], int]] = [
     ),
     ("tenants", ["p99 of a single post", "p99 of a small count"], 2),
     ("clients", ["sender, in memory / posts", "sender, in memory / keen", "memory, end"], 4),
+    ("pictures", ["an SVG of type line", "an SVG of type pie"], 6),
     ("charts", ["acumen-chart / keen-dataviz"], 24),
 ]
 
