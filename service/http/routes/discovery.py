@@ -30,7 +30,7 @@ from storage.catalog.tenants.records import Project, Usage
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
     {"is_public": False, "url": "/2.0", "version": "2.0"},
-    {"is_public": True, "url": "/3.0", "version": "3.0"},
+    {"is_public": True, "url": "/3.0", "version": "3.0", "documentation_url": "/docs"},
 ]
 _ZONES_SECONDS = 600
 _PROJECT = f"{PROJECTS}/{{project_id}}"
