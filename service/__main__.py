@@ -255,6 +255,10 @@ For programs that use the Python or JavaScript client, and for the examples of t
   export ACUMEN_URL={url} ACUMEN_PROJECT={project.id} \\
     ACUMEN_WRITE_KEY={project.write_key} ACUMEN_READ_KEY={project.read_key}
 
+And for those that manage the project, such as prepare.py of examples/shop:
+
+  export ACUMEN_MASTER_KEY={project.master_key}
+
 `acumen projects list` shows the keys again.
 """
     )

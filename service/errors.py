@@ -119,7 +119,10 @@ class OriginNotAllowed(ApiError):
         """``origin``: the one that the request names; None where it names none."""
         if origin is None:
             return cls("This embed token is for pages of certain origins, and the request names no origin.")
-        return cls(f"This embed token may not be used by pages of the origin '{origin[:200]}'.")
+        return cls(
+            f"This embed token may not be used by pages of the origin '{origin[:200]}': its maker would have "
+            "to name that in 'origins'."
+        )
 
 
 class InvalidParameter(ApiError):
@@ -206,7 +209,11 @@ class BudgetUsedUp(RateLimited):
 
     def __init__(self, limit: int) -> None:
         fields = {"ratelimit-policy": f'"embed-token";q={limit}', "ratelimit": '"embed-token";r=0'}
-        super().__init__(f"This embed token has got its {limit} answers, and gets no more.", 0, fields)
+        super().__init__(
+            f"This embed token has got its {limit} answers, all that its maker gave it in 'queries'.",
+            0,
+            fields,
+        )
 
     def headers(self) -> dict[str, str]:
         return self.fields

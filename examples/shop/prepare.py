@@ -1,7 +1,7 @@
 """Prepare a project for the shop: two access keys, three saved queries, and orders of the last 30 days.
 
-Reads ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_MASTER_KEY, and SHOP_URL, where the shop will be. Writes shop.json,
-which both backends read. It may be run again: nothing is made twice.
+Reads ACUMEN_URL, ACUMEN_PROJECT, ACUMEN_MASTER_KEY, and SHOP_URL, where the shop will be (without it,
+http://127.0.0.1:8080). Writes shop.json, which both backends read. Run again, it makes nothing twice.
 """
 
 from __future__ import annotations

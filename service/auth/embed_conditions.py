@@ -259,9 +259,9 @@ def _names(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
-def _whole(maximum: int) -> Callable[[Any], int]:
+def _whole(minimum: int, maximum: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= maximum:
+        if not isinstance(value, int) or isinstance(value, bool) or not minimum <= value <= maximum:
             raise BadToken
         return value
 
@@ -309,9 +309,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "saved_queries": _names,
     "dashboards": _names,
     "datasets": _names,
-    "expires_at": _whole(EXPIRY_MAX),
+    "expires_at": _whole(0, EXPIRY_MAX),
     "origins": _origins,
-    "queries": _whole(QUERIES_MAX),
+    "queries": _whole(1, QUERIES_MAX),
     "allow": _allow,
     "viewer": _viewer,
 }

@@ -27,11 +27,11 @@ from query.language.nodes import Filter
 from query.language.parameters import check_filters
 from query.limits import Limits
 from service.auth.access_keys import NO_OPTIONS, Options, stored_options
-from service.auth.embed_conditions import EmbedGrant, granted
+from service.auth.embed_conditions import READ, EmbedGrant, TokenUse, granted
 from service.auth.embed_tokens import BadToken, TokenLink, TokenSecrets, is_embed_token, read_token
 from service.auth.preferences import SCOPED_KEYS, SCOPED_KEYS_WITHOUT_FILTERS, is_on
 from service.auth.scoped_keys import Scope, scope_of
-from service.errors import OF_ORGANISATION, AdminOnly, Forbidden, InvalidKey, NotFound
+from service.errors import OF_ORGANISATION, AdminOnly, ApiError, Forbidden, InvalidKey, NotFound
 from service.threads import in_thread
 from storage.catalog.errors import WrongSecret
 from storage.catalog.keyring import Keyring
@@ -54,6 +54,8 @@ TOKENS_LENGTH_MAX = 1 << 20
 """Limit of the characters of all embed tokens whose callers are cached."""
 ACCESS_KEY_LENGTH = 64
 """Scoped keys are longer."""
+_TOKEN_LIKE = re.compile(r"ae[0-9]+\.", re.ASCII)
+"""Embed tokens of all versions begin like this."""
 _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{64,}", re.ASCII)
 
 
@@ -88,6 +90,9 @@ _READ = frozenset(
 _ALL = frozenset(Permission)
 _OF_TOKENS = frozenset({Permission.SAVED_QUERIES, Permission.CACHED_QUERIES, Permission.DATASETS})
 """Permissions of embed tokens, where their access key has them. Further ones are those that they allow."""
+_USES = frozenset(Permission(use) for use in TokenUse)
+"""The further ones."""
+_NOT_BY_TOKEN = "This embed token may not do that"
 _OF_TOKEN = "/embed/"
 """Between an access key's id and the rest, in the id of an embed token: its own id, and when it expires."""
 _WRITE = frozenset({Permission.WRITES})
@@ -120,11 +125,23 @@ class Caller:
         """
         if not self.permissions.isdisjoint(any_of):
             return
+        if self.embed is not None:
+            raise _refusal_of_token(self.embed, frozenset(any_of))
         if any_of == (Permission.MASTER,):
             raise AdminOnly
         given = {Permission.QUERIES if one in _OF_QUERIES else one for one in any_of}
-        lacking = " or ".join(f"'{permission}'" for permission in sorted(any_of if self.embed else given))
-        raise Forbidden(f"This key may not do that: it lacks the permission {lacking}.")
+        raise Forbidden(f"This key may not do that: it lacks the permission {_either(given)}.")
+
+    def excluded(self, what: str, condition: str = "") -> Forbidden:
+        """The error where options of the key, or names in a token's condition, leave something out."""
+        if self.embed is None:
+            return Forbidden(f"This key may not do that: its options exclude {what}.")
+        if not condition:
+            return Forbidden(f"{_NOT_BY_TOKEN}: the options of its access key exclude {what}.")
+        return Forbidden(
+            f"This embed token does not show {what}: its maker would have to name it in '{condition}', and "
+            "the options of its access key must not exclude it."
+        )
 
     def filters_for(self, kind: Permission) -> tuple[Filter, ...]:
         """The filters on what this caller sees of events by requests of this kind."""
@@ -163,14 +180,14 @@ class Caller:
         """Raises Forbidden where the key may not read the result of this saved query."""
         if not self.admits_saved(name, cached=cached):
             self.require(Permission.CACHED_QUERIES if cached else Permission.SAVED_QUERIES)
-            raise Forbidden("This key may not do that: its options exclude this saved query.")
+            raise self.excluded("this saved query", "saved_queries")
 
     def require_definition(self, name: str, *kinds_cached: bool) -> None:
         """Raises Forbidden where the options exclude the saved query ``name`` as all of the kinds given:
         True for cached, False for uncached."""
         name_sets = (self.options.cached if cached else self.options.saved for cached in kinds_cached)
         if not any(names.admit(name) for names in name_sets):
-            raise Forbidden("This key may not do that: its options exclude this saved query.")
+            raise self.excluded("this saved query")
 
     def require_dataset(
         self, name: str | None, operation: str, index_by: Mapping[str, Any] | None = None
@@ -180,13 +197,39 @@ class Caller:
         ``operation`` is read, list or retrieve; ``index_by`` has the index values whose results are read.
         """
         scope = self.options.datasets
+        if self.embed is not None and operation != READ:
+            raise Forbidden("An embed token shows results of datasets: lists and definitions need a key.")
         if operation not in scope.operations:
-            raise Forbidden(f"This key may not do that: its options exclude the operation '{operation}'.")
+            raise self.excluded(f"the operation '{operation}'")
         if name is not None and not scope.names.admit(name):
-            raise Forbidden("This key may not do that: its options exclude this dataset.")
+            raise self.excluded("this dataset", "datasets")
         for path, allowed in scope.index_by.get(name or "", {}).items() if index_by is not None else ():
             if index_by is None or path not in index_by or not _among(index_by[path], allowed):
-                raise Forbidden(f"This key may not do that: its options exclude this value of '{path}'.")
+                raise self.excluded(f"this value of '{path}'")
+
+
+def _refusal_of_token(grant: EmbedGrant, any_of: frozenset[Permission]) -> ApiError:
+    """The error for an embed token that has none of these permissions: what would have to be otherwise."""
+    if any_of == {Permission.MASTER}:
+        return AdminOnly("This call needs the project's master key: no embed token may make it.")
+    lacks = f"{_NOT_BY_TOKEN}: its access key lacks the permission"
+    results, uses = any_of & _OF_TOKENS, any_of & _USES
+    if results:
+        return Forbidden(f"{lacks} {_either(results)}.")
+    if not uses:
+        return Forbidden(f"{_NOT_BY_TOKEN}: it needs a key with the permission {_either(any_of)}.")
+    if uses.isdisjoint(map(Permission, grant.uses)):
+        return Forbidden(
+            f"This embed token does not allow that: its maker would have to name {_either(uses)} in 'allow'."
+        )
+    if grant.key_asks and Permission.SCHEMA not in uses:
+        return Forbidden(f"{_NOT_BY_TOKEN}: the options of its access key exclude extraction.")
+    given = {Permission.QUERIES if one in _OF_QUERIES else one for one in uses}
+    return Forbidden(f"{lacks} {_either(given)}.")
+
+
+def _either(permissions: Iterable[Permission]) -> str:
+    return " or ".join(f"'{permission}'" for permission in sorted(permissions))
 
 
 def _among(value: Any, allowed: tuple[Any, ...]) -> bool:
@@ -439,12 +482,14 @@ class Tenants:
     async def mastered(self, key: str | None) -> tuple[Project, ...]:
         """The projects with this master key, oldest first.
 
-        Raises AdminOnly for another key of some project, and InvalidKey for an unknown one.
+        Raises AdminOnly for another key of some project and for embed tokens, InvalidKey for an unknown one.
         """
         if not self._is_fresh(POLL_SECONDS):
             await in_thread(self._executor, self._refresh, POLL_SECONDS)
         if not key:
             raise InvalidKey
+        if is_embed_token(key):
+            raise AdminOnly("This call needs a project's master key: no embed token may make it.")
         digest = _digest(key)
         projects = self._known.mastered(digest)
         if not projects:
@@ -618,7 +663,13 @@ def key_of(authorization: str | None, api_key: str | None) -> str | None:
 
 
 def _hint(key: str | None) -> str | None:
-    """An error message for a key with the authorization scheme of other APIs; None without one."""
+    """An error message for an embed token, the same for all that are wrong with it, and for a key with the
+    authorization scheme of other APIs; None for other keys."""
+    if _TOKEN_LIKE.match(key or ""):
+        return (
+            "This embed token is not valid for this project: it was changed or cut, its access key is gone "
+            "or revoked, or the server does not understand what it says. Which of these is not said."
+        )
     scheme = (key or "").split(" ", 1)[0].lower()
     if " " not in (key or "") or scheme not in ("bearer", "basic", "token", "apikey"):
         return None

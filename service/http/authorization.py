@@ -96,4 +96,5 @@ def check_same(before: Caller, now: Caller) -> None:
         now.options,
         now.embed,
     ):
-        raise ServiceUnavailable("The key was changed while the request was read. Send the request again.")
+        key = "key" if before.embed is None else "access key of this embed token"
+        raise ServiceUnavailable(f"The {key} was changed while the request was read. Send the request again.")

@@ -122,7 +122,7 @@ def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) 
 
     Called after the key's rights are checked and before the body is read. Raises RateLimited.
     """
-    quotas = rates.check(caller.project.id, rate, caller.counted_as)
+    quotas = rates.check(caller.project.id, rate, caller.counted_as, by_token=caller.embed is not None)
     if quotas:
         request.scope[FIELDS].extend(as_headers(fields_of(quotas)))
 

@@ -25,6 +25,7 @@ from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
 from service.errors import AdminOnly, InvalidParameter, NotFound
 from service.http.authorization import Realm, Rule, check_same
+from service.http.browser_pages import answer_for_frame
 from service.http.error_rendering import render
 from service.http.models.faults import fault_of
 from service.http.models.shared import RequestBody
@@ -96,6 +97,7 @@ class RuledRoute(APIRoute):
     a GET that names a callback gets its errors through that too. ``admin_hint`` is appended to the refusal
     where the master key is needed. ``narrows``: the handler of a DELETE checks the parameters; without it any
     parameter of a DELETE is refused. ``spends``: its answers count against the budgets of embed tokens.
+    ``framed``: what is shown in a frame, such as a chart; browsers get errors as pages then.
     """
 
     def __init__(
@@ -110,8 +112,10 @@ class RuledRoute(APIRoute):
         admin_hint: str = "",
         narrows: bool = False,
         spends: bool = True,
+        framed: str = "",
     ) -> None:
         self.rule = rule
+        self._framed = framed
         self._spends = spends
         self._before = before
         self._scripted = scripted
@@ -155,7 +159,9 @@ class RuledRoute(APIRoute):
                 refusal = AdminOnly(f"{error.message} {self._admin_hint}".rstrip())
                 return error_answer(render(refusal), callback)
             except Exception as error:
-                return error_answer(render(error), callback)
+                rendered = render(error)
+                page = answer_for_frame(rendered, self._framed, request) if self._framed else None
+                return page or error_answer(rendered, callback)
 
         return handle
 
@@ -327,7 +333,7 @@ async def _answered_in_front() -> None:
     raise NotFound
 
 
-_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends"}
+_SERVING = {"before", "scripted", "admin_hint", "narrows", "spends", "framed"}
 
 
 class _Spending:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.errors import RateLimited
-from service.limits.rate_limiter import Quota, fields_of
+from service.limits.rate_limiter import KEY_OF_TOKEN, Quota, fields_of
 from service.limits.shared_table import SharedTable, digest_of
 
 CELLS = 2_048
@@ -45,13 +45,16 @@ class Concurrency:
             self._table.clear(number * REGION, REGION)
 
     @contextmanager
-    def one(self, project_id: str, key: str) -> Iterator[None]:
-        """Count one query while the block runs. Raises RateLimited where a limit is reached."""
+    def one(self, project_id: str, key: str, *, by_token: bool = False) -> Iterator[None]:
+        """Count one query while the block runs. Raises RateLimited where a limit is reached.
+
+        ``by_token``: an embed token asks, which is counted as its access key.
+        """
         table = self._table
         if table is None:
             yield
             return
-        taken = self._take(table, project_id, key)
+        taken = self._take(table, project_id, key, KEY_OF_TOKEN if by_token else "This key")
         try:
             yield
         finally:
@@ -62,11 +65,11 @@ class Concurrency:
                     if count:
                         table.write(at, digest, count - 1)
 
-    def _take(self, table: SharedTable, project_id: str, key: str) -> list[tuple[int, int]]:
+    def _take(self, table: SharedTable, project_id: str, key: str, asker: str) -> list[tuple[int, int]]:
         """Count one query for the key and the project. Returns the cells used, with the digests in them."""
         limited = [
-            (self._per_key, f"{project_id}/{key}", "concurrent-queries-of-key", "key"),
-            (self._per_project, project_id, "concurrent-queries", "project"),
+            (self._per_key, f"{project_id}/{key}", "concurrent-queries-of-key", asker),
+            (self._per_project, project_id, "concurrent-queries", "This project"),
         ]
         with table:
             digests = [digest_of(name) for limit, name, _, _ in limited if limit]
@@ -74,7 +77,7 @@ class Concurrency:
                 if limit and self._running(table, digest_of(name)) >= limit:
                     quota = Quota(policy, limit, 0, unit=_UNIT)
                     raise RateLimited(
-                        f"This {who} may run {limit} queries at once. Try again when one has ended.",
+                        f"{who} may run {limit} queries at once. Try again when one has ended.",
                         RETRY_SECONDS,
                         fields_of([quota]),
                     )

@@ -66,6 +66,10 @@ class _Policy:
     of_key: bool
 
 
+KEY_OF_TOKEN = "The access key of this embed token, with all its tokens,"
+"""Who may send no more, as the holder of an embed token is told it."""
+
+
 class RateLimits:
     """``projects`` and ``keys`` are the requests per minute of each kind for a project and for each of its
     keys; 0 or absent is no limit."""
@@ -85,9 +89,11 @@ class RateLimits:
         """Whether requests of this kind are limited."""
         return bool(self._policies[rate])
 
-    def check(self, project_id: str, rate: Rate, key: str = "") -> tuple[Quota, ...]:
+    def check(
+        self, project_id: str, rate: Rate, key: str = "", *, by_token: bool = False
+    ) -> tuple[Quota, ...]:
         """Count one request, and return what remains of each limit that applies to it. ``key`` identifies the
-        key.
+        key. ``by_token``: an embed token asks, which is counted as its access key.
 
         Raises RateLimited, and counts nothing, where the project or the key has used up this minute's limit.
         """
@@ -111,9 +117,10 @@ class RateLimits:
             for policy, count in zip(policies, counts, strict=True)
         )
         if used_up:
-            who = "key" if used_up[0].of_key else "project"
+            asker = KEY_OF_TOKEN if by_token else "This key"
+            who = asker if used_up[0].of_key else "This project"
             raise RateLimited(
-                f"This {who} may send {used_up[0].limit} {rate} a minute. Try again in {seconds} seconds.",
+                f"{who} may send {used_up[0].limit} {rate} a minute. Try again in {seconds} seconds.",
                 seconds,
                 fields_of(quotas),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from query.language.suggestions import did_you_mean
@@ -21,6 +22,10 @@ SIZE_MAX = 2_000
 SCALE_MAX = 4.0
 PIXELS_MAX = 16_000_000
 TITLE_LENGTH_MAX = 300
+_INTERVAL = re.compile(
+    rb'"timeframe":\{"start":"([0-9-]{10}T[0-9:.]{8,15}[0-9Z:+-]{1,6})",'
+    rb'"end":"([0-9-]{10}T[0-9:.]{8,15}[0-9Z:+-]{1,6})"\}'
+)
 _LOCALE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}", re.ASCII)
 
 
@@ -40,16 +45,37 @@ class PictureOptions:
     type: str | None = None
     """None: what the saved query's metadata say, otherwise what suits the result."""
     locale: str = "en-US"
+    now_ms: int | None = None
+    """The present, in Unix milliseconds, as of which intervals have ended; see ``last_boundary``."""
 
     def describing(self) -> dict[str, Any]:
         """The options of ``AcumenDraw.describe``."""
-        return {} if self.type is None else {"type": self.type}
+        given = {"type": self.type, "now": self.now_ms}
+        return {name: value for name, value in given.items() if value is not None}
 
     def drawing(self) -> dict[str, Any]:
         """The options of ``AcumenDraw.draw``."""
         title = {} if self.title is None else {"title": self.title}
         size = {"width": self.width, "height": self.height}
         return {**size, "theme": self.theme, "locale": self.locale, "resolve": True, **title}
+
+
+def last_boundary(answer: bytes, now_ms: int) -> int | None:
+    """A moment as good as the present for telling which of the answer's intervals are over; None if it has no
+    intervals. Until the next of them begins or ends it is the same, and so are the pictures and their tags.
+    """
+    texts = {text for pair in _INTERVAL.findall(answer) for text in pair}
+    edges = [edge for edge in map(_milliseconds, texts) if edge is not None]
+    # An interval that begins or ends at an edge has done so just after it.
+    return max((edge + 1 for edge in edges if edge <= now_ms), default=0) if edges else None
+
+
+def _milliseconds(text: bytes) -> int | None:
+    """The Unix time of an instant; None for a text of a client that looks like one."""
+    try:
+        return round(datetime.fromisoformat(text.decode()).timestamp() * 1_000)
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_options(pairs: Sequence[tuple[str, str]]) -> PictureOptions:

@@ -182,7 +182,9 @@ class QueryService:
         tally = await self._tally(caller)
         try:
             self._quotas.check_queries(tally)
-            with self._concurrency.one(caller.project.id, caller.counted_as):
+            with self._concurrency.one(
+                caller.project.id, caller.counted_as, by_token=caller.embed is not None
+            ):
                 async with self._slots.one(caller.project.id):
                     began = time.perf_counter()
                     try:

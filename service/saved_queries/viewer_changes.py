@@ -78,7 +78,10 @@ def _check_viewer(grant: EmbedGrant, changes: Changes) -> None:
     for name in changes.params:
         if name not in allowed:
             what = f" on {', '.join(map(repr, sorted(changes.filtered)))}" if name == "filters" else ""
-            raise Forbidden(f"This embed token does not let its viewers change '{name}'{what}.")
+            raise Forbidden(
+                f"This embed token does not let its viewers change '{name}'{what}: its maker would have to "
+                "say so in 'viewer'."
+            )
 
 
 def check_extractable(caller: Caller, query: SavedQuery, changes: Changes | None) -> None:
@@ -86,9 +89,12 @@ def check_extractable(caller: Caller, query: SavedQuery, changes: Changes | None
     if json.loads(query.query)["analysis_type"] != EXTRACTION:
         return
     if caller.embed is not None and TokenUse.EXTRACTIONS not in caller.embed.uses:
-        raise Forbidden("This embed token may not read raw events: it allows no 'extractions'.")
+        raise Forbidden(
+            "This embed token does not allow that: the saved query gives raw events, and its maker would "
+            "have to name 'extractions' in 'allow'."
+        )
     if changes and not caller.options.extraction:
-        raise Forbidden("This key may not do that: its options leave out extraction.")
+        raise caller.excluded("extraction")
 
 
 def changed(query: SavedQuery, changes: Changes) -> SavedQuery:

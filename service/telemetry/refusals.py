@@ -18,7 +18,7 @@ _log = logging.getLogger("acumen.refusals")
 
 KINDS_MAX = 100
 """Limit of pairs of status and error code in one line; the API has fewer."""
-_CODE = re.compile(rb'"error_code":"(\w{1,60})"')
+_CODE = re.compile(rb'(?:"error_code":"|<code>)(\w{1,60})')
 
 
 class Refusals:

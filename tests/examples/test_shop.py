@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,7 +36,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Shop:
-    """A copy of the example in a tree like the clone, prepared for a project of its own."""
+    """A copy of the example in a tree like the clone, prepared for the first project of a new server."""
 
     served: Served
     project: ServedProject
@@ -43,18 +44,20 @@ class Shop:
     url: str
 
     def commands(self, block: str) -> list[str]:
-        """A block of the README, with this server's address and keys instead of those that a reader has."""
-        instead = {
-            "http://127.0.0.1:8000": self.served.url,
-            "http://127.0.0.1:8080": self.url,
-            "PROJECT_ID": self.project.id,
-            "=MASTER_KEY": f"={self.project.master_key}",
-        }
-        return ["sh", "-eu", "-c", re.sub("|".join(instead), lambda found: instead[found[0]], block)]
+        """A block of the README, after what a reader pastes: the commands that the first start printed."""
+        exports = re.findall(r"^ +(export ACUMEN_(?:.*\\\n)*.*)$", self.served.output(), re.MULTILINE)
+        assert len(exports) == 2
+        return ["sh", "-eu", "-c", "\n".join([*exports, block])]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """npm asks nobody outside for anything, and the shop has a port that is free."""
+        own = {name: value for name, value in os.environ.items() if not name.startswith("ACUMEN_")}
+        return {**own, "SHOP_URL": self.url, "npm_config_offline": "true", "npm_config_audit": "false"}
 
     def prepare(self) -> str:
         done = subprocess.run(
-            self.commands(PREPARE), cwd=self.folder, env=environment(), capture_output=True, text=True
+            self.commands(PREPARE), cwd=self.folder, env=self.environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -101,13 +104,15 @@ class Shop:
         return self.served.ask(self.project, params.pop("analysis_type"), **params, filters=[own])
 
 
-def environment() -> dict[str, str]:
-    """npm asks nobody outside for anything."""
-    return {**os.environ, "npm_config_offline": "true", "npm_config_audit": "false"}
+@pytest.fixture(scope="module")
+def started() -> Iterator[Served]:
+    """A server's first start."""
+    with Served() as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
-def shop(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(started: Served, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     clone = tmp_path_factory.mktemp("clone")
     folder = clone / "examples/shop"
     left_out = shutil.ignore_patterns("node_modules", "shop.json", "__pycache__")
@@ -117,7 +122,7 @@ def shop(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    shop = Shop(served, served.new_project("Tea"), folder, f"http://127.0.0.1:{free_port()}")
+    shop = Shop(started, started.project, folder, f"http://127.0.0.1:{free_port()}")
     shop.prepare()
     return shop
 
@@ -127,7 +132,7 @@ def opened(shop: Shop, block: str) -> Iterator[Shop]:
     process = subprocess.Popen(
         shop.commands(block),
         cwd=shop.folder,
-        env=environment(),
+        env=shop.environment,
         stdout=subprocess.PIPE,
         text=True,
         process_group=0,
@@ -149,6 +154,24 @@ def open_shop(shop: Shop, request: pytest.FixtureRequest) -> Iterator[Shop]:
         pytest.skip("Node is not installed")
     with opened(shop, IN_PYTHON if request.param == "python" else IN_NODE) as running:
         yield running
+
+
+def test_it_needs_nothing_but_what_make_serve_installs(shop: Shop) -> None:
+    """The client is taken from the clone; all else that it imports, the server needs as well."""
+    assert "make setup" not in README
+    for block, script in ((PREPARE, "prepare.py"), (IN_PYTHON, "backend.py")):
+        assert "PYTHONPATH=../../clients/python/src " in block
+        asking = block.replace(script, "-c 'import acumen_client; print(acumen_client.__file__)'")
+        done = subprocess.run(
+            shop.commands(asking), cwd=shop.folder, env=shop.environment, capture_output=True, text=True
+        )
+        used = (shop.folder / done.stdout.strip()).resolve()
+        assert (used, done.returncode) == (ROOT / "clients/python/src/acumen_client/__init__.py", 0)
+    needed = tomllib.loads((ROOT / "clients/python/pyproject.toml").read_text())["project"]
+    own = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split("[<>=~!; ]", one)[0] for one in own}
+    for one in (*needed["dependencies"], *needed["optional-dependencies"]["embed"]):
+        assert re.split("[<>=~!; ]", one)[0] in names, one
 
 
 def test_prepared_again_nothing_is_there_twice(shop: Shop) -> None:

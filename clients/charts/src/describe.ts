@@ -470,8 +470,10 @@ function valueAxis(job: Job, cube: Cube, series: Series[]): ValueAxis {
 
 /** How many last intervals have not ended, and how many have not begun. */
 function running(cube: Cube, job: Job): { unfinished: number; future: number } {
-  const now = job.settings.now ?? (job.read.through ? Date.parse(job.read.through) : NaN);
-  if (!cube.intervals || !Number.isFinite(now)) return { unfinished: 0, future: 0 };
+  // a kept result knows nothing of what came after it, however late it is drawn
+  const through = job.read.through ? Date.parse(job.read.through) : NaN;
+  const now = Math.min(...[job.settings.now ?? NaN, through].filter(Number.isFinite));
+  if (!cube.intervals || now === Infinity) return { unfinished: 0, future: 0 };
   const future = cube.intervals.filter((one) => Date.parse(one.start) >= now).length;
   const last = cube.intervals[cube.intervals.length - 1 - future];
   return { unfinished: last && Date.parse(last.end) > now ? 1 : 0, future };

@@ -14,7 +14,7 @@ export interface Conditions {
     expiresAt?: number;
     /** Origins of pages that may use it: `https://shop.example`, `null` of sandboxed frames, `no-origin`. */
     origins?: readonly string[];
-    /** How many answers it may get in all. */
+    /** How many answers it may get in all, 1 or more. */
     queries?: number;
     /** What it may do beside reading results of saved queries, datasets and dashboards. */
     allow?: readonly ("queries" | "extractions" | "tail" | "schema" | "exports")[];

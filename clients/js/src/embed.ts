@@ -21,7 +21,7 @@ export interface Conditions {
   expiresAt?: number;
   /** Origins of pages that may use it: `https://shop.example`, `null` of sandboxed frames, `no-origin`. */
   origins?: readonly string[];
-  /** How many answers it may get in all. */
+  /** How many answers it may get in all, 1 or more. */
   queries?: number;
   /** What it may do beside reading results of saved queries, datasets and dashboards. */
   allow?: readonly ("queries" | "extractions" | "tail" | "schema" | "exports")[];
@@ -100,8 +100,8 @@ function check(conditions: Conditions): void {
   texts("origins", origins);
   const address = origins?.find((one) => !/^([a-z][a-z\d+.-]*:\/\/[^/?#\s]+|null|no-origin)$/i.test(one));
   if (address !== undefined) refuse(`'${address}' is no origin, as https://shop.example is, without a path`);
-  if (queries !== undefined && !(Number.isSafeInteger(queries) && queries >= 0))
-    refuse("queries must be how many answers the token may get");
+  if (queries !== undefined && !(Number.isSafeInteger(queries) && queries >= 1))
+    refuse("queries must be how many answers the token may get in all, an integer of 1 or more");
   if (viewer !== undefined) {
     texts("a viewer's changes", Object.keys(viewer), CHANGEABLE);
     texts("filters of viewer", viewer.filters);

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from service.http.models.shared import ABSENT, AnswerBody, Json, Link
 
 
@@ -9,6 +11,7 @@ class Version(AnswerBody):
     is_public: bool
     url: str
     version: str
+    documentation_url: str = Field(ABSENT, description="A page for people that shows every call.")
 
 
 class Resources(AnswerBody):

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from query.language import zones
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Caller, Permission, key_names
-from service.http import welcome
 from service.http.authorization import MASTER, OWN, PUBLIC, needs
+from service.http.browser_pages import welcome
 from service.http.models import discovery as models
 from service.http.openapi.operation import Example, ok
 from service.http.parts import Parts
@@ -30,7 +30,7 @@ from storage.catalog.tenants.records import Project, Usage
 VERSIONS = [
     {"is_public": False, "url": "/1.0", "version": "1.0"},
     {"is_public": False, "url": "/2.0", "version": "2.0"},
-    {"is_public": True, "url": "/3.0", "version": "3.0"},
+    {"is_public": True, "url": "/3.0", "version": "3.0", "documentation_url": "/docs"},
 ]
 _ZONES_SECONDS = 600
 _PROJECT = f"{PROJECTS}/{{project_id}}"
@@ -93,7 +93,7 @@ async def usage(call: OfProject) -> Response:
 async def versions(call: OfAnyone) -> Response:
     """A browser gets a page for people."""
     if "text/html" in call.request.headers.get("accept", ""):
-        return welcome.page()
+        return welcome()
     return json_answer(VERSIONS, headers={"vary": "Accept"})
 
 

@@ -72,6 +72,7 @@ def _only_tokens(call: ProjectCall) -> None:
     parameters=_LOOKS,
     before=_only_tokens,
     spends=False,
+    framed="chart",
     examples=(
         Example({"query_name": "orders"}, query=_TOKEN, key=""),
         Example({"query_name": "orders"}, query={**_TOKEN, "theme": "dark", "locale": "de"}, key=""),
@@ -79,7 +80,8 @@ def _only_tokens(call: ProjectCall) -> None:
     ),
 )
 async def chart(call: OfProject) -> Response:
-    """For the `src` of a frame. `Content-Security-Policy` lets the token's origins frame it, and no other."""
+    """For the `src` of a frame. `Content-Security-Policy` lets the token's origins frame it, and no other. An
+    error is a page too where `Accept` prefers `text/html`, as that of browsers does."""
     name = segment_of(call.request.scope, 6)
     check_name(call.caller, name)
     return _page(call, "acumen-chart", "saved-query", name, title=name)
@@ -93,6 +95,7 @@ async def chart(call: OfProject) -> Response:
     parameters=_LOOKS,
     before=_only_tokens,
     spends=False,
+    framed="dashboard",
     examples=(
         Example({"dashboard_id": "sales"}, query=_TOKEN, key=""),
         Example({"dashboard_id": "none"}, query=_TOKEN, key="", status=404),

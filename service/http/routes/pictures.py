@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
@@ -18,7 +19,16 @@ from service.http.openapi.operation import STRING, DocumentedAnswer, Example, Js
 from service.http.request import pairs_of, warning_headers
 from service.http.routes.saved_queries import CHANGES, SAVED, result_of
 from service.http.routing import OfProject, ProjectCall, RouteArea
-from service.pictures.options import PARAMETERS, SCALE_MAX, SIZE_MAX, SIZE_MIN, THEMES, TYPES, read_options
+from service.pictures.options import (
+    PARAMETERS,
+    SCALE_MAX,
+    SIZE_MAX,
+    SIZE_MIN,
+    THEMES,
+    TYPES,
+    last_boundary,
+    read_options,
+)
 from service.pictures.painter import tag_of
 
 _RESULTS = needs(Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
@@ -106,6 +116,7 @@ async def png(call: OfProject) -> Response:
 async def _drawn(call: ProjectCall, media_type: str) -> Response:
     options = read_options(pairs_of(call.request.scope))
     response = await result_of(call, *PARAMETERS)
+    options = replace(options, now_ms=last_boundary(response.body, call.parts.clock() // 1_000))
     is_png = media_type == PNG
     tag = f'"{tag_of(response.body, options, png=is_png)}"'
     headers: dict[str, Any] = {

@@ -13,7 +13,6 @@ from query.language.query_string import from_query_string
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Permission
 from service.bodies.json_body import json_of
-from service.errors import Forbidden
 from service.exports.request import wants_file
 from service.http.authorization import needs
 from service.http.openapi.operation import Endpoint, Example, ok
@@ -60,7 +59,7 @@ def _query_service(analysis: str) -> Endpoint:
     async def ask(call: OfProject) -> Response:
         parts, request, caller = call
         if analysis == EXTRACTION and not caller.options.extraction:
-            raise Forbidden("This key may not do that: its options exclude extraction.")
+            raise caller.excluded("extraction")
         count_rate(parts.rates, request, caller, rate)
         if request.method == "POST":
             return await _answer_post(call, analysis)

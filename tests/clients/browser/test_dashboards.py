@@ -76,6 +76,24 @@ def test_what_the_dashboard_creator_wrote_is_shown(charts: Charts) -> None:
     charts.check()
 
 
+def test_a_document_without_a_title_has_that_of_its_metadata_and_else_its_name(
+    charts: Charts, shop: Shop
+) -> None:
+    document = {"widgets": [{"query": "revenue"}]}
+    for name, metadata, heading in (
+        ("unnamed", "{}", "unnamed"),
+        ("named", '{"title": "Orders of all"}', "Orders of all"),
+    ):
+        path = f"/projects/{shop.project.id}/dashboards/{name}"
+        header = {"X-Keen-Blob-Metadata": metadata}
+        stored = shop.served.request("PUT", path, document, key=shop.project.master_key, headers=header)
+        assert stored.status == 201
+        page = charts.open(board(charts, name))
+        page.get_by_role("heading", name=heading, exact=True).first.wait_for()
+        page = charts.open(board(charts, name, title=""))
+        assert not page.locator("acumen-dashboard .head > .title").first.is_visible()
+
+
 def test_one_control_changes_every_chart(charts: Charts, shop: Shop) -> None:
     page = charts.open(board(charts))
     country = page.get_by_role("combobox", name="country")

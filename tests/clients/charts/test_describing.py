@@ -102,6 +102,9 @@ def test_intervals_that_have_not_ended_are_marked_and_future_ones_empty(core: Co
     assert core.describe(answer)["future"] == 0
     kept = {**answer, "run_information": {"data_through": "2026-11-03T12:00:00Z"}}
     assert core.describe(kept)["unfinished"] == 1
+    # Drawn later, it still knows nothing of what came after.
+    assert core.describe(kept, now="2026-11-09T12:00:00Z")["unfinished"] == 1
+    assert core.describe(answer, now="2026-11-09T12:00:00Z")["unfinished"] == 0
 
 
 def test_a_metric_compares_whole_intervals(core: Core) -> None:

@@ -20,7 +20,7 @@ for (const conditions of job.wrong ?? []) report.refused.push(await outcome(embe
 report.tooOften = await outcome(
   (async () => {
     let token = report.own;
-    for (let n = 0; n < 9; n++) token = await narrowEmbedToken(token, { queries: n });
+    for (let n = 0; n < 9; n++) token = await narrowEmbedToken(token, { queries: n + 1 });
   })(),
 );
 report.noToken = await outcome(narrowEmbedToken("nothing", {}));

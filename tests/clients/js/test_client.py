@@ -251,6 +251,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"viewer": {"filters": "country"}}, "filters of viewer must be a list"),
     ({"origins": ["https://shop.example/"]}, "is no origin"),
     ({"queries": 1.5}, "how many answers"),
+    ({"queries": 0}, "1 or more"),
 ]
 
 

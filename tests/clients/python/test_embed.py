@@ -195,6 +195,7 @@ def test_it_can_be_narrowed_eight_times() -> None:
         ({"allow": ["writes"]}, "allow may hold"),
         ({"viewer": {"limit": True}}, "a viewer may change"),
         ({"viewer": {"timeframe": "yes"}}, "must be True or False"),
+        ({"queries": 0}, "1 or more"),
         ({"queries": 1.5}, "an integer"),
         ({"queries": True}, "an integer"),
         ({"expires_in": 0}, "above 0"),

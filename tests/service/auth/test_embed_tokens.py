@@ -138,7 +138,7 @@ GOOD: dict[str, list[Any]] = {
     "datasets": [["é"]],
     "expires_at": [0, 4_102_444_800],
     "origins": [[], [SHOP, "null", "no-origin"], ["http://localhost:3000", "http://[::1]:80"]],
-    "queries": [0, 2**31 - 1],
+    "queries": [1, 2**31 - 1],
     "allow": [[], ["queries", "extractions", "tail", "schema", "exports"]],
     "viewer": [{}, {"timeframe": True, "interval": False, "filters": ["a"]}],
 }
@@ -158,7 +158,7 @@ BAD: dict[str, list[Any]] = {
     "datasets": [None, {}, [False]],
     "expires_at": [None, "0", -1, 1.5, 1e3, True, 2**60],
     "origins": [None, SHOP, [1], ["*"], ["https://*.shop.example"], [f"{SHOP}/a"], ["shop.example"]],
-    "queries": [None, "1", -1, 1.0, True, 2**31],
+    "queries": [None, "1", -1, 0, 1.0, True, 2**31],
     "allow": [None, "queries", ["writes"], ["master"], [1], ["query_definition"], ["saved_queries"]],
     "viewer": [None, True, [], {"timezone": True}, {"timeframe": 1}, {"interval": None}, {"filters": "a"}],
 }
@@ -211,7 +211,7 @@ conditions = st.fixed_dictionaries(
         "datasets": words,
         "expires_at": st.integers(0, 20),
         "origins": st.lists(st.sampled_from([SHOP, "https://b.example", "null", "no-origin"]), max_size=3),
-        "queries": st.integers(0, 5),
+        "queries": st.integers(1, 5),
         "allow": st.lists(st.sampled_from(list(TokenUse)), max_size=4),
         "viewer": st.fixed_dictionaries(
             {}, optional={"timeframe": st.booleans(), "interval": st.booleans(), "filters": words}

@@ -13,7 +13,10 @@ import httpx
 import pytest
 
 from service.auth.embed_conditions import TokenUse
+from service.errors import ApiError, RateLimited, ServiceUnavailable
 from service.http.app import describe
+from service.http.browser_pages import error_page
+from service.http.error_rendering import render
 from service.settings import load
 from storage.catalog.keyring import public_id
 from storage.catalog.tenants.access_keys import seal_context
@@ -672,6 +675,134 @@ def test_a_page_is_for_tokens_and_for_what_they_may_read(site: Site) -> None:
     token = embed_token(site.key, {"saved_queries": ["kept"], "dashboards": []})
     assert site.refused(token, "queries/saved/count/embed") == (403, "ForbiddenError")
     assert site.refused(token, "dashboards/sales/embed") == (404, "ResourceNotFoundError")
+
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
+PAGES = {"queries/saved/count/embed": "chart", "dashboards/sales/embed": "dashboard"}
+
+
+def errors_of_pages(site: Site) -> dict[str, tuple[str, dict[str, str], tuple[int, str], str]]:
+    """Token, further headers, status and code, and what a viewer is told, by what is wrong with the token."""
+    revoked = site.new_key(EVERY)
+    site.told("POST", f"keys/{revoked}/revoke")
+    invalid = ((401, "InvalidApiKeyError"), "is no longer available")
+    shop = embed_token(site.key, {"origins": ["https://shop.example"]})
+    no_right = embed_token(site.new_key(["datasets"]))
+    return {
+        "expired": (
+            embed_token(site.key, {**C1, "expires_at": 1}),
+            {},
+            (401, "EmbedTokenExpiredError"),
+            "has expired",
+        ),
+        "revoked": (embed_token(revoked, C1), {}, *invalid),
+        "forged": (embed_token("a key of nobody", C1), {}, *invalid),
+        "none": ("", {}, *invalid),
+        "of another origin": (
+            shop,
+            {"referer": "https://evil.example/"},
+            (403, "OriginNotAllowedError"),
+            "may not be shown on this page",
+        ),
+        "without the right": (no_right, {}, (403, "ForbiddenError"), "cannot be shown"),
+    }
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_an_error_in_a_frame_is_a_page_that_a_viewer_understands(site: Site, path: str) -> None:
+    secrets = [site.key, site.project.id, SECRET, "customer.id", "Embedding", "shop.example", "evil.example"]
+    for wrong, (token, headers, (status, code), words) in errors_of_pages(site).items():
+        page = site.call("GET", path, key=token or "ae1.x", headers={"accept": BROWSER, **headers})
+        assert (page.status_code, page.headers["content-type"]) == (status, "text/html; charset=utf-8"), wrong
+        assert f"{PAGES[path]} {words}" in page.text, wrong
+        assert code in page.text and page.headers["x-request-id"] in page.text
+        names = [*secrets, *re.split("/", path)[-2:-1]]
+        assert not [one for one in (*names, token) if one and one in page.text], wrong
+        assert "<script" not in page.text and "color-scheme:light dark" in page.text
+        policy = page.headers["content-security-policy"]
+        (nonce,) = re.findall(r"<style nonce=\"([\w-]{22})\">", page.text)
+        # It says nothing of anybody, so that it may be framed anywhere: else the viewer would see nothing.
+        assert policy == (
+            f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'"
+        )
+        assert "x-frame-options" not in page.headers and page.headers["cache-control"] == "no-store"
+        for accept in ("*/*", "application/json", "application/json, text/html", "text/html;q=0, */*"):
+            reply = site.call("GET", path, key=token or "ae1.x", headers={"accept": accept, **headers})
+            assert (reply.status_code, reply.json()["error_code"]) == (status, code), (wrong, accept)
+    dark = site.call("GET", path, key="ae1.x", headers={"accept": BROWSER}, theme="dark")
+    assert "color-scheme:dark" in dark.text
+
+
+def test_other_errors_of_pages_are_pages_too_and_those_of_other_routes_are_not(site: Site) -> None:
+    token, browser = embed_token(site.key), {"accept": BROWSER}
+    missing = site.call("GET", "dashboards/none/embed", key=token, headers=browser)
+    assert missing.status_code == 404 and "This dashboard was not found." in missing.text
+    assert "none/" not in missing.text
+    wrong = site.call("GET", "queries/saved/count/embed", key=token, headers=browser, theme="<b>")
+    assert (
+        wrong.status_code == 400 and "This chart cannot be shown." in wrong.text and "<b>" not in wrong.text
+    )
+    result = site.call("GET", "queries/saved/count/result", key="ae1.x", headers=browser)
+    assert result.json()["error_code"] == "InvalidApiKeyError"
+
+
+@pytest.mark.parametrize("error", [ServiceUnavailable(), RateLimited("No more.", 7), ApiError()])
+def test_what_passes_is_said_to_pass(error: ApiError) -> None:
+    rendered = render(error)
+    page = error_page(rendered, "chart", None)
+    assert page.status_code == rendered.status
+    assert page.headers.get("retry-after") == rendered.headers.get("retry-after")
+    assert b"cannot be shown right now" in page.body and error.code.encode() in page.body
+
+
+# What a token is told
+
+
+def told(site: Site, token: str, path: str, method: str = "GET", body: Any = None, **query: Any) -> str:
+    reply = site.call(method, path, body, key=token, **query)
+    assert reply.status_code in (401, 403), (path, reply.text)
+    return str(reply.json()["message"])
+
+
+def test_a_token_is_told_what_its_maker_would_have_to_say(site: Site) -> None:
+    plain, every = embed_token(site.key), {"allow": list(TokenUse)}
+    for use, (method, path, query) in ASKED.items():
+        others = [one for one in TokenUse if one is not use]
+        said = told(site, embed_token(site.key, {"allow": others}), path, method, **query)
+        assert f"'{use}'" in said and "'allow'" in said, said
+    assert "'tail' in 'allow'" in told(site, plain, "events/buys/tail")
+    assert "'extractions' in 'allow'" in told(site, plain, "queries/saved/raw/result")
+    one = embed_token(site.key, {"saved_queries": ["kept"]})
+    assert "'saved_queries'" in told(site, one, "queries/saved/count/result")
+    assert "'datasets'" in told(site, one, "datasets/by-customer/results", index_by="c1")
+    assert "'viewer'" in told(site, plain, "queries/saved/count/result", timeframe="today")
+    weak = embed_token(site.new_key(["saved_queries"]), every)
+    asked = {"event_collection": "buys"}
+    assert "its access key lacks the permission 'queries'" in told(site, weak, "queries/count", **asked)
+    strict = embed_token(site.new_key(EVERY, queries={"extraction": False}), every)
+    assert "options of its access key exclude" in told(site, strict, "queries/extraction", **asked)
+    assert "options of its access key exclude" in told(site, strict, "events/buys/tail")
+
+
+def test_no_error_of_a_token_speaks_of_it_as_a_key(site: Site) -> None:
+    """On no route, whatever its access key may do: what a token is told names the token, or a key to use."""
+    tokens = [
+        embed_token(site.new_key(permitted), conditions)
+        for permitted in (EVERY, ["datasets"], ["saved_queries", "cached_queries"])
+        for conditions in ({}, {"allow": list(TokenUse)}, {"saved_queries": ["kept"]})
+    ]
+    tokens += [embed_token("a key of nobody"), embed_token(site.key, {"expires_at": 1})]
+    operations = list(Walk(site).operations())
+    for token in tokens:
+        for method, path, operation in operations:
+            body: Any = {"a": 1} if method in ("POST", "PUT") else None
+            reply = site.call(method, path, body, key=token, **(QUERY if method == "GET" else {}))
+            if operation.get("security") == [] or reply.status_code not in (401, 403):
+                continue
+            said = reply.json()["message"]
+            assert "This key" not in said and "this key" not in said, (method, path, said)
+            is_organisation = "/organizations/" in path or path.startswith("/3.0/organizations")
+            assert "embed token" in said.lower() or is_organisation, (method, path, said)
 
 
 def test_a_name_is_no_markup(site: Site) -> None:

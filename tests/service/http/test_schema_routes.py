@@ -131,7 +131,9 @@ def test_slashes_in_a_name_may_be_raw(served: Served, project: ServedProject, na
 def test_discovery_leads_from_the_root_to_the_queries(served: Served, project: ServedProject) -> None:
     served.record(project, "purchases", {"a": 1})
     versions = served.request("GET", "/").json
-    assert [version["url"] for version in versions if version["is_public"]] == ["/3.0"]
+    (public,) = [version for version in versions if version["is_public"]]
+    assert public["url"] == "/3.0"
+    assert served.request("GET", public["documentation_url"]).headers["content-type"].startswith("text/html")
     listing = served.request(
         "GET", served.request("GET", "/3.0").json["projects_resource_url"], key=project.master_key
     )

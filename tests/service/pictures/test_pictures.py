@@ -7,6 +7,7 @@ import signal
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ DAILY = {
     "interval": "daily",
 }
 BY_COUNTRY = {"analysis_type": "count", "event_collection": "buys", "group_by": "country"}
+DAY_US = 86_400_000_000
+DASHES = b'stroke-dasharray="4 4"'
 CHILD = b"service.pictures.drawing_process"
 
 
@@ -110,6 +113,42 @@ def test_looks_are_chosen_by_parameters(gallery: Gallery) -> None:
         assert other.status_code == 200, other.text
         assert other.content != usual.content
     assert "Orders & returns" not in texts(gallery.picture("daily", title="").content)
+
+
+def test_a_day_that_is_not_over_is_dashed_as_in_a_browser(gallery: Gallery) -> None:
+    """By a read key and by a token, until the day is over; the tag changes with the picture alone."""
+    whole = gallery.whole
+    noon = whole.now_us // DAY_US * DAY_US + DAY_US // 2
+    date = datetime.fromtimestamp(noon / 1e6, UTC)
+    days = {"start": date - timedelta(3), "end": date + timedelta(1)}
+    span = {name: f"{day:%Y-%m-%dT00:00:00Z}" for name, day in days.items()}
+    gallery.save("days", {**DAILY, "timeframe": span})
+    gallery.save("past", {**DAILY, "timeframe": "previous_3_days"})
+    body = {"name": "embed", "permitted": ["queries", "saved_queries", "cached_queries"]}
+    token = embed_token(whole.told(whole.project, "POST", "keys", body)["key"])
+    before = whole.now_us
+    try:
+        for key in (whole.project.read_key, token):
+            whole.now_us = noon
+            today = gallery.picture("days", key=key)
+            whole.now_us = noon + 1_000_000
+            assert gallery.picture("days", key=key).headers["etag"] == today.headers["etag"]
+            assert DASHES in today.content
+            assert DASHES in gallery.picture("days", key=key, type="bar").content.replace(b"3 3", b"4 4")
+            assert DASHES not in gallery.picture("past", key=key).content
+            whole.now_us = noon + DAY_US
+            tomorrow = gallery.picture("days", key=key)
+            assert DASHES not in tomorrow.content
+            assert tomorrow.headers["etag"] != today.headers["etag"]
+    finally:
+        whole.now_us = before
+
+
+def test_what_looks_like_an_interval_and_is_none_is_drawn(gallery: Gallery) -> None:
+    span = {"start": "9999-99-99T00:00:00.000Z", "end": "9999-99-99T00:00:00.000+"}
+    gallery.whole.record(gallery.whole.project, "odd", [{"timeframe": span}])
+    gallery.save("odd", {"analysis_type": "extraction", "event_collection": "odd"})
+    assert gallery.picture("odd").status_code == 200
 
 
 def test_a_viewer_may_see_another_timeframe(gallery: Gallery) -> None:

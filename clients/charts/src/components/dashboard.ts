@@ -112,6 +112,7 @@ export class AcumenDashboard extends HTMLElement {
     );
     try {
       let document = this.#layout;
+      let entitled = async () => {};
       if (document === undefined) {
         if (!project || !dashboard) throw new Error(this.#texts.notSaid);
         const of = [project, dashboard].map(encodeURIComponent);
@@ -121,7 +122,9 @@ export class AcumenDashboard extends HTMLElement {
         const onWait = (seconds: number) => {
           this.#parts.wait.textContent = fill(this.#texts.busy, { n: Math.ceil(seconds) });
         };
-        document = await ask({ url, key }, { signal, fresh, onWait, texts: this.#texts });
+        const options = { signal, fresh, onWait, texts: this.#texts };
+        document = await ask({ url, key }, options);
+        entitled = () => this.#entitled(this.#board!, ask({ url: `${url}/metadata`, key }, options), signal);
       }
       if (signal.aborted) return;
       this.#problem = "";
@@ -132,6 +135,7 @@ export class AcumenDashboard extends HTMLElement {
         this.#fill();
       }
       this.#look();
+      if (isObject(document) && (document.title ?? this.#board!.title) === null) void entitled();
       this.dispatchEvent(new CustomEvent("load", { detail: { document }, composed: true }));
     } catch (error) {
       if (signal.aborted) return;
@@ -144,6 +148,15 @@ export class AcumenDashboard extends HTMLElement {
       this.#show();
       this.dispatchEvent(new CustomEvent("error", { detail: { message, status, code }, composed: true }));
     }
+  }
+
+  /** Give a board whose document has no title that of its metadata, and else the dashboard's name. */
+  async #entitled(board: Board, asked: Promise<unknown>, signal: AbortSignal): Promise<void> {
+    const metadata = await asked.catch(() => null);
+    if (signal.aborted) return;
+    const title = isObject(metadata) ? metadata.title : null;
+    board.title = typeof title === "string" && title ? title : this.getAttribute("dashboard");
+    this.#look();
   }
 
   #changed(changes: Changes): void {

@@ -199,8 +199,8 @@ def _is_number(value: object) -> bool:
 
 
 def _budget(queries: int | None) -> int | None:
-    if queries is not None and (isinstance(queries, bool) or not isinstance(queries, int) or queries < 0):
-        raise ValueError("queries must be how many answers the token may get, an integer of 0 or more")
+    if queries is not None and (isinstance(queries, bool) or not isinstance(queries, int) or queries < 1):
+        raise ValueError("queries must be how many answers the token may get in all, an integer of 1 or more")
     return queries
 
 
