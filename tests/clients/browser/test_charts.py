@@ -725,6 +725,30 @@ def test_axe_finds_nothing_serious(browser: Any, site: Site, shop: Shop, scheme:
         assert charts.faults() == []
 
 
+@pytest.mark.parametrize("scheme", ["normal", "light dark"])
+def test_a_frame_has_no_corners_of_another_colour(browser: Any, site: Site, shop: Shop, scheme: str) -> None:
+    with charts_in(browser, site, shop, color_scheme="dark") as charts:
+        token = charts.access()["token"]
+        url = f"{shop.url}/3.0/projects/{shop.project.id}/queries/saved/plans/embed?api_key={token}"
+        frame = f'<iframe title=f height=400 width=600 src="{url}"></iframe>'
+        style = f":root{{color-scheme:{scheme};background:#06c}}iframe{{border:0}}"
+        page = charts.open(frame, style=style, wait=False)
+        page.frame_locator("iframe").locator("acumen-chart .root[data-state=ready]").wait_for()
+        box = page.locator("iframe").bounding_box()
+        picture = base64.b64encode(page.screenshot(clip={**box, "width": 1, "height": 1})).decode()
+        color = page.evaluate(
+            """async (text) => {
+              const image = new Image();
+              image.src = "data:image/png;base64," + text;
+              await image.decode();
+              const pen = document.createElement("canvas").getContext("2d");
+              pen.drawImage(image, 0, 0);
+              return [...pen.getImageData(0, 0, 1, 1).data] }""",
+            picture,
+        )
+        assert color == [20, 23, 28, 255]
+
+
 def test_a_strict_policy_is_kept(charts: Charts, shop: Shop) -> None:
     """The page for frames: one script with a nonce, and no style but in sheets that scripts make."""
     token = charts.access()["token"]
