@@ -641,6 +641,21 @@ def test_a_metric_says_how_it_changed(charts: Charts, shop: Shop) -> None:
     charts.check()
 
 
+def test_shares_of_a_pie_are_a_hundred_and_decimals_are_as_many(charts: Charts) -> None:
+    page = charts.open("<acumen-chart type=pie></acumen-chart><acumen-chart type=bar></acumen-chart>")
+    page.evaluate("""() => {
+      const rows = (values) => ({result: values.map((result, page) => ({page: `/${page}`, result}))});
+      const [pie, bars] = document.querySelectorAll("acumen-chart");
+      [pie.data, bars.data] = [rows([2, 2, 2]), rows([12.5, 12, 3])] }""")
+    charts.settle()
+    drawn = [root(page, index).locator(".acumen-drawing text") for index in (0, 1)]
+    until(page, lambda: drawn[1].count() > 0)
+    assert [text for text in drawn[0].all_text_contents() if "%" in text] == ["34%", "33%", "33%"]
+    root(page).get_by_role("application").press("Home")
+    assert "34%" in root(page).locator(".tip").text_content()
+    assert {"12.5", "12.0", "3.0"} <= set(drawn[1].all_text_contents())
+
+
 # --- looks
 
 STYLE = "getComputedStyle(document.querySelector('acumen-chart').shadowRoot.querySelector('%s')).%s"
