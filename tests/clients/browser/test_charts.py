@@ -174,7 +174,8 @@ def test_an_answer_without_anything_says_so(charts: Charts) -> None:
 
 def test_an_error_has_the_words_of_the_server_and_is_tried_again(charts: Charts, shop: Shop) -> None:
     page = charts.open(charts.chart("later"))
-    assert "later" in root(page).locator("[part=error]").text_content()
+    assert root(page).locator("[part=error]").text_content() == "This could not be found."
+    assert "later" in root(page).locator("[part=detail]").text_content()
     assert not charts.faults()
     shop.put("later", SAVED["by-country"][0])
     root(page).get_by_role("button", name="Try again").click()
@@ -182,6 +183,53 @@ def test_an_error_has_the_words_of_the_server_and_is_tried_again(charts: Charts,
         "document.querySelector('acumen-chart').shadowRoot.querySelector('svg.acumen-bar')"
     )
     charts.check(expected_errors=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "name", "told"),
+    [
+        (401, "EmbedTokenExpiredError", "expired", False),
+        (401, "InvalidApiKeyError", "refused", True),
+        (403, "ForbiddenError", "refused", True),
+        (404, "ResourceNotFoundError", "missing", True),
+        (400, "InvalidParameterError", "wrong", True),
+        (429, "RateLimitExceededError", "tooMany", True),
+        (500, "InternalError", "fault", True),
+        (504, None, "fault", False),
+        (200, None, "unreadable", False),
+        (0, None, "unreachable", False),
+    ],
+)
+def test_an_error_keeps_the_title_and_speaks_the_language_of_the_words(
+    charts: Charts, status: int, code: str | None, name: str, told: bool
+) -> None:
+    page = charts.open(charts.chart("plans"))
+    said = json.dumps({"message": "Said by <b>the server</b>.", "error_code": code}) if code else "<html>"
+
+    def answer(route: Any) -> None:
+        headers = {"Access-Control-Allow-Origin": "*"}
+        if status:
+            route.fulfill(status=status, headers=headers, body=said)
+        else:
+            route.abort()
+
+    page.route("**/result*", answer)
+    page.evaluate(
+        """async (name) => { const chart = document.querySelector("acumen-chart");
+          chart.words = {[name]: "Auf Deutsch."}; chart.changes = {interval: "daily"};
+          await chart.reload() }""",
+        name,
+    )
+    charts.settle()
+    chart = root(page)
+    assert chart.locator("[part=error]").text_content() == "Auf Deutsch."
+    details = chart.locator("[part=detail]").all_text_contents()
+    assert details == (["Said by <b>the server</b>."] if told else [])
+    assert chart.locator(".title").text_content() == "Plans"
+    assert not charts.faults()
+    # another question has another title
+    page.evaluate("document.querySelector('acumen-chart').savedQuery = 'by-country'")
+    until(page, lambda: chart.locator(".title").is_hidden())
 
 
 @pytest.mark.parametrize(
@@ -357,14 +405,63 @@ def test_a_viewer_chooses_days(charts: Charts) -> None:
 
 
 def test_what_a_viewer_may_not_change_is_told_and_taken_back(charts: Charts) -> None:
-    access = charts.access(viewer=None)
-    page = charts.open(charts.chart("revenue-daily", controls="timeframe", **access))
-    root(page).get_by_label("Timeframe").select_option("today")
+    page = charts.open(charts.chart("revenue-daily", controls="filter:country"))
+    page.route(
+        "**/result?*filters=*",
+        lambda route: route.fulfill(
+            status=403, headers={"Access-Control-Allow-Origin": "*"}, body='{"message": "Not that."}'
+        ),
+    )
+    root(page).get_by_label("country").fill("Poland")
+    root(page).get_by_label("country").press("Enter")
     root(page).locator("[part=error]").wait_for()
-    assert "does not let its viewers change" in root(page).locator("[part=error]").text_content()
+    assert root(page).locator("[part=detail]").text_content() == "Not that."
     root(page).get_by_role("button", name="Reset").click()
     root(page).locator("svg.acumen-line").wait_for()
     charts.check(expected_errors=1)
+
+
+@pytest.mark.parametrize(
+    ("viewer", "shown"),
+    [
+        (None, []),
+        ({"timeframe": True}, ["Timeframe"]),
+        ({"interval": True, "filters": ["plan", "n"]}, ["Interval", "plan"]),
+    ],
+)
+def test_only_what_the_token_lets_viewers_change_is_offered(
+    charts: Charts, viewer: dict[str, Any] | None, shown: list[str]
+) -> None:
+    controls = "timeframe interval filter:country filter:plan"
+    waiting = held(charts.page, "/result")
+    markup = charts.chart("revenue-daily", controls=controls, **charts.access(viewer=viewer))
+    page = charts.open(markup, "<p id=after>after</p>", wait=False)
+    until(page, lambda: bool(waiting))
+    before = page.locator("#after").bounding_box()
+    named = ["Timeframe", "Interval", "country", "plan"]
+
+    def visible() -> list[str]:
+        return [name for name in named if root(page).get_by_label(name, exact=True).is_visible()]
+
+    # until it is known, there is room and nothing to be taken away again
+    assert visible() == []
+    waiting[0].continue_()
+    charts.settle()
+    assert visible() == shown
+    assert page.locator("#after").bounding_box() == before
+    charts.check()
+
+
+def test_what_viewers_may_not_change_is_not_asked(charts: Charts) -> None:
+    page = charts.open(
+        charts.chart("revenue", compare="previous", controls="timeframe", **charts.access(viewer=None)),
+        charts.chart("revenue", compare="number", **charts.access(viewer={"interval": True})),
+    )
+    assert [charts.parameters(one).get("timeframe") for one in charts.asked()] == [None, None]
+    page.evaluate("document.querySelector('acumen-chart').changes = {timeframe: 'today'}")
+    root(page).get_by_text("This chart keeps its own timeframe").wait_for()
+    assert root(page).locator("svg.acumen-metric").is_visible()
+    charts.check()
 
 
 def test_a_saved_query_says_what_its_viewers_may_change(charts: Charts, shop: Shop) -> None:
