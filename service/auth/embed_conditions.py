@@ -113,6 +113,11 @@ class EmbedGrant:
         raise OriginNotAllowed.of(origin if origin != NO_ORIGIN else None)
 
     @property
+    def changeable(self) -> Viewer:
+        """What a viewer may change, which needs the access key's right to ask questions too."""
+        return self.viewer if self.viewer is not None and self.key_asks else Viewer()
+
+    @property
     def frame_ancestors(self) -> str:
         return frame_ancestors(self.origins)
 

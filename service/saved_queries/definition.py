@@ -15,6 +15,7 @@ from query.language.normal_form import analysis_of, normalised, without_filters
 from query.language.parameter_table import EXTRACTION, FUNNEL
 from query.language.parameters import check_keys
 from service.api_paths import url_of
+from service.auth.embed_conditions import Viewer
 from storage.catalog.derived.records import SavedQuery, SavedRun
 
 Json = dict[str, Any]
@@ -137,6 +138,16 @@ def described_for_viewer(query: SavedQuery) -> Json:
         "query": {name: definition.get(name) for name in SHOWN_QUERY},
         "metadata": _shown_metadata(metadata),
     }
+
+
+def with_viewer(answer: bytes, viewer: Viewer) -> bytes:
+    """The answer to an embed token with what its viewers may change: kept answers serve many tokens."""
+    told = {
+        "timeframe": viewer.timeframe,
+        "interval": viewer.interval,
+        "filters": sorted(viewer.filters),
+    }
+    return b"".join((b'{"viewer":', dumped(told), b",", answer[1:]))
 
 
 def _shown_metadata(metadata: Any) -> Json | None:

@@ -150,8 +150,12 @@ class ResultCache:
             response = await self._result(caller, name, ask, plain=plain, changes=changes)
         except InvalidQuery as error:
             raise error if caller.embed is None else error_for_viewer(error) from None
+        if caller.embed is None:
+            return response
+        viewer = caller.embed.changeable
+        body = response.body if plain else definition.with_viewer(response.body, viewer)
         # A warning names collections.
-        return response if caller.embed is None else replace(response, warnings=())
+        return replace(response, body=body, warnings=())
 
     async def _result(
         self, caller: Caller, name: str, ask: RequestContext, *, plain: bool, changes: Changes | None

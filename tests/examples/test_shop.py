@@ -350,7 +350,7 @@ def drawn(page: Any) -> None:
 
 
 def until(page: Any, condition: str, value: Any = None) -> None:
-    """Wait until a function of the page is true. Playwright's own wait needs `eval`, which the policy forbids."""
+    """Wait until a function of the page is true. Its policy forbids the `eval` of Playwright's own wait."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not page.evaluate(condition, value):
         assert time.monotonic() < deadline, condition

@@ -13,6 +13,8 @@ interface Rows {
     stacked: boolean;
     /** Whether each bar says its value. */
     labelled: boolean;
+    /** What they say, series by series; of a stack its sum. */
+    written: string[];
     lane: number;
     /** Room for the names. */
     left: number;

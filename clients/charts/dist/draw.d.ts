@@ -17,6 +17,8 @@ export interface Formatter {
     index(index: number): string;
     cell(value: unknown, column: Column): string;
     percent(share: number): string;
+    /** The part that each value is of all, as a pie says it. */
+    shares(values: number[]): string[];
 }
 /** Texts for tooltips and tables, written as in the drawing. */
 export declare function formatter(description: Description, options?: DrawOptions): Formatter;

@@ -7,9 +7,13 @@ export interface Writer {
     full(value: number, format?: NumberFormat): string;
     /** Short: for labels at marks and large numbers. */
     short(value: number, format?: NumberFormat): string;
+    /** Short, for labels that are read together: with equally many decimals. */
+    alike(values: number[], format?: NumberFormat): string[];
     /** Labels of ticks: as short as they can be while they differ and are true. */
     ticks(values: number[], format?: NumberFormat): string[];
     percent(share: number): string;
+    /** The part that each value is of all: with equally many decimals, and 100% together. */
+    shares(values: number[]): string[];
     /** An interval's start with as much of it as the interval's length calls for. */
     moment(instant: number, interval: string | null): string;
     /** The two lines of a tick's label: the tick, and what it is part of. */

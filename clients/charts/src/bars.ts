@@ -19,6 +19,8 @@ interface Rows {
   stacked: boolean;
   /** Whether each bar says its value. */
   labelled: boolean;
+  /** What they say, series by series; of a stack its sum. */
+  written: string[];
   lane: number;
   /** Room for the names. */
   left: number;
@@ -70,14 +72,10 @@ function rowsOf(pen: Pen, description: Description, box: Box): Rows {
     true,
     Math.max(2, Math.floor((box.width - left) / 90)),
   );
-  const written = labelValues(description, stacked, shown);
-  const size = labelled
-    ? widest(
-        pen,
-        written.map((value) => pen.writer.short(value, description.y?.format)),
-      ) + 8
-    : 12;
-  const before = labelled && written.some((value) => value < 0) ? size : 0;
+  const told = labelValues(description, stacked, shown);
+  const written = labelled ? pen.writer.alike(told, description.y?.format) : [];
+  const size = labelled ? widest(pen, written) + 8 : 12;
+  const before = labelled && told.some((value) => value < 0) ? size : 0;
   const plot = {
     x: box.x + left + before,
     y: box.y,
@@ -92,7 +90,7 @@ function rowsOf(pen: Pen, description: Description, box: Box): Rows {
     scale.high = Math.max(...present);
     if (scale.low === scale.high) scale.high = scale.low + 1;
   }
-  return { description, names, shown, row, plot, scale, ranges, stacked, labelled, lane, left };
+  return { description, names, shown, row, plot, scale, ranges, stacked, labelled, written, lane, left };
 }
 
 function drawRow(pen: Pen, rows: Rows, index: number): string {
@@ -101,6 +99,7 @@ function drawRow(pen: Pen, rows: Rows, index: number): string {
   const lanes = stacked ? 1 : series.length;
   const top = plot.y + row * index + (row - lane * lanes) / 2;
   const to = (value: number) => place(scale, value, plot.x, plot.x + plot.width);
+  const at = (member: number) => rows.written[member * rows.shown + index];
   let svg = "";
   series.forEach((one, member) => {
     const range = ranges[member][index];
@@ -135,12 +134,12 @@ function drawRow(pen: Pen, rows: Rows, index: number): string {
     );
     if (width > 0 || pen.interactive) svg += tag("path", { class: "acumen-bar", d, fill: color, ...mark });
     if (rows.labelled && !stacked)
-      svg += valueLabel(pen, rows, one.values[index]!, end, top + member * lane + height / 2);
+      svg += valueLabel(pen, rows, at(member), one.values[index]!, end, top + member * lane + height / 2);
   });
   if (rows.labelled && stacked) {
     const sum = total(description, index);
     const ends = series.map((_, member) => ranges[member][index]?.[1] ?? 0);
-    svg += valueLabel(pen, rows, sum, to(Math.max(0, ...ends)), top + lane / 2);
+    svg += valueLabel(pen, rows, at(0), sum, to(Math.max(0, ...ends)), top + lane / 2);
   }
   return svg;
 }
@@ -154,10 +153,9 @@ export function isLast({ ranges }: { ranges: Rows["ranges"] }, member: number, i
   });
 }
 
-function valueLabel(pen: Pen, rows: Rows, value: number, end: number, middle: number): string {
+function valueLabel(pen: Pen, rows: Rows, text: string, value: number, end: number, middle: number): string {
   const size = rows.lane < 12 ? 10 : SIZE;
   const left = value < 0 && !rows.stacked;
-  const text = pen.writer.short(value, rows.description.y?.format);
   return pen.text(left ? end - 6 : end + 6, middle + size * 0.36, text, {
     anchor: left ? "end" : "start",
     size,

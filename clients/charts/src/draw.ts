@@ -142,6 +142,8 @@ export interface Formatter {
   index(index: number): string;
   cell(value: unknown, column: Column): string;
   percent(share: number): string;
+  /** The part that each value is of all, as a pie says it. */
+  shares(values: number[]): string[];
 }
 
 /** Texts for tooltips and tables, written as in the drawing. */
@@ -162,5 +164,6 @@ export function formatter(description: Description, options: DrawOptions = {}): 
         : (x?.names?.[index] ?? ""),
     cell: (value, column) => cellText(value, column, writer),
     percent: (share) => writer.percent(share),
+    shares: (values) => writer.shares(values),
   };
 }

@@ -23,9 +23,13 @@ export interface Writer {
   full(value: number, format?: NumberFormat): string;
   /** Short: for labels at marks and large numbers. */
   short(value: number, format?: NumberFormat): string;
+  /** Short, for labels that are read together: with equally many decimals. */
+  alike(values: number[], format?: NumberFormat): string[];
   /** Labels of ticks: as short as they can be while they differ and are true. */
   ticks(values: number[], format?: NumberFormat): string[];
   percent(share: number): string;
+  /** The part that each value is of all: with equally many decimals, and 100% together. */
+  shares(values: number[]): string[];
   /** An interval's start with as much of it as the interval's length calls for. */
   moment(instant: number, interval: string | null): string;
   /** The two lines of a tick's label: the tick, and what it is part of. */
@@ -39,8 +43,72 @@ function scaled(value: number, format: NumberFormat): number {
   return format.style === "percent" && format.of === 100 ? value / 100 : value;
 }
 
+/** A number as it is written: in its unit, and how; null for seconds that are written in two units. */
+type Shape = [value: number, options: Intl.NumberFormatOptions | null];
+
+function styled(format: NumberFormat): Intl.NumberFormatOptions {
+  if (format.style === "percent") return { style: "percent" };
+  if (format.style !== "currency" || !format.currency) return {};
+  return { style: "currency", currency: format.currency, currencyDisplay: "narrowSymbol" };
+}
+
+function unit(value: number, unit: string, decimals: number): Shape {
+  return [value, { style: "unit", unit, unitDisplay: "narrow", maximumFractionDigits: decimals }];
+}
+
+function bytes(value: number): Shape {
+  if (value === 0) return [0, {}];
+  const step = Math.min(BYTES.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
+  const [number, options] = unit(value / 1000 ** step, BYTES[step], step ? 1 : 0);
+  return [number, { ...options, unitDisplay: "short" }];
+}
+
+function seconds(value: number): Shape {
+  const size = Math.abs(value);
+  if (size === 0) return unit(0, "second", 0);
+  if (size < 1) return unit(value * 1000, "millisecond", size < 0.01 ? 1 : 0);
+  return size < 60 ? unit(value, "second", size < 10 ? 2 : 1) : [value, null];
+}
+
+/** With all digits that mean something. */
+function whole(value: number, format: NumberFormat): Shape {
+  if (format.style === "duration" && Math.abs(value) < 1e11)
+    return seconds(value * SECONDS[format.unit ?? "s"]);
+  if (format.style === "bytes" && Math.abs(value) < 1e18) return bytes(value);
+  const number = scaled(value, format);
+  const size = Math.abs(number);
+  const as = (options: Intl.NumberFormatOptions): Shape => [number, { ...styled(format), ...options }];
+  if (size >= 1e15 || (size > 0 && size < 1e-6 && format.style !== "currency"))
+    return as({ notation: "scientific", maximumFractionDigits: 2 });
+  const { decimals } = format;
+  if (decimals !== undefined) return as({ minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  if (format.style === "currency")
+    return as(size >= 1e12 ? { notation: "compact", maximumFractionDigits: 2 } : {});
+  if (format.style === "percent")
+    return as(size >= 1000 ? { notation: "compact" } : { maximumFractionDigits: 2 });
+  return as(size > 0 && size < 1 ? { maximumSignificantDigits: 4 } : { maximumFractionDigits: 2 });
+}
+
+function brief(value: number, format: NumberFormat): Shape {
+  const number = scaled(value, format);
+  const size = Math.abs(number);
+  const { style, decimals } = format;
+  if (style === "duration" || style === "bytes" || size >= 1e15 || (size > 0 && size < 1e-6))
+    return whole(value, format);
+  const as = (options: Intl.NumberFormatOptions): Shape => [number, { ...styled(format), ...options }];
+  if (style === "percent") return as({ maximumFractionDigits: decimals ?? (size < 0.1 ? 1 : 0) });
+  if (size >= 100_000) return as({ notation: "compact", maximumSignificantDigits: 3 });
+  if (style === "currency" && decimals === undefined && (size >= 100 || Number.isInteger(value)))
+    return as({ maximumFractionDigits: 0 });
+  if (decimals !== undefined || style === "currency") return whole(value, format);
+  if (size >= 1) return as({ maximumFractionDigits: size >= 100 ? 0 : 1 });
+  return as({ maximumSignificantDigits: 2 });
+}
+
 const SECONDS = { ms: 0.001, s: 1, min: 60, h: 3600 };
 const BYTES = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte", "petabyte"];
+
+const PLAIN: NumberFormat = { style: "number" };
 
 class Speaker implements Writer {
   constructor(
@@ -72,141 +140,105 @@ class Speaker implements Writer {
     return found.format(this.zone.name === null ? instant + this.zone.offset(instant) : instant);
   }
 
-  private unit(value: number, unit: string, decimals: number): string {
-    return this.number({
-      style: "unit",
-      unit,
-      unitDisplay: "narrow",
-      maximumFractionDigits: decimals,
-    }).format(value);
-  }
-
-  private duration(value: number, unit: NonNullable<NumberFormat["unit"]>): string {
-    const seconds = value * SECONDS[unit];
-    const size = Math.abs(seconds);
-    const sign = seconds < 0 ? "−" : "";
-    if (size === 0) return this.unit(0, "second", 0);
-    if (size < 1) return sign + this.unit(size * 1000, "millisecond", size < 0.01 ? 1 : 0);
-    if (size < 60) return sign + this.unit(size, "second", size < 10 ? 2 : 1);
+  private duration(value: number): string {
+    const size = Math.abs(value);
+    const sign = value < 0 ? "−" : "";
     const two = (large: number, one: string, small: number, other: string) => {
       const units = Math.round(size / small) * small;
       const rest = Math.round((units % large) / small);
-      return (
-        sign + this.unit(Math.floor(units / large), one, 0) + (rest ? " " + this.unit(rest, other, 0) : "")
-      );
+      const first = this.write(unit(Math.floor(units / large), one, 0));
+      return sign + first + (rest ? " " + this.write(unit(rest, other, 0)) : "");
     };
     if (size < 3600) return two(60, "minute", 1, "second");
     return size < 86400 ? two(3600, "hour", 60, "minute") : two(86400, "day", 3600, "hour");
   }
 
-  private bytes(value: number): string {
-    if (value === 0) return this.number({}).format(0);
-    const step = Math.min(BYTES.length - 1, Math.max(0, Math.floor(Math.log10(Math.abs(value) || 1) / 3)));
-    return this.number({
-      style: "unit",
-      unit: BYTES[step],
-      unitDisplay: "short",
-      maximumFractionDigits: step ? 1 : 0,
-    }).format(value / 1000 ** step);
-  }
-
-  private style(format: NumberFormat, options: Intl.NumberFormatOptions): Intl.NumberFormat {
-    if (format.style === "percent") return this.number({ style: "percent", ...options });
-    if (format.style === "currency" && format.currency) {
-      return this.number({
-        style: "currency",
-        currency: format.currency,
-        currencyDisplay: "narrowSymbol",
-        ...options,
-      });
-    }
-    return this.number(options);
-  }
-
-  private write(value: number, format: NumberFormat, options: Intl.NumberFormatOptions): string {
+  private write([value, options]: Shape, format?: NumberFormat): string {
+    if (!options) return this.duration(value);
     // a true minus is as wide as the plus
-    const text = this.style(format, options).format(scaled(value, format)).replace("-", "−");
-    return (format.prefix ?? "") + text + (format.suffix ?? "");
+    const text = this.number(options).format(value).replace("-", "−");
+    return (format?.prefix ?? "") + text + (format?.suffix ?? "");
   }
 
-  full(value: number, format: NumberFormat = { style: "number" }): string {
-    if (format.style === "duration" && Math.abs(value) < 1e11)
-      return this.duration(value, format.unit ?? "s");
-    if (format.style === "bytes" && Math.abs(value) < 1e18) return this.bytes(value);
-    const size = Math.abs(scaled(value, format));
-    if (size >= 1e15 || (size > 0 && size < 1e-6 && format.style !== "currency"))
-      return this.write(value, format, { notation: "scientific", maximumFractionDigits: 2 });
-    if (format.decimals !== undefined) {
-      return this.write(value, format, {
-        minimumFractionDigits: format.decimals,
-        maximumFractionDigits: format.decimals,
-      });
-    }
-    if (format.style === "currency")
-      return this.write(value, format, size >= 1e12 ? { notation: "compact", maximumFractionDigits: 2 } : {});
-    if (format.style === "percent")
-      return this.write(value, format, size >= 1000 ? { notation: "compact" } : { maximumFractionDigits: 2 });
-    return this.write(
-      value,
+  full(value: number, format: NumberFormat = PLAIN): string {
+    return this.write(whole(value, format), format);
+  }
+
+  short(value: number, format: NumberFormat = PLAIN): string {
+    return this.write(brief(value, format), format);
+  }
+
+  /** With as many decimals as the numbers of one unit need; `cap`: at most one more than the largest. */
+  private level(shapes: Shape[], format: NumberFormat, cap = false): string[] {
+    const told = shapes.map(([value, options]) => {
+      const parts = options ? this.number(options).formatToParts(value) : [];
+      const part = (type: string) => parts.find((one) => one.type === type)?.value ?? "";
+      return { unit: part("compact") + part("unit"), size: Math.abs(value), digits: part("fraction").length };
+    });
+    return shapes.map(([value, options], at) => {
+      if (!options) return this.duration(value);
+      const { unit } = told[at];
+      const peers = told.filter((one) => one.unit === unit);
+      const largest = peers.reduce((most, one) => (one.size > most.size ? one : most));
+      let digits = Math.max(...peers.map((one) => one.digits));
+      // money has cents or none
+      if (format.style === "currency" && format.decimals === undefined && !unit)
+        digits = digits && largest.size < 10_000 ? Math.max(2, digits) : 0;
+      else if (cap) digits = Math.min(digits, largest.digits + 1);
+      const decimals = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+      return this.write([value, { ...options, maximumSignificantDigits: undefined, ...decimals }], format);
+    });
+  }
+
+  alike(values: number[], format: NumberFormat = PLAIN): string[] {
+    return this.level(
+      values.map((value) => brief(value, format)),
       format,
-      size > 0 && size < 1 ? { maximumSignificantDigits: 4 } : { maximumFractionDigits: 2 },
+      true,
     );
   }
 
-  short(value: number, format: NumberFormat = { style: "number" }): string {
-    if (format.style === "duration" || format.style === "bytes") return this.full(value, format);
-    const size = Math.abs(scaled(value, format));
-    if (size >= 1e15 || (size > 0 && size < 1e-6)) return this.full(value, format);
-    if (format.style === "percent")
-      return this.write(value, format, { maximumFractionDigits: format.decimals ?? (size < 0.1 ? 1 : 0) });
-    if (size >= 100_000)
-      return this.write(value, format, { notation: "compact", maximumSignificantDigits: 3 });
-    if (
-      format.style === "currency" &&
-      format.decimals === undefined &&
-      (size >= 100 || Number.isInteger(value))
-    ) {
-      return this.write(value, format, { maximumFractionDigits: 0 });
-    }
-    if (format.decimals !== undefined || format.style === "currency") return this.full(value, format);
-    return this.write(
-      value,
-      format,
-      size >= 100
-        ? { maximumFractionDigits: 0 }
-        : size >= 1
-          ? { maximumFractionDigits: 1 }
-          : { maximumSignificantDigits: 2 },
-    );
-  }
-
-  ticks(values: number[], format: NumberFormat = { style: "number" }): string[] {
-    if (format.style === "duration" || format.style === "bytes")
-      return values.map((value) => this.full(value, format));
+  ticks(values: number[], format: NumberFormat = PLAIN): string[] {
+    const exact = values.map((value) => whole(value, format));
+    if (format.style === "duration" || format.style === "bytes") return this.level(exact, format);
     const all = values.map((value) => scaled(value, format));
     const step = all.length > 1 ? Math.abs(all[1] - all[0]) : Math.abs(all[0]) || 1;
     const most = Math.max(...all.map(Math.abs));
     const percent = format.style === "percent" ? 100 : 1;
-    const digits = Math.min(15, Math.max(0, -Math.floor(Math.log10(step * percent) + 1e-9)));
-    const plain: Intl.NumberFormatOptions = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-    const tries: Intl.NumberFormatOptions[] = [plain];
+    // two more than the step has: the ends of a gauge are not round
+    const digits = Math.min(15, 2 + Math.max(0, -Math.floor(Math.log10(step * percent) + 1e-9)));
+    const tries: Intl.NumberFormatOptions[] = [{ maximumFractionDigits: digits }];
     if (most * percent >= 10_000) tries.unshift({ notation: "compact", maximumFractionDigits: 3 });
     if (most >= 1e15 || (most > 0 && most < 1e-6))
       tries.unshift({ notation: "scientific", maximumFractionDigits: 3 });
     for (const options of tries) {
-      const labels = values.map((value) =>
-        this.write(value, format, { minimumFractionDigits: 0, ...options }),
-      );
+      const style = { ...styled(format), minimumFractionDigits: 0, ...options };
+      const made = all.map((value): Shape => [value, style]);
+      const labels = this.level(made, format);
       if (new Set(labels).size === labels.length) return labels;
     }
-    return values.map((value) => this.full(value, format));
+    return exact.map((shape) => this.write(shape, format));
   }
 
   percent(share: number): string {
-    const size = Math.abs(share);
-    if (size >= 100) return this.full(share, { style: "percent" });
-    return this.number({ style: "percent", maximumFractionDigits: size > 0 && size < 0.1 ? 1 : 0 }).format(
-      share,
+    return this[Math.abs(share) < 100 ? "short" : "full"](share, { style: "percent" });
+  }
+
+  shares(values: number[]): string[] {
+    const total = values.reduce((sum, value) => sum + value, 0) || 1;
+    const digits = values.some((value) => value > 0 && value / total < 0.1) ? 1 : 0;
+    const units = 100 * 10 ** digits;
+    const exact = values.map((value) => (value / total) * units);
+    // the largest remainders are rounded up
+    const rest = exact.map((value) => value % 1);
+    const missing = Math.round(rest.reduce((sum, value) => sum + value, 0));
+    const order = [...rest.keys()].sort((one, other) => rest[other] - rest[one]);
+    const decimals = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+    return exact.map((value, at) =>
+      this.write([
+        (Math.floor(value) + (order.indexOf(at) < missing ? 1 : 0)) / units,
+        { style: "percent", ...decimals },
+      ]),
     );
   }
 

@@ -24,9 +24,11 @@ export function funnel(pen: Pen, description: Description, box: Box): Marks {
   const counts = fits
     ? full
     : steps.map((step) => (step.value === null ? "–" : pen.writer.short(step.value, format)));
-  const shares = steps.map((step) =>
-    first > 0 && step.value !== null ? pen.writer.percent(step.value / first) : "",
+  const parts = pen.writer.alike(
+    steps.map((step) => (step.value ?? 0) / (first || 1)),
+    { style: "percent" },
   );
+  const shares = steps.map((step, index) => (first > 0 && step.value !== null ? parts[index] : ""));
   const count = widest(pen, counts) * 1.08;
   const share = widest(pen, shares);
   const thin = row < 46;
@@ -67,7 +69,7 @@ export function funnel(pen: Pen, description: Description, box: Box): Marks {
 function drop(pen: Pen, box: Box, from: FunnelStep, to: FunnelStep, y: number): string {
   if (!from.value || to.value === null) return "";
   const change = to.value / from.value - 1;
-  const text = change > 0 ? `+${pen.writer.percent(change)}` : pen.writer.percent(change).replace("-", "−");
+  const text = (change > 0 ? "+" : "") + pen.writer.percent(change);
   const arrow = tag("path", {
     d: `M${box.x + 2} ${round(y + 6)}v8m-3.5 -3.5l3.5 3.5l3.5 -3.5`,
     fill: "none",

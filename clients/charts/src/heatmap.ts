@@ -110,9 +110,8 @@ function gridOf(pen: Pen, description: Description): Grid {
   };
 }
 
-function key(pen: Pen, low: number, high: number, description: Description, box: Box): string {
+function key(pen: Pen, [from, to]: string[], description: Description, box: Box): string {
   const color = seriesColor(pen, { name: "", key: [], values: [], color: description.series[0]?.color }, 0);
-  const [from, to] = [low, high].map((value) => pen.writer.short(value, description.y?.format));
   const right = box.x + box.width - pen.measure(to, 11, false);
   let svg = pen.text(box.x + box.width, box.y + 9, to, { anchor: "end", size: 11, fill: "muted" });
   for (let step = 0; step < 5; step++) {
@@ -145,6 +144,8 @@ interface Field {
   low: number;
   high: number;
   labelled: boolean;
+  /** The value of each cell, and the least and the greatest. */
+  written: string[];
 }
 
 function fieldOf(pen: Pen, description: Description, whole: Box): Field {
@@ -157,8 +158,11 @@ function fieldOf(pen: Pen, description: Description, whole: Box): Field {
   const shown = Math.min(rows.length, Math.max(1, Math.floor(height / 8)));
   const step = (box.width - left) / Math.max(1, (columns.starts ?? columns.names ?? []).length);
   const row = Math.min(height / Math.max(1, shown), Math.max(36, step));
-  const fits = (value: number) =>
-    pen.measure(pen.writer.short(value, description.y?.format), 11, false) < step - 8;
+  const low = present.reduce((least, value) => Math.min(least, value), 0);
+  const high = present.reduce((most, value) => Math.max(most, value), 0);
+  const few = cells.length <= 200 && row >= 18;
+  const values = [...(few ? cells.map((cell) => cell.value ?? 0) : []), low, high];
+  const written = pen.writer.alike(values, description.y?.format);
   return {
     description,
     grid,
@@ -167,9 +171,10 @@ function fieldOf(pen: Pen, description: Description, whole: Box): Field {
     row,
     gap: step > 6 && row > 6 ? 2 : step > 2 ? 0.5 : 0,
     shown,
-    low: present.reduce((least, value) => Math.min(least, value), 0),
-    high: present.reduce((most, value) => Math.max(most, value), 0),
-    labelled: cells.length <= 200 && row >= 18 && present.every(fits),
+    low,
+    high,
+    labelled: few && widest(pen, written.slice(0, -2), 11) < step - 8,
+    written,
   };
 }
 
@@ -191,13 +196,13 @@ function drawCell(pen: Pen, field: Field, cell: Cell): string {
   const rect = tag("rect", { class: "acumen-cell", ...shape, ...mark });
   if (!field.labelled || value === null) return rect;
   const style = { anchor: "middle", size: 11, fill: pen.over(name, strength) } as const;
-  return rect + pen.text(x + width / 2, y + height / 2 + 4, pen.writer.short(value, format), style);
+  return rect + pen.text(x + width / 2, y + height / 2 + 4, field.written[grid.cells.indexOf(cell)], style);
 }
 
 /** Cells whose colour is as strong as their value is large. */
 export function heatmap(pen: Pen, description: Description, whole: Box): Marks {
   const field = fieldOf(pen, description, whole);
-  const { plot, step, row, low, high } = field;
+  const { plot, step, row } = field;
   const { columns, rows, cells } = field.grid;
   const every = Math.max(1, Math.ceil((SIZE + 2) / row));
   const style = { anchor: "end", fill: "muted", max: plot.x - whole.x - 8, class: "acumen-tick" } as const;
@@ -208,7 +213,7 @@ export function heatmap(pen: Pen, description: Description, whole: Box): Marks {
     columns.kind === "time"
       ? timeAxis(pen, columns, plot, (index) => plot.x + (index + 0.5) * step)
       : bandAxis(pen, columns.names!, plot, columns.kind === "number" || step < 30);
-  const legend = pen.height >= 140 ? key(pen, low, high, description, whole) : "";
+  const legend = pen.height >= 140 ? key(pen, field.written.slice(-2), description, whole) : "";
   const drawn = cells.map((cell) => drawCell(pen, field, cell)).join("");
   return {
     ...NONE,

@@ -32,6 +32,17 @@ function slicesOf(pen: Pen, description: Description): Slice[] {
   });
 }
 
+function sharesOf(pen: Pen, slices: Slice[]): string[] {
+  return pen.writer.shares(slices.map((slice) => slice.value));
+}
+
+function valuesOf(pen: Pen, description: Description, slices: Slice[]): string[] {
+  return pen.writer.alike(
+    slices.map((slice) => slice.value),
+    description.y?.format,
+  );
+}
+
 function ring(
   pen: Pen,
   description: Description,
@@ -41,6 +52,7 @@ function ring(
   radius: number,
 ): string {
   const total = slices.reduce((sum, slice) => sum + slice.value, 0);
+  const shares = sharesOf(pen, slices);
   const shape = arc<{ startAngle: number; endAngle: number; padAngle: number }>()
     .innerRadius(radius * 0.62)
     .outerRadius(radius)
@@ -53,8 +65,7 @@ function ring(
   const marks = arcs.map((one) => {
     const { data } = one;
     if (!data.value && !pen.interactive) return "";
-    const text = () =>
-      `${data.name}: ${written(data.value)}, ${pen.writer.percent(data.value / (total || 1))}`;
+    const text = () => `${data.name}: ${written(data.value)}, ${shares[data.index]}`;
     return tag("path", {
       class: "acumen-slice",
       d: shape(one) ?? "",
@@ -82,12 +93,11 @@ function ring(
 }
 
 function list(pen: Pen, description: Description, slices: Slice[], box: Box): string {
-  const total = slices.reduce((sum, slice) => sum + slice.value, 0) || 1;
   const rows = Math.min(slices.length, Math.max(1, Math.floor(box.height / 18)));
   const row = Math.min(24, box.height / rows);
   const top = box.y + Math.max(0, (box.height - row * rows) / 2);
-  const shares = slices.map((slice) => pen.writer.percent(slice.value / total));
-  const values = slices.map((slice) => pen.writer.short(slice.value, description.y?.format));
+  const shares = sharesOf(pen, slices);
+  const values = valuesOf(pen, description, slices);
   const share = widest(pen, shares);
   const number = box.width > 190 ? widest(pen, values) + 14 : 0;
   let svg = "";
@@ -117,10 +127,7 @@ export function pie(pen: Pen, description: Description, box: Box): Marks {
       pen,
       slices.map((slice) => slice.name),
     ) + 18;
-  const values = widest(
-    pen,
-    slices.map((slice) => pen.writer.short(slice.value, description.y?.format)),
-  );
+  const values = widest(pen, valuesOf(pen, description, slices));
   const wanted = names + values + 70;
   const beside = box.width > 340 || box.height < 180;
   if (beside) {

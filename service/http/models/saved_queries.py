@@ -97,11 +97,20 @@ class ViewerQuery(AnswerBody):
     timezone: Any
 
 
+class ViewerChanges(AnswerBody):
+    """What the token lets its viewers change of the query."""
+
+    timeframe: bool
+    interval: bool
+    filters: list[str]
+
+
 class ViewerResult(AnswerBody):
     """What an embed token is told."""
 
     model_config = ConfigDict(extra="forbid")
 
+    viewer: ViewerChanges
     query_name: str
     query: ViewerQuery
     metadata: Json | None

@@ -33,7 +33,8 @@ _PAGE = {200: DocumentedAnswer("The page.", content={"text/html": STRING})}
 _HTML = """<!doctype html>
 <html lang="{language}"><head><meta charset="utf-8"><title>{title}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style nonce="{nonce}">html,body{{margin:0;height:100%}}{element}{{display:block;{size}}}</style>
+<style nonce="{nonce}">html,body{{margin:0;height:100%}}{element}{{display:block;{size}}}
+{element}::part(root){{border-radius:0}}</style>
 <script type="module" nonce="{nonce}" src="{script}"></script>
 </head><body>
 <{element} server="" project="{project}" token="{token}" {what}="{name}"{looks}></{element}>

@@ -143,7 +143,8 @@ def _result(
         "events that the result covers have come since it was computed. A key that may ask questions may "
         "change timeframe, time zone and interval, and add filters; an embed token what it lets viewers "
         "change. Such a result is computed when it is asked for. An embed token is told `query_name`, "
-        "`metadata` (`display_name`, `visualization`), of `query` what labels the result, and `result`.",
+        "`metadata` (`display_name`, `visualization`), of `query` what labels the result, `viewer`, which is "
+        "what the token lets its viewers change, and `result`.",
     ),
     scripted=True,
 )

@@ -1,4 +1,4 @@
-"""A shop's project: thirty days of purchases and visits, saved queries of every shape, and a dashboard."""
+"""A shop's project: a month of purchases and visits, saved queries of every shape, and a dashboard."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.support.server import Served, ServedProject
 
 COUNTRIES = {"Poland": 9, "Germany": 6, "France": 4, "Italy": 3, "Czechia": 2, "Côte d'Ivoire <b>": 1}
 PLANS = {"free": 5, "pro": 3, "team": 1}
-DAYS = 30
+DAYS = 29
+"""All of them lie in `this_30_days`, at whatever hour it is here and in ``ZONE``."""
 ZONE = "Europe/Warsaw"
 
 Json = dict[str, Any]

@@ -174,7 +174,8 @@ def test_an_answer_without_anything_says_so(charts: Charts) -> None:
 
 def test_an_error_has_the_words_of_the_server_and_is_tried_again(charts: Charts, shop: Shop) -> None:
     page = charts.open(charts.chart("later"))
-    assert "later" in root(page).locator("[part=error]").text_content()
+    assert root(page).locator("[part=error]").text_content() == "This could not be found."
+    assert "later" in root(page).locator("[part=detail]").text_content()
     assert not charts.faults()
     shop.put("later", SAVED["by-country"][0])
     root(page).get_by_role("button", name="Try again").click()
@@ -182,6 +183,53 @@ def test_an_error_has_the_words_of_the_server_and_is_tried_again(charts: Charts,
         "document.querySelector('acumen-chart').shadowRoot.querySelector('svg.acumen-bar')"
     )
     charts.check(expected_errors=1)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "name", "told"),
+    [
+        (401, "EmbedTokenExpiredError", "expired", False),
+        (401, "InvalidApiKeyError", "refused", True),
+        (403, "ForbiddenError", "refused", True),
+        (404, "ResourceNotFoundError", "missing", True),
+        (400, "InvalidParameterError", "wrong", True),
+        (429, "RateLimitExceededError", "tooMany", True),
+        (500, "InternalError", "fault", True),
+        (504, None, "fault", False),
+        (200, None, "unreadable", False),
+        (0, None, "unreachable", False),
+    ],
+)
+def test_an_error_keeps_the_title_and_speaks_the_language_of_the_words(
+    charts: Charts, status: int, code: str | None, name: str, told: bool
+) -> None:
+    page = charts.open(charts.chart("plans"))
+    said = json.dumps({"message": "Said by <b>the server</b>.", "error_code": code}) if code else "<html>"
+
+    def answer(route: Any) -> None:
+        headers = {"Access-Control-Allow-Origin": "*"}
+        if status:
+            route.fulfill(status=status, headers=headers, body=said)
+        else:
+            route.abort()
+
+    page.route("**/result*", answer)
+    page.evaluate(
+        """async (name) => { const chart = document.querySelector("acumen-chart");
+          chart.words = {[name]: "Auf Deutsch."}; chart.changes = {interval: "daily"};
+          await chart.reload() }""",
+        name,
+    )
+    charts.settle()
+    chart = root(page)
+    assert chart.locator("[part=error]").text_content() == "Auf Deutsch."
+    details = chart.locator("[part=detail]").all_text_contents()
+    assert details == (["Said by <b>the server</b>."] if told else [])
+    assert chart.locator(".title").text_content() == "Plans"
+    assert not charts.faults()
+    # another question has another title
+    page.evaluate("document.querySelector('acumen-chart').savedQuery = 'by-country'")
+    until(page, lambda: chart.locator(".title").is_hidden())
 
 
 @pytest.mark.parametrize(
@@ -357,14 +405,63 @@ def test_a_viewer_chooses_days(charts: Charts) -> None:
 
 
 def test_what_a_viewer_may_not_change_is_told_and_taken_back(charts: Charts) -> None:
-    access = charts.access(viewer=None)
-    page = charts.open(charts.chart("revenue-daily", controls="timeframe", **access))
-    root(page).get_by_label("Timeframe").select_option("today")
+    page = charts.open(charts.chart("revenue-daily", controls="filter:country"))
+    page.route(
+        "**/result?*filters=*",
+        lambda route: route.fulfill(
+            status=403, headers={"Access-Control-Allow-Origin": "*"}, body='{"message": "Not that."}'
+        ),
+    )
+    root(page).get_by_label("country").fill("Poland")
+    root(page).get_by_label("country").press("Enter")
     root(page).locator("[part=error]").wait_for()
-    assert "does not let its viewers change" in root(page).locator("[part=error]").text_content()
+    assert root(page).locator("[part=detail]").text_content() == "Not that."
     root(page).get_by_role("button", name="Reset").click()
     root(page).locator("svg.acumen-line").wait_for()
     charts.check(expected_errors=1)
+
+
+@pytest.mark.parametrize(
+    ("viewer", "shown"),
+    [
+        (None, []),
+        ({"timeframe": True}, ["Timeframe"]),
+        ({"interval": True, "filters": ["plan", "n"]}, ["Interval", "plan"]),
+    ],
+)
+def test_only_what_the_token_lets_viewers_change_is_offered(
+    charts: Charts, viewer: dict[str, Any] | None, shown: list[str]
+) -> None:
+    controls = "timeframe interval filter:country filter:plan"
+    waiting = held(charts.page, "/result")
+    markup = charts.chart("revenue-daily", controls=controls, **charts.access(viewer=viewer))
+    page = charts.open(markup, "<p id=after>after</p>", wait=False)
+    until(page, lambda: bool(waiting))
+    before = page.locator("#after").bounding_box()
+    named = ["Timeframe", "Interval", "country", "plan"]
+
+    def visible() -> list[str]:
+        return [name for name in named if root(page).get_by_label(name, exact=True).is_visible()]
+
+    # until it is known, there is room and nothing to be taken away again
+    assert visible() == []
+    waiting[0].continue_()
+    charts.settle()
+    assert visible() == shown
+    assert page.locator("#after").bounding_box() == before
+    charts.check()
+
+
+def test_what_viewers_may_not_change_is_not_asked(charts: Charts) -> None:
+    page = charts.open(
+        charts.chart("revenue", compare="previous", controls="timeframe", **charts.access(viewer=None)),
+        charts.chart("revenue", compare="number", **charts.access(viewer={"interval": True})),
+    )
+    assert [charts.parameters(one).get("timeframe") for one in charts.asked()] == [None, None]
+    page.evaluate("document.querySelector('acumen-chart').changes = {timeframe: 'today'}")
+    root(page).get_by_text("This chart keeps its own timeframe").wait_for()
+    assert root(page).locator("svg.acumen-metric").is_visible()
+    charts.check()
 
 
 def test_a_saved_query_says_what_its_viewers_may_change(charts: Charts, shop: Shop) -> None:
@@ -641,6 +738,21 @@ def test_a_metric_says_how_it_changed(charts: Charts, shop: Shop) -> None:
     charts.check()
 
 
+def test_shares_of_a_pie_are_a_hundred_and_decimals_are_as_many(charts: Charts) -> None:
+    page = charts.open("<acumen-chart type=pie></acumen-chart><acumen-chart type=bar></acumen-chart>")
+    page.evaluate("""() => {
+      const rows = (values) => ({result: values.map((result, page) => ({page: `/${page}`, result}))});
+      const [pie, bars] = document.querySelectorAll("acumen-chart");
+      [pie.data, bars.data] = [rows([2, 2, 2]), rows([12.5, 12, 3])] }""")
+    charts.settle()
+    drawn = [root(page, index).locator(".acumen-drawing text") for index in (0, 1)]
+    until(page, lambda: drawn[1].count() > 0)
+    assert [text for text in drawn[0].all_text_contents() if "%" in text] == ["34%", "33%", "33%"]
+    root(page).get_by_role("application").press("Home")
+    assert "34%" in root(page).locator(".tip").text_content()
+    assert {"12.5", "12.0", "3.0"} <= set(drawn[1].all_text_contents())
+
+
 # --- looks
 
 STYLE = "getComputedStyle(document.querySelector('acumen-chart').shadowRoot.querySelector('%s')).%s"
@@ -723,6 +835,30 @@ def test_axe_finds_nothing_serious(browser: Any, site: Site, shop: Shop, scheme:
         for index in range(len(DRAWN) - 1):
             root(page, index).get_by_label("Show as table").click()
         assert charts.faults() == []
+
+
+@pytest.mark.parametrize("scheme", ["normal", "light dark"])
+def test_a_frame_has_no_corners_of_another_colour(browser: Any, site: Site, shop: Shop, scheme: str) -> None:
+    with charts_in(browser, site, shop, color_scheme="dark") as charts:
+        token = charts.access()["token"]
+        url = f"{shop.url}/3.0/projects/{shop.project.id}/queries/saved/plans/embed?api_key={token}"
+        frame = f'<iframe title=f height=400 width=600 src="{url}"></iframe>'
+        style = f":root{{color-scheme:{scheme};background:#06c}}iframe{{border:0}}"
+        page = charts.open(frame, style=style, wait=False)
+        page.frame_locator("iframe").locator("acumen-chart .root[data-state=ready]").wait_for()
+        box = page.locator("iframe").bounding_box()
+        picture = base64.b64encode(page.screenshot(clip={**box, "width": 1, "height": 1})).decode()
+        color = page.evaluate(
+            """async (text) => {
+              const image = new Image();
+              image.src = "data:image/png;base64," + text;
+              await image.decode();
+              const pen = document.createElement("canvas").getContext("2d");
+              pen.drawImage(image, 0, 0);
+              return [...pen.getImageData(0, 0, 1, 1).data] }""",
+            picture,
+        )
+        assert color == [20, 23, 28, 255]
 
 
 def test_a_strict_policy_is_kept(charts: Charts, shop: Shop) -> None:

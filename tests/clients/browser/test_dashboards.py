@@ -115,13 +115,60 @@ def test_a_chart_that_may_not_be_changed_keeps_its_own(charts: Charts, shop: Sho
     layout = {"widgets": [{"query": "by-country"}], "layout": {"controls": "timeframe"}}
     access = charts.access(viewer={"filters": ["country"]})
     page = charts.open(tag("acumen-dashboard", access), wait=False)
-    page.evaluate("(layout) => { document.querySelector('acumen-dashboard').layout = layout }", layout)
+    page.evaluate(
+        """(layout) => { const board = document.querySelector("acumen-dashboard");
+          board.changes = {timeframe: "today"}; board.layout = layout }""",
+        layout,
+    )
     charts.settle()
-    page.get_by_label("Timeframe").select_option("today")
+    # what may not be changed is not offered
+    assert page.get_by_label("Timeframe").count() == 0
     page.get_by_text("This chart keeps its own timeframe").wait_for()
     rows = len(Counter(event["country"] for event in shop.events["purchases"]))
     page.wait_for_function(f"{INNER}[0].shadowRoot.querySelectorAll('tbody tr').length === {rows}")
     charts.check(expected_errors=1)
+
+
+def test_a_control_without_a_choice_names_what_it_leaves(charts: Charts) -> None:
+    """Where charts differ in what they are saved with."""
+    layout = {
+        "widgets": [{"query": "hours"}, {"query": "revenue-daily"}],
+        "layout": {"controls": "timeframe"},
+    }
+    page = charts.open(tag("acumen-dashboard", charts.access()), wait=False)
+    page.evaluate("(layout) => { document.querySelector('acumen-dashboard').layout = layout }", layout)
+    charts.settle()
+    chosen = page.get_by_label("Timeframe").locator("option:checked")
+    assert chosen.text_content() == "Timeframe: default"
+    page.evaluate(
+        "document.querySelector('acumen-dashboard').words = {timeframe: 'Zeitraum', usual: 'Standard'}"
+    )
+    page.get_by_label("Zeitraum").get_by_text("Zeitraum: Standard").wait_for(state="attached")
+    charts.check()
+
+
+def test_controls_are_there_once_it_is_known_what_may_be_changed(charts: Charts) -> None:
+    waiting: list[Any] = []
+    held = True
+
+    def hold(route: Any) -> None:
+        if held:
+            waiting.append(route)
+        else:
+            route.continue_()
+
+    charts.page.route("**/result*", hold)
+    page = charts.open(board(charts), wait=False)
+    page.locator("acumen-dashboard .card").first.wait_for()
+    while not waiting:
+        page.wait_for_timeout(20)
+    assert page.get_by_label("Timeframe").is_hidden()
+    held = False
+    for route in waiting:
+        route.continue_()
+    charts.settle()
+    assert page.get_by_label("Timeframe").is_visible()
+    charts.check()
 
 
 def test_refresh_asks_all_again_and_events_come_out(charts: Charts) -> None:
@@ -145,12 +192,22 @@ def test_refresh_asks_all_again_and_events_come_out(charts: Charts) -> None:
 def test_what_is_not_there_is_said_and_tried_again(charts: Charts, shop: Shop) -> None:
     page = charts.open(board(charts, "later"))
     error = page.locator("acumen-dashboard [part=error]")
-    assert "later" in error.text_content() or "not found" in error.text_content()
+    assert error.text_content() == "This could not be found."
+    detail = page.locator("acumen-dashboard [part=detail]").text_content()
+    assert "later" in detail or "not found" in detail
     assert not charts.faults()
     shop.put_dashboard("later", {"widgets": []})
     page.get_by_role("button", name="Try again").click()
     page.get_by_text("This dashboard has no charts.").wait_for()
     charts.check(expected_errors=1)
+
+
+def test_an_error_keeps_the_title(charts: Charts) -> None:
+    page = charts.open(board(charts), board(charts, "nowhere", title="Mine"))
+    page.route("**/dashboards/sales*", lambda route: route.abort())
+    page.evaluate("document.querySelector('acumen-dashboard').reload()")
+    page.get_by_text("The server cannot be reached.").wait_for()
+    assert page.locator("acumen-dashboard .board > .head .title").all_text_contents() == ["Sales", "Mine"]
 
 
 def test_the_error_has_room_to_be_read(charts: Charts) -> None:

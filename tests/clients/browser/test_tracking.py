@@ -350,6 +350,8 @@ def test_a_visitor_who_opts_out_is_forgotten(launch: Launch, shop: Shop, recorde
     await_kept(page, shop.project, 2)
     page.evaluate("acumen.optOut()")
     await_kept(page, shop.project, 0)
+    for tab in (page, other):  # what is on its way meets no network either
+        drained(tab)
     shop.proxy.down = False
     track(other, 3)
     for tab in (page, other):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -124,7 +125,9 @@ def test_numbers_are_written_as_in_the_place(core: Core) -> None:
     ("values", "form", "labels"),
     [
         ([0, 4], "number", ["0", "1", "2", "3", "4"]),
-        ([0, 1_500_000], "number", ["0", "500K", "1M", "1.5M"]),
+        ([0, 1_500_000], "number", ["0", "500K", "1.0M", "1.5M"]),
+        ([0.0, 0.5], "EUR", ["€0.00", "€0.10", "€0.20", "€0.30", "€0.40", "€0.50"]),
+        ([0.0, 2.0], "duration", ["0.0s", "500ms", "1.0s", "1.5s", "2.0s"]),
         ([0.0, 0.4], "percent", ["0%", "10%", "20%", "30%", "40%"]),
         ([0, 7200], "duration", ["0s", "30m", "1h", "1h 30m", "2h"]),
         ([-20, 20], "number", ["−20", "−10", "0", "10", "20"]),
@@ -145,6 +148,54 @@ def test_ticks_are_round_and_true(core: Core, values: list[float], form: str, la
         if text.kind == "acumen-tick" and not re.search("Nov|Sun|Mon", text.text)
     ]
     assert found == labels
+
+
+@pytest.mark.parametrize(
+    ("values", "form", "labels"),
+    [
+        ([12.5, 12, 3], "number", ["12.5", "12.0", "3.0"]),
+        ([12, 7, 3], "number", ["12", "7", "3"]),
+        ([250.4, 12.5, 0.337], "number", ["250.4", "12.5", "0.3"]),
+        ([1_230_000, 1_000_000, 500], "number", ["1.23M", "1.00M", "500"]),
+        ([250.5, 12.5, 3], "EUR", ["€250.50", "€12.50", "€3.00"]),
+        ([25_000.5, 1200.25], "EUR", ["€25,001", "€1,200"]),
+        ([250.456, 12], {"style": "currency", "currency": "EUR", "decimals": 1}, ["€250.5", "€12.0"]),
+        ([9.5, 4], "duration", ["9.5s", "4.0s"]),
+        ([0.5, 0.045], "percent", ["50.0%", "4.5%"]),
+    ],
+)
+def test_labels_that_are_read_together_have_as_many_decimals(
+    core: Core, values: list[float], form: Any, labels: list[str]
+) -> None:
+    rows = [{"page": f"/{index}", "result": value} for index, value in enumerate(values)]
+    svg = core.draw({"result": rows}, {"type": "bar", "format": form}, width=500, height=240, title=False)
+    found = [text.text for text in texts(svg) if text.kind != "acumen-tick"]
+    assert found == labels
+
+
+def test_the_ends_of_a_gauge_are_true(core: Core) -> None:
+    svg = core.draw({"result": 1}, {"type": "gauge", "min": 0, "max": 1.25}, width=300, height=240)
+    assert {"0.00", "1.25"} <= {text.text for text in texts(svg)}
+
+
+@pytest.mark.parametrize(
+    ("values", "shares"),
+    [
+        ([1, 1, 1], ["34%", "33%", "33%"]),
+        ([2, 2, 2, 1.5], ["27%", "27%", "26%", "20%"]),
+        ([5, 3, 0.6], ["58.1%", "34.9%", "7.0%"]),
+        ([1, 0], ["100%", "0%"]),
+        ([0, 0], ["0%", "0%"]),
+        ([57, 29, 14], ["57%", "29%", "14%"]),
+    ],
+)
+def test_shares_of_a_pie_are_a_hundred_together(core: Core, values: list[float], shares: list[str]) -> None:
+    rows = [{"page": f"/{index}", "result": value} for index, value in enumerate(values)]
+    how = {"width": 500, "height": 240, "interactive": True}
+    svg = core.draw({"result": rows}, {"type": "pie", "limit": 9}, **how)
+    assert [text.text for text in texts(svg) if text.text.endswith("%")] == shares
+    told = [mark.get("aria-label", "") for mark in parsed(svg).iter() if mark.get("role") == "img"]
+    assert [one.rpartition(", ")[2] for one in told] == shares
 
 
 def test_marks_lead_back_to_values(core: Core) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from acumen_client import (
@@ -350,6 +350,8 @@ def pieces(content: bytes, cuts: list[int]) -> Iterator[bytes]:
 
 @settings(max_examples=examples(1000), deadline=None)
 @given(streams())
+@example(("\ufeffdata: a\n\n", [1]))
+@example(("\ufeffdata: a\n\n", [2, 3]))
 def test_a_stream_is_read_alike_however_it_is_cut(stream: tuple[str, list[int]]) -> None:
     text, cuts = stream
     reader = MessageReader()

@@ -212,7 +212,7 @@ def _check_saved(sides: Sides, token: str, analysis: str, params: Any) -> None:
         sides.whole.told(sides.all, "GET", "queries/saved/q/result")
         for _ in range(2):
             narrowed, whole = sides.both(token, "GET", "queries/saved/q/result")
-            assert set(narrowed) == {"query_name", "query", "metadata", "result"}
+            assert set(narrowed) == {"viewer", "query_name", "query", "metadata", "result"}
             assert set(narrowed["query"]) == SHOWN
             assert close(_drawn(narrowed["result"]), _drawn(whole["result"])), (narrowed, whole)
     sides.owners("DELETE", "queries/saved/q")

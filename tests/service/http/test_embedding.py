@@ -356,6 +356,7 @@ def test_a_result_has_what_is_drawn_and_nothing_else(site: Site) -> None:
     token = embed_token(site.key, C1)
     query = {"analysis_type": "count", "interval": None, "group_by": None, "timezone": None}
     assert site.told("GET", "queries/saved/kept/result", key=token) == {
+        "viewer": {"timeframe": False, "interval": False, "filters": []},
         "query_name": "kept",
         "query": {**query, "timeframe": "this_14_days"},
         "metadata": {"display_name": "Kept"},
@@ -564,6 +565,25 @@ def test_a_viewer_changes_nothing_else(site: Site, conditions: Any, sent: dict[s
     assert site.refused(token, "queries/saved/kept/result", **sent) == (403, "ForbiddenError")
     allowed = narrowed(embed_token(site.key, VIEWER), conditions if conditions else {"viewer": {}})
     assert site.refused(allowed, "queries/saved/kept/result", **sent)[0] in (403,)
+
+
+def test_a_result_says_what_its_viewer_may_change(site: Site) -> None:
+    """For each token its own, though one kept answer serves them all."""
+    path, nothing = "queries/saved/kept/result", {"timeframe": False, "interval": False, "filters": []}
+    all_ = {"timeframe": True, "interval": True, "filters": ["country", "plan"]}
+    less = {"timeframe": True, "filters": ["plan", "n"]}
+    wide = embed_token(site.key, {"viewer": all_})
+    saved_only = embed_token(site.new_key(["saved_queries", "cached_queries"]), VIEWER)
+    for token, viewer in (
+        (wide, all_),
+        (embed_token(site.key), nothing),
+        (narrowed(wide, {"viewer": less}), {"timeframe": True, "interval": False, "filters": ["plan"]}),
+        # whose key may ask no questions
+        (saved_only, nothing),
+    ):
+        assert site.told("GET", path, key=token)["viewer"] == viewer
+    assert site.told("GET", path, key=wide, timeframe="today")["viewer"] == all_
+    assert "viewer" not in site.told("GET", path, key=site.project.read_key)
 
 
 def test_what_a_viewer_gets_wrong_is_said_without_what_is_hidden(site: Site) -> None:

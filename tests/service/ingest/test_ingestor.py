@@ -571,7 +571,8 @@ def test_bodies_of_all_requests_together_are_bounded(tmp_path: Path) -> None:
                 return chunk(b'"}', False)
 
             task = asyncio.ensure_future(converse(it.app, post_scope(it), slow))
-            await asyncio.sleep(0.05)
+            while it.bodies.held_bytes < 900:
+                await asyncio.sleep(0.001)
             reply = await it.http.post(it.events + "/a", json={"x": "z" * 200})
             assert (reply.status_code, reply.headers["retry-after"]) == (503, "1")
             hold.set()

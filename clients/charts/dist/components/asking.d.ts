@@ -4,6 +4,7 @@ export interface Ask {
     /** The body of a POST. */
     body?: string;
 }
+/** The message is the server's, and empty where it sent none; the status is 0 where nothing came. */
 export declare class AskError extends Error {
     readonly status: number;
     readonly code: string | null;
@@ -14,10 +15,6 @@ export interface AskOptions {
     /** Whether an answer that was there before this call will not do. */
     fresh?: boolean;
     onWait?: (seconds: number) => void;
-    texts: {
-        unreachable: string;
-        unreadable: string;
-    };
 }
 /** The answer to a request or to an equal one under way. Rejects with AskError, or as `signal` says. */
 export declare function ask(request: Ask, options: AskOptions): Promise<unknown>;

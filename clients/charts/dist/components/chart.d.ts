@@ -1,10 +1,5 @@
 import { type Changes, type Json } from "./question.js";
 import { type Texts } from "./texts.js";
-export interface ChartProblem {
-    message: string;
-    status: number;
-    code: string | null;
-}
 export declare class AcumenChart extends HTMLElement {
     #private;
     static readonly observedAttributes: string[];

@@ -8,6 +8,8 @@ export interface Controls {
 /** From `timeframe interval filter:country`, or an object like the condition `viewer` of embed tokens. */
 export declare function controlsOf(value: unknown): Controls;
 export declare function anyControl({ timeframe, interval, filters }: Controls): boolean;
+/** Those of them that an answer lets its viewer use; all where it says nothing. */
+export declare function permitted({ timeframe, interval, filters }: Controls, answer: unknown): Controls;
 /** A timeframe as people say it. */
 export declare function timeframeName(timeframe: unknown, texts: Texts, locale: string, timezone?: string | null): string;
 export declare function intervalName(interval: string, texts: Texts): string;

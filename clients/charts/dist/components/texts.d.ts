@@ -7,6 +7,12 @@ declare const OWN: {
     retry: string;
     reset: string;
     unreachable: string;
+    expired: string;
+    refused: string;
+    missing: string;
+    tooMany: string;
+    wrong: string;
+    fault: string;
     unreadable: string;
     notSaid: string;
     badJson: string;

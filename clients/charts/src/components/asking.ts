@@ -8,6 +8,7 @@ export interface Ask {
   body?: string;
 }
 
+/** The message is the server's, and empty where it sent none; the status is 0 where nothing came. */
 export class AskError extends Error {
   constructor(
     message: string,
@@ -33,7 +34,6 @@ export interface AskOptions {
   /** Whether an answer that was there before this call will not do. */
   fresh?: boolean;
   onWait?: (seconds: number) => void;
-  texts: { unreachable: string; unreadable: string };
 }
 
 const SHARED_MS = 2000;
@@ -70,17 +70,17 @@ function send({ url, key, body }: Ask, signal: AbortSignal): Promise<Response> {
   });
 }
 
-async function read(response: Response, texts: AskOptions["texts"]): Promise<unknown> {
+async function read(response: Response): Promise<unknown> {
   let value: unknown;
   try {
     value = JSON.parse(await response.text());
   } catch (error) {
-    if (error instanceof SyntaxError) throw new AskError(texts.unreadable, response.status, null);
+    if (error instanceof SyntaxError) throw new AskError("", response.status, null);
     throw error;
   }
   if (response.ok) return value;
   const { message, error_code: code } = (value ?? {}) as { message?: unknown; error_code?: unknown };
-  const text = typeof message === "string" ? message : texts.unreadable;
+  const text = typeof message === "string" ? message : "";
   throw new AskError(text, response.status, typeof code === "string" ? code : null);
 }
 
@@ -96,7 +96,7 @@ function waitAfter(response: Response | null, attempt: number): number | null {
   return seconds <= WAIT_SECONDS_MAX ? Math.max(0, seconds) + Math.random() * 0.5 : null;
 }
 
-async function answered(request: Ask, entry: Shared, texts: AskOptions["texts"]): Promise<unknown> {
+async function answered(request: Ask, entry: Shared): Promise<unknown> {
   const { signal } = entry.controller;
   const timer = setTimeout(() => entry.controller.abort(new DOMException("", "TimeoutError")), TIMEOUT_MS);
   try {
@@ -109,15 +109,15 @@ async function answered(request: Ask, entry: Shared, texts: AskOptions["texts"])
       }
       const wait = response?.ok ? null : waitAfter(response, attempt);
       if (wait === null) {
-        if (response) return await read(response, texts);
-        throw new AskError(texts.unreachable, 0, null);
+        if (response) return await read(response);
+        throw new AskError("", 0, null);
       }
       for (const tell of entry.waiting) tell(wait);
       await pause(wait, signal);
     }
   } catch (error) {
     if (error instanceof AskError || (signal.aborted && signal.reason?.name !== "TimeoutError")) throw error;
-    throw new AskError(texts.unreachable, 0, null);
+    throw new AskError("", 0, null);
   } finally {
     clearTimeout(timer);
   }
@@ -132,7 +132,7 @@ function entryFor(name: string, request: Ask, options: AskOptions): Shared {
     waiting: new Set(),
     ended: 0,
   } as unknown as Shared;
-  entry.answer = answered(request, entry, options.texts).finally(() => {
+  entry.answer = answered(request, entry).finally(() => {
     entry.ended = Date.now();
     setTimeout(() => shared.get(name) === entry && shared.delete(name), SHARED_MS);
   });

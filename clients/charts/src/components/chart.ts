@@ -4,11 +4,12 @@ import { csvOf, describe, formatter, tableOf } from "../draw.ts";
 import type { DescribeOptions, Description, DrawOptions } from "../types.ts";
 import { ask, AskError } from "./asking.ts";
 import { localeOf, Pacer, parsed, positive, reflect, upgrade } from "./attributes.ts";
-import { anyControl, ControlBar, controlsOf, learn, type Controls } from "./controls.ts";
+import { anyControl, ControlBar, controlsOf, learn, permitted, type Controls } from "./controls.ts";
 import { download, el, icon, ICONS, idle, sizeOf } from "./dom.ts";
 import { exportsOf, fileName, pngOf, svgOf, type ExportKind } from "./exporting.ts";
 import { forgetWidths, isDark, measureFor, themeFor, watchScheme } from "./look.ts";
 import { colorOf, Plot, type Selection } from "./plot.ts";
+import { problemLines, problemOf, sentence } from "./problems.ts";
 import {
   periodBefore,
   requestOf,
@@ -36,6 +37,8 @@ const ASKING = [
   "filters",
   "compare",
 ];
+/** Another one of these is another chart. */
+const NAMING = ["project", "saved-query", "query", "dataset", "index-by"];
 const DRAWING = [
   "type",
   "title",
@@ -56,13 +59,14 @@ const HEIGHT = 340;
 const ROWS_MAX = 1000;
 const ROWS_UNSEEN = 100;
 
-type State = "idle" | "loading" | "ready" | "error";
-
-export interface ChartProblem {
-  message: string;
-  status: number;
-  code: string | null;
+/** Whether who got the answer may ask for it changed like that. */
+function mayChange({ timeframe, interval, filters = [] }: Changes, answer: unknown): boolean {
+  const names = filters.map((one) => one.property_name);
+  const wanted = { timeframe: timeframe !== undefined, interval: interval !== undefined, filters: names };
+  return JSON.stringify(permitted(wanted, answer)) === JSON.stringify(wanted);
 }
+
+type State = "idle" | "loading" | "ready" | "error";
 
 export class AcumenChart extends HTMLElement {
   static readonly observedAttributes = [...ASKING, ...DRAWING];
@@ -88,7 +92,11 @@ export class AcumenChart extends HTMLElement {
   #given: unknown;
   #previous: unknown = null;
   #description: Description | null = null;
-  #problem: ChartProblem | null = null;
+  #problem: unknown = null;
+  /** The title of the last answer, which an error leaves. */
+  #named: string | null = null;
+  /** Whose last answer says what viewers may change. */
+  #answeredTo = "";
   /** Why the last refresh failed, while the answer before it is still shown. */
   #stale = "";
   #keeps = false;
@@ -132,7 +140,9 @@ export class AcumenChart extends HTMLElement {
   }
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
-    if (before !== after && this.isConnected) this.#later(ASKING.includes(name) ? "ask" : "draw");
+    if (before === after || !this.isConnected) return;
+    if (NAMING.includes(name)) this.#named = null;
+    this.#later(ASKING.includes(name) ? "ask" : "draw");
   }
 
   /** Do it once for all changes of a moment. */
@@ -294,6 +304,7 @@ export class AcumenChart extends HTMLElement {
         const found = await this.#answered(signal, fresh);
         if (signal.aborted) return;
         [this.#answer, this.#previous] = found;
+        this.#answeredTo = this.#source().key;
       } else [this.#answer, this.#previous] = [this.#given, null];
       this.#stale = "";
       this.#take();
@@ -317,18 +328,19 @@ export class AcumenChart extends HTMLElement {
     const options = {
       signal,
       fresh,
-      texts: this.#texts,
       onWait: (seconds: number) => this.#waiting(seconds),
     };
     let answer: unknown;
+    const own = Object.keys(this.#bar.changes).length > 0;
+    // what is known to be refused is not asked
+    this.#keeps = !own && source.key === this.#answeredTo && !mayChange(this.#outside, this.#answer);
     try {
       const request = requestOf(source, this.#asked());
       if (!request) throw new Error(this.#texts.notSaid);
       answer = await ask(request, options);
     } catch (error) {
       const refused = error instanceof AskError && (error.status === 403 || error.status === 400);
-      if (!refused || !Object.keys(this.#outside).length || Object.keys(this.#bar.changes).length)
-        throw error;
+      if (!refused || this.#keeps || own || !Object.keys(this.#outside).length) throw error;
       // one of many charts under one control: it stays as it is saved
       this.#keeps = true;
       answer = await ask(requestOf(source, this.#asked())!, options);
@@ -348,6 +360,7 @@ export class AcumenChart extends HTMLElement {
     const one = isObject(answer) && typeof answer.result === "number";
     const may = source.query !== null || this.#controls.timeframe || compare === "number";
     if (compare === "none" || source.dataset || !(compare === "previous" || (one && may))) return null;
+    if (!mayChange({ timeframe: "today" }, answer)) return null;
     const zone = this.#asked().timezone ?? (said.timezone as string | undefined);
     const timeframe = periodBefore(said.timeframe, zone, Date.now());
     return timeframe && requestOf(source, { ...this.#asked(), timeframe });
@@ -361,6 +374,7 @@ export class AcumenChart extends HTMLElement {
     }
     this.#state = "ready";
     this.#problem = null;
+    this.#named = this.#description.title;
     learn(this.#known, isObject(this.#answer) ? this.#answer.result : null, this.#controls.filters);
     this.#show();
     const detail = { answer: this.#answer, description: this.#description };
@@ -368,15 +382,15 @@ export class AcumenChart extends HTMLElement {
   }
 
   #failed(error: unknown, undrawable = false): void {
-    const message = error instanceof Error && error.message ? error.message : String(error);
-    const { status = 0, code = null } = error instanceof AskError ? error : {};
-    const problem: ChartProblem = { message, status, code };
+    const problem = problemOf(error, this.#texts);
+    const { status } = problem;
+    const message = sentence(error, this.#texts);
     const gone = status === 401 || status === 403 || status === 404;
     if (this.#description && !undrawable && !gone && !Object.keys(this.changes).length) {
       this.#stale = fill(this.#texts.stale, { message });
     } else {
       this.#state = "error";
-      this.#problem = problem;
+      this.#problem = error;
       this.#description = null;
     }
     this.#say(message);
@@ -410,11 +424,16 @@ export class AcumenChart extends HTMLElement {
 
   // --- drawing
 
-  get #controls(): Controls {
+  /** What the page offers to change. */
+  get #offered(): Controls {
     const own = parsed(this.getAttribute("controls"));
     if (own !== null) return controlsOf(own);
     const { visualization } = this.#told().metadata;
     return controlsOf(isObject(visualization) ? visualization.controls : null);
+  }
+
+  get #controls(): Controls {
+    return permitted(this.#offered, this.#answer);
   }
 
   #described(): Description {
@@ -443,7 +462,7 @@ export class AcumenChart extends HTMLElement {
   }
 
   get #title(): string | null {
-    return this.getAttribute("title") ?? this.#description?.title ?? null;
+    return this.getAttribute("title") ?? this.#description?.title ?? this.#named;
   }
 
   get #hidden(): Set<number> {
@@ -514,7 +533,7 @@ export class AcumenChart extends HTMLElement {
   /** The height that it has where the page gives it none: known before the answer, so that nothing moves. */
   #fit(outer: HTMLElement): void {
     const type = this.getAttribute("type") ?? "";
-    const usual = (HEIGHTS[type] ?? HEIGHT) + (anyControl(this.#controls) ? 38 : 0);
+    const usual = (HEIGHTS[type] ?? HEIGHT) + (anyControl(this.#offered) ? 38 : 0);
     const height = positive(this.getAttribute("height")) ?? usual;
     (outer.firstElementChild as HTMLElement).style.flexBasis = `${height}px`;
   }
@@ -649,7 +668,7 @@ export class AcumenChart extends HTMLElement {
   #showState(made: Description | null): void {
     const { state, wait } = this.#parts;
     const texts = this.#texts;
-    if (this.#state === "error" && this.#problem) {
+    if (this.#state === "error") {
       const again = el(
         "button",
         { type: "button", onclick: () => void this.#load({ fresh: true, byViewer: true }) },
@@ -662,7 +681,7 @@ export class AcumenChart extends HTMLElement {
       const changed = Object.keys(this.#bar.changes).length > 0;
       const other = changed ? el("button", { type: "button", onclick: reset }, texts.reset) : null;
       state.replaceChildren(
-        el("p", { part: "error" }, this.#problem.message),
+        ...problemLines(this.#problem, texts),
         el("div", { class: "row" }, again, other),
       );
     } else if (made) {

@@ -42,6 +42,17 @@ export function anyControl({ timeframe, interval, filters }: Controls): boolean 
   return timeframe || interval || filters.length > 0;
 }
 
+/** Those of them that an answer lets its viewer use; all where it says nothing. */
+export function permitted({ timeframe, interval, filters }: Controls, answer: unknown): Controls {
+  const viewer = isObject(answer) ? answer.viewer : null;
+  const may = isObject(viewer) ? controlsOf(viewer) : { timeframe, interval, filters };
+  return {
+    timeframe: timeframe && may.timeframe,
+    interval: interval && may.interval,
+    filters: filters.filter((name) => may.filters.includes(name)),
+  };
+}
+
 /** A timeframe as people say it. */
 export function timeframeName(
   timeframe: unknown,
@@ -178,11 +189,17 @@ export class ControlBar {
     return select;
   }
 
+  #usually(name: string): string {
+    return `${name}: ${this.#state.texts.usual}`;
+  }
+
   #timeframe(): HTMLElement[] {
     const { texts, locale, timezone } = this.#state;
     const usual = this.#usual.timeframe;
     const now = this.changes.timeframe;
-    const first = this.#usual.analysis_type ? timeframeName(usual, texts, locale, timezone) : texts.usual;
+    const first = this.#usual.analysis_type
+      ? timeframeName(usual, texts, locale, timezone)
+      : this.#usually(texts.timeframe);
     const presets = TIMEFRAMES.filter((one) => one !== usual);
     const options = presets.map((one): [string, string] => [one, timeframeName(one, texts, locale)]);
     const dates = el("span", { class: "dates" });
@@ -214,7 +231,7 @@ export class ControlBar {
       one,
       texts[one as "daily"],
     ]);
-    const first = usual ? intervalName(usual, texts) : texts.usual;
+    const first = usual ? intervalName(usual, texts) : this.#usually(texts.interval);
     return this.#select(texts.interval, [["", first], ...options], this.changes.interval ?? "", (chosen) =>
       this.#change({ interval: chosen || undefined }),
     );

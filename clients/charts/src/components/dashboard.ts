@@ -1,11 +1,12 @@
 // <acumen-dashboard>: charts on a grid, with one control for all of them.
-import { ask, AskError } from "./asking.ts";
+import { ask } from "./asking.ts";
 import { localeOf, parsed, reflect, upgrade } from "./attributes.ts";
 import { boardOf, type Board, type Widget } from "./board.ts";
 import type { AcumenChart } from "./chart.ts";
-import { ControlBar, controlsOf, learn, type Controls } from "./controls.ts";
+import { ControlBar, controlsOf, learn, permitted, type Controls } from "./controls.ts";
 import { el, icon, ICONS } from "./dom.ts";
 import { isDark, watchScheme } from "./look.ts";
+import { problemLines, problemOf } from "./problems.ts";
 import type { Changes, Json } from "./question.ts";
 import { isObject } from "../answer.ts";
 import { dress } from "./styles.ts";
@@ -26,7 +27,11 @@ export class AcumenDashboard extends HTMLElement {
   #layout: unknown;
   #document: unknown = null;
   #board: Board | null = null;
-  #problem = "";
+  #problem: unknown = null;
+  /** The title of the last document, which an error leaves. */
+  #named: string | null = null;
+  /** An answer, which says what viewers may change. */
+  #answer: unknown = null;
   #texts: Texts = TEXTS;
   #charts: AcumenChart[] = [];
   #known = new Map<string, Set<unknown>>();
@@ -48,6 +53,7 @@ export class AcumenDashboard extends HTMLElement {
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
     if (before === after || !this.isConnected) return;
+    if (name === "dashboard" || name === "project") this.#named = null;
     if (PASSED.includes(name)) for (const chart of this.#charts) this.#pass(chart, name);
     this.#later(ASKING.includes(name) ? "ask" : "draw");
   }
@@ -122,16 +128,17 @@ export class AcumenDashboard extends HTMLElement {
         const onWait = (seconds: number) => {
           this.#parts.wait.textContent = fill(this.#texts.busy, { n: Math.ceil(seconds) });
         };
-        const options = { signal, fresh, onWait, texts: this.#texts };
+        const options = { signal, fresh, onWait };
         document = await ask({ url, key }, options);
         entitled = () => this.#entitled(this.#board!, ask({ url: `${url}/metadata`, key }, options), signal);
       }
       if (signal.aborted) return;
-      this.#problem = "";
+      this.#problem = null;
       const same = this.#board && JSON.stringify(document) === JSON.stringify(this.#document);
       this.#document = document;
       if (!same) {
         this.#board = boardOf(document);
+        this.#named = this.#board.title;
         this.#fill();
       }
       this.#look();
@@ -139,14 +146,12 @@ export class AcumenDashboard extends HTMLElement {
       this.dispatchEvent(new CustomEvent("load", { detail: { document }, composed: true }));
     } catch (error) {
       if (signal.aborted) return;
-      const { message } = error as Error;
-      const { status = 0, code = null } = error instanceof AskError ? error : {};
-      this.#problem = message;
+      this.#problem = error;
       this.#board = null;
       this.#document = null;
       this.#charts = [];
-      this.#show();
-      this.dispatchEvent(new CustomEvent("error", { detail: { message, status, code }, composed: true }));
+      this.#look();
+      this.dispatchEvent(new CustomEvent("error", { detail: problemOf(error, this.#texts), composed: true }));
     }
   }
 
@@ -172,7 +177,8 @@ export class AcumenDashboard extends HTMLElement {
 
   get #controls(): Controls {
     const own = parsed(this.getAttribute("controls"));
-    return own === null ? (this.#board?.controls ?? controlsOf(null)) : controlsOf(own);
+    const offered = own === null ? (this.#board?.controls ?? controlsOf(null)) : controlsOf(own);
+    return permitted(offered, this.#answer);
   }
 
   // --- what is shown
@@ -180,7 +186,7 @@ export class AcumenDashboard extends HTMLElement {
   #look(): void {
     const { root, title, refresh } = this.#parts;
     root.classList.toggle("dark", isDark(this));
-    const name = this.getAttribute("title") ?? this.#board?.title ?? "";
+    const name = this.getAttribute("title") ?? this.#named ?? "";
     title.textContent = name;
     title.hidden = !name;
     root.setAttribute("aria-label", name || this.#texts.dashboard);
@@ -207,7 +213,7 @@ export class AcumenDashboard extends HTMLElement {
     if (state.hidden) return;
     if (this.#problem) {
       const again = el("button", { type: "button", onclick: () => void this.#load(true) }, texts.retry);
-      state.replaceChildren(el("p", { part: "error" }, this.#problem), again);
+      state.replaceChildren(...problemLines(this.#problem, texts), again);
     } else
       state.replaceChildren(
         el("p", { part: none ? "empty" : "loading" }, none ? texts.noWidgets : texts.loading),
@@ -221,6 +227,7 @@ export class AcumenDashboard extends HTMLElement {
     this.#known.clear();
     this.#query = {};
     grid.replaceChildren(...this.#board!.widgets.map((widget) => this.#card(widget)));
+    this.#parts.root.dataset.state = this.#charts.length ? "loading" : "ready";
   }
 
   #card(widget: Widget): HTMLElement {
@@ -263,7 +270,7 @@ export class AcumenDashboard extends HTMLElement {
     chart.setAttribute("part", "chart");
     chart.setAttribute(
       "exportparts",
-      "root, header, title, toolbar, legend, plot, table, note, tooltip, state, error, empty",
+      "root, header, title, toolbar, legend, plot, table, note, tooltip, state, error, detail, empty",
     );
     chart.soft = widget.drawing;
     chart.words = this.#texts;
@@ -271,6 +278,7 @@ export class AcumenDashboard extends HTMLElement {
     chart.addEventListener("load", (event) =>
       this.#loaded((event as CustomEvent<{ answer: unknown }>).detail.answer),
     );
+    chart.addEventListener("error", () => (this.#parts.root.dataset.state = "ready"));
     this.#charts.push(chart);
     return chart;
   }
@@ -278,9 +286,11 @@ export class AcumenDashboard extends HTMLElement {
   /** Learn from an answer what the controls offer. */
   #loaded(answer: unknown): void {
     if (!isObject(answer)) return;
+    this.#answer = answer;
+    this.#parts.root.dataset.state = "ready";
     learn(this.#known, answer.result, this.#controls.filters);
     const { query } = answer;
-    // the first timeframe and interval stand for all, where they agree; else the controls say "as usual"
+    // the first timeframe and interval stand for all, where they agree; else the controls say "default"
     if (isObject(query) && !Object.keys(this.#bar.changes).length) this.#agree(query);
     this.#look();
   }

@@ -4,7 +4,7 @@ import { AcumenDashboard } from "./dashboard.ts";
 
 export { AcumenChart, AcumenDashboard };
 export { TEXTS } from "./texts.ts";
-export type { ChartProblem } from "./chart.ts";
+export type { ChartProblem } from "./problems.ts";
 export type { Changes, Filter, Timeframe } from "./question.ts";
 export type { Selection } from "./plot.ts";
 export type { Texts } from "./texts.ts";

@@ -141,8 +141,8 @@ export class Plot {
       };
     }
     const value = all[series]?.values[index] ?? null;
-    const whole = all[0]?.values.reduce<number>((sum, one) => sum + (one ?? 0), 0);
-    const extra = type === "pie" && whole && value !== null ? this.#format.percent(value / whole) : "";
+    const parts = type === "pie" && value !== null ? all[0].values : [];
+    const extra = this.#format.shares(parts.map((one) => Math.max(0, one ?? 0)))[index] ?? "";
     return { name: this.#format.index(index), value, extra };
   }
 

@@ -102,6 +102,8 @@ tfoot td{border:0;color:var(--_muted)}
 justify-content:center;gap:10px;
 padding:16px;text-align:center;overflow:auto}
 .state p{margin:0;max-width:44em;overflow-wrap:anywhere}
+.state .detail{font-size:11px;color:var(--_muted)}
+.root[data-state=loading] .controls:not(:focus-within){visibility:hidden}
 .state .row{display:flex;gap:8px}
 .state button{padding:5px 14px;border:1px solid var(--_axis);border-radius:6px;background:none;
 cursor:pointer}

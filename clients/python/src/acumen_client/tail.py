@@ -34,6 +34,8 @@ SILENCE_SECONDS_MAX = 50.0
 """The server sends something every 15 seconds; after this long without anything the connection is dead."""
 PAUSE_SECONDS_MAX = 30.0
 _FIRST_PAUSE_SECONDS = 0.25
+_BOM = b"\xef\xbb\xbf"
+"""May stand before the first line of a stream, and is no part of it."""
 _LINE_BYTES_MAX = 64 << 20
 
 
@@ -79,9 +81,12 @@ class MessageReader:
     def _lines(self, piece: bytes) -> list[str]:
         """The lines that end in what came so far; CR, LF and CRLF end one."""
         text = self._rest + piece
-        if not self._begun and text:
+        if not self._begun:
+            if len(text) < len(_BOM) and _BOM.startswith(text):
+                self._rest = text
+                return []
             self._begun = True
-            text = text.removeprefix(b"\xef\xbb\xbf")
+            text = text.removeprefix(_BOM)
         held = b"\r" if text.endswith(b"\r") else b""  # an LF may follow
         lines = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
         self._rest = lines.pop() + held
