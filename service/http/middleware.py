@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from service.bodies.compressing import compressed, encoded_headers, is_compressible, takes_gzip
 from service.http.error_rendering import Rendered, render
 from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.telemetry.metrics import ROUTES, STATUSES, Metrics
@@ -122,7 +123,7 @@ class RequestMiddleware:
 class _Exchange:
     """One request and its answer, which passes through ``send``."""
 
-    __slots__ = ("_send", "error_body", "fields", "request_id", "scope", "status")
+    __slots__ = ("_held", "_send", "error_body", "fields", "request_id", "scope", "status")
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self.scope = scope
@@ -131,6 +132,8 @@ class _Exchange:
         self.status = 0
         self.error_body = b""
         self.fields: Headers = []
+        self._held: Message | None = None
+        """The start of an answer that is to be compressed, until its body is there."""
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -148,8 +151,20 @@ class _Exchange:
                 _join(headers, name, value)
             headers.append((b"x-request-id", self.request_id.encode()))
             message["headers"] = headers
+            if is_compressible(headers):
+                _join(headers, b"vary", b"Accept-Encoding")
+                if self.scope["method"] != "HEAD" and takes_gzip(self.scope["headers"]):
+                    self._held = message
+                    return
         elif self.status >= 400:
             self.error_body = message.get("body", b"")
+        if self._held is not None:
+            start, self._held = self._held, None
+            if not message.get("more_body", False):
+                body = await compressed(message["body"])
+                start["headers"] = encoded_headers(start["headers"], len(body))
+                message = {**message, "body": body}
+            await self._send(start)
         await self._send(message)
 
 

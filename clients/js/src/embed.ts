@@ -78,6 +78,47 @@ const KNOWN = new Set(
 const USES = ["queries", "extractions", "tail", "schema", "exports"];
 const CHANGEABLE = ["timeframe", "interval", "filters"];
 
+const scalar = (value: unknown): boolean => value === null || /^(string|number|boolean)$/.test(typeof value);
+const scalars = (value: unknown): boolean => Array.isArray(value) && value.every(scalar);
+const text = (value: unknown): boolean => typeof value === "string";
+const ordered = (value: unknown): boolean => text(value) || typeof value === "number";
+/** What each operator of a filter compares with. */
+const OPERANDS: Record<string, (value: unknown) => boolean> = {
+  eq: (value) => scalar(value) || scalars(value),
+  ne: (value) => scalar(value) || scalars(value),
+  lt: ordered,
+  lte: ordered,
+  gt: ordered,
+  gte: ordered,
+  exists: (value) => typeof value === "boolean",
+  in: scalars,
+  contains: (value) => scalar(value) && value !== null,
+  not_contains: (value) => scalar(value) && value !== null,
+  within: (value) => typeof value === "object" && !scalar(value) && !Array.isArray(value),
+  regex: text,
+};
+
+/** What is wrong with a list of filters; undefined where nothing is. The pattern of a regex is not judged. */
+function fault(filters: unknown): string | undefined {
+  if (!Array.isArray(filters)) return "filters must be a list of filters";
+  for (const filter of filters) {
+    const { property_name, operator, property_value, operands } = filter ?? {};
+    const known = Object.hasOwn(OPERANDS, operator);
+    if (operator === "or") {
+      const inner = operands?.length === 0 ? "a filter 'or' needs operands" : fault(operands);
+      if (inner) return inner;
+    } else if (!known) return `a filter's operator is one of ${Object.keys(OPERANDS).join(", ")} and or`;
+    else if (!text(property_name) || !property_name) return "a filter needs a property_name";
+    else if (!OPERANDS[operator]!(property_value)) {
+      const value = JSON.stringify(property_value);
+      return `the filter on '${property_name}' cannot compare with ${value} by '${operator}'`;
+    }
+  }
+}
+
+/** Conditions that would let everything through where a variable turns out to have no value. */
+const NARROWING = ["filters", "savedQueries", "dashboards", "datasets", "origins", "queries"] as const;
+
 /** What a server would refuse as a whole, without saying why, is refused here. */
 function check(conditions: Conditions): void {
   const refuse = (text: string): never => {
@@ -94,7 +135,11 @@ function check(conditions: Conditions): void {
     if (!KNOWN.has(name)) refuse(`'${name}' is no condition of an embed token`);
   }
   const { filters, origins, queries, viewer, allow } = conditions;
-  if (filters !== undefined && !Array.isArray(filters)) refuse("filters must be a list of filters");
+  for (const name of NARROWING)
+    if (name in conditions && conditions[name] === undefined)
+      refuse(`${name} is undefined, which would restrict nothing: leave it out or give it a value`);
+  const wrong = filters && fault(filters);
+  if (wrong) refuse(wrong);
   for (const name of ["savedQueries", "dashboards", "datasets"] as const) texts(name, conditions[name]);
   texts("allow", allow, USES);
   texts("origins", origins);
@@ -117,6 +162,8 @@ function asJson(conditions: Conditions, lifetime: number | null): string {
   const ends = expiresAt ?? (expiresIn === null ? undefined : Math.floor(Date.now() / 1000) + expiresIn);
   if (ends !== undefined && !Number.isSafeInteger(ends))
     throw new AcumenError("a token ends at a whole second");
+  if (expiresAt === undefined && expiresIn !== null && expiresIn <= 0)
+    throw new AcumenError("expiresIn is how many seconds the token holds, more than 0, or null");
   return JSON.stringify({ ...same, saved_queries: savedQueries, expires_at: ends });
 }
 

@@ -105,7 +105,10 @@ const RETRY_MAX = 3e5;
 const EVENT_BYTES_MAX = 9e5;
 const PERMANENT = /^Invalid(Collection|Property)(Name|Value)Error$/;
 
+const NAMELESS = "a collection is named by a text that is not empty";
+
 const encoder = new TextEncoder();
+const named = (collection: unknown): boolean => typeof collection === "string" && !!collection;
 export const bytesOf = (text: string): number => encoder.encode(text).length;
 
 export function createOutbox(options: OutboxOptions): Outbox {
@@ -127,8 +130,14 @@ export function createOutbox(options: OutboxOptions): Outbox {
   let timerAt = Infinity;
 
   const drop = (item: Pick<Entry, "c" | "e">, reason: DropReason, message: string): void => {
+    let event = null;
     try {
-      onDrop({ reason, message, collection: item.c, event: JSON.parse(item.e) });
+      event = JSON.parse(item.e);
+    } catch {
+      // Not what this wrote into the store.
+    }
+    try {
+      onDrop({ reason, message, collection: String(item.c), event });
     } catch {
       // What a callback throws is not the sender's affair.
     }
@@ -158,6 +167,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
     } catch (error) {
       return drop({ c: collection, e: "null" }, "not_json", String(error));
     }
+    if (!named(collection)) return drop({ c: collection, e: text }, "refused", NAMELESS);
     const item: Item = { c: collection, e: text, t: Date.now(), n: bytesOf(text) + 1 };
     if (item.n > EVENT_BYTES_MAX + 1) return drop(item, "too_large", item.n + " bytes");
     if (items.size >= options.queueEventsMax || bytes + item.n > options.queueBytesMax) {
@@ -301,7 +311,10 @@ export function createOutbox(options: OutboxOptions): Outbox {
     try {
       const stored = (await (await options.store)?.read(READ_MAX)) ?? [];
       for (const [key, entry] of stored) {
-        if (!gone.has(key)) found.add(known.get(key) ?? { ...entry, k: key, n: bytesOf(entry.e) + 1 });
+        if (!named(entry.c)) {
+          await (await options.store)!.remove([key]);
+          drop(entry, "refused", NAMELESS);
+        } else if (!gone.has(key)) found.add(known.get(key) ?? { ...entry, k: key, n: bytesOf(entry.e) + 1 });
       }
       // Another tab has sent what is not there any more.
       if (stored.length < READ_MAX) for (const item of known.values()) if (!found.has(item)) forget(item);
@@ -334,7 +347,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
       let empty = false;
       try {
         await exclusive(async () => {
-          empty = await drain();
+          // A fault of our own, too, is reported, and tried again.
+          empty = await drain().catch((error) => postpone({}, String(error)));
         });
       } finally {
         running = undefined;

@@ -180,6 +180,33 @@ def test_tabs_share_one_queue(launch: Launch, shop: Shop, recorded: Recorded, se
         assert sorted(n for n in sent if n in stayed) == stayed, "no two tabs sent the same"
 
 
+def test_an_entry_that_is_no_event_leaves_the_queue(launch: Launch, shop: Shop, recorded: Recorded) -> None:
+    """A version that did not check put it there; it stops neither this page nor any other."""
+    page = shop.visit(launch())
+    shop.proxy.down = True
+    track(page, 1)
+    await_kept(page, shop.project, 1)
+    page.evaluate(
+        """(name) => new Promise((resolve) => {
+             const opening = indexedDB.open(name, 1);
+             opening.onsuccess = () => {
+               const adding = opening.result.transaction("e", "readwrite").objectStore("e")
+                 .add({ e: '{"n": 2}', t: Date.now() });
+               adding.onsuccess = () => resolve();
+             };
+           })""",
+        f"acumen.{shop.project.id}",
+    )
+    page.reload()
+    page.evaluate("acumen.track(undefined, {}), acumen.track('', {})")
+    track(page, 3)
+    shop.proxy.down = False
+    drained(page)
+    assert recorded.numbers() == [1, 3]
+    assert page.evaluate("drops") == ["refused"] * 3
+    assert kept(page, shop.project) == 0
+
+
 @pytest.mark.parametrize("leaving", ["navigates", "closes"])
 def test_events_are_sent_when_a_page_goes(
     launch: Launch, shop: Shop, recorded: Recorded, leaving: str

@@ -21,7 +21,11 @@ RUNTIMES = HERE / "runtimes"
 Run = Callable[..., Any]
 
 
-@pytest.fixture(scope="session", params=["node", "deno", "bun"])
+NAMES = ["node", "deno", "bun"] if REQUIRE_ALL or are_installed(RUNTIMES) else ["node"]
+"""Deno and Bun are some 70 MB to download: only where every test must run, or after `npm ci` in RUNTIMES."""
+
+
+@pytest.fixture(scope="session", params=NAMES)
 def runtime(request: pytest.FixtureRequest) -> list[str]:
     """The command that runs a script of this folder."""
     if request.param == "node":
@@ -29,11 +33,6 @@ def runtime(request: pytest.FixtureRequest) -> list[str]:
         if program is None:
             pytest.skip("Node is not installed")
         return [program]
-    # Some 70 MB to download: by themselves only where every test must run.
-    if not REQUIRE_ALL and not are_installed(RUNTIMES):
-        pytest.skip(
-            "Deno and Bun are not installed; `npm ci --ignore-scripts` in tests/clients/js/runtimes does it"
-        )
     installed_packages(RUNTIMES)
     packages, name = RUNTIMES / "node_modules", request.param
     (program,) = map(str, packages.glob({"deno": "@deno/*/deno", "bun": "@oven/*/bin/bun"}[name]))

@@ -17,6 +17,9 @@ report.narrowed = await narrowEmbedToken(report.own, { queries: 3 });
 report.misspelt = await outcome(embedToken("key", { saved_queries: [] }));
 report.refused = [];
 for (const conditions of job.wrong ?? []) report.refused.push(await outcome(embedToken("key", conditions)));
+report.undefined = {};
+for (const name of ["filters", "savedQueries", "dashboards", "datasets", "origins", "queries"])
+  report.undefined[name] = await outcome(embedToken("key", { [name]: undefined }));
 report.tooOften = await outcome(
   (async () => {
     let token = report.own;

@@ -23,6 +23,8 @@ if (job.cycle) {
   });
   client.track("queued", { n: "never" });
 }
+for (const name of job.nameless ? [undefined, null, "", 5, {}, ["queued"], Symbol("x")] : [])
+  client.track(name, { n: "nameless" });
 if (job.end === "close") await client.close(job.seconds);
 if (job.end === "flush")
   while (!(await client.flush())) await new Promise((resolve) => setTimeout(resolve, 20));

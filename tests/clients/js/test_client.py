@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.clients.embed_filters import CASES, taken_by_server
 from tests.clients.embed_opening import opened
 from tests.clients.js.conftest import Run
 from tests.sdk import scenario
@@ -252,6 +253,16 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"origins": ["https://shop.example/"]}, "is no origin"),
     ({"queries": 1.5}, "how many answers"),
     ({"queries": 0}, "1 or more"),
+    ({"expiresIn": 0}, "more than 0"),
+    ({"filters": [{"property_name": "a", "operator": "equals", "property_value": 1}]}, "operator is one of"),
+    ({"filters": [{"property_name": "a", "operator": "in", "property_value": "x"}]}, "cannot compare"),
+    ({"filters": [{"property_name": "a", "operator": "gt", "property_value": None}]}, "cannot compare"),
+    ({"filters": [{"property_name": "a", "operator": "eq", "property_value": {}}]}, "cannot compare"),
+    ({"filters": [{"property_name": "a", "operator": "eq"}]}, "cannot compare with undefined"),
+    ({"filters": [{"property": "a", "operator": "eq", "property_value": 1}]}, "needs a property_name"),
+    ({"filters": [{"operator": "or", "operands": []}]}, "needs operands"),
+    ({"filters": [{"operator": "or", "operands": [{"property_name": "a"}]}]}, "operator is one of"),
+    ({"filters": [None]}, "operator is one of"),
 ]
 
 
@@ -260,6 +271,19 @@ def test_what_no_server_understands_is_refused_as_it_is_made(run: Run) -> None:
     report = run("embed.mjs", {"tokens": [], "wrong": [conditions for conditions, _ in WRONG]})
     for said, (conditions, message) in zip(report["refused"], WRONG, strict=True):
         assert message in said["error"]["message"], (conditions, said)
+
+
+def test_filters_are_refused_that_a_server_would_refuse(run: Run) -> None:
+    report = run("embed.mjs", {"tokens": [], "wrong": [{"filters": filters} for filters in CASES]})
+    for filters, said in zip(CASES, report["refused"], strict=True):
+        assert ("answer" in said) == taken_by_server(filters), (filters, said)
+
+
+def test_a_condition_without_a_value_is_refused(run: Run) -> None:
+    """A variable that is not set must not make a token that shows everything."""
+    report = run("embed.mjs", {"tokens": []})
+    for name, said in report["undefined"].items():
+        assert f"{name} is undefined" in said["error"]["message"]
 
 
 def test_embed_tokens_end_in_an_hour_unless_told(run: Run) -> None:

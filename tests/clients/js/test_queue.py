@@ -104,6 +104,19 @@ def test_one_bad_event_sinks_no_batch(run: Run, served: Served, project: ServedP
     assert stored(served, project) == [1, 4]
 
 
+def test_an_event_of_no_collection_is_dropped_and_harms_no_other(
+    run: Run, served: Served, project: ServedProject
+) -> None:
+    client = client_of(served, project)
+    report = run("queue.mjs", {"client": client, "events": events([1, 2]), "nameless": True, "end": "close"})
+    names = ["undefined", "null", "", "5", "[object Object]", "queued", "Symbol(x)"]
+    assert [(drop["reason"], drop["collection"]) for drop in report["drops"]] == [
+        ("refused", name) for name in names
+    ]
+    assert report["troubles"] == []
+    assert stored(served, project) == [1, 2]
+
+
 def test_a_body_that_is_refused_whole_is_taken_apart(
     run: Run, served: Served, project: ServedProject
 ) -> None:

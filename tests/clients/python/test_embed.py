@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from acumen_client import P, embed_token, narrow_embed_token
 from acumen_client.embed import narrowed, sealed
+from tests.clients.embed_filters import CASES, taken_by_server
 from tests.clients.embed_vectors import GOOD, KEYS, PLACE, derived, key_id, mac, rendered, text_of
 from tests.support.scale import examples
 
@@ -213,6 +214,15 @@ def test_a_condition_that_is_none_is_refused(options: dict[str, Any], message: s
         embed_token(KEY, **options)
     with pytest.raises(ValueError, match=message):
         narrow_embed_token(embed_token(KEY), **options)
+
+
+@pytest.mark.parametrize("filters", CASES, ids=str)
+def test_filters_are_refused_that_a_server_would_refuse(filters: list[Any]) -> None:
+    if taken_by_server(filters):
+        assert opened(embed_token(KEY, filters=filters), KEY)[0]["filters"] == filters
+    else:
+        with pytest.raises((ValueError, TypeError), match="filter"):
+            embed_token(KEY, filters=filters)
 
 
 @pytest.mark.parametrize("key", ["", None, b"bytes"])

@@ -15,7 +15,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -169,7 +169,57 @@ def _conditions(
 def _filters(filters: Iterable[Any] | None) -> list[Any] | None:
     from acumen_client.query import filters_as_json
 
-    return None if filters is None else filters_as_json(filters)
+    if filters is None:
+        return None
+    listed = filters_as_json(filters)
+    _check_filters(listed)
+    return listed
+
+
+def _check_filters(filters: Any) -> None:
+    """Raises ValueError for what a server would not take; the pattern of a regex is not judged."""
+    if not isinstance(filters, list):
+        raise ValueError(f"filters must be a list of filters, not {filters!r}")
+    for one in filters:
+        operator = one.get("operator") if isinstance(one, dict) else None
+        if operator == "or":
+            if not one.get("operands"):
+                raise ValueError("a filter 'or' needs operands")
+            _check_filters(one["operands"])
+            continue
+        if operator not in _OPERANDS:
+            raise ValueError(f"a filter's operator is one of {', '.join(_OPERANDS)} and or: {one!r}")
+        if not isinstance(one.get("property_name"), str) or not one["property_name"]:
+            raise ValueError(f"a filter needs a property_name: {one!r}")
+        if "property_value" not in one or not _OPERANDS[operator](one["property_value"]):
+            value = repr(one["property_value"]) if "property_value" in one else "nothing"
+            raise ValueError(
+                f"the filter on {one['property_name']!r} cannot compare with {value} by '{operator}'"
+            )
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | bool | int | float)
+
+
+def _are_scalars(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_scalar, value))
+
+
+def _is_ordered(value: object) -> bool:
+    return isinstance(value, str) or _is_number(value)
+
+
+_OPERANDS: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("eq", "ne"), lambda value: _is_scalar(value) or _are_scalars(value)),
+    **dict.fromkeys(("lt", "lte", "gt", "gte"), _is_ordered),
+    "exists": lambda value: isinstance(value, bool),
+    "in": _are_scalars,
+    **dict.fromkeys(("contains", "not_contains"), lambda value: _is_scalar(value) and value is not None),
+    "within": lambda value: isinstance(value, dict),
+    "regex": lambda value: isinstance(value, str),
+}
+"""What each operator of a filter compares with."""
 
 
 def _expiry(expires_in: float | timedelta | None, expires_at: datetime | float | None) -> int | None:
