@@ -615,6 +615,22 @@ def test_csv_svg_and_png_are_what_is_shown(charts: Charts, shop: Shop) -> None:
     charts.check()
 
 
+def test_csv_has_all_groups_also_those_that_are_not_drawn(charts: Charts) -> None:
+    page = charts.open("<acumen-chart type=bar></acumen-chart><acumen-chart type=pie></acumen-chart>")
+    names = [None, "", "Other", *(f"/{index}" for index in range(100))]
+    rows = [{"page": name, "result": 200 - at} for at, name in enumerate(names)]
+    page.evaluate(
+        """(answer) => { for (const one of document.querySelectorAll("acumen-chart")) one.data = answer }""",
+        {"result": rows, "query": {"analysis_type": "count"}},
+    )
+    charts.settle()
+    for index, left in ((0, 83), (1, 96)):
+        assert charts.table(index)[-1][0] == f"Other ({left} more)"
+        text = page.evaluate(f"document.querySelectorAll('acumen-chart')[{index}].toCSV()")
+        assert text.split("\r\n")[1:4] == [",200", '"",199', "Other,198"]
+        assert text.count("\r\n") == 1 + len(names)
+
+
 def test_the_menu_gives_files_and_only_those_allowed(charts: Charts) -> None:
     page = charts.open(charts.chart("by-country", exports="csv svg"), charts.chart("plans", exports=""))
     for kind in ("CSV", "SVG"):
@@ -738,7 +754,7 @@ def test_a_metric_says_how_it_changed(charts: Charts, shop: Shop) -> None:
     charts.check()
 
 
-def test_shares_of_a_pie_are_a_hundred_and_decimals_are_as_many(charts: Charts) -> None:
+def test_equal_parts_have_equal_shares_and_decimals_are_as_many(charts: Charts) -> None:
     page = charts.open("<acumen-chart type=pie></acumen-chart><acumen-chart type=bar></acumen-chart>")
     page.evaluate("""() => {
       const rows = (values) => ({result: values.map((result, page) => ({page: `/${page}`, result}))});
@@ -747,9 +763,9 @@ def test_shares_of_a_pie_are_a_hundred_and_decimals_are_as_many(charts: Charts) 
     charts.settle()
     drawn = [root(page, index).locator(".acumen-drawing text") for index in (0, 1)]
     until(page, lambda: drawn[1].count() > 0)
-    assert [text for text in drawn[0].all_text_contents() if "%" in text] == ["34%", "33%", "33%"]
+    assert [text for text in drawn[0].all_text_contents() if "%" in text] == ["33%", "33%", "33%"]
     root(page).get_by_role("application").press("Home")
-    assert "34%" in root(page).locator(".tip").text_content()
+    assert "33%" in root(page).locator(".tip").text_content()
     assert {"12.5", "12.0", "3.0"} <= set(drawn[1].all_text_contents())
 
 

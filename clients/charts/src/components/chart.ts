@@ -205,10 +205,10 @@ export class AcumenChart extends HTMLElement {
     await this.#load({ fresh: true });
   }
 
-  /** What is shown as CSV. */
+  /** What is shown as CSV, with all that the drawing has no room for. */
   toCSV(): string {
     return this.#description
-      ? csvOf(this.#description, { words: this.#texts, timezone: this.#timezone })
+      ? csvOf(this.#described(true), { words: this.#texts, timezone: this.#timezone })
       : "";
   }
 
@@ -436,7 +436,7 @@ export class AcumenChart extends HTMLElement {
     return permitted(this.#offered, this.#answer);
   }
 
-  #described(): Description {
+  #described(all = false): Description {
     const options = parsed(this.getAttribute("options"));
     const soft = this.#soft;
     const outer = isObject(this.#answer) && "result" in this.#answer ? this.#answer : null;
@@ -455,6 +455,7 @@ export class AcumenChart extends HTMLElement {
       now: Date.now(),
       previous: this.#previous,
       words: this.#texts,
+      all,
     };
     const title = this.getAttribute("title");
     if (title !== null) given.title = title;
