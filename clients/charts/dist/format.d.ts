@@ -12,7 +12,7 @@ export interface Writer {
     /** Labels of ticks: as short as they can be while they differ and are true. */
     ticks(values: number[], format?: NumberFormat): string[];
     percent(share: number): string;
-    /** The part that each value is of all: with equally many decimals, and 100% together. */
+    /** The part that each value is of all, rounded: with equally many decimals, equal for equal values. */
     shares(values: number[]): string[];
     /** An interval's start with as much of it as the interval's length calls for. */
     moment(instant: number, interval: string | null): string;

@@ -13,6 +13,7 @@ export interface Settings {
     colors: Record<string, string> | string[];
     annotations: Annotation[];
     limit: number | null;
+    all: boolean;
     orientation?: "horizontal" | "vertical";
     curve?: "linear" | "smooth" | "step";
     min?: number;

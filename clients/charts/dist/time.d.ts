@@ -6,6 +6,8 @@ export interface Zone {
 }
 /** A zone by its IANA name or by seconds east of UTC; UTC where there is none or no such. */
 export declare function zoneOf(timezone: string | number | null | undefined): Zone;
+/** Whether Intl knows a zone of this name. */
+export declare function isZone(name: string): boolean;
 export type Unit = "minute" | "hour" | "day" | "month" | "year";
 export interface Ticks {
     unit: Unit;

@@ -133,6 +133,8 @@ export interface DescribeOptions {
     annotations?: Annotation[];
     /** How many series or categories are shown, before the rest becomes "Other". */
     limit?: number;
+    /** All of them, by their own values: for CSV. */
+    all?: boolean;
     orientation?: "horizontal" | "vertical";
     curve?: "linear" | "smooth" | "step";
     min?: number;

@@ -106,7 +106,20 @@ function nameOf(value: Scalar, settings: Settings): string {
   if (own !== undefined) return own;
   if (value === null) return settings.words.none;
   if (value === "") return settings.words.empty;
-  return String(value);
+  const text = String(value);
+  // what would be taken for one of those, or for nothing, stands in quotes
+  const alike = !text.trim() || text === settings.words.none || text === settings.words.empty;
+  return alike ? `“${text.replace(/\s/g, "\u00a0")}”` : text;
+}
+
+/** The name of a value in a table: where nothing is left out, the value itself. */
+function cellOf(value: Scalar, settings: Settings): Scalar {
+  return settings.all ? (settings.names[String(value)] ?? value) : nameOf(value, settings);
+}
+
+/** What is not shown of so many: "Other (45 more)". */
+function restName({ words }: Settings, count: number): string {
+  return `${words.other} (${words.more.replace("{n}", String(count))})`;
 }
 
 // --- cubes as an axis and series
@@ -182,7 +195,7 @@ function categories(cube: Cube, job: Job): { axis: IndexAxis; keys: string[] } {
   const label = (value: Scalar) =>
     typeof value === "number" && size > 0 && settings.names[String(value)] === undefined
       ? bucketName(value, size)
-      : nameOf(value, settings);
+      : (cellOf(value, settings) as string);
   return {
     keys: list.map((one) => JSON.stringify(one.value)),
     axis: {
@@ -274,13 +287,14 @@ function trimSeries(found: Series[], limit: number, adds: boolean, job: Job): Se
     series.values.reduce<number>((sum, value) => sum + Math.abs(value ?? 0), 0);
   const ranked = [...found].sort((a, b) => size(b) - size(a));
   const kept = ranked.slice(0, limit);
-  job.settings.notes.push(counts(adds ? words.topOf : words.leftOut, limit, found.length, words.other));
+  const name = restName(job.settings, found.length - limit);
+  job.settings.notes.push(counts(adds ? words.topOf : words.leftOut, limit, found.length, name));
   if (!adds) return kept;
   const rest = sums(
     ranked.slice(limit).map((series) => series.values),
     found[0].values.length,
   );
-  return [...kept, { name: words.other, key: [], values: rest, role: "other" }];
+  return [...kept, { name, key: [], values: rest, role: "other" }];
 }
 
 function trimCategories({ x, series }: Matrix, limit: number, adds: boolean, job: Job): Matrix {
@@ -295,15 +309,16 @@ function trimCategories({ x, series }: Matrix, limit: number, adds: boolean, job
     ? order.slice(0, limit)
     : [...order].sort((a, b) => sizes[b] - sizes[a]).slice(0, limit);
   const rest = order.filter((index) => !kept.includes(index));
+  const name = restName(job.settings, rest.length);
   job.settings.notes.push(
-    counts(ordered ? words.firstOf : adds ? words.topOf : words.leftOut, limit, count, words.other),
+    counts(ordered ? words.firstOf : adds ? words.topOf : words.leftOut, limit, count, name),
   );
   const other = adds && !ordered;
   return {
     x: {
       ...x,
-      values: [...kept.map((index) => x.values![index]), ...(other ? [words.other] : [])],
-      names: [...kept.map((index) => x.names![index]), ...(other ? [words.other] : [])],
+      values: [...kept.map((index) => x.values![index]), ...(other ? [name] : [])],
+      names: [...kept.map((index) => x.names![index]), ...(other ? [name] : [])],
       ...(other ? { other: kept.length } : {}),
     },
     series: series.map((one) => ({
@@ -482,7 +497,8 @@ function running(cube: Cube, job: Job): { unfinished: number; future: number } {
 function colored(series: Series[], settings: Settings): Series[] {
   const { colors } = settings;
   return series.map((one, index) => {
-    const color = Array.isArray(colors) ? colors[index] : (colors[one.name] ?? colors[String(one.key[0])]);
+    const own = one.role === "other" ? settings.words.other : String(one.key[0]);
+    const color = Array.isArray(colors) ? colors[index] : (colors[one.name] ?? colors[own]);
     return color ? { ...one, color } : one;
   });
 }
@@ -510,22 +526,25 @@ function previousSeries(cube: Cube, job: Job): Series[] {
 
 function axes(cube: Cube, type: ChartType, job: Job): Description {
   const { settings } = job;
+  // in a cell of its own each group has its value
+  if (settings.all && type === "pie" && cube.groups.length > 1) return table(cube, job);
   const flat = type === "pie" || type === "funnel" ? joined(cube, job) : cube;
   const { unfinished, future } = running(cube, job);
   const adds = additive(job, null);
   let { x, series } = matrix(flat, job);
-  const limit = settings.limit;
-  if (type === "heatmap") series = trimSeries(series, limit ?? ROWS_OF_HEAT_MAX, adds, job);
+  const { limit, all } = settings;
+  const most = (count: number) => (all ? Infinity : count);
+  if (type === "heatmap") series = trimSeries(series, most(limit ?? ROWS_OF_HEAT_MAX), adds, job);
   // the sum of many small ones would press the lines of the others flat
   else
     series = trimSeries(
       series,
-      cube.intervals ? (limit ?? SERIES_MAX) : SERIES_MAX,
+      most((cube.intervals ? limit : null) ?? SERIES_MAX),
       adds && type !== "line",
       job,
     );
   if (!cube.intervals)
-    ({ x, series } = trimCategories({ x, series }, limit ?? CATEGORIES_MAX[type] ?? 20, adds, job));
+    ({ x, series } = trimCategories({ x, series }, most(limit ?? CATEGORIES_MAX[type] ?? 20), adds, job));
   if (cube.intervals && series.length > 1 && cube.measures.length === 1) {
     const size = (one: Series) =>
       one.role === "other" ? -Infinity : total(one.values.map((value) => Math.abs(value ?? 0)));
@@ -673,7 +692,7 @@ function longTable(cube: Cube, job: Job, y: ValueAxis): Description {
       format: settings.format,
     })),
   ];
-  const rows = cube.rows.map((row) => [...row.group.map((one) => nameOf(one, settings)), ...row.values]);
+  const rows = cube.rows.map((row) => [...row.group.map((one) => cellOf(one, settings)), ...row.values]);
   return { ...base(job, "table"), y, table: { columns, rows }, empty: rows.length === 0 };
 }
 

@@ -28,7 +28,7 @@ export interface Writer {
   /** Labels of ticks: as short as they can be while they differ and are true. */
   ticks(values: number[], format?: NumberFormat): string[];
   percent(share: number): string;
-  /** The part that each value is of all: with equally many decimals, and 100% together. */
+  /** The part that each value is of all, rounded: with equally many decimals, equal for equal values. */
   shares(values: number[]): string[];
   /** An interval's start with as much of it as the interval's length calls for. */
   moment(instant: number, interval: string | null): string;
@@ -79,7 +79,7 @@ function whole(value: number, format: NumberFormat): Shape {
   const size = Math.abs(number);
   const as = (options: Intl.NumberFormatOptions): Shape => [number, { ...styled(format), ...options }];
   if (size >= 1e15 || (size > 0 && size < 1e-6 && format.style !== "currency"))
-    return as({ notation: "scientific", maximumFractionDigits: 2 });
+    return as({ notation: "scientific", minimumFractionDigits: 0, maximumFractionDigits: 2 });
   const { decimals } = format;
   if (decimals !== undefined) return as({ minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   if (format.style === "currency")
@@ -173,10 +173,14 @@ class Speaker implements Writer {
     const told = shapes.map(([value, options]) => {
       const parts = options ? this.number(options).formatToParts(value) : [];
       const part = (type: string) => parts.find((one) => one.type === type)?.value ?? "";
-      return { unit: part("compact") + part("unit"), size: Math.abs(value), digits: part("fraction").length };
+      const unit = part("compact") + part("unit") + part("exponentSeparator");
+      return { unit, size: Math.abs(value), digits: part("fraction").length };
     });
     return shapes.map(([value, options], at) => {
       if (!options) return this.duration(value);
+      // nothing has no power of ten
+      if (!value && options.notation === "scientific")
+        return this.write([0, { ...options, notation: "standard", maximumFractionDigits: 0 }], format);
       const { unit } = told[at];
       const peers = told.filter((one) => one.unit === unit);
       const largest = peers.reduce((most, one) => (one.size > most.size ? one : most));
@@ -207,10 +211,10 @@ class Speaker implements Writer {
     const percent = format.style === "percent" ? 100 : 1;
     // two more than the step has: the ends of a gauge are not round
     const digits = Math.min(15, 2 + Math.max(0, -Math.floor(Math.log10(step * percent) + 1e-9)));
-    const tries: Intl.NumberFormatOptions[] = [{ maximumFractionDigits: digits }];
+    let tries: Intl.NumberFormatOptions[] = [{ maximumFractionDigits: digits }];
     if (most * percent >= 10_000) tries.unshift({ notation: "compact", maximumFractionDigits: 3 });
     if (most >= 1e15 || (most > 0 && most < 1e-6))
-      tries.unshift({ notation: "scientific", maximumFractionDigits: 3 });
+      tries = [3, 15].map((most) => ({ notation: "scientific", maximumFractionDigits: most }));
     for (const options of tries) {
       const style = { ...styled(format), minimumFractionDigits: 0, ...options };
       const made = all.map((value): Shape => [value, style]);
@@ -227,19 +231,15 @@ class Speaker implements Writer {
   shares(values: number[]): string[] {
     const total = values.reduce((sum, value) => sum + value, 0) || 1;
     const digits = values.some((value) => value > 0 && value / total < 0.1) ? 1 : 0;
-    const units = 100 * 10 ** digits;
-    const exact = values.map((value) => (value / total) * units);
-    // the largest remainders are rounded up
-    const rest = exact.map((value) => value % 1);
-    const missing = Math.round(rest.reduce((sum, value) => sum + value, 0));
-    const order = [...rest.keys()].sort((one, other) => rest[other] - rest[one]);
+    const parts = values.filter((value) => value > 0).length;
     const decimals = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-    return exact.map((value, at) =>
-      this.write([
-        (Math.floor(value) + (order.indexOf(at) < missing ? 1 : 0)) / units,
-        { style: "percent", ...decimals },
-      ]),
-    );
+    const written = (share: number) => this.write([share, { style: "percent", ...decimals }]);
+    return values.map((value) => {
+      const share = value / total;
+      // a part is not nothing, and not all
+      if (value > 0 && share < 0.0005) return "<" + written(0.001);
+      return parts > 1 && share >= 0.9995 ? ">" + written(0.999) : written(share);
+    });
   }
 
   moment(instant: number, interval: string | null): string {

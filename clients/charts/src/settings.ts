@@ -26,6 +26,7 @@ export interface Settings {
   colors: Record<string, string> | string[];
   annotations: Annotation[];
   limit: number | null;
+  all: boolean;
   orientation?: "horizontal" | "vertical";
   curve?: "linear" | "smooth" | "step";
   min?: number;
@@ -183,6 +184,7 @@ export function settingsOf(options: DescribeOptions, metadata: Json): Settings {
     names: texts(merged.names),
     colors: colorsOf(merged.colors),
     annotations: annotationsOf(merged.annotations),
+    all: options.all === true,
     limit: limit === undefined ? null : Math.min(100, Math.max(1, Math.floor(limit))),
     orientation: oneOf(merged.orientation, ["horizontal", "vertical"] as const) ?? more.orientation,
     curve: oneOf(merged.curve, ["linear", "smooth", "step"] as const) ?? more.curve,

@@ -120,6 +120,8 @@ export function cellText(value: unknown, column: Column, writer: Writer): string
 function field(value: unknown): string {
   if (value === null || value === undefined) return "";
   let text = String(value);
+  // beside a value that is not there
+  if (text === "") return '""';
   // a spreadsheet would run a text that begins like a formula
   if (typeof value === "string" && /^[=+\-@\t\r]/.test(text)) text = `'${text}`;
   return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
@@ -137,7 +139,7 @@ export function csvOf(
   const lines = rows.map((row) =>
     row.map((value, at) => field(columns[at]?.kind === "time" ? time(value) : value)).join(","),
   );
-  return [columns.map((column) => field(column.name)).join(","), ...lines]
+  return [columns.map((column) => field(column.name || null)).join(","), ...lines]
     .map((line) => line + "\r\n")
     .join("");
 }

@@ -85,6 +85,15 @@ export function zoneOf(timezone: string | number | null | undefined): Zone {
   return zone;
 }
 
+/** Whether Intl knows a zone of this name. */
+export function isZone(name: string): boolean {
+  try {
+    return Boolean(new Intl.DateTimeFormat("en", { timeZone: name }));
+  } catch {
+    return false;
+  }
+}
+
 /** The instant at which the wall clock shows this; in a gap the instant as much later, of two the first. */
 function instantOf(zone: Zone, wall: number): number {
   const before = zone.offset(wall - DAY);

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.clients.browser.charts import Charts, charts_in
+from tests.clients.browser.charts import Charts, charts_in, tag
 from tests.clients.browser.conftest import Site
 from tests.clients.browser.shop import SAVED, ZONE, Shop, open_shop
 from tests.support.server import Served
@@ -193,7 +193,7 @@ def test_an_error_has_the_words_of_the_server_and_is_tried_again(charts: Charts,
         (403, "ForbiddenError", "refused", True),
         (404, "ResourceNotFoundError", "missing", True),
         (400, "InvalidParameterError", "wrong", True),
-        (429, "RateLimitExceededError", "tooMany", True),
+        (429, "RateLimitExceededError", "usedUp", True),
         (500, "InternalError", "fault", True),
         (504, None, "fault", False),
         (200, None, "unreadable", False),
@@ -247,6 +247,39 @@ def test_what_is_wrong_with_the_page_is_said(charts: Charts, markup: str, text: 
     charts.settle()
     assert text in root(page).locator("[part=error]").text_content()
     charts.check()
+
+
+def test_a_value_that_means_nothing_is_warned_of_once(charts: Charts) -> None:
+    warnings: list[str] = []
+    charts.page.on(
+        "console", lambda message: warnings.append(message.text) if message.type == "warning" else None
+    )
+    wrong = {
+        "options": "{bad",
+        "timezone": "Mars/X",
+        "format": "EURO",
+        "controls": "timeframe nonsense",
+        "theme": "blue",
+    }
+    right = {
+        "options": {"limit": 3},
+        "timezone": "Europe/Warsaw",
+        "format": "EUR",
+        "controls": " timeframe  interval filter:country ",
+        "theme": "auto",
+        "filters": [],
+    }
+    others = {"timezone": "-3600", "format": {"decimals": 1}, "controls": {"filters": ["a"]}, "theme": ""}
+    page = charts.open(*(tag("acumen-chart", one) for one in (wrong, wrong, right, others)))
+    page.evaluate("""() => { const [one, , other] = document.querySelectorAll("acumen-chart");
+      one.words = {nodata: "x", retry: "y"}; other.words = {noData: "x"}; other.data = {result: 3} }""")
+    charts.settle()
+    assert len(warnings) == len(wrong) + 1, warnings
+    for name, value in {**wrong, "words": "nodata"}.items():
+        (said,) = (one for one in warnings if f'{name}="{value}"' in one)
+        assert "it takes" in said
+    assert "light, dark, auto" in "".join(warnings)
+    assert root(page).locator("[part=error]").text_content().startswith("Nothing says what to show")
 
 
 def test_a_server_that_is_away_is_said(charts: Charts) -> None:
@@ -330,6 +363,81 @@ def test_a_budget_that_is_used_up_is_not_waited_for(charts: Charts) -> None:
     states = sorted(root(page, index).get_attribute("data-state") for index in (0, 1))
     assert states == ["error", "ready"]
     assert len(charts.asked()) == 2
+    said = page.locator("acumen-chart [part=error]").all_text_contents()
+    assert said == ["No more answers are left."]
+    assert page.get_by_role("button", name="Try again").count() == 0
+    assert page.get_by_text("later").count() == 0
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.wait_for_timeout(300)
+    assert len(charts.asked()) == 2
+
+
+def fails(page: Any, status: int, **headers: str) -> list[Any]:
+    """Answers fail so, 0 for none; the requests."""
+    asked: list[Any] = []
+    said = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After", **headers}
+
+    def answer(route: Any) -> None:
+        asked.append(route)
+        if status:
+            route.fulfill(status=status, headers=said, body='{"message": "Not now."}')
+        else:
+            route.abort()
+
+    page.route("**/result*", answer)
+    return asked
+
+
+def test_too_many_requests_are_tried_again_when_the_server_says(charts: Charts) -> None:
+    charts.page.clock.install()
+    asked = fails(charts.page, 429, **{"Retry-After": "90"})
+    page = charts.open(charts.chart("by-country"))
+    assert root(page).locator("[part=error]").text_content() == "Too many requests. Try again later."
+    assert root(page).get_by_role("button", name="Try again").is_visible()
+    page.clock.run_for(60_000)
+    assert len(asked) == 1
+    page.clock.run_for(40_000)
+    until(page, lambda: len(asked) == 2)
+
+
+@pytest.mark.parametrize("status", [0, 500])
+def test_a_chart_comes_back_with_its_server(charts: Charts, status: int) -> None:
+    """Without `refresh`: after ever longer pauses, and at once when the browser is online again."""
+    page = charts.page
+    page.clock.install()
+    asked = fails(page, status)
+    charts.open(charts.chart("by-country"), wait=False)
+    error = root(page).locator("[part=error]")
+    error.wait_for()
+    page.evaluate(HEARD)
+    for pause in (6, 11, 21, 41, 61, 61):
+        count, told = len(asked), page.evaluate("heard.length")
+        page.clock.run_for((pause - 2) * 900)
+        assert len(asked) == count
+        page.clock.run_for(pause * 1000)
+        while page.evaluate("heard.length") == told:
+            page.wait_for_timeout(20)
+        assert len(asked) > count
+        assert error.is_visible()
+    page.unroute("**/result*")
+    page.evaluate("dispatchEvent(new Event('online'))")
+    root(page).locator("svg.acumen-bar").wait_for()
+    count = len(charts.asked())
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.clock.run_for(120_000)
+    assert len(charts.asked()) == count
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_what_is_refused_is_not_asked_again_by_itself(charts: Charts, status: int) -> None:
+    page = charts.page
+    page.clock.install()
+    asked = fails(page, status)
+    charts.open(charts.chart("by-country"))
+    page.evaluate("dispatchEvent(new Event('online'))")
+    page.clock.run_for(120_000)
+    assert len(asked) == 1
+    assert root(page).get_by_role("button", name="Try again").is_visible()
 
 
 def test_a_key_that_is_revoked_is_refused_at_the_next_answer(charts: Charts, shop: Shop) -> None:
@@ -402,6 +510,29 @@ def test_a_viewer_chooses_days(charts: Charts) -> None:
     sent = json.loads(charts.parameters(charts.asked()[-1])["timeframe"])
     midnight = datetime(first.year, first.month, first.day, tzinfo=ZoneInfo(ZONE))
     assert datetime.fromisoformat(sent["start"]) == midnight
+
+
+def test_days_in_the_wrong_order_are_asked_in_the_right_one(charts: Charts) -> None:
+    page = charts.open(charts.chart("revenue-daily", controls="timeframe"))
+    chart = root(page)
+    chart.get_by_label("Timeframe").select_option("custom")
+    today = datetime.now(ZoneInfo(ZONE)).date()
+    first = today - timedelta(days=9)
+    chart.get_by_label("From").fill((first + timedelta(days=2)).isoformat())
+    chart.get_by_label("To").fill(first.isoformat())
+    chart.get_by_label("To").press("Enter")
+    until(page, lambda: len(charts.table()) == 1 + 3)
+    sent = json.loads(charts.parameters(charts.asked()[-1])["timeframe"])
+    assert datetime.fromisoformat(sent["start"]).date() == first
+    count = len(charts.asked())
+    # a year of five digits, and one that is still being typed
+    for day in ("10000-01-01", "9999-12-31", "0202-01-01"):
+        chart.get_by_label("To").evaluate(
+            "(one, day) => { one.value = day; one.dispatchEvent(new Event('change')) }", day
+        )
+    page.wait_for_timeout(200)
+    assert len(charts.asked()) == count
+    assert chart.get_by_label("To").get_attribute("max") == "9999-12-30"
 
 
 def test_what_a_viewer_may_not_change_is_told_and_taken_back(charts: Charts) -> None:
@@ -615,6 +746,22 @@ def test_csv_svg_and_png_are_what_is_shown(charts: Charts, shop: Shop) -> None:
     charts.check()
 
 
+def test_csv_has_all_groups_also_those_that_are_not_drawn(charts: Charts) -> None:
+    page = charts.open("<acumen-chart type=bar></acumen-chart><acumen-chart type=pie></acumen-chart>")
+    names = [None, "", "Other", *(f"/{index}" for index in range(100))]
+    rows = [{"page": name, "result": 200 - at} for at, name in enumerate(names)]
+    page.evaluate(
+        """(answer) => { for (const one of document.querySelectorAll("acumen-chart")) one.data = answer }""",
+        {"result": rows, "query": {"analysis_type": "count"}},
+    )
+    charts.settle()
+    for index, left in ((0, 83), (1, 96)):
+        assert charts.table(index)[-1][0] == f"Other ({left} more)"
+        text = page.evaluate(f"document.querySelectorAll('acumen-chart')[{index}].toCSV()")
+        assert text.split("\r\n")[1:4] == [",200", '"",199', "Other,198"]
+        assert text.count("\r\n") == 1 + len(names)
+
+
 def test_the_menu_gives_files_and_only_those_allowed(charts: Charts) -> None:
     page = charts.open(charts.chart("by-country", exports="csv svg"), charts.chart("plans", exports=""))
     for kind in ("CSV", "SVG"):
@@ -738,7 +885,7 @@ def test_a_metric_says_how_it_changed(charts: Charts, shop: Shop) -> None:
     charts.check()
 
 
-def test_shares_of_a_pie_are_a_hundred_and_decimals_are_as_many(charts: Charts) -> None:
+def test_equal_parts_have_equal_shares_and_decimals_are_as_many(charts: Charts) -> None:
     page = charts.open("<acumen-chart type=pie></acumen-chart><acumen-chart type=bar></acumen-chart>")
     page.evaluate("""() => {
       const rows = (values) => ({result: values.map((result, page) => ({page: `/${page}`, result}))});
@@ -747,9 +894,9 @@ def test_shares_of_a_pie_are_a_hundred_and_decimals_are_as_many(charts: Charts) 
     charts.settle()
     drawn = [root(page, index).locator(".acumen-drawing text") for index in (0, 1)]
     until(page, lambda: drawn[1].count() > 0)
-    assert [text for text in drawn[0].all_text_contents() if "%" in text] == ["34%", "33%", "33%"]
+    assert [text for text in drawn[0].all_text_contents() if "%" in text] == ["33%", "33%", "33%"]
     root(page).get_by_role("application").press("Home")
-    assert "34%" in root(page).locator(".tip").text_content()
+    assert "33%" in root(page).locator(".tip").text_content()
     assert {"12.5", "12.0", "3.0"} <= set(drawn[1].all_text_contents())
 
 

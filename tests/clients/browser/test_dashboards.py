@@ -147,6 +147,88 @@ def test_a_control_without_a_choice_names_what_it_leaves(charts: Charts) -> None
     charts.check()
 
 
+@pytest.mark.parametrize("last", ["hours", "revenue-daily", "revenue"])
+def test_the_interval_is_that_of_all_charts_whichever_comes_last(charts: Charts, last: str) -> None:
+    layout = {
+        "widgets": [{"query": one} for one in ("hours", "revenue", "revenue-daily", "plans-daily")],
+        "layout": {"controls": "interval"},
+    }
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    charts.page.route(f"**/saved/{last}/result*", hold)
+    page = charts.open(tag("acumen-dashboard", charts.access()), wait=False)
+    page.evaluate("(layout) => { document.querySelector('acumen-dashboard').layout = layout }", layout)
+    page.wait_for_function(
+        f"[...{INNER}].filter((one) => one.shadowRoot.querySelector('.root').dataset.state === 'ready')"
+        ".length === 3"
+    )
+    (route,) = held
+    route.continue_()
+    charts.settle()
+    options = page.get_by_label("Interval").locator("option").all_text_contents()
+    every = ["By hour", "By day", "By week", "By month", "By year"]
+    assert options == ["Interval: default", *every]
+
+
+def test_an_interval_of_all_charts_can_be_chosen_again(charts: Charts) -> None:
+    layout = {
+        "widgets": [{"query": one} for one in ("revenue", "revenue-daily", "plans-daily")],
+        "layout": {"controls": "interval"},
+    }
+    page = charts.open(tag("acumen-dashboard", charts.access()), wait=False)
+    page.evaluate("(layout) => { document.querySelector('acumen-dashboard').layout = layout }", layout)
+    charts.settle()
+    control = page.get_by_label("Interval")
+    options = ["By day", "By hour", "By week", "By month", "By year"]
+    assert control.locator("option").all_text_contents() == options
+    control.select_option(label="By week")
+    assert page.evaluate("document.querySelector('acumen-dashboard').changes") == {"interval": "weekly"}
+    control.select_option(label="By day")
+    assert page.evaluate("document.querySelector('acumen-dashboard').changes") == {}
+    charts.settle()
+    charts.check()
+
+
+def test_a_picture_that_does_not_come_is_named_in_small(charts: Charts) -> None:
+    def image(link: str, **more: Any) -> Any:
+        return {"type": "image", "settings": {"link": link}, "layout": {"height": 340}, **more}
+
+    missing = f"{charts.site.url}/missing.png"
+    layout = {
+        "widgets": [
+            image(missing, title="Our logo"),
+            image("javascript:alert(1)", title="Refused"),
+            image(missing),
+        ]
+    }
+    page = charts.open(tag("acumen-dashboard", charts.access()), wait=False)
+    page.evaluate("(layout) => { document.querySelector('acumen-dashboard').layout = layout }", layout)
+    cards = page.locator("acumen-dashboard .card")
+    for index, text in enumerate(["Our logo", "Refused", missing]):
+        cards.nth(index).locator("small").get_by_text(text, exact=True).wait_for()
+    assert [round(one["height"]) for one in boxes(page)] == [44, 44, 44]
+    assert page.locator("acumen-dashboard img").count() == 0
+
+
+def test_a_dashboard_comes_back_with_its_server(charts: Charts) -> None:
+    page = charts.page
+    page.clock.install()
+    page.route("**/dashboards/sales*", lambda route: route.abort())
+    charts.open(board(charts), wait=False)
+    page.get_by_text("The server cannot be reached.").wait_for()
+    page.unroute("**/dashboards/sales*")
+    page.clock.run_for(6000)
+    page.get_by_role("heading", name="Sales").first.wait_for()
+    charts.settle()
+    assert len(drawn(page)) == 7
+
+
 def test_controls_are_there_once_it_is_known_what_may_be_changed(charts: Charts) -> None:
     waiting: list[Any] = []
     held = True

@@ -78,12 +78,52 @@ def test_a_saved_type_that_cannot_show_the_answer_gives_way(core: Core) -> None:
 
 def test_the_smallest_are_added_up_where_that_means_something(core: Core) -> None:
     counted = core.describe({"result": groups(50), "query": COUNT}, limit=5)
-    assert counted["x"]["names"] == ["/0", "/1", "/2", "/3", "/4", "Other"]
+    assert counted["x"]["names"] == ["/0", "/1", "/2", "/3", "/4", "Other (45 more)"]
     assert counted["series"][0]["values"] == [50, 49, 48, 47, 46, sum(range(1, 46))]
-    assert counted["note"] == "The largest 5 of 50; the rest is in “Other”."
+    assert counted["note"] == "The largest 5 of 50; the rest is in “Other (45 more)”."
     averaged = core.describe({"result": groups(50), "query": {"analysis_type": "average"}}, limit=5)
     assert averaged["x"]["names"] == ["/0", "/1", "/2", "/3", "/4"]
     assert averaged["note"] == "The largest 5 of 50; the rest is not shown."
+
+
+def test_a_group_is_told_from_the_rest_and_from_what_is_not_there(core: Core) -> None:
+    names = ["Other", None, "(none)", "", "(empty)", "   ", *"abcd"]
+    answer = {"result": [{"g": name, "result": 20 - at} for at, name in enumerate(names)], "query": COUNT}
+    shown = ["Other", "(none)", "“(none)”", "(empty)", "“(empty)”", "“\u00a0\u00a0\u00a0”"]
+    words = {"other": "Sonstige", "more": "{n} weitere"}
+    for kind in ("bar", "pie"):
+        assert core.describe(answer, type=kind, limit=6)["x"]["names"] == [*shown, "Other (4 more)"]
+        made = core.describe(answer, type=kind, limit=6, words=words)
+        assert made["x"]["names"][-1] == "Sonstige (4 weitere)"
+    by_group = {
+        "result": by_day([[{"g": name, "result": 20 - at} for at, name in enumerate(names)]] * 2),
+        "query": COUNT,
+    }
+    made = core.describe(by_group, type="area", limit=6, colors={"Other": "#123456"})
+    assert [series["name"] for series in made["series"]] == [*shown, "Other (4 more)"]
+    assert made["series"][-1]["color"] == "#123456"
+
+
+@pytest.mark.parametrize("kind", ["bar", "pie", "table"])
+def test_csv_has_every_group_by_its_own_value(core: Core, kind: str) -> None:
+    groups = [None, "", "  ", "Other", 'a "b"', *(f"/{index}" for index in range(200))]
+    answer = {"result": [{"g": one, "result": 300 - at} for at, one in enumerate(groups)], "query": COUNT}
+    text = core.csv(answer, type=kind, all=True, names={"/0": "Home"})
+    assert text.split("\r\n")[:4] == ["g,Count", ",300", '"",299', "  ,298"]
+    rows = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert [name for name, _ in rows] == ["", "", "  ", "Other", 'a "b"', "Home", *groups[6:]]
+    assert [int(value) for _, value in rows] == list(range(300, 300 - len(groups), -1))
+
+
+def test_csv_of_two_groups_and_of_many_series_has_all(core: Core) -> None:
+    two = [{"a": f"a{a}", "b": b or None, "result": 1 + b} for a in range(30) for b in range(3)]
+    pie = list(csv.reader(io.StringIO(core.csv({"result": two, "query": COUNT}, type="pie", all=True))))
+    assert pie[0] == ["a", "b", "Count"] and len(pie) == 1 + 90 and pie[1] == ["a0", "", "1"]
+    stacked = core.csv({"result": two, "query": COUNT}, type="stacked", all=True).split("\r\n")
+    assert stacked[0] == "a,(none),1,2" and len(stacked) == 1 + 30 + 1
+    many = [[{"g": f"g{one}", "result": one} for one in range(30)]] * 2
+    lines = core.csv({"result": by_day(many), "query": COUNT}, type="line", all=True).split("\r\n")
+    assert lines[0].count(",") == 30
 
 
 def test_an_order_that_was_asked_for_stays(core: Core) -> None:

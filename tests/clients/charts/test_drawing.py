@@ -173,6 +173,33 @@ def test_labels_that_are_read_together_have_as_many_decimals(
     assert found == labels
 
 
+@pytest.mark.parametrize(
+    ("values", "form", "labels"),
+    [
+        ([0, 1e40], "EUR", ["€0", "€2E39", "€4E39", "€6E39", "€8E39", "€1E40"]),
+        ([0, 1e40], "number", ["0", "2E39", "4E39", "6E39", "8E39", "1E40"]),
+        ([0, 1e22], "EUR", ["€0", "€2E21", "€4E21", "€6E21", "€8E21", "€1E22"]),
+        ([0, 1.2e16], "EUR", ["€0", "€2.0E15", "€4.0E15", "€6.0E15", "€8.0E15", "€1.0E16", "€1.2E16"]),
+        ([0, 2e16], {"style": "percent"}, ["0%", "5.0E17%", "1.0E18%", "1.5E18%", "2.0E18%"]),
+    ],
+)
+def test_ticks_of_huge_numbers_are_short_and_nothing_is_zero(
+    core: Core, values: list[float], form: Any, labels: list[str]
+) -> None:
+    svg = core.draw({"result": by_day(values)}, {"format": form}, width=640, height=280, title=False)
+    found = [text.text for text in texts(svg) if text.kind == "acumen-tick"]
+    assert [text for text in found if not re.search("Nov|Sun|Mon", text)] == labels
+
+
+def test_labels_of_huge_numbers_are_as_the_headline_has_them(core: Core) -> None:
+    rows = [{"page": f"/{index}", "result": value} for index, value in enumerate([1e40, 0])]
+    drawn = [
+        [text.text for text in texts(core.draw({"result": result}, {"format": "EUR", "type": kind}))]
+        for result, kind in ((rows, "bar"), (1e40, "metric"))
+    ]
+    assert {"€1E40", "€0"} <= set(drawn[0]) and "€1E40" in drawn[1]
+
+
 def test_the_ends_of_a_gauge_are_true(core: Core) -> None:
     svg = core.draw({"result": 1}, {"type": "gauge", "min": 0, "max": 1.25}, width=300, height=240)
     assert {"0.00", "1.25"} <= {text.text for text in texts(svg)}
@@ -181,18 +208,22 @@ def test_the_ends_of_a_gauge_are_true(core: Core) -> None:
 @pytest.mark.parametrize(
     ("values", "shares"),
     [
-        ([1, 1, 1], ["34%", "33%", "33%"]),
-        ([2, 2, 2, 1.5], ["27%", "27%", "26%", "20%"]),
+        ([1, 1, 1], ["33%", "33%", "33%"]),
+        ([2, 2, 2, 1.5], ["27%", "27%", "27%", "20%"]),
+        ([1] * 33, ["3.0%"] * 33),
+        ([99_999, 1], [">99.9%", "<0.1%"]),
+        ([9_994, 6, 0], ["99.9%", "0.1%", "0.0%"]),
         ([5, 3, 0.6], ["58.1%", "34.9%", "7.0%"]),
         ([1, 0], ["100%", "0%"]),
         ([0, 0], ["0%", "0%"]),
         ([57, 29, 14], ["57%", "29%", "14%"]),
     ],
 )
-def test_shares_of_a_pie_are_a_hundred_together(core: Core, values: list[float], shares: list[str]) -> None:
+def test_equal_parts_of_a_pie_have_equal_shares(core: Core, values: list[float], shares: list[str]) -> None:
+    """Each is rounded by itself: they need not be a hundred together. A part is neither nothing nor all."""
     rows = [{"page": f"/{index}", "result": value} for index, value in enumerate(values)]
-    how = {"width": 500, "height": 240, "interactive": True}
-    svg = core.draw({"result": rows}, {"type": "pie", "limit": 9}, **how)
+    how = {"width": 500, "height": 800, "interactive": True}
+    svg = core.draw({"result": rows}, {"type": "pie", "limit": 40}, **how)
     assert [text.text for text in texts(svg) if text.text.endswith("%")] == shares
     told = [mark.get("aria-label", "") for mark in parsed(svg).iter() if mark.get("role") == "img"]
     assert [one.rpartition(", ")[2] for one in told] == shares

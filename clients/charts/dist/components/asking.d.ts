@@ -8,7 +8,11 @@ export interface Ask {
 export declare class AskError extends Error {
     readonly status: number;
     readonly code: string | null;
-    constructor(message: string, status: number, code: string | null);
+    /** Seconds until it may be asked again; none are enough where no answers are left. */
+    readonly after: number;
+    constructor(message: string, status: number, code: string | null, 
+    /** Seconds until it may be asked again; none are enough where no answers are left. */
+    after?: number);
 }
 export interface AskOptions {
     signal: AbortSignal;

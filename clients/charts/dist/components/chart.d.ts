@@ -19,7 +19,7 @@ export declare class AcumenChart extends HTMLElement {
     set soft(settings: Json);
     /** Ask again, whatever is kept. */
     reload(): Promise<void>;
-    /** What is shown as CSV. */
+    /** What is shown as CSV, with all that the drawing has no room for. */
     toCSV(): string;
     /** What is shown as a picture. */
     toSVG(size?: {

@@ -5,6 +5,10 @@ export interface ChartProblem {
     status: number;
     code: string | null;
 }
+/** Seconds after which it may be over by itself; null where it will not be. */
+export declare function passes(error: unknown): number | null;
+/** A button to try again, where that may help. */
+export declare function retryButton(error: unknown, texts: Texts, onclick: () => void): HTMLElement | null;
 /** A sentence on it in the language of the texts. */
 export declare function sentence(error: unknown, texts: Texts): string;
 /** The server's own words where it sent some. */

@@ -11,6 +11,7 @@ declare const OWN: {
     refused: string;
     missing: string;
     tooMany: string;
+    usedUp: string;
     wrong: string;
     fault: string;
     unreadable: string;

@@ -14,6 +14,8 @@ export class AskError extends Error {
     message: string,
     readonly status: number,
     readonly code: string | null,
+    /** Seconds until it may be asked again; none are enough where no answers are left. */
+    readonly after = 0,
   ) {
     super(message);
     this.name = "AskError";
@@ -81,7 +83,17 @@ async function read(response: Response): Promise<unknown> {
   if (response.ok) return value;
   const { message, error_code: code } = (value ?? {}) as { message?: unknown; error_code?: unknown };
   const text = typeof message === "string" ? message : "";
-  throw new AskError(text, response.status, typeof code === "string" ? code : null);
+  const after = saidAfter(response) ?? 0;
+  throw new AskError(text, response.status, typeof code === "string" ? code : null, after);
+}
+
+/** Seconds after which the server may be asked again, if it says so. */
+function saidAfter({ status, headers }: Response): number | null {
+  const said = headers.get("retry-after");
+  // a 429 that does not say when it ends does not end by waiting
+  if (said === null) return status === 429 ? Infinity : null;
+  const seconds = Number(said) >= 0 ? Number(said) : (Date.parse(said) - Date.now()) / 1000;
+  return seconds >= 0 ? seconds : 0;
 }
 
 /** Seconds to wait before the next try; null where none would help. */
@@ -89,11 +101,9 @@ function waitAfter(response: Response | null, attempt: number): number | null {
   const grown = 2 ** attempt * (0.5 + Math.random() / 2);
   if (!response) return attempt < 1 ? grown : null;
   if (![429, 502, 503].includes(response.status) || attempt >= TRIES - 1) return null;
-  const said = response.headers.get("retry-after");
-  // a 429 that does not say when it ends does not end by waiting
-  if (said === null) return response.status === 429 ? null : grown;
-  const seconds = Number(said) >= 0 ? Number(said) : (Date.parse(said) - Date.now()) / 1000;
-  return seconds <= WAIT_SECONDS_MAX ? Math.max(0, seconds) + Math.random() * 0.5 : null;
+  const seconds = saidAfter(response);
+  if (seconds === null) return grown;
+  return seconds <= WAIT_SECONDS_MAX ? seconds + Math.random() * 0.5 : null;
 }
 
 async function answered(request: Ask, entry: Shared): Promise<unknown> {

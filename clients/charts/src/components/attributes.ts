@@ -1,4 +1,6 @@
 // Attributes and the properties of the same names.
+import { isZone } from "../time.ts";
+import { TEXTS, type Texts } from "./texts.ts";
 
 function camel(name: string): string {
   return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
@@ -44,6 +46,39 @@ export function parsed(text: string | null): unknown {
   }
 }
 
+/** What attributes take that is no JSON, and in words. */
+const TAKEN: Record<string, [RegExp | null, string]> = {
+  theme: [/^(light|dark|auto)$/, "light, dark, auto"],
+  format: [/^(number|percent|duration|bytes|[A-Z]{3})$/, "percent, duration, bytes, EUR, JSON"],
+  controls: [/^\s*((timeframe|interval|filter:\S+)(\s+|$))*$/, "timeframe, interval, filter:NAME, JSON"],
+  timezone: [/^[+-]?\d[\d:]*$/, "Europe/Berlin, 7200"],
+  options: [null, "JSON"],
+  filters: [null, "JSON"],
+};
+const warned = new Set<string>();
+
+/** Say on the console, once, that a value means nothing. */
+export function warn(name: string, value: string, taken: string): void {
+  const text = `acumen-charts: ${name}="${value}" is ignored; it takes ${taken}`;
+  if (!warned.has(text)) console.warn(text);
+  warned.add(text);
+}
+
+/** The texts with these words in place of their own. */
+export function worded(words: Partial<Texts>): Texts {
+  for (const name in words) if (!(name in TEXTS)) warn("words", name, "the names of TEXTS");
+  return { ...TEXTS, ...words };
+}
+
+/** Warn of an attribute whose value means nothing. */
+export function check(name: string, text: string | null): void {
+  const value = parsed(text);
+  const [pattern, taken] = TAKEN[name] ?? [];
+  if (!taken || !text || typeof value !== "string" || pattern?.test(value)) return;
+  if (name === "timezone" && isZone(value)) return;
+  warn(name, value, taken);
+}
+
 /** A number of the attribute above zero; null for none. */
 export function positive(text: string | null): number | null {
   const number = Number.parseFloat(text ?? "");
@@ -72,11 +107,24 @@ export class Pacer {
   #timer = 0;
   #seconds: number | null = null;
   #overdue = false;
+  #failures = 0;
+  readonly #back = () => this.call();
   readonly #seen = () => {
     if (document.visibilityState === "visible" && this.#overdue) this.#run();
   };
 
   constructor(private readonly call: () => void) {}
+
+  /**
+   * Call again after so many seconds. Without them, where a failure may pass by itself `after` so many: in
+   * ever longer ones, and when the browser is online again.
+   */
+  next(seconds: number | null, after: number | null): void {
+    const failed = after !== null;
+    this.#failures = failed ? this.#failures + 1 : 0;
+    this.start(seconds ?? (failed ? Math.max(after, Math.min(60, 2.5 * 2 ** this.#failures)) : null));
+    if (failed) addEventListener("online", this.#back, { once: true });
+  }
 
   start(seconds: number | null): void {
     this.stop();
@@ -90,6 +138,7 @@ export class Pacer {
   stop(): void {
     clearTimeout(this.#timer);
     this.#overdue = false;
+    removeEventListener("online", this.#back);
     document.removeEventListener("visibilitychange", this.#seen);
   }
 

@@ -3,13 +3,13 @@ import { isObject } from "../answer.ts";
 import { csvOf, describe, formatter, tableOf } from "../draw.ts";
 import type { DescribeOptions, Description, DrawOptions } from "../types.ts";
 import { ask, AskError } from "./asking.ts";
-import { localeOf, Pacer, parsed, positive, reflect, upgrade } from "./attributes.ts";
+import { check, localeOf, Pacer, parsed, positive, reflect, upgrade, worded } from "./attributes.ts";
 import { anyControl, ControlBar, controlsOf, learn, permitted, type Controls } from "./controls.ts";
 import { download, el, icon, ICONS, idle, sizeOf } from "./dom.ts";
 import { exportsOf, fileName, pngOf, svgOf, type ExportKind } from "./exporting.ts";
 import { forgetWidths, isDark, measureFor, themeFor, watchScheme } from "./look.ts";
 import { colorOf, Plot, type Selection } from "./plot.ts";
-import { problemLines, problemOf, sentence } from "./problems.ts";
+import { passes, problemLines, problemOf, retryButton, sentence } from "./problems.ts";
 import {
   periodBefore,
   requestOf,
@@ -66,6 +66,12 @@ function mayChange({ timeframe, interval, filters = [] }: Changes, answer: unkno
   return JSON.stringify(permitted(wanted, answer)) === JSON.stringify(wanted);
 }
 
+interface Loading {
+  fresh?: boolean;
+  byViewer?: boolean;
+  quiet?: boolean;
+}
+
 type State = "idle" | "loading" | "ready" | "error";
 
 export class AcumenChart extends HTMLElement {
@@ -77,7 +83,7 @@ export class AcumenChart extends HTMLElement {
     (text) => this.#say(text),
   );
   readonly #bar = new ControlBar((changes) => this.#viewerChanged(changes));
-  readonly #pacer = new Pacer(() => void this.#load({ fresh: true }));
+  readonly #pacer = new Pacer(() => void this.#load({ fresh: true, quiet: true }));
   readonly #resized = new ResizeObserver(() => {
     // It also tells of a plot that has just been shown, at the size at which it was drawn.
     const { element } = this.#plot;
@@ -140,6 +146,7 @@ export class AcumenChart extends HTMLElement {
   }
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
+    check(name, after);
     if (before === after || !this.isConnected) return;
     if (NAMING.includes(name)) this.#named = null;
     this.#later(ASKING.includes(name) ? "ask" : "draw");
@@ -175,7 +182,7 @@ export class AcumenChart extends HTMLElement {
 
   /** Texts of the component in another language. */
   set words(words: Partial<Texts>) {
-    this.#texts = { ...TEXTS, ...words };
+    this.#texts = worded(words);
     this.#later("draw");
   }
   get words(): Partial<Texts> {
@@ -205,10 +212,10 @@ export class AcumenChart extends HTMLElement {
     await this.#load({ fresh: true });
   }
 
-  /** What is shown as CSV. */
+  /** What is shown as CSV, with all that the drawing has no room for. */
   toCSV(): string {
     return this.#description
-      ? csvOf(this.#description, { words: this.#texts, timezone: this.#timezone })
+      ? csvOf(this.#described(true), { words: this.#texts, timezone: this.#timezone })
       : "";
   }
 
@@ -291,16 +298,18 @@ export class AcumenChart extends HTMLElement {
     return { ...(timeframe ? { timeframe } : {}), ...(interval ? { interval } : {}) };
   }
 
-  async #load({ fresh = false, byViewer = false }: { fresh?: boolean; byViewer?: boolean }): Promise<void> {
+  /** `quiet` leaves an error as it is until it is over. */
+  async #load({ fresh = false, byViewer = false, quiet = false }: Loading): Promise<void> {
     this.#abort?.abort();
     if (!this.isConnected) return;
     const controller = (this.#abort = new AbortController());
     const { signal } = controller;
     this.#keeps = false;
     this.#pacer.stop();
+    let failure: unknown;
     try {
       if (this.#given === undefined || this.#given === null) {
-        this.#busy(true);
+        if (!quiet || this.#state !== "error") this.#busy(true);
         const found = await this.#answered(signal, fresh);
         if (signal.aborted) return;
         [this.#answer, this.#previous] = found;
@@ -311,13 +320,13 @@ export class AcumenChart extends HTMLElement {
       if (byViewer && this.#state === "ready") this.#say(this.#texts.loaded);
     } catch (error) {
       if (signal.aborted) return;
-      this.#failed(error);
+      this.#failed((failure = error), false, quiet);
     } finally {
       if (this.#abort === controller) {
         this.#abort = null;
         this.#busy(false);
         if (this.isConnected && (this.#given === undefined || this.#given === null))
-          this.#pacer.start(positive(this.getAttribute("refresh")));
+          this.#pacer.next(positive(this.getAttribute("refresh")), passes(failure));
       }
     }
   }
@@ -381,7 +390,8 @@ export class AcumenChart extends HTMLElement {
     this.dispatchEvent(new CustomEvent("load", { detail, composed: true }));
   }
 
-  #failed(error: unknown, undrawable = false): void {
+  #failed(error: unknown, undrawable = false, quiet = false): void {
+    const told = quiet && (this.#stale || this.#state === "error");
     const problem = problemOf(error, this.#texts);
     const { status } = problem;
     const message = sentence(error, this.#texts);
@@ -393,7 +403,7 @@ export class AcumenChart extends HTMLElement {
       this.#problem = error;
       this.#description = null;
     }
-    this.#say(message);
+    if (!told) this.#say(message);
     this.#render();
     this.dispatchEvent(new CustomEvent("error", { detail: problem, composed: true }));
   }
@@ -436,7 +446,7 @@ export class AcumenChart extends HTMLElement {
     return permitted(this.#offered, this.#answer);
   }
 
-  #described(): Description {
+  #described(all = false): Description {
     const options = parsed(this.getAttribute("options"));
     const soft = this.#soft;
     const outer = isObject(this.#answer) && "result" in this.#answer ? this.#answer : null;
@@ -455,6 +465,7 @@ export class AcumenChart extends HTMLElement {
       now: Date.now(),
       previous: this.#previous,
       words: this.#texts,
+      all,
     };
     const title = this.getAttribute("title");
     if (title !== null) given.title = title;
@@ -669,11 +680,8 @@ export class AcumenChart extends HTMLElement {
     const { state, wait } = this.#parts;
     const texts = this.#texts;
     if (this.#state === "error") {
-      const again = el(
-        "button",
-        { type: "button", onclick: () => void this.#load({ fresh: true, byViewer: true }) },
-        texts.retry,
-      );
+      const load = () => void this.#load({ fresh: true, byViewer: true });
+      const again = retryButton(this.#problem, texts, load);
       const reset = () => {
         this.#bar.reset();
         this.#viewerChanged({});

@@ -215,12 +215,16 @@ export class ControlBar {
       },
     );
     const day = () => {
-      const [from, until] = [...dates.querySelectorAll("input")].map((input) => input.valueAsNumber);
-      if (!(from <= until)) return;
+      const days = [...dates.querySelectorAll("input")].map((input) => input.valueAsNumber);
+      const [from, until] = days.sort((one, other) => one - other);
+      // of a year that is still being typed, too
+      if (!(from <= until) || dates.querySelector(":invalid")) return;
       this.#change({ timeframe: { start: isoOf(from, timezone), end: isoOf(until + 86_400_000, timezone) } });
     };
+    // the end is a day later, and of four digits as well
+    const bounds = { min: "1000-01-01", max: "9999-12-30" };
     for (const label of [texts.from, texts.until])
-      dates.append(el("input", { type: "date", "aria-label": label, max: "9999-12-31", onchange: day }));
+      dates.append(el("input", { type: "date", "aria-label": label, ...bounds, onchange: day }));
     return [select, dates];
   }
 

@@ -1,12 +1,12 @@
 // <acumen-dashboard>: charts on a grid, with one control for all of them.
 import { ask } from "./asking.ts";
-import { localeOf, parsed, reflect, upgrade } from "./attributes.ts";
+import { check, localeOf, Pacer, parsed, reflect, upgrade, worded } from "./attributes.ts";
 import { boardOf, type Board, type Widget } from "./board.ts";
 import type { AcumenChart } from "./chart.ts";
 import { ControlBar, controlsOf, learn, permitted, type Controls } from "./controls.ts";
 import { el, icon, ICONS } from "./dom.ts";
 import { isDark, watchScheme } from "./look.ts";
-import { problemLines, problemOf } from "./problems.ts";
+import { passes, problemLines, problemOf, retryButton } from "./problems.ts";
 import type { Changes, Json } from "./question.ts";
 import { isObject } from "../answer.ts";
 import { dress } from "./styles.ts";
@@ -23,6 +23,7 @@ export class AcumenDashboard extends HTMLElement {
 
   readonly #bar = new ControlBar((changes) => this.#changed(changes));
   readonly #parts = this.#build();
+  readonly #pacer = new Pacer(() => void this.#load(true));
   #abort: AbortController | null = null;
   #layout: unknown;
   #document: unknown = null;
@@ -48,10 +49,12 @@ export class AcumenDashboard extends HTMLElement {
   disconnectedCallback(): void {
     this.#abort?.abort();
     this.#abort = null;
+    this.#pacer.stop();
     this.#unwatch();
   }
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
+    check(name, after);
     if (before === after || !this.isConnected) return;
     if (name === "dashboard" || name === "project") this.#named = null;
     if (PASSED.includes(name)) for (const chart of this.#charts) this.#pass(chart, name);
@@ -83,7 +86,7 @@ export class AcumenDashboard extends HTMLElement {
   }
 
   set words(words: Partial<Texts>) {
-    this.#texts = { ...TEXTS, ...words };
+    this.#texts = worded(words);
     for (const chart of this.#charts) chart.words = words;
     this.#later("draw");
   }
@@ -112,6 +115,7 @@ export class AcumenDashboard extends HTMLElement {
 
   async #load(fresh: boolean): Promise<void> {
     this.#abort?.abort();
+    this.#pacer.stop();
     const { signal } = (this.#abort = new AbortController());
     const [server, project, dashboard] = ["server", "project", "dashboard"].map(
       (name) => this.getAttribute(name) ?? "",
@@ -134,6 +138,7 @@ export class AcumenDashboard extends HTMLElement {
       }
       if (signal.aborted) return;
       this.#problem = null;
+      this.#pacer.next(null, null);
       const same = this.#board && JSON.stringify(document) === JSON.stringify(this.#document);
       this.#document = document;
       if (!same) {
@@ -150,6 +155,7 @@ export class AcumenDashboard extends HTMLElement {
       this.#board = null;
       this.#document = null;
       this.#charts = [];
+      this.#pacer.next(null, passes(error));
       this.#look();
       this.dispatchEvent(new CustomEvent("error", { detail: problemOf(error, this.#texts), composed: true }));
     }
@@ -160,7 +166,7 @@ export class AcumenDashboard extends HTMLElement {
     const metadata = await asked.catch(() => null);
     if (signal.aborted) return;
     const title = isObject(metadata) ? metadata.title : null;
-    board.title = typeof title === "string" && title ? title : this.getAttribute("dashboard");
+    this.#named = board.title = typeof title === "string" && title ? title : this.getAttribute("dashboard");
     this.#look();
   }
 
@@ -212,8 +218,8 @@ export class AcumenDashboard extends HTMLElement {
     state.hidden = !grid.hidden;
     if (state.hidden) return;
     if (this.#problem) {
-      const again = el("button", { type: "button", onclick: () => void this.#load(true) }, texts.retry);
-      state.replaceChildren(...problemLines(this.#problem, texts), again);
+      const again = retryButton(this.#problem, texts, () => void this.#load(true));
+      state.replaceChildren(...problemLines(this.#problem, texts), again ?? "");
     } else
       state.replaceChildren(
         el("p", { part: none ? "empty" : "loading" }, none ? texts.noWidgets : texts.loading),
@@ -246,15 +252,15 @@ export class AcumenDashboard extends HTMLElement {
       if (widget.title) card.append(el("h2", {}, widget.title));
       card.append(...widget.words.map((line) => el("p", {}, line)));
     } else if (widget.kind === "image") {
-      if (/^https?:/i.test(widget.link))
-        card.append(
-          el("img", {
-            src: widget.link,
-            alt: widget.title ?? "",
-            loading: "lazy",
-            referrerpolicy: "no-referrer",
-          }),
-        );
+      const alt = widget.title ?? widget.link.slice(0, 200);
+      const failed = () => {
+        card.classList.add("words");
+        card.style.setProperty("--_h", "2");
+        card.replaceChildren(el("small", {}, alt));
+      };
+      const more = { loading: "lazy", referrerpolicy: "no-referrer", onerror: failed };
+      if (/^https?:/i.test(widget.link)) card.append(el("img", { src: widget.link, alt, ...more }));
+      else failed();
     } else card.append(this.#chart(widget));
     return card;
   }
@@ -301,10 +307,12 @@ export class AcumenDashboard extends HTMLElement {
     const first = this.#query.analysis_type === undefined;
     const now = first ? { timeframe, interval, timezone } : this.#query;
     const same = JSON.stringify(now.timeframe) === JSON.stringify(timeframe);
+    // what has no interval has none to change; "" where they differ
+    const every = now.interval ?? interval;
     this.#query = {
       analysis_type: same ? "any" : "",
       timeframe: same ? timeframe : undefined,
-      interval: now.interval ?? interval,
+      interval: !interval || interval === every ? every : "",
       timezone: now.timezone,
     };
   }

@@ -10,13 +10,25 @@ export interface ChartProblem {
   code: string | null;
 }
 
-function kindOf({ status, code }: AskError): keyof Texts {
+function kindOf({ status, code, after }: AskError): keyof Texts {
   if (!status) return "unreachable";
   if (status < 400) return "unreadable";
   if (status === 401 || status === 403) return code === "EmbedTokenExpiredError" ? "expired" : "refused";
   if (status === 404) return "missing";
-  if (status === 429) return "tooMany";
+  if (status === 429) return after < Infinity ? "tooMany" : "usedUp";
   return status < 500 ? "wrong" : "fault";
+}
+
+/** Seconds after which it may be over by itself; null where it will not be. */
+export function passes(error: unknown): number | null {
+  const may = error instanceof AskError && ["unreachable", "tooMany", "fault"].includes(kindOf(error));
+  return may ? error.after : null;
+}
+
+/** A button to try again, where that may help. */
+export function retryButton(error: unknown, texts: Texts, onclick: () => void): HTMLElement | null {
+  const over = error instanceof AskError && error.after === Infinity;
+  return over ? null : el("button", { type: "button", onclick }, texts.retry);
 }
 
 /** A sentence on it in the language of the texts. */

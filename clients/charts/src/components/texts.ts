@@ -13,6 +13,7 @@ const OWN = {
   refused: "You have no access to this.",
   missing: "This could not be found.",
   tooMany: "Too many requests. Try again later.",
+  usedUp: "No more answers are left.",
   wrong: "The server cannot answer this question.",
   fault: "Something went wrong on the server. Try again later.",
   unreadable: "The server's answer cannot be read.",
