@@ -22,7 +22,7 @@ SCALE ?= $(or $(ACUMEN_TEST_SCALE),0.1)
 TEST_PROCESSES ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test lint bench lock clean
+.PHONY: help setup serve demo test lint bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ setup: ## Make .venv with the server and the development tools
 serve: ## Run the server here (settings: ACUMEN_*; options: make serve ARGS="--port 9000")
 	@sh scripts/setup.sh "$(PYTHON)"
 	@exec $(BIN)/acumen serve $(ARGS)
+
+demo: ## Fill a project with a shop's events, queries and dashboards (ARGS="--name 'Another shop'")
+	@sh scripts/setup.sh "$(PYTHON)"
+	@exec $(BIN)/acumen demo $(ARGS)
 
 test: ## Run the tests (some of them: make test TESTS=tests/query)
 	@sh scripts/setup.sh "$(PYTHON)" dev

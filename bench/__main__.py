@@ -21,6 +21,7 @@ from bench import (
     pauses,
     pictures,
     posts,
+    profile,
     queries,
     shredding,
     tenants,
@@ -33,6 +34,7 @@ SECTIONS = (
     "bulk",
     "shred",
     "queries",
+    "profile",
     "memory",
     "erasure",
     "cached",
@@ -58,12 +60,14 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         bulk.run(report, events)
     if "shred" in sections:
         shredding.run(report, events)
-    if {"queries", "memory", "erasure", "charts"} & set(sections):
+    if {"queries", "profile", "memory", "erasure", "charts"} & set(sections):
         with loaded(report, events) as store:
             if "charts" in sections:
                 charts.run(report, store.server, store.events)
             if "queries" in sections:
                 queries.run(report, store)
+            if "profile" in sections:
+                profile.run(report, store)
             if "memory" in sections:
                 memory.run(report, store)
             if "erasure" in sections:

@@ -203,7 +203,7 @@ class Duck:
         self._files = f"[{listed}], hive_partitioning = false"
 
     def run(self, sql: str) -> Rows:
-        by_name = self._every_column if sql.startswith("SELECT *") else ""
+        by_name = self._every_column if "SELECT *" in sql else ""
         scan = f"FROM read_parquet({self._files}{by_name})"
         return self._connection.execute(sql.replace("FROM events", scan)).fetchall()
 

@@ -66,6 +66,7 @@ def _parser(command: Sequence[str]) -> CommandParser:
     tenants.add_projects(commands, _add_data, _on_catalog)
     _add_keys(commands, selected=list(command) == ["keys"])
     _add_import(commands, selected=list(command) == ["import"])
+    _add_demo(commands, selected=list(command) == ["demo"])
     files.add_files(commands, _add_data, _files)
     _add_check(commands)
     _add_repair(commands)
@@ -129,6 +130,22 @@ def _add_import(commands: Any, *, selected: bool) -> None:
 
         import_command.add_arguments(command)
         command.set_defaults(run=import_command.run)
+
+
+def _add_demo(commands: Any, *, selected: bool) -> None:
+    command = commands.add_parser(
+        "demo",
+        help="make a project with the events, saved queries and dashboards of a shop, to look around in",
+        description="Make a project with the events, saved queries and dashboards of a shop, in the data "
+        "folder, with or without a server running on it. Where the project exists, nothing is done.",
+    )
+    _add_data(command)
+    if selected:
+        # As the import does, it imports much of the server.
+        from service.cli import demo
+
+        demo.add_arguments(command)
+        command.set_defaults(run=_demo)
 
 
 def _add_check(commands: Any) -> None:
@@ -270,6 +287,14 @@ def _keys(args: argparse.Namespace) -> int:
     with _opened(args, make=True) as catalog:
         _say(keys_command.run(catalog, catalog.keyring, args))
     return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from service.cli import demo
+
+    settings = _settings(args)
+    with _opened(args, make=True) as catalog:
+        return demo.run(args, settings, catalog, _say)
 
 
 def _on_catalog(action: tenants.Action, *, make: bool) -> Callable[[argparse.Namespace], int]:

@@ -56,7 +56,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Runner:
+class Runner:
     """An engine, and the objects that all runs of one query share."""
 
     engine: Engine
@@ -135,6 +135,29 @@ def answer(
     QueryCancelled, QueryOverloaded, QueryError.
     """
     ends = deadline or Deadline.after(limits.timeout_seconds, cancel)
+    return answered(
+        lambda views, runner: _answer(request, views, runner, limits),
+        sources,
+        engine,
+        limits=limits,
+        ends=ends,
+        forced_filters=forced_filters,
+        project_id=project_id,
+    )
+
+
+def answered(
+    work: Callable[[Views, Runner], Answer],
+    sources: SourceOf,
+    engine: Engine,
+    *,
+    limits: Limits,
+    ends: Deadline,
+    forced_filters: Sequence[Filter],
+    project_id: str,
+) -> Answer:
+    """The answer that ``work`` computes, which is repeated where it has to be: files were replaced, rounding
+    was uncertain, or older queries needed its memory. Arguments and errors are those of ``answer``."""
     reservation = engine.budget.open(ends.check, project_id=project_id)
     extent_of = reader(engine, ends)
 
@@ -143,7 +166,7 @@ def answer(
         return Views(sources, tuple(forced_filters), own, lanes_of, forced, extent_of=extent_of, exact=exact)
 
     def run(lanes_of: Held | None, exact: bool) -> Answer:
-        return _answer(request, views(lanes_of, exact), _Runner(engine, ends, reservation, Trace()), limits)
+        return work(views(lanes_of, exact), Runner(engine, ends, reservation, Trace()))
 
     def certain(lanes_of: Held | None = None) -> Answer:
         try:
@@ -186,7 +209,7 @@ def seen_by(engine: Engine, deadline: Deadline) -> Held:
     return held
 
 
-def _answer(request: ParsedQuery, views: Views, runner: _Runner, limits: Limits) -> Answer:
+def _answer(request: ParsedQuery, views: Views, runner: Runner, limits: Limits) -> Answer:
     started = time.perf_counter()
     runner.check()
     query = request.query
@@ -210,17 +233,22 @@ def _answer(request: ParsedQuery, views: Views, runner: _Runner, limits: Limits)
             "total_properties_scanned": scanned * properties,
             "total_processing_time": round(time.perf_counter() - started, 6),
         }
-    if views.damaged:
-        body["complete"] = False
-        if not views.forced:
-            # A file's name reveals the number and time of its events.
-            body["damaged_files"] = sorted(file.name for file in views.damaged.values())
+    note_damage(body, views)
     # Nor does a key with filters learn which collections exist beyond those it sees.
     unknown = [] if views.forced else views.unknown
     return Answer(body, [f"The collection '{name}' does not exist." for name in unknown], not views.damaged)
 
 
-def _visible(query: Query, views: Views, runner: _Runner, limits: Limits) -> int:
+def note_damage(body: dict[str, Any], views: Views) -> None:
+    """Say in the body where damaged files with events of the timeframe were left out."""
+    if views.damaged:
+        body["complete"] = False
+        if not views.forced:
+            # A file's name reveals the number and time of its events.
+            body["damaged_files"] = sorted(file.name for file in views.damaged.values())
+
+
+def _visible(query: Query, views: Views, runner: Runner, limits: Limits) -> int:
     """The number of events in the query's timeframes that its key can see."""
     parts = query.steps if isinstance(query, FunnelQuery) else (query,)
     events = 0
@@ -244,7 +272,7 @@ def named_properties(query: MetricQuery | FunnelQuery | ExtractionQuery) -> set[
             return set(query.properties or ()) | filter_paths(query.filters)
 
 
-def _metrics(query: MetricQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
+def _metrics(query: MetricQuery, views: Views, runner: Runner, limits: Limits) -> tuple[dict[str, Any], int]:
     plan = plan_metrics(query, views, rows_max(query, limits))
     rows: Iterable[Row] = ()
     if must_run(plan):
@@ -269,7 +297,7 @@ def must_run(plan: MetricsPlan) -> bool:
     return not plan.scan.empty and (arranged or any(metric.aggregates for metric in plan.metrics))
 
 
-def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -> tuple[dict[str, Any], int]:
+def _funnel(query: FunnelQuery, views: Views, runner: Runner, limits: Limits) -> tuple[dict[str, Any], int]:
     plan = funnel.plan_funnel(query, views, limits.funnel_actors_max)
     statement = plan.statement
     scanned = sum(branch.view.rows for branch in plan.branches)
@@ -281,7 +309,7 @@ def _funnel(query: FunnelQuery, views: Views, runner: _Runner, limits: Limits) -
 
 
 def _extraction(
-    query: ExtractionQuery, views: Views, runner: _Runner, limits: Limits
+    query: ExtractionQuery, views: Views, runner: Runner, limits: Limits
 ) -> tuple[dict[str, Any], int]:
     plan = extraction.plan_extraction(query, views, limits)
 

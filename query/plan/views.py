@@ -118,6 +118,11 @@ class View:
             in_us=in_us,
         )
 
+    def restricted(self, scan: Scan, columns: Iterable[Column]) -> Scan:
+        """The scan with these of its columns, and those that its predicate needs."""
+        needed = tuple(dict.fromkeys((*columns, *p.columns_of(scan.predicate))))
+        return replace(scan, columns=needed, pieces=pieces_of(self.files, needed, scan.span))
+
     def narrowed(self, scan: Scan, span: Span) -> Scan:
         """The scan over a span within its own that begins later, without the files that end before it.
 

@@ -100,7 +100,7 @@ def _with_readings(rows: Statement, readings: Sequence[tuple[p.Reading, Column]]
 def _reading(what: p.Reading, text: Statement) -> Statement:
     match what:
         case p.Reading.INSTANT:
-            return _parsed_instant(text)
+            return parsed_instant(text)
         case p.Reading.LONGITUDE:
             return _coordinate(text, 0)
         case p.Reading.LATITUDE:
@@ -114,7 +114,7 @@ def _reading(what: p.Reading, text: Statement) -> Statement:
     return sql("list_transform(json_extract({}, '$[*]'), lambda e: {})", text, element)
 
 
-def _parsed_instant(column: Statement) -> Statement:
+def parsed_instant(column: Statement) -> Statement:
     """The instant in µs of text that ``storage.instants`` accepts, otherwise null; never an error."""
     clock = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.,][0-9]+)?)?"
     zone = "([Zz]|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)"

@@ -55,6 +55,11 @@ class Note(StrEnum):
     NULLS = "the properties that are null somewhere"
     VALUES = "one value of each event"
     EXTENTS = "how great the numbers of each file are"
+    TOTALS = "what the values of each property are like"
+    FREQUENT = "values that may be the most frequent ones"
+    FREQUENCIES = "how many events have each value, and the most frequent values of each property"
+    DATES = "the texts that are dates"
+    PERIODS = "how many events each period has"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,15 +22,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from storage.catalog.keyring import PUBLIC_ID_LENGTH
+from storage.catalog.keyring import PUBLIC_ID_LENGTH, public_id
 
 VERSION = "ae1"
 PREFIX = f"{VERSION}."
 TOKEN_LENGTH_MAX = 8_192
 """Characters of a token."""
 NARROWINGS_MAX = 8
-_NONCE_SIZE = 12
-_SEAL_SIZE_MIN = _NONCE_SIZE + 16
+NONCE_SIZE = 12
+_SEAL_SIZE_MIN = NONCE_SIZE + 16
 _TAG_SIZE = 32
 _PUBLIC_ID = re.compile(rf"[0-9a-f]{{{PUBLIC_ID_LENGTH}}}", re.ASCII)
 
@@ -94,6 +94,15 @@ def is_embed_token(text: str) -> bool:
     return text.startswith(PREFIX)
 
 
+def made_token(access_key: str, conditions: bytes, nonce: bytes) -> str:
+    """The token of these conditions, as a backend makes it; no nonce may be used twice with one key."""
+    secrets = TokenSecrets.of(access_key)
+    head = f"{PREFIX}{public_id(access_key)}"
+    sealed = _text_of(nonce + AESGCM(secrets.seal).encrypt(nonce, conditions, head.encode()))
+    text = f"{head}.{sealed}"
+    return f"{text}.{_text_of(hmac.digest(secrets.chain, text.encode(), hashlib.sha256))}"
+
+
 def read_token(text: str) -> EmbedToken:
     """The parts of a token. Raises BadToken where it is not in its one form, which has no padding and no
     spare bits."""
@@ -117,7 +126,7 @@ def _derived(secret: bytes, purpose: bytes) -> bytes:
 def _decrypted(key: bytes, part: str, context: bytes) -> bytes:
     sealed = _bytes_of(part)
     try:
-        return AESGCM(key).decrypt(sealed[:_NONCE_SIZE], sealed[_NONCE_SIZE:], context)
+        return AESGCM(key).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], context)
     except InvalidTag:
         raise BadToken from None
 
@@ -128,6 +137,11 @@ def _bytes_of(part: str) -> bytes:
         content = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raise BadToken from None
-    if base64.urlsafe_b64encode(content).rstrip(b"=").decode() != part:
+    if _text_of(content) != part:
         raise BadToken
     return content
+
+
+def _text_of(content: bytes) -> str:
+    """Base64url without padding."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()

@@ -14,6 +14,7 @@ from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
 from service.pictures.painter import Painter
 from service.queries.live_tails import LiveTails
+from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
 from service.saved_queries.result_cache import ResultCache
 from service.settings import Settings
@@ -55,6 +56,7 @@ class Parts:
     tails: LiveTails
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
+    profiles: Profiles
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     clock: Callable[[], int] = system_clock
     """The present, in µs, to which timeframes are relative."""

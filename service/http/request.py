@@ -58,9 +58,9 @@ def event_address(scope: Scope) -> EventAddress:
     return EventAddress(project_id, _decoded(rest))
 
 
-def tailed_collection(scope: Scope) -> str:
-    """The collection between ``/events/`` and ``/tail``; slashes in its name may be raw or ``%2F``."""
-    return _decoded(raw_path(scope).split(b"/", 5)[5].removesuffix(b"/tail"))
+def collection_before(scope: Scope, end: str) -> str:
+    """The collection between ``/events/`` and ``end``; slashes in its name may be raw or ``%2F``."""
+    return _decoded(raw_path(scope).split(b"/", 5)[5].removesuffix(end.encode()))
 
 
 def project_of(scope: Scope) -> str:

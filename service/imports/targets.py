@@ -188,7 +188,15 @@ def is_server_url(text: str) -> bool:
 
 @asynccontextmanager
 async def open_data(settings: Settings, project_id: str, collection: str) -> AsyncIterator[ImportTarget]:
-    """Open a target in the data folder of the settings, with the same limits as a worker.
+    """Open a target for one collection in the data folder, as ``open_targets`` does."""
+    async with open_targets(settings, project_id) as target_of:
+        yield target_of(collection)
+
+
+@asynccontextmanager
+async def open_targets(settings: Settings, project_id: str) -> AsyncIterator[Callable[[str], ImportTarget]]:
+    """Open the data folder of the settings, with the same limits as a worker; yields what makes the target of
+    a collection.
 
     If a server runs on the folder, its keeper turns the logged events into files. Otherwise a keeper in this
     process does, and all events are in files at the end. Raises ImportFailed if the folder or the project
@@ -209,7 +217,9 @@ async def open_data(settings: Settings, project_id: str, collection: str) -> Asy
                 # log is in files at the end.
                 with _Keeping(catalog, settings):
                     try:
-                        yield DataTarget(session, settings.metrics_path, project_id, collection)
+                        yield lambda collection: DataTarget(
+                            session, settings.metrics_path, project_id, collection
+                        )
                     finally:
                         watch.cancel()
                         await asyncio.wait([watch])

@@ -58,6 +58,7 @@ from service.process.child_process import ChildContext, StopReason, on_stop
 from service.queries.arrival_finder import ArrivalFinder
 from service.queries.live_tails import LiveTails, TailLimits
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
+from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
 from service.queries.tail_cursor import TailCursors
 from service.saved_queries.result_cache import ResultCache
@@ -160,6 +161,7 @@ async def composed(
             painter,
             _tails(settings, catalog, reader, engine, metrics),
             catalog_threads,
+            Profiles(reader, query_service, catalog_threads, _kept_profiles_max(settings)),
             clock=clock,
         )
         stack.callback(refusals.log_due, last=True)
@@ -265,13 +267,22 @@ def _query_service(
         clock,
         quotas=quotas,
         strict=settings.unknown_parameters == "refuse",
-        kept_bytes_max=min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4),
+        kept_bytes_max=_kept_answers_max(settings) - _kept_profiles_max(settings),
         preferences=settings.preferences,
     )
 
 
 def _painter(settings: Settings) -> Painter:
     return Painter(settings.picture_seconds, settings.picture_idle_seconds)
+
+
+def _kept_answers_max(settings: Settings) -> int:
+    """Bytes of answers to questions, profiles among them."""
+    return min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4)
+
+
+def _kept_profiles_max(settings: Settings) -> int:
+    return _kept_answers_max(settings) // 4
 
 
 def _kept_results_max(settings: Settings) -> int:

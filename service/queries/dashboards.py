@@ -17,6 +17,7 @@ from service.auth.embed_conditions import EmbedGrant
 from service.auth.principal import Caller
 from service.bodies.json_body import json_of
 from service.errors import InvalidJSON, InvalidParameter
+from storage.catalog.catalog import Catalog
 from storage.catalog.derived.records import Dashboard
 from storage.catalog.keyring import public_id
 
@@ -92,6 +93,21 @@ def made(name: str, document: Json, given: Json | None, old: Dashboard | None, n
     if given is None:
         return stored(name, _metadata_of(old) | counted)
     return stored(name, counted | {key: value for key, value in given.items() if value is not None})
+
+
+def store(
+    catalog: Catalog, project_id: str, name: str, document: Json, given: Json | None, now_us: int
+) -> tuple[bytes, bool]:
+    """Store a checked dashboard: its document as JSON, and whether it is new. ``given`` is as in ``made``.
+
+    Blocks. Raises InvalidParameter where the project has as many as it may have.
+    """
+    text = json.dumps(document, separators=(",", ":"))
+    old = catalog.dashboards.find(project_id, name)
+    if old is None and len(catalog.dashboards.of_project(project_id)) >= DASHBOARDS_MAX:
+        raise InvalidParameter(f"A project may have {DASHBOARDS_MAX:,} dashboards: delete one first.")
+    dashboard = made(name, document, given, old, now_us // 1_000)
+    return text.encode(), catalog.dashboards.put(project_id, dashboard, text)
 
 
 def stored(name: str, metadata: Json) -> Dashboard:

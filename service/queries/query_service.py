@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from query.answers.freshness import RecordingSource, erasures
-from query.answers.pipeline import Conditions, answer
+from query.answers.pipeline import Answer, Conditions, answer
+from query.answers.profiles.reading import profile
 from query.answers.visible_properties import held_lanes, lanes_standing
 from query.engine.engine import CancelToken, Deadline, Engine
 from query.engine.memory_budget import MemoryBudget, Reservation
@@ -31,12 +32,12 @@ from query.json_encoding import dumps
 from query.language import parameters
 from query.language.filters import CheckRegex
 from query.language.nodes import Filter, ParsedQuery
-from query.language.parameter_table import ANALYSIS_NAMES
 from query.language.parameters import without_use
 from query.language.parse import parse
 from query.language.preferences import KEEN, Preferences
 from query.limits import Limits
 from query.plan.data_warnings import DataWarning, without_effect
+from query.plan.profile import ProfileQuery
 from service.auth.principal import Caller, Permission
 from service.errors import ApiError, Forbidden, RateLimited
 from service.limits.concurrency_limiter import Concurrency
@@ -45,7 +46,7 @@ from service.limits.quotas import NoStore, Quotas, Tally
 from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.max_age_cache import MaxAgeCache, RecentAnswer, key_of
 from service.queries.sight import SourceReader, WarningFinder
-from service.telemetry.metrics import Metrics
+from service.telemetry.metrics import PROFILE, QUERY_KINDS, Metrics
 from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
@@ -106,7 +107,7 @@ class QueryService:
         self._clock = clock
         self.strict = strict
         self._preferences = preferences
-        self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in ANALYSIS_NAMES}
+        self._seconds = {name: metrics.histogram("acumen_query_seconds", name) for name in QUERY_KINDS}
         self._ends = {
             end: metrics.counter("acumen_queries_total", end)
             for end in ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")
@@ -169,6 +170,32 @@ class QueryService:
             return self._compute(caller, question, self._source_of(caller), deadline, forced)
 
         return await self.during(caller, analysis, work, gone)
+
+    async def profile(
+        self,
+        caller: Caller,
+        query: ProfileQuery,
+        forced: tuple[Filter, ...],
+        more: Mapping[str, Any],
+        gone: Callable[[], Awaitable[None]],
+    ) -> tuple[QueryResponse, Source]:
+        """A profile under these filters, followed by ``more``, and the source that it was computed from."""
+
+        def work(token: CancelToken) -> tuple[QueryResponse, Source]:
+            watched = RecordingSource(self._source_of(caller))
+            computed = profile(
+                query,
+                watched,
+                self._engine,
+                limits=self._limits,
+                deadline=Deadline.after(self._limits.timeout_seconds, token),
+                forced_filters=forced,
+                project_id=caller.project.id,
+            )
+            computed.body.update(more)
+            return _written(computed, self._limits), watched.given[query.collection]
+
+        return await self.during(caller, PROFILE, work, gone)
 
     async def during(
         self,
@@ -372,14 +399,7 @@ class QueryService:
         warnings = warn(watched.given) if warn is not None else []
         if warnings:
             computed.body["warnings"] = [one.as_json() for one in warnings]
-        body = written(computed.body, self._limits)
-        reservation = computed.reservation
-        if reservation is not None:
-            computed.body.clear()
-            reservation.finish(len(body))
-        return QueryResponse(
-            body, tuple(computed.warnings), complete=computed.complete, reservation=reservation
-        )
+        return _written(computed, self._limits)
 
 
 class _GoneWatch:
@@ -416,6 +436,16 @@ def _check_may_explain(caller: Caller) -> None:
         raise Forbidden("'explain' shows names of properties: this key lacks the permission 'schema'.")
     if caller.is_filtered:
         raise Forbidden("'explain' shows how many events are stored, so a key with filters cannot use it.")
+
+
+def _written(computed: Answer, limits: Limits) -> QueryResponse:
+    """The response with an answer's body, of whose memory no more than the written bytes stay reserved."""
+    body = written(computed.body, limits)
+    reservation = computed.reservation
+    if reservation is not None:
+        computed.body.clear()
+        reservation.finish(len(body))
+    return QueryResponse(body, tuple(computed.warnings), complete=computed.complete, reservation=reservation)
 
 
 def written(body: Any, limits: Limits) -> bytes:

@@ -21,6 +21,9 @@ from query.language.parameter_table import ANALYSIS_NAMES
 from service.machine import allocate
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+PROFILE = "profile"
+QUERY_KINDS = (*ANALYSIS_NAMES, PROFILE)
+"""What takes a query's slot: analyses, and profiles of collections."""
 ROUTES = ("record", "queries", "schema", "tail", "discovery", "system", "other")
 PAUSES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 ERROR_STATUSES = tuple(
@@ -84,7 +87,7 @@ FAMILIES = (
         "acumen_query_seconds",
         "histogram",
         "Time to run a query.",
-        {"analysis": ANALYSIS_NAMES},
+        {"analysis": QUERY_KINDS},
         SECONDS,
     ),
     Family(

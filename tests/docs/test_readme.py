@@ -224,6 +224,7 @@ def test_the_commands_it_names_are_there(server: Served) -> None:
         "projects",
         "keys",
         "import",
+        "demo",
         "files",
         "check",
         "backup",

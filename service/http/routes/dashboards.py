@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.responses import Response
 
 from service.auth.principal import Caller, Permission
-from service.errors import InvalidParameter, NotFound
+from service.errors import NotFound
 from service.http.authorization import MASTER, needs
 from service.http.models.dashboards import DashboardMetadata, DashboardMetadataSent
 from service.http.models.faults import fault_of
@@ -90,19 +89,10 @@ async def put(call: OfProject) -> Response:
     metadata = None if header is None else _metadata_of(header)
     document = await read_json(parts.bodies, request, dashboards.DOCUMENT_BYTES_MAX)
     dashboards.check_document(document)
-    project_id, text = caller.project.id, json.dumps(document, separators=(",", ":"))
-
-    def store() -> bool:
-        old = parts.catalog.dashboards.find(project_id, name)
-        if old is None and len(parts.catalog.dashboards.of_project(project_id)) >= dashboards.DASHBOARDS_MAX:
-            raise InvalidParameter(
-                f"A project may have {dashboards.DASHBOARDS_MAX:,} dashboards: delete one first."
-            )
-        made = dashboards.made(name, document, metadata, old, parts.clock() // 1_000)
-        return parts.catalog.dashboards.put(project_id, made, text)
-
-    created = await parts.in_thread(store)
-    return json_answer(text.encode(), 201 if created else 200)
+    text, created = await parts.in_thread(
+        dashboards.store, parts.catalog, caller.project.id, name, document, metadata, parts.clock()
+    )
+    return json_answer(text, 201 if created else 200)
 
 
 @area.get(

@@ -20,11 +20,11 @@ from service.http.middleware import Receive, Scope, Send
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, in_header, in_query
 from service.http.request import (
     check_parameters,
+    collection_before,
     count_rate,
     gone_of,
     pairs_of,
     parameter,
-    tailed_collection,
 )
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
@@ -84,7 +84,7 @@ async def tail(call: OfProject) -> Response:
         raise InvalidParameter("'after' is longer than any cursor.")
     given = from_query_string([pair for pair in pairs if pair[0] != "after"]).get("filters")
     own = await parts.in_thread(_filters, call, given)
-    view = TailView.of(caller, tailed_collection(request.scope), own)
+    view = TailView.of(caller, collection_before(request.scope, "/tail"), own)
     if request.method == "HEAD":
         return Response(status_code=200, headers=_HEADERS)
     return TailStream(call, await _opened(call, view, after))

@@ -11,13 +11,16 @@ from typing import Any
 
 from starlette.responses import Response
 
+from query.language.query_string import from_query_string
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Permission
 from service.errors import NotFound
 from service.http.authorization import needs
 from service.http.models import discovery as models
+from service.http.models.profile import CollectionProfile
 from service.http.openapi.operation import (
     BOOLEAN,
+    INTEGER,
     SCRIPT,
     STRING,
     DocumentedAnswer,
@@ -26,8 +29,21 @@ from service.http.openapi.operation import (
     in_query,
     ok,
 )
-from service.http.request import EventAddress, event_address, gone_of, json_answer, pairs_of, parameter
+from service.http.request import (
+    EventAddress,
+    check_parameters,
+    collection_before,
+    count_rate,
+    event_address,
+    gone_of,
+    json_answer,
+    pairs_of,
+    parameter,
+    raw_path,
+)
 from service.http.routing import OfProject, ProjectCall, RouteArea
+from service.limits.rate_limiter import Rate
+from service.queries.profiles import PARAMETERS, PROPERTIES, PROPERTIES_MAX, TOP, TOP_MAX, read_request
 from storage.catalog.errors import UnknownCollection
 from storage.catalog.stored.records import Collection
 from storage.schema import CREATED_AT, EVENT_ID, TIMESTAMP, Lane, LaneKind, Schema, with_prefixes
@@ -79,6 +95,57 @@ async def _all(call: ProjectCall) -> Response:
     return json_answer([_listed(collection, include=include) for collection in found])
 
 
+@area.get(
+    f"{EVENTS}/{{event_collection:path}}/profile",
+    _RULE,
+    "What the events of a collection and their properties are like",
+    ok(CollectionProfile, "The profile."),
+    parameters=(
+        in_query("property_names", STRING, "Only these, or what is nested in them: a JSON list of names."),
+        in_query("timeframe", STRING, "Only events of this time: relative, or JSON of an absolute one."),
+        in_query("timezone", STRING, "The time zone of the timeframe."),
+        in_query("filters", STRING, "Only events for which these hold: a JSON list, as in questions."),
+        in_query("after", STRING, "Only properties whose names follow this one: the `next` of an answer."),
+        in_query("limit", INTEGER, f"Properties of one answer: {PROPERTIES}, {PROPERTIES_MAX} at most."),
+        in_query("top", INTEGER, f"Frequent values of each property: {TOP}, {TOP_MAX} at most."),
+    ),
+    errors=(504,),
+    examples=(
+        Example(_PURCHASES, key="read"),
+        Example(_PURCHASES, {"property_names": '["user"]', "top": "1"}, key="read", summary="One property"),
+        Example(_PURCHASES, {"limit": "1"}, key="read", summary="Property by property"),
+        Example(_PURCHASES, {"limit": "0"}, key="read", status=400),
+        Example(_PURCHASES, {"property_names": '["cost"]'}, key="read", status=404),
+        Example({"event_collection": "nothing"}, key="read", status=404),
+        Example(_PURCHASES, key="write", status=403),
+    ),
+    name="profile_collection",
+)
+async def profile(call: OfProject) -> Response:
+    """Of the collection: how many events it has, the first and the last, and how many there are each day. Of
+    each property, by name: types, the share of events without it, distinct and frequent values, numbers,
+    dates and lengths of texts. The key needs the permissions `schema` and `queries`, and sees what its
+    filters leave. Up to 10,000 distinct values are counted; more are estimated, and `exact` is false."""
+    parts, request, caller = call
+    if not raw_path(request.scope).endswith(b"/profile"):
+        # The slash is one of the collection's name, as %2F.
+        described: Response = await inspect(call)
+        return described
+    caller.require(Permission.QUERIES)
+    count_rate(parts.rates, request, caller, Rate.QUERIES)
+    pairs, name = pairs_of(request.scope), collection_before(request.scope, "/profile")
+    check_parameters([(name.partition("[")[0], value) for name, value in pairs], PARAMETERS, "a profile")
+    asked = await parts.in_thread(
+        lambda: read_request(parts.query_service, caller, name, from_query_string(pairs))
+    )
+
+    async def names() -> list[str]:
+        return sorted(properties_of((await _visible(call, name)).schema))
+
+    response = await parts.profiles.profile(caller, asked, names, gone_of(request))
+    return json_answer(response.body)
+
+
 @area.serve(
     f"{EVENTS}/{{rest:path}}",
     _RULE,
@@ -119,19 +186,23 @@ async def _all(call: ProjectCall) -> Response:
     ),
 )
 async def inspect(call: OfProject) -> Response:
-    parts, address = call.parts, event_address(call.request.scope)
+    address = event_address(call.request.scope)
     if address.collection is None:
         return await _all(call)
+    return json_answer(_described(address, await _visible(call, address.collection)))
+
+
+async def _visible(call: ProjectCall, name: str) -> Collection:
+    """The collection as the caller sees it. Raises NotFound."""
+    parts, project_id = call.parts, call.caller.project.id
     try:
-        collection = await parts.in_thread(
-            parts.catalog.collections.get, address.project_id, address.collection
-        )
+        collection = await parts.in_thread(parts.catalog.collections.get, project_id, name)
     except UnknownCollection:
-        raise NotFound.named("collection", address.collection) from None
+        raise NotFound.named("collection", name) from None
     visible = await shown(call, [collection])
     if not visible:
-        raise NotFound.named("collection", address.collection)
-    return json_answer(_described(address, visible[0]))
+        raise NotFound.named("collection", name)
+    return visible[0]
 
 
 async def shown(call: ProjectCall, collections: Sequence[Collection]) -> list[Collection]:

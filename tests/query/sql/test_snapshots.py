@@ -16,12 +16,13 @@ import pytest
 from query.language.nodes import Condition, MetricQuery, Operator, ParsedQuery, Span
 from query.language.parse import parse
 from query.limits import Limits
-from query.plan.columns import NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
+from query.plan.columns import CREATED_AT_COLUMN, NULLS_COLUMN, TIMESTAMP_COLUMN, Column, ColumnKind
 from query.plan.plan import plan_indexed
 from query.plan.predicates import TRUE
+from query.plan.profile import GroupedColumn, ProfilePlan, ProfileQuery, plan_profile
 from query.plan.scans import Scan
 from query.plan.views import Views
-from query.sql import statements
+from query.sql import profiles, statements
 from query.sql.statement import Note, Statement
 from tests.query.compiled import statement_of
 from tests.query.sql.questions import DAY_US, JANUARY_US, NOW_US, QUESTIONS, source_of, where
@@ -47,7 +48,14 @@ def scanned(*columns: Column) -> Scan:
     return Views(source_of).view("files", (span,)).scan(columns, TRUE, span)
 
 
+def profiled() -> ProfilePlan:
+    query = ProfileQuery("files", Span(), (), ("price", "plan", "keen.created_at"), 10)
+    return plan_profile(query, Views(source_of))
+
+
 PRICE = Column("price", ColumnKind.NUMBER)
+MIXED = (Column("plan", ColumnKind.STRING), CREATED_AT_COLUMN)
+GROUPED = (GroupedColumn(MIXED[0], ("pro", "free")), GroupedColumn(MIXED[1]))
 BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_dataset_by_two_indexes": of_a_dataset,
     "beside_extents_of_numbers": lambda: statements.extents(["purchases/1.parquet"], PRICE),
@@ -56,6 +64,12 @@ BESIDE: dict[str, Callable[[], Statement]] = {
     "beside_presence_of_properties": lambda: statements.presence(scanned(PRICE), (PRICE,)),
     "beside_values_of_one": lambda: statements.values(scanned(PRICE), PRICE),
     "beside_names_that_are_null": lambda: statements.texts_listed(scanned(NULLS_COLUMN), NULLS_COLUMN),
+    "beside_profile_totals": lambda: profiles.totals(profiled().scan, profiled().properties),
+    "beside_profile_frequent_values": lambda: profiles.frequent(scanned(*MIXED), MIXED, 20),
+    "beside_profile_frequencies": lambda: profiles.frequencies(scanned(*MIXED), GROUPED, 10),
+    "beside_profile_dates": lambda: profiles.dates(scanned(MIXED[0]), MIXED[:1]),
+    "beside_profile_nulls": lambda: profiles.nulls(scanned(NULLS_COLUMN), NULLS_COLUMN),
+    "beside_profile_periods": lambda: profiles.periods(scanned(TIMESTAMP_COLUMN), "day"),
 }
 """Statements that stand beside those of questions."""
 NAMES = [*QUESTIONS, *BESIDE]

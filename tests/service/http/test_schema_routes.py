@@ -86,6 +86,7 @@ NAMES = [
     "User posts.new",
     "a/b",
     "a/b/c",
+    "a/profile",
     "../../etc/passwd",
     "..",
     ".",
