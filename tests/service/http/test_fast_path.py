@@ -282,7 +282,7 @@ def test_an_event_is_kept_whose_sender_left_without_waiting(tmp_path: Path) -> N
             w.send(w.request(b'{"n":1}'))
             await w.writer.drain()
             w.writer.close()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(55):
                 while len(w.it.lines()) < 2:
                     await asyncio.sleep(0.02)
                 while w.it.bodies.held_bytes:
