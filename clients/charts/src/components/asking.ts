@@ -65,7 +65,7 @@ function send({ url, key, body }: Ask, signal: AbortSignal): Promise<Response> {
     headers,
     body,
     signal,
-    credentials: "omit",
+    credentials: key === "session" ? "same-origin" : "omit",
     referrerPolicy: "strict-origin",
   });
 }
