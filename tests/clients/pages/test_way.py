@@ -128,6 +128,6 @@ def test_an_overview_counts_each_collection(shop: Visitor) -> None:
     shop.drawn()
     assert page.get_by_role("row", name="purchases 5").is_visible()
     page.get_by_role("button", name="purchases").click()
-    page.locator("acumen-chart").get_by_text("purchases: events per day").wait_for()
+    page.locator("acumen-chart").get_by_text("purchases: events per day").first.wait_for()
     page.get_by_role("link", name="Explore visits").click()
     page.get_by_role("heading", name="Number of events in visits").wait_for()
