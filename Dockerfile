@@ -24,6 +24,7 @@ COPY storage storage
 COPY query query
 COPY clients/charts/dist clients/charts/dist
 COPY clients/js/dist clients/js/dist
+COPY clients/pages/dist clients/pages/dist
 RUN pip wheel --no-cache-dir --disable-pip-version-check \
         --no-deps --no-index --no-build-isolation --wheel-dir /wheels .
 

@@ -29,6 +29,11 @@ export async function bundle(folder, bundles) {
   }
 }
 
+/** Check all types, of a package that nobody imports. */
+export function check(folder) {
+  execFileSync(process.execPath, [TYPESCRIPT, "--project", folder, "--noEmit"], { stdio: "inherit" });
+}
+
 /** Check all types, and write the declarations of the package into `dist`. */
 export function declare(folder) {
   const options = ["--project", folder, "--rootDir", join(folder, "src"), "--outDir", join(folder, "dist")];
@@ -46,20 +51,25 @@ export function clean(folder) {
 }
 
 /**
- * Print the size of each script, packed as `gzip -9` packs it; one above its bound of `bounds` fails
- * the build.
+ * Print the size of each file (by default of each script), packed as `gzip -9` packs it; one above its bound
+ * of `bounds`, or all above that for the whole, fails the build.
  */
-export function weigh(folder, bounds = {}) {
-  const dist = join(folder, "dist");
-  for (const name of readdirSync(dist)
-    .filter((name) => name.endsWith(".js"))
-    .sort()) {
-    const text = readFileSync(join(dist, name));
+export function weigh(folder, bounds = {}, names = scriptsOf(folder), whole = Infinity) {
+  let sum = 0;
+  for (const name of names) {
+    const text = readFileSync(join(folder, "dist", name));
     const packed = gzipSync(text, { level: 9 }).length;
     console.log(
       `${name.padEnd(24)} ${String(text.length).padStart(8)} bytes, ${String(packed).padStart(7)} gzipped`,
     );
     const bound = bounds[name] ?? Infinity;
     if (packed > bound) throw new Error(`${name}: ${packed} bytes gzipped, and ${bound} are allowed`);
+    sum += packed;
   }
+  if (sum > whole) throw new Error(`${sum} bytes gzipped in all, and ${whole} are allowed`);
+}
+
+function scriptsOf(folder) {
+  const names = readdirSync(join(folder, "dist")).filter((name) => name.endsWith(".js"));
+  return names.sort();
 }

@@ -1,4 +1,5 @@
-"""The built files of the JavaScript clients: in a checkout those of ``clients/``, installed a copy."""
+"""The built files of the JavaScript clients and of the pages: in a checkout those of ``clients/``, installed
+a copy."""
 
 from __future__ import annotations
 
@@ -12,10 +13,14 @@ from service.errors import NotFound
 
 SERVED = ("acumen-charts.js", "draw.js", "tracker.js", "auto.js", "index.js", "embed.js")
 """The names that are served below ``/clients/``."""
+PAGES = ("index.html", "app.js", "app.css", "icon.svg")
+"""The shell of the pages, and what it loads from below ``/pages/``."""
 
 _HERE = Path(__file__).parent
 _FOLDERS = (
     _HERE / "assets" / "clients",
+    _HERE / "assets" / "pages",
+    _HERE.parent / "clients" / "pages" / "dist",
     _HERE.parent / "clients" / "charts" / "dist",
     _HERE.parent / "clients" / "js" / "dist",
 )
@@ -45,11 +50,20 @@ class ClientScript:
     digest: str
 
 
-@cache
 def client_script(name: str) -> ClientScript:
     """The file of this name, read and compressed once: not for an event loop. Raises NotFound."""
-    if name not in SERVED:
-        raise NotFound(f"Resource not found: there is no client file '{name[:60]}'.")
+    return _read(name, SERVED, "client file")
+
+
+def page_file(name: str) -> ClientScript:
+    """The shell or a file of the pages, as ``client_script``. Raises NotFound."""
+    return _read(name, PAGES, "file of the pages")
+
+
+@cache
+def _read(name: str, known: tuple[str, ...], what: str) -> ClientScript:
+    if name not in known:
+        raise NotFound(f"Resource not found: there is no {what} '{name[:60]}'.")
     try:
         plain = client_file(name).read_bytes()
         return ClientScript(plain, gzip.compress(plain, 9, mtime=0), client_file_digest(name))

@@ -15,6 +15,7 @@ from service.errors import MethodNotAllowed, NotFound
 from service.http.error_rendering import render
 from service.http.openapi import recording
 from service.http.openapi.document import document
+from service.http.pages import shell
 from service.http.parts import Parts
 from service.http.request import error_answer, raw_path
 from service.http.routes import (
@@ -54,6 +55,7 @@ SERVED = (
     extractions.area,
     organisations.area,
     retention.area,
+    shell.area,
 )
 """In the order in which they are tried, the most used first."""
 ROUTES: list[RuledRoute] = [route for area in SERVED for route in area.routes]
@@ -74,6 +76,7 @@ AREAS = (
     retention.area,
     organisations.area,
     system.area,
+    shell.area,
 )
 """In the order of the OpenAPI document, in which its examples are also sent."""
 

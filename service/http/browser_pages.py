@@ -1,8 +1,7 @@
-"""The pages that the server writes for people with a browser: at its root, and of an error in a frame.
+"""The page of an error in a frame, which runs no script and loads nothing.
 
-They run no script and load nothing. The page of an error says no word of a request's own and no name of
-anything, so any site may frame it: where a token is not to be trusted there are no origins to go by, and
-a frame that a browser refuses would show nothing.
+It says no word of a request's own and no name of anything, so any site may frame it: where a token is
+not to be trusted there are no origins to go by, and a frame that a browser refuses would show nothing.
 """
 
 from __future__ import annotations
@@ -17,28 +16,6 @@ from starlette.responses import Response
 from service.errors import ApiError, EmbedTokenExpired, InvalidKey, NotFound, OriginNotAllowed, RateLimited
 from service.http.error_rendering import Rendered
 from service.telemetry.json_logging import REQUEST_ID
-from service.version import version
-
-CSP = (
-    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'none'"
-)
-_WELCOME = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Acumen</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>body{{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:3em auto;padding:0 1em}}
-code{{background:#eee;padding:.1em .3em}}</style></head>
-<body><h1>Acumen {version}</h1>
-<p>This is an event-analytics API. It answers programs; there is nothing to click here.</p>
-<ul><li><a href="/docs">The documentation of the API</a> shows every call;
-<a href="/openapi.json">openapi.json</a> is the same for programs.</li>
-<li><a href="/health">health</a> and <a href="/ready">ready</a> tell how the server is.</li>
-<li>The README and the folder <code>docs</code> of the source explain the rest.</li></ul>
-<p>Next: send an event with the project's write key, which <code>acumen projects list</code> prints.</p>
-<pre>curl -H 'Authorization: WRITE_KEY' -d '{{"page":"/"}}' \\
-  ORIGIN/3.0/projects/PROJECT_ID/events/visits</pre>
-</body></html>
-"""
 
 _LATER = "Try again in a moment."
 _OWNER = "If you need it, tell the owner of this site."
@@ -62,12 +39,6 @@ p{{margin:.2em 0}}small{{font-size:11px;opacity:.75}}</style>
 <p><small>For the owner of this site: <code>{code}</code>, request {request_id}</small></p></main>
 </body></html>
 """
-
-
-def welcome() -> Response:
-    """What the server is, its version and the next step; the page loads nothing further."""
-    headers = {"content-security-policy": CSP, "x-content-type-options": "nosniff", "vary": "Accept"}
-    return Response(_WELCOME.format(version=escape(version())), 200, headers, "text/html; charset=utf-8")
 
 
 def prefers_page(accept: str) -> bool:

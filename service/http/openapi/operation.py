@@ -204,6 +204,7 @@ PARAMETERS = _named(
     in_path("access_key", "The access key."),
     in_path("organization_id", "The organisation's id."),
     in_path("own_project", "The id of one of its projects."),
+    in_path("page", "What is behind `/app/`: a project, and which of its pages."),
     in_path("page_file", "The file's name."),
     in_path("client_file", "The file's name."),
     in_query("jsonp", {**STRING, "pattern": _FUNCTION}, "Answer a script that calls this function."),

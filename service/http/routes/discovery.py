@@ -15,9 +15,9 @@ from query.language import zones
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Caller, Permission, key_names
 from service.http.authorization import MASTER, OWN, PUBLIC, needs
-from service.http.browser_pages import welcome
 from service.http.models import discovery as models
 from service.http.openapi.operation import Example, ok
+from service.http.pages.shell import shell
 from service.http.parts import Parts
 from service.http.request import json_answer, request_key
 from service.http.routes.schema import shown
@@ -91,9 +91,9 @@ async def usage(call: OfProject) -> Response:
 
 @area.get("/", PUBLIC, "The versions of the API", ok(list[models.Version], "The versions."), **_OPEN)
 async def versions(call: OfAnyone) -> Response:
-    """A browser gets a page for people."""
+    """A browser gets the pages for people."""
     if "text/html" in call.request.headers.get("accept", ""):
-        return welcome()
+        return await shell(call.parts, call.request)
     return json_answer(VERSIONS, headers={"vary": "Accept"})
 
 

@@ -8,12 +8,13 @@ from typing import Any
 from starlette.responses import Response
 
 from query.json_encoding import dumps
-from service.client_files import ClientScript, client_script
+from service.client_files import client_script
 from service.errors import DAMAGED, NotFound, ServiceUnavailable
 from service.http.authorization import PUBLIC
 from service.http.models.discovery import Status
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, ok
 from service.http.openapi.page import FILES, page_file
+from service.http.pages.built import built_answer
 from service.http.parts import Parts
 from service.http.request import json_answer, segment_of
 from service.http.routing import OfAnyone, RouteArea
@@ -24,8 +25,6 @@ _SCRIPT = "text/javascript; charset=utf-8"
 _OF_SCRIPTS = {
     "cache-control": "public, max-age=3600, stale-while-revalidate=86400",
     "cross-origin-resource-policy": "cross-origin",
-    "x-content-type-options": "nosniff",
-    "vary": "Accept-Encoding",
 }
 
 area = RouteArea("operate", "For operators of the server.")
@@ -144,38 +143,4 @@ async def clients_file(call: OfAnyone) -> Response:
     """`acumen-charts.js`, `draw.js`, `tracker.js`, `auto.js`, `index.js` or `embed.js`, for any site."""
     request = call.request
     script = await call.parts.in_thread(client_script, segment_of(request.scope, 2))
-    accepted, known = (
-        ", ".join(request.headers.getlist(name)) for name in ("accept-encoding", "if-none-match")
-    )
-    return _script(script, accepted, known)
-
-
-def _script(script: ClientScript, accept_encoding: str, if_none_match: str) -> Response:
-    """The file in the encoding that the client takes, or 304 where the client has it."""
-    zipped = takes_gzip(accept_encoding)
-    tag = f'"{script.digest[:32]}{"-gzip" if zipped else ""}"'
-    headers = {**_OF_SCRIPTS, "etag": tag}
-    if _has(if_none_match, tag):
-        return Response(status_code=304, headers=headers)
-    if zipped:
-        headers["content-encoding"] = "gzip"
-    return Response(script.gzipped if zipped else script.plain, 200, headers, _SCRIPT)
-
-
-def takes_gzip(accept_encoding: str) -> bool:
-    """Whether ``Accept-Encoding`` allows gzip, as in RFC 9110; without the header it does not."""
-    weights: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
-        coding, _, weight = item.partition(";")
-        name, _, value = weight.strip().partition("=")
-        try:
-            weights[coding.strip()] = float(value) if name.strip() == "q" else 1.0
-        except ValueError:
-            weights[coding.strip()] = 0.0
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
-
-
-def _has(if_none_match: str, tag: str) -> bool:
-    """Whether the field names the tag; a tag is compared weakly here, so ``W/`` does not matter."""
-    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
-    return "*" in named or tag in named
+    return built_answer(request, script, _SCRIPT, _OF_SCRIPTS)

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from service.client_files import SERVED
-from service.http.routes.system import takes_gzip
+from service.http.pages.built import takes_gzip
 from tests.support.server import Served
 
 ROOT = Path(__file__).resolve().parents[3]
-BUILT = {path.name: path for path in ROOT.glob("clients/*/dist/*.js")}
+BUILT = {path.name: path for name in ("js", "charts") for path in ROOT.glob(f"clients/{name}/dist/*.js")}
 
 
 def test_all_that_is_built_is_served() -> None:

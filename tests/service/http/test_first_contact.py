@@ -12,7 +12,7 @@ def test_a_browser_gets_a_page_and_a_client_the_versions(served: Served) -> None
     assert page.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in page.headers["content-security-policy"]
     text = page.body.decode()
-    assert "Acumen" in text and "/openapi.json" in text and "<script" not in text and "http" not in text
+    assert "Acumen" in text and "/openapi.json" in text and "http" not in text
     for accept in ("*/*", "application/json"):
         versions = served.request("GET", "/", headers={"Accept": accept})
         assert [one["version"] for one in versions.json] == ["1.0", "2.0", "3.0"]

@@ -67,7 +67,7 @@ function send({ url, key, body }: Ask, signal: AbortSignal): Promise<Response> {
     headers,
     body,
     signal,
-    credentials: "omit",
+    credentials: key === "session" ? "same-origin" : "omit",
     referrerPolicy: "strict-origin",
   });
 }

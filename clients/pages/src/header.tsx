@@ -1,0 +1,70 @@
+/** The bar above all pages. */
+import { addressOf, go } from "./router.ts";
+import type { Project, Session } from "./session.ts";
+
+const PAGES = [
+  ["", "Start"],
+  ["explore", "Explore"],
+  ["saved", "Saved"],
+  ["dashboards", "Dashboards"],
+  ["data", "Data"],
+] as const;
+
+interface HeaderProps {
+  session: Session;
+  project: Project | undefined;
+  page: string;
+  leave: () => void;
+}
+
+export function Header({ session, project, page, leave }: HeaderProps) {
+  const current = page === "live" ? "data" : page;
+  return (
+    <header class="bar">
+      <a class="brand" href={project ? addressOf(project.id) : "/app/none"} aria-label="Acumen, to the start">
+        <img src="/pages/icon.svg" alt="" width="24" height="24" />
+      </a>
+      <ProjectChoice session={session} project={project} />
+      {project && (
+        <nav aria-label="Pages">
+          {PAGES.map(([name, label]) => (
+            <a
+              key={name}
+              href={name ? addressOf(project.id, name) : addressOf(project.id)}
+              aria-current={current === name ? "page" : undefined}
+            >
+              {label}
+            </a>
+          ))}
+        </nav>
+      )}
+      <button type="button" class="quiet leave" onClick={leave}>
+        Log out
+      </button>
+    </header>
+  );
+}
+
+function ProjectChoice({ session, project }: Pick<HeaderProps, "session" | "project">) {
+  if (session.projects.length < 2) {
+    return (
+      <span class="project" title={project?.name}>
+        {project?.name}
+      </span>
+    );
+  }
+  return (
+    <select
+      class="project"
+      aria-label="Project"
+      value={project?.id ?? ""}
+      onChange={(event) => go(addressOf(event.currentTarget.value))}
+    >
+      {session.projects.map((one) => (
+        <option key={one.id} value={one.id}>
+          {one.name}
+        </option>
+      ))}
+    </select>
+  );
+}

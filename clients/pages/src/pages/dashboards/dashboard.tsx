@@ -1,0 +1,46 @@
+/** One dashboard: looked at, or edited. */
+import { useHere } from "../../context.ts";
+import { useLoaded } from "../../loading.ts";
+import { go, here, usePlace } from "../../router.ts";
+import { Board } from "../../ui/charts.tsx";
+import { Empty, Loading, Problem } from "../../ui/states.tsx";
+import { Editor } from "./editor.tsx";
+
+export function DashboardPage({ id }: { id: string }) {
+  const { client, project, session, to, mayEdit } = useHere();
+  const { query } = usePlace();
+  const { value, error, reload } = useLoaded((signal) => client.dashboards.get(id, { signal }), [client, id]);
+  if (error) return <><h1>Dashboard</h1><Problem error={error} retry={reload} /></>;
+  if (!value) return <Loading what="the dashboard" lines={6} />;
+  const stop = () => go(here().path, { replace: true });
+  if (mayEdit && query.get("edit")) return <Editor id={id} document={value} done={() => (reload(), stop())} stop={stop} />;
+  const title = typeof value.title === "string" && value.title ? value.title : id;
+  return (
+    <>
+      <div class="row spread">
+        <h1>{title}</h1>
+        <div class="row">
+          <a class="button" href={to("dashboards")}>
+            All dashboards
+          </a>
+          {mayEdit && (
+            <a class="button" href="?edit=1">
+              Edit
+            </a>
+          )}
+        </div>
+      </div>
+      {value.widgets?.length ? (
+        <Board project={project.id} token={session.authorization} layout={value} title="" refresh="300" />
+      ) : (
+        <Empty title="Nothing is on it yet">
+          {mayEdit && (
+            <a class="button main" href="?edit=1">
+              Add tiles
+            </a>
+          )}
+        </Empty>
+      )}
+    </>
+  );
+}

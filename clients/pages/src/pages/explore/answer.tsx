@@ -1,0 +1,140 @@
+/** The answer: as a chart, a table, JSON, and as a program would ask for it. */
+import type { Answer } from "acumen-client";
+import { useCallback, useRef, useState } from "preact/hooks";
+import { useHere } from "../../context.ts";
+import type { Loaded } from "../../loading.ts";
+import { saidOf } from "../../question.ts";
+import { go } from "../../router.ts";
+import { askSnippets } from "../../snippets.ts";
+import { Chart, type ChartElement } from "../../ui/charts.tsx";
+import { Code, CopyButton, Snippets } from "../../ui/code.tsx";
+import { Choice } from "../../ui/field.tsx";
+import { saveText } from "../../ui/download.ts";
+import { Tabs } from "../../ui/tabs.tsx";
+import { Loading, Problem } from "../../ui/states.tsx";
+import { addressOf, type Asked } from "./address.ts";
+import { LABELS, warningsOf } from "./faults.ts";
+import { SaveDialog } from "./save.tsx";
+
+const VIEWS = [
+  { id: "chart", label: "Chart" },
+  { id: "table", label: "Table" },
+  { id: "json", label: "JSON" },
+  { id: "code", label: "Code" },
+];
+
+const TYPES = [
+  ["", "As suits the answer"],
+  ["metric", "Number"],
+  ["line", "Line"],
+  ["area", "Area"],
+  ["bar", "Bars"],
+  ["stacked", "Stacked bars"],
+  ["pie", "Pie"],
+  ["heatmap", "Heat map"],
+  ["gauge", "Gauge"],
+  ["funnel", "Funnel"],
+  ["table", "Table"],
+] as const;
+
+interface AnswerPanelProps {
+  asked: Asked;
+  answer: Loaded<Answer<any> | null>;
+  faults: Record<string, string>;
+  /** Fields that still lack something. */
+  waits: string[];
+  /** Whether fields show what is wrong with them. */
+  inFields: boolean;
+}
+
+export function AnswerPanel({ asked, answer, faults, waits, inFields }: AnswerPanelProps) {
+  const { mayEdit } = useHere();
+  const [saving, setSaving] = useState(false);
+  const set = (patch: Partial<Asked>) => go(addressOf({ ...asked, ...patch }), { replace: true });
+  const { question } = asked;
+  const elsewhere = Object.keys(faults).find((name) => name !== "");
+  return (
+    <section class={`answer${answer.busy ? " busy" : ""}`} aria-label="Answer" aria-busy={answer.busy}>
+      <div class="row spread">
+        <h2>{question ? saidOf(question) : "A new question"}</h2>
+        <div class="row">
+          <CopyButton text={location.href} what="link to this question" label="Copy link" />
+          <button type="button" onClick={answer.reload} disabled={!question || answer.busy}>
+            Run again
+          </button>
+          {mayEdit && (
+            <button type="button" class="main" onClick={() => setSaving(true)} disabled={!question || !!answer.error}>
+              Save
+            </button>
+          )}
+        </div>
+      </div>
+      {waits.length > 0 && (
+        <p class="note" role="status">
+          {waits.includes("target_property") ? "Choose a property" : "Finish the question"}, and the answer follows.
+        </p>
+      )}
+      <Warnings answer={answer.value ?? null} inFields={inFields} />
+      {faults[""] && <Problem error={answer.error} retry={answer.reload} />}
+      {elsewhere && <p class="note">The question cannot be asked like this: see “{LABELS[elsewhere] ?? elsewhere}”.</p>}
+      {!answer.value && answer.busy && question && <Loading what="the answer" lines={6} />}
+      {answer.value && question && <Views asked={asked} answer={answer.value} set={set} />}
+      {saving && question && <SaveDialog question={question} asked={asked} close={() => setSaving(false)} />}
+    </section>
+  );
+}
+
+/** Those that no field shows. */
+function Warnings({ answer, inFields }: { answer: Answer<any> | null; inFields: boolean }) {
+  const found = warningsOf(answer?.warnings ?? []);
+  const texts = inFields ? [found[""]].filter(Boolean) : Object.values(found);
+  if (!texts.length) return null;
+  return (
+    <div class="warning" role="status">
+      {texts.map((text) => (
+        <p key={text}>{text}</p>
+      ))}
+    </div>
+  );
+}
+
+interface ViewsProps {
+  asked: Asked;
+  answer: Answer<any>;
+  set: (patch: Partial<Asked>) => void;
+}
+
+function Views({ asked, answer, set }: ViewsProps) {
+  const { project } = useHere();
+  const chart = useRef<ChartElement | null>(null);
+  const ready = useCallback((made: ChartElement) => (chart.current = made), []);
+  const { question, view, type } = asked;
+  const drawn = view === "chart" || view === "table";
+  const soft = view === "table" ? { type: "table" } : type ? { type } : {};
+  const save = () => {
+    const text = chart.current?.toCSV();
+    if (text) saveText(`${question!.event_collection ?? question!.analysis_type}.csv`, "text/csv", text);
+  };
+  return (
+    <Tabs label="Ways to see the answer" tabs={VIEWS} chosen={view} choose={(id) => set({ view: id })}>
+      {drawn && (
+        <>
+          <div class="row spread tools">
+            {view === "chart" ? <Choice id="type" label="Type of chart" value={type} choices={TYPES} choose={(chosen) => set({ type: chosen })} /> : <span />}
+            <button type="button" class="quiet" onClick={save}>
+              Export CSV
+            </button>
+          </div>
+          <Chart key={view} onReady={ready} data={answer.body} query={JSON.stringify(question)} soft={soft} title="" exports="png svg" height="420" />
+        </>
+      )}
+      {view === "json" && <Code text={JSON.stringify(answer.body, null, 2)} what="the answer" />}
+      {view === "code" && (
+        <>
+          <p class="small">The key is left out: put the project's read key into the variable.</p>
+          <Snippets label="Programs that ask this" of={askSnippets(project.id, question!)} />
+        </>
+      )}
+    </Tabs>
+  );
+}

@@ -1,0 +1,232 @@
+/** The conditions under which an event counts. */
+import { useState } from "preact/hooks";
+import { useHere } from "../../context.ts";
+import type { Condition, Draft } from "../../question.ts";
+import type { Property } from "../../schema.ts";
+import { Combobox, type Option } from "../../ui/combobox.tsx";
+import { Choice } from "../../ui/field.tsx";
+import { operatorsOf, valueOf, type Operand } from "./operators.ts";
+import { optionsOf } from "./properties.tsx";
+
+const SUGGESTED_MAX = 50;
+
+interface FiltersProps {
+  draft: Draft;
+  properties: Property[];
+  change: (filters: Condition[]) => void;
+  error: string | undefined;
+}
+
+export function Filters({ draft, properties, change, error }: FiltersProps) {
+  const { filters } = draft;
+  const replace = (at: number, one: Condition) => change(filters.map((old, index) => (index === at ? one : old)));
+  const add = () => change([...filters, { property_name: "", operator: "eq", property_value: undefined }]);
+  return (
+    <fieldset>
+      <legend>Only events for which</legend>
+      {filters.map((one, at) => (
+        <Row
+          key={at}
+          at={at}
+          condition={one}
+          draft={draft}
+          properties={properties}
+          change={(next) => replace(at, next)}
+          remove={() => change(filters.filter((_, index) => index !== at))}
+        />
+      ))}
+      <p class="fault" role={error ? "alert" : undefined}>
+        {error}
+      </p>
+      <button type="button" class="quiet add" onClick={add}>
+        + Filter
+      </button>
+    </fieldset>
+  );
+}
+
+interface RowProps {
+  at: number;
+  condition: Condition;
+  draft: Draft;
+  properties: Property[];
+  change: (condition: Condition) => void;
+  remove: () => void;
+}
+
+function Row({ at, condition, draft, properties, change, remove }: RowProps) {
+  const type = properties.find(({ name }) => name === condition.property_name)?.type;
+  const operators = operatorsOf(type);
+  const operator = operators.find(({ name }) => name === condition.operator) ?? operators[0]!;
+  const id = `filter-${at}`;
+  const choose = (property_name: string) => {
+    const fitting = operatorsOf(properties.find(({ name }) => name === property_name)?.type);
+    const [first] = fitting;
+    const { name, operand } = fitting.find(({ name }) => name === condition.operator) ?? first!;
+    change({ property_name, operator: name, property_value: beginning(operand) });
+  };
+  const operate = (name: string) => {
+    const next = operators.find((one) => one.name === name)!;
+    const kept = next.operand === operator.operand ? condition.property_value : beginning(next.operand);
+    change({ ...condition, operator: name, property_value: kept });
+  };
+  return (
+    <div class="filter" role="group" aria-label={`Filter ${at + 1}`}>
+      <Combobox
+        id={id}
+        label="Property to filter by"
+        placeholder="Property"
+        value={condition.property_name}
+        options={optionsOf(properties)}
+        free
+        commit={choose}
+      />
+      <button type="button" class="quiet icon" aria-label={`Remove filter ${at + 1}`} onClick={remove}>
+        ×
+      </button>
+      <Choice
+        id={`${id}-operator`}
+        label="Comparison"
+        value={operator.name}
+        choices={operators.map(({ name, label }) => [name, label] as const)}
+        choose={operate}
+      />
+      <OperandInput
+        id={`${id}-value`}
+        kind={operator.operand}
+        type={type}
+        draft={draft}
+        condition={condition}
+        change={(property_value) => change({ ...condition, operator: operator.name, property_value })}
+      />
+    </div>
+  );
+}
+
+function beginning(operand: Operand): unknown {
+  return { value: undefined, list: undefined, there: true, truth: true, time: undefined, place: undefined }[operand];
+}
+
+interface OperandProps {
+  id: string;
+  kind: Operand;
+  type: string | undefined;
+  draft: Draft;
+  condition: Condition;
+  change: (value: unknown) => void;
+}
+
+function OperandInput(props: OperandProps) {
+  const { id, kind, condition, change } = props;
+  const { property_value: value } = condition;
+  if (kind === "there" || kind === "truth") {
+    const words = kind === "there" ? (["yes", "no"] as const) : (["true", "false"] as const);
+    const choices = [["true", words[0]], ["false", words[1]]] as const;
+    return <Choice id={id} label="Value" value={String(value)} choices={choices} choose={(chosen) => change(chosen === "true")} />;
+  }
+  if (kind === "time") return <TimeInput id={id} value={value} change={change} />;
+  if (kind === "place") return <PlaceInput id={id} value={value} change={change} />;
+  return kind === "list" ? <ListInput {...props} /> : <ValueInput {...props} />;
+}
+
+/** The commonest values, asked for when they are wanted. */
+function useSuggestions({ draft, condition }: OperandProps): [Option[], () => void] {
+  const { client } = useHere();
+  const [found, setFound] = useState<{ of: string; options: Option[] }>({ of: "", options: [] });
+  const { event_collection: collection, timeframe, timezone } = draft;
+  const { property_name: property } = condition;
+  const of = JSON.stringify([collection, property, timeframe]);
+  const ask = () => {
+    if (found.of === of || !property || !collection) return;
+    setFound({ of, options: [] });
+    const order_by = { property_name: "result", direction: "DESC" } as const;
+    const frame = timeframe ? { timeframe, timezone } : {};
+    client.count(collection, { ...frame, group_by: property, order_by, limit: SUGGESTED_MAX }).then(
+      ({ result }) => {
+        const rows = (result as Record<string, unknown>[]).filter((row) => row[property] !== null);
+        const options = rows.map((row) => ({ value: String(row[property]), hint: Number(row.result).toLocaleString() }));
+        setFound({ of, options });
+      },
+      // Too many to be counted: then they are typed.
+      () => undefined,
+    );
+  };
+  return [found.of === of ? found.options : [], ask];
+}
+
+function ValueInput(props: OperandProps) {
+  const { id, type, condition, change } = props;
+  const [options, ask] = useSuggestions(props);
+  const { property_value: value } = condition;
+  const shown = value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
+  const commit = (text: string) => change(text === "" ? undefined : valueOf(text, type));
+  return <Combobox id={id} label="Value" placeholder="Value" value={shown} options={options} free onOpen={ask} commit={commit} />;
+}
+
+function ListInput(props: OperandProps) {
+  const { id, type, condition, change } = props;
+  const [options, ask] = useSuggestions(props);
+  const chosen = Array.isArray(condition.property_value) ? (condition.property_value as unknown[]) : [];
+  const left = options.filter(({ value }) => !chosen.some((one) => String(one) === value));
+  const set = (values: unknown[]) => change(values.length ? values : undefined);
+  return (
+    <div class="chips">
+      {chosen.map((one, at) => (
+        <button
+          key={at}
+          type="button"
+          class="chip"
+          aria-label={`Remove ${String(one)}`}
+          onClick={() => set(chosen.filter((_, index) => index !== at))}
+        >
+          {String(one)} <span aria-hidden="true">×</span>
+        </button>
+      ))}
+      <Combobox
+        id={id}
+        label="One more value"
+        placeholder="Value"
+        value=""
+        options={left}
+        free
+        onOpen={ask}
+        commit={(text) => text && set([...chosen, valueOf(text, type)])}
+      />
+    </div>
+  );
+}
+
+/** A moment in the viewer's own zone, as browsers ask for one. */
+function TimeInput({ id, value, change }: { id: string; value: unknown; change: (value: unknown) => void }) {
+  const date = typeof value === "string" ? new Date(value) : null;
+  const local = date && !Number.isNaN(date.getTime())
+    ? new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16)
+    : "";
+  const set = (text: string) => change(text ? new Date(text).toISOString() : undefined);
+  return <input id={id} type="datetime-local" aria-label="Time" value={local} onChange={(event) => set(event.currentTarget.value)} />;
+}
+
+interface Circle {
+  coordinates?: number[];
+  max_distance_miles?: number;
+}
+
+function PlaceInput({ id, value, change }: { id: string; value: unknown; change: (value: unknown) => void }) {
+  const circle = (value ?? {}) as Circle;
+  const [parts, setParts] = useState([circle.coordinates?.[0], circle.coordinates?.[1], circle.max_distance_miles]);
+  const set = (at: number, text: string) => {
+    const next = parts.map((one, index) => (index === at ? (text === "" ? undefined : Number(text)) : one));
+    setParts(next);
+    const [longitude, latitude, max_distance_miles] = next;
+    const whole = next.every((one) => one !== undefined);
+    change(whole ? { coordinates: [longitude, latitude], max_distance_miles } : undefined);
+  };
+  return (
+    <div class="row">
+      {["Longitude", "Latitude", "Miles"].map((label, at) => (
+        <input key={label} id={`${id}-${at}`} type="number" step="any" placeholder={label} aria-label={label}
+          value={parts[at]} onChange={(event) => set(at, event.currentTarget.value)} />
+      ))}
+    </div>
+  );
+}

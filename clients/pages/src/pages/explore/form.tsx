@@ -1,0 +1,155 @@
+/** The fields that say a question. */
+import { ANALYSES, emptyStep, NUMERIC, takesGroups, takesTarget, type Draft, type Step } from "../../question.ts";
+import type { CollectionSchema, Property } from "../../schema.ts";
+import { Combobox } from "../../ui/combobox.tsx";
+import { Choice, described, Field } from "../../ui/field.tsx";
+import { Filters } from "./filters.tsx";
+import { Groups, optionsOf } from "./properties.tsx";
+import { When } from "./when.tsx";
+
+const LIMITS = [
+  ["", "All groups"],
+  ["5", "The 5 largest"],
+  ["10", "The 10 largest"],
+  ["25", "The 25 largest"],
+  ["100", "The 100 largest"],
+] as const;
+
+interface FormProps {
+  draft: Draft;
+  schema: CollectionSchema[];
+  faults: Record<string, string>;
+  warnings: Record<string, string>;
+  change: (patch: Partial<Draft>) => void;
+}
+
+export function QuestionForm({ draft, schema, faults, warnings, change }: FormProps) {
+  const funnel = draft.analysis_type === "funnel";
+  const properties = propertiesOf(schema, funnel ? draft.steps[0]!.event_collection : draft.event_collection);
+  const reset = (name: string) => change({ event_collection: name, ...forgotten(draft, propertiesOf(schema, name)) });
+  return (
+    <div class="fields">
+      <Field id="analysis" label="Show">
+        <Choice id="analysis" value={draft.analysis_type} choices={ANALYSES} choose={(name) => change({ analysis_type: name })} />
+      </Field>
+      {funnel ? (
+        <Steps steps={draft.steps} schema={schema} change={(steps) => change({ steps })} error={faults.steps} />
+      ) : (
+        <Field id="event_collection" label="Of events in" error={faults.event_collection} warning={warnings.event_collection}>
+          <Combobox
+            id="event_collection"
+            placeholder="Collection"
+            value={draft.event_collection}
+            options={schema.map(({ name }) => ({ value: name }))}
+            free
+            commit={reset}
+            error={faults.event_collection}
+          />
+        </Field>
+      )}
+      {takesTarget(draft.analysis_type) && (
+        <Target draft={draft} properties={properties} faults={faults} warnings={warnings} change={change} />
+      )}
+      <Filters draft={draft} properties={properties} change={(filters) => change({ filters })}
+        error={faults.filters ?? warnings.filters} />
+      {takesGroups(draft.analysis_type) && (
+        <>
+          <Field id="group_by" label="Group by" error={faults.group_by} warning={warnings.group_by}>
+            <Groups groups={draft.group_by} properties={properties} change={(group_by) => change({ group_by })} />
+          </Field>
+          {draft.group_by.length > 0 && (
+            <Field id="limit" label="How many groups" error={faults.limit}>
+              <Choice id="limit" value={draft.limit} choices={LIMITS} choose={(limit) => change({ limit })} error={faults.limit} />
+            </Field>
+          )}
+        </>
+      )}
+      <When draft={draft} change={change} faults={faults} />
+    </div>
+  );
+}
+
+function propertiesOf(schema: CollectionSchema[], name: string): Property[] {
+  return schema.find((one) => one.name === name)?.properties ?? [];
+}
+
+/** What another collection does not have is forgotten with the one that had it. */
+function forgotten(draft: Draft, properties: Property[]): Partial<Draft> {
+  const has = (name: string) => properties.some((one) => one.name === name);
+  return {
+    target_property: has(draft.target_property) ? draft.target_property : "",
+    filters: draft.filters.filter(({ property_name }) => has(property_name)),
+    group_by: draft.group_by.filter(has),
+  };
+}
+
+function Target({ draft, properties, faults, warnings, change }: Omit<FormProps, "schema"> & { properties: Property[] }) {
+  const preferred = NUMERIC.has(draft.analysis_type) ? "num" : undefined;
+  return (
+    <>
+      <Field id="target_property" label="Of property" error={faults.target_property} warning={warnings.target_property}>
+        <Combobox
+          id="target_property"
+          placeholder="Property"
+          value={draft.target_property}
+          options={optionsOf(properties, preferred)}
+          free
+          commit={(name) => change({ target_property: name })}
+          error={faults.target_property}
+        />
+      </Field>
+      {draft.analysis_type === "percentile" && (
+        <Field id="percentile" label="Per cent" error={faults.percentile}>
+          <input
+            {...described("percentile", faults.percentile)}
+            type="number"
+            step="any"
+            value={draft.percentile}
+            onChange={(event) => change({ percentile: event.currentTarget.value })}
+          />
+        </Field>
+      )}
+    </>
+  );
+}
+
+interface StepsProps {
+  steps: Step[];
+  schema: CollectionSchema[];
+  change: (steps: Step[]) => void;
+  error: string | undefined;
+}
+
+function Steps({ steps, schema, change, error }: StepsProps) {
+  const set = (at: number, patch: Partial<Step>) => {
+    // Mostly it is the same property that says who.
+    const actor = patch.actor_property;
+    change(
+      steps.map((one, index) => {
+        if (index === at) return { ...one, ...patch };
+        return actor && !one.actor_property ? { ...one, actor_property: actor } : one;
+      }),
+    );
+  };
+  return (
+    <fieldset>
+      <legend>Who did this, then that</legend>
+      {steps.map((step, at) => (
+        <div class="step" role="group" aria-label={`Step ${at + 1}`} key={at}>
+          <Combobox id={`step-${at}`} label={`Step ${at + 1}: collection`} placeholder="Collection" value={step.event_collection}
+            options={schema.map(({ name }) => ({ value: name }))} free commit={(name) => set(at, { event_collection: name })} />
+          <Combobox id={`actor-${at}`} label={`Step ${at + 1}: who`} placeholder="Who: a property" value={step.actor_property}
+            options={optionsOf(propertiesOf(schema, step.event_collection))} free commit={(name) => set(at, { actor_property: name })} />
+          <button type="button" class="quiet icon" aria-label={`Remove step ${at + 1}`} disabled={steps.length < 2}
+            onClick={() => change(steps.filter((_, index) => index !== at))}>
+            ×
+          </button>
+        </div>
+      ))}
+      <p class="fault" role={error ? "alert" : undefined}>{error}</p>
+      <button type="button" class="quiet add" onClick={() => change([...steps, emptyStep()])}>
+        + Step
+      </button>
+    </fieldset>
+  );
+}

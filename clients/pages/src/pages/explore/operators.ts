@@ -1,0 +1,45 @@
+/** Which comparisons fit a type, and what is compared with. */
+
+export type Operand = "value" | "list" | "there" | "truth" | "time" | "place";
+
+export interface Operator {
+  name: string;
+  label: string;
+  operand: Operand;
+}
+
+const EXISTS: Operator = { name: "exists", label: "is there", operand: "there" };
+const plain = (name: string, label: string, operand: Operand = "value"): Operator => ({ name, label, operand });
+
+const IS = [plain("eq", "is"), plain("ne", "is not"), plain("in", "is one of", "list")];
+const ORDER = [plain("gt", "is above"), plain("gte", "is at least"), plain("lt", "is below"), plain("lte", "is at most")];
+const TEXT = [plain("contains", "contains"), plain("not_contains", "does not contain"), plain("regex", "matches (RE2)")];
+
+const BY_TYPE: Record<string, Operator[]> = {
+  string: [...IS, ...TEXT, EXISTS],
+  num: [...IS, ...ORDER, EXISTS],
+  bool: [plain("eq", "is", "truth"), EXISTS],
+  list: [plain("contains", "contains"), plain("not_contains", "does not contain"), EXISTS],
+  datetime: [
+    plain("gte", "is from", "time"),
+    plain("gt", "is after", "time"),
+    plain("lte", "is until", "time"),
+    plain("lt", "is before", "time"),
+    EXISTS,
+  ],
+  geo: [plain("within", "is within", "place"), EXISTS],
+};
+
+/** Where the type is not known, all that a text or a number may have. */
+const ANY = [...IS, ...ORDER, ...TEXT, EXISTS];
+
+export function operatorsOf(type: string | undefined): Operator[] {
+  return BY_TYPE[type ?? ""] ?? ANY;
+}
+
+/** What was typed as a value: a number where the property has numbers, else the text itself. */
+export function valueOf(text: string, type: string | undefined): unknown {
+  const number = Number(text);
+  const numeric = text.trim() !== "" && Number.isFinite(number);
+  return numeric && type !== "string" ? number : text;
+}

@@ -1,0 +1,15 @@
+/** The key with which events are sent: one that may nothing else. */
+import type { Acumen } from "acumen-client";
+
+const NAME = "Sending events";
+
+/** A key of the project that may only write; null where there is none, or none that may be seen. */
+export async function writeKeyOf(client: Acumen, signal?: AbortSignal): Promise<string | null> {
+  const keys = await client.accessKeys.list({ signal });
+  const found = keys.find((one) => one.is_active && one.permitted.length === 1 && one.permitted[0] === "writes");
+  return found?.key ?? null;
+}
+
+export async function makeWriteKey(client: Acumen): Promise<string> {
+  return (await client.accessKeys.create({ name: NAME, permitted: ["writes"] })).key;
+}

@@ -1,0 +1,186 @@
+/** A question as the explorer's fields have it, and as the API takes it. */
+import type { Filter, Question, Timeframe } from "acumen-client";
+
+export interface Condition {
+  property_name: string;
+  operator: string;
+  /** Undefined until something is chosen. */
+  property_value: unknown;
+}
+
+export interface Step {
+  event_collection: string;
+  actor_property: string;
+}
+
+export interface Draft {
+  analysis_type: string;
+  event_collection: string;
+  target_property: string;
+  percentile: string;
+  filters: Condition[];
+  group_by: string[];
+  /** How many groups, the largest first; empty: all. */
+  limit: string;
+  interval: string;
+  /** Empty: all time. */
+  timeframe: Timeframe;
+  timezone: string;
+  steps: Step[];
+}
+
+export const ANALYSES = [
+  ["count", "Number of events"],
+  ["count_unique", "Number of different values"],
+  ["sum", "Sum"],
+  ["average", "Average"],
+  ["median", "Median"],
+  ["percentile", "Percentile"],
+  ["minimum", "Minimum"],
+  ["maximum", "Maximum"],
+  ["standard_deviation", "Standard deviation"],
+  ["select_unique", "List of different values"],
+  ["funnel", "Funnel"],
+  ["extraction", "Newest events"],
+] as const;
+
+export const NUMERIC = new Set(["sum", "average", "median", "percentile", "minimum", "maximum", "standard_deviation"]);
+const NEWEST = 100;
+
+export const takesTarget = (analysis: string) => !["count", "funnel", "extraction"].includes(analysis);
+export const takesGroups = (analysis: string) => !["funnel", "extraction"].includes(analysis);
+
+export function newDraft(timezone: string, collection = ""): Draft {
+  return {
+    analysis_type: "count",
+    event_collection: collection,
+    target_property: "",
+    percentile: "90",
+    filters: [],
+    group_by: [],
+    limit: "",
+    interval: "daily",
+    timeframe: "this_14_days",
+    timezone,
+    steps: [emptyStep(collection), emptyStep()],
+  };
+}
+
+export const emptyStep = (event_collection = ""): Step => ({ event_collection, actor_property: "" });
+
+/** By field, what is still to be said before it can be asked. */
+export function missing(draft: Draft): Record<string, string> {
+  const lacks: Record<string, string> = {};
+  const { analysis_type: analysis } = draft;
+  if (analysis === "funnel") {
+    if (draft.steps.some((step) => !step.event_collection || !step.actor_property)) lacks.steps = "unfinished";
+  } else if (!draft.event_collection) lacks.event_collection = "unfinished";
+  if (takesTarget(analysis) && !draft.target_property) lacks.target_property = "unfinished";
+  const { timeframe } = draft;
+  if (typeof timeframe !== "string" && !(timeframe.start && timeframe.end)) lacks.timeframe = "unfinished";
+  return lacks;
+}
+
+export const isWhole = (one: Condition) =>
+  one.property_name !== "" && one.property_value !== undefined && one.property_value !== "";
+
+/** Without what the analysis does not take, and without filters that are not whole yet. */
+export function questionOf(draft: Draft): Question {
+  const { analysis_type, timeframe, interval, group_by, limit } = draft;
+  const question: Question = { analysis_type };
+  if (analysis_type === "funnel") {
+    question.steps = draft.steps.map((step) => ({ ...step, ...(timeframe && { timeframe }), timezone: draft.timezone }));
+  } else question.event_collection = draft.event_collection;
+  if (takesTarget(analysis_type)) question.target_property = draft.target_property;
+  if (analysis_type === "percentile") question.percentile = Number(draft.percentile);
+  if (timeframe && analysis_type !== "funnel") question.timeframe = timeframe;
+  if (analysis_type !== "funnel") question.timezone = draft.timezone;
+  if (takesGroups(analysis_type)) {
+    if (interval && timeframe) question.interval = interval;
+    if (group_by.length) question.group_by = group_by;
+    if (group_by.length && limit) {
+      question.order_by = { property_name: "result", direction: "DESC" };
+      question.limit = Number(limit);
+    }
+  }
+  if (analysis_type === "extraction") question.latest = NEWEST;
+  const filters = draft.filters.filter(isWhole);
+  if (filters.length) question.filters = filters as Filter[];
+  return question;
+}
+
+/** The fields that say this question; null where some of it has no field. */
+export function draftOf(question: Question): Draft | null {
+  const said = told(question);
+  const steps = Array.isArray(said.steps) ? (said.steps as Record<string, any>[]).map(told) : [];
+  if (steps.length) said.steps = steps.map((step) => ({ timezone: "UTC", ...step }));
+  else said.timezone ??= "UTC";
+  const zone: unknown = steps.length ? (steps[0]!.timezone ?? "UTC") : said.timezone;
+  const draft: Draft = {
+    ...newDraft(typeof zone === "string" ? zone : "UTC"),
+    analysis_type: String(said.analysis_type),
+    event_collection: String(said.event_collection ?? ""),
+    target_property: String(said.target_property ?? ""),
+    percentile: String(said.percentile ?? 90),
+    filters: Array.isArray(said.filters) ? (said.filters as Condition[]) : [],
+    group_by: said.group_by === undefined ? [] : ([said.group_by].flat() as string[]),
+    limit: String(said.limit ?? ""),
+    interval: String(said.interval ?? ""),
+    timeframe: (said.timeframe ?? steps[0]?.timeframe ?? "") as Timeframe,
+  };
+  if (steps.length) {
+    draft.steps = steps.map(({ event_collection, actor_property }) => ({ event_collection, actor_property }));
+  }
+  const known = ANALYSES.some(([name]) => name === draft.analysis_type);
+  if (!known || !isPlain(draft)) return null;
+  // Whatever got lost on the way has no field.
+  return sameQuestion(questionOf(draft), said) ? draft : null;
+}
+
+/** Without what says nothing: null, and the defaults of the server's own form of a question. */
+function told(question: Record<string, unknown>): Record<string, any> {
+  const empty = (value: unknown) => value === null || value === false || (Array.isArray(value) && !value.length);
+  return Object.fromEntries(Object.entries(question).filter(([, value]) => !empty(value)));
+}
+
+function isPlain(draft: Draft): boolean {
+  const texts = draft.group_by.every((one) => typeof one === "string");
+  return texts && draft.filters.every((one) => one.operator !== "or" && typeof one.property_name === "string");
+}
+
+/** The same whatever the order of keys. */
+export function sameQuestion(a: unknown, b: unknown): boolean {
+  return ordered(a) === ordered(b);
+}
+
+function ordered(value: unknown): string {
+  return JSON.stringify(value, (_, inner) =>
+    inner && typeof inner === "object" && !Array.isArray(inner)
+      ? Object.fromEntries(
+          Object.entries(inner)
+            .filter(([, one]) => one !== undefined && one !== null)
+            .sort(([x], [y]) => (x < y ? -1 : 1)),
+        )
+      : inner,
+  );
+}
+
+/** `this_14_days` as people say it. */
+export function frameName(timeframe: string): string {
+  return timeframe.replace(/^this_(?=\d)/, "last_").replaceAll("_", " ");
+}
+
+/** A sentence for people: what is asked. */
+export function saidOf(question: Question): string {
+  const label = ANALYSES.find(([name]) => name === question.analysis_type)?.[1] ?? `${question.analysis_type}`.replaceAll("_", " ");
+  const parts: string[] = [String(label)];
+  if (question.target_property) parts.push(`of ${question.target_property}`);
+  if (question.event_collection) parts.push(`in ${question.event_collection}`);
+  if (Array.isArray(question.steps)) parts.push(`of ${question.steps.length} steps`);
+  const groups = question.group_by ? [question.group_by].flat() : [];
+  const names = groups.map((one) => (typeof one === "string" ? one : (one as Condition).property_name));
+  if (names.length) parts.push(`by ${names.join(", ")}`);
+  if (question.interval) parts.push(`· ${question.interval}`);
+  if (typeof question.timeframe === "string") parts.push(`· ${frameName(question.timeframe)}`);
+  return parts.join(" ");
+}

@@ -1,0 +1,90 @@
+/** What is asked or sent, as programs write it. */
+import type { Question } from "acumen-client";
+
+const server = () => location.origin;
+
+/** Within single quotes of a shell. */
+const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** JSON as Python writes it. */
+function python(value: unknown): string {
+  if (value === null) return "None";
+  if (value === true) return "True";
+  if (value === false) return "False";
+  if (Array.isArray(value)) return `[${value.map(python).join(", ")}]`;
+  if (typeof value !== "object") return JSON.stringify(value);
+  const entries = Object.entries(value as object);
+  return `{${entries.map(([name, inner]) => `${JSON.stringify(name)}: ${python(inner)}`).join(", ")}}`;
+}
+
+const json = (value: unknown) => JSON.stringify(value, null, 2);
+
+export function askSnippets(project: string, question: Question): Record<string, string> {
+  const { analysis_type: analysis, ...parameters } = question;
+  const path = `${server()}/3.0/projects/${project}/queries/${analysis}`;
+  return {
+    curl: [
+      `curl ${path} \\`,
+      `  -H "Authorization: $ACUMEN_READ_KEY" -H 'Content-Type: application/json' \\`,
+      `  -d ${quoted(json(parameters))}`,
+    ].join("\n"),
+    Python: [
+      "# pip install ./clients/python; needs ACUMEN_READ_KEY",
+      "import os",
+      "from acumen_client import Acumen",
+      "",
+      `client = Acumen(${JSON.stringify(server())}, project_id=${JSON.stringify(project)}, read_key=os.environ["ACUMEN_READ_KEY"])`,
+      pythonCall(analysis, parameters),
+      "print(answer)",
+    ].join("\n"),
+    JavaScript: [
+      "// npm install ./clients/js; needs ACUMEN_READ_KEY",
+      'import { Acumen } from "acumen-client";',
+      "",
+      `const client = new Acumen({ url: ${JSON.stringify(server())}, projectId: ${JSON.stringify(project)}, readKey: process.env.ACUMEN_READ_KEY });`,
+      `const answer = await client.query(${JSON.stringify(analysis)}, ${json(parameters)});`,
+      "console.log(answer.result);",
+    ].join("\n"),
+  };
+}
+
+function pythonCall(analysis: string, parameters: Record<string, unknown>): string {
+  const { event_collection, target_property, percentile, steps, ...named } = parameters;
+  const placed = [event_collection, target_property, percentile, steps].filter((one) => one !== undefined);
+  const words = Object.entries(named).map(([name, value]) => `${name}=${python(value)}`);
+  return `answer = client.${analysis}(\n${[...placed.map(python), ...words].map((one) => `    ${one},\n`).join("")})`;
+}
+
+export function sendSnippets(project: string, key: string, collection: string, event: object) {
+  const path = `${server()}/3.0/projects/${project}/events/${encodeURIComponent(collection)}`;
+  const text = JSON.stringify(event);
+  return {
+    curl: `curl ${path} \\\n  -H 'Authorization: ${key}' -H 'Content-Type: application/json' \\\n  -d ${quoted(text)}`,
+    Python: [
+      "# pip install ./clients/python",
+      "from acumen_client import Acumen",
+      "",
+      `client = Acumen(${JSON.stringify(server())}, project_id=${JSON.stringify(project)},`,
+      `                write_key=${JSON.stringify(key)})`,
+      `client.record(${JSON.stringify(collection)}, ${python(event)})`,
+    ].join("\n"),
+    JavaScript: [
+      "// npm install ./clients/js",
+      'import { Acumen } from "acumen-client";',
+      "",
+      `const client = new Acumen({ url: ${JSON.stringify(server())}, projectId: ${JSON.stringify(project)},`,
+      `                            writeKey: ${JSON.stringify(key)} });`,
+      `await client.record(${JSON.stringify(collection)}, ${text});`,
+    ].join("\n"),
+    "Your web site": [
+      "<script>",
+      '  window.acumen = window.acumen || ["init", "track", "set", "flush", "optOut", "optIn"].reduce((a, name) => {',
+      "    a[name] = (...values) => a.q.push([name, values, Date.now()]);",
+      "    return a;",
+      "  }, { q: [] });",
+      `  acumen.init({ url: ${JSON.stringify(server())}, projectId: ${JSON.stringify(project)}, writeKey: ${JSON.stringify(key)} });`,
+      "</script>",
+      `<script async src="${server()}/clients/auto.js"></script>`,
+    ].join("\n"),
+  };
+}

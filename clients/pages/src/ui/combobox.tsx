@@ -1,0 +1,119 @@
+/** A text field with a list of what fits: typed in, or chosen by pointer and keys. */
+import { useId, useRef, useState } from "preact/hooks";
+import { described } from "./field.tsx";
+
+export interface Option {
+  value: string;
+  /** Stands beside it: a type, a number. */
+  hint?: string;
+}
+
+interface ComboboxProps {
+  id: string;
+  value: string;
+  options: readonly Option[];
+  commit: (value: string) => void;
+  /** Whether something that is not in the list will do. */
+  free?: boolean;
+  label?: string;
+  placeholder?: string;
+  error?: string | undefined;
+  onOpen?: () => void;
+}
+
+const SHOWN_MAX = 100;
+
+function matching(options: readonly Option[], typed: string): Option[] {
+  const wanted = typed.toLowerCase();
+  const found = options.filter(({ value }) => value.toLowerCase().includes(wanted));
+  const rank = ({ value }: Option) => (value.toLowerCase().startsWith(wanted) ? 0 : 1);
+  return (typed ? found.sort((a, b) => rank(a) - rank(b)) : found).slice(0, SHOWN_MAX);
+}
+
+export function Combobox(props: ComboboxProps) {
+  const { id, value, options, commit, free = false, label, placeholder, error, onOpen } = props;
+  const list = useId();
+  const input = useRef<HTMLInputElement>(null);
+  const [typed, setTyped] = useState<string | null>(null);
+  const [open, setOpen] = useState(false);
+  const [active, setActive] = useState(-1);
+  const shown = open ? matching(options, typed ?? "") : [];
+
+  const show = () => {
+    if (!open) onOpen?.();
+    setOpen(true);
+  };
+  const close = () => {
+    setOpen(false);
+    setActive(-1);
+    setTyped(null);
+  };
+  const choose = (chosen: string) => {
+    close();
+    if (chosen !== value) commit(chosen);
+  };
+  const leave = () => {
+    const exact = options.find((one) => one.value === typed);
+    if (typed !== null && (free || exact || typed === "")) choose(typed);
+    else close();
+  };
+  const keys: Record<string, () => void> = {
+    ArrowDown: () => (show(), setActive(open ? Math.min(active + 1, shown.length - 1) : 0)),
+    ArrowUp: () => setActive(Math.max(active - 1, free ? -1 : 0)),
+    Enter: () => {
+      const chosen = shown[active] ?? (free ? undefined : shown[0]);
+      if (open && chosen && (active >= 0 || typed !== null)) choose(chosen.value);
+      else if (open) leave();
+      else show();
+    },
+    Escape: () => close(),
+  };
+  const key = (event: KeyboardEvent) => {
+    const act = keys[event.key];
+    if (!act || (event.key === "Escape" && !open)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    act();
+  };
+  return (
+    <div class="combo">
+      <input
+        {...described(id, error)}
+        ref={input}
+        role="combobox"
+        aria-label={label}
+        aria-expanded={shown.length > 0}
+        aria-controls={list}
+        aria-autocomplete="list"
+        aria-activedescendant={shown[active] ? `${list}-${active}` : undefined}
+        autocomplete="off"
+        spellcheck={false}
+        placeholder={placeholder}
+        value={typed ?? value}
+        onInput={(event) => (setTyped(event.currentTarget.value), show(), setActive(-1))}
+        onClick={show}
+        onFocus={(event) => event.currentTarget.select()}
+        onKeyDown={key}
+        onBlur={leave}
+      />
+      <ul role="listbox" id={list} aria-label={label ?? placeholder ?? id} hidden={shown.length === 0}>
+        {shown.map((option, at) => (
+          <li
+            key={option.value}
+            id={`${list}-${at}`}
+            role="option"
+            aria-selected={at === active}
+            ref={(item) => {
+              if (at === active) item?.scrollIntoView({ block: "nearest" });
+            }}
+            onMouseDown={(event) => event.preventDefault()}
+            onClick={() => choose(option.value)}
+          >
+            <span>{option.value}</span>
+            {option.hint && <small>{option.hint}</small>}
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}

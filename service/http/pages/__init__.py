@@ -1,0 +1,1 @@
+"""The pages for people, as files that were built."""

@@ -1,0 +1,46 @@
+"""A built file as an answer: in the encoding that the client takes, or 304 where it has it already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from service.client_files import ClientScript
+
+
+def built_answer(
+    request: Request, file: ClientScript, media_type: str, headers: Mapping[str, str]
+) -> Response:
+    """The file with its tag; ``headers`` are those of its own."""
+    accepted, known = (
+        ", ".join(request.headers.getlist(name)) for name in ("accept-encoding", "if-none-match")
+    )
+    zipped = takes_gzip(accepted)
+    tag = f'"{file.digest[:32]}{"-gzip" if zipped else ""}"'
+    all_headers = {"x-content-type-options": "nosniff", "vary": "Accept-Encoding", **headers, "etag": tag}
+    if _has(known, tag):
+        return Response(status_code=304, headers=all_headers)
+    if zipped:
+        all_headers["content-encoding"] = "gzip"
+    return Response(file.gzipped if zipped else file.plain, 200, all_headers, media_type)
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether ``Accept-Encoding`` allows gzip, as in RFC 9110; without the header it does not."""
+    weights: dict[str, float] = {}
+    for item in accept_encoding.lower().split(","):
+        coding, _, weight = item.partition(";")
+        name, _, value = weight.strip().partition("=")
+        try:
+            weights[coding.strip()] = float(value) if name.strip() == "q" else 1.0
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
+
+
+def _has(if_none_match: str, tag: str) -> bool:
+    """Whether the field names the tag; a tag is compared weakly here, so ``W/`` does not matter."""
+    named = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in named or tag in named

@@ -1,0 +1,62 @@
+"""The data pages: collections, properties, events, the live view."""
+
+from __future__ import annotations
+
+from tests.clients.pages.conftest import Visitor, dismissing
+
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+def test_collections_are_found_by_their_properties(shop: Visitor) -> None:
+    page = shop.open("data")
+    page.get_by_role("link", name="visits", exact=True).wait_for()
+    page.get_by_label("Search collections and properties").fill("price")
+    page.get_by_role("link", name="visits", exact=True).wait_for(state="detached")
+    page.get_by_role("link", name="purchases", exact=True).click()
+    page.get_by_role("tab", name="Properties").click()
+    assert page.get_by_role("row", name="price number").is_visible()
+    page.get_by_role("link", name="Values of country").click()
+    page.get_by_role("heading", name="Number of events in purchases by country").wait_for()
+
+
+def test_an_event_opens_to_its_json(shop: Visitor) -> None:
+    page = shop.open("data", "purchases")
+    first = page.get_by_role("row").nth(1).get_by_role("button")
+    first.click()
+    assert first.get_attribute("aria-expanded") == "true"
+    assert '"country": "DE"' in page.get_by_label("the event", exact=True).inner_text()
+
+
+def test_what_users_sent_is_never_html(visitor: Visitor) -> None:
+    name = "<b>names</b>"
+    visitor.served.record(visitor.project, name, {EVIL: EVIL, "plan": EVIL})
+    alerts: list[str] = []
+    visitor.page.on("dialog", dismissing(alerts))
+    page = visitor.open("data", name)
+    page.get_by_role("cell", name=EVIL).first.wait_for()
+    page.get_by_role("row").nth(1).get_by_role("button").click()
+    page.get_by_role("tab", name="Properties").click()
+    page.get_by_role("rowheader", name=EVIL).wait_for()
+    visitor.explore(analysis_type="count", event_collection=name, group_by=["plan"])
+    visitor.drawn()
+    assert page.locator("img[src=x]").count() == 0
+    assert alerts == []
+
+
+def test_events_are_seen_as_they_arrive(shop: Visitor) -> None:
+    page = shop.open("live", "visits")
+    page.get_by_text("Listening").wait_for()
+    shop.served.record(shop.project, "visits", {"user": {"id": "new one"}})
+    page.get_by_role("cell", name="new one").wait_for()
+    assert page.get_by_text("1 since you came").is_visible()
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_text("Paused").wait_for()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("Listening").wait_for()
+
+
+def test_a_collection_that_is_not_there_is_said_so(shop: Visitor) -> None:
+    page = shop.open("data", "nothing here")
+    page.get_by_role("heading", name="There is no such collection").wait_for()
+    page = shop.open("nonsense")
+    page.get_by_role("heading", name="There is no such page").wait_for()
