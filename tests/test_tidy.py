@@ -67,6 +67,7 @@ ROOMS = {
         "saved_queries",
         "datasets",
         "exports",
+        "people",
         "maintenance",
         "http",
         "process",

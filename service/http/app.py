@@ -34,6 +34,7 @@ from service.http.routes import (
     schema,
     system,
 )
+from service.http.routes.accounts import joining, organisation_people, own
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
 from service.settings import Settings
@@ -54,6 +55,9 @@ SERVED = (
     extractions.area,
     organisations.area,
     retention.area,
+    own.area,
+    joining.area,
+    organisation_people.area,
 )
 """In the order in which they are tried, the most used first."""
 ROUTES: list[RuledRoute] = [route for area in SERVED for route in area.routes]
@@ -73,6 +77,9 @@ AREAS = (
     erasure.area,
     retention.area,
     organisations.area,
+    own.area,
+    joining.area,
+    organisation_people.area,
     system.area,
 )
 """In the order of the OpenAPI document, in which its examples are also sent."""

@@ -127,6 +127,19 @@ def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) 
         request.scope[FIELDS].extend(as_headers(fields_of(quotas)))
 
 
+def cookie_of(scope: Scope, wanted: str) -> str | None:
+    """The value of a cookie; None where it is absent, or there with two values: a sibling domain may have set
+    one of them."""
+    found: set[str] = set()
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            for cookie in value.decode("latin-1").split(";"):
+                known, _, text = cookie.strip().partition("=")
+                if known == wanted:
+                    found.add(text)
+    return found.pop() if len(found) == 1 else None
+
+
 def request_key(request: Request) -> str | None:
     """The request's key, None where it has none. Raises InvalidParameter for two keys of one kind."""
     header, parameter = given_keys(request.scope)

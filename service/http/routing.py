@@ -23,8 +23,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.auth.given_keys import given_keys
 from service.auth.principal import Caller, Permission
-from service.errors import AdminOnly, InvalidParameter, NotFound
-from service.http.authorization import Realm, Rule, check_same
+from service.errors import AdminOnly, Forbidden, InvalidParameter, NotFound
+from service.http.authorization import Realm, Rule, admit_session, check_owner, check_page, check_same
 from service.http.browser_pages import answer_for_frame
 from service.http.error_rendering import render
 from service.http.models.faults import fault_of
@@ -42,10 +42,14 @@ from service.http.request import (
     request_key,
     segment_of,
 )
+from service.people.known_sessions import Holder
+from storage.catalog.people.records import Person, Standing
 from storage.catalog.tenants.records import Organisation
 
 SLOW_SECONDS = 0.3
 """After a longer time the key is checked again before it gets the answer: it may have been revoked."""
+_OF_CHANGES = frozenset({Permission.MASTER, Permission.EDITS})
+"""Permissions of routes that have changed something by the time of their answer."""
 _CALL = "acumen.call"
 """Key in a request's scope: the call passed to the handler."""
 Answers = Mapping[int, DocumentedAnswer]
@@ -75,7 +79,28 @@ class OrganisationCall(NamedTuple):
     organisation: Organisation
 
 
-AnyCall = Call | ProjectCall | OrganisationCall
+class AccountCall(NamedTuple):
+    """A request with a session. ``organisation_id``: that of an organisation which its person owns."""
+
+    parts: Parts
+    request: Request
+    holder: Holder
+    organisation_id: str | None = None
+
+    @property
+    def person(self) -> Person:
+        """Raises Forbidden for the session of a key."""
+        return self.standing.person
+
+    @property
+    def standing(self) -> Standing:
+        """Raises Forbidden for the session of a key."""
+        if self.holder.standing is None:
+            raise Forbidden("This session began with a key, and belongs to no person.")
+        return self.holder.standing
+
+
+AnyCall = Call | ProjectCall | OrganisationCall | AccountCall
 Answering = Callable[[Any], Awaitable[Response]]
 """What answers a call of the route's kind."""
 
@@ -87,6 +112,7 @@ async def _call_of(request: Request) -> Any:
 OfAnyone = Annotated[Call, Depends(_call_of)]
 OfProject = Annotated[ProjectCall, Depends(_call_of)]
 OfOrganisation = Annotated[OrganisationCall, Depends(_call_of)]
+OfAccount = Annotated[AccountCall, Depends(_call_of)]
 """Types of the parameter through which a handler gets its call."""
 
 
@@ -181,7 +207,7 @@ class RuledRoute(APIRoute):
         with _spending(call, spends=self._spends) as spending:
             began = time.monotonic()
             spending.response = await answering(call)
-            if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
+            if time.monotonic() - began > SLOW_SECONDS and not self.rule.permissions & _OF_CHANGES:
                 # Whether the body or the query was slow: the key may have been revoked or changed since.
                 check_same(call.caller, await self.rule.admit(call.parts, request))
             return spending.response
@@ -195,6 +221,14 @@ class RuledRoute(APIRoute):
         if realm is Realm.ORGANISATION:
             organisation_id, key = segment_of(request.scope, 3), request_key(request)
             return OrganisationCall(parts, request, await parts.tenants.organisation_of(organisation_id, key))
+        if realm in (Realm.ACCOUNT, Realm.OWNER):
+            holder = await admit_session(parts, request)
+            owned = segment_of(request.scope, 3) if realm is Realm.OWNER else None
+            if owned is not None:
+                await check_owner(parts, holder, owned)
+            return AccountCall(parts, request, holder, owned)
+        if realm is Realm.VISITOR:
+            check_page(parts, request)
         if realm is not Realm.OWN:
             # Two keys of one kind are an error even where no key is required.
             given_keys(request.scope)
