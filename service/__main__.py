@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from service.cli import backup, files, people, tenants
+from service.cli import backup, files, people, shell_audit, tenants
 from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo, reason_of
 
@@ -277,7 +277,7 @@ And for those that manage the project, such as prepare.py of examples/shop:
 def _keys(args: argparse.Namespace) -> int:
     from service.cli import keys as keys_command
 
-    with _opened(args, make=True) as catalog:
+    with _opened(args, make=True) as catalog, shell_audit.noting(catalog, args):
         _say(keys_command.run(catalog, catalog.keyring, args))
     return 0
 
@@ -290,7 +290,7 @@ def _on_catalog(action: tenants.Action, *, make: bool) -> Callable[[argparse.Nam
 
     def run(args: argparse.Namespace) -> int:
         args.settings = _settings(args)
-        with _opened(args, make=make) as catalog:
+        with _opened(args, make=make) as catalog, shell_audit.noting(catalog, args):
             _say(action(catalog, args))
         return 0
 

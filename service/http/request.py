@@ -30,6 +30,8 @@ _NOTHING: Any = object()
 HARMLESS = frozenset({"api_key", "_"})
 """Parameters allowed in any query string: the key, and ``_``, which clients add against caches."""
 _WARNING_LENGTH_MAX = 500
+_AUDITED = "acumen.audited"
+"""Key in a request's scope: details for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,16 @@ def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncCon
         encoding.encode("latin-1") if encoding else None,
         limit,
     )
+
+
+def audit_details(request: Request, **details: Any) -> None:
+    """Add to what the audit log will say of this request; no secrets."""
+    request.scope[_AUDITED] = audited_details(request) | details
+
+
+def audited_details(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = request.scope.get(_AUDITED, {})
+    return found
 
 
 def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:

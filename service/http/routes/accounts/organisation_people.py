@@ -13,7 +13,7 @@ from service.http.authorization import OWNER
 from service.http.models import accounts as models
 from service.http.models.shared import Json
 from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
-from service.http.request import empty_answer, json_answer, segment_of
+from service.http.request import audit_details, empty_answer, json_answer, segment_of
 from service.http.routes.extractions import base_url
 from service.http.routing import AccountCall, OfAccount, RouteArea
 from service.people.links import checked_address, join_path, make_invitation
@@ -64,6 +64,13 @@ async def invite(call: OfAccount, given: models.InvitationDefinition) -> Respons
         roles=roles,
         is_owner=given.owner,
         invited_by=call.person.id,
+    )
+    audit_details(
+        call.request,
+        invitation=invitation.id,
+        email=invitation.email,
+        roles=dict(invitation.roles),
+        owner=invitation.is_owner,
     )
     link = base_url(parts, call.request) + join_path(token)
     shown = {"id": invitation.id, "link": link, "expires_at": moment_text(invitation.expires_us)}
@@ -132,6 +139,7 @@ async def place(call: OfAccount, given: models.PlaceDefinition) -> Response:
     """Replaces all roles in the organisation's projects. The last owner stays one: a 409 otherwise."""
     given.refuse_unknown("a person's place")
     roles = await _checked(call, given.roles)
+    audit_details(call.request, roles=dict(roles), owner=given.owner)
     people, named = call.parts.catalog.people, segment_of(call.request.scope, 5)
     try:
         await call.parts.in_thread(
