@@ -34,11 +34,23 @@ def noting(catalog: Catalog, args: argparse.Namespace) -> Iterator[None]:
         project_id = args.id
     organisation_id = args.id if kind == "orgs" and "id" in args else _organisation_of(catalog, project_id)
     yield
-    if organisation_id is None:
-        organisation_id = getattr(args, "org", None) or _organisation_of(catalog, project_id)
+    if organisation_id is None and kind == "projects":
+        # A new one, or one that was restored.
+        organisation_id = args.org if "org" in args and args.org else _organisation_of(catalog, project_id)
+        organisation_id = organisation_id or _oldest(catalog)
     named = getattr(args, "name", None) or project_id or organisation_id or ""
     action = " ".join(["acumen", *words[-2:]])
     catalog.audit.add(entries_of(SHELL, action, [organisation_id], named, project_id))
+
+
+def _oldest(catalog: Catalog) -> str | None:
+    """The oldest organisation, to which projects belong of which nothing else is said."""
+    from storage.catalog.errors import CatalogError
+
+    try:
+        return next((one.id for one in catalog.organisations.all()), None)
+    except CatalogError:
+        return None
 
 
 def _organisation_of(catalog: Catalog, project_id: str | None) -> str | None:

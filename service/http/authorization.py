@@ -108,7 +108,9 @@ async def admit_session(parts: Parts, request: Request) -> Holder:
     The cookie alone changes nothing: see ``check_page``. Raises NotLoggedIn, CrossSite.
     """
     header, _ = given_keys(request.scope)
-    holder = await session_of(parts, request) if header in (b"", SESSION) else None
+    if header not in (b"", SESSION):
+        raise NotLoggedIn("This call needs the session of a person: no key and no embed token may make it.")
+    holder = await session_of(parts, request)
     if holder is None:
         raise NotLoggedIn
     check_page(parts, request)
