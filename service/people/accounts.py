@@ -12,7 +12,7 @@ import ipaddress
 import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 
 from service.auth.principal import Caller, Tenants, caller_in_role, unknown_project
@@ -141,8 +141,9 @@ class Accounts:
                     self._refuse(person, "Log-in refused: wrong code", visit)
                     raise WrongLogin("The code is wrong, or was used before.")
         if self.passwords.is_outdated(person.password):
-            renewed = await self.passwords.hashed(password)
-            await self.in_thread(self.catalog.people.renew_hash, person, renewed)
+            renewed = replace(person, password=await self.passwords.hashed(password))
+            await self.in_thread(self.catalog.people.renew_hash, person, renewed.password)
+            person = renewed
         begun = await self.begin(person, visit)
         await self.note_of_person(person.id, "Log in", address=visit.address)
         return begun
@@ -172,11 +173,18 @@ class Accounts:
         return Begun(token, session)
 
     async def begin(self, person: Person, visit: Visit) -> Begun:
-        """A new session of a person, whose token nobody had before; it ends the one that the request has."""
+        """A new session of a person, whose token nobody had before; it ends the one that the request has.
+
+        Raises WrongLogin where their password has changed since the record was read.
+        """
         token, digest = new_token()
         now_us = self.clock()
         session = Session(new_id(), digest, _device(visit), now_us, self._end_us(now_us), person_id=person.id)
-        await self.in_thread(self.catalog.sessions.create, session, instead_of=_former(visit))
+        begins = await self.in_thread(
+            self.catalog.sessions.create, session, password=person.password, instead_of=_former(visit)
+        )
+        if not begins:
+            raise WrongLogin
         return Begun(token, session)
 
     # What may fail, and is counted

@@ -140,9 +140,10 @@ class People(Repository):
         self._change(person_id, factor_offered=sealed)
 
     def confirm_factor(self, person_id: str, sealed: bytes, step: int, recovery: Collection[str]) -> bool:
-        """Makes the offered secret the second factor; False where another one was offered meanwhile."""
+        """Makes the offered secret the second factor; False where another was offered meanwhile, or there is
+        a second factor already."""
         with self._database.changing(Area.PEOPLE) as connection:
-            offered = people.c.id == person_id, people.c.factor_offered == sealed
+            offered = people.c.id == person_id, people.c.factor_offered == sealed, people.c.factor.is_(None)
             values = {"factor": sealed, "factor_offered": None, "factor_step": step}
             change = update(people).where(*offered).values(**values, recovery=json.dumps(list(recovery)))
             return connection.execute(change).rowcount == 1

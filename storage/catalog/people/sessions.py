@@ -10,7 +10,7 @@ from storage.catalog.database.versions import Area
 from storage.catalog.people.people import standing_of
 from storage.catalog.people.records import Session, Standing
 from storage.catalog.repository import Repository
-from storage.catalog.tables import sessions
+from storage.catalog.tables import people, sessions
 
 _FIELDS = tuple(Session.__dataclass_fields__)
 
@@ -18,13 +18,22 @@ _FIELDS = tuple(Session.__dataclass_fields__)
 class Sessions(Repository):
     """Sessions by the digest of their token, and by person."""
 
-    def create(self, session: Session, *, instead_of: str | None = None) -> None:
-        """Begins a session, ends the one with the id ``instead_of``, and forgets those that have expired."""
+    def create(self, session: Session, *, password: str = "", instead_of: str | None = None) -> bool:
+        """Begins a session, ends the one with the id ``instead_of``, and forgets those that have expired.
+
+        ``password`` is the hash that the person of the session has proved. False, and nothing begins, where
+        they have another by now, or are gone: a change of the password ends what began with the one before.
+        """
         with self._database.changing(Area.PEOPLE) as connection:
+            if session.person_id is not None:
+                same = people.c.id == session.person_id, people.c.password == password
+                if connection.execute(select(people.c.id).where(*same)).first() is None:
+                    return False
             connection.execute(delete(sessions).where(sessions.c.expires_us <= self._clock()))
             if instead_of is not None:
                 connection.execute(delete(sessions).where(sessions.c.id == instead_of))
             connection.execute(insert(sessions), {name: getattr(session, name) for name in _FIELDS})
+            return True
 
     def find(self, digest: str) -> tuple[Session, Standing | None] | None:
         """The session with its person's standing, from one view; None where there is none.

@@ -198,6 +198,13 @@ class TestSecondFactor:
         assert ann.send("PUT", "/account/two-factor", {"code": "000000"}).status_code == 401
         assert Browser(whole).log_in("ann@example.com").status_code == 201
 
+    def test_a_session_alone_replaces_none(self, whole: Whole, ann: Browser) -> None:
+        secret, _ = self.begin(whole, ann)
+        reply = ann.send("POST", "/account/two-factor")
+        assert (reply.status_code, reply.json()["error_code"]) == (409, "SecondFactorError")
+        reply = ann.send("PUT", "/account/two-factor", {"code": self.code(whole, secret, 1)})
+        assert reply.status_code == 401
+
     def test_the_end_needs_the_password(self, whole: Whole, ann: Browser) -> None:
         self.begin(whole, ann)
         path = "/account/two-factor"

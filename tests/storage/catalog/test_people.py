@@ -48,6 +48,12 @@ def session(name: str, person_id: str | None, **given: object) -> Session:
     return replace(made, **given)  # type: ignore[arg-type]
 
 
+def begin(catalog: Catalog, made: Session, **more: str) -> None:
+    """Begin a session of somebody who has just proved their password."""
+    known = None if made.person_id is None else catalog.people.find(made.person_id)
+    assert catalog.sessions.create(made, password="" if known is None else known.password, **more)
+
+
 class TestPlaces:
     def test_who_accepts_an_invitation_has_what_it_gives(self, catalog: Catalog, project: Project) -> None:
         assert not catalog.people.exist()
@@ -210,20 +216,29 @@ class TestInvitations:
 class TestSessions:
     def test_one_is_found_with_what_its_person_may(self, catalog: Catalog, project: Project) -> None:
         add(catalog, project, "ann", is_owner=True)
-        catalog.sessions.create(session("s", "ann"))
+        begin(catalog, session("s", "ann"))
         found = catalog.sessions.find("digest of s")
         assert found == (session("s", "ann"), catalog.people.standing("ann"))
         assert catalog.sessions.find("s") is None
 
     def test_one_of_a_key_holds_it_sealed(self, catalog: Catalog, project: Project) -> None:
         made = session("s", None, project_id=project.id, sealed_key=b"sealed")
-        catalog.sessions.create(made)
+        begin(catalog, made)
         assert catalog.sessions.find("digest of s") == (made, None)
+
+    def test_none_begins_with_a_password_that_has_changed(self, catalog: Catalog, project: Project) -> None:
+        """Between its check and the session, or with a person who was removed then."""
+        add(catalog, project, "ann", is_owner=True)
+        catalog.people.set_password("ann", "new")
+        for made, password in ((session("s", "ann"), "hash"), (session("s", "gone"), "hash")):
+            assert not catalog.sessions.create(made, password=password)
+            assert catalog.sessions.find("digest of s") is None
+        assert catalog.sessions.create(session("s", "ann"), password="new")
 
     def test_one_can_be_ended_by_its_person_alone(self, catalog: Catalog, project: Project) -> None:
         add(catalog, project, "ann", is_owner=True)
         add(catalog, project, "ben")
-        catalog.sessions.create(session("s", "ann"))
+        begin(catalog, session("s", "ann"))
         assert not catalog.sessions.end("s", "ben")
         assert catalog.sessions.end("s", "ann")
         assert not catalog.sessions.end("s")
@@ -233,18 +248,18 @@ class TestSessions:
         self, catalog: Catalog, project: Project, clock: Clock
     ) -> None:
         add(catalog, project, "ann", is_owner=True)
-        catalog.sessions.create(session("old", "ann"))
+        begin(catalog, session("old", "ann"))
         clock.now_us += WEEK_US
         later = clock.now_us + WEEK_US
-        catalog.sessions.create(session("a", "ann", expires_us=later))
-        catalog.sessions.create(session("b", "ann", expires_us=later), instead_of="a")
+        begin(catalog, session("a", "ann", expires_us=later))
+        begin(catalog, session("b", "ann", expires_us=later), instead_of="a")
         assert [one.id for one in catalog.sessions.of_person("ann")] == ["b"]
         assert catalog.sessions.find("digest of old") is None
 
     def test_a_new_password_ends_the_others_and_all_links(self, catalog: Catalog, project: Project) -> None:
         add(catalog, project, "ann", is_owner=True)
         for name in ("a", "b"):
-            catalog.sessions.create(session(name, "ann"))
+            begin(catalog, session(name, "ann"))
         catalog.password_links.create("ann", "link", WEEK_US)
         catalog.people.set_password("ann", "new", keep_session="b")
         assert [one.id for one in catalog.sessions.of_person("ann")] == ["b"]
@@ -255,7 +270,7 @@ class TestSessions:
     def test_who_is_removed_has_none(self, catalog: Catalog, project: Project) -> None:
         add(catalog, project, "ann", is_owner=True)
         add(catalog, project, "ben")
-        catalog.sessions.create(session("s", "ben"))
+        begin(catalog, session("s", "ben"))
         catalog.people.remove("ben")
         assert catalog.sessions.find("digest of s") is None
 
@@ -266,7 +281,7 @@ class TestSessions:
         changes: list[Callable[[], object]] = [
             lambda: add(catalog, project, "ben"),
             lambda: catalog.people.place(project.organisation_id, "ben", is_owner=True, given={}),
-            lambda: catalog.sessions.create(session("s", "ben")),
+            lambda: begin(catalog, session("s", "ben")),
             lambda: catalog.sessions.end("s"),
             lambda: catalog.people.set_password("ben", "new"),
             lambda: catalog.people.leave(project.organisation_id, "ben"),
@@ -281,7 +296,7 @@ class TestSessions:
 class TestPasswordLinks:
     def test_one_sets_the_password_once(self, catalog: Catalog, project: Project) -> None:
         add(catalog, project, "ann", is_owner=True)
-        catalog.sessions.create(session("s", "ann"))
+        begin(catalog, session("s", "ann"))
         catalog.password_links.create("ann", "old", 1_000_000 + DAY_US)
         catalog.password_links.create("ann", "link", 1_000_000 + DAY_US)
         assert catalog.password_links.use("link", "new") == "ann"

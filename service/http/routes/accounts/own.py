@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 
 from service.auth.principal import OF_MASTER_KEY, Caller
-from service.errors import InvalidParameter, NotFound, WrongLogin
+from service.errors import Conflict, InvalidParameter, NotFound, WrongLogin
 from service.http.authorization import ACCOUNT, VISITOR
 from service.http.models import accounts as models
 from service.http.models.shared import Json
@@ -24,6 +24,7 @@ from storage.catalog.people.records import Session, Standing
 
 SESSIONS = "/account/sessions"
 CURRENT = "current"
+FACTOR_THERE = "SecondFactorError"
 OPEN: dict[str, Any] = {"open": True, "errors": (400, 401, 403, 408, 413, 415, 429, 500, 503)}
 """What is said of a route that takes no key, and that takes a body."""
 _LOG_IN = {"email": "{owner_email}", "password": "{owner_password}"}
@@ -158,10 +159,14 @@ async def change_password(call: OfAccount, given: models.PasswordChange) -> Resp
     ACCOUNT,
     "Begin a second factor",
     ok(models.FactorOffer, "The secret for an app, also as an address to show as a code."),
+    errors=(409,),
     examples=(Example(key="session", keep={"secret": "secret"}),),
 )
 async def offer_factor(call: OfAccount) -> Response:
-    """It counts once it is confirmed with a code; until then the one before does."""
+    """It counts once it is confirmed with a code. Who has one already ends it first, for which the password
+    is needed: a session that somebody left open must not be enough to replace it."""
+    if call.person.factor is not None:
+        raise Conflict("You have a second factor: end it first.", code=FACTOR_THERE)
     secret, uri = await call.parts.in_thread(call.parts.accounts.factors.offer, call.person)
     return json_answer({"secret": secret, "uri": uri})
 
