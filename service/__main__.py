@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from service.cli import backup, files, tenants
+from service.cli import backup, files, people, shell_audit, tenants
 from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo, reason_of
 
@@ -32,6 +32,13 @@ Acumen stores events and answers questions about them, over HTTP.
 Start a server, which creates everything it needs and prints how to send a first event:
 
     acumen serve
+"""
+_FIRST_LINK = """\
+To use the pages, open this link, which makes you the owner and works once, within 7 days
+(`acumen people first-link` prints another):
+
+  {url}{link}
+
 """
 _EPILOG = """\
 Every option of 'serve' is also an environment variable (ACUMEN_HOST, ACUMEN_PORT, ACUMEN_DATA,
@@ -64,6 +71,7 @@ def _parser(command: Sequence[str]) -> CommandParser:
     _add_serve(commands)
     tenants.add_orgs(commands, _add_data, _on_catalog)
     tenants.add_projects(commands, _add_data, _on_catalog)
+    people.add_people(commands, _add_data, _on_catalog)
     _add_keys(commands, selected=list(command) == ["keys"])
     _add_import(commands, selected=list(command) == ["import"])
     _add_demo(commands, selected=list(command) == ["demo"])
@@ -240,13 +248,15 @@ def _check_tls(settings: Settings) -> None:
         ) from None
 
 
-def _announce(url: str, project: Project, new: bool) -> None:
-    """Print the server's address; at the first start, which creates the project, also its keys."""
+def _announce(url: str, project: Project, new: bool, first_link: str | None) -> None:
+    """Print the server's address; at the first start, which creates the project, also its keys and a link
+    for the first person."""
     answers = f"Acumen answers at {url}"
     if not new:
         _say(f"{answers}\nThe keys of its projects: acumen projects list" if sys.stdout.isatty() else answers)
         return
     base = f"{url}/3.0/projects/{project.id}"
+    pages = "" if first_link is None else _FIRST_LINK.format(url=url, link=first_link)
     event = shlex.quote(json.dumps({"item": "tea", "price": 4.5, "user": {"id": "u1"}}))
     _say(
         f"""{answers}
@@ -276,7 +286,7 @@ And for those that manage the project, such as prepare.py of examples/shop:
 
   export ACUMEN_MASTER_KEY={project.master_key}
 
-`acumen projects list` shows the keys again.
+{pages}`acumen projects list` shows the keys again.
 """
     )
 
@@ -284,7 +294,7 @@ And for those that manage the project, such as prepare.py of examples/shop:
 def _keys(args: argparse.Namespace) -> int:
     from service.cli import keys as keys_command
 
-    with _opened(args, make=True) as catalog:
+    with _opened(args, make=True) as catalog, shell_audit.noting(catalog, args):
         _say(keys_command.run(catalog, catalog.keyring, args))
     return 0
 
@@ -305,7 +315,7 @@ def _on_catalog(action: tenants.Action, *, make: bool) -> Callable[[argparse.Nam
 
     def run(args: argparse.Namespace) -> int:
         args.settings = _settings(args)
-        with _opened(args, make=make) as catalog:
+        with _opened(args, make=make) as catalog, shell_audit.noting(catalog, args):
             _say(action(catalog, args))
         return 0
 

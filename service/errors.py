@@ -4,6 +4,10 @@ ApiError                       raised by ``service`` itself
 ├── NotFound                   404 ResourceNotFoundError: route, project, collection, property
 ├── MethodNotAllowed           405
 ├── InvalidKey                 401 InvalidApiKeyError
+├── NotLoggedIn                401 NotLoggedInError: no session, or one that has ended
+├── WrongLogin                 401 WrongLoginError: an address, password, code or key that is not right
+├── CodeRequired               401 code_required: the second factor is needed as well
+├── CrossSite                  403 CrossSiteError: a request with a session that another site's page sent
 ├── EmbedTokenExpired          401 EmbedTokenExpiredError
 ├── AdminOnly                  401 AdminOnlyEndpointError: the master key is needed
 ├── Forbidden                  403: a valid key without the right
@@ -85,6 +89,29 @@ class InvalidKey(ApiError):
     message = (
         "You must give a valid key of this project, in the 'Authorization' header or the parameter 'api_key'."
     )
+
+
+class NotLoggedIn(ApiError):
+    status = 401
+    code = "NotLoggedInError"
+    message = "Log in: there is no session, or it has ended."
+
+
+class WrongLogin(ApiError):
+    status = 401
+    code = "WrongLoginError"
+    message = "The e-mail address or the password is wrong."
+
+
+class CodeRequired(ApiError):
+    status = 401
+    code = "code_required"
+    message = "Give the code of your second factor, or a recovery code, in 'code'."
+
+
+class CrossSite(ApiError):
+    status = 403
+    code = "CrossSiteError"
 
 
 class EmbedTokenExpired(ApiError):

@@ -79,6 +79,15 @@ class Settings(BaseSettings):
         "",
         description="Where clients reach the server, for absolute links; empty: what the request says.",
     )
+    session_days: float = Field(
+        30.0, gt=0, le=400, description="Days after which a person's session ends, and they log in again."
+    )
+    login_failures_per_address: int = Field(
+        50,
+        ge=1,
+        description="Attempts to log in of one client address that may fail in a quarter of an hour (429 "
+        "beyond).",
+    )
     tls_cert: Path | None = Field(
         None, description="PEM file of the certificate chain; with it the server speaks TLS."
     )

@@ -32,6 +32,8 @@ CONFINED = {
     "pydantic": r"service\.(settings|http\..*)",
     "pydantic_settings": r"service\.settings",
     "sqlalchemy": r"storage\.catalog\..*",
+    "argon2": r"service\.people\.passwords",
+    "pyotp": r"service\.people\.second_factor",
     "alembic": r"storage\.catalog\.(migration|migrations\..*)",
     "duckdb": r"query\.engine\.engine|storage\.columns\.shredder",
     "pyarrow.parquet": (
@@ -67,6 +69,7 @@ ROOMS = {
         "saved_queries",
         "datasets",
         "exports",
+        "people",
         "maintenance",
         "http",
         "process",

@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -35,6 +35,7 @@ from service.errors import OF_ORGANISATION, AdminOnly, ApiError, Forbidden, Inva
 from service.threads import in_thread
 from storage.catalog.errors import WrongSecret
 from storage.catalog.keyring import Keyring
+from storage.catalog.people.records import Role
 from storage.catalog.tenants.access_keys import seal_context
 from storage.catalog.tenants.records import AccessKey, Organisation, Project, TenantChanges
 from storage.errors import StorageError
@@ -60,9 +61,13 @@ _HEXADECIMAL = re.compile(r"[0-9A-Fa-f]{64,}", re.ASCII)
 
 
 class Permission(StrEnum):
-    """What a key may do. Only the master key has MASTER, together with all others."""
+    """What a key or a role may do. Of keys only the master key has MASTER, EDITS and DEFINITIONS."""
 
     MASTER = "master"
+    EDITS = "edits"
+    """To change saved queries, datasets and dashboards."""
+    DEFINITIONS = "definitions"
+    """To list the definitions of saved queries."""
     WRITES = "writes"
     QUERIES = "queries"
     SAVED_QUERIES = "saved_queries"
@@ -88,6 +93,8 @@ _READ = frozenset(
     }
 )
 _ALL = frozenset(Permission)
+OF_MASTER_KEY = frozenset({Permission.MASTER, Permission.EDITS, Permission.DEFINITIONS})
+"""Permissions that no key but the master key has."""
 _OF_TOKENS = frozenset({Permission.SAVED_QUERIES, Permission.CACHED_QUERIES, Permission.DATASETS})
 """Permissions of embed tokens, where their access key has them. Further ones are those that they allow."""
 _USES = frozenset(Permission(use) for use in TokenUse)
@@ -96,6 +103,14 @@ _NOT_BY_TOKEN = "This embed token may not do that"
 _OF_TOKEN = "/embed/"
 """Between an access key's id and the rest, in the id of an embed token: its own id, and when it expires."""
 _WRITE = frozenset({Permission.WRITES})
+_VIEWER = _READ | {Permission.QUERY_DEFINITION, Permission.DEFINITIONS}
+_OF_ROLES = {
+    Role.VIEWER: _VIEWER,
+    Role.EDITOR: _VIEWER | {Permission.WRITES, Permission.EDITS},
+    Role.OWNER: _ALL,
+}
+_OF_PERSON = "person/"
+"""The beginning of the ids of callers who are people with a session."""
 
 
 _BY_OPERATION = {"read": _READ, "write": _WRITE}
@@ -117,6 +132,8 @@ class Caller:
     embed tokens with their access key, since the holder of one can make others."""
     embed: EmbedGrant | None = None
     """What an embed token is limited to; None for keys. Definitions and filters are not shown to a token."""
+    role: Role | None = None
+    """The role of a person with a session; None for keys."""
 
     def require(self, *any_of: Permission) -> None:
         """Check that the caller has one of these permissions.
@@ -127,7 +144,9 @@ class Caller:
             return
         if self.embed is not None:
             raise _refusal_of_token(self.embed, frozenset(any_of))
-        if any_of == (Permission.MASTER,):
+        if self.role is not None:
+            raise Forbidden(f"Your role in this project, {self.role}, does not allow that.")
+        if OF_MASTER_KEY.issuperset(any_of):
             raise AdminOnly
         given = {Permission.QUERIES if one in _OF_QUERIES else one for one in any_of}
         raise Forbidden(f"This key may not do that: it lacks the permission {_either(given)}.")
@@ -210,7 +229,7 @@ class Caller:
 
 def _refusal_of_token(grant: EmbedGrant, any_of: frozenset[Permission]) -> ApiError:
     """The error for an embed token that has none of these permissions: what would have to be otherwise."""
-    if any_of == {Permission.MASTER}:
+    if any_of <= OF_MASTER_KEY:
         return AdminOnly("This call needs the project's master key: no embed token may make it.")
     lacks = f"{_NOT_BY_TOKEN}: its access key lacks the permission"
     results, uses = any_of & _OF_TOKENS, any_of & _USES
@@ -475,6 +494,21 @@ class Tenants:
         cached = self._known.projects.get(project_id) if self._is_fresh(POLL_SECONDS) else None
         return cached or await in_thread(self._executor, self.find, project_id)
 
+    async def organisation_named(self, organisation_id: str) -> Organisation | None:
+        """The organisation with this id, for an event loop."""
+        if not self._is_fresh(POLL_SECONDS) or organisation_id not in self._known.organisations:
+            await in_thread(self._executor, self._refresh)
+        return self._known.organisations.get(organisation_id)
+
+    async def projects_of(self, organisation_ids: Collection[str]) -> list[Project]:
+        """The projects of these organisations, oldest first, for an event loop."""
+        if not self._is_fresh(POLL_SECONDS):
+            await in_thread(self._executor, self._refresh, POLL_SECONDS)
+        found = [
+            one for one in list(self._known.projects.values()) if one.organisation_id in organisation_ids
+        ]
+        return sorted(found, key=lambda project: project.created_us)
+
     async def organisation_of(self, organisation_id: str, key: str | None) -> Organisation:
         """As ``organisation``, for an event loop."""
         return await in_thread(self._executor, self.organisation, organisation_id, key)
@@ -511,7 +545,7 @@ class Tenants:
     def authenticate(self, project_id: str, key: str | None) -> Caller:
         """The caller with this key. Raises NotFound for an unknown project, then InvalidKey."""
         if self.find(project_id) is None:
-            raise NotFound(f"Resource not found: no project has the id '{project_id[:64]}'.")
+            raise unknown_project(project_id)
         caller = self._caller(project_id, key)
         if caller is None and key:
             self._refresh()
@@ -650,6 +684,22 @@ class Tenants:
             changed = [*(project.id for project in changes.projects), *changes.gone_projects]
             if changed:
                 self._notify(changed)
+
+
+def unknown_project(project_id: str) -> NotFound:
+    """The error for a project that does not exist, or that a person has no role in."""
+    return NotFound(f"Resource not found: no project has the id '{project_id[:64]}'.")
+
+
+def caller_in_role(project: Project, role: Role, person_id: str) -> Caller:
+    """The caller for a person with this role in the project."""
+    own_id = f"{_OF_PERSON}{person_id}"
+    return Caller(project, _OF_ROLES[role], key_id=own_id, counted_as=own_id, role=role)
+
+
+def person_of(key_id: str) -> str | None:
+    """The id of the person whose ``Caller.key_id`` this is; None where it is a key's."""
+    return key_id.removeprefix(_OF_PERSON) if key_id.startswith(_OF_PERSON) else None
 
 
 def _digest(key: str) -> bytes:

@@ -13,6 +13,7 @@ from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo
 from service.cli.json_options import json_of
 from service.cli.secret_options import BadSecret, access_key_of
+from service.cli.shell_audit import audited
 from service.errors import InvalidParameter
 from storage.catalog.catalog import Catalog, system_clock
 from storage.catalog.errors import UnknownAccessKey, UnknownProject
@@ -31,6 +32,7 @@ def add_arguments(
         )
         command.add_argument("--project", required=True, metavar="ID")
         add_data(command)
+        audited(command)
         command.set_defaults(action=action, run=run)
         return command
 

@@ -12,6 +12,7 @@ from service.cli.command_parser import CommandParser
 from service.cli.errors import CannotDo
 from service.cli.json_options import json_of
 from service.cli.secret_options import BadSecret, add_key_file, read_secret, refuse
+from service.cli.shell_audit import audited
 
 if TYPE_CHECKING:
     # Imported where used, since printing the help should not wait for it.
@@ -117,6 +118,7 @@ class _Actions:
         description = about or f"{help[:1].upper()}{help[1:]}."
         command: argparse.ArgumentParser = self._commands.add_parser(name, help=help, description=description)
         self._add_data(command)
+        audited(command)
         command.set_defaults(run=self._bind(action, make=make))
         return command
 

@@ -100,7 +100,7 @@ class States:
         """
         versions, known = self._cached
         state = known.get((project_id, name))
-        if state is None or self._catalog.versions()[1:] != versions:
+        if state is None or self._catalog.versions()[1:3] != versions:
             return None
         return state if state.preferences == self._preferences.of(project_id) else None
 
@@ -117,7 +117,7 @@ class States:
 
     def load(self, project_id: str, name: str) -> State:
         """The dataset, read from the catalog. Raises UnknownDataset."""
-        versions = self._catalog.versions()[1:]
+        versions = self._catalog.versions()[1:3]
         dataset = self._catalog.datasets.get(project_id, name)
         preferences = self._preferences.of(project_id)
         definition = datasets.stored(dataset, preferences)

@@ -21,7 +21,7 @@ from query.language.parameter_table import EXTRACTION
 from query.language.parse import parse
 from query.language.serialized_query import freeze
 from service.api_paths import url_of
-from service.auth.principal import Caller, Permission, access_key_of, key_lives
+from service.auth.principal import Caller, Permission, access_key_of, key_lives, person_of
 from service.errors import Forbidden, Gone, NotFound, RateLimited
 from service.exports import request as export_request
 from service.exports.request import ExportFormat
@@ -282,7 +282,14 @@ class ExportService:
 
 
 def asker_lives(catalog: Catalog, project: Project, export: ExportJob, now: float) -> bool:
-    """Whether the key that requested a job is still valid: its jobs end with it. ``now``: Unix seconds."""
+    """Whether who requested a job may still ask: jobs end with their key, or with their person's role.
+
+    ``now``: Unix seconds.
+    """
+    person_id = person_of(export.key_id)
+    if person_id is not None:
+        standing = catalog.people.standing(person_id)
+        return standing is not None and standing.role_in(project.id, project.organisation_id) is not None
     access_key = catalog.access_keys.find(project.id, access_key_of(export.key_id))
     return key_lives(project, export.key_id, access_key, now)
 

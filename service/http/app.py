@@ -35,6 +35,7 @@ from service.http.routes import (
     schema,
     system,
 )
+from service.http.routes.accounts import joining, organisation_people, own
 from service.http.routing import RuledRoute, script_callback
 from service.http.write_api import find_target
 from service.settings import Settings
@@ -55,6 +56,9 @@ SERVED = (
     extractions.area,
     organisations.area,
     retention.area,
+    own.area,
+    joining.area,
+    organisation_people.area,
     shell.area,
 )
 """In the order in which they are tried, the most used first."""
@@ -75,6 +79,9 @@ AREAS = (
     erasure.area,
     retention.area,
     organisations.area,
+    own.area,
+    joining.area,
+    organisation_people.area,
     system.area,
     shell.area,
 )

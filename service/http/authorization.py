@@ -12,11 +12,19 @@ from enum import StrEnum
 from starlette.requests import Request
 
 from service.auth.embed_conditions import EmbedGrant
+from service.auth.given_keys import given_keys
 from service.auth.origins import origin_of
-from service.auth.principal import Caller, Permission
-from service.errors import ServiceUnavailable
+from service.auth.principal import Caller, Permission, key_of
+from service.errors import CrossSite, Forbidden, NotFound, NotLoggedIn, ServiceUnavailable
+from service.http.error_rendering import JSON
 from service.http.parts import Parts
-from service.http.request import project_of, request_key
+from service.http.request import cookie_of, project_of
+from service.people.known_sessions import Holder
+from service.people.same_origin import check_same_origin
+
+COOKIE = "acumen_session"
+SESSION = b"session"
+"""Given in place of a key in the header ``Authorization``: the session in the cookie."""
 
 
 class Realm(StrEnum):
@@ -30,6 +38,12 @@ class Realm(StrEnum):
     """No key is required: the address is signed, and was given to an authorised caller."""
     ORGANISATION = "organisation"
     """The key of the organisation that the path names."""
+    VISITOR = "visitor"
+    """No key is required, but what a page of another site sends is refused: log-in, one-time links."""
+    ACCOUNT = "account"
+    """A session."""
+    OWNER = "owner"
+    """The session of an owner of the organisation that the path names."""
     OWN = "own"
     """The handler finds what belongs to the key: the path names neither a project nor an organisation."""
 
@@ -45,9 +59,16 @@ class Rule:
         """The caller.
 
         Raises NotFound, InvalidKey, AdminOnly, Forbidden where it may not call the route, and for an embed
-        token also EmbedTokenExpired, OriginNotAllowed.
+        token also EmbedTokenExpired, OriginNotAllowed; for a session NotLoggedIn, CrossSite.
         """
-        caller = await parts.tenants.caller(project_of(request.scope), request_key(request))
+        header, parameter = given_keys(request.scope)
+        if header == SESSION:
+            caller = await parts.accounts.caller(
+                await admit_session(parts, request), project_of(request.scope)
+            )
+        else:
+            key = key_of(header.decode("latin-1"), parameter or None)
+            caller = await parts.tenants.caller(project_of(request.scope), key)
         if caller.embed is not None:
             caller.embed.check_expiry(parts.clock() / 1_000_000)
             check_origin(caller.embed, parts, request)
@@ -56,6 +77,9 @@ class Rule:
 
 
 PUBLIC = Rule(Realm.PUBLIC)
+VISITOR = Rule(Realm.VISITOR)
+ACCOUNT = Rule(Realm.ACCOUNT)
+OWNER = Rule(Realm.OWNER)
 OWN = Rule(Realm.OWN)
 LINKED = Rule(Realm.LINK)
 ORGANISATION = Rule(Realm.ORGANISATION)
@@ -67,8 +91,59 @@ def needs(*permissions: Permission) -> Rule:
 
 
 MASTER = needs(Permission.MASTER)
+EDITS = needs(Permission.EDITS)
 WRITES = needs(Permission.WRITES)
 """The rule of the write routes, which ``service.http.write_api`` answers."""
+
+
+async def session_of(parts: Parts, request: Request) -> Holder | None:
+    """The holder of the session in the request's cookie, not checked further; None where there is none."""
+    token = cookie_of(request.scope, COOKIE)
+    return None if token is None else await parts.accounts.known.find(token)
+
+
+async def admit_session(parts: Parts, request: Request) -> Holder:
+    """The holder of the request's session.
+
+    The cookie alone changes nothing: see ``check_page``. Raises NotLoggedIn, CrossSite.
+    """
+    header, _ = given_keys(request.scope)
+    if header not in (b"", SESSION):
+        raise NotLoggedIn("This call needs the session of a person: no key and no embed token may make it.")
+    holder = await session_of(parts, request)
+    if holder is None:
+        raise NotLoggedIn
+    check_page(parts, request)
+    return holder
+
+
+async def check_owner(parts: Parts, holder: Holder, organisation_id: str) -> None:
+    """Raises NotFound where the session's person does not belong to the organisation, or it is unknown, and
+    Forbidden where they do not own it."""
+    owned = holder.standing.organisations.get(organisation_id) if holder.standing is not None else None
+    if owned is None or await parts.tenants.organisation_named(organisation_id) is None:
+        raise NotFound.named("organization", organisation_id)
+    if not owned:
+        raise Forbidden("Only owners of the organization may do that.")
+
+
+def check_page(parts: Parts, request: Request) -> None:
+    """Check that a program or a page of this server sent the request: a browser adds the cookie to what any
+    page sends. Raises CrossSite.
+
+    What changes something also needs a header or content type that no form, link or image can have: for a
+    page of another site its browser would ask this server first, and the answer never allows cookies.
+    """
+    headers, reads = request.headers, request.method in ("GET", "HEAD")
+    check_same_origin(
+        headers.getlist("origin"), headers.getlist("sec-fetch-site"), _own_origin(parts, request), reads=reads
+    )
+    header, _ = given_keys(request.scope)
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not (reads or header == SESSION or kind == JSON):
+        raise CrossSite(
+            "Send 'Content-Type: application/json' or 'Authorization: session', which forms cannot send."
+        )
 
 
 def check_origin(grant: EmbedGrant, parts: Parts, request: Request) -> None:

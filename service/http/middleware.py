@@ -142,7 +142,7 @@ class _Exchange:
             if not any(name == ALLOW_ORIGIN[0] for name, _ in headers):
                 headers.append(ALLOW_ORIGIN)
             headers.append(EXPOSE)
-            if self.scope["path"].startswith(("/3.0/", "/projects/")) and not any(
+            if self.scope["path"].startswith(("/3.0/", "/projects/", "/account")) and not any(
                 name == NO_STORE[0] for name, _ in headers
             ):
                 # A cached answer must not reach another key, nor the same key once it is revoked.

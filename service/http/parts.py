@@ -12,6 +12,7 @@ from service.bodies.reader import BodyReader
 from service.limits.embed_budgets import EmbedBudgets
 from service.limits.quotas import Quotas
 from service.limits.rate_limiter import RateLimits
+from service.people.accounts import Accounts
 from service.pictures.painter import Painter
 from service.queries.live_tails import LiveTails
 from service.queries.profiles import Profiles
@@ -54,6 +55,7 @@ class Parts:
     budgets: EmbedBudgets
     painter: Painter
     tails: LiveTails
+    accounts: Accounts
     catalog_executor: Executor
     """Threads for catalog access, which may wait for a disk."""
     profiles: Profiles

@@ -30,6 +30,8 @@ _NOTHING: Any = object()
 HARMLESS = frozenset({"api_key", "_"})
 """Parameters allowed in any query string: the key, and ``_``, which clients add against caches."""
 _WARNING_LENGTH_MAX = 500
+_AUDITED = "acumen.audited"
+"""Key in a request's scope: details for the audit log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,19 @@ def count_rate(rates: RateLimits, request: Request, caller: Caller, rate: Rate) 
         request.scope[FIELDS].extend(as_headers(fields_of(quotas)))
 
 
+def cookie_of(scope: Scope, wanted: str) -> str | None:
+    """The value of a cookie; None where it is absent, or there with two values: a sibling domain may have set
+    one of them."""
+    found: set[str] = set()
+    for name, value in scope["headers"]:
+        if name == b"cookie":
+            for cookie in value.decode("latin-1").split(";"):
+                known, _, text = cookie.strip().partition("=")
+                if known == wanted:
+                    found.add(text)
+    return found.pop() if len(found) == 1 else None
+
+
 def request_key(request: Request) -> str | None:
     """The request's key, None where it has none. Raises InvalidParameter for two keys of one kind."""
     header, parameter = given_keys(request.scope)
@@ -165,6 +180,16 @@ def opened(bodies: BodyReader, request: Request, limit: int) -> AbstractAsyncCon
         encoding.encode("latin-1") if encoding else None,
         limit,
     )
+
+
+def audit_details(request: Request, **details: Any) -> None:
+    """Add to what the audit log will say of this request; no secrets."""
+    request.scope[_AUDITED] = audited_details(request) | details
+
+
+def audited_details(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = request.scope.get(_AUDITED, {})
+    return found
 
 
 def gone_of(request: Request) -> Callable[[], Coroutine[Any, Any, None]]:

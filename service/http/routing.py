@@ -22,9 +22,17 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.auth.given_keys import given_keys
-from service.auth.principal import Caller, Permission
-from service.errors import AdminOnly, InvalidParameter, NotFound
-from service.http.authorization import Realm, Rule, check_same
+from service.auth.principal import Caller, Permission, key_id
+from service.errors import AdminOnly, Forbidden, InvalidParameter, NotFound, TimedOut
+from service.http.authorization import (
+    Realm,
+    Rule,
+    admit_session,
+    check_owner,
+    check_page,
+    check_same,
+    session_of,
+)
 from service.http.browser_pages import answer_for_frame
 from service.http.error_rendering import render
 from service.http.models.faults import fault_of
@@ -32,6 +40,7 @@ from service.http.models.shared import RequestBody
 from service.http.openapi.operation import DocumentedAnswer, Endpoint, Method, Operation
 from service.http.parts import Parts
 from service.http.request import (
+    audited_details,
     callback_of,
     check_names,
     decoded,
@@ -42,10 +51,18 @@ from service.http.request import (
     request_key,
     segment_of,
 )
+from service.people.audit import Actor, actor_of
+from service.people.known_sessions import Holder
+from storage.catalog.keyring import public_id
+from storage.catalog.people.records import Person, Standing
 from storage.catalog.tenants.records import Organisation
 
 SLOW_SECONDS = 0.3
 """After a longer time the key is checked again before it gets the answer: it may have been revoked."""
+_OF_CHANGES = frozenset({Permission.MASTER, Permission.EDITS})
+"""Permissions of routes that have changed something by the time of their answer."""
+_ADDRESSES = frozenset({"project_id", "organization_id"})
+"""Names in paths that say whose it is, and not what was changed."""
 _CALL = "acumen.call"
 """Key in a request's scope: the call passed to the handler."""
 Answers = Mapping[int, DocumentedAnswer]
@@ -75,7 +92,28 @@ class OrganisationCall(NamedTuple):
     organisation: Organisation
 
 
-AnyCall = Call | ProjectCall | OrganisationCall
+class AccountCall(NamedTuple):
+    """A request with a session. ``organisation_id``: that of an organisation which its person owns."""
+
+    parts: Parts
+    request: Request
+    holder: Holder
+    organisation_id: str | None = None
+
+    @property
+    def person(self) -> Person:
+        """Raises Forbidden for the session of a key."""
+        return self.standing.person
+
+    @property
+    def standing(self) -> Standing:
+        """Raises Forbidden for the session of a key."""
+        if self.holder.standing is None:
+            raise Forbidden("This session began with a key, and belongs to no person.")
+        return self.holder.standing
+
+
+AnyCall = Call | ProjectCall | OrganisationCall | AccountCall
 Answering = Callable[[Any], Awaitable[Response]]
 """What answers a call of the route's kind."""
 
@@ -87,6 +125,7 @@ async def _call_of(request: Request) -> Any:
 OfAnyone = Annotated[Call, Depends(_call_of)]
 OfProject = Annotated[ProjectCall, Depends(_call_of)]
 OfOrganisation = Annotated[OrganisationCall, Depends(_call_of)]
+OfAccount = Annotated[AccountCall, Depends(_call_of)]
 """Types of the parameter through which a handler gets its call."""
 
 
@@ -115,6 +154,8 @@ class RuledRoute(APIRoute):
         framed: str = "",
     ) -> None:
         self.rule = rule
+        self.summaries: Mapping[str, str] = {}
+        """Method → what it does, in the words of the document and of the audit log."""
         self._framed = framed
         self._spends = spends
         self._before = before
@@ -176,12 +217,33 @@ class RuledRoute(APIRoute):
             self._before(call)
         if request.method == "DELETE" and not self._narrows:
             check_names((name for name, _ in pairs_of(request.scope)), (), "this deletion")
+        if not self._changes(request):
+            return await self._answer_of(call, request, answering)
+        try:
+            response = await self._answer_of(call, request, answering)
+        except TimedOut:
+            # The work has begun, and goes on.
+            await _note(call, request, self.summaries[request.method])
+            raise
+        if response.status_code < 400:
+            await _note(call, request, self.summaries[request.method])
+        return response
+
+    def _changes(self, request: Request) -> bool:
+        """Whether the request changes what is managed, which the audit log tells."""
+        if request.method in ("GET", "HEAD"):
+            return False
+        if self.rule.realm is Realm.PROJECT:
+            return bool(self.rule.permissions & _OF_CHANGES)
+        return self.rule.realm in (Realm.ORGANISATION, Realm.ACCOUNT, Realm.OWNER)
+
+    async def _answer_of(self, call: AnyCall, request: Request, answering: Answering) -> Response:
         if not isinstance(call, ProjectCall):
             return await answering(call)
         with _spending(call, spends=self._spends) as spending:
             began = time.monotonic()
             spending.response = await answering(call)
-            if time.monotonic() - began > SLOW_SECONDS and Permission.MASTER not in self.rule.permissions:
+            if time.monotonic() - began > SLOW_SECONDS and not self.rule.permissions & _OF_CHANGES:
                 # Whether the body or the query was slow: the key may have been revoked or changed since.
                 check_same(call.caller, await self.rule.admit(call.parts, request))
             return spending.response
@@ -195,6 +257,14 @@ class RuledRoute(APIRoute):
         if realm is Realm.ORGANISATION:
             organisation_id, key = segment_of(request.scope, 3), request_key(request)
             return OrganisationCall(parts, request, await parts.tenants.organisation_of(organisation_id, key))
+        if realm in (Realm.ACCOUNT, Realm.OWNER):
+            holder = await admit_session(parts, request)
+            owned = segment_of(request.scope, 3) if realm is Realm.OWNER else None
+            if owned is not None:
+                await check_owner(parts, holder, owned)
+            return AccountCall(parts, request, holder, owned)
+        if realm is Realm.VISITOR:
+            check_page(parts, request)
         if realm is not Realm.OWN:
             # Two keys of one kind are an error even where no key is required.
             given_keys(request.scope)
@@ -234,6 +304,42 @@ def _answering(handle: Callable[[Request], Awaitable[Response]]) -> ASGIApp:
         await response(scope, receive, send)
 
     return app
+
+
+async def _note(call: AnyCall, request: Request, action: str) -> None:
+    """Enter what a request has changed in the audit log of the organisations that it is about."""
+    actor = Actor("key", "", "")
+    organisation_ids: list[str] = []
+    project_id: str | None = None
+    named = {name: value for name, value in request.path_params.items() if name not in _ADDRESSES}
+    if isinstance(call, ProjectCall):
+        project = call.caller.project
+        organisation_ids, project_id = [project.organisation_id], project.id
+        actor = Actor("key", call.caller.key_id, "master key")
+        if call.caller.role is not None and (holder := await session_of(call.parts, request)):
+            actor = actor if holder.standing is None else actor_of(holder.standing.person)
+    elif isinstance(call, OrganisationCall):
+        organisation_ids, project_id = [call.organisation.id], named.pop("own_project", None)
+        actor = Actor("key", key_id(call.organisation.key), "organisation key")
+    elif isinstance(call, AccountCall):
+        standing = call.holder.standing
+        if standing is None:
+            # The session of a key, which belongs to no organisation, has ended itself.
+            return
+        actor = actor_of(standing.person)
+        organisation_ids = (
+            list(standing.organisations) if call.organisation_id is None else [call.organisation_id]
+        )
+    if "access_key" in named:
+        named["access_key"] = public_id(str(named["access_key"]))
+    await call.parts.accounts.audit.note(
+        actor,
+        action,
+        organisation_ids,
+        object="/".join(map(str, named.values())),
+        project_id=project_id,
+        details=audited_details(request),
+    )
 
 
 class RouteOfName(RuledRoute):
@@ -297,7 +403,9 @@ class RouteArea:
             if "GET" in methods:
                 methods["HEAD"] = None
             kind = RouteOfName if ":path}/" in path else RuledRoute
-            self.routes.append(kind(path, endpoint, rule, methods, **how))
+            route = kind(path, endpoint, rule, methods, **how)
+            route.summaries = {one.method.upper(): one.summary for one in operations}
+            self.routes.append(route)
             self.described += [(one, endpoint) for one in operations]
             return endpoint
 

@@ -105,13 +105,13 @@ class RateLimits:
         seconds = max(1, int((window + 1) * WINDOW_SECONDS - now + 0.999))
         names = [f"{rate}/{project_id}/{key if policy.of_key else ''}" for policy in policies]
         with table:
-            cells = [_cell_of(table, name, window & 0xFFFFFFFF) for name in names]
+            cells = [cell_of(table, name, window & 0xFFFFFFFF) for name in names]
             counts = [table.read(cell)[2] for cell in cells]
             used_up = [
                 policy for policy, count in zip(policies, counts, strict=True) if count >= policy.limit
             ]
             if not used_up:
-                counts = [_add(table, cell) for cell in cells]
+                counts = [add_to(table, cell, 1) for cell in cells]
         quotas = tuple(
             Quota(policy.name, policy.limit, max(0, policy.limit - count), seconds, WINDOW_SECONDS)
             for policy, count in zip(policies, counts, strict=True)
@@ -132,7 +132,7 @@ class RateLimits:
             table.close()
 
 
-def _cell_of(table: SharedTable, name: str, window: int) -> int:
+def cell_of(table: SharedTable, name: str, window: int) -> int:
     """The cell that counts this name in this window, taken if it has none yet."""
     digest = digest_of(name)
     free = None
@@ -156,10 +156,12 @@ def _shared_cell(table: SharedTable, digest: int, window: int) -> int:
     return at
 
 
-def _add(table: SharedTable, cell: int) -> int:
-    key, minute, count = table.read(cell)
-    table.write(cell, key, minute, count + 1)
-    return count + 1
+def add_to(table: SharedTable, cell: int, number: int) -> int:
+    """Add to the count of a cell, which is never negative, and return it."""
+    key, window, count = table.read(cell)
+    count = max(0, count + number)
+    table.write(cell, key, window, count)
+    return count
 
 
 def _policies(rate: Rate, projects: Mapping[Rate, int], keys: Mapping[Rate, int]) -> tuple[_Policy, ...]:

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from service.people.links import make_first_link
 from service.process import child_process, start_child
 from service.process.child_process import ChildContext
 from service.process.start_child import Process
@@ -86,11 +87,12 @@ class Supervisor:
     """Runs the server until a signal stops it.
 
     ``announce`` is called once, when all children are ready, with the server's address, the oldest project,
-    and whether this start created that project. ``forks``: whether children are forked or spawned.
+    whether this start created that project, and then the path of a one-time link for the first person.
+    ``forks``: whether children are forked or spawned.
     """
 
     settings: Settings
-    announce: Callable[[str, Project, bool], None] = lambda url, project, new: None
+    announce: Callable[[str, Project, bool, str | None], None] = lambda url, project, new, link: None
     forks: bool = start_child.FORKS
     children: list[Child] = field(default_factory=list)
     stopping: bool = False
@@ -107,7 +109,7 @@ class Supervisor:
         lock = lock_folder(self.settings.data)
         try:
             listener = bind(self.settings.host, self.settings.port)
-            first, new = self._prepare()
+            first, new, link = self._prepare()
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_signal)
             self._listener, self._lock = listener, lock
@@ -118,7 +120,7 @@ class Supervisor:
             self._log_start(url)
             if self.forks:
                 start_child.prepare((WORKER, KEEPER, RUNNER))
-            self._keep_running(url, lambda: self.announce(url, first, new))
+            self._keep_running(url, lambda: self.announce(url, first, new, link))
             self._seal()
             self._log_stop()
             return 0
@@ -144,15 +146,17 @@ class Supervisor:
         fields = {"signal": signal.Signals(self.stop_signal).name, "seconds": seconds}
         _log.info("Acumen has stopped.", extra={"fields": fields})
 
-    def _prepare(self) -> tuple[Project, bool]:
+    def _prepare(self) -> tuple[Project, bool, str | None]:
         """Prepare the catalog and the first project, and empty the run folder of an earlier server's files.
 
-        Returns the oldest project, and whether it was created now. Raises CannotServe.
+        Returns the oldest project, whether it was created now, and then the path of a link for the first
+        person. Raises CannotServe.
         """
         catalog = prepare_catalog(self.settings)
         try:
             recover_logs(catalog)
             first, new = catalog.projects.ensure_first()
+            link = make_first_link(catalog) if new else None
             self._begin_streaming(catalog)
         except CatalogError as error:
             raise CannotServe(str(error)) from None
@@ -163,7 +167,7 @@ class Supervisor:
         for path in run.iterdir():
             if path.is_file():
                 path.unlink()
-        return first, new
+        return first, new, link
 
     def _seal(self) -> None:
         """Write the catalog's digest once all children have ended; without one the next start cannot verify

@@ -53,6 +53,7 @@ from service.limits.embed_budgets import EmbedBudgets
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import KINDS, PROJECT_NAMES, SYNC_SECONDS, Quotas
 from service.limits.rate_limiter import Rate, RateLimits, fields_of
+from service.people.accounts import Accounts
 from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
 from service.queries.arrival_finder import ArrivalFinder
@@ -145,6 +146,9 @@ async def composed(
         saved = ResultCache(
             catalog, reader, results, query_service, catalog_threads, _kept_results_max(settings), clock
         )
+        accounts = stack.enter_context(
+            contextlib.closing(Accounts(catalog, settings, tenants, catalog_threads, clock))
+        )
         painter = stack.enter_context(contextlib.closing(_painter(settings)))
         parts = Parts(
             settings,
@@ -160,6 +164,7 @@ async def composed(
             budgets,
             painter,
             _tails(settings, catalog, reader, engine, metrics),
+            accounts,
             catalog_threads,
             Profiles(reader, query_service, catalog_threads, _kept_profiles_max(settings)),
             clock=clock,

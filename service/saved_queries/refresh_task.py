@@ -65,7 +65,7 @@ class Refresher:
         now = time.monotonic()
         sweep = now - self._swept_at > STRAY_SECONDS / 2
         versions = self._catalog.versions()
-        unchanged = versions[1:] == self._versions[1:]
+        unchanged = versions[1:3] == self._versions[1:3]
         waits = bool(self._due) and self._due[0][0] <= now_us
         # Each run is a change: while others are due, the list is not read again after every one.
         if not sweep and (unchanged or (waits and now - self._checked_at < LOOK_SECONDS)):

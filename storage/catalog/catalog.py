@@ -20,6 +20,11 @@ from storage.catalog.derived.datasets import Datasets
 from storage.catalog.derived.exports import Exports
 from storage.catalog.derived.saved_queries import SavedQueries
 from storage.catalog.keyring import Keyring
+from storage.catalog.people.audit import AuditLog
+from storage.catalog.people.invitations import Invitations
+from storage.catalog.people.password_links import PasswordLinks
+from storage.catalog.people.people import People
+from storage.catalog.people.sessions import Sessions
 from storage.catalog.snapshot import Snapshots
 from storage.catalog.state import Clock, Meta
 from storage.catalog.stored.claims import Claims
@@ -62,6 +67,12 @@ class Catalog:
         self.access_keys = AccessKeys(database, clock)
         self.activity = ActivityCounts(database, clock)
         self.tenants = ChangedTenants(database, clock, keyring)
+
+        self.people = People(database, clock)
+        self.sessions = Sessions(database, clock)
+        self.invitations = Invitations(database, clock)
+        self.password_links = PasswordLinks(database, clock)
+        self.audit = AuditLog(database, clock)
 
         self.collections = Collections(database, clock, schemas)
         self.retention = Retention(database, clock)

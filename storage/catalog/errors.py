@@ -13,6 +13,8 @@ CatalogError
 ├── DuplicateSavedQuery      another saved query has the name
 ├── UnknownDataset · DuplicateDataset
 ├── DatasetChanged           a dataset was deleted, or computed by another process, during a run
+├── UnknownPerson · DuplicatePerson · LastOwner
+├── UnknownInvitation        a one-time link was used, has expired, or never existed
 ├── InvalidName              the catalog does not accept this name, id or key
 ├── TooManyProperties        a collection's limit of distinct properties is exceeded
 ├── TooManyCollections       a project's limit of collections is exceeded
@@ -107,6 +109,22 @@ class FlushConflict(CatalogError):
 
 
 class CountsDisagree(CatalogError):
+    pass
+
+
+class UnknownPerson(CatalogError):
+    pass
+
+
+class DuplicatePerson(CatalogError):
+    """Another person has the e-mail address."""
+
+
+class LastOwner(CatalogError):
+    """An organisation would be left without an owner."""
+
+
+class UnknownInvitation(CatalogError):
     pass
 
 

@@ -26,6 +26,7 @@ state = Table(
     Column("tenants_version", BigInteger, nullable=False, server_default="0"),
     Column("data_version", BigInteger, nullable=False, server_default="0"),
     Column("derived_version", BigInteger, nullable=False, server_default="0"),
+    Column("people_version", BigInteger, nullable=False, server_default="0"),
 )
 """One row, id 1; see ``storage.catalog.database.versions``."""
 
@@ -358,6 +359,110 @@ streams = Table(
 )
 """How far events have been streamed out, and the batch to stream next, in the JSON of
 ``storage.catalog.stored.stream_positions``."""
+
+people = Table(
+    "people",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("email", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("password", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("factor", LargeBinary),
+    Column("factor_offered", LargeBinary),
+    Column("factor_step", BigInteger, nullable=False, server_default="0"),
+    Column("recovery", Text, nullable=False, server_default="[]"),
+    sqlite_autoincrement=True,
+)
+"""``password`` is a hash. ``factor`` is the sealed secret of the second factor, and ``factor_step`` the time
+step of the last code that was taken."""
+
+members = Table(
+    "members",
+    metadata,
+    Column("organisation_id", Text, ForeignKey("organisations.id"), primary_key=True),
+    Column("person_id", Text, ForeignKey("people.id"), primary_key=True),
+    Column("is_owner", Boolean, nullable=False),
+    Index("members_by_person", "person_id"),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("person_id", Text, ForeignKey("people.id"), primary_key=True),
+    Column("project_id", Text, ForeignKey("projects.id"), primary_key=True),
+    Column("role", Text, nullable=False),
+    Index("roles_by_project", "project_id"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("person_id", Text, ForeignKey("people.id")),
+    Column("project_id", Text, ForeignKey("projects.id")),
+    Column("sealed_key", LargeBinary),
+    Column("device", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Index("sessions_by_person", "person_id"),
+    Index("sessions_by_expiry", "expires_us"),
+    sqlite_autoincrement=True,
+)
+"""A session is a person's, or that of a key of a project."""
+
+invitations = Table(
+    "invitations",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("organisation_id", Text, ForeignKey("organisations.id"), nullable=False),
+    Column("email", Text),
+    Column("roles", Text, nullable=False),
+    Column("is_owner", Boolean, nullable=False),
+    Column("is_first", Boolean, nullable=False),
+    Column("invited_by", Text),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Index("invitations_by_organisation", "organisation_id"),
+    Index("invitations_by_expiry", "expires_us"),
+    sqlite_autoincrement=True,
+)
+"""``is_first``: it makes the first person, and is void once there is one."""
+
+password_links = Table(
+    "password_links",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+    Index("password_links_by_person", "person_id"),
+    sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at_us", BigInteger, nullable=False),
+    Column("organisation_id", Text),
+    Column("project_id", Text),
+    Column("actor_kind", Text, nullable=False),
+    Column("actor_id", Text, nullable=False),
+    Column("actor_name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("details", Text, nullable=False),
+    Index("audit_by_organisation", "organisation_id", "id"),
+    Index("audit_by_time", "at_us"),
+    sqlite_autoincrement=True,
+)
+"""Entries outlive what they are about, hence no foreign keys."""
 
 row_checksums = Table(
     "row_checksums",

@@ -42,6 +42,8 @@ CELL_BYTES = 8
 """Least bytes of a row of that table for each lane."""
 
 
+_AREAS = (Area.TENANTS, Area.DATA, Area.DERIVED)
+"""The areas on which answers depend."""
 TRUSTED_SECONDS = 1.0
 """How long the catalog's marks are relied on: a process that dies after a write may not have marked it."""
 
@@ -201,8 +203,8 @@ class Reader:
             raise DataUnreadable(error) from error
 
     def _moment(self) -> StoreVersion:
-        looked, marks = time.monotonic(), self._catalog.mark(*Area)
-        _, data, derived = self._catalog.versions()
+        looked, marks = time.monotonic(), self._catalog.mark(*_AREAS)
+        _, data, derived, _ = self._catalog.versions()
         cached = self._cached_logs
         if cached is None or cached[0] != data:
             known = {log.log_id: log for log in cached[1]} if cached is not None else {}
@@ -218,7 +220,7 @@ class Reader:
         ``moment()`` shows whether anything changed.
         """
         is_recent = time.monotonic() - moment.looked <= TRUSTED_SECONDS
-        if not is_recent or self._catalog.mark(*Area) != moment.marks:
+        if not is_recent or self._catalog.mark(*_AREAS) != moment.marks:
             return False
         known = self._cached_logs
         if catalog_alone:

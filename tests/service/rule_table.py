@@ -9,7 +9,7 @@ from pathlib import Path
 
 from starlette.routing import Route
 
-from service.auth.principal import Permission
+from service.auth.principal import OF_MASTER_KEY, Permission
 from service.http.app import create_app
 from service.http.authorization import WRITES, Realm, Rule
 from service.process.worker import composed
@@ -66,7 +66,7 @@ def expected(rule: Rule, held: set[Permission]) -> int | None:
     """The status of a refusal; None where the key is let in."""
     if rule.permissions & held:
         return None
-    return 401 if rule.permissions == {Permission.MASTER} else 403
+    return 401 if rule.permissions <= OF_MASTER_KEY else 403
 
 
 def check(served: Served, project: ServedProject, one: Ruled, key: str, held: set[Permission]) -> str | None:

@@ -25,6 +25,8 @@ from storage.catalog.catalog import Catalog
 from tests.support.command import Started, run_acumen, start_acumen
 
 START_SECONDS = 300.0
+SESSION_COOKIE = "acumen_session="
+"""The beginning of a key that is the cookie of a session."""
 """Waiting ends with the state waited for; this long on a machine that is busy with much else."""
 SPARE_PROJECTS = 10
 TAKES_SCOPED_KEYS = {"scoped_keys": True, "scoped_keys_without_filters": True}
@@ -283,10 +285,13 @@ class Served:
     ) -> Reply:
         """One request on a connection of its own; a body that is no bytes is sent as JSON.
 
-        Of server-sent events, which have no end, the reply's body is the first message."""
+        A key that is a cookie is a session. Of server-sent events, which have no end, the reply's body is the
+        first message."""
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         sent = dict(headers or {})
-        if key is not None:
+        if key is not None and key.startswith(SESSION_COOKIE):
+            sent |= {"Authorization": "session", "Cookie": key}
+        elif key is not None:
             sent["Authorization"] = key
         request = urllib.request.Request(self.url + path, data=data, headers=sent, method=method)
         try:
@@ -321,6 +326,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
+_LOG_INS = {"ACUMEN_LOGIN_FAILURES_PER_ADDRESS": "1000000"}
+"""Tests of one server all come from one address."""
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
 
 
@@ -333,7 +340,7 @@ def free_port() -> int:
 
 def _quiet(env: Mapping[str, str]) -> dict[str, str]:
     """Small limits that suit many servers on one machine; a test's own come first."""
-    return {"ACUMEN_MEMORY_BYTES": str(512 << 20), "ACUMEN_UNREADY_SECONDS": "0", **env}
+    return {"ACUMEN_MEMORY_BYTES": str(512 << 20), "ACUMEN_UNREADY_SECONDS": "0", **_LOG_INS, **env}
 
 
 def _lower(headers: Any) -> dict[str, str]:

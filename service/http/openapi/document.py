@@ -38,7 +38,7 @@ _KEYS: Json = {
         "type": "apiKey",
         "in": "header",
         "name": "Authorization",
-        "description": f"A key. {_TOKENS}",
+        "description": f"A key. {_TOKENS} Or the word `session`, with the cookie of a person's session.",
     },
     "parameter": {
         "type": "apiKey",

@@ -18,7 +18,8 @@ from fastapi.routing import APIRoute
 from service.settings import Settings
 
 Json = dict[str, Any]
-Key = Literal["", "write", "read", "master", "organization"]
+Key = Literal["", "write", "read", "master", "organization", "session"]
+"""``session``: the session of an owner of the organisation, in a cookie."""
 Method = Literal["get", "post", "put", "delete"]
 Endpoint = Callable[..., Any]
 
@@ -58,7 +59,8 @@ class Example:
     """A request that a test sends to a server, in the order of the document, and the expected answer.
 
     Texts may hold ``{project_id}``, ``{write_key}``, ``{read_key}``, ``{master_key}``, ``{organization_id}``,
-    ``{organization_key}`` and any name that an earlier example of the area kept.
+    ``{organization_key}``, ``{owner_id}`` and ``{session_id}`` of the session, ``{invitation_token}``, and
+    any name that an earlier example of the area kept.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
@@ -204,6 +206,9 @@ PARAMETERS = _named(
     in_path("access_key", "The access key."),
     in_path("organization_id", "The organisation's id."),
     in_path("own_project", "The id of one of its projects."),
+    in_path("session_id", "The session's id, or `current`."),
+    in_path("invitation_id", "The invitation's id."),
+    in_path("person_id", "The person's id."),
     in_path("page", "What is behind `/app/`: a project, and which of its pages."),
     in_path("page_file", "The file's name."),
     in_path("client_file", "The file's name."),

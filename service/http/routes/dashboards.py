@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.auth.principal import Caller, Permission
 from service.errors import NotFound
-from service.http.authorization import MASTER, needs
+from service.http.authorization import EDITS, needs
 from service.http.models.dashboards import DashboardMetadata, DashboardMetadataSent
 from service.http.models.faults import fault_of
 from service.http.models.shared import Json
@@ -59,7 +59,7 @@ async def list_dashboards(call: OfProject) -> Response:
 
 @area.put(
     _ONE,
-    MASTER,
+    EDITS,
     "Store or replace a dashboard",
     {
         200: DocumentedAnswer("It was replaced.", schema=_OBJECT),
@@ -117,7 +117,7 @@ async def show(call: OfProject) -> Response:
 
 @area.put(
     _METADATA,
-    MASTER,
+    EDITS,
     "Replace a dashboard's metadata",
     ok(DashboardMetadata, "The metadata as it is now."),
     examples=(
@@ -148,7 +148,7 @@ async def described(call: OfProject) -> Response:
 
 @area.delete(
     _ONE,
-    MASTER,
+    EDITS,
     "Delete a dashboard permanently",
     gone(),
     examples=(Example(_SALES, status=204), Example(_SALES, status=404)),

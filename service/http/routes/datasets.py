@@ -23,7 +23,7 @@ from service.auth.principal import Caller, Permission
 from service.datasets import definition as datasets
 from service.datasets.request import HoldsText, IndexValues, index_values, part_of
 from service.datasets.results import KEPT_BYTES_MAX, State, States, holds_text, stored_result
-from service.http.authorization import MASTER, needs
+from service.http.authorization import EDITS, needs
 from service.http.models.datasets import Dataset as DatasetModel
 from service.http.models.datasets import DatasetResult, Datasets, NewDataset
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example, gone, in_query, ok
@@ -81,7 +81,7 @@ area = RouteArea(
 
 @area.put(
     _ONE,
-    MASTER,
+    EDITS,
     "Make a dataset",
     {201: DocumentedAnswer("It was created; its results are computed soon.", DatasetModel)},
     errors=(409,),
@@ -205,7 +205,7 @@ async def results(call: OfProject) -> Response:
 
 @area.delete(
     _ONE,
-    MASTER,
+    EDITS,
     "Remove a dataset and its results",
     gone(),
     examples=(

@@ -70,7 +70,7 @@ async def project(call: OfProject) -> Response:
     project_id = caller.project.id
     collections = await shown(call, await parts.in_thread(parts.catalog.collections.of_project, project_id))
     saved: list[SavedQuery] = []
-    if Permission.MASTER in caller.permissions:
+    if Permission.DEFINITIONS in caller.permissions:
         saved = await parts.in_thread(parts.catalog.saved_queries.of_project, project_id)
     return json_answer(_listed(caller.project, collections, saved, request_key(request) or ""))
 

@@ -15,7 +15,7 @@ from service.http.authorization import MASTER
 from service.http.models.keys import AccessKey, AccessKeyDefinition
 from service.http.models.shared import Json
 from service.http.openapi.operation import DocumentedAnswer, Example, gone, ok
-from service.http.request import empty_answer, json_answer, segment_of
+from service.http.request import audit_details, empty_answer, json_answer, segment_of
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from storage.catalog.errors import UnknownAccessKey
 from storage.catalog.tenants import records
@@ -59,6 +59,7 @@ async def create(call: OfProject, definition: AccessKeyDefinition) -> Response:
     made = _checked(call, definition)
     _, key = new_access_key(parts.keyring, call.caller.project.id, made, parts.clock())
     await parts.in_thread(parts.catalog.access_keys.create, key)
+    audit_details(call.request, name=key.name, key=key.public_id)
     return _answer(call, key, 201)
 
 

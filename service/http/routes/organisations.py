@@ -13,7 +13,7 @@ from service.http.authorization import ORGANISATION
 from service.http.models.organisations import OwnedProject, ProjectChange, ProjectDefinition, Usage
 from service.http.openapi.operation import Example, Method, Operation, gone, ok
 from service.http.parts import Parts
-from service.http.request import empty_answer, json_answer, segment_of
+from service.http.request import audit_details, empty_answer, json_answer, segment_of
 from service.http.routing import OfOrganisation, OrganisationCall, RouteArea
 from service.limits.quotas import usage_json
 from storage.catalog.errors import DuplicateProject, InvalidName, UnknownProject
@@ -60,7 +60,9 @@ async def create(call: OfOrganisation, given: ProjectDefinition) -> Response:
             own_name=True,
         )
 
-    return json_answer(shown(await _changing(call.parts, make)))
+    made = await _changing(call.parts, make)
+    audit_details(call.request, name=made.name, project=made.id)
+    return json_answer(shown(made))
 
 
 @area.get(

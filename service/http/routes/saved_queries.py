@@ -16,7 +16,7 @@ from query.language.parameter_table import EXTRACTION
 from service.api_paths import PROJECTS
 from service.auth.principal import Permission
 from service.errors import NotFound
-from service.http.authorization import MASTER, needs
+from service.http.authorization import EDITS, needs
 from service.http.models.saved_queries import (
     LegacyPut,
     LegacySavedQuery,
@@ -63,6 +63,7 @@ LEGACY = f"{PROJECTS}/{{project_id}}/saved_queries"
 _ONE = f"{SAVED}/{{query_name}}"
 _LEGACY_ONE = f"{LEGACY}/{{query_name}}"
 _DEFINITIONS = needs(Permission.QUERY_DEFINITION)
+_ALL_DEFINITIONS = needs(Permission.DEFINITIONS)
 _RESULTS = needs(Permission.SAVED_QUERIES, Permission.CACHED_QUERIES)
 _SUM: Json = {
     "analysis_type": "sum",
@@ -92,7 +93,7 @@ area = RouteArea(
 
 @area.put(
     _ONE,
-    MASTER,
+    EDITS,
     "Make or replace a saved query",
     {200: DocumentedAnswer("It was replaced.", SavedQuery), 201: DocumentedAnswer("It is new.", SavedQuery)},
     errors=(409,),
@@ -191,7 +192,7 @@ async def show(call: OfProject) -> Response:
 
 @area.get(
     SAVED,
-    MASTER,
+    _ALL_DEFINITIONS,
     "All saved queries",
     ok(list[SavedQuery], "By name."),
     examples=(Example(), Example(key="read", status=401)),
@@ -203,7 +204,7 @@ async def list_all(call: OfProject) -> Response:
 
 @area.delete(
     _ONE,
-    MASTER,
+    EDITS,
     "Delete a saved query",
     gone(),
     examples=(Example({"query_name": "revenue-14"}, status=204), Example(_NAMED, key="read", status=401)),
@@ -219,7 +220,7 @@ async def delete(call: OfProject) -> Response:
 
 @area.put(
     _LEGACY_ONE,
-    MASTER,
+    EDITS,
     "Make or replace a saved query (old address)",
     {200: DocumentedAnswer("Replaced.", LegacyPut), 201: DocumentedAnswer("New.", LegacyPut)},
     errors=(409,),
@@ -250,11 +251,15 @@ area.get(
     examples=(Example(_OLD),),
 )(show)
 area.get(
-    LEGACY, MASTER, "All saved queries (old address)", ok(list[SavedQuery], "By name."), examples=(Example(),)
+    LEGACY,
+    _ALL_DEFINITIONS,
+    "All saved queries (old address)",
+    ok(list[SavedQuery], "By name."),
+    examples=(Example(),),
 )(list_all)
 area.delete(
     _LEGACY_ONE,
-    MASTER,
+    EDITS,
     "Delete a saved query (old address)",
     gone(),
     examples=(Example(_OLD, status=204),),

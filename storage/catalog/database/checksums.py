@@ -45,6 +45,12 @@ KEYS: Mapping[Table, tuple[str, ...]] = {
     tables.exports: ("number",),
     tables.dashboards: ("project_id", "name"),
     tables.streams: ("collection_id",),
+    tables.people: ("id",),
+    tables.members: ("organisation_id", "person_id"),
+    tables.roles: ("person_id", "project_id"),
+    tables.sessions: ("id",),
+    tables.invitations: ("id",),
+    tables.password_links: ("number",),
 }
 """The tables whose rows have a checksum, with a unique key of each.
 
@@ -137,6 +143,9 @@ def install(connection: Connection) -> None:
     connection.exec_driver_sql("DELETE FROM row_checksums")
     for table, key in _BY_NAME.items():
         columns = _columns(connection.connection.driver_connection, table)
+        if not columns:
+            # A catalog of an older revision, which has no such table yet.
+            continue
         cells = ", ".join(_named(columns))
         connection.exec_driver_sql(
             f"INSERT INTO row_checksums SELECT '{table}', {_key_sql(key)}, row_checksum('{table}', {cells}) "
@@ -163,10 +172,9 @@ def row_faults(connection: sqlite3.Connection) -> Iterator[str]:
         checksums = dict(
             connection.execute("SELECT row_key, checksum FROM row_checksums WHERE of = ?", [table])
         )
-        # Read from the table itself, since an index may be damaged.
-        for row_key, *cells in connection.execute(
-            f"SELECT {_key_sql(key)}, {', '.join(_named(columns))} FROM {table} NOT INDEXED"
-        ):
+        # Read from the table itself, since an index may be damaged. An older catalog has not all tables.
+        rows = f"SELECT {_key_sql(key)}, {', '.join(_named(columns))} FROM {table} NOT INDEXED"
+        for row_key, *cells in connection.execute(rows) if columns else ():
             if checksums.pop(row_key, None) != checksum_of(table, cells):
                 yield _fault(table, row_key)
         for row_key in checksums:

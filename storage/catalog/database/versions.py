@@ -15,6 +15,8 @@ class Area(StrEnum):
     """Collections, lanes, files, logs, erasures and retentions."""
     DERIVED = "derived"
     """Saved queries and their runs, datasets, dashboards and exports."""
+    PEOPLE = "people"
+    """People, their roles and sessions."""
 
 
 class Versions(NamedTuple):
@@ -23,6 +25,7 @@ class Versions(NamedTuple):
     tenants: int
     data: int
     derived: int
+    people: int
 
 
-NEVER_SEEN = Versions(-1, -1, -1)
+NEVER_SEEN = Versions(-1, -1, -1, -1)

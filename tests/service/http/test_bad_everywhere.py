@@ -17,8 +17,8 @@ import pytest
 
 from service.http.app import AREAS
 from service.http.openapi.operation import Example, Operation, parameters_of
-from tests.service.http.test_openapi_examples import DOCUMENT, KEYS, filled, names_of
-from tests.support.server import Reply, Served
+from tests.service.http.test_openapi_examples import DOCUMENT, KEYS, filled, names_of, people_of
+from tests.support.server import SESSION_COOKIE, Reply, Served
 
 # Requests here wait for the end of the answer, and a tail has none: test_live_tail.py sends it bad ones.
 OPERATIONS = [one for area in AREAS for one in area.operations if not one.path.endswith("/tail")]
@@ -82,7 +82,8 @@ def label(operation: Operation) -> str:
 
 @pytest.fixture(scope="module")
 def names(served: Served) -> dict[str, str]:
-    return names_of(served.new_project("Everywhere"), served.project)
+    project = served.new_project("Everywhere")
+    return names_of(project, served.project) | people_of(served, project)
 
 
 def best(operation: Operation) -> Example:
@@ -111,6 +112,9 @@ def send(served: Served, method: str, path: str, key: str | None, body: bytes | 
             connection.putheader(name, value)
         if body is not None and "Content-Length" not in headers:
             connection.putheader("Content-Length", str(len(body)))
+        if key is not None and key.startswith(SESSION_COOKIE):
+            connection.putheader("Cookie", key)
+            key = "session"
         if key is not None:
             connection.putheader("Authorization", key)
         connection.endheaders(body)

@@ -460,6 +460,9 @@ class Walk:
         "own_project": "p",
         "page_file": "docs.css",
         "client_file": "tracker.js",
+        "session_id": "current",
+        "invitation_id": "i",
+        "person_id": "x",
     }
 
     def __init__(self, site: Site) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
+import pyotp
 import pytest
 from jsonschema_rs import Draft202012Validator
 
@@ -19,9 +20,19 @@ from tests.support.embed import embed_token
 from tests.support.server import Reply, Served, ServedProject
 
 Json = dict[str, Any]
+AS_JSON = {"Content-Type": "application/json"}
 PATIENCE_SECONDS = 10.0
 DOCUMENT = describe(load())
-KEYS = {"write": "write_key", "read": "read_key", "master": "master_key", "organization": "organization_key"}
+KEYS = {
+    "write": "write_key",
+    "read": "read_key",
+    "master": "master_key",
+    "organization": "organization_key",
+    "session": "session",
+}
+OF_PEOPLE = ("account", "joining", "people")
+"""The areas whose examples need people, who are made by a command."""
+OWN_PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +46,8 @@ def test_every_example_is_answered_as_documented(
 ) -> None:
     project = served.new_project(area.tag)
     names = names_of(project, first) | {"embed_token": token_of(served, project)}
+    if area.tag in OF_PEOPLE:
+        names |= people_of(served, project)
     for method, path, body in area.given:
         reply = served.request(method, filled(path, names), filled(body, names), key=names["master_key"])
         assert reply.status < 300, (path, reply.body)
@@ -44,6 +57,8 @@ def test_every_example_is_answered_as_documented(
         check(label, operation, reply)
         for name, where in example.get("keep", {}).items():
             names[name] = str(found_at(reply.json, where))
+        if "secret" in example.get("keep", {}):
+            names["factor_code"] = pyotp.TOTP(names["secret"]).now()
 
 
 def examples_of(area: RouteArea) -> Iterator[tuple[str, Json, Json]]:
@@ -65,6 +80,38 @@ def names_of(project: ServedProject, first: ServedProject) -> dict[str, str]:
     }
 
 
+def people_of(served: Served, project: ServedProject) -> dict[str, str]:
+    """An owner with a session, a member, and links that nobody has used."""
+    owner, member = (f"{name}-{project.id}@example.com" for name in ("owner", "member"))
+    token = invited(served, project, owner, "--owner")
+    body = {"token": token, "name": "Owner", "password": OWN_PASSWORD}
+    reply = served.request("POST", "/account/join", body, headers=AS_JSON)
+    assert reply.status == 201, reply.body
+    found = {
+        "owner_email": owner,
+        "owner_password": OWN_PASSWORD,
+        "owner_id": reply.json["person"]["id"],
+        "session": reply.headers["set-cookie"].partition(";")[0],
+    }
+    body = {"token": invited(served, project, member), "name": "Member", "password": OWN_PASSWORD}
+    found["member_id"] = served.request("POST", "/account/join", body, headers=AS_JSON).json["person"]["id"]
+    anybody = served.request(
+        "POST",
+        f"/account/organisations/{served.project.organization_id}/invitations",
+        {},
+        key=found["session"],
+    )
+    found["invitation_token"] = anybody.json["link"].partition("#")[2]
+    found["password_token"] = served.told("people", "link", member).stdout.strip().partition("#")[2]
+    return found
+
+
+def invited(served: Served, project: ServedProject, email: str, *options: str) -> str:
+    """The token of an invitation that the shell prints."""
+    told = served.told("people", "invite", email, "--project", project.id, *options)
+    return told.stdout.strip().partition("#")[2]
+
+
 def token_of(served: Served, project: ServedProject) -> str:
     """An embed token, which no request makes."""
     body = {"name": "k", "permitted": ["queries", "saved_queries", "cached_queries"]}
@@ -77,7 +124,7 @@ def filled(value: Any, names: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         return re.sub(r"\{(\w+)\}", lambda found: names.get(found[1], found[0]), value)
     if isinstance(value, Mapping):
-        return {name: filled(one, names) for name, one in value.items()}
+        return {filled(name, names): filled(one, names) for name, one in value.items()}
     if isinstance(value, list | tuple):
         return [filled(one, names) for one in value]
     return value
@@ -96,7 +143,7 @@ def sent(served: Served, example: Json, names: Mapping[str, str]) -> Reply:
             path,
             filled(request.get("body"), names),
             key=key,
-            headers=filled(request.get("headers", {}), names),
+            headers=AS_JSON | filled(request.get("headers", {}), names),
         )
         if time.monotonic() > deadline or (reply.status == example["status"] and has_kept(reply, example)):
             return reply

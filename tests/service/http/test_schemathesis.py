@@ -24,10 +24,11 @@ from tests.service.http.test_openapi_examples import (
     filled,
     found_at,
     names_of,
+    people_of,
     sent,
 )
 from tests.support.scale import examples
-from tests.support.server import Served, ServedProject
+from tests.support.server import SESSION_COOKIE, Served, ServedProject
 
 Json = dict[str, Any]
 
@@ -45,7 +46,7 @@ def asked(served: Served) -> ServedProject:
 @pytest.fixture(scope="module")
 def names(served: Served, asked: ServedProject) -> dict[str, str]:
     """What the examples make is made, so that requests find it; and what they name."""
-    found = names_of(asked, served.project)
+    found = names_of(asked, served.project) | people_of(served, asked)
     for area in AREAS:
         for method, path, body in area.given:
             served.request(method, filled(path, found), filled(body, found), key=asked.master_key)
@@ -118,7 +119,12 @@ def session() -> Iterator[requests.Session]:
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["good", "bad"])
 def test_nothing_that_the_document_describes_breaks_the_server(
-    served: Served, asked: ServedProject, document: Json, session: requests.Session, mode: GenerationMode
+    served: Served,
+    asked: ServedProject,
+    names: dict[str, str],
+    document: Json,
+    session: requests.Session,
+    mode: GenerationMode,
 ) -> None:
     generation = GenerationConfig(modes=[mode], with_security_parameters=False)
     config = SchemathesisConfig(projects=ProjectsConfig(default=ProjectConfig(generation=generation)))
@@ -132,13 +138,16 @@ def test_nothing_that_the_document_describes_breaks_the_server(
     for operation in sorted(operations, key=lambda one: one.method == "delete"):
         if mode is GenerationMode.NEGATIVE and not (operation.body or operation.query or operation.headers):
             continue
-        tried += try_out(operation, mode, served.url, asked.master_key, session)
+        key = names["session"] if operation.path.startswith("/account") else asked.master_key
+        tried += try_out(operation, mode, served.url, key, session)
     assert tried > 20
 
 
 def try_out(operation: Any, mode: GenerationMode, url: str, key: str, session: requests.Session) -> int:
     """Some requests of one operation; how many were sent."""
     sent = 0
+    is_session = key.startswith(SESSION_COOKIE)
+    headers = {"Authorization": "session", "Cookie": key} if is_session else {"Authorization": key}
 
     @settings(
         max_examples=examples(QUESTION_EXAMPLES if operation.label.endswith(ANALYSIS_NAMES) else EXAMPLES),
@@ -150,9 +159,7 @@ def try_out(operation: Any, mode: GenerationMode, url: str, key: str, session: r
     @given(case=operation.as_strategy(generation_mode=mode))
     def run(case: schemathesis.Case[Any]) -> None:
         nonlocal sent
-        answer = case.call(
-            base_url=url, session=session, headers={"Authorization": key}, allow_redirects=False, timeout=60
-        )
+        answer = case.call(base_url=url, session=session, headers=headers, allow_redirects=False, timeout=60)
         sent += 1
         check(operation.label, answer.status_code, answer.content, answer.headers)
 

@@ -1,0 +1,1 @@
+"""People, their roles and sessions, one-time links, and the audit log."""
