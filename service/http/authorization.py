@@ -50,10 +50,11 @@ class Realm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``permissions``: a project's key needs one of these."""
+    """``permissions``: a project's key needs one of these, and all of ``further``."""
 
     realm: Realm
     permissions: frozenset[Permission] = frozenset()
+    further: frozenset[Permission] = frozenset()
 
     async def admit(self, parts: Parts, request: Request) -> Caller:
         """The caller.
@@ -73,6 +74,8 @@ class Rule:
             caller.embed.check_expiry(parts.clock() / 1_000_000)
             check_origin(caller.embed, parts, request)
         caller.require(*self.permissions)
+        for permission in self.further:
+            caller.require(permission)
         return caller
 
 
@@ -88,6 +91,11 @@ ORGANISATION = Rule(Realm.ORGANISATION)
 def needs(*permissions: Permission) -> Rule:
     """The rule for a route of a project, open to keys with any of these permissions."""
     return Rule(Realm.PROJECT, frozenset(permissions))
+
+
+def needs_both(first: Permission, second: Permission) -> Rule:
+    """The rule for a route of a project, open to keys with both of these permissions."""
+    return Rule(Realm.PROJECT, frozenset({first}), frozenset({second}))
 
 
 MASTER = needs(Permission.MASTER)

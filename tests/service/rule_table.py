@@ -64,7 +64,7 @@ def ruled_routes(data: Path) -> list[Ruled]:
 
 def expected(rule: Rule, held: set[Permission]) -> int | None:
     """The status of a refusal; None where the key is let in."""
-    if rule.permissions & held:
+    if rule.permissions & held and rule.further <= held:
         return None
     return 401 if rule.permissions <= OF_MASTER_KEY else 403
 

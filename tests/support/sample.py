@@ -20,6 +20,7 @@ LONG = (
     "tests/bench",
     "tests/clients/browser",
     "tests/clients/js",
+    "tests/clients/pages",
     "tests/clients/python/test_extracting.py",
     "tests/clients/python/test_outages.py",
     "tests/clients/python/test_sender.py",

@@ -15,7 +15,7 @@ from query.language.query_string import from_query_string
 from service.api_paths import PROJECTS, url_of
 from service.auth.principal import Permission
 from service.errors import NotFound
-from service.http.authorization import needs
+from service.http.authorization import needs, needs_both
 from service.http.models import discovery as models
 from service.http.models.profile import CollectionProfile
 from service.http.openapi.operation import (
@@ -39,7 +39,6 @@ from service.http.request import (
     json_answer,
     pairs_of,
     parameter,
-    raw_path,
 )
 from service.http.routing import OfProject, ProjectCall, RouteArea
 from service.limits.rate_limiter import Rate
@@ -97,7 +96,7 @@ async def _all(call: ProjectCall) -> Response:
 
 @area.get(
     f"{EVENTS}/{{event_collection:path}}/profile",
-    _RULE,
+    needs_both(Permission.SCHEMA, Permission.QUERIES),
     "What the events of a collection and their properties are like",
     ok(CollectionProfile, "The profile."),
     parameters=(
@@ -127,11 +126,6 @@ async def profile(call: OfProject) -> Response:
     dates and lengths of texts. The key needs the permissions `schema` and `queries`, and sees what its
     filters leave. Up to 10,000 distinct values are counted; more are estimated, and `exact` is false."""
     parts, request, caller = call
-    if not raw_path(request.scope).endswith(b"/profile"):
-        # The slash is one of the collection's name, as %2F.
-        described: Response = await inspect(call)
-        return described
-    caller.require(Permission.QUERIES)
     count_rate(parts.rates, request, caller, Rate.QUERIES)
     pairs, name = pairs_of(request.scope), collection_before(request.scope, "/profile")
     check_parameters([(name.partition("[")[0], value) for name, value in pairs], PARAMETERS, "a profile")

@@ -459,6 +459,7 @@ class Walk:
         "organization_id": "o",
         "own_project": "p",
         "page_file": "docs.css",
+        "page": "p",
         "client_file": "tracker.js",
         "session_id": "current",
         "invitation_id": "i",
