@@ -36,19 +36,19 @@ export function Header({ session, project, page, leave }: HeaderProps) {
               {label}
             </a>
           ))}
-        {session.person && (
-          <span class="own">
-            {session.organisations.some(({ owner }) => owner) && (
-              <a href="/app/people" aria-current={current === "people" ? "page" : undefined}>
-                People
-              </a>
-            )}
-            <a href="/app/account" aria-current={current === "account" ? "page" : undefined} title={session.person.email}>
-              Account
-            </a>
-          </span>
-        )}
       </nav>
+      {session.person && (
+        <nav class="own" aria-label="You">
+          {session.organisations.some(({ owner }) => owner) && (
+            <a href="/app/people" aria-current={current === "people" ? "page" : undefined}>
+              People
+            </a>
+          )}
+          <a href="/app/account" aria-current={current === "account" ? "page" : undefined} title={session.person.email}>
+            Account
+          </a>
+        </nav>
+      )}
       <button type="button" class="quiet leave" onClick={leave}>
         Log out
       </button>

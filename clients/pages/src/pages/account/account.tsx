@@ -48,7 +48,7 @@ function PasswordForm({ email, done }: { email: string; done: () => void }) {
   const [old, setOld] = useState("");
   const [chosen, setChosen] = useState("");
   const { busy, error, submit } = useSubmit(async () => {
-    if (!old) throw new FieldFault("old", "Enter your password of now.");
+    if (!old) throw new FieldFault("old", "Enter your current password.");
     checkPassword("new", chosen);
     await call("PUT", "/account/password", { old, new: chosen }).catch(ofPassword("old"));
     setOld("");
@@ -60,7 +60,7 @@ function PasswordForm({ email, done }: { email: string; done: () => void }) {
     <form onSubmit={submit} noValidate>
       <input class="unseen" type="email" value={email} autocomplete="username" aria-label="E-mail" readOnly tabIndex={-1} />
       <TextField
-        id="old" label="Password of now" type="password" value={old} set={setOld} error={faults.old}
+        id="old" label="Current password" type="password" value={old} set={setOld} error={faults.old}
         autocomplete="current-password"
       />
       <TextField

@@ -18,7 +18,14 @@ interface Entry {
 
 const PAGE = 25;
 
-export function Audit({ base, projects }: { base: string; projects: Project[] }) {
+interface AuditProps {
+  base: string;
+  projects: Project[];
+  /** Another number once something was done. */
+  turn: number;
+}
+
+export function Audit({ base, projects, turn }: AuditProps) {
   const [project, setProject] = useState("");
   const [before, setBefore] = useState<number[]>([]);
   const query = new URLSearchParams({ limit: String(PAGE + 1) });
@@ -26,7 +33,7 @@ export function Audit({ base, projects }: { base: string; projects: Project[] })
   const last = before.at(-1);
   if (last) query.set("before", String(last));
   const address = `${base}/audit?${query}`;
-  const { value, error, busy, reload } = useLoaded(() => call<Entry[]>("GET", address), [address]);
+  const { value, error, busy, reload } = useLoaded(() => call<Entry[]>("GET", address), [address, turn]);
   const shown = value?.slice(0, PAGE);
   const choices = [["", "All projects"], ...projects.map(({ id, name }) => [id, name])] as [string, string][];
   const choose = (id: string) => {
@@ -43,7 +50,7 @@ export function Audit({ base, projects }: { base: string; projects: Project[] })
       {shown?.length === 0 && <p class="lead">Nothing has been noted yet.</p>}
       {shown && shown.length > 0 && (
         <div class="scroll" tabIndex={0} role="group" aria-label="The audit log">
-          <table aria-busy={busy}>
+          <table class="log" aria-busy={busy}>
             <thead>
               <tr>
                 <th scope="col">When</th>
@@ -77,7 +84,8 @@ export function Audit({ base, projects }: { base: string; projects: Project[] })
 }
 
 function Row({ entry: { at, actor, action, object, details }, project }: { entry: Entry; project: string | undefined }) {
-  const more = Object.keys(details).length ? JSON.stringify(details) : "";
+  const told = Object.entries(details).filter(([, value]) => value !== null);
+  const more = told.map(([name, value]) => `${name}: ${textOf(value)}`).join(", ");
   return (
     <tr>
       <td class="when">{shownTime(at)}</td>
@@ -91,4 +99,8 @@ function Row({ entry: { at, actor, action, object, details }, project }: { entry
       </td>
     </tr>
   );
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -43,6 +43,7 @@ export function Invitations({ base, projects, say }: Props) {
   const done = (one: Made) => {
     setMade(one);
     setMaking(false);
+    say("The invitation is made.");
     reload();
   };
   return (

@@ -20,6 +20,7 @@ export interface Member extends Place {
 export function PeoplePage({ session, say, renew }: OwnProps) {
   const owned = session.organisations.filter(({ owner }) => owner);
   const [chosen, setChosen] = useState(owned[0]?.id ?? "");
+  const [turn, setTurn] = useState(0);
   const organisation = owned.find(({ id }) => id === chosen) ?? owned[0];
   if (!organisation) {
     return (
@@ -30,6 +31,10 @@ export function PeoplePage({ session, say, renew }: OwnProps) {
   }
   const projects = session.projects.filter((one) => one.organisation_id === organisation.id);
   const base = `/account/organisations/${organisation.id}`;
+  const done = (text: string) => {
+    say(text);
+    setTurn((before) => before + 1);
+  };
   return (
     <>
       <div class="row spread">
@@ -39,9 +44,9 @@ export function PeoplePage({ session, say, renew }: OwnProps) {
             choices={owned.map(({ id, name }) => [id, name] as const)} />
         )}
       </div>
-      <Members key={base} base={base} own={session.person!.id} projects={projects} say={say} renew={renew} />
-      <Invitations key={`${base} invitations`} base={base} projects={projects} say={say} />
-      <Audit key={`${base} audit`} base={base} projects={projects} />
+      <Members key={base} base={base} own={session.person!.id} projects={projects} say={done} renew={renew} />
+      <Invitations key={`${base} invitations`} base={base} projects={projects} say={done} />
+      <Audit key={`${base} audit`} base={base} projects={projects} turn={turn} />
     </>
   );
 }
@@ -66,7 +71,7 @@ function Members({ base, own, projects, say, renew }: MembersProps) {
     setDoomed(null);
     say(said);
     if (one.id === own) await renew();
-    else reload();
+    reload();
   };
   const remove = async () => {
     await call("DELETE", `${base}/people/${doomed!.id}`);
@@ -86,7 +91,7 @@ function Members({ base, own, projects, say, renew }: MembersProps) {
               </p>
             </div>
             <p class="grow">{placeText(one, projects)}</p>
-            <span>
+            <span class="row">
               <button type="button" class="quiet" aria-label={`Change what ${nameOf(one)} may do`} onClick={() => setChanging(one)}>
                 Change
               </button>
