@@ -23,7 +23,7 @@ interface Props {
   enter: (session: Session, project: string | undefined) => void;
 }
 
-export const MAY: Record<Role, string> = {
+const MAY: Record<Role, string> = {
   viewer: "look at everything",
   editor: "look, and change queries and dashboards",
   owner: "do everything",
