@@ -1,61 +1,88 @@
 /** The frame around all pages: who is here, which project, and which page the address names. */
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { HereContext, toOf, type Here } from "./context.ts";
 import { Header } from "./header.tsx";
+import { AccountPage } from "./pages/account/account.tsx";
 import { DashboardPage } from "./pages/dashboards/dashboard.tsx";
 import { DashboardsPage } from "./pages/dashboards/list.tsx";
 import { CollectionPage } from "./pages/data/collection.tsx";
 import { DataPage } from "./pages/data/data.tsx";
 import { LivePage } from "./pages/data/live.tsx";
 import { ExplorePage } from "./pages/explore/explore.tsx";
+import { JoinPage } from "./pages/join.tsx";
 import { LoginPage } from "./pages/login.tsx";
+import { PeoplePage } from "./pages/people/people.tsx";
+import { ResetPage } from "./pages/reset.tsx";
 import { SavedPage } from "./pages/saved.tsx";
 import { StartPage } from "./pages/start/start.tsx";
 import { addressOf, followLinks, go, usePlace } from "./router.ts";
-import { clientOf, logOut, mayEdit, restore, type Session } from "./session.ts";
+import { clientOf, current, logOut, mayEdit, onEnd, restore, type Session } from "./session.ts";
 import { Empty, Loading } from "./ui/states.tsx";
+
+const ENDED = "Your session has ended. Log in again to go on.";
+const RESET = "Your new password is set. Log in with it.";
 
 export function App() {
   const [session, setSession] = useState<Session | null | undefined>();
+  const [notice, setNotice] = useState("");
   const { path, query } = usePlace();
   useEffect(() => {
+    onEnd(() => {
+      const { pathname, search } = location;
+      const inside = pathname.startsWith("/app/");
+      if (inside && !go(loginFor(pathname + search), { replace: true })) return;
+      if (inside) setNotice(ENDED);
+      setSession(null);
+    });
     restore().then(setSession, () => setSession(null));
     document.addEventListener("click", followLinks);
     return () => document.removeEventListener("click", followLinks);
   }, []);
   const isPage = path.startsWith("/app/");
+  const isEntry = ["/login", "/join", "/reset"].includes(path);
   useEffect(() => {
-    if (session === undefined) return;
-    if (!session && path !== "/login") {
-      const next = isPage ? `?next=${encodeURIComponent(path + location.search)}` : "";
-      go(`/login${next}`, { replace: true });
-    } else if (session && !isPage && path !== "/login") go(home(session), { replace: true });
+    if (session === undefined || isEntry) return;
+    if (!session) go(isPage ? loginFor(path + location.search) : "/login", { replace: true });
+    else if (!isPage) go(home(session), { replace: true });
   }, [session, path]);
   if (session === undefined) return <Loading what="Acumen" />;
-  if (path === "/login") {
-    const enter = (found: Session) => {
-      setSession(found);
-      go(nextOf(found, query.get("next")), { replace: true });
-    };
-    return <LoginPage enter={enter} />;
-  }
-  if (!session || !isPage) return null;
-  const leave = async () => {
-    await logOut(session).catch(() => undefined);
+  const enter = (found: Session, next: string | null) => {
+    setNotice("");
+    setSession(found);
+    go(nextOf(found, next), { replace: true });
+  };
+  const leave = (said: string) => {
     setSession(null);
+    setNotice(said);
     go("/login");
   };
-  return <Signed session={session} path={path} leave={leave} />;
+  if (path === "/login") return <LoginPage notice={notice} enter={(found) => enter(found, query.get("next"))} />;
+  if (path === "/join") {
+    return <JoinPage session={session} enter={(found, project) => enter(found, project ? addressOf(project) : null)} />;
+  }
+  if (path === "/reset") return <ResetPage done={() => leave(RESET)} />;
+  if (!session || !isPage) return null;
+  const logOutHere = async () => {
+    await logOut().catch(() => undefined);
+    leave("");
+  };
+  return <Signed session={session} path={path} leave={logOutHere} renew={() => current().then(setSession)} />;
+}
+
+function loginFor(address: string): string {
+  return `/login?next=${encodeURIComponent(address)}`;
 }
 
 function home({ projects: [first] }: Session): string {
   return first ? addressOf(first.id) : "/app/none";
 }
 
-/** Where somebody wanted to go, if that is a page of a project of theirs. */
+/** Where somebody wanted to go, if that is for them. */
 function nextOf(session: Session, next: string | null): string {
   const wanted = next?.startsWith("/app/") ? next : "";
-  const known = session.projects.some(({ id }) => wanted.split(/[/?]/)[2] === id);
+  const first = wanted.split(/[/?]/)[2] ?? "";
+  const known = Object.hasOwn(OWN_PAGES, first) ? session.person !== null : session.projects.some(({ id }) => id === first);
+  if (next === "/join") return next;
   return known ? wanted : home(session);
 }
 
@@ -63,13 +90,19 @@ interface SignedProps {
   session: Session;
   path: string;
   leave: () => void;
+  renew: () => Promise<void>;
 }
 
-function Signed({ session, path, leave }: SignedProps) {
+/** Pages of a person, which belong to no project. */
+const OWN_PAGES: Record<string, string> = { account: "Your account", people: "People" };
+
+function Signed({ session, path, leave, renew }: SignedProps) {
   const [said, setSaid] = useState("");
   const [, , id = "", page = "", ...rest] = path.split("/").map(decodeURIComponent);
   const project = session.projects.find((one) => one.id === id);
   const say = useCallback((text: string) => setSaid(text), []);
+  const latest = useRef("");
+  if (project) latest.current = project.id;
   useEffect(() => {
     if (!said) return;
     const timer = setTimeout(() => setSaid(""), 5000);
@@ -77,23 +110,44 @@ function Signed({ session, path, leave }: SignedProps) {
   }, [said]);
   const here = useMemo<Here | null>(() => {
     if (!project) return null;
-    const client = clientOf(session, project);
-    return { session, project, client, mayEdit: mayEdit(project), to: toOf(project), say };
-  }, [session, project, say]);
+    return { project, client: clientOf(project), mayEdit: mayEdit(project), to: toOf(project), say };
+  }, [project, say]);
+  const own = session.person && Object.hasOwn(OWN_PAGES, id) ? id : "";
+  const around = own ? (session.projects.find((one) => one.id === latest.current) ?? session.projects[0]) : project;
   return (
     <HereContext.Provider value={here}>
       <a class="skip" href="#main">
         Skip to the page
       </a>
-      <Header session={session} project={project} page={page} leave={leave} />
+      <Header session={session} project={around} page={own || page} leave={leave} />
       <main id="main" tabIndex={-1}>
-        {here ? <Page key={here.project.id} page={page} rest={rest} /> : <NoProject session={session} />}
+        {own ? (
+          <OwnPage page={own} session={session} say={say} renew={renew} />
+        ) : here ? (
+          <Page key={here.project.id} page={page} rest={rest} />
+        ) : (
+          <NoProject session={session} />
+        )}
       </main>
       <div class="toast" role="status" aria-live="polite">
         {said && <p>{said}</p>}
       </div>
     </HereContext.Provider>
   );
+}
+
+export interface OwnProps {
+  session: Session;
+  say: (text: string) => void;
+  /** Ask anew who is here and what they may do. */
+  renew: () => Promise<void>;
+}
+
+function OwnPage({ page, ...more }: OwnProps & { page: string }) {
+  useEffect(() => {
+    document.title = `${OWN_PAGES[page]} · Acumen`;
+  }, [page]);
+  return page === "people" ? <PeoplePage {...more} /> : <AccountPage {...more} />;
 }
 
 const TITLES: Record<string, string> = {

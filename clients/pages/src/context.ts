@@ -3,10 +3,9 @@ import type { Acumen } from "acumen-client";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import { addressOf } from "./router.ts";
-import type { Project, Session } from "./session.ts";
+import type { Project } from "./session.ts";
 
 export interface Here {
-  session: Session;
   project: Project;
   client: Acumen;
   mayEdit: boolean;

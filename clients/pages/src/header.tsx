@@ -25,9 +25,9 @@ export function Header({ session, project, page, leave }: HeaderProps) {
         <img src="/pages/icon.svg" alt="" width="24" height="24" />
       </a>
       <ProjectChoice session={session} project={project} />
-      {project && (
-        <nav aria-label="Pages">
-          {PAGES.map(([name, label]) => (
+      <nav aria-label="Pages">
+        {project &&
+          PAGES.map(([name, label]) => (
             <a
               key={name}
               href={name ? addressOf(project.id, name) : addressOf(project.id)}
@@ -36,6 +36,17 @@ export function Header({ session, project, page, leave }: HeaderProps) {
               {label}
             </a>
           ))}
+      </nav>
+      {session.person && (
+        <nav class="own" aria-label="You">
+          {session.organisations.some(({ owner }) => owner) && (
+            <a href="/app/people" aria-current={current === "people" ? "page" : undefined}>
+              People
+            </a>
+          )}
+          <a href="/app/account" aria-current={current === "account" ? "page" : undefined} title={session.person.email}>
+            Account
+          </a>
         </nav>
       )}
       <button type="button" class="quiet leave" onClick={leave}>

@@ -15,13 +15,15 @@ export function here(): Place {
   return { path: location.pathname, query: new URLSearchParams(location.search) };
 }
 
-export function go(address: string, { replace = false } = {}): void {
-  if (guard && !guard()) return;
+/** Whether it went: who has something unsaved may stay. */
+export function go(address: string, { replace = false } = {}): boolean {
+  if (guard && !guard()) return false;
   guard = null;
   const samePath = new URL(address, location.href).pathname === location.pathname;
   history[replace ? "replaceState" : "pushState"](null, "", address);
   dispatchEvent(new Event(MOVED));
   if (!samePath) scrollTo(0, 0);
+  return true;
 }
 
 export function usePlace(): Place {
@@ -57,7 +59,7 @@ export function followLinks(event: MouseEvent): void {
   const link = (event.target as Element).closest?.("a");
   if (!link || link.target || link.hash || link.hasAttribute("download") || link.origin !== location.origin) return;
   if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-  if (!/^\/(app\/|login$)/.test(link.pathname)) return;
+  if (!/^\/(app\/|(login|join)$)/.test(link.pathname)) return;
   event.preventDefault();
   go(link.href);
 }

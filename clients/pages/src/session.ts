@@ -1,119 +1,167 @@
 /**
  * Who is here, and what they may do: the only module that knows how.
  *
- * Two kinds: a person, whose cookie stands for them where the key is the word `session`; and whoever has a key
- * of a project, which this tab keeps until it is closed.
+ * The session is in a cookie that no script sees. Where a key is asked for, the word `session` stands for it.
  */
-import { Acumen } from "acumen-client";
+import { Acumen, ApiError } from "acumen-client";
 
 export type Role = "viewer" | "editor" | "owner";
+
+export interface Organisation {
+  id: string;
+  name: string;
+  owner: boolean;
+}
 
 export interface Project {
   id: string;
   name: string;
-  role: Role;
+  /** `key`: the session began with one that may not do everything. */
+  role: Role | "key";
+  organisation_id: string;
+  permissions: string[];
+}
+
+export interface Person {
+  id: string;
+  email: string;
+  name: string;
+  two_factor: boolean;
 }
 
 export interface Session {
-  person: { name: string; email: string } | null;
+  /** Null where the session began with a key. */
+  person: Person | null;
+  organisations: Organisation[];
   projects: Project[];
-  /** What goes into the header `Authorization`. */
-  authorization: string;
+  session: { id: string; expires_at: string };
 }
 
-/** What log-in says to who tried; `code` is the server's. */
-export class LogInError extends Error {
-  constructor(
-    message: string,
-    readonly code = "",
-  ) {
-    super(message);
-  }
+/** What goes into the header `Authorization`. */
+export const TOKEN = "session";
+/** Set while there may be a cookie. */
+const PERHAPS = "acumen.session";
+
+let whenEnded = () => {};
+
+/** What to do once the server knows the session no more. */
+export function onEnd(act: () => void): void {
+  whenEnded = act;
 }
 
-const KEY = "acumen.key";
-/** Set while there may be a cookie, which scripts do not see. */
-const PERSON = "acumen.person";
+export function ended(): void {
+  localStorage.removeItem(PERHAPS);
+  whenEnded();
+}
 
-/** The session of this tab or browser, if there is one. */
+/** The session of this browser, if there is one. */
 export async function restore(): Promise<Session | null> {
-  const kept = sessionStorage.getItem(KEY);
-  if (kept) return JSON.parse(kept) as Session;
-  return localStorage.getItem(PERSON) ? ofPerson() : null;
+  return localStorage.getItem(PERHAPS) ? current() : null;
 }
 
-async function ofPerson(): Promise<Session | null> {
-  const answer = await fetch("/account", { headers: { authorization: "session" } });
-  if (!answer.ok) {
-    localStorage.removeItem(PERSON);
-    return null;
+export const current = () => call<Session>("GET", "/account");
+
+export interface WithPassword {
+  email: string;
+  password: string;
+  code?: string;
+}
+
+export function logIn(given: WithPassword): Promise<Session> {
+  return begin("/account/sessions", given);
+}
+
+export async function logInWithKey(project_id: string, key: string): Promise<Session> {
+  const session = await begin("/account/sessions", { project_id, key });
+  if (session.projects[0]?.permissions.includes("queries")) return session;
+  await logOut();
+  throw new Error("This key may not read. Take the read or the master key.");
+}
+
+/** Accept an invitation, as who is logged in or as somebody new. */
+export function join(given: { token: string; email?: string; name?: string; password?: string }): Promise<Session> {
+  return begin("/account/join", given);
+}
+
+async function begin(path: string, given: unknown): Promise<Session> {
+  await send("POST", path, given);
+  try {
+    const session = await send<Session>("GET", "/account");
+    localStorage.setItem(PERHAPS, "1");
+    return session;
+  } catch (error) {
+    if (!isEnd(error)) throw error;
+    throw new Error("Your browser kept no cookie of this site. Does it allow cookies, and is the address right?");
   }
-  const { person, projects } = await answer.json();
-  return { person, projects, authorization: "session" };
 }
 
-export async function logInWithKey(projectId: string, key: string): Promise<Session> {
-  const described = await ask(`/3.0/projects/${encodeURIComponent(projectId)}`, key);
-  if (!described.ok) throw await refusal(described, "This key may not read. Take the read or the master key.");
-  const { id, name } = await described.json();
-  // Only the master key is told of the projects that it masters.
-  const mastered = await ask("/3.0/projects", key);
-  const role: Role = mastered.ok ? "owner" : "viewer";
-  const session: Session = { person: null, projects: [{ id, name, role }], authorization: key };
-  sessionStorage.setItem(KEY, JSON.stringify(session));
-  return session;
+export async function logOut(): Promise<void> {
+  localStorage.removeItem(PERHAPS);
+  await send("DELETE", "/account/sessions/current");
 }
 
-export async function logInWithPassword(email: string, password: string, code: string): Promise<Session> {
-  const answer = await fetch("/account/sessions", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ email, password, ...(code && { code }) }),
+export function mayEdit({ permissions }: Project): boolean {
+  return permissions.includes("edits");
+}
+
+/** Whether all that the master key may do, such as making keys. */
+export function mayManage({ permissions }: Project): boolean {
+  return permissions.includes("master");
+}
+
+/** A call of the API for accounts. Throws ApiError; who is not logged in any more is led to log in. */
+export async function call<T = void>(method: string, path: string, body?: unknown): Promise<T> {
+  try {
+    return await send<T>(method, path, body);
+  } catch (error) {
+    if (isEnd(error)) ended();
+    throw error;
+  }
+}
+
+async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { authorization: TOKEN };
+  if (body !== undefined) headers["content-type"] = "application/json";
+  const answer = await fetch(path, { method, headers, body: JSON.stringify(body) }).catch(() => {
+    throw new Error("The server did not answer. Is it running, and are you online?");
   });
-  if (answer.status === 404 || answer.status === 405) {
-    throw new LogInError("This server has no accounts. Log in with a project's key.", "no_accounts");
-  }
-  if (!answer.ok) throw await refusal(answer, "");
-  localStorage.setItem(PERSON, "1");
-  const session = await ofPerson();
-  if (!session) throw new LogInError("Your browser kept no cookie of this site. Does it allow cookies?");
-  return session;
+  const text = await answer.text();
+  if (answer.ok) return (text ? JSON.parse(text) : undefined) as T;
+  throw refusal(answer.status, text);
 }
 
-export async function logOut(session: Session): Promise<void> {
-  sessionStorage.removeItem(KEY);
-  localStorage.removeItem(PERSON);
-  if (session.person) {
-    await fetch("/account/sessions/current", { method: "DELETE", headers: { authorization: "session" } });
+function refusal(status: number, text: string): ApiError {
+  let said: { message?: unknown; error_code?: unknown } = {};
+  try {
+    said = JSON.parse(text);
+  } catch {
+    // Something in between answered.
   }
+  return new ApiError(String(said.message ?? `HTTP ${status}`), { status, code: String(said.error_code ?? "") });
 }
 
-export function mayEdit({ role }: Project): boolean {
-  return role !== "viewer";
+function isEnd(error: unknown): boolean {
+  return error instanceof ApiError && error.code === "NotLoggedInError";
 }
 
 /** The SDK's client for a project. */
-export function clientOf(session: Session, project: Project): Acumen {
-  const { authorization: key } = session;
-  return new Acumen({ url: location.origin, projectId: project.id, masterKey: key, fetch: inHeader(key) });
+export function clientOf({ id }: Project): Acumen {
+  return new Acumen({ url: location.origin, projectId: id, masterKey: TOKEN, fetch: inHeader(TOKEN) });
+}
+
+/** A client that records with a key: a session does not. */
+export function recorderOf({ id }: Project, key: string): Acumen {
+  return new Acumen({ url: location.origin, projectId: id, writeKey: key, fetch: inHeader(key) });
 }
 
 /** The SDK writes keys into addresses and sends no cookies; a session needs both the other way round. */
 function inHeader(key: string): typeof fetch {
-  return (target, init) => {
+  return async (target, init) => {
     const url = new URL(String(target));
     url.searchParams.delete("api_key");
     const headers = { ...(init?.headers as Record<string, string>), Authorization: key };
-    return fetch(url, { ...init, headers, credentials: "same-origin" });
+    const answer = await fetch(url, { ...init, headers, credentials: "same-origin" });
+    if (answer.status === 401 && key === TOKEN) ended();
+    return answer;
   };
-}
-
-function ask(path: string, key: string): Promise<Response> {
-  return fetch(path, { headers: { authorization: key } });
-}
-
-async function refusal(answer: Response, forbidden: string): Promise<LogInError> {
-  const said = await answer.json().catch(() => ({}));
-  const text = answer.status === 403 && forbidden ? forbidden : String(said.message ?? `HTTP ${answer.status}`);
-  return new LogInError(text, String(said.error_code ?? ""));
 }

@@ -18,6 +18,8 @@ from tests.support.server import Served, ServedProject
 ROOT = Path(__file__).resolve().parents[3]
 DIST = ROOT / "clients/pages/dist"
 ZONE = "Europe/Berlin"
+AS_JSON = {"Content-Type": "application/json"}
+PERHAPS_A_SESSION = "localStorage.setItem('acumen.session', '1')"
 
 
 @dataclass
@@ -32,12 +34,24 @@ class Visitor:
     addresses: list[str] = field(default_factory=list)
 
     def enter(self, key: str | None = None) -> None:
-        """Have the tab hold a key, as after log-in."""
-        used = key or self.project.master_key
-        role = "owner" if used == self.project.master_key else "viewer"
-        known = [{"id": self.project.id, "name": self.project.name, "role": role}]
-        session = json.dumps({"person": None, "projects": known, "authorization": used})
-        self.page.add_init_script(f"sessionStorage.setItem('acumen.key', {json.dumps(session)})")
+        """Have the browser hold a session of a key, as after log-in."""
+        given = {"project_id": self.project.id, "key": key or self.project.master_key}
+        reply = self.served.request("POST", "/account/sessions", given, headers=AS_JSON)
+        assert reply.status == 201, reply.body
+        self.hold(reply.headers["set-cookie"])
+
+    def hold(self, set_cookie: str) -> None:
+        """Have the browser hold the session of this cookie."""
+        name, _, token = set_cookie.partition(";")[0].partition("=")
+        cookie = {
+            "name": name,
+            "value": token,
+            "url": self.served.url,
+            "httpOnly": True,
+            "sameSite": "Strict",
+        }
+        self.page.context.add_cookies([cookie])
+        self.page.add_init_script(PERHAPS_A_SESSION)
 
     def open(self, *parts: str, query: str = "") -> Any:
         """Open a page of the project."""

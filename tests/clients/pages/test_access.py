@@ -58,6 +58,9 @@ def serious(page: Any) -> list[str]:
 def test_axe_finds_nothing_serious(visiting: Visiting, scheme: str) -> None:
     visitor = visiting(color_scheme=scheme)
     visitor.page.goto(f"{visitor.served.url}/login")
+    visitor.page.get_by_role("textbox", name="E-mail").wait_for()
+    assert serious(visitor.page) == []
+    visitor.page.get_by_role("tab", name="Project key").click()
     visitor.page.get_by_label("Project id").wait_for()
     assert serious(visitor.page) == []
     visitor.enter()

@@ -1,6 +1,7 @@
 /** The elements of the chart components, which are loaded when the first is needed. */
 import { h } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { ended } from "../session.ts";
 import { Loading, Problem } from "./states.tsx";
 
 const SCRIPT = "/clients/acumen-charts.js";
@@ -30,7 +31,15 @@ function element(name: string) {
     const { ready, error } = useCharts();
     const made = useRef<ChartElement>(null);
     useEffect(() => {
-      if (made.current) onReady?.(made.current);
+      const drawn = made.current;
+      if (!drawn) return;
+      onReady?.(drawn);
+      // It asks by itself, and says what it was told.
+      const failed = (event: Event) => {
+        if ((event as CustomEvent<{ status?: number }>).detail?.status === 401) ended();
+      };
+      drawn.addEventListener("error", failed);
+      return () => drawn.removeEventListener("error", failed);
     }, [ready]);
     if (error) return <Problem error={new Error("The charts could not be loaded.")} />;
     if (!ready) return <Loading what="the chart" lines={5} />;

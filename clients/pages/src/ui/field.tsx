@@ -33,6 +33,34 @@ export function described(id: string, error?: string) {
   return { id, "aria-describedby": `${id}-fault`, "aria-invalid": error ? true : undefined };
 }
 
+interface TextFieldProps {
+  id: string;
+  label: string;
+  value: string;
+  set: (value: string) => void;
+  hint?: ComponentChildren;
+  error?: string | undefined;
+  type?: "text" | "email" | "password";
+  autocomplete?: string;
+  required?: boolean;
+}
+
+/** A line of text with its label. */
+export function TextField({ id, label, value, set, hint, error, type = "text", ...more }: TextFieldProps) {
+  return (
+    <Field id={id} label={label} hint={hint} error={error}>
+      <input
+        {...described(id, error)}
+        {...more}
+        type={type as "text"}
+        value={value}
+        spellcheck={false}
+        onInput={(event) => set(event.currentTarget.value)}
+      />
+    </Field>
+  );
+}
+
 interface ChoiceProps {
   id: string;
   value: string;

@@ -1,7 +1,6 @@
 /** What stands where an answer will be: not yet, nothing, or what went wrong. */
 import { ApiError } from "acumen-client";
 import type { ComponentChildren } from "preact";
-import { go } from "../router.ts";
 
 export function Loading({ what, lines = 3 }: { what: string; lines?: number }) {
   return (
@@ -26,7 +25,6 @@ export function Empty({ title, children }: { title: string; children?: Component
 const BY_CODE: Record<string, string> = {
   AdminOnlyEndpointError: "Your key or role does not allow this.",
   ForbiddenError: "Your key or role does not allow this.",
-  InvalidApiKeyError: "Your key or session is not valid any more.",
 };
 
 export function textOf(error: unknown): string {
@@ -48,16 +46,10 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
           {code}, request <code>{request}</code>
         </p>
       )}
-      {code === "InvalidApiKeyError" ? (
-        <button type="button" onClick={() => go("/login")}>
-          Log in again
+      {retry && (
+        <button type="button" onClick={retry}>
+          Try again
         </button>
-      ) : (
-        retry && (
-          <button type="button" onClick={retry}>
-            Try again
-          </button>
-        )
       )}
     </div>
   );

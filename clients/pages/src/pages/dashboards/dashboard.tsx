@@ -2,12 +2,13 @@
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
 import { go, here, usePlace } from "../../router.ts";
+import { TOKEN } from "../../session.ts";
 import { Board } from "../../ui/charts.tsx";
 import { Empty, Loading, Problem } from "../../ui/states.tsx";
 import { Editor } from "./editor.tsx";
 
 export function DashboardPage({ id }: { id: string }) {
-  const { client, project, session, to, mayEdit } = useHere();
+  const { client, project, to, mayEdit } = useHere();
   const { query } = usePlace();
   const { value, error, reload } = useLoaded((signal) => client.dashboards.get(id, { signal }), [client, id]);
   if (error) return <><h1>Dashboard</h1><Problem error={error} retry={reload} /></>;
@@ -31,7 +32,7 @@ export function DashboardPage({ id }: { id: string }) {
         </div>
       </div>
       {value.widgets?.length ? (
-        <Board project={project.id} token={session.authorization} layout={value} title="" refresh="300" />
+        <Board project={project.id} token={TOKEN} layout={value} title="" refresh="300" />
       ) : (
         <Empty title="Nothing is on it yet">
           {mayEdit && (

@@ -40,7 +40,7 @@ export function DashboardsPage() {
       {value.length === 0 ? (
         <Empty title="No dashboard yet">
           <p>A dashboard shows the answers of saved queries beside each other, always as of now.</p>
-          {make || <p>Your key may look only; somebody else makes them.</p>}
+          {make || <p>You may look only; somebody else makes them.</p>}
         </Empty>
       ) : (
         <ul class="list">

@@ -3,6 +3,7 @@ import type { StoredEvent } from "acumen-client";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { useLoaded } from "../../loading.ts";
+import { mayManage, recorderOf, TOKEN } from "../../session.ts";
 import { sendSnippets } from "../../snippets.ts";
 import { shownTime, viewersZone } from "../../zones.ts";
 import { Chart } from "../../ui/charts.tsx";
@@ -70,8 +71,10 @@ function useArrivals(collections: string[], look: () => void) {
 }
 
 function SendIt() {
-  const { client, project, mayEdit, say } = useHere();
-  const known = useLoaded(async (signal) => (mayEdit ? writeKeyOf(client, signal) : null), [client]);
+  const { client, project, say } = useHere();
+  // A session records nothing: that takes a key, which only who manages the project sees.
+  const maySend = mayManage(project);
+  const known = useLoaded(async (signal) => (maySend ? writeKeyOf(client, signal) : null), [client]);
   const [made, setMade] = useState<string | null>(null);
   const [state, setState] = useState<{ busy: boolean; error: unknown }>({ busy: false, error: null });
   const key = made ?? known.value ?? null;
@@ -85,12 +88,12 @@ function SendIt() {
   const send = async () => {
     const used = key ?? (await makeWriteKey(client));
     setMade(used);
-    await client.record(COLLECTION, EVENT);
+    await recorderOf(project, used).record(COLLECTION, EVENT);
     say("The event is stored.");
   };
   return (
     <>
-      {mayEdit ? (
+      {maySend ? (
         <p class="row">
           <button type="button" class="main" disabled={state.busy || known.busy} onClick={() => run(send)}>
             Send an event from this page
@@ -98,11 +101,11 @@ function SendIt() {
           <span>or from a program:</span>
         </p>
       ) : (
-        <p>Your key may look, not send. Somebody with the write key can send an event like this:</p>
+        <p>Events are sent with a key, which owners of the project see. Whoever has one can send an event like this:</p>
       )}
       {state.error !== null && <Problem error={state.error} />}
       <Snippets label="Ways to send" of={sendSnippets(project.id, key ?? "WRITE_KEY", COLLECTION, EVENT)} />
-      {mayEdit && !key && !known.busy && (
+      {maySend && !key && !known.busy && (
         <p class="hint">
           WRITE_KEY stands for the project's write key.{" "}
           <button type="button" class="link" onClick={() => run(async () => setMade(await makeWriteKey(client)))}>
@@ -139,7 +142,7 @@ function Arrivals({ events, error }: { events: StoredEvent[]; error: unknown }) 
 }
 
 function FirstChart({ count }: { count: number }) {
-  const { project, session, to } = useHere();
+  const { project, to } = useHere();
   const name = COLLECTION;
   const timezone = viewersZone();
   const query = { analysis_type: "count", event_collection: name, timeframe: "this_1_hours", timezone, interval: "minutely" };
@@ -155,7 +158,7 @@ function FirstChart({ count }: { count: number }) {
         <Chart
           onReady={(made) => (chart.current = made)}
           project={project.id}
-          token={session.authorization}
+          token={TOKEN}
           query={JSON.stringify(query)}
           title="Events in this hour"
           type="bar"

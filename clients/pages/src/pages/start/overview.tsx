@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { useHere } from "../../context.ts";
 import { inTurns, useLoaded } from "../../loading.ts";
 import type { CollectionSchema } from "../../schema.ts";
+import { TOKEN } from "../../session.ts";
 import { viewersZone } from "../../zones.ts";
 import { Chart } from "../../ui/charts.tsx";
 import { Choice } from "../../ui/field.tsx";
@@ -24,7 +25,7 @@ interface Counted {
 }
 
 export function Overview({ schema, busy }: { schema: CollectionSchema[]; busy: boolean }) {
-  const { client, project, session, to } = useHere();
+  const { client, project, to } = useHere();
   const [timeframe, setTimeframe] = useState("this_14_days");
   const [chosen, setChosen] = useState<string | null>(null);
   const timezone = viewersZone();
@@ -57,7 +58,7 @@ export function Overview({ schema, busy }: { schema: CollectionSchema[]; busy: b
         {shown && (
           <Chart
             project={project.id}
-            token={session.authorization}
+            token={TOKEN}
             query={JSON.stringify(query)}
             title={`${shown}: events per day`}
             type="area"

@@ -1,0 +1,76 @@
+/** A person's own account. */
+import { useState } from "preact/hooks";
+import type { OwnProps } from "../../app.tsx";
+import { call } from "../../session.ts";
+import { checkPassword, faultsOf, FieldFault, ofPassword, PASSWORD_RULES, useSubmit } from "../../submit.ts";
+import { TextField } from "../../ui/field.tsx";
+import { Refused } from "../entry.tsx";
+import { SecondFactor } from "./second_factor.tsx";
+import { OwnSessions } from "./sessions.tsx";
+
+export function AccountPage({ session, say, renew }: OwnProps) {
+  const person = session.person!;
+  // Other sessions end with a change of the password.
+  const [turn, setTurn] = useState(0);
+  return (
+    <div class="narrow">
+      <h1>Your account</h1>
+      <section class="card part">
+        <dl>
+          <dt>Name</dt>
+          <dd>{person.name || "–"}</dd>
+          <dt>E-mail</dt>
+          <dd>{person.email}</dd>
+          <dt>Belongs to</dt>
+          <dd>{session.organisations.map(({ name, owner }) => (owner ? `${name} (owner)` : name)).join(", ")}</dd>
+        </dl>
+      </section>
+      <section class="card part" aria-labelledby="password-title">
+        <h2 id="password-title">Password</h2>
+        <PasswordForm email={person.email} done={() => {
+          say("Your password is changed. Your other sessions have ended.");
+          setTurn(turn + 1);
+        }} />
+      </section>
+      <section class="card part" aria-labelledby="factor-title">
+        <h2 id="factor-title">Second factor</h2>
+        <SecondFactor on={person.two_factor} renew={renew} say={say} />
+      </section>
+      <section aria-labelledby="sessions-title">
+        <h2 id="sessions-title">Where you are logged in</h2>
+        <OwnSessions key={turn} say={say} />
+      </section>
+    </div>
+  );
+}
+
+function PasswordForm({ email, done }: { email: string; done: () => void }) {
+  const [old, setOld] = useState("");
+  const [chosen, setChosen] = useState("");
+  const { busy, error, submit } = useSubmit(async () => {
+    if (!old) throw new FieldFault("old", "Enter your current password.");
+    checkPassword("new", chosen);
+    await call("PUT", "/account/password", { old, new: chosen }).catch(ofPassword("old"));
+    setOld("");
+    setChosen("");
+    done();
+  });
+  const faults = faultsOf(error, "old", "new");
+  return (
+    <form onSubmit={submit} noValidate>
+      <input class="unseen" type="email" value={email} autocomplete="username" aria-label="E-mail" readOnly tabIndex={-1} />
+      <TextField
+        id="old" label="Current password" type="password" value={old} set={setOld} error={faults.old}
+        autocomplete="current-password"
+      />
+      <TextField
+        id="new" label="New password" type="password" value={chosen} set={setChosen} error={faults.new}
+        hint={PASSWORD_RULES} autocomplete="new-password"
+      />
+      <Refused>{faults[""]}</Refused>
+      <button type="submit" disabled={busy}>
+        Change the password
+      </button>
+    </form>
+  );
+}

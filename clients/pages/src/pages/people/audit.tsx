@@ -1,0 +1,106 @@
+/** Who did what in the organisation, newest first. */
+import { useState } from "preact/hooks";
+import { useLoaded } from "../../loading.ts";
+import { call, type Project } from "../../session.ts";
+import { Choice } from "../../ui/field.tsx";
+import { Loading, Problem } from "../../ui/states.tsx";
+import { shownTime } from "../../zones.ts";
+
+interface Entry {
+  id: number;
+  at: string;
+  actor: { kind: "person" | "key" | "shell"; id: string; name: string };
+  action: string;
+  project_id?: string;
+  object: string;
+  details: Record<string, unknown>;
+}
+
+const PAGE = 25;
+
+interface AuditProps {
+  base: string;
+  projects: Project[];
+  /** Another number once something was done. */
+  turn: number;
+}
+
+export function Audit({ base, projects, turn }: AuditProps) {
+  const [project, setProject] = useState("");
+  const [before, setBefore] = useState<number[]>([]);
+  const query = new URLSearchParams({ limit: String(PAGE + 1) });
+  if (project) query.set("project_id", project);
+  const last = before.at(-1);
+  if (last) query.set("before", String(last));
+  const address = `${base}/audit?${query}`;
+  const { value, error, busy, reload } = useLoaded(() => call<Entry[]>("GET", address), [address, turn]);
+  const shown = value?.slice(0, PAGE);
+  const choices = [["", "All projects"], ...projects.map(({ id, name }) => [id, name])] as [string, string][];
+  const choose = (id: string) => {
+    setProject(id);
+    setBefore([]);
+  };
+  return (
+    <section class="below" aria-labelledby="audit">
+      <div class="row spread">
+        <h2 id="audit">Who did what</h2>
+        <Choice id="audit-project" label="Project of the entries" value={project} choices={choices} choose={choose} />
+      </div>
+      {error ? <Problem error={error} retry={reload} /> : !shown ? <Loading what="the audit log" /> : null}
+      {shown?.length === 0 && <p class="lead">Nothing has been noted yet.</p>}
+      {shown && shown.length > 0 && (
+        <div class="scroll" tabIndex={0} role="group" aria-label="The audit log">
+          <table class="log" aria-busy={busy}>
+            <thead>
+              <tr>
+                <th scope="col">When</th>
+                <th scope="col">Who</th>
+                <th scope="col">What</th>
+                <th scope="col">Of</th>
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((one) => (
+                <Row key={one.id} entry={one} project={projects.find(({ id }) => id === one.project_id)?.name} />
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      <p class="row gap">
+        {before.length > 0 && (
+          <button type="button" onClick={() => setBefore(before.slice(0, -1))}>
+            Newer
+          </button>
+        )}
+        {value && value.length > PAGE && (
+          <button type="button" onClick={() => setBefore([...before, shown!.at(-1)!.id])}>
+            Older
+          </button>
+        )}
+      </p>
+    </section>
+  );
+}
+
+function Row({ entry: { at, actor, action, object, details }, project }: { entry: Entry; project: string | undefined }) {
+  const told = Object.entries(details).filter(([, value]) => value !== null);
+  const more = told.map(([name, value]) => `${name}: ${textOf(value)}`).join(", ");
+  return (
+    <tr>
+      <td class="when">{shownTime(at)}</td>
+      <td>
+        {actor.name || actor.id} {actor.kind === "key" && <span class="small">(key)</span>}
+      </td>
+      <td>{action}</td>
+      <td class="path">
+        {[project, object].filter(Boolean).join(" · ")}
+        {more && <p class="small">{more}</p>}
+      </td>
+    </tr>
+  );
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
