@@ -63,6 +63,9 @@ _OF_CHANGES = frozenset({Permission.MASTER, Permission.EDITS})
 """Permissions of routes that have changed something by the time of their answer."""
 _ADDRESSES = frozenset({"project_id", "organization_id"})
 """Names in paths that say whose it is, and not what was changed."""
+_OF_EVENTS = frozenset({"event_collection", "property_name", "rest"})
+"""Names in paths that clients chose for their events. The catalog forgets them when the events go, so the
+audit log never has them."""
 _CALL = "acumen.call"
 """Key in a request's scope: the call passed to the handler."""
 Answers = Mapping[int, DocumentedAnswer]
@@ -311,7 +314,9 @@ async def _note(call: AnyCall, request: Request, action: str) -> None:
     actor = Actor("key", "", "")
     organisation_ids: list[str] = []
     project_id: str | None = None
-    named = {name: value for name, value in request.path_params.items() if name not in _ADDRESSES}
+    named = {
+        name: value for name, value in request.path_params.items() if name not in _ADDRESSES | _OF_EVENTS
+    }
     if isinstance(call, ProjectCall):
         project = call.caller.project
         organisation_ids, project_id = [project.organisation_id], project.id
@@ -404,7 +409,8 @@ class RouteArea:
                 methods["HEAD"] = None
             kind = RouteOfName if ":path}/" in path else RuledRoute
             route = kind(path, endpoint, rule, methods, **how)
-            route.summaries = {one.method.upper(): one.summary for one in operations}
+            # The first operation of a method is the one that names them all.
+            route.summaries = {one.method.upper(): one.summary for one in reversed(operations)}
             self.routes.append(route)
             self.described += [(one, endpoint) for one in operations]
             return endpoint

@@ -34,6 +34,7 @@ from service.http.request import (
     HARMLESS,
     EventAddress,
     Pairs,
+    audit_details,
     check_names,
     count_rate,
     empty_answer,
@@ -158,6 +159,8 @@ async def delete(call: OfProject) -> Response:
     # Before a caller can learn whether the collection exists, as for every rate-limited request.
     count_rate(parts.rates, request, caller, _rate_of(request, address))
     narrowing = await _read_deletion(parts, request, address)
+    all_events = "some events" if narrowing else "a collection"
+    audit_details(request, deleted=all_events if address.property_name is None else "a property")
     collection = await _collection(call, address.collection)
     if address.property_name is not None:
         await _delete_property(parts, collection, address.property_name)

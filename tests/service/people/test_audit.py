@@ -51,6 +51,18 @@ def test_what_a_key_changes_is_told_without_the_key(whole: Whole, owner: Browser
     assert key not in everything and whole.project.master_key not in everything
 
 
+def test_a_deletion_is_told_without_names_that_went_with_it(whole: Whole, owner: Browser) -> None:
+    whole.record(whole.project, "private", [{"secret": 1, "n": 2}])
+    assert whole.told(whole.project, "DELETE", "events/private/properties/secret") is None
+    assert whole.told(whole.project, "DELETE", "events/private") is None
+    told = log_of(whole, owner, limit=2)
+    assert {entry["action"] for entry in told} == {"Delete events, or a whole collection"}
+    assert [entry["details"] for entry in told] == [{"deleted": "a collection"}, {"deleted": "a property"}]
+    assert {(entry["actor"]["kind"], entry["object"]) for entry in told} == {("key", "")}
+    everything = str(log_of(whole, owner, limit=1000))
+    assert "private" not in everything and "secret" not in everything
+
+
 def test_what_is_refused_or_changes_nothing_is_not_told(whole: Whole, owner: Browser) -> None:
     ben = person(whole, "ben", Role.VIEWER)
     before = log_of(whole, owner)
