@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 BYTES_MIN = 32_768
 """Smaller answers stay as they are."""
@@ -20,18 +20,6 @@ _KEEPING = frozenset({b"content-encoding", b"etag", b"content-range", b"accept-r
 """Headers of answers that are already encoded, or whose exact bytes a client may ask for again."""
 
 Headers = Sequence[tuple[bytes, bytes]]
-
-
-def takes_gzip(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether ``Accept-Encoding`` names gzip, and not with ``q=0``."""
-    for name, value in headers:
-        if name != b"accept-encoding":
-            continue
-        for item in value.lower().split(b","):
-            coding, _, parameter = item.replace(b" ", b"").partition(b";")
-            if coding == b"gzip":
-                return parameter.removeprefix(b"q=").strip(b"0.") != b"" or not parameter
-    return False
 
 
 def is_compressible(headers: Headers) -> bool:

@@ -13,6 +13,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.bodies.accepted import weights_of
 from service.errors import ApiError, EmbedTokenExpired, InvalidKey, NotFound, OriginNotAllowed, RateLimited
 from service.http.error_rendering import Rendered
 from service.telemetry.json_logging import REQUEST_ID
@@ -43,18 +44,8 @@ p{{margin:.2em 0}}small{{font-size:11px;opacity:.75}}</style>
 
 def prefers_page(accept: str) -> bool:
     """Whether a client with this ``Accept`` is a browser that shows a page: it names HTML before JSON."""
-    weights: dict[str, float] = {}
-    for item in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in item.split(";"))
-        weights[kind] = next((_weight(one) for one in parameters if one.startswith("q=")), 1.0)
+    weights = weights_of(accept)
     return weights.get("text/html", 0.0) > weights.get("application/json", 0.0)
-
-
-def _weight(parameter: str) -> float:
-    try:
-        return float(parameter.removeprefix("q="))
-    except ValueError:
-        return 0.0
 
 
 def error_page(error: Rendered, what: str, theme: str | None) -> Response:

@@ -14,7 +14,8 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
-from service.bodies.compressing import compressed, encoded_headers, is_compressible, takes_gzip
+from service.bodies.accepted import takes_gzip
+from service.bodies.compressing import compressed, encoded_headers, is_compressible
 from service.http.error_rendering import Rendered, render
 from service.telemetry.json_logging import REQUEST_ID, SECRETS, log_request, secrets_of
 from service.telemetry.metrics import ROUTES, STATUSES, Metrics
@@ -153,7 +154,7 @@ class _Exchange:
             message["headers"] = headers
             if is_compressible(headers):
                 _join(headers, b"vary", b"Accept-Encoding")
-                if self.scope["method"] != "HEAD" and takes_gzip(self.scope["headers"]):
+                if self.scope["method"] != "HEAD" and takes_gzip(_joined(self.scope, b"accept-encoding")):
                     self._held = message
                     return
         elif self.status >= 400:
@@ -166,6 +167,12 @@ class _Exchange:
                 message = {**message, "body": body}
             await self._send(start)
         await self._send(message)
+
+
+def _joined(scope: Scope, name: bytes) -> str:
+    """The values of all fields of this name in the request, as one list."""
+    values: list[bytes] = [value for known, value in scope["headers"] if known == name]
+    return b",".join(values).decode("latin-1")
 
 
 def _join(headers: Headers, name: bytes, value: bytes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.bodies.accepted import takes_gzip
 from service.client_files import ClientScript
 
 
@@ -25,19 +26,6 @@ def built_answer(
     if zipped:
         all_headers["content-encoding"] = "gzip"
     return Response(file.gzipped if zipped else file.plain, 200, all_headers, media_type)
-
-
-def takes_gzip(accept_encoding: str) -> bool:
-    """Whether ``Accept-Encoding`` allows gzip, as in RFC 9110; without the header it does not."""
-    weights: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
-        coding, _, weight = item.partition(";")
-        name, _, value = weight.strip().partition("=")
-        try:
-            weights[coding.strip()] = float(value) if name.strip() == "q" else 1.0
-        except ValueError:
-            weights[coding.strip()] = 0.0
-    return weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0))) > 0
 
 
 def _has(if_none_match: str, tag: str) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from service.bodies.accepted import takes_gzip
 from service.client_files import SERVED
-from service.http.pages.built import takes_gzip
 from tests.support.server import Served
 
 ROOT = Path(__file__).resolve().parents[3]

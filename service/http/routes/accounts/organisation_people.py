@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated
 
 from fastapi import Query
@@ -141,14 +142,10 @@ async def place(call: OfAccount, given: models.PlaceDefinition) -> Response:
     roles = await _checked(call, given.roles)
     audit_details(call.request, roles=dict(roles), owner=given.owner)
     people, named = call.parts.catalog.people, segment_of(call.request.scope, 5)
-    try:
+    with _changing(named):
         await call.parts.in_thread(
             people.place, _organisation(call), named, is_owner=given.owner, given=roles
         )
-    except UnknownPerson:
-        raise NotFound.named("person of this organization", named) from None
-    except LastOwner as error:
-        raise Conflict(str(error), code=LAST_OWNER) from None
     return empty_answer()
 
 
@@ -165,12 +162,8 @@ async def place(call: OfAccount, given: models.PlaceDefinition) -> Response:
 )
 async def remove(call: OfAccount) -> Response:
     people, named = call.parts.catalog.people, segment_of(call.request.scope, 5)
-    try:
+    with _changing(named):
         await call.parts.in_thread(people.leave, _organisation(call), named)
-    except UnknownPerson:
-        raise NotFound.named("person of this organization", named) from None
-    except LastOwner as error:
-        raise Conflict(str(error), code=LAST_OWNER) from None
     return empty_answer()
 
 
@@ -195,6 +188,17 @@ async def audit(
         project_id=project_id,
     )
     return json_answer([_audited(entry) for entry in page])
+
+
+@contextmanager
+def _changing(named: str) -> Iterator[None]:
+    """A context in which a person's place is changed. Raises NotFound, Conflict."""
+    try:
+        yield
+    except UnknownPerson:
+        raise NotFound.named("person of this organization", named) from None
+    except LastOwner as error:
+        raise Conflict(str(error), code=LAST_OWNER) from None
 
 
 def _organisation(call: AccountCall) -> str:
