@@ -2,20 +2,23 @@
 import { execFileSync } from "node:child_process";
 import { createRequire } from "node:module";
 import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, parse } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as esbuild from "esbuild";
 
 const TYPESCRIPT = createRequire(import.meta.url).resolve("typescript/bin/tsc");
 const LICENCE = "/*! Apache-2.0 */";
 
-/** Bundle each `{ entry, file, format, ... }` (more are esbuild's own options) into one minified file. */
+/**
+ * Bundle each `{ entry, file, format, ... }` (more are esbuild's own options) into one minified file. With
+ * `splitting`, what is imported only when needed goes into further files, named by their content.
+ */
 export async function bundle(folder, bundles) {
   for (const { entry, file, format, ...options } of bundles) {
     await esbuild.build({
       absWorkingDir: folder,
-      entryPoints: [entry],
-      outfile: join("dist", file),
+      entryPoints: [{ in: entry, out: parse(file).name }],
+      outdir: "dist",
       bundle: true,
       minify: true,
       format,

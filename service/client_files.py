@@ -13,8 +13,8 @@ from service.errors import NotFound
 
 SERVED = ("acumen-charts.js", "draw.js", "tracker.js", "auto.js", "index.js", "embed.js")
 """The names that are served below ``/clients/``."""
-PAGES = ("index.html", "app.js", "app.css", "icon.svg")
-"""The shell of the pages, and what it loads from below ``/pages/``."""
+SHELL = "index.html"
+"""The shell of the pages; the other files of its folder are served below ``/pages/``."""
 
 _HERE = Path(__file__).parent
 _FOLDERS = (
@@ -57,7 +57,15 @@ def client_script(name: str) -> ClientScript:
 
 def page_file(name: str) -> ClientScript:
     """The shell or a file of the pages, as ``client_script``. Raises NotFound."""
-    return _read(name, PAGES, "file of the pages")
+    return _read(name, _page_files(), "file of the pages")
+
+
+@cache
+def _page_files() -> tuple[str, ...]:
+    try:
+        return tuple(path.name for path in client_file(SHELL).parent.iterdir())
+    except FileNotFoundError:
+        return (SHELL,)
 
 
 @cache

@@ -2,22 +2,28 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { HereContext, toOf, type Here } from "./context.ts";
 import { Header } from "./header.tsx";
-import { AccountPage } from "./pages/account/account.tsx";
-import { DashboardPage } from "./pages/dashboards/dashboard.tsx";
-import { DashboardsPage } from "./pages/dashboards/list.tsx";
-import { CollectionPage } from "./pages/data/collection.tsx";
-import { DataPage } from "./pages/data/data.tsx";
-import { LivePage } from "./pages/data/live.tsx";
-import { ExplorePage } from "./pages/explore/explore.tsx";
 import { JoinPage } from "./pages/join.tsx";
 import { LoginPage } from "./pages/login.tsx";
-import { PeoplePage } from "./pages/people/people.tsx";
 import { ResetPage } from "./pages/reset.tsx";
-import { SavedPage } from "./pages/saved.tsx";
 import { StartPage } from "./pages/start/start.tsx";
+import { lazy, loadAhead } from "./lazy.tsx";
 import { addressOf, followLinks, go, usePlace } from "./router.ts";
 import { clientOf, current, logOut, mayEdit, onEnd, restore, type Session } from "./session.ts";
 import { Empty, Loading } from "./ui/states.tsx";
+
+const own = () => import("./pages/own.ts");
+const dashboards = () => import("./pages/dashboards/index.ts");
+const data = () => import("./pages/data/index.ts");
+const exploring = () => import("./pages/explore/index.ts");
+const AccountPage = lazy(own, "AccountPage");
+const PeoplePage = lazy(own, "PeoplePage");
+const DashboardPage = lazy(dashboards, "DashboardPage");
+const DashboardsPage = lazy(dashboards, "DashboardsPage");
+const CollectionPage = lazy(data, "CollectionPage");
+const DataPage = lazy(data, "DataPage");
+const LivePage = lazy(data, "LivePage");
+const ExplorePage = lazy(exploring, "ExplorePage");
+const SavedPage = lazy(exploring, "SavedPage");
 
 const ENDED = "Your session has ended. Log in again to go on.";
 const RESET = "Your new password is set. Log in with it.";
@@ -102,6 +108,7 @@ function Signed({ session, path, leave, renew }: SignedProps) {
   const project = session.projects.find((one) => one.id === id);
   const say = useCallback((text: string) => setSaid(text), []);
   const latest = useRef("");
+  useEffect(loadAhead, []);
   if (project) latest.current = project.id;
   useEffect(() => {
     if (!said) return;

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.client_files import page_file
+from service.client_files import SHELL, page_file
 from service.errors import NotFound
 from service.http.authorization import PUBLIC
 from service.http.openapi.operation import STRING, DocumentedAnswer, Example
@@ -21,9 +23,9 @@ CSP = (
     "connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 _MEDIA_TYPES = {
-    "app.js": "text/javascript; charset=utf-8",
-    "app.css": "text/css; charset=utf-8",
-    "icon.svg": "image/svg+xml",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 _OF_SHELL = {
     "content-security-policy": CSP,
@@ -32,6 +34,8 @@ _OF_SHELL = {
     "cache-control": "no-cache",
     "vary": "Accept, Accept-Encoding",
 }
+_NAMED_BY_CONTENT = re.compile(r"-[0-9A-Z]{8}\.js", re.ASCII)
+"""The end of the name of a part of the script, which the build names by its content."""
 _YEAR = "public, max-age=31536000, immutable"
 _PAGE: dict[str, Any] = {"errors": (404, 503), "open": True}
 _ANSWERS = {200: DocumentedAnswer("The page.", content={"text/html": STRING})}
@@ -41,7 +45,7 @@ area = RouteArea("pages", "The pages that people see.")
 
 async def shell(parts: Parts, request: Request) -> Response:
     """The same for every address of a page."""
-    file = await parts.in_thread(page_file, "index.html")
+    file = await parts.in_thread(page_file, SHELL)
     return built_answer(request, file, "text/html; charset=utf-8", _OF_SHELL)
 
 
@@ -92,12 +96,15 @@ async def page(call: OfAnyone) -> Response:
     **_PAGE,
 )
 async def file_of_pages(call: OfAnyone) -> Response:
-    """With `v`, the first digits of its SHA-256, it is kept for a year; without, it is asked for anew."""
+    """With `v`, the first digits of its SHA-256, or where its name says its content, it is kept for a year;
+    others are asked for anew."""
     request, name = call.request, segment_of(call.request.scope, 2)
-    if name not in _MEDIA_TYPES:
+    media_type = _MEDIA_TYPES.get(PurePosixPath(name).suffix)
+    if media_type is None:
         raise NotFound(f"Resource not found: there is no file of the pages '{name[:60]}'.")
     file = await call.parts.in_thread(page_file, name)
     version = request.query_params.get("v", "")
     current = len(version) >= 8 and file.digest.startswith(version)
+    current |= _NAMED_BY_CONTENT.search(name) is not None
     headers = {"cache-control": _YEAR if current else "no-cache"}
-    return built_answer(request, file, _MEDIA_TYPES[name], headers)
+    return built_answer(request, file, media_type, headers)

@@ -1,0 +1,3 @@
+/** The pages of dashboards. */
+export { DashboardPage } from "./dashboard.tsx";
+export { DashboardsPage } from "./list.tsx";

@@ -1,0 +1,3 @@
+/** The explorer and the saved queries. */
+export { ExplorePage } from "./explore.tsx";
+export { SavedPage } from "../saved.tsx";
