@@ -17,6 +17,8 @@ await bundle(HERE, [
     external: ["/clients/*"],
     // Each page comes when it is first opened.
     splitting: true,
+    // Names of parts depend on paths: where node_modules is a link, its own path counts.
+    preserveSymlinks: true,
     chunkNames: "[name]-[hash]",
   },
   { entry: "src/styles/index.css", file: "app.css", banner: {} },
