@@ -190,9 +190,9 @@ class Acumen(Process):
         return post(path, body, self.write_key)
 
     def ask(self, analysis: str, connection: http.client.HTTPConnection, **params: Any) -> Any:
-        """The ``result`` of a question. Raises Wrong where it is refused."""
+        """The ``result`` of a question, computed for it. Raises Wrong where it is refused."""
         path = f"/3.0/projects/{self.project_id}/queries/{analysis}"
-        body = json.dumps({"event_collection": COLLECTION, **params}).encode()
+        body = json.dumps({"event_collection": COLLECTION, "max_age": 0, **params}).encode()
         connection.request("POST", path, body, {"Authorization": self.read_key})
         answer = connection.getresponse()
         text = answer.read()

@@ -117,7 +117,7 @@ class Side:
         return post(path, body, self.write_key)
 
     def ask(self, analysis: str, params: dict[str, Any]) -> Any:
-        body = json.dumps({"event_collection": COLLECTION, **params}).encode()
+        body = json.dumps({"event_collection": COLLECTION, "max_age": 0, **params}).encode()
         path = f"/3.0/projects/{self.project_id}/queries/{analysis}"
         self.connection.request("POST", path, body, {"Authorization": self.read_key})
         answer = self.connection.getresponse()

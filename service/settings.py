@@ -354,6 +354,12 @@ class Settings(BaseSettings):
     cached_bytes_max: int = Field(
         64 * MIB, ge=0, description="Bytes of saved queries' results that one worker holds in memory."
     )
+    answer_cache_bytes: int = Field(
+        16 * MIB,
+        ge=0,
+        description="Bytes of answers to queries, and of profiles, that one worker keeps to repeat them; "
+        "0: each is computed.",
+    )
     scrub_days: float = Field(
         7.0,
         ge=0,

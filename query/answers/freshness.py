@@ -29,7 +29,7 @@ from query.language.nodes import (
 )
 from query.limits import Limits
 from storage.schema import TIMESTAMP
-from storage.source import Source
+from storage.source import DataFile, Source
 
 SourceOf = Callable[[str], Source]
 
@@ -109,10 +109,7 @@ def erasures(source: Source) -> ErasureMark:
 
 def outlines(scopes: Iterable[ReadScope], sources: Mapping[str, Source]) -> dict[str, SourceSummary]:
     """The summary of each collection, over all its spans."""
-    spans: dict[str, list[Span]] = {}
-    for part in scopes:
-        spans.setdefault(part.collection, []).append(part.span)
-    return {name: _outline(sources[name], spans[name]) for name in spans}
+    return {name: _outline(sources[name], spans) for name, spans in _spans(scopes).items()}
 
 
 def count(
@@ -145,10 +142,24 @@ def erased(before: Covered, sources: Mapping[str, Source]) -> bool:
     return not all(then.stand(erasures(sources[name])) for name, then in before.erasures.items())
 
 
+def files_within(query: Query, sources: Mapping[str, Source]) -> dict[str, list[DataFile]]:
+    """The files of each collection that may hold events within the query's timeframes."""
+    return {name: _files(sources[name], spans) for name, spans in _spans(parts(query)).items()}
+
+
+def _spans(scopes: Iterable[ReadScope]) -> dict[str, list[Span]]:
+    spans: dict[str, list[Span]] = {}
+    for part in scopes:
+        spans.setdefault(part.collection, []).append(part.span)
+    return spans
+
+
+def _files(source: Source, spans: Sequence[Span]) -> list[DataFile]:
+    return [file for file in source.files if any(_meets(span, file.min_us, file.max_us) for span in spans)]
+
+
 def _outline(source: Source, spans: Sequence[Span]) -> SourceSummary:
-    files = frozenset(
-        file.path for file in source.files if any(_meets(span, file.min_us, file.max_us) for span in spans)
-    )
+    files = frozenset(file.path for file in _files(source, spans))
     return SourceSummary(
         erasures(source), files, 0 if source.tail is None else _rows_within(source.tail, spans)
     )

@@ -58,7 +58,6 @@ from service.pictures.painter import Painter
 from service.process.child_process import ChildContext, StopReason, on_stop
 from service.queries.arrival_finder import ArrivalFinder
 from service.queries.live_tails import LiveTails, TailLimits
-from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
 from service.queries.profiles import Profiles
 from service.queries.query_service import QueryService
 from service.queries.tail_cursor import TailCursors
@@ -283,7 +282,7 @@ def _painter(settings: Settings) -> Painter:
 
 def _kept_answers_max(settings: Settings) -> int:
     """Bytes of answers to questions, profiles among them."""
-    return min(KEPT_BYTES_MAX, settings.caches_memory_bytes // 4)
+    return min(settings.answer_cache_bytes, settings.caches_memory_bytes // 4)
 
 
 def _kept_profiles_max(settings: Settings) -> int:

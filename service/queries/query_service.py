@@ -11,10 +11,11 @@ import contextvars
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from query.answers.freshness import RecordingSource, erasures
+from query.answers.freshness import RecordingSource
 from query.answers.pipeline import Answer, Conditions, answer
 from query.answers.profiles.reading import profile
 from query.answers.visible_properties import held_lanes, lanes_standing
@@ -43,15 +44,15 @@ from service.errors import ApiError, Forbidden, RateLimited
 from service.limits.concurrency_limiter import Concurrency
 from service.limits.query_scheduler import QueryScheduler
 from service.limits.quotas import NoStore, Quotas, Tally
-from service.queries.max_age_cache import BYTES_MAX as KEPT_BYTES_MAX
-from service.queries.max_age_cache import MaxAgeCache, RecentAnswer, key_of
+from service.queries.answer_cache import BYTES_MAX as KEPT_BYTES_MAX
+from service.queries.answer_cache import AnswerCache, kept_answer, key_of
 from service.queries.sight import SourceReader, WarningFinder
 from service.telemetry.metrics import PROFILE, QUERY_KINDS, Metrics
 from service.threads import in_thread
 from storage.catalog.catalog import system_clock
 from storage.catalog.tenants.records import Project
 from storage.schema import Lane
-from storage.source import Source
+from storage.source import Source, SourceGone
 
 T = TypeVar("T")
 GONE_AFTER_SECONDS = 0.05
@@ -93,8 +94,8 @@ class QueryService:
         kept_bytes_max: int = KEPT_BYTES_MAX,
         preferences: Preferences = KEEN,
     ) -> None:
-        """``strict``: refuse parameters that a query does not take. ``kept_bytes_max``: bytes of answers kept
-        for ``max_age``. ``preferences``: for projects that have none."""
+        """``strict``: refuse parameters that a query does not take. ``kept_bytes_max``: bytes of answers that
+        are kept to be repeated. ``preferences``: for projects that have none."""
         self._reader = reader
         self._engine = engine
         self._limits = limits
@@ -103,7 +104,7 @@ class QueryService:
         self._concurrency = concurrency
         self._quotas = quotas or Quotas(NoStore(), {}, lambda _: None)
         self._executor = executor
-        self._recent = MaxAgeCache(kept_bytes_max)
+        self._kept = AnswerCache(kept_bytes_max)
         self._clock = clock
         self.strict = strict
         self._preferences = preferences
@@ -112,6 +113,7 @@ class QueryService:
             end: metrics.counter("acumen_queries_total", end)
             for end in ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")
         }
+        self._repeated = metrics.counter("acumen_answers_repeated_total")
         self._running = metrics.counter("acumen_queries_running")
         self._waiting = metrics.counter("acumen_queries_waiting")
         slots.changed = self._measure
@@ -297,13 +299,12 @@ class QueryService:
             _check_may_explain(caller)
         forced = caller.filters_for(Permission.QUERIES)
         warn = self._warner(caller, analysis, params, question, deadline)
-        if question.max_age is not None:
-            seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
-            apart = (warn is not None, seers, question.preferences)
-            key = key_of(caller.project.id, analysis, params, forced, apart)
-            if key is not None:
-                return self._recent_or_new(caller, question, question.max_age, key, deadline, forced, warn)
-        return self._compute(caller, question, self._source_of(caller), deadline, forced, warn)
+        seers = (*forced, *(() if warn is None else caller.filters_for(Permission.SCHEMA)))
+        apart = (warn is not None, seers, question.preferences)
+        key = key_of(caller.project.id, analysis, params, forced, apart)
+        if key is None:
+            return self._compute(caller, question, self._source_of(caller), deadline, forced, warn)
+        return self._kept_or_new(caller, question, key, deadline, forced, warn)
 
     def warnings(
         self, caller: Caller, analysis: str, params: Mapping[str, Any], question: ParsedQuery
@@ -356,25 +357,28 @@ class QueryService:
     def _source_of(self, caller: Caller) -> Callable[[str], Source]:
         return lambda name: self._reader.source(caller.project.id, name)
 
-    def _recent_or_new(
+    def _kept_or_new(
         self,
         caller: Caller,
         question: ParsedQuery,
-        max_age: int,
         key: str,
         deadline: Deadline,
         forced: tuple[Filter, ...],
         warn: Warn | None,
     ) -> QueryResponse:
-        """A kept answer that is young enough, or a new one, which is then kept."""
-        kept = self._recent.find(key, max_age, self._source_of(caller))
-        if kept is not None:
-            return QueryResponse(kept.body, kept.warnings, int(self._recent.now() - kept.at))
-        at, watched = self._recent.now(), RecordingSource(self._source_of(caller))
+        """A kept answer that may be repeated, or a new one, which is then kept."""
+        source_of = self._source_of(caller)
+        with suppress(SourceGone):
+            kept = self._kept.find(key, question, source_of) if question.max_age != 0 else None
+            if kept is not None:
+                self._repeated.add()
+                age = None if question.max_age is None else int(self._kept.now() - kept.at)
+                return QueryResponse(kept.body, kept.warnings, age)
+        at, watched = self._kept.now(), RecordingSource(source_of)
         response = self._compute(caller, question, watched, deadline, forced, warn)
-        read = {name: erasures(source) for name, source in watched.given.items()}
-        if response.complete:
-            self._recent.keep(key, RecentAnswer(response.body, response.warnings, read, at))
+        made = kept_answer(response.body, response.warnings, question, watched.given, at)
+        if response.complete and made is not None:
+            self._kept.keep(key, made)
         return response
 
     def _compute(

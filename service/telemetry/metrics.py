@@ -96,6 +96,7 @@ FAMILIES = (
         "Queries by how they ended.",
         {"outcome": ("answered", "refused", "timeout", "cancelled", "overloaded", "failed")},
     ),
+    Family("acumen_answers_repeated_total", "counter", "Answers to queries that were kept and repeated.", {}),
     Family("acumen_queries_running", "gauge", "Queries that run now.", {}),
     Family("acumen_queries_waiting", "gauge", "Queries that wait for a slot.", {}),
     Family("acumen_log_queued_bytes", "gauge", "Bytes of events waiting to be synced.", {}),

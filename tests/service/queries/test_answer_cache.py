@@ -1,4 +1,4 @@
-"""``max_age``: an older answer where the client allows it, the key sees the same, and nothing was erased."""
+"""Kept answers are repeated while they are right, and older ones where ``max_age`` allows them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from query.language.nodes import Condition, Operator
-from service.queries.max_age_cache import MaxAgeCache, RecentAnswer, key_of
+from query.language.nodes import Analysis, Condition, Metric, MetricQuery, Operator, ParsedQuery, Span
+from service.queries.answer_cache import AnswerCache, KeptAnswer, key_of
 from storage.catalog.database.change_mark import ChangeMark
 from storage.catalog.database.connection import connect
 from storage.catalog.database.versions import Area
@@ -48,10 +48,12 @@ def test_an_older_answer_is_told_where_it_may_be_that_old(served: Served, projec
     assert told(ask(served, project, max_age=60)) == (1, False)
     served.record(project, "c", {"n": 2})
     assert told(ask(served, project)) == (2, False)
-    assert told(ask(served, project, max_age=60)) == (1, True)
-    assert told(ask(served, project, max_age=60, interval=None)) == (1, True)
-    assert told(ask(served, project, max_age=0)) == (2, False)
-    assert told(ask(served, project, max_age=60)) == (2, True), "the newest is kept"
+    assert told(ask(served, project, max_age=60)) == (2, True), "the newest is kept, whoever asked for it"
+    served.record(project, "c", {"n": 3})
+    assert told(ask(served, project, max_age=60)) == (2, True)
+    assert told(ask(served, project, max_age=60, interval=None)) == (2, True)
+    assert told(ask(served, project, max_age=0)) == (3, False)
+    assert told(ask(served, project, max_age=60)) == (3, True)
     assert told(ask(served, project, max_age=60, timezone=3600))[1] is False
     assert 0 <= int(ask(served, project, max_age=60).headers["age"]) < 60
 
@@ -112,16 +114,24 @@ def test_no_older_answer_is_told_once_a_deletion_was_answered(served: Served, pr
 
 def test_what_is_kept_is_bounded_and_ages() -> None:
     now = [0.0]
-    kept = MaxAgeCache(1_000, lambda: now[0])
+    kept = AnswerCache(1_000, lambda: now[0])
+    asked = MetricQuery("c", (Metric(Analysis.COUNT),), Span(None, None))
+
+    def find(key: str, max_age: int) -> KeptAnswer | None:
+        return kept.find(key, ParsedQuery(asked, max_age=max_age), _no_source)
+
+    def answer(size: int) -> KeptAnswer:
+        return KeptAnswer(b"x" * size, (), asked, {}, {}, now[0])
+
     for number in range(20):
-        kept.keep(f"{number:02d}", RecentAnswer(b"x" * 98, (), {}, now[0]))
-    held = [number for number in range(20) if kept.find(f"{number:02d}", 1, _no_source)]
+        kept.keep(f"{number:02d}", answer(98))
+    held = [number for number in range(20) if find(f"{number:02d}", 1)]
     assert held == list(range(10, 20))
-    kept.keep("large", RecentAnswer(b"x" * 300, (), {}, 0.0))
-    assert kept.find("large", 1, _no_source) is None
+    kept.keep("large", answer(300))
+    assert find("large", 1) is None
     now[0] = 1.5
-    assert kept.find("19", 1, _no_source) is None
-    assert kept.find("19", 2, _no_source) is not None
+    assert find("19", 1) is None
+    assert find("19", 2) is not None
 
 
 def _no_source(name: str) -> Source:
