@@ -18,6 +18,7 @@ from bench import (
     datasets,
     erasure,
     memory,
+    pages,
     pauses,
     pictures,
     posts,
@@ -44,6 +45,7 @@ SECTIONS = (
     "clients",
     "charts",
     "pictures",
+    "pages",
 )
 EVENTS = 1_000_000
 
@@ -85,6 +87,8 @@ def run(report: Report, sections: Sequence[str], events: int) -> None:
         tenants.run(report, events)
     if "pictures" in sections:
         pictures.run(report)
+    if "pages" in sections:
+        pages.run(report)
     if "clients" in sections:
         clients.run(report, events)
 
@@ -110,7 +114,7 @@ def main() -> int:
         shredding.ROUNDS, erasure.ROUNDS = min(most, shredding.ROUNDS), min(most, erasure.ROUNDS)
         queries.ROUNDS_MIN, queries.ROUNDS_MAX = min(most, queries.ROUNDS_MIN), min(most, queries.ROUNDS_MAX)
         tenants.ROUNDS, clients.ROUNDS = min(most, tenants.ROUNDS), min(most, clients.ROUNDS)
-        charts.ROUNDS = min(most, charts.ROUNDS)
+        charts.ROUNDS, pages.ROUNDS = min(most, charts.ROUNDS), min(most, pages.ROUNDS)
     sections = args.sections or SECTIONS
     if unknown := set(sections) - set(SECTIONS):
         parser.error(f"there is no section {', '.join(sorted(unknown))}: choose from {', '.join(SECTIONS)}")

@@ -102,7 +102,7 @@ _SHOWN = """() => [...document.querySelectorAll("acumen-chart, .chart")].filter(
 def run(report: Report, server: Acumen, events: int) -> None:
     """``server`` holds ``events``. Raises Wrong where the two pages show different answers."""
     report.title(f"Twelve charts over {events:,} events, drawn by Chromium ({ROUNDS} times each)")
-    with _browser() as browser:
+    with browser() as running:
         for label, more, limit in (
             ("with answers computed", {"max_age": 0}, None),
             ("asked again", {}, 0.5),
@@ -111,7 +111,7 @@ def run(report: Report, server: Acumen, events: int) -> None:
                 folder = Path(name)
                 _write_pages(folder, server, more)
                 with _site(folder) as url:
-                    ours, theirs = _times(report, browser, url)
+                    ours, theirs = _times(report, running, url)
             ratio = median(our / their for our, their in zip(ours, theirs, strict=True))
             detail = f"{median(ours):.0f} of {median(theirs):.0f} ms"
             report.figure(f"acumen-chart / keen-dataviz, {label}", ratio, detail, limit=limit)
@@ -184,18 +184,18 @@ def _keen_packages() -> Path:
 
 
 @contextmanager
-def _browser() -> Iterator[Any]:
+def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         raise Wrong("Chromium is not installed.")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
         try:
-            yield browser
+            yield running
         finally:
-            browser.close()
+            running.close()
 
 
 @contextmanager

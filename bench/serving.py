@@ -110,9 +110,17 @@ class Acumen(Process):
         self.write_key, self.read_key = project.write_key, project.read_key
         self.master_key = project.master_key
 
+    def use_newest_project(self) -> None:
+        """From now on all goes to the project that was made last, which the server knows on return."""
+        self._use(max(self._catalog.projects.all(), key=lambda one: one.created_us))
+        self._await_project()
+
     def begin_project(self, name: str) -> None:
         """From now on all goes to a new project, which the server knows on return. Raises Wrong."""
         self._use(self._catalog.projects.create(name))
+        self._await_project()
+
+    def _await_project(self) -> None:
         path = f"/3.0/projects/{self.project_id}"
         deadline = time.monotonic() + START_SECONDS
         connection = self.connect()
