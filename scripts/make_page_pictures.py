@@ -35,6 +35,9 @@ PASSWORD = "a password for pictures"
 EMAIL = "owner@example.com"
 LONG = "an_uncommonly_long_name_that_no_column_was_made_for_" * 4
 
+OF_PROJECTS = re.compile(r"/(3\.0|projects)/")
+"""The addresses of requests that a page of a project makes."""
+
 READY = """() => {
   const deep = (root) => [...root.querySelectorAll("*")].flatMap((one) =>
     one.shadowRoot ? [one, ...deep(one.shadowRoot)] : [one]);
@@ -103,7 +106,8 @@ class Studio:
         self.shop = next(one for one in server.projects() if one.id != self.empty.id)
         server.await_project(self.shop)
         self.long = server.new_project(LONG[:100])
-        event = {LONG: LONG * 4, "keen": {"timestamp": _days_ago(3)}, "price": 1e15, "parent": {LONG: -1}, "user": {"id": LONG}}
+        at = {"timestamp": (datetime.now(UTC) - timedelta(days=3)).isoformat()}
+        event = {LONG: LONG * 4, "price": 1e15, "parent": {LONG: -1}, "user": {"id": LONG}, "keen": at}
         server.record(self.long, "purchases", *[event] * 20)
         server.record(self.long, LONG[:64], event)
         query = {**REVENUE, "target_property": "price", "group_by": LONG}
@@ -147,17 +151,14 @@ class Studio:
         return f"{self._server.url}{path}"
 
 
-def _days_ago(days: int) -> str:
-    return (datetime.now(UTC) - timedelta(days=days)).isoformat()
-
-
 def take(studio: Studio, browser: Any, shown: Shown) -> bytes:
     """The picture as PNG."""
     with studio.visit(browser, shown.look, logged_in=shown.page not in ENTRY) as page:
         held: list[Any] = []
-        if shown.state in ("loading", "error"):
-            answer = held.append if shown.state == "loading" else _failing
-            page.route(re.compile(r"/(3\.0|projects)/"), answer)
+        if shown.state == "loading":
+            page.route(OF_PROJECTS, lambda route: held.append(route))
+        elif shown.state == "error":
+            page.route(OF_PROJECTS, _failing)
         page.goto(studio.address(shown))
         if shown.state == "loading":
             page.locator(".loading").first.wait_for()
