@@ -13,7 +13,8 @@ from typing import Any
 
 from query.errors import InvalidQuery, QueryLimitExceeded
 from query.language.fields import encodable, is_number, shown, structured, text, wrong
-from query.language.nodes import AnyOf, Circle, Condition, Filter, Operator
+from query.language.grouping import group_of
+from query.language.nodes import AnyOf, Circle, Condition, Filter, Operator, Row
 from query.language.suggestions import meant, nearest
 from query.limits import Limits
 from query.regex_cost import OPTIONAL, UNICODE_CLASS, written_out
@@ -63,6 +64,7 @@ _OTHER_NAMES = {
         "not_contains": "not_like not_includes",
         "regex": "~ =~ match matches regexp",
         "within": "near",
+        "in_group": "group of_group group_is",
         "or": "|| any",
     }.items()
     for other in others.split()
@@ -77,6 +79,7 @@ _NOT_RE2 = re.compile(
     """,
     re.VERBOSE,
 )
+_OF_GROUPS = ("buckets", "ranges")
 _REPEAT_MAX = 1000
 _INTEGER_BITS_MAX = 14_000
 """Python converts integers of up to 4,300 digits to text."""
@@ -188,7 +191,23 @@ class _Reader:
         path = text(f"{name}.property_name", path, self._limits.name_length_max, CODE)
         if "property_value" not in item:
             raise InvalidQuery(f"'{name}' needs a 'property_value'.", CODE)
+        if parsed_operator is Operator.IN_GROUP:
+            return Condition(path, parsed_operator, self._row(item, name))
+        for key in _OF_GROUPS:
+            if item.get(key) is not None:
+                raise InvalidQuery(f"'{name}.{key}' belongs to the operator 'in_group' alone.", CODE)
         return Condition(path, parsed_operator, self._operand(parsed_operator, item["property_value"]))
+
+    def _row(self, item: dict[str, Any], name: str) -> Row:
+        group, value = group_of(item, self._limits, name, CODE), item["property_value"]
+        fits = _is_scalar(value)
+        if group.size is not None:
+            fits = value is None or is_number(value)
+        elif group.ranges is not None:
+            fits = value is None or any(one.label == value for one in group.ranges)
+        if not fits:
+            raise _mismatch(Operator.IN_GROUP, value)
+        return Row(group, value)
 
     def _operand(self, operator: Operator, value: Any) -> Any:
         if operator in (Operator.EQ, Operator.NE):

@@ -37,7 +37,7 @@ def parse_groups(value: Any, limits: Limits, check: Callable[[], None] = lambda:
     entries = value if isinstance(value, list) else [value]
     if len(entries) > limits.group_by_max:
         raise QueryLimitExceeded(f"'group_by' may have at most {limits.group_by_max} entries.")
-    groups = tuple(_group(entry, limits) for entry in _checked(entries, check))
+    groups = tuple(group_of(entry, limits) for entry in _checked(entries, check))
     if len({group.path for group in groups}) < len(groups):
         raise wrong("group_by", "a list that names each property once", value, CODE)
     return groups
@@ -76,59 +76,57 @@ def parse_limit(params: Mapping[str, Any], order: Sequence[Order]) -> int | None
     return min(limit, _LIMIT_MAX)
 
 
-def _group(entry: Any, limits: Limits) -> Group:
+def group_of(entry: Any, limits: Limits, name: str = "group_by", code: str = CODE) -> Group:
+    """Parses one entry; ``name`` and ``code`` are those of what it stands in.
+
+    Raises InvalidQuery, QueryLimitExceeded.
+    """
     if not isinstance(entry, dict):
-        return Group(text("group_by", entry, limits.name_length_max, CODE))
-    path = text("group_by.property_name", entry.get("property_name"), limits.name_length_max, CODE)
+        return Group(text(name, entry, limits.name_length_max, code))
+    path = text(f"{name}.property_name", entry.get("property_name"), limits.name_length_max, code)
     buckets, ranges = entry.get("buckets"), entry.get("ranges")
     if buckets is not None and ranges is not None:
-        raise InvalidQuery("A 'group_by' entry takes either 'buckets' or 'ranges', not both.", CODE)
+        raise InvalidQuery(f"'{name}' takes either 'buckets' or 'ranges', not both.", code)
     if buckets is not None:
-        return Group(path, size=_bucket_size(buckets))
+        return Group(path, size=_bucket_size(buckets, f"{name}.buckets", code))
     if ranges is not None:
-        return Group(path, ranges=_ranges(ranges, limits))
+        return Group(path, ranges=_ranges(ranges, limits, f"{name}.ranges", code))
     return Group(path)
 
 
-def _bucket_size(buckets: Any) -> float:
+def _bucket_size(buckets: Any, name: str, code: str) -> float:
     size = buckets.get("size") if isinstance(buckets, dict) else None
     if not is_number(size) or not isinstance(size, (int, float)) or not 0 < size <= BUCKET_SIZE_MAX:
-        raise wrong(
-            "group_by.buckets",
-            'an object such as {"size": 10}, with a size above 0 and up to 1e22',
-            buckets,
-            CODE,
-        )
+        raise wrong(name, 'an object such as {"size": 10}, with a size above 0 and up to 1e22', buckets, code)
     return float(size)
 
 
-def _ranges(value: Any, limits: Limits) -> tuple[ValueRange, ...]:
+def _ranges(value: Any, limits: Limits, name: str, code: str) -> tuple[ValueRange, ...]:
     if not isinstance(value, list) or not value:
-        raise wrong("group_by.ranges", "a list of at least one range", value, CODE)
+        raise wrong(name, "a list of at least one range", value, code)
     if len(value) > limits.ranges_max:
-        raise QueryLimitExceeded(f"'group_by.ranges' may have at most {limits.ranges_max} entries.")
-    ranges = tuple(_range(entry, limits) for entry in value)
+        raise QueryLimitExceeded(f"'{name}' may have at most {limits.ranges_max} entries.")
+    ranges = tuple(_range(entry, limits, name, code) for entry in value)
     if len({one.label for one in ranges}) < len(ranges):
-        raise wrong("group_by.ranges", "a list of ranges with different labels", value, CODE)
+        raise wrong(name, "a list of ranges with different labels", value, code)
     for lower, upper in pairwise(sorted(ranges, key=_low)):
         if lower.high is None or lower.high > _low(upper):
-            raise wrong("group_by.ranges", "a list of ranges that do not overlap", value, CODE)
+            raise wrong(name, "a list of ranges that do not overlap", value, code)
     return ranges
 
 
-def _range(entry: Any, limits: Limits) -> ValueRange:
-    name = "group_by.ranges"
+def _range(entry: Any, limits: Limits, name: str, code: str) -> ValueRange:
     if not isinstance(entry, dict):
-        raise wrong(name, 'a list of objects such as {"from": 0, "to": 18}', entry, CODE)
+        raise wrong(name, 'a list of objects such as {"from": 0, "to": 18}', entry, code)
     low, high = entry.get("from"), entry.get("to")
     if not all(end is None or is_number(end) for end in (low, high)):
-        raise wrong(name, "a list of ranges whose 'from' and 'to' are numbers", entry, CODE)
+        raise wrong(name, "a list of ranges whose 'from' and 'to' are numbers", entry, code)
     if low is not None and high is not None and low >= high:
-        raise wrong(name, "a list of ranges whose 'from' is below their 'to'", entry, CODE)
+        raise wrong(name, "a list of ranges whose 'from' is below their 'to'", entry, code)
     label = entry.get("label")
     if label is None:
         label = f"{_end_text(low)}..{_end_text(high)}"
-    label = text(f"{name}.label", label, limits.name_length_max, CODE)
+    label = text(f"{name}.label", label, limits.name_length_max, code)
     return ValueRange(low, high, label)
 
 

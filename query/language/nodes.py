@@ -39,6 +39,7 @@ class Operator(StrEnum):
     NOT_CONTAINS = "not_contains"
     WITHIN = "within"
     REGEX = "regex"
+    IN_GROUP = "in_group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Circle:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """``property operator operand``; the operand is a JSON value (dict only as a Circle)."""
+    """``property operator operand``; the operand is a JSON value (dict only as a Circle or a Row)."""
 
     path: str
     operator: Operator
@@ -100,6 +101,14 @@ class Group:
     path: str
     size: float | None = None
     ranges: tuple[ValueRange, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The operand of ``in_group``: the value that a row of an answer has for ``group``; None is one too."""
+
+    group: Group
+    value: Any
 
 
 @dataclass(frozen=True, slots=True)

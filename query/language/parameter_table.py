@@ -107,11 +107,15 @@ WEEK_START: Json = {"type": "string", "enum": [day.value for day in WeekStart]}
 ROUND: Json = {"anyOf": [{"type": "integer", "minimum": 0, "maximum": DECIMALS_MAX}, {"const": UNROUNDED}]}
 
 SPAN = record({"start": _TEXT, "end": _TEXT})
+BUCKETS = record({"size": {"type": "number", "exclusiveMinimum": 0}}, "size")
+RANGE = record({"from": _NUMBER, "to": _NUMBER, "label": _TEXT})
 CONDITION = record(
     {
         "property_name": _NAME,
         "operator": {"type": "string", "enum": [operator.value for operator in Operator]},
         "property_value": {"description": "Any JSON; with `within` a `Circle`."},
+        "buckets": {**BUCKETS, "description": "With `in_group`: as in `group_by`."},
+        "ranges": {**listing(RANGE), "description": "With `in_group`: as in `group_by`."},
     },
     "property_name",
     "operator",
@@ -130,8 +134,6 @@ CIRCLE = record(
     "coordinates",
     "max_distance_miles",
 )
-BUCKETS = record({"size": {"type": "number", "exclusiveMinimum": 0}}, "size")
-RANGE = record({"from": _NUMBER, "to": _NUMBER, "label": _TEXT})
 GROUP = record({"property_name": _NAME, "buckets": BUCKETS, "ranges": listing(RANGE)}, "property_name")
 ORDER = record(
     {"property_name": _NAME, "direction": {"type": "string", "enum": ["ASC", "DESC"], "default": "ASC"}},

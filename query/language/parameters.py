@@ -165,6 +165,7 @@ class _Walk:
             self._filters(entry.get("operands"), f"{name}.operands", depth + 1)
             return
         self._keys(entry, FILTER, name, code)
+        self._parts(entry, name, code)
         value = entry.get("property_value")
         if operator == "within" and isinstance(value, Mapping):
             self._keys(value, "within", f"{name}.property_value", code)
@@ -172,6 +173,10 @@ class _Walk:
     def _group(self, entry: Mapping[str, Any], name: str) -> None:
         code = "InvalidGroupByError"
         self._keys(entry, "group_by", name, code)
+        self._parts(entry, name, code)
+
+    def _parts(self, entry: Mapping[str, Any], name: str, code: str) -> None:
+        """Checks the buckets or ranges of a group."""
         if isinstance(entry.get("buckets"), Mapping):
             self._keys(entry["buckets"], "buckets", f"{name}.buckets", code)
         self._each(

@@ -10,7 +10,18 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from query.language.nodes import AnyOf, Circle, Condition, ExtractionQuery, Filter, Operator, Span
+from query.language.nodes import (
+    AnyOf,
+    Circle,
+    Condition,
+    ExtractionQuery,
+    Filter,
+    Group,
+    Operator,
+    Row,
+    Span,
+    ValueRange,
+)
 
 
 def freeze(query: ExtractionQuery, forced: Iterable[Filter]) -> str:
@@ -51,6 +62,10 @@ def _encoded(item: Filter) -> dict[str, Any]:
     operand = item.operand
     if isinstance(operand, Circle):
         operand = {"circle": [operand.longitude, operand.latitude, operand.miles]}
+    if isinstance(operand, Row):
+        group = operand.group
+        ranges = group.ranges and [[one.low, one.high, one.label] for one in group.ranges]
+        operand = {"value": operand.value, "size": group.size, "ranges": ranges}
     return {"path": item.path, "operator": item.operator.value, "operand": operand}
 
 
@@ -62,6 +77,9 @@ def _decoded(item: Mapping[str, Any]) -> Filter:
     if "any" in item:
         return AnyOf(_decoded_list(item["any"]))
     operand = item["operand"]
-    if isinstance(operand, dict):
+    if isinstance(operand, dict) and "circle" in operand:
         operand = Circle(*operand["circle"])
+    elif isinstance(operand, dict):
+        ranges = operand["ranges"] and tuple(ValueRange(*one) for one in operand["ranges"])
+        operand = Row(Group(item["path"], operand["size"], ranges), operand["value"])
     return Condition(item["path"], Operator(item["operator"]), operand)

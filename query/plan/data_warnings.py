@@ -269,7 +269,7 @@ def _of_condition(item: Condition, seen: VisibleProperties, where: str) -> Itera
     """Warnings about an operand of a type that the property never has."""
     operand = item.operand
     long = isinstance(operand, list) and len(operand) > LIST_LENGTH_MAX
-    if item.operator is Operator.EXISTS or operand is None or long:
+    if item.operator in (Operator.EXISTS, Operator.IN_GROUP) or operand is None or long:
         return
     simplified = operators.predicate((item,), seen.available)
     if simplified not in (p.FALSE, p.TRUE):

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from query.language.nodes import AnyOf, Condition, Filter, Operator
+from query.language.nodes import AnyOf, Condition, Filter, Operator, Row, ValueRange
 from query.plan import predicates as p
 from query.plan.columns import Available, Column, ColumnKind
 from query.plan.predicates import Predicate
@@ -136,6 +136,33 @@ def _regex(item: Condition, available: Available) -> Predicate:
     )
 
 
+def _in_group(item: Condition, available: Available) -> Predicate:
+    """True where grouping by the row's group counts the event in that row."""
+    row: Row = item.operand
+    group, value = row.group, row.value
+    if group.ranges is not None:
+        wanted = [one for one in group.ranges if value in (None, one.label)]
+        columns = available.numeric(item.path)
+        found = p.some_of(_in_range(column, one) for column in columns for one in wanted)
+        return p.negated(found) if value is None else found
+    if group.size is not None:
+        columns = available.numeric(item.path)
+        if value is None:
+            return p.negated(p.some_of(p.HasValue(column) for column in columns))
+        return p.InBucket(columns, group.size, _exact(value)) if columns else p.FALSE
+    if value is not None:
+        return p.some_of(_equal_in(column, value) for column in available.at(item.path))
+    columns = available.at(item.path)
+    lists = [p.WithoutValue(column) for column in columns if column.kind is ColumnKind.JSON]
+    return p.some_of((p.negated(p.some_of(p.HasValue(column) for column in columns)), *lists))
+
+
+def _in_range(column: Column, one: ValueRange) -> Predicate:
+    ends = [(">=", one.low), ("<", one.high)]
+    tests = [_ordered_in(column, sign, end) for sign, end in ends if end is not None]
+    return p.all_of((p.HasValue(column), *tests))
+
+
 _READERS: dict[Operator, Callable[[Condition, Available], Predicate]] = {
     Operator.EQ: _equal,
     Operator.NE: _not_equal,
@@ -149,6 +176,7 @@ _READERS: dict[Operator, Callable[[Condition, Available], Predicate]] = {
     Operator.NOT_CONTAINS: _not_contains,
     Operator.WITHIN: _within,
     Operator.REGEX: _regex,
+    Operator.IN_GROUP: _in_group,
 }
 
 

@@ -19,7 +19,8 @@ Scalar = str | int | float | bool
 VALUES_INLINE_MAX = 50
 """More values than this are looked up in a hash table."""
 LONG_LIST_SIZE = 100
-"""Conditions that a list of more values counts as."""
+"""Conditions that a list of more values counts as, and a bucket of numbers that no double holds."""
+_EXACT_DOUBLES = 2**52
 
 
 class Reading(StrEnum):
@@ -154,6 +155,27 @@ class WithinCircle:
     circle: Circle
 
 
+@dataclass(frozen=True, slots=True)
+class WithoutValue:
+    """The list is empty, or has an element that is null, an object or a list."""
+
+    column: Column
+
+
+@dataclass(frozen=True, slots=True)
+class InBucket:
+    """The number in the columns lies in the bucket of this lower bound."""
+
+    columns: tuple[Column, ...]
+    size: float
+    bound: int | float
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a double holds all numbers of the bucket, so that no digits need to be counted."""
+        return abs(self.bound) + self.size < _EXACT_DOUBLES
+
+
 Predicate = (
     Always
     | AllOf
@@ -169,6 +191,8 @@ Predicate = (
     | ListEquals
     | PathListed
     | WithinCircle
+    | WithoutValue
+    | InBucket
 )
 
 TRUE = Always(True)
@@ -229,6 +253,8 @@ def columns_of(predicate: Predicate) -> Iterator[Column]:
             yield from columns_of(operand)
     elif isinstance(predicate, Not):
         yield from columns_of(predicate.operand)
+    elif isinstance(predicate, InBucket):
+        yield from predicate.columns
     elif not isinstance(predicate, Always):
         yield predicate.column
 
@@ -245,6 +271,8 @@ def size_of(predicate: Predicate) -> int:
             return sum(map(size_of, operands))
         case Not(operand=operand):
             return size_of(operand)
+        case InBucket(is_short=False):
+            return LONG_LIST_SIZE
         case OneOf(operands=operands) if len(operands) > VALUES_INLINE_MAX:
             return LONG_LIST_SIZE
     return 1

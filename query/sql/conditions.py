@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from query.language.nodes import Circle
 from query.plan import predicates as p
 from query.plan.columns import Column, ColumnKind
+from query.plan.exact_sums import EXACT_DOUBLES
+from query.plan.keys import GroupKey, KeyPart
 from query.plan.predicates import Predicate
-from query.sql.lists import has_element, same_list
+from query.sql.lists import has_element, same_list, without_value
+from query.sql.numeric_buckets import bucket_parts
 from query.sql.statement import (
     Statement,
     bound,
     col,
+    double,
     instant,
     joined,
     marked_instant,
@@ -53,6 +59,10 @@ def condition(predicate: Predicate) -> Statement:
             return _lists(predicate)
         case p.WithinCircle(column=column, circle=circle):
             return _near(column, circle)
+        case p.WithoutValue(column=column):
+            return without_value(column)
+        case p.InBucket():
+            return _in_bucket(predicate)
 
 
 def _operand(value: p.Scalar | p.Instant, *, marked: bool = False) -> Statement:
@@ -89,6 +99,33 @@ def _one_of(node: p.OneOf) -> Statement:
     if len(node.operands) <= p.VALUES_INLINE_MAX:
         return sql("{} IN ({})", column, joined(", ", map(_operand, node.operands)))
     return sql("{} IN (SELECT unnest({}))", column, bound(list(node.operands)))
+
+
+def _in_bucket(node: p.InBucket) -> Statement:
+    """The parts that a row has as a group's key, compared with those of the bound."""
+    if node.is_short:
+        doubles = [column for column in node.columns if column.kind is ColumnKind.NUMBER]
+        if not doubles:
+            return Statement("FALSE")
+        least = GroupKey("", tuple(doubles), node.size, greatest=math.nextafter(EXACT_DOUBLES, 0))
+        (of_double,) = bucket_parts(least, node.size)
+        inside = sql("abs({}) < {}", col(doubles[0]), double(EXACT_DOUBLES))
+        return sql("({} AND {} = {})", inside, of_double, bound(float(node.bound)))
+    # Whatever the numbers of these files are: another file may have others.
+    key = GroupKey("", node.columns, node.size, greatest=math.inf)
+    parts = dict(zip(key.parts, bucket_parts(key, node.size), strict=True))
+    number, big = parts[KeyPart.NUMBER], parts[KeyPart.BIG]
+    tests = [sql("{} = {}", number, bound(float(node.bound)))] if _is_finite(node.bound) else []
+    if isinstance(node.bound, int):
+        tests.append(sql("{} = {}", big, bound(str(node.bound))))
+    return sql("({})", joined(" OR ", tests))
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 def _lists(node: p.PathListed) -> Statement:

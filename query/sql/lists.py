@@ -111,6 +111,17 @@ def same_list(node: p.ListEquals) -> Statement:
     return sql("({})", joined(" AND ", tests))
 
 
+def without_value(column: Column) -> Statement:
+    """Whether the list is empty, or has an element that no group but that of null is for."""
+    parts = [Statement(f"v.{part} IS NULL") for part in ("number", "big", "string", "boolean")]
+    return sql(
+        "({} IS NOT NULL AND len(list_filter({}, lambda v: v IS NULL OR ({}))) > 0)",
+        col(column),
+        elements(col(column)),
+        joined(" AND ", parts),
+    )
+
+
 def elements(text: Statement) -> Statement:
     """A list's distinct elements as structs of key parts; one null where there is no list or it is empty."""
     return sql(

@@ -102,6 +102,11 @@ def matches(event: Event, item: Filter) -> bool:
         return any(matches(event, operand) for operand in item.operands)
     value = lookup(event, item.path)
     operator, operand = item.operator, item.operand
+    if operator is Operator.IN_GROUP:
+        return any(
+            said is None if operand.value is None else same(said, operand.value)
+            for _, said in group_values(event, operand.group)
+        )
     if operator is Operator.EXISTS:
         return (value is not MISSING) is bool(operand)
     if operator in (Operator.EQ, Operator.NE):

@@ -14,6 +14,7 @@ from query.language.nodes import (
     Group,
     Metric,
     MetricQuery,
+    Row,
     Span,
     Step,
     ValueRange,
@@ -34,7 +35,11 @@ def _filter(item: Filter) -> Json:
     if isinstance(operand, Circle):
         place = [operand.longitude, operand.latitude]
         operand = {"coordinates": place, "max_distance_miles": operand.miles}
-    return {"property_name": item.path, "operator": item.operator.value, "property_value": operand}
+    said = {"property_name": item.path, "operator": item.operator.value, "property_value": operand}
+    if isinstance(operand, Row):
+        group = _group(operand.group)
+        said |= {**(group if isinstance(group, dict) else {}), "property_value": operand.value}
+    return said
 
 
 def metrics(query: MetricQuery) -> tuple[str, Json]:

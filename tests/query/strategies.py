@@ -20,6 +20,7 @@ from query.language.nodes import (
     MetricQuery,
     Operator,
     Order,
+    Row,
     Span,
     Step,
     ValueRange,
@@ -90,9 +91,34 @@ def events_lists(draw: st.DrawFn, max_size: int = 14) -> list[Event]:
 
 
 @st.composite
+def rows(draw: st.DrawFn, path: str) -> Row:
+    """A group and a value that a row of its answer may have."""
+    group = draw(groups_of(path))
+    if group.ranges is not None:
+        return Row(group, draw(st.sampled_from([None, *(one.label for one in group.ranges)])))
+    if group.size is not None:
+        return Row(group, draw(st.sampled_from([None, 0, 2, 10, 0.5, -2, -4.0, 16, 2**53, 10**40, 1e22])))
+    return Row(group, draw(st.one_of(st.none(), scalars, st.just(format_instant(BASE_US)))))
+
+
+@st.composite
+def groups_of(draw: st.DrawFn, path: str) -> Group:
+    """The property's values, its buckets or its ranges."""
+    kind = draw(st.integers(0, 4))
+    if kind == 0:
+        return Group(path, size=draw(st.sampled_from([2.0, 10.0, 0.5])))
+    if kind == 1:
+        ranges = (ValueRange(None, 1, "z"), ValueRange(1, 2.5, "m"), ValueRange(10, None, "a"))
+        return Group(path, ranges=ranges)
+    return Group(path)
+
+
+@st.composite
 def conditions(draw: st.DrawFn) -> Filter:
     operator = draw(st.sampled_from(list(Operator)))
     path = draw(st.sampled_from(PATHS))
+    if operator is Operator.IN_GROUP:
+        return Condition(path, operator, draw(rows(path)))
     if operator is Operator.EXISTS:
         return Condition(path, operator, draw(st.booleans()))
     if operator is Operator.WITHIN:
@@ -138,21 +164,7 @@ def metrics(draw: st.DrawFn, label: str | None = None) -> Metric:
 @st.composite
 def groups(draw: st.DrawFn) -> tuple[Group, ...]:
     paths = draw(st.lists(st.sampled_from(PATHS), max_size=2, unique=True))
-    made = []
-    for path in paths:
-        kind = draw(st.integers(0, 4))
-        if kind == 0:
-            made.append(Group(path, size=draw(st.sampled_from([2.0, 10.0, 0.5]))))
-        elif kind == 1:
-            made.append(
-                Group(
-                    path,
-                    ranges=(ValueRange(None, 1, "z"), ValueRange(1, 2.5, "m"), ValueRange(10, None, "a")),
-                )
-            )
-        else:
-            made.append(Group(path))
-    return tuple(made)
+    return tuple(draw(groups_of(path)) for path in paths)
 
 
 @st.composite

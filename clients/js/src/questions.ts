@@ -19,10 +19,18 @@ export type Operator =
   | "contains"
   | "not_contains"
   | "within"
-  | "regex";
+  | "regex"
+  | "in_group";
 
 export type Filter =
-  | { property_name: string; operator: Operator; property_value: unknown }
+  | {
+      property_name: string;
+      operator: Operator;
+      property_value: unknown;
+      /** With `in_group`: as in `group_by`. */
+      buckets?: { size: number };
+      ranges?: readonly { from?: number; to?: number; label?: string }[];
+    }
   | { operator: "or"; operands: readonly Filter[] };
 
 export type Group =

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,16 @@ from query.answers.pipeline import answer
 from query.engine.engine import Engine
 from query.language.nodes import (
     Analysis,
+    Condition,
     ExtractionQuery,
     Filter,
     FunnelQuery,
     Metric,
     MetricQuery,
+    Operator,
     ParsedQuery,
+    Row,
+    Span,
 )
 from query.limits import Limits
 from storage.instants import format_instant
@@ -125,6 +130,45 @@ def test_every_analysis_grouped_ordered_and_in_intervals_gives_the_answer_of_the
         first = query.order[0].by
         assert close([row[first] for row in rows], [row[first] for row in sorted_rows]), (found, expected)
         assert are_among(rows, candidates), (found, everything)
+
+
+@checked(300)
+@given(
+    events=strategies.events_lists(),
+    query=strategies.metric_queries(),
+    place=st.integers(0, 2**16),
+    seed=st.integers(0, 2**32),
+)
+def test_the_events_behind_a_cell_are_as_many_as_it_counts(
+    engine: Engine, data_folder: Path, events: list[Event], query: MetricQuery, place: int, seed: int
+) -> None:
+    """The same timeframe or interval, the same filters, and the row's value of each group."""
+    query = replace(query, metrics=COUNT, multi=False, order=(), limit=None)
+    found = ask(query, {"c": events}, engine, data_folder, seed)["result"]
+    cells = [
+        (span, row)
+        for span, block in _spans(query, found)
+        for row in (block if query.groups else [{"result": block}])
+    ]
+    if not cells:
+        return
+    span, row = cells[place % len(cells)]
+    rows = tuple(Condition(one.path, Operator.IN_GROUP, Row(one, row[one.path])) for one in query.groups)
+
+    behind = ask(
+        ExtractionQuery("c", span, (*query.filters, *rows)), {"c": events}, engine, data_folder, seed
+    )
+
+    assert len(behind["result"]) == row["result"], (row, behind)
+
+
+def _spans(query: MetricQuery, found: Any) -> list[tuple[Span, Any]]:
+    if query.buckets is None:
+        return [(query.span, found)]
+    return [
+        (Span(start, end), one["value"])
+        for (start, end), one in zip(pairwise(query.buckets.edges), found, strict=True)
+    ]
 
 
 @checked(200)

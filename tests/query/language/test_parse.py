@@ -26,6 +26,7 @@ from query.language.nodes import (
     Operator,
     Order,
     ParsedQuery,
+    Row,
     Span,
     ValueRange,
 )
@@ -279,6 +280,41 @@ class TestFilters:
         assert type(query.filters[0].operand) is type(operand)
 
     @pytest.mark.parametrize(
+        ("more", "row"),
+        [
+            ({"property_value": None}, Row(Group("p"), None)),
+            ({"property_value": 10, "buckets": {"size": 5}}, Row(Group("p", size=5.0), 10)),
+            (
+                {"property_value": "1..", "ranges": [{"from": 1}]},
+                Row(Group("p", ranges=(ValueRange(1, None, "1.."),)), "1.."),
+            ),
+        ],
+    )
+    def test_a_row_of_a_group(self, more: dict[str, Any], row: Row) -> None:
+        query = count(filters=[{"property_name": "p", "operator": "in_group", **more}])
+        assert query.filters == (Condition("p", Operator.IN_GROUP, row),)
+
+    @pytest.mark.parametrize(
+        ("more", "said"),
+        [
+            ({"property_value": "a", "buckets": {"size": 5}}, "invalid for the given operator"),
+            (
+                {"property_value": "b", "ranges": [{"from": 1, "label": "a"}]},
+                "invalid for the given operator",
+            ),
+            ({"property_value": 1, "buckets": {"size": 0}}, "'filters[0].buckets' must be"),
+            ({"property_value": "a", "ranges": []}, "'filters[0].ranges' must be"),
+            ({"property_value": 1, "buckets": {"size": 1}, "ranges": [{}]}, "not both"),
+            ({"property_value": 1, "operator": "eq", "buckets": {"size": 1}}, "'in_group' alone"),
+        ],
+    )
+    def test_rows_that_no_group_has(self, more: dict[str, Any], said: str) -> None:
+        item = {"property_name": "p", "operator": "in_group", **more}
+        error = refusal("count", {"event_collection": "c", "filters": [item]})
+        assert error.code == "InvalidFilterError"
+        assert said in error.message
+
+    @pytest.mark.parametrize(
         ("operator", "operand"),
         [
             ("eq", {}),
@@ -303,6 +339,8 @@ class TestFilters:
             ("contains", None),
             ("contains", []),
             ("not_contains", {}),
+            ("in_group", ["a"]),
+            ("in_group", {}),
             ("regex", 5),
             ("regex", None),
         ],

@@ -148,6 +148,12 @@ FILTERS = {
         where(PLACE, "within", {"coordinates": [13.4, 52.5], "max_distance_miles": 10})
     ),
     "filter_list": _filtered(where("tags", "eq", ["new", 1, None])),
+    "filter_in_group": _filtered(
+        where("plan", "in_group", "pro"),
+        where("tags", "in_group", None),
+        {**where("score", "in_group", 20), "buckets": {"size": 10}},
+        {**where("price", "in_group", "some"), "ranges": [{"from": 1, "to": 9.5, "label": "some"}]},
+    ),
     "filter_or": _filtered(
         {"operator": "or", "operands": [where("plan", "eq", "pro"), where("price", "lt", 5)]}
     ),
